@@ -1,0 +1,1 @@
+"""Batch ingestion of CareCases: accepted in milliseconds, applied exactly once, in order of acceptance."""

@@ -1,0 +1,1 @@
+"""A client of the HTTP contract; it knows nothing of how the service works."""

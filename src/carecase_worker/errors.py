@@ -1,0 +1,114 @@
+"""The errors of this package; free of HTTP, Redis, SQL and Celery.
+
+    CareCaseError
+    ├── SettingsError            the configuration is wrong; the text names every mistake
+    ├── BatchRefused             the whole request is at fault; `reason` says how
+    ├── AccessRefused            who asks is not known, or may not; `reason` says which
+    ├── JobNotFound              no such job, or it is somebody else's
+    ├── JobExpired               it was there, and its result was kept as long as promised
+    ├── JobConflict              the job is in a state that does not allow what was asked
+    ├── StoreUnavailable         Redis is away, refuses to write, or is not durable
+    ├── BacklogFull              too much accepted work is still open
+    ├── TargetFailure            a target database failed; `kind` says how
+    ├── StackError               the embedded system cannot start; the text says what to do
+    └── ClientError              the service answered the client with a problem, or not at all
+
+Every text is safe to show: no case value, no secret, no SQL, no host.
+"""
+
+from enum import Enum
+
+
+class CareCaseError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class SettingsError(CareCaseError):
+    """The configuration is wrong; the text has one line per mistake."""
+
+
+class BatchFault(Enum):
+    """Why a whole request is refused."""
+
+    NOT_JSON = "not-json"
+    NOT_AN_ARRAY = "not-an-array"
+    EMPTY = "empty"
+    TOO_MANY_ITEMS = "too-many-items"
+    TOO_LARGE = "too-large"
+    MEDIA_TYPE = "media-type"
+    ENCODING = "encoding"
+    BROKEN_ENCODING = "broken-encoding"
+    NO_DATABASE = "no-database"
+    BAD_PARAMETER = "bad-parameter"
+    KEY_REUSED = "key-reused"
+
+
+class BatchRefused(CareCaseError):
+    """The request as a whole cannot be accepted; nothing of it was kept."""
+
+    def __init__(self, fault: BatchFault, detail: str) -> None:
+        super().__init__(detail)
+        self.fault = fault
+
+
+class AccessFault(Enum):
+    """Why a caller is turned away."""
+
+    NO_CREDENTIALS = "no-credentials"
+    BAD_CREDENTIALS = "bad-credentials"
+    NOT_GRANTED = "not-granted"
+    NO_USER_AGENT = "no-user-agent"
+
+
+class AccessRefused(CareCaseError):
+    """The caller is not known, or may not do this."""
+
+    def __init__(self, fault: AccessFault, detail: str) -> None:
+        super().__init__(detail)
+        self.fault = fault
+
+
+class JobNotFound(CareCaseError):
+    """There is no such job for this caller."""
+
+
+class JobExpired(CareCaseError):
+    """The job was there; its result was kept as long as promised and is gone."""
+
+
+class JobConflict(CareCaseError):
+    """The job's state does not allow what was asked."""
+
+
+class StoreUnavailable(CareCaseError):
+    """The job store cannot be reached or does not take writes; nothing was half done."""
+
+
+class BacklogFull(CareCaseError):
+    """The bound on accepted but unfinished work is reached; try again later."""
+
+
+class FailureKind(Enum):
+    """What a failure of a target database means for the chunk at hand."""
+
+    AWAY = "away"  # the database is not answering, or not ready: try the chunk again later
+    CONTENTION = "contention"  # it chose this transaction as the loser: try again at once
+    CONFLICT = "conflict"  # an item breaks a constraint: that item's own fault
+    REFUSED = "refused"  # an item is refused for a reason that is not its own to fix
+    TOO_SLOW = "too-slow"  # the chunk's deadline ran out: try again later
+
+
+class TargetFailure(CareCaseError):
+    """A target database failed; the text is fixed and says nothing of what was written."""
+
+    def __init__(self, kind: FailureKind) -> None:
+        super().__init__(f"target database: {kind.value}")
+        self.kind = kind
+
+
+class StackError(CareCaseError):
+    """The embedded system cannot start or go on; the text says what to do."""
+
+
+class ClientError(CareCaseError):
+    """The service refused a call or could not be reached; the text says what to do."""

@@ -1,0 +1,1 @@
+"""HTTP in, HTTP out. Opens no target database and looks into no case."""

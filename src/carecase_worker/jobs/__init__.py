@@ -1,0 +1,1 @@
+"""What Redis holds: jobs, chunks, outcomes, doorbells."""

@@ -1,0 +1,1 @@
+"""What a target database holds, and how cases get there."""

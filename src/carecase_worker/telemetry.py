@@ -1,0 +1,130 @@
+"""Logs and metrics, and the fields allowed in them."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from carecase_worker.settings import LogSettings
+
+ALLOWED = frozenset(
+    {
+        "event", "level", "timestamp", "logger", "job_id", "chunk_no", "attempt", "items", "database", "client",
+        "activity_id", "method", "path", "status", "duration_ms", "verdict", "failure", "again_in_ms", "role",
+        "process", "count", "error", "where", "reason", "setting", "port", "pid",
+    }
+)  # fmt: skip
+"""The only fields a log line can have: ids, counts and names, never a value of a case."""
+
+Gauges = Callable[[], Iterable["Reading"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One value read at the time of a scrape."""
+
+    name: str
+    text: str
+    value: float
+    labels: Mapping[str, str]
+    counter: bool = False
+
+
+def configure_logging(settings: LogSettings) -> None:
+    """Send structlog's and the standard library's records to stderr, in the configured form."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _only_allowed,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if settings.format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _first_line_only],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.level.upper())
+    for noisy in ("httpx", "httpcore", "alembic", "kombu", "amqp", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """The log of one part of the package."""
+    log: structlog.stdlib.BoundLogger = structlog.get_logger(name)
+    return log
+
+
+def _only_allowed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: value for name, value in event.items() if name in ALLOWED or name.startswith("_")}
+
+
+def _first_line_only(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Other libraries' records: the message's first line, and of an error only its type.
+
+    A traceback or a driver's message can quote what was being written.
+    """
+    event["event"] = str(event.get("event", "")).split("\n", 1)[0]
+    record = event.get("_record")
+    if record is not None and record.exc_info:
+        event["error"] = getattr(record.exc_info[0], "__name__", "error")
+        record.exc_info = record.exc_text = None
+    return event
+
+
+class Metrics:
+    """What the intake counts itself, beside what it reads from the job store when asked."""
+
+    def __init__(self, gauges: Gauges) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "carecase_http_requests", "Requests answered", ["route", "method", "status"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "carecase_http_request_seconds", "Time to answer", ["route"], registry=self._registry
+        )
+        self._registry.register(_Readings(gauges))
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one answered request. `route` is the path's pattern, not the path."""
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def render(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self._registry)
+
+
+class _Readings(Collector):
+    def __init__(self, gauges: Gauges) -> None:
+        self._gauges = gauges
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        for reading in self._gauges():
+            family = families.get(reading.name)
+            if family is None:
+                kind = CounterMetricFamily if reading.counter else GaugeMetricFamily
+                family = families[reading.name] = kind(reading.name, reading.text, labels=list(reading.labels))
+            family.add_metric(list(reading.labels.values()), reading.value)  # type: ignore[attr-defined]
+        yield from families.values()

@@ -1,0 +1,19 @@
+"""A tenant: one target database, by the name that clients send in `vbasoftware-database`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from carecase_worker.settings import DatabaseSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A target database and how to reach it."""
+
+    name: str
+    database: DatabaseSettings
+
+
+def tenants_of(databases: Mapping[str, DatabaseSettings]) -> dict[str, Tenant]:
+    """Every configured tenant by its name."""
+    return {name: Tenant(name, database) for name, database in databases.items()}

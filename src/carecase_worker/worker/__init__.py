@@ -1,0 +1,1 @@
+"""Celery in, job store and target databases out."""
