@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from carecase_worker.settings import LogSettings
+from carecase_worker.settings.model import LogSettings
 
 ALLOWED = frozenset(
     {

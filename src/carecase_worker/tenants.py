@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from carecase_worker.settings import DatabaseSettings
+from carecase_worker.settings.model import DatabaseSettings
 
 
 @dataclass(frozen=True, slots=True)

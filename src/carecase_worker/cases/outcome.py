@@ -1,8 +1,11 @@
 """The outcome of one item: a status of the contract and its text."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
+
+import msgspec
 
 
 class Kind(IntEnum):
@@ -71,3 +74,38 @@ OTHER_CARE_PLAN = Outcome(Kind.CONFLICT, "carePlan_Key: the case exists under an
 
 FIXED = MappingProxyType({o.kind: o for o in (CREATED, UPDATED, SUPERSEDED, CANCELLED, REFUSED, UNAVAILABLE)})
 """The kinds whose text is always the same."""
+
+
+class _Packed(msgspec.Struct):
+    runs: list[tuple[int, int]]
+    texts: dict[int, str]
+
+
+_decoder = msgspec.msgpack.Decoder(_Packed)
+
+
+def pack_outcomes(outcomes: Sequence[Outcome]) -> bytes:
+    """Outcomes as runs of equal kinds, and the texts of those whose text is their own."""
+    runs: list[tuple[int, int]] = []
+    for outcome in outcomes:
+        if runs and runs[-1][0] == outcome.kind:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((int(outcome.kind), 1))
+    texts = {place: outcome.body for place, outcome in enumerate(outcomes) if outcome.kind not in FIXED}
+    return msgspec.msgpack.encode(_Packed(runs, texts))
+
+
+def unpack_outcomes(packed: bytes) -> list[Outcome]:
+    """The outcomes that were packed."""
+    read = _decoder.decode(packed)
+    return list(_unpacked(read.runs, read.texts))
+
+
+def _unpacked(runs: Sequence[tuple[int, int]], texts: Mapping[int, str]) -> Iterator[Outcome]:
+    place = 0
+    for number, length in runs:
+        kind = Kind(number)
+        for _ in range(length):
+            yield FIXED[kind] if kind in FIXED else Outcome(kind, texts[place])
+            place += 1

@@ -1,0 +1,136 @@
+"""Items to chunk payload and back; outcomes to their packed form and back.
+
+A payload is one byte that tells its form, then the form's own bytes. Form 1: a msgpack header, its length before it as
+a 32-bit little-endian number, then the items as a zstd-compressed JSON array. A form, once released, is read for ever.
+"""
+
+import struct
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import zstandard
+
+from carecase_worker.cases.batch import Items
+from carecase_worker.cases.outcome import Outcome, pack_outcomes, unpack_outcomes
+from carecase_worker.errors import BatchFault, BatchRefused
+
+_FORM_1 = b"\x01"
+_NO_KEY = -(2**63)
+_LENGTH = struct.Struct("<I")
+
+
+class _Header(msgspec.Struct):
+    first: int
+    count: int
+    oversized: list[int]
+
+
+class _PackedDone(msgspec.Struct):
+    keys: bytes
+    outcomes: bytes
+
+
+_header_decoder = msgspec.msgpack.Decoder(_Header)
+_done_decoder = msgspec.msgpack.Decoder(_PackedDone)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkBounds:
+    """How large a chunk may become; a single item may be larger than `size` bytes."""
+
+    items: int
+    size: int
+    item_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The items of one chunk: a JSON array, with the place of its first item in the batch.
+
+    `oversized` are the places within the chunk of items that were too large to keep; the array has null there.
+    """
+
+    first: int
+    count: int
+    items: bytes
+    oversized: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkOutcomes:
+    """What became of each item of a chunk: the cases' keys, and the outcomes."""
+
+    keys: Sequence[int | None]
+    outcomes: Sequence[Outcome]
+
+
+def cut(items: Items, bounds: ChunkBounds) -> Iterator[Chunk]:
+    """The chunks of a batch, in order. Raises BatchRefused if an item is not UTF-8."""
+    first = 0
+    while first < len(items):
+        chunk = _next_chunk(items, first, bounds)
+        yield chunk
+        first += chunk.count
+
+
+def _next_chunk(items: Items, first: int, bounds: ChunkBounds) -> Chunk:
+    kept: list[bytes | memoryview] = []
+    oversized = set()
+    size = 0
+    for item in items.slices(first, bounds.items):
+        if len(item) > bounds.item_size:
+            oversized.add(len(kept))
+            kept.append(b"null")
+            continue
+        size += len(item)
+        if kept and size > bounds.size:
+            break
+        kept.append(item)
+    array_of_kept = b"[" + b",".join(kept) + b"]"
+    _require_utf8(array_of_kept, first)
+    return Chunk(first, len(kept), array_of_kept, frozenset(oversized))
+
+
+def _require_utf8(text: bytes, first: int) -> None:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        raise BatchRefused(
+            BatchFault.NOT_JSON,
+            f"The body is not UTF-8 (in item {first} or one of the next). Send JSON in UTF-8.",
+        ) from None
+
+
+def pack(chunk: Chunk) -> bytes:
+    """The payload of a chunk."""
+    header = msgspec.msgpack.encode(_Header(chunk.first, chunk.count, sorted(chunk.oversized)))
+    compressed = zstandard.ZstdCompressor(level=1).compress(chunk.items)
+    return b"".join((_FORM_1, _LENGTH.pack(len(header)), header, compressed))
+
+
+def unpack(payload: bytes) -> Chunk:
+    """The chunk of a payload."""
+    if payload[:1] != _FORM_1:
+        raise ValueError("a payload of an unknown form: this worker is older than the intake; upgrade it")
+    start = 1 + _LENGTH.size
+    end = start + _LENGTH.unpack_from(payload, 1)[0]
+    header = _header_decoder.decode(payload[start:end])
+    items = zstandard.ZstdDecompressor().decompress(payload[end:])
+    return Chunk(header.first, header.count, items, frozenset(header.oversized))
+
+
+def pack_done(done: ChunkOutcomes) -> bytes:
+    """The packed form of a chunk's outcomes."""
+    keys = array("q", (_NO_KEY if key is None else key for key in done.keys)).tobytes()
+    packed = _PackedDone(keys, pack_outcomes(done.outcomes))
+    return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(packed))
+
+
+def unpack_done(packed: bytes) -> ChunkOutcomes:
+    """The outcomes of a chunk from their packed form."""
+    read = _done_decoder.decode(zstandard.ZstdDecompressor().decompress(packed))
+    keys = array("q")
+    keys.frombytes(read.keys)
+    return ChunkOutcomes([None if key == _NO_KEY else key for key in keys], unpack_outcomes(read.outcomes))

@@ -1,0 +1,93 @@
+"""Every Redis key of the job store: pattern, type, content, lifetime, writers.
+
+| key | type | content | lifetime | written by |
+|---|---|---|---|---|
+| `job:{job}` | hash | the job record, see `job.py` | twice the retention once final | all verbs but overdue |
+| `payload:{job}` | hash | chunk number -> sealed items | a chunk's until complete; retryable ones as long as the result | stage, admit, complete |
+| `outcome:{job}` | hash | chunk number -> packed outcomes | the retention once final | complete |
+| `lease:{job}` | hash | `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases` | a chunk's until complete | claim, release, complete |
+| `due:{database}` | zset | `{job}:{n}` -> ms at which to ring again | a chunk's from opened to complete | admit, claim, complete, release, cancel, overdue |
+| `seq:{database}` | string | the last place in the order of acceptance | for ever | admit |
+| `turns:{database}` | list | turns in order of acceptance, `{seq}|{care plan}`; the first one is being applied | while jobs are open | admit, complete |
+| `turn:{database}:{turn}` | set | the open jobs of one turn | while it has any | admit, complete |
+| `pause:{database}` | string | there while the database is left alone | as long as the pause | release |
+| `pace:{database}` | hash | `open` items, and the rate measured | for ever | admit, complete |
+| `backlog` | hash | `jobs` and `bytes` not final yet | for ever | admit, complete |
+| `stats` | hash | `{database}|{count}` -> items ever | for ever | complete |
+| `idem:{client}:{digest}` | string | `{fingerprint}|{job}` | as long as the result | admit, complete |
+| `jobs:{client}` | zset | job -> ms of acceptance | entries twice the retention | admit |
+| `workers` | zset | worker -> ms last seen | entries a minute | seen |
+
+A *turn* is a run of jobs accepted one after the other under the same care plan (or all without one in the path). Jobs of
+one turn commute: the newest version of a case wins. Jobs of two turns do not, since a care plan's guard depends on
+what came before; so the next turn opens when the one before it is final.
+
+The channel `ended` carries the id of each job that becomes final.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The names of the keys, under one prefix."""
+
+    prefix: str
+
+    def job(self, job_id: str) -> str:
+        """The job record."""
+        return f"{self.prefix}job:{job_id}"
+
+    def payload(self, job_id: str) -> str:
+        """The chunks not applied yet."""
+        return f"{self.prefix}payload:{job_id}"
+
+    def outcome(self, job_id: str) -> str:
+        """The outcomes of the chunks applied."""
+        return f"{self.prefix}outcome:{job_id}"
+
+    def lease(self, job_id: str) -> str:
+        """Who holds which chunk, until when."""
+        return f"{self.prefix}lease:{job_id}"
+
+    def due(self, database: str) -> str:
+        """The open chunks of a database."""
+        return f"{self.prefix}due:{database}"
+
+    def idempotency(self, client: str, idempotency_key: str) -> str:
+        """What a client's Idempotency-Key stands for."""
+        digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
+        return f"{self.prefix}idem:{client}:{digest}"
+
+    def jobs(self, client: str) -> str:
+        """A client's jobs by time of acceptance."""
+        return f"{self.prefix}jobs:{client}"
+
+    def pause(self, database: str) -> str:
+        """There while a database is left alone."""
+        return f"{self.prefix}pause:{database}"
+
+    def pace(self, database: str) -> str:
+        """Open items and rate of a database."""
+        return f"{self.prefix}pace:{database}"
+
+    @property
+    def backlog(self) -> str:
+        """Jobs and bytes not final yet."""
+        return f"{self.prefix}backlog"
+
+    @property
+    def stats(self) -> str:
+        """Items ever, by database and count."""
+        return f"{self.prefix}stats"
+
+    @property
+    def workers(self) -> str:
+        """Workers by when they were last seen."""
+        return f"{self.prefix}workers"
+
+    @property
+    def ended(self) -> str:
+        """The channel of jobs that became final."""
+        return f"{self.prefix}ended"

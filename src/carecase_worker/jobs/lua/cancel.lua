@@ -1,0 +1,16 @@
+-- cancel: stop what has not been applied.
+-- KEYS   1 prefix
+-- ARGV   1 job, 2 ring_at_ms
+-- gives  {'cancelling', "job:n"...}: whoever claims a chunk from now on cancels it; these are open now
+--        {'final'}: too late
+--        {'gone'}: there is no such job
+-- moves  queued, running, waiting -> cancelling
+-- A job that waits for its turn is opened at once: cancelling changes no case, so the order does not matter.
+local record = key('job', ARGV[1])
+local state, database, width = unpack(redis.call('HMGET', record, 'state', 'database', 'width'))
+if not state then return {'gone'} end
+if state == 'completed' or state == 'cancelled' then return {'final'} end
+redis.call('HSET', record, 'state', 'cancelling')
+local answer = {'cancelling'}
+open_first(ARGV[1], database, tonumber(width), ARGV[2], answer)
+return answer

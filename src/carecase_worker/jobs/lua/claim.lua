@@ -1,0 +1,51 @@
+-- claim: take the lease of a chunk.
+-- KEYS   1 prefix
+-- ARGV   1 job, 2 chunk, 3 now_ms, 4 lease_ms, 5 holder, 6 a holder known to be dead or ""
+-- gives  {'apply' or 'cancel', payload, deaths, releases}: the lease is the caller's until now + lease_ms;
+--          'cancel' if the job is to be cancelled
+--        {'done'}: it has its outcome
+--        {'gone'}: there is no such job or payload
+--        {'busy', holder}: another has the lease, or the chunk is not open yet (then holder is "")
+--        {'held', ms}: its database is left alone for so long
+-- moves  queued, waiting -> running ('apply'); queued, running, waiting -> waiting ('held')
+-- A chunk whose holder let the lease run out, or is dead, has died once more.
+local job, n, now, holder = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[5]
+local record, lease = key('job', job), key('lease', job)
+
+local database, state = unpack(redis.call('HMGET', record, 'database', 'state'))
+if not database then return {'gone'} end
+local due, member = key('due', database), job .. ':' .. n
+if redis.call('HEXISTS', key('outcome', job), n) == 1 then
+  redis.call('ZREM', due, member)
+  return {'done'}
+end
+if not redis.call('ZSCORE', due, member) then
+  if state == 'completed' or state == 'cancelled' then return {'gone'} end
+  return {'busy', ''}
+end
+
+local till, held_by, deaths, releases =
+  unpack(redis.call('HMGET', lease, n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases'))
+deaths = tonumber(deaths or 0)
+if held_by then
+  if tonumber(till) > now and held_by ~= ARGV[6] and held_by ~= holder then return {'busy', held_by} end
+  if held_by ~= holder then deaths = deaths + 1 end
+end
+
+local pause_ms = redis.call('PTTL', key('pause', database))
+if pause_ms > 0 then
+  redis.call('ZADD', due, 'XX', now + pause_ms, member)
+  redis.call('HDEL', lease, n .. ':until', n .. ':holder')
+  redis.call('HSET', lease, n .. ':deaths', deaths)
+  if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'waiting') end
+  return {'held', pause_ms}
+end
+
+local payload = redis.call('HGET', key('payload', job), n)
+if not payload then return {'gone'} end
+redis.call('HSET', lease, n .. ':until', now + tonumber(ARGV[4]), n .. ':holder', holder, n .. ':deaths', deaths)
+redis.call('ZADD', due, 'XX', now + tonumber(ARGV[4]), member)
+redis.call('HSETNX', record, 'started_ms', ARGV[3])
+if state == 'cancelling' then return {'cancel', payload, deaths, tonumber(releases or 0)} end
+redis.call('HSET', record, 'state', 'running')
+return {'apply', payload, deaths, tonumber(releases or 0)}

@@ -1,0 +1,80 @@
+-- complete: keep the outcome of a chunk, and open what comes next.
+-- KEYS   1 prefix
+-- ARGV   1 job, 2 chunk, 3 now_ms, 4 ring_at_ms, 5 packed outcomes, 6 keep the payload ("1") or not,
+--        7 created, 8 updated, 9 superseded, 10 failed, 11 cancelled
+-- gives  {'kept', "job:n"...}: the outcome is kept, these chunks are open now and want to be rung for
+--        {'done'}: there was an outcome before; it stands
+--        {'gone'}: there is no such job
+-- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
+--        (completed, if nothing was left to cancel)
+local job, n, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local record, payload = key('job', job), key('payload', job)
+local database, state, total, turn, bytes, retention, idempotency =
+  unpack(redis.call('HMGET', record, 'database', 'state', 'total', 'turn', 'bytes', 'retention_ms', 'idempotency'))
+if not database then return {'gone'} end
+redis.call('ZREM', key('due', database), job .. ':' .. n)
+if state == 'completed' or state == 'cancelled' or redis.call('HSETNX', key('outcome', job), n, ARGV[5]) == 0 then
+  return {'done'}
+end
+redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases')
+if ARGV[6] ~= '1' then redis.call('HDEL', payload, n) end
+
+local items = 0
+for i, name in ipairs({'created', 'updated', 'superseded', 'failed', 'cancelled'}) do
+  local count = tonumber(ARGV[6 + i])
+  if count > 0 then
+    items = items + count
+    redis.call('HINCRBY', record, name, count)
+    redis.call('HINCRBY', prefix .. 'stats', database .. '|' .. name, count)
+  end
+end
+local processed = redis.call('HINCRBY', record, 'processed', items)
+
+-- the rate: items a second over windows of a second or more, each new one counting half; a gap starts afresh
+local pace = key('pace', database)
+redis.call('HINCRBY', pace, 'open', -items)
+local began, seen, rate = unpack(redis.call('HMGET', pace, 'window_began_ms', 'window_items', 'items_per_second'))
+began, seen, rate = tonumber(began or 0), tonumber(seen or 0) + items, tonumber(rate or 0)
+local length = now - began
+if length > 5000 then
+  redis.call('HSET', pace, 'window_began_ms', now, 'window_items', 0)
+elseif length >= 1000 then
+  local measured = seen * 1000 / length
+  redis.call('HSET', pace, 'window_began_ms', now, 'window_items', 0,
+    'items_per_second', math.ceil(rate > 0 and (rate + measured) / 2 or measured))
+else
+  redis.call('HSET', pace, 'window_items', seen)
+end
+
+local answer = {'kept'}
+if processed < tonumber(total) then
+  if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
+  open_next(job, database, ARGV[4], answer)
+  return answer
+end
+
+local cancelled = tonumber(redis.call('HGET', record, 'cancelled') or 0)
+redis.call('HSET', record, 'state', cancelled > 0 and state == 'cancelling' and 'cancelled' or 'completed',
+  'finished_ms', ARGV[3], 'expires_ms', string.format('%.0f', now + tonumber(retention)))
+redis.call('PEXPIRE', record, 2 * tonumber(retention))
+redis.call('PEXPIRE', key('outcome', job), retention)
+redis.call('PEXPIRE', payload, retention)
+redis.call('UNLINK', key('lease', job))
+if idempotency ~= '' then redis.call('PEXPIRE', idempotency, retention) end
+redis.call('HINCRBY', prefix .. 'backlog', 'jobs', -1)
+redis.call('HINCRBY', prefix .. 'backlog', 'bytes', -tonumber(bytes))
+redis.call('PUBLISH', prefix .. 'ended', job)
+
+-- the last job of a turn gives the next turn way
+local turns, mine = key('turns', database), key('turn', database .. ':' .. turn)
+redis.call('SREM', mine, job)
+if redis.call('SCARD', mine) == 0 then
+  redis.call('LREM', turns, 1, turn)
+  local next_turn = redis.call('LINDEX', turns, 0)
+  if next_turn then
+    for _, waiting in ipairs(redis.call('SMEMBERS', key('turn', database .. ':' .. next_turn))) do
+      open_first(waiting, database, tonumber(redis.call('HGET', key('job', waiting), 'width')), ARGV[4], answer)
+    end
+  end
+end
+return answer

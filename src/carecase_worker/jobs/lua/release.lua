@@ -1,0 +1,16 @@
+-- release: give a chunk back, to be tried again later; its database may be left alone meanwhile.
+-- KEYS   1 prefix
+-- ARGV   1 job, 2 chunk, 3 holder, 4 at_ms (when to try again), 5 pause_ms (how long to leave the database alone, 0 not at all)
+-- gives  'released', 'lost' (the lease is another's, or the chunk is done), 'gone' (there is no such job)
+-- moves  running -> waiting
+local job, n = ARGV[1], ARGV[2]
+local record, lease = key('job', job), key('lease', job)
+local database, state = unpack(redis.call('HMGET', record, 'database', 'state'))
+if not database then return 'gone' end
+if redis.call('HGET', lease, n .. ':holder') ~= ARGV[3] then return 'lost' end
+redis.call('HDEL', lease, n .. ':until', n .. ':holder')
+redis.call('HINCRBY', lease, n .. ':releases', 1)
+redis.call('ZADD', key('due', database), 'XX', ARGV[4], job .. ':' .. n)
+if tonumber(ARGV[5]) > 0 then redis.call('SET', key('pause', database), '1', 'PX', ARGV[5]) end
+if state == 'running' then redis.call('HSET', record, 'state', 'waiting') end
+return 'released'

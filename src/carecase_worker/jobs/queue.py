@@ -1,0 +1,111 @@
+"""The doorbell: one queue per database, messages of ids, and Celery's settings, each of which has bitten somebody."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import OperationalError
+
+from carecase_worker.errors import StoreUnavailable
+from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.settings.model import Settings
+
+TASK = "carecase.apply_chunk"
+_QUEUE_PREFIX = "cases."
+_UNACKED_FOR_S = 300
+
+
+def queue_name(database: str) -> str:
+    """The queue of a database's doorbells."""
+    return f"{_QUEUE_PREFIX}{database}"
+
+
+def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:
+    """A Celery application that speaks to the configured broker; whoever serves adds the task."""
+    app = Celery("carecase", broker=broker_url or settings.broker_url, set_as_current=False)
+    deadline = settings.worker.chunk_deadline
+    app.conf.update(
+        task_queues=[Queue(queue_name(name), routing_key=queue_name(name)) for name in settings.databases],
+        task_create_missing_queues=False,
+        task_default_queue=queue_name("none"),
+        # a doorbell has no result; the ledger tells what was done
+        result_backend=None,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_serializer="json",
+        accept_content=["json"],
+        # a doorbell is taken off only when its chunk is done with, and rings again if its process dies
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_acks_on_failure_or_timeout=True,
+        worker_prefetch_multiplier=1,
+        worker_concurrency=settings.worker.concurrency,
+        task_soft_time_limit=deadline.total_seconds(),
+        task_time_limit=(deadline + timedelta(seconds=3)).total_seconds(),
+        worker_soft_shutdown_timeout=(deadline + timedelta(seconds=1)).total_seconds(),
+        worker_enable_soft_shutdown_on_idle=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        # the intake does not insist: the sweep rings for what was not rung
+        task_publish_retry=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_channel_error_retry=True,
+        broker_connection_timeout=3,
+        worker_send_task_events=True,
+        task_send_sent_event=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        timezone="UTC",
+        broker_transport_options=_transport_options(settings),
+    )
+    return app
+
+
+def _transport_options(settings: Settings) -> dict[str, object]:
+    if not settings.broker_url.startswith(("redis", "rediss", "sentinel", "unix")):
+        return {}
+    return {
+        "global_keyprefix": settings.broker.prefix,
+        "visibility_timeout": _UNACKED_FOR_S,
+        "unacked_mutex_expire": 10,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "max_retries": 1,
+    }
+
+
+class Doorbells:
+    """Rings for chunks, and counts the doorbells nobody has answered yet."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def ring(self, database: str, chunks: Iterable[ChunkRef]) -> None:
+        """Ring for each chunk. Raises StoreUnavailable if the broker is away; the sweep makes up for it."""
+        waiting = list(chunks)
+        if not waiting:
+            return
+        try:
+            with self._app.producer_or_acquire() as producer:
+                for chunk in waiting:
+                    self._app.send_task(
+                        TASK,
+                        (chunk.job_id, chunk.chunk_no),
+                        queue=queue_name(database),
+                        producer=producer,
+                        retry=False,
+                        ignore_result=True,
+                    )
+        except (OperationalError, OSError):
+            raise StoreUnavailable("the broker cannot be reached; check that it runs, and broker.url") from None
+
+    def waiting(self, database: str) -> int:
+        """Doorbells in a database's queue."""
+        try:
+            with self._app.connection_for_read() as connection, connection.channel() as channel:
+                return int(channel._size(queue_name(database)))
+        except (OperationalError, OSError):
+            raise StoreUnavailable("the broker cannot be reached; check that it runs, and broker.url") from None

@@ -1,0 +1,265 @@
+"""The job store: one method per verb, each one Lua script; redis stays in this module."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from importlib import resources
+from typing import Any, cast
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from carecase_worker.clock import epoch_ms
+from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
+from carecase_worker.jobs.job import COUNTS, Job, job_from_record
+from carecase_worker.jobs.keys import Keys
+from carecase_worker.jobs.verdicts import (
+    Admission,
+    Admitted,
+    Cancelled,
+    ChunkRef,
+    Claim,
+    Claimed,
+    Completed,
+    NewJob,
+    Pace,
+)
+from carecase_worker.settings.model import JobSettings, RedisSettings
+
+_SOCKET_TIMEOUT_S = 10
+_CONNECT_TIMEOUT_S = 3
+_STAGED_FOR_S = 900
+_SEEN_FOR_MS = 60_000
+_SWEEP_LIMIT = 500
+
+
+class JobStore:
+    """Jobs, chunks and outcomes in Redis. Every method raises StoreUnavailable if Redis does not do its part."""
+
+    def __init__(self, settings: RedisSettings, jobs: JobSettings) -> None:
+        self._redis = redis.Redis.from_url(
+            settings.url.get_secret_value(),
+            socket_timeout=_SOCKET_TIMEOUT_S,
+            socket_connect_timeout=_CONNECT_TIMEOUT_S,
+            socket_keepalive=True,
+            health_check_interval=30,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._durability = settings.durability
+        self._wait_for_disk = settings.durability == "fsync"
+        self._jobs = jobs
+        self.keys = Keys(settings.prefix)
+        prelude = _text("prelude")
+        self._scripts = {
+            verb: self._redis.register_script(f"{prelude}\n{_text(verb)}")
+            for verb in ("admit", "claim", "complete", "release", "cancel", "overdue")
+        }
+
+    def check(self) -> None:
+        """Refuse a Redis that could lose what was accepted. Raises SettingsError with the line to put in its configuration."""
+        with _redis_errors():
+            persistence = cast(Mapping[str, Any], self._redis.info("persistence"))
+            memory = cast(Mapping[str, Any], self._redis.info("memory"))
+        mistakes = []
+        if memory.get("maxmemory_policy") != "noeviction":
+            mistakes.append("Redis may drop accepted batches when it is full. Put into its configuration: maxmemory-policy noeviction")
+        if self._durability == "fsync" and not persistence.get("aof_enabled"):
+            mistakes.append(
+                "Redis does not write to disk what it accepts. Put into its configuration: appendonly yes, and appendfsync always"
+                ' (or say redis.durability = "relaxed" if you can lose accepted batches)'
+            )
+        if mistakes:
+            raise SettingsError("\n".join(mistakes))
+        self._wait_for_disk = self._durability == "fsync" and not self._writes_through()
+
+    def ping(self) -> None:
+        """Return if Redis answers."""
+        with _redis_errors():
+            self._redis.ping()
+
+    def stage(self, job_id: str, payloads: Mapping[int, bytes]) -> None:
+        """Put chunks where admit will look for them; they go by themselves if it never does."""
+        key = self.keys.payload(job_id)
+        with _redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(key, mapping=cast(Any, payloads))
+            pipe.expire(key, _STAGED_FOR_S)
+            pipe.execute()
+
+    def admit(self, new: NewJob, last: Mapping[int, bytes], now: datetime) -> Admission:
+        """Stage the last chunks and make the batch a job. Returns once it is on disk, if that was asked for."""
+        keys = self.keys
+        idempotency = keys.idempotency(new.client, new.idempotency_key) if new.idempotency_key is not None else ""
+        jobs = self._jobs
+        now_ms = epoch_ms(now)
+        args = [
+            new.job_id, now_ms, self._ring_at_ms(now), jobs.width, jobs.max_backlog_jobs, jobs.max_backlog_bytes,
+            new.payload_bytes, _ms(jobs.retention), new.fingerprint, new.database,
+            "" if new.care_plan is None else new.care_plan, new.client, new.user, new.total, len(new.chunk_firsts),
+            ",".join(map(str, new.chunk_firsts)), new.body_sha256,
+        ]  # fmt: skip
+        payload = keys.payload(new.job_id)
+        names = [keys.prefix, keys.job(new.job_id), payload, idempotency, keys.jobs(new.client)]
+
+        with _redis_errors():
+            verdict, *rest = self._admit_in_one_trip(names, args, last)
+        match Admitted(verdict.decode()):
+            case Admitted.KNOWN:
+                return Admission(Admitted.KNOWN, rest[0].decode())
+            case other:
+                return Admission(other, new.job_id, tuple(map(ChunkRef.of, rest)))
+
+    def claim(self, chunk: ChunkRef, holder: str, now: datetime, dead_holder: str = "") -> Claim:
+        """Take the lease of a chunk."""
+        args = [chunk.job_id, chunk.chunk_no, epoch_ms(now), _ms(self._jobs.lease), holder, dead_holder]
+        verdict, *rest = self._run("claim", args)
+        match Claimed(verdict.decode()):
+            case (Claimed.APPLY | Claimed.CANCEL) as taken:
+                return Claim(taken, payload=rest[0], deaths=int(rest[1]), releases=int(rest[2]))
+            case Claimed.BUSY:
+                return Claim(Claimed.BUSY, holder=rest[0].decode())
+            case other:
+                return Claim(other)
+
+    def complete(
+        self, chunk: ChunkRef, packed: bytes, counts: Mapping[str, int], keep_payload: bool, now: datetime
+    ) -> tuple[Completed, tuple[ChunkRef, ...]]:
+        """Keep a chunk's outcomes. Says what became of them, and which chunks to ring for now."""
+        args = [
+            chunk.job_id, chunk.chunk_no, epoch_ms(now), self._ring_at_ms(now), packed, "1" if keep_payload else "0",
+            *(counts.get(name, 0) for name in COUNTS),
+        ]  # fmt: skip
+        verdict, *rest = self._run("complete", args)
+        return Completed(verdict.decode()), tuple(map(ChunkRef.of, rest))
+
+    def release(self, chunk: ChunkRef, holder: str, at: datetime, pause: timedelta) -> None:
+        """Give a chunk back until `at`; leave its database alone for `pause`."""
+        self._run("release", [chunk.job_id, chunk.chunk_no, holder, epoch_ms(at), _ms(pause)])
+
+    def cancel(self, job_id: str, now: datetime) -> tuple[Cancelled, tuple[ChunkRef, ...]]:
+        """Stop what has not been applied. Says whether it was in time, and which chunks to ring for now."""
+        verdict, *rest = self._run("cancel", [job_id, self._ring_at_ms(now)])
+        return Cancelled(verdict.decode()), tuple(map(ChunkRef.of, rest))
+
+    def overdue(self, database: str, waiting_doorbells: int, now: datetime) -> tuple[ChunkRef, ...]:
+        """The chunks of a database to ring for now."""
+        args = [database, epoch_ms(now), self._ring_at_ms(now), waiting_doorbells, _SWEEP_LIMIT]
+        return tuple(map(ChunkRef.of, self._run("overdue", args)))
+
+    def job(self, job_id: str) -> Job:
+        """The record of a job. Raises JobNotFound."""
+        with _redis_errors():
+            record = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.job(job_id)))
+        if b"state" not in record:
+            raise JobNotFound("There is no such job.")
+        return job_from_record(job_id, {name.decode(): value.decode() for name, value in record.items()})
+
+    def outcomes(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
+        """The packed outcomes of some chunks of a job; None for those that have none."""
+        with _redis_errors():
+            return cast(
+                list[bytes | None], self._redis.hmget(self.keys.outcome(job_id), [str(number) for number in chunk_nos])
+            )
+
+    def pace(self, database: str) -> Pace:
+        """Open work and rate of a database."""
+        with _redis_errors():
+            held = cast(list[bytes | None], self._redis.hmget(self.keys.pace(database), ["open", "items_per_second"]))
+        return Pace(int(held[0] or 0), int(held[1] or 0))
+
+    def backlog(self) -> tuple[int, int]:
+        """Unfinished jobs, and the bytes of their payloads."""
+        with _redis_errors():
+            held = cast(list[bytes | None], self._redis.hmget(self.keys.backlog, ["jobs", "bytes"]))
+        return int(held[0] or 0), int(held[1] or 0)
+
+    def due_count(self, database: str) -> int:
+        """Open chunks of a database."""
+        with _redis_errors():
+            return int(cast(int, self._redis.zcard(self.keys.due(database))))
+
+    def stats(self) -> dict[tuple[str, str], int]:
+        """Items ever, by database and count."""
+        with _redis_errors():
+            held = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.stats))
+        split = ((name.decode().rsplit("|", 1), int(value)) for name, value in held.items())
+        return {(database, count): value for (database, count), value in split}
+
+    def seen(self, worker: str, now: datetime) -> None:
+        """Note that a worker is alive."""
+        now_ms = epoch_ms(now)
+        with _redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.zadd(self.keys.workers, {worker: now_ms})
+            pipe.zremrangebyscore(self.keys.workers, "-inf", now_ms - _SEEN_FOR_MS)
+            pipe.execute()
+
+    def unseen(self, worker: str) -> None:
+        """Note that a worker has stopped."""
+        with _redis_errors():
+            self._redis.zrem(self.keys.workers, worker)
+
+    def workers_since(self, moment: datetime) -> int:
+        """How many workers have been seen since a moment."""
+        with _redis_errors():
+            return int(cast(int, self._redis.zcount(self.keys.workers, epoch_ms(moment), "+inf")))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._redis.close()
+
+    def _admit_in_one_trip(self, names: list[str], args: list[Any], last: Mapping[int, bytes]) -> list[bytes]:
+        """Stage `last`, admit, wait for the disk: in one pipeline, so that a small batch costs one round trip."""
+        script = self._scripts["admit"]
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(names[2], mapping=cast(Any, last))
+            pipe.expire(names[2], _STAGED_FOR_S)
+            pipe.evalsha(script.sha, len(names), *names, *args)
+            if self._wait_for_disk:
+                pipe.execute_command("WAITAOF", 1, 0, _SOCKET_TIMEOUT_S * 500)
+            try:
+                answers = pipe.execute()
+            except redis.exceptions.NoScriptError:
+                self._redis.script_load(script.script)
+                return self._admit_in_one_trip(names, args, last)
+        if self._wait_for_disk and answers[3][0] < 1:
+            raise StoreUnavailable("the job store has not confirmed that the batch is on disk")
+        return cast(list[bytes], answers[2])
+
+    def _run(self, verb: str, args: Sequence[Any]) -> list[bytes]:
+        with _redis_errors():
+            return cast(list[bytes], self._scripts[verb](keys=[self.keys.prefix], args=args))
+
+    def _ring_at_ms(self, now: datetime) -> int:
+        return epoch_ms(now + self._jobs.ring_again)
+
+    def _writes_through(self) -> bool:
+        """Whether each write is on disk before it is answered, so that there is nothing to wait for."""
+        try:
+            with _redis_errors():
+                held = cast(Mapping[str, str], self._redis.config_get("appendfsync"))
+        except StoreUnavailable:
+            return False
+        return held.get("appendfsync") == "always"
+
+
+def _text(name: str) -> str:
+    return (resources.files("carecase_worker.jobs") / "lua" / f"{name}.lua").read_text("utf-8")
+
+
+def _ms(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)
+
+
+@contextmanager
+def _redis_errors() -> Iterator[None]:
+    """Redis's errors as ours; the text says nothing of host or command."""
+    try:
+        yield
+    except redis.AuthenticationError:
+        raise StoreUnavailable("the job store refuses the credentials; check redis.url") from None
+    except (redis.ConnectionError, redis.TimeoutError):
+        raise StoreUnavailable("the job store cannot be reached; check that Redis runs, and redis.url") from None
+    except redis.OutOfMemoryError:
+        raise StoreUnavailable("the job store is full; give Redis more memory") from None
+    except redis.RedisError as error:
+        raise StoreUnavailable(f"the job store refuses: {type(error).__name__}") from None

@@ -1,0 +1,101 @@
+"""What goes into the verbs of the job store, and what they say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRef:
+    """Which chunk of which job."""
+
+    job_id: str
+    chunk_no: int
+
+    @classmethod
+    def of(cls, member: bytes) -> "ChunkRef":
+        """The chunk that a member of `due` names."""
+        job_id, chunk_no = member.decode().rsplit(":", 1)
+        return cls(job_id, int(chunk_no))
+
+
+class Admitted(Enum):
+    """What admit says."""
+
+    ADMITTED = "admitted"
+    KNOWN = "known"
+    REUSED = "reused"
+    FULL = "full"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The verdict on a batch, the job that stands for it, and the chunks to ring for."""
+
+    verdict: Admitted
+    job_id: str
+    rings: tuple[ChunkRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What admit needs to know of a staged batch."""
+
+    job_id: str
+    client: str
+    user: str
+    database: str
+    care_plan: int | None
+    total: int
+    chunk_firsts: Sequence[int]
+    payload_bytes: int
+    body_sha256: str
+    fingerprint: str
+    idempotency_key: str | None
+
+
+class Claimed(Enum):
+    """What claim says."""
+
+    APPLY = "apply"
+    CANCEL = "cancel"
+    DONE = "done"
+    GONE = "gone"
+    BUSY = "busy"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The verdict on a claim; payload and counters are there if the lease was taken."""
+
+    verdict: Claimed
+    payload: bytes = b""
+    deaths: int = 0
+    releases: int = 0
+    holder: str = ""
+
+
+class Completed(Enum):
+    """What complete says."""
+
+    KEPT = "kept"
+    DONE = "done"
+    GONE = "gone"
+
+
+class Cancelled(Enum):
+    """What cancel says."""
+
+    CANCELLING = "cancelling"
+    FINAL = "final"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much of a database's work is open, and how fast it goes: items, and items a second (0: not known)."""
+
+    open_items: int
+    items_per_second: int

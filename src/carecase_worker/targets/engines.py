@@ -1,0 +1,96 @@
+"""One engine per tenant: a connection of its own for each process, and deadlines on everything."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from carecase_worker.errors import SettingsError
+from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.tenants import Tenant
+
+_SUPPORTED = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
+
+
+class Engines:
+    """The engines of all tenants, each made when it is first asked for. Never share one over a fork."""
+
+    def __init__(self, tenants: Mapping[str, Tenant]) -> None:
+        self._tenants = tenants
+        self._engines: dict[str, Engine] = {}
+
+    def of(self, database: str) -> Engine:
+        """The engine of a tenant. Raises KeyError if there is no such tenant."""
+        if database not in self._engines:
+            self._engines[database] = engine_for(self._tenants[database])
+        return self._engines[database]
+
+    def drop(self, database: str) -> None:
+        """Let go of a tenant's connections, in whatever state they are."""
+        engine = self._engines.pop(database, None)
+        if engine is not None:
+            engine.dispose()
+
+
+def engine_for(tenant: Tenant) -> Engine:
+    """An engine for a tenant; it connects when it is first used. Raises SettingsError for a URL that it cannot use."""
+    url = url_of(tenant)
+    settings = tenant.database
+    common: dict[str, Any] = {"hide_parameters": True, "pool_size": 1, "max_overflow": 0, "pool_timeout": 3}
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": settings.lock_timeout.total_seconds()}, **common)
+        event.listen(engine, "connect", _sqlite_connected)
+        event.listen(engine, "begin", _sqlite_begin)
+        return engine
+    return create_engine(url, connect_args=_postgres_arguments(settings), pool_recycle=1800, **common)
+
+
+def url_of(tenant: Tenant) -> URL:
+    """The URL of a tenant with its password. Raises SettingsError."""
+    where = f"databases.{tenant.name}.url"
+    try:
+        url = make_url(tenant.database.url.get_secret_value())
+        driver = _SUPPORTED[url.get_backend_name()]
+    except ArgumentError:
+        raise SettingsError(f"{where}: is not an SQLAlchemy URL, as postgresql://user@host/database") from None
+    except KeyError:
+        raise SettingsError(f"{where}: must be postgresql:// or sqlite://") from None
+    password = tenant.database.password
+    if password is not None:
+        url = url.set(password=password.get_secret_value())
+    return url.set(drivername=driver)
+
+
+def _postgres_arguments(settings: DatabaseSettings) -> dict[str, Any]:
+    session = {
+        "statement_timeout": _ms(settings.statement_timeout),
+        "lock_timeout": _ms(settings.lock_timeout),
+        "idle_in_transaction_session_timeout": _ms(2 * settings.statement_timeout),
+        "client_connection_check_interval": 1000,
+        "TimeZone": "UTC",
+        "synchronous_commit": "on",
+    }
+    return {
+        "connect_timeout": max(2, round(settings.connect_timeout.total_seconds())),
+        "application_name": "carecase-worker",
+        "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
+
+
+def _sqlite_connected(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # transactions begin where _sqlite_begin says, not where the driver guesses
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _sqlite_begin(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _ms(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)

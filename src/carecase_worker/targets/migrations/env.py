@@ -1,0 +1,17 @@
+"""Alembic's way in: migrate the connection that `schema.py` hands over."""
+
+from alembic import context
+from sqlalchemy import Connection
+
+from carecase_worker.targets.tables import METADATA
+
+
+
+
+def _migrate(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=METADATA, version_table="carecase_schema")
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+_migrate(context.config.attributes["connection"])
