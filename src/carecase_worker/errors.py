@@ -95,7 +95,8 @@ class FailureKind(Enum):
     CONTENTION = "contention"  # it chose this transaction as the loser: try again at once
     CONFLICT = "conflict"  # an item breaks a constraint: that item's own fault
     REFUSED = "refused"  # an item is refused for a reason that is not its own to fix
-    TOO_SLOW = "too-slow"  # the chunk's deadline ran out: try again later
+    TOO_SLOW = "too-slow"  # a deadline ran out: try again later
+    UNEXPECTED = "unexpected"  # a fault of ours: try again a few times
 
 
 class TargetFailure(CareCaseError):

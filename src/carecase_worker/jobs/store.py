@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from carecase_worker.clock import epoch_ms
+from carecase_worker.clock import epoch_ms, from_epoch_ms
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.jobs.job import COUNTS, Job, job_from_record
 from carecase_worker.jobs.keys import Keys
@@ -22,6 +22,7 @@ from carecase_worker.jobs.verdicts import (
     Claim,
     Claimed,
     Completed,
+    Lease,
     NewJob,
     Pace,
 )
@@ -115,7 +116,7 @@ class JobStore:
         verdict, *rest = self._run("claim", args)
         match Claimed(verdict.decode()):
             case (Claimed.APPLY | Claimed.CANCEL) as taken:
-                return Claim(taken, payload=rest[0], deaths=int(rest[1]), releases=int(rest[2]))
+                return Claim(taken, _lease(chunk, rest))
             case Claimed.BUSY:
                 return Claim(Claimed.BUSY, holder=rest[0].decode())
             case other:
@@ -240,6 +241,21 @@ class JobStore:
         except StoreUnavailable:
             return False
         return held.get("appendfsync") == "always"
+
+
+def _lease(chunk: ChunkRef, answer: Sequence[bytes]) -> Lease:
+    payload, deaths, releases, database, care_plan, user, seq, submitted_ms = answer
+    return Lease(
+        chunk=chunk,
+        payload=payload,
+        deaths=int(deaths),
+        releases=int(releases),
+        database=database.decode(),
+        care_plan=int(care_plan) if care_plan else None,
+        user=user.decode(),
+        seq=int(seq),
+        submitted_at=from_epoch_ms(int(submitted_ms)),
+    )
 
 
 def _text(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 
@@ -67,13 +68,26 @@ class Claimed(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """A chunk that is the caller's to apply or to cancel, and what it needs to know of the job."""
+
+    chunk: ChunkRef
+    payload: bytes
+    deaths: int
+    releases: int
+    database: str
+    care_plan: int | None
+    user: str
+    seq: int
+    submitted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """The verdict on a claim; payload and counters are there if the lease was taken."""
+    """The verdict on a claim; the lease is there with APPLY and CANCEL, the holder with BUSY."""
 
     verdict: Claimed
-    payload: bytes = b""
-    deaths: int = 0
-    releases: int = 0
+    lease: Lease | None = None
     holder: str = ""
 
 

@@ -4,7 +4,8 @@
 -- gives  "job:n"...; each has been moved on to ring_at_ms, so that two sweepers do not ring for the same one
 -- moves  nothing
 -- While doorbells wait in the queue, most overdue chunks have theirs among them: only the surplus is rung for, and
--- always a few of the oldest, in case theirs was lost.
+-- always a few of the oldest, in case theirs was lost. A database that is left alone is not rung for.
+if redis.call('EXISTS', key('pause', ARGV[1])) == 1 then return {} end
 local due = key('due', ARGV[1])
 local overdue = redis.call('ZCOUNT', due, '-inf', ARGV[2])
 local surplus = math.max(overdue - tonumber(ARGV[4]), math.min(overdue, 10))

@@ -1,0 +1,147 @@
+"""Child processes that are started, watched, started again and stopped."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from carecase_worker.clock import Sleep, stopwatch
+from carecase_worker.errors import StackError
+from carecase_worker.telemetry import logger
+
+_PR_SET_PDEATHSIG = 1
+_TICK = timedelta(milliseconds=50)
+_RESTART_AFTER_S = 0.3
+_log = logger("up")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How a child is started: `role` is its name in stack.json, `log` is where its output goes."""
+
+    role: str
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    user_id: int | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    before_start: Callable[[], None] = lambda: None
+
+
+@dataclass
+class Child:
+    """A running child."""
+
+    command: Command
+    process: subprocess.Popen[bytes]
+    started: float
+    restart_at: float | None = None
+
+
+@dataclass
+class Children:
+    """The children of this process, in the order in which they were started."""
+
+    sleep: Sleep
+    running: list[Child] = field(default_factory=list)
+
+    def start(self, command: Command) -> Child:
+        """Start a child. Raises StackError if there is no such program."""
+        child = Child(command, _spawn(command), stopwatch())
+        self.running.append(child)
+        return child
+
+    def wait_ready(self, child: Child, ready: Callable[[], bool], seconds: float) -> None:
+        """Return once `ready`. Raises StackError, with the end of the child's log, if it ends or takes too long."""
+        deadline = stopwatch() + seconds
+        while not ready():
+            if child.process.poll() is not None:
+                raise StackError(f"{child.command.role} ended at once.\n{tail(child.command.log)}")
+            if stopwatch() > deadline:
+                raise StackError(f"{child.command.role} was not ready after {seconds:.0f} s.\n{tail(child.command.log)}")
+            self.sleep(_TICK)
+
+    def pids(self) -> dict[str, list[int]]:
+        """The process ids by role."""
+        found: dict[str, list[int]] = {}
+        for child in self.running:
+            found.setdefault(child.command.role, []).append(child.process.pid)
+        return found
+
+    def revive(self) -> bool:
+        """Start again what has died. Says whether anything was."""
+        revived = False
+        for child in self.running:
+            if child.process.poll() is None:
+                continue
+            now = stopwatch()
+            if child.restart_at is None:
+                _log.warning("died", role=child.command.role, pid=child.process.pid, status=child.process.returncode)
+                child.restart_at = now if now - child.started > 1 else now + _RESTART_AFTER_S
+            if now >= child.restart_at:
+                child.process = _spawn(child.command)
+                child.started, child.restart_at = now, None
+                revived = True
+        return revived
+
+    def stop(self, roles: Sequence[str], seconds: float) -> None:
+        """Stop the children of some roles; kill what has not ended after so many seconds."""
+        leaving = [child for child in self.running if child.command.role in roles]
+        for child in leaving:
+            if child.process.poll() is None:
+                child.process.send_signal(child.command.stop_signal)
+        deadline = stopwatch() + seconds
+        for child in leaving:
+            try:
+                child.process.wait(max(0.1, deadline - stopwatch()))
+            except subprocess.TimeoutExpired:
+                _log.warning("killed, for it did not stop", role=child.command.role, pid=child.process.pid)
+                os.killpg(child.process.pid, signal.SIGKILL)
+                child.process.wait()
+            self.running.remove(child)
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The end of a log."""
+    try:
+        text = log.read_text("utf-8", errors="replace").splitlines()[-lines:]
+    except OSError:
+        return f"(there is nothing in {log})"
+    return "\n".join([f"The end of {log}:", *(f"  {line}" for line in text)])
+
+
+def _spawn(command: Command) -> "subprocess.Popen[bytes]":
+    command.before_start()
+    with command.log.open("ab") as log:
+        try:
+            return subprocess.Popen(
+                command.argv,
+                env=dict(command.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                user=command.user_id,
+                group=command.user_id,
+                extra_groups=[] if command.user_id is not None else None,
+                preexec_fn=_die_with_parent(command.stop_signal),
+            )
+        except OSError as error:
+            raise StackError(f"{command.role}: {command.argv[0]} cannot be started ({error.strerror})") from None
+
+
+def _die_with_parent(stop_signal: signal.Signals) -> Callable[[], None] | None:
+    """What a child does first on Linux: ask to be stopped when its parent dies, however it dies."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+
+    def ask() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(stop_signal))
+
+    return ask

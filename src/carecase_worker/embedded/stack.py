@@ -1,0 +1,162 @@
+"""What the embedded system consists of: its secrets, its ports, and the page about it, stack.json."""
+
+import hashlib
+import json
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from carecase_worker.clock import Clock
+from carecase_worker.embedded.servers import write_private
+from carecase_worker.errors import StackError
+
+STACK_FILE = "stack.json"
+BROKER_PREFIX = "b:"
+CLIENTS: Mapping[str, tuple[str, ...]] = {"demo": ("demo", "demo_sqlite"), "other": ("demo",)}
+_TOKEN_LIFETIME = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The passwords and keys of one data directory; made once, kept there."""
+
+    redis: str
+    redis_flower: str
+    postgres: str
+    flower: str
+    jwt: str
+    api_keys: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the parts listen on 127.0.0.1."""
+
+    intake: int
+    flower: int
+    redis: int
+    postgres: int
+
+
+def secrets_of(data_dir: Path) -> Secrets:
+    """The secrets of a data directory, made if there are none."""
+    file = data_dir / "secrets.json"
+    if not file.exists():
+        made = {name: secrets.token_urlsafe(24) for name in ("redis", "redis_flower", "postgres", "flower")}
+        keys = {name: f"cck_{secrets.token_urlsafe(24)}" for name in CLIENTS}
+        write_private(file, json.dumps({**made, "jwt": secrets.token_urlsafe(48), "api_keys": keys}))
+    return Secrets(**json.loads(file.read_text("utf-8")))
+
+
+def choose_ports(intake: int | None) -> Ports:
+    """The given port or 8080 for the intake, 5555 for Flower, others where these are taken. Raises StackError."""
+    if intake is not None and not _is_free(intake):
+        raise StackError(f"Port {intake} is taken by another program. Choose another one with --port, or leave it out.")
+    free = _free_ports(4)
+    return Ports(
+        intake=intake if intake is not None else 8080 if _is_free(8080) else free[0],
+        flower=5555 if _is_free(5555) else free[1],
+        redis=free[2],
+        postgres=free[3],
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One embedded system: where it is and how to get in."""
+
+    data_dir: Path
+    ports: Ports
+    secrets: Secrets
+
+    def redis_url(self, user: str = "default") -> str:
+        """The URL of Valkey for one of its users."""
+        password = self.secrets.redis if user == "default" else self.secrets.redis_flower
+        return f"redis://{user}:{password}@127.0.0.1:{self.ports.redis}/0"
+
+    def database_urls(self) -> dict[str, str]:
+        """The URL of each target database."""
+        return {"demo": self.postgres_url("demo"), "demo_sqlite": f"sqlite:///{self.data_dir / 'demo.sqlite'}"}
+
+    def postgres_url(self, database: str) -> str:
+        """The URL of a database of the embedded PostgreSQL."""
+        return f"postgresql+psycopg://postgres:{self.secrets.postgres}@127.0.0.1:{self.ports.postgres}/{database}"
+
+    def environment(self) -> dict[str, str]:
+        """The settings of every role, as environment variables."""
+        variables = {
+            "CARECASE_INTAKE_HOST": "127.0.0.1",
+            "CARECASE_INTAKE_PORT": str(self.ports.intake),
+            "CARECASE_REDIS_URL": self.redis_url(),
+            "CARECASE_BROKER_PREFIX": BROKER_PREFIX,
+            "CARECASE_JWT_SECRET": self.secrets.jwt,
+            "CARECASE_FLOWER_HOST": "127.0.0.1",
+            "CARECASE_FLOWER_PORT": str(self.ports.flower),
+            "CARECASE_FLOWER_USER": "flower",
+            "CARECASE_FLOWER_PASSWORD": self.secrets.flower,
+            "CARECASE_FLOWER_BROKER_URL": self.redis_url("flower"),
+        }
+        for name, url in self.database_urls().items():
+            variables[f"CARECASE_DATABASES_{name.upper()}_URL"] = url
+        for name, databases in CLIENTS.items():
+            digest = hashlib.sha256(self.secrets.api_keys[name].encode()).hexdigest()
+            variables[f"CARECASE_CLIENTS_{name.upper()}_API_KEY_SHA256"] = digest
+            variables[f"CARECASE_CLIENTS_{name.upper()}_DATABASES"] = ",".join(databases)
+        return variables
+
+    def write(self, processes: Mapping[str, Any], clock: Clock) -> None:
+        """Write stack.json, in one step and readable for its owner only."""
+        urls = self.database_urls()
+        page = {
+            "intake": {"url": f"http://127.0.0.1:{self.ports.intake}"},
+            "flower": {
+                "url": f"http://127.0.0.1:{self.ports.flower}/flower",
+                "user": "flower",
+                "password": self.secrets.flower,
+            },
+            "redis": {"url": self.redis_url(), "broker_prefix": BROKER_PREFIX},
+            "databases": {name: {"url": url, "dialect": url.split(":")[0].split("+")[0]} for name, url in urls.items()},
+            "clients": [
+                {
+                    "name": name,
+                    "api_key": self.secrets.api_keys[name],
+                    "bearer": self._bearer(name, clock),
+                    "databases": list(databases),
+                }
+                for name, databases in CLIENTS.items()
+            ],
+            "processes": processes,
+        }
+        write_private(self.data_dir / STACK_FILE, json.dumps(page, indent=2) + "\n")
+
+    def _bearer(self, client: str, clock: Clock) -> str:
+        now = clock.now()
+        claims = {"sub": client, "client_id": client, "iat": now, "exp": now + _TOKEN_LIFETIME}
+        return jwt.encode(claims, self.secrets.jwt, algorithm="HS256")

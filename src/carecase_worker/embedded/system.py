@@ -1,0 +1,148 @@
+"""`carecase up`: the whole system in one data directory, kept running until it is told to stop."""
+
+import fcntl
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from threading import Event, Thread
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from carecase_worker.clock import Clock, Sleep
+from carecase_worker.embedded.children import Child, Children, Command
+from carecase_worker.embedded.servers import postgres, valkey
+from carecase_worker.embedded.stack import STACK_FILE, Stack, choose_ports, secrets_of
+from carecase_worker.errors import StackError, StoreUnavailable
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.settings.loading import load, process_environment
+from carecase_worker.settings.model import Settings
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.schema import create_database, upgrade
+from carecase_worker.tenants import tenants_of
+
+_NEEDED_BYTES = 500 << 20
+_TICK = timedelta(milliseconds=100)
+_ROLES = ("intake", "flower", "worker")
+_SERVERS = ("redis", "postgresql")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `carecase up` was asked for."""
+
+    data_dir: Path
+    port: int | None
+    workers: int
+    config: Path | None
+
+
+def run(options: Options, clock: Clock, sleep: Sleep, on_ready: Callable[[Path], None]) -> None:
+    """Start everything, call `on_ready` with the path of stack.json in a thread, return after SIGINT or SIGTERM.
+
+    Raises StackError, with what to do, if the system cannot start.
+    """
+    stopped = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with _data_dir(options.data_dir) as data_dir:
+        stack = Stack(data_dir, choose_ports(options.port), secrets_of(data_dir))
+        children = Children(sleep)
+        settings = load(options.config, stack.environment())
+        try:
+            _start(stack, settings, options, children)
+            _write(stack, children, clock)
+            Thread(target=on_ready, args=(data_dir / STACK_FILE,), daemon=True).start()
+            while not stopped.is_set():
+                if children.revive():
+                    _write(stack, children, clock)
+                sleep(_TICK)
+        finally:
+            children.stop(_ROLES, settings.worker.chunk_deadline.total_seconds() + 5)
+            children.stop(_SERVERS, 20)
+            (data_dir / STACK_FILE).unlink(missing_ok=True)
+
+
+@contextmanager
+def _data_dir(path: Path) -> Iterator[Path]:
+    """The data directory, made and locked. Raises StackError if another system runs in it or there is no room."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data_dir = path.resolve()
+        (data_dir / "logs").mkdir(exist_ok=True)
+        lock = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise StackError(f"{path}: cannot be used as data directory ({error.strerror}). Choose one with --data-dir.") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StackError(
+                f"{data_dir}: another carecase up runs in this data directory. Stop it, or choose another with --data-dir."
+            ) from None
+        free = shutil.disk_usage(data_dir).free
+        if free < _NEEDED_BYTES:
+            raise StackError(
+                f"{data_dir}: {free >> 20} MiB are free on this disk, {_NEEDED_BYTES >> 20} are needed. Free some, or choose"
+                " a directory on another disk with --data-dir."
+            )
+        yield data_dir
+
+
+def _start(stack: Stack, settings: Settings, options: Options, children: Children) -> None:
+    base = process_environment()
+    logs = stack.data_dir / "logs"
+    passwords = {"default": stack.secrets.redis, "flower": stack.secrets.redis_flower}
+    redis = children.start(valkey(stack.data_dir / "valkey", stack.ports.redis, passwords, logs / "redis.log", base))
+    database = children.start(
+        postgres(
+            stack.data_dir / "postgres", stack.ports.postgres, stack.secrets.postgres, logs / "postgresql.log", base
+        )
+    )
+    store = JobStore(settings.redis, settings.jobs)
+    children.wait_ready(redis, lambda: _answers(store), 60)
+    children.wait_ready(database, lambda: create_database(stack.postgres_url("postgres"), "demo"), 60)
+    for name in stack.database_urls():
+        upgrade(engine_for(tenants_of(settings.databases)[name]))
+    environment = {**base, **stack.environment()}
+    if options.config:
+        environment["CARECASE_CONFIG"] = str(options.config.resolve())
+    for number in range(options.workers):
+        children.start(_role("worker", environment, logs / f"worker-{number + 1}.log"))
+    intake = children.start(_role("intake", environment, logs / "intake.log"))
+    flower = children.start(_role("flower", environment, logs / "flower.log"))
+    _wait_for_roles(stack, children, intake, flower)
+
+
+def _wait_for_roles(stack: Stack, children: Children, intake: Child, flower: Child) -> None:
+    children.wait_ready(intake, lambda: _serves(f"http://127.0.0.1:{stack.ports.intake}/readyz"), 60)
+    children.wait_ready(flower, lambda: _serves(f"http://127.0.0.1:{stack.ports.flower}/flower/healthcheck"), 60)
+
+
+def _role(role: str, environment: dict[str, str], log: Path) -> Command:
+    return Command(role, [sys.executable, "-m", "carecase_worker", role], environment, log)
+
+
+def _write(stack: Stack, children: Children, clock: Clock) -> None:
+    stack.write({"up": os.getpid(), **children.pids()}, clock)
+
+
+def _answers(store: JobStore) -> bool:
+    try:
+        store.ping()
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def _serves(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False

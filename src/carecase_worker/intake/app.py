@@ -1,0 +1,89 @@
+"""All the intake's wiring."""
+
+from typing import Annotated
+
+from fastapi import FastAPI, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from carecase_worker.clock import SystemClock, uuid7
+from carecase_worker.errors import BatchFault, BatchRefused, CareCaseError
+from carecase_worker.intake.auth import Caller, Gate
+from carecase_worker.intake.batches import Intake, batch_routes
+from carecase_worker.intake.documents import envelope, json_type
+from carecase_worker.intake.health import Readings, health_routes
+from carecase_worker.intake.job_status import Jobs, job_routes
+from carecase_worker.intake.openapi import publish
+from carecase_worker.intake.problems import Problem, problem_of, problem_of_status
+from carecase_worker.intake.requests import Requests
+from carecase_worker.jobs.admission import Admissions
+from carecase_worker.jobs.chunks import ChunkBounds
+from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.settings.model import Settings
+from carecase_worker.telemetry import Metrics
+
+_api_key = APIKeyHeader(name="x-api-key", scheme_name="apiKeyAuth", auto_error=False)
+_bearer = HTTPBearer(scheme_name="bearerAuth", bearerFormat="JWT", auto_error=False)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The HTTP application. Raises SettingsError for a Redis that could lose batches, StoreUnavailable if it is away."""
+    clock = SystemClock()
+    store = JobStore(settings.redis, settings.jobs)
+    store.check()
+    doorbells = Doorbells(celery_app(settings))
+    bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
+    gate = Gate(settings.clients, settings.jwt, settings.intake.require)
+    metrics = Metrics(Readings(store, tuple(settings.databases), clock))
+    intake = Intake(settings.intake, Admissions(store, bounds, clock), store, doorbells, lambda: uuid7(clock))
+
+    async def caller(
+        request: Request,
+        api_key: Annotated[str | None, Security(_api_key)] = None,
+        _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
+    ) -> Caller:
+        who = gate.caller(api_key, request.headers.get("authorization"))
+        request.scope["carecase.client"] = who.client
+        return who
+
+    app = FastAPI(
+        title="CareCase batch ingestion",
+        version="v1",
+        description="Create or update many CareCases at once: accepted now, applied in order, polled by job id.",
+    )
+    app.include_router(batch_routes(intake, caller))
+    app.include_router(job_routes(Jobs(store, doorbells, clock), caller))
+    app.include_router(health_routes(store, metrics, clock))
+    app.add_exception_handler(CareCaseError, _on_care_case_error)
+    app.add_exception_handler(RequestValidationError, _on_bad_parameter)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_middleware(Requests, metrics=metrics, new_id=lambda: str(uuid7(clock)))
+    publish(app)
+    return app
+
+
+async def _on_care_case_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CareCaseError)
+    return _answer(request, problem_of(error))
+
+
+async def _on_bad_parameter(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    names = ", ".join(dict.fromkeys(str(detail["loc"][-1]) for detail in error.errors()))
+    refused = BatchRefused(BatchFault.BAD_PARAMETER, f"A parameter is not as described: {names}. See /docs.")
+    return _answer(request, problem_of(refused))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _answer(request, problem_of_status(error.status_code), dict(error.headers or {}))
+
+
+def _answer(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    content = envelope(request.scope["carecase.activity"], error=problem.members(request.url.path))
+    media_type = json_type(request.headers.get("accept"))
+    return Response(content, problem.status, {**(headers or {}), **problem.headers}, media_type)

@@ -1,0 +1,120 @@
+"""The two PUT routes: read the batch, split it, admit it, ring for it, answer 202."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
+
+from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
+from carecase_worker.errors import BatchFault, BatchRefused, StoreUnavailable
+from carecase_worker.intake.auth import Caller, granted
+from carecase_worker.intake.body import Body, Decoder, Form, form_of, receive
+from carecase_worker.intake.documents import envelope, job_document, job_path, json_type, retry_after
+from carecase_worker.intake.openapi import ACCEPTED, BATCH
+from carecase_worker.jobs.admission import Admissions, Batch
+from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.queue import Doorbells
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import Admission
+from carecase_worker.settings.model import IntakeSettings
+from carecase_worker.telemetry import logger
+
+_log = logger("intake")
+
+CarePlanKey = Annotated[int, Path(alias="carePlanKey", ge=INT32_MIN, le=INT32_MAX, description="The care plan")]
+Database = Annotated[str | None, Header(alias="vbasoftware-database", description="The target database")]
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", max_length=255, description="The same key gives the same job")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What accepting a batch takes."""
+
+    settings: IntakeSettings
+    admissions: Admissions
+    store: JobStore
+    doorbells: Doorbells
+    new_id: Callable[[], UUID]
+
+    async def accept(self, request: Request, caller: Caller, care_plan: int | None, database: str | None) -> Response:
+        """The answer to a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
+        target = granted(caller, database)
+        form = form_of(request.headers.get("content-type"))
+        decoder = Decoder(request.headers.get("content-encoding"))
+        key = request.headers.get("idempotency-key")
+        with Body(decoder, self.settings.max_body_bytes, self.settings.spool_dir) as body:
+            await receive(request.stream(), body)
+
+            def admit() -> tuple[Job, str]:
+                return self._admit(caller, target, care_plan, key, body, form)
+
+            job, wait = await run_sync(admit)
+        headers = {"Location": job_path(job.job_id), "Retry-After": wait}
+        content = envelope(job.job_id, job=job_document(job))
+        return Response(content, 202, headers, media_type=json_type(request.headers.get("accept")))
+
+    def _admit(
+        self, caller: Caller, database: str, care_plan: int | None, key: str | None, body: Body, form: Form
+    ) -> tuple[Job, str]:
+        items = body.split(form)
+        if len(items) > self.settings.max_items:
+            raise BatchRefused(
+                BatchFault.TOO_MANY_ITEMS,
+                f"The batch has more than {self.settings.max_items} items. Send them in several batches.",
+            )
+        batch = Batch(caller.client, caller.user, database, care_plan, items, body.sha256, key)
+        admission = self.admissions.admit(batch, self.new_id())
+        self._ring(database, admission)
+        return self.store.job(admission.job_id), retry_after(self.store.pace(database))
+
+    def _ring(self, database: str, admission: Admission) -> None:
+        """Ring for the open chunks. The batch is safe already: what is not rung for now, the sweep rings for."""
+        try:
+            self.doorbells.ring(database, admission.rings)
+        except StoreUnavailable as error:
+            _log.warning("not rung", job_id=admission.job_id, reason=str(error))
+
+
+def batch_routes(intake: Intake, caller: Callable[..., Caller]) -> APIRouter:
+    """The routes that take batches."""
+    router = APIRouter(tags=["CareCases"])
+
+    @router.put(
+        "/care-plans/{carePlanKey}/cases-batch",
+        operation_id="UpdateBatchCareCase",
+        summary="Create or update CareCases of one care plan",
+        status_code=202,
+        responses=ACCEPTED,
+        openapi_extra=BATCH,
+    )
+    async def put_batch_of_care_plan(
+        request: Request,
+        care_plan: CarePlanKey,
+        who: Annotated[Caller, Depends(caller)],
+        database: Database = None,
+        key: IdempotencyKey = None,
+    ) -> Response:
+        return await intake.accept(request, who, care_plan, database)
+
+    @router.put(
+        "/care-cases-batch",
+        operation_id="UpdateBatchCareCaseOfAnyCarePlan",
+        summary="Create or update CareCases, each of the care plan that it names",
+        status_code=202,
+        responses=ACCEPTED,
+        openapi_extra=BATCH,
+    )
+    async def put_batch(
+        request: Request,
+        who: Annotated[Caller, Depends(caller)],
+        database: Database = None,
+        key: IdempotencyKey = None,
+    ) -> Response:
+        return await intake.accept(request, who, None, database)
+
+    return router

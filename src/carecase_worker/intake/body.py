@@ -1,0 +1,166 @@
+"""The request body: its media type, its bounded decompression, and a place on disk for what is large."""
+
+import hashlib
+import mmap
+import tempfile
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import zstandard
+from anyio.to_thread import run_sync
+
+from carecase_worker.cases.batch import Items, split_array, split_lines
+from carecase_worker.errors import BatchFault, BatchRefused
+
+_IN_MEMORY_BYTES = 1 << 20
+_ZSTD_SLICE_BYTES = 1 << 10
+_PIECE_BYTES = 256 << 10
+
+
+class Form(Enum):
+    """How a body lists its items."""
+
+    ARRAY = "array"
+    LINES = "lines"
+
+
+def form_of(content_type: str | None) -> Form:
+    """The form that a Content-Type stands for. Raises BatchRefused if it is none of ours."""
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    if media_type == "application/x-ndjson":
+        return Form.LINES
+    is_json_suffix = media_type.startswith("application/") and media_type.endswith("+json")
+    if media_type in ("application/json", "text/json") or is_json_suffix:
+        return Form.ARRAY
+    raise BatchRefused(
+        BatchFault.MEDIA_TYPE,
+        "Send Content-Type: application/json with an array, or application/x-ndjson with one case a line.",
+    )
+
+
+Decode = Callable[[bytes], Iterator[bytes]]
+
+
+class Decoder:
+    """Undoes a Content-Encoding piece by piece, in pieces of bounded size. Raises BatchRefused."""
+
+    def __init__(self, content_encoding: str | None) -> None:
+        name = (content_encoding or "identity").strip().lower()
+        ways: dict[str, Decode] = {"identity": self._identity, "gzip": self._gzip, "zstd": self._zstd}
+        if name not in ways:
+            raise BatchRefused(BatchFault.ENCODING, "Send Content-Encoding: gzip or zstd, or leave it out.")
+        self._name = name
+        self._way = ways[name]
+        self._inflate = zlib.decompressobj(31)
+        self._unzstd = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj(read_across_frames=True)
+        self._fed = False
+
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        """What a piece decodes to."""
+        self._fed = self._fed or bool(piece)
+        try:
+            yield from self._way(piece)
+        except (zlib.error, zstandard.ZstdError):
+            raise self._broken() from None
+
+    def finish(self) -> None:
+        """Raises BatchRefused if the body broke off."""
+        if self._name == "gzip" and self._fed and not self._inflate.eof:
+            raise self._broken()
+        if self._name == "zstd" and self._fed and not self._unzstd.eof and self._unzstd.unused_data:
+            raise self._broken()
+
+    def _identity(self, piece: bytes) -> Iterator[bytes]:
+        yield piece
+
+    def _gzip(self, piece: bytes) -> Iterator[bytes]:
+        while piece:
+            if self._inflate.eof:
+                self._inflate = zlib.decompressobj(31)
+            yield self._inflate.decompress(piece, _PIECE_BYTES)
+            piece = self._inflate.unconsumed_tail or self._inflate.unused_data
+
+    def _zstd(self, piece: bytes) -> Iterator[bytes]:
+        for start in range(0, len(piece), _ZSTD_SLICE_BYTES):
+            yield self._unzstd.decompress(piece[start : start + _ZSTD_SLICE_BYTES])
+
+    def _broken(self) -> BatchRefused:
+        return BatchRefused(BatchFault.BROKEN_ENCODING, f"The body is not {self._name}, or it broke off. Send it again.")
+
+
+class Body:
+    """A decoded body: in memory while it is small, in a nameless file when it is large."""
+
+    def __init__(self, decoder: Decoder, max_bytes: int, spool_dir: Path | None) -> None:
+        self._decoder = decoder
+        self._max_bytes = max_bytes
+        self._spool_dir = spool_dir
+        self._digest = hashlib.sha256()
+        self._held = bytearray()
+        self._file: IO[bytes] | None = None
+        self._map: mmap.mmap | None = None
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the decoded body, in hex."""
+        return self._digest.hexdigest()
+
+    def write(self, piece: bytes) -> None:
+        """Take a piece as it was sent. Raises BatchRefused."""
+        for decoded in self._decoder.decode(piece):
+            self.size += len(decoded)
+            if self.size > self._max_bytes:
+                raise BatchRefused(
+                    BatchFault.TOO_LARGE,
+                    f"The decoded body has more than {self._max_bytes} bytes. Send the cases in several batches.",
+                )
+            self._digest.update(decoded)
+            self._keep(decoded)
+
+    def split(self, form: Form) -> Items:
+        """The items; they point into this body, so keep it open. Raises BatchRefused."""
+        self._decoder.finish()
+        view = self._view()
+        return split_array(view) if form is Form.ARRAY else split_lines(view)
+
+    def _keep(self, decoded: bytes) -> None:
+        if self._file is None and self.size <= _IN_MEMORY_BYTES:
+            self._held += decoded
+            return
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._spool_dir)
+            self._file.write(self._held)
+            self._held = bytearray()
+        self._file.write(decoded)
+
+    def _view(self) -> memoryview:
+        if self._file is None:
+            return memoryview(self._held)
+        self._file.flush()
+        return memoryview(mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ))
+
+
+async def receive(stream: AsyncIterator[bytes], body: Body) -> None:
+    """Read a request's body. Whatever takes long happens in a thread, so that other requests go on."""
+    waiting = bytearray()
+    async for piece in stream:
+        waiting += piece
+        if len(waiting) >= _PIECE_BYTES:
+            await run_sync(body.write, bytes(waiting))
+            waiting.clear()
+    if body.size or len(waiting) > _PIECE_BYTES // 16:
+        await run_sync(body.write, bytes(waiting))
+    else:
+        body.write(bytes(waiting))

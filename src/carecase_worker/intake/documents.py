@@ -1,0 +1,90 @@
+"""What is sent: the envelope, the job, the multi-status."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from carecase_worker.cases.care_case import KEY
+from carecase_worker.cases.outcome import Outcome
+from carecase_worker.jobs.chunks import ChunkOutcomes
+from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.verdicts import Pace
+
+JSON_TYPES = ("application/json", "text/json", "text/plain")
+_LONGEST_RETRY_S = 60
+
+
+def envelope(activity_id: str, data: Any = None, error: Any = None, **members: Any) -> bytes:
+    """The envelope that every answer comes in, as JSON."""
+    return msgspec.json.encode({"data": data, "error": error, "debug": {"activityID": activity_id}, **members})
+
+
+def job_document(job: Job) -> dict[str, Any]:
+    """The job as the contract shows it."""
+    return {
+        "jobId": job.job_id,
+        "state": job.state.value,
+        "database": job.database,
+        "carePlanKey": job.care_plan,
+        "total": job.total,
+        "processed": job.processed,
+        **job.counts,
+        "bodySha256": job.body_sha256,
+        "submittedAt": _rfc3339(job.submitted_at),
+        "startedAt": _rfc3339(job.started_at),
+        "finishedAt": _rfc3339(job.finished_at),
+        "expiresAt": _rfc3339(job.expires_at),
+        "links": {"self": job_path(job.job_id), "result": f"{job_path(job.job_id)}/result"},
+    }
+
+
+def job_path(job_id: str) -> str:
+    """Where a job is found."""
+    return f"/jobs/{job_id}"
+
+
+def retry_after(pace: Pace) -> str:
+    """Whole seconds until it makes sense to ask again: the open work at the rate measured, from 1 to 60."""
+    if not pace.items_per_second:
+        return "1"
+    return str(min(max(math.ceil(pace.open_items / pace.items_per_second), 1), _LONGEST_RETRY_S))
+
+
+def json_type(accept: str | None) -> str:
+    """The JSON type that a client takes: the first of ours that its Accept header names, else application/json."""
+    ranges = [part.partition(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
+    if "*/*" in ranges or "application/*" in ranges:
+        return JSON_TYPES[0]
+    return next((kind for kind in JSON_TYPES if kind in ranges), JSON_TYPES[0])
+
+
+def multi_status(job_id: str, chunks: Iterable[ChunkOutcomes]) -> Iterator[bytes]:
+    """The multi-status document, a piece for each chunk."""
+    before = b'{"data":['
+    for chunk in chunks:
+        yield before + _items(chunk.keys, chunk.outcomes)
+        before = b","
+    debug = msgspec.json.encode({"activityID": job_id})
+    yield b'],"error":null,"debug":' + debug + b"}"
+
+
+def _items(keys: Sequence[int | None], outcomes: Sequence[Outcome]) -> bytes:
+    """The items of a chunk; neighbours with the same outcome share one template."""
+    pieces: list[str] = []
+    place = 0
+    for outcome, run in groupby(outcomes):
+        end = place + sum(1 for _ in run)
+        body = json.dumps(outcome.body).replace("%", "%%")
+        template = f'{{"id":[{{"key":"{KEY}","value":%s}}],"status":{outcome.kind.status},"body":{body}}}'
+        pieces += [template % ("null" if key is None else key) for key in keys[place:end]]
+        place = end
+    return ",".join(pieces).encode()
+
+
+def _rfc3339(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None

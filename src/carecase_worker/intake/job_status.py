@@ -1,0 +1,124 @@
+"""Poll a job, get its result, cancel it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi.responses import StreamingResponse
+
+from carecase_worker.clock import Clock
+from carecase_worker.errors import JobConflict, JobExpired, JobNotFound, StoreUnavailable
+from carecase_worker.intake.auth import Caller
+from carecase_worker.intake.documents import envelope, job_document, job_path, json_type, multi_status, retry_after
+from carecase_worker.intake.openapi import CANCELLED, JOB, RESULT
+from carecase_worker.jobs.chunks import ChunkOutcomes, unpack_done
+from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.queue import Doorbells
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import Cancelled
+from carecase_worker.telemetry import logger
+
+_CHUNKS_AT_ONCE = 8
+_log = logger("intake")
+
+JobId = Annotated[str, Path(alias="jobId", description="The job", json_schema_extra={"format": "uuid"})]
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """What telling of jobs takes."""
+
+    store: JobStore
+    doorbells: Doorbells
+    clock: Clock
+
+    def job(self, job_id: str, caller: Caller) -> Job:
+        """A job of the caller. Raises JobNotFound, also for somebody else's, and JobExpired."""
+        job = self.store.job(_canonical(job_id))
+        if job.client != caller.client:
+            raise JobNotFound("There is no such job.")
+        if job.expired(self.clock.now()):
+            raise JobExpired("The job is over and its result is no longer kept.")
+        return job
+
+    def status(self, request: Request, job: Job) -> Response:
+        """The job document; 304 if the client has it already."""
+        tag = f'"{job.state.value}-{job.processed}"'
+        headers = {"ETag": tag}
+        if not job.state.final:
+            headers["Retry-After"] = retry_after(self.store.pace(job.database))
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(envelope(job.job_id, job_document(job)), 200, headers, json_type(request.headers.get("accept")))
+
+    def result(self, request: Request, job: Job) -> Response:
+        """The multi-status document, or the job while it is not final."""
+        media_type = json_type(request.headers.get("accept"))
+        if not job.state.final:
+            headers = {"Location": job_path(job.job_id), "Retry-After": retry_after(self.store.pace(job.database))}
+            return Response(envelope(job.job_id, job=job_document(job)), 202, headers, media_type)
+        return StreamingResponse(multi_status(job.job_id, self._outcomes(job)), 207, media_type=media_type)
+
+    def cancel(self, request: Request, job: Job) -> Response:
+        """Cancel what has not been applied. Raises JobConflict if that is nothing."""
+        verdict, rings = self.store.cancel(job.job_id, self.clock.now())
+        if verdict is Cancelled.FINAL:
+            raise JobConflict("The job is final: there is nothing left to cancel.")
+        if verdict is Cancelled.GONE:
+            raise JobNotFound("There is no such job.")
+        try:
+            self.doorbells.ring(job.database, rings)
+        except StoreUnavailable as error:
+            _log.warning("not rung", job_id=job.job_id, reason=str(error))
+        content = envelope(job.job_id, job=job_document(self.store.job(job.job_id)))
+        headers = {"Location": job_path(job.job_id), "Retry-After": retry_after(self.store.pace(job.database))}
+        return Response(content, 202, headers, json_type(request.headers.get("accept")))
+
+    def _outcomes(self, job: Job) -> Iterator[ChunkOutcomes]:
+        numbers = range(len(job.chunk_firsts))
+        for start in range(0, len(numbers), _CHUNKS_AT_ONCE):
+            for packed in self.store.outcomes(job.job_id, numbers[start : start + _CHUNKS_AT_ONCE]):
+                if packed is None:
+                    raise JobExpired("The job is over and its result is no longer kept.")
+                yield unpack_done(packed)
+
+
+def _canonical(job_id: str) -> str:
+    try:
+        return str(UUID(job_id))
+    except ValueError:
+        raise JobNotFound("There is no such job.") from None
+
+
+def job_routes(jobs: Jobs, caller: Callable[..., Caller]) -> APIRouter:
+    """The routes that tell of jobs."""
+    router = APIRouter(tags=["Jobs"])
+    who = Annotated[Caller, Depends(caller)]
+
+    @router.get("/jobs/{jobId}", operation_id="GetJob", summary="Where a job stands", responses=JOB)
+    def get_job(request: Request, job_id: JobId, who: who) -> Response:  # type: ignore[valid-type]
+        return jobs.status(request, jobs.job(job_id, who))
+
+    @router.get(
+        "/jobs/{jobId}/result",
+        operation_id="GetJobResult",
+        summary="What became of each item",
+        status_code=207,
+        responses=RESULT,
+    )
+    def get_result(request: Request, job_id: JobId, who: who) -> Response:  # type: ignore[valid-type]
+        return jobs.result(request, jobs.job(job_id, who))
+
+    @router.delete(
+        "/jobs/{jobId}",
+        operation_id="CancelJob",
+        summary="Cancel what has not been applied",
+        status_code=202,
+        responses=CANCELLED,
+    )
+    def cancel_job(request: Request, job_id: JobId, who: who) -> Response:  # type: ignore[valid-type]
+        return jobs.cancel(request, jobs.job(job_id, who))
+
+    return router

@@ -1,0 +1,112 @@
+"""One table: which error is which problem (RFC 9457)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from carecase_worker.errors import (
+    AccessFault,
+    AccessRefused,
+    BacklogFull,
+    BatchFault,
+    BatchRefused,
+    CareCaseError,
+    JobConflict,
+    JobExpired,
+    JobNotFound,
+    StoreUnavailable,
+)
+
+_TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    408: "Request Timeout",
+    409: "Conflict",
+    410: "Gone",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Content",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+_BATCH = {
+    BatchFault.NOT_JSON: 400,
+    BatchFault.NOT_AN_ARRAY: 400,
+    BatchFault.EMPTY: 400,
+    BatchFault.TOO_MANY_ITEMS: 413,
+    BatchFault.TOO_LARGE: 413,
+    BatchFault.MEDIA_TYPE: 415,
+    BatchFault.ENCODING: 415,
+    BatchFault.BROKEN_ENCODING: 400,
+    BatchFault.NO_DATABASE: 400,
+    BatchFault.BAD_PARAMETER: 400,
+    BatchFault.KEY_REUSED: 422,
+}
+
+_ACCESS = {
+    AccessFault.NO_CREDENTIALS: 401,
+    AccessFault.BAD_CREDENTIALS: 401,
+    AccessFault.NOT_GRANTED: 403,
+    AccessFault.NO_USER_AGENT: 403,
+}
+
+_RETRY_AFTER_S = "5"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a client is told of an error."""
+
+    status: int
+    kind: str
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def members(self, instance: str) -> dict[str, object]:
+        """The members of RFC 9457."""
+        return {
+            "type": f"urn:carecase:problem:{self.kind}",
+            "title": _TITLES.get(self.status, "Error"),
+            "status": self.status,
+            "detail": self.detail,
+            "instance": instance,
+        }
+
+
+UNEXPECTED = Problem(
+    500, "internal", "The service failed. Try again; if it stays, report the activityID to those who run the service."
+)
+
+
+def problem_of(error: CareCaseError) -> Problem:
+    """The problem that an error is to a client."""
+    match error:
+        case BatchRefused():
+            return Problem(_BATCH[error.fault], error.fault.value, str(error))
+        case AccessRefused():
+            status = _ACCESS[error.fault]
+            return Problem(status, error.fault.value, str(error), {"WWW-Authenticate": "Bearer"} if status == 401 else {})
+        case JobNotFound():
+            return Problem(404, "job-not-found", str(error))
+        case JobExpired():
+            return Problem(410, "job-expired", str(error))
+        case JobConflict():
+            return Problem(409, "job-conflict", str(error))
+        case BacklogFull():
+            return Problem(503, "backlog-full", str(error), {"Retry-After": _RETRY_AFTER_S})
+        case StoreUnavailable():
+            detail = "The service cannot take or tell anything just now. Nothing was kept of this request; send it again."
+            return Problem(503, "store-unavailable", detail, {"Retry-After": _RETRY_AFTER_S})
+        case _:
+            return UNEXPECTED
+
+
+def problem_of_status(status: int) -> Problem:
+    """The problem for a status that the framework chose: no such path, or not this method."""
+    details = {404: "There is nothing at this path.", 405: "This path does not take this method."}
+    return Problem(status, f"http-{status}", details.get(status, _TITLES.get(status, "Error")))

@@ -1,0 +1,170 @@
+"""All the worker's wiring, and the guard around task and sweep."""
+
+import os
+import socket
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import Celery, signals
+
+from carecase_worker.clock import Clock, SystemClock, SystemDice, stopwatch
+from carecase_worker.errors import FailureKind, StoreUnavailable
+from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import ChunkRef, Claimed
+from carecase_worker.settings.model import Settings
+from carecase_worker.targets.engines import Engines
+from carecase_worker.targets.upserts import upsert_for
+from carecase_worker.targets.writer import Writer
+from carecase_worker.telemetry import configure_logging, logger
+from carecase_worker.tenants import tenants_of
+from carecase_worker.worker.apply import Applied, Applier
+from carecase_worker.worker.housekeeping import Sweep, Sweeper
+from carecase_worker.worker.tasks import add_task
+
+_log = logger("worker")
+
+
+def create_worker(settings: Settings) -> Celery:
+    """The Celery application that serves every configured database. Each pool process gets connections of its own."""
+    app = celery_app(settings)
+    process = _Process(settings)
+    add_task(app, process.apply)
+
+    def set_up_logging(**_: Any) -> None:
+        configure_logging(settings.log)
+
+    def start_process(**_: Any) -> None:
+        process.start()
+
+    sweeper = _sweeper(settings)
+
+    def start_sweeper(**_: Any) -> None:
+        sweeper.start()
+
+    def stop_sweeper(**_: Any) -> None:
+        sweeper.stop()
+
+    signals.setup_logging.connect(set_up_logging, weak=False)
+    signals.worker_process_init.connect(start_process, weak=False)
+    signals.worker_ready.connect(start_sweeper, weak=False)
+    signals.worker_shutdown.connect(stop_sweeper, weak=False)
+    return app
+
+
+def run_worker(settings: Settings) -> int:
+    """Serve until told to stop; the exit status. Raises SettingsError for a Redis that could lose batches."""
+    configure_logging(settings.log)
+    store = JobStore(settings.redis, settings.jobs)
+    store.check()
+    store.close()
+    worker = create_worker(settings).Worker(
+        hostname=f"{socket.gethostname()}-{os.getpid()}", pool="prefork", without_gossip=True, without_mingle=True
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _sweeper(settings: Settings) -> Sweeper:
+    """Made in the main process and started there, once the pool runs."""
+    sweep = Sweep(
+        store=JobStore(settings.redis, settings.jobs),
+        doorbells=Doorbells(celery_app(settings)),
+        clock=SystemClock(),
+        databases=tuple(settings.databases),
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+    )
+    return Sweeper(_guarded(sweep.once), _guarded(sweep.sign_off), settings.worker.sweep.total_seconds())
+
+
+def _guarded(step: Callable[[], None]) -> Callable[[], None]:
+    """The step as one that never raises."""
+
+    def guarded() -> None:
+        try:
+            step()
+        except StoreUnavailable as error:
+            _log.warning("no sweep", reason=str(error))
+        except Exception as error:
+            _log.error("no sweep", **_traces(error))
+
+    return guarded
+
+
+def _traces(error: BaseException) -> dict[str, str]:
+    """What may be logged of an error that nobody expected: its type and where it was raised, not its text."""
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f"{frame[0].name} in {Path(frame[0].filename).name}:{frame[0].lineno}" if frame else ""
+    return {"error": type(error).__name__, "where": where}
+
+
+def _is_dead(holder: str) -> bool:
+    """Whether the holder was a process of this machine that is no more."""
+    host, _, pid = holder.rpartition(":")
+    return host == socket.gethostname() and not Path(f"/proc/{pid}").exists()
+
+
+@dataclass
+class _Process:
+    """What one pool process works with."""
+
+    settings: Settings
+    clock: Clock = field(default_factory=SystemClock)
+    applier: Applier | None = None
+    doorbells: Doorbells | None = None
+
+    def start(self) -> None:
+        """Make this process's own connections; those from before the fork are the parent's."""
+        settings = self.settings
+        engines = Engines(tenants_of(settings.databases))
+
+        def writer_for(database: str) -> Writer:
+            engine = engines.of(database)
+            return Writer(engine, upsert_for(engine.dialect.name))
+
+        self.doorbells = Doorbells(celery_app(settings))
+        self.applier = Applier(
+            store=JobStore(settings.redis, settings.jobs),
+            writer_for=writer_for,
+            let_go=engines.drop,
+            clock=self.clock,
+            dice=SystemDice(),
+            holder=f"{socket.gethostname()}:{os.getpid()}",
+            is_dead=_is_dead,
+            retry_deadline=settings.jobs.retry_deadline,
+            max_item_bytes=settings.intake.max_item_bytes,
+        )
+
+    def apply(self, chunk: ChunkRef) -> None:
+        """Apply a chunk and ring for what is next. Nothing gets out: what failed comes again by itself."""
+        if self.applier is None or self.doorbells is None:
+            self.start()
+        assert self.applier is not None and self.doorbells is not None
+        began = stopwatch()
+        ids = {"job_id": chunk.job_id, "chunk_no": chunk.chunk_no}
+        try:
+            applied = self._attempt(self.applier, chunk)
+            self.doorbells.ring(applied.database, applied.rings)
+        except StoreUnavailable as error:
+            _log.warning("chunk left for the sweep", reason=str(error), **ids)
+        else:
+            duration_ms = round((stopwatch() - began) * 1000, 1)
+            _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **ids)
+
+    def _attempt(self, applier: Applier, chunk: ChunkRef) -> Applied:
+        claim = applier.claim(chunk)
+        if claim.lease is None:
+            return Applied(claim.verdict.value)
+        try:
+            return applier.carry_out(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
+        except StoreUnavailable:
+            raise
+        except SoftTimeLimitExceeded:
+            return applier.fail(claim.lease, FailureKind.TOO_SLOW)
+        except Exception as error:
+            _log.error("chunk failed", job_id=chunk.job_id, chunk_no=chunk.chunk_no, **_traces(error))
+            return applier.fail(claim.lease, FailureKind.UNEXPECTED)

@@ -1,0 +1,65 @@
+"""What every worker's main process does each second: ring for what nobody rang for, and say that it is alive."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from threading import Event, Thread
+
+from carecase_worker.clock import Clock
+from carecase_worker.jobs.queue import Doorbells
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.telemetry import logger
+
+_log = logger("housekeeping")
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Rings for overdue chunks of every database."""
+
+    store: JobStore
+    doorbells: Doorbells
+    clock: Clock
+    databases: Iterable[str]
+    worker: str
+
+    def once(self) -> None:
+        """One sweep. Raises StoreUnavailable if Redis or the broker is away; the next sweep makes up for it."""
+        self.store.seen(self.worker, self.clock.now())
+        for database in self.databases:
+            if not self.store.due_count(database):
+                continue
+            waiting = self.doorbells.waiting(database)
+            overdue = self.store.overdue(database, waiting, self.clock.now())
+            self.doorbells.ring(database, overdue)
+            if overdue:
+                _log.info("rung again", database=database, count=len(overdue))
+
+    def sign_off(self) -> None:
+        """Say that this worker is gone. Raises StoreUnavailable; then it stays listed for a minute."""
+        self.store.unseen(self.worker)
+
+
+class Sweeper:
+    """A thread that calls `once` again and again until it is stopped, then `last`."""
+
+    def __init__(self, once: Callable[[], None], last: Callable[[], None], every_s: float) -> None:
+        self._once = once
+        self._last = last
+        self._every_s = every_s
+        self._stopped = Event()
+        self._thread = Thread(target=self._run, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; wait for it, but not long."""
+        self._stopped.set()
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._once()
+            self._stopped.wait(self._every_s)
+        self._last()

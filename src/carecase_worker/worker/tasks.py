@@ -1,0 +1,19 @@
+"""The Celery task: it reads the ids, calls the worker, returns nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+
+from carecase_worker.jobs.queue import TASK
+from carecase_worker.jobs.verdicts import ChunkRef
+
+
+def add_task(app: Celery, apply: Callable[[ChunkRef], None]) -> Any:
+    """Have `app` answer doorbells by calling `apply`."""
+
+    @app.task(name=TASK)
+    def apply_chunk(job_id: str, chunk_no: int) -> None:
+        apply(ChunkRef(job_id, chunk_no))
+
+    return apply_chunk
