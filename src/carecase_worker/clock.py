@@ -48,6 +48,17 @@ class SystemDice:
         return random.random()
 
 
+class SeededDice:
+    """The same chance for the same seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def roll(self) -> float:
+        """A number drawn evenly from [0, 1)."""
+        return self._random.random()
+
+
 def system_sleep(duration: timedelta) -> None:
     """Block this thread for `duration`."""
     time.sleep(duration.total_seconds())

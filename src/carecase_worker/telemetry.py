@@ -44,7 +44,9 @@ def configure_logging(settings: LogSettings) -> None:
         _only_allowed,
     ]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if settings.format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+        structlog.processors.JSONRenderer()
+        if settings.format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -62,7 +64,7 @@ def configure_logging(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
-    for noisy in ("httpx", "httpcore", "alembic", "kombu", "amqp", "uvicorn.access"):
+    for noisy in ("httpx", "httpcore", "alembic", "celery.worker.strategy", "celery.app.trace", "tornado.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
@@ -97,9 +99,7 @@ class Metrics:
         self._requests = Counter(
             "carecase_http_requests", "Requests answered", ["route", "method", "status"], registry=self._registry
         )
-        self._seconds = Histogram(
-            "carecase_http_request_seconds", "Time to answer", ["route"], registry=self._registry
-        )
+        self._seconds = Histogram("carecase_http_request_seconds", "Time to answer", ["route"], registry=self._registry)
         self._registry.register(_Readings(gauges))
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:

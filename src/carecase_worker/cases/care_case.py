@@ -7,7 +7,7 @@ published description are all made from it; a test holds it to the contract's ow
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -106,9 +106,7 @@ FIELD = MappingProxyType({field.name: field for field in FIELDS})
 DATE_TIME_FIELDS = tuple(field.name for field in FIELDS if field.type is FieldType.DATE_TIME)
 
 _ANNOTATIONS: dict[FieldType, Any] = {
-    FieldType.INT32: Annotated[
-        int, Field(ge=INT32_MIN, le=INT32_MAX, json_schema_extra={"format": "int32"})
-    ],
+    FieldType.INT32: Annotated[int, Field(ge=INT32_MIN, le=INT32_MAX, json_schema_extra={"format": "int32"})],
     FieldType.DOUBLE: Annotated[float, Field(allow_inf_nan=False, json_schema_extra={"format": "double"})],
     FieldType.BOOLEAN: bool,
     FieldType.DATE_TIME: Annotated[
@@ -133,5 +131,5 @@ CareCase: type[BaseModel] = create_model(
     "CareCase",
     __config__=ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True),
     __doc__="A case of care management. A field that is left out counts as null, but for the audit fields.",
-    **{field.name: _definition(field) for field in FIELDS},
+    **cast(Any, {field.name: _definition(field) for field in FIELDS}),
 )

@@ -64,9 +64,7 @@ CREATED = Outcome(Kind.CREATED, "Created")
 UPDATED = Outcome(Kind.UPDATED, "Updated")
 SUPERSEDED = Outcome(Kind.SUPERSEDED, "Superseded")
 CANCELLED = Outcome(Kind.CANCELLED, "Cancelled")
-REFUSED = Outcome(
-    Kind.REFUSED, "The target database refused this item for a reason that is not the item's own."
-)
+REFUSED = Outcome(Kind.REFUSED, "The target database refused this item for a reason that is not the item's own.")
 UNAVAILABLE = Outcome(
     Kind.UNAVAILABLE, "The target database did not answer before the retry deadline. The item can be sent again."
 )

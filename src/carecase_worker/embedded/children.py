@@ -63,7 +63,9 @@ class Children:
             if child.process.poll() is not None:
                 raise StackError(f"{child.command.role} ended at once.\n{tail(child.command.log)}")
             if stopwatch() > deadline:
-                raise StackError(f"{child.command.role} was not ready after {seconds:.0f} s.\n{tail(child.command.log)}")
+                raise StackError(
+                    f"{child.command.role} was not ready after {seconds:.0f} s.\n{tail(child.command.log)}"
+                )
             self.sleep(_TICK)
 
     def pids(self) -> dict[str, list[int]]:

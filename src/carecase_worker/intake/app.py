@@ -31,7 +31,7 @@ _bearer = HTTPBearer(scheme_name="bearerAuth", bearerFormat="JWT", auto_error=Fa
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The HTTP application. Raises SettingsError for a Redis that could lose batches, StoreUnavailable if it is away."""
+    """The HTTP application. Raises SettingsError for a Redis that could lose batches, or StoreUnavailable."""
     clock = SystemClock()
     store = JobStore(settings.redis, settings.jobs)
     store.check()

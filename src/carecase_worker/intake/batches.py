@@ -1,6 +1,6 @@
 """The two PUT routes: read the batch, split it, admit it, ring for it, answer 202."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
@@ -8,10 +8,11 @@ from uuid import UUID
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
+from carecase_worker.cases.batch import Items
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 from carecase_worker.errors import BatchFault, BatchRefused, StoreUnavailable
 from carecase_worker.intake.auth import Caller, granted
-from carecase_worker.intake.body import Body, Decoder, Form, form_of, receive
+from carecase_worker.intake.body import Body, Decoder, form_of, receive
 from carecase_worker.intake.documents import envelope, job_document, job_path, json_type, retry_after
 from carecase_worker.intake.openapi import ACCEPTED, BATCH
 from carecase_worker.jobs.admission import Admissions, Batch
@@ -32,6 +33,19 @@ IdempotencyKey = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
+class BatchHeaders:
+    """What the headers say of a batch."""
+
+    database: str | None
+    idempotency_key: str | None
+
+
+async def batch_headers(database: Database = None, idempotency_key: IdempotencyKey = None) -> BatchHeaders:
+    """The headers of a batch, described for the published page."""
+    return BatchHeaders(database, idempotency_key)
+
+
+@dataclass(frozen=True, slots=True)
 class Intake:
     """What accepting a batch takes."""
 
@@ -41,33 +55,31 @@ class Intake:
     doorbells: Doorbells
     new_id: Callable[[], UUID]
 
-    async def accept(self, request: Request, caller: Caller, care_plan: int | None, database: str | None) -> Response:
+    async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """The answer to a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
-        target = granted(caller, database)
+        target = granted(caller, headers.database)
         form = form_of(request.headers.get("content-type"))
         decoder = Decoder(request.headers.get("content-encoding"))
-        key = request.headers.get("idempotency-key")
         with Body(decoder, self.settings.max_body_bytes, self.settings.spool_dir) as body:
             await receive(request.stream(), body)
 
             def admit() -> tuple[Job, str]:
-                return self._admit(caller, target, care_plan, key, body, form)
+                return self._admit(caller, target, care_plan, headers.idempotency_key, body.split(form), body.sha256)
 
             job, wait = await run_sync(admit)
-        headers = {"Location": job_path(job.job_id), "Retry-After": wait}
+        answer = {"Location": job_path(job.job_id), "Retry-After": wait}
         content = envelope(job.job_id, job=job_document(job))
-        return Response(content, 202, headers, media_type=json_type(request.headers.get("accept")))
+        return Response(content, 202, answer, media_type=json_type(request.headers.get("accept")))
 
     def _admit(
-        self, caller: Caller, database: str, care_plan: int | None, key: str | None, body: Body, form: Form
+        self, caller: Caller, database: str, care_plan: int | None, key: str | None, items: Items, sha256: str
     ) -> tuple[Job, str]:
-        items = body.split(form)
         if len(items) > self.settings.max_items:
             raise BatchRefused(
                 BatchFault.TOO_MANY_ITEMS,
                 f"The batch has more than {self.settings.max_items} items. Send them in several batches.",
             )
-        batch = Batch(caller.client, caller.user, database, care_plan, items, body.sha256, key)
+        batch = Batch(caller.client, caller.user, database, care_plan, items, sha256, key)
         admission = self.admissions.admit(batch, self.new_id())
         self._ring(database, admission)
         return self.store.job(admission.job_id), retry_after(self.store.pace(database))
@@ -80,7 +92,7 @@ class Intake:
             _log.warning("not rung", job_id=admission.job_id, reason=str(error))
 
 
-def batch_routes(intake: Intake, caller: Callable[..., Caller]) -> APIRouter:
+def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
     """The routes that take batches."""
     router = APIRouter(tags=["CareCases"])
 
@@ -96,10 +108,9 @@ def batch_routes(intake: Intake, caller: Callable[..., Caller]) -> APIRouter:
         request: Request,
         care_plan: CarePlanKey,
         who: Annotated[Caller, Depends(caller)],
-        database: Database = None,
-        key: IdempotencyKey = None,
+        headers: Annotated[BatchHeaders, Depends(batch_headers)],
     ) -> Response:
-        return await intake.accept(request, who, care_plan, database)
+        return await intake.accept(request, who, care_plan, headers)
 
     @router.put(
         "/care-cases-batch",
@@ -112,9 +123,8 @@ def batch_routes(intake: Intake, caller: Callable[..., Caller]) -> APIRouter:
     async def put_batch(
         request: Request,
         who: Annotated[Caller, Depends(caller)],
-        database: Database = None,
-        key: IdempotencyKey = None,
+        headers: Annotated[BatchHeaders, Depends(batch_headers)],
     ) -> Response:
-        return await intake.accept(request, who, None, database)
+        return await intake.accept(request, who, None, headers)
 
     return router

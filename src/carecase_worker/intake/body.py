@@ -89,7 +89,9 @@ class Decoder:
             yield self._unzstd.decompress(piece[start : start + _ZSTD_SLICE_BYTES])
 
     def _broken(self) -> BatchRefused:
-        return BatchRefused(BatchFault.BROKEN_ENCODING, f"The body is not {self._name}, or it broke off. Send it again.")
+        return BatchRefused(
+            BatchFault.BROKEN_ENCODING, f"The body is not {self._name}, or it broke off. Send it again."
+        )
 
 
 class Body:
@@ -140,7 +142,7 @@ class Body:
             self._held += decoded
             return
         if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._spool_dir)
+            self._file = tempfile.TemporaryFile(dir=self._spool_dir)  # noqa: SIM115  # closed by __exit__
             self._file.write(self._held)
             self._held = bytearray()
         self._file.write(decoded)

@@ -1,6 +1,6 @@
 """Poll a job, get its result, cancel it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
@@ -92,13 +92,13 @@ def _canonical(job_id: str) -> str:
         raise JobNotFound("There is no such job.") from None
 
 
-def job_routes(jobs: Jobs, caller: Callable[..., Caller]) -> APIRouter:
+def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
     """The routes that tell of jobs."""
     router = APIRouter(tags=["Jobs"])
     who = Annotated[Caller, Depends(caller)]
 
     @router.get("/jobs/{jobId}", operation_id="GetJob", summary="Where a job stands", responses=JOB)
-    def get_job(request: Request, job_id: JobId, who: who) -> Response:  # type: ignore[valid-type]
+    def get_job(request: Request, job_id: JobId, who: who) -> Response:
         return jobs.status(request, jobs.job(job_id, who))
 
     @router.get(
@@ -108,7 +108,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Caller]) -> APIRouter:
         status_code=207,
         responses=RESULT,
     )
-    def get_result(request: Request, job_id: JobId, who: who) -> Response:  # type: ignore[valid-type]
+    def get_result(request: Request, job_id: JobId, who: who) -> Response:
         return jobs.result(request, jobs.job(job_id, who))
 
     @router.delete(
@@ -118,7 +118,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Caller]) -> APIRouter:
         status_code=202,
         responses=CANCELLED,
     )
-    def cancel_job(request: Request, job_id: JobId, who: who) -> Response:  # type: ignore[valid-type]
+    def cancel_job(request: Request, job_id: JobId, who: who) -> Response:
         return jobs.cancel(request, jobs.job(job_id, who))
 
     return router

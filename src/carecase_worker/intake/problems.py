@@ -90,7 +90,9 @@ def problem_of(error: CareCaseError) -> Problem:
             return Problem(_BATCH[error.fault], error.fault.value, str(error))
         case AccessRefused():
             status = _ACCESS[error.fault]
-            return Problem(status, error.fault.value, str(error), {"WWW-Authenticate": "Bearer"} if status == 401 else {})
+            return Problem(
+                status, error.fault.value, str(error), {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+            )
         case JobNotFound():
             return Problem(404, "job-not-found", str(error))
         case JobExpired():
@@ -100,7 +102,9 @@ def problem_of(error: CareCaseError) -> Problem:
         case BacklogFull():
             return Problem(503, "backlog-full", str(error), {"Retry-After": _RETRY_AFTER_S})
         case StoreUnavailable():
-            detail = "The service cannot take or tell anything just now. Nothing was kept of this request; send it again."
+            detail = (
+                "The service cannot take or tell anything just now. Nothing was kept of this request; send it again."
+            )
             return Problem(503, "store-unavailable", detail, {"Retry-After": _RETRY_AFTER_S})
         case _:
             return UNEXPECTED

@@ -1,26 +1,41 @@
 """Every Redis key of the job store: pattern, type, content, lifetime, writers.
 
-| key | type | content | lifetime | written by |
-|---|---|---|---|---|
-| `job:{job}` | hash | the job record, see `job.py` | twice the retention once final | all verbs but overdue |
-| `payload:{job}` | hash | chunk number -> sealed items | a chunk's until complete; retryable ones as long as the result | stage, admit, complete |
-| `outcome:{job}` | hash | chunk number -> packed outcomes | the retention once final | complete |
-| `lease:{job}` | hash | `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases` | a chunk's until complete | claim, release, complete |
-| `due:{database}` | zset | `{job}:{n}` -> ms at which to ring again | a chunk's from opened to complete | admit, claim, complete, release, cancel, overdue |
-| `seq:{database}` | string | the last place in the order of acceptance | for ever | admit |
-| `turns:{database}` | list | turns in order of acceptance, `{seq}|{care plan}`; the first one is being applied | while jobs are open | admit, complete |
-| `turn:{database}:{turn}` | set | the open jobs of one turn | while it has any | admit, complete |
-| `pause:{database}` | string | there while the database is left alone | as long as the pause | release |
-| `pace:{database}` | hash | `open` items, and the rate measured | for ever | admit, complete |
-| `backlog` | hash | `jobs` and `bytes` not final yet | for ever | admit, complete |
-| `stats` | hash | `{database}|{count}` -> items ever | for ever | complete |
-| `idem:{client}:{digest}` | string | `{fingerprint}|{job}` | as long as the result | admit, complete |
-| `jobs:{client}` | zset | job -> ms of acceptance | entries twice the retention | admit |
-| `workers` | zset | worker -> ms last seen | entries a minute | seen |
+key  (type; lifetime; written by), then its content:
 
-A *turn* is a run of jobs accepted one after the other under the same care plan (or all without one in the path). Jobs of
-one turn commute: the newest version of a case wins. Jobs of two turns do not, since a care plan's guard depends on
-what came before; so the next turn opens when the one before it is final.
+job:{job}  (hash; twice the retention once final; all verbs but overdue)
+    the job record, see `job.py`
+payload:{job}  (hash; a chunk's until complete; retryable ones as long as the result; stage, admit, complete)
+    chunk number -> sealed items
+outcome:{job}  (hash; the retention once final; complete)
+    chunk number -> packed outcomes
+lease:{job}  (hash; a chunk's until complete; claim, release, complete)
+    `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`
+due:{database}  (zset; a chunk's from opened to complete; admit, claim, complete, release, cancel, overdue)
+    `{job}:{n}` -> ms at which to ring again
+seq:{database}  (string; for ever; admit)
+    the last place in the order of acceptance
+turns:{database}  (list; while jobs are open; admit, complete)
+    turns in order of acceptance, `{seq}|{care plan}`; the first one is being applied
+turn:{database}:{turn}  (set; while it has any; admit, complete)
+    the open jobs of one turn
+pause:{database}  (string; as long as the pause; release)
+    there while the database is left alone
+pace:{database}  (hash; for ever; admit, complete)
+    `open` items, and the rate measured
+backlog  (hash; for ever; admit, complete)
+    `jobs` and `bytes` not final yet
+stats  (hash; for ever; complete)
+    `{database}|{count}` -> items ever
+idem:{client}:{digest}  (string; as long as the result; admit, complete)
+    `{fingerprint}|{job}`
+jobs:{client}  (zset; entries twice the retention; admit)
+    job -> ms of acceptance
+workers  (zset; entries a minute; seen)
+    worker -> ms last seen
+
+A *turn* is a run of jobs accepted one after the other under the same care plan (or all without one in the path).
+Jobs of one turn commute: the newest version of a case wins. Jobs of two turns do not, since a care plan's guard
+depends on what came before; so the next turn opens when the one before it is final.
 
 The channel `ended` carries the id of each job that becomes final.
 """

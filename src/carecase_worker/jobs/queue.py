@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 from carecase_worker.errors import StoreUnavailable
@@ -23,10 +23,11 @@ def queue_name(database: str) -> str:
 
 def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:
     """A Celery application that speaks to the configured broker; whoever serves adds the task."""
+    names = [queue_name(database) for database in settings.databases]
     app = Celery("carecase", broker=broker_url or settings.broker_url, set_as_current=False)
     deadline = settings.worker.chunk_deadline
     app.conf.update(
-        task_queues=[Queue(queue_name(name), routing_key=queue_name(name)) for name in settings.databases],
+        task_queues=[Queue(name, routing_key=name) for name in names],  # type: ignore[no-untyped-call]
         task_create_missing_queues=False,
         task_default_queue=queue_name("none"),
         # a doorbell has no result; the ledger tells what was done

@@ -58,16 +58,18 @@ class JobStore:
         }
 
     def check(self) -> None:
-        """Refuse a Redis that could lose what was accepted. Raises SettingsError with the line to put in its configuration."""
+        """Refuse a Redis that could lose what was accepted. Raises SettingsError with what to configure."""
         with _redis_errors():
             persistence = cast(Mapping[str, Any], self._redis.info("persistence"))
             memory = cast(Mapping[str, Any], self._redis.info("memory"))
         mistakes = []
         if memory.get("maxmemory_policy") != "noeviction":
-            mistakes.append("Redis may drop accepted batches when it is full. Put into its configuration: maxmemory-policy noeviction")
+            mistakes.append(
+                "Redis may drop accepted batches when it is full. Put into redis.conf: maxmemory-policy noeviction"
+            )
         if self._durability == "fsync" and not persistence.get("aof_enabled"):
             mistakes.append(
-                "Redis does not write to disk what it accepts. Put into its configuration: appendonly yes, and appendfsync always"
+                "Redis does not write to disk. Put into redis.conf: appendonly yes, and appendfsync always"
                 ' (or say redis.durability = "relaxed" if you can lose accepted batches)'
             )
         if mistakes:
@@ -177,7 +179,7 @@ class JobStore:
     def due_count(self, database: str) -> int:
         """Open chunks of a database."""
         with _redis_errors():
-            return int(cast(int, self._redis.zcard(self.keys.due(database))))
+            return self._redis.zcard(self.keys.due(database))
 
     def stats(self) -> dict[tuple[str, str], int]:
         """Items ever, by database and count."""
@@ -202,7 +204,7 @@ class JobStore:
     def workers_since(self, moment: datetime) -> int:
         """How many workers have been seen since a moment."""
         with _redis_errors():
-            return int(cast(int, self._redis.zcount(self.keys.workers, epoch_ms(moment), "+inf")))
+            return self._redis.zcount(self.keys.workers, epoch_ms(moment), "+inf")
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -216,7 +218,7 @@ class JobStore:
             pipe.expire(names[2], _STAGED_FOR_S)
             pipe.evalsha(script.sha, len(names), *names, *args)
             if self._wait_for_disk:
-                pipe.execute_command("WAITAOF", 1, 0, _SOCKET_TIMEOUT_S * 500)
+                pipe.execute_command("WAITAOF", 1, 0, _SOCKET_TIMEOUT_S * 500)  # type: ignore[no-untyped-call]
             try:
                 answers = pipe.execute()
             except redis.exceptions.NoScriptError:

@@ -34,7 +34,7 @@ _PLAIN: dict[str, type[Section]] = {
 def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from a TOML file and the environment. Raises SettingsError that names every mistake.
 
-    Without `path`, the file is what CARECASE_CONFIG names, if it is set; without `environment`, it is the process's own.
+    Without `path`, the file is what CARECASE_CONFIG names, if anything; without `environment`, it is the process's.
     """
     variables = dict(os.environ) if environment is None else dict(environment)
     named = variables.pop(CONFIG_VARIABLE, None)
@@ -81,7 +81,9 @@ def _leaves_of(model: type[Section]) -> Iterator[tuple[str, str]]:
 
 def _secret_leaves(model: type[Section]) -> set[str]:
     return {
-        name for name, field in model.model_fields.items() if SecretStr in (field.annotation, *get_args(field.annotation))
+        name
+        for name, field in model.model_fields.items()
+        if SecretStr in (field.annotation, *get_args(field.annotation))
     }
 
 
@@ -113,7 +115,7 @@ def _secrets_in_file(tree: Mapping[str, Any]) -> Iterator[str]:
                 continue
             place = ".".join(part for part in (section, name, leaf) if part)
             variable = _variable(section, name, leaf)
-            yield f"{place}: a secret does not belong in the file; set {variable}, or {variable}_FILE to a file that holds it"
+            yield f"{place}: a secret does not belong in the file; set {variable}, or {variable}_FILE to a file with it"
 
 
 def _has_password(url: object) -> bool:
@@ -176,7 +178,9 @@ def _named_place(variable: str, tree: Mapping[str, Any]) -> tuple[str, str | Non
 
 
 def _known_variables(tree: Mapping[str, Any]) -> list[str]:
-    return [_variable(section, name, leaf) for section, name, model, _ in _sections(tree) for leaf, _ in _leaves_of(model)]
+    return [
+        _variable(section, name, leaf) for section, name, model, _ in _sections(tree) for leaf, _ in _leaves_of(model)
+    ]
 
 
 def _nearest(word: str, known: list[str]) -> str:
@@ -203,9 +207,13 @@ def _contradictions(settings: Settings) -> list[str]:
         for database in client.databases:
             if database not in settings.databases:
                 known = ", ".join(settings.databases) or "none"
-                mistakes.append(f"clients.{name}.databases: {database!r} is not a configured database (there are: {known})")
+                mistakes.append(
+                    f"clients.{name}.databases: {database!r} is not a configured database (there are: {known})"
+                )
     if settings.jobs.lease <= settings.worker.chunk_deadline:
-        mistakes.append("jobs.lease_seconds: must be longer than worker.chunk_deadline_seconds, or two workers do the same work")
+        mistakes.append(
+            "jobs.lease_seconds: must be longer than worker.chunk_deadline_seconds, or two workers do the same work"
+        )
     secret = settings.jwt.secret
     if secret is not None and len(secret.get_secret_value().encode()) < 32:
         mistakes.append("jwt.secret: must have at least 32 bytes; make one with: openssl rand -hex 32")

@@ -25,7 +25,6 @@ class IntakeSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: Port = Field(8080, description="Port to listen on; 0 takes a free one")
-    processes: Count = Field(1, description="Intake processes on this machine")
     max_items: Annotated[int, Field(ge=1, le=1_000_000)] = Field(1_000_000, description="Items in one batch")
     max_body_bytes: Count = Field(1 << 30, description="Size of a decoded body")
     max_item_bytes: Count = Field(256 << 10, description="Size of one item")
@@ -57,7 +56,9 @@ class JobSettings(Section):
     """How batches become chunks, and how long jobs are kept."""
 
     chunk_items: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Items in a chunk, at most")
-    chunk_bytes: Count = Field(4 << 20, description="Size of a chunk before compression, at most (one item may be larger)")
+    chunk_bytes: Count = Field(
+        4 << 20, description="Size of a chunk before compression, at most (one item may be larger)"
+    )
     width: Annotated[int, Field(ge=1, le=1000)] = Field(8, description="Chunks of one job that are open at a time")
     max_backlog_jobs: Count = Field(10_000, description="Unfinished jobs, after which the intake answers 503")
     max_backlog_bytes: Count = Field(2 << 30, description="Compressed bytes of unfinished jobs, likewise")
@@ -113,7 +114,9 @@ class FlowerSettings(Section):
     url_prefix: str = Field("flower", description="Path under which it is served")
     user: str = Field("flower", description="User of the page")
     password: SecretStr | None = Field(None, description="Password of the page; by environment or file only")
-    broker_url: SecretStr | None = Field(None, description="The broker as Flower's own, lesser user; the broker's URL if unset")
+    broker_url: SecretStr | None = Field(
+        None, description="The broker as Flower's own, lesser user; the broker's URL if unset"
+    )
 
 
 class LogSettings(Section):

@@ -43,7 +43,9 @@ class PortableUpsert:
         values = {column.key: new[column.key] for column in CARE_CASE.c if column.key not in _ON_CREATE_ONLY}
         created = (held[ENTRY_VERSION] == held[VERSION]).label("created")
         self._guarded, self._free = (
-            insert.on_conflict_do_update(index_elements=[held[KEY]], set_=values, where=where).returning(held[KEY], created)
+            insert.on_conflict_do_update(index_elements=[held[KEY]], set_=values, where=where).returning(
+                held[KEY], created
+            )
             for where in (and_(newer, same_plan), newer)
         )
 
@@ -81,4 +83,4 @@ class PostgresUpsert:
         """For each case that was written, whether it was created."""
         sent = msgspec.json.encode(rows).decode()
         written = connection.execute(self._guarded if guard_care_plan else self._free, {"rows": sent})
-        return {key: created for key, created in written}
+        return {int(key): bool(created) for key, created in written}

@@ -48,7 +48,7 @@ class Entry:
 class WritePlan:
     """What to write of a chunk.
 
-    `decided` has an outcome for each item that needs no database, and None for the others; these are spread over `waves`.
+    `decided` has an outcome for each item that needs no database, None for the others; these are spread over `waves`.
     A wave has each key once, in key order; the waves are written one after the other.
     """
 
@@ -159,7 +159,7 @@ def _pass_over(connection: Connection, entries: Sequence[Entry], outcomes: list[
     before it: then the entry date and user are this one's. Otherwise only the care plan's guard can have held it back.
     """
     keys = [entry.row[KEY] for entry in entries]
-    held = {key: version for key, version in connection.execute(_HELD.where(CARE_CASE.c[KEY].in_(keys)))}
+    held = {int(key): int(version) for key, version in connection.execute(_HELD.where(CARE_CASE.c[KEY].in_(keys)))}
     older = []
     for entry in entries:
         if held[entry.row[KEY]] >= entry.row[VERSION]:

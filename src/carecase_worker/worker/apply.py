@@ -138,7 +138,5 @@ class Applier:
 
     def _complete(self, lease: Lease, chunk: Chunk, outcomes: Sequence[Outcome]) -> Applied:
         done = settle(chunk, outcomes)
-        verdict, rings = self.store.complete(
-            lease.chunk, done.packed, done.counts, done.retryable, self.clock.now()
-        )
+        verdict, rings = self.store.complete(lease.chunk, done.packed, done.counts, done.retryable, self.clock.now())
         return Applied(verdict.value, lease.database, chunk.count, rings)

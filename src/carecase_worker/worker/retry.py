@@ -27,9 +27,7 @@ class GiveUp:
     outcome: Outcome
 
 
-def plan_retry(
-    kind: FailureKind, releases: int, age: timedelta, deadline: timedelta, roll: float
-) -> TryAgain | GiveUp:
+def plan_retry(kind: FailureKind, releases: int, age: timedelta, deadline: timedelta, roll: float) -> TryAgain | GiveUp:
     """What to do after a failed attempt.
 
     `releases` counts the chunk's failed attempts before this one, `age` is how long ago the batch was accepted, `roll`

@@ -6,8 +6,6 @@ from sqlalchemy import Connection
 from carecase_worker.targets.tables import METADATA
 
 
-
-
 def _migrate(connection: Connection) -> None:
     context.configure(connection=connection, target_metadata=METADATA, version_table="carecase_schema")
     with context.begin_transaction():

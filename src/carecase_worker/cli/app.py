@@ -1,0 +1,75 @@
+"""The `carecase` command: its groups, and the one place where an error becomes a message and an exit status."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from carecase_worker.errors import CareCaseError, SettingsError
+
+_STATUS_REFUSED = 2
+_STATUS_FAILED = 70
+
+_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "up": ("up",),
+    "intake": ("intake",),
+    "worker": ("worker",),
+    "flower": ("flower",),
+    "databases": ("db",),
+    "keys": ("keys",),
+    "batches": ("submit", "generate"),
+    "jobs": ("status", "result", "cancel"),
+}
+"""The modules of this package, each with a function `add_commands`, and the commands that it adds."""
+
+
+class _Commands(TyperGroup):
+    """Loads the module of the command that is called: a client's command need not wait for a server's libraries."""
+
+    def list_commands(self, _: Any) -> list[str]:
+        """Every command, in the order of the table."""
+        return [command for commands in _GROUPS.values() for command in commands]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a name."""
+        for module, commands in _GROUPS.items():
+            if cmd_name in commands:
+                group = typer.Typer(rich_markup_mode="rich")
+                group.callback()(_no_options)  # so that a single command keeps its name
+                importlib.import_module(f"carecase_worker.cli.{module}").add_commands(group)
+                return typer.main.get_group(group).get_command(ctx, cmd_name)
+        return None
+
+
+def _no_options() -> None:
+    """Batch ingestion of CareCases: run it, send batches, see what became of them."""
+
+
+def run() -> None:
+    """Run the command line and exit with its status."""
+    app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.callback()(_no_options)
+    try:
+        app(prog_name="carecase")
+    except CareCaseError as error:
+        _complain(error)
+        sys.exit(_STATUS_REFUSED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001  # one of the three edges: no traceback reaches a user
+        Console(stderr=True).print(f"carecase failed: {type(error).__name__}. Please report this with what you ran.")
+        sys.exit(_STATUS_FAILED)
+
+
+def _complain(error: CareCaseError) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if isinstance(error, SettingsError):
+        console.print("The configuration is not right:", style="red")
+        for line in str(error).splitlines():
+            console.print(f"  {line}", markup=False)
+    else:
+        console.print(str(error), style="red", markup=False)

@@ -1,0 +1,17 @@
+"""`carecase flower`."""
+
+import typer
+
+from carecase_worker.cli.configuration import Config
+from carecase_worker.settings.loading import load
+from carecase_worker.worker.flower import run_flower
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(flower)
+
+
+def flower(config: Config = None) -> None:
+    """Run Flower, the operators' page."""
+    run_flower(load(config))

@@ -1,0 +1,94 @@
+"""Commands that tell of jobs: status, result, cancel."""
+
+import csv
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from enum import Enum
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from carecase_worker.cli.connection import Json, Service, with_service
+from carecase_worker.cli.progress import follow, summary
+from carecase_worker.clock import system_sleep
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id")]
+_APPLIED = (200, 201)
+
+
+class Format(Enum):
+    """How a result is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands that tell of jobs."""
+    app.command()(status)
+    app.command()(result)
+    app.command()(cancel)
+
+
+@with_service
+def status(
+    service: Service,
+    job: JobId,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay until the job is final")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say where a job stands."""
+    with service.connect() as client:
+        document = client.job(job)
+        if watch:
+            document = follow(client, document, Console(stderr=True, highlight=False), system_sleep)
+    typer.echo(msgspec.json.encode(document).decode() if as_json else summary(document))
+
+
+@with_service
+def result(
+    service: Service,
+    job: JobId,
+    failed: Annotated[bool, typer.Option("--failed", help="Only items that were not applied")] = False,
+    form: Annotated[Format, typer.Option("--format", help="How to write it")] = Format.TABLE,
+    as_json: Json = False,
+) -> None:
+    """Say what became of each item of a final job."""
+    with service.connect() as client:
+        items = [{"index": index, **item} for index, item in enumerate(client.result(job))]
+    shown = [item for item in items if not failed or item["status"] not in _APPLIED]
+    match Format.JSON if as_json else form:
+        case Format.JSON:
+            typer.echo(msgspec.json.encode(shown).decode())
+        case Format.CSV:
+            writer = csv.writer(sys.stdout)
+            writer.writerow(("index", "case_Key", "status", "body"))
+            writer.writerows(_cells(item) for item in shown)
+        case Format.TABLE:
+            _table(items, shown)
+
+
+@with_service
+def cancel(service: Service, job: JobId) -> None:
+    """Cancel what has not been applied of a job."""
+    with service.connect() as client:
+        typer.echo(summary(client.cancel(job)))
+
+
+def _cells(item: dict[str, Any]) -> tuple[Any, ...]:
+    return item["index"], item["id"][0]["value"], item["status"], item["body"]
+
+
+def _table(items: Sequence[dict[str, Any]], shown: Sequence[dict[str, Any]]) -> None:
+    console = Console(highlight=False)
+    table = Table("item", "case_Key", "status", "body", box=None)
+    for item in shown:
+        table.add_row(*("" if cell is None else str(cell) for cell in _cells(item)))
+    console.print(table)
+    counts = Counter(f"{item['status']} {'' if item['status'] == 422 else item['body']}".strip() for item in items)
+    console.print(", ".join(f"{count:,} × {what}" for what, count in counts.most_common()))

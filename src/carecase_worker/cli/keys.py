@@ -1,0 +1,24 @@
+"""`carecase keys`: API keys."""
+
+import hashlib
+import secrets
+from typing import Annotated
+
+import typer
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the group."""
+    keys = typer.Typer(help="API keys", no_args_is_help=True)
+    keys.callback()(lambda: None)
+    keys.command("new")(keys_new)
+    app.add_typer(keys, name="keys", help="API keys")
+
+
+def keys_new(client: Annotated[str, typer.Argument(help="The client that is to have the key")]) -> None:
+    """Make an API key, and say what to put into the configuration."""
+    key = f"cck_{secrets.token_urlsafe(24)}"
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    typer.echo(f"Give this to the client; it is kept nowhere:\n  {key}\n")
+    typer.echo(f'Put this into the configuration:\n  [clients.{client}]\n  api_key_sha256 = ["{digest}"]')
+    typer.echo("  databases = []  # the databases it may use")
