@@ -10,6 +10,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from carecase_worker.errors import CareCaseError, SettingsError
+from carecase_worker.telemetry import traces
 
 _STATUS_REFUSED = 2
 _STATUS_FAILED = 70
@@ -21,6 +22,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "flower": ("flower",),
     "databases": ("db",),
     "keys": ("keys",),
+    "environment": ("env",),
     "batches": ("submit", "generate"),
     "jobs": ("status", "result", "cancel"),
 }
@@ -61,7 +63,10 @@ def run() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # noqa: BLE001  # one of the three edges: no traceback reaches a user
-        Console(stderr=True).print(f"carecase failed: {type(error).__name__}. Please report this with what you ran.")
+        told = traces(error)
+        Console(stderr=True, soft_wrap=True).print(
+            f"carecase failed: {told['error']} at {told['where']}. Please report this line with what you ran."
+        )
         sys.exit(_STATUS_FAILED)
 
 

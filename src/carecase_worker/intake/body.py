@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import zstandard
 from anyio.to_thread import run_sync
@@ -56,7 +56,7 @@ class Decoder:
         self._name = name
         self._way = ways[name]
         self._inflate = zlib.decompressobj(31)
-        self._unzstd = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj(read_across_frames=True)
+        self._unzstd = _zstd_frame()
         self._fed = False
 
     def decode(self, piece: bytes) -> Iterator[bytes]:
@@ -69,9 +69,8 @@ class Decoder:
 
     def finish(self) -> None:
         """Raises BatchRefused if the body broke off."""
-        if self._name == "gzip" and self._fed and not self._inflate.eof:
-            raise self._broken()
-        if self._name == "zstd" and self._fed and not self._unzstd.eof and self._unzstd.unused_data:
+        ended = {"identity": True, "gzip": self._inflate.eof, "zstd": self._unzstd.eof}[self._name]
+        if self._fed and not ended:
             raise self._broken()
 
     def _identity(self, piece: bytes) -> Iterator[bytes]:
@@ -86,12 +85,21 @@ class Decoder:
 
     def _zstd(self, piece: bytes) -> Iterator[bytes]:
         for start in range(0, len(piece), _ZSTD_SLICE_BYTES):
-            yield self._unzstd.decompress(piece[start : start + _ZSTD_SLICE_BYTES])
+            rest = piece[start : start + _ZSTD_SLICE_BYTES]
+            while rest:
+                if self._unzstd.eof:
+                    self._unzstd = _zstd_frame()
+                yield self._unzstd.decompress(rest)
+                rest = self._unzstd.unused_data
 
     def _broken(self) -> BatchRefused:
         return BatchRefused(
             BatchFault.BROKEN_ENCODING, f"The body is not {self._name}, or it broke off. Send it again."
         )
+
+
+def _zstd_frame() -> Any:
+    return zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
 
 
 class Body:

@@ -1,15 +1,13 @@
 """What happens around every request: an id, a line in the log, a count, and an answer even to what nobody expected."""
 
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from carecase_worker.clock import stopwatch
 from carecase_worker.intake.documents import envelope
 from carecase_worker.intake.problems import UNEXPECTED
-from carecase_worker.telemetry import Metrics, logger
+from carecase_worker.telemetry import Metrics, logger, traces
 
 _log = logger("access")
 
@@ -40,9 +38,7 @@ class Requests:
         try:
             await self._app(scope, receive, watch)
         except Exception as error:  # noqa: BLE001  # one of the three edges: every request gets an answer
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{frame.name} in {Path(frame.filename).name}:{frame.lineno}"
-            _log.error("request failed", activity_id=activity, error=type(error).__name__, where=where)
+            _log.error("request failed", activity_id=activity, **traces(error))
             if not status:
                 await _apologise(scope, watch, activity)
         self._note(scope, activity, status, stopwatch() - began)

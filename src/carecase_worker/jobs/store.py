@@ -28,7 +28,7 @@ from carecase_worker.jobs.verdicts import (
 )
 from carecase_worker.settings.model import JobSettings, RedisSettings
 
-_SOCKET_TIMEOUT_S = 10
+_SOCKET_TIMEOUT_S = 5
 _CONNECT_TIMEOUT_S = 3
 _STAGED_FOR_S = 900
 _SEEN_FOR_MS = 60_000

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Celery, signals
 
-from carecase_worker.clock import Clock, SystemClock, SystemDice, stopwatch
+from carecase_worker.clock import Clock, SystemClock, SystemDice, stopwatch, system_sleep
 from carecase_worker.errors import FailureKind, StoreUnavailable
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.store import JobStore
@@ -20,7 +19,7 @@ from carecase_worker.settings.model import Settings
 from carecase_worker.targets.engines import Engines
 from carecase_worker.targets.upserts import upsert_for
 from carecase_worker.targets.writer import Writer
-from carecase_worker.telemetry import configure_logging, logger
+from carecase_worker.telemetry import configure_logging, logger, traces
 from carecase_worker.tenants import tenants_of
 from carecase_worker.worker.apply import Applied, Applier
 from carecase_worker.worker.housekeeping import Sweep, Sweeper
@@ -90,16 +89,9 @@ def _guarded(step: Callable[[], None]) -> Callable[[], None]:
         except StoreUnavailable as error:
             _log.warning("no sweep", reason=str(error))
         except Exception as error:  # noqa: BLE001  # one of the three edges: the sweep goes on
-            _log.error("no sweep", **_traces(error))
+            _log.error("no sweep", **traces(error))
 
     return guarded
-
-
-def _traces(error: BaseException) -> dict[str, str]:
-    """What may be logged of an error that nobody expected: its type and where it was raised, not its text."""
-    frame = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f"{frame[0].name} in {Path(frame[0].filename).name}:{frame[0].lineno}" if frame else ""
-    return {"error": type(error).__name__, "where": where}
 
 
 def _is_dead(holder: str) -> bool:
@@ -133,6 +125,7 @@ class _Process:
             let_go=engines.drop,
             clock=self.clock,
             dice=SystemDice(),
+            sleep=system_sleep,
             holder=f"{socket.gethostname()}:{os.getpid()}",
             is_dead=_is_dead,
             retry_deadline=settings.jobs.retry_deadline,
@@ -165,5 +158,5 @@ class _Process:
         except SoftTimeLimitExceeded:
             return applier.fail(claim.lease, FailureKind.TOO_SLOW)
         except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on
-            _log.error("chunk failed", job_id=chunk.job_id, chunk_no=chunk.chunk_no, **_traces(error))
+            _log.error("chunk failed", job_id=chunk.job_id, chunk_no=chunk.chunk_no, **traces(error))
             return applier.fail(claim.lease, FailureKind.UNEXPECTED)

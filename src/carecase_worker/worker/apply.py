@@ -9,8 +9,8 @@ from uuid import UUID
 from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.outcome import CANCELLED, Outcome
 from carecase_worker.cases.validation import Row, Rules, invalid, keys_of, validate
-from carecase_worker.clock import Clock, Dice
-from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.clock import Clock, Dice, Sleep
+from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
 from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, pack_done, unpack
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claim, Claimed, Lease
@@ -18,6 +18,8 @@ from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
 from carecase_worker.targets.writer import Entry, LedgerKey, WritePlan, Writer
 from carecase_worker.worker.retry import GiveUp, TryAgain, plan_retry
 
+_COMPLETE_ATTEMPTS = 20
+_COMPLETE_AGAIN = timedelta(milliseconds=250)
 PLACE_BITS = 20
 """A version is the batch's place in the order of acceptance, then the item's place in the batch in this many bits."""
 
@@ -98,6 +100,7 @@ class Applier:
     let_go: Callable[[str], None]
     clock: Clock
     dice: Dice
+    sleep: Sleep
     holder: str
     is_dead: Callable[[str], bool]
     retry_deadline: timedelta
@@ -138,5 +141,17 @@ class Applier:
 
     def _complete(self, lease: Lease, chunk: Chunk, outcomes: Sequence[Outcome]) -> Applied:
         done = settle(chunk, outcomes)
-        verdict, rings = self.store.complete(lease.chunk, done.packed, done.counts, done.retryable, self.clock.now())
-        return Applied(verdict.value, lease.database, chunk.count, rings)
+        attempts = 0
+        while True:
+            try:
+                verdict, rings = self.store.complete(
+                    lease.chunk, done.packed, done.counts, done.retryable, self.clock.now()
+                )
+            except StoreUnavailable:
+                # the cases are committed: nothing is more useful than to tell the job store, once it is back
+                attempts += 1
+                if attempts == _COMPLETE_ATTEMPTS:
+                    raise
+                self.sleep(_COMPLETE_AGAIN)
+            else:
+                return Applied(verdict.value, lease.database, chunk.count, rings)

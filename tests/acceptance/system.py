@@ -1,0 +1,150 @@
+"""The running system, as a client and an operator have it: `carecase up`, HTTP, the target databases, processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from sqlalchemy import create_engine, text
+
+COMMAND = (sys.executable, "-m", "carecase_worker")
+
+
+def environment() -> dict[str, str]:
+    """The environment without settings of this service."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CARECASE_")}
+
+
+def run(*arguments: str, cwd: Path, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Run a `carecase` command to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, **options
+    )
+
+
+def eventually(true: Callable[[], Any], seconds: float = 60, what: str = "it") -> Any:
+    """The first true answer within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (answer := true()):
+        assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
+        time.sleep(0.05)
+    return answer
+
+
+@dataclass
+class System:
+    """A running `carecase up`."""
+
+    place: Path
+    process: "subprocess.Popen[str]"
+
+    @property
+    def data_dir(self) -> Path:
+        return self.place / ".carecase"
+
+    @property
+    def stack(self) -> dict[str, Any]:
+        return dict(json.loads((self.data_dir / "stack.json").read_text()))
+
+    def pid(self, role: str, number: int = 0) -> int:
+        return int(self.stack["processes"][role][number])
+
+    def kill(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+        os.kill(pid, number)
+
+    def pool(self, worker: int = 0) -> list[int]:
+        """The pool processes of a worker."""
+        return [child.pid for child in psutil.Process(self.pid("worker", worker)).children()]
+
+    def client(self, name: str = "demo", database: str | None = "demo", **headers: str) -> httpx.Client:
+        """An HTTP client with the credentials of one of the demo's clients."""
+        stack = self.stack
+        who = next(client for client in stack["clients"] if client["name"] == name)
+        credentials = {"x-api-key": who["api_key"], "Authorization": f"Bearer {who['bearer']}"}
+        if database:
+            credentials["vbasoftware-database"] = database
+        return httpx.Client(base_url=stack["intake"]["url"], headers={**credentials, **headers}, timeout=60)
+
+    def send(self, cases: list[Any], path: str = "/care-cases-batch", database: str = "demo", **headers: str) -> str:
+        """Send a batch until it is accepted, as clients do; its job id."""
+        key = {"Idempotency-Key": os.urandom(8).hex(), **headers}
+
+        def accepted() -> str | None:
+            try:
+                with self.client(database=database) as client:
+                    answer = client.put(path, json=cases, headers=key)
+            except httpx.TransportError:
+                return None
+            assert answer.status_code in (202, 503), answer.text
+            return answer.json()["job"]["jobId"] if answer.status_code == 202 else None
+
+        return str(eventually(accepted, what="the batch was accepted"))
+
+    def job(self, job_id: str) -> dict[str, Any] | None:
+        """The job document, or None while the service does not answer."""
+        try:
+            with self.client() as client:
+                answer = client.get(f"/jobs/{job_id}")
+        except httpx.TransportError:
+            return None
+        return answer.json()["data"] if answer.status_code == 200 else None
+
+    def final(self, job_id: str, seconds: float = 90) -> dict[str, Any]:
+        """The job document once the job is final."""
+
+        def ended() -> dict[str, Any] | None:
+            job = self.job(job_id)
+            return job if job and job["state"] in ("completed", "cancelled") else None
+
+        return dict(eventually(ended, seconds, f"job {job_id} is final"))
+
+    def result(self, job_id: str) -> list[dict[str, Any]]:
+        """The items of the result, once the job is final."""
+        self.final(job_id)
+        with self.client() as client:
+            answer = client.get(f"/jobs/{job_id}/result")
+        assert answer.status_code == 207
+        return list(answer.json()["data"])
+
+    def query(self, statement: str, database: str = "demo") -> list[Any]:
+        """The rows of a query on a target database."""
+        engine = create_engine(self.stack["databases"][database]["url"])
+        try:
+            with engine.connect() as connection:
+                return [tuple(row) for row in connection.execute(text(statement))]
+        finally:
+            engine.dispose()
+
+    def logs(self) -> str:
+        """Everything that any process has logged."""
+        return "\n".join(path.read_text(errors="replace") for path in (self.data_dir / "logs").iterdir())
+
+
+@contextmanager
+def running(place: Path, *options: str) -> Iterator[System]:
+    """Run `carecase up` in a directory; stop it at the end, cleanly."""
+    output = (place / "up.log").open("w")
+    process = subprocess.Popen(
+        [*COMMAND, "up", *options], cwd=place, env=environment(), stdout=output, stderr=output, text=True
+    )
+    system = System(place, process)
+    try:
+        eventually(
+            lambda: process.poll() is not None or (system.data_dir / "stack.json").exists(), 90, "the system is up"
+        )
+        assert process.poll() is None, (place / "up.log").read_text()
+        yield system
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        output.close()

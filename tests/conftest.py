@@ -1,0 +1,27 @@
+"""Fixtures that every kind of test may use."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from tests.services import Services, services
+
+from carecase_worker.jobs.store import JobStore
+
+_prefixes = count(1)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """A Valkey and a PostgreSQL for the whole run."""
+    with services(tmp_path_factory.mktemp("servers")) as started:
+        yield started
+
+
+@pytest.fixture
+def store(servers: Services) -> Iterator[JobStore]:
+    """A job store with nothing in it."""
+    made = servers.store(f"t{next(_prefixes)}:", width=2, ring_again_seconds=2, lease_seconds=15)
+    made.check()
+    yield made
+    made.close()

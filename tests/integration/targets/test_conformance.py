@@ -1,0 +1,85 @@
+"""Every dialect and every statement builder passes the same suite."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from tests.integration.targets.conformance import UpsertConformance
+from tests.services import Services
+
+from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.schema import lacks, upgrade
+from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert, Upsert
+from carecase_worker.tenants import Tenant
+
+_CHECK = "ALTER TABLE care_case ADD CONSTRAINT priority_check CHECK (case_priority >= 0)"
+
+
+def engine_at(url: str) -> Engine:
+    engine = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": url})))
+    upgrade(engine)
+    return engine
+
+
+class OnPostgres(UpsertConformance):
+    @pytest.fixture
+    def engine(self, servers: Services) -> Iterator[Engine]:
+        engine = engine_at(servers.postgres_url)
+        yield engine
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE care_case DROP CONSTRAINT IF EXISTS priority_check"))
+        engine.dispose()
+
+    def refuse_negative_priorities(self, engine: Engine) -> None:
+        with engine.begin() as connection:
+            connection.execute(text(_CHECK))
+
+
+class TestSetBasedOnPostgres(OnPostgres):
+    @pytest.fixture
+    def upsert(self) -> Upsert:
+        return PostgresUpsert()
+
+
+class TestPortableOnPostgres(OnPostgres):
+    @pytest.fixture
+    def upsert(self) -> Upsert:
+        return PortableUpsert("postgresql")
+
+
+class TestPortableOnSqlite(UpsertConformance):
+    @pytest.fixture
+    def engine(self, tmp_path: Path) -> Iterator[Engine]:
+        engine = engine_at(f"sqlite:///{tmp_path / 'cases.sqlite'}")
+        yield engine
+        engine.dispose()
+
+    @pytest.fixture
+    def upsert(self) -> Upsert:
+        return PortableUpsert("sqlite")
+
+    def refuse_negative_priorities(self, engine: Engine) -> None:
+        with engine.begin() as connection:
+            definition = connection.execute(text("SELECT sql FROM sqlite_master WHERE name = 'care_case'")).scalar_one()
+            connection.execute(text("DROP TABLE care_case"))
+            checked = definition.replace("case_priority INTEGER", "case_priority INTEGER CHECK (case_priority >= 0)")
+            connection.execute(text(checked))
+
+
+def test_the_migrations_make_what_the_field_table_says(servers: Services, tmp_path: Path) -> None:
+    for url in (servers.postgres_url, f"sqlite:///{tmp_path / 'cases.sqlite'}"):
+        engine = engine_at(url)
+        assert lacks(engine) == []
+        engine.dispose()
+
+
+def test_a_schema_that_lacks_something_is_told(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'cases.sqlite'}"
+    bare = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": url})))
+    assert any("carecase db upgrade" in line for line in lacks(bare))
+    upgrade(bare)
+    with bare.begin() as connection:
+        connection.execute(text("ALTER TABLE care_case DROP COLUMN group_id"))
+    assert any("group_id" in line for line in lacks(bare))

@@ -1,0 +1,71 @@
+"""Real servers for tests, from the same wheels and with the same settings as `carecase up`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from carecase_worker.clock import system_sleep
+from carecase_worker.embedded.children import Children
+from carecase_worker.embedded.servers import postgres, valkey
+from carecase_worker.embedded.stack import choose_ports
+from carecase_worker.errors import StoreUnavailable
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.settings.loading import load
+from carecase_worker.settings.model import JobSettings, RedisSettings
+from carecase_worker.targets.schema import create_database
+
+
+@dataclass(frozen=True)
+class Services:
+    """The URLs of a Valkey and of a PostgreSQL with an empty database `demo`."""
+
+    redis_url: str
+    flower_redis_url: str
+    postgres_url: str
+
+    def store(self, prefix: str, **jobs: object) -> JobStore:
+        """A job store under a prefix of its own; `jobs` are settings of `[jobs]`."""
+        redis = RedisSettings.model_validate({"url": self.redis_url, "prefix": prefix})
+        return JobStore(redis, JobSettings.model_validate(jobs))
+
+
+@contextmanager
+def services(place: Path) -> Iterator[Services]:
+    """Start both servers in `place`; stop them at the end."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CARECASE_")}
+    ports = choose_ports(None)
+    children = Children(system_sleep)
+    passwords = {"default": "secret", "flower": "lesser"}
+    urls = Services(
+        f"redis://default:secret@127.0.0.1:{ports.redis}/0",
+        f"redis://flower:lesser@127.0.0.1:{ports.redis}/0",
+        f"postgresql+psycopg://postgres:secret@127.0.0.1:{ports.postgres}/demo",
+    )
+    try:
+        redis = children.start(valkey(place / "valkey", ports.redis, passwords, place / "redis.log", environment))
+        database = children.start(
+            postgres(place / "postgres", ports.postgres, "secret", place / "postgresql.log", environment)
+        )
+        store = urls.store("probe:")
+        children.wait_ready(redis, lambda: _answers(store), 30)
+        server = urls.postgres_url.removesuffix("demo") + "postgres"
+        children.wait_ready(database, lambda: create_database(server, "demo"), 30)
+        yield urls
+    finally:
+        children.stop(("redis", "postgresql"), 20)
+
+
+def settings_for(urls: Services, **more: str) -> object:
+    """Settings of a whole service on these servers; `more` are variables without their prefix."""
+    variables = {"CARECASE_REDIS_URL": urls.redis_url, "CARECASE_DATABASES_DEMO_URL": urls.postgres_url}
+    return load(environment=variables | {f"CARECASE_{name}": value for name, value in more.items()})
+
+
+def _answers(store: JobStore) -> bool:
+    try:
+        store.ping()
+    except StoreUnavailable:
+        return False
+    return True
