@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from tests.acceptance.system import System, running
 from tests.services import Services, services
 
 from carecase_worker.jobs.store import JobStore
 
 _prefixes = count(1)
+_first_keys = count(1_000_000, 1_000_000)
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +27,17 @@ def store(servers: Services) -> Iterator[JobStore]:
     made.check()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One `carecase up` for all tests that do not need one of their own."""
+    with running(tmp_path_factory.mktemp("system")) as started:
+        yield started
+    assert started.process.returncode == 0, "up ends cleanly"
+
+
+@pytest.fixture
+def first_key() -> int:
+    """The first of a million case keys that no other test uses."""
+    return next(_first_keys)

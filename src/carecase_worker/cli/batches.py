@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from carecase_worker.cli.connection import Json, Service, with_service
+from carecase_worker.cli.connection import Json, ServiceFlags, with_service
 from carecase_worker.cli.progress import follow, summary, uploading
 from carecase_worker.cli.sample import cases
 from carecase_worker.client.api import Upload
@@ -29,7 +29,7 @@ def add_commands(app: typer.Typer) -> None:
 
 @with_service
 def submit(
-    service: Service,
+    service: ServiceFlags,
     file: Annotated[
         Path, typer.Argument(help="JSON array or NDJSON, also .gz or .zst of either; - for standard input")
     ],

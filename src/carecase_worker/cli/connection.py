@@ -23,7 +23,7 @@ _OPTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceFlags:
     """Where the flags say that the service is."""
 
     url: str | None
@@ -47,7 +47,7 @@ def with_service(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def called(**given: Any) -> None:
-        service = Service(**{name: given.pop(name) for name in _OPTIONS})
+        service = ServiceFlags(**{name: given.pop(name) for name in _OPTIONS})
         command(service, **given)
 
     signature = inspect.signature(command, eval_str=True)

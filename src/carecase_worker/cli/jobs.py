@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from carecase_worker.cli.connection import Json, Service, with_service
+from carecase_worker.cli.connection import Json, ServiceFlags, with_service
 from carecase_worker.cli.progress import follow, summary
 from carecase_worker.clock import system_sleep
 
@@ -37,7 +37,7 @@ def add_commands(app: typer.Typer) -> None:
 
 @with_service
 def status(
-    service: Service,
+    service: ServiceFlags,
     job: JobId,
     watch: Annotated[bool, typer.Option("--watch", help="Stay until the job is final")] = False,
     as_json: Json = False,
@@ -52,7 +52,7 @@ def status(
 
 @with_service
 def result(
-    service: Service,
+    service: ServiceFlags,
     job: JobId,
     failed: Annotated[bool, typer.Option("--failed", help="Only items that were not applied")] = False,
     form: Annotated[Format, typer.Option("--format", help="How to write it")] = Format.TABLE,
@@ -74,7 +74,7 @@ def result(
 
 
 @with_service
-def cancel(service: Service, job: JobId) -> None:
+def cancel(service: ServiceFlags, job: JobId) -> None:
     """Cancel what has not been applied of a job."""
     with service.connect() as client:
         typer.echo(summary(client.cancel(job)))

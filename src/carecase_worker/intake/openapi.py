@@ -159,6 +159,7 @@ def _schemas() -> dict[str, Any]:
     )
     case = CareCase.model_json_schema()
     for described in case["properties"].values():
+        described.pop("default", None)
         for option in (described, *described.get("anyOf", ())):
             option.pop("pattern", None)
     return {

@@ -42,6 +42,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
     tree = _read(file) if file else {}
     mistakes = list(_secrets_in_file(tree))
     mistakes += _overlay(tree, variables)
+    mistakes += _unknown_databases(tree)
     try:
         settings = Settings.model_validate(tree)
     except ValidationError as error:
@@ -200,20 +201,22 @@ def _mistake(place: tuple[str, ...], kind: str, message: str) -> str:
     return f"{setting}: no such setting{_nearest(word, known)}"
 
 
+def _unknown_databases(tree: Mapping[str, Any]) -> Iterator[str]:
+    """The mistakes of clients that are granted a database which is not configured."""
+    known = tree.get("databases", {})
+    for section, name, _, values in _sections(tree):
+        granted = values.get("databases", ()) if section == "clients" and isinstance(values, dict) else ()
+        for database in granted if isinstance(granted, list) else ():
+            if database not in known:
+                there = ", ".join(known) or "none"
+                yield f"clients.{name}.databases: {database!r} is not a configured database (there are: {there})"
+
+
 def _contradictions(settings: Settings) -> list[str]:
     """The mistakes that lie between settings."""
     mistakes = []
-    for name, client in settings.clients.items():
-        for database in client.databases:
-            if database not in settings.databases:
-                known = ", ".join(settings.databases) or "none"
-                mistakes.append(
-                    f"clients.{name}.databases: {database!r} is not a configured database (there are: {known})"
-                )
     if settings.jobs.lease <= settings.worker.chunk_deadline:
-        mistakes.append(
-            "jobs.lease_seconds: must be longer than worker.chunk_deadline_seconds, or two workers do the same work"
-        )
+        mistakes.append("jobs.lease_seconds: must be longer than worker.chunk_deadline_seconds")
     secret = settings.jwt.secret
     if secret is not None and len(secret.get_secret_value().encode()) < 32:
         mistakes.append("jwt.secret: must have at least 32 bytes; make one with: openssl rand -hex 32")

@@ -17,6 +17,8 @@ def _seconds(name: str, default: float, text: str) -> Any:
 
 
 class Section(BaseModel):
+    """A part of the settings: frozen, and with nothing in it that is not a setting."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=False, hide_input_in_errors=True)
 
 

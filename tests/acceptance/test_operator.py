@@ -1,0 +1,94 @@
+"""`carecase up` as an operator has it: it refuses clearly, keeps its data, stops cleanly, revives what dies."""
+
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.acceptance.system import System, eventually, run, running
+from tests.builders import a_case
+
+
+def test_data_survives_a_restart_and_a_stop_leaves_no_process(tmp_path: Path) -> None:
+    with running(tmp_path, "--workers", "1") as system:
+        job_id = system.send([a_case(1), a_case(2)])
+        assert system.final(job_id)["created"] == 2
+        stack_file = system.data_dir / "stack.json"
+        assert stat.S_IMODE(stack_file.stat().st_mode) == 0o600
+        family = psutil.Process(system.process.pid).children(recursive=True)
+        assert len(family) > 6
+    assert system.process.returncode == 0
+    assert not stack_file.exists()
+    assert [process for process in family if process.is_running()] == []
+    with running(tmp_path, "--workers", "1") as system:
+        assert system.final(job_id)["created"] == 2
+        assert system.query("SELECT count(*) FROM care_case") == [(2,)]
+
+
+def test_when_up_itself_is_killed_its_children_go_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    with running(tmp_path, "--workers", "1") as system:
+        job_id = system.send([a_case(key) for key in range(20_000)])
+        family = psutil.Process(system.process.pid).children(recursive=True)
+        system.process.send_signal(signal.SIGKILL)
+        eventually(lambda: not any(process.is_running() for process in family), 30, "all children are gone")
+    with running(tmp_path, "--workers", "1") as system:
+        assert system.final(job_id)["created"] == 20_000
+
+
+def test_two_on_one_data_directory_are_refused(system: System) -> None:
+    second = run("up", cwd=system.place)
+    assert second.returncode == 2
+    assert "another carecase up runs in it" in second.stderr
+    assert system.process.poll() is None
+
+
+def test_a_taken_port_is_told(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused = run("up", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "is taken" in refused.stderr
+    assert "--port" in refused.stderr
+
+
+def test_an_unusable_data_directory_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused = run("up", "--data-dir", "file", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--data-dir" in refused.stderr
+
+
+def test_every_mistake_in_the_configuration_is_named(tmp_path: Path) -> None:
+    (tmp_path / "carecase.toml").write_text('[intake]\nprot = 1\nport = "x"\n[clients.a]\ndatabases = ["b"]\n')
+    refused = run("intake", "--config", "carecase.toml", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "intake.prot: no such setting; did you mean port?" in refused.stderr
+    assert "intake.port: " in refused.stderr
+    assert "clients.a.databases: 'b' is not a configured database" in refused.stderr
+
+
+@pytest.mark.parametrize("role", ["redis", "postgresql", "intake", "worker", "flower"])
+def test_a_child_that_dies_is_there_again_within_a_second(system: System, role: str) -> None:
+    before = system.pid(role)
+    system.kill(before)
+    after = eventually(lambda: (pid := system.pid(role)) != before and pid, 1.5, f"another {role} was started")
+    assert psutil.pid_exists(after)
+    eventually(lambda: system.job(system.send([a_case(1)])), what="the system works again")
+
+
+def test_the_service_is_ready_while_redis_and_workers_are(system: System) -> None:
+    with system.client() as client:
+        eventually(lambda: client.get("/readyz").status_code == 200)
+        assert client.get("/livez").json() == {"status": "ok"}
+
+
+def test_the_metrics_tell_what_was_applied(system: System) -> None:
+    system.final(system.send([a_case(5), a_case(6, case_Status=7)]))
+    with system.client() as client:
+        text = client.get("/metrics").text
+    assert 'carecase_items_total{database="demo",outcome="failed"}' in text
+    assert 'carecase_http_requests_total{method="PUT",route="/care-cases-batch",status="202"}' in text
+    assert "carecase_workers 2.0" in text

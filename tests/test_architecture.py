@@ -1,0 +1,138 @@
+"""The house rules that a linter does not hold."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "carecase_worker"
+MODULES = sorted(SOURCE.rglob("*.py"))
+VAGUE = {"utils", "common", "helpers", "base", "core", "manager", "service"}
+HOMES = {
+    "fastapi": ("intake/",),
+    "starlette": ("intake/",),
+    "uvicorn": ("intake/",),
+    "redis": ("jobs/store.py",),
+    "sqlalchemy": ("targets/",),
+    "psycopg": ("targets/",),
+    "sqlite3": ("targets/",),
+    "alembic": ("targets/",),
+    "prometheus_client": ("telemetry.py",),
+    "structlog": ("telemetry.py",),
+    "celery": ("jobs/queue.py", "worker/"),
+    "kombu": ("jobs/queue.py", "worker/"),
+    "billiard": ("worker/",),
+    "typer": ("cli/",),
+    "rich": ("cli/",),
+    "httpx": ("client/",),
+    "zstandard": ("jobs/chunks.py", "intake/body.py"),
+}
+BROAD_EDGES = {"intake/requests.py": 1, "worker/app.py": 2, "cli/app.py": 1}
+
+
+def name_of(module: Path) -> str:
+    return module.relative_to(SOURCE).as_posix()
+
+
+def imports_of(module: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_module_is_short_and_well_named(module: Path) -> None:
+    assert len(module.read_text().splitlines()) <= 300
+    tree = ast.parse(module.read_text())
+    names = {module.stem} | {node.name.lower() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    assert not names & VAGUE
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_module_and_what_it_offers_say_what_they_promise(module: Path) -> None:
+    tree = ast.parse(module.read_text())
+    assert ast.get_docstring(tree), "the module"
+    public = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert [node.name for node in public if not ast.get_docstring(node)] == []
+
+
+@pytest.mark.parametrize("package", sorted(SOURCE.rglob("__init__.py")), ids=name_of)
+def test_a_package_holds_a_docstring_only(package: Path) -> None:
+    assert [type(node) for node in ast.parse(package.read_text()).body] == [ast.Expr]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_each_third_party_stays_in_its_home(module: Path) -> None:
+    for imported in imports_of(module):
+        homes = HOMES.get(imported.partition(".")[0])
+        assert homes is None or name_of(module).startswith(homes), f"{imported} in {name_of(module)}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_broad_excepts_stand_at_the_edges_only(module: Path) -> None:
+    broad = [
+        node
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")))
+    ]
+    assert len(broad) == BROAD_EDGES.get(name_of(module), 0)
+
+
+def test_no_size_rule_is_silenced() -> None:
+    silenced = [
+        name_of(module) for module in MODULES for rule in ("PLR0913", "PLR0915", "C901") if rule in module.read_text()
+    ]
+    assert silenced == []
+
+
+def test_there_is_no_test_mode() -> None:
+    words = ("testing", "pytest", "unittest", "TEST_MODE", "fakeredis")
+    assert [name_of(module) for module in MODULES for word in words if word in module.read_text()] == []
+
+
+def test_only_the_table_of_keys_spells_redis_keys() -> None:
+    spelled = [
+        name_of(module)
+        for module in MODULES
+        if name_of(module) != "jobs/keys.py" and 'f"{self.prefix}' in module.read_text()
+    ]
+    assert spelled == []
+
+
+def test_every_verb_has_a_script_with_a_full_head() -> None:
+    scripts = {path.stem: path.read_text() for path in (SOURCE / "jobs" / "lua").glob("*.lua")}
+    assert set(scripts) == {"prelude", "admit", "claim", "complete", "release", "cancel", "overdue"}
+    for verb, text in scripts.items():
+        if verb != "prelude":
+            assert text.startswith(f"-- {verb}: ")
+            assert all(f"\n-- {part} " in text for part in ("KEYS ", "ARGV ", "gives", "moves"))
+
+
+def test_importing_does_nothing() -> None:
+    names = [
+        f"carecase_worker.{name_of(module).removesuffix('.py').replace('/', '.')}"
+        for module in MODULES
+        if module.name not in ("__init__.py", "__main__.py", "env.py")
+    ]
+    program = f"""
+import logging, os, socket, sys, threading
+def refuse(*_, **__): raise AssertionError("a connection")
+before = dict(os.environ), os.getcwd()
+import importlib
+socket.socket.connect = refuse
+for name in {names!r}: importlib.import_module(name)
+assert threading.active_count() == 1, threading.enumerate()
+assert not logging.getLogger().handlers
+assert (dict(os.environ), os.getcwd()) == before
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
