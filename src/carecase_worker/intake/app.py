@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from carecase_worker.clock import SystemClock, uuid7
-from carecase_worker.errors import BatchFault, BatchRefused, CareCaseError
+from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused, CareCaseError
 from carecase_worker.intake.auth import Caller, Gate
 from carecase_worker.intake.batches import Intake, batch_routes
 from carecase_worker.intake.documents import envelope, json_type
@@ -46,6 +46,8 @@ def create_app(settings: Settings) -> FastAPI:
         api_key: Annotated[str | None, Security(_api_key)] = None,
         _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
     ) -> Caller:
+        if settings.intake.require_user_agent and not request.headers.get("user-agent"):
+            raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that says what you are.")
         who = gate.caller(api_key, request.headers.get("authorization"))
         request.scope["carecase.client"] = who.client
         return who

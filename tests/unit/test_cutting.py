@@ -1,0 +1,109 @@
+"""A body into items, items into chunks, chunks into payloads and back: nothing is lost, added or moved."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carecase_worker.cases.batch import split_array, split_lines
+from carecase_worker.cases.outcome import CREATED, UPDATED, Kind, Outcome, pack_outcomes, unpack_outcomes
+from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.jobs.chunks import Chunk, ChunkBounds, ChunkOutcomes, cut, pack, pack_done, unpack, unpack_done
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+BOUNDS = ChunkBounds(items=3, size=200, item_size=100)
+
+
+@given(st.lists(JSON, min_size=1, max_size=30))
+def test_chunks_hold_the_items_in_order(items: list[Any]) -> None:
+    chunks = [unpack(pack(chunk)) for chunk in cut(split_array(json.dumps(items).encode()), BOUNDS)]
+    assert [chunk.first for chunk in chunks] == [sum(c.count for c in chunks[:n]) for n in range(len(chunks))]
+    held = [item for chunk in chunks for item in json.loads(chunk.items)]
+    oversized = {chunk.first + place for chunk in chunks for place in chunk.oversized}
+    assert oversized == {n for n, item in enumerate(items) if len(json.dumps(item).encode()) > BOUNDS.item_size}
+    assert [item for n, item in enumerate(held) if n not in oversized] == [
+        item for n, item in enumerate(items) if n not in oversized
+    ]
+    assert all(chunk.count <= BOUNDS.items for chunk in chunks)
+
+
+@given(st.lists(JSON, min_size=1))
+def test_lines_hold_the_items_in_order(items: list[Any]) -> None:
+    body = "\r\n".join(json.dumps(item) for item in items).encode()
+    assert [json.loads(bytes(raw)) for raw in split_lines(body).slices(0, len(items))] == items
+
+
+@pytest.mark.parametrize(
+    ("text", "repaired"),
+    [
+        (r'"\ud800"', r'"\u0000"'),
+        (r'"\udfff x"', r'"\u0000 x"'),
+        (r'"\ud800\ud800\udc00"', r'"\u0000\ud800\udc00"'),
+        (r'"\ud83d\ude00 \udc00"', r'"\ud83d\ude00 \u0000"'),
+        (r'"\\ud800"', r'"\\ud800"'),
+        (r'"\\\ud800"', r'"\\\u0000"'),
+    ],
+)
+def test_a_lone_surrogate_is_the_fault_of_its_item(text: str, repaired: str) -> None:
+    items = split_array(f"[{text}, 1]".encode())
+    assert [bytes(raw).decode() for raw in items.slices(0, 2)] == [repaired, "1"]
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (b"[1,]", BatchFault.NOT_JSON),
+        (b"[" * 5000 + b"]" * 5000, BatchFault.NOT_JSON),
+        (b'["\xff"]', BatchFault.NOT_JSON),
+        (b"null", BatchFault.NOT_AN_ARRAY),
+        (b" [ ] ", BatchFault.EMPTY),
+    ],
+)
+def test_a_body_that_is_no_batch_is_refused(body: bytes, fault: BatchFault) -> None:
+    with pytest.raises(BatchRefused) as refused:
+        list(cut(split_array(body), BOUNDS))
+    assert refused.value.fault is fault
+
+
+def test_a_payload_of_the_first_form_is_read_for_ever() -> None:
+    recorded = bytes.fromhex(
+        "011d00000083a56669727374cd07d0a5636f756e7402a96f76657273697a65649101"
+        "28b52ffd2015a900005b7b22636173655f4b6579223a317d2c6e756c6c5d"
+    )
+    assert unpack(recorded) == Chunk(2000, 2, b'[{"case_Key":1},null]', frozenset({1}))
+
+
+OUTCOMES = st.lists(
+    st.sampled_from([CREATED, UPDATED]) | st.builds(Outcome, st.sampled_from([Kind.INVALID, Kind.CONFLICT]), st.text()),
+    max_size=50,
+)
+
+
+@given(OUTCOMES)
+def test_outcomes_come_back_as_they_were_packed(outcomes: list[Outcome]) -> None:
+    assert unpack_outcomes(pack_outcomes(outcomes)) == outcomes
+
+
+@given(st.lists(st.none() | st.integers(-(2**31), 2**31 - 1), max_size=20))
+def test_keys_come_back_as_they_were_packed(keys: list[int | None]) -> None:
+    done = ChunkOutcomes(keys, [CREATED] * len(keys))
+    assert unpack_done(pack_done(done)) == done
+
+
+def test_a_thousand_equal_outcomes_take_no_room() -> None:
+    assert len(pack_outcomes([CREATED] * 1000)) < 40
+
+
+def test_a_newer_payload_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ValueError, match="upgrade"):
+        unpack(b"\x7f" + pack(Chunk(0, 1, b"[1]"))[1:])

@@ -1,0 +1,68 @@
+"""What is sent, to the byte where the contract says so."""
+
+import json
+
+import pytest
+
+from carecase_worker.cases.outcome import CANCELLED, CREATED, REFUSED, SUPERSEDED, UNAVAILABLE, UPDATED, Kind, Outcome
+from carecase_worker.errors import BatchFault, BatchRefused, FailureKind, TargetFailure
+from carecase_worker.intake.documents import json_type, multi_status, retry_after
+from carecase_worker.intake.problems import problem_of, problem_of_status
+from carecase_worker.jobs.chunks import ChunkOutcomes
+from carecase_worker.jobs.verdicts import Pace
+
+
+def test_the_multi_status_answers_each_item_in_order() -> None:
+    awkward = 'case_ID: "quoted" 100 % \\ back'
+    chunks = [
+        ChunkOutcomes([1, 2, None], [CREATED, CREATED, Outcome(Kind.INVALID, awkward)]),
+        ChunkOutcomes([4, 5, 6, 7, -8], [UPDATED, SUPERSEDED, CANCELLED, REFUSED, UNAVAILABLE]),
+    ]
+    document = json.loads(b"".join(multi_status("the-job", chunks)))
+    told = [(item["id"][0]["value"], item["status"], item["body"]) for item in document["data"]]
+    assert told == [
+        (1, 201, "Created"),
+        (2, 201, "Created"),
+        (None, 422, awkward),
+        (4, 200, "Updated"),
+        (5, 200, "Superseded"),
+        (6, 409, "Cancelled"),
+        (7, 500, REFUSED.body),
+        (-8, 503, UNAVAILABLE.body),
+    ]
+    assert {item["id"][0]["key"] for item in document["data"]} == {"case_Key"}
+    assert (document["error"], document["debug"]) == (None, {"activityID": "the-job"})
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, "application/json"),
+        ("*/*", "application/json"),
+        ("text/plain, application/json, text/json", "application/json"),
+        ("text/plain", "text/plain"),
+        ("text/json;q=0.9", "text/json"),
+    ],
+)
+def test_the_type_is_one_that_the_client_accepts(accept: str | None, kind: str) -> None:
+    assert json_type(accept) == kind
+
+
+@pytest.mark.parametrize(
+    ("open_items", "rate", "seconds"), [(0, 0, "1"), (10, 5000, "1"), (100_000, 10_000, "10"), (10**9, 10, "60")]
+)
+def test_retry_after_is_the_work_ahead_at_the_rate_measured(open_items: int, rate: int, seconds: str) -> None:
+    assert retry_after(Pace(open_items, rate)) == seconds
+
+
+@pytest.mark.parametrize("fault", BatchFault)
+def test_every_fault_of_a_request_is_a_problem_of_the_callers(fault: BatchFault) -> None:
+    problem = problem_of(BatchRefused(fault, "what to do"))
+    assert 400 <= problem.status < 500
+    assert problem.detail == "what to do"
+
+
+def test_what_is_not_meant_for_callers_is_not_told_them() -> None:
+    assert problem_of(TargetFailure(FailureKind.AWAY)).status == 500
+    assert "target" not in problem_of(TargetFailure(FailureKind.AWAY)).detail
+    assert problem_of_status(405).members("/x")["title"] == "Method Not Allowed"

@@ -1,0 +1,112 @@
+"""Settings: TOML, environment over it, secrets by environment or file only, every mistake named."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from carecase_worker.errors import SettingsError
+from carecase_worker.settings.loading import leaves, load
+from carecase_worker.settings.model import Settings
+
+EXAMPLE = Path(__file__).parent.parent.parent / "config" / "carecase.example.toml"
+
+
+def loaded(tmp_path: Path, toml: str = "", **variables: str) -> Settings:
+    file = tmp_path / "carecase.toml"
+    file.write_text(toml)
+    return load(file, {f"CARECASE_{name}": value for name, value in variables.items()})
+
+
+def mistakes(tmp_path: Path, toml: str = "", **variables: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        loaded(tmp_path, toml, **variables)
+    return str(caught.value).splitlines()
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, "[intake]\nport = 1\n[jobs]\nlease_seconds = 20", INTAKE_PORT="2")
+    assert settings.intake.port == 2
+    assert settings.jobs.lease == timedelta(seconds=20)
+
+
+def test_named_sections_are_reached_from_the_environment(tmp_path: Path) -> None:
+    settings = loaded(
+        tmp_path,
+        '[databases.My-DB]\nurl = "postgresql://u@h/d"\n[clients.a]\ndatabases = ["My-DB"]',
+        DATABASES_MY_DB_PASSWORD="p",
+        DATABASES_OTHER_URL="sqlite:///x",
+        CLIENTS_A_DATABASES="My-DB,other",
+    )
+    assert settings.databases["My-DB"].password is not None
+    assert set(settings.databases) == {"My-DB", "other"}
+    assert settings.clients["a"].databases == ("My-DB", "other")
+
+
+def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    secret = "s" * 32
+    (tmp_path / "secret").write_text(f"{secret}\n")
+    for variables in ({"JWT_SECRET": secret}, {"JWT_SECRET_FILE": str(tmp_path / "secret")}):
+        held = loaded(tmp_path, **variables).jwt.secret
+        assert held is not None
+        assert held.get_secret_value() == secret
+
+
+@pytest.mark.parametrize(
+    ("toml", "place"),
+    [
+        (f'[jwt]\nsecret = "{"s" * 32}"', "jwt.secret"),
+        ('[redis]\nurl = "redis://:word@host"', "redis.url"),
+        ('[databases.d]\nurl = "postgresql://u:word@host/d"', "databases.d.url"),
+        ('[databases.d]\nurl = "sqlite://"\npassword = "word"', "databases.d.password"),
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_not_told(tmp_path: Path, toml: str, place: str) -> None:
+    (mistake,) = mistakes(tmp_path, toml)
+    assert mistake.startswith(f"{place}: a secret does not belong in the file; set CARECASE_")
+    assert "word" not in mistake.removeprefix(place).replace("PASSWORD", "")
+
+
+def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
+    told = mistakes(
+        tmp_path,
+        '[intake]\nprot = 1\nport = 99999\n[jbos]\nwidth = 1\n[clients.a]\ndatabases = ["nowhere"]',
+        REDIS_URI="redis://h",
+    )
+    beginnings = (
+        "CARECASE_REDIS_URI: no such setting; did you mean CARECASE_REDIS_URL?",
+        "clients.a.databases: 'nowhere' is not a configured database",
+        "intake.prot: no such setting; did you mean port?",
+        "intake.port: input should be less than or equal to 65535 (in the environment: CARECASE_INTAKE_PORT)",
+        "jbos: no such section; did you mean jobs?",
+    )
+    assert len(told) == len(beginnings)
+    assert all(any(line.startswith(beginning) for line in told) for beginning in beginnings), told
+
+
+def test_a_lease_shorter_than_the_work_is_refused(tmp_path: Path) -> None:
+    (mistake,) = mistakes(tmp_path, "[jobs]\nlease_seconds = 5")
+    assert "worker.chunk_deadline_seconds" in mistake
+
+
+@pytest.mark.parametrize(("toml", "words"), [("[intake", "is not TOML"), (None, "cannot be read")])
+def test_an_unreadable_file_is_told(tmp_path: Path, toml: str | None, words: str) -> None:
+    file = tmp_path / "carecase.toml"
+    if toml is not None:
+        file.write_text(toml)
+    with pytest.raises(SettingsError, match=words):
+        load(file, {})
+
+
+def test_the_client_variables_are_not_taken_for_settings(tmp_path: Path) -> None:
+    loaded(tmp_path, URL="http://x", API_KEY="k", TOKEN="t", DATABASE="d")
+
+
+def test_the_example_documents_every_setting_with_its_default() -> None:
+    text = EXAMPLE.read_text()
+    settings = load(EXAMPLE, {})
+    for section, leaf, description in leaves():
+        assert f"# {description}.\n" in text, f"{section}.{leaf}"
+        assert re.search(rf"^(# )?{leaf}\b", text, flags=re.MULTILINE), f"{section}.{leaf}"
+    assert settings.model_copy(update={"databases": {}, "clients": {}}) == Settings()
