@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOCK := --generate-hashes --no-header --python-version 3.11 --universal --upgrade
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up test check lint types imports lock
@@ -39,4 +40,5 @@ imports: setup
 	$(BIN)/lint-imports --no-logo
 
 lock: ## Choose new versions of all dependencies (needs uv)
-	uv pip compile pyproject.toml --all-extras --group dev --generate-hashes --no-header --python-version 3.11 --universal -o requirements.lock --upgrade
+	uv pip compile pyproject.toml --all-extras --group dev $(LOCK) -o requirements.lock
+	uv pip compile pyproject.toml $(LOCK) -o requirements-image.lock

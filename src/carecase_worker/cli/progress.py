@@ -24,7 +24,7 @@ class _Rate(TextColumn):
 
     def render(self, task: Task) -> Text:
         """The rate, in whole cases."""
-        return Text(f"{task.speed or 0:,.0f} cases/s")
+        return Text(f"{task.completed / (task.elapsed or 1):,.0f} cases/s")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import FastAPI, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -52,7 +53,9 @@ def create_app(settings: Settings) -> FastAPI:
         request.scope["carecase.client"] = who.client
         return who
 
-    app = FastAPI(
+    # the pages' scripts come from here, not from somebody else's servers
+    app = FastAPIOffline(
+        redoc_url=None,
         title="CareCase batch ingestion",
         version="v1",
         description="Create or update many CareCases at once: accepted now, applied in order, polled by job id.",

@@ -27,6 +27,7 @@ def run_flower(settings: Settings) -> None:
             f"--url_prefix={flower.url_prefix}",
             f"--basic_auth={flower.user}:{flower.password.get_secret_value()}",
             "--read_only=true",
+            "--tasks_columns=name,uuid,state,args,received,runtime,worker",
             "--db=",
             "--persistent=false",
             "--task_runtime_metric_buckets=0.01,0.02,0.05,0.1,0.2,0.5,1,2,5,10",

@@ -1,0 +1,79 @@
+"""The compose file and the image, as far as they can be checked without running them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from carecase_worker.settings.loading import load
+
+ROOT = Path(__file__).parent.parent.parent
+TEXT = (ROOT / "docker-compose.yml").read_text()
+EXAMPLE = (ROOT / "config" / "compose.env.example").read_text()
+VALUE = "0123456789abcdef" * 4
+COMPOSE = yaml.safe_load(re.sub(r"\$\{[A-Z0-9_]+:\?[^}]*\}", VALUE, TEXT))
+OURS = ("migrate", "intake", "worker", "flower")
+
+
+def environment_of(name: str) -> dict[str, str]:
+    return dict(COMPOSE["services"][name]["environment"])
+
+
+def test_every_part_is_there_and_is_watched() -> None:
+    services: dict[str, Any] = COMPOSE["services"]
+    assert set(services) == {"redis", "postgres", *OURS}
+    assert {name for name, service in services.items() if "healthcheck" not in service} == {"migrate"}
+    for name, service in services.items():
+        for needed, how in service.get("depends_on", {}).items():
+            condition = "service_completed_successfully" if needed == "migrate" else "service_healthy"
+            assert how["condition"] == condition, name
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_setting_that_it_names_exists(name: str) -> None:
+    settings = load(environment=environment_of(name))
+    assert settings.databases["demo"].url.get_secret_value().startswith("postgresql+psycopg://")
+    assert settings.clients["demo"].databases == ("demo",)
+    assert VALUE in settings.redis.url.get_secret_value()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_command_exists(name: str) -> None:
+    words = COMPOSE["services"][name]["command"]
+    module = {"db": "databases"}.get(words[0], words[0])
+    assert (ROOT / "src" / "carecase_worker" / "cli" / f"{module}.py").exists()
+
+
+def test_redis_keeps_what_it_accepts() -> None:
+    command = " ".join(COMPOSE["services"]["redis"]["command"])
+    for needed in ("--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction"):
+        assert needed in command
+
+
+def test_there_is_no_secret_in_it_and_the_example_names_every_one() -> None:
+    named = set(re.findall(r"\$\{([A-Z0-9_]+)", TEXT))
+    assert named == set(re.findall(r"^([A-Z0-9_]+)=$", EXAMPLE, flags=re.MULTILINE))
+    for line in TEXT.splitlines():
+        if re.search(r"PASSWORD|SECRET|_SHA256|AUTH", line):
+            assert "${" in line, line
+
+
+def test_the_image_is_built_from_the_locks() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    installs = [line for line in lines if "pip install" in line]
+    assert all("--require-hashes" in line or "--no-deps" in line for line in installs)
+    copied = {word for line in lines if line.startswith("COPY") and "--from" not in line for word in line.split()[1:-1]}
+    assert all((ROOT / name).exists() for name in copied)
+    kept = (ROOT / ".dockerignore").read_text().replace("!", "").split()
+    assert copied <= set(kept)
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-image.lock"])
+def test_every_locked_dependency_has_hashes_and_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    pins = re.findall(r"^[a-z0-9][^\s=]*==", text, flags=re.MULTILINE)
+    assert len(pins) > 40
+    assert all("--hash=sha256:" in part for part in re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE) if part.strip())
+    assert "://" not in text
