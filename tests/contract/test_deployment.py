@@ -75,5 +75,7 @@ def test_every_locked_dependency_has_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text()
     pins = re.findall(r"^[a-z0-9][^\s=]*==", text, flags=re.MULTILINE)
     assert len(pins) > 40
-    assert all("--hash=sha256:" in part for part in re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE) if part.strip())
+    assert all(
+        "--hash=sha256:" in part for part in re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE) if part.strip()
+    )
     assert "://" not in text
