@@ -70,10 +70,14 @@ class Job:
     counts: Mapping[str, int]
     chunk_firsts: tuple[int, ...]
     body_sha256: str
-    submitted_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime | None
+
+    @property
+    def submitted_at(self) -> datetime:
+        """When the batch was accepted: unique among the batches of a database, and in the order of acceptance."""
+        return from_epoch_ms(self.seq)
 
     @property
     def processed(self) -> int:
@@ -99,7 +103,6 @@ def job_from_record(job_id: str, record: Mapping[str, str]) -> Job:
         counts={name: int(record.get(name, 0)) for name in COUNTS},
         chunk_firsts=tuple(map(int, record["firsts"].split(","))),
         body_sha256=record["sha256"],
-        submitted_at=from_epoch_ms(int(record["submitted_ms"])),
         started_at=_moment(record, "started_ms"),
         finished_at=_moment(record, "finished_ms"),
         expires_at=_moment(record, "expires_ms"),

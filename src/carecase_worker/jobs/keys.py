@@ -13,7 +13,7 @@ lease:{job}  (hash; a chunk's until complete; claim, release, complete)
 due:{database}  (zset; a chunk's from opened to complete; admit, claim, complete, release, cancel, overdue)
     `{job}:{n}` -> ms at which to ring again
 seq:{database}  (string; for ever; admit)
-    the last place in the order of acceptance
+    the last place in the order of acceptance: its moment in ms, or one more than the last where that is not new
 turns:{database}  (list; while jobs are open; admit, complete)
     turns in order of acceptance, `{seq}|{care plan}`; the first one is being applied
 turn:{database}:{turn}  (set; while it has any; admit, complete)

@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from carecase_worker.clock import epoch_ms, from_epoch_ms
+from carecase_worker.clock import epoch_ms
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.jobs.job import COUNTS, Job, job_from_record
 from carecase_worker.jobs.keys import Keys
@@ -246,7 +246,7 @@ class JobStore:
 
 
 def _lease(chunk: ChunkRef, answer: Sequence[bytes]) -> Lease:
-    payload, deaths, releases, database, care_plan, user, seq, submitted_ms = answer
+    payload, deaths, releases, database, care_plan, user, seq = answer
     return Lease(
         chunk=chunk,
         payload=payload,
@@ -256,7 +256,6 @@ def _lease(chunk: ChunkRef, answer: Sequence[bytes]) -> Lease:
         care_plan=int(care_plan) if care_plan else None,
         user=user.decode(),
         seq=int(seq),
-        submitted_at=from_epoch_ms(int(submitted_ms)),
     )
 
 

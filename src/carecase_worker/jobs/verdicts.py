@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from carecase_worker.clock import from_epoch_ms
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkRef:
@@ -79,7 +81,11 @@ class Lease:
     care_plan: int | None
     user: str
     seq: int
-    submitted_at: datetime
+
+    @property
+    def submitted_at(self) -> datetime:
+        """When the batch was accepted."""
+        return from_epoch_ms(self.seq)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class UpsertConformance:
         key: LedgerKey | None = None,
     ) -> list[Outcome]:
         key = key or LedgerKey(uuid4(), 0)
-        lease = Lease(ChunkRef(str(key.job_id), 0), b"", 0, 0, "demo", care_plan, user, seq, NOW)
+        lease = Lease(ChunkRef(str(key.job_id), 0), b"", 0, 0, "demo", care_plan, user, seq)
         return writer.write(key, plan_chunk(Chunk(0, len(cases), a_batch(*cases)), lease, 1 << 18))
 
     def held(self, engine: Engine, key: int = 1) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, select
-from tests.builders import NOW, a_batch, a_case
+from tests.builders import a_batch, a_case
 
 from carecase_worker.cases.outcome import CREATED, SUPERSEDED, UPDATED
 from carecase_worker.jobs.chunks import Chunk
@@ -65,7 +65,7 @@ def test_the_end_is_that_of_a_replay_in_order(engine: Engine, plan: tuple[list[R
     writer = Writer(engine, PortableUpsert("sqlite"))
     answers: dict[int, list[Any]] = {}
     for run in runs:
-        lease = Lease(ChunkRef(str(UUID(int=run.seq)), 0), b"", 0, 0, "demo", None, "u", run.seq, NOW)
+        lease = Lease(ChunkRef(str(UUID(int=run.seq)), 0), b"", 0, 0, "demo", None, "u", run.seq)
         chunk = Chunk(0, len(run.keys), a_batch(*cases_of(run)))
         outcomes = writer.write(LedgerKey(UUID(int=run.seq), 0), plan_chunk(chunk, lease, 1 << 18))
         assert answers.setdefault(run.seq, outcomes) == outcomes, "a second run answers as the first"

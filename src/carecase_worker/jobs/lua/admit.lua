@@ -55,7 +55,7 @@ redis.call('SADD', key('turn', database .. ':' .. turn), job)
 
 redis.call('HSET', KEYS[2], 'client', client, 'user', ARGV[13], 'database', database, 'care_plan', ARGV[11],
   'seq', string.format('%.0f', seq), 'state', 'queued', 'total', ARGV[14], 'processed', 0, 'chunks', ARGV[15],
-  'opened', 0, 'firsts', ARGV[16], 'sha256', ARGV[17], 'submitted_ms', ARGV[2], 'bytes', ARGV[7], 'turn', turn,
+  'opened', 0, 'firsts', ARGV[16], 'sha256', ARGV[17], 'bytes', ARGV[7], 'turn', turn,
   'retention_ms', ARGV[8], 'width', ARGV[4], 'idempotency', KEYS[4])
 redis.call('HINCRBY', backlog, 'jobs', 1)
 redis.call('HINCRBY', backlog, 'bytes', ARGV[7])

@@ -1,7 +1,7 @@
 -- claim: take the lease of a chunk.
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 chunk, 3 now_ms, 4 lease_ms, 5 holder, 6 a holder known to be dead or ""
--- gives  {'apply' or 'cancel', payload, deaths, releases, database, care plan, user, seq, submitted_ms}: the lease is the caller's until now + lease_ms;
+-- gives  {'apply' or 'cancel', payload, deaths, releases, database, care plan, user, seq}: the lease is the caller's until now + lease_ms;
 --          'cancel' if the job is to be cancelled
 --        {'done'}: it has its outcome
 --        {'gone'}: there is no such job or payload
@@ -48,4 +48,4 @@ redis.call('ZADD', due, 'XX', now + tonumber(ARGV[4]), member)
 redis.call('HSETNX', record, 'started_ms', ARGV[3])
 if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
 return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), database,
-  unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'submitted_ms'))}
+  unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq'))}
