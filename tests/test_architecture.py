@@ -114,7 +114,7 @@ def test_every_verb_has_a_script_with_a_full_head() -> None:
     assert set(scripts) == {"prelude", "admit", "claim", "complete", "release", "cancel", "overdue"}
     for verb, text in scripts.items():
         if verb != "prelude":
-            assert text.startswith(f"-- {verb}: ")
+            assert text.startswith(f"#!lua{'' if verb == 'admit' else ' flags=allow-oom'}\n-- {verb}: ")
             assert all(f"\n-- {part} " in text for part in ("KEYS ", "ARGV ", "gives", "moves"))
 
 

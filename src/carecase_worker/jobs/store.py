@@ -33,6 +33,7 @@ _CONNECT_TIMEOUT_S = 3
 _STAGED_FOR_S = 900
 _SEEN_FOR_MS = 60_000
 _SWEEP_LIMIT = 500
+_VERBS = ("admit", "claim", "complete", "release", "cancel", "overdue")
 
 
 class JobStore:
@@ -51,11 +52,7 @@ class JobStore:
         self._wait_for_disk = settings.durability == "fsync"
         self._jobs = jobs
         self.keys = Keys(settings.prefix)
-        prelude = _text("prelude")
-        self._scripts = {
-            verb: self._redis.register_script(f"{prelude}\n{_text(verb)}")
-            for verb in ("admit", "claim", "complete", "release", "cancel", "overdue")
-        }
+        self._scripts = {verb: self._redis.register_script(_script(verb)) for verb in _VERBS}
 
     def check(self) -> None:
         """Refuse a Redis that could lose what was accepted. Raises SettingsError with what to configure."""
@@ -257,6 +254,16 @@ def _lease(chunk: ChunkRef, answer: Sequence[bytes]) -> Lease:
         user=user.decode(),
         seq=int(seq),
     )
+
+
+def _script(verb: str) -> str:
+    """The text of a verb: its first line, then what the verbs share, then its own.
+
+    The first line makes Redis refuse the whole script where it would refuse one of its writes: nothing is half done.
+    When memory is full only admit is refused; the others make room.
+    """
+    shebang, _, own = _text(verb).partition("\n")
+    return f"{shebang}\n{_text('prelude')}\n{own}"
 
 
 def _text(name: str) -> str:

@@ -7,7 +7,7 @@ from tests.builders import NOW, a_new_job
 from tests.services import Services
 
 from carecase_worker.clock import epoch_ms
-from carecase_worker.errors import JobNotFound, SettingsError
+from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.jobs.job import MOVES, State, Verb
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Admitted, Cancelled, ChunkRef, Claimed, Completed, NewJob
@@ -306,3 +306,41 @@ def test_without_fsync_at_every_write_admit_waits_for_the_disk(servers: Services
         assert rings == [ChunkRef(new.job_id, 0)]
     finally:
         store._redis.config_set("appendfsync", "always")
+
+
+def test_a_full_redis_refuses_new_batches_whole_and_still_lets_work_get_done(store: JobStore) -> None:
+    new, rings = admitted(store, chunks=3)
+    late = a_new_job()
+    store._redis.config_set("maxmemory", "1mb")
+    try:
+        with pytest.raises(StoreUnavailable):
+            store.admit(late, {0: b"p"}, NOW)
+        assert store.claim(rings[0], "w:1", NOW).verdict is Claimed.APPLY
+        finish(store, rings)
+    finally:
+        store._redis.config_set("maxmemory", "0")
+    assert store.job(new.job_id).state is State.COMPLETED
+    with pytest.raises(JobNotFound):
+        store.job(late.job_id)
+
+
+def test_a_redis_that_takes_no_writes_leaves_nothing_half_done(store: JobStore) -> None:
+    new, (ref,) = admitted(store)
+    store.claim(ref, "w:1", NOW)
+    before = store.job(new.job_id), store.due_count("demo")
+    store._redis.config_set("min-replicas-to-write", "1")
+    try:
+        for verb in (
+            lambda: store.complete(ref, b"o", {"created": 1}, False, NOW),
+            lambda: store.release(ref, "w:1", NOW, SECOND),
+            lambda: store.cancel(new.job_id, NOW),
+            lambda: store.claim(ref, "w:2", NOW + 2 * LEASE),
+            lambda: store.overdue("demo", 0, NOW + 2 * LEASE),
+        ):
+            with pytest.raises(StoreUnavailable):
+                verb()
+        assert (store.job(new.job_id), store.due_count("demo")) == before
+    finally:
+        store._redis.config_set("min-replicas-to-write", "0")
+    complete(store, ref)
+    assert store.job(new.job_id).state is State.COMPLETED

@@ -1,3 +1,4 @@
+#!lua
 -- admit: make a staged batch a job, at one stroke.
 -- KEYS   1 prefix, 2 job record, 3 payload (staged), 4 idempotency record or "", 5 the client's jobs
 -- ARGV   1 job, 2 now_ms, 3 ring_at_ms, 4 width, 5 max_jobs, 6 max_bytes, 7 bytes, 8 retention_ms, 9 fingerprint,

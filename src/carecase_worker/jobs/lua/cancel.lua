@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- cancel: stop what has not been applied.
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 ring_at_ms

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- claim: take the lease of a chunk.
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 chunk, 3 now_ms, 4 lease_ms, 5 holder, 6 a holder known to be dead or ""

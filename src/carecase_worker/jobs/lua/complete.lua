@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- complete: keep the outcome of a chunk, and open what comes next.
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 chunk, 3 now_ms, 4 ring_at_ms, 5 packed outcomes, 6 keep the payload ("1") or not,

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- overdue: which open chunks of a database to ring for now.
 -- KEYS   1 prefix
 -- ARGV   1 database, 2 now_ms, 3 ring_at_ms (when to ring again), 4 doorbells still waiting in the queue, 5 limit

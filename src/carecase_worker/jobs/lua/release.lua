@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- release: give a chunk back, to be tried again later; its database may be left alone meanwhile.
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 chunk, 3 holder, 4 at_ms (when to try again), 5 pause_ms (how long to leave the database alone, 0 not at all)
