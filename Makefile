@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 LOCK := --generate-hashes --no-header --python-version 3.11 --universal --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check lint types imports lock
+.PHONY: help setup up test check chaos lint types imports lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +28,12 @@ test: setup ## Every test, on real services
 	$(BIN)/pytest
 
 check: setup lint types imports test ## What CI runs
+
+SECONDS ?= 60
+SEEDS ?= 1
+
+chaos: setup ## The fault harness; SECONDS=600 SEEDS="1 2 3" for a long run
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEEDS)
 
 lint: setup
 	$(BIN)/ruff format --check .

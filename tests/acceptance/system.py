@@ -124,6 +124,15 @@ class System:
         finally:
             engine.dispose()
 
+    def execute(self, statement: str, database: str = "demo") -> None:
+        """Run a statement on a target database."""
+        engine = create_engine(self.stack["databases"][database]["url"])
+        try:
+            with engine.begin() as connection:
+                connection.execute(text(statement))
+        finally:
+            engine.dispose()
+
     def logs(self) -> str:
         """Everything that any process has logged."""
         return "\n".join(path.read_text(errors="replace") for path in (self.data_dir / "logs").iterdir())

@@ -1,0 +1,147 @@
+"""What the killer does to a running system. A fault returns once it is over; what follows is the system's work."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+
+import psutil
+import redis
+from sqlalchemy import create_engine, text
+from tests.acceptance.system import System
+
+Fault = Callable[[System, Random], None]
+POSTMASTER_TITLES = ("checkpointer", "background writer", "walwriter", "autovacuum", "logical replication", "io worker")
+
+
+def _any_worker(system: System, dice: Random) -> int:
+    return int(dice.choice(system.stack["processes"]["worker"]))
+
+
+def _pool_of(worker: int) -> list[int]:
+    return [child.pid for child in psutil.Process(worker).children()]
+
+
+def _backends(system: System) -> list[int]:
+    """The processes of PostgreSQL that serve a connection."""
+    family = psutil.Process(system.pid("postgresql")).children()
+    return [one.pid for one in family if not any(title in " ".join(one.cmdline()) for title in POSTMASTER_TITLES)]
+
+
+def _store(system: System) -> "redis.Redis[bytes]":
+    return redis.Redis.from_url(system.stack["redis"]["url"])
+
+
+def _frozen(pids: list[int], seconds: float) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def kill_pool_process(system: System, dice: Random) -> None:
+    os.kill(dice.choice(_pool_of(_any_worker(system, dice))), signal.SIGKILL)
+
+
+def kill_worker(system: System, dice: Random) -> None:
+    os.kill(_any_worker(system, dice), signal.SIGKILL)
+
+
+def kill_intake(system: System, dice: Random) -> None:
+    os.kill(system.pid("intake"), signal.SIGKILL)
+
+
+def kill_valkey(system: System, dice: Random) -> None:
+    os.kill(system.pid("redis"), signal.SIGKILL)
+
+
+def kill_postgres_backend(system: System, dice: Random) -> None:
+    os.kill(dice.choice(_backends(system)), signal.SIGKILL)
+
+
+def kill_postmaster(system: System, dice: Random) -> None:
+    os.kill(system.pid("postgresql"), signal.SIGKILL)
+
+
+def stop_worker_warmly(system: System, dice: Random) -> None:
+    os.kill(_any_worker(system, dice), signal.SIGTERM)
+
+
+def freeze_pool_process(system: System, dice: Random) -> None:
+    _frozen([dice.choice(_pool_of(_any_worker(system, dice)))], dice.uniform(0.5, 4))
+
+
+def freeze_worker(system: System, dice: Random) -> None:
+    _frozen([_any_worker(system, dice)], dice.uniform(0.5, 4))
+
+
+def freeze_intake(system: System, dice: Random) -> None:
+    _frozen([system.pid("intake")], dice.uniform(0.5, 3))
+
+
+def freeze_valkey(system: System, dice: Random) -> None:
+    _frozen([system.pid("redis")], dice.uniform(0.5, 7))
+
+
+def hang_postgres(system: System, dice: Random) -> None:
+    """The database hangs: its connections stay open and nothing answers."""
+    main = system.pid("postgresql")
+    _frozen([main, *(one.pid for one in psutil.Process(main).children())], dice.uniform(1, 12))
+
+
+def cut_broker_connections(system: System, dice: Random) -> None:
+    _store(system).execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
+def fill_valkey(system: System, dice: Random) -> None:
+    """Valkey answers OOM to what needs memory."""
+    store = _store(system)
+    store.config_set("maxmemory", "1mb")
+    time.sleep(dice.uniform(0.5, 2))
+    store.config_set("maxmemory", "0")
+
+
+def deny_valkey_writes(system: System, dice: Random) -> None:
+    """Valkey refuses every write, as with a full disk or when it has become a replica."""
+    store = _store(system)
+    store.config_set("min-replicas-to-write", "1")
+    time.sleep(dice.uniform(0.5, 2))
+    store.config_set("min-replicas-to-write", "0")
+
+
+def refuse_connections(system: System, dice: Random) -> None:
+    """The database refuses connections, for longer than the longest backoff."""
+    server = system.stack["databases"]["demo"]["url"].removesuffix("demo") + "postgres"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("ALTER DATABASE demo ALLOW_CONNECTIONS false"))
+            connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'demo'"))
+            time.sleep(dice.uniform(4.5, 7))
+            connection.execute(text("ALTER DATABASE demo ALLOW_CONNECTIONS true"))
+    finally:
+        engine.dispose()
+
+
+WEIGHTS: dict[Fault, int] = {
+    kill_pool_process: 6,
+    kill_worker: 2,
+    kill_intake: 2,
+    kill_valkey: 3,
+    kill_postgres_backend: 3,
+    kill_postmaster: 2,
+    stop_worker_warmly: 2,
+    freeze_pool_process: 3,
+    freeze_worker: 2,
+    freeze_intake: 2,
+    freeze_valkey: 2,
+    hang_postgres: 2,
+    cut_broker_connections: 3,
+    fill_valkey: 2,
+    deny_valkey_writes: 2,
+    refuse_connections: 1,
+}

@@ -1,0 +1,159 @@
+"""Clients and a killer let loose on a system, for so long; then the database and every result against a replay."""
+
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from statistics import median
+from threading import Event
+from typing import Any
+
+import psutil
+import redis
+from tests.acceptance.system import System, eventually, running
+from tests.chaos.clients import Client
+from tests.chaos.faults import WEIGHTS, Fault
+from tests.chaos.replay import Sent, Verdict, compare
+
+CONFIG = "[jobs]\nchunk_items = 25\nwidth = 3\nmax_backlog_jobs = 100\n"
+CLIENTS = 4
+SETTLE_S = 120
+AUDIT = {
+    "demo": (
+        "CREATE TABLE audit (case_key int, version bigint)",
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit"
+        " VALUES (NEW.case_key, NEW.ingest_version); RETURN NULL; END $$",
+        "CREATE TRIGGER note AFTER INSERT OR UPDATE OF ingest_version ON care_case"
+        " FOR EACH ROW EXECUTE FUNCTION note()",
+    ),
+    "demo_sqlite": (
+        "CREATE TABLE audit (case_key int, version bigint)",
+        "CREATE TRIGGER note_insert AFTER INSERT ON care_case BEGIN INSERT INTO audit"
+        " VALUES (NEW.case_key, NEW.ingest_version); END",
+        "CREATE TRIGGER note_update AFTER UPDATE OF ingest_version ON care_case BEGIN INSERT INTO audit"
+        " VALUES (NEW.case_key, NEW.ingest_version); END",
+    ),
+}
+
+
+@dataclass
+class Report:
+    """What a run did and what it found."""
+
+    seed: int
+    seconds: float
+    faults: Counter[str] = field(default_factory=Counter)
+    recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    batches: int = 0
+    items: int = 0
+    refused: int = 0
+    doubled: int = 0
+    unfinished: list[str] = field(default_factory=list)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was lost, doubled, stale, wrong or left unfinished."""
+        sums = sum(one.lost + one.stale + one.wrong for one in self.verdicts.values())
+        return not (sums or self.doubled or self.unfinished) and bool(self.verdicts)
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        told = [f"seed {self.seed}, {self.seconds:.0f} s: {self.batches:,} batches, {self.items:,} items accepted"]
+        told.append(f"answers that were no 202 and were tried again: {self.refused:,}")
+        told.append(f"{sum(self.faults.values())} faults; until cases were applied again, median and longest, in s:")
+        for name, count in sorted(self.faults.items()):
+            waits = self.recoveries.get(name) or [0.0]
+            told.append(f"  {count:>4} × {name.replace('_', ' '):<26}{median(waits):>7.1f}{max(waits):>7.1f}")
+        lost, stale, wrong = (sum(getattr(v, n) for v in self.verdicts.values()) for n in ("lost", "stale", "wrong"))
+        told.append(
+            f"lost {lost}, doubled {self.doubled}, stale {stale}, wrong {wrong}, jobs not final {len(self.unfinished)}"
+        )
+        for database, verdict in self.verdicts.items():
+            told += [f"  {database}: {detail}" for detail in verdict.details]
+        told += [f"  not final: {job_id}" for job_id in self.unfinished[:20]]
+        return told
+
+
+def run(place: Path, seed: int, seconds: float) -> Report:
+    """Run the harness in a directory of its own."""
+    (place / "chaos.toml").write_text(CONFIG)
+    report = Report(seed, seconds)
+    with running(place, "--config", "chaos.toml") as system:
+        for database, statements in AUDIT.items():
+            for statement in statements:
+                system.execute(statement, database)
+        stop = Event()
+        clients = [Client(system, f"c{seed}-{number}", seed * 1000 + number, stop) for number in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        _strike(system, Random(seed), seconds, report)
+        stop.set()
+        for client in clients:
+            client.join(SETTLE_S)
+            assert not client.is_alive(), "a batch was not accepted although nothing is broken any more"
+        _judge(system, [sent for client in clients for sent in client.accepted], report)
+        report.refused = sum(client.refused for client in clients)
+    return report
+
+
+def _strike(system: System, dice: Random, seconds: float, report: Report) -> None:
+    """About a fault a second, each of any kind, until the time is over."""
+    end = time.monotonic() + seconds
+    kinds = list(WEIGHTS)
+    while time.monotonic() < end:
+        time.sleep(dice.uniform(0.2, 1.2))
+        fault: Fault = dice.choices(kinds, weights=list(WEIGHTS.values()))[0]
+        try:
+            fault(system, dice)
+        except (redis.RedisError, OSError, IndexError, KeyError, psutil.Error, ValueError):
+            continue  # what it was aimed at is down just now
+        report.faults[fault.__name__] += 1
+        report.recoveries[fault.__name__].append(_until_progress(system))
+
+
+def _until_progress(system: System) -> float:
+    """Seconds until a chunk is applied, at most twenty; the next fault may come before."""
+    began = time.monotonic()
+    before = _applied(system)
+    while (waited := time.monotonic() - began) < 20:
+        now = _applied(system)
+        if before is None:
+            before = now
+        elif now is not None and now > before:
+            break
+        time.sleep(0.05)
+    return waited
+
+
+def _applied(system: System) -> int | None:
+    """Items with an outcome, ever; None while Redis does not answer."""
+    try:
+        url = system.stack["redis"]["url"]
+        with redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5) as store:
+            return sum(int(value) for value in store.hvals("c:stats"))
+    except (redis.RedisError, OSError, ValueError):
+        return None
+
+
+def _judge(system: System, accepted: list[Sent], report: Report) -> None:
+    report.batches, report.items = len(accepted), sum(len(sent.cases) for sent in accepted)
+    results: dict[str, list[Any]] = {}
+    deadline = time.monotonic() + SETTLE_S
+    for sent in accepted:
+        try:
+            system.final(sent.job_id, max(1.0, deadline - time.monotonic()))
+        except AssertionError:
+            report.unfinished.append(sent.job_id)
+            continue
+        items = system.result(sent.job_id)
+        results[sent.job_id] = [(item["id"][0]["value"], item["status"], item["body"]) for item in items]
+    for database in AUDIT:
+        rows = system.query("SELECT case_key, careplan_key, case_id, entry_user FROM care_case", database)
+        held = {key: (plan, case_id, user) for key, plan, case_id, user in rows}
+        theirs = [sent for sent in accepted if sent.database == database and sent.job_id in results]
+        report.verdicts[database] = compare(theirs, held, results, user="demo")
+        doubled = "SELECT count(*) FROM (SELECT 1 FROM audit GROUP BY case_key, version HAVING count(*) > 1) AS twice"
+        report.doubled += system.query(doubled, database)[0][0]
+    eventually(lambda: system.query("SELECT 1"), 10)

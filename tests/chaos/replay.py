@@ -1,0 +1,110 @@
+"""The reference: accepted batches applied one after the other, in order of acceptance. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Case = dict[str, Any]
+Held = tuple[int, str, str]
+"""What a case holds that the clients vary: care plan, case_ID, entry_User."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A batch that was answered 202. `care_plan` is the one of its path, if it had one."""
+
+    job_id: str
+    accepted: str
+    database: str
+    care_plan: int | None
+    cases: Sequence[Case]
+    cancelled: bool = False
+
+
+@dataclass
+class Verdict:
+    """What the comparison found."""
+
+    lost: int = 0
+    stale: int = 0
+    wrong: int = 0
+    details: list[str] = field(default_factory=list)
+
+    def note(self, what: str, detail: str) -> None:
+        """Count a difference, and keep the first few."""
+        setattr(self, what, getattr(self, what) + 1)
+        if len(self.details) < 20:
+            self.details.append(f"{what}: {detail}")
+
+
+def is_valid(case: Case, care_plan: int | None) -> bool:
+    """Whether an item keeps the rules; the clients break only these."""
+    return (
+        isinstance(case.get("case_Key"), int)
+        and len(case.get("case_Status") or "") <= 8
+        and care_plan in (None, case["carePlan_Key"])
+    )
+
+
+def compare(
+    batches: Iterable[Sent],
+    held: Mapping[int, Held],
+    results: Mapping[str, Sequence[tuple[int | None, int, str]]],
+    user: str,
+) -> Verdict:
+    """Hold one database, and the result of each of its batches, to a replay.
+
+    An item of a cancelled batch that was answered Cancelled counts as not sent.
+    """
+    verdict = Verdict()
+    expected: dict[int, Held] = {}
+    newest: dict[int, tuple[str, int]] = {}
+    created: Counter[int] = Counter()
+    told: dict[int, list[tuple[tuple[str, int], str]]] = defaultdict(list)
+    for batch in sorted(batches, key=lambda one: one.accepted):
+        answers = results[batch.job_id]
+        if len(answers) != len(batch.cases):
+            verdict.note("lost", f"{batch.job_id} has {len(answers)} answers for {len(batch.cases)} items")
+            continue
+        for place, (case, (key, status, body)) in enumerate(zip(batch.cases, answers, strict=True)):
+            at = (batch.job_id, place)
+            if body == "Cancelled" and batch.cancelled:
+                continue
+            if not is_valid(case, batch.care_plan):
+                if status != 422:
+                    verdict.note("wrong", f"{at} broke a rule and was answered {status}")
+                continue
+            case_key = case["case_Key"]
+            if key != case_key:
+                verdict.note("wrong", f"{at} was answered for another key")
+            before = expected.get(case_key)
+            if batch.care_plan is not None and before is not None and before[0] != batch.care_plan:
+                if status != 409:
+                    verdict.note("wrong", f"{at} belongs to another care plan and was answered {status}")
+                continue
+            if status not in (200, 201):
+                verdict.note("wrong", f"{at} was answered {status} {body}")
+                continue
+            entered = before[2] if before else case.get("entry_User") or user
+            expected[case_key] = (case["carePlan_Key"], case["case_ID"], entered)
+            newest[case_key] = at
+            created[case_key] += status == 201
+            told[case_key].append((at, body))
+    _compare_cases(expected, held, verdict)
+    for case_key, answers_of_key in told.items():
+        if created[case_key] != 1:
+            verdict.note("wrong", f"case {case_key} was created {created[case_key]} times by the answers")
+        if dict(answers_of_key)[newest[case_key]] == "Superseded":
+            verdict.note("wrong", f"the newest item of case {case_key} was answered Superseded")
+    return verdict
+
+
+def _compare_cases(expected: Mapping[int, Held], held: Mapping[int, Held], verdict: Verdict) -> None:
+    for case_key in expected.keys() - held.keys():
+        verdict.note("lost", f"case {case_key} is not there")
+    for case_key in held.keys() - expected.keys():
+        verdict.note("wrong", f"case {case_key} should not be there")
+    for case_key in expected.keys() & held.keys():
+        if expected[case_key] != held[case_key]:
+            verdict.note("stale", f"case {case_key} holds {held[case_key]}, not {expected[case_key]}")
