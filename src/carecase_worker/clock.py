@@ -74,9 +74,14 @@ def epoch_ms(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
-def from_epoch_ms(milliseconds: int) -> datetime:
-    """The aware UTC moment that lies `milliseconds` after 1970-01-01T00:00Z."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+def milliseconds(duration: timedelta) -> int:
+    """Whole milliseconds in a duration."""
+    return duration // timedelta(milliseconds=1)
+
+
+def from_epoch_ms(moment_ms: int) -> datetime:
+    """The aware UTC moment that lies `moment_ms` after 1970-01-01T00:00Z."""
+    return _EPOCH + timedelta(milliseconds=moment_ms)
 
 
 def uuid7(clock: Clock) -> UUID:

@@ -7,10 +7,12 @@
     ├── JobNotFound              no such job, or it is somebody else's
     ├── JobExpired               it was there, and its result was kept as long as promised
     ├── JobConflict              the job is in a state that does not allow what was asked
+    ├── PayloadUnreadable        a chunk in the job store is of a form that this version does not know
     ├── StoreUnavailable         Redis is away, refuses to write, or is not durable
     ├── BacklogFull              too much accepted work is still open
     ├── TargetFailure            a target database failed; `kind` says how
     ├── StackError               the embedded system cannot start; the text says what to do
+    │   └── StackStopped         it was told to stop before it had started
     └── ClientError              the service answered the client with a problem, or not at all
 
 Every text is safe to show: no case value, no secret, no SQL, no host.
@@ -38,6 +40,7 @@ class BatchFault(Enum):
     MEDIA_TYPE = "media-type"
     ENCODING = "encoding"
     BROKEN_ENCODING = "broken-encoding"
+    BROKEN_OFF = "broken-off"
     NO_DATABASE = "no-database"
     BAD_PARAMETER = "bad-parameter"
     KEY_REUSED = "key-reused"
@@ -81,7 +84,11 @@ class JobConflict(CareCaseError):
 
 
 class StoreUnavailable(CareCaseError):
-    """The job store cannot be reached or does not take writes; nothing was half done."""
+    """The job store cannot be reached or does not take writes; what was asked may be done, but not by half."""
+
+
+class PayloadUnreadable(CareCaseError):
+    """A chunk is of a form that this version does not know: it was admitted by a newer one."""
 
 
 class BacklogFull(CareCaseError):
@@ -96,6 +103,7 @@ class FailureKind(Enum):
     CONFLICT = "conflict"  # an item breaks a constraint: that item's own fault
     REFUSED = "refused"  # an item is refused for a reason that is not its own to fix
     TOO_SLOW = "too-slow"  # a deadline ran out: try again later
+    UNREADABLE = "unreadable"  # this worker is older than the chunk: another one may take it
     UNEXPECTED = "unexpected"  # a fault of ours: try again a few times
 
 
@@ -109,6 +117,10 @@ class TargetFailure(CareCaseError):
 
 class StackError(CareCaseError):
     """The embedded system cannot start or go on; the text says what to do."""
+
+
+class StackStopped(StackError):
+    """The embedded system was told to stop before it had started."""
 
 
 class ClientError(CareCaseError):

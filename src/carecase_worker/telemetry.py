@@ -17,9 +17,8 @@ from carecase_worker.settings.model import LogSettings
 
 ALLOWED = frozenset(
     {
-        "event", "level", "timestamp", "logger", "job_id", "chunk_no", "attempt", "items", "database", "client",
-        "activity_id", "method", "path", "status", "duration_ms", "verdict", "failure", "again_in_ms", "role",
-        "process", "count", "error", "where", "reason", "setting", "port", "pid",
+        "event", "level", "timestamp", "job_id", "chunk_no", "items", "database", "client", "activity_id", "method",
+        "path", "status", "duration_ms", "verdict", "role", "count", "error", "where", "reason", "pid",
     }
 )  # fmt: skip
 """The only fields a log line can have: ids, counts and names, never a value of a case."""

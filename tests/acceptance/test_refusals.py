@@ -17,7 +17,7 @@ def backlog(system: System) -> tuple[float, float]:
     """Jobs accepted ever, and unfinished ones."""
     text = httpx.get(f"{system.stack['intake']['url']}/metrics").text
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    return float(values["carecase_backlog_jobs"]), sum(
+    return float(values['carecase_backlog_jobs{database="demo"}']), sum(
         float(value) for name, value in values.items() if name.startswith("carecase_items_total")
     )
 
@@ -52,6 +52,7 @@ def put(system: System, body: Any = GOOD, path: str = "/care-cases-batch", **hea
         (403, "vbasoftware-database", {"vbasoftware_database": "nowhere"}),
         (400, "carePlanKey", {"path": "/care-plans/five/cases-batch"}),
         (400, "carePlanKey", {"path": "/care-plans/2147483648/cases-batch"}),
+        (400, "carePlanKey", {"path": "/care-plans/1_000/cases-batch"}),
         (401, "API key", {"x_api_key": "wrong"}),
         (401, "x-api-key", {"x_api_key": None}),
         (401, "token", {"authorization": "Bearer wrong"}),
@@ -63,6 +64,7 @@ def put(system: System, body: Any = GOOD, path: str = "/care-cases-batch", **hea
         (400, "zstd", {"content_encoding": "zstd"}),
         (400, "zstd", {"body": zstandard.compress(GOOD)[:-4], "content_encoding": "zstd"}),
         (404, "nothing", {"path": "/care-cases"}),
+        (404, "nothing", {"path": "/care-cases-batch/"}),
     ],
 )
 def test_a_refusal_says_why_and_enqueues_nothing(
@@ -121,5 +123,5 @@ def test_while_redis_is_away_batches_are_refused_for_now(system: System) -> None
         system.kill(redis, signal.SIGCONT)
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
-    assert "send it again" in answer.json()["error"]["detail"]
+    assert "same Idempotency-Key" in answer.json()["error"]["detail"]
     eventually(lambda: put(system).status_code == 202)

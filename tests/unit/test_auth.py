@@ -58,6 +58,8 @@ def test_a_user_fits_the_audit_fields() -> None:
         (KEY, token(nbf=datetime.now(UTC) + timedelta(minutes=5))),
         (KEY, token(aud="others")),
         (KEY, token(iss="others")),
+        (KEY, token(client_id=["ann"])),
+        (KEY, token(sub="a\0b")),
         (KEY, token()[:-3]),
         (KEY, "Basic dXNlcjp3b3Jk"),
         (KEY, "Bearer"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from carecase_worker.cases.batch import split_array, split_lines
 from carecase_worker.cases.outcome import CREATED, UPDATED, Kind, Outcome, pack_outcomes, unpack_outcomes
-from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, ChunkOutcomes, cut, pack, pack_done, unpack, unpack_done
 
 JSON = st.recursive(
@@ -29,7 +29,7 @@ def test_chunks_hold_the_items_in_order(items: list[Any]) -> None:
     chunks = [unpack(pack(chunk)) for chunk in cut(split_array(json.dumps(items).encode()), BOUNDS)]
     assert [chunk.first for chunk in chunks] == [sum(c.count for c in chunks[:n]) for n in range(len(chunks))]
     held = [item for chunk in chunks for item in json.loads(chunk.items)]
-    oversized = {chunk.first + place for chunk in chunks for place in chunk.oversized}
+    oversized = {chunk.first + place for chunk in chunks for place in chunk.refused}
     assert oversized == {n for n, item in enumerate(items) if len(json.dumps(item).encode()) > BOUNDS.item_size}
     assert [item for n, item in enumerate(held) if n not in oversized] == [
         item for n, item in enumerate(items) if n not in oversized
@@ -52,11 +52,22 @@ def test_lines_hold_the_items_in_order(items: list[Any]) -> None:
         (r'"\ud83d\ude00 \udc00"', r'"\ud83d\ude00 \u0000"'),
         (r'"\\ud800"', r'"\\ud800"'),
         (r'"\\\ud800"', r'"\\\u0000"'),
+        (r'"\\ud83d\ude00"', r'"\\ud83d\u0000"'),
     ],
 )
 def test_a_lone_surrogate_is_the_fault_of_its_item(text: str, repaired: str) -> None:
-    items = split_array(f"[{text}, 1]".encode())
-    assert [bytes(raw).decode() for raw in items.slices(0, 2)] == [repaired, "1"]
+    for items in (split_array(f"[{text}, 1]".encode()), split_lines(bytearray(f"{text}\n1".encode()))):
+        assert [bytes(raw).decode() for raw in items.slices(0, 2)] == [repaired, "1"]
+
+
+def test_an_item_nested_too_deep_is_refused_alone() -> None:
+    def nested(depth: int) -> str:
+        return "[" * depth + "]" * depth
+
+    body = f'[{nested(100)}, {nested(101)}, "{nested(200)}", {nested(900)}, {{"a": {nested(99)}}}]'
+    (chunk,) = cut(split_array(body.encode()), ChunkBounds(1000, 1 << 20, 1 << 18))
+    assert chunk.refused == dict.fromkeys((1, 3), "item: must not be nested more than 100 deep")
+    assert json.loads(chunk.items)[2] == nested(200)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +88,10 @@ def test_a_body_that_is_no_batch_is_refused(body: bytes, fault: BatchFault) -> N
 
 def test_a_payload_of_the_first_form_is_read_for_ever() -> None:
     recorded = bytes.fromhex(
-        "011d00000083a56669727374cd07d0a5636f756e7402a96f76657273697a65649101"
-        "28b52ffd2015a900005b7b22636173655f4b6579223a317d2c6e756c6c5d"
+        "012e00000083a56669727374cd07d0a5636f756e7402a7726566757365648101b26974656d3a20697320746f6f206c617267"
+        "6528b52ffd2015a900005b7b22636173655f4b6579223a317d2c6e756c6c5d"
     )
-    assert unpack(recorded) == Chunk(2000, 2, b'[{"case_Key":1},null]', frozenset({1}))
+    assert unpack(recorded) == Chunk(2000, 2, b'[{"case_Key":1},null]', {1: "item: is too large"})
 
 
 OUTCOMES = st.lists(
@@ -105,5 +116,5 @@ def test_a_thousand_equal_outcomes_take_no_room() -> None:
 
 
 def test_a_newer_payload_is_refused_with_what_to_do() -> None:
-    with pytest.raises(ValueError, match="upgrade"):
+    with pytest.raises(PayloadUnreadable, match="upgrade"):
         unpack(b"\x7f" + pack(Chunk(0, 1, b"[1]"))[1:])

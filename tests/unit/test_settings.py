@@ -1,6 +1,7 @@
 """Settings: TOML, environment over it, secrets by environment or file only, every mistake named."""
 
 import re
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 
@@ -87,7 +88,30 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
 
 def test_a_lease_shorter_than_the_work_is_refused(tmp_path: Path) -> None:
     (mistake,) = mistakes(tmp_path, "[jobs]\nlease_seconds = 5")
-    assert "worker.chunk_deadline_seconds" in mistake
+    assert "must be at least 15, that is worker.chunk_deadline_seconds and 5 s" in mistake
+
+
+def test_every_setting_can_be_given_by_the_environment() -> None:
+    example = tomllib.loads(EXAMPLE.read_text())
+    variables = {
+        "_".join(("CARECASE", section, leaf)).upper(): str(value).lower() if isinstance(value, bool) else str(value)
+        for section, held in example.items()
+        if section not in ("databases", "clients")
+        for leaf, value in held.items()
+    }
+    assert len(variables) > 20
+    assert load(environment=variables) == Settings()
+
+
+@pytest.mark.parametrize("toml", ["intake = 5", "databases = 3", "clients = []", '[databases]\ndemo = "x"'])
+def test_a_section_that_is_none_is_told(tmp_path: Path, toml: str) -> None:
+    assert mistakes(tmp_path, toml, INTAKE_PORT="1", DATABASES_DEMO_URL="sqlite://")
+
+
+@pytest.mark.parametrize("url", ["mysql://u@h/d", "nonsense", ""])
+def test_a_database_that_cannot_be_used_is_told_at_start(tmp_path: Path, url: str) -> None:
+    (mistake,) = mistakes(tmp_path, DATABASES_DEMO_URL=url)
+    assert "databases.demo.url: " in mistake
 
 
 @pytest.mark.parametrize(("toml", "words"), [("[intake", "is not TOML"), (None, "cannot be read")])

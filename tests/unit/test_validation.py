@@ -162,6 +162,7 @@ def test_audit_fields_are_filled_in_where_they_are_left_out() -> None:
     assert (row["update_Date"], row["update_User"]) == (NOW, "sender")
     given_ = row_of(entry_User="importer", update_Date="2020-01-01T00:00:00Z")
     assert given_["entry_User"] == "importer"
+    assert row_of(update_User="")["update_User"] == "", "as given"
     assert given_["update_Date"] == datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -175,6 +176,13 @@ def test_the_care_plan_of_the_path_is_the_items() -> None:
 def test_the_key_of_a_bad_item_is_told_if_it_has_a_usable_one() -> None:
     items = a_batch(a_case(7, case_Status=1), {"case_Key": "7"}, {"case_Key": INT32}, 17, {}, {"case_Key": -3})
     assert keys_of(items) == [7, None, None, None, None, -3]
+
+
+def test_of_a_member_that_comes_twice_the_last_one_counts() -> None:
+    items = a_batch(a_case(77)).replace(b"{", b'{"case_Key": "x", ')
+    (row,) = validate(items, RULES)
+    assert isinstance(row, dict)
+    assert keys_of(items) == [row["case_Key"]] == [77]
 
 
 SECRET = "Zanzibar"

@@ -1,5 +1,6 @@
 """Raw items to rows of `care_case` or outcomes; one item's faults never touch another."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -16,6 +17,7 @@ from carecase_worker.cases.care_case import (
     FIELD,
     INT32_MAX,
     INT32_MIN,
+    KEY,
     UPDATE_DATE,
     UPDATE_USER,
     CareCase,
@@ -69,6 +71,13 @@ def validate(items: bytes, rules: Rules) -> list[Row | Outcome]:
 def keys_of(items: bytes) -> list[int | None]:
     """The case key of each item of a JSON array, or None where it has no usable one."""
     return [_key_of(raw) for raw in _RAW.decode(items)]
+
+
+def without(items: bytes, places: Collection[int]) -> bytes:
+    """A JSON array with null at some places."""
+    if not places:
+        return items
+    return b"[" + b",".join(b"null" if n in places else bytes(raw) for n, raw in enumerate(_RAW.decode(items))) + b"]"
 
 
 def invalid(*faults: str) -> Outcome:
@@ -151,15 +160,30 @@ def _to_utc(row: Row) -> list[str]:
 
 
 def _fill_audit_fields(row: Row, rules: Rules) -> None:
-    for name in (ENTRY_DATE, UPDATE_DATE):
-        row[name] = row[name] or rules.moment
-    for name in (ENTRY_USER, UPDATE_USER):
-        row[name] = row[name] or rules.user
+    defaults = (
+        (ENTRY_DATE, rules.moment),
+        (UPDATE_DATE, rules.moment),
+        (ENTRY_USER, rules.user),
+        (UPDATE_USER, rules.user),
+    )
+    for name, default in defaults:
+        if row[name] is None:
+            row[name] = default
 
 
 def _key_of(raw: msgspec.Raw) -> int | None:
+    key: int | None
     try:
         key = _KEY.decode(raw).case_Key
-    except (msgspec.DecodeError, RecursionError):
+    except msgspec.ValidationError:
+        key = _last_key_of(raw)
+    except msgspec.DecodeError:
         return None
-    return key if INT32_MIN <= key <= INT32_MAX else None
+    return key if key is not None and INT32_MIN <= key <= INT32_MAX else None
+
+
+def _last_key_of(raw: msgspec.Raw) -> int | None:
+    """The key of an item that has several: the last one counts, as in every other member."""
+    item = msgspec.json.decode(raw)
+    key = item.get(KEY) if isinstance(item, dict) else None
+    return key if isinstance(key, int) and not isinstance(key, bool) else None

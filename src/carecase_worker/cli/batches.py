@@ -1,12 +1,16 @@
 """Commands that make and send batches: submit, generate."""
 
+import gzip
+import shutil
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import msgspec
 import typer
+import zstandard
 from rich.console import Console
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
@@ -16,9 +20,7 @@ from carecase_worker.client.api import Upload
 from carecase_worker.clock import SeededDice, stopwatch, system_sleep
 from carecase_worker.errors import ClientError
 
-_ENCODINGS = {".gz": "gzip", ".zst": "zstd"}
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
-_LINES = (".ndjson", ".jsonl")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -70,24 +72,40 @@ def generate(
 
 
 def _upload(file: Path, place: Path) -> Upload:
-    """The file as it can be sent; standard input is put down in `place` first. Raises ClientError."""
-    name = file
-    if str(file) == "-":
-        file = place / "batch"
-        with file.open("wb") as spooled:
-            _copy(sys.stdin.buffer, spooled)
-        name = file
+    """The batch as it can be sent; what can be read only once is put down in `place` first. Raises ClientError."""
     try:
+        if str(file) == "-":
+            file = _spooled(sys.stdin.buffer, place)
+        elif not file.is_file():
+            with file.open("rb") as once:
+                file = _spooled(once, place)
         with file.open("rb") as opened:
-            head = opened.read(4096)
+            magic = opened.read(2)
+            opened.seek(0)
+            encoding = _MAGIC.get(magic)
+            head = _first_byte(opened, encoding)
     except OSError as error:
         raise ClientError(f"{file}: cannot be read ({error.strerror})") from None
-    encoding = _MAGIC.get(head[:2]) or _ENCODINGS.get(name.suffix)
-    inner = name.with_suffix("") if name.suffix in _ENCODINGS else name
-    is_lines = inner.suffix in _LINES or (encoding is None and head.lstrip()[:1] == b"{")
-    return Upload(file, "application/x-ndjson" if is_lines else "application/json", encoding)
+    return Upload(file, "application/x-ndjson" if head == b"{" else "application/json", encoding)
 
 
-def _copy(source: BinaryIO, target: BinaryIO) -> None:
-    while piece := source.read(1 << 20):
-        target.write(piece)
+def _spooled(source: BinaryIO, place: Path) -> Path:
+    file = place / "batch"
+    with file.open("wb") as spooled:
+        shutil.copyfileobj(source, spooled, 1 << 20)
+    return file
+
+
+def _first_byte(file: BinaryIO, encoding: str | None) -> bytes:
+    """The first byte of a batch that is not white space: an array begins with [, lines begin with {."""
+    try:
+        match encoding:
+            case "gzip":
+                head = gzip.GzipFile(fileobj=file).read(4096)
+            case "zstd":
+                head = zstandard.ZstdDecompressor().stream_reader(file).read(4096)
+            case _:
+                head = file.read(4096)
+    except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
+        return b""  # the service says what is wrong with it
+    return head.lstrip()[:1]

@@ -1,10 +1,13 @@
 """`carecase keys`: API keys."""
 
 import hashlib
+import re
 import secrets
 from typing import Annotated
 
 import typer
+
+from carecase_worker.errors import SettingsError
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -17,6 +20,8 @@ def add_commands(app: typer.Typer) -> None:
 
 def keys_new(client: Annotated[str, typer.Argument(help="The client that is to have the key")]) -> None:
     """Make an API key, and say what to put into the configuration."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", client):
+        raise SettingsError(f"clients.{client}: a name has letters, digits, _ and - only, 64 at most")
     key = f"cck_{secrets.token_urlsafe(24)}"
     digest = hashlib.sha256(key.encode()).hexdigest()
     typer.echo(f"Give this to the client; it is kept nowhere:\n  {key}\n")

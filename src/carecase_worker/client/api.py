@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx
@@ -18,6 +19,7 @@ _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _ATTEMPTS = 6
 _LONGEST = timedelta(seconds=30)
 _PIECE_BYTES = 256 << 10
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")  # no proxy leads there
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,10 @@ class CareCases:
         self._sleep = sleep
         self._dice = dice
         self._new_id = new_id
-        self._http = httpx.Client(base_url=access.url, headers=headers, timeout=httpx.Timeout(60, connect=5))
+        is_here = httpx.URL(access.url).host in _THIS_MACHINE
+        self._http = httpx.Client(
+            base_url=access.url, headers=headers, timeout=httpx.Timeout(60, connect=5), trust_env=not is_here
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -77,15 +82,15 @@ class CareCases:
 
     def job(self, job_id: str) -> dict[str, Any]:
         """Where a job stands. Raises ClientError."""
-        return dict(self._answer(lambda: self._http.get(f"/jobs/{job_id}"))["data"])
+        return dict(self._answer(lambda: self._http.get(_path(job_id)))["data"])
 
     def cancel(self, job_id: str) -> dict[str, Any]:
         """Cancel what has not been applied; the job as it is then. Raises ClientError."""
-        return dict(self._answer(lambda: self._http.delete(f"/jobs/{job_id}"))["job"])
+        return dict(self._answer(lambda: self._http.delete(_path(job_id)))["job"])
 
     def result(self, job_id: str) -> list[dict[str, Any]]:
         """What became of each item, in order. Raises ClientError, also while the job is not final."""
-        answer = self._answer(lambda: self._http.get(f"/jobs/{job_id}/result"))
+        answer = self._answer(lambda: self._http.get(f"{_path(job_id)}/result"))
         if "job" in answer:
             raise ClientError("The job is not final yet. Wait for it with: carecase status JOB --watch")
         return list(answer["data"])
@@ -103,6 +108,10 @@ class CareCases:
             if attempt + 1 < _ATTEMPTS:
                 self._sleep(_backoff(attempt, wait, self._dice.roll()))
         raise ClientError(f"{failure}. Check the URL, and whether the service runs.")
+
+
+def _path(job_id: str) -> str:
+    return f"/jobs/{quote(job_id, safe='')}"
 
 
 def _backoff(attempt: int, retry_after: str | None, roll: float) -> timedelta:

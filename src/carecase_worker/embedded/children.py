@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -9,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from carecase_worker.clock import Sleep, stopwatch
-from carecase_worker.errors import StackError
+from carecase_worker.errors import StackError, StackStopped
 from carecase_worker.telemetry import logger
 
 _PR_SET_PDEATHSIG = 1
@@ -28,7 +30,7 @@ class Command:
     argv: Sequence[str]
     environment: Mapping[str, str]
     log: Path
-    user_id: int | None = None
+    user: pwd.struct_passwd | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     before_start: Callable[[], None] = lambda: None
 
@@ -48,6 +50,7 @@ class Children:
     """The children of this process, in the order in which they were started."""
 
     sleep: Sleep
+    stopped: Callable[[], bool] = lambda: False
     running: list[Child] = field(default_factory=list)
 
     def start(self, command: Command) -> Child:
@@ -57,15 +60,20 @@ class Children:
         return child
 
     def wait_ready(self, child: Child, ready: Callable[[], bool], seconds: float) -> None:
-        """Return once `ready`. Raises StackError, with the end of the child's log, if it ends or takes too long."""
+        """Return once `ready`. Raises StackError, with a log's end, if a child ends or is late, or StackStopped."""
         deadline = stopwatch() + seconds
-        while not ready():
-            if child.process.poll() is not None:
-                raise StackError(f"{child.command.role} ended at once.\n{tail(child.command.log)}")
+        while True:
+            is_ready = ready()
+            if self.stopped():
+                raise StackStopped("told to stop while starting")
+            for one in self.running:
+                if one.process.poll() is not None:
+                    raise StackError(f"{one.command.role} ended at once.\n{tail(one.command.log)}")
+            if is_ready:
+                return
             if stopwatch() > deadline:
-                raise StackError(
-                    f"{child.command.role} was not ready after {seconds:.0f} s.\n{tail(child.command.log)}"
-                )
+                late = f"{child.command.role} was not ready after {seconds:.0f} s."
+                raise StackError(f"{late}\n{tail(child.command.log)}")
             self.sleep(_TICK)
 
     def pids(self) -> dict[str, list[int]]:
@@ -117,6 +125,11 @@ def tail(log: Path, lines: int = 15) -> str:
     return "\n".join([f"The end of {log}:", *(f"  {line}" for line in text)])
 
 
+def run_as(user: pwd.struct_passwd | None) -> dict[str, Any]:
+    """What makes `subprocess` run a program as a user; nothing for oneself."""
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
 def _spawn(command: Command) -> "subprocess.Popen[bytes]":
     command.before_start()
     with command.log.open("ab") as log:
@@ -128,9 +141,7 @@ def _spawn(command: Command) -> "subprocess.Popen[bytes]":
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                user=command.user_id,
-                group=command.user_id,
-                extra_groups=[] if command.user_id is not None else None,
+                **run_as(command.user),
                 preexec_fn=_die_with_parent(command.stop_signal),
             )
         except OSError as error:
@@ -142,8 +153,11 @@ def _die_with_parent(stop_signal: signal.Signals) -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)
+    parent = os.getpid()
 
     def ask() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(stop_signal))
+        if os.getppid() != parent:  # it died before it could be asked for
+            os._exit(1)
 
     return ask

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from carecase_worker.embedded.children import Command
+from carecase_worker.embedded.children import Command, run_as
 from carecase_worker.errors import StackError
 
 _POSTGRES_USER = "embedded_postgres"
@@ -32,24 +32,24 @@ def valkey(
         "dir": str(data_dir),
         "appendonly": "yes",
         "appendfsync": "always",
-        "save": '""',
+        "save": "",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }
     config = data_dir / "valkey.conf"
-    write_private(config, "\n".join([*(f"{name} {value}" for name, value in settings.items()), *users, ""]))
+    write_private(config, "\n".join([*(f"{name} {_quoted(value)}" for name, value in settings.items()), *users, ""]))
     return Command("redis", [str(program), str(config)], environment, log)
 
 
 def postgres(data_dir: Path, port: int, password: str, log: Path, environment: Mapping[str, str]) -> Command:
     """PostgreSQL, its cluster made if there is none. As root it runs as a user of its own. Raises StackError."""
     programs = _package("embedded_postgres") / "pginstall" / "bin"
-    user_id = _postgres_user_id()
-    if user_id is not None:
+    user = _postgres_user()
+    if user is not None:
         _let_through(programs)
         _let_through(data_dir.parent)
     if not (data_dir / "PG_VERSION").exists():
-        _make_cluster(programs, data_dir, password, user_id, environment)
+        _make_cluster(programs, data_dir, password, user, environment)
     settings = {
         "port": str(port),
         "listen_addresses": "127.0.0.1",
@@ -70,10 +70,16 @@ def postgres(data_dir: Path, port: int, password: str, log: Path, environment: M
         argv,
         environment,
         log,
-        user_id=user_id,
+        user=user,
         stop_signal=signal.SIGINT,
         before_start=lambda: _drop_stale_pid(data_dir / "postmaster.pid"),
     )
+
+
+def _quoted(value: str) -> str:
+    """A value as Valkey's configuration reads it, whatever is in it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def write_private(path: Path, text: str) -> None:
@@ -93,15 +99,15 @@ def _package(name: str) -> Path:
     return Path(found.origin).parent
 
 
-def _postgres_user_id() -> int | None:
+def _postgres_user() -> pwd.struct_passwd | None:
     """The user to run PostgreSQL as: None for oneself; it refuses to run as root."""
     if os.geteuid() != 0:
         return None
     try:
-        return pwd.getpwnam(_POSTGRES_USER).pw_uid
+        return pwd.getpwnam(_POSTGRES_USER)
     except KeyError:
         subprocess.run(["useradd", "--system", "--user-group", _POSTGRES_USER], check=True, capture_output=True)
-        return pwd.getpwnam(_POSTGRES_USER).pw_uid
+        return pwd.getpwnam(_POSTGRES_USER)
 
 
 def _let_through(directory: Path) -> None:
@@ -113,23 +119,22 @@ def _let_through(directory: Path) -> None:
 
 
 def _make_cluster(
-    programs: Path, data_dir: Path, password: str, user_id: int | None, environment: Mapping[str, str]
+    programs: Path, data_dir: Path, password: str, user: pwd.struct_passwd | None, environment: Mapping[str, str]
 ) -> None:
     if data_dir.exists():
         shutil.rmtree(data_dir)  # what is left of a cluster whose making was cut off
     data_dir.mkdir(mode=0o700)
     secret = data_dir.with_name("postgres.password")
     write_private(secret, password)
-    if user_id is not None:
+    if user is not None:
         for path in (data_dir, secret):
-            os.chown(path, user_id, user_id)
+            os.chown(path, user.pw_uid, user.pw_gid)
     options = ["--auth=scram-sha-256", f"--pwfile={secret}", "--username=postgres", "--encoding=UTF8", "--locale=C"]
     made = subprocess.run(
         [str(programs / "initdb"), "-D", str(data_dir), *options],
         env=dict(environment),
-        user=user_id,
-        group=user_id,
-        extra_groups=[] if user_id is not None else None,
+        start_new_session=True,  # so that Ctrl-C is ours to answer
+        **run_as(user),
         capture_output=True,
         text=True,
         check=False,

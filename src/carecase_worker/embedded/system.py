@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,15 +13,15 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from carecase_worker.clock import Clock, Sleep
-from carecase_worker.embedded.children import Child, Children, Command
+from carecase_worker.embedded.children import Children, Command
 from carecase_worker.embedded.servers import postgres, valkey
 from carecase_worker.embedded.stack import STACK_FILE, Stack, choose_ports, secrets_of
-from carecase_worker.errors import StackError, StoreUnavailable
+from carecase_worker.errors import StackError, StackStopped, StoreUnavailable
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.settings.loading import load, process_environment
+from carecase_worker.settings.loading import load, process_environment, settings_variables
 from carecase_worker.settings.model import Settings
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import create_database, upgrade
@@ -30,6 +31,9 @@ _NEEDED_BYTES = 500 << 20
 _TICK = timedelta(milliseconds=100)
 _ROLES = ("intake", "flower", "worker")
 _SERVERS = ("redis", "postgresql")
+_READY_WITHIN_S = 60
+_STOP_WITHIN_S = 20
+_DIRECTLY = build_opener(ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +51,24 @@ def run(options: Options, clock: Clock, sleep: Sleep, on_ready: Callable[[Path],
 
     Raises StackError, with what to do, if the system cannot start.
     """
+    os.umask(0o077)
     stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     with _data_dir(options.data_dir) as data_dir:
-        stack = Stack(data_dir, choose_ports(options.port), secrets_of(data_dir))
-        children = Children(sleep)
-        settings = load(options.config, stack.environment())
+        children = Children(sleep, stopped.is_set)
         try:
-            _start(stack, settings, options, children)
-            _write(stack, children, clock)
+            stack = _start(data_dir, options, children, clock)
             Thread(target=on_ready, args=(data_dir / STACK_FILE,), daemon=True).start()
             while not stopped.is_set():
                 if children.revive():
                     _write(stack, children, clock)
                 sleep(_TICK)
+        except StackStopped:
+            return
         finally:
-            children.stop(_ROLES, settings.worker.chunk_deadline.total_seconds() + 5)
-            children.stop(_SERVERS, 20)
+            children.stop(_ROLES, _STOP_WITHIN_S)
+            children.stop(_SERVERS, _STOP_WITHIN_S)
             (data_dir / STACK_FILE).unlink(missing_ok=True)
 
 
@@ -80,6 +84,10 @@ def _data_dir(path: Path) -> Iterator[Path]:
         raise StackError(
             f"{path}: cannot be used as data directory ({error.strerror}). Choose one with --data-dir."
         ) from None
+    if set("?#%") & set(str(data_dir)):
+        raise StackError(
+            f"{data_dir}: has a character that cannot stand in a database URL. Choose one with --data-dir."
+        )
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,6 +95,7 @@ def _data_dir(path: Path) -> Iterator[Path]:
             raise StackError(
                 f"{data_dir}: another carecase up runs in it. Stop that, or choose another directory with --data-dir."
             ) from None
+        data_dir.chmod(0o700)
         free = shutil.disk_usage(data_dir).free
         if free < _NEEDED_BYTES:
             raise StackError(
@@ -96,34 +105,48 @@ def _data_dir(path: Path) -> Iterator[Path]:
         yield data_dir
 
 
-def _start(stack: Stack, settings: Settings, options: Options, children: Children) -> None:
-    base = process_environment()
-    logs = stack.data_dir / "logs"
+def _start(data_dir: Path, options: Options, children: Children, clock: Clock) -> Stack:
+    """Start everything, one such start at a time on this machine: two would choose the same free ports."""
+    turn = Path(tempfile.gettempdir()) / f"carecase-up-{os.getuid()}.lock"
+    with turn.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stack = Stack(data_dir, choose_ports(options.port), secrets_of(data_dir))
+        settings = load(options.config, {**settings_variables(), **stack.environment()})
+        _start_servers(stack, settings, children)
+        _start_roles(stack, options, children)
+        _write(stack, children, clock)
+    return stack
+
+
+def _start_servers(stack: Stack, settings: Settings, children: Children) -> None:
+    environment, logs = process_environment(), stack.data_dir / "logs"
     passwords = {"default": stack.secrets.redis, "flower": stack.secrets.redis_flower}
-    redis = children.start(valkey(stack.data_dir / "valkey", stack.ports.redis, passwords, logs / "redis.log", base))
+    redis = children.start(
+        valkey(stack.data_dir / "valkey", stack.ports.redis, passwords, logs / "redis.log", environment)
+    )
+    cluster = stack.data_dir / "postgres"
     database = children.start(
-        postgres(
-            stack.data_dir / "postgres", stack.ports.postgres, stack.secrets.postgres, logs / "postgresql.log", base
-        )
+        postgres(cluster, stack.ports.postgres, stack.secrets.postgres, logs / "postgresql.log", environment)
     )
     store = JobStore(settings.redis, settings.jobs)
-    children.wait_ready(redis, lambda: _answers(store), 60)
-    children.wait_ready(database, lambda: create_database(stack.postgres_url("postgres"), "demo"), 60)
+    children.wait_ready(redis, lambda: _answers(store), _READY_WITHIN_S)
+    children.wait_ready(database, lambda: create_database(stack.postgres_url("postgres"), "demo"), _READY_WITHIN_S)
     for name in stack.database_urls():
         upgrade(engine_for(tenants_of(settings.databases)[name]))
-    environment = {**base, **stack.environment()}
+
+
+def _start_roles(stack: Stack, options: Options, children: Children) -> None:
+    environment = {**process_environment(), **settings_variables(), **stack.environment()}
     if options.config:
         environment["CARECASE_CONFIG"] = str(options.config.resolve())
+    logs = stack.data_dir / "logs"
     for number in range(options.workers):
         children.start(_role("worker", environment, logs / f"worker-{number + 1}.log"))
     intake = children.start(_role("intake", environment, logs / "intake.log"))
     flower = children.start(_role("flower", environment, logs / "flower.log"))
-    _wait_for_roles(stack, children, intake, flower)
-
-
-def _wait_for_roles(stack: Stack, children: Children, intake: Child, flower: Child) -> None:
-    children.wait_ready(intake, lambda: _serves(f"http://127.0.0.1:{stack.ports.intake}/readyz"), 60)
-    children.wait_ready(flower, lambda: _serves(f"http://127.0.0.1:{stack.ports.flower}/flower/healthcheck"), 60)
+    children.wait_ready(intake, lambda: _serves(f"http://127.0.0.1:{stack.ports.intake}/readyz"), _READY_WITHIN_S)
+    healthy = f"http://127.0.0.1:{stack.ports.flower}/flower/healthcheck"
+    children.wait_ready(flower, lambda: _serves(healthy), _READY_WITHIN_S)
 
 
 def _role(role: str, environment: dict[str, str], log: Path) -> Command:
@@ -144,7 +167,7 @@ def _answers(store: JobStore) -> bool:
 
 def _serves(url: str) -> bool:
     try:
-        with urlopen(url, timeout=2) as answer:
+        with _DIRECTLY.open(url, timeout=2) as answer:
             return bool(answer.status == 200)
     except (URLError, OSError):
         return False

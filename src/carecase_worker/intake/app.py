@@ -56,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     # the pages' scripts come from here, not from somebody else's servers
     app = FastAPIOffline(
         redoc_url=None,
+        redirect_slashes=False,
         title="CareCase batch ingestion",
         version="v1",
         description="Create or update many CareCases at once: accepted now, applied in order, polled by job id.",

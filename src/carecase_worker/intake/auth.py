@@ -41,12 +41,13 @@ class Gate:
             raise AccessRefused(AccessFault.NO_CREDENTIALS, f"Credentials are missing. {_HOW}")
         by_key = self._client_of_key(api_key) if api_key else None
         claims = self._claims(authorization) if authorization else {}
-        named = claims.get("client_id", by_key)
-        if named not in self._clients or by_key not in (None, named):
+        client = claims.get("client_id", by_key)
+        if not isinstance(client, str) or client not in self._clients or by_key not in (None, client):
             raise _bad("The API key and the bearer token do not belong to one client.")
-        client = str(named)
-        user = str(claims.get("sub") or client)[:USER_LENGTH]
-        return Caller(client, user, frozenset(self._clients[client].databases))
+        user = claims.get("sub", client)
+        if not user.isprintable():
+            raise _bad("The token's sub has characters that are none.")
+        return Caller(client, user[:USER_LENGTH] or client, frozenset(self._clients[client].databases))
 
     def _client_of_key(self, api_key: str) -> str:
         try:

@@ -1,5 +1,6 @@
 """The two PUT routes: read the batch, split it, admit it, ring for it, answer 202."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -7,25 +8,35 @@ from uuid import UUID
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from pydantic import BeforeValidator
+from starlette.background import BackgroundTask
 
 from carecase_worker.cases.batch import Items
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
-from carecase_worker.errors import BatchFault, BatchRefused, StoreUnavailable
+from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.intake.accepted import accepted, ring
 from carecase_worker.intake.auth import Caller, granted
 from carecase_worker.intake.body import Body, Decoder, form_of, receive
-from carecase_worker.intake.documents import envelope, job_document, job_path, json_type, retry_after
 from carecase_worker.intake.openapi import ACCEPTED, BATCH
 from carecase_worker.jobs.admission import Admissions, Batch
-from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Admission
 from carecase_worker.settings.model import IntakeSettings
-from carecase_worker.telemetry import logger
 
-_log = logger("intake")
 
-CarePlanKey = Annotated[int, Path(alias="carePlanKey", ge=INT32_MIN, le=INT32_MAX, description="The care plan")]
+def _plain_integer(text: str) -> str:
+    """JSON's idea of an integer; pydantic would also take 1_000, +1 and 1.0."""
+    if not re.fullmatch(r"-?[0-9]+", text):
+        raise ValueError("must be an integer")
+    return text
+
+
+CarePlanKey = Annotated[
+    int,
+    BeforeValidator(_plain_integer),
+    Path(alias="carePlanKey", ge=INT32_MIN, le=INT32_MAX, description="The care plan"),
+]
 Database = Annotated[str | None, Header(alias="vbasoftware-database", description="The target database")]
 IdempotencyKey = Annotated[
     str | None, Header(alias="Idempotency-Key", max_length=255, description="The same key gives the same job")
@@ -63,33 +74,25 @@ class Intake:
         with Body(decoder, self.settings.max_body_bytes, self.settings.spool_dir) as body:
             await receive(request.stream(), body)
 
-            def admit() -> tuple[Job, str]:
-                return self._admit(caller, target, care_plan, headers.idempotency_key, body.split(form), body.sha256)
+            def admit() -> tuple[Admission, Response]:
+                batch = self._batch(caller, target, care_plan, headers.idempotency_key, body.split(form), body.sha256)
+                admission = self.admissions.admit(batch, self.new_id())
+                job, pace = self.store.job(admission.job_id), self.store.pace(target)
+                return admission, accepted(job, pace, request.headers.get("accept"))
 
-            job, wait = await run_sync(admit)
-        answer = {"Location": job_path(job.job_id), "Retry-After": wait}
-        content = envelope(job.job_id, job=job_document(job))
-        return Response(content, 202, answer, media_type=json_type(request.headers.get("accept")))
+            admission, answer = await run_sync(admit)
+        answer.background = BackgroundTask(ring, self.doorbells, target, admission.rings)
+        return answer
 
-    def _admit(
+    def _batch(
         self, caller: Caller, database: str, care_plan: int | None, key: str | None, items: Items, sha256: str
-    ) -> tuple[Job, str]:
+    ) -> Batch:
         if len(items) > self.settings.max_items:
             raise BatchRefused(
                 BatchFault.TOO_MANY_ITEMS,
                 f"The batch has more than {self.settings.max_items} items. Send them in several batches.",
             )
-        batch = Batch(caller.client, caller.user, database, care_plan, items, sha256, key)
-        admission = self.admissions.admit(batch, self.new_id())
-        self._ring(database, admission)
-        return self.store.job(admission.job_id), retry_after(self.store.pace(database))
-
-    def _ring(self, database: str, admission: Admission) -> None:
-        """Ring for the open chunks. The batch is safe already: what is not rung for now, the sweep rings for."""
-        try:
-            self.doorbells.ring(database, admission.rings)
-        except StoreUnavailable as error:
-            _log.warning("not rung", job_id=admission.job_id, reason=str(error))
+        return Batch(caller.client, caller.user, database, care_plan, items, sha256, key)
 
 
 def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:

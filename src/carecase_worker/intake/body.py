@@ -12,12 +12,14 @@ from typing import IO, Any, Self
 
 import zstandard
 from anyio.to_thread import run_sync
+from starlette.requests import ClientDisconnect
 
 from carecase_worker.cases.batch import Items, split_array, split_lines
 from carecase_worker.errors import BatchFault, BatchRefused
 
 _IN_MEMORY_BYTES = 1 << 20
 _ZSTD_SLICE_BYTES = 1 << 10
+_ZSTD_WINDOW_BYTES = 8 << 20  # what RFC 9659 lets a sender use
 _PIECE_BYTES = 256 << 10
 
 
@@ -99,7 +101,7 @@ class Decoder:
 
 
 def _zstd_frame() -> Any:
-    return zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+    return zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj()
 
 
 class Body:
@@ -112,7 +114,6 @@ class Body:
         self._digest = hashlib.sha256()
         self._held = bytearray()
         self._file: IO[bytes] | None = None
-        self._map: mmap.mmap | None = None
         self.size = 0
 
     def __enter__(self) -> Self:
@@ -142,8 +143,8 @@ class Body:
     def split(self, form: Form) -> Items:
         """The items; they point into this body, so keep it open. Raises BatchRefused."""
         self._decoder.finish()
-        view = self._view()
-        return split_array(view) if form is Form.ARRAY else split_lines(view)
+        held = self._whole()
+        return split_array(held) if form is Form.ARRAY else split_lines(held)
 
     def _keep(self, decoded: bytes) -> None:
         if self._file is None and self.size <= _IN_MEMORY_BYTES:
@@ -155,22 +156,25 @@ class Body:
             self._held = bytearray()
         self._file.write(decoded)
 
-    def _view(self) -> memoryview:
+    def _whole(self) -> bytearray | mmap.mmap:
         if self._file is None:
-            return memoryview(self._held)
+            return self._held
         self._file.flush()
-        return memoryview(mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ))
+        return mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ)
 
 
 async def receive(stream: AsyncIterator[bytes], body: Body) -> None:
-    """Read a request's body. Whatever takes long happens in a thread, so that other requests go on."""
+    """Read a request's body. Whatever takes long happens in a thread, so that other requests go on.
+
+    Raises BatchRefused, also if the client breaks off.
+    """
     waiting = bytearray()
-    async for piece in stream:
-        waiting += piece
-        if len(waiting) >= _PIECE_BYTES:
-            await run_sync(body.write, bytes(waiting))
-            waiting.clear()
-    if body.size or len(waiting) > _PIECE_BYTES // 16:
-        await run_sync(body.write, bytes(waiting))
-    else:
-        body.write(bytes(waiting))
+    try:
+        async for piece in stream:
+            waiting += piece
+            if len(waiting) >= _PIECE_BYTES:
+                await run_sync(body.write, bytes(waiting))
+                waiting.clear()
+    except ClientDisconnect:
+        raise BatchRefused(BatchFault.BROKEN_OFF, "The request broke off. Send it again.") from None
+    await run_sync(body.write, bytes(waiting))

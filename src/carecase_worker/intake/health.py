@@ -29,15 +29,15 @@ class Readings:
             yield Reading("carecase_store_up", "Whether the job store answers", 0, {})
 
     def _from_store(self) -> Iterator[Reading]:
-        jobs, size = self.store.backlog()
         workers = self.store.workers_since(self.clock.now() - _WORKER_SEEN_WITHIN)
         yield Reading("carecase_store_up", "Whether the job store answers", 1, {})
-        yield Reading("carecase_backlog_jobs", "Jobs that are not final", jobs, {})
-        yield Reading("carecase_backlog_bytes", "Compressed bytes of jobs that are not final", size, {})
         yield Reading("carecase_workers", "Workers seen within the last ten seconds", workers, {})
         for database in self.databases:
             labels = {"database": database}
             pace = self.store.pace(database)
+            jobs, size = self.store.backlog(database)
+            yield Reading("carecase_backlog_jobs", "Jobs that are not final", jobs, labels)
+            yield Reading("carecase_backlog_bytes", "Compressed bytes of jobs that are not final", size, labels)
             yield Reading("carecase_open_items", "Accepted items without an outcome", pace.open_items, labels)
             yield Reading("carecase_items_per_second", "The rate measured last", pace.items_per_second, labels)
             yield Reading("carecase_open_chunks", "Chunks that are open", self.store.due_count(database), labels)

@@ -2,26 +2,27 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.background import BackgroundTask
 
 from carecase_worker.clock import Clock
-from carecase_worker.errors import JobConflict, JobExpired, JobNotFound, StoreUnavailable
+from carecase_worker.errors import JobConflict, JobExpired, JobNotFound
+from carecase_worker.intake.accepted import accepted, ring
 from carecase_worker.intake.auth import Caller
-from carecase_worker.intake.documents import envelope, job_document, job_path, json_type, multi_status, retry_after
+from carecase_worker.intake.documents import envelope, job_document, json_type, multi_status, retry_after
 from carecase_worker.intake.openapi import CANCELLED, JOB, RESULT
 from carecase_worker.jobs.chunks import ChunkOutcomes, unpack_done
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Cancelled
-from carecase_worker.telemetry import logger
 
 _CHUNKS_AT_ONCE = 8
-_log = logger("intake")
 
 JobId = Annotated[str, Path(alias="jobId", description="The job", json_schema_extra={"format": "uuid"})]
 
@@ -49,17 +50,19 @@ class Jobs:
         headers = {"ETag": tag}
         if not job.state.final:
             headers["Retry-After"] = retry_after(self.store.pace(job.database))
-        if request.headers.get("if-none-match") == tag:
+        if _matches(request.headers.get("if-none-match"), tag):
             return Response(status_code=304, headers=headers)
         return Response(envelope(job.job_id, job_document(job)), 200, headers, json_type(request.headers.get("accept")))
 
     def result(self, request: Request, job: Job) -> Response:
         """The multi-status document, or the job while it is not final."""
-        media_type = json_type(request.headers.get("accept"))
         if not job.state.final:
-            headers = {"Location": job_path(job.job_id), "Retry-After": retry_after(self.store.pace(job.database))}
-            return Response(envelope(job.job_id, job=job_document(job)), 202, headers, media_type)
-        return StreamingResponse(multi_status(job.job_id, self._outcomes(job)), 207, media_type=media_type)
+            return accepted(job, self.store.pace(job.database), request.headers.get("accept"))
+        chunks = self._outcomes(job)
+        first = next(chunks)  # what is wrong with the store or the result shows here, while it can still be told
+        return StreamingResponse(
+            multi_status(job.job_id, chain([first], chunks)), 207, media_type=json_type(request.headers.get("accept"))
+        )
 
     def cancel(self, request: Request, job: Job) -> Response:
         """Cancel what has not been applied. Raises JobConflict if that is nothing."""
@@ -68,13 +71,9 @@ class Jobs:
             raise JobConflict("The job is final: there is nothing left to cancel.")
         if verdict is Cancelled.GONE:
             raise JobNotFound("There is no such job.")
-        try:
-            self.doorbells.ring(job.database, rings)
-        except StoreUnavailable as error:
-            _log.warning("not rung", job_id=job.job_id, reason=str(error))
-        content = envelope(job.job_id, job=job_document(self.store.job(job.job_id)))
-        headers = {"Location": job_path(job.job_id), "Retry-After": retry_after(self.store.pace(job.database))}
-        return Response(content, 202, headers, json_type(request.headers.get("accept")))
+        answer = accepted(self.store.job(job.job_id), self.store.pace(job.database), request.headers.get("accept"))
+        answer.background = BackgroundTask(ring, self.doorbells, job.database, rings)
+        return answer
 
     def _outcomes(self, job: Job) -> Iterator[ChunkOutcomes]:
         numbers = range(len(job.chunk_firsts))
@@ -83,6 +82,12 @@ class Jobs:
                 if packed is None:
                     raise JobExpired("The job is over and its result is no longer kept.")
                 yield unpack_done(packed)
+
+
+def _matches(if_none_match: str | None, tag: str) -> bool:
+    """Whether the client has this version; RFC 9110 compares weakly here."""
+    held = [part.strip().removeprefix("W/") for part in (if_none_match or "").split(",")]
+    return tag in held or "*" in held
 
 
 def _canonical(job_id: str) -> str:

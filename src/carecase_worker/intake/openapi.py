@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from carecase_worker.cases.care_case import CareCase
+from carecase_worker.jobs.job import COUNTS
 
 _EXAMPLE_ID = "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77"
 _EXAMPLE_CASE = {"case_Key": 37, "carePlan_Key": 5, "do_Not_Contact": False, "case_Status": "OPEN"}
@@ -57,7 +58,6 @@ _ACCEPTED = _answer(
 )
 _COMMON: dict[int | str, dict[str, Any]] = {
     401: _problem("Credentials are missing or not valid"),
-    429: _problem("Too many requests; wait as long as Retry-After says"),
     500: _problem("The service failed"),
     503: _problem("Redis is away, or the backlog is full; nothing was kept"),
 }
@@ -125,7 +125,7 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
 
 _TEXT, _COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
 _MOMENT = {"type": "string", "format": "date-time"}
-_COUNTS = ("total", "processed", "created", "updated", "superseded", "failed", "cancelled")
+_COUNTS = ("total", "processed", *COUNTS)
 _DEBUG_SCHEMA = _object(("activityID",), activityID={"type": "string", "format": "uuid"})
 
 

@@ -43,6 +43,7 @@ _BATCH = {
     BatchFault.MEDIA_TYPE: 415,
     BatchFault.ENCODING: 415,
     BatchFault.BROKEN_ENCODING: 400,
+    BatchFault.BROKEN_OFF: 400,
     BatchFault.NO_DATABASE: 400,
     BatchFault.BAD_PARAMETER: 400,
     BatchFault.KEY_REUSED: 422,
@@ -102,9 +103,7 @@ def problem_of(error: CareCaseError) -> Problem:
         case BacklogFull():
             return Problem(503, "backlog-full", str(error), {"Retry-After": _RETRY_AFTER_S})
         case StoreUnavailable():
-            detail = (
-                "The service cannot take or tell anything just now. Nothing was kept of this request; send it again."
-            )
+            detail = "The service cannot say just now. Send the request again, a batch with the same Idempotency-Key."
             return Problem(503, "store-unavailable", detail, {"Retry-After": _RETRY_AFTER_S})
         case _:
             return UNEXPECTED

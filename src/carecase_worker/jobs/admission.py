@@ -1,6 +1,7 @@
 """A batch becomes a job: cut into chunks, staged, admitted at one stroke."""
 
 from dataclasses import dataclass
+from typing import assert_never
 from uuid import UUID
 
 from carecase_worker.cases.batch import Items
@@ -38,10 +39,16 @@ class Admissions:
     def admit(self, batch: Batch, job_id: UUID) -> Admission:
         """The job that stands for a batch: a new one, or the one that its Idempotency-Key gave before.
 
-        Holds at most a megabyte of chunks at a time. Raises BatchRefused, BacklogFull or StoreUnavailable; then
-        nothing of the batch is kept.
+        Holds at most a megabyte of chunks at a time. Raises BatchRefused or BacklogFull, and then nothing of the
+        batch is kept; or StoreUnavailable, and then the batch may have been admitted: the same Idempotency-Key tells.
         """
-        name = str(job_id)
+        try:
+            return self._admit(batch, str(job_id))
+        except (BatchRefused, BacklogFull):
+            self._store.discard(str(job_id))
+            raise
+
+    def _admit(self, batch: Batch, name: str) -> Admission:
         staged: dict[int, bytes] = {}
         firsts: list[int] = []
         payload_bytes = waiting_bytes = 0
@@ -83,3 +90,5 @@ def _accepted(admission: Admission) -> Admission:
             raise BacklogFull("Too much accepted work is still open. Send the batch again later.")
         case Admitted.LOST:
             raise StoreUnavailable("the job store lost a part of the batch; send it again")
+        case never:
+            assert_never(never)

@@ -4,27 +4,32 @@ A payload is one byte that tells its form, then the form's own bytes. Form 1: a 
 a 32-bit little-endian number, then the items as a zstd-compressed JSON array. A form, once released, is read for ever.
 """
 
+import re
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 import zstandard
 
 from carecase_worker.cases.batch import Items
 from carecase_worker.cases.outcome import Outcome, pack_outcomes, unpack_outcomes
-from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
 
 _FORM_1 = b"\x01"
 _NO_KEY = -(2**63)
+_NULL = b"null"
+_DEEPEST = 100
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKET = re.compile(rb"[\[\]{}]")
 _LENGTH = struct.Struct("<I")
 
 
 class _Header(msgspec.Struct):
     first: int
     count: int
-    oversized: list[int]
+    refused: dict[int, str]
 
 
 class _PackedDone(msgspec.Struct):
@@ -38,7 +43,7 @@ _done_decoder = msgspec.msgpack.Decoder(_PackedDone)
 
 @dataclass(frozen=True, slots=True)
 class ChunkBounds:
-    """How large a chunk may become; a single item may be larger than `size` bytes."""
+    """How large a chunk may become, in items and bytes, and an item in bytes. A chunk of one item may exceed `size`."""
 
     items: int
     size: int
@@ -49,13 +54,13 @@ class ChunkBounds:
 class Chunk:
     """The items of one chunk: a JSON array, with the place of its first item in the batch.
 
-    `oversized` are the places within the chunk of items that were too large to keep; the array has null there.
+    `refused` has the fault of each item, by its place in the chunk, that was not kept; the array has null there.
     """
 
     first: int
     count: int
     items: bytes
-    oversized: frozenset[int] = frozenset()
+    refused: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +82,39 @@ def cut(items: Items, bounds: ChunkBounds) -> Iterator[Chunk]:
 
 def _next_chunk(items: Items, first: int, bounds: ChunkBounds) -> Chunk:
     kept: list[bytes | memoryview] = []
-    oversized = set()
+    refused = {}
     size = 0
     for item in items.slices(first, bounds.items):
         if len(item) > bounds.item_size:
-            oversized.add(len(kept))
-            kept.append(b"null")
+            refused[len(kept)] = f"item: must have at most {bounds.item_size} bytes"
+            kept.append(_NULL)
             continue
         size += len(item)
         if kept and size > bounds.size:
             break
         kept.append(item)
-    array_of_kept = b"[" + b",".join(kept) + b"]"
-    _require_utf8(array_of_kept, first)
-    return Chunk(first, len(kept), array_of_kept, frozenset(oversized))
+    items_kept = _array(kept)
+    if items_kept.count(b"{") + items_kept.count(b"[") > len(kept) + _DEEPEST:
+        for place, kept_item in enumerate(kept):
+            if _depth(bytes(kept_item)) > _DEEPEST:
+                refused[place] = f"item: must not be nested more than {_DEEPEST} deep"
+                kept[place] = _NULL
+        items_kept = _array(kept)
+    _require_utf8(items_kept, first)
+    return Chunk(first, len(kept), items_kept, refused)
+
+
+def _array(items: Sequence[bytes | memoryview]) -> bytes:
+    return b"[" + b",".join(items) + b"]"
+
+
+def _depth(item: bytes) -> int:
+    """How deep a JSON text is nested."""
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b"", item)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _require_utf8(text: bytes, first: int) -> None:
@@ -105,20 +129,20 @@ def _require_utf8(text: bytes, first: int) -> None:
 
 def pack(chunk: Chunk) -> bytes:
     """The payload of a chunk."""
-    header = msgspec.msgpack.encode(_Header(chunk.first, chunk.count, sorted(chunk.oversized)))
+    header = msgspec.msgpack.encode(_Header(chunk.first, chunk.count, dict(chunk.refused)))
     compressed = zstandard.ZstdCompressor(level=1).compress(chunk.items)
     return b"".join((_FORM_1, _LENGTH.pack(len(header)), header, compressed))
 
 
 def unpack(payload: bytes) -> Chunk:
-    """The chunk of a payload."""
+    """The chunk of a payload. Raises PayloadUnreadable."""
     if payload[:1] != _FORM_1:
-        raise ValueError("a payload of an unknown form: this worker is older than the intake; upgrade it")
+        raise PayloadUnreadable("the payload is of a form that this worker does not know; upgrade the worker")
     start = 1 + _LENGTH.size
     end = start + _LENGTH.unpack_from(payload, 1)[0]
     header = _header_decoder.decode(payload[start:end])
     items = zstandard.ZstdDecompressor().decompress(payload[end:])
-    return Chunk(header.first, header.count, items, frozenset(header.oversized))
+    return Chunk(header.first, header.count, items, header.refused)
 
 
 def pack_done(done: ChunkOutcomes) -> bytes:

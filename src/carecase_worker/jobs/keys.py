@@ -5,11 +5,11 @@ key  (type; lifetime; written by), then its content:
 job:{job}  (hash; twice the retention once final; all verbs but overdue)
     the job record, see `job.py`
 payload:{job}  (hash; a chunk's until complete; retryable ones as long as the result; stage, admit, complete)
-    chunk number -> sealed items
+    chunk number -> packed items
 outcome:{job}  (hash; the retention once final; complete)
     chunk number -> packed outcomes
 lease:{job}  (hash; a chunk's until complete; claim, release, complete)
-    `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`
+    `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`
 due:{database}  (zset; a chunk's from opened to complete; admit, claim, complete, release, cancel, overdue)
     `{job}:{n}` -> ms at which to ring again
 seq:{database}  (string; for ever; admit)
@@ -18,11 +18,13 @@ turns:{database}  (list; while jobs are open; admit, complete)
     turns in order of acceptance, `{seq}|{care plan}`; the first one is being applied
 turn:{database}:{turn}  (set; while it has any; admit, complete)
     the open jobs of one turn
-pause:{database}  (string; as long as the pause; release)
-    there while the database is left alone
+pause:{database}  (string; as long as the pause; claim, release, complete)
+    there while the database is left alone, but for one attempt that finds out whether it is back
+failures:{database}  (string; until the database answers; release, complete)
+    attempts in a row that found it away
 pace:{database}  (hash; for ever; admit, complete)
     `open` items, and the rate measured
-backlog  (hash; for ever; admit, complete)
+backlog:{database}  (hash; for ever; admit, complete)
     `jobs` and `bytes` not final yet
 stats  (hash; for ever; complete)
     `{database}|{count}` -> items ever
@@ -30,14 +32,12 @@ idem:{client}:{digest}  (string; as long as the result; admit, complete)
     `{fingerprint}|{job}`
 jobs:{client}  (zset; entries twice the retention; admit)
     job -> ms of acceptance
-workers  (zset; entries a minute; seen)
+workers  (zset; entries a minute; seen, unseen)
     worker -> ms last seen
 
 A *turn* is a run of jobs accepted one after the other under the same care plan (or all without one in the path).
 Jobs of one turn commute: the newest version of a case wins. Jobs of two turns do not, since a care plan's guard
 depends on what came before; so the next turn opens when the one before it is final.
-
-The channel `ended` carries the id of each job that becomes final.
 """
 
 import hashlib
@@ -79,18 +79,13 @@ class Keys:
         """A client's jobs by time of acceptance."""
         return f"{self.prefix}jobs:{client}"
 
-    def pause(self, database: str) -> str:
-        """There while a database is left alone."""
-        return f"{self.prefix}pause:{database}"
-
     def pace(self, database: str) -> str:
         """Open items and rate of a database."""
         return f"{self.prefix}pace:{database}"
 
-    @property
-    def backlog(self) -> str:
-        """Jobs and bytes not final yet."""
-        return f"{self.prefix}backlog"
+    def backlog(self, database: str) -> str:
+        """Jobs and bytes of a database that are not final yet."""
+        return f"{self.prefix}backlog:{database}"
 
     @property
     def stats(self) -> str:
@@ -101,8 +96,3 @@ class Keys:
     def workers(self) -> str:
         """Workers by when they were last seen."""
         return f"{self.prefix}workers"
-
-    @property
-    def ended(self) -> str:
-        """The channel of jobs that became final."""
-        return f"{self.prefix}ended"

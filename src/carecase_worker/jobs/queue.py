@@ -1,11 +1,12 @@
 """The doorbell: one queue per database, messages of ids, and Celery's settings, each of which has bitten somebody."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from celery import Celery
 from kombu.entity import Queue
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.verdicts import ChunkRef
@@ -70,7 +71,7 @@ def _transport_options(settings: Settings) -> dict[str, object]:
         "global_keyprefix": settings.broker.prefix,
         "visibility_timeout": _UNACKED_FOR_S,
         "unacked_mutex_expire": 10,
-        "socket_timeout": 10,
+        "socket_timeout": 5,
         "socket_connect_timeout": 3,
         "socket_keepalive": True,
         "health_check_interval": 10,
@@ -83,30 +84,37 @@ class Doorbells:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        transport = app.connection_for_write()
+        self._transport_errors = (*transport.connection_errors, *transport.channel_errors)
 
     def ring(self, database: str, chunks: Iterable[ChunkRef]) -> None:
         """Ring for each chunk. Raises StoreUnavailable if the broker is away; the sweep makes up for it."""
         waiting = list(chunks)
         if not waiting:
             return
-        try:
-            with self._app.producer_or_acquire() as producer:
-                for chunk in waiting:
-                    self._app.send_task(
-                        TASK,
-                        (chunk.job_id, chunk.chunk_no),
-                        queue=queue_name(database),
-                        producer=producer,
-                        retry=False,
-                        ignore_result=True,
-                    )
-        except (OperationalError, OSError):
-            raise StoreUnavailable("the broker cannot be reached; check that it runs, and broker.url") from None
+        with self._broker_errors(), self._app.producer_or_acquire() as producer:
+            for chunk in waiting:
+                self._app.send_task(
+                    TASK,
+                    (chunk.job_id, chunk.chunk_no),
+                    queue=queue_name(database),
+                    producer=producer,
+                    retry=False,
+                    ignore_result=True,
+                )
 
     def waiting(self, database: str) -> int:
         """Doorbells in a database's queue."""
+        with self._broker_errors(), self._app.producer_or_acquire() as producer:
+            try:
+                return int(producer.channel.queue_declare(queue_name(database), passive=True).message_count)
+            except ChannelError:
+                return 0  # Redis has no empty queues
+
+    @contextmanager
+    def _broker_errors(self) -> Iterator[None]:
+        """The broker's errors as ours; which they are depends on the transport."""
         try:
-            with self._app.connection_for_read() as connection, connection.channel() as channel:
-                return int(channel._size(queue_name(database)))
-        except (OperationalError, OSError):
+            yield
+        except (OperationalError, OSError, *self._transport_errors):
             raise StoreUnavailable("the broker cannot be reached; check that it runs, and broker.url") from None

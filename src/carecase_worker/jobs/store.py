@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib import resources
-from typing import Any, cast
+from typing import Any, assert_never, cast
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from carecase_worker.clock import epoch_ms
+from carecase_worker.clock import epoch_ms, from_epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.jobs.job import COUNTS, Job, job_from_record
 from carecase_worker.jobs.keys import Keys
@@ -22,9 +22,12 @@ from carecase_worker.jobs.verdicts import (
     Claim,
     Claimed,
     Completed,
+    Done,
+    History,
     Lease,
     NewJob,
     Pace,
+    Wait,
 )
 from carecase_worker.settings.model import JobSettings, RedisSettings
 
@@ -48,7 +51,6 @@ class JobStore:
             health_check_interval=30,
             retry=Retry(NoBackoff(), 1),
         )
-        self._durability = settings.durability
         self._wait_for_disk = settings.durability == "fsync"
         self._jobs = jobs
         self.keys = Keys(settings.prefix)
@@ -64,14 +66,13 @@ class JobStore:
             mistakes.append(
                 "Redis may drop accepted batches when it is full. Put into redis.conf: maxmemory-policy noeviction"
             )
-        if self._durability == "fsync" and not persistence.get("aof_enabled"):
+        if self._wait_for_disk and not persistence.get("aof_enabled"):
             mistakes.append(
                 "Redis does not write to disk. Put into redis.conf: appendonly yes, and appendfsync always"
                 ' (or say redis.durability = "relaxed" if you can lose accepted batches)'
             )
         if mistakes:
             raise SettingsError("\n".join(mistakes))
-        self._wait_for_disk = self._durability == "fsync" and not self._writes_through()
 
     def ping(self) -> None:
         """Return if Redis answers."""
@@ -86,6 +87,11 @@ class JobStore:
             pipe.expire(key, _STAGED_FOR_S)
             pipe.execute()
 
+    def discard(self, job_id: str) -> None:
+        """Drop what was staged for a batch that is refused after all."""
+        with _redis_errors():
+            self._redis.unlink(self.keys.payload(job_id))
+
     def admit(self, new: NewJob, last: Mapping[int, bytes], now: datetime) -> Admission:
         """Stage the last chunks and make the batch a job. Returns once it is on disk, if that was asked for."""
         keys = self.keys
@@ -94,7 +100,7 @@ class JobStore:
         now_ms = epoch_ms(now)
         args = [
             new.job_id, now_ms, self._ring_at_ms(now), jobs.width, jobs.max_backlog_jobs, jobs.max_backlog_bytes,
-            new.payload_bytes, _ms(jobs.retention), new.fingerprint, new.database,
+            new.payload_bytes, milliseconds(jobs.retention), new.fingerprint, new.database,
             "" if new.care_plan is None else new.care_plan, new.client, new.user, new.total, len(new.chunk_firsts),
             ",".join(map(str, new.chunk_firsts)), new.body_sha256,
         ]  # fmt: skip
@@ -106,35 +112,47 @@ class JobStore:
         match Admitted(verdict.decode()):
             case Admitted.KNOWN:
                 return Admission(Admitted.KNOWN, rest[0].decode())
-            case other:
+            case (Admitted.ADMITTED | Admitted.REUSED | Admitted.FULL | Admitted.LOST) as other:
                 return Admission(other, new.job_id, tuple(map(ChunkRef.of, rest)))
+            case never:
+                assert_never(never)
 
     def claim(self, chunk: ChunkRef, holder: str, now: datetime, dead_holder: str = "") -> Claim:
         """Take the lease of a chunk."""
-        args = [chunk.job_id, chunk.chunk_no, epoch_ms(now), _ms(self._jobs.lease), holder, dead_holder]
+        args = [chunk.job_id, chunk.chunk_no, epoch_ms(now), milliseconds(self._jobs.lease), holder, dead_holder]
         verdict, *rest = self._run("claim", args)
         match Claimed(verdict.decode()):
             case (Claimed.APPLY | Claimed.CANCEL) as taken:
                 return Claim(taken, _lease(chunk, rest))
             case Claimed.BUSY:
                 return Claim(Claimed.BUSY, holder=rest[0].decode())
-            case other:
+            case (Claimed.DONE | Claimed.GONE | Claimed.HELD) as other:
                 return Claim(other)
+            case never:
+                assert_never(never)
 
-    def complete(
-        self, chunk: ChunkRef, packed: bytes, counts: Mapping[str, int], keep_payload: bool, now: datetime
-    ) -> tuple[Completed, tuple[ChunkRef, ...]]:
+    def complete(self, chunk: ChunkRef, done: Done, now: datetime) -> tuple[Completed, tuple[ChunkRef, ...]]:
         """Keep a chunk's outcomes. Says what became of them, and which chunks to ring for now."""
         args = [
-            chunk.job_id, chunk.chunk_no, epoch_ms(now), self._ring_at_ms(now), packed, "1" if keep_payload else "0",
-            *(counts.get(name, 0) for name in COUNTS),
+            chunk.job_id, chunk.chunk_no, epoch_ms(now), self._ring_at_ms(now), done.packed, int(done.retryable),
+            *(done.counts.get(name, 0) for name in COUNTS), int(done.database_answered),
         ]  # fmt: skip
         verdict, *rest = self._run("complete", args)
         return Completed(verdict.decode()), tuple(map(ChunkRef.of, rest))
 
-    def release(self, chunk: ChunkRef, holder: str, at: datetime, pause: timedelta) -> None:
-        """Give a chunk back until `at`; leave its database alone for `pause`."""
-        self._run("release", [chunk.job_id, chunk.chunk_no, holder, epoch_ms(at), _ms(pause)])
+    def release(self, chunk: ChunkRef, holder: str, now: datetime, wait: Wait) -> None:
+        """Give a chunk back for a while; leave its database alone meanwhile if `wait` says so."""
+        at_ms = epoch_ms(now + wait.after)
+        args = [
+            chunk.job_id,
+            chunk.chunk_no,
+            holder,
+            epoch_ms(now),
+            at_ms,
+            milliseconds(wait.pause),
+            int(wait.unexplained),
+        ]
+        self._run("release", args)
 
     def cancel(self, job_id: str, now: datetime) -> tuple[Cancelled, tuple[ChunkRef, ...]]:
         """Stop what has not been applied. Says whether it was in time, and which chunks to ring for now."""
@@ -167,10 +185,10 @@ class JobStore:
             held = cast(list[bytes | None], self._redis.hmget(self.keys.pace(database), ["open", "items_per_second"]))
         return Pace(int(held[0] or 0), int(held[1] or 0))
 
-    def backlog(self) -> tuple[int, int]:
-        """Unfinished jobs, and the bytes of their payloads."""
+    def backlog(self, database: str) -> tuple[int, int]:
+        """Unfinished jobs of a database, and the bytes of their payloads."""
         with _redis_errors():
-            held = cast(list[bytes | None], self._redis.hmget(self.keys.backlog, ["jobs", "bytes"]))
+            held = cast(list[bytes | None], self._redis.hmget(self.keys.backlog(database), ["jobs", "bytes"]))
         return int(held[0] or 0), int(held[1] or 0)
 
     def due_count(self, database: str) -> int:
@@ -232,23 +250,14 @@ class JobStore:
     def _ring_at_ms(self, now: datetime) -> int:
         return epoch_ms(now + self._jobs.ring_again)
 
-    def _writes_through(self) -> bool:
-        """Whether each write is on disk before it is answered, so that there is nothing to wait for."""
-        try:
-            with _redis_errors():
-                held = cast(Mapping[str, str], self._redis.config_get("appendfsync"))
-        except StoreUnavailable:
-            return False
-        return held.get("appendfsync") == "always"
-
 
 def _lease(chunk: ChunkRef, answer: Sequence[bytes]) -> Lease:
-    payload, deaths, releases, database, care_plan, user, seq = answer
+    payload, deaths, releases, faults, failures, database, care_plan, user, seq, failing_since_ms = answer
+    failing_since = from_epoch_ms(int(failing_since_ms)) if failing_since_ms else None
     return Lease(
         chunk=chunk,
         payload=payload,
-        deaths=int(deaths),
-        releases=int(releases),
+        history=History(int(deaths), int(releases), int(faults), int(failures), failing_since),
         database=database.decode(),
         care_plan=int(care_plan) if care_plan else None,
         user=user.decode(),
@@ -268,10 +277,6 @@ def _script(verb: str) -> str:
 
 def _text(name: str) -> str:
     return (resources.files("carecase_worker.jobs") / "lua" / f"{name}.lua").read_text("utf-8")
-
-
-def _ms(duration: timedelta) -> int:
-    return duration // timedelta(milliseconds=1)
 
 
 @contextmanager

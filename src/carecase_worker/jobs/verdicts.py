@@ -1,8 +1,8 @@
 """What goes into the verbs of the job store, and what they say."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 from carecase_worker.clock import from_epoch_ms
@@ -70,13 +70,28 @@ class Claimed(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """What went wrong before.
+
+    Of the chunk: `deaths` of processes that held it, `releases` after failed attempts, `faults` among these that nobody
+    could explain. Of the job: since when its database has been failing it, if it has. Of the database: `failures`, the
+    attempts in a row that found it away.
+    """
+
+    deaths: int = 0
+    releases: int = 0
+    faults: int = 0
+    failures: int = 0
+    failing_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """A chunk that is the caller's to apply or to cancel, and what it needs to know of the job."""
 
     chunk: ChunkRef
     payload: bytes
-    deaths: int
-    releases: int
+    history: History
     database: str
     care_plan: int | None
     user: str
@@ -95,6 +110,26 @@ class Claim:
     verdict: Claimed
     lease: Lease | None = None
     holder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What complete is told of a chunk: its outcomes, packed and counted; whether `retry` may want the payload again;
+    whether it was the database that decided, rather than its absence."""
+
+    packed: bytes
+    counts: Mapping[str, int]
+    retryable: bool = False
+    database_answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What release is told: when to try again, how long to leave the database alone, whether nobody knows why."""
+
+    after: timedelta
+    pause: timedelta = timedelta(0)
+    unexplained: bool = False
 
 
 class Completed(Enum):

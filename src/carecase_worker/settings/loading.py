@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ from carecase_worker.settings.model import ClientSettings, DatabaseSettings, Sec
 PREFIX = "CARECASE_"
 CLIENT_VARIABLES = frozenset({"CARECASE_URL", "CARECASE_API_KEY", "CARECASE_TOKEN", "CARECASE_DATABASE"})
 CONFIG_VARIABLE = "CARECASE_CONFIG"
+LEASE_MARGIN = timedelta(seconds=5)
+"""By how much a lease outlasts an attempt: the hard time limit, and the way to Redis."""
 
 _NAMED: dict[str, type[Section]] = {"databases": DatabaseSettings, "clients": ClientSettings}
 _PLAIN: dict[str, type[Section]] = {
@@ -58,6 +61,12 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
 def client_variables() -> dict[str, str]:
     """What the environment says to the command line's client, by the variables' names."""
     return {name: os.environ[name] for name in CLIENT_VARIABLES if os.environ.get(name)}
+
+
+def settings_variables() -> dict[str, str]:
+    """The settings in the environment, by the variables' names; not the client's."""
+    known = (name for name in os.environ if name.startswith(PREFIX) and name not in CLIENT_VARIABLES)
+    return {name: os.environ[name] for name in known if name != CONFIG_VARIABLE}
 
 
 def process_environment() -> dict[str, str]:
@@ -148,9 +157,10 @@ def _overlay(tree: dict[str, Any], variables: Mapping[str, str]) -> list[str]:
             mistakes.append(f"{variable}: the file it names cannot be read ({error.strerror})")
             continue
         branch = tree.setdefault(section, {})
-        if name:
+        if name and isinstance(branch, dict):
             branch = branch.setdefault(name, {})
-        branch[leaf] = held.split(",") if leaf in ("databases", "api_key_sha256") else held
+        if isinstance(branch, dict):  # if it is not, the model says so
+            branch[leaf] = held.split(",") if leaf in ("databases", "api_key_sha256") else held
     return mistakes
 
 
@@ -173,6 +183,7 @@ def _named_place(variable: str, tree: Mapping[str, Any]) -> tuple[str, str | Non
                 match = re.fullmatch(f"{PREFIX}{section.upper()}_(.+)_{leaf.upper()}{suffix}", variable)
                 if match:
                     held = tree.get(section, {})
+                    held = held if isinstance(held, dict) else {}
                     names = {re.sub(r"\W", "_", name).upper(): name for name in held}
                     return section, names.get(match[1], match[1].lower()), leaf, bool(suffix)
     return None
@@ -203,7 +214,8 @@ def _mistake(place: tuple[str, ...], kind: str, message: str) -> str:
 
 def _unknown_databases(tree: Mapping[str, Any]) -> Iterator[str]:
     """The mistakes of clients that are granted a database which is not configured."""
-    known = tree.get("databases", {})
+    held = tree.get("databases", {})
+    known = held if isinstance(held, dict) else {}
     for section, name, _, values in _sections(tree):
         granted = values.get("databases", ()) if section == "clients" and isinstance(values, dict) else ()
         for database in granted if isinstance(granted, list) else ():
@@ -215,8 +227,14 @@ def _unknown_databases(tree: Mapping[str, Any]) -> Iterator[str]:
 def _contradictions(settings: Settings) -> list[str]:
     """The mistakes that lie between settings."""
     mistakes = []
-    if settings.jobs.lease <= settings.worker.chunk_deadline:
-        mistakes.append("jobs.lease_seconds: must be longer than worker.chunk_deadline_seconds")
+    if settings.jobs.lease < settings.worker.chunk_deadline + LEASE_MARGIN:
+        least = (settings.worker.chunk_deadline + LEASE_MARGIN).total_seconds()
+        mistakes.append(
+            f"jobs.lease_seconds: must be at least {least:g}, that is worker.chunk_deadline_seconds and 5 s"
+        )
+    spool = settings.intake.spool_dir
+    if spool is not None and not spool.is_dir():
+        mistakes.append("intake.spool_dir: is no directory; make it, or leave the setting out")
     secret = settings.jwt.secret
     if secret is not None and len(secret.get_secret_value().encode()) < 32:
         mistakes.append("jwt.secret: must have at least 32 bytes; make one with: openssl rand -hex 32")

@@ -5,15 +5,26 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
+def _number(given: object) -> object:
+    """A number from the environment is text; pydantic would take it for an ISO 8601 duration."""
+    try:
+        return float(given) if isinstance(given, str) else given
+    except ValueError:
+        raise ValueError("must be a number of seconds") from None
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_number), Field(gt=timedelta(0))]
+
+
 def _seconds(name: str, default: float, text: str) -> Any:
-    return Field(timedelta(seconds=default), alias=f"{name}_seconds", gt=timedelta(0), description=text)
+    return Field(timedelta(seconds=default), alias=f"{name}_seconds", description=text)
 
 
 class Section(BaseModel):
@@ -57,37 +68,50 @@ class BrokerSettings(Section):
 class JobSettings(Section):
     """How batches become chunks, and how long jobs are kept."""
 
-    chunk_items: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="Items in a chunk, at most")
+    chunk_items: Annotated[int, Field(ge=1, le=2000)] = Field(1000, description="Items in a chunk, at most")
     chunk_bytes: Count = Field(
         4 << 20, description="Size of a chunk before compression, at most (one item may be larger)"
     )
     width: Annotated[int, Field(ge=1, le=1000)] = Field(8, description="Chunks of one job that are open at a time")
-    max_backlog_jobs: Count = Field(10_000, description="Unfinished jobs, after which the intake answers 503")
-    max_backlog_bytes: Count = Field(2 << 30, description="Compressed bytes of unfinished jobs, likewise")
-    retention: timedelta = _seconds("retention", 7 * 86_400, "How long a final job's result is kept")
-    retry_deadline: timedelta = _seconds(
+    max_backlog_jobs: Count = Field(
+        10_000, description="Unfinished jobs of a database, after which the intake answers 503"
+    )
+    max_backlog_bytes: Count = Field(
+        2 << 30, description="Compressed bytes of the unfinished jobs of a database, likewise"
+    )
+    retention: Seconds = _seconds("retention", 7 * 86_400, "How long a final job's result is kept")
+    retry_deadline: Seconds = _seconds(
         "retry_deadline", 86_400, "How long a database may be away before its items get 503"
     )
-    lease: timedelta = _seconds("lease", 15, "How long a claimed chunk is left to its worker")
-    ring_again: timedelta = _seconds("ring_again", 2, "How long an open chunk waits before it is rung for again")
+    lease: Seconds = _seconds("lease", 15, "How long a claimed chunk is left to its worker")
+    ring_again: Seconds = _seconds("ring_again", 2, "How long an open chunk waits before it is rung for again")
 
 
 class WorkerSettings(Section):
     """The side that applies chunks."""
 
     concurrency: Count = Field(2, description="Pool processes of one worker")
-    sweep: timedelta = _seconds("sweep", 1, "How often a worker looks for chunks nobody rings for")
-    chunk_deadline: timedelta = _seconds("chunk_deadline", 10, "How long one attempt at a chunk may take")
+    sweep: Seconds = _seconds("sweep", 1, "How often a worker looks for chunks nobody rings for")
+    chunk_deadline: Seconds = _seconds("chunk_deadline", 10, "How long one attempt at a chunk may take")
+
+
+def _supported(url: SecretStr) -> SecretStr:
+    dialect = url.get_secret_value().partition(":")[0].partition("+")[0]
+    if dialect not in ("postgresql", "sqlite"):
+        raise ValueError("must be postgresql://user@host/database or sqlite:///path")
+    return url
 
 
 class DatabaseSettings(Section):
     """One target database; its name in the file is what clients send in `vbasoftware-database`."""
 
-    url: SecretStr = Field(description="SQLAlchemy URL; a password belongs in the environment or in password_file")
+    url: Annotated[SecretStr, AfterValidator(_supported)] = Field(
+        description="SQLAlchemy URL of PostgreSQL or SQLite; a password belongs in the environment"
+    )
     password: SecretStr | None = Field(None, description="Password for the URL; by environment or file only")
-    connect_timeout: timedelta = _seconds("connect_timeout", 3, "How long opening a connection may take")
-    statement_timeout: timedelta = _seconds("statement_timeout", 8, "How long one statement may take")
-    lock_timeout: timedelta = _seconds("lock_timeout", 3, "How long one statement waits for a lock")
+    connect_timeout: Seconds = _seconds("connect_timeout", 3, "How long opening a connection may take")
+    statement_timeout: Seconds = _seconds("statement_timeout", 8, "How long one statement may take")
+    lock_timeout: Seconds = _seconds("lock_timeout", 3, "How long one statement waits for a lock")
 
 
 class ClientSettings(Section):
@@ -105,7 +129,7 @@ class JwtSettings(Section):
     secret: SecretStr | None = Field(None, description="HS256 secret, 32 bytes or more; by environment or file only")
     audience: str | None = Field(None, description="What `aud` must hold, if anything")
     issuer: str | None = Field(None, description="What `iss` must be, if anything")
-    leeway: timedelta = _seconds("leeway", 30, "Clock skew that is forgiven")
+    leeway: Seconds = _seconds("leeway", 30, "Clock skew that is forgiven")
 
 
 class FlowerSettings(Section):

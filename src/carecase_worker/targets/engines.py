@@ -1,37 +1,16 @@
-"""One engine per tenant: a connection of its own for each process, and deadlines on everything."""
+"""A tenant's engine: one connection for each process, and deadlines on everything."""
 
-from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
+from carecase_worker.clock import milliseconds
 from carecase_worker.errors import SettingsError
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.tenants import Tenant
 
 _SUPPORTED = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
-
-
-class Engines:
-    """The engines of all tenants, each made when it is first asked for. Never share one over a fork."""
-
-    def __init__(self, tenants: Mapping[str, Tenant]) -> None:
-        self._tenants = tenants
-        self._engines: dict[str, Engine] = {}
-
-    def of(self, database: str) -> Engine:
-        """The engine of a tenant. Raises KeyError if there is no such tenant."""
-        if database not in self._engines:
-            self._engines[database] = engine_for(self._tenants[database])
-        return self._engines[database]
-
-    def drop(self, database: str) -> None:
-        """Let go of a tenant's connections, in whatever state they are."""
-        engine = self._engines.pop(database, None)
-        if engine is not None:
-            engine.dispose()
 
 
 def engine_for(tenant: Tenant) -> Engine:
@@ -65,9 +44,9 @@ def url_of(tenant: Tenant) -> URL:
 
 def _postgres_arguments(settings: DatabaseSettings) -> dict[str, Any]:
     session = {
-        "statement_timeout": _ms(settings.statement_timeout),
-        "lock_timeout": _ms(settings.lock_timeout),
-        "idle_in_transaction_session_timeout": _ms(2 * settings.statement_timeout),
+        "statement_timeout": milliseconds(settings.statement_timeout),
+        "lock_timeout": milliseconds(settings.lock_timeout),
+        "idle_in_transaction_session_timeout": milliseconds(2 * settings.statement_timeout),
         "client_connection_check_interval": 1000,
         "TimeZone": "UTC",
         "synchronous_commit": "on",
@@ -90,7 +69,3 @@ def _sqlite_connected(connection: Any, _: Any) -> None:
 
 def _sqlite_begin(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _ms(duration: timedelta) -> int:
-    return duration // timedelta(milliseconds=1)

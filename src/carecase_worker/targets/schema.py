@@ -12,9 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from carecase_worker.errors import TargetFailure
 from carecase_worker.targets.failures import kind_of
-from carecase_worker.targets.tables import METADATA
+from carecase_worker.targets.tables import METADATA, VERSION_TABLE
 
-VERSION_TABLE = "carecase_schema"
 _OUR_TABLES = frozenset(METADATA.tables)
 _LOCK = 0x63617265
 

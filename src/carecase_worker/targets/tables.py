@@ -26,6 +26,9 @@ from carecase_worker.cases.care_case import FIELDS, KEY, CaseField, FieldType
 VERSION = "ingest_version"
 ENTRY_VERSION = "entry_version"
 
+VERSION_TABLE = "carecase_schema"
+"""Where Alembic notes the revision; a name that no other application's migrations use."""
+
 METADATA = MetaData()
 
 

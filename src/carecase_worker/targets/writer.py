@@ -1,10 +1,10 @@
 """One chunk into one target database: one transaction, with the ledger row that tells it was done."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from carecase_worker.cases.care_case import ENTRY_DATE, ENTRY_USER, KEY
@@ -20,9 +20,11 @@ from carecase_worker.cases.outcome import (
 )
 from carecase_worker.cases.validation import Row
 from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.failures import conflict, kind_of
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, INGEST_LEDGER, VERSION
-from carecase_worker.targets.upserts import Upsert
+from carecase_worker.targets.upserts import Upsert, upsert_for
+from carecase_worker.tenants import Tenant
 
 _CONTENTION_ATTEMPTS = 4
 _ITEM_FAULTS = (FailureKind.CONFLICT, FailureKind.REFUSED)
@@ -63,6 +65,7 @@ class _LedgerTakenError(Exception):
 
 _HELD = select(CARE_CASE.c[KEY], CARE_CASE.c[VERSION])
 _OUTCOME = select(INGEST_LEDGER.c.outcome)
+_CHECK_AT_ONCE = text("SET CONSTRAINTS ALL IMMEDIATE")
 _BACKDATE = (
     update(CARE_CASE)
     .where(CARE_CASE.c[KEY] == bindparam("the_key"), CARE_CASE.c[ENTRY_VERSION] > bindparam("the_version"))
@@ -103,6 +106,16 @@ class Writer:
                     raise TargetFailure(kind) from None
         raise TargetFailure(FailureKind.TOO_SLOW)
 
+    def rehearse(self, plan: WritePlan) -> None:
+        """Do all that writing does, and keep nothing. Raises TargetFailure."""
+        try:
+            with self._engine.connect() as connection, connection.begin() as transaction:
+                for wave in plan.waves:
+                    self._apply_carefully(connection, wave, plan.guard_care_plan, list(plan.decided))
+                transaction.rollback()
+        except SQLAlchemyError as error:
+            raise TargetFailure(kind_of(error)) from None
+
     def _write_once(self, key: LedgerKey, plan: WritePlan, carefully: bool) -> list[Outcome]:
         with self._engine.connect() as connection, connection.begin():
             before = connection.execute(
@@ -111,6 +124,8 @@ class Writer:
             if before is not None:
                 return unpack_outcomes(before)
             outcomes = list(plan.decided)
+            if carefully and connection.dialect.name == "postgresql":
+                connection.execute(_CHECK_AT_ONCE)
             for wave in plan.waves:
                 apply = self._apply_carefully if carefully else self._apply
                 apply(connection, wave, plan.guard_care_plan, outcomes)
@@ -152,6 +167,33 @@ class Writer:
                 self._apply_carefully(connection, half, guard_care_plan, outcomes)
 
 
+class Targets:
+    """The writers of one process, one for each target database."""
+
+    def __init__(self, tenants: Mapping[str, Tenant]) -> None:
+        self._tenants = tenants
+        self._engines: dict[str, Engine] = {}
+
+    def writer(self, database: str) -> Writer:
+        """The writer of a database."""
+        if database not in self._engines:
+            self._engines[database] = engine_for(self._tenants[database])
+        return self._writer_on(self._engines[database])
+
+    def own_writer(self, database: str) -> Writer:
+        """A writer with a connection of its own, for a process that was forked."""
+        return self._writer_on(engine_for(self._tenants[database]))
+
+    def let_go(self, database: str) -> None:
+        """Drop the connections to a database, in whatever state they are."""
+        engine = self._engines.pop(database, None)
+        if engine is not None:
+            engine.dispose()
+
+    def _writer_on(self, engine: Engine) -> Writer:
+        return Writer(engine, upsert_for(engine.dialect.name))
+
+
 def _pass_over(connection: Connection, entries: Sequence[Entry], outcomes: list[Outcome | None]) -> None:
     """Set the outcomes of entries that the upsert left out.
 
@@ -162,7 +204,10 @@ def _pass_over(connection: Connection, entries: Sequence[Entry], outcomes: list[
     held = {int(key): int(version) for key, version in connection.execute(_HELD.where(CARE_CASE.c[KEY].in_(keys)))}
     older = []
     for entry in entries:
-        if held[entry.row[KEY]] >= entry.row[VERSION]:
+        version = held.get(entry.row[KEY])
+        if version is None:
+            outcomes[entry.place] = REFUSED  # a trigger of the database kept it out
+        elif version >= entry.row[VERSION]:
             outcomes[entry.place] = SUPERSEDED
             older.append(entry.row)
         else:

@@ -3,25 +3,23 @@
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Celery, signals
 
-from carecase_worker.clock import Clock, SystemClock, SystemDice, stopwatch, system_sleep
+from carecase_worker.clock import SystemClock, SystemDice, stopwatch, system_sleep
 from carecase_worker.errors import FailureKind, StoreUnavailable
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claimed
 from carecase_worker.settings.model import Settings
-from carecase_worker.targets.engines import Engines
-from carecase_worker.targets.upserts import upsert_for
-from carecase_worker.targets.writer import Writer
+from carecase_worker.targets.writer import Targets
 from carecase_worker.telemetry import configure_logging, logger, traces
 from carecase_worker.tenants import tenants_of
 from carecase_worker.worker.apply import Applied, Applier
+from carecase_worker.worker.holder import is_dead, own_name
 from carecase_worker.worker.housekeeping import Sweep, Sweeper
 from carecase_worker.worker.tasks import add_task
 
@@ -75,7 +73,7 @@ def _sweeper(settings: Settings) -> Sweeper:
         doorbells=Doorbells(celery_app(settings)),
         clock=SystemClock(),
         databases=tuple(settings.databases),
-        worker=f"{socket.gethostname()}:{os.getpid()}",
+        worker=own_name(),
     )
     return Sweeper(_guarded(sweep.once), _guarded(sweep.sign_off), settings.worker.sweep.total_seconds())
 
@@ -94,42 +92,27 @@ def _guarded(step: Callable[[], None]) -> Callable[[], None]:
     return guarded
 
 
-def _is_dead(holder: str) -> bool:
-    """Whether the holder was a process of this machine that is no more."""
-    host, _, pid = holder.rpartition(":")
-    return host == socket.gethostname() and not Path(f"/proc/{pid}").exists()
-
-
 @dataclass
 class _Process:
     """What one pool process works with."""
 
     settings: Settings
-    clock: Clock = field(default_factory=SystemClock)
     applier: Applier | None = None
     doorbells: Doorbells | None = None
 
     def start(self) -> None:
         """Make this process's own connections; those from before the fork are the parent's."""
         settings = self.settings
-        engines = Engines(tenants_of(settings.databases))
-
-        def writer_for(database: str) -> Writer:
-            engine = engines.of(database)
-            return Writer(engine, upsert_for(engine.dialect.name))
-
         self.doorbells = Doorbells(celery_app(settings))
         self.applier = Applier(
             store=JobStore(settings.redis, settings.jobs),
-            writer_for=writer_for,
-            let_go=engines.drop,
-            clock=self.clock,
+            targets=Targets(tenants_of(settings.databases)),
+            clock=SystemClock(),
             dice=SystemDice(),
             sleep=system_sleep,
-            holder=f"{socket.gethostname()}:{os.getpid()}",
-            is_dead=_is_dead,
+            holder=own_name(),
+            is_dead=is_dead,
             retry_deadline=settings.jobs.retry_deadline,
-            max_item_bytes=settings.intake.max_item_bytes,
         )
 
     def apply(self, chunk: ChunkRef) -> None:
@@ -143,6 +126,8 @@ class _Process:
             self.doorbells.ring(applied.database, applied.rings)
         except StoreUnavailable as error:
             _log.warning("chunk left for the sweep", reason=str(error), **ids)
+        except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on
+            _log.error("chunk left for the sweep", **traces(error), **ids)
         else:
             duration_ms = round((stopwatch() - began) * 1000, 1)
             _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **ids)
@@ -155,8 +140,8 @@ class _Process:
             return applier.carry_out(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
         except StoreUnavailable:
             raise
-        except SoftTimeLimitExceeded:
-            return applier.fail(claim.lease, FailureKind.TOO_SLOW)
-        except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on
+        except SoftTimeLimitExceeded:  # nothing else takes that long: the database hangs
+            return applier.fail(claim.lease, FailureKind.AWAY)
+        except Exception as error:  # noqa: BLE001  # the same edge, while the chunk can still be released
             _log.error("chunk failed", job_id=chunk.job_id, chunk_no=chunk.chunk_no, **traces(error))
             return applier.fail(claim.lease, FailureKind.UNEXPECTED)

@@ -1,36 +1,30 @@
 """One chunk, from claim to complete: decide purely, then act."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
 from uuid import UUID
 
 from carecase_worker.cases.care_case import KEY
-from carecase_worker.cases.outcome import CANCELLED, Outcome
-from carecase_worker.cases.validation import Row, Rules, invalid, keys_of, validate
+from carecase_worker.cases.outcome import CANCELLED, REFUSED, UNAVAILABLE, Outcome
+from carecase_worker.cases.validation import Row, Rules, invalid, keys_of, validate, without
 from carecase_worker.clock import Clock, Dice, Sleep
-from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
+from carecase_worker.errors import FailureKind, PayloadUnreadable, StoreUnavailable, TargetFailure
 from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, pack_done, unpack
+from carecase_worker.jobs.job import COUNTS
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claim, Claimed, Lease
+from carecase_worker.jobs.verdicts import ChunkRef, Claim, Claimed, Done, Lease, Wait
 from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
-from carecase_worker.targets.writer import Entry, LedgerKey, WritePlan, Writer
-from carecase_worker.worker.retry import GiveUp, TryAgain, plan_retry
+from carecase_worker.targets.writer import Entry, LedgerKey, Targets, WritePlan
+from carecase_worker.worker.isolation import killers
+from carecase_worker.worker.retry import GiveUp, plan_retry
 
+_DEATHS_BEFORE_ISOLATION = 3
 _COMPLETE_ATTEMPTS = 20
 _COMPLETE_AGAIN = timedelta(milliseconds=250)
 PLACE_BITS = 20
 """A version is the batch's place in the order of acceptance, then the item's place in the batch in this many bits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What complete is told of a chunk."""
-
-    packed: bytes
-    counts: dict[str, int]
-    retryable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +37,13 @@ class Applied:
     rings: tuple[ChunkRef, ...] = ()
 
 
-def plan_chunk(chunk: Chunk, lease: Lease, max_item_bytes: int) -> WritePlan:
-    """What to write of a chunk, and what is certain without writing."""
-    judged = validate(chunk.items, Rules(lease.care_plan, lease.user, lease.submitted_at))
-    for place in chunk.oversized:
-        judged[place] = invalid(f"item: must have at most {max_item_bytes} bytes")
+def plan_chunk(chunk: Chunk, lease: Lease, killers: Collection[int] = ()) -> WritePlan:
+    """What to write of a chunk, and what is certain without writing. `killers` are places not to be touched."""
+    judged = validate(without(chunk.items, killers), Rules(lease.care_plan, lease.user, lease.submitted_at))
+    for place, fault in chunk.refused.items():
+        judged[place] = invalid(fault)
+    for place in killers:
+        judged[place] = REFUSED
     entries = []
     for place, one in enumerate(judged):
         if not isinstance(one, Outcome):
@@ -57,9 +53,9 @@ def plan_chunk(chunk: Chunk, lease: Lease, max_item_bytes: int) -> WritePlan:
     return WritePlan(decided, waves(entries), guard_care_plan=lease.care_plan is not None)
 
 
-def plan_cancelled(chunk: Chunk) -> WritePlan:
-    """A tombstone: nothing to write, every item cancelled."""
-    return WritePlan([CANCELLED] * chunk.count, waves=(), guard_care_plan=False)
+def plan_answer(chunk: Chunk, outcome: Outcome) -> WritePlan:
+    """A tombstone: nothing to write, every item answered alike."""
+    return WritePlan([outcome] * chunk.count, waves=(), guard_care_plan=False)
 
 
 def waves(entries: Sequence[Entry]) -> list[list[Entry]]:
@@ -82,13 +78,13 @@ def _key(entry: Entry) -> int:
     return int(row[KEY])
 
 
-def settle(chunk: Chunk, outcomes: Sequence[Outcome]) -> Settlement:
+def settle(chunk: Chunk, outcomes: Sequence[Outcome], database_answered: bool = True) -> Done:
     """One outcome per item, in order, as complete takes them."""
-    counts = dict.fromkeys(("created", "updated", "superseded", "failed", "cancelled"), 0)
+    counts = dict.fromkeys(COUNTS, 0)
     for outcome in outcomes:
         counts["failed" if outcome.kind.failed else outcome.kind.name.lower()] += 1
     packed = pack_done(ChunkOutcomes(keys_of(chunk.items), outcomes))
-    return Settlement(packed, counts, retryable=any(outcome.kind.retryable for outcome in outcomes))
+    return Done(packed, counts, any(outcome.kind.retryable for outcome in outcomes), database_answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +92,13 @@ class Applier:
     """Applies chunks in one process."""
 
     store: JobStore
-    writer_for: Callable[[str], Writer]
-    let_go: Callable[[str], None]
+    targets: Targets
     clock: Clock
     dice: Dice
     sleep: Sleep
     holder: str
     is_dead: Callable[[str], bool]
     retry_deadline: timedelta
-    max_item_bytes: int
 
     def claim(self, ref: ChunkRef) -> Claim:
         """Claim a chunk, also from a process of this machine that has died with it. Raises StoreUnavailable."""
@@ -117,41 +111,65 @@ class Applier:
         """Apply the leased chunk, or cancel it, or release it for another time. Raises StoreUnavailable."""
         try:
             chunk = unpack(lease.payload)
-            plan = plan_cancelled(chunk) if cancel else plan_chunk(chunk, lease, self.max_item_bytes)
-            key = LedgerKey(UUID(lease.chunk.job_id), lease.chunk.chunk_no)
-            outcomes = self.writer_for(lease.database).write(key, plan)
+            plan = plan_answer(chunk, CANCELLED) if cancel else self._plan(chunk, lease)
+            outcomes = self.targets.writer(lease.database).write(_ledger_key(lease), plan)
         except TargetFailure as failure:
             return self.fail(lease, failure.kind)
-        return self._complete(lease, chunk, outcomes)
+        except PayloadUnreadable:
+            return self.fail(lease, FailureKind.UNREADABLE)
+        return self._complete(lease, settle(chunk, outcomes), chunk.count)
 
     def fail(self, lease: Lease, kind: FailureKind) -> Applied:
-        """Release a chunk after a failed attempt, or give it up."""
-        self.let_go(lease.database)
+        """Release a chunk after a failed attempt, or give it up. Raises StoreUnavailable."""
+        self.targets.let_go(lease.database)
         now = self.clock.now()
-        plan = plan_retry(kind, lease.releases, now - lease.submitted_at, self.retry_deadline, self.dice.roll())
-        match plan:
-            case TryAgain(after, pause):
-                self.store.release(lease.chunk, self.holder, now + after, pause)
+        since = lease.history.failing_since or now
+        match plan_retry(kind, lease.history, now - since, self.retry_deadline, self.dice.roll()):
+            case Wait() as wait:
+                self.store.release(lease.chunk, self.holder, now, wait)
                 return Applied(f"released: {kind.value}", lease.database)
             case GiveUp(outcome):
-                chunk = unpack(lease.payload)
-                return self._complete(lease, chunk, [outcome] * chunk.count)
+                return self._give_up(lease, outcome)
             case never:
                 assert_never(never)
 
-    def _complete(self, lease: Lease, chunk: Chunk, outcomes: Sequence[Outcome]) -> Applied:
-        done = settle(chunk, outcomes)
-        attempts = 0
-        while True:
+    def _plan(self, chunk: Chunk, lease: Lease) -> WritePlan:
+        """The plan of a chunk; one that keeps killing its processes is taken apart first."""
+        if lease.history.deaths < _DEATHS_BEFORE_ISOLATION:
+            return plan_chunk(chunk, lease)
+
+        def rehearse(places: Collection[int]) -> None:
+            others = set(range(chunk.count)) - set(places)
+            self.targets.own_writer(lease.database).rehearse(plan_chunk(chunk, lease, others))
+
+        return plan_chunk(chunk, lease, killers(chunk.count, rehearse))
+
+    def _give_up(self, lease: Lease, outcome: Outcome) -> Applied:
+        """Answer every item alike that is not certain, unless the ledger knows better; nobody can apply them later."""
+        chunk = unpack(lease.payload)
+        plan = plan_answer(chunk, outcome)
+        if outcome is UNAVAILABLE:
+            decided = self._plan(chunk, lease).decided
+            plan = WritePlan([one or outcome for one in decided], waves=(), guard_care_plan=False)
+        try:
+            done = settle(chunk, self.targets.writer(lease.database).write(_ledger_key(lease), plan))
+        except TargetFailure:
+            done = settle(chunk, [one or outcome for one in plan.decided], database_answered=False)
+        return self._complete(lease, done, chunk.count)
+
+    def _complete(self, lease: Lease, done: Done, items: int) -> Applied:
+        """Tell the job store, for five seconds if need be: the cases are committed, and nothing is more useful."""
+        for _ in range(_COMPLETE_ATTEMPTS):
             try:
-                verdict, rings = self.store.complete(
-                    lease.chunk, done.packed, done.counts, done.retryable, self.clock.now()
-                )
+                return self._complete_once(lease, done, items)
             except StoreUnavailable:
-                # the cases are committed: nothing is more useful than to tell the job store, once it is back
-                attempts += 1
-                if attempts == _COMPLETE_ATTEMPTS:
-                    raise
                 self.sleep(_COMPLETE_AGAIN)
-            else:
-                return Applied(verdict.value, lease.database, chunk.count, rings)
+        return self._complete_once(lease, done, items)
+
+    def _complete_once(self, lease: Lease, done: Done, items: int) -> Applied:
+        verdict, rings = self.store.complete(lease.chunk, done, self.clock.now())
+        return Applied(verdict.value, lease.database, items, rings)
+
+
+def _ledger_key(lease: Lease) -> LedgerKey:
+    return LedgerKey(UUID(lease.chunk.job_id), lease.chunk.chunk_no)

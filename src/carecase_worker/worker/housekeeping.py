@@ -24,7 +24,6 @@ class Sweep:
 
     def once(self) -> None:
         """One sweep. Raises StoreUnavailable if Redis or the broker is away; the next sweep makes up for it."""
-        self.store.seen(self.worker, self.clock.now())
         for database in self.databases:
             if not self.store.due_count(database):
                 continue
@@ -33,6 +32,7 @@ class Sweep:
             self.doorbells.ring(database, overdue)
             if overdue:
                 _log.info("rung again", database=database, count=len(overdue))
+        self.store.seen(self.worker, self.clock.now())
 
     def sign_off(self) -> None:
         """Say that this worker is gone. Raises StoreUnavailable; then it stays listed for a minute."""
@@ -56,7 +56,8 @@ class Sweeper:
     def stop(self) -> None:
         """Stop; wait for it, but not long."""
         self._stopped.set()
-        self._thread.join(timeout=2)
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

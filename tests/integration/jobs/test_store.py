@@ -1,6 +1,7 @@
 """The verbs of the job store, on the real scripts and a real Valkey."""
 
 from datetime import datetime, timedelta
+from time import sleep
 
 import pytest
 from tests.builders import NOW, a_new_job
@@ -10,7 +11,7 @@ from carecase_worker.clock import epoch_ms
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.jobs.job import MOVES, State, Verb
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admitted, Cancelled, ChunkRef, Claimed, Completed, NewJob
+from carecase_worker.jobs.verdicts import Admitted, Cancelled, ChunkRef, Claimed, Completed, Done, History, NewJob, Wait
 from carecase_worker.settings.model import JobSettings, RedisSettings
 
 SECOND = timedelta(seconds=1)
@@ -26,7 +27,7 @@ def admitted(store: JobStore, chunks: int = 1, now: datetime = NOW, **changes: o
 
 
 def complete(store: JobStore, ref: ChunkRef, now: datetime = NOW, **counts: int) -> list[ChunkRef]:
-    verdict, rings = store.complete(ref, b"outcome", counts or {"created": 1}, False, now)
+    verdict, rings = store.complete(ref, Done(b"outcome", counts or {"created": 1}), now)
     assert verdict is Completed.KEPT
     return list(rings)
 
@@ -60,7 +61,7 @@ def test_a_job_opens_a_chunk_for_each_one_completed_and_ends_with_the_last(store
     assert job.processed == job.total
     assert job.expires_at == NOW + timedelta(days=7)
     assert store.due_count("demo") == 0
-    assert store.backlog() == (0, 0)
+    assert store.backlog("demo") == (0, 0)
 
 
 def test_places_in_the_order_of_acceptance_only_grow(store: JobStore) -> None:
@@ -76,14 +77,14 @@ def test_the_same_idempotency_key_gives_the_same_job(store: JobStore) -> None:
     other = store.admit(a_new_job(idempotency_key="k", fingerprint="another body"), {0: b"p"}, NOW)
     assert other.verdict is Admitted.REUSED
     assert store.admit(a_new_job(idempotency_key="k", client="other"), {0: b"p"}, NOW).verdict is Admitted.ADMITTED
-    assert store.backlog()[0] == 2
+    assert store.backlog("demo")[0] == 2
 
 
 def test_admitting_twice_is_admitting_once(store: JobStore) -> None:
     new = a_new_job()
     for _ in range(2):
         assert store.admit(new, {0: b"p"}, NOW).verdict is Admitted.ADMITTED
-    assert store.backlog() == (1, 10)
+    assert store.backlog("demo") == (1, 10)
     assert store.claim(ChunkRef(new.job_id, 0), "w:1", NOW).verdict is Claimed.APPLY
 
 
@@ -114,7 +115,7 @@ def test_a_claim_tells_what_applying_takes_and_moves_the_job(store: JobStore) ->
     lease = store.claim(ref, "w:1", NOW + SECOND).lease
     assert lease is not None
     assert (lease.payload, lease.database, lease.care_plan, lease.user) == (b"payload 0", "demo", -7, "ann")
-    assert (lease.submitted_at, lease.deaths, lease.releases) == (NOW, 0, 0)
+    assert (lease.submitted_at, lease.history) == (NOW, History())
     job = store.job(new.job_id)
     assert (job.state, job.started_at) == (State.RUNNING, NOW + SECOND)
     assert lease.seq == job.seq
@@ -127,17 +128,17 @@ def test_a_leased_chunk_is_busy_until_the_lease_is_over_or_its_holder_dead(store
     assert (busy.verdict, busy.holder) == (Claimed.BUSY, "w:1")
     after_death = store.claim(ref, "w:2", NOW + SECOND, dead_holder="w:1")
     assert after_death.lease is not None
-    assert after_death.lease.deaths == 1
+    assert after_death.lease.history.deaths == 1
     after_expiry = store.claim(ref, "w:3", NOW + 2 * LEASE)
     assert after_expiry.lease is not None
-    assert after_expiry.lease.deaths == 2
+    assert after_expiry.lease.history.deaths == 2
 
 
 def test_the_first_outcome_stands(store: JobStore) -> None:
     new, (ref,) = admitted(store)
     store.claim(ref, "w:1", NOW)
     complete(store, ref, created=1)
-    assert store.complete(ref, b"another", {"failed": 1}, False, NOW) == (Completed.DONE, ())
+    assert store.complete(ref, Done(b"another", {"failed": 1}), NOW) == (Completed.DONE, ())
     assert store.outcomes(new.job_id, [0]) == [b"outcome"]
     assert store.job(new.job_id).counts == {"created": 1, "updated": 0, "superseded": 0, "failed": 0, "cancelled": 0}
     assert store.claim(ref, "w:1", NOW).verdict is Claimed.DONE
@@ -146,7 +147,7 @@ def test_the_first_outcome_stands(store: JobStore) -> None:
 def test_a_released_chunk_waits_and_its_database_is_left_alone(store: JobStore) -> None:
     new, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1", NOW)
-    store.release(ref, "w:1", NOW + 3 * SECOND, pause=timedelta(seconds=60))
+    store.release(ref, "w:1", NOW, Wait(3 * SECOND, pause=timedelta(seconds=60)))
     assert store.job(new.job_id).state is State.WAITING
     assert store.claim(other, "w:1", NOW).verdict is Claimed.HELD
     assert store.overdue("demo", 0, NOW + timedelta(hours=1)) == ()
@@ -155,19 +156,52 @@ def test_a_released_chunk_waits_and_its_database_is_left_alone(store: JobStore) 
 def test_a_release_without_pause_comes_again_when_it_is_due(store: JobStore) -> None:
     new, (ref,) = admitted(store)
     store.claim(ref, "w:1", NOW)
-    store.release(ref, "w:1", NOW + 3 * SECOND, pause=timedelta(0))
+    store.release(ref, "w:1", NOW, Wait(3 * SECOND))
     assert store.overdue("demo", 0, NOW + 2 * SECOND) == ()
     assert store.overdue("demo", 0, NOW + 4 * SECOND) == (ref,)
     lease = store.claim(ref, "w:2", NOW + 4 * SECOND).lease
     assert lease is not None
-    assert (lease.deaths, lease.releases) == (0, 1)
+    assert lease.history == History(releases=1, failing_since=NOW)
     assert store.job(new.job_id).state is State.RUNNING
+
+
+def test_one_attempt_at_a_time_finds_out_whether_a_database_is_back(store: JobStore) -> None:
+    _, (ref, other) = admitted(store, chunks=2)
+    store.claim(ref, "w:1", NOW)
+    store.release(ref, "w:1", NOW, Wait(SECOND, pause=timedelta(milliseconds=1)))
+    sleep(0.02)
+    later = NOW + 2 * SECOND
+    probe = store.claim(ref, "w:1", later).lease
+    assert probe is not None
+    assert probe.history == History(releases=1, failures=1, failing_since=NOW)
+    assert store.claim(other, "w:2", later).verdict is Claimed.HELD
+    complete(store, ref, later)
+    lease = store.claim(other, "w:2", later).lease
+    assert lease is not None
+    assert lease.history == History()
+
+
+def test_faults_are_counted_apart_from_outages(store: JobStore) -> None:
+    _, (ref,) = admitted(store)
+    for unexplained in (True, False, True):
+        store.claim(ref, "w:1", NOW)
+        store.release(ref, "w:1", NOW, Wait(SECOND, unexplained=unexplained))
+    lease = store.claim(ref, "w:1", NOW).lease
+    assert lease is not None
+    assert (lease.history.releases, lease.history.faults) == (3, 2)
+
+
+def test_one_tenants_backlog_is_not_anothers(servers: Services) -> None:
+    store = servers.store("tenants:", max_backlog_jobs=1)
+    admitted(store)
+    admitted(store, database="other")
+    assert (store.backlog("demo"), store.backlog("other")) == ((1, 10), (1, 10))
 
 
 def test_only_the_holder_releases(store: JobStore) -> None:
     new, (ref,) = admitted(store)
     store.claim(ref, "w:1", NOW)
-    store.release(ref, "w:2", NOW, pause=timedelta(0))
+    store.release(ref, "w:2", NOW, Wait(SECOND))
     assert store.job(new.job_id).state is State.RUNNING
     assert store.claim(ref, "w:2", NOW).verdict is Claimed.BUSY
 
@@ -231,9 +265,9 @@ def test_tenants_do_not_wait_for_each_other(store: JobStore) -> None:
 def test_a_job_that_is_not_there_is_gone(store: JobStore) -> None:
     ref = ChunkRef(a_new_job().job_id, 0)
     assert store.claim(ref, "w:1", NOW).verdict is Claimed.GONE
-    assert store.complete(ref, b"", {}, False, NOW) == (Completed.GONE, ())
+    assert store.complete(ref, Done(b"", {}), NOW) == (Completed.GONE, ())
     assert store.cancel(ref.job_id, NOW) == (Cancelled.GONE, ())
-    store.release(ref, "w:1", NOW, timedelta(0))
+    store.release(ref, "w:1", NOW, Wait(SECOND))
 
 
 def _state_after(store: JobStore, verb: Verb, state: State) -> State:
@@ -246,9 +280,9 @@ def _state_after(store: JobStore, verb: Verb, state: State) -> State:
         case Verb.CLAIM:
             store.claim(rings[0], "w:1", NOW)
         case Verb.COMPLETE:
-            store.complete(rings[0], b"o", {"created": 1}, False, NOW)
+            store.complete(rings[0], Done(b"o", {"created": 1}), NOW)
         case Verb.RELEASE:
-            store.release(rings[0], "w:1", NOW, timedelta(0))
+            store.release(rings[0], "w:1", NOW, Wait(SECOND))
         case Verb.CANCEL:
             store.cancel(new.job_id, NOW)
     return store.job(new.job_id).state
@@ -331,8 +365,8 @@ def test_a_redis_that_takes_no_writes_leaves_nothing_half_done(store: JobStore) 
     store._redis.config_set("min-replicas-to-write", "1")
     try:
         for verb in (
-            lambda: store.complete(ref, b"o", {"created": 1}, False, NOW),
-            lambda: store.release(ref, "w:1", NOW, SECOND),
+            lambda: store.complete(ref, Done(b"o", {"created": 1}), NOW),
+            lambda: store.release(ref, "w:1", NOW, Wait(SECOND)),
             lambda: store.cancel(new.job_id, NOW),
             lambda: store.claim(ref, "w:2", NOW + 2 * LEASE),
             lambda: store.overdue("demo", 0, NOW + 2 * LEASE),

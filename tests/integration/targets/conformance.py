@@ -9,14 +9,14 @@ from sqlalchemy import Engine, func, select, text
 from tests.builders import NOW, a_batch, a_case
 
 from carecase_worker.cases.care_case import FIELDS
-from carecase_worker.cases.outcome import CREATED, OTHER_CARE_PLAN, SUPERSEDED, UPDATED, Kind, Outcome
+from carecase_worker.cases.outcome import CANCELLED, CREATED, OTHER_CARE_PLAN, SUPERSEDED, UPDATED, Kind, Outcome
 from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.jobs.chunks import Chunk
-from carecase_worker.jobs.verdicts import ChunkRef, Lease
+from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
 from carecase_worker.targets.upserts import Upsert
 from carecase_worker.targets.writer import LedgerKey, Writer
-from carecase_worker.worker.apply import plan_cancelled, plan_chunk
+from carecase_worker.worker.apply import plan_answer, plan_chunk
 
 MOMENT = "2026-01-02T03:04:05.678900+00:00"
 FULL = {
@@ -50,8 +50,8 @@ class UpsertConformance:
         key: LedgerKey | None = None,
     ) -> list[Outcome]:
         key = key or LedgerKey(uuid4(), 0)
-        lease = Lease(ChunkRef(str(key.job_id), 0), b"", 0, 0, "demo", care_plan, user, seq)
-        return writer.write(key, plan_chunk(Chunk(0, len(cases), a_batch(*cases)), lease, 1 << 18))
+        lease = Lease(ChunkRef(str(key.job_id), 0), b"", History(), "demo", care_plan, user, seq)
+        return writer.write(key, plan_chunk(Chunk(0, len(cases), a_batch(*cases)), lease))
 
     def held(self, engine: Engine, key: int = 1) -> dict[str, Any]:
         with engine.connect() as connection:
@@ -112,7 +112,7 @@ class UpsertConformance:
 
     def test_a_cancelled_chunk_cannot_be_applied_later(self, engine: Engine, writer: Writer) -> None:
         key = LedgerKey(UUID(int=7), 0)
-        writer.write(key, plan_cancelled(Chunk(0, 1, a_batch(a_case(1)))))
+        writer.write(key, plan_answer(Chunk(0, 1, a_batch(a_case(1))), CANCELLED))
         (outcome,) = self.apply(writer, a_case(1), key=key)
         assert outcome.kind is Kind.CANCELLED
         with engine.connect() as connection:

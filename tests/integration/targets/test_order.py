@@ -13,7 +13,7 @@ from tests.builders import a_batch, a_case
 
 from carecase_worker.cases.outcome import CREATED, SUPERSEDED, UPDATED
 from carecase_worker.jobs.chunks import Chunk
-from carecase_worker.jobs.verdicts import ChunkRef, Lease
+from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
 from carecase_worker.targets.tables import CARE_CASE, METADATA
 from carecase_worker.targets.upserts import PortableUpsert
 from carecase_worker.targets.writer import LedgerKey, Writer
@@ -65,9 +65,9 @@ def test_the_end_is_that_of_a_replay_in_order(engine: Engine, plan: tuple[list[R
     writer = Writer(engine, PortableUpsert("sqlite"))
     answers: dict[int, list[Any]] = {}
     for run in runs:
-        lease = Lease(ChunkRef(str(UUID(int=run.seq)), 0), b"", 0, 0, "demo", None, "u", run.seq)
+        lease = Lease(ChunkRef(str(UUID(int=run.seq)), 0), b"", History(), "demo", None, "u", run.seq)
         chunk = Chunk(0, len(run.keys), a_batch(*cases_of(run)))
-        outcomes = writer.write(LedgerKey(UUID(int=run.seq), 0), plan_chunk(chunk, lease, 1 << 18))
+        outcomes = writer.write(LedgerKey(UUID(int=run.seq), 0), plan_chunk(chunk, lease))
         assert answers.setdefault(run.seq, outcomes) == outcomes, "a second run answers as the first"
 
     replay: dict[int, tuple[str, str]] = {}

@@ -13,7 +13,10 @@ local job, now, database, client = ARGV[1], tonumber(ARGV[2]), ARGV[10], ARGV[12
 
 local state = redis.call('HGET', KEYS[2], 'state')
 if state then
-  -- staging again has put its deadline on the live payload
+  -- staging again has put back chunks that are done, and its deadline on the live payload
+  for _, n in ipairs(redis.call('HKEYS', KEYS[3])) do
+    if redis.call('HEXISTS', key('outcome', job), n) == 1 then redis.call('HDEL', KEYS[3], n) end
+  end
   if state == 'completed' or state == 'cancelled' then redis.call('PEXPIRE', KEYS[3], ARGV[8])
   else redis.call('PERSIST', KEYS[3]) end
   return {'admitted'}
@@ -29,7 +32,7 @@ if KEYS[4] ~= '' then
   end
 end
 
-local backlog = prefix .. 'backlog'
+local backlog = key('backlog', database)
 local jobs, bytes = unpack(redis.call('HMGET', backlog, 'jobs', 'bytes'))
 if tonumber(jobs or 0) + 1 > tonumber(ARGV[5]) or tonumber(bytes or 0) + tonumber(ARGV[7]) > tonumber(ARGV[6]) then
   redis.call('UNLINK', KEYS[3])

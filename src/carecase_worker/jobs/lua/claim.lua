@@ -2,8 +2,9 @@
 -- claim: take the lease of a chunk.
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 chunk, 3 now_ms, 4 lease_ms, 5 holder, 6 a holder known to be dead or ""
--- gives  {'apply' or 'cancel', payload, deaths, releases, database, care plan, user, seq}: the lease is the caller's until now + lease_ms;
---          'cancel' if the job is to be cancelled
+-- gives  {'apply' or 'cancel', payload, deaths, releases, faults, failures, database, care plan, user, seq,
+--         failing_since_ms or false}: the lease is the caller's until now + lease_ms; 'cancel' if the job is to be
+--         cancelled. failures: attempts in a row that found the database away; failing_since_ms: the job's first one
 --        {'done'}: it has its outcome
 --        {'gone'}: there is no such job or payload
 --        {'busy', holder}: another has the lease, or the chunk is not open yet (then holder is "")
@@ -25,8 +26,8 @@ if not redis.call('ZSCORE', due, member) then
   return {'busy', ''}
 end
 
-local till, held_by, deaths, releases =
-  unpack(redis.call('HMGET', lease, n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases'))
+local till, held_by, deaths, releases, faults =
+  unpack(redis.call('HMGET', lease, n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults'))
 deaths = tonumber(deaths or 0)
 if held_by then
   if tonumber(till) > now and held_by ~= ARGV[6] and held_by ~= holder then return {'busy', held_by} end
@@ -48,5 +49,8 @@ redis.call('HSET', lease, n .. ':until', now + tonumber(ARGV[4]), n .. ':holder'
 redis.call('ZADD', due, 'XX', now + tonumber(ARGV[4]), member)
 redis.call('HSETNX', record, 'started_ms', ARGV[3])
 if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
-return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), database,
-  unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq'))}
+-- one attempt at a time finds out whether a database that was away is back
+local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
+if failures > 0 then redis.call('SET', key('pause', database), '1', 'PX', ARGV[4]) end
+return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), tonumber(faults or 0),
+  failures, database, unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'failing_since_ms'))}

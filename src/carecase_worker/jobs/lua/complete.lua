@@ -2,7 +2,7 @@
 -- complete: keep the outcome of a chunk, and open what comes next.
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 chunk, 3 now_ms, 4 ring_at_ms, 5 packed outcomes, 6 keep the payload ("1") or not,
---        7 created, 8 updated, 9 superseded, 10 failed, 11 cancelled
+--        7 created, 8 updated, 9 superseded, 10 failed, 11 cancelled, 12 "1" if the database answered
 -- gives  {'kept', "job:n"...}: the outcome is kept, these chunks are open now and want to be rung for
 --        {'done'}: there was an outcome before; it stands
 --        {'gone'}: there is no such job
@@ -17,7 +17,11 @@ redis.call('ZREM', key('due', database), job .. ':' .. n)
 if state == 'completed' or state == 'cancelled' or redis.call('HSETNX', key('outcome', job), n, ARGV[5]) == 0 then
   return {'done'}
 end
-redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases')
+redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults')
+if ARGV[12] == '1' then
+  redis.call('HDEL', record, 'failing_since_ms')
+  redis.call('DEL', key('failures', database), key('pause', database))
+end
 if ARGV[6] ~= '1' then redis.call('HDEL', payload, n) end
 
 local items = 0
@@ -62,9 +66,8 @@ redis.call('PEXPIRE', key('outcome', job), retention)
 redis.call('PEXPIRE', payload, retention)
 redis.call('UNLINK', key('lease', job))
 if idempotency ~= '' then redis.call('PEXPIRE', idempotency, retention) end
-redis.call('HINCRBY', prefix .. 'backlog', 'jobs', -1)
-redis.call('HINCRBY', prefix .. 'backlog', 'bytes', -tonumber(bytes))
-redis.call('PUBLISH', prefix .. 'ended', job)
+redis.call('HINCRBY', key('backlog', database), 'jobs', -1)
+redis.call('HINCRBY', key('backlog', database), 'bytes', -tonumber(bytes))
 
 -- the last job of a turn gives the next turn way
 local turns, mine = key('turns', database), key('turn', database .. ':' .. turn)

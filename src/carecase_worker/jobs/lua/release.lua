@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- release: give a chunk back, to be tried again later; its database may be left alone meanwhile.
 -- KEYS   1 prefix
--- ARGV   1 job, 2 chunk, 3 holder, 4 at_ms (when to try again), 5 pause_ms (how long to leave the database alone, 0 not at all)
+-- ARGV   1 job, 2 chunk, 3 holder, 4 now_ms, 5 at_ms (when to try again),
+--        6 pause_ms (how long to leave the database alone, 0 not at all), 7 "1" if nobody knows why the attempt failed
 -- gives  'released', 'lost' (the lease is another's, or the chunk is done), 'gone' (there is no such job)
 -- moves  running -> waiting
 local job, n = ARGV[1], ARGV[2]
@@ -11,7 +12,12 @@ if not database then return 'gone' end
 if redis.call('HGET', lease, n .. ':holder') ~= ARGV[3] then return 'lost' end
 redis.call('HDEL', lease, n .. ':until', n .. ':holder')
 redis.call('HINCRBY', lease, n .. ':releases', 1)
-redis.call('ZADD', key('due', database), 'XX', ARGV[4], job .. ':' .. n)
-if tonumber(ARGV[5]) > 0 then redis.call('SET', key('pause', database), '1', 'PX', ARGV[5]) end
+redis.call('ZADD', key('due', database), 'XX', ARGV[5], job .. ':' .. n)
+if ARGV[7] == '1' then redis.call('HINCRBY', lease, n .. ':faults', 1)
+else redis.call('HSETNX', record, 'failing_since_ms', ARGV[4]) end
+if tonumber(ARGV[6]) > 0 then
+  redis.call('INCR', key('failures', database))
+  redis.call('SET', key('pause', database), '1', 'PX', ARGV[6])
+end
 if state == 'running' then redis.call('HSET', record, 'state', 'waiting') end
 return 'released'

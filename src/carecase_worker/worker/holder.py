@@ -1,0 +1,36 @@
+"""Which process holds a lease, by a name that no other one ever has."""
+
+import os
+import socket
+from pathlib import Path
+
+_STARTED = 19
+"""The place of a process's start time in /proc/…/stat, counted after its name; proc_pid_stat(5)."""
+
+
+def own_name() -> str:
+    """The name of this process: its machine and process namespace, its id, and when it started."""
+    return f"{_machine()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def is_dead(name: str) -> bool:
+    """Whether a name is that of a process of this machine that is no more. False where that cannot be known."""
+    machine, _, rest = name.partition(":")
+    pid, _, started = rest.partition(":")
+    return machine == _machine() and bool(started) and _started(int(pid)) != started
+
+
+def _machine() -> str:
+    try:
+        namespace = Path("/proc/self/ns/pid").readlink().name
+    except OSError:
+        namespace = ""
+    return f"{socket.gethostname()}/{namespace.removeprefix('pid:')}"
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine started, in ticks since the machine did; empty if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[_STARTED]
+    except (OSError, IndexError):
+        return ""
