@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import zstandard
-from tests.acceptance.system import System, run
+from tests.acceptance.system import System, environment, run
 from tests.builders import a_case
 
 
@@ -40,6 +42,18 @@ def test_submit_tells_by_its_exit_status_whether_all_was_applied(system: System,
     assert rows[1] == ["0", str(first_key), "201", "Created"]
     assert "completed" in run("status", job_id, "--watch", cwd=system.place).stdout
     assert run("cancel", job_id, cwd=system.place).returncode == 2
+
+
+def test_submit_takes_whatever_can_be_read(system: System, first_key: int) -> None:
+    lines = "\n".join(json.dumps(a_case(first_key + n)) for n in range(2)).encode()
+    script = f"{sys.executable} -m carecase_worker submit"
+    (system.place / "lines").write_bytes(lines)
+    for shell in (f"gzip -c lines | {script} -", f"{script} lines", f"{script} <(cat lines)"):
+        ran = subprocess.run(
+            ["bash", "-c", shell], cwd=system.place, env=environment(), capture_output=True, text=True, timeout=60
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert "2 of 2" in ran.stdout
 
 
 @pytest.mark.parametrize(

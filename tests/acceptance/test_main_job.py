@@ -89,6 +89,32 @@ def test_a_body_may_be_lines_and_compressed(system: System, first_key: int) -> N
             assert system.final(accepted.json()["job"]["jobId"])["processed"] == 3
 
 
+def test_an_item_that_no_parser_likes_is_answered_alone(system: System, first_key: int) -> None:
+    deep = "[" * 970 + "]" * 970
+    items = [
+        json.dumps(a_case(first_key)),
+        json.dumps(a_case(first_key + 1))[:-1] + f', "x": {deep}}}',
+        json.dumps(a_case(first_key + 2, case_ID="?")).replace("?", "\\ud800"),
+        json.dumps(a_case(first_key + 3, x="y" * 300_000)),
+        json.dumps(a_case(first_key + 4, case_ID="?")).replace("?", "\\u0000"),
+    ]
+    with system.client() as client:
+        for content_type, body in (
+            ("application/json", f"[{','.join(items)}]"),
+            ("application/x-ndjson", "\n".join(items)),
+        ):
+            sent = client.put("/care-cases-batch", content=body, headers={"Content-Type": content_type})
+            assert sent.status_code == 202, sent.text
+            told = [item["body"] for item in system.result(sent.json()["job"]["jobId"])]
+            assert told[0] in ("Created", "Updated")
+            assert told[1:] == [
+                "item: must not be nested more than 100 deep",
+                "case_ID: must not contain U+0000 or a lone surrogate",
+                "item: must have at most 262144 bytes",
+                "case_ID: must not contain U+0000 or a lone surrogate",
+            ]
+
+
 def test_the_result_is_not_there_before_the_job_is_final(system: System, first_key: int) -> None:
     job_id = system.send([a_case(first_key + n) for n in range(30_000)])
     with system.client() as client:

@@ -3,11 +3,14 @@
 import signal
 import socket
 import stat
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
-from tests.acceptance.system import System, eventually, run, running
+from tests.acceptance.system import COMMAND, System, environment, eventually, run, running
 from tests.builders import a_case
 
 
@@ -35,6 +38,39 @@ def test_when_up_itself_is_killed_its_children_go_and_the_next_one_goes_on(tmp_p
         eventually(lambda: not any(process.is_running() for process in family), 30, "all children are gone")
     with running(tmp_path, "--workers", "1") as system:
         assert system.final(job_id)["created"] == 20_000
+
+
+def test_two_systems_started_together_keep_out_of_each_others_way(tmp_path: Path) -> None:
+    places = [tmp_path / "one place", tmp_path / "another place"]
+    for place in places:
+        place.mkdir()
+    with ThreadPoolExecutor() as pool, ExitStack() as stack:
+        systems = list(pool.map(lambda place: stack.enter_context(running(place, "--workers", "1")), places))
+        urls = {system.stack[part]["url"] for system in systems for part in ("intake", "flower", "redis")}
+        assert len(urls) == 6
+        for number, system in enumerate(systems, start=1):
+            job_id = system.send([a_case(key) for key in range(number)])
+            assert system.final(job_id)["created"] == number
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_cleanly_also_while_it_starts(tmp_path: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen([*COMMAND, "up"], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    eventually(lambda: (tmp_path / ".carecase" / "logs" / "redis.log").exists())
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    assert "Traceback" not in process.communicate()[1]
+    eventually(lambda: not [one for one in psutil.process_iter() if str(tmp_path) in " ".join(one.cmdline())])
+
+
+def test_cases_are_not_readable_for_others_on_the_machine(system: System) -> None:
+    readable = [
+        path
+        for path in system.data_dir.rglob("*")
+        if path.is_file() and path.stat().st_mode & 0o077 and "postgres" not in path.parts
+    ]
+    assert readable == []
+    assert stat.S_IMODE((system.data_dir / "postgres").stat().st_mode) & 0o077 == 0
 
 
 def test_two_on_one_data_directory_are_refused(system: System) -> None:

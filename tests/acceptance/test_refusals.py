@@ -1,7 +1,10 @@
 """What a whole request is refused for: a clear problem, and nothing enqueued."""
 
 import signal
+import socket
+import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -106,6 +109,18 @@ def test_a_database_of_somebody_else_looks_like_one_that_is_not_there(system: Sy
         ]
     assert [answer.status_code for answer in answers] == [403, 403]
     assert answers[0].json()["error"] == answers[1].json()["error"]
+
+
+def test_a_request_that_breaks_off_is_no_failure_of_ours(system: System) -> None:
+    address = urlsplit(system.stack["intake"]["url"])
+    headers = "\r\n".join(f"{name}: {value}" for name, value in system.client().headers.items() if name != "host")
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        head = f"PUT /care-cases-batch HTTP/1.1\r\nHost: x\r\n{headers}\r\nContent-Type: text/json\r\n"
+        connection.sendall(f"{head}Content-Length: 1000\r\n\r\n[{{".encode())
+        time.sleep(0.2)
+    assert put(system).status_code == 202
+    text = httpx.get(f"{system.stack['intake']['url']}/metrics").text
+    assert 'status="500"' not in text
 
 
 def test_a_bomb_is_refused(system: System) -> None:
