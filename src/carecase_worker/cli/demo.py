@@ -1,6 +1,7 @@
 """What `carecase up` shows once everything runs."""
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def _say_where(stack: dict[str, Any], stack_file: Path, console: Console) -> Non
         ("Databases", ", ".join(f"{name} ({held['dialect']})" for name, held in stack["databases"].items())),
         ("Credentials", str(stack_file)),
         ("Logs", str(stack_file.parent / "logs")),
-        ("Try", "carecase generate 100000 | carecase submit -"),
+        ("Try", f"{sys.argv[0]} generate 100000 | {sys.argv[0]} submit -"),
     )
     console.print()
     for name, what in lines:
