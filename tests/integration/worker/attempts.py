@@ -1,0 +1,169 @@
+"""One attempt at a chunk, in a process that may die of it; and what stands in for a part of it to make it die."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event, text
+
+from carecase_worker.cases.outcome import Outcome
+from carecase_worker.cases.validation import Row
+from carecase_worker.clock import SystemClock, SystemDice
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import ChunkRef, Claimed
+from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.upserts import Upsert, upsert_for
+from carecase_worker.targets.writer import LedgerKey, WritePlan, Writer
+from carecase_worker.tenants import Tenant
+from carecase_worker.worker.apply import Applied, Applier
+
+Step = Callable[[str], None]
+"""Told the name of each step as it is reached; may never come back."""
+
+
+def nothing(_: str) -> None:
+    """The step that does nothing."""
+
+
+def dies_at(point: str) -> Step:
+    """The step that kills its process at one point."""
+
+    def step(reached: str) -> None:
+        if reached == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return step
+
+
+@dataclass(frozen=True)
+class SteppedStore:
+    """A job store that tells of each verb before and after it."""
+
+    store: JobStore
+    step: Step
+
+    def __getattr__(self, verb: str) -> Any:
+        real = getattr(self.store, verb)
+
+        def stepped(*arguments: Any, **named: Any) -> Any:
+            self.step(f"before {verb}")
+            answer = real(*arguments, **named)
+            self.step(f"after {verb}")
+            return answer
+
+        return stepped
+
+
+@dataclass(frozen=True)
+class SteppedWriter:
+    """A writer that tells of each write before and after it."""
+
+    writer: Writer
+    step: Step
+
+    def write(self, key: LedgerKey, plan: WritePlan) -> list[Outcome]:
+        self.step("before write")
+        outcomes = self.writer.write(key, plan)
+        self.step("after commit")
+        return outcomes
+
+    def rehearse(self, plan: WritePlan) -> None:
+        self.writer.rehearse(plan)
+
+
+@dataclass(frozen=True)
+class SteppedUpsert:
+    """An upsert that tells of each wave, before and after it, with its keys."""
+
+    upsert: Upsert
+    step: Step
+
+    def __call__(self, connection: Connection, rows: Sequence[Row], guard_care_plan: bool) -> Mapping[int, bool]:
+        self.step("before upsert")
+        for row in rows:
+            self.step(f"case {row['case_Key']}")
+        answer = self.upsert(connection, rows, guard_care_plan)
+        self.step("after upsert")
+        return answer
+
+
+@dataclass
+class SteppedTargets:
+    """The one target database of a test."""
+
+    url: str
+    step: Step = nothing
+    engine: Engine = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.engine = self.connect()
+
+    def connect(self) -> Engine:
+        engine = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": self.url})))
+
+        def executed(_: Any, __: Any, statement: str, *___: Any) -> None:
+            if "INSERT INTO ingest_ledger" in statement:
+                self.step("after ledger row")
+
+        event.listen(engine, "after_cursor_execute", executed)
+        event.listen(engine, "commit", lambda _: self.step("before commit"))
+        return engine
+
+    def writer(self, database: str) -> Any:
+        upsert = SteppedUpsert(upsert_for(self.engine.dialect.name), self.step)
+        return SteppedWriter(Writer(self.engine, upsert), self.step)
+
+    def own_writer(self, database: str) -> Any:
+        engine = self.connect()
+        return SteppedWriter(Writer(engine, SteppedUpsert(upsert_for(engine.dialect.name), self.step)), self.step)
+
+    def let_go(self, database: str) -> None:
+        self.engine.dispose()
+
+    def prepare(self) -> None:
+        """Make the schema anew, with an audit of every version that is written to a case."""
+        upgrade(self.engine)
+        with self.engine.begin() as connection:
+            for table in ("care_case", "ingest_ledger"):
+                connection.execute(text(f"DELETE FROM {table}"))
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
+
+
+def attempt(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str) -> Applied:
+    """One attempt, in this process, by a holder that takes all others for dead."""
+    applier = Applier(
+        store=store,
+        targets=targets,  # type: ignore[arg-type]
+        clock=SystemClock(),
+        dice=SystemDice(),
+        sleep=lambda _: None,
+        holder=holder,
+        is_dead=lambda name: name != holder,
+        retry_deadline=timedelta(days=1),
+    )
+    claim = applier.claim(ref)
+    if claim.lease is None:
+        return Applied(claim.verdict.value)
+    return applier.carry_out(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
+
+
+def attempt_in_a_process(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str) -> int:
+    """The same in a process of its own; how that ended, as waitpid tells it."""
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1]
+    status = 1
+    try:
+        targets.engine.dispose(close=False)
+        attempt(store, targets, ref, holder)
+        status = 0
+    finally:
+        os._exit(status)

@@ -1,0 +1,152 @@
+"""A process that dies, or a Redis that goes, at any step of an attempt: the next attempt ends as if nothing had."""
+
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.builders import a_batch, a_case, a_new_job
+from tests.integration.worker.attempts import (
+    SteppedStore,
+    SteppedTargets,
+    attempt,
+    attempt_in_a_process,
+    dies_at,
+    nothing,
+)
+from tests.services import Services
+
+from carecase_worker.cases.batch import split_array
+from carecase_worker.cases.outcome import CREATED
+from carecase_worker.clock import SystemClock
+from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
+from carecase_worker.jobs.chunks import ChunkBounds, cut, pack, unpack_done
+from carecase_worker.jobs.job import State
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import ChunkRef
+
+POINTS = (
+    "before claim", "after claim", "before write", "before upsert", "after upsert", "after ledger row", "before commit",
+    "after commit", "before complete", "after complete",
+)  # fmt: skip
+CHUNKS = 3
+
+
+@dataclass
+class Batch:
+    """An accepted batch of three chunks of two cases, one chunk open at a time."""
+
+    store: JobStore
+    targets: SteppedTargets
+    job_id: str = ""
+    rings: list[ChunkRef] = field(default_factory=list)
+
+    def accept(self) -> "Batch":
+        cases = [a_case(key) for key in range(2 * CHUNKS)]
+        chunks = list(cut(split_array(a_batch(*cases)), ChunkBounds(2, 1 << 20, 1 << 18)))
+        new = a_new_job(total=len(cases), chunk_firsts=[chunk.first for chunk in chunks])
+        admission = self.store.admit(new, {n: pack(chunk) for n, chunk in enumerate(chunks)}, SystemClock().now())
+        self.job_id, self.rings = new.job_id, list(admission.rings)
+        return self
+
+    def finish(self) -> None:
+        """Attempt whatever is rung for or overdue, until the job is final."""
+        self.targets.step = nothing
+        for turn in range(10):
+            if self.store.job(self.job_id).state.final:
+                return
+            later = SystemClock().now()
+            todo = [ChunkRef(self.job_id, n) for n in range(CHUNKS)] if turn else self.rings
+            for ref in todo:
+                attempt(self.store, self.targets, ref, f"finisher {turn} {later}")
+        raise AssertionError("the job did not become final")
+
+    def verify(self) -> None:
+        """Everything is there, once."""
+        job = self.store.job(self.job_id)
+        assert (job.state, job.counts["created"], job.processed) == (State.COMPLETED, 2 * CHUNKS, 2 * CHUNKS)
+        assert self.store.due_count("demo") == 0
+        assert self.store.backlog("demo") == (0, 0)
+        packed = self.store.outcomes(self.job_id, range(CHUNKS))
+        told = [unpack_done(one) for one in packed if one is not None]
+        assert [key for one in told for key in one.keys] == list(range(2 * CHUNKS))
+        assert all(outcome == CREATED for one in told for outcome in one.outcomes), "a doubled one would be Updated"
+        assert self.targets.rows("SELECT count(*) FROM care_case") == [(2 * CHUNKS,)]
+        assert self.targets.rows("SELECT count(*) FROM ingest_ledger") == [(CHUNKS,)]
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def batch(request: pytest.FixtureRequest, store: JobStore, servers: Services, tmp_path: Path) -> Batch:
+    sqlite = f"sqlite:///{tmp_path / 'cases.sqlite'}"
+    targets = SteppedTargets(servers.postgres_url if request.param == "postgresql" else sqlite)
+    targets.prepare()
+    return Batch(store, targets).accept()
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_death_at_any_step_costs_nothing_but_time(batch: Batch, point: str) -> None:
+    batch.targets.step = dies_at(point)
+    stepped = SteppedStore(batch.store, batch.targets.step)
+    assert attempt_in_a_process(stepped, batch.targets, batch.rings[0], "victim") == signal.SIGKILL
+    batch.finish()
+    batch.verify()
+
+
+@pytest.mark.parametrize("point", [point for point in POINTS if point.split()[1] in ("claim", "complete")])
+def test_redis_away_at_any_step_costs_nothing_but_time(batch: Batch, point: str) -> None:
+    def away(reached: str) -> None:
+        if reached == point:
+            raise StoreUnavailable("away")
+
+    with pytest.raises(StoreUnavailable):
+        attempt(SteppedStore(batch.store, away), batch.targets, batch.rings[0], "victim")
+    batch.finish()
+    batch.verify()
+
+
+def test_redis_away_for_a_moment_at_the_end_is_waited_for(batch: Batch) -> None:
+    times = iter(range(3))
+
+    def away_at_first(reached: str) -> None:
+        if reached == "before complete" and next(times, None) is not None:
+            raise StoreUnavailable("away")
+
+    applied = attempt(SteppedStore(batch.store, away_at_first), batch.targets, batch.rings[0], "worker")
+    assert applied.verdict == "kept"
+    batch.finish()
+    batch.verify()
+
+
+def test_a_commit_whose_answer_is_lost_is_found_in_the_ledger(batch: Batch) -> None:
+    def cut(reached: str) -> None:
+        if reached == "after commit":
+            raise TargetFailure(FailureKind.AWAY)
+
+    batch.targets.step = cut
+    applied = attempt(batch.store, batch.targets, batch.rings[0], "worker")
+    assert applied.verdict == "released: away"
+    batch.store._redis.delete(f"{batch.store.keys.prefix}pause:demo")
+    batch.finish()
+    batch.verify()
+
+
+def test_two_attempts_at_once_make_one(batch: Batch) -> None:
+    def second_comes_in_between(reached: str) -> None:
+        if reached == "before write":
+            batch.targets.step = nothing
+            attempt(batch.store, batch.targets, batch.rings[0], "second")
+
+    batch.targets.step = second_comes_in_between
+    assert attempt(batch.store, batch.targets, batch.rings[0], "first").verdict == "done"
+    batch.finish()
+    batch.verify()
+
+
+def test_doorbells_that_never_ring_ring_twice_or_late_do_no_harm(batch: Batch) -> None:
+    first = batch.rings[0]
+    for holder in ("a", "b"):
+        attempt(batch.store, batch.targets, first, holder)
+    attempt(batch.store, batch.targets, ChunkRef(batch.job_id, 2), "too early")
+    batch.finish()
+    assert attempt(batch.store, batch.targets, first, "late").verdict == "done"
+    batch.verify()
