@@ -1,4 +1,4 @@
-"""Commands that tell of jobs: status, result, cancel."""
+"""Commands that tell of jobs and change them: status, result, cancel, retry."""
 
 import csv
 import sys
@@ -33,6 +33,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(status)
     app.command()(result)
     app.command()(cancel)
+    app.command()(retry)
 
 
 @with_service
@@ -78,6 +79,14 @@ def cancel(service: ServiceFlags, job: JobId) -> None:
     """Cancel what has not been applied of a job."""
     with service.connect() as client:
         typer.echo(summary(client.cancel(job)))
+
+
+@with_service
+def retry(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
+    """Send again the items of a final job that failed for a reason outside themselves: a new job."""
+    with service.connect() as client:
+        document = client.retry(job)
+    typer.echo(msgspec.json.encode(document).decode() if as_json else summary(document))
 
 
 def _cells(item: dict[str, Any]) -> tuple[Any, ...]:

@@ -88,6 +88,11 @@ class CareCases:
         """Cancel what has not been applied; the job as it is then. Raises ClientError."""
         return dict(self._answer(lambda: self._http.delete(_path(job_id)))["job"])
 
+    def retry(self, job_id: str) -> dict[str, Any]:
+        """Send again what failed for a reason outside the items; the new job. Raises ClientError."""
+        headers = {"Idempotency-Key": str(self._new_id())}
+        return dict(self._answer(lambda: self._http.post(f"{_path(job_id)}/retry", headers=headers))["job"])
+
     def result(self, job_id: str) -> list[dict[str, Any]]:
         """What became of each item, in order. Raises ClientError, also while the job is not final."""
         answer = self._answer(lambda: self._http.get(f"{_path(job_id)}/result"))

@@ -40,7 +40,9 @@ def create_app(settings: Settings) -> FastAPI:
     bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     gate = Gate(settings.clients, settings.jwt, settings.intake.require)
     metrics = Metrics(Readings(store, tuple(settings.databases), clock))
-    intake = Intake(settings.intake, Admissions(store, bounds, clock), store, doorbells, lambda: uuid7(clock))
+    admissions = Admissions(store, bounds, clock)
+    intake = Intake(settings.intake, admissions, store, doorbells, lambda: uuid7(clock))
+    jobs = Jobs(store, doorbells, clock, admissions, settings.intake, lambda: uuid7(clock))
 
     async def caller(
         request: Request,
@@ -62,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         description="Create or update many CareCases at once: accepted now, applied in order, polled by job id.",
     )
     app.include_router(batch_routes(intake, caller))
-    app.include_router(job_routes(Jobs(store, doorbells, clock), caller))
+    app.include_router(job_routes(jobs, caller))
     app.include_router(health_routes(store, metrics, clock))
     app.add_exception_handler(CareCaseError, _on_care_case_error)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)

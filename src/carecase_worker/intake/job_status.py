@@ -1,4 +1,4 @@
-"""Poll a job, get its result, cancel it."""
+"""Poll a job, get its result, cancel it, send again what failed."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -13,14 +13,18 @@ from starlette.background import BackgroundTask
 from carecase_worker.clock import Clock
 from carecase_worker.errors import JobConflict, JobExpired, JobNotFound
 from carecase_worker.intake.accepted import accepted, ring
+from carecase_worker.intake.again import write_again
 from carecase_worker.intake.auth import Caller
+from carecase_worker.intake.body import Body, Decoder, Form
 from carecase_worker.intake.documents import envelope, job_document, json_type, multi_status, retry_after
-from carecase_worker.intake.openapi import CANCELLED, JOB, RESULT
+from carecase_worker.intake.openapi import CANCELLED, JOB, RESULT, RETRIED
+from carecase_worker.jobs.admission import Admissions, Batch
 from carecase_worker.jobs.chunks import ChunkOutcomes, unpack_done
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Cancelled
+from carecase_worker.settings.model import IntakeSettings
 
 _CHUNKS_AT_ONCE = 8
 
@@ -34,6 +38,9 @@ class Jobs:
     store: JobStore
     doorbells: Doorbells
     clock: Clock
+    admissions: Admissions
+    settings: IntakeSettings
+    new_id: Callable[[], UUID]
 
     def job(self, job_id: str, caller: Caller) -> Job:
         """A job of the caller. Raises JobNotFound, also for somebody else's, and JobExpired."""
@@ -73,6 +80,19 @@ class Jobs:
             raise JobNotFound("There is no such job.")
         answer = accepted(self.store.job(job.job_id), self.store.pace(job.database), request.headers.get("accept"))
         answer.background = BackgroundTask(ring, self.doorbells, job.database, rings)
+        return answer
+
+    def send_again(self, request: Request, job: Job, caller: Caller) -> Response:
+        """A new job of the items that failed for a reason outside themselves. Raises JobConflict if there are none."""
+        with Body(Decoder(None), self.settings.max_body_bytes, self.settings.spool_dir) as body:
+            write_again(self.store, job, body)
+            key = request.headers.get("idempotency-key")
+            items = body.split(Form.ARRAY)
+            batch = Batch(caller.client, caller.user, job.database, job.care_plan, items, body.sha256, key)
+            admission = self.admissions.admit(batch, self.new_id())
+        new = self.store.job(admission.job_id)
+        answer = accepted(new, self.store.pace(new.database), request.headers.get("accept"))
+        answer.background = BackgroundTask(ring, self.doorbells, new.database, admission.rings)
         return answer
 
     def _outcomes(self, job: Job) -> Iterator[ChunkOutcomes]:
@@ -125,5 +145,15 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
     )
     def cancel_job(request: Request, job_id: JobId, who: who) -> Response:
         return jobs.cancel(request, jobs.job(job_id, who))
+
+    @router.post(
+        "/jobs/{jobId}/retry",
+        operation_id="RetryJob",
+        summary="Send again what failed for a reason outside the items",
+        status_code=202,
+        responses=RETRIED,
+    )
+    def retry_job(request: Request, job_id: JobId, who: who) -> Response:
+        return jobs.send_again(request, jobs.job(job_id, who), who)
 
     return router

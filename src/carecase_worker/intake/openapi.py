@@ -100,6 +100,12 @@ CANCELLED: dict[int | str, dict[str, Any]] = {
     409: _problem("The job is final"),
     **_JOB_GONE,
 }
+RETRIED: dict[int | str, dict[str, Any]] = {
+    202: _ACCEPTED,
+    409: _problem("The job is not final, or none of its items failed for a reason outside itself"),
+    422: _problem("The Idempotency-Key came with another batch before"),
+    **_JOB_GONE,
+}
 
 _ARRAY_OF_CASES = {"schema": {"type": "array", "minItems": 1, "items": _ref("CareCase")}, "example": [_EXAMPLE_CASE]}
 BATCH: dict[str, Any] = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 import zstandard
 
-from carecase_worker.cases.batch import Items
+from carecase_worker.cases.batch import Items, split_array
 from carecase_worker.cases.outcome import Outcome, pack_outcomes, unpack_outcomes
 from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
 
@@ -143,6 +143,12 @@ def unpack(payload: bytes) -> Chunk:
     header = _header_decoder.decode(payload[start:end])
     items = zstandard.ZstdDecompressor().decompress(payload[end:])
     return Chunk(header.first, header.count, items, header.refused)
+
+
+def items_at(chunk: Chunk, places: Sequence[int]) -> list[bytes]:
+    """The items at some places of a chunk, as they were sent."""
+    raw = split_array(chunk.items).raw
+    return [bytes(raw[place]) for place in places]
 
 
 def pack_done(done: ChunkOutcomes) -> bytes:

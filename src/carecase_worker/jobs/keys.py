@@ -32,6 +32,8 @@ idem:{client}:{digest}  (string; as long as the result; admit, complete)
     `{fingerprint}|{job}`
 jobs:{client}  (zset; entries twice the retention; admit)
     job -> ms of acceptance
+housekeeping:{what}  (string; until it is to be done again; take_turn)
+    there while a piece of housekeeping need not be done again
 workers  (zset; entries a minute; seen, unseen)
     worker -> ms last seen
 
@@ -86,6 +88,10 @@ class Keys:
     def backlog(self, database: str) -> str:
         """Jobs and bytes of a database that are not final yet."""
         return f"{self.prefix}backlog:{database}"
+
+    def housekeeping(self, what: str) -> str:
+        """There while a piece of housekeeping need not be done again."""
+        return f"{self.prefix}housekeeping:{what}"
 
     @property
     def stats(self) -> str:

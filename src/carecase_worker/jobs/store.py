@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import resources
 from typing import Any, assert_never, cast
 
@@ -178,6 +178,18 @@ class JobStore:
             return cast(
                 list[bytes | None], self._redis.hmget(self.keys.outcome(job_id), [str(number) for number in chunk_nos])
             )
+
+    def payloads(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
+        """The payloads of some chunks of a job; None for those that are not kept."""
+        with _redis_errors():
+            return cast(
+                list[bytes | None], self._redis.hmget(self.keys.payload(job_id), [str(number) for number in chunk_nos])
+            )
+
+    def take_turn(self, what: str, every: timedelta) -> bool:
+        """Whether it is the caller who does a piece of housekeeping this time; nobody else does for so long."""
+        with _redis_errors():
+            return bool(self._redis.set(self.keys.housekeeping(what), 1, nx=True, px=milliseconds(every)))
 
     def pace(self, database: str) -> Pace:
         """Open work and rate of a database."""

@@ -20,10 +20,11 @@ from carecase_worker.telemetry import configure_logging, logger, traces
 from carecase_worker.tenants import tenants_of
 from carecase_worker.worker.apply import Applied, Applier
 from carecase_worker.worker.holder import is_dead, own_name
-from carecase_worker.worker.housekeeping import Sweep, Sweeper
+from carecase_worker.worker.housekeeping import Purge, Repeated, Sweep
 from carecase_worker.worker.tasks import add_task
 
 _log = logger("worker")
+_PURGE_LOOK_S = 60
 
 
 def create_worker(settings: Settings) -> Celery:
@@ -38,18 +39,20 @@ def create_worker(settings: Settings) -> Celery:
     def start_process(**_: Any) -> None:
         process.start()
 
-    sweeper = _sweeper(settings)
+    housekeeping = _housekeeping(settings)
 
-    def start_sweeper(**_: Any) -> None:
-        sweeper.start()
+    def start_housekeeping(**_: Any) -> None:
+        for repeated in housekeeping:
+            repeated.start()
 
-    def stop_sweeper(**_: Any) -> None:
-        sweeper.stop()
+    def stop_housekeeping(**_: Any) -> None:
+        for repeated in housekeeping:
+            repeated.stop()
 
     signals.setup_logging.connect(set_up_logging, weak=False)
     signals.worker_process_init.connect(start_process, weak=False)
-    signals.worker_ready.connect(start_sweeper, weak=False)
-    signals.worker_shutdown.connect(stop_sweeper, weak=False)
+    signals.worker_ready.connect(start_housekeeping, weak=False)
+    signals.worker_shutdown.connect(stop_housekeeping, weak=False)
     return app
 
 
@@ -66,16 +69,16 @@ def run_worker(settings: Settings) -> int:
     return int(worker.exitcode or 0)
 
 
-def _sweeper(settings: Settings) -> Sweeper:
-    """Made in the main process and started there, once the pool runs."""
-    sweep = Sweep(
-        store=JobStore(settings.redis, settings.jobs),
-        doorbells=Doorbells(celery_app(settings)),
-        clock=SystemClock(),
-        databases=tuple(settings.databases),
-        worker=own_name(),
+def _housekeeping(settings: Settings) -> tuple[Repeated, ...]:
+    """Made in the main process and started there, once the pool runs. A ledger that hangs does not stop the sweep."""
+    store, clock = JobStore(settings.redis, settings.jobs), SystemClock()
+    doorbells = Doorbells(celery_app(settings))
+    sweep = Sweep(store, doorbells, clock, tuple(settings.databases), worker=own_name())
+    purge = Purge(store, tenants_of(settings.databases), clock, settings.jobs.retention + settings.jobs.retry_deadline)
+    return (
+        Repeated(_guarded(sweep.once), _guarded(sweep.sign_off), settings.worker.sweep.total_seconds()),
+        Repeated(_guarded(purge.once), lambda: None, _PURGE_LOOK_S),
     )
-    return Sweeper(_guarded(sweep.once), _guarded(sweep.sign_off), settings.worker.sweep.total_seconds())
 
 
 def _guarded(step: Callable[[], None]) -> Callable[[], None]:
@@ -85,9 +88,9 @@ def _guarded(step: Callable[[], None]) -> Callable[[], None]:
         try:
             step()
         except StoreUnavailable as error:
-            _log.warning("no sweep", reason=str(error))
+            _log.warning("housekeeping left for next time", reason=str(error))
         except Exception as error:  # noqa: BLE001  # one of the three edges: the sweep goes on
-            _log.error("no sweep", **traces(error))
+            _log.error("housekeeping left for next time", **traces(error))
 
     return guarded
 

@@ -1,15 +1,21 @@
 """What every worker's main process does each second: ring for what nobody rang for, and say that it is alive."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from threading import Event, Thread
 
 from carecase_worker.clock import Clock
+from carecase_worker.errors import TargetFailure
 from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.telemetry import logger
+from carecase_worker.tenants import Tenant
 
 _log = logger("housekeeping")
+_PURGE_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,31 @@ class Sweep:
         self.store.unseen(self.worker)
 
 
-class Sweeper:
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Takes old rows out of the ledgers; of all workers one does it, once an hour."""
+
+    store: JobStore
+    tenants: Mapping[str, Tenant]
+    clock: Clock
+    keep: timedelta
+
+    def once(self) -> None:
+        """Purge every ledger whose hour has come. Raises StoreUnavailable; an absent database is left for next time."""
+        for name, tenant in self.tenants.items():
+            if not self.store.take_turn(f"purge:{name}", _PURGE_EVERY):
+                continue
+            engine = engine_for(tenant)
+            try:
+                purged = purge_ledger(engine, self.clock.now() - self.keep)
+                _log.info("ledger purged", database=name, count=purged)
+            except TargetFailure as failure:
+                _log.warning("ledger not purged", database=name, reason=str(failure))
+            finally:
+                engine.dispose()
+
+
+class Repeated:
     """A thread that calls `once` again and again until it is stopped, then `last`."""
 
     def __init__(self, once: Callable[[], None], last: Callable[[], None], every_s: float) -> None:
@@ -47,7 +77,7 @@ class Sweeper:
         self._last = last
         self._every_s = every_s
         self._stopped = Event()
-        self._thread = Thread(target=self._run, name="sweeper", daemon=True)
+        self._thread = Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
         """Begin."""

@@ -378,3 +378,32 @@ def test_a_redis_that_takes_no_writes_leaves_nothing_half_done(store: JobStore) 
         store._redis.config_set("min-replicas-to-write", "0")
     complete(store, ref)
     assert store.job(new.job_id).state is State.COMPLETED
+
+
+def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
+    store = servers.store("soak:", width=2, retention_seconds=0.2)
+
+    def keys() -> set[str]:
+        found = store._redis.scan_iter("soak:*", count=1000)
+        return {key.decode().removeprefix("soak:") for key in found}
+
+    def one_round(now: datetime) -> None:
+        jobs = [admitted(store, chunks=3, care_plan=n % 3, idempotency_key=f"{now} {n}", now=now) for n in range(20)]
+        for new, _ in jobs[::5]:
+            store.cancel(new.job_id, now)
+        while due := store.overdue("demo", 0, now + timedelta(hours=1)):
+            for ref in due:
+                claim = store.claim(ref, "w:1", now)
+                kept = claim.verdict is Claimed.CANCEL
+                store.complete(ref, Done(b"o", {"cancelled" if kept else "updated": 1}, retryable=kept), now)
+        assert store.backlog("demo")[0] == 0
+        sleep(0.5)
+
+    one_round(NOW)
+    after_one = keys()
+    for n in range(1, 4):
+        one_round(NOW + n * timedelta(minutes=1))
+    assert keys() == after_one == {"seq:demo", "pace:demo", "backlog:demo", "stats", "jobs:demo"}
+    assert store._redis.zcard("soak:jobs:demo") == 20, "those of the last round; the next batch takes them out"
+    assert store.backlog("demo") == (0, 0)
+    assert store.pace("demo").open_items == 0

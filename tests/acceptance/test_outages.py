@@ -1,0 +1,76 @@
+"""A tenant that is away, a crowd, a rolling restart: nobody else notices, and nothing needs a hand."""
+
+import signal
+
+from sqlalchemy import create_engine, text
+from tests.acceptance.system import System, eventually
+from tests.builders import a_case
+
+
+def allow_connections(system: System, allowed: bool) -> None:
+    """Have PostgreSQL refuse connections to `demo`, and end those that are, or allow them again."""
+    server = system.stack["databases"]["demo"]["url"].removesuffix("demo") + "postgres"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE demo ALLOW_CONNECTIONS {allowed}"))
+        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'demo'"))
+    engine.dispose()
+
+
+def test_a_tenant_that_is_away_waits_and_resumes_while_others_go_on(system: System, first_key: int) -> None:
+    allow_connections(system, False)
+    try:
+        waiting = system.send([a_case(first_key + n) for n in range(5000)])
+        eventually(lambda: (job := system.job(waiting)) and job["state"] == "waiting", what="the job waits")
+        for _ in range(3):
+            other = system.send([a_case(first_key + n) for n in range(2000)], database="demo_sqlite")
+            assert system.final(other)["processed"] == 2000
+        assert (system.job(waiting) or {})["processed"] == 0
+    finally:
+        allow_connections(system, True)
+    assert system.final(waiting)["created"] == 5000
+
+
+def test_a_small_batch_does_not_wait_for_large_ones(system: System, first_key: int) -> None:
+    large = [system.send([a_case(first_key + n) for n in range(60_000)]) for _ in range(3)]
+    small = system.send([a_case(first_key + 900_000 + n) for n in range(10)])
+    assert system.final(small)["created"] == 10
+    states = [(system.job(job_id) or {})["state"] for job_id in large]
+    assert "running" in states or "queued" in states
+    for job_id in large:
+        assert system.final(job_id)["processed"] == 60_000
+
+
+def test_a_rolling_restart_under_load_loses_nothing(system: System, first_key: int) -> None:
+    jobs = []
+    for number in range(3):
+        jobs.append(system.send([a_case(first_key + n, case_ID=f"batch {number}") for n in range(30_000)]))
+        role, which = (("worker", 0), ("worker", 1), ("intake", 0))[number]
+        before = system.pid(role, which)
+        system.kill(before, signal.SIGTERM)
+        eventually(lambda: before not in system.stack["processes"][role], 40, f"another {role} stands in")  # noqa: B023
+    for job_id in jobs:
+        job = system.final(job_id)
+        assert (job["processed"], job["failed"]) == (30_000, 0)
+    inside = f"case_key >= {first_key} AND case_key < {first_key + 30_000}"
+    assert system.query(f"SELECT case_id, count(*) FROM care_case WHERE {inside} GROUP BY 1") == [("batch 2", 30_000)]
+
+
+def test_what_was_cancelled_can_be_sent_again(system: System, first_key: int) -> None:
+    total = 120_000
+    bad = {"case_Key": first_key + total, "carePlan_Key": 5}
+    job_id = system.send([*(a_case(first_key + n) for n in range(total)), bad])
+    with system.client() as client:
+        assert client.post(f"/jobs/{job_id}/retry").status_code == 409, "it is not final"
+        assert client.delete(f"/jobs/{job_id}").status_code == 202
+        cancelled = system.final(job_id)["cancelled"]
+        assert cancelled > 1
+        key = {"Idempotency-Key": f"again {first_key}"}
+        answers = [client.post(f"/jobs/{job_id}/retry", headers=key) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [202, 202]
+        (again,) = {answer.json()["job"]["jobId"] for answer in answers}
+        job = system.final(again)
+        assert job["total"] >= cancelled - 1
+        assert client.post(f"/jobs/{again}/retry").status_code == 409, "nothing is left to send again"
+    inside = f"case_key >= {first_key} AND case_key < {first_key + total}"
+    assert system.query(f"SELECT count(*) FROM care_case WHERE {inside}") == [(total,)]
