@@ -42,6 +42,8 @@ def test_submit_tells_by_its_exit_status_whether_all_was_applied(system: System,
     assert rows[1] == ["0", str(first_key), "201", "Created"]
     assert "completed" in run("status", job_id, "--watch", cwd=system.place).stdout
     assert run("cancel", job_id, cwd=system.place).returncode == 2
+    refused = run("retry", job_id, cwd=system.place)
+    assert (refused.returncode, "nothing to send again" in refused.stderr) == (2, True)
 
 
 def test_submit_takes_whatever_can_be_read(system: System, first_key: int) -> None:
