@@ -9,7 +9,7 @@
     ├── JobConflict              the job is in a state that does not allow what was asked
     ├── PayloadUnreadable        a chunk in the job store is of a form that this version does not know
     ├── StoreUnavailable         Redis is away, refuses to write, or is not durable
-    ├── BacklogFull              too much accepted work is still open
+    ├── BacklogFull              there is no room for more work just now
     ├── TargetFailure            a target database failed; `kind` says how
     ├── StackError               the embedded system cannot start; the text says what to do
     │   └── StackStopped         it was told to stop before it had started
@@ -92,7 +92,7 @@ class PayloadUnreadable(CareCaseError):
 
 
 class BacklogFull(CareCaseError):
-    """The bound on accepted but unfinished work is reached; try again later."""
+    """There is no room for more work just now; try again later."""
 
 
 class FailureKind(Enum):

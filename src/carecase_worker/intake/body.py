@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect
 
 from carecase_worker.cases.batch import Items, split_array, split_lines
-from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused
 
 _IN_MEMORY_BYTES = 1 << 20
 _ZSTD_SLICE_BYTES = 1 << 10
@@ -129,7 +129,7 @@ class Body:
         return self._digest.hexdigest()
 
     def write(self, piece: bytes) -> None:
-        """Take a piece as it was sent. Raises BatchRefused."""
+        """Take a piece as it was sent. Raises BatchRefused, or BacklogFull if the disk is full."""
         for decoded in self._decoder.decode(piece):
             self.size += len(decoded)
             if self.size > self._max_bytes:
@@ -138,7 +138,10 @@ class Body:
                     f"The decoded body has more than {self._max_bytes} bytes. Send the cases in several batches.",
                 )
             self._digest.update(decoded)
-            self._keep(decoded)
+            try:
+                self._keep(decoded)
+            except OSError:
+                raise BacklogFull("There is no room for a body of this size just now. Send it again later.") from None
 
     def split(self, form: Form) -> Items:
         """The items; they point into this body, so keep it open. Raises BatchRefused."""
