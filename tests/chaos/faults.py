@@ -93,6 +93,19 @@ def hang_postgres(system: System, dice: Random) -> None:
     _frozen([main, *(one.pid for one in psutil.Process(main).children())], dice.uniform(1, 12))
 
 
+def kill_pool_while_valkey_hangs(system: System, dice: Random) -> None:
+    """Processes die that have committed a chunk and could not say so yet: the moment that the ledger is for."""
+    valkey = system.pid("redis")
+    os.kill(valkey, signal.SIGSTOP)
+    try:
+        time.sleep(dice.uniform(0.2, 1.5))
+        for worker in system.stack["processes"]["worker"]:
+            for pid in _pool_of(worker):
+                os.kill(pid, signal.SIGKILL)
+    finally:
+        os.kill(valkey, signal.SIGCONT)
+
+
 def cut_broker_connections(system: System, dice: Random) -> None:
     _store(system).execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
@@ -129,6 +142,7 @@ def refuse_connections(system: System, dice: Random) -> None:
 
 WEIGHTS: dict[Fault, int] = {
     kill_pool_process: 6,
+    kill_pool_while_valkey_hangs: 5,
     kill_worker: 2,
     kill_intake: 2,
     kill_valkey: 3,
