@@ -10,7 +10,8 @@ from random import Random
 import psutil
 import redis
 from sqlalchemy import create_engine, text
-from tests.acceptance.system import System
+from sqlalchemy.exc import SQLAlchemyError
+from tests.acceptance.system import System, eventually
 
 Fault = Callable[[System, Random], None]
 POSTMASTER_TITLES = ("checkpointer", "background writer", "walwriter", "autovacuum", "logical replication", "io worker")
@@ -128,16 +129,24 @@ def deny_valkey_writes(system: System, dice: Random) -> None:
 
 def refuse_connections(system: System, dice: Random) -> None:
     """The database refuses connections, for longer than the longest backoff."""
+    _allow_connections(system, False)
+    time.sleep(dice.uniform(4.5, 7))
+    eventually(lambda: _allow_connections(system, True), what="the database allows connections again")
+
+
+def _allow_connections(system: System, allowed: bool) -> bool:
+    """Whether the server took it; it may be starting again just now."""
     server = system.stack["databases"]["demo"]["url"].removesuffix("demo") + "postgres"
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
-            connection.execute(text("ALTER DATABASE demo ALLOW_CONNECTIONS false"))
+            connection.execute(text(f"ALTER DATABASE demo ALLOW_CONNECTIONS {allowed}"))
             connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'demo'"))
-            time.sleep(dice.uniform(4.5, 7))
-            connection.execute(text("ALTER DATABASE demo ALLOW_CONNECTIONS true"))
+    except SQLAlchemyError:
+        return False
     finally:
         engine.dispose()
+    return True
 
 
 WEIGHTS: dict[Fault, int] = {
