@@ -19,7 +19,7 @@ turns:{database}  (list; while jobs are open; admit, complete)
 turn:{database}:{turn}  (set; while it has any; admit, complete)
     the open jobs of one turn
 pause:{database}  (string; as long as the pause; claim, release, complete)
-    there while the database is left alone, but for one attempt that finds out whether it is back
+    there while the database is left alone; holds the name of the process that finds out whether it is back, if one does
 failures:{database}  (string; until the database answers; release, complete)
     attempts in a row that found it away
 pace:{database}  (hash; for ever; admit, complete)

@@ -175,10 +175,23 @@ def test_one_attempt_at_a_time_finds_out_whether_a_database_is_back(store: JobSt
     assert probe is not None
     assert probe.history == History(releases=1, failures=1, failing_since=NOW)
     assert store.claim(other, "w:2", later).verdict is Claimed.HELD
+    assert store.overdue("demo", 0, later) == (), "nobody rings while one finds out"
     complete(store, ref, later)
+    assert store.overdue("demo", 0, later) == (other,), "and all at once when it is back"
     lease = store.claim(other, "w:2", later).lease
     assert lease is not None
     assert lease.history == History()
+
+
+def test_a_probe_ends_with_the_process_that_probes(store: JobStore) -> None:
+    _, (ref, other) = admitted(store, chunks=2)
+    store.claim(ref, "w:1", NOW)
+    store.release(ref, "w:1", NOW, Wait(SECOND, pause=timedelta(milliseconds=1)))
+    sleep(0.02)
+    store.claim(ref, "w:1", NOW)
+    assert store.claim(other, "w:2", NOW).verdict is Claimed.HELD
+    assert store.claim(ref, "w:2", NOW).verdict is Claimed.BUSY
+    assert store.claim(ref, "w:2", NOW, dead_holder="w:1").verdict is Claimed.APPLY
 
 
 def test_faults_are_counted_apart_from_outages(store: JobStore) -> None:

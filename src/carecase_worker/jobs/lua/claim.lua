@@ -34,9 +34,12 @@ if held_by then
   if held_by ~= holder then deaths = deaths + 1 end
 end
 
-local pause_ms = redis.call('PTTL', key('pause', database))
+-- a pause that is a probe ends with the process that probes; whoever is held is due as soon as the pause is over
+local pause = key('pause', database)
+if ARGV[6] ~= '' and redis.call('GET', pause) == ARGV[6] then redis.call('DEL', pause) end
+local pause_ms = redis.call('PTTL', pause)
 if pause_ms > 0 then
-  redis.call('ZADD', due, 'XX', now + pause_ms, member)
+  redis.call('ZADD', due, 'XX', now, member)
   redis.call('HDEL', lease, n .. ':until', n .. ':holder')
   redis.call('HSET', lease, n .. ':deaths', deaths)
   if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'waiting') end
@@ -51,6 +54,6 @@ redis.call('HSETNX', record, 'started_ms', ARGV[3])
 if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
 -- one attempt at a time finds out whether a database that was away is back
 local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
-if failures > 0 then redis.call('SET', key('pause', database), '1', 'PX', ARGV[4]) end
+if failures > 0 then redis.call('SET', pause, holder, 'PX', ARGV[4]) end
 return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), tonumber(faults or 0),
   failures, database, unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'failing_since_ms'))}

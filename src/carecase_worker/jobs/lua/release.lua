@@ -17,7 +17,7 @@ if ARGV[7] == '1' then redis.call('HINCRBY', lease, n .. ':faults', 1)
 else redis.call('HSETNX', record, 'failing_since_ms', ARGV[4]) end
 if tonumber(ARGV[6]) > 0 then
   redis.call('INCR', key('failures', database))
-  redis.call('SET', key('pause', database), '1', 'PX', ARGV[6])
+  redis.call('SET', key('pause', database), '', 'PX', ARGV[6])
 end
 if state == 'running' then redis.call('HSET', record, 'state', 'waiting') end
 return 'released'
