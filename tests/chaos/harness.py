@@ -14,7 +14,7 @@ import redis
 from tests.acceptance.system import System, eventually, running
 from tests.chaos.clients import Client
 from tests.chaos.faults import WEIGHTS, Fault
-from tests.chaos.replay import Sent, Verdict, compare
+from tests.chaos.replay import Found, Sent, Verdict, compare
 
 CONFIG = "[jobs]\nchunk_items = 25\nwidth = 3\nmax_backlog_jobs = 100\n"
 CLIENTS = 4
@@ -153,7 +153,8 @@ def _judge(system: System, accepted: list[Sent], report: Report) -> None:
         rows = system.query("SELECT case_key, careplan_key, case_id, entry_user FROM care_case", database)
         held = {key: (plan, case_id, user) for key, plan, case_id, user in rows}
         theirs = [sent for sent in accepted if sent.database == database and sent.job_id in results]
-        report.verdicts[database] = compare(theirs, held, results, user="demo")
+        written = set(system.query("SELECT case_key, version FROM audit", database))
+        report.verdicts[database] = compare(theirs, Found(held, results, written), user="demo")
         doubled = "SELECT count(*) FROM (SELECT 1 FROM audit GROUP BY case_key, version HAVING count(*) > 1) AS twice"
         report.doubled += system.query(doubled, database)[0][0]
     eventually(lambda: system.query("SELECT 1"), 10)

@@ -1,8 +1,9 @@
 """The reference: accepted batches applied one after the other, in order of acceptance. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 Case = dict[str, Any]
@@ -20,6 +21,24 @@ class Sent:
     care_plan: int | None
     cases: Sequence[Case]
     cancelled: bool = False
+
+    @property
+    def seq(self) -> int:
+        """Its place in the order of acceptance, which is the moment of it in milliseconds."""
+        return round(datetime.fromisoformat(self.accepted).timestamp() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a run left behind in one database, and its results.
+
+    `held` is what the cases hold; `results` is key, status and body of each item, by job; `written` has every case key
+    and version that was ever committed.
+    """
+
+    held: Mapping[int, Held]
+    results: Mapping[str, Sequence[tuple[int | None, int, str]]]
+    written: Set[tuple[object, int]]
 
 
 @dataclass
@@ -47,12 +66,7 @@ def is_valid(case: Case, care_plan: int | None) -> bool:
     )
 
 
-def compare(
-    batches: Iterable[Sent],
-    held: Mapping[int, Held],
-    results: Mapping[str, Sequence[tuple[int | None, int, str]]],
-    user: str,
-) -> Verdict:
+def compare(batches: Iterable[Sent], found: Found, user: str) -> Verdict:
     """Hold one database, and the result of each of its batches, to a replay.
 
     An item of a cancelled batch that was answered Cancelled counts as not sent.
@@ -63,12 +77,13 @@ def compare(
     created: Counter[int] = Counter()
     told: dict[int, list[tuple[tuple[str, int], str]]] = defaultdict(list)
     for batch in sorted(batches, key=lambda one: one.accepted):
-        answers = results[batch.job_id]
+        answers = found.results[batch.job_id]
         if len(answers) != len(batch.cases):
             verdict.note("lost", f"{batch.job_id} has {len(answers)} answers for {len(batch.cases)} items")
             continue
         for place, (case, (key, status, body)) in enumerate(zip(batch.cases, answers, strict=True)):
             at = (batch.job_id, place)
+            _compare_with_writes(batch, at, case["case_Key"], body, found.written, verdict)
             if body == "Cancelled" and batch.cancelled:
                 continue
             if not is_valid(case, batch.care_plan):
@@ -91,13 +106,22 @@ def compare(
             newest[case_key] = at
             created[case_key] += status == 201
             told[case_key].append((at, body))
-    _compare_cases(expected, held, verdict)
+    _compare_cases(expected, found.held, verdict)
     for case_key, answers_of_key in told.items():
         if created[case_key] != 1:
             verdict.note("wrong", f"case {case_key} was created {created[case_key]} times by the answers")
         if dict(answers_of_key)[newest[case_key]] == "Superseded":
             verdict.note("wrong", f"the newest item of case {case_key} was answered Superseded")
     return verdict
+
+
+def _compare_with_writes(
+    batch: Sent, at: tuple[str, int], key: object, body: str, written: Set[tuple[object, int]], verdict: Verdict
+) -> None:
+    """An item is answered Created or Updated if, and only if, it was written."""
+    was_written = (key, batch.seq << 20 | at[1]) in written
+    if was_written != (body in ("Created", "Updated")):
+        verdict.note("wrong", f"{at} was {'' if was_written else 'not '}written and answered {body}")
 
 
 def _compare_cases(expected: Mapping[int, Held], held: Mapping[int, Held], verdict: Verdict) -> None:
