@@ -36,12 +36,11 @@ def _store(system: System) -> "redis.Redis[bytes]":
 
 
 def _frozen(pids: list[int], seconds: float) -> None:
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    time.sleep(seconds)
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+    for number, wait in ((signal.SIGSTOP, seconds), (signal.SIGCONT, 0)):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        time.sleep(wait)
 
 
 def kill_pool_process(system: System, dice: Random) -> None:
