@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from importlib import resources
 from typing import Any, assert_never, cast
 
 import redis
@@ -14,6 +13,7 @@ from carecase_worker.clock import epoch_ms, from_epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.jobs.job import COUNTS, Job, job_from_record
 from carecase_worker.jobs.keys import Keys
+from carecase_worker.jobs.scripts import VERBS, script_of
 from carecase_worker.jobs.verdicts import (
     Admission,
     Admitted,
@@ -36,7 +36,6 @@ _CONNECT_TIMEOUT_S = 3
 _STAGED_FOR_S = 900
 _SEEN_FOR_MS = 60_000
 _SWEEP_LIMIT = 500
-_VERBS = ("admit", "claim", "complete", "release", "cancel", "overdue")
 
 
 class JobStore:
@@ -54,7 +53,7 @@ class JobStore:
         self._wait_for_disk = settings.durability == "fsync"
         self._jobs = jobs
         self.keys = Keys(settings.prefix)
-        self._scripts = {verb: self._redis.register_script(_script(verb)) for verb in _VERBS}
+        self._scripts = {verb: self._redis.register_script(script_of(verb)) for verb in VERBS}
 
     def check(self) -> None:
         """Refuse a Redis that could lose what was accepted. Raises SettingsError with what to configure."""
@@ -275,20 +274,6 @@ def _lease(chunk: ChunkRef, answer: Sequence[bytes]) -> Lease:
         user=user.decode(),
         seq=int(seq),
     )
-
-
-def _script(verb: str) -> str:
-    """The text of a verb: its first line, then what the verbs share, then its own.
-
-    The first line makes Redis refuse the whole script where it would refuse one of its writes: nothing is half done.
-    When memory is full only admit is refused; the others make room.
-    """
-    shebang, _, own = _text(verb).partition("\n")
-    return f"{shebang}\n{_text('prelude')}\n{own}"
-
-
-def _text(name: str) -> str:
-    return (resources.files("carecase_worker.jobs") / "lua" / f"{name}.lua").read_text("utf-8")
 
 
 @contextmanager

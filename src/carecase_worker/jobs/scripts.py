@@ -1,0 +1,19 @@
+"""The texts of the verbs' Lua scripts."""
+
+from importlib import resources
+
+VERBS = ("admit", "claim", "complete", "release", "cancel", "overdue")
+
+
+def script_of(verb: str) -> str:
+    """The text of a verb: its first line, then what the verbs share, then its own.
+
+    The first line makes Redis refuse the whole script where it would refuse one of its writes: nothing is half done.
+    When memory is full only admit is refused; the others make room.
+    """
+    shebang, _, own = _text(verb).partition("\n")
+    return f"{shebang}\n{_text('prelude')}\n{own}"
+
+
+def _text(name: str) -> str:
+    return (resources.files("carecase_worker.jobs") / "lua" / f"{name}.lua").read_text("utf-8")
