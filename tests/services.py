@@ -1,6 +1,5 @@
 """Real servers for tests, from the same wheels and with the same settings as `carecase up`."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from carecase_worker.embedded.servers import postgres, valkey
 from carecase_worker.embedded.stack import choose_ports
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.settings.loading import load
+from carecase_worker.settings.loading import process_environment
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.targets.schema import create_database
 
@@ -34,7 +33,7 @@ class Services:
 @contextmanager
 def services(place: Path) -> Iterator[Services]:
     """Start both servers in `place`; stop them at the end."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CARECASE_")}
+    environment = process_environment()
     ports = choose_ports(None)
     children = Children(system_sleep)
     passwords = {"default": "secret", "flower": "lesser"}
@@ -55,12 +54,6 @@ def services(place: Path) -> Iterator[Services]:
         yield urls
     finally:
         children.stop(("redis", "postgresql"), 20)
-
-
-def settings_for(urls: Services, **more: str) -> object:
-    """Settings of a whole service on these servers; `more` are variables without their prefix."""
-    variables = {"CARECASE_REDIS_URL": urls.redis_url, "CARECASE_DATABASES_DEMO_URL": urls.postgres_url}
-    return load(environment=variables | {f"CARECASE_{name}": value for name, value in more.items()})
 
 
 def _answers(store: JobStore) -> bool:

@@ -16,18 +16,21 @@ import httpx
 import psutil
 from sqlalchemy import create_engine, text
 
+from carecase_worker.settings.loading import process_environment
+
 COMMAND = (sys.executable, "-m", "carecase_worker")
-
-
-def environment() -> dict[str, str]:
-    """The environment without settings of this service."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("CARECASE_")}
 
 
 def run(*arguments: str, cwd: Path, **options: Any) -> "subprocess.CompletedProcess[str]":
     """Run a `carecase` command to its end."""
     return subprocess.run(
-        [*COMMAND, *arguments], cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, **options
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        env=process_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
     )
 
 
@@ -143,7 +146,7 @@ def running(place: Path, *options: str) -> Iterator[System]:
     """Run `carecase up` in a directory; stop it at the end, cleanly."""
     output = (place / "up.log").open("w")
     process = subprocess.Popen(
-        [*COMMAND, "up", *options], cwd=place, env=environment(), stdout=output, stderr=output, text=True
+        [*COMMAND, "up", *options], cwd=place, env=process_environment(), stdout=output, stderr=output, text=True
     )
     system = System(place, process)
     try:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from tests.acceptance.system import System, environment, run
+from tests.acceptance.system import System, run
 from tests.builders import a_case
+
+from carecase_worker.settings.loading import process_environment
 
 
 def test_what_generate_makes_is_applied_whole(system: System) -> None:
@@ -52,7 +54,12 @@ def test_submit_takes_whatever_can_be_read(system: System, first_key: int) -> No
     (system.place / "lines").write_bytes(lines)
     for shell in (f"gzip -c lines | {script} -", f"{script} lines", f"{script} <(cat lines)"):
         ran = subprocess.run(
-            ["bash", "-c", shell], cwd=system.place, env=environment(), capture_output=True, text=True, timeout=60
+            ["bash", "-c", shell],
+            cwd=system.place,
+            env=process_environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert ran.returncode == 0, ran.stderr
         assert "2 of 2" in ran.stdout

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.acceptance.system import COMMAND, System, environment, eventually, run, running
+from tests.acceptance.system import COMMAND, System, eventually, run, running
 from tests.builders import a_case
+
+from carecase_worker.settings.loading import process_environment
 
 
 def test_data_survives_a_restart_and_a_stop_leaves_no_process(tmp_path: Path) -> None:
@@ -55,7 +57,9 @@ def test_two_systems_started_together_keep_out_of_each_others_way(tmp_path: Path
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_cleanly_also_while_it_starts(tmp_path: Path, number: signal.Signals) -> None:
-    process = subprocess.Popen([*COMMAND, "up"], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*COMMAND, "up"], cwd=tmp_path, env=process_environment(), stderr=subprocess.PIPE, text=True
+    )
     eventually(lambda: (tmp_path / ".carecase" / "logs" / "redis.log").exists())
     process.send_signal(number)
     assert process.wait(30) == 0
