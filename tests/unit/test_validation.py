@@ -97,10 +97,10 @@ def test_a_member_that_is_no_field_is_ignored_whatever_it_holds() -> None:
     assert "shoe_Size" not in row_of(shoe_Size={"left": [44]})
 
 
-def test_deep_nesting_is_the_fault_of_its_item() -> None:
+def test_an_unknown_member_is_ignored_however_deep() -> None:
     deep = b'{"case_Key":1,"carePlan_Key":5,"do_Not_Contact":true,"x":' + b"[" * 500 + b"]" * 500 + b"}"
     one, other = validate(b"[" + deep + b"," + a_batch(a_case(2))[1:], RULES)
-    assert isinstance(one, Outcome)
+    assert isinstance(one, dict)
     assert isinstance(other, dict)
 
 
@@ -117,7 +117,7 @@ def test_lengths_count_characters_not_bytes() -> None:
         ("2026-02-28T23:59:59+02:00", datetime(2026, 2, 28, 21, 59, 59, tzinfo=UTC)),
         ("2026-02-28T23:59:59-0330", datetime(2026, 3, 1, 3, 29, 59, tzinfo=UTC)),
         ("2026-02-28t23:59:59.5z", datetime(2026, 2, 28, 23, 59, 59, 500_000, tzinfo=UTC)),
-        ("2026-02-28T23:59:59.1234567Z", datetime(2026, 2, 28, 23, 59, 59, 123_456, tzinfo=UTC)),
+        ("2026-02-28T23:59:59.1234567Z", datetime(2026, 2, 28, 23, 59, 59, 123_457, tzinfo=UTC)),
         ("2026-02-28", datetime(2026, 2, 28, tzinfo=UTC)),
         ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
         ("9999-12-31T23:59:59Z", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),

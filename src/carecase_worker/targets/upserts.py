@@ -1,29 +1,49 @@
 """The statements that upsert cases: one portable, one for PostgreSQL, told apart by nothing but their speed.
 
-Each takes rows of distinct keys, in key order, and answers for each case it wrote whether it created it. A case that is
-not in the answer holds a version as new, or is under another care plan than the guard allows; its row is locked then.
+Each takes a wave, and answers for each case that it wrote whether it created it. A case that is not in the answer holds
+a version as new, or is under another care plan than the guard allows; its row is locked then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, text
+from sqlalchemy import ColumnElement, Connection, and_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
-from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY
-from carecase_worker.cases.validation import Row
+from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY, UPDATE_DATE, UPDATE_USER
+from carecase_worker.targets.plan import Wave
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
 _ON_CREATE_ONLY = frozenset({KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION})
 _INSERT = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
-class Upsert(Protocol):
-    """Upserts rows on a connection."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The keys of the cases that a statement wrote."""
 
-    def __call__(self, connection: Connection, rows: Sequence[Row], guard_care_plan: bool) -> Mapping[int, bool]:
-        """For each case that was written, whether it was created."""
+    created: Collection[int]
+    updated: Collection[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What a case holds: its version, and the one that created it."""
+
+    version: int
+    entry_version: int
+
+
+class Upsert(Protocol):
+    """Upserts waves on a connection."""
+
+    def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
+        """Write what the guards let through."""
+        ...
+
+    def versions(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Versions]:
+        """What those of the cases hold that are there."""
         ...
 
 
@@ -48,39 +68,81 @@ class PortableUpsert:
             )
             for where in (and_(newer, same_plan), newer)
         )
+        self._versions = select(held[KEY], held[VERSION], held[ENTRY_VERSION])
 
-    def __call__(self, connection: Connection, rows: Sequence[Row], guard_care_plan: bool) -> Mapping[int, bool]:
-        """For each case that was written, whether it was created."""
-        written = connection.execute(self._guarded if guard_care_plan else self._free, rows)
-        return {key: bool(created) for key, created in written}
+    def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
+        """Write what the guards let through."""
+        rows = [entry.row for entry in wave.entries()]
+        answers = connection.execute(self._guarded if guard_care_plan else self._free, rows).all()
+        return Written([key for key, created in answers if created], [key for key, created in answers if not created])
+
+    def versions(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Versions]:
+        """What those of the cases hold that are there."""
+        found = connection.execute(self._versions.where(CARE_CASE.c[KEY].in_(keys)))
+        return {key: Versions(version, entry_version) for key, version, entry_version in found}
 
 
 class PostgresUpsert:
-    """INSERT … SELECT FROM json_to_recordset(…): the rows go over as one JSON text and are set down in one go."""
+    """INSERT … SELECT FROM json_to_recordset(…): the cases go over as one JSON text and are set down in one go."""
 
     def __init__(self) -> None:
-        dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-        columns = [column.name for column in CARE_CASE.c]
-        types = {column.name: column.type.compile(dialect) for column in CARE_CASE.c}
-        record = ", ".join(f'"{column.key}" {types[column.name]}' for column in CARE_CASE.c)
-        selected = ", ".join(f'"{column.key}"' for column in CARE_CASE.c)
-        values = ", ".join(
-            f"{column.name} = excluded.{column.name}" for column in CARE_CASE.c if column.key not in _ON_CREATE_ONLY
-        )
-        key, care_plan = CARE_CASE.c[KEY].name, CARE_CASE.c[CARE_PLAN].name
-        statement = (
-            f"INSERT INTO care_case AS held ({', '.join(columns)})"  # noqa: S608  # names of the field table only
-            f" SELECT {selected} FROM json_to_recordset(CAST(:rows AS json)) AS sent({record})"
-            f' ORDER BY "{KEY}"'
-            f" ON CONFLICT ({key}) DO UPDATE SET {values}"
-            f" WHERE held.{VERSION} < excluded.{VERSION}{{guard}}"
-            f" RETURNING {key}, {ENTRY_VERSION} = {VERSION}"
-        )
+        statement = _postgres_statement()
+        care_plan = CARE_CASE.c[CARE_PLAN].name
         self._free = text(statement.format(guard=""))
         self._guarded = text(statement.format(guard=f" AND held.{care_plan} = excluded.{care_plan}"))
+        key, version, entry_version = (CARE_CASE.c[name].name for name in (KEY, VERSION, ENTRY_VERSION))
+        self._versions = text(
+            f"SELECT {key}, {version}, {entry_version} FROM care_case WHERE {key} = ANY(:keys)"  # noqa: S608  # names of the field table only
+        )
 
-    def __call__(self, connection: Connection, rows: Sequence[Row], guard_care_plan: bool) -> Mapping[int, bool]:
-        """For each case that was written, whether it was created."""
-        sent = msgspec.json.encode(rows).decode()
-        written = connection.execute(self._guarded if guard_care_plan else self._free, {"rows": sent})
-        return {int(key): bool(created) for key, created in written}
+    def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
+        """Write what the guards let through."""
+        defaults = wave.defaults
+        values = {
+            "cases": wave.text(),
+            "first_version": defaults.first_version,
+            "moment": defaults.rules.moment,
+            "user": defaults.rules.user,
+        }
+        created, updated = connection.execute(self._guarded if guard_care_plan else self._free, values).one()
+        return Written(created or (), updated or ())
+
+    def versions(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Versions]:
+        """What those of the cases hold that are there."""
+        found = connection.execute(self._versions, {"keys": list(keys)})
+        return {key: Versions(version, entry_version) for key, version, entry_version in found}
+
+
+def _postgres_statement() -> str:
+    """The upsert of a JSON array; a place is left for one more guard.
+
+    A case without a version gets the next one in the array's order, one without audit fields gets the batch's.
+    """
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    columns = {column.key: column for column in CARE_CASE.c if column.key != ENTRY_VERSION}
+    moment, user = "CAST(:moment AS timestamptz)", "CAST(:user AS text)"
+    version = f'coalesce("{VERSION}", CAST(:first_version AS bigint) + place - 1)'
+    sources = {name: f'"{name}"' for name in columns} | {
+        VERSION: version,
+        ENTRY_DATE: f'coalesce("{ENTRY_DATE}", {moment})',
+        ENTRY_USER: f'coalesce("{ENTRY_USER}", {user})',
+        UPDATE_DATE: f'coalesce("{UPDATE_DATE}", {moment})',
+        UPDATE_USER: f'coalesce("{UPDATE_USER}", {user})',
+    }
+    record = ", ".join(f'"{name}" {column.type.compile(dialect)}' for name, column in columns.items())
+    names = ", ".join(f'"{name}"' for name in columns)
+    into = ", ".join([*(column.name for column in columns.values()), CARE_CASE.c[ENTRY_VERSION].name])
+    key = CARE_CASE.c[KEY].name
+    values = ", ".join(f"{c.name} = excluded.{c.name}" for name, c in columns.items() if name not in _ON_CREATE_ONLY)
+    return (
+        f"WITH written AS (INSERT INTO care_case AS held ({into})"  # noqa: S608  # names of the field table only
+        f" SELECT {', '.join([*sources.values(), version])}"
+        f" FROM ROWS FROM (json_to_recordset(CAST(:cases AS json)) AS ({record}))"
+        f" WITH ORDINALITY AS sent({names}, place)"
+        f' ORDER BY "{KEY}"'
+        f" ON CONFLICT ({key}) DO UPDATE SET {values}"
+        f" WHERE held.{VERSION} < excluded.{VERSION}{{guard}}"
+        f" RETURNING {key} AS case_key, {ENTRY_VERSION} = {VERSION} AS created)"
+        " SELECT array_agg(case_key) FILTER (WHERE created), array_agg(case_key) FILTER (WHERE NOT created)"
+        " FROM written"
+    )

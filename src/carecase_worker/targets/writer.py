@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, bindparam, insert, select, text, update
@@ -22,6 +23,7 @@ from carecase_worker.cases.validation import Row
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.failures import conflict, kind_of
+from carecase_worker.targets.plan import Entry, Wave, WaveOfRows, WritePlan, key_of
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, INGEST_LEDGER, VERSION
 from carecase_worker.targets.upserts import Upsert, upsert_for
 from carecase_worker.tenants import Tenant
@@ -38,32 +40,10 @@ class LedgerKey:
     chunk_no: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One valid case to be written, and its place in the chunk. The row holds its versions, too."""
-
-    place: int
-    row: Row
-
-
-@dataclass(frozen=True, slots=True)
-class WritePlan:
-    """What to write of a chunk.
-
-    `decided` has an outcome for each item that needs no database, None for the others; these are spread over `waves`.
-    A wave has each key once, in key order; the waves are written one after the other.
-    """
-
-    decided: Sequence[Outcome | None]
-    waves: Sequence[Sequence[Entry]]
-    guard_care_plan: bool
-
-
 class _LedgerTakenError(Exception):
     """Another attempt has written the ledger row meanwhile."""
 
 
-_HELD = select(CARE_CASE.c[KEY], CARE_CASE.c[VERSION])
 _OUTCOME = select(INGEST_LEDGER.c.outcome)
 _CHECK_AT_ONCE = text("SET CONSTRAINTS ALL IMMEDIATE")
 _BACKDATE = (
@@ -133,23 +113,51 @@ class Writer:
             _note(connection, key, settled)
             return settled
 
-    def _apply(
-        self, connection: Connection, wave: Sequence[Entry], guard_care_plan: bool, outcomes: list[Outcome | None]
-    ) -> None:
+    def _apply(self, connection: Connection, wave: Wave, guard_care_plan: bool, outcomes: list[Outcome | None]) -> None:
         """Write a wave and set its outcomes."""
-        written = self._upsert(connection, [entry.row for entry in wave], guard_care_plan)
-        passed_over = []
-        for entry in wave:
-            created = written.get(entry.row[KEY])
-            if created is None:
-                passed_over.append(entry)
+        written = self._upsert.write(connection, wave, guard_care_plan)
+        for keys, outcome in ((written.created, CREATED), (written.updated, UPDATED)):
+            if len(keys) == len(wave.keys):
+                for place in wave.places:
+                    outcomes[place] = outcome
+                return
+        created, updated = set(written.created), set(written.updated)
+        passed_over = set()
+        for key, place in zip(wave.keys, wave.places, strict=True):
+            if key in created:
+                outcomes[place] = CREATED
+            elif key in updated:
+                outcomes[place] = UPDATED
             else:
-                outcomes[entry.place] = CREATED if created else UPDATED
+                passed_over.add(key)
         if passed_over:
-            _pass_over(connection, passed_over, outcomes)
+            entries = [entry for entry in wave.entries() if key_of(entry) in passed_over]
+            self._pass_over(connection, entries, outcomes)
+
+    def _pass_over(self, connection: Connection, entries: Sequence[Entry], outcomes: list[Outcome | None]) -> None:
+        """Set the outcomes of entries that the upsert left out.
+
+        The case holds a newer version: superseded. It may have been created by that one, though this one was accepted
+        before it: then the entry date and user are this one's. Otherwise only the care plan's guard can have held it
+        back.
+        """
+        held = self._upsert.versions(connection, [key_of(entry) for entry in entries])
+        created_too_late = []
+        for entry in entries:
+            versions, version = held.get(key_of(entry)), entry.row[VERSION]
+            if versions is None:
+                outcomes[entry.place] = REFUSED  # a trigger of the database kept it out
+            elif versions.version >= version:
+                outcomes[entry.place] = SUPERSEDED
+                if versions.entry_version > version:
+                    created_too_late.append(entry.row)
+            else:
+                outcomes[entry.place] = OTHER_CARE_PLAN
+        if created_too_late:
+            connection.execute(_BACKDATE, [_entered(row) for row in created_too_late])
 
     def _apply_carefully(
-        self, connection: Connection, wave: Sequence[Entry], guard_care_plan: bool, outcomes: list[Outcome | None]
+        self, connection: Connection, wave: Wave, guard_care_plan: bool, outcomes: list[Outcome | None]
     ) -> None:
         """Write a wave although some of its items are refused: halve it until the culprits are alone."""
         try:
@@ -159,12 +167,13 @@ class Writer:
             kind = kind_of(error)
             if kind not in _ITEM_FAULTS:
                 raise
-            if len(wave) == 1:
-                outcomes[wave[0].place] = conflict(error) if kind is FailureKind.CONFLICT else REFUSED
+            entries = wave.entries()
+            if len(entries) == 1:
+                outcomes[entries[0].place] = conflict(error) if kind is FailureKind.CONFLICT else REFUSED
                 return
-            middle = len(wave) // 2
-            for half in (wave[:middle], wave[middle:]):
-                self._apply_carefully(connection, half, guard_care_plan, outcomes)
+            middle = len(entries) // 2
+            for half in (entries[:middle], entries[middle:]):
+                self._apply_carefully(connection, WaveOfRows(half, wave.defaults), guard_care_plan, outcomes)
 
 
 class Targets:
@@ -194,37 +203,14 @@ class Targets:
         return Writer(engine, upsert_for(engine.dialect.name))
 
 
-def _pass_over(connection: Connection, entries: Sequence[Entry], outcomes: list[Outcome | None]) -> None:
-    """Set the outcomes of entries that the upsert left out.
-
-    The case holds a newer version: superseded. It may have been created by that one, though this one was accepted
-    before it: then the entry date and user are this one's. Otherwise only the care plan's guard can have held it back.
-    """
-    keys = [entry.row[KEY] for entry in entries]
-    held = {int(key): int(version) for key, version in connection.execute(_HELD.where(CARE_CASE.c[KEY].in_(keys)))}
-    older = []
-    for entry in entries:
-        version = held.get(entry.row[KEY])
-        if version is None:
-            outcomes[entry.place] = REFUSED  # a trigger of the database kept it out
-        elif version >= entry.row[VERSION]:
-            outcomes[entry.place] = SUPERSEDED
-            older.append(entry.row)
-        else:
-            outcomes[entry.place] = OTHER_CARE_PLAN
-    if older:
-        connection.execute(
-            _BACKDATE,
-            [
-                {
-                    "the_key": row[KEY],
-                    "the_version": row[VERSION],
-                    "the_date": row[ENTRY_DATE],
-                    "the_user": row[ENTRY_USER],
-                }
-                for row in older
-            ],
-        )
+def _entered(row: Row) -> dict[str, Any]:
+    """What tells who entered a case, and which version that was."""
+    return {
+        "the_key": row[KEY],
+        "the_version": row[VERSION],
+        "the_date": row[ENTRY_DATE],
+        "the_user": row[ENTRY_USER],
+    }
 
 
 def _note(connection: Connection, key: LedgerKey, outcomes: Sequence[Outcome]) -> None:

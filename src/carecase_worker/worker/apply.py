@@ -1,22 +1,23 @@
 """One chunk, from claim to complete: decide purely, then act."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import assert_never
 from uuid import UUID
 
-from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.outcome import CANCELLED, REFUSED, UNAVAILABLE, Outcome
-from carecase_worker.cases.validation import Row, Rules, invalid, keys_of, validate, without
+from carecase_worker.cases.validation import Rules, invalid, keys_of, read_sound, validate, without
 from carecase_worker.clock import Clock, Dice, Sleep
 from carecase_worker.errors import FailureKind, PayloadUnreadable, StoreUnavailable, TargetFailure
 from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, pack_done, unpack
 from carecase_worker.jobs.job import COUNTS
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claim, Claimed, Done, Lease, Wait
+from carecase_worker.targets.plan import Defaults, Entry, WaveOfAll, WaveOfRows, WritePlan, key_of
 from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
-from carecase_worker.targets.writer import Entry, LedgerKey, Targets, WritePlan
+from carecase_worker.targets.writer import LedgerKey, Targets
 from carecase_worker.worker.isolation import killers
 from carecase_worker.worker.retry import GiveUp, plan_retry
 
@@ -39,7 +40,18 @@ class Applied:
 
 def plan_chunk(chunk: Chunk, lease: Lease, killers: Collection[int] = ()) -> WritePlan:
     """What to write of a chunk, and what is certain without writing. `killers` are places not to be touched."""
-    judged = validate(without(chunk.items, killers), Rules(lease.care_plan, lease.user, lease.submitted_at))
+    rules = Rules(lease.care_plan, lease.user, lease.submitted_at)
+    defaults = Defaults(lease.seq << PLACE_BITS | chunk.first, rules)
+    if not (killers or chunk.refused) and (sound := read_sound(chunk.items, rules)):
+        keys = sound.keys
+        if len(set(keys)) == len(keys):
+            whole = WaveOfAll(sound, keys, defaults)
+            return WritePlan(keys, [None] * chunk.count, (whole,), lease.care_plan is not None)
+    return _plan_item_by_item(chunk, defaults, killers)
+
+
+def _plan_item_by_item(chunk: Chunk, defaults: Defaults, killers: Collection[int]) -> WritePlan:
+    judged = validate(without(chunk.items, killers), defaults.rules)
     for place, fault in chunk.refused.items():
         judged[place] = invalid(fault)
     for place in killers:
@@ -47,44 +59,41 @@ def plan_chunk(chunk: Chunk, lease: Lease, killers: Collection[int] = ()) -> Wri
     entries = []
     for place, one in enumerate(judged):
         if not isinstance(one, Outcome):
-            one[VERSION] = one[ENTRY_VERSION] = lease.seq << PLACE_BITS | (chunk.first + place)
+            one[VERSION] = one[ENTRY_VERSION] = defaults.first_version + place
             entries.append(Entry(place, one))
     decided = [one if isinstance(one, Outcome) else None for one in judged]
-    return WritePlan(decided, waves(entries), guard_care_plan=lease.care_plan is not None)
+    waves = [WaveOfRows(wave, defaults) for wave in in_waves(entries)]
+    return WritePlan(keys_of(chunk.items), decided, waves, defaults.rules.care_plan is not None)
 
 
 def plan_answer(chunk: Chunk, outcome: Outcome) -> WritePlan:
     """A tombstone: nothing to write, every item answered alike."""
-    return WritePlan([outcome] * chunk.count, waves=(), guard_care_plan=False)
+    return WritePlan(keys_of(chunk.items), [outcome] * chunk.count, waves=(), guard_care_plan=False)
 
 
-def waves(entries: Sequence[Entry]) -> list[list[Entry]]:
+def in_waves(entries: Sequence[Entry]) -> list[list[Entry]]:
     """Entries in waves of distinct keys, in key order; a key's entries come in the order of their places."""
     ordered: list[list[Entry]] = []
     times: dict[int, int] = {}
     for entry in entries:
-        wave = times.get(entry.row[KEY], 0)
-        times[entry.row[KEY]] = wave + 1
+        wave = times.get(key_of(entry), 0)
+        times[key_of(entry)] = wave + 1
         if wave == len(ordered):
             ordered.append([])
         ordered[wave].append(entry)
     for one in ordered:
-        one.sort(key=_key)
+        one.sort(key=key_of)
     return ordered
 
 
-def _key(entry: Entry) -> int:
-    row: Row = entry.row
-    return int(row[KEY])
-
-
-def settle(chunk: Chunk, outcomes: Sequence[Outcome], database_answered: bool = True) -> Done:
+def settle(plan: WritePlan, outcomes: Sequence[Outcome], database_answered: bool = True) -> Done:
     """One outcome per item, in order, as complete takes them."""
     counts = dict.fromkeys(COUNTS, 0)
-    for outcome in outcomes:
-        counts["failed" if outcome.kind.failed else outcome.kind.name.lower()] += 1
-    packed = pack_done(ChunkOutcomes(keys_of(chunk.items), outcomes))
-    return Done(packed, counts, any(outcome.kind.retryable for outcome in outcomes), database_answered)
+    kinds = Counter(outcome.kind for outcome in outcomes)
+    for kind, count in kinds.items():
+        counts["failed" if kind.failed else kind.name.lower()] += count
+    packed = pack_done(ChunkOutcomes(plan.keys, outcomes))
+    return Done(packed, counts, any(kind.retryable for kind in kinds), database_answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +126,7 @@ class Applier:
             return self.fail(lease, failure.kind)
         except PayloadUnreadable:
             return self.fail(lease, FailureKind.UNREADABLE)
-        return self._complete(lease, settle(chunk, outcomes), chunk.count)
+        return self._complete(lease, settle(plan, outcomes), chunk.count)
 
     def fail(self, lease: Lease, kind: FailureKind) -> Applied:
         """Release a chunk after a failed attempt, or give it up. Raises StoreUnavailable."""
@@ -150,11 +159,11 @@ class Applier:
         plan = plan_answer(chunk, outcome)
         if outcome is UNAVAILABLE:
             decided = self._plan(chunk, lease).decided
-            plan = WritePlan([one or outcome for one in decided], waves=(), guard_care_plan=False)
+            plan = replace(plan, decided=[one or outcome for one in decided])
         try:
-            done = settle(chunk, self.targets.writer(lease.database).write(_ledger_key(lease), plan))
+            done = settle(plan, self.targets.writer(lease.database).write(_ledger_key(lease), plan))
         except TargetFailure:
-            done = settle(chunk, [one or outcome for one in plan.decided], database_answered=False)
+            done = settle(plan, [one or outcome for one in plan.decided], database_answered=False)
         return self._complete(lease, done, chunk.count)
 
     def _complete(self, lease: Lease, done: Done, items: int) -> Applied:

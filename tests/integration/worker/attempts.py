@@ -10,15 +10,15 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event, text
 
 from carecase_worker.cases.outcome import Outcome
-from carecase_worker.cases.validation import Row
 from carecase_worker.clock import SystemClock, SystemDice
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claimed
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.plan import Wave, WritePlan
 from carecase_worker.targets.schema import upgrade
-from carecase_worker.targets.upserts import Upsert, upsert_for
-from carecase_worker.targets.writer import LedgerKey, WritePlan, Writer
+from carecase_worker.targets.upserts import Upsert, Versions, Written, upsert_for
+from carecase_worker.targets.writer import LedgerKey, Writer
 from carecase_worker.tenants import Tenant
 from carecase_worker.worker.apply import Applied, Applier
 
@@ -83,13 +83,16 @@ class SteppedUpsert:
     upsert: Upsert
     step: Step
 
-    def __call__(self, connection: Connection, rows: Sequence[Row], guard_care_plan: bool) -> Mapping[int, bool]:
+    def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
         self.step("before upsert")
-        for row in rows:
-            self.step(f"case {row['case_Key']}")
-        answer = self.upsert(connection, rows, guard_care_plan)
+        for key in wave.keys:
+            self.step(f"case {key}")
+        answer = self.upsert.write(connection, wave, guard_care_plan)
         self.step("after upsert")
         return answer
+
+    def versions(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Versions]:
+        return self.upsert.versions(connection, keys)
 
 
 @dataclass

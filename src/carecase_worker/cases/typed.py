@@ -1,0 +1,74 @@
+"""A case as msgspec reads it: in less than a microsecond, and from the same field table as the published model.
+
+What it reads is valid but for what a type cannot say (see `validation.py`); what it refuses may still be valid, since
+it knows one way to write a date-time, and the rules know several.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from carecase_worker.cases.care_case import FIELDS, INT32_MAX, INT32_MIN, CaseField, FieldType
+
+_TYPES: dict[FieldType, Any] = {
+    FieldType.INT32: Annotated[int, msgspec.Meta(ge=INT32_MIN, le=INT32_MAX)],
+    FieldType.DOUBLE: float,
+    FieldType.BOOLEAN: bool,
+    FieldType.DATE_TIME: datetime,
+}
+
+
+def _member(field: CaseField) -> tuple[Any, ...]:
+    """A field's name and type, and its default where it may be left out: None, or UNSET where null is refused."""
+    is_text = field.type is FieldType.STRING
+    kind = Annotated[str, msgspec.Meta(max_length=field.max_length)] if is_text else _TYPES[field.type]
+    if field.required:
+        return field.name, kind
+    return (field.name, kind | None, None) if field.nullable else (field.name, kind | msgspec.UnsetType, msgspec.UNSET)
+
+
+TypedCase: Any = msgspec.defstruct(
+    "TypedCase",
+    [_member(field) for field in FIELDS],
+    module=__name__,
+    kw_only=True,
+    gc=False,  # it holds nothing that could refer to it
+    omit_defaults=True,
+)
+
+_MAY_BE_UNSET = tuple(field.name for field in FIELDS if not field.required and not field.nullable)
+_ONE = msgspec.json.Decoder(TypedCase)
+_ALL = msgspec.json.Decoder(list[TypedCase])
+_encoder = msgspec.json.Encoder()
+
+
+def read_all(items: bytes) -> list[Any] | None:
+    """The cases of a JSON array, or None if one of them is not to be read this way."""
+    try:
+        return _ALL.decode(items)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def read_one(item: msgspec.Raw) -> Any | None:
+    """One case, or None if it is not to be read this way."""
+    try:
+        return _ONE.decode(item)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def write_all(cases: Sequence[Any]) -> bytes:
+    """The cases as a JSON array in one fixed form: members once each, nulls left out, RFC 3339 date-times."""
+    return _encoder.encode(cases)
+
+
+def row_of(case: Any) -> dict[str, Any]:
+    """Every field of a case by its name; None for what was left out."""
+    row = msgspec.structs.asdict(case)
+    for name in _MAY_BE_UNSET:
+        if row[name] is msgspec.UNSET:
+            row[name] = None
+    return row

@@ -1,0 +1,125 @@
+"""What to write of a chunk, decided before the database is asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from carecase_worker.cases.care_case import KEY
+from carecase_worker.cases.outcome import Outcome
+from carecase_worker.cases.validation import Row, Rules, SoundCases
+from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One valid case to be written, and its place in the chunk. The row holds its versions, too."""
+
+    place: int
+    row: Row
+
+
+def key_of(entry: Entry) -> int:
+    """The key of an entry's case."""
+    return int(entry.row[KEY])
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a case gets that has no version or audit field of its own; versions count up from `first_version`."""
+
+    first_version: int
+    rules: Rules
+
+
+class Wave(Protocol):
+    """Cases of distinct keys, to be written by one statement."""
+
+    @property
+    def keys(self) -> Sequence[int]:
+        """Each case's key."""
+        ...
+
+    @property
+    def places(self) -> Sequence[int]:
+        """Each case's place in the chunk."""
+        ...
+
+    @property
+    def defaults(self) -> Defaults:
+        """For what the text leaves out."""
+        ...
+
+    def entries(self) -> Sequence[Entry]:
+        """Each case with all that is written of it."""
+        ...
+
+    def text(self) -> str:
+        """The cases as a JSON array, in order. What a case lacks is in the defaults."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WaveOfRows:
+    """Cases that were looked at one by one."""
+
+    rows: Sequence[Entry]
+    defaults: Defaults
+
+    @property
+    def keys(self) -> list[int]:
+        """Each case's key."""
+        return [key_of(entry) for entry in self.rows]
+
+    @property
+    def places(self) -> list[int]:
+        """Each case's place in the chunk."""
+        return [entry.place for entry in self.rows]
+
+    def entries(self) -> Sequence[Entry]:
+        """Each case with all that is written of it."""
+        return self.rows
+
+    def text(self) -> str:
+        """The cases as a JSON array, nothing left out."""
+        return msgspec.json.encode([entry.row for entry in self.rows]).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class WaveOfAll:
+    """A whole chunk of sound cases: it goes over as it was read, and no case is touched on the way."""
+
+    sound: SoundCases
+    keys: Sequence[int]
+    defaults: Defaults
+
+    @property
+    def places(self) -> Sequence[int]:
+        """Each case's place in the chunk."""
+        return range(len(self.keys))
+
+    def entries(self) -> Sequence[Entry]:
+        """Each case with all that is written of it, in key order."""
+        rows = self.sound.rows(self.defaults.rules)
+        for place, row in enumerate(rows):
+            row[VERSION] = row[ENTRY_VERSION] = self.defaults.first_version + place
+        return sorted((Entry(place, row) for place, row in enumerate(rows)), key=key_of)
+
+    def text(self) -> str:
+        """The cases as a JSON array, without versions and without audit fields that were not given."""
+        return self.sound.text.decode()
+
+
+@dataclass(frozen=True, slots=True)
+class WritePlan:
+    """What to write of a chunk.
+
+    `keys` has each item's case key, as far as it has a usable one. `decided` has an outcome for each item that needs no
+    database, None for the others; these are spread over `waves`, which are written one after the other.
+    """
+
+    keys: Sequence[int | None]
+    decided: Sequence[Outcome | None]
+    waves: Sequence[Wave]
+    guard_care_plan: bool
