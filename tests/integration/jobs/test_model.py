@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
+from uuid import UUID
 
 import pytest
 from hypothesis import settings
@@ -86,7 +87,9 @@ class JobStoreMachine(RuleBasedStateMachine):
 
     @rule(chunks=st.integers(1, 4), care_plan=st.sampled_from([None, 1, 2]))
     def admit(self, chunks: int, care_plan: int | None) -> None:
-        new = a_new_job(total=chunks, chunk_firsts=range(chunks), care_plan=care_plan)
+        # chance in a job's name would make the same draws mean another chunk the next time
+        job_id = str(UUID(int=len(self.jobs)))
+        new = a_new_job(job_id=job_id, total=chunks, chunk_firsts=range(chunks), care_plan=care_plan)
         admission = self.store.admit(new, dict.fromkeys(range(chunks), b"p"), NOW + self.now)
         job = ModelJob(new.job_id, chunks, care_plan)
         self.jobs.append(job)
