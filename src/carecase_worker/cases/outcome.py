@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import groupby
 from types import MappingProxyType
 
 import msgspec
@@ -82,15 +83,21 @@ class _Packed(msgspec.Struct):
 _decoder = msgspec.msgpack.Decoder(_Packed)
 
 
+def runs_of(outcomes: Sequence[Outcome]) -> Iterator[tuple[Outcome, int]]:
+    """Neighbours that are alike, as one of them and how many there are."""
+    return ((outcome, len(list(alike))) for outcome, alike in groupby(outcomes))
+
+
 def pack_outcomes(outcomes: Sequence[Outcome]) -> bytes:
     """Outcomes as runs of equal kinds, and the texts of those whose text is their own."""
     runs: list[tuple[int, int]] = []
-    for outcome in outcomes:
-        if runs and runs[-1][0] == outcome.kind:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((int(outcome.kind), 1))
-    texts = {place: outcome.body for place, outcome in enumerate(outcomes) if outcome.kind not in FIXED}
+    texts: dict[int, str] = {}
+    place = 0
+    for outcome, length in runs_of(outcomes):
+        runs.append((int(outcome.kind), length))
+        if outcome.kind not in FIXED:
+            texts |= dict.fromkeys(range(place, place + length), outcome.body)
+        place += length
     return msgspec.msgpack.encode(_Packed(runs, texts))
 
 

@@ -8,7 +8,7 @@ payload:{job}  (hash; a chunk's until complete; retryable ones as long as the re
     chunk number -> packed items
 outcome:{job}  (hash; the retention once final; complete)
     chunk number -> packed outcomes
-lease:{job}  (hash; a chunk's until complete; claim, release, complete)
+lease:{job}  (hash; a chunk's until complete; claim, release, complete, bury)
     `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`
 due:{database}  (zset; a chunk's from opened to complete; admit, claim, complete, release, cancel, overdue)
     `{job}:{n}` -> ms at which to ring again
@@ -18,7 +18,9 @@ turns:{database}  (list; while jobs are open; admit, complete)
     turns in order of acceptance, `{seq}|{care plan}`; the first one is being applied
 turn:{database}:{turn}  (set; while it has any; admit, complete)
     the open jobs of one turn
-pause:{database}  (string; as long as the pause; claim, release, complete)
+holding  (hash; an entry while a process holds a chunk; claim, release, complete, bury)
+    holder -> `{job}:{n}`
+pause:{database}  (string; as long as the pause; claim, release, complete, bury)
     there while the database is left alone; holds the name of the process that finds out whether it is back, if one does
 failures:{database}  (string; until the database answers; release, complete)
     attempts in a row that found it away
@@ -92,6 +94,11 @@ class Keys:
     def housekeeping(self, what: str) -> str:
         """There while a piece of housekeeping need not be done again."""
         return f"{self.prefix}housekeeping:{what}"
+
+    @property
+    def holding(self) -> str:
+        """Which process holds which chunk."""
+        return f"{self.prefix}holding"
 
     @property
     def stats(self) -> str:

@@ -116,9 +116,9 @@ class JobStore:
             case never:
                 assert_never(never)
 
-    def claim(self, chunk: ChunkRef, holder: str, now: datetime, dead_holder: str = "") -> Claim:
+    def claim(self, chunk: ChunkRef, holder: str, now: datetime) -> Claim:
         """Take the lease of a chunk."""
-        args = [chunk.job_id, chunk.chunk_no, epoch_ms(now), milliseconds(self._jobs.lease), holder, dead_holder]
+        args = [chunk.job_id, chunk.chunk_no, epoch_ms(now), milliseconds(self._jobs.lease), holder]
         verdict, *rest = self._run("claim", args)
         match Claimed(verdict.decode()):
             case (Claimed.APPLY | Claimed.CANCEL) as taken:
@@ -162,6 +162,16 @@ class JobStore:
         """The chunks of a database to ring for now."""
         args = [database, epoch_ms(now), self._ring_at_ms(now), waiting_doorbells, _SWEEP_LIMIT]
         return tuple(map(ChunkRef.of, self._run("overdue", args)))
+
+    def holders(self) -> list[str]:
+        """The processes that hold a chunk."""
+        with _redis_errors():
+            return [name.decode() for name in cast(list[bytes], self._redis.hkeys(self.keys.holding))]
+
+    def bury(self, holder: str, now: datetime) -> tuple[str, ChunkRef] | None:
+        """Take back the chunk of a process that is no more; its database and which one it was, if it held one."""
+        answer = self._run("bury", [holder, epoch_ms(now)])
+        return (answer[0].decode(), ChunkRef.of(answer[1])) if answer else None
 
     def job(self, job_id: str) -> Job:
         """The record of a job. Raises JobNotFound."""

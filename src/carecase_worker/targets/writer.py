@@ -86,6 +86,10 @@ class Writer:
                     raise TargetFailure(kind) from None
         raise TargetFailure(FailureKind.TOO_SLOW)
 
+    def close(self) -> None:
+        """Drop the connections."""
+        self._engine.dispose()
+
     def rehearse(self, plan: WritePlan) -> None:
         """Do all that writing does, and keep nothing. Raises TargetFailure."""
         try:
@@ -181,26 +185,24 @@ class Targets:
 
     def __init__(self, tenants: Mapping[str, Tenant]) -> None:
         self._tenants = tenants
-        self._engines: dict[str, Engine] = {}
+        self._writers: dict[str, Writer] = {}
 
     def writer(self, database: str) -> Writer:
         """The writer of a database."""
-        if database not in self._engines:
-            self._engines[database] = engine_for(self._tenants[database])
-        return self._writer_on(self._engines[database])
+        if database not in self._writers:
+            self._writers[database] = self.own_writer(database)
+        return self._writers[database]
 
     def own_writer(self, database: str) -> Writer:
         """A writer with a connection of its own, for a process that was forked."""
-        return self._writer_on(engine_for(self._tenants[database]))
+        engine = engine_for(self._tenants[database])
+        return Writer(engine, upsert_for(engine.dialect.name))
 
     def let_go(self, database: str) -> None:
         """Drop the connections to a database, in whatever state they are."""
-        engine = self._engines.pop(database, None)
-        if engine is not None:
-            engine.dispose()
-
-    def _writer_on(self, engine: Engine) -> Writer:
-        return Writer(engine, upsert_for(engine.dialect.name))
+        writer = self._writers.pop(database, None)
+        if writer is not None:
+            writer.close()
 
 
 def _entered(row: Row) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from carecase_worker.worker.tasks import add_task
 
 _log = logger("worker")
 _PURGE_LOOK_S = 60
+_MOMENT_S = 0.05
+"""How long one doorbell may keep a process: it spares most doorbells, and nobody waits for it."""
 
 
 def create_worker(settings: Settings) -> Celery:
@@ -73,7 +75,7 @@ def _housekeeping(settings: Settings) -> tuple[Repeated, ...]:
     """Made in the main process and started there, once the pool runs. A ledger that hangs does not stop the sweep."""
     store, clock = JobStore(settings.redis, settings.jobs), SystemClock()
     doorbells = Doorbells(celery_app(settings))
-    sweep = Sweep(store, doorbells, clock, tuple(settings.databases), worker=own_name())
+    sweep = Sweep(store, doorbells, clock, tuple(settings.databases), worker=own_name(), is_dead=is_dead)
     purge = Purge(store, tenants_of(settings.databases), clock, settings.jobs.retention + settings.jobs.retry_deadline)
     return (
         Repeated(_guarded(sweep.once), _guarded(sweep.sign_off), settings.worker.sweep.total_seconds()),
@@ -119,14 +121,27 @@ class _Process:
         )
 
     def apply(self, chunk: ChunkRef) -> None:
-        """Apply a chunk and ring for what is next. Nothing gets out: what failed comes again by itself."""
+        """Answer a doorbell: apply its chunk, and what that opens, for a moment; ring for what is opened then.
+
+        Nothing gets out: what failed comes again by itself.
+        """
+        began = stopwatch()
+        following: ChunkRef | None = chunk
+        while following is not None:
+            following = self._apply_one(following, go_on=stopwatch() - began < _MOMENT_S)
+
+    def _apply_one(self, chunk: ChunkRef, go_on: bool) -> ChunkRef | None:
+        """Apply a chunk; ring for what it opens, but for the one to go on with, if so wanted."""
         assert self.applier is not None, "worker_process_init has run"
         assert self.doorbells is not None
         began = stopwatch()
         ids = {"job_id": chunk.job_id, "chunk_no": chunk.chunk_no}
         try:
             applied = self._attempt(self.applier, chunk)
-            self.doorbells.ring(applied.database, applied.rings)
+            following, rings = (
+                (applied.rings[0], applied.rings[1:]) if go_on and applied.rings else (None, applied.rings)
+            )
+            self.doorbells.ring(applied.database, rings)
         except StoreUnavailable as error:
             _log.warning("chunk left for the sweep", reason=str(error), **ids)
         except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on
@@ -134,6 +149,8 @@ class _Process:
         else:
             duration_ms = round((stopwatch() - began) * 1000, 1)
             _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **ids)
+            return following
+        return None
 
     def _attempt(self, applier: Applier, chunk: ChunkRef) -> Applied:
         claim = applier.claim(chunk)

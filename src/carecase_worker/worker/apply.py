@@ -1,13 +1,12 @@
 """One chunk, from claim to complete: decide purely, then act."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import assert_never
 from uuid import UUID
 
-from carecase_worker.cases.outcome import CANCELLED, REFUSED, UNAVAILABLE, Outcome
+from carecase_worker.cases.outcome import CANCELLED, REFUSED, UNAVAILABLE, Outcome, runs_of
 from carecase_worker.cases.validation import Rules, invalid, keys_of, read_sound, validate, without
 from carecase_worker.clock import Clock, Dice, Sleep
 from carecase_worker.errors import FailureKind, PayloadUnreadable, StoreUnavailable, TargetFailure
@@ -89,11 +88,11 @@ def in_waves(entries: Sequence[Entry]) -> list[list[Entry]]:
 def settle(plan: WritePlan, outcomes: Sequence[Outcome], database_answered: bool = True) -> Done:
     """One outcome per item, in order, as complete takes them."""
     counts = dict.fromkeys(COUNTS, 0)
-    kinds = Counter(outcome.kind for outcome in outcomes)
-    for kind, count in kinds.items():
-        counts["failed" if kind.failed else kind.name.lower()] += count
-    packed = pack_done(ChunkOutcomes(plan.keys, outcomes))
-    return Done(packed, counts, any(kind.retryable for kind in kinds), database_answered)
+    retryable = False
+    for outcome, count in runs_of(outcomes):
+        counts["failed" if outcome.kind.failed else outcome.kind.name.lower()] += count
+        retryable = retryable or outcome.kind.retryable
+    return Done(pack_done(ChunkOutcomes(plan.keys, outcomes)), counts, retryable, database_answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,8 @@ class Applier:
         """Claim a chunk, also from a process of this machine that has died with it. Raises StoreUnavailable."""
         claim = self.store.claim(ref, self.holder, self.clock.now())
         if claim.verdict is Claimed.BUSY and self.is_dead(claim.holder):
-            return self.store.claim(ref, self.holder, self.clock.now(), dead_holder=claim.holder)
+            self.store.bury(claim.holder, self.clock.now())
+            return self.store.claim(ref, self.holder, self.clock.now())
         return claim
 
     def carry_out(self, lease: Lease, cancel: bool) -> Applied:

@@ -27,9 +27,16 @@ class Sweep:
     clock: Clock
     databases: Iterable[str]
     worker: str
+    is_dead: Callable[[str], bool]
 
     def once(self) -> None:
         """One sweep. Raises StoreUnavailable if Redis or the broker is away; the next sweep makes up for it."""
+        for holder in filter(self.is_dead, self.store.holders()):
+            buried = self.store.bury(holder, self.clock.now())
+            if buried is not None:
+                database, chunk = buried
+                _log.warning("taken back from the dead", job_id=chunk.job_id, chunk_no=chunk.chunk_no)
+                self.doorbells.ring(database, [chunk])
         for database in self.databases:
             if not self.store.due_count(database):
                 continue

@@ -101,25 +101,37 @@ class JobStoreMachine(RuleBasedStateMachine):
         assert (admission.verdict, list(admission.rings)) == (Admitted.ADMITTED, expected)
 
     @precondition(lambda self: self.jobs)
-    @rule(data=st.data(), holder=st.sampled_from("abc"), dead=st.sampled_from(["", "a", "b"]))
-    def claim(self, data: st.DataObject, holder: str, dead: str) -> None:
+    @rule(data=st.data(), holder=st.sampled_from("abcdefgh"))
+    def claim(self, data: st.DataObject, holder: str) -> None:
+        if any(lease.holder == holder for lease in self.leases.values()):
+            return  # a process holds one chunk at a time
         with self._some(data) as (job, ref):
-            answer = self.store.claim(ref, holder, NOW + self.now, dead)
+            answer = self.store.claim(ref, holder, NOW + self.now)
             lease = self.leases.get(ref)
             if ref.chunk_no in job.done:
                 assert answer.verdict is Claimed.DONE
             elif ref not in self.due:
                 assert (answer.verdict, answer.holder) == (Claimed.BUSY, "")
-            elif lease and lease.until > self.now and lease.holder not in (dead, holder):
+            elif lease and lease.until > self.now:
                 assert (answer.verdict, answer.holder) == (Claimed.BUSY, lease.holder)
             else:
-                if lease and lease.holder != holder:
+                if lease:
                     self.deaths[ref] = self.deaths.get(ref, 0) + 1
                 assert answer.verdict is (Claimed.CANCEL if job.cancelling else Claimed.APPLY)
                 assert answer.lease is not None
                 assert answer.lease.history.deaths == self.deaths.get(ref, 0)
                 self.leases[ref] = ModelLease(holder, self.now + LEASE, 0)
                 self.due[ref] = self.now + LEASE
+
+    @rule(holder=st.sampled_from("abcdefgh"))
+    def bury(self, holder: str) -> None:
+        held = next((ref for ref, lease in self.leases.items() if lease.holder == holder), None)
+        buried = self.store.bury(holder, NOW + self.now)
+        assert buried == (None if held is None else ("demo", held))
+        if held is not None:
+            self.deaths[held] = self.deaths.get(held, 0) + 1
+            self.due[held] = self.now
+            del self.leases[held]
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
@@ -179,6 +191,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         if not hasattr(self, "store"):
             return
         assert self.store.due_count("demo") == len(self.due)
+        assert sorted(self.store.holders()) == sorted(lease.holder for lease in self.leases.values())
         assert self.store.backlog("demo")[0] == sum(not job.final for job in self.jobs)
         assert self.store.pace("demo").open_items == sum(job.chunks - len(job.done) for job in self.jobs)
         for job in self.jobs:

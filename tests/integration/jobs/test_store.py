@@ -126,7 +126,10 @@ def test_a_leased_chunk_is_busy_until_the_lease_is_over_or_its_holder_dead(store
     store.claim(ref, "w:1", NOW)
     busy = store.claim(ref, "w:2", NOW + LEASE - SECOND)
     assert (busy.verdict, busy.holder) == (Claimed.BUSY, "w:1")
-    after_death = store.claim(ref, "w:2", NOW + SECOND, dead_holder="w:1")
+    assert store.bury("w:1", NOW + SECOND) == ("demo", ref)
+    assert store.overdue("demo", 0, NOW + SECOND) == (ref,), "it is due at once"
+    assert store.bury("w:1", NOW + SECOND) is None, "a process dies once"
+    after_death = store.claim(ref, "w:2", NOW + SECOND)
     assert after_death.lease is not None
     assert after_death.lease.history.deaths == 1
     after_expiry = store.claim(ref, "w:3", NOW + 2 * LEASE)
@@ -191,7 +194,23 @@ def test_a_probe_ends_with_the_process_that_probes(store: JobStore) -> None:
     store.claim(ref, "w:1", NOW)
     assert store.claim(other, "w:2", NOW).verdict is Claimed.HELD
     assert store.claim(ref, "w:2", NOW).verdict is Claimed.BUSY
-    assert store.claim(ref, "w:2", NOW, dead_holder="w:1").verdict is Claimed.APPLY
+    store.bury("w:1", NOW)
+    assert store.claim(ref, "w:2", NOW).verdict is Claimed.APPLY
+
+
+def test_the_store_knows_who_holds_a_chunk(store: JobStore) -> None:
+    _, (ref, other) = admitted(store, chunks=2)
+    assert store.holders() == []
+    store.claim(ref, "w:1", NOW)
+    store.claim(other, "w:2", NOW)
+    assert sorted(store.holders()) == ["w:1", "w:2"]
+    complete(store, ref)
+    store.release(other, "w:2", NOW, Wait(SECOND))
+    assert store.holders() == []
+    assert store.bury("w:1", NOW) is None, "it held nothing when it died"
+    store.claim(other, "w:3", NOW + SECOND)
+    store.claim(other, "w:4", NOW + 2 * LEASE)
+    assert store.holders() == ["w:4"], "a lease that ran out is nobody's"
 
 
 def test_faults_are_counted_apart_from_outages(store: JobStore) -> None:

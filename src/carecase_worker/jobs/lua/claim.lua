@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- claim: take the lease of a chunk.
 -- KEYS   1 prefix
--- ARGV   1 job, 2 chunk, 3 now_ms, 4 lease_ms, 5 holder, 6 a holder known to be dead or ""
+-- ARGV   1 job, 2 chunk, 3 now_ms, 4 lease_ms, 5 holder
 -- gives  {'apply' or 'cancel', payload, deaths, releases, faults, failures, database, care plan, user, seq,
 --         failing_since_ms or false}: the lease is the caller's until now + lease_ms; 'cancel' if the job is to be
 --         cancelled. failures: attempts in a row that found the database away; failing_since_ms: the job's first one
@@ -10,7 +10,7 @@
 --        {'busy', holder}: another has the lease, or the chunk is not open yet (then holder is "")
 --        {'held', ms}: its database is left alone for so long
 -- moves  queued, waiting -> running ('apply'); queued, running, waiting -> waiting ('held')
--- A chunk whose holder let the lease run out, or is dead, has died once more.
+-- A chunk whose holder let the lease run out has died once more.
 local job, n, now, holder = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[5]
 local record, lease = key('job', job), key('lease', job)
 
@@ -30,17 +30,20 @@ local till, held_by, deaths, releases, faults =
   unpack(redis.call('HMGET', lease, n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults'))
 deaths = tonumber(deaths or 0)
 if held_by then
-  if tonumber(till) > now and held_by ~= ARGV[6] and held_by ~= holder then return {'busy', held_by} end
-  if held_by ~= holder then deaths = deaths + 1 end
+  if tonumber(till) > now and held_by ~= holder then return {'busy', held_by} end
+  if held_by ~= holder then
+    deaths = deaths + 1
+    let_go(held_by, member)
+  end
 end
 
--- a pause that is a probe ends with the process that probes; whoever is held is due as soon as the pause is over
+-- whoever is held is due as soon as the pause is over
 local pause = key('pause', database)
-if ARGV[6] ~= '' and redis.call('GET', pause) == ARGV[6] then redis.call('DEL', pause) end
 local pause_ms = redis.call('PTTL', pause)
 if pause_ms > 0 then
   redis.call('ZADD', due, 'XX', now, member)
   redis.call('HDEL', lease, n .. ':until', n .. ':holder')
+  let_go(holder, member)
   redis.call('HSET', lease, n .. ':deaths', deaths)
   if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'waiting') end
   return {'held', pause_ms}
@@ -50,6 +53,7 @@ local payload = redis.call('HGET', key('payload', job), n)
 if not payload then return {'gone'} end
 redis.call('HSET', lease, n .. ':until', now + tonumber(ARGV[4]), n .. ':holder', holder, n .. ':deaths', deaths)
 redis.call('ZADD', due, 'XX', now + tonumber(ARGV[4]), member)
+redis.call('HSET', prefix .. 'holding', holder, member)
 redis.call('HSETNX', record, 'started_ms', ARGV[3])
 if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
 -- one attempt at a time finds out whether a database that was away is back

@@ -17,6 +17,7 @@ redis.call('ZREM', key('due', database), job .. ':' .. n)
 if state == 'completed' or state == 'cancelled' or redis.call('HSETNX', key('outcome', job), n, ARGV[5]) == 0 then
   return {'done'}
 end
+let_go(redis.call('HGET', key('lease', job), n .. ':holder'), job .. ':' .. n)
 redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults')
 if ARGV[12] == '1' then
   redis.call('HDEL', record, 'failing_since_ms')

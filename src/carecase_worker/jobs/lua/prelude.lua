@@ -1,4 +1,4 @@
--- What the verbs share: key names, and the two steps that open chunks. Put before each verb's text.
+-- What the verbs share: key names, the two steps that open chunks, and the one that notes that a holder has none. Put before each verb's text.
 -- `prefix` is KEYS[1]: every key of the job store starts with it; the names are those of keys.py.
 local prefix = KEYS[1]
 
@@ -21,5 +21,12 @@ local function open_first(job, database, width, ring_at_ms, rung)
   if redis.call('HGET', key('job', job), 'opened') ~= '0' then return end
   for _ = 1, width do
     if not open_next(job, database, ring_at_ms, rung) then return end
+  end
+end
+
+-- Notes that a holder does not hold this chunk any more; it may hold another by now.
+local function let_go(holder, member)
+  if holder and redis.call('HGET', prefix .. 'holding', holder) == member then
+    redis.call('HDEL', prefix .. 'holding', holder)
   end
 end

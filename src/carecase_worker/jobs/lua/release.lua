@@ -11,6 +11,7 @@ local database, state = unpack(redis.call('HMGET', record, 'database', 'state'))
 if not database then return 'gone' end
 if redis.call('HGET', lease, n .. ':holder') ~= ARGV[3] then return 'lost' end
 redis.call('HDEL', lease, n .. ':until', n .. ':holder')
+let_go(ARGV[3], job .. ':' .. n)
 redis.call('HINCRBY', lease, n .. ':releases', 1)
 redis.call('ZADD', key('due', database), 'XX', ARGV[5], job .. ':' .. n)
 if ARGV[7] == '1' then redis.call('HINCRBY', lease, n .. ':faults', 1)
