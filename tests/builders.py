@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from carecase_worker.cases.batch import ArraySplitter, Splitter
+from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter
 from carecase_worker.jobs.verdicts import NewJob
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
@@ -36,3 +38,16 @@ def a_new_job(**changes: Any) -> NewJob:
         "idempotency_key": None,
     }
     return NewJob(**{**fields, **changes})
+
+
+def items_of(body: bytes, splitter: Splitter, piece_bytes: int = 1 << 20) -> list[Any]:
+    """The items of a body that comes in pieces."""
+    pieces = (body[start : start + piece_bytes] for start in range(0, len(body), piece_bytes))
+    items = [item for piece in pieces for item in splitter.feed(piece)]
+    return [*items, *splitter.finish()]
+
+
+def chunks_of(body: bytes, bounds: ChunkBounds | None = None) -> list[Chunk]:
+    """The chunks of a JSON array."""
+    cutter = Cutter(bounds or ChunkBounds(1000, 1 << 20, 1 << 18))
+    return [*cutter.add(items_of(body, ArraySplitter())), *cutter.finish()]

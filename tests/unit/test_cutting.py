@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.builders import chunks_of, items_of
 
-from carecase_worker.cases.batch import split_array, split_lines
+from carecase_worker.cases.batch import ArraySplitter, LineSplitter
 from carecase_worker.cases.outcome import CREATED, UPDATED, Kind, Outcome, pack_outcomes, unpack_outcomes
 from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
-from carecase_worker.jobs.chunks import Chunk, ChunkBounds, ChunkOutcomes, cut, pack, pack_done, unpack, unpack_done
+from carecase_worker.jobs.chunks import Chunk, ChunkBounds, ChunkOutcomes, pack, pack_done, unpack, unpack_done
 
 JSON = st.recursive(
     st.none()
@@ -26,7 +27,7 @@ BOUNDS = ChunkBounds(items=3, size=200, item_size=100)
 
 @given(st.lists(JSON, min_size=1, max_size=30))
 def test_chunks_hold_the_items_in_order(items: list[Any]) -> None:
-    chunks = [unpack(pack(chunk)) for chunk in cut(split_array(json.dumps(items).encode()), BOUNDS)]
+    chunks = [unpack(pack(chunk)) for chunk in chunks_of(json.dumps(items).encode(), BOUNDS)]
     assert [chunk.first for chunk in chunks] == [sum(c.count for c in chunks[:n]) for n in range(len(chunks))]
     held = [item for chunk in chunks for item in json.loads(chunk.items)]
     oversized = {chunk.first + place for chunk in chunks for place in chunk.refused}
@@ -37,10 +38,55 @@ def test_chunks_hold_the_items_in_order(items: list[Any]) -> None:
     assert all(chunk.count <= BOUNDS.items for chunk in chunks)
 
 
-@given(st.lists(JSON, min_size=1))
-def test_lines_hold_the_items_in_order(items: list[Any]) -> None:
+LAYOUTS = st.sampled_from([{}, {"separators": (",", ":")}, {"indent": 1}, {"separators": (" ,", ":")}])
+TRICKY = st.sampled_from(['"},{"', "},{", "\\", '\\"},', ",", "]", "],[", "}, {"])
+"""Strings that look like the border between two items."""
+ITEMS = st.lists(JSON | st.dictionaries(TRICKY, TRICKY | st.lists(st.dictionaries(TRICKY, TRICKY))), min_size=1)
+
+
+@settings(max_examples=300)
+@given(items=ITEMS, layout=LAYOUTS, piece_bytes=st.integers(1, 40), window_bytes=st.integers(1, 60))
+def test_an_array_is_split_the_same_however_it_comes_in(
+    items: list[Any], layout: dict[str, Any], piece_bytes: int, window_bytes: int
+) -> None:
+    body = json.dumps(items, **layout).encode()
+    assert [json.loads(bytes(raw)) for raw in items_of(body, ArraySplitter(window_bytes), piece_bytes)] == items
+
+
+@settings(max_examples=200)
+@given(items=ITEMS, place=st.floats(0, 1), junk=st.sampled_from([b"", b",", b"}", b"]", b'"', b"x", b"[", b"{"]))
+def test_what_is_no_json_array_is_refused_however_it_comes_in(items: list[Any], place: float, junk: bytes) -> None:
+    whole = json.dumps(items).encode()
+    cut = int(place * len(whole))
+    body = whole[:cut] + junk + whole[cut + 1 :]
+    try:
+        parsed = json.loads(body, parse_constant=lambda _: 1 / 0)
+    except (ValueError, ZeroDivisionError):
+        parsed = None
+    try:
+        split = [json.loads(bytes(raw)) for raw in items_of(body, ArraySplitter(20), 7)]
+    except BatchRefused:
+        split = None
+    assert split == (parsed if isinstance(parsed, list) and parsed else None)
+
+
+@given(st.lists(JSON, min_size=1), st.integers(1, 40))
+def test_lines_hold_the_items_in_order(items: list[Any], piece_bytes: int) -> None:
     body = "\r\n".join(json.dumps(item) for item in items).encode()
-    assert [json.loads(bytes(raw)) for raw in split_lines(body).slices(0, len(items))] == items
+    assert [json.loads(bytes(raw)) for raw in items_of(body, LineSplitter(), piece_bytes)] == items
+
+
+@pytest.mark.parametrize("body", [b'{"a":1\n"b":2}\n{},{}', b"{},{}", b"1\n2,\n3", b"[1\n2]", b"{}\n{"])
+def test_a_line_holds_one_item(body: bytes) -> None:
+    with pytest.raises(BatchRefused, match="line"):
+        items_of(body, LineSplitter())
+
+
+def test_an_item_without_end_is_refused_before_it_fills_the_memory() -> None:
+    for splitter, body in ((ArraySplitter(), b'[{"a":"'), (LineSplitter(), b'{"a":"')):
+        with pytest.raises(BatchRefused) as refused:
+            items_of(body + b"x" * (40 << 20), splitter)
+        assert refused.value.fault is BatchFault.TOO_LARGE
 
 
 @pytest.mark.parametrize(
@@ -56,8 +102,8 @@ def test_lines_hold_the_items_in_order(items: list[Any]) -> None:
     ],
 )
 def test_a_lone_surrogate_is_the_fault_of_its_item(text: str, repaired: str) -> None:
-    for items in (split_array(f"[{text}, 1]".encode()), split_lines(bytearray(f"{text}\n1".encode()))):
-        assert [bytes(raw).decode() for raw in items.slices(0, 2)] == [repaired, "1"]
+    for body, splitter in ((f"[{text}, 1]", ArraySplitter()), (f"{text}\n1", LineSplitter())):
+        assert [bytes(raw).decode() for raw in items_of(body.encode(), splitter)] == [repaired, "1"]
 
 
 def test_an_item_nested_too_deep_is_refused_alone() -> None:
@@ -65,7 +111,7 @@ def test_an_item_nested_too_deep_is_refused_alone() -> None:
         return "[" * depth + "]" * depth
 
     body = f'[{nested(100)}, {nested(101)}, "{nested(200)}", {nested(900)}, {{"a": {nested(99)}}}]'
-    (chunk,) = cut(split_array(body.encode()), ChunkBounds(1000, 1 << 20, 1 << 18))
+    (chunk,) = chunks_of(body.encode())
     assert chunk.refused == dict.fromkeys((1, 3), "item: must not be nested more than 100 deep")
     assert json.loads(chunk.items)[2] == nested(200)
 
@@ -82,7 +128,7 @@ def test_an_item_nested_too_deep_is_refused_alone() -> None:
 )
 def test_a_body_that_is_no_batch_is_refused(body: bytes, fault: BatchFault) -> None:
     with pytest.raises(BatchRefused) as refused:
-        list(cut(split_array(body), BOUNDS))
+        chunks_of(body, BOUNDS)
     assert refused.value.fault is fault
 
 

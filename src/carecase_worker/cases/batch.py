@@ -1,10 +1,12 @@
-"""A request body, cut into its items without parsing them."""
+"""A request body, cut into its items as it comes in, without parsing them.
+
+Items are cut off whenever enough of the body is there: a guess at where the last whole item ends is right if what lies
+before it, closed with a bracket, is a JSON array. So some megabytes of a body are held at a time, whatever its size.
+"""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import count
-from mmap import mmap
+from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -12,79 +14,212 @@ from carecase_worker.errors import BatchFault, BatchRefused
 
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _LINE = msgspec.json.Decoder(msgspec.Raw)
+_BLANK = b" \t\r\n"
+_GUESSES = 3
+_WINDOW_BYTES = 256 << 10
+_LONGEST_BYTES = 16 << 20
+_HEAD_BYTES = 1 << 20
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},"]', re.DOTALL)
+_PLACE = re.compile(r"byte (\d+)")
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
 _NUL_ESCAPE = rb"\u0000"
 
-Buffer = bytes | bytearray | mmap
-"""What a body lies in."""
+
+class Splitter(Protocol):
+    """Takes a body piece by piece and gives its items, each as the bytes that were sent."""
+
+    def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
+        """The items that are whole by now and were not given before. Raises BatchRefused."""
+        ...
+
+    def finish(self) -> Sequence[msgspec.Raw]:
+        """The rest of the items. Raises BatchRefused, also if the body had none at all."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
-    """The items of a batch, each as the bytes that were sent."""
+class ArraySplitter:
+    """Splits a JSON array; looks for items whenever it has `window_bytes` more of it."""
 
-    raw: Sequence[msgspec.Raw]
+    def __init__(self, window_bytes: int = _WINDOW_BYTES) -> None:
+        self._window_bytes = window_bytes
+        self._rest = b""
+        self._offset = 0
+        self._is_open = False
+        self._given = 0
+        self._look_at = window_bytes
 
-    def __len__(self) -> int:
-        return len(self.raw)
+    def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
+        """The items that are whole by now and were not given before. Raises BatchRefused."""
+        self._rest += piece
+        if not self._is_open and not self._opens():
+            return ()
+        if len(self._rest) < self._look_at:
+            return ()
+        end = len(self._rest)
+        for _ in range(_GUESSES):
+            end = self._rest.rfind(b"},", 0, end) + 1
+            if not end:
+                break
+            try:
+                return self._give(_ARRAY.decode(b"[%b]" % self._rest[:end]), end)
+            except (msgspec.DecodeError, RecursionError):
+                continue
+        return self._search()
 
-    def slices(self, first: int, count: int) -> Iterator[memoryview]:
-        """The bytes of `count` items from number `first` on."""
-        return (memoryview(item) for item in self.raw[first : first + count])
+    def finish(self) -> Sequence[msgspec.Raw]:
+        """The rest of the items. Raises BatchRefused, also if the body had none at all."""
+        if not self._is_open:
+            raise self._no_array()
+        items = self._decode(b"[" + self._rest)
+        if not items:
+            raise _not_json("it ends with a comma") if self._given else _empty()
+        return items
+
+    def _opens(self) -> bool:
+        head = self._rest.lstrip(_BLANK)
+        if head[:1] == b"[":
+            self._skip(len(self._rest) - len(head) + 1)
+            self._is_open = True
+        elif len(head) > _HEAD_BYTES:
+            raise self._no_array()
+        elif not head:
+            self._skip(len(self._rest))
+        return self._is_open
+
+    def _search(self) -> Sequence[msgspec.Raw]:
+        """Where guessing failed: go through the tokens to the last comma between two items."""
+        end, array_end = _last_comma(self._rest)
+        if array_end:
+            if self._rest[array_end:].strip(_BLANK):
+                raise _not_json(f"something follows the array at byte {self._offset + array_end}")
+            return ()
+        if end:
+            return self._give(self._decode(b"[%b]" % self._rest[:end]), end)
+        if len(self._rest) > _LONGEST_BYTES:
+            raise BatchRefused(
+                BatchFault.TOO_LARGE,
+                f"The body has an item of more than {_LONGEST_BYTES >> 20} MiB. Send smaller items.",
+            )
+        self._look_at = 2 * len(self._rest)
+        return ()
+
+    def _give(self, items: Sequence[msgspec.Raw], end: int) -> Sequence[msgspec.Raw]:
+        """Give items that end before the comma at `end`."""
+        self._skip(end + 1)
+        self._given += len(items)
+        self._look_at = self._window_bytes
+        return items
+
+    def _skip(self, size: int) -> None:
+        self._rest = self._rest[size:]
+        self._offset += size
+
+    def _decode(self, text: bytes) -> list[msgspec.Raw]:
+        try:
+            return _ARRAY.decode(text)
+        except msgspec.DecodeError as error:
+            repaired = _without_lone_surrogates(text)
+            if repaired is not None:
+                return self._decode(repaired)
+            # the parser counts from the bracket before the rest
+            raise _not_json(_PLACE.sub(lambda at: f"byte {self._offset + int(at[1]) - 1}", str(error))) from None
+        except RecursionError:
+            raise _not_json("it is nested too deeply") from None
+
+    def _no_array(self) -> BatchRefused:
+        try:
+            _LINE.decode(self._rest)
+        except (msgspec.DecodeError, RecursionError) as error:
+            if len(self._rest) <= _HEAD_BYTES:
+                return _not_json(str(error) if isinstance(error, msgspec.DecodeError) else "it is nested too deeply")
+        return BatchRefused(BatchFault.NOT_AN_ARRAY, "The body is not an array. Send an array of CareCase objects.")
 
 
-def split_array(body: Buffer) -> Items:
-    """Cut a JSON array into its items. Raises BatchRefused if it is no JSON array, or an empty one."""
-    try:
-        return _not_empty(_ARRAY.decode(body))
-    except msgspec.ValidationError:
-        raise BatchRefused(
-            BatchFault.NOT_AN_ARRAY, "The body is JSON, but not an array. Send an array of CareCase objects."
-        ) from None
-    except msgspec.DecodeError as error:
-        repaired = _without_lone_surrogates(body)
-        if repaired is not None:
-            return split_array(repaired)
-        raise _not_json(str(error)) from None
-    except RecursionError:
-        raise _not_json("it is nested too deeply") from None
+def _last_comma(text: bytes) -> tuple[int, int]:
+    """Where the last comma between two items is, and where the array ends; 0 for what is not there."""
+    comma = depth = 0
+    for token in _TOKEN.finditer(text):
+        match token[0]:
+            case b"{" | b"[":
+                depth += 1
+            case b"}" | b"]":
+                depth -= 1
+                if depth < 0:
+                    return comma, token.end()
+            case b"," if depth == 0:
+                comma = token.start()
+            case b'"':  # a string that is not whole yet
+                break
+    return comma, 0
 
 
-def split_lines(body: Buffer) -> Items:
-    """Cut newline-delimited JSON into its items, one a line; blank lines do not count. Raises BatchRefused."""
-    view = memoryview(body)
-    items = []
-    start = 0
-    for number in count(1):
-        end = body.find(b"\n", start)
-        line = view[start:] if end < 0 else view[start:end]
-        if bytes(line[:64]).strip() or bytes(line).strip():
-            items.append(_line(line, number))
+class LineSplitter:
+    """Splits newline-delimited JSON, one item a line; blank lines do not count."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._line = 1
+        self._given = 0
+
+    def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
+        """The items that are whole by now and were not given before. Raises BatchRefused."""
+        end = piece.rfind(b"\n")
         if end < 0:
-            return _not_empty(items)
-        start = end + 1
-    raise AssertionError("a body ends")
+            self._rest += piece
+            if len(self._rest) > _LONGEST_BYTES:
+                raise BatchRefused(
+                    BatchFault.TOO_LARGE,
+                    f"Line {self._line} has more than {_LONGEST_BYTES >> 20} MiB. Send smaller items.",
+                )
+            return ()
+        text, self._rest = self._rest + piece[:end], piece[end + 1 :]
+        return self._split(text)
+
+    def finish(self) -> Sequence[msgspec.Raw]:
+        """The rest of the items. Raises BatchRefused, also if the body had none at all."""
+        items = self._split(self._rest)
+        if not self._given:
+            raise _empty()
+        return items
+
+    def _split(self, text: bytes) -> Sequence[msgspec.Raw]:
+        lines = text.split(b"\n")
+        items = _lines_at_once(lines)
+        if items is None:
+            items = [_line(line, number) for number, line in enumerate(lines, self._line) if line.strip(_BLANK)]
+        self._line += len(lines)
+        self._given += len(items)
+        return items
 
 
-def _line(line: memoryview, number: int) -> msgspec.Raw:
+def _lines_at_once(lines: Sequence[bytes]) -> Sequence[msgspec.Raw] | None:
+    """The items of lines that each hold exactly one, or None if that does not show in one go."""
+    held = [line for line in map(bytes.strip, lines) if line]
+    try:
+        items = _ARRAY.decode(b"[%b]" % b",".join(held))
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    # a comma may join what two lines have halves of, or stand in a line: then an item is not as long as its line
+    return items if list(map(len, items)) == list(map(len, held)) else None
+
+
+def _line(line: bytes, number: int) -> msgspec.Raw:
     try:
         return _LINE.decode(line)
     except msgspec.DecodeError as error:
         repaired = _without_lone_surrogates(line)
         if repaired is None:
             raise _not_json(f"line {number}: {error}") from None
-        return _line(memoryview(repaired), number)
+        return _line(repaired, number)
     except RecursionError:
         raise _not_json(f"line {number} is nested too deeply") from None
 
 
-def _not_empty(raw: Sequence[msgspec.Raw]) -> Items:
-    if not raw:
-        raise BatchRefused(BatchFault.EMPTY, "The batch is empty. Send at least one CareCase.")
-    return Items(raw)
+def _empty() -> BatchRefused:
+    return BatchRefused(BatchFault.EMPTY, "The batch is empty. Send at least one CareCase.")
 
 
 def _not_json(detail: str) -> BatchRefused:
@@ -93,8 +228,8 @@ def _not_json(detail: str) -> BatchRefused:
     )
 
 
-def _without_lone_surrogates(body: Buffer | memoryview) -> bytes | None:
-    r"""The body with `\u0000` for each lone surrogate escape, or None if it has none.
+def _without_lone_surrogates(text: bytes) -> bytes | None:
+    r"""The text with `\u0000` for each lone surrogate escape, or None if it has none.
 
     The parser takes a lone surrogate for an error of the whole text, while the contract makes it the fault of
     one item. U+0000 breaks the same rule and is seen with the item's other faults.
@@ -108,5 +243,5 @@ def _without_lone_surrogates(body: Buffer | memoryview) -> bytes | None:
         found = True
         return _NUL_ESCAPE
 
-    text = _ESCAPE.sub(repaired, body)
+    text = _ESCAPE.sub(repaired, text)
     return text if found else None

@@ -1,9 +1,12 @@
-"""The items of a final job that are worth sending again, as a body."""
+"""The items of a final job that are worth sending again."""
 
+import hashlib
 from collections.abc import Iterator
 
+import msgspec
+
 from carecase_worker.errors import JobConflict
-from carecase_worker.intake.body import Body
+from carecase_worker.jobs.admission import Draft
 from carecase_worker.jobs.chunks import items_at, unpack, unpack_done
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.store import JobStore
@@ -11,23 +14,27 @@ from carecase_worker.jobs.store import JobStore
 _CHUNKS_AT_ONCE = 8
 
 
-def write_again(store: JobStore, job: Job, body: Body) -> None:
-    """Write the items that failed for a reason outside themselves into `body`, in order.
+def draft_again(store: JobStore, job: Job, draft: Draft) -> str:
+    """Put the items that failed for a reason outside themselves into `draft`, in order; the digest of their array.
 
     Raises JobConflict if there are none, or if more may come because the job is not final.
     """
     if not job.state.final:
         raise JobConflict("The job is not final yet. Wait for it, or cancel it first.")
+    digest = hashlib.sha256()
     before = b"["
-    for item in _items(store, job):
-        body.write(before + item)
-        before = b","
+    for items in _items(store, job):
+        draft.add(items)
+        for item in items:
+            digest.update(before + bytes(item))
+            before = b","
     if before == b"[":
         raise JobConflict("No item of the job failed for a reason outside itself: there is nothing to send again.")
-    body.write(b"]")
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
-def _items(store: JobStore, job: Job) -> Iterator[bytes]:
+def _items(store: JobStore, job: Job) -> Iterator[list[msgspec.Raw]]:
     numbers = range(len(job.chunk_firsts))
     for start in range(0, len(numbers), _CHUNKS_AT_ONCE):
         some = numbers[start : start + _CHUNKS_AT_ONCE]
@@ -36,4 +43,4 @@ def _items(store: JobStore, job: Job) -> Iterator[bytes]:
                 continue
             outcomes = unpack_done(packed).outcomes
             places = [place for place, outcome in enumerate(outcomes) if outcome.kind.retryable]
-            yield from items_at(unpack(payload), places)
+            yield items_at(unpack(payload), places)

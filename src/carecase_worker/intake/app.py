@@ -40,9 +40,9 @@ def create_app(settings: Settings) -> FastAPI:
     bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     gate = Gate(settings.clients, settings.jwt, settings.intake.require)
     metrics = Metrics(Readings(store, tuple(settings.databases), clock))
-    admissions = Admissions(store, bounds, clock)
+    admissions = Admissions(store, bounds, settings.intake.max_items, clock)
     intake = Intake(settings.intake, admissions, store, doorbells, lambda: uuid7(clock))
-    jobs = Jobs(store, doorbells, clock, admissions, settings.intake, lambda: uuid7(clock))
+    jobs = Jobs(store, doorbells, clock, admissions, lambda: uuid7(clock))
 
     async def caller(
         request: Request,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
@@ -11,14 +12,13 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from pydantic import BeforeValidator
 from starlette.background import BackgroundTask
 
-from carecase_worker.cases.batch import Items
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
-from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.errors import CareCaseError, StoreUnavailable
 from carecase_worker.intake.accepted import accepted, ring
 from carecase_worker.intake.auth import Caller, granted
 from carecase_worker.intake.body import Body, Decoder, form_of, receive
 from carecase_worker.intake.openapi import ACCEPTED, BATCH
-from carecase_worker.jobs.admission import Admissions, Batch
+from carecase_worker.jobs.admission import Admissions, Draft, Sender
 from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Admission
@@ -71,28 +71,35 @@ class Intake:
         target = granted(caller, headers.database)
         form = form_of(request.headers.get("content-type"))
         decoder = Decoder(request.headers.get("content-encoding"))
-        with Body(decoder, self.settings.max_body_bytes, self.settings.spool_dir) as body:
-            await receive(request.stream(), body)
+        body = Body(decoder, form, self.settings.max_body_bytes)
+        sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key)
+        draft = self.admissions.draft(sender, self.new_id())
 
-            def admit() -> tuple[Admission, Response]:
-                batch = self._batch(caller, target, care_plan, headers.idempotency_key, body.split(form), body.sha256)
-                admission = self.admissions.admit(batch, self.new_id())
-                job, pace = self.store.job(admission.job_id), self.store.pace(target)
-                return admission, accepted(job, pace, request.headers.get("accept"))
+        def take(piece: bytes) -> None:
+            for items in body.take(piece):
+                draft.add(items)
 
-            admission, answer = await run_sync(admit)
+        def admit(last: bytes) -> tuple[Admission, Response]:
+            take(last)
+            draft.add(body.finish())
+            admission = draft.admit(body.sha256)
+            job, pace = self.store.job(admission.job_id), self.store.pace(target)
+            return admission, accepted(job, pace, request.headers.get("accept"))
+
+        try:
+            last = await receive(request.stream(), take)
+            admission, answer = await run_sync(admit, last)
+        except CareCaseError:
+            await run_sync(_discard, draft)
+            raise
         answer.background = BackgroundTask(ring, self.doorbells, target, admission.rings)
         return answer
 
-    def _batch(
-        self, caller: Caller, database: str, care_plan: int | None, key: str | None, items: Items, sha256: str
-    ) -> Batch:
-        if len(items) > self.settings.max_items:
-            raise BatchRefused(
-                BatchFault.TOO_MANY_ITEMS,
-                f"The batch has more than {self.settings.max_items} items. Send them in several batches.",
-            )
-        return Batch(caller.client, caller.user, database, care_plan, items, sha256, key)
+
+def _discard(draft: Draft) -> None:
+    """Discard what is refused; if that fails, it goes by itself."""
+    with suppress(StoreUnavailable):
+        draft.discard()
 
 
 def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:

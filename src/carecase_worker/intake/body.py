@@ -1,26 +1,23 @@
-"""The request body: its media type, its bounded decompression, and a place on disk for what is large."""
+"""The request body: its media type, its bounded decompression, and its items as they come in."""
 
 import hashlib
-import mmap
-import tempfile
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from enum import Enum
-from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any
 
+import msgspec
 import zstandard
 from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect
 
-from carecase_worker.cases.batch import Items, split_array, split_lines
-from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused
+from carecase_worker.cases.batch import ArraySplitter, LineSplitter, Splitter
+from carecase_worker.errors import BatchFault, BatchRefused
 
-_IN_MEMORY_BYTES = 1 << 20
 _ZSTD_SLICE_BYTES = 1 << 10
 _ZSTD_WINDOW_BYTES = 8 << 20  # what RFC 9659 lets a sender use
-_PIECE_BYTES = 256 << 10
+_PIECE_BYTES = 1 << 20
+_DECODED_BYTES = 256 << 10
 
 
 class Form(Enum):
@@ -82,7 +79,7 @@ class Decoder:
         while piece:
             if self._inflate.eof:
                 self._inflate = zlib.decompressobj(31)
-            yield self._inflate.decompress(piece, _PIECE_BYTES)
+            yield self._inflate.decompress(piece, _DECODED_BYTES)
             piece = self._inflate.unconsumed_tail or self._inflate.unused_data
 
     def _zstd(self, piece: bytes) -> Iterator[bytes]:
@@ -105,31 +102,22 @@ def _zstd_frame() -> Any:
 
 
 class Body:
-    """A decoded body: in memory while it is small, in a nameless file when it is large."""
+    """A body on its way in: decoded, bounded, digested and split, piece by piece. Nothing of it is kept."""
 
-    def __init__(self, decoder: Decoder, max_bytes: int, spool_dir: Path | None) -> None:
+    def __init__(self, decoder: Decoder, form: Form, max_bytes: int) -> None:
         self._decoder = decoder
+        self._splitter: Splitter = ArraySplitter() if form is Form.ARRAY else LineSplitter()
         self._max_bytes = max_bytes
-        self._spool_dir = spool_dir
         self._digest = hashlib.sha256()
-        self._held = bytearray()
-        self._file: IO[bytes] | None = None
         self.size = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        if self._file is not None:
-            self._file.close()
 
     @property
     def sha256(self) -> str:
         """Digest of the decoded body, in hex."""
         return self._digest.hexdigest()
 
-    def write(self, piece: bytes) -> None:
-        """Take a piece as it was sent. Raises BatchRefused, or BacklogFull if the disk is full."""
+    def take(self, piece: bytes) -> Iterator[Sequence[msgspec.Raw]]:
+        """Take a piece as it was sent; the items that are whole by now. Raises BatchRefused."""
         for decoded in self._decoder.decode(piece):
             self.size += len(decoded)
             if self.size > self._max_bytes:
@@ -138,46 +126,27 @@ class Body:
                     f"The decoded body has more than {self._max_bytes} bytes. Send the cases in several batches.",
                 )
             self._digest.update(decoded)
-            try:
-                self._keep(decoded)
-            except OSError:
-                raise BacklogFull("There is no room for a body of this size just now. Send it again later.") from None
+            yield self._splitter.feed(decoded)
 
-    def split(self, form: Form) -> Items:
-        """The items; they point into this body, so keep it open. Raises BatchRefused."""
+    def finish(self) -> Sequence[msgspec.Raw]:
+        """The rest of the items. Raises BatchRefused."""
         self._decoder.finish()
-        held = self._whole()
-        return split_array(held) if form is Form.ARRAY else split_lines(held)
-
-    def _keep(self, decoded: bytes) -> None:
-        if self._file is None and self.size <= _IN_MEMORY_BYTES:
-            self._held += decoded
-            return
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._spool_dir)  # noqa: SIM115  # closed by __exit__
-            self._file.write(self._held)
-            self._held = bytearray()
-        self._file.write(decoded)
-
-    def _whole(self) -> bytearray | mmap.mmap:
-        if self._file is None:
-            return self._held
-        self._file.flush()
-        return mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ)
+        return self._splitter.finish()
 
 
-async def receive(stream: AsyncIterator[bytes], body: Body) -> None:
-    """Read a request's body. Whatever takes long happens in a thread, so that other requests go on.
+async def receive(stream: AsyncIterator[bytes], take: Callable[[bytes], None]) -> bytes:
+    """Read a request's body: calls `take` with one piece after the other; what it does not return was taken.
 
-    Raises BatchRefused, also if the client breaks off.
+    Pieces have a megabyte and are taken in a thread, so that other requests go on. Raises BatchRefused if the client
+    breaks off.
     """
     waiting = bytearray()
     try:
         async for piece in stream:
             waiting += piece
             if len(waiting) >= _PIECE_BYTES:
-                await run_sync(body.write, bytes(waiting))
+                await run_sync(take, bytes(waiting))
                 waiting.clear()
     except ClientDisconnect:
         raise BatchRefused(BatchFault.BROKEN_OFF, "The request broke off. Send it again.") from None
-    await run_sync(body.write, bytes(waiting))
+    return bytes(waiting)

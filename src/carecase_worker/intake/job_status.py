@@ -13,18 +13,16 @@ from starlette.background import BackgroundTask
 from carecase_worker.clock import Clock
 from carecase_worker.errors import JobConflict, JobExpired, JobNotFound
 from carecase_worker.intake.accepted import accepted, ring
-from carecase_worker.intake.again import write_again
+from carecase_worker.intake.again import draft_again
 from carecase_worker.intake.auth import Caller
-from carecase_worker.intake.body import Body, Decoder, Form
 from carecase_worker.intake.documents import envelope, job_document, json_type, multi_status, retry_after
 from carecase_worker.intake.openapi import CANCELLED, JOB, RESULT, RETRIED
-from carecase_worker.jobs.admission import Admissions, Batch
+from carecase_worker.jobs.admission import Admissions, Sender
 from carecase_worker.jobs.chunks import ChunkOutcomes, unpack_done
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Cancelled
-from carecase_worker.settings.model import IntakeSettings
 
 _CHUNKS_AT_ONCE = 8
 
@@ -39,7 +37,6 @@ class Jobs:
     doorbells: Doorbells
     clock: Clock
     admissions: Admissions
-    settings: IntakeSettings
     new_id: Callable[[], UUID]
 
     def job(self, job_id: str, caller: Caller) -> Job:
@@ -84,12 +81,10 @@ class Jobs:
 
     def send_again(self, request: Request, job: Job, caller: Caller) -> Response:
         """A new job of the items that failed for a reason outside themselves. Raises JobConflict if there are none."""
-        with Body(Decoder(None), self.settings.max_body_bytes, self.settings.spool_dir) as body:
-            write_again(self.store, job, body)
-            key = request.headers.get("idempotency-key")
-            items = body.split(Form.ARRAY)
-            batch = Batch(caller.client, caller.user, job.database, job.care_plan, items, body.sha256, key)
-            admission = self.admissions.admit(batch, self.new_id())
+        key = request.headers.get("idempotency-key")
+        sender = Sender(caller.client, caller.user, job.database, job.care_plan, key)
+        draft = self.admissions.draft(sender, self.new_id())
+        admission = draft.admit(draft_again(self.store, job, draft))
         new = self.store.job(admission.job_id)
         answer = accepted(new, self.store.pace(new.database), request.headers.get("accept"))
         answer.background = BackgroundTask(ring, self.doorbells, new.database, admission.rings)

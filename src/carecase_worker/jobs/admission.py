@@ -1,13 +1,15 @@
-"""A batch becomes a job: cut into chunks, staged, admitted at one stroke."""
+"""A batch becomes a job: cut into chunks and staged as it comes in, admitted at one stroke."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 from uuid import UUID
 
-from carecase_worker.cases.batch import Items
+import msgspec
+
 from carecase_worker.clock import Clock
 from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StoreUnavailable
-from carecase_worker.jobs.chunks import ChunkBounds, cut, pack
+from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter, pack
 from carecase_worker.jobs.idempotency import fingerprint
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Admission, Admitted, NewJob
@@ -16,65 +18,93 @@ _STAGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """An accepted request: who sends what where, its items not looked into."""
+class Sender:
+    """Who sends a batch where. `care_plan` is the one of the path, if it has one."""
 
     client: str
     user: str
     database: str
     care_plan: int | None
-    items: Items
-    body_sha256: str
     idempotency_key: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class Admissions:
-    """Admits batches to the job store."""
+    """Admits batches to the job store, cut by `bounds`."""
 
-    def __init__(self, store: JobStore, bounds: ChunkBounds, clock: Clock) -> None:
-        self._store = store
-        self._bounds = bounds
-        self._clock = clock
+    store: JobStore
+    bounds: ChunkBounds
+    max_items: int
+    clock: Clock
 
-    def admit(self, batch: Batch, job_id: UUID) -> Admission:
-        """The job that stands for a batch: a new one, or the one that its Idempotency-Key gave before.
+    def draft(self, sender: Sender, job_id: UUID) -> "Draft":
+        """A batch that is coming in; nothing of it is a job yet."""
+        return Draft(self, sender, str(job_id))
 
-        Holds at most a megabyte of chunks at a time. Raises BatchRefused or BacklogFull, and then nothing of the
-        batch is kept; or StoreUnavailable, and then the batch may have been admitted: the same Idempotency-Key tells.
-        """
-        try:
-            return self._admit(batch, str(job_id))
-        except (BatchRefused, BacklogFull):
-            self._store.discard(str(job_id))
-            raise
 
-    def _admit(self, batch: Batch, name: str) -> Admission:
-        staged: dict[int, bytes] = {}
-        firsts: list[int] = []
-        payload_bytes = waiting_bytes = 0
-        for chunk in cut(batch.items, self._bounds):
-            if waiting_bytes >= _STAGE_BYTES:
-                self._store.stage(name, staged)
-                staged, waiting_bytes = {}, 0
-            payload = pack(chunk)
-            staged[len(firsts)] = payload
-            firsts.append(chunk.first)
-            payload_bytes += len(payload)
-            waiting_bytes += len(payload)
+class Draft:
+    """A batch on its way to the job store; holds about a megabyte of its chunks at a time, whatever its size.
+
+    Each method raises BatchRefused or BacklogFull, and then the draft is to be discarded; or StoreUnavailable, and then
+    the batch may have been admitted: the same Idempotency-Key tells.
+    """
+
+    def __init__(self, admissions: Admissions, sender: Sender, job_id: str) -> None:
+        self._admissions = admissions
+        self._sender = sender
+        self._job_id = job_id
+        self._cutter = Cutter(admissions.bounds)
+        self._firsts: list[int] = []
+        self._payload_bytes = 0
+        self._waiting: dict[int, bytes] = {}
+        self._waiting_bytes = 0
+        self._to_discard = False
+
+    def add(self, items: Sequence[msgspec.Raw]) -> None:
+        """Take the next items of the batch."""
+        self._take(self._cutter.add(items))
+        if self._cutter.total > self._admissions.max_items:
+            raise BatchRefused(
+                BatchFault.TOO_MANY_ITEMS,
+                f"The batch has more than {self._admissions.max_items} items. Send them in several batches.",
+            )
+
+    def admit(self, body_sha256: str) -> Admission:
+        """The job that stands for the batch: a new one, or the one that its Idempotency-Key gave before."""
+        self._take(self._cutter.finish())
+        sender = self._sender
         new = NewJob(
-            job_id=name,
-            client=batch.client,
-            user=batch.user,
-            database=batch.database,
-            care_plan=batch.care_plan,
-            total=len(batch.items),
-            chunk_firsts=firsts,
-            payload_bytes=payload_bytes,
-            body_sha256=batch.body_sha256,
-            fingerprint=fingerprint(batch.database, batch.care_plan, batch.body_sha256),
-            idempotency_key=batch.idempotency_key,
+            job_id=self._job_id,
+            client=sender.client,
+            user=sender.user,
+            database=sender.database,
+            care_plan=sender.care_plan,
+            total=self._cutter.total,
+            chunk_firsts=self._firsts,
+            payload_bytes=self._payload_bytes,
+            body_sha256=body_sha256,
+            fingerprint=fingerprint(sender.database, sender.care_plan, body_sha256),
+            idempotency_key=sender.idempotency_key,
         )
-        return _accepted(self._store.admit(new, staged, self._clock.now()))
+        self._to_discard = False  # what is not admitted is dropped at the same stroke
+        return _accepted(self._admissions.store.admit(new, self._waiting, self._admissions.clock.now()))
+
+    def discard(self) -> None:
+        """Drop what was staged, unless it may be a job by now. Raises StoreUnavailable, and then it goes by itself."""
+        if self._to_discard:
+            self._admissions.store.discard(self._job_id)
+
+    def _take(self, chunks: Iterable[Chunk]) -> None:
+        for chunk in chunks:
+            if self._waiting_bytes >= _STAGE_BYTES:
+                self._to_discard = True
+                self._admissions.store.stage(self._job_id, self._waiting)
+                self._waiting, self._waiting_bytes = {}, 0
+            payload = pack(chunk)
+            self._waiting[len(self._firsts)] = payload
+            self._firsts.append(chunk.first)
+            self._payload_bytes += len(payload)
+            self._waiting_bytes += len(payload)
 
 
 def _accepted(admission: Admission) -> Admission:

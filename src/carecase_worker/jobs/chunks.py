@@ -7,13 +7,12 @@ a 32-bit little-endian number, then the items as a zstd-compressed JSON array. A
 import re
 import struct
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import zstandard
 
-from carecase_worker.cases.batch import Items, split_array
 from carecase_worker.cases.outcome import Outcome, pack_outcomes, unpack_outcomes
 from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
 
@@ -37,6 +36,7 @@ class _PackedDone(msgspec.Struct):
     outcomes: bytes
 
 
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _header_decoder = msgspec.msgpack.Decoder(_Header)
 _done_decoder = msgspec.msgpack.Decoder(_PackedDone)
 
@@ -71,20 +71,61 @@ class ChunkOutcomes:
     outcomes: Sequence[Outcome]
 
 
-def cut(items: Items, bounds: ChunkBounds) -> Iterator[Chunk]:
-    """The chunks of a batch, in order. Raises BatchRefused if an item is not UTF-8."""
-    first = 0
-    while first < len(items):
-        chunk = _next_chunk(items, first, bounds)
-        yield chunk
-        first += chunk.count
+class Cutter:
+    """Cuts the items of a batch into chunks as they come."""
+
+    def __init__(self, bounds: ChunkBounds) -> None:
+        self._bounds = bounds
+        self._waiting: list[msgspec.Raw] = []
+        self._waiting_bytes = 0
+        self._first = 0
+
+    @property
+    def total(self) -> int:
+        """Items that have been taken so far."""
+        return self._first + len(self._waiting)
+
+    def add(self, items: Sequence[msgspec.Raw]) -> Iterator[Chunk]:
+        """Take the next items; the chunks that are full by now. Raises BatchRefused if an item is not UTF-8."""
+        self._waiting += items
+        self._waiting_bytes += sum(map(len, items))
+        while len(self._waiting) >= self._bounds.items or self._waiting_bytes >= self._bounds.size:
+            yield self._next()
+
+    def finish(self) -> Iterator[Chunk]:
+        """The chunks of what is left. Raises BatchRefused."""
+        while self._waiting:
+            yield self._next()
+
+    def _next(self) -> Chunk:
+        chunk = _chunk_of(self._waiting[: self._bounds.items], self._first, self._bounds)
+        taken = self._waiting[: chunk.count]
+        self._waiting = self._waiting[chunk.count :]
+        self._waiting_bytes -= sum(map(len, taken))
+        self._first += chunk.count
+        return chunk
 
 
-def _next_chunk(items: Items, first: int, bounds: ChunkBounds) -> Chunk:
-    kept: list[bytes | memoryview] = []
-    refused = {}
+def _chunk_of(items: Sequence[msgspec.Raw], first: int, bounds: ChunkBounds) -> Chunk:
+    """A chunk that begins with these items, and has as many of them as it may hold."""
+    sizes = list(map(len, items))
+    refused: dict[int, str] = {}
+    kept: Sequence[bytes | msgspec.Raw] = items
+    if sum(sizes) > bounds.size or max(sizes) > bounds.item_size:
+        kept = _within_bounds(items, bounds, refused)
+    text = _array(kept)
+    if text.count(b"{") + text.count(b"[") > len(kept) + _DEEPEST:
+        text = _array(_without_deep_ones(kept, refused))
+    _require_utf8(text, first)
+    return Chunk(first, len(kept), text, refused)
+
+
+def _within_bounds(
+    items: Sequence[msgspec.Raw], bounds: ChunkBounds, refused: dict[int, str]
+) -> list[bytes | msgspec.Raw]:
+    kept: list[bytes | msgspec.Raw] = []
     size = 0
-    for item in items.slices(first, bounds.items):
+    for item in items:
         if len(item) > bounds.item_size:
             refused[len(kept)] = f"item: must have at most {bounds.item_size} bytes"
             kept.append(_NULL)
@@ -93,19 +134,20 @@ def _next_chunk(items: Items, first: int, bounds: ChunkBounds) -> Chunk:
         if kept and size > bounds.size:
             break
         kept.append(item)
-    items_kept = _array(kept)
-    if items_kept.count(b"{") + items_kept.count(b"[") > len(kept) + _DEEPEST:
-        for place, kept_item in enumerate(kept):
-            if _depth(bytes(kept_item)) > _DEEPEST:
-                refused[place] = f"item: must not be nested more than {_DEEPEST} deep"
-                kept[place] = _NULL
-        items_kept = _array(kept)
-    _require_utf8(items_kept, first)
-    return Chunk(first, len(kept), items_kept, refused)
+    return kept
 
 
-def _array(items: Sequence[bytes | memoryview]) -> bytes:
-    return b"[" + b",".join(items) + b"]"
+def _without_deep_ones(items: Sequence[bytes | msgspec.Raw], refused: dict[int, str]) -> Iterator[bytes | msgspec.Raw]:
+    for place, item in enumerate(items):
+        if _depth(bytes(item)) > _DEEPEST:
+            refused[place] = f"item: must not be nested more than {_DEEPEST} deep"
+            yield _NULL
+        else:
+            yield item
+
+
+def _array(items: Iterable[bytes | msgspec.Raw]) -> bytes:
+    return b"[%b]" % b",".join(items)
 
 
 def _depth(item: bytes) -> int:
@@ -145,10 +187,10 @@ def unpack(payload: bytes) -> Chunk:
     return Chunk(header.first, header.count, items, header.refused)
 
 
-def items_at(chunk: Chunk, places: Sequence[int]) -> list[bytes]:
+def items_at(chunk: Chunk, places: Sequence[int]) -> list[msgspec.Raw]:
     """The items at some places of a chunk, as they were sent."""
-    raw = split_array(chunk.items).raw
-    return [bytes(raw[place]) for place in places]
+    raw = _ITEMS.decode(chunk.items)
+    return [raw[place] for place in places]
 
 
 def pack_done(done: ChunkOutcomes) -> bytes:

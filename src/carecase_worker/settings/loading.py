@@ -232,9 +232,6 @@ def _contradictions(settings: Settings) -> list[str]:
         mistakes.append(
             f"jobs.lease_seconds: must be at least {least:g}, that is worker.chunk_deadline_seconds and 5 s"
         )
-    spool = settings.intake.spool_dir
-    if spool is not None and not spool.is_dir():
-        mistakes.append("intake.spool_dir: is no directory; make it, or leave the setting out")
     secret = settings.jwt.secret
     if secret is not None and len(secret.get_secret_value().encode()) < 32:
         mistakes.append("jwt.secret: must have at least 32 bytes; make one with: openssl rand -hex 32")

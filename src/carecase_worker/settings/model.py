@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -45,7 +44,6 @@ class IntakeSettings(Section):
         "both", description="Whether callers need an API key and a bearer token, or one of them"
     )
     require_user_agent: bool = Field(False, description="Refuse requests without User-Agent")
-    spool_dir: Path | None = Field(None, description="Where large bodies are spooled; the system's default if unset")
 
 
 class RedisSettings(Section):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.builders import a_batch, a_case, a_new_job
+from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import (
     SteppedStore,
     SteppedTargets,
@@ -16,11 +16,10 @@ from tests.integration.worker.attempts import (
 )
 from tests.services import Services
 
-from carecase_worker.cases.batch import split_array
 from carecase_worker.cases.outcome import CREATED
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
-from carecase_worker.jobs.chunks import ChunkBounds, cut, pack, unpack_done
+from carecase_worker.jobs.chunks import ChunkBounds, pack, unpack_done
 from carecase_worker.jobs.job import State
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef
@@ -43,7 +42,7 @@ class Batch:
 
     def accept(self) -> "Batch":
         cases = [a_case(key) for key in range(2 * CHUNKS)]
-        chunks = list(cut(split_array(a_batch(*cases)), ChunkBounds(2, 1 << 20, 1 << 18)))
+        chunks = chunks_of(a_batch(*cases), ChunkBounds(2, 1 << 20, 1 << 18))
         new = a_new_job(total=len(cases), chunk_firsts=[chunk.first for chunk in chunks])
         admission = self.store.admit(new, {n: pack(chunk) for n, chunk in enumerate(chunks)}, SystemClock().now())
         self.job_id, self.rings = new.job_id, list(admission.rings)

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.builders import a_batch, a_case, a_new_job
+from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import SteppedTargets, attempt_in_a_process
 
-from carecase_worker.cases.batch import split_array
 from carecase_worker.cases.outcome import CREATED, REFUSED
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.jobs.chunks import ChunkBounds, cut, pack, unpack_done
+from carecase_worker.jobs.chunks import pack, unpack_done
 from carecase_worker.jobs.job import State
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.worker.isolation import killers
@@ -30,7 +29,7 @@ def test_only_the_killers_are_refused(store: JobStore, tmp_path: Path) -> None:
 
     targets = SteppedTargets(f"sqlite:///{tmp_path / 'cases.sqlite'}", dies_of_poison)
     targets.prepare()
-    (chunk,) = cut(split_array(a_batch(*(a_case(key) for key in range(100)))), ChunkBounds(1000, 1 << 20, 1 << 18))
+    (chunk,) = chunks_of(a_batch(*(a_case(key) for key in range(100))))
     new = a_new_job(total=100)
     (ref,) = store.admit(new, {0: pack(chunk)}, SystemClock().now()).rings
 
