@@ -126,6 +126,22 @@ def deny_valkey_writes(system: System, dice: Random) -> None:
     store.config_set("min-replicas-to-write", "0")
 
 
+def fill_disk(system: System, dice: Random) -> None:
+    """The disk under Valkey is full, if it has one of its own; Valkey ends at the first write that it cannot keep."""
+    disk = system.data_dir / "valkey"
+    if not disk.is_mount():
+        raise OSError("Valkey has no disk of its own here")
+    ballast = disk / "ballast"
+    try:
+        with suppress(OSError), ballast.open("wb") as file:
+            while True:
+                file.write(bytes(1 << 20))
+                file.flush()
+        time.sleep(dice.uniform(0.5, 2))
+    finally:
+        ballast.unlink()
+
+
 def refuse_connections(system: System, dice: Random) -> None:
     """The database refuses connections, for longer than the longest backoff."""
     _allow_connections(system, False)
@@ -165,5 +181,6 @@ WEIGHTS: dict[Fault, int] = {
     cut_broker_connections: 3,
     fill_valkey: 2,
     deny_valkey_writes: 2,
+    fill_disk: 2,
     refuse_connections: 1,
 }

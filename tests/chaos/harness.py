@@ -1,7 +1,10 @@
 """Clients and a killer let loose on a system, for so long; then the database and every result against a replay."""
 
+import subprocess
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -80,7 +83,7 @@ def run(place: Path, seed: int, seconds: float) -> Report:
     """Run the harness in a directory of its own."""
     (place / "chaos.toml").write_text(CONFIG)
     report = Report(seed, seconds)
-    with running(place, "--config", "chaos.toml") as system:
+    with _disk_of_its_own(place / ".carecase" / "valkey"), running(place, "--config", "chaos.toml") as system:
         for database, statements in AUDIT.items():
             for statement in statements:
                 system.execute(statement, database)
@@ -96,6 +99,20 @@ def run(place: Path, seed: int, seconds: float) -> Report:
         _judge(system, [sent for client in clients for sent in client.accepted], report)
         report.refused = sum(client.refused for client in clients)
     return report
+
+
+@contextmanager
+def _disk_of_its_own(place: Path) -> Iterator[None]:
+    """A small disk at `place`, if this user may mount one: only then can it be filled."""
+    place.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        print("No disk is filled in this run: mounting one takes root.", flush=True)
+    try:
+        yield
+    finally:
+        if not mounted.returncode:
+            subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def _strike(system: System, dice: Random, seconds: float, report: Report) -> None:
