@@ -1,13 +1,15 @@
 """Raw items to rows of `care_case` or outcomes; one item's faults never touch another."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from math import isfinite
 from typing import Any, cast
 
 import msgspec
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, from_json
 
 from carecase_worker.cases.care_case import (
     CARE_PLAN,
@@ -23,6 +25,7 @@ from carecase_worker.cases.care_case import (
     CareCase,
     FieldType,
 )
+from carecase_worker.cases.date_time import moment_of
 from carecase_worker.cases.outcome import Kind, Outcome
 
 Row = dict[str, Any]
@@ -56,16 +59,18 @@ class _KeyOnly(msgspec.Struct):
 
 
 _KEY = msgspec.json.Decoder(_KeyOnly)
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_SMALL_INTEGER = re.compile(rb"-?[0-9]{1,10}")
+_LONG_NUMBER = 400
+"""In characters. An integer that is longer is beyond every bound, a double's, too."""
 
 
 def validate(items: bytes, rules: Rules) -> list[Row | Outcome]:
     """A row or an outcome for each item of a JSON array, in order."""
     if (cases := _validate_all(items)) is None:
-        judged: list[BaseModel | Outcome] = [_validate_one(bytes(raw)) for raw in _RAW.decode(items)]
-    else:
-        judged = list(cases)
+        return [_validate_one(bytes(raw), rules) for raw in _RAW.decode(items)]
     may_hold_nul = _NUL_ESCAPE in items
-    return [one if isinstance(one, Outcome) else _row(one, rules, may_hold_nul) for one in judged]
+    return [_row(case, rules, may_hold_nul) for case in cases]
 
 
 def keys_of(items: bytes) -> list[int | None]:
@@ -92,18 +97,55 @@ def _validate_all(items: bytes) -> list[BaseModel] | None:
         return None
 
 
-def _validate_one(item: bytes) -> BaseModel | Outcome:
+def _validate_one(item: bytes, rules: Rules) -> Row | Outcome:
     try:
-        return CareCase.model_validate_json(item)
+        return _row(CareCase.model_validate_json(item), rules, may_hold_nul=True)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
-        return invalid(*dict.fromkeys(_fault(detail) for detail in details))
+    if details[0]["type"] != "json_invalid":
+        return invalid(*dict.fromkeys(_fault(detail) for detail in details), *_more_faults(item, details, rules))
+    readable = _readable(item)
+    return invalid("item: must be JSON") if readable == item else _validate_one(readable, rules)
+
+
+def _readable(item: bytes) -> bytes:
+    """An item that is JSON but too much for the parser, as one that is not and has the same faults.
+
+    Members that are no fields are left out, and of the fields no value is deep or has thousands of digits.
+    """
+    try:
+        members = _MEMBERS.decode(item)
+    except msgspec.ValidationError:
+        return _short(item)
+    except msgspec.DecodeError:
+        return item
+    held = (f'"{name}":'.encode() + _short(bytes(members[name])) for name in FIELD if name in members)
+    return b"{" + b",".join(held) + b"}"
+
+
+def _short(value: bytes) -> bytes:
+    """A value that breaks the same rules as this one."""
+    if value[:1] in (b"[", b"{"):
+        return b"[]"
+    if value[:1] == b'"' or len(value) <= _LONG_NUMBER:
+        return value
+    if value.lstrip(b"-").isdigit():
+        return value[:_LONG_NUMBER]
+    number = float(value)
+    return repr(number).encode() if isfinite(number) else b"1e999"
+
+
+def _more_faults(item: bytes, details: Collection[ErrorDetails], rules: Rules) -> list[str]:
+    """The faults of the fields with which pydantic finds none, or none but the length."""
+    members = from_json(item)
+    if not isinstance(members, dict):
+        return []
+    named = {detail["loc"][0] for detail in details if detail["type"] != "string_too_long"}
+    return _settle({name: members[name] for name in FIELD if name in members and name not in named}, rules)
 
 
 def _fault(detail: ErrorDetails) -> str:
     """Field and rule of one pydantic error, without the value."""
-    if detail["type"] == "json_invalid":
-        return "item: must be JSON without excessive nesting or numbers"
     if not detail["loc"]:
         return "item: must be an object"
     name = str(detail["loc"][0])
@@ -120,7 +162,7 @@ def _rule(name: str, detail: ErrorDetails) -> str:
         return f"must have at most {field.max_length} characters"
     if detail["type"] in ("greater_than_equal", "less_than_equal"):
         return f"must be between {INT32_MIN} and {INT32_MAX}"
-    if detail["type"] == "finite_number":
+    if detail["type"] == "finite_number" and field.type is FieldType.DOUBLE:
         return "must be a finite number"
     return _TYPE_RULES[field.type]
 
@@ -128,34 +170,27 @@ def _rule(name: str, detail: ErrorDetails) -> str:
 def _row(case: BaseModel, rules: Rules, may_hold_nul: bool) -> Row | Outcome:
     """The row of a case, its date-times in UTC and its audit fields filled in; or why there is none."""
     row = vars(case)
-    faults = _to_utc(row)
-    if may_hold_nul:
-        faults += [f"{name}: {_NO_NUL}" for name, value in row.items() if isinstance(value, str) and "\0" in value]
-    if rules.care_plan is not None and row[CARE_PLAN] != rules.care_plan:
-        faults.append(f"{CARE_PLAN}: must equal the care plan of the path")
-    faults += [
-        f"{name}: must not be null"
-        for name in (ENTRY_DATE, UPDATE_DATE)
-        if row[name] is None and name in case.model_fields_set
-    ]
-    if faults:
+    if faults := _settle(row, rules, may_hold_nul):
         return invalid(*faults)
     _fill_audit_fields(row, rules)
     return row
 
 
-def _to_utc(row: Row) -> list[str]:
-    """Turn the row's date-times from text into moments in UTC; the faults of those that are none."""
+def _settle(row: Row, rules: Rules, may_hold_nul: bool = True) -> list[str]:
+    """Turn the date-times of fields from text into moments; the faults that a field's type does not show."""
     faults = []
     for name in DATE_TIME_FIELDS:
-        text = row[name]
+        text = row.get(name)
         if text is None:
             continue
         try:
-            moment = datetime.fromisoformat(text.upper())
-            row[name] = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            row[name] = moment_of(text)
         except (ValueError, OverflowError):
             faults.append(f"{name}: {_DATE_TIME}")
+    if may_hold_nul:
+        faults += [f"{name}: {_NO_NUL}" for name, value in row.items() if isinstance(value, str) and "\0" in value]
+    if rules.care_plan is not None and row.get(CARE_PLAN, rules.care_plan) != rules.care_plan:
+        faults.append(f"{CARE_PLAN}: must equal the care plan of the path")
     return faults
 
 
@@ -184,6 +219,8 @@ def _key_of(raw: msgspec.Raw) -> int | None:
 
 def _last_key_of(raw: msgspec.Raw) -> int | None:
     """The key of an item that has several: the last one counts, as in every other member."""
-    item = msgspec.json.decode(raw)
-    key = item.get(KEY) if isinstance(item, dict) else None
-    return key if isinstance(key, int) and not isinstance(key, bool) else None
+    try:
+        key = bytes(_MEMBERS.decode(raw).get(KEY, b""))
+    except msgspec.ValidationError:
+        return None
+    return int(key) if _SMALL_INTEGER.fullmatch(key) else None

@@ -21,6 +21,7 @@ _FORM_1 = b"\x01"
 _NO_KEY = -(2**63)
 _NULL = b"null"
 _DEEPEST = 100
+_OPENING = b"[{"
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(rb"[\[\]{}]")
 _LENGTH = struct.Struct("<I")
@@ -94,7 +95,8 @@ def _next_chunk(items: Items, first: int, bounds: ChunkBounds) -> Chunk:
             break
         kept.append(item)
     items_kept = _array(kept)
-    if items_kept.count(b"{") + items_kept.count(b"[") > len(kept) + _DEEPEST:
+    containers = sum(item[0] in _OPENING for item in kept)
+    if items_kept.count(b"{") + items_kept.count(b"[") > containers + _DEEPEST:
         for place, kept_item in enumerate(kept):
             if _depth(bytes(kept_item)) > _DEEPEST:
                 refused[place] = f"item: must not be nested more than {_DEEPEST} deep"
