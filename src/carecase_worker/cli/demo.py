@@ -2,18 +2,15 @@
 
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.console import Console
 
-from carecase_worker.cli.connection import connect_to
 from carecase_worker.cli.progress import follow, summary
 from carecase_worker.cli.sample import cases
 from carecase_worker.client.access import find_access
-from carecase_worker.client.api import Upload
+from carecase_worker.client.api import connect_to
 from carecase_worker.clock import SeededDice, system_sleep
 from carecase_worker.errors import ClientError
 
@@ -32,11 +29,9 @@ def show(stack_file: Path, demo: bool, console: Console) -> None:
 
 
 def _send_sample(stack_file: Path, console: Console) -> None:
-    with tempfile.TemporaryDirectory() as place, connect_to(find_access({}, {}, (stack_file,))) as client:
-        batch = Path(place) / "sample.json"
-        batch.write_bytes(msgspec.json.encode(list(cases(_SAMPLE_SIZE, SeededDice(1)))))
+    with connect_to(find_access({}, {}, (stack_file,))) as client:
         console.print(f"Sending a sample batch of {_SAMPLE_SIZE:,} synthetic cases:")
-        job = client.submit(Upload(batch, "application/json"), None, lambda _: None)
+        job = client.submit(cases(_SAMPLE_SIZE, SeededDice(1)))
         console.print(summary(follow(client, job, console, system_sleep)), markup=False)
 
 

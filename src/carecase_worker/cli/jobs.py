@@ -14,10 +14,10 @@ from rich.table import Table
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
 from carecase_worker.cli.progress import follow, summary
+from carecase_worker.client.documents import ItemResult
 from carecase_worker.clock import system_sleep
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id")]
-_APPLIED = (200, 201)
 
 
 class Format(Enum):
@@ -45,10 +45,10 @@ def status(
 ) -> None:
     """Say where a job stands."""
     with service.connect() as client:
-        document = client.job(job)
+        told = client.job(job)
         if watch:
-            document = follow(client, document, Console(stderr=True, highlight=False), system_sleep)
-    typer.echo(msgspec.json.encode(document).decode() if as_json else summary(document))
+            told = follow(client, told, Console(stderr=True, highlight=False), system_sleep)
+    typer.echo(msgspec.json.encode(told).decode() if as_json else summary(told))
 
 
 @with_service
@@ -61,11 +61,11 @@ def result(
 ) -> None:
     """Say what became of each item of a final job."""
     with service.connect() as client:
-        items = [{"index": index, **item} for index, item in enumerate(client.result(job))]
-    shown = [item for item in items if not failed or item["status"] not in _APPLIED]
+        items = list(client.results(job, page_size=None))
+    shown = [item for item in items if not failed or not item.applied]
     match Format.JSON if as_json else form:
         case Format.JSON:
-            typer.echo(msgspec.json.encode(shown).decode())
+            typer.echo(msgspec.json.encode([item.document() for item in shown]).decode())
         case Format.CSV:
             writer = csv.writer(sys.stdout)
             writer.writerow(("index", "case_Key", "status", "body"))
@@ -85,19 +85,19 @@ def cancel(service: ServiceFlags, job: JobId) -> None:
 def retry(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
     """Send again the items of a final job that failed for a reason outside themselves: a new job."""
     with service.connect() as client:
-        document = client.retry(job)
-    typer.echo(msgspec.json.encode(document).decode() if as_json else summary(document))
+        told = client.retry(job)
+    typer.echo(msgspec.json.encode(told).decode() if as_json else summary(told))
 
 
-def _cells(item: dict[str, Any]) -> tuple[Any, ...]:
-    return item["index"], item["id"][0]["value"], item["status"], item["body"]
+def _cells(item: ItemResult) -> tuple[Any, ...]:
+    return item.index, item.key, item.status, item.body
 
 
-def _table(items: Sequence[dict[str, Any]], shown: Sequence[dict[str, Any]]) -> None:
+def _table(items: Sequence[ItemResult], shown: Sequence[ItemResult]) -> None:
     console = Console(highlight=False)
     table = Table("item", "case_Key", "status", "body", box=None)
     for item in shown:
         table.add_row(*("" if cell is None else str(cell) for cell in _cells(item)))
     console.print(table)
-    counts = Counter(f"{item['status']} {'' if item['status'] == 422 else item['body']}".strip() for item in items)
+    counts = Counter(f"{item.status} {'' if item.status == 422 else item.body}".strip() for item in items)
     console.print(", ".join(f"{count:,} × {what}" for what, count in counts.most_common()))

@@ -66,7 +66,7 @@ def check(target: Target, items: Sequence[str]) -> None:
         settle(chunk, found)
         outcomes += found
     with target.engine.connect() as connection:
-        rows = connection.execute(select(*(CARE_CASE.c[field] for field in FIELDS))).tuples()
+        rows = connection.execute(select(*(CARE_CASE.c[field] for field in FIELDS)))
         held = {row[0]: dict(zip(FIELDS, row, strict=True)) for row in rows}
     for item, outcome in zip(items, outcomes, strict=True):
         want = judge(item, SENDER)
