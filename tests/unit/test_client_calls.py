@@ -10,7 +10,7 @@ import pytest
 
 from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import ItemResult, Job
-from carecase_worker.client.steps import Answer, NoAnswer, Pause, Reply, Request, Result, Steps, advance
+from carecase_worker.client.steps import Answer, Delay, NoAnswer, Reply, Request, Result, Steps, advance
 from carecase_worker.client.uploads import Upload
 from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, judge
 from carecase_worker.errors import (
@@ -31,7 +31,7 @@ LOST = NoAnswer("ReadError")
 
 
 class Hands:
-    """A clock that moves with the pauses, dice that always roll the same, ids that are counted."""
+    """A clock that moves with the delays, dice that always roll the same, ids that are counted."""
 
     def __init__(self, roll: float = 0.0) -> None:
         self.moment = NOW
@@ -93,14 +93,14 @@ def item(key: int | None, status: int, body: str, **members: Any) -> dict[str, A
     return {"id": [{"key": "case_Key", "value": key}], "status": status, "body": body, **members}
 
 
-def play(steps: Steps[Any], replies: Iterable[Reply], hands: Hands) -> tuple[list[Request | Pause], Any]:
+def play(steps: Steps[Any], replies: Iterable[Reply], hands: Hands) -> tuple[list[Request | Delay], Any]:
     """The steps that a call takes when its requests get these replies, and what it comes to."""
-    taken: list[Request | Pause] = []
+    taken: list[Request | Delay] = []
     left = list(replies)
     step = advance(steps)
     while not isinstance(step, Result):
         taken.append(step)
-        if isinstance(step, Pause):
+        if isinstance(step, Delay):
             hands.moment += step.duration
             step = advance(steps)
         else:
@@ -109,12 +109,12 @@ def play(steps: Steps[Any], replies: Iterable[Reply], hands: Hands) -> tuple[lis
     return taken, step.value
 
 
-def pauses(steps: Iterable[Request | Pause]) -> list[float]:
-    return [step.duration.total_seconds() for step in steps if isinstance(step, Pause)]
+def delays(steps: Iterable[Request | Delay]) -> list[float]:
+    return [step.duration.total_seconds() for step in steps if isinstance(step, Delay)]
 
 
 @pytest.mark.parametrize(
-    ("reply", "attempt", "roll", "seconds"),
+    ("reply", "tried", "roll", "seconds"),
     [
         (LOST, 1, 0.0, 0.25),
         (LOST, 1, 1.0, 0.5),
@@ -133,12 +133,12 @@ def pauses(steps: Iterable[Request | Pause]) -> list[float]:
         (problem(429, retry_after="Wed, 25 Nov 2026 07:00:00 GMT"), 1, 0.0, 0.0),
     ],
 )
-def test_what_may_pass_is_tried_again(reply: Answer | NoAnswer, attempt: int, roll: float, seconds: float) -> None:
-    assert judge(reply, attempt, Patience(), roll, NOW) == TryAgain(timedelta(seconds=seconds))
+def test_what_may_pass_is_tried_again(reply: Answer | NoAnswer, tried: int, roll: float, seconds: float) -> None:
+    assert judge(reply, tried, Patience(), roll, NOW) == TryAgain(timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize(
-    ("reply", "attempt", "kind", "words"),
+    ("reply", "tried", "kind", "words"),
     [
         (problem(400), 1, RequestRefused, "400: So it is."),
         (problem(401), 1, CallerRefused, "API key"),
@@ -159,9 +159,9 @@ def test_what_may_pass_is_tried_again(reply: Answer | NoAnswer, attempt: int, ro
     ],
 )
 def test_what_will_not_pass_is_given_up(
-    reply: Answer | NoAnswer, attempt: int, kind: type[ClientError], words: str
+    reply: Answer | NoAnswer, tried: int, kind: type[ClientError], words: str
 ) -> None:
-    verdict = judge(reply, attempt, Patience(), 0.0, NOW)
+    verdict = judge(reply, tried, Patience(), 0.0, NOW)
     assert isinstance(verdict, GiveUp)
     assert type(verdict.error) is kind
     assert words in str(verdict.error)
@@ -173,7 +173,7 @@ def test_any_2xx_is_success(status: int) -> None:
     assert judge(Answer(status), 6, Patience(), 0.0, NOW) == Done(Answer(status))
 
 
-def test_every_attempt_at_a_batch_has_the_same_idempotency_key() -> None:
+def test_every_try_of_a_batch_has_the_same_idempotency_key() -> None:
     hands = Hands()
     steps, made = play(
         calls_of(hands).submit(UPLOAD, 5), [LOST, problem(503, retry_after="2"), problem(429), accepted()], hands
@@ -182,17 +182,17 @@ def test_every_attempt_at_a_batch_has_the_same_idempotency_key() -> None:
     assert {request.headers["Idempotency-Key"] for request in requests} == {str(UUID(int=1))}
     assert [request.path for request in requests] == ["/care-plans/5/cases-batch"] * 4
     assert requests[0].headers["vbasoftware-database"] == "demo"
-    assert pauses(steps) == [0.25, 2.0, 1.0]
+    assert delays(steps) == [0.25, 2.0, 1.0]
     assert (made.job_id, made.state, made.final) == (JOB, "queued", False)
     (other, *_), _ = play(calls_of(Hands()).submit(UPLOAD, None, "mine"), [accepted()], hands)
     assert isinstance(other, Request)
     assert (other.path, other.headers["Idempotency-Key"]) == ("/care-cases-batch", "mine")
 
 
-def test_after_the_last_attempt_the_error_is_raised() -> None:
+def test_after_the_last_try_the_error_is_raised() -> None:
     hands = Hands()
     with pytest.raises(ServiceUnreachable):
-        play(calls_of(hands, Patience(attempts=3)).job(JOB), [LOST] * 3, hands)
+        play(calls_of(hands, Patience(tries=3)).job(JOB), [LOST] * 3, hands)
 
 
 def test_what_is_no_document_of_the_contract_is_told() -> None:
@@ -215,7 +215,7 @@ def test_what_is_no_document_of_the_contract_is_told() -> None:
 def test_waiting_polls_as_the_service_asks(answers: list[Reply], waits: list[float]) -> None:
     hands = Hands()
     steps, last = play(calls_of(hands).wait(JOB, None), answers, hands)
-    assert pauses(steps) == waits
+    assert delays(steps) == waits
     assert last.final
     assert all(step.headers["Prefer"] == "wait=20" for step in steps if isinstance(step, Request))
 
@@ -226,7 +226,7 @@ def test_waiting_has_an_end() -> None:
     first = advance(steps)
     assert isinstance(first, Request)
     assert first.headers["Prefer"] == "wait=10"
-    assert advance(steps, told(retry_after="60")) == Pause(timedelta(seconds=10))
+    assert advance(steps, told(retry_after="60")) == Delay(timedelta(seconds=10))
     hands.moment += timedelta(seconds=10)
     second = advance(steps)
     assert isinstance(second, Request)

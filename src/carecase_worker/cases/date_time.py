@@ -21,10 +21,14 @@ def moment_of(text: str) -> datetime:
     follows. Raises ValueError or OverflowError if there is no such moment in the years 1 to 9999.
     """
     text = text.upper()
-    if (":60" in text or "24:00" in text) and (beyond := _BEYOND.fullmatch(text)):
-        return _beyond(*beyond.groups())
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        beyond = _BEYOND.fullmatch(text)
+        if beyond is None:
+            raise
+    return _beyond(*beyond.groups())
 
 
 def _beyond(date: str, hour: str | None, minute: str | None, zone: str) -> datetime:

@@ -1,6 +1,7 @@
 """AsyncCareCases: the calls, carried out while other tasks go on."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import closing
 from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
@@ -11,7 +12,7 @@ from carecase_worker.client import transport
 from carecase_worker.client.access import Access
 from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import PAGE_SIZE, Group, ItemResult, Job, Page, id_of
-from carecase_worker.client.steps import Pause, Reply, Request, Result, Steps, advance
+from carecase_worker.client.steps import Delay, Reply, Request, Result, Steps, advance
 from carecase_worker.client.uploads import BATCH_BYTES, BATCH_ITEMS, Batch, Batches, Case, Gathering, encoded, reading
 from carecase_worker.clock import AsyncSleep
 
@@ -25,13 +26,13 @@ class AsyncCareCases:
     """
 
     def __init__(self, access: Access, calls: Calls, sleep: AsyncSleep) -> None:
-        self._place = transport.place_of(access)
+        self._shown_url = transport.shown_url(access)
         self._calls = calls
         self._sleep = sleep
         self._http = httpx.AsyncClient(**transport.http_options(access))
 
     def __repr__(self) -> str:
-        return f"AsyncCareCases({self._place!r})"
+        return f"AsyncCareCases({self._shown_url!r})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -110,13 +111,14 @@ class AsyncCareCases:
             number = told.next
 
     async def _run(self, steps: Steps[_T]) -> _T:
-        step = advance(steps)
-        while not isinstance(step, Result):
-            step = advance(steps, await self._carry_out(step))
-        return step.value
+        with closing(steps):
+            step = advance(steps)
+            while not isinstance(step, Result):
+                step = advance(steps, await self._carry_out(step))
+            return step.value
 
-    async def _carry_out(self, step: Request | Pause) -> Reply:
-        if isinstance(step, Pause):
+    async def _carry_out(self, step: Request | Delay) -> Reply:
+        if isinstance(step, Delay):
             await self._sleep(step.duration)
             return None
         try:

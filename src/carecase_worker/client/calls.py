@@ -9,7 +9,7 @@ from uuid import UUID
 
 from carecase_worker.client import documents
 from carecase_worker.client.documents import Group, ItemResult, Job, Page
-from carecase_worker.client.steps import Answer, Pause, Request, Steps, asked
+from carecase_worker.client.steps import Answer, Delay, Request, Steps, asked
 from carecase_worker.client.uploads import Gathering, Upload
 from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, judge, retry_after, unreadable
 from carecase_worker.clock import Clock, Dice
@@ -17,7 +17,7 @@ from carecase_worker.errors import JobNotFinal
 
 _HOLD = timedelta(seconds=20)
 _BREATH = timedelta(milliseconds=100)
-_USUAL_PAUSE = timedelta(seconds=1)
+_USUAL_DELAY = timedelta(seconds=1)
 _A_SECOND = timedelta(seconds=1)
 
 _T = TypeVar("_T")
@@ -34,7 +34,7 @@ class Calls:
     patience: Patience = field(default_factory=Patience)
 
     def submit(self, upload: Upload, care_plan: int | None, key: str | None = None) -> Steps[Job]:
-        """Send a batch; all attempts have one Idempotency-Key, so it becomes one job, whichever answers are lost."""
+        """Send a batch, every time under the same Idempotency-Key: it becomes one job, whichever answers are lost."""
         path = "/care-cases-batch" if care_plan is None else f"/care-plans/{care_plan}/cases-batch"
         headers = {"Content-Type": upload.content_type, "Idempotency-Key": key or str(self.new_id())}
         if upload.content_encoding:
@@ -70,7 +70,7 @@ class Calls:
                 raise JobNotFinal(
                     f"The job is not final yet, but {job.state}. It goes on by itself; wait for it again."
                 )
-            yield Pause(_pause(answer, now, deadline))
+            yield Delay(_delay(answer, now, deadline))
 
     def result(self, job_id: str, wanted: Group | None, number: int, size: int | None) -> Steps[Page[ItemResult]]:
         """A page of the result of a final job; without a size, all of it. Raises JobNotFinal."""
@@ -105,28 +105,28 @@ class Calls:
         return _read(answer, documents.accepted_job)
 
     def _answered(self, request: Request) -> Steps[Answer]:
-        """The good answer to a request, after as many attempts as patience allows. Raises ClientError."""
-        attempt = 1
+        """The good answer to a request, after asking as often as patience allows. Raises ClientError."""
+        tried = 1
         while True:
             reply = yield from asked(request)
-            match judge(reply, attempt, self.patience, self.dice.roll(), self.clock.now()):
+            match judge(reply, tried, self.patience, self.dice.roll(), self.clock.now()):
                 case Done(answer):
                     return answer
                 case TryAgain(after):
-                    yield Pause(after)
-                    attempt += 1
+                    yield Delay(after)
+                    tried += 1
                 case GiveUp(error):
                     raise error
                 case never:
                     assert_never(never)
 
 
-def _pause(answer: Answer, now: datetime, deadline: datetime | None) -> timedelta:
+def _delay(answer: Answer, now: datetime, deadline: datetime | None) -> timedelta:
     """Until it makes sense to ask again: at once, almost, if the service held the answer, else as it says."""
     if "wait=" in answer.headers.get("preference-applied", ""):
         return _BREATH
-    pause = retry_after(answer, now) or _USUAL_PAUSE
-    return pause if deadline is None else min(pause, deadline - now)
+    delay = retry_after(answer, now) or _USUAL_DELAY
+    return delay if deadline is None else min(delay, deadline - now)
 
 
 def _read(answer: Answer, read: Callable[[bytes], _T]) -> _T:

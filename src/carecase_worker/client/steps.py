@@ -1,8 +1,8 @@
-"""The steps of a call, free of I/O: requests to send, pauses to sit out. Shells carry them out and reply.
+"""The steps of a call, free of I/O: requests to send, delays to sit out. Shells carry them out and reply.
 
 steps = calls.wait("0199…")
 advance(steps)                      Request("GET", "/jobs/0199…", …)
-advance(steps, Answer(200, …))      Pause(3 s): the job is not final
+advance(steps, Answer(200, …))      Delay(3 s): the job is not final
 advance(steps)                      Request("GET", "/jobs/0199…", …)
 advance(steps, Answer(200, …))      Result(Job(…))
 """
@@ -32,7 +32,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Delay:
     """A time to let pass."""
 
     duration: timedelta
@@ -55,9 +55,9 @@ class NoAnswer:
 
 
 Reply: TypeAlias = Answer | NoAnswer | None
-"""What a step comes to: an answer or none for a request, None for a pause."""
+"""What a step comes to: an answer or none for a request, None for a delay."""
 
-Steps: TypeAlias = Generator[Request | Pause, Reply, T]
+Steps: TypeAlias = Generator[Request | Delay, Reply, T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Result(Generic[T]):
     value: T
 
 
-def advance(steps: Steps[T], reply: Reply = None) -> Request | Pause | Result[T]:
+def advance(steps: Steps[T], reply: Reply = None) -> Request | Delay | Result[T]:
     """The first step, or the one after that which `reply` is of. Raises what the call raises."""
     try:
         return steps.send(reply)

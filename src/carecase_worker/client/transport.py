@@ -29,7 +29,7 @@ def http_options(access: Access) -> dict[str, Any]:
     return {"base_url": url, "headers": headers, "trust_env": url.host not in _THIS_MACHINE}
 
 
-def place_of(access: Access) -> str:
+def shown_url(access: Access) -> str:
     """The URL as it may be shown: without a password."""
     return str(_url(access.url).copy_with(userinfo=b""))
 

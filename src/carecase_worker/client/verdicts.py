@@ -33,11 +33,11 @@ _CHANCE_ON_TOP = timedelta(milliseconds=500)
 class Patience:
     """How often a call is tried, and how long to wait in between.
 
-    The pause doubles from `first` to `longest`, half of it chance. If the service says when to come back, that counts,
+    The delay doubles from `first` to `longest`, half of it chance. If the service says when to come back, that counts,
     unless it is later than `latest`: then the call is given up.
     """
 
-    attempts: int = 6
+    tries: int = 6
     first: timedelta = timedelta(milliseconds=500)
     longest: timedelta = timedelta(seconds=30)
     latest: timedelta = timedelta(minutes=2)
@@ -67,16 +67,16 @@ class GiveUp:
 Verdict = Done | TryAgain | GiveUp
 
 
-def judge(reply: Answer | NoAnswer, attempt: int, patience: Patience, roll: float, now: datetime) -> Verdict:
-    """What to make of a reply to attempt number `attempt`, from 1; `roll` is the chance in the pause."""
+def judge(reply: Answer | NoAnswer, tried: int, patience: Patience, roll: float, now: datetime) -> Verdict:
+    """What to make of a reply to a request that was sent `tried` times; `roll` is the chance in the delay."""
     if isinstance(reply, Answer) and 200 <= reply.status < 300:
         return Done(reply)
     error = _error(reply)
-    if attempt >= patience.attempts or (isinstance(reply, Answer) and reply.status not in _PASSING):
+    if tried >= patience.tries or (isinstance(reply, Answer) and reply.status not in _PASSING):
         return GiveUp(error)
     asked_for = retry_after(reply, now)
     if asked_for is None:
-        return TryAgain(min(patience.first * 2 ** (attempt - 1), patience.longest) * (0.5 + roll / 2))
+        return TryAgain(min(patience.first * 2 ** (tried - 1), patience.longest) * (0.5 + roll / 2))
     if asked_for > patience.latest:
         return GiveUp(error)
     return TryAgain(asked_for + _CHANCE_ON_TOP * roll)
