@@ -235,6 +235,17 @@ def test_waiting_has_an_end() -> None:
         advance(steps, told())
 
 
+def test_a_job_can_be_asked_for_within_a_time() -> None:
+    hands = Hands()
+    (request,), now = play(calls_of(hands).job(JOB), [told()], hands)
+    assert isinstance(request, Request)
+    assert (dict(request.headers), now.final) == ({}, False)
+    steps, still = play(calls_of(hands).job(JOB, timedelta(seconds=1)), [told(retry_after="9"), told()], hands)
+    assert (delays(steps), still.final) == ([1.0], False)
+    steps, final = play(calls_of(hands).job(JOB, timedelta(seconds=1)), [told("completed")], hands)
+    assert (len(steps), final.final) == (1, True)
+
+
 def test_a_result_is_told_page_by_page() -> None:
     calls, hands = calls_of(Hands()), Hands()
     (request,), page = play(

@@ -112,6 +112,12 @@ def test_what_is_too_much_for_the_parser_is_judged_by_the_same_rules() -> None:
         assert isinstance(one, dict) if rule is None else one == Outcome(Kind.INVALID, rule)
 
 
+def test_an_item_that_is_no_json_is_its_own_fault() -> None:
+    one, other = validate(b'[{"case_ID": "\xff"}, ' + a_batch(a_case(2))[1:], RULES)
+    assert one == Outcome(Kind.INVALID, "item: must be JSON")
+    assert isinstance(other, dict)
+
+
 def test_faults_of_every_kind_are_told_together() -> None:
     rules = Rules(care_plan=6, user="sender", moment=NOW)
     bad = a_case(case_Priority="high", case_Start_Date="2026-02-30", case_ID="\0")

@@ -13,7 +13,7 @@ from rich.console import Console
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
 from carecase_worker.cli.progress import follow, summary, uploading
 from carecase_worker.cli.sample import cases
-from carecase_worker.clock import SeededDice, stopwatch, system_sleep
+from carecase_worker.clock import SeededDice, stopwatch
 from carecase_worker.errors import BatchUnreadable
 
 
@@ -43,7 +43,7 @@ def submit(
             job = client.submit(batch, care_plan, sent=sent)
         console.print(f"accepted as job {job.job_id}: {job.total:,} items in {stopwatch() - began:.2f} s")
         if watch:
-            job = follow(client, job, console, system_sleep)
+            job = follow(client, job, console)
             seconds = stopwatch() - began
             console.print(f"{job.total / seconds:,.0f} cases/s from the first byte to the last case, {seconds:.2f} s")
     typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))

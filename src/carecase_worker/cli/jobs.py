@@ -1,10 +1,11 @@
-"""Commands that tell of jobs and change them: status, result, cancel, retry."""
+"""Commands that tell of jobs and change them: status, result, cancel, retry, jobs."""
 
 import csv
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import msgspec
@@ -14,10 +15,11 @@ from rich.table import Table
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
 from carecase_worker.cli.progress import follow, summary
-from carecase_worker.client.documents import ItemResult
-from carecase_worker.clock import system_sleep
+from carecase_worker.client.blocking import CareCases
+from carecase_worker.client.documents import Group, ItemResult
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id")]
+_NOT_APPLIED: tuple[Group, ...] = ("failed", "cancelled")
 
 
 class Format(Enum):
@@ -34,6 +36,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(result)
     app.command()(cancel)
     app.command()(retry)
+    app.command()(jobs)
 
 
 @with_service
@@ -47,7 +50,7 @@ def status(
     with service.connect() as client:
         told = client.job(job)
         if watch:
-            told = follow(client, told, Console(stderr=True, highlight=False), system_sleep)
+            told = follow(client, told, Console(stderr=True, highlight=False))
     typer.echo(msgspec.json.encode(told).decode() if as_json else summary(told))
 
 
@@ -61,17 +64,16 @@ def result(
 ) -> None:
     """Say what became of each item of a final job."""
     with service.connect() as client:
-        items = list(client.results(job, page_size=None))
-    shown = [item for item in items if not failed or not item.applied]
+        items = _not_applied(client, job) if failed else list(client.results(job, page_size=None))
     match Format.JSON if as_json else form:
         case Format.JSON:
-            typer.echo(msgspec.json.encode([item.document() for item in shown]).decode())
+            typer.echo(msgspec.json.encode([item.document() for item in items]).decode())
         case Format.CSV:
             writer = csv.writer(sys.stdout)
             writer.writerow(("index", "case_Key", "status", "body"))
-            writer.writerows(_cells(item) for item in shown)
+            writer.writerows(_cells(item) for item in items)
         case Format.TABLE:
-            _table(items, shown)
+            _table(items)
 
 
 @with_service
@@ -89,14 +91,39 @@ def retry(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
     typer.echo(msgspec.json.encode(told).decode() if as_json else summary(told))
 
 
+@with_service
+def jobs(
+    service: ServiceFlags,
+    state: Annotated[str | None, typer.Option(help="Only jobs in this state")] = None,
+    database: Annotated[str | None, typer.Option(help="Only jobs of this database")] = None,
+    page: Annotated[int, typer.Option(min=1, help="Which page")] = 1,
+    page_size: Annotated[int, typer.Option(min=1, max=1000, help="How many jobs a page has")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List your jobs, newest first."""
+    with service.connect() as client:
+        listed = list(islice(client.jobs(state, database, page, page_size), page_size))
+    if as_json:
+        typer.echo(msgspec.json.encode(listed).decode())
+        return
+    for job in listed:
+        moment = job.submitted_at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if job.submitted_at else ""
+        typer.echo(f"{moment}  {job.database}  {summary(job)}")
+
+
+def _not_applied(client: CareCases, job: str) -> list[ItemResult]:
+    found = chain.from_iterable(client.results(job, outcome, page_size=None) for outcome in _NOT_APPLIED)
+    return sorted(found, key=lambda item: item.index)
+
+
 def _cells(item: ItemResult) -> tuple[Any, ...]:
     return item.index, item.key, item.status, item.body
 
 
-def _table(items: Sequence[ItemResult], shown: Sequence[ItemResult]) -> None:
+def _table(items: Sequence[ItemResult]) -> None:
     console = Console(highlight=False)
     table = Table("item", "case_Key", "status", "body", box=None)
-    for item in shown:
+    for item in items:
         table.add_row(*("" if cell is None else str(cell) for cell in _cells(item)))
     console.print(table)
     counts = Counter(f"{item.status} {'' if item.status == 422 else item.body}".strip() for item in items)

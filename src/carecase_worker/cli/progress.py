@@ -11,9 +11,8 @@ from rich.text import Text
 
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import Job
-from carecase_worker.clock import Sleep
 
-_POLL = timedelta(milliseconds=200)
+_POLL = timedelta(seconds=1)
 
 
 class _Rate(TextColumn):
@@ -36,7 +35,7 @@ def uploading(console: Console, size: int) -> Iterator[Any]:
         yield lambda sent: progress.advance(task, sent)
 
 
-def follow(client: CareCases, job: Job, console: Console, sleep: Sleep) -> Job:
+def follow(client: CareCases, job: Job, console: Console) -> Job:
     """Show a job until it is final; the job as it is then."""
     columns = (
         TextColumn("{task.fields[state]:<10}"),
@@ -49,8 +48,7 @@ def follow(client: CareCases, job: Job, console: Console, sleep: Sleep) -> Job:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("job", total=job.total, state=job.state, failed=job.failed)
         while not job.final:
-            sleep(_POLL)
-            job = client.job(job)
+            job = client.job(job, within=_POLL)
             progress.update(task, completed=job.processed, state=job.state, failed=job.failed)
     return job
 

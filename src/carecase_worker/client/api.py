@@ -24,7 +24,7 @@ def connect(
 def connect_async(
     url: str, *, api_key: str | None = None, token: str | None = None, database: str | None = None
 ) -> AsyncCareCases:
-    """The same for asyncio and trio, with `async with`."""
+    """The same for asyncio, with `async with`."""
     access = Access(url, api_key, token, database)
     return AsyncCareCases(access, _usual_calls(access), system_async_sleep)
 

@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class AsyncCareCases:
-    """The same connection for asyncio and trio: every call as in CareCases, to be awaited or iterated with `async for`.
+    """The same connection for asyncio: every call as in CareCases, to be awaited or iterated with `async for`.
 
     Cases may come from an asynchronous iterator, too.
     """
@@ -74,9 +74,9 @@ class AsyncCareCases:
         for batch in batches.rest():
             yield await self._run(self._calls.submit_part(batch, care_plan, idempotency_key))
 
-    async def job(self, job: Job | str) -> Job:
-        """Where a job stands."""
-        return await self._run(self._calls.job(id_of(job)))
+    async def job(self, job: Job | str, within: timedelta = timedelta()) -> Job:
+        """Where a job stands: once it is final, or when the time is over."""
+        return await self._run(self._calls.job(id_of(job), within))
 
     async def wait(self, job: Job | str, timeout: timedelta | None = None) -> Job:
         """The job once it is final. Raises JobNotFinal if it is not within `timeout`."""
@@ -86,13 +86,13 @@ class AsyncCareCases:
         self, job: Job | str, outcome: Group | None = None, page_size: int | None = PAGE_SIZE
     ) -> AsyncIterator[ItemResult]:
         """What became of each item of a final job, in order, or of those with one outcome. Raises JobNotFinal."""
-        return self._all(lambda page: self._calls.result(id_of(job), outcome, page, page_size))
+        return self._all(lambda number: self._calls.result(id_of(job), outcome, number, page_size))
 
     def jobs(
-        self, state: str | None = None, database: str | None = None, page_size: int = PAGE_SIZE
+        self, state: str | None = None, database: str | None = None, page: int = 1, page_size: int = PAGE_SIZE
     ) -> AsyncIterator[Job]:
-        """The caller's jobs, the newest first."""
-        return self._all(lambda page: self._calls.jobs(state, database, page, page_size))
+        """The caller's jobs, the newest first, from a page on. Asks for a page at a time."""
+        return self._all(lambda number: self._calls.jobs(state, database, number, page_size), page)
 
     async def cancel(self, job: Job | str) -> Job:
         """Cancel what has not been applied; the job as it is then."""
@@ -102,8 +102,8 @@ class AsyncCareCases:
         """Send again what failed for a reason outside the items; the new job."""
         return await self._run(self._calls.retry(id_of(job), idempotency_key))
 
-    async def _all(self, page: Callable[[int], Steps[Page[_T]]]) -> AsyncIterator[_T]:
-        number: int | None = 1
+    async def _all(self, page: Callable[[int], Steps[Page[_T]]], first: int = 1) -> AsyncIterator[_T]:
+        number: int | None = first
         while number is not None:
             told = await self._run(page(number))
             for element in told.elements:

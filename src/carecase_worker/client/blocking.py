@@ -78,9 +78,9 @@ class CareCases:
         for batch in batches.rest():
             yield self._run(self._calls.submit_part(batch, care_plan, idempotency_key))
 
-    def job(self, job: Job | str) -> Job:
-        """Where a job stands."""
-        return self._run(self._calls.job(id_of(job)))
+    def job(self, job: Job | str, within: timedelta = timedelta()) -> Job:
+        """Where a job stands: once it is final, or when the time is over."""
+        return self._run(self._calls.job(id_of(job), within))
 
     def wait(self, job: Job | str, timeout: timedelta | None = None) -> Job:
         """The job once it is final. Raises JobNotFinal if it is not within `timeout`."""
@@ -93,11 +93,13 @@ class CareCases:
 
         Asks for a page at a time; with a page size of None, for the whole in one go.
         """
-        return self._all(lambda page: self._calls.result(id_of(job), outcome, page, page_size))
+        return self._all(lambda number: self._calls.result(id_of(job), outcome, number, page_size))
 
-    def jobs(self, state: str | None = None, database: str | None = None, page_size: int = PAGE_SIZE) -> Iterator[Job]:
-        """The caller's jobs, the newest first. Asks for a page at a time."""
-        return self._all(lambda page: self._calls.jobs(state, database, page, page_size))
+    def jobs(
+        self, state: str | None = None, database: str | None = None, page: int = 1, page_size: int = PAGE_SIZE
+    ) -> Iterator[Job]:
+        """The caller's jobs, the newest first, from a page on. Asks for a page at a time."""
+        return self._all(lambda number: self._calls.jobs(state, database, number, page_size), page)
 
     def cancel(self, job: Job | str) -> Job:
         """Cancel what has not been applied; the job as it is then. Raises JobStateRefused if that is nothing."""
@@ -107,8 +109,8 @@ class CareCases:
         """Send again what failed for a reason outside the items; the new job. Raises JobStateRefused if none is."""
         return self._run(self._calls.retry(id_of(job), idempotency_key))
 
-    def _all(self, page: Callable[[int], Steps[Page[_T]]]) -> Iterator[_T]:
-        number: int | None = 1
+    def _all(self, page: Callable[[int], Steps[Page[_T]]], first: int = 1) -> Iterator[_T]:
+        number: int | None = first
         while number is not None:
             told = self._run(page(number))
             yield from told.elements

@@ -50,27 +50,18 @@ class Calls:
         with batch:
             return (yield from self.submit(batch.upload(), care_plan, key))
 
-    def job(self, job_id: str) -> Steps[Job]:
-        """Where a job stands."""
-        answer = yield from self._answered(Request("GET", _path(job_id)))
-        return _read(answer, documents.told_job)
+    def job(self, job_id: str, within: timedelta = timedelta()) -> Steps[Job]:
+        """Where a job stands: once it is final, or when the time is over."""
+        if not within:
+            return _read((yield from self._answered(Request("GET", _path(job_id)))), documents.told_job)
+        return (yield from self._polled(job_id, self.clock.now() + within))
 
     def wait(self, job_id: str, timeout: timedelta | None) -> Steps[Job]:
         """The job once it is final. Raises JobNotFinal if it is not within `timeout`."""
-        deadline = None if timeout is None else self.clock.now() + timeout
-        while True:
-            hold = _HOLD if deadline is None else min(_HOLD, max(deadline - self.clock.now(), timedelta()))
-            prefer = {"Prefer": f"wait={hold // _A_SECOND}"}
-            answer = yield from self._answered(Request("GET", _path(job_id), prefer, held=hold))
-            job = _read(answer, documents.told_job)
-            if job.final:
-                return job
-            now = self.clock.now()
-            if deadline is not None and now >= deadline:
-                raise JobNotFinal(
-                    f"The job is not final yet, but {job.state}. It goes on by itself; wait for it again."
-                )
-            yield Delay(_delay(answer, now, deadline))
+        job = yield from self._polled(job_id, None if timeout is None else self.clock.now() + timeout)
+        if not job.final:
+            raise JobNotFinal(f"The job is not final yet, but {job.state}. It goes on by itself; wait for it again.")
+        return job
 
     def result(self, job_id: str, wanted: Group | None, number: int, size: int | None) -> Steps[Page[ItemResult]]:
         """A page of the result of a final job; without a size, all of it. Raises JobNotFinal."""
@@ -103,6 +94,18 @@ class Calls:
         headers = {"Idempotency-Key": key or str(self.new_id())}
         answer = yield from self._answered(Request("POST", f"{_path(job_id)}/retry", headers))
         return _read(answer, documents.accepted_job)
+
+    def _polled(self, job_id: str, deadline: datetime | None) -> Steps[Job]:
+        """The job once it is final, or as it is at the deadline."""
+        while True:
+            hold = _HOLD if deadline is None else min(_HOLD, max(deadline - self.clock.now(), timedelta()))
+            prefer = {"Prefer": f"wait={hold // _A_SECOND}"}
+            answer = yield from self._answered(Request("GET", _path(job_id), prefer, held=hold))
+            job = _read(answer, documents.told_job)
+            now = self.clock.now()
+            if job.final or (deadline is not None and now >= deadline):
+                return job
+            yield Delay(_delay(answer, now, deadline))
 
     def _answered(self, request: Request) -> Steps[Answer]:
         """The good answer to a request, after asking as often as patience allows. Raises ClientError."""
