@@ -47,7 +47,7 @@ def items_of(body: bytes, splitter: Splitter, piece_bytes: int = 1 << 20) -> lis
     return [*items, *splitter.finish()]
 
 
-def chunks_of(body: bytes, bounds: ChunkBounds | None = None) -> list[Chunk]:
-    """The chunks of a JSON array."""
+def chunks_of(body: bytes, bounds: ChunkBounds | None = None, splitter: Splitter | None = None) -> list[Chunk]:
+    """The chunks of a body, a JSON array unless `splitter` says otherwise."""
     cutter = Cutter(bounds or ChunkBounds(1000, 1 << 20, 1 << 18))
-    return [*cutter.add(items_of(body, ArraySplitter())), *cutter.finish()]
+    return [*cutter.add(items_of(body, splitter or ArraySplitter())), *cutter.finish()]

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+import anyio
+
 
 class Clock(Protocol):
     """The time of day."""
@@ -28,6 +30,14 @@ class Sleep(Protocol):
     """Waiting."""
 
     def __call__(self, duration: timedelta, /) -> None:
+        """Return after at least `duration`."""
+        ...
+
+
+class AsyncSleep(Protocol):
+    """Waiting, while other tasks go on."""
+
+    async def __call__(self, duration: timedelta, /) -> None:
         """Return after at least `duration`."""
         ...
 
@@ -62,6 +72,11 @@ class SeededDice:
 def system_sleep(duration: timedelta) -> None:
     """Block this thread for `duration`."""
     time.sleep(duration.total_seconds())
+
+
+async def system_async_sleep(duration: timedelta) -> None:
+    """Let other tasks go on for `duration`."""
+    await anyio.sleep(duration.total_seconds())
 
 
 def stopwatch() -> float:

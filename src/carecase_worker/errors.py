@@ -13,7 +13,15 @@
     ├── TargetFailure            a target database failed; `kind` says how
     ├── StackError               the embedded system cannot start; the text says what to do
     │   └── StackStopped         it was told to stop before it had started
-    └── ClientError              the service answered the client with a problem, or not at all
+    └── ClientError              a call of the client came to nothing; the text says what to do
+        ├── ServiceUnreachable   nothing answers, or not what the contract says
+        ├── ServiceBusy          it has no time for us, however often we ask, or failed
+        ├── CallerRefused        the credentials are not good, or not for this
+        ├── RequestRefused       what was sent cannot be accepted as it is
+        ├── JobUnknown           no such job, or its result is no longer kept
+        ├── JobStateRefused      the job is in a state that does not allow this
+        ├── JobNotFinal          the job did not end in the time allowed
+        └── BatchUnreadable      the cases or the file cannot be read or written as JSON
 
 Every text is safe to show: no case value, no secret, no SQL, no host.
 """
@@ -124,4 +132,40 @@ class StackStopped(StackError):
 
 
 class ClientError(CareCaseError):
-    """The service refused a call or could not be reached; the text says what to do."""
+    """A call of the client came to nothing; the text says what to do. `status` is that of the answer, if any."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class ServiceUnreachable(ClientError):
+    """Nothing answers there, or something that is not the service."""
+
+
+class ServiceBusy(ClientError):
+    """The service had no time for the call, however often it was made, or failed: 429, 500, 502, 503, 504."""
+
+
+class CallerRefused(ClientError):
+    """The credentials are not good, or not good for this: 401, 403."""
+
+
+class RequestRefused(ClientError):
+    """What was sent cannot be accepted as it is: 400, 413, 415, 422 and the like."""
+
+
+class JobUnknown(ClientError):
+    """There is no such job, or its result is no longer kept: 404, 410."""
+
+
+class JobStateRefused(ClientError):
+    """The job is in a state that does not allow what was asked: 409."""
+
+
+class JobNotFinal(ClientError):
+    """The job has not ended yet."""
+
+
+class BatchUnreadable(ClientError):
+    """The cases or the file of a batch cannot be read, or cannot be written as JSON."""

@@ -97,11 +97,38 @@ def test_a_member_that_is_no_field_is_ignored_whatever_it_holds() -> None:
     assert "shoe_Size" not in row_of(shoe_Size={"left": [44]})
 
 
-def test_an_unknown_member_is_ignored_however_deep() -> None:
-    deep = b'{"case_Key":1,"carePlan_Key":5,"do_Not_Contact":true,"x":' + b"[" * 500 + b"]" * 500 + b"}"
-    one, other = validate(b"[" + deep + b"," + a_batch(a_case(2))[1:], RULES)
-    assert isinstance(one, dict)
+def test_what_is_too_much_for_the_parser_is_judged_by_the_same_rules() -> None:
+    deep, long = b"[" * 500 + b"]" * 500, b"1" * 5000
+    for field, value, rule in (
+        (b"x", deep, None),
+        (b"x", long, None),
+        (b"case_ID", deep, "case_ID: must be a string"),
+        (b"case_Priority", long, f"case_Priority: must be between {-INT32} and {INT32 - 1}"),
+        (b"case_Score", long, "case_Score: must be a finite number"),
+    ):
+        item = b'{"case_Key":1,"carePlan_Key":5,"do_Not_Contact":true,"' + field + b'":' + value + b"}"
+        one, other = validate(b"[" + item + b"," + a_batch(a_case(2))[1:], RULES)
+        assert isinstance(other, dict)
+        assert isinstance(one, dict) if rule is None else one == Outcome(Kind.INVALID, rule)
+
+
+def test_an_item_that_is_no_json_is_its_own_fault() -> None:
+    one, other = validate(b'[{"case_ID": "\xff"}, ' + a_batch(a_case(2))[1:], RULES)
+    assert one == Outcome(Kind.INVALID, "item: must be JSON")
     assert isinstance(other, dict)
+
+
+def test_faults_of_every_kind_are_told_together() -> None:
+    rules = Rules(care_plan=6, user="sender", moment=NOW)
+    bad = a_case(case_Priority="high", case_Start_Date="2026-02-30", case_ID="\0")
+    (outcome,) = judged(bad, rules=rules)
+    assert isinstance(outcome, Outcome)
+    assert outcome.body == (
+        "case_Priority: must be an integer"
+        "; case_Start_Date: must be an ISO 8601 date-time between the years 1 and 9999"
+        "; case_ID: must not contain U+0000 or a lone surrogate"
+        "; carePlan_Key: must equal the care plan of the path"
+    )
 
 
 def test_lengths_count_characters_not_bytes() -> None:
@@ -119,6 +146,9 @@ def test_lengths_count_characters_not_bytes() -> None:
         ("2026-02-28t23:59:59.5z", datetime(2026, 2, 28, 23, 59, 59, 500_000, tzinfo=UTC)),
         ("2026-02-28T23:59:59.1234567Z", datetime(2026, 2, 28, 23, 59, 59, 123_457, tzinfo=UTC)),
         ("2026-02-28", datetime(2026, 2, 28, tzinfo=UTC)),
+        ("2026-02-28T24:00Z", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("2016-12-31T23:59:60.5Z", datetime(2017, 1, 1, tzinfo=UTC)),
+        ("1998-12-31T15:59:60-08:00", datetime(1999, 1, 1, tzinfo=UTC)),
         ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
         ("9999-12-31T23:59:59Z", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
     ],
@@ -134,7 +164,8 @@ def test_a_date_time_becomes_a_moment_in_utc(text: str, moment: datetime) -> Non
     [
         "", "yesterday", "1735689600", "2026-13-01T00:00:00Z", "2026-02-30", "2026-02-28T25:00:00Z", "20260228",
         "2026-W09-6", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00",
-        "2026-02-28T23:59:59+99:00", " 2026-02-28", "2026-02-28\n", "٢٠٢٦-02-28", 1735689600,
+        "2026-02-28T23:59:59+99:00", "2026-02-28T23:59:59+05:75", "2026-06-30T12:00:60Z",
+        " 2026-02-28", "2026-02-28\n", "٢٠٢٦-02-28", 1735689600,
     ],
 )  # fmt: skip
 def test_anything_else_is_no_date_time(text: Any) -> None:

@@ -11,13 +11,10 @@ from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from carecase_worker.cases.date_time import DATE_TIME_PATTERN
+
 INT32_MIN = -(2**31)
 INT32_MAX = 2**31 - 1
-
-DATE_TIME_PATTERN = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"(?:[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?$"
-)
 
 
 class FieldType(Enum):

@@ -48,7 +48,7 @@ def read_all(items: bytes) -> list[Any] | None:
     """The cases of a JSON array, or None if one of them is not to be read this way."""
     try:
         return _ALL.decode(items)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
 
 
@@ -56,7 +56,7 @@ def read_one(item: msgspec.Raw) -> Any | None:
     """One case, or None if it is not to be read this way."""
     try:
         return _ONE.decode(item)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
 
 

@@ -7,12 +7,13 @@ rule and names the ones that are broken.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import msgspec
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, from_json
 
 from carecase_worker.cases.care_case import (
     CARE_PLAN,
@@ -28,6 +29,7 @@ from carecase_worker.cases.care_case import (
     CareCase,
     FieldType,
 )
+from carecase_worker.cases.date_time import in_utc, moment_of
 from carecase_worker.cases.outcome import Kind, Outcome
 from carecase_worker.cases.typed import read_all, read_one, row_of, write_all
 
@@ -77,7 +79,7 @@ class SoundCases:
         """The cases as rows."""
         rows = [row_of(case) for case in self.cases]
         for row in rows:
-            _to_utc(row)
+            _settle(row, rules)
             _fill_audit_fields(row, rules)
         return rows
 
@@ -87,23 +89,31 @@ class _KeyOnly(msgspec.Struct):
 
 
 _KEY = msgspec.json.Decoder(_KeyOnly)
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_SMALL_INTEGER = re.compile(rb"-?[0-9]{1,10}")
+_LONG_NUMBER = 400
+"""In characters. An integer that is longer is beyond every bound, a double's, too."""
 
 
 def read_sound(items: bytes, rules: Rules) -> SoundCases | None:
     """The cases of a JSON array, or None where a glance does not tell that every item keeps every rule."""
-    cases = read_all(items)
+    cases = None if _may_hold_nul(items) else read_all(items)
     if cases is None or not _keep_care_plan(cases, rules.care_plan):
         return None
     text = write_all(cases)
-    may_hold_nul = b"\\" in text and _NUL_ESCAPE in text  # the first look is sixty times as fast
     may_leave_range = (_LAST_DAY in text or (b"+" in text and _FIRST_DAY in text)) and _OUT_OF_RANGE.search(text)
-    return None if may_hold_nul or may_leave_range else SoundCases(cases, text)
+    return None if may_leave_range else SoundCases(cases, text)
 
 
 def validate(items: bytes, rules: Rules) -> list[Row | Outcome]:
     """A row or an outcome for each item of a JSON array, in order."""
-    may_hold_nul = _NUL_ESCAPE in items
-    return [_judge(raw, rules, may_hold_nul) for raw in _RAW.decode(items)]
+    read = _judge_by_model if _may_hold_nul(items) else _judge
+    return [read(raw, rules) for raw in _RAW.decode(items)]
+
+
+def _may_hold_nul(items: bytes) -> bool:
+    """Whether there may be a U+0000, which msgspec takes for the end of a date-time."""
+    return b"\\" in items and _NUL_ESCAPE in items  # the first look is sixty times as fast
 
 
 def _keep_care_plan(cases: Sequence[Any], care_plan: int | None) -> bool:
@@ -127,24 +137,61 @@ def invalid(*faults: str) -> Outcome:
     return Outcome(Kind.INVALID, "; ".join(faults))
 
 
-def _judge(item: msgspec.Raw, rules: Rules, may_hold_nul: bool) -> Row | Outcome:
+def _judge(item: msgspec.Raw, rules: Rules) -> Row | Outcome:
     typed = read_one(item)
-    if typed is not None:
-        return _row(row_of(typed), (), rules, may_hold_nul)
+    return _judge_by_model(item, rules) if typed is None else _row(row_of(typed), rules)
+
+
+def _judge_by_model(raw: msgspec.Raw | bytes, rules: Rules) -> Row | Outcome:
+    item = bytes(raw)
     try:
-        case = CareCase.model_validate_json(bytes(item))
+        return _row(vars(CareCase.model_validate_json(item)), rules)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
-        return invalid(*dict.fromkeys(_fault(detail) for detail in details))
-    row = vars(case)
-    nulls = [name for name in (ENTRY_DATE, UPDATE_DATE) if row[name] is None and name in case.model_fields_set]
-    return _row(row, nulls, rules, may_hold_nul)
+    if details[0]["type"] != "json_invalid":
+        return invalid(*dict.fromkeys(_fault(detail) for detail in details), *_more_faults(item, details, rules))
+    readable = _readable(item)
+    return invalid("item: must be JSON") if readable == item else _judge_by_model(readable, rules)
+
+
+def _readable(item: bytes) -> bytes:
+    """An item that is JSON but too much for the parser, as one that is not and has the same faults.
+
+    Members that are no fields are left out, and of the fields no value is deep or has thousands of digits.
+    """
+    try:
+        members = _MEMBERS.decode(item)
+    except msgspec.ValidationError:
+        return _short(item)
+    except msgspec.DecodeError:
+        return item
+    held = (f'"{name}":'.encode() + _short(bytes(members[name])) for name in FIELD if name in members)
+    return b"{" + b",".join(held) + b"}"
+
+
+def _short(value: bytes) -> bytes:
+    """A value that breaks the same rules as this one."""
+    if value[:1] in (b"[", b"{"):
+        return b"[]"
+    if value[:1] == b'"' or len(value) <= _LONG_NUMBER:
+        return value
+    if value.lstrip(b"-").isdigit():
+        return value[:_LONG_NUMBER]
+    number = float(value)
+    return repr(number).encode() if isfinite(number) else b"1e999"
+
+
+def _more_faults(item: bytes, details: Collection[ErrorDetails], rules: Rules) -> list[str]:
+    """The faults of the fields with which pydantic finds none, or none but the length."""
+    members = from_json(item)
+    if not isinstance(members, dict):
+        return []
+    named = {detail["loc"][0] for detail in details if detail["type"] != "string_too_long"}
+    return _settle({name: members[name] for name in FIELD if name in members and name not in named}, rules)
 
 
 def _fault(detail: ErrorDetails) -> str:
     """Field and rule of one pydantic error, without the value."""
-    if detail["type"] == "json_invalid":
-        return "item: must be JSON without excessive nesting or numbers"
     if not detail["loc"]:
         return "item: must be an object"
     name = str(detail["loc"][0])
@@ -161,40 +208,33 @@ def _rule(name: str, detail: ErrorDetails) -> str:
         return f"must have at most {field.max_length} characters"
     if detail["type"] in ("greater_than_equal", "less_than_equal"):
         return f"must be between {INT32_MIN} and {INT32_MAX}"
-    if detail["type"] == "finite_number":
+    if detail["type"] == "finite_number" and field.type is FieldType.DOUBLE:
         return "must be a finite number"
     return _TYPE_RULES[field.type]
 
 
-def _row(row: Row, nulls: Sequence[str], rules: Rules, may_hold_nul: bool) -> Row | Outcome:
-    """The row with its date-times in UTC and its audit fields filled in, or why there is none.
-
-    `nulls` are audit fields that were given as null.
-    """
-    faults = _to_utc(row)
-    if may_hold_nul:
-        faults += [f"{name}: {_NO_NUL}" for name, value in row.items() if isinstance(value, str) and "\0" in value]
-    if rules.care_plan is not None and row[CARE_PLAN] != rules.care_plan:
-        faults.append(f"{CARE_PLAN}: must equal the care plan of the path")
-    faults += [f"{name}: must not be null" for name in nulls]
-    if faults:
+def _row(row: Row, rules: Rules) -> Row | Outcome:
+    """The row, its date-times in UTC and its audit fields filled in; or why there is none."""
+    if faults := _settle(row, rules):
         return invalid(*faults)
     _fill_audit_fields(row, rules)
     return row
 
 
-def _to_utc(row: Row) -> list[str]:
-    """Turn the row's date-times, texts or moments, into moments in UTC; the faults of those that are none."""
+def _settle(row: Row, rules: Rules) -> list[str]:
+    """Turn the date-times of fields into moments in UTC; the faults that a field's type does not show."""
     faults = []
     for name in DATE_TIME_FIELDS:
-        held = row[name]
+        held = row.get(name)
         if held is None:
             continue
         try:
-            moment = held if isinstance(held, datetime) else datetime.fromisoformat(held.upper())
-            row[name] = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            row[name] = in_utc(held) if isinstance(held, datetime) else moment_of(held)
         except (ValueError, OverflowError):
             faults.append(f"{name}: {_DATE_TIME}")
+    faults += [f"{name}: {_NO_NUL}" for name, value in row.items() if isinstance(value, str) and "\0" in value]
+    if rules.care_plan is not None and row.get(CARE_PLAN, rules.care_plan) != rules.care_plan:
+        faults.append(f"{CARE_PLAN}: must equal the care plan of the path")
     return faults
 
 
@@ -223,6 +263,8 @@ def _key_of(raw: msgspec.Raw) -> int | None:
 
 def _last_key_of(raw: msgspec.Raw) -> int | None:
     """The key of an item that has several: the last one counts, as in every other member."""
-    item = msgspec.json.decode(raw)
-    key = item.get(KEY) if isinstance(item, dict) else None
-    return key if isinstance(key, int) and not isinstance(key, bool) else None
+    try:
+        key = bytes(_MEMBERS.decode(raw).get(KEY, b""))
+    except msgspec.ValidationError:
+        return None
+    return int(key) if _SMALL_INTEGER.fullmatch(key) else None

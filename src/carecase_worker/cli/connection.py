@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from carecase_worker.client.access import find_access
-from carecase_worker.client.api import Access, CareCases
-from carecase_worker.clock import SystemClock, SystemDice, system_sleep, uuid7
+from carecase_worker.client.api import connect_to
+from carecase_worker.client.blocking import CareCases
 from carecase_worker.settings.loading import client_variables
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for scripts")]
@@ -34,12 +34,6 @@ class ServiceFlags:
         """A client for what the flags, the environment or a stack.json nearby say. Raises ClientError."""
         flags = {"url": self.url, "api_key": self.api_key, "token": self.token, "database": database}
         return connect_to(find_access(flags, client_variables()))
-
-
-def connect_to(access: Access) -> CareCases:
-    """A client."""
-    clock = SystemClock()
-    return CareCases(access, system_sleep, SystemDice(), lambda: uuid7(clock))
 
 
 def with_service(command: Callable[..., None]) -> Callable[..., None]:

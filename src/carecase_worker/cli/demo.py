@@ -2,19 +2,16 @@
 
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.console import Console
 
-from carecase_worker.cli.connection import connect_to
 from carecase_worker.cli.progress import follow, summary
 from carecase_worker.cli.sample import cases
 from carecase_worker.client.access import find_access
-from carecase_worker.client.api import Upload
-from carecase_worker.clock import SeededDice, system_sleep
+from carecase_worker.client.api import connect_to
+from carecase_worker.clock import SeededDice
 from carecase_worker.errors import ClientError
 
 _SAMPLE_SIZE = 5000
@@ -32,12 +29,10 @@ def show(stack_file: Path, demo: bool, console: Console) -> None:
 
 
 def _send_sample(stack_file: Path, console: Console) -> None:
-    with tempfile.TemporaryDirectory() as place, connect_to(find_access({}, {}, (stack_file,))) as client:
-        batch = Path(place) / "sample.json"
-        batch.write_bytes(msgspec.json.encode(list(cases(_SAMPLE_SIZE, SeededDice(1)))))
+    with connect_to(find_access({}, {}, (stack_file,))) as client:
         console.print(f"Sending a sample batch of {_SAMPLE_SIZE:,} synthetic cases:")
-        job = client.submit(Upload(batch, "application/json"), None, lambda _: None)
-        console.print(summary(follow(client, job, console, system_sleep)), markup=False)
+        job = client.submit(cases(_SAMPLE_SIZE, SeededDice(1)))
+        console.print(summary(follow(client, job, console)), markup=False)
 
 
 def _say_where(stack: dict[str, Any], stack_file: Path, console: Console) -> None:

@@ -1,10 +1,11 @@
-"""Commands that tell of jobs and change them: status, result, cancel, retry."""
+"""Commands that tell of jobs and change them: status, result, cancel, retry, jobs."""
 
 import csv
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import msgspec
@@ -14,10 +15,11 @@ from rich.table import Table
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
 from carecase_worker.cli.progress import follow, summary
-from carecase_worker.clock import system_sleep
+from carecase_worker.client.blocking import CareCases
+from carecase_worker.client.documents import Group, ItemResult
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id")]
-_APPLIED = (200, 201)
+_NOT_APPLIED: tuple[Group, ...] = ("failed", "cancelled")
 
 
 class Format(Enum):
@@ -34,6 +36,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(result)
     app.command()(cancel)
     app.command()(retry)
+    app.command()(jobs)
 
 
 @with_service
@@ -45,10 +48,10 @@ def status(
 ) -> None:
     """Say where a job stands."""
     with service.connect() as client:
-        document = client.job(job)
+        told = client.job(job)
         if watch:
-            document = follow(client, document, Console(stderr=True, highlight=False), system_sleep)
-    typer.echo(msgspec.json.encode(document).decode() if as_json else summary(document))
+            told = follow(client, told, Console(stderr=True, highlight=False))
+    typer.echo(msgspec.json.encode(told).decode() if as_json else summary(told))
 
 
 @with_service
@@ -61,17 +64,16 @@ def result(
 ) -> None:
     """Say what became of each item of a final job."""
     with service.connect() as client:
-        items = [{"index": index, **item} for index, item in enumerate(client.result(job))]
-    shown = [item for item in items if not failed or item["status"] not in _APPLIED]
+        items = _not_applied(client, job) if failed else list(client.results(job, page_size=None))
     match Format.JSON if as_json else form:
         case Format.JSON:
-            typer.echo(msgspec.json.encode(shown).decode())
+            typer.echo(msgspec.json.encode([item.document() for item in items]).decode())
         case Format.CSV:
             writer = csv.writer(sys.stdout)
             writer.writerow(("index", "case_Key", "status", "body"))
-            writer.writerows(_cells(item) for item in shown)
+            writer.writerows(_cells(item) for item in items)
         case Format.TABLE:
-            _table(items, shown)
+            _table(items)
 
 
 @with_service
@@ -85,19 +87,44 @@ def cancel(service: ServiceFlags, job: JobId) -> None:
 def retry(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
     """Send again the items of a final job that failed for a reason outside themselves: a new job."""
     with service.connect() as client:
-        document = client.retry(job)
-    typer.echo(msgspec.json.encode(document).decode() if as_json else summary(document))
+        told = client.retry(job)
+    typer.echo(msgspec.json.encode(told).decode() if as_json else summary(told))
 
 
-def _cells(item: dict[str, Any]) -> tuple[Any, ...]:
-    return item["index"], item["id"][0]["value"], item["status"], item["body"]
+@with_service
+def jobs(
+    service: ServiceFlags,
+    state: Annotated[str | None, typer.Option(help="Only jobs in this state")] = None,
+    database: Annotated[str | None, typer.Option(help="Only jobs of this database")] = None,
+    page: Annotated[int, typer.Option(min=1, help="Which page")] = 1,
+    page_size: Annotated[int, typer.Option(min=1, max=1000, help="How many jobs a page has")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List your jobs, newest first."""
+    with service.connect() as client:
+        listed = list(islice(client.jobs(state, database, page, page_size), page_size))
+    if as_json:
+        typer.echo(msgspec.json.encode(listed).decode())
+        return
+    for job in listed:
+        moment = job.submitted_at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if job.submitted_at else ""
+        typer.echo(f"{moment}  {job.database}  {summary(job)}")
 
 
-def _table(items: Sequence[dict[str, Any]], shown: Sequence[dict[str, Any]]) -> None:
+def _not_applied(client: CareCases, job: str) -> list[ItemResult]:
+    found = chain.from_iterable(client.results(job, outcome, page_size=None) for outcome in _NOT_APPLIED)
+    return sorted(found, key=lambda item: item.index)
+
+
+def _cells(item: ItemResult) -> tuple[Any, ...]:
+    return item.index, item.key, item.status, item.body
+
+
+def _table(items: Sequence[ItemResult]) -> None:
     console = Console(highlight=False)
     table = Table("item", "case_Key", "status", "body", box=None)
-    for item in shown:
+    for item in items:
         table.add_row(*("" if cell is None else str(cell) for cell in _cells(item)))
     console.print(table)
-    counts = Counter(f"{item['status']} {'' if item['status'] == 422 else item['body']}".strip() for item in items)
+    counts = Counter(f"{item.status} {'' if item.status == 422 else item.body}".strip() for item in items)
     console.print(", ".join(f"{count:,} × {what}" for what, count in counts.most_common()))

@@ -9,11 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from carecase_worker.client.api import CareCases
-from carecase_worker.clock import Sleep
+from carecase_worker.client.blocking import CareCases
+from carecase_worker.client.documents import Job
 
-_FINAL = ("completed", "cancelled")
-_POLL = timedelta(milliseconds=200)
+_POLL = timedelta(seconds=1)
 
 
 class _Rate(TextColumn):
@@ -36,7 +35,7 @@ def uploading(console: Console, size: int) -> Iterator[Any]:
         yield lambda sent: progress.advance(task, sent)
 
 
-def follow(client: CareCases, job: dict[str, Any], console: Console, sleep: Sleep) -> dict[str, Any]:
+def follow(client: CareCases, job: Job, console: Console) -> Job:
     """Show a job until it is final; the job as it is then."""
     columns = (
         TextColumn("{task.fields[state]:<10}"),
@@ -47,15 +46,17 @@ def follow(client: CareCases, job: dict[str, Any], console: Console, sleep: Slee
         TextColumn("{task.fields[failed]} failed"),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("job", total=job["total"], state=job["state"], failed=job["failed"])
-        while job["state"] not in _FINAL:
-            sleep(_POLL)
-            job = client.job(job["jobId"])
-            progress.update(task, completed=job["processed"], state=job["state"], failed=job["failed"])
+        task = progress.add_task("job", total=job.total, state=job.state, failed=job.failed)
+        while not job.final:
+            job = client.job(job, within=_POLL)
+            progress.update(task, completed=job.processed, state=job.state, failed=job.failed)
     return job
 
 
-def summary(job: dict[str, Any]) -> str:
+def summary(job: Job) -> str:
     """The counts of a job in one line."""
-    counts = ", ".join(f"{job[name]:,} {name}" for name in ("created", "updated", "superseded", "failed", "cancelled"))
-    return f"job {job['jobId']} {job['state']}: {job['processed']:,} of {job['total']:,} ({counts})"
+    counts = (
+        f"{job.created:,} created, {job.updated:,} updated, {job.superseded:,} superseded, "
+        f"{job.failed:,} failed, {job.cancelled:,} cancelled"
+    )
+    return f"job {job.job_id} {job.state}: {job.processed:,} of {job.total:,} ({counts})"

@@ -1,13 +1,23 @@
-"""Where the service is: flags, then the environment, then the stack.json of an embedded system nearby."""
+"""Where the service is, and the credentials: flags, the environment, the stack.json of an embedded system nearby."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from carecase_worker.client.api import Access
 from carecase_worker.errors import ClientError
 
 _NEARBY = (Path("stack.json"), Path(".carecase/stack.json"))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the service is, and the credentials for it."""
+
+    url: str
+    api_key: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    database: str | None = None
 
 
 def find_access(

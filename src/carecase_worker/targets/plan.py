@@ -111,6 +111,11 @@ class WaveOfAll:
         return self.sound.text.decode()
 
 
+def case_by_case(waves: Sequence[Wave]) -> list[WaveOfRows]:
+    """The same waves, each case with all that is written of it: what a database refuses as it was sent may be fine."""
+    return [WaveOfRows(wave.entries(), wave.defaults) for wave in waves]
+
+
 @dataclass(frozen=True, slots=True)
 class WritePlan:
     """What to write of a chunk.

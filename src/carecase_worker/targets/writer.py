@@ -23,7 +23,7 @@ from carecase_worker.cases.validation import Row
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.failures import conflict, kind_of
-from carecase_worker.targets.plan import Entry, Wave, WaveOfRows, WritePlan, key_of
+from carecase_worker.targets.plan import Entry, Wave, WaveOfRows, WritePlan, case_by_case, key_of
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, INGEST_LEDGER, VERSION
 from carecase_worker.targets.upserts import Upsert, upsert_for
 from carecase_worker.tenants import Tenant
@@ -94,7 +94,7 @@ class Writer:
         """Do all that writing does, and keep nothing. Raises TargetFailure."""
         try:
             with self._engine.connect() as connection, connection.begin() as transaction:
-                for wave in plan.waves:
+                for wave in case_by_case(plan.waves):
                     self._apply_carefully(connection, wave, plan.guard_care_plan, list(plan.decided))
                 transaction.rollback()
         except SQLAlchemyError as error:
@@ -110,8 +110,8 @@ class Writer:
             outcomes = list(plan.decided)
             if carefully and connection.dialect.name == "postgresql":
                 connection.execute(_CHECK_AT_ONCE)
-            for wave in plan.waves:
-                apply = self._apply_carefully if carefully else self._apply
+            apply = self._apply_carefully if carefully else self._apply
+            for wave in case_by_case(plan.waves) if carefully else plan.waves:
                 apply(connection, wave, plan.guard_care_plan, outcomes)
             settled = [outcome or REFUSED for outcome in outcomes]
             _note(connection, key, settled)

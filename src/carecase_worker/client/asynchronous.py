@@ -1,0 +1,137 @@
+"""AsyncCareCases: the calls, carried out while other tasks go on."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import closing
+from datetime import timedelta
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from carecase_worker.client import transport
+from carecase_worker.client.access import Access
+from carecase_worker.client.calls import Calls
+from carecase_worker.client.documents import PAGE_SIZE, Group, ItemResult, Job, Page, id_of
+from carecase_worker.client.steps import Delay, Reply, Request, Result, Steps, advance
+from carecase_worker.client.uploads import BATCH_BYTES, BATCH_ITEMS, Batch, Batches, Case, Gathering, encoded, reading
+from carecase_worker.clock import AsyncSleep
+
+_T = TypeVar("_T")
+
+
+class AsyncCareCases:
+    """The same connection for asyncio: every call as in CareCases, to be awaited or iterated with `async for`.
+
+    Cases may come from an asynchronous iterator, too.
+    """
+
+    def __init__(self, access: Access, calls: Calls, sleep: AsyncSleep) -> None:
+        self._shown_url = transport.shown_url(access)
+        self._calls = calls
+        self._sleep = sleep
+        self._http = httpx.AsyncClient(**transport.http_options(access))
+
+    def __repr__(self) -> str:
+        return f"AsyncCareCases({self._shown_url!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give up the connections."""
+        await self._http.aclose()
+
+    async def submit(
+        self, batch: Batch | AsyncIterable[Case], care_plan: int | None = None, idempotency_key: str | None = None
+    ) -> Job:
+        """Send cases, a file or bytes as one batch; the job that stands for it."""
+        if isinstance(batch, AsyncIterable):
+            with Gathering() as gathered:
+                async for case in batch:
+                    gathered.add(encoded(case, gathered.items))
+                return await self._run(self._calls.submit(gathered.upload(), care_plan, idempotency_key))
+        with reading(batch) as upload:
+            return await self._run(self._calls.submit(upload, care_plan, idempotency_key))
+
+    async def submit_all(
+        self,
+        cases: Iterable[Case] | AsyncIterable[Case],
+        care_plan: int | None = None,
+        idempotency_key: str | None = None,
+        batch_items: int = BATCH_ITEMS,
+        batch_bytes: int = BATCH_BYTES,
+    ) -> AsyncIterator[Job]:
+        """Send any number of cases in batches, in order; the job of each, once it is accepted."""
+        batches = Batches(batch_items, batch_bytes)
+        async for case in _asynchronous(cases):
+            for batch in batches.add(case):
+                yield await self._run(self._calls.submit_part(batch, care_plan, idempotency_key))
+        for batch in batches.rest():
+            yield await self._run(self._calls.submit_part(batch, care_plan, idempotency_key))
+
+    async def job(self, job: Job | str, within: timedelta = timedelta()) -> Job:
+        """Where a job stands: once it is final, or when the time is over."""
+        return await self._run(self._calls.job(id_of(job), within))
+
+    async def wait(self, job: Job | str, timeout: timedelta | None = None) -> Job:
+        """The job once it is final. Raises JobNotFinal if it is not within `timeout`."""
+        return await self._run(self._calls.wait(id_of(job), timeout))
+
+    def results(
+        self, job: Job | str, outcome: Group | None = None, page_size: int | None = PAGE_SIZE
+    ) -> AsyncIterator[ItemResult]:
+        """What became of each item of a final job, in order, or of those with one outcome. Raises JobNotFinal."""
+        return self._all(lambda number: self._calls.result(id_of(job), outcome, number, page_size))
+
+    def jobs(
+        self, state: str | None = None, database: str | None = None, page: int = 1, page_size: int = PAGE_SIZE
+    ) -> AsyncIterator[Job]:
+        """The caller's jobs, the newest first, from a page on. Asks for a page at a time."""
+        return self._all(lambda number: self._calls.jobs(state, database, number, page_size), page)
+
+    async def cancel(self, job: Job | str) -> Job:
+        """Cancel what has not been applied; the job as it is then."""
+        return await self._run(self._calls.cancel(id_of(job)))
+
+    async def retry(self, job: Job | str, idempotency_key: str | None = None) -> Job:
+        """Send again what failed for a reason outside the items; the new job."""
+        return await self._run(self._calls.retry(id_of(job), idempotency_key))
+
+    async def _all(self, page: Callable[[int], Steps[Page[_T]]], first: int = 1) -> AsyncIterator[_T]:
+        number: int | None = first
+        while number is not None:
+            told = await self._run(page(number))
+            for element in told.elements:
+                yield element
+            number = told.next
+
+    async def _run(self, steps: Steps[_T]) -> _T:
+        with closing(steps):
+            step = advance(steps)
+            while not isinstance(step, Result):
+                step = advance(steps, await self._carry_out(step))
+            return step.value
+
+    async def _carry_out(self, step: Request | Delay) -> Reply:
+        if isinstance(step, Delay):
+            await self._sleep(step.duration)
+            return None
+        try:
+            body = transport.async_content(step.body)
+            return transport.answer(await self._http.request(content=body, **transport.arguments(step)))
+        except transport.NO_ANSWER as error:
+            return transport.no_answer(error)
+
+
+async def _asynchronous(cases: Iterable[Case] | AsyncIterable[Case]) -> AsyncIterator[Case]:
+    if isinstance(cases, AsyncIterable):
+        async for case in cases:
+            yield case
+    else:
+        for case in cases:
+            yield case

@@ -1,0 +1,144 @@
+"""The calls of the contract as steps: which requests, what their answers come to, when to ask again. No I/O."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar, assert_never
+from urllib.parse import quote
+from uuid import UUID
+
+from carecase_worker.client import documents
+from carecase_worker.client.documents import Group, ItemResult, Job, Page
+from carecase_worker.client.steps import Answer, Delay, Request, Steps, asked
+from carecase_worker.client.uploads import Gathering, Upload
+from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, judge, retry_after, unreadable
+from carecase_worker.clock import Clock, Dice
+from carecase_worker.errors import JobNotFinal
+
+_HOLD = timedelta(seconds=20)
+_BREATH = timedelta(milliseconds=100)
+_USUAL_DELAY = timedelta(seconds=1)
+_A_SECOND = timedelta(seconds=1)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Makes the steps of each call. Every call tries again what may pass; that never doubles anything."""
+
+    database: str | None
+    clock: Clock
+    dice: Dice
+    new_id: Callable[[], UUID]
+    patience: Patience = field(default_factory=Patience)
+
+    def submit(self, upload: Upload, care_plan: int | None, key: str | None = None) -> Steps[Job]:
+        """Send a batch, every time under the same Idempotency-Key: it becomes one job, whichever answers are lost."""
+        path = "/care-cases-batch" if care_plan is None else f"/care-plans/{care_plan}/cases-batch"
+        headers = {"Content-Type": upload.content_type, "Idempotency-Key": key or str(self.new_id())}
+        if upload.content_encoding:
+            headers["Content-Encoding"] = upload.content_encoding
+        if self.database:
+            headers["vbasoftware-database"] = self.database
+        answer = yield from self._answered(Request("PUT", path, headers, body=upload.pieces))
+        return _read(answer, documents.accepted_job)
+
+    def submit_part(self, batch: Gathering, care_plan: int | None, run: str | None) -> Steps[Job]:
+        """Send one of many batches; its Idempotency-Key follows from that of the whole run and its number."""
+        key = None if run is None else f"{run}-{batch.number}"
+        with batch:
+            return (yield from self.submit(batch.upload(), care_plan, key))
+
+    def job(self, job_id: str, within: timedelta = timedelta()) -> Steps[Job]:
+        """Where a job stands: once it is final, or when the time is over."""
+        if not within:
+            return _read((yield from self._answered(Request("GET", _path(job_id)))), documents.told_job)
+        return (yield from self._polled(job_id, self.clock.now() + within))
+
+    def wait(self, job_id: str, timeout: timedelta | None) -> Steps[Job]:
+        """The job once it is final. Raises JobNotFinal if it is not within `timeout`."""
+        job = yield from self._polled(job_id, None if timeout is None else self.clock.now() + timeout)
+        if not job.final:
+            raise JobNotFinal(f"The job is not final yet, but {job.state}. It goes on by itself; wait for it again.")
+        return job
+
+    def result(self, job_id: str, wanted: Group | None, number: int, size: int | None) -> Steps[Page[ItemResult]]:
+        """A page of the result of a final job; without a size, all of it. Raises JobNotFinal."""
+        parameters = {} if size is None else {"page": str(number), "pageSize": str(size)}
+        if wanted:
+            parameters["outcome"] = wanted
+        answer = yield from self._answered(Request("GET", f"{_path(job_id)}/result", parameters=parameters))
+        if answer.status == 202:
+            raise JobNotFinal(
+                "The job is not final yet. Wait for it: client.wait(job), carecase status JOB --watch", 202
+            )
+        pagination = answer.headers.get("x-pagination")
+        return _read(answer, lambda content: documents.page_of_items(content, pagination, wanted))
+
+    def jobs(self, state: str | None, database: str | None, number: int, size: int) -> Steps[Page[Job]]:
+        """A page of the caller's jobs, the newest first."""
+        wanted = {"state": state, "database": database, "page": str(number), "pageSize": str(size)}
+        parameters = {name: value for name, value in wanted.items() if value is not None}
+        answer = yield from self._answered(Request("GET", "/jobs", parameters=parameters))
+        pagination = answer.headers.get("x-pagination")
+        return _read(answer, lambda content: documents.page_of_jobs(content, pagination))
+
+    def cancel(self, job_id: str) -> Steps[Job]:
+        """Cancel what has not been applied; the job as it is then."""
+        answer = yield from self._answered(Request("DELETE", _path(job_id)))
+        return _read(answer, documents.accepted_job)
+
+    def retry(self, job_id: str, key: str | None = None) -> Steps[Job]:
+        """Send again what failed for a reason outside the items; the new job."""
+        headers = {"Idempotency-Key": key or str(self.new_id())}
+        answer = yield from self._answered(Request("POST", f"{_path(job_id)}/retry", headers))
+        return _read(answer, documents.accepted_job)
+
+    def _polled(self, job_id: str, deadline: datetime | None) -> Steps[Job]:
+        """The job once it is final, or as it is at the deadline."""
+        while True:
+            hold = _HOLD if deadline is None else min(_HOLD, max(deadline - self.clock.now(), timedelta()))
+            prefer = {"Prefer": f"wait={hold // _A_SECOND}"}
+            answer = yield from self._answered(Request("GET", _path(job_id), prefer, held=hold))
+            job = _read(answer, documents.told_job)
+            now = self.clock.now()
+            if job.final or (deadline is not None and now >= deadline):
+                return job
+            yield Delay(_delay(answer, now, deadline))
+
+    def _answered(self, request: Request) -> Steps[Answer]:
+        """The good answer to a request, after asking as often as patience allows. Raises ClientError."""
+        tried = 1
+        while True:
+            reply = yield from asked(request)
+            match judge(reply, tried, self.patience, self.dice.roll(), self.clock.now()):
+                case Done(answer):
+                    return answer
+                case TryAgain(after):
+                    yield Delay(after)
+                    tried += 1
+                case GiveUp(error):
+                    raise error
+                case never:
+                    assert_never(never)
+
+
+def _delay(answer: Answer, now: datetime, deadline: datetime | None) -> timedelta:
+    """Until it makes sense to ask again: at once, almost, if the service held the answer, else as it says."""
+    if "wait=" in answer.headers.get("preference-applied", ""):
+        return _BREATH
+    delay = retry_after(answer, now) or _USUAL_DELAY
+    return delay if deadline is None else min(delay, deadline - now)
+
+
+def _read(answer: Answer, read: Callable[[bytes], _T]) -> _T:
+    """What an answer says. Raises ServiceUnreachable if it says nothing of the kind."""
+    try:
+        return read(answer.content)
+    except (ValueError, LookupError):
+        raise unreadable(answer) from None
+
+
+def _path(job_id: str) -> str:
+    return f"/jobs/{quote(job_id, safe='')}"

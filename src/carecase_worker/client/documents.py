@@ -1,0 +1,197 @@
+"""What the service tells, typed: jobs, what became of each item, pages of both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from carecase_worker.cases.care_case import KEY
+
+PAGE_SIZE = 1000
+"""The largest page that the service gives."""
+
+Group = Literal["created", "updated", "superseded", "failed", "cancelled"]
+"""What can become of an item, as a job counts it."""
+
+_FINAL = ("completed", "cancelled")
+_GROUPS: dict[tuple[int, str], Group] = {
+    (201, "Created"): "created",
+    (200, "Updated"): "updated",
+    (200, "Superseded"): "superseded",
+    (409, "Cancelled"): "cancelled",
+}
+
+_T = TypeVar("_T")
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An accepted batch and what became of it, as it was when the service told.
+
+    `state` is one of queued, running, waiting (the target database is not answering), cancelling, completed, cancelled.
+    """
+
+    job_id: str
+    state: str
+    database: str
+    care_plan_key: int | None = None
+    total: int
+    processed: int
+    created: int
+    updated: int
+    superseded: int
+    failed: int
+    cancelled: int
+    body_sha256: str | None = None
+    submitted_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    links: dict[str, str] = {}
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing changes any more."""
+        return self.state in _FINAL
+
+    @property
+    def applied(self) -> bool:
+        """Whether the job is final and every item of it has been applied."""
+        return self.final and not self.failed and not self.cancelled
+
+    def document(self) -> dict[str, Any]:
+        """The job as JSON has it."""
+        told: dict[str, Any] = msgspec.to_builtins(self)
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class ItemResult:
+    """What became of one item: `index` is its place in the batch, from 0; `key` its case's, if it has a usable one."""
+
+    index: int
+    key: int | None
+    status: int
+    body: str
+
+    @property
+    def group(self) -> Group:
+        """What the job counts the item as."""
+        return _GROUPS.get((self.status, self.body), "failed")
+
+    @property
+    def applied(self) -> bool:
+        """Whether the item is in the database, or a newer one is."""
+        return self.status in (200, 201)
+
+    def document(self) -> dict[str, Any]:
+        """The item as JSON has it on a page of the result."""
+        identity = [{"key": KEY, "value": self.key}]
+        return {"index": self.index, "id": identity, "status": self.status, "body": self.body}
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_T]):
+    """Some elements of a list, and the number of the next page if there is one."""
+
+    elements: Sequence[_T]
+    next: int | None = None
+
+
+def id_of(job: Job | str) -> str:
+    """The id of a job, or what is one already."""
+    return job.job_id if isinstance(job, Job) else job
+
+
+class _Key(msgspec.Struct):
+    value: int | None = None
+
+
+class _Item(msgspec.Struct):
+    status: int
+    body: str
+    id: list[_Key]
+    index: int | None = None
+
+
+class _Accepted(msgspec.Struct):
+    job: Job
+
+
+class _Told(msgspec.Struct):
+    data: Job
+
+
+class _Jobs(msgspec.Struct):
+    data: list[Job]
+
+
+class _Result(msgspec.Struct):
+    data: list[_Item]
+
+
+class _Problem(msgspec.Struct):
+    detail: str
+
+
+class _Debug(msgspec.Struct):
+    activityID: str | None = None
+
+
+class _Refusal(msgspec.Struct):
+    error: _Problem
+    debug: _Debug = msgspec.field(default_factory=_Debug)
+
+
+class _Pagination(msgspec.Struct, rename="pascal"):
+    total_pages: int
+    current_page: int
+
+
+_accepted = msgspec.json.Decoder(_Accepted)
+_told = msgspec.json.Decoder(_Told)
+_jobs = msgspec.json.Decoder(_Jobs)
+_result = msgspec.json.Decoder(_Result)
+_refusal = msgspec.json.Decoder(_Refusal)
+_pagination = msgspec.json.Decoder(_Pagination)
+
+
+def accepted_job(content: bytes) -> Job:
+    """The job of a 202. Raises ValueError if it is no such document; so do the others here."""
+    return _accepted.decode(content).job
+
+
+def told_job(content: bytes) -> Job:
+    """The job of a 200."""
+    return _told.decode(content).data
+
+
+def page_of_jobs(content: bytes, pagination: str | None) -> Page[Job]:
+    """The jobs of one page."""
+    return Page(_jobs.decode(content).data, _next(pagination))
+
+
+def page_of_items(content: bytes, pagination: str | None, wanted: Group | None) -> Page[ItemResult]:
+    """The items of one page; of the whole document, if the service told that although a page was asked for."""
+    items = [
+        ItemResult(place if item.index is None else item.index, item.id[0].value, item.status, item.body)
+        for place, item in enumerate(_result.decode(content).data)
+    ]
+    return Page([item for item in items if wanted is None or item.group == wanted], _next(pagination))
+
+
+def detail_of(content: bytes) -> tuple[str, str | None] | None:
+    """What a problem says, and the request's id in the logs; None if this is no problem of the service."""
+    try:
+        refusal = _refusal.decode(content)
+    except ValueError:
+        return None
+    return refusal.error.detail, refusal.debug.activityID
+
+
+def _next(pagination: str | None) -> int | None:
+    if pagination is None:
+        return None
+    told = _pagination.decode(pagination)
+    return told.current_page + 1 if told.current_page < told.total_pages else None

@@ -1,0 +1,113 @@
+"""What an answer means: done, try again after a while, or give up and say why. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from carecase_worker.client.documents import detail_of
+from carecase_worker.client.steps import Answer, NoAnswer
+from carecase_worker.errors import (
+    CallerRefused,
+    ClientError,
+    JobStateRefused,
+    JobUnknown,
+    RequestRefused,
+    ServiceBusy,
+    ServiceUnreachable,
+)
+
+_PASSING = frozenset({429, 502, 503, 504})
+_ERRORS: dict[int, tuple[type[ClientError], str]] = {
+    401: (CallerRefused, "Check the API key and the token."),
+    403: (CallerRefused, "Check the database's name, and what this client may use."),
+    404: (JobUnknown, "Check the job's id and the URL, and whether the same API key sent it."),
+    409: (JobStateRefused, ""),
+    410: (JobUnknown, ""),
+    413: (RequestRefused, "Send it in smaller batches."),
+    429: (ServiceBusy, ""),
+}
+_CHANCE_ON_TOP = timedelta(milliseconds=500)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a call is tried, and how long to wait in between.
+
+    The delay doubles from `first` to `longest`, half of it chance. If the service says when to come back, that counts,
+    unless it is later than `latest`: then the call is given up.
+    """
+
+    tries: int = 6
+    first: timedelta = timedelta(milliseconds=500)
+    longest: timedelta = timedelta(seconds=30)
+    latest: timedelta = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The service did what was asked."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """It did not, and may yet do it."""
+
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """It did not, and asking again is no use."""
+
+    error: ClientError
+
+
+Verdict = Done | TryAgain | GiveUp
+
+
+def judge(reply: Answer | NoAnswer, tried: int, patience: Patience, roll: float, now: datetime) -> Verdict:
+    """What to make of a reply to a request that was sent `tried` times; `roll` is the chance in the delay."""
+    if isinstance(reply, Answer) and 200 <= reply.status < 300:
+        return Done(reply)
+    error = _error(reply)
+    if tried >= patience.tries or (isinstance(reply, Answer) and reply.status not in _PASSING):
+        return GiveUp(error)
+    asked_for = retry_after(reply, now)
+    if asked_for is None:
+        return TryAgain(min(patience.first * 2 ** (tried - 1), patience.longest) * (0.5 + roll / 2))
+    if asked_for > patience.latest:
+        return GiveUp(error)
+    return TryAgain(asked_for + _CHANCE_ON_TOP * roll)
+
+
+def retry_after(reply: Answer | NoAnswer, now: datetime) -> timedelta | None:
+    """When the service asks to come back: RFC 9110 knows seconds and a date."""
+    told = reply.headers.get("retry-after", "").strip() if isinstance(reply, Answer) else ""
+    if told.isascii() and told.isdigit():
+        return timedelta(seconds=int(told[:9]))
+    try:
+        return max(parsedate_to_datetime(told) - now, timedelta())
+    except (ValueError, TypeError):
+        return None
+
+
+def unreadable(answer: Answer) -> ClientError:
+    """The error of an answer that is not what the contract says."""
+    return ServiceUnreachable(
+        f"{answer.status}: this is not an answer of the service. Check the URL.", status=answer.status
+    )
+
+
+def _error(reply: Answer | NoAnswer) -> ClientError:
+    if isinstance(reply, NoAnswer):
+        return ServiceUnreachable(f"There is no answer ({reply.reason}). Check the URL, and whether the service runs.")
+    told = detail_of(reply.content)
+    if told is None:
+        busy = ServiceBusy(f"{reply.status}: the service is busy or away. Try again later.", reply.status)
+        return busy if reply.status in _PASSING else unreadable(reply)
+    kind, advice = _ERRORS.get(reply.status, (RequestRefused, ""))
+    if reply.status >= 500:
+        kind, advice = ServiceBusy, f"(activityID {told[1]})"
+    return kind(f"{reply.status}: {told[0]} {advice}".rstrip(), reply.status)

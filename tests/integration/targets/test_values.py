@@ -1,0 +1,105 @@
+"""The database is never the first to refuse a value, and it holds what the oracle says that was sent."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from math import copysign
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, select
+from tests.builders import NOW, chunks_of
+from tests.integration.targets.test_conformance import engine_at
+from tests.items import FIELDS, VALUES, an_object, around_the_bound, base, changed_members, good_members
+from tests.oracle import Sender, judge
+from tests.services import Services
+
+from carecase_worker.cases.outcome import CREATED, Kind
+from carecase_worker.clock import epoch_ms
+from carecase_worker.jobs.chunks import ChunkBounds
+from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
+from carecase_worker.targets.tables import CARE_CASE
+from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert
+from carecase_worker.targets.writer import LedgerKey, Writer
+from carecase_worker.worker.apply import plan_chunk, settle
+
+SENDER = Sender(None, "sender", NOW)
+BOUNDS = ChunkBounds(items=1000, size=1 << 22, item_size=1 << 20)
+EXTREME_KEYS = (-(2**31), 2**31 - 1, 0)
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target database and a writer into it."""
+
+    engine: Engine
+    writer: Writer
+
+
+@pytest.fixture(scope="module", params=["set-based on PostgreSQL", "portable on PostgreSQL", "portable on SQLite"])
+def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    if "SQLite" in request.param:
+        engine = engine_at(f"sqlite:///{tmp_path_factory.mktemp('values') / 'cases.sqlite'}")
+    else:
+        servers: Services = request.getfixturevalue("servers")
+        engine = engine_at(servers.postgres_url)
+    upsert = PostgresUpsert() if "set-based" in request.param else PortableUpsert(engine.dialect.name)
+    yield Target(engine, Writer(engine, upsert))
+    engine.dispose()
+
+
+def check(target: Target, items: Sequence[str]) -> None:
+    """Apply a batch of items with distinct keys to an empty table, and hold what is there to the oracle."""
+    with target.engine.begin() as connection:
+        connection.execute(CARE_CASE.delete())
+    outcomes = []
+    for number, chunk in enumerate(chunks_of(f"[{','.join(items)}]".encode(), BOUNDS)):
+        key = LedgerKey(UUID(int=next(_numbers)), number)
+        lease = Lease(ChunkRef(str(key.job_id), number), b"", History(), "demo", None, "sender", epoch_ms(NOW))
+        plan = plan_chunk(chunk, lease)
+        found = target.writer.write(key, plan)
+        settle(plan, found)
+        outcomes += found
+    with target.engine.connect() as connection:
+        rows = connection.execute(select(*(CARE_CASE.c[field] for field in FIELDS)))
+        held = {row[0]: dict(zip(FIELDS, row, strict=True)) for row in rows}
+    for item, outcome in zip(items, outcomes, strict=True):
+        want = judge(item, SENDER)
+        if not isinstance(want, dict):
+            assert outcome.kind is Kind.INVALID, item[:300]
+            continue
+        assert outcome == CREATED, (item[:300], outcome)
+        got = held.pop(want["case_Key"])
+        for field in FIELDS:
+            assert same(got[field], want[field], target.engine.dialect.name), (field, got[field], want[field])
+    assert not held
+
+
+def same(got: Any, want: Any, dialect: str) -> bool:
+    """Whether a database holds a value; SQLite keeps no offsets, but everything in UTC, and no negative zero."""
+    if isinstance(want, datetime):
+        return bool((got.replace(tzinfo=UTC) if dialect == "sqlite" else got) == want)
+    if want == 0 and isinstance(want, float) and dialect == "postgresql":
+        return bool(got == 0 and copysign(1, got) == copysign(1, want))
+    return bool(got == want and type(got) is type(want))
+
+
+@pytest.mark.parametrize("field", [field for field in FIELDS if field != "case_Key"])
+def test_every_telling_value_of_every_field(target: Target, field: str) -> None:
+    values = (*VALUES, *around_the_bound(field))
+    check(target, [an_object(base(**{"case_Key": str(n), field: value})) for n, value in enumerate(values)])
+
+
+def test_the_keys_at_the_bounds(target: Target) -> None:
+    check(target, [an_object(base(case_Key=str(key))) for key in EXTREME_KEYS])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(good_members() | changed_members(), min_size=1, max_size=30))
+def test_any_batch(target: Target, batch: list[list[tuple[str, str]]]) -> None:
+    check(target, [an_object([*members, ("case_Key", str(n))]) for n, members in enumerate(batch)])
