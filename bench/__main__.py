@@ -48,6 +48,9 @@ def main() -> int:
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("bench: stopped", file=sys.stderr)
+        return 130
     finally:
         shutil.rmtree(place, ignore_errors=True)
     if options.json:
@@ -84,6 +87,8 @@ class Report:
 
     def _races(self) -> Iterator[str]:
         races = list(self._chosen())
+        if not races:
+            return
         self._rounds.warm_up((SYSTEM, *TENANTS) if _WORKLOADS in self._options.only else (SYSTEM,))
         rates = self._rounds.run(races, 1 if self._options.quick else self._options.rounds)
         self.figures["cases_per_second"] = [

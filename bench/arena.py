@@ -135,6 +135,7 @@ def arena(place: Path) -> Iterator[Arena]:
             env={**process_environment(), "PGSERVICEFILE": str(service)},
             stdout=log,
             stderr=log,
+            start_new_session=True,  # Ctrl-C is ours to answer
         )
         try:
             started = Arena(place, _stack(up, data_dir / "stack.json", place / "up.log"), api_key)

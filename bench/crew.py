@@ -2,10 +2,13 @@
 
 import multiprocessing
 import pkgutil
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
+
+_LOADED_ONCE = ["bench.client", *(f"bench.contestants.{name}" for name in ("celery_client", "copying", "limit", "orm"))]
 
 
 class BenchError(Exception):
@@ -19,7 +22,8 @@ def crew(target: str, members: Sequence[tuple[Any, ...]]) -> Iterator[Callable[[
     `target` (module:function) is called in the process with the member's arguments, prepares, and answers with the
     function to run. Raises BenchError if a process ends early; it has said why on stderr.
     """
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_LOADED_ONCE)
     pipes: list[Connection] = []
     processes = []
     for arguments in members:
@@ -55,6 +59,7 @@ def _heard(pipe: Connection, target: str) -> Any:
 
 
 def _member(target: str, arguments: tuple[Any, ...], pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer; its pipe's end ends this process
     run = pkgutil.resolve_name(target)(*arguments)
     pipe.send("ready")
     try:

@@ -159,7 +159,7 @@ FIELD = (
     ),
     Contestant(
         "dlt",
-        "dlt, merge with the upsert strategy",
+        "dlt, merge with the upsert strategy, by CSV",
         "1",
         20_000,
         f"{_CONTESTANTS}.dlt_load:load_cases",

@@ -79,9 +79,8 @@ class Rounds:
     def warm_up(self, databases: Sequence[str]) -> None:
         """Let every process of this system have worked once on each database, as one has that runs for long."""
         path = self.files.file(_WARM_UP_CASES, _OLD_SEED)
-        for database in databases:
-            with crew("bench.client:send", [(self.arena.access, [[(database, path)]])]) as run:
-                run()
+        with crew("bench.client:send", [(self.arena.access, [[(database, path)] for database in databases])]) as run:
+            run()
 
     def run(self, races: Sequence[Race], count: int) -> Rates:
         """Run all races so many times."""

@@ -36,6 +36,7 @@ def worker(redis_url: str, database_url: str, log: Path) -> Iterator[None]:
             env={**os.environ, BROKER: redis_url, DATABASE: database_url},
             stdout=output,
             stderr=output,
+            start_new_session=True,  # Ctrl-C is ours to answer
         )
         try:
             yield

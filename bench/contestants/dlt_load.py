@@ -29,6 +29,7 @@ def load_cases(dsn: str, path: Path, place: Path) -> Callable[[], None]:
             some,
             table_name=table,
             primary_key="case_Key",
+            loader_file_format="csv",  # faster than its default here
             write_disposition={"disposition": "merge", "strategy": "upsert"},
         ).raise_on_failed_jobs()
 
