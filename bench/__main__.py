@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ def _options() -> argparse.Namespace:
 def main() -> int:
     """Run what was asked for; the exit status."""
     options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the system is stopped then, too
     place = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         with arena(place) as started:
@@ -90,7 +92,7 @@ class Report:
         if not races:
             return
         self._rounds.warm_up((SYSTEM, *TENANTS) if _WORKLOADS in self._options.only else (SYSTEM,))
-        rates = self._rounds.run(races, 1 if self._options.quick else self._options.rounds)
+        rates = self._rounds.run(races, 1 if self._options.quick else max(1, self._options.rounds))
         self.figures["cases_per_second"] = [
             {"name": race.contestant.name, "workload": race.workload.name, "rounds": held}
             for race, held in rates.items()

@@ -47,7 +47,7 @@ def crew(target: str, members: Sequence[tuple[Any, ...]]) -> Iterator[Callable[[
         for pipe in pipes:
             pipe.close()
         for process in processes:
-            process.join(10)
+            process.join(2)
             process.kill()
 
 
