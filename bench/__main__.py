@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import tables
-from bench.arena import SYSTEM, TENANTS, Arena, arena, load_average
+from bench.arena import SYSTEM, TENANTS, Arena, arena
 from bench.cases import CaseFiles
 from bench.crew import BenchError
 from bench.field import FIELD, LIMIT, THIS
@@ -72,8 +72,9 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """The report."""
-        self.figures["machine"], self.figures["load"] = self._machine, load_average()
-        yield f"{self._machine}; load average {load_average():.1f} before the first round. In brackets: least..most."
+        load = os.getloadavg()[0]
+        self.figures["machine"], self.figures["load_average"] = self._machine, load
+        yield f"{self._machine}; load average {load:.1f} before the first round. In brackets: least..most."
         yield from self._races()
         sections: dict[str, Callable[[], Iterator[str]]] = {
             "latency": self._latency,

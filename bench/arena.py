@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import secrets
 import signal
 import subprocess
@@ -190,8 +189,3 @@ def _cpu_seconds(pid: int) -> float:
 def _tree(pid: int) -> list[psutil.Process]:
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
-
-
-def load_average() -> float:
-    """How busy the machine is."""
-    return os.getloadavg()[0]

@@ -41,12 +41,12 @@ class Client:
     def put(self, database: str, body: bytes) -> str:
         """Send a batch; its job's id. Raises BenchError if it is not accepted."""
         headers = {"vbasoftware-database": database, "Content-Type": "application/json"}
-        _, _, answer = self._call("PUT", "/care-cases-batch", 202, headers, body)
+        _, answer = self._call("PUT", "/care-cases-batch", 202, headers, body)
         return str(json.loads(answer)["job"]["jobId"])
 
     def job(self, job_id: str, **headers: str) -> tuple[dict[str, Any], bool]:
         """The job, and whether the intake has held the answer until there was something to say."""
-        _, held, answer = self._call("GET", f"/jobs/{job_id}", 200, headers)
+        held, answer = self._call("GET", f"/jobs/{job_id}", 200, headers)
         return dict(json.loads(answer)["data"]), held
 
     def final(self, job_id: str, every_s: float) -> dict[str, Any]:
@@ -63,17 +63,17 @@ class Client:
 
     def result(self, job_id: str) -> int:
         """Fetch the result; its size in bytes."""
-        return len(self._call("GET", f"/jobs/{job_id}/result", 207, {})[2])
+        return len(self._call("GET", f"/jobs/{job_id}/result", 207, {})[1])
 
     def _call(
         self, method: str, path: str, expected: int, headers: dict[str, str], body: bytes | None = None
-    ) -> tuple[int, bool, bytes]:
+    ) -> tuple[bool, bytes]:
         self._connection.request(method, path, body, {**self._headers, **headers})
         response = self._connection.getresponse()
         answer = response.read()
         if response.status != expected:
             raise BenchError(f"{method} {path} gave {response.status}: {answer[:500].decode()}")
-        return response.status, "Preference-Applied" in response.headers, answer
+        return "Preference-Applied" in response.headers, answer
 
 
 def send(access: Access, lines: Sequence[Batches]) -> Callable[[], float]:

@@ -4,7 +4,7 @@ import multiprocessing
 import pkgutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -61,9 +61,15 @@ def _heard(pipe: Connection, target: str) -> Any:
 def _member(target: str, arguments: tuple[Any, ...], pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer; its pipe's end ends this process
     run = pkgutil.resolve_name(target)(*arguments)
-    pipe.send("ready")
-    try:
-        while pipe.recv():
+    with suppress(BrokenPipeError):  # it is over, and nobody wants to know any more
+        pipe.send("ready")
+        while _told(pipe):
             pipe.send(run())
+
+
+def _told(pipe: Connection) -> bool:
+    try:
+        pipe.recv()
     except EOFError:
-        return
+        return False
+    return True
