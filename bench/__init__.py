@@ -1,0 +1,1 @@
+"""The benchmark: this system, its peers and the bare limit in one run, on the same servers."""

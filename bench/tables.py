@@ -1,0 +1,123 @@
+"""The figures as Markdown, for people."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from bench.client import Timing
+from bench.field import LIMIT, THIS
+from bench.measures import Cost, Cpu
+from bench.rounds import NEW, WORKLOADS, Race, Rates, Spread, ratio
+
+_ALIGNED = {False: "---", True: "---:"}
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A table; the first column is text, the others are figures."""
+    yield _line(heads)
+    yield _line([_ALIGNED[number > 0] for number in range(len(heads))])
+    yield from map(_line, rows)
+
+
+def ways(rates: Rates, count: dict[Race, int]) -> Iterator[str]:
+    """Every contestant with new cases: the fastest first."""
+    races = sorted((race for race in rates if race.workload == NEW), key=lambda race: -Spread.of(rates[race]).middle)
+    this, limit = Race(THIS, NEW), Race(LIMIT, NEW)
+    rows = (
+        (
+            race.contestant.what,
+            race.contestant.processes,
+            f"{count[race] * race.contestant.batches:,}",
+            _rate(Spread.of(rates[race])),
+            _share(ratio(rates, race, limit)),
+            "" if race.contestant.database == THIS.database else _times(ratio(rates, this, race)),
+        )
+        for race in races
+    )
+    yield from table(
+        ("way to write, all cases new", "processes", "cases", "cases/s", "of the limit", "this system is faster"), rows
+    )
+
+
+def workloads(rates: Rates) -> Iterator[str]:
+    """This system beside the limit, by workload."""
+    rows = []
+    for workload in WORKLOADS:
+        this, limit = Race(THIS, workload), Race(LIMIT, workload)
+        if this in rates and limit in rates:
+            spreads = (Spread.of(rates[this]), Spread.of(rates[limit]))
+            rows.append((workload.name, *map(_rate, spreads), _share(ratio(rates, this, limit))))
+    yield from table(("workload", "this system, cases/s", "bare limit, cases/s", "of the limit"), rows)
+
+
+def latency(timings: dict[int, list[Timing]]) -> Iterator[str]:
+    """Milliseconds by size of batch, one after the other on an idle system."""
+    rows = (
+        (
+            f"{size:,}",
+            str(len(held)),
+            *_centiles_ms([one.accepted_s for one in held]),
+            *_centiles_ms([one.final_s for one in held]),
+        )
+        for size, held in timings.items()
+    )
+    heads = ("batch of, on an idle system", "times", "202 p50 ms", "p99", "final p50 ms", "p99")
+    yield from table(heads, rows)
+
+
+def sizes(costs: dict[int, Cost]) -> Iterator[str]:
+    """Cost by size of batch."""
+    rows = []
+    for size, cost in costs.items():
+        spread = Spread.of(size / timing.final_s for timing in cost.timings)
+        accepted = Spread.of(1e6 * timing.accepted_s / size for timing in cost.timings)
+        final = Spread.of(1e6 * timing.final_s / size for timing in cost.timings)
+        grown = (f"{cost.grown_bytes / 2**20:,.0f}", f"{cost.grown_private_bytes / 2**20:,.0f}")
+        rows.append((f"{size:,}", f"{accepted.middle:.1f}", f"{final.middle:.1f}", _rate(spread), *grown))
+    heads = ("batch of", "202, µs a case", "final, µs a case", "cases/s", "intake grew, MiB", "of that not file pages")
+    yield from table(heads, rows)
+
+
+def cpu(found: Cpu) -> Iterator[str]:
+    """CPU time of one large batch."""
+    micros = {role: 1e6 * seconds / found.cases for role, seconds in found.seconds.items()}
+    rows = [(role, f"{value:.1f}") for role, value in micros.items()]
+    yield from table(
+        (f"{found.cases:,} new cases", "CPU µs a case"), [*rows, ("together", f"{sum(micros.values()):.1f}")]
+    )
+
+
+def polls(seconds: Sequence[float]) -> str:
+    """A line on polling under load."""
+    middle, late = _centiles_ms(seconds)
+    return f"Polls while a large batch is applied ({len(seconds)}): p50 {middle} ms, p99 {late} ms."
+
+
+def results(items: int, seconds: Sequence[float]) -> str:
+    """A line on fetching results."""
+    spread = Spread.of(1e6 * one / items for one in seconds)
+    micros = f"{spread.middle:.2f} µs an item ({spread.least:.2f}..{spread.most:.2f})"
+    return f"The result of {items:,} items, fetched whole: {micros}."
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rate(spread: Spread) -> str:
+    return f"{spread.middle:,.0f} ({spread.least:,.0f}..{spread.most:,.0f})"
+
+
+def _share(spread: Spread | None) -> str:
+    if spread is None:
+        return ""
+    digits = 0 if spread.middle >= 0.1 else 1
+    return f"{spread.middle:.{digits}%} ({spread.least:.{digits}%}..{spread.most:.{digits}%})"
+
+
+def _times(spread: Spread | None) -> str:
+    return "" if spread is None else f"×{spread.middle:.1f} ({spread.least:.1f}..{spread.most:.1f})"
+
+
+def _centiles_ms(seconds: Sequence[float]) -> tuple[str, str]:
+    held = sorted(seconds)
+    middle, late = held[len(held) // 2], held[min(len(held) - 1, round(len(held) * 0.99))]
+    return f"{1000 * middle:.1f}", f"{1000 * late:.1f}"
