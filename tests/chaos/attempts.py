@@ -1,0 +1,39 @@
+"""What the workers' logs tell of attempts: no chunk may be in the hands of two at the same time."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+_CARRIED_OUT = ("kept", "released")
+"""How the verdict of an attempt begins that had the chunk's lease."""
+
+Attempt = tuple[datetime, datetime]
+"""When an attempt began and when it ended."""
+
+
+def held_twice(logs: Path) -> int:
+    """How many attempts began while another one at the same chunk was being carried out."""
+    attempts: dict[tuple[str, int], list[Attempt]] = defaultdict(list)
+    for log in logs.glob("worker-*.log"):
+        for chunk, attempt in _attempts(log):
+            attempts[chunk].append(attempt)
+    return sum(
+        begin < before_end for one in map(sorted, attempts.values()) for (_, before_end), (begin, _) in pairwise(one)
+    )
+
+
+def _attempts(log: Path) -> Iterator[tuple[tuple[str, int], Attempt]]:
+    for line in log.read_text(errors="replace").splitlines():
+        if '"event": "chunk"' not in line:
+            continue
+        try:
+            told = json.loads(line)
+        except ValueError:
+            continue  # the process died while it wrote
+        carried_out = told["verdict"].startswith(_CARRIED_OUT) or (told["verdict"] == "done" and told["items"])
+        if carried_out:
+            end = datetime.fromisoformat(told["timestamp"])
+            yield (told["job_id"], told["chunk_no"]), (end - timedelta(milliseconds=told["duration_ms"]), end)
