@@ -15,7 +15,7 @@ HOMES = {
     "fastapi": ("intake/",),
     "starlette": ("intake/",),
     "uvicorn": ("intake/",),
-    "redis": ("jobs/store.py",),
+    "redis": ("jobs/connection.py", "jobs/store.py"),
     "sqlalchemy": ("targets/",),
     "psycopg": ("targets/",),
     "sqlite3": ("targets/",),
