@@ -28,7 +28,7 @@ HOMES = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "httpx": ("client/",),
-    "zstandard": ("jobs/chunks.py", "intake/body.py", "cli/batches.py"),
+    "zstandard": ("jobs/chunks.py", "intake/body.py", "intake/compression.py", "cli/batches.py"),
 }
 BROAD_EDGES = {"intake/requests.py": 1, "worker/app.py": 3, "cli/app.py": 1}
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 
 from carecase_worker.clock import Clock
 from carecase_worker.errors import StoreUnavailable
+from carecase_worker.intake.openapi import ALIVE, METRICS, READY
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.telemetry import Metrics, Reading
 
@@ -50,7 +51,7 @@ def health_routes(store: JobStore, metrics: Metrics, clock: Clock) -> APIRouter:
     """The routes for those who run the service; they take no credentials and tell no ids."""
     router = APIRouter(tags=["Health"])
 
-    @router.get("/livez", operation_id="Livez", summary="Whether this process answers")
+    @router.get("/livez", operation_id="Livez", summary="Whether this process answers", responses=ALIVE)
     def livez() -> dict[str, str]:
         return {"status": "ok"}
 
@@ -58,7 +59,7 @@ def health_routes(store: JobStore, metrics: Metrics, clock: Clock) -> APIRouter:
         "/readyz",
         operation_id="Readyz",
         summary="Whether batches are taken and applied",
-        responses={503: {"description": "Redis or the workers are away; `checks` tells which"}},
+        responses=READY,
     )
     def readyz(response: Response) -> dict[str, object]:
         checks = {"redis": "ok", "workers": "ok"}
@@ -71,7 +72,13 @@ def health_routes(store: JobStore, metrics: Metrics, clock: Clock) -> APIRouter:
         response.status_code = 200 if ready else 503
         return {"status": "ok" if ready else "not ready", "checks": checks}
 
-    @router.get("/metrics", operation_id="Metrics", summary="Metrics for Prometheus", response_class=Response)
+    @router.get(
+        "/metrics",
+        operation_id="Metrics",
+        summary="Metrics for Prometheus",
+        response_class=Response,
+        responses=METRICS,
+    )
     def scrape() -> Response:
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")
 
