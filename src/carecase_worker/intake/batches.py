@@ -7,7 +7,7 @@ from uuid import UUID
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from carecase_worker.cases.batch import Items
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
@@ -26,8 +26,9 @@ from carecase_worker.settings.model import IntakeSettings
 
 CarePlanKey = Annotated[
     int,
+    Field(ge=INT32_MIN, le=INT32_MAX, json_schema_extra={"format": "int32"}),
     BeforeValidator(plain_integer),
-    Path(alias="carePlanKey", ge=INT32_MIN, le=INT32_MAX, description="The care plan"),
+    Path(alias="carePlanKey", description="The care plan"),
 ]
 Database = Annotated[str | None, Header(alias="vbasoftware-database", description="The target database")]
 IdempotencyKey = Annotated[

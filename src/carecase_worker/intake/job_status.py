@@ -22,7 +22,7 @@ from carecase_worker.intake.negotiation import json_type_of, require_json
 from carecase_worker.intake.openapi import CANCELLED, JOB, JOBS, RESULT, RETRIED
 from carecase_worker.intake.paging import USUAL_SIZE, Page, PageNumber, PageSize
 from carecase_worker.intake.prefer import applied
-from carecase_worker.intake.results import Group, Results, Wanted
+from carecase_worker.intake.results import OutcomeFilter, Results, Wanted
 from carecase_worker.jobs.admission import Admissions, Batch
 from carecase_worker.jobs.job import Job, State
 from carecase_worker.jobs.listing import JobLists
@@ -187,7 +187,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
 async def _wanted(
     page: PageNumber | None = None,
     page_size: PageSize = USUAL_SIZE,
-    outcome: Annotated[Group | None, Query(description="Only items with this outcome")] = None,
+    outcome: Annotated[OutcomeFilter | None, Query(description="Only items with this outcome")] = None,
 ) -> Wanted:
     """Which items of a result are wanted; without a page, all pages."""
     return Wanted(None if page is None else Page(page, page_size), outcome)

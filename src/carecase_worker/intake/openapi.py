@@ -1,7 +1,7 @@
 """The published description: what FastAPI cannot see by itself."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -220,16 +220,24 @@ def publish(app: FastAPI, both_credentials: bool) -> None:
         held = described.setdefault("components", {}).setdefault("schemas", {})
         if "CareCase" not in held:
             held.update(schemas())
-            for path in described["paths"].values():
-                for operation in path.values():
-                    _drop_fastapis_own_errors(operation)
-                    if both_credentials and "security" in operation:
-                        operation["security"] = [{"apiKeyAuth": [], "bearerAuth": []}]
+            for operation in (each for path in described["paths"].values() for each in path.values()):
+                _drop_fastapis_own_errors(operation)
+                _say_what_parameters_are(operation.get("parameters", ()))
+                if both_credentials and "security" in operation:
+                    operation["security"] = [{"apiKeyAuth": [], "bearerAuth": []}]
             for name in ("HTTPValidationError", "ValidationError"):
                 held.pop(name, None)
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _say_what_parameters_are(parameters: Iterable[dict[str, Any]]) -> None:
+    """Nothing that is sent as text can be null; and the database must be named, which we refuse in our own words."""
+    for parameter in parameters:
+        options = parameter["schema"].pop("anyOf", [{}])
+        parameter["schema"] |= options[0]
+        parameter["required"] = parameter["required"] or parameter["name"] == "vbasoftware-database"
 
 
 def _drop_fastapis_own_errors(operation: dict[str, Any]) -> None:

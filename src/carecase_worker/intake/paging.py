@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from carecase_worker.cases.care_case import INT32_MAX
 
@@ -23,10 +23,16 @@ def plain_integer(text: str) -> str:
 
 
 PageNumber = Annotated[
-    int, BeforeValidator(plain_integer), Query(alias="page", ge=1, le=INT32_MAX, description="Which page, from 1")
+    int,
+    Field(ge=1, le=INT32_MAX),
+    BeforeValidator(plain_integer),
+    Query(alias="page", description="Which page, from 1"),
 ]
 PageSize = Annotated[
-    int, BeforeValidator(plain_integer), Query(alias="pageSize", ge=1, le=LARGEST, description="How many a page")
+    int,
+    Field(ge=1, le=LARGEST),
+    BeforeValidator(plain_integer),
+    Query(alias="pageSize", description="How many a page has"),
 ]
 
 

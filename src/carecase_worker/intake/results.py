@@ -23,7 +23,7 @@ from carecase_worker.jobs.store import JobStore
 _CHUNKS_AT_ONCE = 8
 
 
-class Group(Enum):
+class OutcomeFilter(Enum):
     """The outcomes that a client can choose among: the counts of the job document."""
 
     CREATED = "created"
@@ -42,7 +42,7 @@ class Wanted:
     """Which items of a result: those of one page, those with one outcome, or all."""
 
     page: Page | None = None
-    outcome: Group | None = None
+    outcome: OutcomeFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _sizes(job: Job) -> list[int]:
     return [end - first for first, end in zip(job.chunk_firsts, ends, strict=True)]
 
 
-def _places(chunk: ChunkOutcomes, group: Group | None, cut: Cut) -> Iterable[int]:
+def _places(chunk: ChunkOutcomes, group: OutcomeFilter | None, cut: Cut) -> Iterable[int]:
     """The places in a chunk of what a cut takes."""
     if group is None:
         return range(cut.skip, cut.skip + cut.take)

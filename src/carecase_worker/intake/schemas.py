@@ -3,7 +3,7 @@
 from typing import Any
 
 from carecase_worker.cases.care_case import CareCase
-from carecase_worker.jobs.job import COUNTS, State
+from carecase_worker.jobs.job import COUNTS
 
 _TEXT, _COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
 _MOMENT = {"type": "string", "format": "date-time"}
@@ -48,7 +48,7 @@ def _job() -> dict[str, Any]:
         ("jobId", "state", "database", "carePlanKey", "total", "processed", *COUNTS, "bodySha256", "submittedAt",
          "startedAt", "finishedAt", "expiresAt", "links"),
         jobId=_ID,
-        state={"type": "string", "enum": [state.value for state in State]},
+        state=ref("State"),
         database=_TEXT,
         carePlanKey=_nullable(_KEY),
         **dict.fromkeys(("total", "processed", *COUNTS), _COUNT),
