@@ -24,7 +24,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "keys": ("keys",),
     "environment": ("env",),
     "batches": ("submit", "generate"),
-    "jobs": ("status", "result", "cancel", "retry"),
+    "jobs": ("status", "result", "cancel", "retry", "jobs"),
 }
 """The modules of this package, each with a function `add_commands`, and the commands that it adds."""
 

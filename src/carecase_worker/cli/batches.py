@@ -17,7 +17,7 @@ from carecase_worker.cli.connection import Json, ServiceFlags, with_service
 from carecase_worker.cli.progress import follow, summary, uploading
 from carecase_worker.cli.sample import cases
 from carecase_worker.client.api import Upload
-from carecase_worker.clock import SeededDice, stopwatch, system_sleep
+from carecase_worker.clock import SeededDice, stopwatch
 from carecase_worker.errors import ClientError
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
@@ -49,7 +49,7 @@ def submit(
             job = client.submit(upload, care_plan, sent)
         console.print(f"accepted as job {job['jobId']}: {job['total']:,} items in {stopwatch() - began:.2f} s")
         if watch:
-            job = follow(client, job, console, system_sleep)
+            job = follow(client, job, console)
             seconds = stopwatch() - began
             console.print(
                 f"{job['total'] / seconds:,.0f} cases/s from the first byte to the last case, {seconds:.2f} s"

@@ -14,7 +14,7 @@ from carecase_worker.cli.progress import follow, summary
 from carecase_worker.cli.sample import cases
 from carecase_worker.client.access import find_access
 from carecase_worker.client.api import Upload
-from carecase_worker.clock import SeededDice, system_sleep
+from carecase_worker.clock import SeededDice
 from carecase_worker.errors import ClientError
 
 _SAMPLE_SIZE = 5000
@@ -37,7 +37,7 @@ def _send_sample(stack_file: Path, console: Console) -> None:
         batch.write_bytes(msgspec.json.encode(list(cases(_SAMPLE_SIZE, SeededDice(1)))))
         console.print(f"Sending a sample batch of {_SAMPLE_SIZE:,} synthetic cases:")
         job = client.submit(Upload(batch, "application/json"), None, lambda _: None)
-        console.print(summary(follow(client, job, console, system_sleep)), markup=False)
+        console.print(summary(follow(client, job, console)), markup=False)
 
 
 def _say_where(stack: dict[str, Any], stack_file: Path, console: Console) -> None:

@@ -10,10 +10,9 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 from rich.text import Text
 
 from carecase_worker.client.api import CareCases
-from carecase_worker.clock import Sleep
 
 _FINAL = ("completed", "cancelled")
-_POLL = timedelta(milliseconds=200)
+_POLL = timedelta(seconds=1)
 
 
 class _Rate(TextColumn):
@@ -36,7 +35,7 @@ def uploading(console: Console, size: int) -> Iterator[Any]:
         yield lambda sent: progress.advance(task, sent)
 
 
-def follow(client: CareCases, job: dict[str, Any], console: Console, sleep: Sleep) -> dict[str, Any]:
+def follow(client: CareCases, job: dict[str, Any], console: Console) -> dict[str, Any]:
     """Show a job until it is final; the job as it is then."""
     columns = (
         TextColumn("{task.fields[state]:<10}"),
@@ -49,8 +48,7 @@ def follow(client: CareCases, job: dict[str, Any], console: Console, sleep: Slee
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("job", total=job["total"], state=job["state"], failed=job["failed"])
         while job["state"] not in _FINAL:
-            sleep(_POLL)
-            job = client.job(job["jobId"])
+            job = client.job(job["jobId"], wait=_POLL)
             progress.update(task, completed=job["processed"], state=job["state"], failed=job["failed"])
     return job
 

@@ -80,9 +80,14 @@ class CareCases:
 
         return dict(self._answer(send)["job"])
 
-    def job(self, job_id: str) -> dict[str, Any]:
-        """Where a job stands. Raises ClientError."""
-        return dict(self._answer(lambda: self._http.get(_path(job_id)))["data"])
+    def job(self, job_id: str, wait: timedelta = timedelta(0)) -> dict[str, Any]:
+        """Where a job stands: once it is final, or after `wait`. Raises ClientError."""
+        headers = {"Prefer": f"wait={wait // timedelta(seconds=1)}"} if wait else {}
+        return dict(self._answer(lambda: self._http.get(_path(job_id), headers=headers))["data"])
+
+    def jobs(self, **wanted: str | int) -> list[dict[str, Any]]:
+        """A page of the caller's jobs, newest first: `page`, `pageSize`, `state`, `database`. Raises ClientError."""
+        return list(self._answer(lambda: self._http.get("/jobs", params=wanted))["data"])
 
     def cancel(self, job_id: str) -> dict[str, Any]:
         """Cancel what has not been applied; the job as it is then. Raises ClientError."""
@@ -93,9 +98,12 @@ class CareCases:
         headers = {"Idempotency-Key": str(self._new_id())}
         return dict(self._answer(lambda: self._http.post(f"{_path(job_id)}/retry", headers=headers))["job"])
 
-    def result(self, job_id: str) -> list[dict[str, Any]]:
-        """What became of each item, in order. Raises ClientError, also while the job is not final."""
-        answer = self._answer(lambda: self._http.get(f"{_path(job_id)}/result"))
+    def result(self, job_id: str, **wanted: str | int) -> list[dict[str, Any]]:
+        """What became of each item, in order; only the items `wanted`: `outcome`, `page`, `pageSize`.
+
+        Raises ClientError, also while the job is not final.
+        """
+        answer = self._answer(lambda: self._http.get(f"{_path(job_id)}/result", params=wanted))
         if "job" in answer:
             raise ClientError("The job is not final yet. Wait for it with: carecase status JOB --watch")
         return list(answer["data"])

@@ -31,11 +31,12 @@ class Methods:
                 message = {**message, "body": b""}
             await send(message)
 
-        scope["method"], scope["carecase.head"] = "GET", True
+        # the server goes by its own scope: with HEAD it expects no body
+        inner = {**scope, "method": "GET", "carecase.head": True}
         try:
-            await self._app(scope, receive, without_body)
+            await self._app(inner, receive, without_body)
         finally:
-            scope["method"] = "HEAD"
+            scope.update(inner, method="HEAD")
 
 
 def is_head(request: Request) -> bool:
