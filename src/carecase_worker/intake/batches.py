@@ -16,7 +16,7 @@ from carecase_worker.intake.accepted import Acceptances, accepted
 from carecase_worker.intake.auth import Caller, granted
 from carecase_worker.intake.body import Body, Decoder, form_of, receive
 from carecase_worker.intake.negotiation import require_json
-from carecase_worker.intake.openapi import ACCEPTED, BATCH
+from carecase_worker.intake.openapi import BATCH
 from carecase_worker.intake.paging import plain_integer
 from carecase_worker.intake.patience import in_time
 from carecase_worker.jobs.admission import Admissions, Batch
@@ -103,7 +103,6 @@ def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> AP
         operation_id="UpdateBatchCareCase",
         summary="Create or update CareCases of one care plan",
         status_code=202,
-        responses=ACCEPTED,
         openapi_extra=BATCH,
     )
     async def put_batch_of_care_plan(
@@ -119,7 +118,6 @@ def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> AP
         operation_id="UpdateBatchCareCaseOfAnyCarePlan",
         summary="Create or update CareCases, each of the care plan that it names",
         status_code=202,
-        responses=ACCEPTED,
         openapi_extra=BATCH,
     )
     async def put_batch(

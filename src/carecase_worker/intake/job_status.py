@@ -19,7 +19,6 @@ from carecase_worker.intake.body import Body, Decoder, Form
 from carecase_worker.intake.documents import envelope, job_document, retry_after
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.negotiation import json_type_of, require_json
-from carecase_worker.intake.openapi import CANCELLED, JOB, JOBS, RESULT, RETRIED
 from carecase_worker.intake.paging import USUAL_SIZE, Page, PageNumber, PageSize
 from carecase_worker.intake.prefer import applied
 from carecase_worker.intake.results import OutcomeFilter, Results, Wanted
@@ -130,7 +129,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
     router = APIRouter(tags=["Jobs"], dependencies=[Depends(require_json)])
     who = Annotated[Caller, Depends(caller)]
 
-    @router.get("/jobs", operation_id="ListJobs", summary="The caller's jobs, newest first", responses=JOBS)
+    @router.get("/jobs", operation_id="ListJobs", summary="The caller's jobs, newest first")
     def list_jobs(
         request: Request,
         who: who,
@@ -143,7 +142,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         which = Which(wanted.first, wanted.size, state.value if state else None, database)
         return jobs.listed(request, who, wanted, which)
 
-    @router.get("/jobs/{jobId}", operation_id="GetJob", summary="Where a job stands", responses=JOB)
+    @router.get("/jobs/{jobId}", operation_id="GetJob", summary="Where a job stands")
     async def get_job(request: Request, job_id: JobId, who: who, _: Prefer = None) -> Response:
         return await jobs.once_final(request, job_id, who, lambda job, headers: jobs.status(request, job, headers))
 
@@ -152,7 +151,6 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         operation_id="GetJobResult",
         summary="What became of each item",
         status_code=207,
-        responses=RESULT,
     )
     async def get_result(
         request: Request, job_id: JobId, who: who, wanted: Annotated[Wanted, Depends(_wanted)], _: Prefer = None
@@ -166,7 +164,6 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         operation_id="CancelJob",
         summary="Cancel what has not been applied",
         status_code=202,
-        responses=CANCELLED,
     )
     def cancel_job(request: Request, job_id: JobId, who: who) -> Response:
         return jobs.cancel(request, jobs.job(job_id, who))
@@ -176,7 +173,6 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         operation_id="RetryJob",
         summary="Send again what failed for a reason outside the items",
         status_code=202,
-        responses=RETRIED,
     )
     def retry_job(request: Request, job_id: JobId, who: who, idempotency_key: IdempotencyKey = None) -> Response:
         return jobs.send_again(request, jobs.job(job_id, who), who, idempotency_key)

@@ -10,7 +10,7 @@ from carecase_worker.intake.negotiation import JSON_TYPES
 from carecase_worker.intake.problems import example_of
 from carecase_worker.intake.schemas import ref, schemas
 
-Answers = dict[int | str, dict[str, Any]]
+Answers = dict[int, dict[str, Any]]
 
 _ID = "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77"
 _DEBUG = {"activityID": _ID}
@@ -129,7 +129,7 @@ _MULTI_STATUS = _answer(
 )
 _REUSED = "The Idempotency-Key came with another batch before"
 
-ACCEPTED: Answers = {
+_OF_BATCH: Answers = {
     202: _ACCEPTED,
     207: {**_MULTI_STATUS, "description": "The job ended while the answer was held, as Prefer: wait asked for"},
     **_problems(
@@ -144,25 +144,25 @@ ACCEPTED: Answers = {
         }
     ),
 }
-JOBS: Answers = {
+_OF_LIST: Answers = {
     200: _answer("One page of jobs", "JobListEnvelope", _envelope([_COMPLETED]), "x-pagination"),
     **_problems({**_PARAMETER, **_COMMON}),
 }
-JOB: Answers = {
+_OF_JOB: Answers = {
     200: _answer("The job", "JobEnvelope", _envelope(_COMPLETED), "ETag", "Retry-After", "Preference-Applied"),
     304: {"description": "The job is as If-None-Match says", "headers": _described("ETag", "Preference-Applied")},
     **_problems({**_PARAMETER, **_JOB_GONE}),
 }
-RESULT: Answers = {
+_OF_RESULT: Answers = {
     202: _NOT_YET,
     207: {**_MULTI_STATUS, "headers": _described("Preference-Applied", "x-pagination")},
     **_problems({**_PARAMETER, **_JOB_GONE}),
 }
-CANCELLED: Answers = {
+_OF_CANCEL: Answers = {
     202: {**_ACCEPTED, "description": "What has not been applied is being cancelled"},
     **_problems({409: "The job is final", **_JOB_GONE}),
 }
-RETRIED: Answers = {
+_OF_RETRY: Answers = {
     202: {**_ACCEPTED, "description": "A new job of what failed for a reason outside the items"},
     **_problems(
         {
@@ -173,6 +173,44 @@ RETRIED: Answers = {
         }
     ),
 }
+
+_READY = {"status": "ok", "checks": {"redis": "ok", "workers": "ok"}}
+_NOT_READY = {"status": "not ready", "checks": {"redis": "ok", "workers": "none was seen within ten seconds"}}
+_READINESS: Answers = {
+    status: {
+        "description": text,
+        "content": {"application/json": {"schema": ref("Readiness"), "example": example}},
+    }
+    for status, text, example in (
+        (200, "Batches are taken and applied", _READY),
+        (503, "Redis or the workers are away; `checks` tells which", _NOT_READY),
+    )
+}
+_ALIVE: Answers = {
+    200: {"description": "This process answers", "content": {"application/json": {"example": {"status": "ok"}}}}
+}
+_METRICS: Answers = {
+    200: {
+        "description": "The metrics",
+        "content": {"text/plain": {"schema": {"type": "string"}, "example": "carecase_store_up 1.0\n"}},
+    }
+}
+
+
+_ANSWERS: Mapping[str, Answers] = {
+    "UpdateBatchCareCase": _OF_BATCH,
+    "UpdateBatchCareCaseOfAnyCarePlan": _OF_BATCH,
+    "ListJobs": _OF_LIST,
+    "GetJob": _OF_JOB,
+    "GetJobResult": _OF_RESULT,
+    "CancelJob": _OF_CANCEL,
+    "RetryJob": _OF_RETRY,
+    "Livez": _ALIVE,
+    "Readyz": _READINESS,
+    "Metrics": _METRICS,
+}
+"""Every answer of every operation. They are put in last: FastAPI would leave out the nulls of the examples."""
+
 
 _CASES = {"schema": {"type": "array", "minItems": 1, "items": ref("CareCase")}, "example": [_CASE]}
 _LINES = {"schema": {"type": "string", "description": "One CareCase a line"}, "example": json.dumps(_CASE)}
@@ -188,28 +226,6 @@ BATCH: dict[str, Any] = {
     }
 }
 
-_READY = {"status": "ok", "checks": {"redis": "ok", "workers": "ok"}}
-_NOT_READY = {"status": "not ready", "checks": {"redis": "ok", "workers": "none was seen within ten seconds"}}
-READY: Answers = {
-    status: {
-        "description": text,
-        "content": {"application/json": {"schema": ref("Readiness"), "example": example}},
-    }
-    for status, text, example in (
-        (200, "Batches are taken and applied", _READY),
-        (503, "Redis or the workers are away; `checks` tells which", _NOT_READY),
-    )
-}
-ALIVE: Answers = {
-    200: {"description": "This process answers", "content": {"application/json": {"example": {"status": "ok"}}}}
-}
-METRICS: Answers = {
-    200: {
-        "description": "The metrics",
-        "content": {"text/plain": {"schema": {"type": "string"}, "example": "carecase_store_up 1.0\n"}},
-    }
-}
-
 
 def publish(app: FastAPI, both_credentials: bool) -> None:
     """Have `app` serve its description with the schemas that its answers name."""
@@ -221,7 +237,8 @@ def publish(app: FastAPI, both_credentials: bool) -> None:
         if "CareCase" not in held:
             held.update(schemas())
             for operation in (each for path in described["paths"].values() for each in path.values()):
-                _drop_fastapis_own_errors(operation)
+                answers = _ANSWERS[operation["operationId"]]
+                operation["responses"] = {str(status): answer for status, answer in answers.items()}
                 _say_what_parameters_are(operation.get("parameters", ()))
                 if both_credentials and "security" in operation:
                     operation["security"] = [{"apiKeyAuth": [], "bearerAuth": []}]
@@ -238,10 +255,3 @@ def _say_what_parameters_are(parameters: Iterable[dict[str, Any]]) -> None:
         options = parameter["schema"].pop("anyOf", [{}])
         parameter["schema"] |= options[0]
         parameter["required"] = parameter["required"] or parameter["name"] == "vbasoftware-database"
-
-
-def _drop_fastapis_own_errors(operation: dict[str, Any]) -> None:
-    """FastAPI describes a 422 of its own wherever there is a parameter; ours are problems."""
-    content = operation["responses"].get("422", {}).get("content", {}).get("application/json", {})
-    if content.get("schema") == ref("HTTPValidationError"):
-        del operation["responses"]["422"]

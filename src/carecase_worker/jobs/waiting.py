@@ -34,6 +34,7 @@ class Finals:
         self._keys = Keys(settings.prefix)
         self._awaited: dict[str, set[asyncio.Event]] = {}
         self._over = False
+        self._heard = True
 
     @contextmanager
     def awaited(self, job_id: str) -> Iterator[asyncio.Event]:
@@ -60,8 +61,10 @@ class Finals:
         while True:
             try:
                 await self._listen_once()
-            except StoreUnavailable as error:
-                _log.warning("not listening", reason=str(error))
+            except (StoreUnavailable, OSError, RuntimeError) as error:
+                if self._heard:
+                    _log.warning("not listening", reason=str(error), error=type(error).__name__)
+                self._heard = False
             await asyncio.sleep(_AGAIN_S)
 
     async def _listen_once(self) -> None:
@@ -78,6 +81,7 @@ class Finals:
                     if message is None:
                         await channel.ping()  # a connection that is dead at the other end is silent, too
                     elif message["type"] == "subscribe":
+                        self._heard = True
                         await self._look(connection)
                     elif message["type"] == "message":
                         self._wake([message["data"]])

@@ -7,7 +7,7 @@
 --        {'done'}: there was an outcome before; it stands
 --        {'gone'}: there is no such job
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
---        (completed, if nothing was left to cancel)
+--        (completed, if nothing was left to cancel). Whoever listens to the channel `final` is told of a job that is.
 local job, n, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local record, payload = key('job', job), key('payload', job)
 local database, state, total, turn, bytes, retention, idempotency, client = unpack(redis.call('HMGET', record,
