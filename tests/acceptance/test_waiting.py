@@ -2,7 +2,9 @@
 
 import signal
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -46,36 +48,61 @@ def test_the_answer_says_what_was_honoured(
     assert answer.headers.get("preference-applied") == honoured
 
 
-def test_a_job_is_held_until_it_is_final_and_no_longer_than_asked(system: System, first_key: int) -> None:
-    workers = [*system.stack["processes"]["worker"], *system.pool(0)]
-    workers += [pid for n in range(1, len(system.stack["processes"]["worker"])) for pid in system.pool(n)]
-    for pid in workers:
+@contextmanager
+def idle(system: System) -> Iterator[Callable[[], None]]:
+    """The workers do nothing, until the end or until what this gives is called."""
+    workers = system.stack["processes"]["worker"]
+    pids = [*workers, *(pid for n in range(len(workers)) for pid in system.pool(n))]
+
+    def go_on() -> None:
+        for pid in pids:
+            system.kill(pid, signal.SIGCONT)
+
+    for pid in pids:
         system.kill(pid, signal.SIGSTOP)
     try:
+        yield go_on
+    finally:
+        go_on()
+
+
+def test_a_job_is_held_until_it_is_final_and_no_longer_than_asked(system: System, first_key: int) -> None:
+    with idle(system) as go_on, ThreadPoolExecutor() as threads, system.client() as client:
         late = put(system, [a_case(first_key)], "wait=1")
         assert (late.status_code, late.headers["preference-applied"]) == (202, "wait=1")
         job = late.json()["job"]
         assert job["state"] in ("queued", "running")
         path = job["links"]["self"]
-        with ThreadPoolExecutor() as threads, system.client() as client:
-            began = time.monotonic()
-            poll = client.get(path, headers={"Prefer": "wait=1"})
-            assert time.monotonic() - began >= 1
-            assert poll.json()["data"]["state"] != "completed"
-            assert "retry-after" in poll.headers
-            held = [threads.submit(client.get, path, headers={"Prefer": "wait=50"}) for _ in range(5)]
-            result = threads.submit(client.get, f"{path}/result", headers={"Prefer": "wait=50"})
-            time.sleep(0.5)
-            assert not any(waiting.done() for waiting in (*held, result))
-            for pid in workers:
-                system.kill(pid, signal.SIGCONT)
-            assert {waiting.result().json()["data"]["state"] for waiting in held} == {"completed"}
-            assert result.result().status_code == 207
-            assert result.result().headers["preference-applied"] == "wait=50"
-            assert time.monotonic() - began < 40, "woken, not timed out"
-    finally:
-        for pid in workers:
-            system.kill(pid, signal.SIGCONT)
+        began = time.monotonic()
+        poll = client.get(path, headers={"Prefer": "wait=1"})
+        assert time.monotonic() - began >= 1
+        assert poll.json()["data"]["state"] != "completed"
+        assert "retry-after" in poll.headers
+        held = [threads.submit(client.get, path, headers={"Prefer": "wait=50"}) for _ in range(5)]
+        result = threads.submit(client.get, f"{path}/result", headers={"Prefer": "wait=50"})
+        time.sleep(0.5)
+        assert not any(waiting.done() for waiting in (*held, result))
+        go_on()
+        assert {waiting.result().json()["data"]["state"] for waiting in held} == {"completed"}
+        assert result.result().status_code == 207
+        assert result.result().headers["preference-applied"] == "wait=50"
+        assert time.monotonic() - began < 40, "woken, not timed out"
+
+
+def test_an_accepted_batch_is_told_as_accepted_also_if_redis_goes_while_its_client_waits(
+    system: System, first_key: int
+) -> None:
+    redis = system.pid("redis")
+    with idle(system), ThreadPoolExecutor() as threads:
+        held = threads.submit(put, system, [a_case(first_key)], "wait=2")
+        time.sleep(1)
+        system.kill(redis, signal.SIGSTOP)
+        try:
+            answer = held.result()
+        finally:
+            system.kill(redis, signal.SIGCONT)
+    assert answer.status_code == 202
+    assert system.result(answer.json()["job"]["jobId"])[0]["status"] == 201
 
 
 def test_waiting_and_if_none_match_go_together(system: System, first_key: int) -> None:

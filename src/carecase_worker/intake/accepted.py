@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from carecase_worker.errors import StoreUnavailable
+from carecase_worker.errors import JobExpired, JobNotFound, StoreUnavailable
 from carecase_worker.intake.documents import envelope, job_document, job_path, retry_after
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.negotiation import json_type_of
@@ -54,8 +54,13 @@ class Acceptances:
             at_once.background = BackgroundTask(ring, self.doorbells, database, rings)
             return at_once
         await run_sync(ring, self.doorbells, database, rings)
-        job = await self.held.job(request, job_id, wanted.wait, lambda: self.store.job(job_id))
-        return await run_sync(self._as_it_is, request, job, applied(wanted, job.state.final))
+        try:
+            job = await self.held.job(request, job_id, wanted.wait, lambda: self.store.job(job_id))
+            return await run_sync(self._as_it_is, request, job, applied(wanted, job.state.final))
+        except (StoreUnavailable, JobNotFound, JobExpired):
+            # the batch is accepted, whatever became of waiting for it
+            at_once.headers.update(applied(wanted, final=False))
+            return at_once
 
     def _as_it_is(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
         if job.state.final:

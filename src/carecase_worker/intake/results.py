@@ -21,6 +21,7 @@ from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.store import JobStore
 
 _CHUNKS_AT_ONCE = 8
+_GONE = "The job is over and its result is no longer kept."
 
 
 class OutcomeFilter(Enum):
@@ -75,6 +76,8 @@ class Results:
             return
         page, group = wanted.page or Page(1, max(total, 1)), wanted.outcome
         counts = [tally[group.value] for tally in self.store.tallies(job.job_id, len(sizes))] if group else sizes
+        if total and not any(counts):
+            raise JobExpired(_GONE)
         parts = {cut.chunk_no: cut for cut in cuts(counts, page.first, min(page.first + page.size, total))}
         for chunk_no, chunk in self._chunks(job, list(parts)):
             places = _places(chunk, group, parts[chunk_no])
@@ -88,7 +91,7 @@ class Results:
             some = numbers[start : start + count]
             for number, packed in zip(some, self.store.outcomes(job.job_id, some), strict=True):
                 if packed is None:
-                    raise JobExpired("The job is over and its result is no longer kept.")
+                    raise JobExpired(_GONE)
                 yield number, unpack_done(packed)
             start, count = start + count, _CHUNKS_AT_ONCE
 
