@@ -16,7 +16,7 @@ BAD_EVERY = 500
 @pytest.fixture(scope="module")
 def told(system: System) -> tuple[str, list[dict[str, Any]]]:
     """The path of a result of several chunks in which every 500th item failed, and its items with their places."""
-    first_key = 900_000_000
+    first_key = 700_000_000
     cases = [a_case(first_key + n, case_Status="far too long" if n % BAD_EVERY == 7 else "OPEN") for n in range(2_600)]
     job_id = system.send(cases)
     items = [{**item, "index": index} for index, item in enumerate(system.result(job_id))]
