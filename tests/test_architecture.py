@@ -15,7 +15,7 @@ HOMES = {
     "fastapi": ("intake/",),
     "starlette": ("intake/",),
     "uvicorn": ("intake/",),
-    "redis": ("jobs/store.py",),
+    "redis": ("jobs/connection.py", "jobs/store.py"),
     "sqlalchemy": ("targets/",),
     "psycopg": ("targets/",),
     "sqlite3": ("targets/",),
@@ -28,7 +28,7 @@ HOMES = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "httpx": ("client/",),
-    "zstandard": ("jobs/chunks.py", "intake/body.py", "client/uploads.py"),
+    "zstandard": ("jobs/chunks.py", "intake/body.py", "intake/compression.py", "client/uploads.py"),
 }
 BROAD_EDGES = {"intake/requests.py": 1, "worker/app.py": 3, "cli/app.py": 1}
 

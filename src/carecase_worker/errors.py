@@ -52,6 +52,8 @@ class BatchFault(Enum):
     NO_DATABASE = "no-database"
     BAD_PARAMETER = "bad-parameter"
     KEY_REUSED = "key-reused"
+    NOT_ACCEPTABLE = "not-acceptable"
+    TOO_SLOW = "too-slow"
 
 
 class BatchRefused(CareCaseError):

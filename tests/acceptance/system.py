@@ -136,6 +136,10 @@ class System:
         finally:
             engine.dispose()
 
+    def metrics(self) -> list[str]:
+        """What Prometheus would read."""
+        return httpx.get(f"{self.stack['intake']['url']}/metrics").text.splitlines()
+
     def logs(self) -> str:
         """Everything that any process has logged."""
         return "\n".join(path.read_text(errors="replace") for path in (self.data_dir / "logs").iterdir())

@@ -48,6 +48,16 @@ def test_submit_tells_by_its_exit_status_whether_all_was_applied(system: System,
     assert (refused.returncode, "nothing to send again" in refused.stderr) == (2, True)
 
 
+def test_jobs_lists_what_was_sent(system: System, first_key: int) -> None:
+    job_id = system.send([a_case(first_key)], database="demo_sqlite")
+    system.final(job_id)
+    arguments = ("jobs", "--state", "completed", "--database", "demo_sqlite", "--page-size", "1")
+    assert job_id in run(*arguments, cwd=system.place).stdout
+    (document,) = json.loads(run(*arguments, "--json", cwd=system.place).stdout)
+    assert (document["jobId"], document["total"]) == (job_id, 1)
+    assert run("jobs", "--state", "nonsense", cwd=system.place).returncode == 2
+
+
 def test_submit_takes_whatever_can_be_read(system: System, first_key: int) -> None:
     lines = "\n".join(json.dumps(a_case(first_key + n)) for n in range(2)).encode()
     script = f"{sys.executable} -m carecase_worker submit"

@@ -1,27 +1,91 @@
-"""The published description is there, is valid, and keeps the names that generated clients know."""
+"""The published description is there, is valid, is whole, and keeps the names that generated clients know."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 from openapi_spec_validator import validate as validate_openapi
 from tests.acceptance.system import System
 
+JSON_TYPES = {"application/json", "text/json", "text/plain"}
+OF_EVERY_CALL = {"401", "403", "406", "429", "500", "503"}
+OF_A_JOB = {"404", "410"}
+ANSWERS = {
+    "UpdateBatchCareCase": {"202", "207", "400", "408", "413", "415", "422"},
+    "UpdateBatchCareCaseOfAnyCarePlan": {"202", "207", "400", "408", "413", "415", "422"},
+    "ListJobs": {"200", "400"},
+    "GetJob": {"200", "304", "400", *OF_A_JOB},
+    "GetJobResult": {"202", "207", "400", *OF_A_JOB},
+    "CancelJob": {"202", "409", *OF_A_JOB},
+    "RetryJob": {"202", "400", "409", "422", *OF_A_JOB},
+}
+
 
 @pytest.fixture(scope="module")
-def published(system: System) -> dict[str, object]:
+def published(system: System) -> dict[str, Any]:
     return dict(httpx.get(f"{system.stack['intake']['url']}/openapi.json").json())
 
 
-def test_it_is_valid(published: dict[str, object]) -> None:
+def operations(published: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in published["paths"].values():
+        yield from path.values()
+
+
+def test_it_is_valid(published: dict[str, Any]) -> None:
     validate_openapi(published)
     assert "HTTPValidationError" not in json.dumps(published)
 
 
-def test_it_keeps_the_published_names(published: dict[str, object]) -> None:
+def test_it_keeps_the_published_names(published: dict[str, Any]) -> None:
     schemas = published["components"]["schemas"]
-    assert {"CareCase", "MultiCodeResponse"} <= set(schemas)
+    assert {"CareCase", "MultiCodeResponse", "MultiCodeResponseListVBAResponse", "KeyValuePair"} <= set(schemas)
     assert set(published["components"]["securitySchemes"]) == {"apiKeyAuth", "bearerAuth"}
     put = published["paths"]["/care-plans/{carePlanKey}/cases-batch"]["put"]
-    assert {"application/json", "text/json", "application/*+json"} <= set(put["requestBody"]["content"])
-    assert {"202", "400", "401", "403", "413", "415", "503"} <= set(put["responses"])
+    assert put["operationId"] == "UpdateBatchCareCase"
+    types = {"application/json", "text/json", "application/*+json", "application/x-ndjson"}
+    assert set(put["requestBody"]["content"]) == types
+    multi_status = put["responses"]["207"]["content"]["application/json"]["schema"]["$ref"]
+    assert multi_status == "#/components/schemas/MultiCodeResponseListVBAResponse"
+    parameters = {parameter["name"]: parameter for parameter in put["parameters"]}
+    assert parameters["vbasoftware-database"]["required"]
+    assert parameters["carePlanKey"]["schema"]["format"] == "int32"
+
+
+def test_every_call_has_its_answers(published: dict[str, Any]) -> None:
+    told = {
+        operation["operationId"]: set(operation["responses"])
+        for operation in operations(published)
+        if "security" in operation
+    }
+    assert told == {name: answers | OF_EVERY_CALL for name, answers in ANSWERS.items()}
+    assert all(
+        operation["security"] == [{"apiKeyAuth": [], "bearerAuth": []}]
+        for operation in operations(published)
+        if "security" in operation
+    )
+
+
+def test_every_answer_has_an_example_that_fits_and_described_headers(published: dict[str, Any]) -> None:
+    for operation in operations(published):
+        for status, answer in operation["responses"].items():
+            assert answer["description"]
+            assert all(header["description"] and header["example"] for header in answer.get("headers", {}).values())
+            content = answer.get("content", {})
+            assert content or status == "304"
+            if "security" in operation and content:
+                assert set(content) == JSON_TYPES
+            for described in content.values():
+                schema = {**described.get("schema", {}), "components": published["components"]}
+                jsonschema.validate(described["example"], schema)
+
+
+def test_an_acceptance_links_to_what_can_be_done_with_the_job(published: dict[str, Any]) -> None:
+    links = published["paths"]["/care-cases-batch"]["put"]["responses"]["202"]["links"]
+    assert set(links) == {"GetJob", "GetJobResult", "CancelJob", "RetryJob"}
+    for name, link in links.items():
+        assert (link["operationId"], link["parameters"]) == (name, {"jobId": "$response.body#/job/jobId"})
+    headers = published["paths"]["/care-cases-batch"]["put"]["responses"]["202"]["headers"]
+    assert set(headers) == {"Location", "Retry-After", "Preference-Applied"}

@@ -6,7 +6,7 @@ import pytest
 
 from carecase_worker.cases.outcome import CANCELLED, CREATED, REFUSED, SUPERSEDED, UNAVAILABLE, UPDATED, Kind, Outcome
 from carecase_worker.errors import BatchFault, BatchRefused, FailureKind, TargetFailure
-from carecase_worker.intake.documents import json_type, multi_status, retry_after
+from carecase_worker.intake.documents import indexed_items, items, multi_status, retry_after
 from carecase_worker.intake.problems import problem_of, problem_of_status
 from carecase_worker.jobs.chunks import ChunkOutcomes
 from carecase_worker.jobs.verdicts import Pace
@@ -18,7 +18,8 @@ def test_the_multi_status_answers_each_item_in_order() -> None:
         ChunkOutcomes([1, 2, None], [CREATED, CREATED, Outcome(Kind.INVALID, awkward)]),
         ChunkOutcomes([4, 5, 6, 7, -8], [UPDATED, SUPERSEDED, CANCELLED, REFUSED, UNAVAILABLE]),
     ]
-    document = json.loads(b"".join(multi_status("the-job", chunks)))
+    pieces = [items(chunk.keys, chunk.outcomes) for chunk in chunks]
+    document = json.loads(b"".join(multi_status("the-job", pieces)))
     told = [(item["id"][0]["value"], item["status"], item["body"]) for item in document["data"]]
     assert told == [
         (1, 201, "Created"),
@@ -34,18 +35,18 @@ def test_the_multi_status_answers_each_item_in_order() -> None:
     assert (document["error"], document["debug"]) == (None, {"activityID": "the-job"})
 
 
-@pytest.mark.parametrize(
-    ("accept", "kind"),
-    [
-        (None, "application/json"),
-        ("*/*", "application/json"),
-        ("text/plain, application/json, text/json", "application/json"),
-        ("text/plain", "text/plain"),
-        ("text/json;q=0.9", "text/json"),
-    ],
-)
-def test_the_type_is_one_that_the_client_accepts(accept: str | None, kind: str) -> None:
-    assert json_type(accept) == kind
+def test_an_item_of_a_page_tells_its_place_in_the_batch() -> None:
+    told = [(7, 1, CREATED), (8, None, CREATED), (2000, 3, REFUSED)]
+    document = json.loads(b"".join(multi_status("the-job", [indexed_items(told)])))
+    assert [(item["index"], item["id"][0]["value"], item["status"]) for item in document["data"]] == [
+        (7, 1, 201),
+        (8, None, 201),
+        (2000, 3, 500),
+    ]
+
+
+def test_a_multi_status_without_items_is_a_document() -> None:
+    assert json.loads(b"".join(multi_status("the-job", [])))["data"] == []
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,32 @@
-"""What follows an acceptance: the 202, and the doorbells."""
+"""What follows an acceptance: the 202 or, if the client waits for it, the 207; and the doorbells."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from anyio.to_thread import run_sync
+from fastapi import Request
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from carecase_worker.errors import StoreUnavailable
-from carecase_worker.intake.documents import envelope, job_document, job_path, json_type, retry_after
+from carecase_worker.errors import JobExpired, JobNotFound, StoreUnavailable
+from carecase_worker.intake.documents import envelope, job_document, job_path, retry_after
+from carecase_worker.intake.held import Held
+from carecase_worker.intake.negotiation import json_type_of
+from carecase_worker.intake.prefer import applied
+from carecase_worker.intake.results import Results, Wanted
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.queue import Doorbells
-from carecase_worker.jobs.verdicts import ChunkRef, Pace
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import Admission, ChunkRef, Pace
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")
 
 
-def accepted(job: Job, pace: Pace, accept: str | None) -> Response:
-    """The 202 of a job that is not final; `accept` is the request's Accept header."""
-    headers = {"Location": job_path(job.job_id), "Retry-After": retry_after(pace)}
-    return Response(envelope(job.job_id, job=job_document(job)), 202, headers, json_type(accept))
+def accepted(request: Request, job: Job, pace: Pace, headers: dict[str, str] | None = None) -> Response:
+    """The 202 of a job that is not final."""
+    told = {"Location": job_path(job.job_id), "Retry-After": retry_after(pace), **(headers or {})}
+    return Response(envelope(job.job_id, job=job_document(job)), 202, told, json_type_of(request))
 
 
 def ring(doorbells: Doorbells, database: str, chunks: Iterable[ChunkRef]) -> None:
@@ -26,3 +35,34 @@ def ring(doorbells: Doorbells, database: str, chunks: Iterable[ChunkRef]) -> Non
         doorbells.ring(database, chunks)
     except StoreUnavailable as error:
         _log.warning("not rung", database=database, reason=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptances:
+    """Answers batches that have been admitted."""
+
+    store: JobStore
+    doorbells: Doorbells
+    held: Held
+
+    async def answer(self, request: Request, database: str, admission: Admission, at_once: Response) -> Response:
+        """Ring. The answer `at_once`; but the result, if the client waits and the job ends in time."""
+        wanted = self.held.wanted(request)
+        job_id, rings = admission.job_id, admission.rings
+        if not wanted.wait:
+            at_once.headers.update(applied(wanted, final=False))
+            at_once.background = BackgroundTask(ring, self.doorbells, database, rings)
+            return at_once
+        await run_sync(ring, self.doorbells, database, rings)
+        try:
+            job = await self.held.job(request, job_id, wanted.wait, lambda: self.store.job(job_id))
+            return await run_sync(self._as_it_is, request, job, applied(wanted, job.state.final))
+        except (StoreUnavailable, JobNotFound, JobExpired):
+            # the batch is accepted, whatever became of waiting for it
+            at_once.headers.update(applied(wanted, final=False))
+            return at_once
+
+    def _as_it_is(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
+        if job.state.final:
+            return Results(self.store).answer(request, job, Wanted(), {**headers, "Location": job_path(job.job_id)})
+        return accepted(request, job, self.store.pace(job.database), headers)

@@ -1,5 +1,9 @@
 """All the intake's wiring."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated
 
 from fastapi import FastAPI, Security
@@ -12,18 +16,24 @@ from starlette.responses import Response
 
 from carecase_worker.clock import SystemClock, uuid7
 from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused, CareCaseError
+from carecase_worker.intake.accepted import Acceptances
 from carecase_worker.intake.auth import Caller, Gate
 from carecase_worker.intake.batches import Intake, batch_routes
-from carecase_worker.intake.documents import envelope, json_type
+from carecase_worker.intake.documents import envelope
 from carecase_worker.intake.health import Readings, health_routes
+from carecase_worker.intake.held import Held
 from carecase_worker.intake.job_status import Jobs, job_routes
+from carecase_worker.intake.methods import Methods, allowed
+from carecase_worker.intake.negotiation import json_type_of
 from carecase_worker.intake.openapi import publish
 from carecase_worker.intake.problems import Problem, problem_of, problem_of_status
 from carecase_worker.intake.requests import Requests
 from carecase_worker.jobs.admission import Admissions
 from carecase_worker.jobs.chunks import ChunkBounds
+from carecase_worker.jobs.listing import JobLists
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.waiting import Finals
 from carecase_worker.settings.model import Settings
 from carecase_worker.telemetry import Metrics
 
@@ -41,8 +51,12 @@ def create_app(settings: Settings) -> FastAPI:
     gate = Gate(settings.clients, settings.jwt, settings.intake.require)
     metrics = Metrics(Readings(store, tuple(settings.databases), clock))
     admissions = Admissions(store, bounds, settings.intake.max_items, clock)
-    intake = Intake(settings.intake, admissions, store, doorbells, lambda: uuid7(clock))
-    jobs = Jobs(store, doorbells, clock, admissions, lambda: uuid7(clock))
+    finals = Finals(settings.redis)
+    held = Held(finals, settings.intake.max_wait)
+    new_id = partial(uuid7, clock)
+    intake = Intake(settings.intake, admissions, store, Acceptances(store, doorbells, held), new_id)
+    lists = JobLists(settings.redis)
+    jobs = Jobs(store, lists, doorbells, clock, admissions, held, new_id)
 
     async def caller(
         request: Request,
@@ -55,22 +69,38 @@ def create_app(settings: Settings) -> FastAPI:
         request.scope["carecase.client"] = who.client
         return who
 
+    app = _application(finals)
+    app.include_router(batch_routes(intake, caller))
+    app.include_router(job_routes(jobs, caller))
+    app.include_router(health_routes(store, metrics, clock))
+    app.add_middleware(Methods)
+    app.add_middleware(Requests, metrics=metrics, new_id=lambda: str(new_id()))
+    publish(app, both_credentials=settings.intake.require == "both")
+    return app
+
+
+def _application(finals: Finals) -> FastAPI:
+    """The application without routes: it listens while it serves, and every error has an answer."""
+
+    @asynccontextmanager
+    async def listening(_: FastAPI) -> AsyncIterator[None]:
+        listener = asyncio.create_task(finals.listen())
+        yield
+        listener.cancel()
+
     # the pages' scripts come from here, not from somebody else's servers
     app = FastAPIOffline(
         redoc_url=None,
+        lifespan=listening,
         redirect_slashes=False,
         title="CareCase batch ingestion",
         version="v1",
         description="Create or update many CareCases at once: accepted now, applied in order, polled by job id.",
     )
-    app.include_router(batch_routes(intake, caller))
-    app.include_router(job_routes(jobs, caller))
-    app.include_router(health_routes(store, metrics, clock))
     app.add_exception_handler(CareCaseError, _on_care_case_error)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_middleware(Requests, metrics=metrics, new_id=lambda: str(uuid7(clock)))
-    publish(app)
+    app.state.end_waiting = finals.end
     return app
 
 
@@ -88,10 +118,12 @@ async def _on_bad_parameter(request: Request, error: Exception) -> Response:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _answer(request, problem_of_status(error.status_code), dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = allowed(request.scope)  # the framework names the methods of one route only
+    return _answer(request, problem_of_status(error.status_code), headers)
 
 
 def _answer(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
     content = envelope(request.scope["carecase.activity"], error=problem.members(request.url.path))
-    media_type = json_type(request.headers.get("accept"))
-    return Response(content, problem.status, {**(headers or {}), **problem.headers}, media_type)
+    return Response(content, problem.status, {**(headers or {}), **problem.headers}, json_type_of(request))

@@ -1,6 +1,5 @@
 """The two PUT routes: read the batch, split it, admit it, ring for it, answer 202."""
 
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,37 +8,36 @@ from uuid import UUID
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
-from pydantic import BeforeValidator
-from starlette.background import BackgroundTask
+from pydantic import BeforeValidator, Field
 
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 from carecase_worker.errors import CareCaseError, StoreUnavailable
-from carecase_worker.intake.accepted import accepted, ring
+from carecase_worker.intake.accepted import Acceptances, accepted
 from carecase_worker.intake.auth import Caller, granted
 from carecase_worker.intake.body import Body, Decoder, form_of, receive
-from carecase_worker.intake.openapi import ACCEPTED, BATCH
+from carecase_worker.intake.negotiation import require_json
+from carecase_worker.intake.openapi import BATCH
+from carecase_worker.intake.paging import plain_integer
+from carecase_worker.intake.patience import in_time
 from carecase_worker.jobs.admission import Admissions, Draft, Sender
-from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Admission
 from carecase_worker.settings.model import IntakeSettings
 
-
-def _plain_integer(text: str) -> str:
-    """JSON's idea of an integer; pydantic would also take 1_000, +1 and 1.0."""
-    if not re.fullmatch(r"-?[0-9]+", text):
-        raise ValueError("must be an integer")
-    return text
-
-
 CarePlanKey = Annotated[
     int,
-    BeforeValidator(_plain_integer),
-    Path(alias="carePlanKey", ge=INT32_MIN, le=INT32_MAX, description="The care plan"),
+    Field(ge=INT32_MIN, le=INT32_MAX, json_schema_extra={"format": "int32"}),
+    BeforeValidator(plain_integer),
+    Path(alias="carePlanKey", description="The care plan"),
 ]
 Database = Annotated[str | None, Header(alias="vbasoftware-database", description="The target database")]
 IdempotencyKey = Annotated[
-    str | None, Header(alias="Idempotency-Key", max_length=255, description="The same key gives the same job")
+    str | None,
+    Header(alias="Idempotency-Key", min_length=1, max_length=255, description="The same key gives the same job"),
+]
+Prefer = Annotated[
+    str | None,
+    Header(alias="Prefer", description="respond-async, or wait=N: hold the answer for at most N seconds (RFC 7240)"),
 ]
 
 
@@ -51,7 +49,9 @@ class BatchHeaders:
     idempotency_key: str | None
 
 
-async def batch_headers(database: Database = None, idempotency_key: IdempotencyKey = None) -> BatchHeaders:
+async def batch_headers(
+    database: Database = None, idempotency_key: IdempotencyKey = None, _: Prefer = None
+) -> BatchHeaders:
     """The headers of a batch, described for the published page."""
     return BatchHeaders(database, idempotency_key)
 
@@ -63,7 +63,7 @@ class Intake:
     settings: IntakeSettings
     admissions: Admissions
     store: JobStore
-    doorbells: Doorbells
+    acceptances: Acceptances
     new_id: Callable[[], UUID]
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
@@ -84,16 +84,15 @@ class Intake:
             draft.add(body.finish())
             admission = draft.admit(body.sha256)
             job, pace = self.store.job(admission.job_id), self.store.pace(target)
-            return admission, accepted(job, pace, request.headers.get("accept"))
+            return admission, accepted(request, job, pace)
 
         try:
-            last = await receive(request.stream(), take)
+            last = await receive(in_time(request.stream(), self.settings.body_timeout), take)
             admission, answer = await run_sync(admit, last)
         except CareCaseError:
             await run_sync(_discard, draft)
             raise
-        answer.background = BackgroundTask(ring, self.doorbells, target, admission.rings)
-        return answer
+        return await self.acceptances.answer(request, target, admission, answer)
 
 
 def _discard(draft: Draft) -> None:
@@ -104,14 +103,13 @@ def _discard(draft: Draft) -> None:
 
 def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
     """The routes that take batches."""
-    router = APIRouter(tags=["CareCases"])
+    router = APIRouter(tags=["CareCases"], dependencies=[Depends(require_json)])
 
     @router.put(
         "/care-plans/{carePlanKey}/cases-batch",
         operation_id="UpdateBatchCareCase",
         summary="Create or update CareCases of one care plan",
         status_code=202,
-        responses=ACCEPTED,
         openapi_extra=BATCH,
     )
     async def put_batch_of_care_plan(
@@ -127,7 +125,6 @@ def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> AP
         operation_id="UpdateBatchCareCaseOfAnyCarePlan",
         summary="Create or update CareCases, each of the care plan that it names",
         status_code=202,
-        responses=ACCEPTED,
         openapi_extra=BATCH,
     )
     async def put_batch(

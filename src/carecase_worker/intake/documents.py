@@ -5,17 +5,16 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.outcome import Outcome
-from carecase_worker.jobs.chunks import ChunkOutcomes
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.verdicts import Pace
 
-JSON_TYPES = ("application/json", "text/json", "text/plain")
 _LONGEST_RETRY_S = 60
 
 
@@ -55,35 +54,40 @@ def retry_after(pace: Pace) -> str:
     return str(min(max(math.ceil(pace.open_items / pace.items_per_second), 1), _LONGEST_RETRY_S))
 
 
-def json_type(accept: str | None) -> str:
-    """The JSON type that a client takes: the first of ours that its Accept header names, else application/json."""
-    ranges = [part.partition(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
-    if "*/*" in ranges or "application/*" in ranges:
-        return JSON_TYPES[0]
-    return next((kind for kind in JSON_TYPES if kind in ranges), JSON_TYPES[0])
-
-
-def multi_status(job_id: str, chunks: Iterable[ChunkOutcomes]) -> Iterator[bytes]:
-    """The multi-status document, a piece for each chunk."""
+def multi_status(job_id: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The multi-status document around its items, piece by piece."""
     before = b'{"data":['
-    for chunk in chunks:
-        yield before + _items(chunk.keys, chunk.outcomes)
+    for piece in pieces:
+        yield before + piece
         before = b","
     debug = msgspec.json.encode({"activityID": job_id})
-    yield b'],"error":null,"debug":' + debug + b"}"
+    yield (before if before != b"," else b"") + b'],"error":null,"debug":' + debug + b"}"
 
 
-def _items(keys: Sequence[int | None], outcomes: Sequence[Outcome]) -> bytes:
-    """The items of a chunk; neighbours with the same outcome share one template."""
+def items(keys: Sequence[int | None], outcomes: Sequence[Outcome]) -> bytes:
+    """Some items; neighbours with the same outcome share one template."""
     pieces: list[str] = []
     place = 0
     for outcome, run in groupby(outcomes):
         end = place + sum(1 for _ in run)
-        body = json.dumps(outcome.body).replace("%", "%%")
-        template = f'{{"id":[{{"key":"{KEY}","value":%s}}],"status":{outcome.kind.status},"body":{body}}}'
+        template = _template(outcome, "")
         pieces += [template % ("null" if key is None else key) for key in keys[place:end]]
         place = end
     return ",".join(pieces).encode()
+
+
+def indexed_items(told: Iterable[tuple[int, int | None, Outcome]]) -> bytes:
+    """Some items, each with its place in the batch."""
+    pieces: list[str] = []
+    for outcome, run in groupby(told, key=itemgetter(2)):
+        template = _template(outcome, ',"index":%d')
+        pieces += [template % ("null" if key is None else key, index) for index, key, _ in run]
+    return ",".join(pieces).encode()
+
+
+def _template(outcome: Outcome, more: str) -> str:
+    body = json.dumps(outcome.body).replace("%", "%%")
+    return f'{{"id":[{{"key":"{KEY}","value":%s}}],"status":{outcome.kind.status},"body":{body}{more}}}'
 
 
 def _rfc3339(moment: datetime | None) -> str | None:

@@ -1,13 +1,12 @@
-"""Poll a job, get its result, cancel it, send again what failed."""
+"""Poll a job, get its result, cancel it, send again what failed; and the list of jobs."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from itertools import chain
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Request, Response
-from fastapi.responses import StreamingResponse
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.background import BackgroundTask
 
 from carecase_worker.clock import Clock
@@ -15,16 +14,19 @@ from carecase_worker.errors import JobConflict, JobExpired, JobNotFound
 from carecase_worker.intake.accepted import accepted, ring
 from carecase_worker.intake.again import draft_again
 from carecase_worker.intake.auth import Caller
-from carecase_worker.intake.documents import envelope, job_document, json_type, multi_status, retry_after
-from carecase_worker.intake.openapi import CANCELLED, JOB, RESULT, RETRIED
+from carecase_worker.intake.batches import IdempotencyKey, Prefer
+from carecase_worker.intake.documents import envelope, job_document, retry_after
+from carecase_worker.intake.held import Held
+from carecase_worker.intake.negotiation import json_type_of, require_json
+from carecase_worker.intake.paging import USUAL_SIZE, Page, PageNumber, PageSize
+from carecase_worker.intake.prefer import applied
+from carecase_worker.intake.results import OutcomeFilter, Results, Wanted
 from carecase_worker.jobs.admission import Admissions, Sender
-from carecase_worker.jobs.chunks import ChunkOutcomes, unpack_done
-from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.job import Job, State
+from carecase_worker.jobs.listing import JobLists
 from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Cancelled
-
-_CHUNKS_AT_ONCE = 8
+from carecase_worker.jobs.verdicts import Cancelled, Which
 
 JobId = Annotated[str, Path(alias="jobId", description="The job", json_schema_extra={"format": "uuid"})]
 
@@ -34,9 +36,11 @@ class Jobs:
     """What telling of jobs takes."""
 
     store: JobStore
+    lists: JobLists
     doorbells: Doorbells
     clock: Clock
     admissions: Admissions
+    held: Held
     new_id: Callable[[], UUID]
 
     def job(self, job_id: str, caller: Caller) -> Job:
@@ -48,25 +52,31 @@ class Jobs:
             raise JobExpired("The job is over and its result is no longer kept.")
         return job
 
-    def status(self, request: Request, job: Job) -> Response:
+    async def once_final(
+        self, request: Request, job_id: str, caller: Caller, answer: Callable[[Job, dict[str, str]], Response]
+    ) -> Response:
+        """What `answer` makes of a job of the caller, held as the client prefers, and of the headers that say so."""
+        wanted = self.held.wanted(request)
+        if not wanted.wait:
+            return await run_sync(lambda: answer(self.job(job_id, caller), applied(wanted, final=True)))
+        job = await self.held.job(request, _canonical(job_id), wanted.wait, lambda: self.job(job_id, caller))
+        return await run_sync(answer, job, applied(wanted, final=True))
+
+    def status(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
         """The job document; 304 if the client has it already."""
         tag = f'"{job.state.value}-{job.processed}"'
-        headers = {"ETag": tag}
+        headers = {**headers, "ETag": tag, "Vary": "Accept"}
         if not job.state.final:
             headers["Retry-After"] = retry_after(self.store.pace(job.database))
         if _matches(request.headers.get("if-none-match"), tag):
             return Response(status_code=304, headers=headers)
-        return Response(envelope(job.job_id, job_document(job)), 200, headers, json_type(request.headers.get("accept")))
+        return Response(envelope(job.job_id, job_document(job)), 200, headers, json_type_of(request))
 
-    def result(self, request: Request, job: Job) -> Response:
+    def result(self, request: Request, job: Job, wanted: Wanted, headers: dict[str, str]) -> Response:
         """The multi-status document, or the job while it is not final."""
         if not job.state.final:
-            return accepted(job, self.store.pace(job.database), request.headers.get("accept"))
-        chunks = self._outcomes(job)
-        first = next(chunks)  # what is wrong with the store or the result shows here, while it can still be told
-        return StreamingResponse(
-            multi_status(job.job_id, chain([first], chunks)), 207, media_type=json_type(request.headers.get("accept"))
-        )
+            return accepted(request, job, self.store.pace(job.database), headers)
+        return Results(self.store).answer(request, job, wanted, headers)
 
     def cancel(self, request: Request, job: Job) -> Response:
         """Cancel what has not been applied. Raises JobConflict if that is nothing."""
@@ -75,28 +85,25 @@ class Jobs:
             raise JobConflict("The job is final: there is nothing left to cancel.")
         if verdict is Cancelled.GONE:
             raise JobNotFound("There is no such job.")
-        answer = accepted(self.store.job(job.job_id), self.store.pace(job.database), request.headers.get("accept"))
+        answer = accepted(request, self.store.job(job.job_id), self.store.pace(job.database))
         answer.background = BackgroundTask(ring, self.doorbells, job.database, rings)
         return answer
 
-    def send_again(self, request: Request, job: Job, caller: Caller) -> Response:
+    def send_again(self, request: Request, job: Job, caller: Caller, key: str | None) -> Response:
         """A new job of the items that failed for a reason outside themselves. Raises JobConflict if there are none."""
-        key = request.headers.get("idempotency-key")
         sender = Sender(caller.client, caller.user, job.database, job.care_plan, key)
         draft = self.admissions.draft(sender, self.new_id())
         admission = draft.admit(draft_again(self.store, job, draft))
         new = self.store.job(admission.job_id)
-        answer = accepted(new, self.store.pace(new.database), request.headers.get("accept"))
+        answer = accepted(request, new, self.store.pace(new.database))
         answer.background = BackgroundTask(ring, self.doorbells, new.database, admission.rings)
         return answer
 
-    def _outcomes(self, job: Job) -> Iterator[ChunkOutcomes]:
-        numbers = range(len(job.chunk_firsts))
-        for start in range(0, len(numbers), _CHUNKS_AT_ONCE):
-            for packed in self.store.outcomes(job.job_id, numbers[start : start + _CHUNKS_AT_ONCE]):
-                if packed is None:
-                    raise JobExpired("The job is over and its result is no longer kept.")
-                yield unpack_done(packed)
+    def listed(self, request: Request, caller: Caller, page: Page, which: Which) -> Response:
+        """One page of the caller's jobs."""
+        total, jobs = self.lists.jobs_of(caller.client, which, self.clock.now())
+        content = envelope(request.scope["carecase.activity"], [job_document(job) for job in jobs])
+        return Response(content, 200, page.header(total), json_type_of(request))
 
 
 def _matches(if_none_match: str | None, tag: str) -> bool:
@@ -114,29 +121,44 @@ def _canonical(job_id: str) -> str:
 
 def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
     """The routes that tell of jobs."""
-    router = APIRouter(tags=["Jobs"])
+    router = APIRouter(tags=["Jobs"], dependencies=[Depends(require_json)])
     who = Annotated[Caller, Depends(caller)]
 
-    @router.get("/jobs/{jobId}", operation_id="GetJob", summary="Where a job stands", responses=JOB)
-    def get_job(request: Request, job_id: JobId, who: who) -> Response:
-        return jobs.status(request, jobs.job(job_id, who))
+    @router.get("/jobs", operation_id="ListJobs", summary="The caller's jobs, newest first")
+    def list_jobs(
+        request: Request,
+        who: who,
+        page: PageNumber = 1,
+        page_size: PageSize = USUAL_SIZE,
+        state: Annotated[State | None, Query(description="Only jobs in this state")] = None,
+        database: Annotated[str | None, Query(description="Only jobs of this database")] = None,
+    ) -> Response:
+        wanted = Page(page, page_size)
+        which = Which(wanted.first, wanted.size, state.value if state else None, database)
+        return jobs.listed(request, who, wanted, which)
+
+    @router.get("/jobs/{jobId}", operation_id="GetJob", summary="Where a job stands")
+    async def get_job(request: Request, job_id: JobId, who: who, _: Prefer = None) -> Response:
+        return await jobs.once_final(request, job_id, who, lambda job, headers: jobs.status(request, job, headers))
 
     @router.get(
         "/jobs/{jobId}/result",
         operation_id="GetJobResult",
         summary="What became of each item",
         status_code=207,
-        responses=RESULT,
     )
-    def get_result(request: Request, job_id: JobId, who: who) -> Response:
-        return jobs.result(request, jobs.job(job_id, who))
+    async def get_result(
+        request: Request, job_id: JobId, who: who, wanted: Annotated[Wanted, Depends(_wanted)], _: Prefer = None
+    ) -> Response:
+        return await jobs.once_final(
+            request, job_id, who, lambda job, headers: jobs.result(request, job, wanted, headers)
+        )
 
     @router.delete(
         "/jobs/{jobId}",
         operation_id="CancelJob",
         summary="Cancel what has not been applied",
         status_code=202,
-        responses=CANCELLED,
     )
     def cancel_job(request: Request, job_id: JobId, who: who) -> Response:
         return jobs.cancel(request, jobs.job(job_id, who))
@@ -146,9 +168,17 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         operation_id="RetryJob",
         summary="Send again what failed for a reason outside the items",
         status_code=202,
-        responses=RETRIED,
     )
-    def retry_job(request: Request, job_id: JobId, who: who) -> Response:
-        return jobs.send_again(request, jobs.job(job_id, who), who)
+    def retry_job(request: Request, job_id: JobId, who: who, idempotency_key: IdempotencyKey = None) -> Response:
+        return jobs.send_again(request, jobs.job(job_id, who), who, idempotency_key)
 
     return router
+
+
+async def _wanted(
+    page: PageNumber | None = None,
+    page_size: PageSize = USUAL_SIZE,
+    outcome: Annotated[OutcomeFilter | None, Query(description="Only items with this outcome")] = None,
+) -> Wanted:
+    """Which items of a result are wanted; without a page, all pages."""
+    return Wanted(None if page is None else Page(page, page_size), outcome)

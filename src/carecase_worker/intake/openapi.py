@@ -1,16 +1,22 @@
 """The published description: what FastAPI cannot see by itself."""
 
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
 
-from carecase_worker.cases.care_case import CareCase
-from carecase_worker.jobs.job import COUNTS
+from carecase_worker.intake.negotiation import JSON_TYPES
+from carecase_worker.intake.problems import example_of
+from carecase_worker.intake.schemas import ref, schemas
 
-_EXAMPLE_ID = "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77"
-_EXAMPLE_CASE = {"case_Key": 37, "carePlan_Key": 5, "do_Not_Contact": False, "case_Status": "OPEN"}
-_EXAMPLE_JOB = {
-    "jobId": _EXAMPLE_ID,
+Answers = dict[int, dict[str, Any]]
+
+_ID = "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77"
+_DEBUG = {"activityID": _ID}
+_CASE = {"case_Key": 37, "carePlan_Key": 5, "do_Not_Contact": False, "case_Status": "OPEN"}
+_QUEUED: dict[str, Any] = {
+    "jobId": _ID,
     "state": "queued",
     "database": "demo",
     "carePlanKey": 5,
@@ -26,192 +32,226 @@ _EXAMPLE_JOB = {
     "startedAt": None,
     "finishedAt": None,
     "expiresAt": None,
-    "links": {"self": f"/jobs/{_EXAMPLE_ID}", "result": f"/jobs/{_EXAMPLE_ID}/result"},
+    "links": {"self": f"/jobs/{_ID}", "result": f"/jobs/{_ID}/result"},
+}
+_COMPLETED = _QUEUED | {
+    "state": "completed",
+    "processed": 1,
+    "created": 1,
+    "startedAt": "2026-11-25T08:00:00.004Z",
+    "finishedAt": "2026-11-25T08:00:00.012Z",
+    "expiresAt": "2026-12-02T08:00:00.012Z",
+}
+_ITEM = {"id": [{"key": "case_Key", "value": 37}], "status": 201, "body": "Created"}
+
+_HEADERS: Mapping[str, tuple[str, str]] = {
+    "Location": ("Where the job is found", f"/jobs/{_ID}"),
+    "Retry-After": ("Whole seconds, from 1 to 60, after which it makes sense to ask again", "1"),
+    "Preference-Applied": ("Which preferences of the request were honoured; left out if none", "wait=10"),
+    "ETag": ("The version of the job document, for If-None-Match", '"completed-1"'),
+    "x-pagination": (
+        "Which page this is, where one was asked for",
+        '{"TotalCount":1,"TotalPages":1,"CurrentPage":1,"PageSize":100}',
+    ),
+    "WWW-Authenticate": ("How to authenticate", "Bearer"),
+}
+_LINKS = {
+    name: {"operationId": name, "parameters": {"jobId": "$response.body#/job/jobId"}, "description": text}
+    for name, text in (
+        ("GetJob", "Where the job stands"),
+        ("GetJobResult", "What became of each item"),
+        ("CancelJob", "Cancel what has not been applied"),
+        ("RetryJob", "Send again what failed for a reason outside the items"),
+    )
 }
 
 
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _answer(description: str, schema: str, example: Any = None, headers: tuple[str, ...] = ()) -> dict[str, Any]:
-    content: dict[str, Any] = {"schema": _ref(schema)}
-    if example is not None:
-        content["example"] = example
+def _answer(description: str, schema: str, example: Any, *headers: str) -> dict[str, Any]:
     return {
         "description": description,
-        "content": {"application/json": content},
-        "headers": {name: {"schema": {"type": "string"}} for name in headers},
+        "content": {kind: {"schema": ref(schema), "example": example} for kind in JSON_TYPES},
+        "headers": _described(*headers),
     }
 
 
-def _problem(description: str) -> dict[str, Any]:
-    return _answer(description, "ProblemEnvelope")
+def _described(*names: str) -> dict[str, Any]:
+    return {
+        name: {"description": _HEADERS[name][0], "schema": {"type": "string"}, "example": _HEADERS[name][1]}
+        for name in names
+    }
 
 
-_DEBUG = {"activityID": _EXAMPLE_ID}
-_ACCEPTED = _answer(
-    "The batch cannot be lost any more; poll the job",
-    "AcceptedEnvelope",
-    {"data": None, "error": None, "debug": _DEBUG, "job": _EXAMPLE_JOB},
-    ("Location", "Retry-After"),
+def _problem(status: int, description: str, *headers: str) -> dict[str, Any]:
+    example = {"data": None, "error": example_of(status, description), "debug": _DEBUG}
+    return _answer(description, "ProblemEnvelope", example, *headers)
+
+
+def _envelope(data: Any, **members: Any) -> dict[str, Any]:
+    return {"data": data, "error": None, "debug": _DEBUG, **members}
+
+
+def _problems(texts: Mapping[int, str]) -> Answers:
+    more = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+    return {status: _problem(status, text, *more.get(status, ())) for status, text in texts.items()}
+
+
+_COMMON = {
+    401: "Credentials are missing or not valid",
+    403: "The client may not do this",
+    406: "The client accepts none of the types that answers have",
+    429: "The client asks more often than it may",
+    500: "The service failed",
+    503: "Redis is away, or the backlog is full; nothing was kept",
+}
+_JOB_GONE = {
+    404: "There is no such job, or it is somebody else's",
+    410: "The job has expired",
+    **_COMMON,
+}
+_PARAMETER = {400: "A parameter is not as described"}
+_ACCEPTED = {
+    **_answer(
+        "The batch cannot be lost any more; poll the job",
+        "AcceptedEnvelope",
+        _envelope(None, job=_QUEUED),
+        "Location",
+        "Retry-After",
+        "Preference-Applied",
+    ),
+    "links": _LINKS,
+}
+_NOT_YET = {**_ACCEPTED, "description": "The job is not final; ask again"}
+_MULTI_STATUS = _answer(
+    "What became of each item, in order",
+    "MultiCodeResponseListVBAResponse",
+    _envelope([_ITEM]),
+    "Preference-Applied",
 )
-_COMMON: dict[int | str, dict[str, Any]] = {
-    401: _problem("Credentials are missing or not valid"),
-    500: _problem("The service failed"),
-    503: _problem("Redis is away, or the backlog is full; nothing was kept"),
-}
-ACCEPTED: dict[int | str, dict[str, Any]] = {
+_REUSED = "The Idempotency-Key came with another batch before"
+
+_OF_BATCH: Answers = {
     202: _ACCEPTED,
-    400: _problem("Not JSON, not an array, empty, or no database named"),
-    403: _problem("The database does not exist, or it is not granted"),
-    413: _problem("Too many items, or too large"),
-    415: _problem("Media type or encoding is none of ours"),
-    422: _problem("The Idempotency-Key came with another batch before"),
-    **_COMMON,
-}
-_JOB_GONE: dict[int | str, dict[str, Any]] = {
-    404: _problem("There is no such job, or it is somebody else's"),
-    410: _problem("The job has expired"),
-    **_COMMON,
-}
-JOB: dict[int | str, dict[str, Any]] = {
-    200: _answer(
-        "The job", "JobEnvelope", {"data": _EXAMPLE_JOB, "error": None, "debug": _DEBUG}, ("ETag", "Retry-After")
-    ),
-    304: {"description": "The job is as If-None-Match says"},
-    **_JOB_GONE,
-}
-RESULT: dict[int | str, dict[str, Any]] = {
-    202: _ACCEPTED,
-    207: _answer(
-        "What became of each item, in order",
-        "MultiCodeResponse",
+    207: {**_MULTI_STATUS, "description": "The job ended while the answer was held, as Prefer: wait asked for"},
+    **_problems(
         {
-            "data": [{"id": [{"key": "case_Key", "value": 37}], "status": 201, "body": "Created"}],
-            "error": None,
-            "debug": _DEBUG,
-        },
+            400: "Not JSON, not an array, empty, no database named, or a parameter is not as described",
+            408: "The body did not arrive in time",
+            413: "Too many items, or too large",
+            415: "Media type or encoding is none of ours",
+            422: _REUSED,
+            **_COMMON,
+            403: "The database does not exist, or it is not granted",
+        }
     ),
-    **_JOB_GONE,
 }
-CANCELLED: dict[int | str, dict[str, Any]] = {
-    202: _ACCEPTED,
-    409: _problem("The job is final"),
-    **_JOB_GONE,
+_OF_LIST: Answers = {
+    200: _answer("One page of jobs", "JobListEnvelope", _envelope([_COMPLETED]), "x-pagination"),
+    **_problems({**_PARAMETER, **_COMMON}),
 }
-RETRIED: dict[int | str, dict[str, Any]] = {
-    202: _ACCEPTED,
-    409: _problem("The job is not final, or none of its items failed for a reason outside itself"),
-    422: _problem("The Idempotency-Key came with another batch before"),
-    **_JOB_GONE,
+_OF_JOB: Answers = {
+    200: _answer("The job", "JobEnvelope", _envelope(_COMPLETED), "ETag", "Retry-After", "Preference-Applied"),
+    304: {"description": "The job is as If-None-Match says", "headers": _described("ETag", "Preference-Applied")},
+    **_problems({**_PARAMETER, **_JOB_GONE}),
+}
+_OF_RESULT: Answers = {
+    202: _NOT_YET,
+    207: {**_MULTI_STATUS, "headers": _described("Preference-Applied", "x-pagination")},
+    **_problems({**_PARAMETER, **_JOB_GONE}),
+}
+_OF_CANCEL: Answers = {
+    202: {**_ACCEPTED, "description": "What has not been applied is being cancelled"},
+    **_problems({409: "The job is final", **_JOB_GONE}),
+}
+_OF_RETRY: Answers = {
+    202: {**_ACCEPTED, "description": "A new job of what failed for a reason outside the items"},
+    **_problems(
+        {
+            **_PARAMETER,
+            409: "The job is not final, or none of its items failed for a reason outside itself",
+            422: _REUSED,
+            **_JOB_GONE,
+        }
+    ),
 }
 
-_ARRAY_OF_CASES = {"schema": {"type": "array", "minItems": 1, "items": _ref("CareCase")}, "example": [_EXAMPLE_CASE]}
+_READY = {"status": "ok", "checks": {"redis": "ok", "workers": "ok"}}
+_NOT_READY = {"status": "not ready", "checks": {"redis": "ok", "workers": "none was seen within ten seconds"}}
+_READINESS: Answers = {
+    status: {
+        "description": text,
+        "content": {"application/json": {"schema": ref("Readiness"), "example": example}},
+    }
+    for status, text, example in (
+        (200, "Batches are taken and applied", _READY),
+        (503, "Redis or the workers are away; `checks` tells which", _NOT_READY),
+    )
+}
+_ALIVE: Answers = {
+    200: {"description": "This process answers", "content": {"application/json": {"example": {"status": "ok"}}}}
+}
+_METRICS: Answers = {
+    200: {
+        "description": "The metrics",
+        "content": {"text/plain": {"schema": {"type": "string"}, "example": "carecase_store_up 1.0\n"}},
+    }
+}
+
+
+_ANSWERS: Mapping[str, Answers] = {
+    "UpdateBatchCareCase": _OF_BATCH,
+    "UpdateBatchCareCaseOfAnyCarePlan": _OF_BATCH,
+    "ListJobs": _OF_LIST,
+    "GetJob": _OF_JOB,
+    "GetJobResult": _OF_RESULT,
+    "CancelJob": _OF_CANCEL,
+    "RetryJob": _OF_RETRY,
+    "Livez": _ALIVE,
+    "Readyz": _READINESS,
+    "Metrics": _METRICS,
+}
+"""Every answer of every operation. They are put in last: FastAPI would leave out the nulls of the examples."""
+
+
+_CASES = {"schema": {"type": "array", "minItems": 1, "items": ref("CareCase")}, "example": [_CASE]}
+_LINES = {"schema": {"type": "string", "description": "One CareCase a line"}, "example": json.dumps(_CASE)}
 BATCH: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": _ARRAY_OF_CASES,
-            "text/json": _ARRAY_OF_CASES,
-            "application/*+json": _ARRAY_OF_CASES,
-            "application/x-ndjson": {"schema": {"type": "string", "description": "One CareCase a line"}},
+            "application/json": _CASES,
+            "text/json": _CASES,
+            "application/*+json": _CASES,
+            "application/x-ndjson": _LINES,
         },
     }
 }
 
 
-def _object(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
-    return {"type": "object", "required": list(required), "properties": properties}
-
-
-def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-_TEXT, _COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
-_MOMENT = {"type": "string", "format": "date-time"}
-_COUNTS = ("total", "processed", *COUNTS)
-_DEBUG_SCHEMA = _object(("activityID",), activityID={"type": "string", "format": "uuid"})
-
-
-def _schemas() -> dict[str, Any]:
-    job = _object(
-        tuple(_EXAMPLE_JOB),
-        jobId={"type": "string", "format": "uuid"},
-        state={"enum": ["queued", "running", "waiting", "cancelling", "completed", "cancelled"]},
-        database=_TEXT,
-        carePlanKey=_nullable({"type": "integer", "format": "int32"}),
-        **dict.fromkeys(_COUNTS, _COUNT),
-        bodySha256=_TEXT,
-        submittedAt=_MOMENT,
-        **{name: _nullable(_MOMENT) for name in ("startedAt", "finishedAt", "expiresAt")},
-        links=_object(("self", "result"), self=_TEXT, result=_TEXT),
-    )
-    error = _object(
-        ("type", "title", "status", "detail", "instance"),
-        type=_TEXT,
-        title=_TEXT,
-        status={"type": "integer"},
-        detail=_TEXT,
-        instance=_TEXT,
-    )
-    key = _object(("key", "value"), key=_TEXT, value=_nullable({"type": "integer", "format": "int32"}))
-    item = _object(
-        ("id", "status", "body"),
-        id={"type": "array", "items": _ref("MultiCodeResponseKey")},
-        status={"type": "integer"},
-        body=_TEXT,
-    )
-    case = CareCase.model_json_schema()
-    for described in case["properties"].values():
-        described.pop("default", None)
-        for option in (described, *described.get("anyOf", ())):
-            option.pop("pattern", None)
-    return {
-        "CareCase": case,
-        "Job": job,
-        "Problem": error,
-        "MultiCodeResponseKey": key,
-        "MultiCodeResponseItem": item,
-        "MultiCodeResponse": _envelope({"type": "array", "items": _ref("MultiCodeResponseItem")}),
-        "JobEnvelope": _envelope(_ref("Job")),
-        "AcceptedEnvelope": _envelope({"type": "null"}, job=_ref("Job")),
-        "ProblemEnvelope": _envelope({"type": "null"}, error=_ref("Problem")),
-    }
-
-
-def _envelope(data: dict[str, Any], error: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
-    return _object(
-        ("data", "error", "debug", *members),
-        data=data,
-        error=error or {"type": "null"},
-        debug=_DEBUG_SCHEMA,
-        **members,
-    )
-
-
-def publish(app: FastAPI) -> None:
+def publish(app: FastAPI, both_credentials: bool) -> None:
     """Have `app` serve its description with the schemas that its answers name."""
     from_fastapi = app.openapi
 
     def openapi() -> dict[str, Any]:
         described = from_fastapi()
-        schemas = described.setdefault("components", {}).setdefault("schemas", {})
-        if "CareCase" not in schemas:
-            schemas.update(_schemas())
-            for path in described["paths"].values():
-                for operation in path.values():
-                    _drop_fastapis_own_errors(operation)
+        held = described.setdefault("components", {}).setdefault("schemas", {})
+        if "CareCase" not in held:
+            held.update(schemas())
+            for operation in (each for path in described["paths"].values() for each in path.values()):
+                answers = _ANSWERS[operation["operationId"]]
+                operation["responses"] = {str(status): answer for status, answer in answers.items()}
+                _say_what_parameters_are(operation.get("parameters", ()))
+                if both_credentials and "security" in operation:
+                    operation["security"] = [{"apiKeyAuth": [], "bearerAuth": []}]
             for name in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(name, None)
+                held.pop(name, None)
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _drop_fastapis_own_errors(operation: dict[str, Any]) -> None:
-    """FastAPI describes a 422 of its own wherever there is a parameter; ours are problems."""
-    content = operation["responses"].get("422", {}).get("content", {}).get("application/json", {})
-    if content.get("schema") == _ref("HTTPValidationError"):
-        del operation["responses"]["422"]
+def _say_what_parameters_are(parameters: Iterable[dict[str, Any]]) -> None:
+    """Nothing that is sent as text can be null; and the database must be named, which we refuse in our own words."""
+    for parameter in parameters:
+        options = parameter["schema"].pop("anyOf", [{}])
+        parameter["schema"] |= options[0]
+        parameter["required"] = parameter["required"] or parameter["name"] == "vbasoftware-database"

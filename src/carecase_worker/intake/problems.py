@@ -47,6 +47,8 @@ _BATCH = {
     BatchFault.NO_DATABASE: 400,
     BatchFault.BAD_PARAMETER: 400,
     BatchFault.KEY_REUSED: 422,
+    BatchFault.NOT_ACCEPTABLE: 406,
+    BatchFault.TOO_SLOW: 408,
 }
 
 _ACCESS = {
@@ -88,7 +90,10 @@ def problem_of(error: CareCaseError) -> Problem:
     """The problem that an error is to a client."""
     match error:
         case BatchRefused():
-            return Problem(_BATCH[error.fault], error.fault.value, str(error))
+            status = _BATCH[error.fault]
+            # the rest of a body that is late would be read before the next request
+            headers = {"Connection": "close"} if error.fault is BatchFault.TOO_SLOW else {}
+            return Problem(status, error.fault.value, str(error), headers)
         case AccessRefused():
             status = _ACCESS[error.fault]
             return Problem(
@@ -113,3 +118,9 @@ def problem_of_status(status: int) -> Problem:
     """The problem for a status that the framework chose: no such path, or not this method."""
     details = {404: "There is nothing at this path.", 405: "This path does not take this method."}
     return Problem(status, f"http-{status}", details.get(status, _TITLES.get(status, "Error")))
+
+
+def example_of(status: int, detail: str) -> dict[str, object]:
+    """A problem of this status, for the published description."""
+    kinds = [fault.value for table in (_BATCH, _ACCESS) for fault, other in table.items() if other == status]
+    return Problem(status, kinds[0] if kinds else f"http-{status}", f"{detail}.").members("/care-cases-batch")

@@ -1,17 +1,23 @@
 """Serve the application over HTTP until told to stop."""
 
+import socket
+from collections.abc import Callable
+
 import uvicorn
 
 from carecase_worker.intake.app import create_app
 from carecase_worker.settings.model import Settings
 from carecase_worker.telemetry import configure_logging
 
+_NOT_STARTED = 3
+
 
 def serve(settings: Settings) -> None:
     """Serve in this process. Raises SettingsError or StoreUnavailable before it listens."""
     configure_logging(settings.log)
-    uvicorn.run(
-        create_app(settings),
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
         host=settings.intake.host,
         port=settings.intake.port,
         loop="uvloop",
@@ -21,3 +27,20 @@ def serve(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
     )
+    server = _Server(config, app.state.end_waiting)
+    server.run()
+    if not server.started:
+        raise SystemExit(_NOT_STARTED)
+
+
+class _Server(uvicorn.Server):
+    """Answers at once, when it is told to stop, those whose answers are held."""
+
+    def __init__(self, config: uvicorn.Config, end_waiting: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_waiting = end_waiting
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, answer what has been asked, stop."""
+        self._end_waiting()
+        await super().shutdown(sockets)

@@ -55,6 +55,13 @@ MOVES: Mapping[tuple[State, Verb], frozenset[State]] = {
 COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
 
 
+LISTED = (
+    "state", "client", "user", "database", "care_plan", "seq", "total", *COUNTS, "sha256", "started_ms", "finished_ms",
+    "expires_ms",
+)  # fmt: skip
+"""The fields of a record that a list of jobs tells of; the chunks are not among them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """The record of one accepted batch."""
@@ -100,8 +107,8 @@ def job_from_record(job_id: str, record: Mapping[str, str]) -> Job:
         seq=int(record["seq"]),
         state=State(record["state"]),
         total=int(record["total"]),
-        counts={name: int(record.get(name, 0)) for name in COUNTS},
-        chunk_firsts=tuple(map(int, record["firsts"].split(","))),
+        counts={name: int(record.get(name) or 0) for name in COUNTS},
+        chunk_firsts=tuple(map(int, record["firsts"].split(","))) if record.get("firsts") else (),
         body_sha256=record["sha256"],
         started_at=_moment(record, "started_ms"),
         finished_at=_moment(record, "finished_ms"),

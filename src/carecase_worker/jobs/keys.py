@@ -8,6 +8,8 @@ payload:{job}  (hash; a chunk's until complete; retryable ones as long as the re
     chunk number -> packed items
 outcome:{job}  (hash; the retention once final; complete)
     chunk number -> packed outcomes
+tally:{job}  (hash; the retention once final; complete)
+    chunk number -> how many of its items had which outcome, in the order of the job's counts
 lease:{job}  (hash; a chunk's until complete; claim, release, complete, bury)
     `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`
 due:{database}  (zset; a chunk's from opened to complete; admit, claim, complete, release, cancel, overdue)
@@ -32,8 +34,12 @@ stats  (hash; for ever; complete)
     `{database}|{count}` -> items ever
 idem:{client}:{digest}  (string; as long as the result; admit, complete)
     `{fingerprint}|{job}`
-jobs:{client}  (zset; entries twice the retention; admit)
+jobs:{client}  (zset; entries until the job expires; admit, complete, jobs_of)
     job -> ms of acceptance
+expiring:{client}  (zset; entries until that moment; complete, jobs_of)
+    final job -> ms at which its result is no longer kept
+final  (channel; complete)
+    the id of each job that has become final
 housekeeping:{what}  (string; until it is to be done again; take_turn)
     there while a piece of housekeeping need not be done again
 workers  (zset; entries a minute; seen, unseen)
@@ -66,6 +72,10 @@ class Keys:
         """The outcomes of the chunks applied."""
         return f"{self.prefix}outcome:{job_id}"
 
+    def tally(self, job_id: str) -> str:
+        """How many items of each chunk had which outcome."""
+        return f"{self.prefix}tally:{job_id}"
+
     def lease(self, job_id: str) -> str:
         """Who holds which chunk, until when."""
         return f"{self.prefix}lease:{job_id}"
@@ -83,6 +93,10 @@ class Keys:
         """A client's jobs by time of acceptance."""
         return f"{self.prefix}jobs:{client}"
 
+    def expiring(self, client: str) -> str:
+        """A client's final jobs by when they expire."""
+        return f"{self.prefix}expiring:{client}"
+
     def pace(self, database: str) -> str:
         """Open items and rate of a database."""
         return f"{self.prefix}pace:{database}"
@@ -99,6 +113,11 @@ class Keys:
     def holding(self) -> str:
         """Which process holds which chunk."""
         return f"{self.prefix}holding"
+
+    @property
+    def final(self) -> str:
+        """The channel that tells which jobs have become final."""
+        return f"{self.prefix}final"
 
     @property
     def stats(self) -> str:

@@ -149,6 +149,25 @@ class Cancelled(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Which:
+    """Which of a client's jobs are wanted: `count` from the place `first` on, of those in a state, of a database."""
+
+    first: int
+    count: int
+    state: str | None = None
+    database: str | None = None
+
+    @property
+    def every(self) -> bool:
+        """Whether there is no choice among them."""
+        return self.state is None and self.database is None
+
+    def takes(self, state: str, database: str) -> bool:
+        """Whether a job in `state`, of `database`, is wanted."""
+        return self.state in (None, state) and self.database in (None, database)
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """How much of a database's work is open, and how fast it goes: items, and items a second (0: not known)."""
 

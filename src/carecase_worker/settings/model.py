@@ -40,6 +40,8 @@ class IntakeSettings(Section):
     max_items: Annotated[int, Field(ge=1, le=1_000_000)] = Field(1_000_000, description="Items in one batch")
     max_body_bytes: Count = Field(1 << 30, description="Size of a decoded body")
     max_item_bytes: Count = Field(256 << 10, description="Size of one item")
+    max_wait: Seconds = _seconds("max_wait", 60, "How long an answer is held at most, whatever Prefer: wait says")
+    body_timeout: Seconds = _seconds("body_timeout", 30, "How long the next piece of a body may take to arrive")
     require: Literal["both", "either"] = Field(
         "both", description="Whether callers need an API key and a bearer token, or one of them"
     )

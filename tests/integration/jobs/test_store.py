@@ -435,7 +435,7 @@ def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
     after_one = keys()
     for n in range(1, 4):
         one_round(NOW + n * timedelta(minutes=1))
-    assert keys() == after_one == {"seq:demo", "pace:demo", "backlog:demo", "stats", "jobs:demo"}
+    assert keys() == after_one == {"seq:demo", "pace:demo", "backlog:demo", "stats", "jobs:demo", "expiring:demo"}
     assert store._redis.zcard("soak:jobs:demo") == 20, "those of the last round; the next batch takes them out"
     assert store.backlog("demo") == (0, 0)
     assert store.pace("demo").open_items == 0

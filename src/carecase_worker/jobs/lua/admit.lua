@@ -64,7 +64,6 @@ redis.call('HSET', KEYS[2], 'client', client, 'user', ARGV[13], 'database', data
 redis.call('HINCRBY', backlog, 'jobs', 1)
 redis.call('HINCRBY', backlog, 'bytes', ARGV[7])
 redis.call('HINCRBY', key('pace', database), 'open', ARGV[14])
-redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - 2 * tonumber(ARGV[8]))
 redis.call('ZADD', KEYS[5], now, job)
 if KEYS[4] ~= '' then redis.call('SET', KEYS[4], ARGV[9] .. '|' .. job) end
 

@@ -7,11 +7,11 @@
 --        {'done'}: there was an outcome before; it stands
 --        {'gone'}: there is no such job
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
---        (completed, if nothing was left to cancel)
+--        (completed, if nothing was left to cancel). Whoever listens to the channel `final` is told of a job that is.
 local job, n, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local record, payload = key('job', job), key('payload', job)
-local database, state, total, turn, bytes, retention, idempotency =
-  unpack(redis.call('HMGET', record, 'database', 'state', 'total', 'turn', 'bytes', 'retention_ms', 'idempotency'))
+local database, state, total, turn, bytes, retention, idempotency, client = unpack(redis.call('HMGET', record,
+  'database', 'state', 'total', 'turn', 'bytes', 'retention_ms', 'idempotency', 'client'))
 if not database then return {'gone'} end
 redis.call('ZREM', key('due', database), job .. ':' .. n)
 if state == 'completed' or state == 'cancelled' or redis.call('HSETNX', key('outcome', job), n, ARGV[5]) == 0 then
@@ -25,6 +25,7 @@ if ARGV[12] == '1' then
 end
 if ARGV[6] ~= '1' then redis.call('HDEL', payload, n) end
 
+redis.call('HSET', key('tally', job), n, table.concat({ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]}, ','))
 local items = 0
 for i, name in ipairs({'created', 'updated', 'superseded', 'failed', 'cancelled'}) do
   local count = tonumber(ARGV[6 + i])
@@ -59,12 +60,21 @@ if processed < tonumber(total) then
   return answer
 end
 
+local expires_ms = string.format('%.0f', now + tonumber(retention))
 local cancelled = tonumber(redis.call('HGET', record, 'cancelled') or 0)
 redis.call('HSET', record, 'state', cancelled > 0 and state == 'cancelling' and 'cancelled' or 'completed',
-  'finished_ms', ARGV[3], 'expires_ms', string.format('%.0f', now + tonumber(retention)))
+  'finished_ms', ARGV[3], 'expires_ms', expires_ms)
 redis.call('PEXPIRE', record, 2 * tonumber(retention))
 redis.call('PEXPIRE', key('outcome', job), retention)
+redis.call('PEXPIRE', key('tally', job), retention)
 redis.call('PEXPIRE', payload, retention)
+local expiring = key('expiring', client)
+redis.call('ZADD', expiring, expires_ms, job)
+for _, over in ipairs(redis.call('ZRANGEBYSCORE', expiring, '-inf', now, 'LIMIT', 0, 100)) do
+  redis.call('ZREM', expiring, over)
+  redis.call('ZREM', key('jobs', client), over)
+end
+redis.call('PUBLISH', prefix .. 'final', job)
 redis.call('UNLINK', key('lease', job))
 if idempotency ~= '' then redis.call('PEXPIRE', idempotency, retention) end
 redis.call('HINCRBY', key('backlog', database), 'jobs', -1)

@@ -1,0 +1,49 @@
+"""Answers that are held until a job is final, as a client prefers."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from anyio.to_thread import run_sync
+from fastapi import Request
+
+from carecase_worker.intake.prefer import Preferences, preferences
+from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.waiting import Finals
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Holds answers; many at a time cost no thread."""
+
+    finals: Finals
+    longest: timedelta
+
+    def wanted(self, request: Request) -> Preferences:
+        """What a request prefers, as far as it is granted."""
+        return preferences(request.headers.getlist("prefer"), self.longest)
+
+    async def job(self, request: Request, job_id: str, wait: timedelta | None, read: Callable[[], Job]) -> Job:
+        """The job as `read` tells it: once it is final, or as it is when the time is over or the client has left."""
+        if not wait:
+            return await run_sync(read)
+        with self.finals.awaited(job_id) as look_again:
+            job = await run_sync(read)
+            if job.state.final:
+                return job
+            leaving = asyncio.ensure_future(_set_when_left(request, look_again))
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait.total_seconds()):
+                        await look_again.wait()
+            finally:
+                leaving.cancel()
+        return await run_sync(read)
+
+
+async def _set_when_left(request: Request, left: asyncio.Event) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    left.set()

@@ -1,0 +1,66 @@
+"""What a client accepts: the type of the answer and its encoding, by q-values (RFC 9110)."""
+
+from collections.abc import Iterator
+
+from fastapi import Request
+
+from carecase_worker.errors import BatchFault, BatchRefused
+
+JSON_TYPES = ("application/json", "text/json", "text/plain")
+"""The types that we send the same JSON as, the better one first."""
+
+ENCODINGS = ("zstd", "gzip")
+"""The encodings that we send, the better one first."""
+
+
+def json_type(accept: str | None) -> str | None:
+    """The one of our types that a client likes best; None if it takes none of them."""
+    wanted = list(_weighed(accept if accept and accept.strip() else "*/*"))
+    return _best(JSON_TYPES, {kind: _quality_of_type(kind, wanted) for kind in JSON_TYPES})
+
+
+def json_type_of(request: Request) -> str:
+    """The type to answer a request with; the usual one, if it takes none of ours."""
+    return json_type(request.headers.get("accept")) or JSON_TYPES[0]
+
+
+def encoding(accept_encoding: str | None) -> str | None:
+    """The one of our encodings that a client likes best; None if it names none of them."""
+    wanted = dict(_weighed(accept_encoding or ""))
+    anything = wanted.get("*", 0.0)
+    return _best(ENCODINGS, {name: wanted.get(name, anything) for name in ENCODINGS})
+
+
+async def require_json(request: Request) -> None:
+    """Refuse who takes no JSON before anything is done. Raises BatchRefused."""
+    if json_type(request.headers.get("accept")) is None:
+        raise BatchRefused(
+            BatchFault.NOT_ACCEPTABLE, "Answers are JSON. Accept application/json, text/json or text/plain."
+        )
+
+
+def _best(ours: tuple[str, ...], quality: dict[str, float]) -> str | None:
+    best = max(ours, key=lambda name: quality[name])  # the first one of equals
+    return best if quality[best] > 0 else None
+
+
+def _quality_of_type(kind: str, wanted: list[tuple[str, float]]) -> float:
+    """What the most specific range that a type is in says of it."""
+    for media_range in (kind, f"{kind.partition('/')[0]}/*", "*/*"):
+        found = [quality for name, quality in wanted if name == media_range]
+        if found:
+            return max(found)
+    return 0.0
+
+
+def _weighed(header: str) -> Iterator[tuple[str, float]]:
+    for element in header.split(","):
+        name, *parameters = (part.strip().lower() for part in element.split(";"))
+        yield name, next((_number(text[2:]) for text in parameters if text.startswith("q=")), 1.0)
+
+
+def _number(text: str) -> float:
+    try:
+        return min(max(float(text), 0.0), 1.0)
+    except ValueError:
+        return 0.0

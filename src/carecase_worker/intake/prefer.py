@@ -1,0 +1,52 @@
+"""Prefer in, Preference-Applied out (RFC 7240)."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+_PLAIN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_WORD = rf'(?:{_PLAIN}|"(?:[^"\\]|\\.)*")'
+_NAME_AND_VALUE = re.compile(rf"\s*({_PLAIN})\s*(?:=\s*({_WORD})?)?\s*(?:;|$)")
+_ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+')
+_LONGEST_NUMBER = 9
+_LONGEST_HEADER = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a client prefers, of what we can do: an answer at once, or one that is held for so long."""
+
+    respond_async: bool = False
+    wait: timedelta | None = None
+
+
+def preferences(headers: Iterable[str], longest: timedelta) -> Preferences:
+    """The preferences of all Prefer headers; the first of each name counts, others and broken ones are ignored.
+
+    Nobody waits longer than `longest`.
+    """
+    first: dict[str, str] = {}
+    for header in headers:
+        for name, value in _named(header):
+            first.setdefault(name, value)
+    wait = first.get("wait", "")
+    seconds = timedelta(seconds=int(wait[:_LONGEST_NUMBER])) if re.fullmatch("[0-9]+", wait) else None
+    return Preferences("respond-async" in first, None if seconds is None else min(seconds, longest))
+
+
+def applied(wanted: Preferences, final: bool) -> dict[str, str]:
+    """The header that says which preferences an answer honours; none if it honours none."""
+    honoured = ["respond-async"] if wanted.respond_async and not final else []
+    if wanted.wait is not None:
+        honoured.append(f"wait={wanted.wait // timedelta(seconds=1)}")
+    return {"Preference-Applied": ", ".join(honoured)} if honoured else {}
+
+
+def _named(header: str) -> Iterator[tuple[str, str]]:
+    """Name and value of each preference of a header; without what parameters they have."""
+    for element in _ELEMENT.findall(header[:_LONGEST_HEADER]):
+        found = _NAME_AND_VALUE.match(element)
+        if found:
+            value = found[2] or ""
+            yield found[1].lower(), re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value

@@ -1,0 +1,110 @@
+"""The multi-status document of a final job: whole, a page of it, or what had one outcome."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import chain
+
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+from starlette.responses import Response
+
+from carecase_worker.cases.outcome import Outcome
+from carecase_worker.errors import JobExpired
+from carecase_worker.intake.compression import compressed
+from carecase_worker.intake.documents import indexed_items, items, multi_status
+from carecase_worker.intake.methods import is_head
+from carecase_worker.intake.negotiation import encoding, json_type_of
+from carecase_worker.intake.paging import Cut, Page, cuts
+from carecase_worker.jobs.chunks import ChunkOutcomes, unpack_done
+from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.store import JobStore
+
+_CHUNKS_AT_ONCE = 8
+_GONE = "The job is over and its result is no longer kept."
+
+
+class OutcomeFilter(Enum):
+    """The outcomes that a client can choose among: the counts of the job document."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    def takes(self, outcome: Outcome) -> bool:
+        """Whether an outcome is counted here."""
+        return self.value == ("failed" if outcome.kind.failed else outcome.kind.name.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which items of a result: those of one page, those with one outcome, or all."""
+
+    page: Page | None = None
+    outcome: OutcomeFilter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Tells results; reads a few chunks at a time, and only those that are needed."""
+
+    store: JobStore
+
+    def answer(self, request: Request, job: Job, wanted: Wanted, headers: dict[str, str]) -> Response:
+        """The 207 of a final job. Raises JobExpired, StoreUnavailable."""
+        total = job.counts[wanted.outcome.value] if wanted.outcome else job.total
+        if wanted.page:
+            headers = {**headers, **wanted.page.header(total)}
+        chosen = encoding(request.headers.get("accept-encoding"))
+        if chosen:
+            headers = {**headers, "Content-Encoding": chosen}
+        pieces = compressed(multi_status(job.job_id, self._items(job, wanted, total)), chosen)
+        # what is wrong with the store or the result shows with the first piece, while it can still be told
+        first = next(pieces)
+        rest = () if is_head(request) else pieces
+        headers = {**headers, "Vary": "Accept, Accept-Encoding"}
+        return StreamingResponse(chain([first], rest), 207, headers, json_type_of(request))
+
+    def _items(self, job: Job, wanted: Wanted, total: int) -> Iterator[bytes]:
+        """The items wanted, as JSON, some at a time."""
+        sizes = _sizes(job)
+        if wanted.page is None and wanted.outcome is None:
+            for _, chunk in self._chunks(job, range(len(sizes))):
+                yield items(chunk.keys, chunk.outcomes)
+            return
+        page, group = wanted.page or Page(1, max(total, 1)), wanted.outcome
+        counts = [tally[group.value] for tally in self.store.tallies(job.job_id, len(sizes))] if group else sizes
+        if total and not any(counts):
+            raise JobExpired(_GONE)
+        parts = {cut.chunk_no: cut for cut in cuts(counts, page.first, min(page.first + page.size, total))}
+        for chunk_no, chunk in self._chunks(job, list(parts)):
+            places = _places(chunk, group, parts[chunk_no])
+            first = job.chunk_firsts[chunk_no]
+            yield indexed_items([(first + place, chunk.keys[place], chunk.outcomes[place]) for place in places])
+
+    def _chunks(self, job: Job, numbers: Sequence[int]) -> Iterator[tuple[int, ChunkOutcomes]]:
+        """The outcomes of some chunks; the first one is not held back until the next ones are read."""
+        start, count = 0, 1
+        while start < len(numbers):
+            some = numbers[start : start + count]
+            for number, packed in zip(some, self.store.outcomes(job.job_id, some), strict=True):
+                if packed is None:
+                    raise JobExpired(_GONE)
+                yield number, unpack_done(packed)
+            start, count = start + count, _CHUNKS_AT_ONCE
+
+
+def _sizes(job: Job) -> list[int]:
+    """How many items each chunk of a job has."""
+    ends = (*job.chunk_firsts[1:], job.total)
+    return [end - first for first, end in zip(job.chunk_firsts, ends, strict=True)]
+
+
+def _places(chunk: ChunkOutcomes, group: OutcomeFilter | None, cut: Cut) -> Iterable[int]:
+    """The places in a chunk of what a cut takes."""
+    if group is None:
+        return range(cut.skip, cut.skip + cut.take)
+    places = [place for place, outcome in enumerate(chunk.outcomes) if group.takes(outcome)]
+    return places[cut.skip : cut.skip + cut.take]

@@ -1,0 +1,86 @@
+"""A result reads no more than it must, and says something before it has read all of it."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from tests.builders import NOW, a_new_job
+from tests.services import Services
+
+from carecase_worker.cases.outcome import CREATED, UPDATED, Kind, Outcome
+from carecase_worker.intake.paging import Page
+from carecase_worker.intake.results import OutcomeFilter, Results, Wanted
+from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
+from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.settings.model import JobSettings, RedisSettings
+
+CHUNKS, SIZE = 30, 10
+
+
+class WatchedStore(JobStore):
+    """A job store that notes which chunks' outcomes were read, in which order."""
+
+    def outcomes(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
+        self.read = [*getattr(self, "read", []), list(chunk_nos)]
+        return super().outcomes(job_id, chunk_nos)
+
+
+@pytest.fixture(scope="module")
+def results(servers: Services) -> tuple[Results, WatchedStore, Job]:
+    """The results of a job of thirty chunks of ten; in chunks 7 and 20 one item failed, and chunk 9 was updated."""
+    settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "results:"})
+    store = WatchedStore(settings, JobSettings())
+    new = a_new_job(total=CHUNKS * SIZE, chunk_firsts=tuple(range(0, CHUNKS * SIZE, SIZE)))
+    store.admit(new, dict.fromkeys(range(CHUNKS), b"p"), NOW)
+    for number in range(CHUNKS):
+        outcomes = [UPDATED if number == 9 else CREATED] * SIZE
+        if number in (7, 20):
+            outcomes[3] = Outcome(Kind.INVALID, "case_Status: must have at most 8 characters")
+        packed = pack_done(ChunkOutcomes([number * SIZE + place for place in range(SIZE)], outcomes))
+        failed = sum(outcome.kind.failed for outcome in outcomes)
+        counts = {"failed": failed, "updated" if number == 9 else "created": SIZE - failed}
+        store.complete(ChunkRef(new.job_id, number), Done(packed, counts), NOW)
+    return Results(store), store, store.job(new.job_id)
+
+
+def told(results: tuple[Results, WatchedStore, Job], wanted: Wanted) -> tuple[list[int], list[list[int]]]:
+    """The keys of what is told, and which chunks were read for it."""
+    answers, store, job = results
+    store.read = []
+    request = Request({"type": "http", "method": "GET", "headers": []})
+    answer: Any = answers.answer(request, job, wanted, {})
+
+    async def body() -> bytes:
+        return b"".join([piece async for piece in answer.body_iterator])
+
+    items = json.loads(asyncio.run(body()))["data"]
+    assert all(item["index"] == item["id"][0]["value"] for item in items if "index" in item)
+    return [item["id"][0]["value"] for item in items], store.read
+
+
+def test_a_page_reads_its_chunks_only(results: tuple[Results, WatchedStore, Job]) -> None:
+    assert told(results, Wanted(page=Page(3, 10))) == (list(range(20, 30)), [[2]])
+    assert told(results, Wanted(page=Page(2, 15))) == (list(range(15, 30)), [[1], [2]])
+    assert told(results, Wanted(page=Page(31, 10))) == ([], [])
+
+
+def test_an_outcome_reads_the_chunks_that_have_it_only(results: tuple[Results, WatchedStore, Job]) -> None:
+    assert told(results, Wanted(outcome=OutcomeFilter.FAILED)) == ([73, 203], [[7], [20]])
+    assert told(results, Wanted(Page(2, 1), OutcomeFilter.FAILED)) == ([203], [[20]])
+    assert told(results, Wanted(Page(2, 4), OutcomeFilter.UPDATED)) == ([94, 95, 96, 97], [[9]])
+    assert told(results, Wanted(outcome=OutcomeFilter.CANCELLED)) == ([], [])
+
+
+def test_the_first_piece_waits_for_the_first_chunk_only(results: tuple[Results, WatchedStore, Job]) -> None:
+    answers, store, job = results
+    store.read = []
+    answers.answer(Request({"type": "http", "method": "GET", "headers": []}), job, Wanted(), {})
+    assert store.read == [[0]]
+    keys, read = told(results, Wanted())
+    assert keys == list(range(CHUNKS * SIZE))
+    assert max(map(len, read)) <= 8

@@ -1,0 +1,66 @@
+"""Which type and which encoding an answer has."""
+
+import gzip
+import zlib
+
+import pytest
+import zstandard
+
+from carecase_worker.intake.compression import compressed
+from carecase_worker.intake.negotiation import encoding, json_type
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, "application/json"),
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("text/plain, application/json, text/json", "application/json"),
+        ("text/plain", "text/plain"),
+        ("text/json;q=0.9", "text/json"),
+        ("text/*", "text/json"),
+        ("Text/Plain;charset=utf-8, */*;q=0.1", "text/plain"),
+        ("text/plain;q=0.5, application/json;q=0.4", "text/plain"),
+        ("application/json;q=0, */*", "text/json"),
+        ("application/json;q=0, text/*;q=0.2, text/json;q=0.1", "text/plain"),
+        ("text/html, application/xhtml+xml, */*;q=0.8", "application/json"),
+        ("text/html", None),
+        ("application/json;q=0", None),
+        ("application/json;q=nonsense", None),
+        ("*/*;q=0", None),
+        ("\x00;;=,", None),
+    ],
+)
+def test_the_type_is_the_one_that_the_client_likes_best(accept: str | None, kind: str | None) -> None:
+    assert json_type(accept) == kind
+
+
+@pytest.mark.parametrize(
+    ("accept", "name"),
+    [
+        (None, None),
+        ("", None),
+        ("identity", None),
+        ("br", None),
+        ("gzip, deflate, br", "gzip"),
+        ("gzip, zstd", "zstd"),
+        ("gzip;q=1, zstd;q=0.5", "gzip"),
+        ("*", "zstd"),
+        ("zstd;q=0, *;q=0.1", "gzip"),
+        ("gzip;q=0", None),
+    ],
+)
+def test_the_encoding_is_the_one_that_the_client_likes_best(accept: str | None, name: str | None) -> None:
+    assert encoding(accept) == name
+
+
+def test_compressed_pieces_are_the_pieces_and_the_first_one_does_not_wait() -> None:
+    pieces = [b"first " * 10, b"second " * 10_000, b"", b"third"]
+    whole = b"".join(pieces)
+    assert b"".join(compressed(pieces, None)) == whole
+    assert gzip.decompress(b"".join(compressed(pieces, "gzip"))) == whole
+    frame = b"".join(compressed(pieces, "zstd"))
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(frame) == whole
+    assert zlib.decompressobj(31).decompress(next(compressed(pieces, "gzip"))) == pieces[0]
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(next(compressed(pieces, "zstd"))) == pieces[0]

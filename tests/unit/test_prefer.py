@@ -1,0 +1,58 @@
+"""Prefer and Preference-Applied, as RFC 7240 has them."""
+
+from datetime import timedelta
+
+import pytest
+
+from carecase_worker.intake.prefer import Preferences, applied, preferences
+
+LONGEST = timedelta(seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("headers", "respond_async", "wait_s"),
+    [
+        ([], False, None),
+        (["respond-async"], True, None),
+        (["wait=10"], False, 10),
+        (["respond-async, wait=10"], True, 10),
+        (["respond-async", "wait=10"], True, 10),
+        (["Wait = 5 ; why=later , RESPOND-ASYNC; x"], True, 5),
+        (['wait="7"'], False, 7),
+        (["wait=0"], False, 0),
+        (["wait=3, wait=9", "wait=1"], False, 3),
+        (["wait=600"], False, 60),
+        (["wait=99999999999999999999"], False, 60),
+        (['return=minimal, foo="a, wait=4", handling=lenient'], False, None),
+        (['foo="a \\", wait=4", wait=6'], False, 6),
+        (["wait=-1"], False, None),
+        (["wait=1.5"], False, None),
+        (["wait"], False, None),
+        (["wait=soon, respond-async"], True, None),
+        (["wait=soon, wait=3"], False, None),
+        ([",, ,respond-async,"], True, None),
+        (['"wait=5', "="], False, None),
+        (["wait=٣"], False, None),
+    ],
+)
+def test_the_first_of_each_preference_counts_and_others_are_ignored(
+    headers: list[str], respond_async: bool, wait_s: int | None
+) -> None:
+    wait = None if wait_s is None else timedelta(seconds=wait_s)
+    assert preferences(headers, LONGEST) == Preferences(respond_async, wait)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "final", "header"),
+    [
+        (Preferences(), False, None),
+        (Preferences(respond_async=True), False, "respond-async"),
+        (Preferences(respond_async=True), True, None),
+        (Preferences(wait=timedelta(seconds=60)), False, "wait=60"),
+        (Preferences(wait=timedelta(0)), False, "wait=0"),
+        (Preferences(True, timedelta(seconds=5)), False, "respond-async, wait=5"),
+        (Preferences(True, timedelta(seconds=5)), True, "wait=5"),
+    ],
+)
+def test_an_answer_says_what_it_honours(wanted: Preferences, final: bool, header: str | None) -> None:
+    assert applied(wanted, final).get("Preference-Applied") == header
