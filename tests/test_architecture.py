@@ -15,7 +15,7 @@ HOMES = {
     "fastapi": ("intake/",),
     "starlette": ("intake/",),
     "uvicorn": ("intake/",),
-    "redis": ("jobs/store.py",),
+    "redis": ("jobs/store.py", "jobs/connection.py"),
     "sqlalchemy": ("targets/",),
     "psycopg": ("targets/",),
     "sqlite3": ("targets/",),
@@ -111,7 +111,7 @@ def test_only_the_table_of_keys_spells_redis_keys() -> None:
 
 def test_every_verb_has_a_script_with_a_full_head() -> None:
     scripts = {path.stem: path.read_text() for path in (SOURCE / "jobs" / "lua").glob("*.lua")}
-    assert set(scripts) == {"prelude", "admit", "claim", "complete", "release", "cancel", "overdue"}
+    assert set(scripts) == {"prelude", "admit", "claim", "complete", "release", "cancel", "overdue", "spend"}
     for verb, text in scripts.items():
         if verb != "prelude":
             assert text.startswith(f"#!lua{'' if verb == 'admit' else ' flags=allow-oom'}\n-- {verb}: ")

@@ -1,5 +1,6 @@
 """One table: which error is which problem (RFC 9457)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ from carecase_worker.errors import (
     JobConflict,
     JobExpired,
     JobNotFound,
+    KeysUnavailable,
+    RateExceeded,
     StoreUnavailable,
 )
 
@@ -56,6 +59,14 @@ _ACCESS = {
     AccessFault.NO_USER_AGENT: 403,
 }
 
+_JOB: Mapping[type[CareCaseError], tuple[int, str]] = {
+    JobNotFound: (404, "job-not-found"),
+    JobExpired: (410, "job-expired"),
+    JobConflict: (409, "job-conflict"),
+}
+
+_PASSING: Mapping[type[CareCaseError], str] = {BacklogFull: "backlog-full", KeysUnavailable: "keys-unavailable"}
+
 _RETRY_AFTER_S = "5"
 
 
@@ -94,14 +105,12 @@ def problem_of(error: CareCaseError) -> Problem:
             return Problem(
                 status, error.fault.value, str(error), {"WWW-Authenticate": "Bearer"} if status == 401 else {}
             )
-        case JobNotFound():
-            return Problem(404, "job-not-found", str(error))
-        case JobExpired():
-            return Problem(410, "job-expired", str(error))
-        case JobConflict():
-            return Problem(409, "job-conflict", str(error))
-        case BacklogFull():
-            return Problem(503, "backlog-full", str(error), {"Retry-After": _RETRY_AFTER_S})
+        case RateExceeded(wait=wait):
+            return Problem(429, "rate-exceeded", str(error), {"Retry-After": str(math.ceil(wait.total_seconds()) or 1)})
+        case JobNotFound() | JobExpired() | JobConflict():
+            return Problem(*_JOB[type(error)], str(error))
+        case BacklogFull() | KeysUnavailable():
+            return Problem(503, _PASSING[type(error)], str(error), {"Retry-After": _RETRY_AFTER_S})
         case StoreUnavailable():
             detail = "The service cannot say just now. Send the request again, a batch with the same Idempotency-Key."
             return Problem(503, "store-unavailable", detail, {"Retry-After": _RETRY_AFTER_S})

@@ -9,6 +9,7 @@ from kombu.entity import Queue
 from kombu.exceptions import ChannelError, OperationalError
 
 from carecase_worker.errors import StoreUnavailable
+from carecase_worker.jobs.connection import tls_options
 from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.model import Settings
 
@@ -61,6 +62,8 @@ def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:
         timezone="UTC",
         broker_transport_options=_transport_options(settings),
     )
+    if (broker_url or settings.broker_url).startswith("rediss:"):
+        app.conf.broker_use_ssl = tls_options(settings.redis)
     return app
 
 

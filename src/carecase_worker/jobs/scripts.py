@@ -2,7 +2,7 @@
 
 from importlib import resources
 
-VERBS = ("admit", "claim", "complete", "release", "cancel", "overdue")
+VERBS = ("admit", "claim", "complete", "release", "cancel", "overdue", "spend")
 
 
 def script_of(verb: str) -> str:

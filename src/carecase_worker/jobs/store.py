@@ -1,16 +1,14 @@
-"""The job store: one method per verb, each one Lua script; redis stays in this module."""
+"""The job store: one method per verb, each one Lua script."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, assert_never, cast
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from carecase_worker.clock import epoch_ms, from_epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
+from carecase_worker.jobs.connection import PATIENCE, connect, redis_errors
 from carecase_worker.jobs.job import COUNTS, Job, job_from_record
 from carecase_worker.jobs.keys import Keys
 from carecase_worker.jobs.scripts import VERBS, script_of
@@ -31,8 +29,6 @@ from carecase_worker.jobs.verdicts import (
 )
 from carecase_worker.settings.model import JobSettings, RedisSettings
 
-_SOCKET_TIMEOUT_S = 5
-_CONNECT_TIMEOUT_S = 3
 _STAGED_FOR_S = 900
 _SEEN_FOR_MS = 60_000
 _SWEEP_LIMIT = 500
@@ -42,14 +38,7 @@ class JobStore:
     """Jobs, chunks and outcomes in Redis. Every method raises StoreUnavailable if Redis does not do its part."""
 
     def __init__(self, settings: RedisSettings, jobs: JobSettings) -> None:
-        self._redis = redis.Redis.from_url(
-            settings.url.get_secret_value(),
-            socket_timeout=_SOCKET_TIMEOUT_S,
-            socket_connect_timeout=_CONNECT_TIMEOUT_S,
-            socket_keepalive=True,
-            health_check_interval=30,
-            retry=Retry(NoBackoff(), 1),
-        )
+        self._redis = connect(settings)
         self._wait_for_disk = settings.durability == "fsync"
         self._jobs = jobs
         self.keys = Keys(settings.prefix)
@@ -57,7 +46,7 @@ class JobStore:
 
     def check(self) -> None:
         """Refuse a Redis that could lose what was accepted. Raises SettingsError with what to configure."""
-        with _redis_errors():
+        with redis_errors():
             persistence = cast(Mapping[str, Any], self._redis.info("persistence"))
             memory = cast(Mapping[str, Any], self._redis.info("memory"))
         mistakes = []
@@ -75,20 +64,20 @@ class JobStore:
 
     def ping(self) -> None:
         """Return if Redis answers."""
-        with _redis_errors():
+        with redis_errors():
             self._redis.ping()
 
     def stage(self, job_id: str, payloads: Mapping[int, bytes]) -> None:
         """Put chunks where admit will look for them; they go by themselves if it never does."""
         key = self.keys.payload(job_id)
-        with _redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.hset(key, mapping=cast(Any, payloads))
             pipe.expire(key, _STAGED_FOR_S)
             pipe.execute()
 
     def discard(self, job_id: str) -> None:
         """Drop what was staged for a batch that is refused after all."""
-        with _redis_errors():
+        with redis_errors():
             self._redis.unlink(self.keys.payload(job_id))
 
     def admit(self, new: NewJob, last: Mapping[int, bytes], now: datetime) -> Admission:
@@ -106,7 +95,7 @@ class JobStore:
         payload = keys.payload(new.job_id)
         names = [keys.prefix, keys.job(new.job_id), payload, idempotency, keys.jobs(new.client)]
 
-        with _redis_errors():
+        with redis_errors():
             verdict, *rest = self._admit_in_one_trip(names, args, last)
         match Admitted(verdict.decode()):
             case Admitted.KNOWN:
@@ -165,7 +154,7 @@ class JobStore:
 
     def job(self, job_id: str) -> Job:
         """The record of a job. Raises JobNotFound."""
-        with _redis_errors():
+        with redis_errors():
             record = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.job(job_id)))
         if b"state" not in record:
             raise JobNotFound("There is no such job.")
@@ -173,43 +162,43 @@ class JobStore:
 
     def outcomes(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
         """The packed outcomes of some chunks of a job; None for those that have none."""
-        with _redis_errors():
+        with redis_errors():
             return cast(
                 list[bytes | None], self._redis.hmget(self.keys.outcome(job_id), [str(number) for number in chunk_nos])
             )
 
     def payloads(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
         """The payloads of some chunks of a job; None for those that are not kept."""
-        with _redis_errors():
+        with redis_errors():
             return cast(
                 list[bytes | None], self._redis.hmget(self.keys.payload(job_id), [str(number) for number in chunk_nos])
             )
 
     def take_turn(self, what: str, every: timedelta) -> bool:
         """Whether it is the caller who does a piece of housekeeping this time; nobody else does for so long."""
-        with _redis_errors():
+        with redis_errors():
             return bool(self._redis.set(self.keys.housekeeping(what), 1, nx=True, px=milliseconds(every)))
 
     def pace(self, database: str) -> Pace:
         """Open work and rate of a database."""
-        with _redis_errors():
+        with redis_errors():
             held = cast(list[bytes | None], self._redis.hmget(self.keys.pace(database), ["open", "items_per_second"]))
         return Pace(int(held[0] or 0), int(held[1] or 0))
 
     def backlog(self, database: str) -> tuple[int, int]:
         """Unfinished jobs of a database, and the bytes of their payloads."""
-        with _redis_errors():
+        with redis_errors():
             held = cast(list[bytes | None], self._redis.hmget(self.keys.backlog(database), ["jobs", "bytes"]))
         return int(held[0] or 0), int(held[1] or 0)
 
     def due_count(self, database: str) -> int:
         """Open chunks of a database."""
-        with _redis_errors():
+        with redis_errors():
             return self._redis.zcard(self.keys.due(database))
 
     def stats(self) -> dict[tuple[str, str], int]:
         """Items ever, by database and count."""
-        with _redis_errors():
+        with redis_errors():
             held = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.stats))
         split = ((name.decode().rsplit("|", 1), int(value)) for name, value in held.items())
         return {(database, count): value for (database, count), value in split}
@@ -217,19 +206,19 @@ class JobStore:
     def seen(self, worker: str, now: datetime) -> None:
         """Note that a worker is alive."""
         now_ms = epoch_ms(now)
-        with _redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.zadd(self.keys.workers, {worker: now_ms})
             pipe.zremrangebyscore(self.keys.workers, "-inf", now_ms - _SEEN_FOR_MS)
             pipe.execute()
 
     def unseen(self, worker: str) -> None:
         """Note that a worker has stopped."""
-        with _redis_errors():
+        with redis_errors():
             self._redis.zrem(self.keys.workers, worker)
 
     def workers_since(self, moment: datetime) -> int:
         """How many workers have been seen since a moment."""
-        with _redis_errors():
+        with redis_errors():
             return self._redis.zcount(self.keys.workers, epoch_ms(moment), "+inf")
 
     def close(self) -> None:
@@ -244,7 +233,7 @@ class JobStore:
             pipe.expire(names[2], _STAGED_FOR_S)
             pipe.evalsha(script.sha, len(names), *names, *args)
             if self._wait_for_disk:
-                pipe.execute_command("WAITAOF", 1, 0, _SOCKET_TIMEOUT_S * 500)  # type: ignore[no-untyped-call]
+                pipe.execute_command("WAITAOF", 1, 0, milliseconds(PATIENCE) // 2)  # type: ignore[no-untyped-call]
             try:
                 answers = pipe.execute()
             except redis.exceptions.NoScriptError:
@@ -255,7 +244,7 @@ class JobStore:
         return cast(list[bytes], answers[2])
 
     def _run(self, verb: str, args: Sequence[Any]) -> list[bytes]:
-        with _redis_errors():
+        with redis_errors():
             return cast(list[bytes], self._scripts[verb](keys=[self.keys.prefix], args=args))
 
     def _ring_at_ms(self, now: datetime) -> int:
@@ -274,18 +263,3 @@ def _lease(chunk: ChunkRef, answer: Sequence[bytes]) -> Lease:
         user=user.decode(),
         seq=int(seq),
     )
-
-
-@contextmanager
-def _redis_errors() -> Iterator[None]:
-    """Redis's errors as ours; the text says nothing of host or command."""
-    try:
-        yield
-    except redis.AuthenticationError:
-        raise StoreUnavailable("the job store refuses the credentials; check redis.url") from None
-    except (redis.ConnectionError, redis.TimeoutError):
-        raise StoreUnavailable("the job store cannot be reached; check that Redis runs, and redis.url") from None
-    except redis.OutOfMemoryError:
-        raise StoreUnavailable("the job store is full; give Redis more memory") from None
-    except redis.RedisError as error:
-        raise StoreUnavailable(f"the job store refuses: {type(error).__name__}") from None
