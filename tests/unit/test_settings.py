@@ -146,10 +146,10 @@ KEY = "k1:" + "A" * 43 + "="
 @pytest.mark.parametrize(
     ("keys", "word"),
     [
-        ("k1", "id:base64"),
+        ("k1", "32 bytes"),
         (f":{KEY}", "id of its own"),
         ("k1:c2hvcnQ=", "32 bytes"),
-        ("k1:not base64", "32 bytes"),
+        ("k1:not base64", "base64"),
         ("k1:*" + "A" * 43, "base64"),
         (f"{KEY},{KEY}", "key 2"),
     ],
@@ -158,7 +158,7 @@ def test_a_key_that_cannot_seal_is_refused_and_not_told(tmp_path: Path, keys: st
     (mistake,) = mistakes(tmp_path, ENCRYPTION_KEYS=keys)
     assert mistake.startswith("encryption.keys: ")
     assert word in mistake
-    assert keys.rpartition(":")[2] not in mistake
+    assert keys.rpartition(":")[2] not in mistake.replace("base64", "")
 
 
 def test_keys_come_in_order_by_commas_or_lines(tmp_path: Path) -> None:

@@ -246,6 +246,8 @@ def _contradictions(settings: Settings) -> list[str]:
 
 def _jwt_contradictions(jwt: JwtSettings) -> Iterator[str]:
     secret, url = jwt.secret, urlsplit(jwt.jwks_url or "")
+    if not jwt.algorithms:
+        yield "jwt.algorithms: must have one of HS256, RS256 and ES256"
     if secret is not None and len(secret.get_secret_value().encode()) < 32:
         yield "jwt.secret: must have at least 32 bytes; make one with: openssl rand -hex 32"
     if secret is not None and "HS256" not in jwt.algorithms:

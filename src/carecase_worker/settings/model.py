@@ -148,7 +148,7 @@ class JwtSettings(Section):
     """How bearer tokens are checked."""
 
     algorithms: tuple[Literal["HS256", "RS256", "ES256"], ...] = Field(
-        ("HS256",), min_length=1, description="The only algorithms that a token may be signed with"
+        ("HS256",), description="The only algorithms that a token may be signed with"
     )
     secret: SecretStr | None = Field(None, description="HS256 secret, 32 bytes or more; by environment or file only")
     jwks_file: Path | None = Field(None, description="File with the public keys (JWKS) for RS256 and ES256")
@@ -180,15 +180,16 @@ def parse_keys(text: str) -> dict[str, bytes]:
     return keys
 
 
-def _keys(text: SecretStr) -> SecretStr:
-    parse_keys(text.get_secret_value())
+def _keys(text: SecretStr | None) -> SecretStr | None:
+    if text is not None:
+        parse_keys(text.get_secret_value())
     return text
 
 
 class EncryptionSettings(Section):
     """How chunks are sealed while they lie in Redis; without keys they are not."""
 
-    keys: Annotated[SecretStr, AfterValidator(_keys)] | None = Field(
+    keys: Annotated[SecretStr | None, AfterValidator(_keys)] = Field(
         None,
         description="AES-256 keys as id:base64, by commas; the first seals, all open; by environment or file only",
     )
