@@ -7,22 +7,27 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
 from carecase_worker.clock import SystemClock, uuid7
 from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused, CareCaseError
+from carecase_worker.intake.admittance import Admittance
 from carecase_worker.intake.auth import Caller, Gate
 from carecase_worker.intake.batches import Intake, batch_routes
 from carecase_worker.intake.documents import envelope, json_type
 from carecase_worker.intake.health import Readings, health_routes
 from carecase_worker.intake.job_status import Jobs, job_routes
+from carecase_worker.intake.key_set import key_set_of
 from carecase_worker.intake.openapi import publish
 from carecase_worker.intake.problems import Problem, problem_of, problem_of_status
-from carecase_worker.intake.requests import Requests
+from carecase_worker.intake.requests import Requests, note
+from carecase_worker.intake.safe_headers import SafeHeaders, cors_options
 from carecase_worker.jobs.admission import Admissions
 from carecase_worker.jobs.chunks import ChunkBounds
 from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.rates import Rates
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.model import Settings
 from carecase_worker.telemetry import Metrics
@@ -38,7 +43,9 @@ def create_app(settings: Settings) -> FastAPI:
     store.check()
     doorbells = Doorbells(celery_app(settings))
     bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
-    gate = Gate(settings.clients, settings.jwt, settings.intake.require)
+    gate = Gate(settings.clients, settings.jwt, settings.intake.require, key_set_of(settings.jwt))
+    rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
+    admittance = Admittance(gate, rates)
     metrics = Metrics(Readings(store, tuple(settings.databases), clock))
     admissions = Admissions(store, bounds, clock)
     intake = Intake(settings.intake, admissions, store, doorbells, lambda: uuid7(clock))
@@ -51,8 +58,8 @@ def create_app(settings: Settings) -> FastAPI:
     ) -> Caller:
         if settings.intake.require_user_agent and not request.headers.get("user-agent"):
             raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that says what you are.")
-        who = gate.caller(api_key, request.headers.get("authorization"))
-        request.scope["carecase.client"] = who.client
+        who = await admittance.admit(api_key, request.headers.get("authorization"))
+        note(request.scope, client=who.client, user=who.user)
         return who
 
     # the pages' scripts come from here, not from somebody else's servers
@@ -69,7 +76,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(CareCaseError, _on_care_case_error)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    if settings.intake.cors_origins:
+        app.add_middleware(CORSMiddleware, **cors_options(settings.intake.cors_origins))
     app.add_middleware(Requests, metrics=metrics, new_id=lambda: str(uuid7(clock)))
+    app.add_middleware(SafeHeaders)
     publish(app)
     return app
 
@@ -92,6 +102,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    note(request.scope, reason=problem.kind)
     content = envelope(request.scope["carecase.activity"], error=problem.members(request.url.path))
     media_type = json_type(request.headers.get("accept"))
     return Response(content, problem.status, {**(headers or {}), **problem.headers}, media_type)

@@ -18,6 +18,7 @@ from carecase_worker.intake.accepted import accepted, ring
 from carecase_worker.intake.auth import Caller, granted
 from carecase_worker.intake.body import Body, Decoder, form_of, receive
 from carecase_worker.intake.openapi import ACCEPTED, BATCH
+from carecase_worker.intake.requests import note
 from carecase_worker.jobs.admission import Admissions, Batch
 from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
@@ -69,6 +70,7 @@ class Intake:
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """The answer to a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
         target = granted(caller, headers.database)
+        note(request.scope, database=target)
         form = form_of(request.headers.get("content-type"))
         decoder = Decoder(request.headers.get("content-encoding"))
         with Body(decoder, self.settings.max_body_bytes, self.settings.spool_dir) as body:
@@ -78,6 +80,7 @@ class Intake:
                 batch = self._batch(caller, target, care_plan, headers.idempotency_key, body.split(form), body.sha256)
                 admission = self.admissions.admit(batch, self.new_id())
                 job, pace = self.store.job(admission.job_id), self.store.pace(target)
+                note(request.scope, job_id=job.job_id, items=job.total)
                 return admission, accepted(job, pace, request.headers.get("accept"))
 
             admission, answer = await run_sync(admit)

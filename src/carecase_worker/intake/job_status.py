@@ -18,6 +18,7 @@ from carecase_worker.intake.auth import Caller
 from carecase_worker.intake.body import Body, Decoder, Form
 from carecase_worker.intake.documents import envelope, job_document, json_type, multi_status, retry_after
 from carecase_worker.intake.openapi import CANCELLED, JOB, RESULT, RETRIED
+from carecase_worker.intake.requests import note
 from carecase_worker.jobs.admission import Admissions, Batch
 from carecase_worker.jobs.chunks import ChunkOutcomes, unpack_done
 from carecase_worker.jobs.job import Job
@@ -53,6 +54,7 @@ class Jobs:
 
     def status(self, request: Request, job: Job) -> Response:
         """The job document; 304 if the client has it already."""
+        note(request.scope, database=job.database)
         tag = f'"{job.state.value}-{job.processed}"'
         headers = {"ETag": tag}
         if not job.state.final:
@@ -63,6 +65,7 @@ class Jobs:
 
     def result(self, request: Request, job: Job) -> Response:
         """The multi-status document, or the job while it is not final."""
+        note(request.scope, database=job.database, items=job.total if job.state.final else None)
         if not job.state.final:
             return accepted(job, self.store.pace(job.database), request.headers.get("accept"))
         chunks = self._outcomes(job)
@@ -73,6 +76,7 @@ class Jobs:
 
     def cancel(self, request: Request, job: Job) -> Response:
         """Cancel what has not been applied. Raises JobConflict if that is nothing."""
+        note(request.scope, database=job.database)
         verdict, rings = self.store.cancel(job.job_id, self.clock.now())
         if verdict is Cancelled.FINAL:
             raise JobConflict("The job is final: there is nothing left to cancel.")
@@ -91,6 +95,7 @@ class Jobs:
             batch = Batch(caller.client, caller.user, job.database, job.care_plan, items, body.sha256, key)
             admission = self.admissions.admit(batch, self.new_id())
         new = self.store.job(admission.job_id)
+        note(request.scope, database=new.database, items=new.total, new_job_id=new.job_id)
         answer = accepted(new, self.store.pace(new.database), request.headers.get("accept"))
         answer.background = BackgroundTask(ring, self.doorbells, new.database, admission.rings)
         return answer

@@ -33,6 +33,7 @@ _TITLES = {
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
     429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
@@ -119,6 +120,12 @@ def problem_of(error: CareCaseError) -> Problem:
 
 
 def problem_of_status(status: int) -> Problem:
-    """The problem for a status that the framework chose: no such path, or not this method."""
-    details = {404: "There is nothing at this path.", 405: "This path does not take this method."}
+    """The problem for a status that framework or connection chose: no such path, not this method, too late."""
+    details = {
+        400: "This is not an HTTP request that the service understands.",
+        404: "There is nothing at this path.",
+        405: "This path does not take this method.",
+        408: "The request took too long to come.",
+        431: "The request's line and headers are too large.",
+    }
     return Problem(status, f"http-{status}", details.get(status, _TITLES.get(status, "Error")))
