@@ -28,6 +28,8 @@ HOMES = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "httpx": ("client/",),
+    "cryptography": ("jobs/seal.py",),
+    "jwt": ("intake/auth.py", "intake/key_set.py", "embedded/stack.py"),
     "zstandard": ("jobs/chunks.py", "intake/body.py", "cli/batches.py"),
 }
 BROAD_EDGES = {"intake/requests.py": 1, "worker/app.py": 3, "cli/app.py": 1}

@@ -28,6 +28,7 @@ from carecase_worker.jobs.admission import Admissions
 from carecase_worker.jobs.chunks import ChunkBounds
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.rates import Rates
+from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.model import Settings
 from carecase_worker.telemetry import Metrics
@@ -47,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
     rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     admittance = Admittance(gate, rates)
     metrics = Metrics(Readings(store, tuple(settings.databases), clock))
-    admissions = Admissions(store, bounds, clock)
+    admissions = Admissions(store, bounds, clock, Seals(settings.encryption.by_id))
     intake = Intake(settings.intake, admissions, store, doorbells, lambda: uuid7(clock))
     jobs = Jobs(store, doorbells, clock, admissions, settings.intake, lambda: uuid7(clock))
 

@@ -89,7 +89,7 @@ class Jobs:
     def send_again(self, request: Request, job: Job, caller: Caller) -> Response:
         """A new job of the items that failed for a reason outside themselves. Raises JobConflict if there are none."""
         with Body(Decoder(None), self.settings.max_body_bytes, self.settings.spool_dir) as body:
-            write_again(self.store, job, body)
+            write_again(self.store, self.admissions.seals, job, body)
             key = request.headers.get("idempotency-key")
             items = body.split(Form.ARRAY)
             batch = Batch(caller.client, caller.user, job.database, job.care_plan, items, body.sha256, key)

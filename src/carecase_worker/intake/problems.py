@@ -15,6 +15,7 @@ from carecase_worker.errors import (
     JobExpired,
     JobNotFound,
     KeysUnavailable,
+    PayloadUnreadable,
     RateExceeded,
     StoreUnavailable,
 )
@@ -112,7 +113,7 @@ def problem_of(error: CareCaseError) -> Problem:
             return Problem(*_JOB[type(error)], str(error))
         case BacklogFull() | KeysUnavailable():
             return Problem(503, _PASSING[type(error)], str(error), {"Retry-After": _RETRY_AFTER_S})
-        case StoreUnavailable():
+        case StoreUnavailable() | PayloadUnreadable():
             detail = "The service cannot say just now. Send the request again, a batch with the same Idempotency-Key."
             return Problem(503, "store-unavailable", detail, {"Retry-After": _RETRY_AFTER_S})
         case _:

@@ -9,8 +9,9 @@ from carecase_worker.clock import Clock
 from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StoreUnavailable
 from carecase_worker.jobs.chunks import ChunkBounds, cut, pack
 from carecase_worker.jobs.idempotency import fingerprint
+from carecase_worker.jobs.seal import UNSEALED, Seals
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admission, Admitted, NewJob
+from carecase_worker.jobs.verdicts import Admission, Admitted, ChunkRef, NewJob
 
 _STAGE_BYTES = 1 << 20
 
@@ -31,10 +32,11 @@ class Batch:
 class Admissions:
     """Admits batches to the job store."""
 
-    def __init__(self, store: JobStore, bounds: ChunkBounds, clock: Clock) -> None:
+    def __init__(self, store: JobStore, bounds: ChunkBounds, clock: Clock, seals: Seals = UNSEALED) -> None:
         self._store = store
         self._bounds = bounds
         self._clock = clock
+        self.seals = seals
 
     def admit(self, batch: Batch, job_id: UUID) -> Admission:
         """The job that stands for a batch: a new one, or the one that its Idempotency-Key gave before.
@@ -56,7 +58,7 @@ class Admissions:
             if waiting_bytes >= _STAGE_BYTES:
                 self._store.stage(name, staged)
                 staged, waiting_bytes = {}, 0
-            payload = pack(chunk)
+            payload = self.seals.seal(pack(chunk), ChunkRef(name, len(firsts)))
             staged[len(firsts)] = payload
             firsts.append(chunk.first)
             payload_bytes += len(payload)
