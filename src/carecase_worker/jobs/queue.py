@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from celery import Celery
 from kombu.entity import Queue
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import OperationalError
 
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.connection import tls_options
@@ -109,10 +109,8 @@ class Doorbells:
     def waiting(self, database: str) -> int:
         """Doorbells in a database's queue."""
         with self._broker_errors(), self._app.producer_or_acquire() as producer:
-            try:
-                return int(producer.channel.queue_declare(queue_name(database), passive=True).message_count)
-            except ChannelError:
-                return 0  # Redis has no empty queues
+            # not a passive one: for Redis, kombu would look for the queue without the broker's prefix, and find none
+            return int(producer.channel.queue_declare(queue_name(database), durable=True).message_count)
 
     @contextmanager
     def _broker_errors(self) -> Iterator[None]:
