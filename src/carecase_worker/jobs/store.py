@@ -83,7 +83,7 @@ class JobStore:
     def admit(self, new: NewJob, last: Mapping[int, bytes], now: datetime) -> Admission:
         """Stage the last chunks and make the batch a job. Returns once it is on disk, if that was asked for."""
         keys = self.keys
-        idempotency = keys.idempotency(new.client, new.idempotency_key) if new.idempotency_key is not None else ""
+        idempotency = [] if new.idempotency_key is None else [keys.idempotency(new.client, new.idempotency_key)]
         jobs = self._jobs
         now_ms = epoch_ms(now)
         args = [
@@ -93,7 +93,7 @@ class JobStore:
             ",".join(map(str, new.chunk_firsts)), new.body_sha256,
         ]  # fmt: skip
         payload = keys.payload(new.job_id)
-        names = [keys.prefix, keys.job(new.job_id), payload, idempotency, keys.jobs(new.client)]
+        names = [keys.prefix, keys.job(new.job_id), payload, keys.jobs(new.client), *idempotency]
 
         with redis_errors():
             verdict, *rest = self._admit_in_one_trip(names, args, last)

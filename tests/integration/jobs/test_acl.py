@@ -67,6 +67,7 @@ def test_every_verb_works_as_the_service(store: JobStore, settings: Settings) ->
     assert (store.pace("acl").open_items, store.backlog("acl")) == (0, (0, 0))
     assert store.stats()["acl", "created"] >= 2
     store.discard(one.job_id)
+    assert store.admit(a_new_job(database="acl", client="acl"), {0: b"items"}, NOW).rings, "without a key, too"
     Rates(settings.redis, 1, 1).spend("acl")
 
 
