@@ -144,14 +144,15 @@ class System:
 
 
 @contextmanager
-def running(place: Path, *options: str) -> Iterator[System]:
+def running(place: Path, *options: str, **variables: str) -> Iterator[System]:
     """Run `carecase up` in a directory; stop it at the end, cleanly. Without --config it knows no rate."""
     if "--config" not in options:
         (place / "no-rate.toml").write_text(NO_RATE)
         options = (*options, "--config", "no-rate.toml")
     output = (place / "up.log").open("w")
+    environment = {**process_environment(), **variables}
     process = subprocess.Popen(
-        [*COMMAND, "up", *options], cwd=place, env=process_environment(), stdout=output, stderr=output, text=True
+        [*COMMAND, "up", *options], cwd=place, env=environment, stdout=output, stderr=output, text=True
     )
     system = System(place, process)
     try:

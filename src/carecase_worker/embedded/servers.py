@@ -60,8 +60,8 @@ def postgres(data_dir: Path, port: int, password: str, log: Path, environment: M
         "max_connections": "200",
         "shared_buffers": "256MB",
         "max_wal_size": "4GB",
-        "log_min_messages": "warning",
-        # the log would quote statements, and with them cases
+        # the log would quote what triggers and constraints say, and statements, and with them cases
+        "log_min_messages": "fatal",
         "log_min_error_statement": "panic",
         "log_error_verbosity": "terse",
     }
