@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 
@@ -168,3 +169,12 @@ class Stack:
         now = clock.now()
         claims = {"sub": client, "client_id": client, "iat": now, "exp": now + _TOKEN_LIFETIME}
         return jwt.encode(claims, self.secrets.jwt, algorithm="HS256")
+
+
+def running_stack(stack_file: Path) -> Stack:
+    """The system that a stack.json tells of."""
+    page = json.loads(stack_file.read_text("utf-8"))
+    urls = [page[part]["url"] for part in ("intake", "flower", "redis")] + [page["databases"]["demo"]["url"]]
+    intake, flower, redis, postgres = (urlsplit(url).port or 0 for url in urls)
+    data_dir = stack_file.parent.resolve()
+    return Stack(data_dir, Ports(intake, flower, redis, postgres), secrets_of(data_dir))
