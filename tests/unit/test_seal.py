@@ -8,7 +8,7 @@ from tests.builders import a_batch, a_case
 from carecase_worker.cases.batch import split_array
 from carecase_worker.errors import PayloadUnreadable
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, cut, pack, unpack
-from carecase_worker.jobs.seal import UNSEALED, Seals
+from carecase_worker.jobs.seal import UNSEALED, Seals, sealed_items
 from carecase_worker.jobs.verdicts import ChunkRef
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
@@ -19,9 +19,9 @@ RECORDED = base64.b64decode(
 )
 """A payload of form 1, as it was written before there were seals."""
 RECORDED_SEALED = base64.b64decode(
-    "EAQyMDI23psxntrU/vfRyvVNSvJuCIDYI6V9BK1iBt6vhmA2GuTPWLqnFB1DM+vk/2wY4J7cli7Ro+6e80+9pDg/UbnqcRt42Ontp5okywSu3XRF"
-    "OOsrTILGobLFrvAkWei56C6JUMICqOZtAdaoYssKbTZs0Oki4Am0HKgQ7t24bpGqk0SuwMGVUgp7YvyZcWKWBTXt2/LNeVdCgxXwIfDZeBfwZGbg"
-    "F/jpUP4pqKmN0rcxkSFQVAE="
+    "EAIAAAAEMjAyNmd2lwTjo/GwD7xPFFQnX7g8Xaw69PtX16Lb5ppvuxcCTNnEiE3lxSGG8VXB9RzgmgoTP9mCpDRGbPp6eHPFL2AYW+YMTqLWyka8"
+    "bUHHyrxNd44JcCrQhCvcnn9rKZpzjqR7lZb3k01amW2Ch38kZ9evjHhHBovlXX6J6i27qPVZTUjIZng+8BpimbUEC8aeryOBAp9QnI8YE7X7ADWd"
+    "cRvP+Jbc5Y+HKFxIG+yQFqb3fjJG"
 )
 """The same, sealed with OLD, whose id is `2026`, at HERE."""
 CHUNK = Chunk(
@@ -48,24 +48,24 @@ def test_what_was_sealed_once_is_read_for_ever() -> None:
 
 def test_nothing_is_to_be_seen_and_no_two_are_alike() -> None:
     seals = Seals({"k": OLD})
-    one, other = seals.seal(b"Ozymandias" * 10, HERE), seals.seal(b"Ozymandias" * 10, HERE)
+    one, other = seals.seal(b"Ozymandias" * 10, HERE, 1), seals.seal(b"Ozymandias" * 10, HERE, 1)
     assert b"Ozymandias" not in one
     assert one != other
     assert seals.open(one, HERE) == seals.open(other, HERE) == b"Ozymandias" * 10
 
 
 def test_the_first_key_seals_and_all_open() -> None:
-    before = Seals({"old": OLD}).seal(a_payload(), HERE)
+    before = Seals({"old": OLD}).seal(a_payload(), HERE, 1)
     rotated = Seals({"new": NEW, "old": OLD})
     assert rotated.open(before, HERE) == a_payload()
-    after = rotated.seal(a_payload(), HERE)
+    after = rotated.seal(a_payload(), HERE, 1)
     assert Seals({"new": NEW}).open(after, HERE) == a_payload()
     with pytest.raises(PayloadUnreadable, match="'new', which is not here"):
         Seals({"old": OLD}).open(after, HERE)
 
 
 def test_another_key_of_the_same_name_opens_nothing() -> None:
-    sealed = Seals({"k": OLD}).seal(a_payload(), HERE)
+    sealed = Seals({"k": OLD}).seal(a_payload(), HERE, 1)
     with pytest.raises(PayloadUnreadable, match="does not open with the key 'k'"):
         Seals({"k": NEW}).open(sealed, HERE)
 
@@ -74,12 +74,12 @@ def test_another_key_of_the_same_name_opens_nothing() -> None:
 def test_a_payload_opens_at_its_place_only(place: ChunkRef) -> None:
     seals = Seals({"k": OLD})
     with pytest.raises(PayloadUnreadable):
-        seals.open(seals.seal(a_payload(), HERE), place)
+        seals.open(seals.seal(a_payload(), HERE, 1), place)
 
 
 def test_a_payload_that_was_changed_or_cut_does_not_open() -> None:
     seals = Seals({"k": OLD, "l": OLD})
-    sealed = seals.seal(b"some payload", HERE)
+    sealed = seals.seal(b"some payload", HERE, 1)
     for place in range(1, len(sealed)):
         changed = sealed[:place] + bytes((sealed[place] ^ 1,)) + sealed[place + 1 :]
         for broken in (changed, sealed[:place]):
@@ -89,6 +89,12 @@ def test_a_payload_that_was_changed_or_cut_does_not_open() -> None:
 
 
 def test_without_keys_nothing_is_sealed_and_sealed_ones_are_told() -> None:
-    assert UNSEALED.seal(a_payload(), HERE) == a_payload()
+    assert UNSEALED.seal(a_payload(), HERE, 1) == a_payload()
     with pytest.raises(PayloadUnreadable, match=r"encryption\.keys"):
-        UNSEALED.open(Seals({"k": OLD}).seal(a_payload(), HERE), HERE)
+        UNSEALED.open(Seals({"k": OLD}).seal(a_payload(), HERE, 1), HERE)
+
+
+def test_how_many_items_there_are_is_told_without_a_key() -> None:
+    assert sealed_items(RECORDED_SEALED) == 2
+    assert sealed_items(RECORDED) is None
+    assert sealed_items(RECORDED_SEALED[:3]) is None

@@ -58,7 +58,7 @@ class Admissions:
             if waiting_bytes >= _STAGE_BYTES:
                 self._store.stage(name, staged)
                 staged, waiting_bytes = {}, 0
-            payload = self.seals.seal(pack(chunk), ChunkRef(name, len(firsts)))
+            payload = self.seals.seal(pack(chunk), ChunkRef(name, len(firsts)), chunk.count)
             staged[len(firsts)] = payload
             firsts.append(chunk.first)
             payload_bytes += len(payload)

@@ -68,3 +68,16 @@ def test_a_chunk_from_before_there_were_keys_is_applied_by_a_worker_with_keys(st
     admission = admissions.admit(batch, uuid7(SystemClock()))
     assert attempt(store, targets, admission.rings[0], Seals({"new": NEW})).verdict == "kept"
     assert store.job(admission.job_id).state is State.COMPLETED
+
+
+def test_a_job_whose_key_is_lost_can_be_cancelled(store: JobStore, tmp_path: Path) -> None:
+    targets = SteppedTargets(f"sqlite:///{tmp_path / 'cases.sqlite'}")
+    targets.prepare()
+    admissions = Admissions(store, ChunkBounds(10, 1 << 20, 1 << 18), SystemClock(), Seals({"lost": NEW}))
+    batch = Batch("demo", "demo", "demo", None, split_array(a_batch(*(a_case(key) for key in range(3)))), "0" * 64)
+    admission = admissions.admit(batch, uuid7(SystemClock()))
+    assert attempt(store, targets, admission.rings[0], UNSEALED).verdict == "released: unreadable"
+    store.cancel(admission.job_id, SystemClock().now())
+    assert attempt(store, targets, admission.rings[0], UNSEALED).verdict == "kept"
+    job = store.job(admission.job_id)
+    assert (job.state, job.counts["cancelled"]) == (State.CANCELLED, 3)
