@@ -8,12 +8,14 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import jwt
 import pytest
 from tests.acceptance.system import System, eventually, run, running
-from tests.builders import a_case
+from tests.builders import a_case, a_key_pair, a_key_set
 
 CONFIG = """[intake]
 header_timeout_seconds = 1
@@ -21,7 +23,12 @@ idle_timeout_seconds = 1
 stall_timeout_seconds = 1
 max_header_bytes = 8192
 cors_origins = ["https://desk.example"]
+[jwt]
+algorithms = ["HS256", "RS256"]
+jwks_file = "issuer.json"
+jwks_refetch_seconds = 0.5
 """
+OLD, NEW = a_key_pair("RS256"), a_key_pair("RS256")
 HEAD = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
 
 
@@ -29,7 +36,8 @@ HEAD = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system with the rate of the contract and short patience."""
     place = tmp_path_factory.mktemp("guarded")
-    (place / "guarded.toml").write_text(CONFIG)
+    (place / "guarded.toml").write_text(CONFIG.replace("issuer.json", str(place / "issuer.json")))
+    (place / "issuer.json").write_bytes(a_key_set(old=OLD))
     with running(place, "--workers", "1", "--config", "guarded.toml") as started:
         yield started
 
@@ -85,6 +93,36 @@ def test_the_command_line_lives_with_the_rate(guarded: System) -> None:
     (guarded.place / "batch.json").write_text(json.dumps([a_case(key) for key in range(5000)]))
     sent = run("submit", "batch.json", "--watch", cwd=guarded.place)
     assert sent.returncode == 0, sent.stderr
+
+
+def test_an_issuers_new_key_is_taken_and_its_old_one_is_not(guarded: System) -> None:
+    def status(key_id: str, key: Any) -> int:
+        claims = {"sub": "j.doe", "client_id": "other", "exp": int(time.time()) + 60}
+        token = jwt.encode(claims, key, algorithm="RS256", headers={"kid": key_id})
+        with guarded.client("other", Authorization=f"Bearer {token}") as client:
+            return client.get("/jobs/x").status_code
+
+    assert status("old", OLD) == 404
+    assert status("old", NEW) == 401
+    assert status("new", NEW) == 401
+    (guarded.place / "issuer.json").write_bytes(a_key_set(new=NEW))
+    time.sleep(0.6)
+    assert status("new", NEW) == 404
+    assert status("old", OLD) == 401
+
+
+def test_many_slow_clients_keep_nobody_else_waiting(guarded: System) -> None:
+    url = urlsplit(guarded.stack["intake"]["url"])
+    slow = [socket.create_connection((url.hostname, url.port), timeout=15) for _ in range(500)]
+    try:
+        for number, one in enumerate(slow):
+            one.sendall(HEAD[: number % len(HEAD)])
+        assert httpx.get(f"{url.geturl()}/livez", timeout=5).status_code == 200
+        for one in slow:
+            rest_of(one)
+    finally:
+        for one in slow:
+            one.close()
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET", HEAD + b"X-Slow: y", b"\r\n\r\n"])

@@ -59,6 +59,7 @@ _ACCEPTED = _answer(
 _COMMON: dict[int | str, dict[str, Any]] = {
     401: _problem("Credentials are missing or not valid"),
     429: _answer("The client asks too often; again after Retry-After", "ProblemEnvelope", headers=("Retry-After",)),
+    431: _problem("The request's line and headers are too large"),
     500: _problem("The service failed"),
     503: _problem("Redis is away, or the backlog is full; nothing was kept"),
 }

@@ -28,6 +28,7 @@ class _Seen:
     status: int = 0
     received: int = 0
     sent: int = 0
+    seconds: float | None = None  # until the answer was sent; what follows in the background is not the client's time
 
 
 class Requests:
@@ -57,6 +58,8 @@ class Requests:
             seen.status = message.get("status", seen.status)
             seen.sent += len(message.get("body", b""))
             await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                seen.seconds = stopwatch() - began
 
         try:
             await self._app(scope, count, watch)
@@ -64,7 +67,7 @@ class Requests:
             _log.error("request failed", activity_id=activity, **traces(error))
             if not seen.status:
                 await _apologise(scope, watch, activity)
-        self._tell(scope, activity, seen, stopwatch() - began)
+        self._tell(scope, activity, seen, stopwatch() - began if seen.seconds is None else seen.seconds)
 
     def _tell(self, scope: Scope, activity: str, seen: _Seen, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
