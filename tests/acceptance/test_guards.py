@@ -161,6 +161,15 @@ def test_a_head_that_is_too_long_is_refused(connection: socket.socket, sent: byt
     assert problem_in(rest_of(connection)) == 431
 
 
+def test_a_head_of_many_pieces_may_be_as_long_as_one_of_one(connection: socket.socket) -> None:
+    connection.sendall(HEAD)
+    for _ in range(7):
+        time.sleep(0.05)
+        connection.sendall(b"X-Piece: " + b"y" * 1000 + b"\r\n")
+    connection.sendall(b"\r\n")
+    assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
 def test_what_is_no_http_is_refused(connection: socket.socket) -> None:
     connection.sendall(b"what is this\r\n\r\n")
     assert problem_in(rest_of(connection)) == 400

@@ -54,7 +54,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._guard = guard
         self._new_id = new_id
         self._part = _Part.NONE
-        self._head_bytes = 0
+        self._head_bytes = self._fed_bytes = 0
         self._heard = self._ended = False
         self._late: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
@@ -78,17 +78,20 @@ class GuardedConnection(HttpToolsProtocol):
         self._ended = False
         super().data_received(data)
         if self._part is _Part.HEAD and not self._ended:  # else only the end of this piece is of the head
-            self._head_bytes += len(data)
+            self._fed_bytes += len(data)
             if self._head_is_too_long() and not self.transport.is_closing():
                 self._refuse(431)
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._part, self._head_bytes = _Part.HEAD, 0
+        self._part = _Part.HEAD
+        self._head_bytes = self._fed_bytes = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header is complete."""
+        """A header is complete; those behind a body are nobody's."""
+        if self._part is _Part.BODY:
+            return
         super().on_header(name, value)
         self._head_bytes += len(name) + len(value) + _AROUND_A_HEADER
         if self._head_is_too_long():
@@ -131,16 +134,24 @@ class GuardedConnection(HttpToolsProtocol):
         self._refuse(431 if self._head_is_too_long() else 400)
 
     def _head_is_too_long(self) -> bool:
-        return self._part is _Part.HEAD and self._head_bytes + len(self.url) > self._guard.head_bytes
+        # a header that is not complete yet is seen as bytes only, a head that comes in one piece as headers only
+        seen = max(self._head_bytes + len(self.url), self._fed_bytes)
+        return self._part is _Part.HEAD and seen > self._guard.head_bytes
 
     def _head_is_late(self) -> None:
         self._late = None
-        if not self._heard:
+        if self.cycle is not None and not self.cycle.response_complete:
+            # the next request's head is early, not late: the client waits for an answer
+            self._late = self.loop.call_later(self._guard.head_s, self._head_is_late)
+        elif not self._heard:
             self.transport.close()  # nobody there
         elif not self.transport.is_closing():
             self._refuse(408)
 
     def _refuse(self, status: int) -> None:
+        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+            self.transport.abort()  # nothing can be said in the middle of another answer
+            return
         activity, problem = self._new_id(), problem_of_status(status)
         _log.info("connection refused", activity_id=activity, status=status, reason=problem.kind)
         content = envelope(activity, error=problem.members("/"))
