@@ -81,6 +81,32 @@ def test_many_wait_for_one_answer() -> None:
     assert issuer.asked == 1
 
 
+def test_made_up_ids_hold_a_few_at_most_while_the_issuer_hangs() -> None:
+    issuer = Issuer(a_key_set(old=OLD))
+    keys = KeySet(issuer, NEVER, NOW, patience=timedelta(seconds=1))
+    assert keys.find("old") is not None
+    issuer.answers.clear()
+    answers: list[object] = []
+
+    def ask() -> None:
+        try:
+            answers.append(keys.find("made up"))
+        except KeysUnavailable as error:
+            answers.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    began = stopwatch()
+    assert keys.find("old") is not None
+    assert stopwatch() - began < 0.5
+    for thread in threads:
+        thread.join(5)
+    issuer.answers.set()
+    assert len([answer for answer in answers if answer is None]) <= 16
+    assert len(answers) == 40
+
+
 def test_without_any_key_nothing_is_said_of_a_token() -> None:
     keys = held(Issuer(None))
     with pytest.raises(KeysUnavailable):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from http.client import HTTPException
-from threading import Lock, Thread
+from threading import BoundedSemaphore, Lock, Thread
 from typing import Any
 from urllib.error import URLError
 from urllib.request import HTTPRedirectHandler, build_opener
@@ -20,6 +20,8 @@ from carecase_worker.telemetry import logger
 _log = logger("intake")
 _PATIENCE = timedelta(seconds=3)
 _MOST_BYTES = 1 << 20
+_WAITERS = 16
+_LATER = "The bearer token cannot be checked just now. Send the request again later."
 _PUBLIC = ("RSA", "EC")
 
 
@@ -37,6 +39,7 @@ class KeySet:
         self._tried_at = float("-inf")
         self._reader: Thread | None = None
         self._lock = Lock()
+        self._waiting = BoundedSemaphore(_WAITERS)
 
     def find(self, key_id: str | None) -> PyJWK | None:
         """The key of that id, if there is one. Raises KeysUnavailable while none could be read yet.
@@ -50,7 +53,7 @@ class KeySet:
         else:
             self._read_again(self._refresh_s, wait=False)
         if self._keys is None:
-            raise KeysUnavailable("The bearer token cannot be checked just now. Send the request again later.")
+            raise KeysUnavailable(_LATER)
         return self._keys.get(key_id)
 
     def _read_again(self, after_s: float, wait: bool) -> None:
@@ -63,7 +66,16 @@ class KeySet:
                 reader.start()
             waits = wait and reader is not None and stopwatch() - self._tried_at < self._patience_s
         if waits and reader is not None:
+            self._wait_for(reader)
+
+    def _wait_for(self, reader: Thread) -> None:
+        """Wait, but never with all threads of the intake: known keys need some. Raises KeysUnavailable."""
+        if not self._waiting.acquire(blocking=False):
+            raise KeysUnavailable(_LATER)
+        try:
             reader.join(self._patience_s)
+        finally:
+            self._waiting.release()
 
     def _read_once(self) -> None:
         try:
