@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
 from carecase_worker.cases.batch import ArraySplitter, Splitter
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter
 from carecase_worker.jobs.verdicts import NewJob
@@ -51,3 +54,19 @@ def chunks_of(body: bytes, bounds: ChunkBounds | None = None, splitter: Splitter
     """The chunks of a body, a JSON array unless `splitter` says otherwise."""
     cutter = Cutter(bounds or ChunkBounds(1000, 1 << 20, 1 << 18))
     return [*cutter.add(items_of(body, splitter or ArraySplitter())), *cutter.finish()]
+
+
+def a_key_pair(algorithm: str) -> Any:
+    """A private key to sign tokens with."""
+    if algorithm == "RS256":
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def a_key_set(**pairs: Any) -> bytes:
+    """The public halves of key pairs by their ids, as an issuer publishes them."""
+    keys = []
+    for key_id, pair in pairs.items():
+        kind: Any = RSAAlgorithm if isinstance(pair, rsa.RSAPrivateKey) else ECAlgorithm
+        keys.append({**kind.to_jwk(pair.public_key(), as_dict=True), "kid": key_id, "use": "sig"})
+    return json.dumps({"keys": keys}).encode()

@@ -21,6 +21,7 @@ class Services:
     """The URLs of a Valkey and of a PostgreSQL with an empty database `demo`."""
 
     redis_url: str
+    app_redis_url: str
     flower_redis_url: str
     postgres_url: str
 
@@ -36,9 +37,10 @@ def services(place: Path) -> Iterator[Services]:
     environment = process_environment()
     ports = choose_ports(None)
     children = Children(system_sleep)
-    passwords = {"default": "secret", "flower": "lesser"}
+    passwords = {"default": "secret", "carecase": "own", "flower": "lesser"}
     urls = Services(
         f"redis://default:secret@127.0.0.1:{ports.redis}/0",
+        f"redis://carecase:own@127.0.0.1:{ports.redis}/0",
         f"redis://flower:lesser@127.0.0.1:{ports.redis}/0",
         f"postgresql+psycopg://postgres:secret@127.0.0.1:{ports.postgres}/demo",
     )

@@ -29,6 +29,8 @@ HOMES = {
     "rich": ("cli/",),
     "httpx": ("client/",),
     "zstandard": ("jobs/chunks.py", "intake/body.py", "intake/compression.py", "client/uploads.py"),
+    "cryptography": ("jobs/seal.py",),
+    "jwt": ("intake/auth.py", "intake/key_set.py", "embedded/stack.py"),
 }
 BROAD_EDGES = {"intake/requests.py": 1, "worker/app.py": 3, "cli/app.py": 1}
 
@@ -111,7 +113,7 @@ def test_only_the_table_of_keys_spells_redis_keys() -> None:
 
 def test_every_verb_has_a_script_with_a_full_head() -> None:
     scripts = {path.stem: path.read_text() for path in (SOURCE / "jobs" / "lua").glob("*.lua")}
-    assert set(scripts) == {"prelude", "admit", "claim", "complete", "release", "cancel", "overdue", "bury"}
+    assert set(scripts) == {"prelude", "admit", "claim", "complete", "release", "cancel", "overdue", "bury", "spend"}
     for verb, text in scripts.items():
         if verb != "prelude":
             assert text.startswith(f"#!lua{'' if verb == 'admit' else ' flags=allow-oom'}\n-- {verb}: ")

@@ -4,10 +4,12 @@
     ├── SettingsError            the configuration is wrong; the text names every mistake
     ├── BatchRefused             the whole request is at fault; `reason` says how
     ├── AccessRefused            who asks is not known, or may not; `reason` says which
+    ├── RateExceeded             the caller asks too often; `wait` says when it may ask again
+    ├── KeysUnavailable          a token cannot be checked, since its issuer's keys cannot be had
     ├── JobNotFound              no such job, or it is somebody else's
     ├── JobExpired               it was there, and its result was kept as long as promised
     ├── JobConflict              the job is in a state that does not allow what was asked
-    ├── PayloadUnreadable        a chunk in the job store is of a form that this version does not know
+    ├── PayloadUnreadable        a chunk in the job store is of a form, or sealed with a key, that is not known here
     ├── StoreUnavailable         Redis is away, refuses to write, or is not durable
     ├── BacklogFull              there is no room for more work just now
     ├── TargetFailure            a target database failed; `kind` says how
@@ -26,6 +28,7 @@
 Every text is safe to show: no case value, no secret, no SQL, no host.
 """
 
+from datetime import timedelta
 from enum import Enum
 
 
@@ -81,6 +84,18 @@ class AccessRefused(CareCaseError):
         self.fault = fault
 
 
+class RateExceeded(CareCaseError):
+    """The caller has asked more often than it may; it may again after `wait`."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__("Too many requests from this client. Wait as long as Retry-After says; poll less often.")
+        self.wait = wait
+
+
+class KeysUnavailable(CareCaseError):
+    """A token cannot be checked just now: the keys of its issuer cannot be had."""
+
+
 class JobNotFound(CareCaseError):
     """There is no such job for this caller."""
 
@@ -98,7 +113,7 @@ class StoreUnavailable(CareCaseError):
 
 
 class PayloadUnreadable(CareCaseError):
-    """A chunk is of a form that this version does not know: it was admitted by a newer one."""
+    """A chunk is of a form that this version does not know, or sealed with a key that it does not have."""
 
 
 class BacklogFull(CareCaseError):

@@ -18,10 +18,11 @@ from carecase_worker.settings.model import LogSettings
 ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "job_id", "chunk_no", "items", "database", "client", "activity_id", "method",
-        "path", "status", "duration_ms", "verdict", "role", "count", "error", "where", "reason", "pid",
+        "route", "status", "duration_ms", "verdict", "role", "count", "error", "where", "reason", "pid", "user",
+        "bytes", "bytes_sent", "new_job_id",
     }
 )  # fmt: skip
-"""The only fields a log line can have: ids, counts and names, never a value of a case."""
+"""The only fields a log line can have: ids, counts and names, never a value of a case; docs/privacy.md shows a line."""
 
 Gauges = Callable[[], Iterable["Reading"]]
 

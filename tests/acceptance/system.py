@@ -19,6 +19,8 @@ from sqlalchemy import create_engine, text
 from carecase_worker.settings.loading import process_environment
 
 COMMAND = (sys.executable, "-m", "carecase_worker")
+NO_RATE = "[intake]\nrate_per_second = 0\n"
+"""Tests ask more often than clients may; test_rate.py has a system with the rate of the contract."""
 
 
 def run(*arguments: str, cwd: Path, **options: Any) -> "subprocess.CompletedProcess[str]":
@@ -146,11 +148,15 @@ class System:
 
 
 @contextmanager
-def running(place: Path, *options: str) -> Iterator[System]:
-    """Run `carecase up` in a directory; stop it at the end, cleanly."""
+def running(place: Path, *options: str, **variables: str) -> Iterator[System]:
+    """Run `carecase up` in a directory; stop it at the end, cleanly. Without --config it knows no rate."""
+    if "--config" not in options:
+        (place / "no-rate.toml").write_text(NO_RATE)
+        options = (*options, "--config", "no-rate.toml")
     output = (place / "up.log").open("w")
+    environment = {**process_environment(), **variables}
     process = subprocess.Popen(
-        [*COMMAND, "up", *options], cwd=place, env=process_environment(), stdout=output, stderr=output, text=True
+        [*COMMAND, "up", *options], cwd=place, env=environment, stdout=output, stderr=output, text=True
     )
     system = System(place, process)
     try:

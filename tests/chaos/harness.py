@@ -14,13 +14,13 @@ from typing import Any
 
 import psutil
 import redis
-from tests.acceptance.system import System, eventually, running
+from tests.acceptance.system import NO_RATE, System, eventually, running
 from tests.chaos.attempts import held_twice
 from tests.chaos.clients import Client
 from tests.chaos.faults import WEIGHTS, Fault
 from tests.chaos.replay import Found, Sent, Verdict, compare
 
-CONFIG = "[jobs]\nchunk_items = 25\nwidth = 3\nmax_backlog_jobs = 100\n"
+CONFIG = NO_RATE + "[jobs]\nchunk_items = 25\nwidth = 3\nmax_backlog_jobs = 100\n"
 CLIENTS = 4
 SETTLE_S = 120
 AUDIT = {

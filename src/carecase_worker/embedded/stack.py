@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 
 from carecase_worker.clock import Clock
-from carecase_worker.embedded.servers import write_private
+from carecase_worker.embedded.servers import BROKER_PREFIX, JOBS_PREFIX, write_private
 from carecase_worker.errors import StackError
+from carecase_worker.jobs.acl import APP, FLOWER
 
 STACK_FILE = "stack.json"
-BROKER_PREFIX = "b:"
 CLIENTS: Mapping[str, tuple[str, ...]] = {"demo": ("demo", "demo_sqlite"), "other": ("demo",)}
 _TOKEN_LIFETIME = timedelta(days=365)
 
@@ -27,6 +28,7 @@ class Secrets:
     """The passwords and keys of one data directory; made once, kept there."""
 
     redis: str
+    redis_app: str
     redis_flower: str
     postgres: str
     flower: str
@@ -47,11 +49,14 @@ class Ports:
 def secrets_of(data_dir: Path) -> Secrets:
     """The secrets of a data directory, made if there are none."""
     file = data_dir / "secrets.json"
-    if not file.exists():
-        made = {name: secrets.token_urlsafe(24) for name in ("redis", "redis_flower", "postgres", "flower")}
-        keys = {name: f"cck_{secrets.token_urlsafe(24)}" for name in CLIENTS}
-        write_private(file, json.dumps({**made, "jwt": secrets.token_urlsafe(48), "api_keys": keys}))
-    return Secrets(**json.loads(file.read_text("utf-8")))
+    passwords = ("redis", "redis_app", "redis_flower", "postgres", "flower")
+    made: dict[str, Any] = {name: secrets.token_urlsafe(24) for name in passwords}
+    made["jwt"] = secrets.token_urlsafe(48)
+    made["api_keys"] = {name: f"cck_{secrets.token_urlsafe(24)}" for name in CLIENTS}
+    held = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    if set(made) - set(held):  # a directory of an earlier version lacks some
+        write_private(file, json.dumps({**made, **held}))
+    return Secrets(**{**made, **held})
 
 
 def choose_ports(intake: int | None) -> Ports:
@@ -98,8 +103,11 @@ class Stack:
 
     def redis_url(self, user: str = "default") -> str:
         """The URL of Valkey for one of its users."""
-        password = self.secrets.redis if user == "default" else self.secrets.redis_flower
-        return f"redis://{user}:{password}@127.0.0.1:{self.ports.redis}/0"
+        return f"redis://{user}:{self.redis_passwords()[user]}@127.0.0.1:{self.ports.redis}/0"
+
+    def redis_passwords(self) -> dict[str, str]:
+        """The passwords of Valkey's users."""
+        return {"default": self.secrets.redis, APP: self.secrets.redis_app, FLOWER: self.secrets.redis_flower}
 
     def database_urls(self) -> dict[str, str]:
         """The URL of each target database."""
@@ -114,14 +122,15 @@ class Stack:
         variables = {
             "CARECASE_INTAKE_HOST": "127.0.0.1",
             "CARECASE_INTAKE_PORT": str(self.ports.intake),
-            "CARECASE_REDIS_URL": self.redis_url(),
+            "CARECASE_REDIS_URL": self.redis_url(APP),
+            "CARECASE_REDIS_PREFIX": JOBS_PREFIX,
             "CARECASE_BROKER_PREFIX": BROKER_PREFIX,
             "CARECASE_JWT_SECRET": self.secrets.jwt,
             "CARECASE_FLOWER_HOST": "127.0.0.1",
             "CARECASE_FLOWER_PORT": str(self.ports.flower),
             "CARECASE_FLOWER_USER": "flower",
             "CARECASE_FLOWER_PASSWORD": self.secrets.flower,
-            "CARECASE_FLOWER_BROKER_URL": self.redis_url("flower"),
+            "CARECASE_FLOWER_BROKER_URL": self.redis_url(FLOWER),
         }
         for name, url in self.database_urls().items():
             variables[f"CARECASE_DATABASES_{name.upper()}_URL"] = url
@@ -160,3 +169,12 @@ class Stack:
         now = clock.now()
         claims = {"sub": client, "client_id": client, "iat": now, "exp": now + _TOKEN_LIFETIME}
         return jwt.encode(claims, self.secrets.jwt, algorithm="HS256")
+
+
+def running_stack(stack_file: Path) -> Stack:
+    """The system that a stack.json tells of."""
+    page = json.loads(stack_file.read_text("utf-8"))
+    urls = [page[part]["url"] for part in ("intake", "flower", "redis")] + [page["databases"]["demo"]["url"]]
+    intake, flower, redis, postgres = (urlsplit(url).port or 0 for url in urls)
+    data_dir = stack_file.parent.resolve()
+    return Stack(data_dir, Ports(intake, flower, redis, postgres), secrets_of(data_dir))

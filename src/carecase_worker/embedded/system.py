@@ -120,7 +120,7 @@ def _start(data_dir: Path, options: Options, children: Children, clock: Clock) -
 
 def _start_servers(stack: Stack, settings: Settings, children: Children) -> None:
     environment, logs = process_environment(), stack.data_dir / "logs"
-    passwords = {"default": stack.secrets.redis, "flower": stack.secrets.redis_flower}
+    passwords = stack.redis_passwords()
     redis = children.start(
         valkey(stack.data_dir / "valkey", stack.ports.redis, passwords, logs / "redis.log", environment)
     )

@@ -9,12 +9,14 @@ from carecase_worker.errors import JobConflict
 from carecase_worker.jobs.admission import Draft
 from carecase_worker.jobs.chunks import items_at, unpack, unpack_done
 from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import ChunkRef
 
 _CHUNKS_AT_ONCE = 8
 
 
-def draft_again(store: JobStore, job: Job, draft: Draft) -> str:
+def draft_again(store: JobStore, seals: Seals, job: Job, draft: Draft) -> str:
     """Put the items that failed for a reason outside themselves into `draft`, in order; the digest of their array.
 
     Raises JobConflict if there are none, or if more may come because the job is not final.
@@ -23,7 +25,7 @@ def draft_again(store: JobStore, job: Job, draft: Draft) -> str:
         raise JobConflict("The job is not final yet. Wait for it, or cancel it first.")
     digest = hashlib.sha256()
     before = b"["
-    for items in _items(store, job):
+    for items in _items(store, seals, job):
         draft.add(items)
         for item in items:
             digest.update(before + bytes(item))
@@ -34,13 +36,14 @@ def draft_again(store: JobStore, job: Job, draft: Draft) -> str:
     return digest.hexdigest()
 
 
-def _items(store: JobStore, job: Job) -> Iterator[list[msgspec.Raw]]:
+def _items(store: JobStore, seals: Seals, job: Job) -> Iterator[list[msgspec.Raw]]:
     numbers = range(len(job.chunk_firsts))
     for start in range(0, len(numbers), _CHUNKS_AT_ONCE):
         some = numbers[start : start + _CHUNKS_AT_ONCE]
-        for packed, payload in zip(store.outcomes(job.job_id, some), store.payloads(job.job_id, some), strict=True):
+        held = zip(some, store.outcomes(job.job_id, some), store.payloads(job.job_id, some), strict=True)
+        for number, packed, payload in held:
             if packed is None or payload is None:
                 continue
             outcomes = unpack_done(packed).outcomes
             places = [place for place, outcome in enumerate(outcomes) if outcome.kind.retryable]
-            yield items_at(unpack(payload), places)
+            yield items_at(unpack(seals.open(payload, ChunkRef(job.job_id, number))), places)

@@ -1,7 +1,7 @@
 """All the intake's wiring."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated
@@ -11,27 +11,33 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
 from carecase_worker.clock import SystemClock, uuid7
 from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused, CareCaseError
 from carecase_worker.intake.accepted import Acceptances
+from carecase_worker.intake.admittance import Admittance
 from carecase_worker.intake.auth import Caller, Gate
 from carecase_worker.intake.batches import Intake, batch_routes
 from carecase_worker.intake.documents import envelope
 from carecase_worker.intake.health import Readings, health_routes
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.job_status import Jobs, job_routes
+from carecase_worker.intake.key_set import key_set_of
 from carecase_worker.intake.methods import Methods, allowed
 from carecase_worker.intake.negotiation import json_type_of
 from carecase_worker.intake.openapi import publish
 from carecase_worker.intake.problems import Problem, problem_of, problem_of_status
-from carecase_worker.intake.requests import Requests
+from carecase_worker.intake.requests import Requests, note
+from carecase_worker.intake.safe_headers import SafeHeaders, cors_options
 from carecase_worker.jobs.admission import Admissions
 from carecase_worker.jobs.chunks import ChunkBounds
 from carecase_worker.jobs.listing import JobLists
 from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.rates import Rates
+from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.waiting import Finals
 from carecase_worker.settings.model import Settings
@@ -48,9 +54,11 @@ def create_app(settings: Settings) -> FastAPI:
     store.check()
     doorbells = Doorbells(celery_app(settings))
     bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
-    gate = Gate(settings.clients, settings.jwt, settings.intake.require)
+    gate = Gate(settings.clients, settings.jwt, settings.intake.require, key_set_of(settings.jwt))
+    rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
+    admittance = Admittance(gate, rates)
     metrics = Metrics(Readings(store, tuple(settings.databases), clock))
-    admissions = Admissions(store, bounds, settings.intake.max_items, clock)
+    admissions = Admissions(store, bounds, settings.intake.max_items, clock, Seals(settings.encryption.by_id))
     finals = Finals(settings.redis)
     held = Held(finals, settings.intake.max_wait)
     new_id = partial(uuid7, clock)
@@ -65,18 +73,26 @@ def create_app(settings: Settings) -> FastAPI:
     ) -> Caller:
         if settings.intake.require_user_agent and not request.headers.get("user-agent"):
             raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that says what you are.")
-        who = gate.caller(api_key, request.headers.get("authorization"))
-        request.scope["carecase.client"] = who.client
+        who = await admittance.admit(api_key, request.headers.get("authorization"))
+        note(request.scope, client=who.client, user=who.user)
         return who
 
     app = _application(finals)
     app.include_router(batch_routes(intake, caller))
     app.include_router(job_routes(jobs, caller))
     app.include_router(health_routes(store, metrics, clock))
-    app.add_middleware(Methods)
-    app.add_middleware(Requests, metrics=metrics, new_id=lambda: str(new_id()))
+    _surround(app, settings.intake.cors_origins, metrics, lambda: str(new_id()))
     publish(app, both_credentials=settings.intake.require == "both")
     return app
+
+
+def _surround(app: FastAPI, cors_origins: Sequence[str], metrics: Metrics, new_id: Callable[[], str]) -> None:
+    """Put around every request what it passes through; what is added last is outermost."""
+    app.add_middleware(Methods)
+    if cors_origins:
+        app.add_middleware(CORSMiddleware, **cors_options(cors_origins))
+    app.add_middleware(Requests, metrics=metrics, new_id=new_id)
+    app.add_middleware(SafeHeaders)
 
 
 def _application(finals: Finals) -> FastAPI:
@@ -125,5 +141,6 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    note(request.scope, reason=problem.kind)
     content = envelope(request.scope["carecase.activity"], error=problem.members(request.url.path))
     return Response(content, problem.status, {**(headers or {}), **problem.headers}, json_type_of(request))

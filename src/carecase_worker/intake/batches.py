@@ -19,6 +19,7 @@ from carecase_worker.intake.negotiation import require_json
 from carecase_worker.intake.openapi import BATCH
 from carecase_worker.intake.paging import plain_integer
 from carecase_worker.intake.patience import in_time
+from carecase_worker.intake.requests import note
 from carecase_worker.jobs.admission import Admissions, Draft, Sender
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Admission
@@ -69,6 +70,7 @@ class Intake:
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """The answer to a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
         target = granted(caller, headers.database)
+        note(request.scope, database=target)
         form = form_of(request.headers.get("content-type"))
         decoder = Decoder(request.headers.get("content-encoding"))
         body = Body(decoder, form, self.settings.max_body_bytes)
@@ -84,6 +86,7 @@ class Intake:
             draft.add(body.finish())
             admission = draft.admit(body.sha256)
             job, pace = self.store.job(admission.job_id), self.store.pace(target)
+            note(request.scope, job_id=job.job_id, items=job.total)
             return admission, accepted(request, job, pace)
 
         try:

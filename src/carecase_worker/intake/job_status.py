@@ -20,6 +20,7 @@ from carecase_worker.intake.held import Held
 from carecase_worker.intake.negotiation import json_type_of, require_json
 from carecase_worker.intake.paging import USUAL_SIZE, Page, PageNumber, PageSize
 from carecase_worker.intake.prefer import applied
+from carecase_worker.intake.requests import note
 from carecase_worker.intake.results import OutcomeFilter, Results, Wanted
 from carecase_worker.jobs.admission import Admissions, Sender
 from carecase_worker.jobs.job import Job, State
@@ -64,6 +65,7 @@ class Jobs:
 
     def status(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
         """The job document; 304 if the client has it already."""
+        note(request.scope, database=job.database)
         tag = f'"{job.state.value}-{job.processed}"'
         headers = {**headers, "ETag": tag, "Vary": "Accept"}
         if not job.state.final:
@@ -74,12 +76,14 @@ class Jobs:
 
     def result(self, request: Request, job: Job, wanted: Wanted, headers: dict[str, str]) -> Response:
         """The multi-status document, or the job while it is not final."""
+        note(request.scope, database=job.database, items=job.total if job.state.final else None)
         if not job.state.final:
             return accepted(request, job, self.store.pace(job.database), headers)
         return Results(self.store).answer(request, job, wanted, headers)
 
     def cancel(self, request: Request, job: Job) -> Response:
         """Cancel what has not been applied. Raises JobConflict if that is nothing."""
+        note(request.scope, database=job.database)
         verdict, rings = self.store.cancel(job.job_id, self.clock.now())
         if verdict is Cancelled.FINAL:
             raise JobConflict("The job is final: there is nothing left to cancel.")
@@ -93,8 +97,9 @@ class Jobs:
         """A new job of the items that failed for a reason outside themselves. Raises JobConflict if there are none."""
         sender = Sender(caller.client, caller.user, job.database, job.care_plan, key)
         draft = self.admissions.draft(sender, self.new_id())
-        admission = draft.admit(draft_again(self.store, job, draft))
+        admission = draft.admit(draft_again(self.store, self.admissions.seals, job, draft))
         new = self.store.job(admission.job_id)
+        note(request.scope, database=new.database, items=new.total, new_job_id=new.job_id)
         answer = accepted(request, new, self.store.pace(new.database))
         answer.background = BackgroundTask(ring, self.doorbells, new.database, admission.rings)
         return answer

@@ -100,6 +100,7 @@ _COMMON = {
     403: "The client may not do this",
     406: "The client accepts none of the types that answers have",
     429: "The client asks more often than it may",
+    431: "The request's line and headers are too large",
     500: "The service failed",
     503: "Redis is away, or the backlog is full; nothing was kept",
 }

@@ -1,5 +1,6 @@
 """One table: which error is which problem (RFC 9457)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,9 @@ from carecase_worker.errors import (
     JobConflict,
     JobExpired,
     JobNotFound,
+    KeysUnavailable,
+    PayloadUnreadable,
+    RateExceeded,
     StoreUnavailable,
 )
 
@@ -30,6 +34,7 @@ _TITLES = {
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
     429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
@@ -57,6 +62,14 @@ _ACCESS = {
     AccessFault.NOT_GRANTED: 403,
     AccessFault.NO_USER_AGENT: 403,
 }
+
+_JOB: Mapping[type[CareCaseError], tuple[int, str]] = {
+    JobNotFound: (404, "job-not-found"),
+    JobExpired: (410, "job-expired"),
+    JobConflict: (409, "job-conflict"),
+}
+
+_PASSING: Mapping[type[CareCaseError], str] = {BacklogFull: "backlog-full", KeysUnavailable: "keys-unavailable"}
 
 _RETRY_AFTER_S = "5"
 
@@ -99,15 +112,13 @@ def problem_of(error: CareCaseError) -> Problem:
             return Problem(
                 status, error.fault.value, str(error), {"WWW-Authenticate": "Bearer"} if status == 401 else {}
             )
-        case JobNotFound():
-            return Problem(404, "job-not-found", str(error))
-        case JobExpired():
-            return Problem(410, "job-expired", str(error))
-        case JobConflict():
-            return Problem(409, "job-conflict", str(error))
-        case BacklogFull():
-            return Problem(503, "backlog-full", str(error), {"Retry-After": _RETRY_AFTER_S})
-        case StoreUnavailable():
+        case RateExceeded(wait=wait):
+            return Problem(429, "rate-exceeded", str(error), {"Retry-After": str(math.ceil(wait.total_seconds()) or 1)})
+        case JobNotFound() | JobExpired() | JobConflict():
+            return Problem(*_JOB[type(error)], str(error))
+        case BacklogFull() | KeysUnavailable():
+            return Problem(503, _PASSING[type(error)], str(error), {"Retry-After": _RETRY_AFTER_S})
+        case StoreUnavailable() | PayloadUnreadable():
             detail = "The service cannot say just now. Send the request again, a batch with the same Idempotency-Key."
             return Problem(503, "store-unavailable", detail, {"Retry-After": _RETRY_AFTER_S})
         case _:
@@ -115,8 +126,14 @@ def problem_of(error: CareCaseError) -> Problem:
 
 
 def problem_of_status(status: int) -> Problem:
-    """The problem for a status that the framework chose: no such path, or not this method."""
-    details = {404: "There is nothing at this path.", 405: "This path does not take this method."}
+    """The problem for a status that framework or connection chose: no such path, not this method, too late."""
+    details = {
+        400: "This is not an HTTP request that the service understands.",
+        404: "There is nothing at this path.",
+        405: "This path does not take this method.",
+        408: "The request took too long to come.",
+        431: "The request's line and headers are too large.",
+    }
     return Problem(status, f"http-{status}", details.get(status, _TITLES.get(status, "Error")))
 
 

@@ -2,10 +2,14 @@
 
 import socket
 from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
+from carecase_worker.clock import SystemClock, uuid7
 from carecase_worker.intake.app import create_app
+from carecase_worker.intake.connections import Guard, GuardedConnection
 from carecase_worker.settings.model import Settings
 from carecase_worker.telemetry import configure_logging
 
@@ -15,16 +19,20 @@ _NOT_STARTED = 3
 def serve(settings: Settings) -> None:
     """Serve in this process. Raises SettingsError or StoreUnavailable before it listens."""
     configure_logging(settings.log)
+    clock = SystemClock()
+    connection = partial(GuardedConnection, guard=Guard.of(settings.intake), new_id=lambda: str(uuid7(clock)))
     app = create_app(settings)
     config = uvicorn.Config(
         app,
         host=settings.intake.host,
         port=settings.intake.port,
         loop="uvloop",
-        http="httptools",
+        http=cast(Any, connection),
+        ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=cast(Any, settings.intake.idle_timeout.total_seconds()),
         timeout_graceful_shutdown=10,
     )
     server = _Server(config, app.state.end_waiting)

@@ -11,8 +11,9 @@ from carecase_worker.clock import Clock
 from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StoreUnavailable
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter, pack
 from carecase_worker.jobs.idempotency import fingerprint
+from carecase_worker.jobs.seal import UNSEALED, Seals
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admission, Admitted, NewJob
+from carecase_worker.jobs.verdicts import Admission, Admitted, ChunkRef, NewJob
 
 _STAGE_BYTES = 1 << 20
 
@@ -36,6 +37,7 @@ class Admissions:
     bounds: ChunkBounds
     max_items: int
     clock: Clock
+    seals: Seals = UNSEALED
 
     def draft(self, sender: Sender, job_id: UUID) -> "Draft":
         """A batch that is coming in; nothing of it is a job yet."""
@@ -100,7 +102,8 @@ class Draft:
                 self._to_discard = True
                 self._admissions.store.stage(self._job_id, self._waiting)
                 self._waiting, self._waiting_bytes = {}, 0
-            payload = pack(chunk)
+            place = ChunkRef(self._job_id, len(self._firsts))
+            payload = self._admissions.seals.seal(pack(chunk), place, chunk.count)
             self._waiting[len(self._firsts)] = payload
             self._firsts.append(chunk.first)
             self._payload_bytes += len(payload)

@@ -1,7 +1,8 @@
-"""How Redis is reached, and its errors as ours."""
+"""How Redis is reached, and its errors as ours; with the job store the only modules that know redis."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import redis
@@ -13,26 +14,42 @@ from redis.retry import Retry
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import RedisSettings
 
-SOCKET_TIMEOUT_S = 5
-_OPTIONS: dict[str, Any] = {
-    "socket_timeout": SOCKET_TIMEOUT_S,
-    "socket_connect_timeout": 3,
-    "socket_keepalive": True,
-    "health_check_interval": 30,
-}
+PATIENCE = timedelta(seconds=5)
+"""How long an answer of Redis may take."""
+
+_CONNECT_TIMEOUT_S = 3
 
 
-def connect(settings: RedisSettings) -> "redis.Redis":
-    """Connections for threads; a command that meets a broken one is tried once more."""
-    return redis.Redis.from_url(settings.url.get_secret_value(), **_OPTIONS, retry=Retry(NoBackoff(), 1))
+def connect(settings: RedisSettings, patience: timedelta = PATIENCE, attempts: int = 2) -> redis.Redis:
+    """Connections for threads, made when they are first used; a command that meets a broken one is tried once more."""
+    options = {**_options(settings, patience), "health_check_interval": 30}
+    return redis.Redis.from_url(settings.url.get_secret_value(), **options, retry=Retry(NoBackoff(), attempts - 1))
 
 
 def connect_listener(settings: RedisSettings) -> "redis.asyncio.Redis":
     """Connections for one event loop; a broken one shows at once, since what was said meanwhile is lost."""
-    options = {**_OPTIONS, "health_check_interval": 0}
+    options = _options(settings, PATIENCE)
     return redis.asyncio.Redis.from_url(
         settings.url.get_secret_value(), **options, retry=AsyncRetry(NoBackoff(), 0), decode_responses=True
     )
+
+
+def _options(settings: RedisSettings, patience: timedelta) -> dict[str, Any]:
+    seconds = patience.total_seconds()
+    is_tls = settings.url.get_secret_value().startswith("rediss:")
+    return {
+        "socket_timeout": seconds,
+        "socket_connect_timeout": min(seconds, _CONNECT_TIMEOUT_S),
+        "socket_keepalive": True,
+        **(tls_options(settings) if is_tls else {}),
+    }
+
+
+def tls_options(settings: RedisSettings) -> dict[str, Any]:
+    """What a rediss:// connection is checked with: the server's certificate and its name, always."""
+    files = {"ssl_ca_certs": settings.ca_file, "ssl_certfile": settings.cert_file, "ssl_keyfile": settings.key_file}
+    named = {option: str(path) for option, path in files.items() if path is not None}
+    return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **named}
 
 
 @contextmanager
@@ -46,5 +63,7 @@ def redis_errors() -> Iterator[None]:
         raise StoreUnavailable("the job store cannot be reached; check that Redis runs, and redis.url") from None
     except redis.OutOfMemoryError:
         raise StoreUnavailable("the job store is full; give Redis more memory") from None
+    except redis.exceptions.NoPermissionError:
+        raise StoreUnavailable("the job store refuses a command to this user; check its ACL") from None
     except redis.RedisError as error:
         raise StoreUnavailable(f"the job store refuses: {type(error).__name__}") from None

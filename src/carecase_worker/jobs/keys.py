@@ -42,6 +42,8 @@ final  (channel; complete)
     the id of each job that has become final
 housekeeping:{what}  (string; until it is to be done again; take_turn)
     there while a piece of housekeeping need not be done again
+rate:{client}  (string; until the bucket is full again; spend)
+    the moment, in us, at which it is
 workers  (zset; entries a minute; seen, unseen)
     worker -> ms last seen
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from celery import Celery
 from kombu.entity import Queue
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import OperationalError
 
 from carecase_worker.errors import StoreUnavailable
+from carecase_worker.jobs.connection import tls_options
 from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.model import Settings
 
@@ -61,6 +62,8 @@ def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:
         timezone="UTC",
         broker_transport_options=_transport_options(settings),
     )
+    if (broker_url or settings.broker_url).startswith("rediss:"):
+        app.conf.broker_use_ssl = tls_options(settings.redis)
     return app
 
 
@@ -106,10 +109,8 @@ class Doorbells:
     def waiting(self, database: str) -> int:
         """Doorbells in a database's queue."""
         with self._broker_errors(), self._app.producer_or_acquire() as producer:
-            try:
-                return int(producer.channel.queue_declare(queue_name(database), passive=True).message_count)
-            except ChannelError:
-                return 0  # Redis has no empty queues
+            # not a passive one: for Redis, kombu would look for the queue without the broker's prefix, and find none
+            return int(producer.channel.queue_declare(queue_name(database), durable=True).message_count)
 
     @contextmanager
     def _broker_errors(self) -> Iterator[None]:

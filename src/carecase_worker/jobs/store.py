@@ -8,7 +8,7 @@ import redis
 
 from carecase_worker.clock import epoch_ms, from_epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
-from carecase_worker.jobs.connection import SOCKET_TIMEOUT_S, connect, redis_errors
+from carecase_worker.jobs.connection import PATIENCE, connect, redis_errors
 from carecase_worker.jobs.job import COUNTS, Job, job_from_record
 from carecase_worker.jobs.keys import Keys
 from carecase_worker.jobs.scripts import VERBS, script_of
@@ -83,7 +83,7 @@ class JobStore:
     def admit(self, new: NewJob, last: Mapping[int, bytes], now: datetime) -> Admission:
         """Stage the last chunks and make the batch a job. Returns once it is on disk, if that was asked for."""
         keys = self.keys
-        idempotency = keys.idempotency(new.client, new.idempotency_key) if new.idempotency_key is not None else ""
+        idempotency = [] if new.idempotency_key is None else [keys.idempotency(new.client, new.idempotency_key)]
         jobs = self._jobs
         now_ms = epoch_ms(now)
         args = [
@@ -93,7 +93,7 @@ class JobStore:
             ",".join(map(str, new.chunk_firsts)), new.body_sha256,
         ]  # fmt: skip
         payload = keys.payload(new.job_id)
-        names = [keys.prefix, keys.job(new.job_id), payload, idempotency, keys.jobs(new.client)]
+        names = [keys.prefix, keys.job(new.job_id), payload, keys.jobs(new.client), *idempotency]
 
         with redis_errors():
             verdict, *rest = self._admit_in_one_trip(names, args, last)
@@ -251,7 +251,7 @@ class JobStore:
             pipe.expire(names[2], _STAGED_FOR_S)
             pipe.evalsha(script.sha, len(names), *names, *args)
             if self._wait_for_disk:
-                pipe.execute_command("WAITAOF", 1, 0, SOCKET_TIMEOUT_S * 500)  # type: ignore[no-untyped-call]
+                pipe.execute_command("WAITAOF", 1, 0, milliseconds(PATIENCE) // 2)  # type: ignore[no-untyped-call]
             try:
                 answers = pipe.execute()
             except redis.exceptions.NoScriptError:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, ValidationError
 
 from carecase_worker.errors import SettingsError
-from carecase_worker.settings.model import ClientSettings, DatabaseSettings, Section, Settings
+from carecase_worker.settings.model import ClientSettings, DatabaseSettings, JwtSettings, Section, Settings
 
 PREFIX = "CARECASE_"
 CLIENT_VARIABLES = frozenset({"CARECASE_URL", "CARECASE_API_KEY", "CARECASE_TOKEN", "CARECASE_DATABASE"})
@@ -32,6 +32,7 @@ _PLAIN: dict[str, type[Section]] = {
     for name, field in Settings.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
 }
+_LISTS = frozenset({"databases", "api_key_sha256", "cors_origins", "algorithms"})
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -160,7 +161,7 @@ def _overlay(tree: dict[str, Any], variables: Mapping[str, str]) -> list[str]:
         if name and isinstance(branch, dict):
             branch = branch.setdefault(name, {})
         if isinstance(branch, dict):  # if it is not, the model says so
-            branch[leaf] = held.split(",") if leaf in ("databases", "api_key_sha256") else held
+            branch[leaf] = [part for part in held.split(",") if part] if leaf in _LISTS else held
     return mistakes
 
 
@@ -232,7 +233,28 @@ def _contradictions(settings: Settings) -> list[str]:
         mistakes.append(
             f"jobs.lease_seconds: must be at least {least:g}, that is worker.chunk_deadline_seconds and 5 s"
         )
-    secret = settings.jwt.secret
+    mistakes += [
+        f"redis.{name}: is no file"
+        for name in ("ca_file", "cert_file", "key_file")
+        if (path := getattr(settings.redis, name)) is not None and not path.is_file()
+    ]
+    return mistakes + list(_jwt_contradictions(settings.jwt))
+
+
+def _jwt_contradictions(jwt: JwtSettings) -> Iterator[str]:
+    secret, url = jwt.secret, urlsplit(jwt.jwks_url or "")
+    if not jwt.algorithms:
+        yield "jwt.algorithms: must have one of HS256, RS256 and ES256"
     if secret is not None and len(secret.get_secret_value().encode()) < 32:
-        mistakes.append("jwt.secret: must have at least 32 bytes; make one with: openssl rand -hex 32")
-    return mistakes
+        yield "jwt.secret: must have at least 32 bytes; make one with: openssl rand -hex 32"
+    if secret is not None and "HS256" not in jwt.algorithms:
+        yield "jwt.secret: is for HS256, which jwt.algorithms does not allow; leave it out, or allow HS256"
+    wants_keys = set(jwt.algorithms) != {"HS256"}
+    if wants_keys != (jwt.jwks_file is not None or jwt.jwks_url is not None):
+        yield "jwt.algorithms: RS256 and ES256 need jwt.jwks_file or jwt.jwks_url, and these need one of the two"
+    if jwt.jwks_file is not None and jwt.jwks_url is not None:
+        yield "jwt.jwks_url: there is jwt.jwks_file already; set one of them"
+    if jwt.jwks_file is not None and not jwt.jwks_file.is_file():
+        yield "jwt.jwks_file: is no file"
+    if jwt.jwks_url is not None and url.scheme != "https" and url.hostname not in ("127.0.0.1", "localhost", "::1"):
+        yield "jwt.jwks_url: must be https://, or http:// on this machine"

@@ -1,7 +1,11 @@
 """Every setting, its type, its default and what it means."""
 
+import base64
+import binascii
+import re
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -46,6 +50,19 @@ class IntakeSettings(Section):
         "both", description="Whether callers need an API key and a bearer token, or one of them"
     )
     require_user_agent: bool = Field(False, description="Refuse requests without User-Agent")
+    rate_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        25.0, description="Requests a second that a client may make for long, at all intakes together; 0: no limit"
+    )
+    rate_burst: Count = Field(50, description="Requests that a client may make at once")
+    max_header_bytes: Annotated[int, Field(ge=1024)] = Field(
+        32 << 10, description="Size of a request's line and headers"
+    )
+    header_timeout: Seconds = _seconds("header_timeout", 10, "How long a request's headers may take to come")
+    idle_timeout: Seconds = _seconds("idle_timeout", 75, "How long a connection is kept between two requests")
+    stall_timeout: Seconds = _seconds("stall_timeout", 30, "How long a client may leave an answer unread")
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Origins of web pages that may call the service, as https://host; none if empty"
+    )
 
 
 class RedisSettings(Section):
@@ -56,6 +73,11 @@ class RedisSettings(Section):
     durability: Literal["fsync", "relaxed"] = Field(
         "fsync", description="fsync: answer 202 only once the batch is on disk; relaxed: do not insist"
     )
+    ca_file: Path | None = Field(
+        None, description="Certificates to trust for rediss://, of the broker too; the system's if unset"
+    )
+    cert_file: Path | None = Field(None, description="Certificate to show to Redis, if it asks for one")
+    key_file: Path | None = Field(None, description="Key of that certificate")
 
 
 class BrokerSettings(Section):
@@ -126,10 +148,57 @@ class ClientSettings(Section):
 class JwtSettings(Section):
     """How bearer tokens are checked."""
 
+    algorithms: tuple[Literal["HS256", "RS256", "ES256"], ...] = Field(
+        ("HS256",), description="The only algorithms that a token may be signed with"
+    )
     secret: SecretStr | None = Field(None, description="HS256 secret, 32 bytes or more; by environment or file only")
+    jwks_file: Path | None = Field(None, description="File with the public keys (JWKS) for RS256 and ES256")
+    jwks_url: str | None = Field(None, description="Where these keys are fetched instead; https, or this machine")
+    jwks_refresh: Seconds = _seconds("jwks_refresh", 300, "How old the keys may become before they are read again")
+    jwks_refetch: Seconds = _seconds(
+        "jwks_refetch", 10, "How long after reading them a token with an unknown key makes them be read again"
+    )
     audience: str | None = Field(None, description="What `aud` must hold, if anything")
     issuer: str | None = Field(None, description="What `iss` must be, if anything")
     leeway: Seconds = _seconds("leeway", 30, "Clock skew that is forgiven")
+
+
+def parse_keys(text: str) -> dict[str, bytes]:
+    """Keys by their ids, in their order, from `id:base64,…`. Raises ValueError, whose text tells no key."""
+    keys = {}
+    for number, part in enumerate(re.split(r"[,\s]+", text.strip()), start=1):
+        key_id, _, encoded = part.partition(":")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", key_id) or key_id in keys:
+            raise ValueError(f"key {number} must have an id of its own, of letters, digits, _ and -, as in id:base64")
+        try:
+            keys[key_id] = base64.b64decode(
+                encoded, altchars=b"-_" if set("-_") & set(encoded) else None, validate=True
+            )
+        except binascii.Error:
+            raise ValueError(f"key {number} must be base64; make one with: openssl rand -base64 32") from None
+        if len(keys[key_id]) != 32:
+            raise ValueError(f"key {number} must have 32 bytes; make one with: openssl rand -base64 32")
+    return keys
+
+
+def _keys(text: SecretStr | None) -> SecretStr | None:
+    if text is not None:
+        parse_keys(text.get_secret_value())
+    return text
+
+
+class EncryptionSettings(Section):
+    """How chunks are sealed while they lie in Redis; without keys they are not."""
+
+    keys: Annotated[SecretStr | None, AfterValidator(_keys)] = Field(
+        None,
+        description="AES-256 keys as id:base64, by commas; the first seals, all open; by environment or file only",
+    )
+
+    @property
+    def by_id(self) -> Mapping[str, bytes]:
+        """The keys by their ids, the one that seals first."""
+        return parse_keys(self.keys.get_secret_value()) if self.keys else {}
 
 
 class FlowerSettings(Section):
@@ -161,6 +230,7 @@ class Settings(Section):
     jobs: JobSettings = JobSettings()
     worker: WorkerSettings = WorkerSettings()
     jwt: JwtSettings = JwtSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     flower: FlowerSettings = FlowerSettings()
     log: LogSettings = LogSettings()
     databases: Mapping[Name, DatabaseSettings] = {}

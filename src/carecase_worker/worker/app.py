@@ -12,6 +12,7 @@ from celery import Celery, signals
 from carecase_worker.clock import SystemClock, SystemDice, stopwatch, system_sleep
 from carecase_worker.errors import FailureKind, StoreUnavailable
 from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claimed
 from carecase_worker.settings.model import Settings
@@ -118,6 +119,7 @@ class _Process:
             holder=own_name(),
             is_dead=is_dead,
             retry_deadline=settings.jobs.retry_deadline,
+            seals=Seals(settings.encryption.by_id),
         )
 
     def apply(self, chunk: ChunkRef) -> None:

@@ -12,14 +12,17 @@ from carecase_worker.clock import Clock, Dice, Sleep
 from carecase_worker.errors import FailureKind, PayloadUnreadable, StoreUnavailable, TargetFailure
 from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, pack_done, unpack
 from carecase_worker.jobs.job import COUNTS
+from carecase_worker.jobs.seal import UNSEALED, Seals, sealed_items
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claim, Claimed, Done, Lease, Wait
 from carecase_worker.targets.plan import Defaults, Entry, WaveOfAll, WaveOfRows, WritePlan, key_of
 from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
 from carecase_worker.targets.writer import LedgerKey, Targets
+from carecase_worker.telemetry import logger
 from carecase_worker.worker.isolation import killers
 from carecase_worker.worker.retry import GiveUp, plan_retry
 
+_log = logger("worker")
 _DEATHS_BEFORE_ISOLATION = 3
 _COMPLETE_ATTEMPTS = 20
 _COMPLETE_AGAIN = timedelta(milliseconds=250)
@@ -107,6 +110,7 @@ class Applier:
     holder: str
     is_dead: Callable[[str], bool]
     retry_deadline: timedelta
+    seals: Seals = UNSEALED
 
     def claim(self, ref: ChunkRef) -> Claim:
         """Claim a chunk, also from a process of this machine that has died with it. Raises StoreUnavailable."""
@@ -119,12 +123,14 @@ class Applier:
     def carry_out(self, lease: Lease, cancel: bool) -> Applied:
         """Apply the leased chunk, or cancel it, or release it for another time. Raises StoreUnavailable."""
         try:
-            chunk = unpack(lease.payload)
+            chunk = self._chunk(lease, also_blank=cancel)
             plan = plan_answer(chunk, CANCELLED) if cancel else self._plan(chunk, lease)
             outcomes = self.targets.writer(lease.database).write(_ledger_key(lease), plan)
         except TargetFailure as failure:
             return self.fail(lease, failure.kind)
-        except PayloadUnreadable:
+        except PayloadUnreadable as error:
+            ids = {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no}
+            _log.error("chunk waits for a worker that can read it", reason=str(error), **ids)
             return self.fail(lease, FailureKind.UNREADABLE)
         return self._complete(lease, settle(plan, outcomes), chunk.count)
 
@@ -142,6 +148,16 @@ class Applier:
             case never:
                 assert_never(never)
 
+    def _chunk(self, lease: Lease, also_blank: bool = False) -> Chunk:
+        """The chunk; a blank one, if that will do and its key is not here: a lost key must not hold a tenant up."""
+        try:
+            return unpack(self.seals.open(lease.payload, lease.chunk))
+        except PayloadUnreadable:
+            items = sealed_items(lease.payload)
+            if not also_blank or items is None:
+                raise
+            return Chunk(0, items, b"[" + b",".join([b"null"] * items) + b"]")
+
     def _plan(self, chunk: Chunk, lease: Lease) -> WritePlan:
         """The plan of a chunk; one that keeps killing its processes is taken apart first."""
         if lease.history.deaths < _DEATHS_BEFORE_ISOLATION:
@@ -155,7 +171,7 @@ class Applier:
 
     def _give_up(self, lease: Lease, outcome: Outcome) -> Applied:
         """Answer every item alike that is not certain, unless the ledger knows better; nobody can apply them later."""
-        chunk = unpack(lease.payload)
+        chunk = self._chunk(lease)
         plan = plan_answer(chunk, outcome)
         if outcome is UNAVAILABLE:
             decided = self._plan(chunk, lease).decided

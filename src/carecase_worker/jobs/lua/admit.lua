@@ -1,6 +1,6 @@
 #!lua
 -- admit: make a staged batch a job, at one stroke.
--- KEYS   1 prefix, 2 job record, 3 payload (staged), 4 idempotency record or "", 5 the client's jobs
+-- KEYS   1 prefix, 2 job record, 3 payload (staged), 4 the client's jobs, 5 idempotency record, if any
 -- ARGV   1 job, 2 now_ms, 3 ring_at_ms, 4 width, 5 max_jobs, 6 max_bytes, 7 bytes, 8 retention_ms, 9 fingerprint,
 --        10 database, 11 care plan or "", 12 client, 13 user, 14 total, 15 chunks, 16 firsts, 17 sha256
 -- gives  {'admitted', "job:n"...}: the job is there, queued, and these chunks are open
@@ -10,6 +10,7 @@
 --        {'lost'}: the staged chunks are not all there
 -- moves  nothing -> queued. Anything but 'admitted' drops what was staged. A repeated call gives {'admitted'} alone.
 local job, now, database, client = ARGV[1], tonumber(ARGV[2]), ARGV[10], ARGV[12]
+local idempotency = KEYS[5] or ''
 
 local state = redis.call('HGET', KEYS[2], 'state')
 if state then
@@ -22,8 +23,8 @@ if state then
   return {'admitted'}
 end
 
-if KEYS[4] ~= '' then
-  local known = redis.call('GET', KEYS[4])
+if idempotency ~= '' then
+  local known = redis.call('GET', idempotency)
   if known then
     redis.call('UNLINK', KEYS[3])
     local fingerprint, before = string.match(known, '^(.-)|(.*)$')
@@ -60,12 +61,12 @@ redis.call('SADD', key('turn', database .. ':' .. turn), job)
 redis.call('HSET', KEYS[2], 'client', client, 'user', ARGV[13], 'database', database, 'care_plan', ARGV[11],
   'seq', string.format('%.0f', seq), 'state', 'queued', 'total', ARGV[14], 'processed', 0, 'chunks', ARGV[15],
   'opened', 0, 'firsts', ARGV[16], 'sha256', ARGV[17], 'bytes', ARGV[7], 'turn', turn,
-  'retention_ms', ARGV[8], 'width', ARGV[4], 'idempotency', KEYS[4])
+  'retention_ms', ARGV[8], 'width', ARGV[4], 'idempotency', idempotency)
 redis.call('HINCRBY', backlog, 'jobs', 1)
 redis.call('HINCRBY', backlog, 'bytes', ARGV[7])
 redis.call('HINCRBY', key('pace', database), 'open', ARGV[14])
-redis.call('ZADD', KEYS[5], now, job)
-if KEYS[4] ~= '' then redis.call('SET', KEYS[4], ARGV[9] .. '|' .. job) end
+redis.call('ZADD', KEYS[4], now, job)
+if idempotency ~= '' then redis.call('SET', idempotency, ARGV[9] .. '|' .. job) end
 
 local answer = {'admitted'}
 if redis.call('LINDEX', turns, 0) == turn then open_first(job, database, tonumber(ARGV[4]), ARGV[3], answer) end

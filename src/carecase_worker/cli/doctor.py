@@ -1,0 +1,175 @@
+"""`carecase doctor`: what is wrong with an installation, and what to do about it, in one line each."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+
+import typer
+
+from carecase_worker.cli.configuration import Config
+from carecase_worker.clock import SystemClock
+from carecase_worker.embedded.stack import STACK_FILE, running_stack
+from carecase_worker.errors import CareCaseError, SettingsError, StoreUnavailable
+from carecase_worker.intake.key_set import key_set_of
+from carecase_worker.jobs.checkup import redis_hints
+from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.settings.loading import load, settings_variables
+from carecase_worker.settings.model import LogSettings, Settings
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.schema import lacks
+from carecase_worker.telemetry import configure_logging
+from carecase_worker.tenants import Tenant, tenants_of
+
+_SEEN_WITHIN = timedelta(seconds=10)
+_NEARBY = (Path(STACK_FILE), Path(".carecase") / STACK_FILE)
+
+
+class Grade(Enum):
+    """How bad a finding is; only FIX makes the exit status 1."""
+
+    OK = "ok"
+    HINT = "hint"
+    FIX = "fix"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's. It tells no secret."""
+
+    grade: Grade
+    about: str
+    text: str
+
+
+Check = Callable[[Settings], Iterator[Finding]]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(doctor)
+
+
+def doctor(config: Config = None) -> None:
+    """Check configuration, Redis, databases and workers, and say what to do. Exit status 1 if something is to be fixed.
+
+    Without a configuration it looks at the `carecase up` that runs in the current directory.
+    """
+    configure_logging(LogSettings(format="console", level="error"))
+    findings = list(examine(config))
+    for finding in findings:
+        typer.echo(f"{finding.grade.value:<5} {finding.about}: {finding.text}")
+    raise typer.Exit(1 if any(finding.grade is Grade.FIX for finding in findings) else 0)
+
+
+def examine(config: Path | None) -> Iterator[Finding]:
+    """Every finding; what cannot be looked at is one, too."""
+    try:
+        settings = _settings(config)
+    except SettingsError as error:
+        for mistake in str(error).splitlines():
+            about, _, text = mistake.partition(": ")
+            yield Finding(Grade.FIX, about, text)
+        return
+    checks: tuple[Check, ...] = (_configuration, _tokens, _redis, _broker, _databases, _workers)
+    for check in checks:
+        yield from check(settings)
+
+
+def _settings(config: Path | None) -> Settings:
+    stack_file = next((path for path in _NEARBY if path.exists()), None)
+    if config is None and not settings_variables() and stack_file is not None:
+        return load(None, running_stack(stack_file).environment())
+    return load(config)
+
+
+def _configuration(settings: Settings) -> Iterator[Finding]:
+    if not settings.databases:
+        yield Finding(Grade.FIX, "databases", "there are none; configure one as [databases.NAME] with its url")
+    if not settings.clients:
+        yield Finding(Grade.FIX, "clients", "there are none, so nobody can send; see carecase keys new NAME")
+    for name, client in settings.clients.items():
+        if not client.databases:
+            yield Finding(Grade.FIX, f"clients.{name}", "may use no database; name some in its databases")
+        if not client.api_key_sha256 and settings.intake.require == "both":
+            yield Finding(Grade.FIX, f"clients.{name}", f"has no API key; make one with: carecase keys new {name}")
+    if not settings.encryption.by_id:
+        yield Finding(Grade.HINT, "encryption.keys", "are not set: cases lie legible in Redis until they are applied")
+    if not settings.intake.rate_per_second:
+        yield Finding(Grade.HINT, "intake.rate_per_second", "is 0: a single client can take all of the service")
+    yield Finding(Grade.OK, "configuration", f"{len(settings.databases)} databases, {len(settings.clients)} clients")
+
+
+def _tokens(settings: Settings) -> Iterator[Finding]:
+    jwt = settings.jwt
+    if "HS256" in jwt.algorithms and jwt.secret is None:
+        grade = Grade.FIX if settings.intake.require == "both" and len(jwt.algorithms) == 1 else Grade.HINT
+        yield Finding(grade, "jwt.secret", "is not set, so no HS256 token is believed; set CARECASE_JWT_SECRET")
+    key_set = key_set_of(jwt)
+    if key_set is not None:
+        try:
+            key_set.find(None)
+        except CareCaseError:
+            source = "jwt.jwks_file" if jwt.jwks_file else "jwt.jwks_url"
+            yield Finding(Grade.FIX, source, "gives no keys that can be used; check that it is a JWKS and can be read")
+        else:
+            yield Finding(Grade.OK, "jwt", "the issuer's keys can be read")
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    store, now = JobStore(settings.redis, settings.jobs), SystemClock().now()
+    try:
+        store.check()
+        store.take_turn("doctor", timedelta(milliseconds=1))
+        store.overdue("doctor", 0, now)
+        hints = redis_hints(settings.redis)
+    except SettingsError as error:
+        yield from (Finding(Grade.FIX, "redis", line) for line in str(error).splitlines())
+    except StoreUnavailable as error:
+        yield Finding(Grade.FIX, "redis", str(error))
+    else:
+        yield from (Finding(Grade.HINT, "redis", hint) for hint in hints)
+        yield Finding(Grade.OK, "redis", "is reachable, writes to disk, drops nothing, and lets this user do its part")
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    doorbells = Doorbells(celery_app(settings))
+    try:
+        waiting = sum(doorbells.waiting(name) for name in settings.databases)
+    except StoreUnavailable as error:
+        yield Finding(Grade.FIX, "broker", str(error))
+    else:
+        yield Finding(Grade.OK, "broker", f"is reachable, {waiting} doorbells wait")
+
+
+def _databases(settings: Settings) -> Iterator[Finding]:
+    for name, tenant in tenants_of(settings.databases).items():
+        faults = list(_faults_of(tenant))
+        yield from (Finding(Grade.FIX, f"databases.{name}", fault) for fault in faults)
+        if not faults:
+            yield Finding(Grade.OK, f"databases.{name}", "is reachable, and its schema fits")
+
+
+def _faults_of(tenant: Tenant) -> Iterator[str]:
+    try:
+        engine = engine_for(tenant)
+        try:
+            yield from lacks(engine)
+        finally:
+            engine.dispose()
+    except CareCaseError as error:
+        yield f"{error}; check its url and password, and that it runs"
+
+
+def _workers(settings: Settings) -> Iterator[Finding]:
+    try:
+        seen = JobStore(settings.redis, settings.jobs).workers_since(SystemClock().now() - _SEEN_WITHIN)
+    except StoreUnavailable:
+        yield Finding(Grade.FIX, "workers", "are not known without Redis; fix that first")
+        return
+    if seen:
+        yield Finding(Grade.OK, "workers", f"{seen} were seen within ten seconds")
+    else:
+        yield Finding(Grade.FIX, "workers", "none was seen within ten seconds; start: carecase worker")

@@ -1,0 +1,165 @@
+"""One connection of a client, guarded: whoever sends or reads too slowly, or too long a head, is let go."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from carecase_worker.intake.documents import envelope
+from carecase_worker.intake.problems import problem_of_status
+from carecase_worker.settings.model import IntakeSettings
+from carecase_worker.telemetry import logger
+
+_log = logger("access")
+_AROUND_A_HEADER = len(": \r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """How long a head may be and may take to come, and how long a client may leave an answer unread or a body unsent
+    that nobody waits for any more."""
+
+    head_bytes: int
+    head_s: float
+    stall_s: float
+
+    @classmethod
+    def of(cls, settings: IntakeSettings) -> "Guard":
+        """The guard that is configured."""
+        return cls(
+            settings.max_header_bytes, settings.header_timeout.total_seconds(), settings.stall_timeout.total_seconds()
+        )
+
+
+class _Part(Enum):
+    """The part of a request that is coming."""
+
+    NONE = "none"
+    HEAD = "head"
+    BODY = "body"
+
+
+class _HeadTooLong(Exception):
+    """Ends the parsing of a head."""
+
+
+class GuardedConnection(HttpToolsProtocol):
+    """uvicorn's connection, with deadlines where it has none; its refusals are problems, as all others."""
+
+    def __init__(self, *arguments: Any, guard: Guard, new_id: Callable[[], str], **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._guard = guard
+        self._new_id = new_id
+        self._part = _Part.NONE
+        self._head_bytes = self._fed_bytes = 0
+        self._heard = self._ended = False
+        self._late: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The head may take so long from now on."""
+        super().connection_made(transport)
+        self._late = self.loop.call_later(self._guard.head_s, self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is awaited any more."""
+        self._cancel_late()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Between two requests, the first byte starts the time that a head may take."""
+        self._heard = True
+        if self._part is _Part.NONE and self._late is None:
+            self._late = self.loop.call_later(self._guard.head_s, self._head_is_late)
+        self._ended = False
+        super().data_received(data)
+        if self._part is _Part.HEAD and not self._ended:  # else only the end of this piece is of the head
+            self._fed_bytes += len(data)
+            if self._head_is_too_long() and not self.transport.is_closing():
+                self._refuse(431)
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._part = _Part.HEAD
+        self._head_bytes = self._fed_bytes = 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header is complete; those behind a body are nobody's."""
+        if self._part is _Part.BODY:
+            return
+        super().on_header(name, value)
+        self._head_bytes += len(name) + len(value) + _AROUND_A_HEADER
+        if self._head_is_too_long():
+            raise _HeadTooLong
+
+    def on_headers_complete(self) -> None:
+        """The head is there; what the body may take is the application's to say."""
+        self._cancel_late()
+        self._part = _Part.BODY
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The whole request is there."""
+        self._cancel_late()
+        self._part, self._ended = _Part.NONE, True
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer is sent. A body may go on coming for a while, so that the client reads the answer."""
+        super().on_response_complete()
+        if self.cycle.response_complete and self._part is _Part.BODY and not self.transport.is_closing():
+            self._cancel_late()
+            self._late = self.loop.call_later(self._guard.stall_s, self.transport.abort)
+
+    def pause_writing(self) -> None:
+        """The client does not read fast enough."""
+        super().pause_writing()
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(self._guard.stall_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read on."""
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words; ours are a problem
+        """Refuse what is no HTTP, or too long a head."""
+        self._refuse(431 if self._head_is_too_long() else 400)
+
+    def _head_is_too_long(self) -> bool:
+        # a header that is not complete yet is seen as bytes only, a head that comes in one piece as headers only
+        seen = max(self._head_bytes + len(self.url), self._fed_bytes)
+        return self._part is _Part.HEAD and seen > self._guard.head_bytes
+
+    def _head_is_late(self) -> None:
+        self._late = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            # the next request's head is early, not late: the client waits for an answer
+            self._late = self.loop.call_later(self._guard.head_s, self._head_is_late)
+        elif not self._heard:
+            self.transport.close()  # nobody there
+        elif not self.transport.is_closing():
+            self._refuse(408)
+
+    def _refuse(self, status: int) -> None:
+        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+            self.transport.abort()  # nothing can be said in the middle of another answer
+            return
+        activity, problem = self._new_id(), problem_of_status(status)
+        _log.info("connection refused", activity_id=activity, status=status, reason=problem.kind)
+        content = envelope(activity, error=problem.members("/"))
+        head = f"HTTP/1.1 {status} \r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n"
+        self.transport.write(f"{head}connection: close\r\n\r\n".encode() + content)
+        self.transport.close()
+
+    def _cancel_late(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None

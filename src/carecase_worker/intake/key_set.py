@@ -1,0 +1,133 @@
+"""The public keys of whoever issues the bearer tokens (JWKS, RFC 7517): held here, read again when they change."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from http.client import HTTPException
+from threading import BoundedSemaphore, Lock, Thread
+from typing import Any
+from urllib.error import URLError
+from urllib.request import HTTPRedirectHandler, build_opener
+
+import jwt
+from jwt import PyJWK
+
+from carecase_worker.clock import stopwatch
+from carecase_worker.errors import KeysUnavailable
+from carecase_worker.settings.model import JwtSettings
+from carecase_worker.telemetry import logger
+
+_log = logger("intake")
+_PATIENCE = timedelta(seconds=3)
+_MOST_BYTES = 1 << 20
+_WAITERS = 16
+_LATER = "The bearer token cannot be checked just now. Send the request again later."
+_PUBLIC = ("RSA", "EC")
+
+
+class KeySet:
+    """The keys by their ids. What is held goes on when `read` fails or hangs: nobody waits longer than `patience`."""
+
+    def __init__(
+        self, read: Callable[[], bytes], refresh: timedelta, refetch: timedelta, patience: timedelta = _PATIENCE
+    ) -> None:
+        self._read = read
+        self._refresh_s = refresh.total_seconds()
+        self._refetch_s = refetch.total_seconds()
+        self._patience_s = patience.total_seconds()
+        self._keys: Mapping[str | None, PyJWK] | None = None
+        self._tried_at = float("-inf")
+        self._reader: Thread | None = None
+        self._lock = Lock()
+        self._waiting = BoundedSemaphore(_WAITERS)
+
+    def find(self, key_id: str | None) -> PyJWK | None:
+        """The key of that id, if there is one. Raises KeysUnavailable while none could be read yet.
+
+        An id that is not held makes the keys be read again, but not sooner than `refetch` after the last time: so a
+        new key is found at once, and made-up ids cost nothing.
+        """
+        held = self._keys
+        if held is None or key_id not in held:
+            self._read_again(self._refetch_s, wait=True)
+        else:
+            self._read_again(self._refresh_s, wait=False)
+        if self._keys is None:
+            raise KeysUnavailable(_LATER)
+        return self._keys.get(key_id)
+
+    def _read_again(self, after_s: float, wait: bool) -> None:
+        """Have one thread read the keys, unless that was tried less than so long ago. It may hang: it holds nobody."""
+        with self._lock:
+            reader = self._reader
+            if (reader is None or not reader.is_alive()) and stopwatch() - self._tried_at >= after_s:
+                self._tried_at = stopwatch()
+                reader = self._reader = Thread(target=self._read_once, name="key set", daemon=True)
+                reader.start()
+            waits = wait and reader is not None and stopwatch() - self._tried_at < self._patience_s
+        if waits and reader is not None:
+            self._wait_for(reader)
+
+    def _wait_for(self, reader: Thread) -> None:
+        """Wait, but never with all threads of the intake: known keys need some. Raises KeysUnavailable."""
+        if not self._waiting.acquire(blocking=False):
+            raise KeysUnavailable(_LATER)
+        try:
+            reader.join(self._patience_s)
+        finally:
+            self._waiting.release()
+
+    def _read_once(self) -> None:
+        try:
+            self._keys = keys_of(self._read())
+        except (OSError, ValueError) as error:
+            _log.warning("the keys of the tokens' issuer cannot be read", reason=type(error).__name__)
+
+
+def keys_of(document: bytes) -> dict[str | None, PyJWK]:
+    """The signature keys of a JWKS by their ids, without those that we cannot use. Raises ValueError."""
+    keys: dict[str | None, PyJWK] = {}
+    held = json.loads(document)
+    described_keys = held.get("keys") if isinstance(held, dict) else None
+    for described in described_keys if isinstance(described_keys, list) else ():
+        if (
+            not isinstance(described, dict)
+            or described.get("kty") not in _PUBLIC
+            or described.get("use", "sig") != "sig"
+        ):
+            continue
+        try:
+            keys[described.get("kid")] = PyJWK(described)
+        except (jwt.PyJWTError, TypeError):
+            continue
+    if not keys:
+        raise ValueError("no key that can be used")
+    return keys
+
+
+def key_set_of(settings: JwtSettings) -> KeySet | None:
+    """The configured key set; None if there is none."""
+    file, url = settings.jwks_file, settings.jwks_url
+    if file is not None:
+        return KeySet(file.read_bytes, settings.jwks_refresh, settings.jwks_refetch)
+    if url is not None:
+        return KeySet(lambda: _fetch(url), settings.jwks_refresh, settings.jwks_refetch)
+    return None
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Keys are trusted because of where they come from, so they come from nowhere else."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        with build_opener(_NoRedirect).open(url, timeout=_PATIENCE.total_seconds()) as answer:
+            document = bytes(answer.read(_MOST_BYTES + 1))
+    except (URLError, HTTPException) as error:
+        raise OSError(type(error).__name__) from None
+    if len(document) > _MOST_BYTES:
+        raise ValueError("too long")
+    return document

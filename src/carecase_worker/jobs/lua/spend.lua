@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- spend: count a request of a client against its rate.
+-- KEYS   1 prefix
+-- ARGV   1 client, 2 us_per_request, 3 burst
+-- gives  0: the request is within the rate; else the us after which one would be, and this one is not counted
+-- moves  nothing
+-- A bucket of `burst` tokens, as one number: the moment at which it is full again (GCRA). By Redis's own clock, so that
+-- the intakes' need not agree. The key goes to no disk and no replica: it would cost each poll an fsync, and a bucket
+-- that is lost is a full one.
+redis.set_repl(redis.REPL_NONE)
+local name = key('rate', ARGV[1])
+local each, burst = tonumber(ARGV[2]), tonumber(ARGV[3])
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+local full_at = math.max(tonumber(redis.call('GET', name) or 0), now) + each
+local wait = full_at - now - each * burst
+if wait > 0 then return math.ceil(wait) end
+redis.call('SET', name, string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000))
+return 0

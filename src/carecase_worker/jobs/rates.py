@@ -1,0 +1,39 @@
+"""How often a client may ask: a bucket of tokens for each client, shared by all intakes through Redis."""
+
+from datetime import timedelta
+from typing import cast
+
+from carecase_worker.clock import stopwatch
+from carecase_worker.errors import RateExceeded, StoreUnavailable
+from carecase_worker.jobs.connection import connect, redis_errors
+from carecase_worker.jobs.keys import Keys
+from carecase_worker.jobs.scripts import script_of
+from carecase_worker.settings.model import RedisSettings
+
+_PATIENCE = timedelta(milliseconds=500)
+_LEFT_ALONE_S = 1.0
+
+
+class Rates:
+    """Counts requests. It never stands in the way: while Redis is away nothing is counted and every request goes on."""
+
+    def __init__(self, settings: RedisSettings, per_second: float, burst: int) -> None:
+        self._each_us = 1_000_000 / per_second if per_second else 0.0
+        self._burst = burst
+        self._prefix = Keys(settings.prefix).prefix
+        self._script = connect(settings, _PATIENCE, attempts=1).register_script(script_of("spend"))
+        self._alone_until = 0.0
+
+    def spend(self, client: str) -> None:
+        """Count a request of a client. Raises RateExceeded if it has made too many."""
+        if not self._each_us or stopwatch() < self._alone_until:
+            return
+        try:
+            with redis_errors():
+                wait_us = cast(int, self._script(keys=[self._prefix], args=[client, self._each_us, self._burst]))
+        except StoreUnavailable:
+            # what the request needs of Redis says so itself; let not each one wait here first
+            self._alone_until = stopwatch() + _LEFT_ALONE_S
+            return
+        if wait_us:
+            raise RateExceeded(timedelta(microseconds=wait_us))

@@ -1,0 +1,97 @@
+"""The issuer's keys over HTTP: read, rotated, and never waited for when the issuer hangs."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from tests.builders import a_key_pair, a_key_set
+
+from carecase_worker.clock import stopwatch
+from carecase_worker.errors import KeysUnavailable
+from carecase_worker.intake.key_set import KeySet, key_set_of
+from carecase_worker.settings.model import JwtSettings
+
+OLD, NEW = a_key_pair("RS256"), a_key_pair("ES256")
+
+
+@dataclass
+class Issuer:
+    """What the issuer's server answers; without `document` it accepts and says nothing."""
+
+    url: str = ""
+    document: bytes | None = None
+    status: int = 200
+    asked: int = 0
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def key_set(self) -> KeySet:
+        made = key_set_of(
+            JwtSettings.model_validate(
+                {"algorithms": ("RS256", "ES256"), "jwks_url": self.url, "jwks_refetch_seconds": 0.001}
+            )
+        )
+        assert made is not None
+        return made
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    one = Issuer()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            one.asked += 1
+            if one.document is None:
+                one.ended.wait(30)
+                return
+            self.send_response(one.status)
+            self.send_header("Location", f"{one.url}/elsewhere")
+            self.send_header("Content-Length", str(len(one.document)))
+            self.end_headers()
+            self.wfile.write(one.document)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    one.url = f"http://127.0.0.1:{server.server_address[1]}/keys"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield one
+    one.ended.set()
+    server.shutdown()
+    server.server_close()
+
+
+def test_keys_are_read_and_rotated(issuer: Issuer) -> None:
+    issuer.document = a_key_set(old=OLD)
+    keys = issuer.key_set()
+    assert keys.find("old") is not None
+    issuer.document = a_key_set(old=OLD, new=NEW)
+    assert keys.find("new") is not None
+    assert issuer.asked == 2
+
+
+def test_an_issuer_that_hangs_holds_nobody_who_has_a_known_key(issuer: Issuer) -> None:
+    issuer.document = a_key_set(old=OLD)
+    keys = issuer.key_set()
+    assert keys.find("old") is not None
+    issuer.document = None
+    began = stopwatch()
+    assert keys.find("made up") is None
+    assert stopwatch() - began < 5
+    began = stopwatch()
+    assert all(keys.find("old") is not None for _ in range(100))
+    assert stopwatch() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [(b"no keys", 200), (a_key_set(old=OLD), 500), (a_key_set(old=OLD), 302), (b"[" * 2**21, 200)],
+)
+def test_what_is_no_answer_gives_no_keys(issuer: Issuer, document: bytes, status: int) -> None:
+    issuer.document, issuer.status = document, status
+    with pytest.raises(KeysUnavailable):
+        issuer.key_set().find("old")
+    assert issuer.asked == 1, "a redirection is not followed"

@@ -1,0 +1,90 @@
+"""The rate of a client: a bucket that all intakes share."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+import redis
+from tests.services import Services
+
+from carecase_worker.clock import stopwatch
+from carecase_worker.errors import RateExceeded
+from carecase_worker.jobs.rates import Rates
+from carecase_worker.settings.model import RedisSettings
+
+
+def rates(servers: Services, prefix: str, per_second: float, burst: int) -> Rates:
+    return Rates(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}), per_second, burst)
+
+
+def passed(one: Rates, times: int, client: str = "ann") -> int:
+    """How many of so many requests in a row are within the rate."""
+    count = 0
+    for _ in range(times):
+        try:
+            one.spend(client)
+        except RateExceeded:
+            continue
+        count += 1
+    return count
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"rates-{uuid4()}:"
+
+
+def test_a_burst_is_let_through_and_no_more(servers: Services, prefix: str) -> None:
+    one = rates(servers, prefix, 0.01, 50)
+    assert passed(one, 80) == 50
+    assert passed(one, 80, client="bob") == 50
+
+
+def test_all_intakes_count_together(servers: Services, prefix: str) -> None:
+    intakes = [rates(servers, prefix, 0.01, 50) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(lambda one: passed(one, 30), intakes)) == 50
+
+
+def test_the_wait_is_told_and_is_as_long_as_needed(servers: Services, prefix: str) -> None:
+    one = rates(servers, prefix, 4, 1)
+    one.spend("ann")
+    with pytest.raises(RateExceeded) as refused:
+        one.spend("ann")
+    assert timedelta(0) < refused.value.wait <= timedelta(seconds=0.25)
+    time.sleep(refused.value.wait.total_seconds())
+    one.spend("ann")
+
+
+def test_the_sustained_rate_is_the_one_configured(servers: Services, prefix: str) -> None:
+    one = rates(servers, prefix, 50, 1)
+    began, count = stopwatch(), 0
+    while stopwatch() < began + 1:
+        count += passed(one, 1)
+        time.sleep(0.002)
+    assert count <= 51 * (stopwatch() - began) + 1
+    assert count >= 20
+
+
+def test_zero_is_no_limit(servers: Services, prefix: str) -> None:
+    assert passed(rates(servers, prefix, 0, 1), 100) == 100
+
+
+def test_a_redis_that_is_away_refuses_nobody_and_costs_each_next_one_nothing() -> None:
+    away = Rates(RedisSettings.model_validate({"url": "redis://127.0.0.1:1/0"}), 1, 1)
+    assert passed(away, 100) == 100
+    began = stopwatch()
+    away.spend("ann")
+    assert stopwatch() - began < 0.1
+
+
+def test_a_bucket_goes_to_no_disk_and_goes_by_itself(servers: Services, prefix: str) -> None:
+    client = redis.Redis.from_url(servers.redis_url)
+    before = client.info("persistence")["aof_current_size"]
+    one = rates(servers, prefix, 100, 5)
+    assert passed(one, 5) == 5
+    assert client.info("persistence")["aof_current_size"] == before
+    time.sleep(0.2)
+    assert list(client.scan_iter(f"{prefix}*")) == []

@@ -1,0 +1,92 @@
+"""Redis and PostgreSQL by TLS: with the configured authority and no other. The wheels of the servers have no TLS."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from tests.builders import NOW, a_new_job
+from tests.services import Services
+from tests.tls import Certificates, certificates, tls_before
+
+from carecase_worker.errors import StoreUnavailable, TargetFailure
+from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.rates import Rates
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.settings.loading import load
+from carecase_worker.settings.model import Settings
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.schema import lacks, upgrade
+from carecase_worker.tenants import tenants_of
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates(tmp_path_factory.mktemp("tls") / "ours")
+
+
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates(tmp_path_factory.mktemp("tls") / "strangers")
+
+
+@pytest.fixture
+def secured(servers: Services, files: Certificates) -> Iterator[dict[str, str]]:
+    """The URLs of both servers by TLS."""
+    redis, postgres = urlsplit(servers.app_redis_url), urlsplit(servers.postgres_url)
+    assert redis.port is not None
+    assert postgres.port is not None
+    with ExitStack() as stack:
+        redis_port = stack.enter_context(tls_before(redis.port, files, client_ca=files.ca))
+        postgres_port = stack.enter_context(tls_before(postgres.port, files, asks_first=True))
+        yield {
+            "redis": f"rediss://{redis.username}:{redis.password}@127.0.0.1:{redis_port}/0",
+            "postgres": f"postgresql://{postgres.username}:{postgres.password}@127.0.0.1:{postgres_port}/demo",
+        }
+
+
+def settings(url: str, **redis: Path) -> Settings:
+    files = {f"CARECASE_REDIS_{name.upper()}_FILE": str(path) for name, path in redis.items()}
+    return load(environment={"CARECASE_REDIS_URL": url, "CARECASE_DATABASES_TLS_URL": "sqlite:///nowhere", **files})
+
+
+def test_job_store_rates_and_broker_by_tls(secured: dict[str, str], files: Certificates) -> None:
+    held = settings(secured["redis"], ca=files.ca, cert=files.certificate, key=files.key)
+    store = JobStore(held.redis, held.jobs)
+    store.check()
+    assert store.admit(a_new_job(database="tls"), {0: b"items"}, NOW).rings
+    Rates(held.redis, 1, 1).spend("tls")
+    doorbells = Doorbells(celery_app(held))
+    doorbells.ring("tls", store.overdue("tls", 0, NOW.replace(year=2027)))
+    assert doorbells.waiting("tls") == 1
+
+
+def test_another_server_and_a_client_without_certificate_are_refused(
+    secured: dict[str, str], files: Certificates, strangers: Certificates
+) -> None:
+    for held in (
+        settings(secured["redis"], ca=strangers.ca, cert=files.certificate, key=files.key),
+        settings(secured["redis"]),  # the system's authorities do not know ours
+        settings(secured["redis"], ca=files.ca),
+        settings(secured["redis"].replace("127.0.0.1", "localhost"), ca=files.ca),  # the certificate is of another name
+    ):
+        with pytest.raises(StoreUnavailable):
+            JobStore(held.redis, held.jobs).ping()
+        with pytest.raises(StoreUnavailable):
+            Doorbells(celery_app(held)).waiting("tls")
+
+
+def test_a_target_database_by_tls(secured: dict[str, str], files: Certificates, strangers: Certificates) -> None:
+    def engine(query: str):  # type: ignore[no-untyped-def]
+        held = load(environment={"CARECASE_DATABASES_D_URL": f"{secured['postgres']}?{query}"})
+        return engine_for(tenants_of(held.databases)["d"])
+
+    trusting = engine(f"sslmode=verify-full&sslrootcert={files.ca}")
+    upgrade(trusting)
+    assert lacks(trusting) == []
+    trusting.dispose()
+    with pytest.raises(TargetFailure):
+        lacks(engine(f"sslmode=verify-full&sslrootcert={strangers.ca}"))
+    with pytest.raises(TargetFailure):
+        lacks(engine("sslmode=disable"))
