@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 TABLE = list(csv.DictReader((Path(__file__).parent / "contract" / "care_case_fields.csv").open(encoding="utf-8")))
-DEEPEST = 100
 AUDIT_DATES, AUDIT_USERS = ("entry_Date", "update_Date"), ("entry_User", "update_User")
 
 Fault = tuple[str, str]
@@ -47,8 +46,6 @@ class NoDateTime(Exception):
 
 def judge(item: str, sender: Sender) -> dict[str, Any] | frozenset[Fault]:
     """The row that must be stored for an item, or every fault that its 422 must name."""
-    if depth(item) > DEEPEST:
-        return frozenset({("item", "nested")})
     parsed = json.loads(item, parse_int=Number, parse_float=Number)
     if not isinstance(parsed, dict):
         return frozenset({("item", "object")})
@@ -81,20 +78,11 @@ def judge(item: str, sender: Sender) -> dict[str, Any] | frozenset[Fault]:
 
 def usable_key(item: str) -> int | None:
     """The key that the item's answer names."""
-    parsed = json.loads(item, parse_int=Number, parse_float=Number) if depth(item) <= DEEPEST else None
+    parsed = json.loads(item, parse_int=Number, parse_float=Number)
     row: dict[str, Any] = {}
     if isinstance(parsed, dict) and parsed.get("case_Key") is not None:
         list(rules_broken({"field": "case_Key", "type": "int32"}, parsed["case_Key"], row))
     return row.get("case_Key")
-
-
-def depth(item: str) -> int:
-    """How many containers lie in one another at most, those of a hidden duplicate, too."""
-    level = deepest = 0
-    for bracket in re.sub(r'"(?:[^"\\]|\\.)*"', "", item):
-        level += (bracket in "[{") - (bracket in "]}")
-        deepest = max(deepest, level)
-    return deepest
 
 
 def rules_broken(field: dict[str, str], value: Any, row: dict[str, Any]) -> Iterator[str]:

@@ -106,9 +106,8 @@ def test_an_item_that_no_parser_likes_is_answered_alone(system: System, first_ke
             sent = client.put("/care-cases-batch", content=body, headers={"Content-Type": content_type})
             assert sent.status_code == 202, sent.text
             told = [item["body"] for item in system.result(sent.json()["job"]["jobId"])]
-            assert told[0] in ("Created", "Updated")
-            assert told[1:] == [
-                "item: must not be nested more than 100 deep",
+            assert {*told[:2]} <= {"Created", "Updated"}
+            assert told[2:] == [
                 "case_ID: must not contain U+0000 or a lone surrogate",
                 "item: must have at most 262144 bytes",
                 "case_ID: must not contain U+0000 or a lone surrogate",

@@ -34,7 +34,6 @@ PLAN_5 = Sender(5, "sender", NOW)
 BOUNDS = ChunkBounds(items=1000, size=1 << 22, item_size=1 << 20)
 RULES = {
     "must be an object": "object",
-    "must not be nested more than 100 deep": "nested",
     "is required": "required",
     "must not be null": "null",
     "must be an integer": "integer",

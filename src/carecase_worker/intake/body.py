@@ -1,5 +1,6 @@
 """The request body: its media type, its bounded decompression, and its items as they come in."""
 
+import asyncio
 import hashlib
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -137,16 +138,24 @@ class Body:
 async def receive(stream: AsyncIterator[bytes], take: Callable[[bytes], None]) -> bytes:
     """Read a request's body: calls `take` with one piece after the other; what it does not return was taken.
 
-    Pieces have a megabyte and are taken in a thread, so that other requests go on. Raises BatchRefused if the client
-    breaks off.
+    Pieces have a megabyte and are taken in a thread while the next one comes in; other requests go on meanwhile. Raises
+    BatchRefused if the client breaks off.
     """
     waiting = bytearray()
+    taking: asyncio.Task[None] | None = None
     try:
         async for piece in stream:
             waiting += piece
             if len(waiting) >= _PIECE_BYTES:
-                await run_sync(take, bytes(waiting))
+                if taking is not None:
+                    await taking
+                taking = asyncio.create_task(run_sync(take, bytes(waiting)))
                 waiting.clear()
+        if taking is not None:
+            await taking
     except ClientDisconnect:
         raise BatchRefused(BatchFault.BROKEN_OFF, "The request broke off. Send it again.") from None
+    finally:
+        if taking is not None:
+            await asyncio.wait([taking])  # whoever goes on from here finds nobody else at work
     return bytes(waiting)

@@ -4,7 +4,6 @@ A payload is one byte that tells its form, then the form's own bytes. Form 1: a 
 a 32-bit little-endian number, then the items as a zstd-compressed JSON array. A form, once released, is read for ever.
 """
 
-import re
 import struct
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,9 +18,6 @@ from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
 _FORM_1 = b"\x01"
 _NO_KEY = -(2**63)
 _NULL = b"null"
-_DEEPEST = 100
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_BRACKET = re.compile(rb"[\[\]{}]")
 _LENGTH = struct.Struct("<I")
 
 
@@ -114,8 +110,6 @@ def _chunk_of(items: Sequence[msgspec.Raw], first: int, bounds: ChunkBounds) -> 
     if sum(sizes) > bounds.size or max(sizes) > bounds.item_size:
         kept = _within_bounds(items, bounds, refused)
     text = _array(kept)
-    if not _is_flat(text, len(kept)):
-        text = _array(_without_deep_ones(kept, refused))
     _require_utf8(text, first)
     return Chunk(first, len(kept), text, refused)
 
@@ -137,33 +131,8 @@ def _within_bounds(
     return kept
 
 
-def _without_deep_ones(items: Sequence[bytes | msgspec.Raw], refused: dict[int, str]) -> Iterator[bytes | msgspec.Raw]:
-    for place, item in enumerate(items):
-        held = bytes(item)
-        if held.count(b"{") + held.count(b"[") > _DEEPEST and _depth(held) > _DEEPEST:
-            refused[place] = f"item: must not be nested more than {_DEEPEST} deep"
-            yield _NULL
-        else:
-            yield item
-
-
-def _is_flat(text: bytes, count: int) -> bool:
-    """Whether so many items in an array are objects with nothing nested in them; a glance that all of them pass."""
-    begins = text.count(b"},{") + text.startswith(b"[{")
-    return text.count(b"{") == begins == count and text.count(b"[") == 1
-
-
 def _array(items: Iterable[bytes | msgspec.Raw]) -> bytes:
     return b"[%b]" % b",".join(items)
-
-
-def _depth(item: bytes) -> int:
-    """How deep a JSON text is nested."""
-    depth = deepest = 0
-    for bracket in _BRACKET.findall(_STRING.sub(b"", item)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
 
 
 def _require_utf8(text: bytes, first: int) -> None:

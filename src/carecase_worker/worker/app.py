@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,8 @@ from carecase_worker.worker.tasks import add_task
 
 _log = logger("worker")
 _PURGE_LOOK_S = 60
+_RECURSION_LIMIT = 5000
+"""Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
 _MOMENT_S = 0.05
 """How long one doorbell may keep a process: it spares most doorbells, and nobody waits for it."""
 
@@ -62,6 +65,7 @@ def create_worker(settings: Settings) -> Celery:
 def run_worker(settings: Settings) -> int:
     """Serve until told to stop; the exit status. Raises SettingsError for a Redis that could lose batches."""
     configure_logging(settings.log)
+    sys.setrecursionlimit(_RECURSION_LIMIT)
     store = JobStore(settings.redis, settings.jobs)
     store.check()
     store.close()
