@@ -55,6 +55,7 @@ class BatchFault(Enum):
     NO_DATABASE = "no-database"
     BAD_PARAMETER = "bad-parameter"
     KEY_REUSED = "key-reused"
+    TOO_LARGE_FOR_STRICT = "too-large-for-strict"
     NOT_ACCEPTABLE = "not-acceptable"
     TOO_SLOW = "too-slow"
 

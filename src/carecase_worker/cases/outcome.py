@@ -20,6 +20,8 @@ class Kind(IntEnum):
     CANCELLED = 6
     REFUSED = 7
     UNAVAILABLE = 8
+    NOT_APPLIED = 9
+    VALID = 10
 
     @property
     def status(self) -> int:
@@ -47,9 +49,11 @@ _STATUS = MappingProxyType(
         Kind.CANCELLED: 409,
         Kind.REFUSED: 500,
         Kind.UNAVAILABLE: 503,
+        Kind.NOT_APPLIED: 424,
+        Kind.VALID: 200,
     }
 )
-_FAILED = frozenset({Kind.INVALID, Kind.CONFLICT, Kind.REFUSED, Kind.UNAVAILABLE})
+_FAILED = frozenset({Kind.INVALID, Kind.CONFLICT, Kind.REFUSED, Kind.UNAVAILABLE, Kind.NOT_APPLIED})
 _RETRYABLE = frozenset({Kind.CANCELLED, Kind.REFUSED, Kind.UNAVAILABLE})
 
 
@@ -69,10 +73,21 @@ REFUSED = Outcome(Kind.REFUSED, "The target database refused this item for a rea
 UNAVAILABLE = Outcome(
     Kind.UNAVAILABLE, "The target database did not answer before the retry deadline. The item can be sent again."
 )
+NOT_APPLIED = Outcome(
+    Kind.NOT_APPLIED, "Not applied: another item of the batch failed, and the batch was to be applied as a whole."
+)
+VALID = Outcome(Kind.VALID, "Valid")
 OTHER_CARE_PLAN = Outcome(Kind.CONFLICT, "carePlan_Key: the case exists under another care plan")
 
-FIXED = MappingProxyType({o.kind: o for o in (CREATED, UPDATED, SUPERSEDED, CANCELLED, REFUSED, UNAVAILABLE)})
+FIXED = MappingProxyType(
+    {o.kind: o for o in (CREATED, UPDATED, SUPERSEDED, CANCELLED, REFUSED, UNAVAILABLE, NOT_APPLIED, VALID)}
+)
 """The kinds whose text is always the same."""
+
+
+def none_applied(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """What becomes of the items of a batch that is applied as a whole, once one of them has failed."""
+    return [outcome if outcome.kind.failed else NOT_APPLIED for outcome in outcomes]
 
 
 class _Packed(msgspec.Struct):

@@ -3,22 +3,27 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BeforeValidator, Field
 
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
+from carecase_worker.cases.validation import Rules
 from carecase_worker.errors import CareCaseError, StoreUnavailable
 from carecase_worker.intake.accepted import Acceptances, accepted
 from carecase_worker.intake.auth import Caller, granted
 from carecase_worker.intake.body import Body, Decoder, form_of, receive
-from carecase_worker.intake.negotiation import require_json
+from carecase_worker.intake.checks import Check
+from carecase_worker.intake.documents import multi_status
+from carecase_worker.intake.negotiation import json_type_of, require_json
 from carecase_worker.intake.openapi import BATCH
 from carecase_worker.intake.paging import plain_integer
 from carecase_worker.intake.patience import in_time
+from carecase_worker.intake.prefer import preferences
 from carecase_worker.intake.requests import note
 from carecase_worker.jobs.admission import Admissions, Draft, Sender
 from carecase_worker.jobs.store import JobStore
@@ -38,23 +43,34 @@ IdempotencyKey = Annotated[
 ]
 Prefer = Annotated[
     str | None,
-    Header(alias="Prefer", description="respond-async, or wait=N: hold the answer for at most N seconds (RFC 7240)"),
+    Header(
+        alias="Prefer",
+        description="RFC 7240: respond-async, or wait=N, hold the answer for at most N seconds;"
+        " handling=strict, apply all items or none",
+    ),
+]
+ValidateOnly = Annotated[
+    bool, Query(alias="validateOnly", description="Hold the items to the rules, and keep and apply nothing")
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchHeaders:
-    """What the headers say of a batch."""
+    """What the headers and the query say of a batch."""
 
     database: str | None
     idempotency_key: str | None
+    validate_only: bool
 
 
 async def batch_headers(
-    database: Database = None, idempotency_key: IdempotencyKey = None, _: Prefer = None
+    database: Database = None,
+    idempotency_key: IdempotencyKey = None,
+    validate_only: ValidateOnly = False,
+    _: Prefer = None,
 ) -> BatchHeaders:
     """The headers of a batch, described for the published page."""
-    return BatchHeaders(database, idempotency_key)
+    return BatchHeaders(database, idempotency_key, validate_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +88,49 @@ class Intake:
         target = granted(caller, headers.database)
         note(request.scope, database=target)
         form = form_of(request.headers.get("content-type"))
-        decoder = Decoder(request.headers.get("content-encoding"))
-        body = Body(decoder, form, self.settings.max_body_bytes)
-        sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key)
+        body = Body(Decoder(request.headers.get("content-encoding")), form, self.settings.max_body_bytes)
+        if headers.validate_only:
+            return await self._check(request, body, Rules(care_plan, caller.user, self.admissions.clock.now()))
+        strict = preferences(request.headers.getlist("prefer"), timedelta(0)).strict
+        sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, strict)
         draft = self.admissions.draft(sender, self.new_id())
 
-        def take(piece: bytes) -> None:
-            for items in body.take(piece):
-                draft.add(items)
-
         def admit(last: bytes) -> tuple[Admission, Response]:
-            take(last)
-            draft.add(body.finish())
-            admission = draft.admit(body.sha256)
+            admission = draft.admit(_finished(body, last, draft))
             job, pace = self.store.job(admission.job_id), self.store.pace(target)
             note(request.scope, job_id=job.job_id, items=job.total)
             return admission, accepted(request, job, pace)
 
         try:
-            last = await receive(in_time(request.stream(), self.settings.body_timeout), take)
+            last = await self._receive(request, body, draft)
             admission, answer = await run_sync(admit, last)
         except CareCaseError:
             await run_sync(_discard, draft)
             raise
         return await self.acceptances.answer(request, target, admission, answer)
+
+    async def _check(self, request: Request, body: Body, rules: Rules) -> Response:
+        """What the rules say of each item of a batch that is not kept. Raises BatchRefused."""
+        check = Check(rules, self.admissions.bounds)
+        last = await self._receive(request, body, check)
+        await run_sync(_finished, body, last, check)
+        document = b"".join(multi_status(request.scope["carecase.activity"], check.finish()))
+        return Response(document, 207, media_type=json_type_of(request))
+
+    async def _receive(self, request: Request, body: Body, batch: Draft | Check) -> bytes:
+        def take(piece: bytes) -> None:
+            for items in body.take(piece):
+                batch.add(items)
+
+        return await receive(in_time(request.stream(), self.settings.body_timeout), take)
+
+
+def _finished(body: Body, last: bytes, batch: Draft | Check) -> str:
+    """Add the items of the last piece; the digest of the whole body."""
+    for items in body.take(last):
+        batch.add(items)
+    batch.add(body.finish())
+    return body.sha256
 
 
 def _discard(draft: Draft) -> None:

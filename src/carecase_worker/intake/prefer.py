@@ -15,10 +15,11 @@ _LONGEST_HEADER = 1000
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What a client prefers, of what we can do: an answer at once, or one that is held for so long."""
+    """What a client prefers, of what we can do: an answer at once, or one that is held for so long; all or nothing."""
 
     respond_async: bool = False
     wait: timedelta | None = None
+    strict: bool = False
 
 
 def preferences(headers: Iterable[str], longest: timedelta) -> Preferences:
@@ -32,7 +33,8 @@ def preferences(headers: Iterable[str], longest: timedelta) -> Preferences:
             first.setdefault(name, value)
     wait = first.get("wait", "")
     seconds = timedelta(seconds=int(wait[:_LONGEST_NUMBER])) if re.fullmatch("[0-9]+", wait) else None
-    return Preferences("respond-async" in first, None if seconds is None else min(seconds, longest))
+    strict = first.get("handling") == "strict"
+    return Preferences("respond-async" in first, None if seconds is None else min(seconds, longest), strict)
 
 
 def applied(wanted: Preferences, final: bool) -> dict[str, str]:
@@ -40,6 +42,8 @@ def applied(wanted: Preferences, final: bool) -> dict[str, str]:
     honoured = ["respond-async"] if wanted.respond_async and not final else []
     if wanted.wait is not None:
         honoured.append(f"wait={wanted.wait // timedelta(seconds=1)}")
+    if wanted.strict:
+        honoured.append("handling=strict")
     return {"Preference-Applied": ", ".join(honoured)} if honoured else {}
 
 

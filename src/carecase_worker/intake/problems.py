@@ -52,6 +52,7 @@ _BATCH = {
     BatchFault.NO_DATABASE: 400,
     BatchFault.BAD_PARAMETER: 400,
     BatchFault.KEY_REUSED: 422,
+    BatchFault.TOO_LARGE_FOR_STRICT: 422,
     BatchFault.NOT_ACCEPTABLE: 406,
     BatchFault.TOO_SLOW: 408,
 }

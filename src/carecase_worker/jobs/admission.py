@@ -20,13 +20,14 @@ _STAGE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sends a batch where. `care_plan` is the one of the path, if it has one."""
+    """Who sends a batch where, and how. `care_plan` is the one of the path, if it has one; `strict`: all or nothing."""
 
     client: str
     user: str
     database: str
     care_plan: int | None
     idempotency_key: str | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,9 @@ class Draft:
             chunk_firsts=self._firsts,
             payload_bytes=self._payload_bytes,
             body_sha256=body_sha256,
-            fingerprint=fingerprint(sender.database, sender.care_plan, body_sha256),
+            fingerprint=fingerprint(sender.database, sender.care_plan, body_sha256, sender.strict),
             idempotency_key=sender.idempotency_key,
+            strict=sender.strict,
         )
         self._to_discard = False  # what is not admitted is dropped at the same stroke
         return _accepted(self._admissions.store.admit(new, self._waiting, self._admissions.clock.now()))
@@ -98,6 +100,12 @@ class Draft:
 
     def _take(self, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
+            if self._sender.strict and self._firsts:
+                raise BatchRefused(
+                    BatchFault.TOO_LARGE_FOR_STRICT,
+                    f"With Prefer: handling=strict a batch has at most {self._admissions.bounds.items} items and"
+                    f" {self._admissions.bounds.size} bytes. Send a smaller one, or leave the preference out.",
+                )
             if self._waiting_bytes >= _STAGE_BYTES:
                 self._to_discard = True
                 self._admissions.store.stage(self._job_id, self._waiting)

@@ -90,7 +90,7 @@ class JobStore:
             new.job_id, now_ms, self._ring_at_ms(now), jobs.width, jobs.max_backlog_jobs, jobs.max_backlog_bytes,
             new.payload_bytes, milliseconds(jobs.retention), new.fingerprint, new.database,
             "" if new.care_plan is None else new.care_plan, new.client, new.user, new.total, len(new.chunk_firsts),
-            ",".join(map(str, new.chunk_firsts)), new.body_sha256,
+            ",".join(map(str, new.chunk_firsts)), new.body_sha256, int(new.strict),
         ]  # fmt: skip
         payload = keys.payload(new.job_id)
         names = [keys.prefix, keys.job(new.job_id), payload, keys.jobs(new.client), *idempotency]
@@ -270,7 +270,7 @@ class JobStore:
 
 
 def _lease(chunk: ChunkRef, answer: Sequence[bytes]) -> Lease:
-    payload, deaths, releases, faults, failures, database, care_plan, user, seq, failing_since_ms = answer
+    payload, deaths, releases, faults, failures, database, care_plan, user, seq, strict, failing_since_ms = answer
     failing_since = from_epoch_ms(int(failing_since_ms)) if failing_since_ms else None
     return Lease(
         chunk=chunk,
@@ -280,4 +280,5 @@ def _lease(chunk: ChunkRef, answer: Sequence[bytes]) -> Lease:
         care_plan=int(care_plan) if care_plan else None,
         user=user.decode(),
         seq=int(seq),
+        strict=strict == b"1",
     )

@@ -56,6 +56,7 @@ class NewJob:
     body_sha256: str
     fingerprint: str
     idempotency_key: str | None
+    strict: bool = False
 
 
 class Claimed(Enum):
@@ -96,6 +97,7 @@ class Lease:
     care_plan: int | None
     user: str
     seq: int
+    strict: bool = False
 
     @property
     def submitted_at(self) -> datetime:

@@ -121,10 +121,12 @@ class WritePlan:
     """What to write of a chunk.
 
     `keys` has each item's case key, as far as it has a usable one. `decided` has an outcome for each item that needs no
-    database, None for the others; these are spread over `waves`, which are written one after the other.
+    database, None for the others; these are spread over `waves`, which are written one after the other. With
+    `all_or_nothing`, all cases stay as they were if one item fails.
     """
 
     keys: Sequence[int | None]
     decided: Sequence[Outcome | None]
     waves: Sequence[Wave]
     guard_care_plan: bool
+    all_or_nothing: bool = False

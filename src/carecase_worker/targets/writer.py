@@ -16,6 +16,7 @@ from carecase_worker.cases.outcome import (
     SUPERSEDED,
     UPDATED,
     Outcome,
+    none_applied,
     pack_outcomes,
     unpack_outcomes,
 )
@@ -107,15 +108,27 @@ class Writer:
             ).scalar_one_or_none()
             if before is not None:
                 return unpack_outcomes(before)
-            outcomes = list(plan.decided)
-            if carefully and connection.dialect.name == "postgresql":
-                connection.execute(_CHECK_AT_ONCE)
-            apply = self._apply_carefully if carefully else self._apply
-            for wave in case_by_case(plan.waves) if carefully else plan.waves:
-                apply(connection, wave, plan.guard_care_plan, outcomes)
-            settled = [outcome or REFUSED for outcome in outcomes]
+            settled = self._apply_all(connection, plan, carefully)
             _note(connection, key, settled)
             return settled
+
+    def _apply_all(self, connection: Connection, plan: WritePlan, carefully: bool) -> list[Outcome]:
+        """Write the waves; the outcome of each item of the chunk."""
+        if carefully and connection.dialect.name == "postgresql":
+            connection.execute(_CHECK_AT_ONCE)
+        whole = connection.begin_nested() if plan.all_or_nothing else None
+        outcomes = list(plan.decided)
+        apply = self._apply_carefully if carefully else self._apply
+        for wave in case_by_case(plan.waves) if carefully else plan.waves:
+            apply(connection, wave, plan.guard_care_plan, outcomes)
+        settled = [outcome or REFUSED for outcome in outcomes]
+        if whole is None:
+            return settled
+        if any(outcome.kind.failed for outcome in settled):
+            whole.rollback()
+            return none_applied(settled)
+        whole.commit()
+        return settled
 
     def _apply(self, connection: Connection, wave: Wave, guard_care_plan: bool, outcomes: list[Outcome | None]) -> None:
         """Write a wave and set its outcomes."""

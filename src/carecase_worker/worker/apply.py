@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import assert_never
 from uuid import UUID
 
-from carecase_worker.cases.outcome import CANCELLED, REFUSED, UNAVAILABLE, Outcome, runs_of
+from carecase_worker.cases.outcome import CANCELLED, NOT_APPLIED, REFUSED, UNAVAILABLE, Outcome, none_applied, runs_of
 from carecase_worker.cases.validation import Rules, invalid, keys_of, read_sound, validate, without
 from carecase_worker.clock import Clock, Dice, Sleep
 from carecase_worker.errors import FailureKind, PayloadUnreadable, StoreUnavailable, TargetFailure
@@ -48,8 +48,11 @@ def plan_chunk(chunk: Chunk, lease: Lease, killers: Collection[int] = ()) -> Wri
         keys = sound.keys
         if len(set(keys)) == len(keys):
             whole = WaveOfAll(sound, keys, defaults)
-            return WritePlan(keys, [None] * chunk.count, (whole,), lease.care_plan is not None)
-    return _plan_item_by_item(chunk, defaults, killers)
+            return WritePlan(keys, [None] * chunk.count, (whole,), lease.care_plan is not None, lease.strict)
+    plan = _plan_item_by_item(chunk, defaults, killers)
+    if lease.strict and any(one is not None and one.kind.failed for one in plan.decided):
+        return replace(plan, decided=none_applied([one or NOT_APPLIED for one in plan.decided]), waves=())
+    return replace(plan, all_or_nothing=lease.strict)
 
 
 def _plan_item_by_item(chunk: Chunk, defaults: Defaults, killers: Collection[int]) -> WritePlan:

@@ -9,7 +9,16 @@ from sqlalchemy import Engine, func, select, text
 from tests.builders import NOW, a_batch, a_case
 
 from carecase_worker.cases.care_case import FIELDS
-from carecase_worker.cases.outcome import CANCELLED, CREATED, OTHER_CARE_PLAN, SUPERSEDED, UPDATED, Kind, Outcome
+from carecase_worker.cases.outcome import (
+    CANCELLED,
+    CREATED,
+    NOT_APPLIED,
+    OTHER_CARE_PLAN,
+    SUPERSEDED,
+    UPDATED,
+    Kind,
+    Outcome,
+)
 from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
@@ -47,16 +56,22 @@ class UpsertConformance:
         seq: int = 1,
         care_plan: int | None = None,
         user: str = "sender",
+        strict: bool = False,
         key: LedgerKey | None = None,
     ) -> list[Outcome]:
         key = key or LedgerKey(uuid4(), 0)
-        lease = Lease(ChunkRef(str(key.job_id), 0), b"", History(), "demo", care_plan, user, seq)
+        lease = Lease(ChunkRef(str(key.job_id), 0), b"", History(), "demo", care_plan, user, seq, strict)
         return writer.write(key, plan_chunk(Chunk(0, len(cases), a_batch(*cases)), lease))
 
     def held(self, engine: Engine, key: int = 1) -> dict[str, Any]:
         with engine.connect() as connection:
             row = connection.execute(select(CARE_CASE).where(CARE_CASE.c["case_Key"] == key)).mappings().one()
             return {field.name: row[CARE_CASE.c[field.name]] for field in FIELDS}
+
+    def held_keys(self, engine: Engine) -> list[int]:
+        key = CARE_CASE.c["case_Key"]
+        with engine.connect() as connection:
+            return list(connection.execute(select(key).order_by(key)).scalars())
 
     def test_a_case_that_was_not_there_is_created_as_it_was_sent(self, engine: Engine, writer: Writer) -> None:
         case = a_case(**FULL)
@@ -142,3 +157,17 @@ class UpsertConformance:
         assert outcomes == [UPDATED, CREATED] * 500
         with engine.connect() as connection:
             assert connection.execute(text("SELECT count(*) FROM care_case")).scalar() == 1000
+
+    def test_a_strict_batch_is_applied_whole_or_not_at_all(self, engine: Engine, writer: Writer) -> None:
+        self.refuse_negative_priorities(engine)
+        self.apply(writer, a_case(1, carePlan_Key=8), seq=1)
+        good = [a_case(2), a_case(3)]
+        for seq, bad in enumerate((a_case(4, case_Status=8), a_case(4, case_Priority=-1), a_case(1)), start=2):
+            outcomes = self.apply(writer, *good, bad, seq=seq, care_plan=5, strict=True)
+            assert outcomes[:2] == [NOT_APPLIED, NOT_APPLIED], bad
+            assert outcomes[2].kind in (Kind.INVALID, Kind.CONFLICT), bad
+            assert self.held_keys(engine) == [1]
+        key = LedgerKey(uuid4(), 0)
+        for _ in range(2):
+            assert self.apply(writer, *good, seq=9, strict=True, key=key) == [CREATED, CREATED]
+        assert self.held_keys(engine) == [1, 2, 3]

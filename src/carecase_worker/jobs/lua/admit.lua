@@ -2,7 +2,8 @@
 -- admit: make a staged batch a job, at one stroke.
 -- KEYS   1 prefix, 2 job record, 3 payload (staged), 4 the client's jobs, 5 idempotency record, if any
 -- ARGV   1 job, 2 now_ms, 3 ring_at_ms, 4 width, 5 max_jobs, 6 max_bytes, 7 bytes, 8 retention_ms, 9 fingerprint,
---        10 database, 11 care plan or "", 12 client, 13 user, 14 total, 15 chunks, 16 firsts, 17 sha256
+--        10 database, 11 care plan or "", 12 client, 13 user, 14 total, 15 chunks, 16 firsts, 17 sha256,
+--        18 "1" if all or nothing is to be applied
 -- gives  {'admitted', "job:n"...}: the job is there, queued, and these chunks are open
 --        {'known', job}: the same key and the same batch gave this job before
 --        {'reused'}: the same key came with another batch
@@ -60,7 +61,7 @@ redis.call('SADD', key('turn', database .. ':' .. turn), job)
 
 redis.call('HSET', KEYS[2], 'client', client, 'user', ARGV[13], 'database', database, 'care_plan', ARGV[11],
   'seq', string.format('%.0f', seq), 'state', 'queued', 'total', ARGV[14], 'processed', 0, 'chunks', ARGV[15],
-  'opened', 0, 'firsts', ARGV[16], 'sha256', ARGV[17], 'bytes', ARGV[7], 'turn', turn,
+  'opened', 0, 'firsts', ARGV[16], 'sha256', ARGV[17], 'strict', ARGV[18], 'bytes', ARGV[7], 'turn', turn,
   'retention_ms', ARGV[8], 'width', ARGV[4], 'idempotency', idempotency)
 redis.call('HINCRBY', backlog, 'jobs', 1)
 redis.call('HINCRBY', backlog, 'bytes', ARGV[7])

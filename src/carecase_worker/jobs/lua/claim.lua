@@ -2,7 +2,7 @@
 -- claim: take the lease of a chunk.
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 chunk, 3 now_ms, 4 lease_ms, 5 holder
--- gives  {'apply' or 'cancel', payload, deaths, releases, faults, failures, database, care plan, user, seq,
+-- gives  {'apply' or 'cancel', payload, deaths, releases, faults, failures, database, care plan, user, seq, strict,
 --         failing_since_ms or false}: the lease is the caller's until now + lease_ms; 'cancel' if the job is to be
 --         cancelled. failures: attempts in a row that found the database away; failing_since_ms: the job's first one
 --        {'done'}: it has its outcome
@@ -60,4 +60,4 @@ if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
 local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
 if failures > 0 then redis.call('SET', pause, holder, 'PX', ARGV[4]) end
 return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), tonumber(faults or 0),
-  failures, database, unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'failing_since_ms'))}
+  failures, database, unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'failing_since_ms'))}

@@ -1,0 +1,43 @@
+"""`validateOnly`: a batch that is held to the rules, and of which nothing is kept or applied."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from carecase_worker.cases.outcome import VALID, Outcome
+from carecase_worker.cases.validation import Rules, invalid, keys_of, validate
+from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.intake.documents import items as items_document
+from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter
+
+_MOST_ITEMS = 100_000
+
+
+class Check:
+    """Takes the items of a batch as they come in, and tells what the rules say of each. Raises BatchRefused."""
+
+    def __init__(self, rules: Rules, bounds: ChunkBounds) -> None:
+        self._rules = rules
+        self._cutter = Cutter(bounds)
+        self._pieces: list[bytes] = []
+
+    def add(self, items: Sequence[msgspec.Raw]) -> None:
+        """Take the next items."""
+        self._judge(self._cutter.add(items))
+        if self._cutter.total > _MOST_ITEMS:
+            raise BatchRefused(
+                BatchFault.TOO_MANY_ITEMS,
+                f"validateOnly takes at most {_MOST_ITEMS} items. Send fewer, or the batch itself.",
+            )
+
+    def finish(self) -> list[bytes]:
+        """What became of the items, as JSON, some a piece."""
+        self._judge(self._cutter.finish())
+        return self._pieces
+
+    def _judge(self, chunks: Iterable[Chunk]) -> None:
+        for chunk in chunks:
+            judged = [one if isinstance(one, Outcome) else VALID for one in validate(chunk.items, self._rules)]
+            for place, fault in chunk.refused.items():
+                judged[place] = invalid(fault)
+            self._pieces.append(items_document(keys_of(chunk.items), judged))
