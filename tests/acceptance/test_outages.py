@@ -4,7 +4,7 @@ import signal
 
 from sqlalchemy import create_engine, text
 from tests.acceptance.system import System, eventually
-from tests.builders import a_case
+from tests.builders import a_batch, a_case
 
 
 def allow_connections(system: System, allowed: bool) -> None:
@@ -32,13 +32,17 @@ def test_a_tenant_that_is_away_waits_and_resumes_while_others_go_on(system: Syst
 
 
 def test_a_small_batch_does_not_wait_for_large_ones(system: System, first_key: int) -> None:
-    large = [system.send([a_case(first_key + n) for n in range(60_000)]) for _ in range(3)]
+    body = a_batch(*(a_case(first_key + n) for n in range(150_000)))
+    with system.client() as client:
+        headers = {"Content-Type": "application/json"}
+        answers = [client.put("/care-cases-batch", content=body, headers=headers) for _ in range(3)]
+    large = [answer.json()["job"]["jobId"] for answer in answers]
     small = system.send([a_case(first_key + 900_000 + n) for n in range(10)])
     assert system.final(small)["created"] == 10
     states = [(system.job(job_id) or {})["state"] for job_id in large]
     assert "running" in states or "queued" in states
     for job_id in large:
-        assert system.final(job_id)["processed"] == 60_000
+        assert system.final(job_id)["processed"] == 150_000
 
 
 def test_a_rolling_restart_under_load_loses_nothing(system: System, first_key: int) -> None:

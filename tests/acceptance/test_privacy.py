@@ -270,7 +270,7 @@ def test_the_access_log_tells_who_sent_what_and_who_read_it(system: System) -> N
         sent = client.put("/care-cases-batch", content=body, headers={"content-type": "text/json"})
         job_id = sent.json()["job"]["jobId"]
         eventually(lambda: client.get(f"/jobs/{job_id}").json()["data"]["state"] == "completed")
-        result = client.get(f"/jobs/{job_id}/result")
+        result = client.get(f"/jobs/{job_id}/result", headers={"Accept-Encoding": "identity"})
     with system.client("demo") as stranger:
         assert stranger.get(f"/jobs/{job_id}/result").status_code == 404
     lines = eventually(lambda: (found := by_status(system, job_id)) and {202, 207, 404} <= set(found) and found)

@@ -132,7 +132,7 @@ def test_a_redis_that_starts_again_keeps_nobody_waiting(system: System, first_ke
     if answer.status_code == 200:
         assert answer.json()["data"]["state"] == "completed"
         assert time.monotonic() - began < 50, "woken, not timed out"
-    assert put(system, [a_case(first_key)], "wait=30").status_code == 207
+    eventually(lambda: put(system, [a_case(first_key)], "wait=30").status_code == 207, what="a batch is applied again")
     eventually(lambda: system.job(path.rpartition("/")[2]), what="the job is told again")
 
 

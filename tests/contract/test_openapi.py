@@ -11,7 +11,7 @@ from openapi_spec_validator import validate as validate_openapi
 from tests.acceptance.system import System
 
 JSON_TYPES = {"application/json", "text/json", "text/plain"}
-OF_EVERY_CALL = {"401", "403", "406", "429", "500", "503"}
+OF_EVERY_CALL = {"401", "403", "406", "429", "431", "500", "503"}
 OF_A_JOB = {"404", "410"}
 ANSWERS = {
     "UpdateBatchCareCase": {"202", "207", "400", "408", "413", "415", "422"},

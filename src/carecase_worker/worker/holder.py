@@ -4,8 +4,10 @@ import os
 import socket
 from pathlib import Path
 
-_STARTED = 19
-"""The place of a process's start time in /proc/…/stat, counted after its name; proc_pid_stat(5)."""
+_STATE, _STARTED = 0, 19
+"""The places of a process's state and start time in /proc/…/stat, counted after its name; proc_pid_stat(5)."""
+_NO_MORE = ("Z", "X", "x")
+"""The states of a process that has ended and whose parent does not know it yet; Celery looks every five seconds."""
 
 
 def own_name() -> str:
@@ -29,8 +31,9 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process of this machine started, in ticks since the machine did; empty if there is none."""
+    """When a process of this machine started, in ticks since the machine did; empty if there is none any more."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[_STARTED]
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if told[_STATE] in _NO_MORE else told[_STARTED]
     except (OSError, IndexError):
         return ""
