@@ -48,6 +48,6 @@ def test_what_is_only_validated_is_judged_and_not_kept(system: System, first_key
             ).status_code
             == 400
         )
-        many = client.put("/care-cases-batch?validateOnly=true", json=[1] * 100_001)
+        many = client.put("/care-cases-batch?validateOnly=true", json=[1] * 20_001)
         assert many.status_code == 413
     assert system.query(f"SELECT count(*) FROM care_case WHERE case_key = {first_key}") == [(0,)]

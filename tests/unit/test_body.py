@@ -23,7 +23,7 @@ def received(
     size = max(1, len(sent) // pieces)
     starts = range(0, len(sent), size)
     items = [bytes(item) for start in starts for some in body.take(sent[start : start + size]) for item in some]
-    return body, items + [bytes(item) for item in body.finish()]
+    return body, items + [bytes(item) for some in body.finish() for item in some]
 
 
 @pytest.mark.parametrize("encoding", ENCODERS)
@@ -47,6 +47,14 @@ def test_a_bomb_is_refused_before_it_is_decoded(encoding: str) -> None:
     bomb = ENCODERS[encoding](b" " * (64 << 20))
     with pytest.raises(BatchRefused) as refused:
         received(bomb, encoding, 1, max_bytes=LARGE)
+    assert refused.value.fault is BatchFault.TOO_LARGE
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_body_that_decodes_to_nothing_is_bounded_too(encoding: str) -> None:
+    empty = ENCODERS[encoding](b"")
+    with pytest.raises(BatchRefused) as refused:
+        received(empty * (LARGE // len(empty) + 1), encoding, 40, max_bytes=LARGE - 100)
     assert refused.value.fault is BatchFault.TOO_LARGE
 
 

@@ -7,7 +7,7 @@ from tests.builders import a_batch, a_case, chunks_of
 
 from carecase_worker.errors import PayloadUnreadable
 from carecase_worker.jobs.chunks import Chunk, pack, unpack
-from carecase_worker.jobs.seal import UNSEALED, Seals, sealed_items
+from carecase_worker.jobs.seal import UNSEALED, Seals
 from carecase_worker.jobs.verdicts import ChunkRef
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
@@ -91,9 +91,3 @@ def test_without_keys_nothing_is_sealed_and_sealed_ones_are_told() -> None:
     assert UNSEALED.seal(a_payload(), HERE, 1) == a_payload()
     with pytest.raises(PayloadUnreadable, match=r"encryption\.keys"):
         UNSEALED.open(Seals({"k": OLD}).seal(a_payload(), HERE, 1), HERE)
-
-
-def test_how_many_items_there_are_is_told_without_a_key() -> None:
-    assert sealed_items(RECORDED_SEALED) == 2
-    assert sealed_items(RECORDED) is None
-    assert sealed_items(RECORDED_SEALED[:3]) is None

@@ -47,13 +47,15 @@ class ArraySplitter:
         self._window_bytes = window_bytes
         self._rest = b""
         self._offset = 0
-        self._is_open = False
+        self._is_open = self._is_closed = False
         self._given = 0
         self._look_at = window_bytes
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
         """The items that are whole by now and were not given before. Raises BatchRefused."""
         self._rest += piece
+        if self._is_closed:
+            return self._expect_nothing()
         if not self._is_open and not self._opens():
             return ()
         if len(self._rest) < self._look_at:
@@ -73,6 +75,10 @@ class ArraySplitter:
         """The rest of the items. Raises BatchRefused, also if the body had none at all."""
         if not self._is_open:
             raise self._no_array()
+        if self._is_closed:
+            if not self._given:
+                raise _empty()
+            return self._expect_nothing()
         items = self._decode(b"[" + self._rest)
         if not items:
             raise _not_json("it ends with a comma") if self._given else _empty()
@@ -93,9 +99,7 @@ class ArraySplitter:
         """Where guessing failed: go through the tokens to the last comma between two items."""
         end, array_end = _last_comma(self._rest)
         if array_end:
-            if self._rest[array_end:].strip(_BLANK):
-                raise _not_json(f"something follows the array at byte {self._offset + array_end}")
-            return ()
+            return self._close(array_end)
         if end:
             return self._give(self._decode(b"[%b]" % self._rest[:end]), end)
         if len(self._rest) > _LONGEST_BYTES:
@@ -104,6 +108,24 @@ class ArraySplitter:
                 f"The body has an item of more than {_LONGEST_BYTES >> 20} MiB. Send smaller items.",
             )
         self._look_at = 2 * len(self._rest)
+        return ()
+
+    def _close(self, end: int) -> Sequence[msgspec.Raw]:
+        """Give the last items; the bracket that ends the array is before `end`."""
+        items = self._decode(b"[" + self._rest[:end])
+        if self._given and not items:
+            raise _not_json("it ends with a comma")
+        self._given += len(items)
+        self._is_closed = True
+        self._skip(end)
+        self._expect_nothing()
+        return items
+
+    def _expect_nothing(self) -> Sequence[msgspec.Raw]:
+        """After the array only blanks may come."""
+        if self._rest.strip(_BLANK):
+            raise _not_json(f"something follows the array at byte {self._offset}")
+        self._skip(len(self._rest))
         return ()
 
     def _give(self, items: Sequence[msgspec.Raw], end: int) -> Sequence[msgspec.Raw]:

@@ -34,6 +34,11 @@ class Kind(IntEnum):
         return self in _FAILED
 
     @property
+    def counted_as(self) -> str:
+        """Which of a job's counts it goes into."""
+        return "failed" if self.failed else self.name.lower()
+
+    @property
     def retryable(self) -> bool:
         """Whether it failed for a reason outside the item, so that sending it again can help."""
         return self in _RETRYABLE

@@ -5,10 +5,11 @@ rule and names the ones that are broken.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -37,6 +38,7 @@ Row = dict[str, Any]
 """A valid case: every field of the table by its name; date-times are aware and in UTC."""
 
 _RAW = msgspec.json.Decoder(list[msgspec.Raw])
+_NONE: Mapping[int, str] = MappingProxyType({})
 _NUL_ESCAPE = b"\\u0000"
 _LAST_DAY, _FIRST_DAY = b'"9999-12-31', b'"0001-01-01'
 _OUT_OF_RANGE = re.compile(rb'"(?:9999-12-31T[^"Z]*-|0001-01-01T[^"Z]*\+)')
@@ -105,10 +107,13 @@ def read_sound(items: bytes, rules: Rules) -> SoundCases | None:
     return None if may_leave_range else SoundCases(cases, text)
 
 
-def validate(items: bytes, rules: Rules) -> list[Row | Outcome]:
-    """A row or an outcome for each item of a JSON array, in order."""
+def validate(items: bytes, rules: Rules, refused: Mapping[int, str] = _NONE) -> list[Row | Outcome]:
+    """A row or an outcome for each item of a JSON array, in order; `refused` has faults that are known already."""
     read = _judge_by_model if _may_hold_nul(items) else _judge
-    return [read(raw, rules) for raw in _RAW.decode(items)]
+    judged = [read(raw, rules) for raw in _RAW.decode(items)]
+    for place, fault in refused.items():
+        judged[place] = invalid(fault)
+    return judged
 
 
 def _may_hold_nul(items: bytes) -> bool:

@@ -131,7 +131,8 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.FIX, "redis", str(error))
     else:
         yield from (Finding(Grade.HINT, "redis", hint) for hint in hints)
-        yield Finding(Grade.OK, "redis", "is reachable, writes to disk, drops nothing, and lets this user do its part")
+        kept = "writes to disk" if settings.redis.durability == "fsync" else "may lose batches (redis.durability)"
+        yield Finding(Grade.OK, "redis", f"is reachable, {kept}, drops nothing, and lets this user do its part")
 
 
 def _broker(settings: Settings) -> Iterator[Finding]:

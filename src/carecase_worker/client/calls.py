@@ -1,5 +1,6 @@
 """The calls of the contract as steps: which requests, what their answers come to, when to ask again. No I/O."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -99,7 +100,7 @@ class Calls:
         """The job once it is final, or as it is at the deadline."""
         while True:
             hold = _HOLD if deadline is None else min(_HOLD, max(deadline - self.clock.now(), timedelta()))
-            prefer = {"Prefer": f"wait={hold // _A_SECOND}"}
+            prefer = {"Prefer": f"wait={-(-hold // _A_SECOND)}"}  # a second that has begun counts
             answer = yield from self._answered(Request("GET", _path(job_id), prefer, held=hold))
             job = _read(answer, documents.told_job)
             now = self.clock.now()
@@ -126,7 +127,7 @@ class Calls:
 
 def _delay(answer: Answer, now: datetime, deadline: datetime | None) -> timedelta:
     """Until it makes sense to ask again: at once, almost, if the service held the answer, else as it says."""
-    if "wait=" in answer.headers.get("preference-applied", ""):
+    if re.search("wait=[1-9]", answer.headers.get("preference-applied", "")):
         return _BREATH
     delay = retry_after(answer, now) or _USUAL_DELAY
     return delay if deadline is None else min(delay, deadline - now)

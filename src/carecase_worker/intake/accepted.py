@@ -12,7 +12,7 @@ from carecase_worker.errors import JobExpired, JobNotFound, StoreUnavailable
 from carecase_worker.intake.documents import envelope, job_document, job_path, retry_after
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.negotiation import json_type_of
-from carecase_worker.intake.prefer import applied
+from carecase_worker.intake.prefer import Preferences, applied
 from carecase_worker.intake.results import Results, Wanted
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.queue import Doorbells
@@ -45,21 +45,22 @@ class Acceptances:
     doorbells: Doorbells
     held: Held
 
-    async def answer(self, request: Request, database: str, admission: Admission, at_once: Response) -> Response:
+    async def answer(
+        self, request: Request, database: str, wanted: Preferences, admission: Admission, at_once: Response
+    ) -> Response:
         """Ring. The answer `at_once`; but the result, if the client waits and the job ends in time."""
-        wanted = self.held.wanted(request)
         job_id, rings = admission.job_id, admission.rings
         if not wanted.wait:
-            at_once.headers.update(applied(wanted, final=False))
+            at_once.headers.update(applied(wanted, final=False, of_batch=True))
             at_once.background = BackgroundTask(ring, self.doorbells, database, rings)
             return at_once
         await run_sync(ring, self.doorbells, database, rings)
         try:
             job = await self.held.job(request, job_id, wanted.wait, lambda: self.store.job(job_id))
-            return await run_sync(self._as_it_is, request, job, applied(wanted, job.state.final))
+            return await run_sync(self._as_it_is, request, job, applied(wanted, job.state.final, of_batch=True))
         except (StoreUnavailable, JobNotFound, JobExpired):
             # the batch is accepted, whatever became of waiting for it
-            at_once.headers.update(applied(wanted, final=False))
+            at_once.headers.update(applied(wanted, final=False, of_batch=True))
             return at_once
 
     def _as_it_is(self, request: Request, job: Job, headers: dict[str, str]) -> Response:

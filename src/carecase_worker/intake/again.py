@@ -19,6 +19,8 @@ _CHUNKS_AT_ONCE = 8
 def draft_again(store: JobStore, seals: Seals, job: Job, draft: Draft) -> str:
     """Put the items that failed for a reason outside themselves into `draft`, in order; the digest of their array.
 
+    Of a strict job all items are sent again: it is applied whole.
+
     Raises JobConflict if there are none, or if more may come because the job is not final.
     """
     if not job.state.final:
@@ -46,4 +48,6 @@ def _items(store: JobStore, seals: Seals, job: Job) -> Iterator[list[msgspec.Raw
                 continue
             outcomes = unpack_done(packed).outcomes
             places = [place for place, outcome in enumerate(outcomes) if outcome.kind.retryable]
+            if job.strict and places:
+                places = list(range(len(outcomes)))
             yield items_at(unpack(seals.open(payload, ChunkRef(job.job_id, number))), places)

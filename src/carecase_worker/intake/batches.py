@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Annotated
 from uuid import UUID
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BeforeValidator, Field
 
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
@@ -23,12 +25,13 @@ from carecase_worker.intake.negotiation import json_type_of, require_json
 from carecase_worker.intake.openapi import BATCH
 from carecase_worker.intake.paging import plain_integer
 from carecase_worker.intake.patience import in_time
-from carecase_worker.intake.prefer import preferences
 from carecase_worker.intake.requests import note
 from carecase_worker.jobs.admission import Admissions, Draft, Sender
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Admission
 from carecase_worker.settings.model import IntakeSettings
+
+_CHECKS_AT_ONCE = 4  # each holds its answer
 
 CarePlanKey = Annotated[
     int,
@@ -82,6 +85,7 @@ class Intake:
     store: JobStore
     acceptances: Acceptances
     new_id: Callable[[], UUID]
+    checks: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_CHECKS_AT_ONCE))
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """The answer to a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
@@ -91,12 +95,13 @@ class Intake:
         body = Body(Decoder(request.headers.get("content-encoding")), form, self.settings.max_body_bytes)
         if headers.validate_only:
             return await self._check(request, body, Rules(care_plan, caller.user, self.admissions.clock.now()))
-        strict = preferences(request.headers.getlist("prefer"), timedelta(0)).strict
-        sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, strict)
+        wanted = self.acceptances.held.wanted(request)
+        sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, wanted.strict)
         draft = self.admissions.draft(sender, self.new_id())
 
         def admit(last: bytes) -> tuple[Admission, Response]:
-            admission = draft.admit(_finished(body, last, draft))
+            _finish(body, last, draft)
+            admission = draft.admit(body.sha256)
             job, pace = self.store.job(admission.job_id), self.store.pace(target)
             note(request.scope, job_id=job.job_id, items=job.total)
             return admission, accepted(request, job, pace)
@@ -105,17 +110,22 @@ class Intake:
             last = await self._receive(request, body, draft)
             admission, answer = await run_sync(admit, last)
         except CareCaseError:
-            await run_sync(_discard, draft)
+            await run_sync(discard, draft)
             raise
-        return await self.acceptances.answer(request, target, admission, answer)
+        return await self.acceptances.answer(request, target, wanted, admission, answer)
 
     async def _check(self, request: Request, body: Body, rules: Rules) -> Response:
         """What the rules say of each item of a batch that is not kept. Raises BatchRefused."""
         check = Check(rules, self.admissions.bounds)
-        last = await self._receive(request, body, check)
-        await run_sync(_finished, body, last, check)
-        document = b"".join(multi_status(request.scope["carecase.activity"], check.finish()))
-        return Response(document, 207, media_type=json_type_of(request))
+
+        def pieces_of(last: bytes) -> list[bytes]:
+            _finish(body, last, check)
+            return check.finish()
+
+        async with self.checks:
+            pieces = await run_sync(pieces_of, await self._receive(request, body, check))
+        document = multi_status(request.scope["carecase.activity"], pieces)
+        return StreamingResponse(document, 207, media_type=json_type_of(request))
 
     async def _receive(self, request: Request, body: Body, batch: Draft | Check) -> bytes:
         def take(piece: bytes) -> None:
@@ -125,15 +135,13 @@ class Intake:
         return await receive(in_time(request.stream(), self.settings.body_timeout), take)
 
 
-def _finished(body: Body, last: bytes, batch: Draft | Check) -> str:
-    """Add the items of the last piece; the digest of the whole body."""
-    for items in body.take(last):
+def _finish(body: Body, last: bytes, batch: Draft | Check) -> None:
+    """Add the items of the last piece."""
+    for items in chain(body.take(last), body.finish()):
         batch.add(items)
-    batch.add(body.finish())
-    return body.sha256
 
 
-def _discard(draft: Draft) -> None:
+def discard(draft: Draft) -> None:
     """Discard what is refused; if that fails, it goes by itself."""
     with suppress(StoreUnavailable):
         draft.discard()

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from carecase_worker.cases.batch import ArraySplitter, LineSplitter, Splitter
 from carecase_worker.errors import BatchFault, BatchRefused
 
-_ZSTD_SLICE_BYTES = 1 << 10
+_SLICE_BYTES = 1 << 10  # what one slice decodes to is bounded, and a frame that ends costs no more than that
 _ZSTD_WINDOW_BYTES = 8 << 20  # what RFC 9659 lets a sender use
 _PIECE_BYTES = 1 << 20
 _DECODED_BYTES = 256 << 10
@@ -77,15 +77,17 @@ class Decoder:
         yield piece
 
     def _gzip(self, piece: bytes) -> Iterator[bytes]:
-        while piece:
-            if self._inflate.eof:
-                self._inflate = zlib.decompressobj(31)
-            yield self._inflate.decompress(piece, _DECODED_BYTES)
-            piece = self._inflate.unconsumed_tail or self._inflate.unused_data
+        for start in range(0, len(piece), _SLICE_BYTES):
+            rest = piece[start : start + _SLICE_BYTES]
+            while rest:
+                if self._inflate.eof:
+                    self._inflate = zlib.decompressobj(31)
+                yield self._inflate.decompress(rest, _DECODED_BYTES)
+                rest = self._inflate.unconsumed_tail or self._inflate.unused_data
 
     def _zstd(self, piece: bytes) -> Iterator[bytes]:
-        for start in range(0, len(piece), _ZSTD_SLICE_BYTES):
-            rest = piece[start : start + _ZSTD_SLICE_BYTES]
+        for start in range(0, len(piece), _SLICE_BYTES):
+            rest = piece[start : start + _SLICE_BYTES]
             while rest:
                 if self._unzstd.eof:
                     self._unzstd = _zstd_frame()
@@ -110,6 +112,9 @@ class Body:
         self._splitter: Splitter = ArraySplitter() if form is Form.ARRAY else LineSplitter()
         self._max_bytes = max_bytes
         self._digest = hashlib.sha256()
+        self._received = 0
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
         self.size = 0
 
     @property
@@ -119,20 +124,31 @@ class Body:
 
     def take(self, piece: bytes) -> Iterator[Sequence[msgspec.Raw]]:
         """Take a piece as it was sent; the items that are whole by now. Raises BatchRefused."""
+        self._received += len(piece)
         for decoded in self._decoder.decode(piece):
             self.size += len(decoded)
-            if self.size > self._max_bytes:
+            if max(self.size, self._received) > self._max_bytes:
                 raise BatchRefused(
                     BatchFault.TOO_LARGE,
-                    f"The decoded body has more than {self._max_bytes} bytes. Send the cases in several batches.",
+                    f"The body has more than {self._max_bytes} bytes. Send the cases in several batches.",
                 )
             self._digest.update(decoded)
-            yield self._splitter.feed(decoded)
+            self._waiting.append(decoded)
+            self._waiting_bytes += len(decoded)
+            if self._waiting_bytes >= _DECODED_BYTES:
+                yield self._splitter.feed(self._joined())
 
-    def finish(self) -> Sequence[msgspec.Raw]:
+    def finish(self) -> Iterator[Sequence[msgspec.Raw]]:
         """The rest of the items. Raises BatchRefused."""
         self._decoder.finish()
-        return self._splitter.finish()
+        yield self._splitter.feed(self._joined())
+        yield self._splitter.finish()
+
+    def _joined(self) -> bytes:
+        """What has been decoded and not been split."""
+        joined = b"".join(self._waiting)
+        self._waiting, self._waiting_bytes = [], 0
+        return joined
 
 
 async def receive(stream: AsyncIterator[bytes], take: Callable[[bytes], None]) -> bytes:

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from carecase_worker.cases.outcome import VALID, Outcome
-from carecase_worker.cases.validation import Rules, invalid, keys_of, validate
+from carecase_worker.cases.validation import Rules, keys_of, validate
 from carecase_worker.errors import BatchFault, BatchRefused
 from carecase_worker.intake.documents import items as items_document
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter
 
-_MOST_ITEMS = 100_000
+_MOST_ITEMS = 20_000
 
 
 class Check:
@@ -37,7 +37,11 @@ class Check:
 
     def _judge(self, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
-            judged = [one if isinstance(one, Outcome) else VALID for one in validate(chunk.items, self._rules)]
-            for place, fault in chunk.refused.items():
-                judged[place] = invalid(fault)
-            self._pieces.append(items_document(keys_of(chunk.items), judged))
+            try:
+                judged, keys = validate(chunk.items, self._rules, chunk.refused), keys_of(chunk.items)
+            except RecursionError:
+                raise BatchRefused(
+                    BatchFault.NOT_JSON, "The body is nested too deeply. Send an array of CareCase objects."
+                ) from None
+            told = [one if isinstance(one, Outcome) else VALID for one in judged]
+            self._pieces.append(items_document(keys, told))

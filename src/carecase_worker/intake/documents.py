@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from carecase_worker.cases.care_case import KEY
-from carecase_worker.cases.outcome import Outcome
+from carecase_worker.cases.outcome import Outcome, runs_of
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.verdicts import Pace
 
@@ -68,11 +68,10 @@ def items(keys: Sequence[int | None], outcomes: Sequence[Outcome]) -> bytes:
     """Some items; neighbours with the same outcome share one template."""
     pieces: list[str] = []
     place = 0
-    for outcome, run in groupby(outcomes):
-        end = place + sum(1 for _ in run)
+    for outcome, length in runs_of(outcomes):
         template = _template(outcome, "")
-        pieces += [template % ("null" if key is None else key) for key in keys[place:end]]
-        place = end
+        pieces += [template % ("null" if key is None else key) for key in keys[place : place + length]]
+        place += length
     return ",".join(pieces).encode()
 
 

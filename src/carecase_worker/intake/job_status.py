@@ -10,11 +10,11 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.background import BackgroundTask
 
 from carecase_worker.clock import Clock
-from carecase_worker.errors import JobConflict, JobExpired, JobNotFound
+from carecase_worker.errors import CareCaseError, JobConflict, JobExpired, JobNotFound
 from carecase_worker.intake.accepted import accepted, ring
 from carecase_worker.intake.again import draft_again
 from carecase_worker.intake.auth import Caller
-from carecase_worker.intake.batches import IdempotencyKey, Prefer
+from carecase_worker.intake.batches import IdempotencyKey, Prefer, discard
 from carecase_worker.intake.documents import envelope, job_document, retry_after
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.negotiation import json_type_of, require_json
@@ -95,9 +95,13 @@ class Jobs:
 
     def send_again(self, request: Request, job: Job, caller: Caller, key: str | None) -> Response:
         """A new job of the items that failed for a reason outside themselves. Raises JobConflict if there are none."""
-        sender = Sender(caller.client, caller.user, job.database, job.care_plan, key)
+        sender = Sender(caller.client, caller.user, job.database, job.care_plan, key, job.strict)
         draft = self.admissions.draft(sender, self.new_id())
-        admission = draft.admit(draft_again(self.store, self.admissions.seals, job, draft))
+        try:
+            admission = draft.admit(draft_again(self.store, self.admissions.seals, job, draft))
+        except CareCaseError:
+            discard(draft)
+            raise
         new = self.store.job(admission.job_id)
         note(request.scope, database=new.database, items=new.total, new_job_id=new.job_id)
         answer = accepted(request, new, self.store.pace(new.database))

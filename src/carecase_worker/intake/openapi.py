@@ -132,14 +132,14 @@ _REUSED = "The Idempotency-Key came with another batch before"
 
 _OF_BATCH: Answers = {
     202: _ACCEPTED,
-    207: {**_MULTI_STATUS, "description": "The job ended while the answer was held, as Prefer: wait asked for"},
+    207: {**_MULTI_STATUS, "description": "The job ended while the answer was held (Prefer: wait), or validateOnly"},
     **_problems(
         {
             400: "Not JSON, not an array, empty, no database named, or a parameter is not as described",
             408: "The body did not arrive in time",
             413: "Too many items, or too large",
             415: "Media type or encoding is none of ours",
-            422: _REUSED,
+            422: f"{_REUSED}, or it is too large for handling=strict",
             **_COMMON,
             403: "The database does not exist, or it is not granted",
         }

@@ -37,12 +37,12 @@ def preferences(headers: Iterable[str], longest: timedelta) -> Preferences:
     return Preferences("respond-async" in first, None if seconds is None else min(seconds, longest), strict)
 
 
-def applied(wanted: Preferences, final: bool) -> dict[str, str]:
+def applied(wanted: Preferences, final: bool, of_batch: bool = False) -> dict[str, str]:
     """The header that says which preferences an answer honours; none if it honours none."""
     honoured = ["respond-async"] if wanted.respond_async and not final else []
     if wanted.wait is not None:
         honoured.append(f"wait={wanted.wait // timedelta(seconds=1)}")
-    if wanted.strict:
+    if wanted.strict and of_batch:
         honoured.append("handling=strict")
     return {"Preference-Applied": ", ".join(honoured)} if honoured else {}
 

@@ -35,7 +35,7 @@ class OutcomeFilter(Enum):
 
     def takes(self, outcome: Outcome) -> bool:
         """Whether an outcome is counted here."""
-        return self.value == ("failed" if outcome.kind.failed else outcome.kind.name.lower())
+        return self.value == outcome.kind.counted_as
 
 
 @dataclass(frozen=True, slots=True)

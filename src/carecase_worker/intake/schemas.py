@@ -3,6 +3,7 @@
 from typing import Any
 
 from carecase_worker.cases.care_case import CareCase
+from carecase_worker.cases.outcome import Kind
 from carecase_worker.jobs.job import COUNTS
 
 _TEXT, _COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
@@ -68,7 +69,7 @@ def _item() -> dict[str, Any]:
     return _object(
         ("id", "status", "body"),
         id={"type": "array", "items": ref("KeyValuePair")},
-        status={"type": "integer", "enum": [200, 201, 409, 422, 500, 503]},
+        status={"type": "integer", "enum": sorted({kind.status for kind in Kind})},
         body=_TEXT,
         index={**_COUNT, "description": "The item's place in the batch, where a page or an outcome was asked for"},
     )

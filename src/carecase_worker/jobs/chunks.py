@@ -156,10 +156,13 @@ def unpack(payload: bytes) -> Chunk:
     """The chunk of a payload. Raises PayloadUnreadable."""
     if payload[:1] != _FORM_1:
         raise PayloadUnreadable("the payload is of a form that this worker does not know; upgrade the worker")
-    start = 1 + _LENGTH.size
-    end = start + _LENGTH.unpack_from(payload, 1)[0]
-    header = _header_decoder.decode(payload[start:end])
-    items = zstandard.ZstdDecompressor().decompress(payload[end:])
+    try:
+        start = 1 + _LENGTH.size
+        end = start + _LENGTH.unpack_from(payload, 1)[0]
+        header = _header_decoder.decode(payload[start:end])
+        items = zstandard.ZstdDecompressor().decompress(payload[end:])
+    except (struct.error, msgspec.DecodeError, zstandard.ZstdError):
+        raise PayloadUnreadable("the payload is damaged; cancel the job, and have its sender send it again") from None
     return Chunk(header.first, header.count, items, header.refused)
 
 

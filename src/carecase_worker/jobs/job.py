@@ -77,6 +77,7 @@ class Job:
     counts: Mapping[str, int]
     chunk_firsts: tuple[int, ...]
     body_sha256: str
+    strict: bool
     started_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime | None
@@ -90,6 +91,11 @@ class Job:
     def processed(self) -> int:
         """Items that have an outcome."""
         return sum(self.counts.values())
+
+    def places_of(self, chunk_no: int) -> range:
+        """The places in the batch of a chunk's items."""
+        ends = (*self.chunk_firsts[1:], self.total)
+        return range(self.chunk_firsts[chunk_no], ends[chunk_no])
 
     def expired(self, now: datetime) -> bool:
         """Whether its result has been dropped."""
@@ -110,6 +116,7 @@ def job_from_record(job_id: str, record: Mapping[str, str]) -> Job:
         counts={name: int(record.get(name) or 0) for name in COUNTS},
         chunk_firsts=tuple(map(int, record["firsts"].split(","))) if record.get("firsts") else (),
         body_sha256=record["sha256"],
+        strict=record.get("strict") == "1",
         started_at=_moment(record, "started_ms"),
         finished_at=_moment(record, "finished_ms"),
         expires_at=_moment(record, "expires_ms"),

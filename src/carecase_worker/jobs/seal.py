@@ -59,12 +59,5 @@ UNSEALED = Seals({})
 """For where there are no keys."""
 
 
-def sealed_items(payload: bytes) -> int | None:
-    """How many items a sealed payload says it has, whether it opens or not; None if it is not sealed."""
-    if len(payload) < _HEAD.size or payload[0] != _FORM_16:
-        return None
-    return int(_HEAD.unpack_from(payload)[1])
-
-
 def _place(chunk: ChunkRef) -> bytes:
     return f"{chunk.job_id}:{chunk.chunk_no}".encode()

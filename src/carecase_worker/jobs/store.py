@@ -139,6 +139,7 @@ class JobStore:
             at_ms,
             milliseconds(wait.pause),
             int(wait.unexplained),
+            int(wait.database_to_blame),
         ]
         self._run("release", args)
 

@@ -127,11 +127,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What release is told: when to try again, how long to leave the database alone, whether nobody knows why."""
+    """What release is told: when to try again, how long to leave the database alone, whether nobody knows why the
+    attempt failed, whether the database is to blame: then its retry deadline runs."""
 
     after: timedelta
     pause: timedelta = timedelta(0)
     unexplained: bool = False
+    database_to_blame: bool = True
 
 
 class Completed(Enum):

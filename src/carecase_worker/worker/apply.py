@@ -7,12 +7,12 @@ from typing import assert_never
 from uuid import UUID
 
 from carecase_worker.cases.outcome import CANCELLED, NOT_APPLIED, REFUSED, UNAVAILABLE, Outcome, none_applied, runs_of
-from carecase_worker.cases.validation import Rules, invalid, keys_of, read_sound, validate, without
+from carecase_worker.cases.validation import Rules, keys_of, read_sound, validate, without
 from carecase_worker.clock import Clock, Dice, Sleep
 from carecase_worker.errors import FailureKind, PayloadUnreadable, StoreUnavailable, TargetFailure
 from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, pack_done, unpack
 from carecase_worker.jobs.job import COUNTS
-from carecase_worker.jobs.seal import UNSEALED, Seals, sealed_items
+from carecase_worker.jobs.seal import UNSEALED, Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claim, Claimed, Done, Lease, Wait
 from carecase_worker.targets.plan import Defaults, Entry, WaveOfAll, WaveOfRows, WritePlan, key_of
@@ -40,25 +40,33 @@ class Applied:
     rings: tuple[ChunkRef, ...] = ()
 
 
-def plan_chunk(chunk: Chunk, lease: Lease, killers: Collection[int] = ()) -> WritePlan:
-    """What to write of a chunk, and what is certain without writing. `killers` are places not to be touched."""
+def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
+    """What to write of a chunk, and what is certain without writing."""
     rules = Rules(lease.care_plan, lease.user, lease.submitted_at)
-    defaults = Defaults(lease.seq << PLACE_BITS | chunk.first, rules)
-    if not (killers or chunk.refused) and (sound := read_sound(chunk.items, rules)):
+    defaults = Defaults(_first_version(chunk, lease), rules)
+    if not chunk.refused and (sound := read_sound(chunk.items, rules)):
         keys = sound.keys
         if len(set(keys)) == len(keys):
             whole = WaveOfAll(sound, keys, defaults)
             return WritePlan(keys, [None] * chunk.count, (whole,), lease.care_plan is not None, lease.strict)
-    plan = _plan_item_by_item(chunk, defaults, killers)
+    return plan_item_by_item(chunk, lease)
+
+
+def plan_item_by_item(chunk: Chunk, lease: Lease, killers: Collection[int] = ()) -> WritePlan:
+    """The same, no item taken together with another before it was looked at; `killers` are places not to be touched."""
+    defaults = Defaults(_first_version(chunk, lease), Rules(lease.care_plan, lease.user, lease.submitted_at))
+    plan = _plan_items(chunk, defaults, killers)
     if lease.strict and any(one is not None and one.kind.failed for one in plan.decided):
         return replace(plan, decided=none_applied([one or NOT_APPLIED for one in plan.decided]), waves=())
     return replace(plan, all_or_nothing=lease.strict)
 
 
-def _plan_item_by_item(chunk: Chunk, defaults: Defaults, killers: Collection[int]) -> WritePlan:
-    judged = validate(without(chunk.items, killers), defaults.rules)
-    for place, fault in chunk.refused.items():
-        judged[place] = invalid(fault)
+def _first_version(chunk: Chunk, lease: Lease) -> int:
+    return lease.seq << PLACE_BITS | chunk.first
+
+
+def _plan_items(chunk: Chunk, defaults: Defaults, killers: Collection[int]) -> WritePlan:
+    judged = validate(without(chunk.items, killers), defaults.rules, chunk.refused)
     for place in killers:
         judged[place] = REFUSED
     entries = []
@@ -96,7 +104,7 @@ def settle(plan: WritePlan, outcomes: Sequence[Outcome], database_answered: bool
     counts = dict.fromkeys(COUNTS, 0)
     retryable = False
     for outcome, count in runs_of(outcomes):
-        counts["failed" if outcome.kind.failed else outcome.kind.name.lower()] += count
+        counts[outcome.kind.counted_as] += count
         retryable = retryable or outcome.kind.retryable
     return Done(pack_done(ChunkOutcomes(plan.keys, outcomes)), counts, retryable, database_answered)
 
@@ -139,7 +147,8 @@ class Applier:
 
     def fail(self, lease: Lease, kind: FailureKind) -> Applied:
         """Release a chunk after a failed attempt, or give it up. Raises StoreUnavailable."""
-        self.targets.let_go(lease.database)
+        if kind is not FailureKind.UNREADABLE:
+            self.targets.let_go(lease.database)
         now = self.clock.now()
         since = lease.history.failing_since or now
         match plan_retry(kind, lease.history, now - since, self.retry_deadline, self.dice.roll()):
@@ -152,25 +161,27 @@ class Applier:
                 assert_never(never)
 
     def _chunk(self, lease: Lease, also_blank: bool = False) -> Chunk:
-        """The chunk; a blank one, if that will do and its key is not here: a lost key must not hold a tenant up."""
+        """The chunk; a blank one, if that will do and it cannot be read: a lost key must not hold a tenant up."""
         try:
             return unpack(self.seals.open(lease.payload, lease.chunk))
         except PayloadUnreadable:
-            items = sealed_items(lease.payload)
-            if not also_blank or items is None:
+            if not also_blank:
                 raise
-            return Chunk(0, items, b"[" + b",".join([b"null"] * items) + b"]")
+            places = self.store.job(lease.chunk.job_id).places_of(lease.chunk.chunk_no)
+            return Chunk(places.start, len(places), b"[" + b",".join([b"null"] * len(places)) + b"]")
 
     def _plan(self, chunk: Chunk, lease: Lease) -> WritePlan:
         """The plan of a chunk; one that keeps killing its processes is taken apart first."""
         if lease.history.deaths < _DEATHS_BEFORE_ISOLATION:
             return plan_chunk(chunk, lease)
 
+        lenient = replace(lease, strict=False)  # of a strict chunk, too, some items are tried without the others
+
         def rehearse(places: Collection[int]) -> None:
             others = set(range(chunk.count)) - set(places)
-            self.targets.own_writer(lease.database).rehearse(plan_chunk(chunk, lease, others))
+            self.targets.own_writer(lease.database).rehearse(plan_item_by_item(chunk, lenient, others))
 
-        return plan_chunk(chunk, lease, killers(chunk.count, rehearse))
+        return plan_item_by_item(chunk, lease, killers(chunk.count, rehearse))
 
     def _give_up(self, lease: Lease, outcome: Outcome) -> Applied:
         """Answer every item alike that is not certain, unless the ledger knows better; nobody can apply them later."""

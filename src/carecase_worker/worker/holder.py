@@ -27,7 +27,15 @@ def _machine() -> str:
         namespace = Path("/proc/self/ns/pid").readlink().name
     except OSError:
         namespace = ""
-    return f"{socket.gethostname()}/{namespace.removeprefix('pid:')}"
+    return f"{socket.gethostname()}/{_boot()}/{namespace.removeprefix('pid:')}"
+
+
+def _boot() -> str:
+    """The id of this start of the machine: two machines may share a name, and the number of a namespace."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _started(pid: int) -> str:

@@ -37,4 +37,5 @@ def plan_retry(
         return GiveUp(UNAVAILABLE)
     attempts = max(history.releases, history.failures)
     after = min(_FIRST * 2 ** min(attempts, 10), _LONGEST) * (0.5 + roll / 2)
-    return Wait(after, after if kind is FailureKind.AWAY else timedelta(0), unexplained)
+    pause = after if kind is FailureKind.AWAY else timedelta(0)
+    return Wait(after, pause, unexplained, not unexplained and kind is not FailureKind.UNREADABLE)

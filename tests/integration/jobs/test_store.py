@@ -213,6 +213,25 @@ def test_the_store_knows_who_holds_a_chunk(store: JobStore) -> None:
     assert store.holders() == ["w:4"], "a lease that ran out is nobody's"
 
 
+def test_a_probe_that_the_database_answered_lets_the_others_go_on(store: JobStore) -> None:
+    _, (ref, other) = admitted(store, chunks=2)
+    store.claim(ref, "w:1", NOW)
+    store.release(ref, "w:1", NOW, Wait(SECOND, pause=timedelta(milliseconds=1)))
+    sleep(0.02)
+    store.claim(ref, "w:1", NOW)
+    store.release(ref, "w:1", NOW, Wait(SECOND, database_to_blame=False))
+    assert store.claim(other, "w:2", NOW).verdict is Claimed.APPLY
+
+
+def test_a_chunk_that_nobody_can_read_does_not_use_up_the_retry_deadline(store: JobStore) -> None:
+    _, (ref,) = admitted(store)
+    store.claim(ref, "w:1", NOW)
+    store.release(ref, "w:1", NOW, Wait(SECOND, database_to_blame=False))
+    lease = store.claim(ref, "w:1", NOW + SECOND).lease
+    assert lease is not None
+    assert lease.history.failing_since is None
+
+
 def test_faults_are_counted_apart_from_outages(store: JobStore) -> None:
     _, (ref,) = admitted(store)
     for unexplained in (True, False, True):

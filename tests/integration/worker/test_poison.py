@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import SteppedTargets, attempt_in_a_process
 
-from carecase_worker.cases.outcome import CREATED, REFUSED
+from carecase_worker.cases.outcome import CREATED, NOT_APPLIED, REFUSED
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.jobs.chunks import pack, unpack_done
@@ -42,6 +42,24 @@ def test_only_the_killers_are_refused(store: JobStore, tmp_path: Path) -> None:
     assert packed is not None
     assert unpack_done(packed).outcomes == [REFUSED if key in POISON else CREATED for key in range(100)]
     assert targets.rows("SELECT count(*) FROM care_case") == [(98,)]
+
+
+def test_a_strict_chunk_with_a_killer_is_not_applied(store: JobStore, tmp_path: Path) -> None:
+    def dies_of_poison(reached: str) -> None:
+        if reached in {f"case {key}" for key in POISON}:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    targets = SteppedTargets(f"sqlite:///{tmp_path / 'cases.sqlite'}", dies_of_poison)
+    targets.prepare()
+    (chunk,) = chunks_of(a_batch(*(a_case(key) for key in range(100))))
+    new = a_new_job(total=100, strict=True)
+    (ref,) = store.admit(new, {0: pack(chunk)}, SystemClock().now()).rings
+    ends = [attempt_in_a_process(store, targets, ref, f"holder {n}") for n in range(4)]
+    assert ends == [signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, 0]
+    (packed,) = store.outcomes(new.job_id, [0])
+    assert packed is not None
+    assert unpack_done(packed).outcomes == [REFUSED if key in POISON else NOT_APPLIED for key in range(100)]
+    assert targets.rows("SELECT count(*) FROM care_case") == [(0,)]
 
 
 def _dies_of(poison: Collection[int]) -> Callable[[Collection[int]], None]:
