@@ -73,6 +73,9 @@ def test_what_was_cancelled_can_be_sent_again(system: System, first_key: int) ->
         answers = [client.post(f"/jobs/{job_id}/retry", headers=key) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [202, 202]
         (again,) = {answer.json()["job"]["jobId"] for answer in answers}
+        assert client.post(f"/jobs/{job_id}/retry").status_code == 202
+        without_key = {client.post(f"/jobs/{job_id}/retry").json()["job"]["jobId"] for _ in range(2)}
+        assert len(without_key) == 1, "asked twice without a key, it is one job"
         job = system.final(again)
         assert job["total"] >= cancelled - 1
         assert client.post(f"/jobs/{again}/retry").status_code == 409, "nothing is left to send again"

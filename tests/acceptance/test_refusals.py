@@ -42,7 +42,7 @@ def put(system: System, body: Any = GOOD, path: str = "/care-cases-batch", **hea
     ("status", "word", "request_"),
     [
         (400, "JSON", {"body": b"case_Key=1"}),
-        (400, "JSON", {"body": b""}),
+        (400, "empty", {"body": b""}),
         (400, "JSON", {"body": GOOD[:-1]}),
         (400, "JSON", {"body": GOOD + GOOD}),
         (400, "JSON", {"body": GOOD.replace(b"5", b"NaN")}),

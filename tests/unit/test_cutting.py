@@ -1,6 +1,7 @@
 """A body into items, items into chunks, chunks into payloads and back: nothing is lost, added or moved."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -95,6 +96,17 @@ def test_blanks_after_the_array_are_dropped_as_they_come(body: bytes) -> None:
         return items
 
     assert told(64 << 20) == told(0)
+
+
+def test_items_do_not_keep_the_blanks_between_them_in_memory() -> None:
+    splitter, piece = ArraySplitter(), b'{"case_Key": 1},' + b" " * (1 << 20)
+    splitter.feed(b"[")
+    tracemalloc.start()
+    items = [item for _ in range(40) for item in splitter.feed(piece)]
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(items) >= 39
+    assert held < 8 << 20
 
 
 def test_an_item_without_end_is_refused_before_it_fills_the_memory() -> None:

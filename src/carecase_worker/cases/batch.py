@@ -5,7 +5,7 @@ before it, closed with a bracket, is a JSON array. So some megabytes of a body a
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -16,6 +16,9 @@ _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _LINE = msgspec.json.Decoder(msgspec.Raw)
 _BLANK = b" \t\r\n"
 _GUESSES = 3
+_TAIL_BYTES = 16 << 10
+_BLANK_COMMA = re.compile(rb"\}[ \t\r\n]+,")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _WINDOW_BYTES = 256 << 10
 _LONGEST_BYTES = 16 << 20
 _HEAD_BYTES = 1 << 20
@@ -60,11 +63,7 @@ class ArraySplitter:
             return ()
         if len(self._rest) < self._look_at:
             return ()
-        end = len(self._rest)
-        for _ in range(_GUESSES):
-            end = self._rest.rfind(b"},", 0, end) + 1
-            if not end:
-                break
+        for end in _guesses(self._rest):
             try:
                 return self._give(_ARRAY.decode(b"[%b]" % self._rest[:end]), end)
             except (msgspec.DecodeError, RecursionError):
@@ -74,7 +73,7 @@ class ArraySplitter:
     def finish(self) -> Sequence[msgspec.Raw]:
         """The rest of the items. Raises BatchRefused, also if the body had none at all."""
         if not self._is_open:
-            raise self._no_array()
+            raise self._no_array() if self._rest.strip(_BLANK) else _empty()
         if self._is_closed:
             if not self._given:
                 raise _empty()
@@ -85,6 +84,8 @@ class ArraySplitter:
         return items
 
     def _opens(self) -> bool:
+        if not self._offset and self._rest.startswith(_BYTE_ORDER_MARK):
+            self._skip(len(_BYTE_ORDER_MARK))
         head = self._rest.lstrip(_BLANK)
         if head[:1] == b"[":
             self._skip(len(self._rest) - len(head) + 1)
@@ -129,7 +130,9 @@ class ArraySplitter:
         return ()
 
     def _give(self, items: Sequence[msgspec.Raw], end: int) -> Sequence[msgspec.Raw]:
-        """Give items that end before the comma at `end`."""
+        """Give items that end before the comma at `end`; they do not keep the blanks around them in memory."""
+        if 2 * sum(map(len, items)) < end:
+            items = [item.copy() for item in items]
         self._skip(end + 1)
         self._given += len(items)
         self._look_at = self._window_bytes
@@ -158,6 +161,18 @@ class ArraySplitter:
             if len(self._rest) <= _HEAD_BYTES:
                 return _not_json(str(error) if isinstance(error, msgspec.DecodeError) else "it is nested too deeply")
         return BatchRefused(BatchFault.NOT_AN_ARRAY, "The body is not an array. Send an array of CareCase objects.")
+
+
+def _guesses(text: bytes) -> Iterator[int]:
+    """Commas that may well stand between two items, from the last one on."""
+    end = text.rfind(b"},")
+    if end < 0:  # it is written with a blank before the comma, or not at all
+        tail = max(0, len(text) - _TAIL_BYTES)
+        yield from [tail + found.end() - 1 for found in _BLANK_COMMA.finditer(text[tail:])][: -_GUESSES - 1 : -1]
+    for _ in range(_GUESSES):
+        if end >= 0:
+            yield end + 1
+            end = text.rfind(b"},", 0, end)
 
 
 def _last_comma(text: bytes) -> tuple[int, int]:
@@ -230,24 +245,25 @@ def _lines_at_once(lines: Sequence[bytes]) -> Sequence[msgspec.Raw] | None:
 
 def _line(line: bytes, number: int) -> msgspec.Raw:
     try:
-        return _LINE.decode(line)
+        return _LINE.decode(line.strip(_BLANK))
     except msgspec.DecodeError as error:
         repaired = _without_lone_surrogates(line)
         if repaired is None:
-            raise _not_json(f"line {number}: {error}") from None
+            raise _not_json(f"line {number}: {error}", _LINES) from None
         return _line(repaired, number)
     except RecursionError:
-        raise _not_json(f"line {number} is nested too deeply") from None
+        raise _not_json(f"line {number} is nested too deeply", _LINES) from None
 
 
 def _empty() -> BatchRefused:
     return BatchRefused(BatchFault.EMPTY, "The batch is empty. Send at least one CareCase.")
 
 
-def _not_json(detail: str) -> BatchRefused:
-    return BatchRefused(
-        BatchFault.NOT_JSON, f"The body is not JSON ({detail}). Send an array of CareCase objects in UTF-8."
-    )
+_LINES = "one CareCase object a line"
+
+
+def _not_json(detail: str, what: str = "an array of CareCase objects") -> BatchRefused:
+    return BatchRefused(BatchFault.NOT_JSON, f"The body is not JSON ({detail}). Send {what}, in UTF-8.")
 
 
 def _without_lone_surrogates(text: bytes) -> bytes | None:

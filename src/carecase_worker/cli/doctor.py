@@ -138,7 +138,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 def _broker(settings: Settings) -> Iterator[Finding]:
     doorbells = Doorbells(celery_app(settings))
     try:
-        waiting = sum(doorbells.waiting(name) for name in settings.databases)
+        waiting = sum(doorbells.waiting(name) for name in settings.databases or ("none",))
     except StoreUnavailable as error:
         yield Finding(Grade.FIX, "broker", str(error))
     else:

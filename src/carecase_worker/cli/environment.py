@@ -5,6 +5,7 @@ import shlex
 import typer
 
 from carecase_worker.client.access import find_access
+from carecase_worker.errors import ClientError
 from carecase_worker.settings.loading import client_variables
 
 
@@ -15,7 +16,10 @@ def add_commands(app: typer.Typer) -> None:
 
 def environment() -> None:
     """Print where the service is, and the credentials for it, as shell exports: eval "$(carecase env)"."""
-    access = find_access({}, client_variables())
+    try:
+        access = find_access({}, {})  # what this shell was told of an earlier start is out of date
+    except ClientError:
+        access = find_access({}, client_variables())
     for name in ("url", "api_key", "token", "database"):
         value = getattr(access, name)
         if value is not None:

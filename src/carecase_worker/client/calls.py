@@ -91,8 +91,8 @@ class Calls:
         return _read(answer, documents.accepted_job)
 
     def retry(self, job_id: str, key: str | None = None) -> Steps[Job]:
-        """Send again what failed for a reason outside the items; the new job."""
-        headers = {"Idempotency-Key": key or str(self.new_id())}
+        """Send again what failed for a reason outside the items; the new job, the same however often this is called."""
+        headers = {"Idempotency-Key": key or f"retry of {job_id}"}
         answer = yield from self._answered(Request("POST", f"{_path(job_id)}/retry", headers))
         return _read(answer, documents.accepted_job)
 

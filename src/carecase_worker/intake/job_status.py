@@ -95,6 +95,7 @@ class Jobs:
 
     def send_again(self, request: Request, job: Job, caller: Caller, key: str | None) -> Response:
         """A new job of the items that failed for a reason outside themselves. Raises JobConflict if there are none."""
+        key = key or f"retry of {job.job_id}"  # asked twice, it is one job
         sender = Sender(caller.client, caller.user, job.database, job.care_plan, key, job.strict)
         draft = self.admissions.draft(sender, self.new_id())
         try:

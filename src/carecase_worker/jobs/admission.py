@@ -125,7 +125,7 @@ def _accepted(admission: Admission) -> Admission:
         case Admitted.REUSED:
             raise BatchRefused(
                 BatchFault.KEY_REUSED,
-                "This Idempotency-Key came with another batch before. Use a new key for a new batch.",
+                "This Idempotency-Key came before, with other items, database, care plan or handling. Use a new key.",
             )
         case Admitted.FULL:
             raise BacklogFull("Too much accepted work is still open. Send the batch again later.")

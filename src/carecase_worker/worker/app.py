@@ -70,7 +70,11 @@ def run_worker(settings: Settings) -> int:
     store.check()
     store.close()
     worker = create_worker(settings).Worker(
-        hostname=f"{socket.gethostname()}-{os.getpid()}", pool="prefork", without_gossip=True, without_mingle=True
+        hostname=f"{socket.gethostname()}-{os.getpid()}",
+        pool="prefork",
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
     )
     worker.start()
     return int(worker.exitcode or 0)
