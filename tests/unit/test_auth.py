@@ -32,7 +32,7 @@ def gate(require: Literal["both", "either"] = "both", tokens: JwtSettings = TOKE
 
 def token(secret: Any = SECRET, algorithm: str = "HS256", headers: Any = None, **changes: Any) -> str:
     claims = {"sub": "user", "client_id": "ann", "aud": "carecase", "iss": "us"}
-    claims |= {"exp": datetime.now(UTC) + timedelta(minutes=5), **changes}
+    claims |= {"exp": datetime.now(UTC) + timedelta(days=1), **changes}
     made = jwt.encode({k: v for k, v in claims.items() if v is not None}, secret, algorithm=algorithm, headers=headers)
     return f"Bearer {made}"
 

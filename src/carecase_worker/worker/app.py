@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from billiard import pool
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Celery, signals
 
@@ -27,6 +28,7 @@ from carecase_worker.worker.tasks import add_task
 
 _log = logger("worker")
 _PURGE_LOOK_S = 60
+_RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
 _MOMENT_S = 0.05
@@ -66,6 +68,8 @@ def run_worker(settings: Settings) -> int:
     """Serve until told to stop; the exit status. Raises SettingsError for a Redis that could lose batches."""
     configure_logging(settings.log)
     sys.setrecursionlimit(_RECURSION_LIMIT)
+    # half a minute, else, in which a pool process that stops waits for its result to be read; it has none that matters
+    pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = _RESULT_LOOKS
     store = JobStore(settings.redis, settings.jobs)
     store.check()
     store.close()
