@@ -47,6 +47,11 @@ class Wave(Protocol):
         ...
 
     @property
+    def versions(self) -> Sequence[int]:
+        """Each case's version."""
+        ...
+
+    @property
     def defaults(self) -> Defaults:
         """For what the text leaves out."""
         ...
@@ -77,6 +82,11 @@ class WaveOfRows:
         """Each case's place in the chunk."""
         return [entry.place for entry in self.rows]
 
+    @property
+    def versions(self) -> list[int]:
+        """Each case's version."""
+        return [entry.row[VERSION] for entry in self.rows]
+
     def entries(self) -> Sequence[Entry]:
         """Each case with all that is written of it."""
         return self.rows
@@ -98,6 +108,11 @@ class WaveOfAll:
     def places(self) -> Sequence[int]:
         """Each case's place in the chunk."""
         return range(len(self.keys))
+
+    @property
+    def versions(self) -> Sequence[int]:
+        """Each case's version."""
+        return range(self.defaults.first_version, self.defaults.first_version + len(self.keys))
 
     def entries(self) -> Sequence[Entry]:
         """Each case with all that is written of it, in key order."""

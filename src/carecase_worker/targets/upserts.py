@@ -6,7 +6,7 @@ a version as new, or is under another care plan than the guard allows; its row i
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, Connection, and_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,8 +27,7 @@ class Written:
     updated: Collection[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Versions:
+class Versions(NamedTuple):
     """What a case holds: its version, and the one that created it."""
 
     version: int

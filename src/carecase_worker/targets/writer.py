@@ -24,7 +24,7 @@ from carecase_worker.cases.validation import Row
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.failures import conflict, kind_of
-from carecase_worker.targets.plan import Entry, Wave, WaveOfRows, WritePlan, case_by_case, key_of
+from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan, case_by_case, key_of
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, INGEST_LEDGER, VERSION
 from carecase_worker.targets.upserts import Upsert, upsert_for
 from carecase_worker.tenants import Tenant
@@ -138,40 +138,35 @@ class Writer:
                 for place in wave.places:
                     outcomes[place] = outcome
                 return
-        created, updated = set(written.created), set(written.updated)
-        passed_over = set()
+        outcome_of = dict.fromkeys(written.created, CREATED) | dict.fromkeys(written.updated, UPDATED)
         for key, place in zip(wave.keys, wave.places, strict=True):
-            if key in created:
-                outcomes[place] = CREATED
-            elif key in updated:
-                outcomes[place] = UPDATED
-            else:
-                passed_over.add(key)
-        if passed_over:
-            entries = [entry for entry in wave.entries() if key_of(entry) in passed_over]
-            self._pass_over(connection, entries, outcomes)
+            outcomes[place] = outcome_of.get(key)
+        self._pass_over(connection, wave, outcomes)
 
-    def _pass_over(self, connection: Connection, entries: Sequence[Entry], outcomes: list[Outcome | None]) -> None:
-        """Set the outcomes of entries that the upsert left out.
+    def _pass_over(self, connection: Connection, wave: Wave, outcomes: list[Outcome | None]) -> None:
+        """Set the outcomes of the cases that the upsert left out.
 
         The case holds a newer version: superseded. It may have been created by that one, though this one was accepted
         before it: then the entry date and user are this one's. Otherwise only the care plan's guard can have held it
         back.
         """
-        held = self._upsert.versions(connection, [key_of(entry) for entry in entries])
-        created_too_late = []
-        for entry in entries:
-            versions, version = held.get(key_of(entry)), entry.row[VERSION]
+        cases = zip(wave.keys, wave.places, wave.versions, strict=True)
+        passed_over = [case for case in cases if outcomes[case[1]] is None]
+        held = self._upsert.versions(connection, [key for key, _, _ in passed_over])
+        created_too_late = set()
+        for key, place, version in passed_over:
+            versions = held.get(key)
             if versions is None:
-                outcomes[entry.place] = REFUSED  # a trigger of the database kept it out
+                outcomes[place] = REFUSED  # a trigger of the database kept it out
             elif versions.version >= version:
-                outcomes[entry.place] = SUPERSEDED
+                outcomes[place] = SUPERSEDED
                 if versions.entry_version > version:
-                    created_too_late.append(entry.row)
+                    created_too_late.add(key)
             else:
-                outcomes[entry.place] = OTHER_CARE_PLAN
+                outcomes[place] = OTHER_CARE_PLAN
         if created_too_late:
-            connection.execute(_BACKDATE, [_entered(row) for row in created_too_late])
+            late = [entry.row for entry in wave.entries() if key_of(entry) in created_too_late]
+            connection.execute(_BACKDATE, [_entered(row) for row in late])
 
     def _apply_carefully(
         self, connection: Connection, wave: Wave, guard_care_plan: bool, outcomes: list[Outcome | None]
