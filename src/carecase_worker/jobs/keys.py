@@ -2,9 +2,9 @@
 
 key  (type; lifetime; written by), then its content:
 
-job:{job}  (hash; twice the retention once final; all verbs but overdue)
+job:{job}  (hash; twice the retention once final; admit, claim, complete, release, cancel)
     the job record, see `job.py`
-payload:{job}  (hash; a chunk's until complete; retryable ones as long as the result; stage, admit, complete)
+payload:{job}  (hash; a chunk's until complete; retryable ones as long as the result; stage, discard, admit, complete)
     chunk number -> packed items
 outcome:{job}  (hash; the retention once final; complete)
     chunk number -> packed outcomes
@@ -12,7 +12,7 @@ tally:{job}  (hash; the retention once final; complete)
     chunk number -> how many of its items had which outcome, in the order of the job's counts
 lease:{job}  (hash; a chunk's until complete; claim, release, complete, bury)
     `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`
-due:{database}  (zset; a chunk's from opened to complete; admit, claim, complete, release, cancel, overdue)
+due:{database}  (zset; a chunk's from opened to complete; admit, claim, complete, release, cancel, overdue, bury)
     `{job}:{n}` -> ms at which to ring again
 seq:{database}  (string; for ever; admit)
     the last place in the order of acceptance: its moment in ms, or one more than the last where that is not new
