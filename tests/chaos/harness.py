@@ -96,8 +96,9 @@ def run(place: Path, seed: int, seconds: float) -> Report:
             client.start()
         _strike(system, Random(seed), seconds, report)
         stop.set()
+        deadline = time.monotonic() + SETTLE_S
         for client in clients:
-            client.join(SETTLE_S)
+            client.join(max(0.1, deadline - time.monotonic()))
             if client.is_alive():
                 report.unfinished.append(f"{client.name}'s last batch is refused although nothing is broken any more")
         report.held_twice = held_twice(system.data_dir / "logs")
@@ -165,7 +166,7 @@ def _judge(system: System, accepted: list[Sent], report: Report) -> None:
     deadline = time.monotonic() + SETTLE_S
     for sent in accepted:
         try:
-            system.final(sent.job_id, max(1.0, deadline - time.monotonic()))
+            system.final(sent.job_id, max(0.1, deadline - time.monotonic()))
         except AssertionError:
             report.unfinished.append(sent.job_id)
             continue
