@@ -6,7 +6,6 @@ from typing import cast
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import RateExceeded, StoreUnavailable
 from carecase_worker.jobs.connection import connect, redis_errors
-from carecase_worker.jobs.keys import Keys
 from carecase_worker.jobs.scripts import script_of
 from carecase_worker.settings.model import RedisSettings
 
@@ -20,7 +19,7 @@ class Rates:
     def __init__(self, settings: RedisSettings, per_second: float, burst: int) -> None:
         self._each_us = 1_000_000 / per_second if per_second else 0.0
         self._burst = burst
-        self._prefix = Keys(settings.prefix).prefix
+        self._prefix = settings.prefix
         self._script = connect(settings, _PATIENCE, attempts=1).register_script(script_of("spend"))
         self._alone_until = 0.0
 

@@ -42,9 +42,8 @@ class Applied:
 
 def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
     """What to write of a chunk, and what is certain without writing."""
-    rules = Rules(lease.care_plan, lease.user, lease.submitted_at)
-    defaults = Defaults(_first_version(chunk, lease), rules)
-    if not chunk.refused and (sound := read_sound(chunk.items, rules)):
+    defaults = _defaults_of(chunk, lease)
+    if not chunk.refused and (sound := read_sound(chunk.items, defaults.rules)):
         keys = sound.keys
         if len(set(keys)) == len(keys):
             whole = WaveOfAll(sound, keys, defaults)
@@ -54,15 +53,15 @@ def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
 
 def plan_item_by_item(chunk: Chunk, lease: Lease, killers: Collection[int] = ()) -> WritePlan:
     """The same, no item taken together with another before it was looked at; `killers` are places not to be touched."""
-    defaults = Defaults(_first_version(chunk, lease), Rules(lease.care_plan, lease.user, lease.submitted_at))
-    plan = _plan_items(chunk, defaults, killers)
+    plan = _plan_items(chunk, _defaults_of(chunk, lease), killers)
     if lease.strict and any(one is not None and one.kind.failed for one in plan.decided):
         return replace(plan, decided=none_applied([one or NOT_APPLIED for one in plan.decided]), waves=())
     return replace(plan, all_or_nothing=lease.strict)
 
 
-def _first_version(chunk: Chunk, lease: Lease) -> int:
-    return lease.seq << PLACE_BITS | chunk.first
+def _defaults_of(chunk: Chunk, lease: Lease) -> Defaults:
+    rules = Rules(lease.care_plan, lease.user, lease.submitted_at)
+    return Defaults(lease.seq << PLACE_BITS | chunk.first, rules)
 
 
 def _plan_items(chunk: Chunk, defaults: Defaults, killers: Collection[int]) -> WritePlan:
