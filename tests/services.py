@@ -15,6 +15,8 @@ from carecase_worker.settings.loading import process_environment
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.targets.schema import create_database
 
+_PASSWORDS = {"default": "secret", "carecase": "own", "flower": "lesser"}
+
 
 @dataclass(frozen=True)
 class Services:
@@ -32,12 +34,25 @@ class Services:
 
 
 @contextmanager
+def lone_valkey(place: Path) -> Iterator[str]:
+    """Start a Valkey that nobody else uses; its URL. Stop it at the end."""
+    ports, children = choose_ports(None), Children(system_sleep)
+    url = f"redis://default:secret@127.0.0.1:{ports.redis}/0"
+    store = JobStore(RedisSettings.model_validate({"url": url}), JobSettings())
+    try:
+        command = valkey(place, ports.redis, _PASSWORDS, place.with_suffix(".log"), process_environment())
+        children.wait_ready(children.start(command), lambda: _answers(store), 30)
+        yield url
+    finally:
+        children.stop(("redis",), 20)
+
+
+@contextmanager
 def services(place: Path) -> Iterator[Services]:
     """Start both servers in `place`; stop them at the end."""
     environment = process_environment()
     ports = choose_ports(None)
     children = Children(system_sleep)
-    passwords = {"default": "secret", "carecase": "own", "flower": "lesser"}
     urls = Services(
         f"redis://default:secret@127.0.0.1:{ports.redis}/0",
         f"redis://carecase:own@127.0.0.1:{ports.redis}/0",
@@ -45,7 +60,7 @@ def services(place: Path) -> Iterator[Services]:
         f"postgresql+psycopg://postgres:secret@127.0.0.1:{ports.postgres}/demo",
     )
     try:
-        redis = children.start(valkey(place / "valkey", ports.redis, passwords, place / "redis.log", environment))
+        redis = children.start(valkey(place / "valkey", ports.redis, _PASSWORDS, place / "redis.log", environment))
         database = children.start(
             postgres(place / "postgres", ports.postgres, "secret", place / "postgresql.log", environment)
         )

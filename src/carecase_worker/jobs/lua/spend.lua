@@ -7,7 +7,8 @@
 -- The one verb that a repeated call changes: asking twice is two requests.
 -- A bucket of `burst` tokens, as one number: the moment at which it is full again (GCRA). By Redis's own clock, so that
 -- the intakes' need not agree. The key goes to no disk and no replica: it would cost each poll an fsync, and a bucket
--- that is lost is a full one.
+-- that is lost is a full one. Expiries do go to disk, though: a bucket stays for a minute after it is full again, so that
+-- a client that polls slowly does not cost one for each poll.
 redis.set_repl(redis.REPL_NONE)
 local name = key('rate', ARGV[1])
 local each, burst = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -16,5 +17,5 @@ local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local full_at = math.max(tonumber(redis.call('GET', name) or 0), now) + each
 local wait = full_at - now - each * burst
 if wait > 0 then return math.ceil(wait) end
-redis.call('SET', name, string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000))
+redis.call('SET', name, string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000) + 60000)
 return 0
