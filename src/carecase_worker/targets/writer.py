@@ -45,7 +45,10 @@ class _LedgerTakenError(Exception):
     """Another attempt has written the ledger row meanwhile."""
 
 
-_OUTCOME = select(INGEST_LEDGER.c.outcome)
+_OUTCOME = select(INGEST_LEDGER.c.outcome).where(
+    INGEST_LEDGER.c.job_id == bindparam("the_job"), INGEST_LEDGER.c.chunk_no == bindparam("the_chunk")
+)
+_NOTE = insert(INGEST_LEDGER)
 _CHECK_AT_ONCE = text("SET CONSTRAINTS ALL IMMEDIATE")
 _BACKDATE = (
     update(CARE_CASE)
@@ -73,12 +76,12 @@ class Writer:
         A chunk that has been written before is not written again: the outcomes are those of then. Raises TargetFailure
         if the database did not do its part; then either nothing is written or the ledger knows.
         """
-        carefully = False
+        carefully = noted = False
         for _ in range(_CONTENTION_ATTEMPTS):
             try:
-                return self._write_once(key, plan, carefully)
+                return self._noted(key) if noted else self._write_once(key, plan, carefully)
             except _LedgerTakenError:
-                continue
+                noted = True
             except SQLAlchemyError as error:
                 kind = kind_of(error)
                 if kind in _ITEM_FAULTS and not carefully:
@@ -102,15 +105,17 @@ class Writer:
             raise TargetFailure(kind_of(error)) from None
 
     def _write_once(self, key: LedgerKey, plan: WritePlan, carefully: bool) -> list[Outcome]:
+        """Write the cases, then the ledger row: where there is one, all is taken back. Raises _LedgerTakenError."""
         with self._engine.connect() as connection, connection.begin():
-            before = connection.execute(
-                _OUTCOME.where(INGEST_LEDGER.c.job_id == key.job_id, INGEST_LEDGER.c.chunk_no == key.chunk_no)
-            ).scalar_one_or_none()
-            if before is not None:
-                return unpack_outcomes(before)
             settled = self._apply_all(connection, plan, carefully)
             _note(connection, key, settled)
             return settled
+
+    def _noted(self, key: LedgerKey) -> list[Outcome]:
+        """The outcomes that the ledger has."""
+        with self._engine.connect() as connection:
+            row = connection.execute(_OUTCOME, {"the_job": key.job_id, "the_chunk": key.chunk_no})
+            return unpack_outcomes(row.scalar_one())
 
     def _apply_all(self, connection: Connection, plan: WritePlan, carefully: bool) -> list[Outcome]:
         """Write the waves; the outcome of each item of the chunk."""
@@ -226,6 +231,6 @@ def _entered(row: Row) -> dict[str, Any]:
 def _note(connection: Connection, key: LedgerKey, outcomes: Sequence[Outcome]) -> None:
     row = {"job_id": key.job_id, "chunk_no": key.chunk_no, "outcome": pack_outcomes(outcomes)}
     try:
-        connection.execute(insert(INGEST_LEDGER), row)
+        connection.execute(_NOTE, row)
     except IntegrityError:
         raise _LedgerTakenError from None

@@ -31,7 +31,7 @@ _PURGE_LOOK_S = 60
 _RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
-_MOMENT_S = 0.05
+_MOMENT_S = 0.25
 """How long one doorbell may keep a process: it spares most doorbells, and nobody waits for it."""
 
 
