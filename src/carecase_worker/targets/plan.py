@@ -101,18 +101,22 @@ class WaveOfAll:
     """A whole chunk of sound cases: it goes over as it was read, and no case is touched on the way."""
 
     sound: SoundCases
-    keys: Sequence[int]
     defaults: Defaults
+
+    @property
+    def keys(self) -> Sequence[int]:
+        """Each case's key."""
+        return self.sound.keys
 
     @property
     def places(self) -> Sequence[int]:
         """Each case's place in the chunk."""
-        return range(len(self.keys))
+        return range(len(self.sound.keys))
 
     @property
     def versions(self) -> Sequence[int]:
         """Each case's version."""
-        return range(self.defaults.first_version, self.defaults.first_version + len(self.keys))
+        return range(self.defaults.first_version, self.defaults.first_version + len(self.sound.keys))
 
     def entries(self) -> Sequence[Entry]:
         """Each case with all that is written of it, in key order."""

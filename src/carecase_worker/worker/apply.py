@@ -43,11 +43,10 @@ class Applied:
 def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
     """What to write of a chunk, and what is certain without writing."""
     defaults = _defaults_of(chunk, lease)
-    if not chunk.refused and (sound := read_sound(chunk.items, defaults.rules)):
-        keys = sound.keys
-        if len(set(keys)) == len(keys):
-            whole = WaveOfAll(sound, keys, defaults)
-            return WritePlan(keys, [None] * chunk.count, (whole,), lease.care_plan is not None, lease.strict)
+    sound = None if chunk.refused else read_sound(chunk.items, defaults.rules)
+    if sound is not None and len(set(sound.keys)) == len(sound.keys):
+        whole = WaveOfAll(sound, defaults)
+        return WritePlan(sound.keys, [None] * chunk.count, (whole,), lease.care_plan is not None, lease.strict)
     return plan_item_by_item(chunk, lease)
 
 
