@@ -37,6 +37,7 @@ def valkey(
         "appendfsync": "always",
         "save": "",
         "maxmemory-policy": "noeviction",
+        "rdbcompression": "no",  # of payloads that are compressed already, whenever the append-only file is rewritten
         "daemonize": "no",
     }
     config = data_dir / "valkey.conf"

@@ -136,6 +136,8 @@ def _array(items: Iterable[bytes | msgspec.Raw]) -> bytes:
 
 
 def _require_utf8(text: bytes, first: int) -> None:
+    if text.isascii():  # no copy is made to find out
+        return
     try:
         text.decode()
     except UnicodeDecodeError:

@@ -60,7 +60,7 @@ class Wave(Protocol):
         """Each case with all that is written of it."""
         ...
 
-    def text(self) -> str:
+    def text(self) -> bytes:
         """The cases as a JSON array, in order. What a case lacks is in the defaults."""
         ...
 
@@ -91,9 +91,9 @@ class WaveOfRows:
         """Each case with all that is written of it."""
         return self.rows
 
-    def text(self) -> str:
+    def text(self) -> bytes:
         """The cases as a JSON array, nothing left out."""
-        return msgspec.json.encode([entry.row for entry in self.rows]).decode()
+        return msgspec.json.encode([entry.row for entry in self.rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +125,9 @@ class WaveOfAll:
             row[VERSION] = row[ENTRY_VERSION] = self.defaults.first_version + place
         return sorted((Entry(place, row) for place, row in enumerate(rows)), key=key_of)
 
-    def text(self) -> str:
+    def text(self) -> bytes:
         """The cases as a JSON array, without versions and without audit fields that were not given."""
-        return self.sound.text.decode()
+        return self.sound.text
 
 
 def case_by_case(waves: Sequence[Wave]) -> list[WaveOfRows]:

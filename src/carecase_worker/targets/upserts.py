@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from psycopg.types.json import Json
 from sqlalchemy import ColumnElement, Connection, and_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -85,10 +86,9 @@ class PostgresUpsert:
     """INSERT … SELECT FROM json_to_recordset(…): the cases go over as one JSON text and are set down in one go."""
 
     def __init__(self) -> None:
-        statement = _postgres_statement()
-        care_plan = CARE_CASE.c[CARE_PLAN].name
-        self._free = text(statement.format(guard=""))
-        self._guarded = text(statement.format(guard=f" AND held.{care_plan} = excluded.{care_plan}"))
+        self._statements = {
+            (guard, sort): _postgres_statement(guard, sort) for guard in (False, True) for sort in (False, True)
+        }
         key, version, entry_version = (CARE_CASE.c[name].name for name in (KEY, VERSION, ENTRY_VERSION))
         self._versions = text(
             f"SELECT {key}, {version}, {entry_version} FROM care_case WHERE {key} = ANY(:keys)"  # noqa: S608  # names of the field table only
@@ -98,12 +98,14 @@ class PostgresUpsert:
         """Write what the guards let through."""
         defaults = wave.defaults
         values = {
-            "cases": wave.text(),
+            "cases": Json(wave.text(), dumps=_as_it_is),
             "first_version": defaults.first_version,
             "moment": defaults.rules.moment,
             "user": defaults.rules.user,
         }
-        created, updated = connection.execute(self._guarded if guard_care_plan else self._free, values).one()
+        in_order = list(wave.keys) == sorted(wave.keys)
+        statement = self._statements[guard_care_plan, not in_order]
+        created, updated = connection.exec_driver_sql(statement, values).one()
         return Written(created or (), updated or ())
 
     def versions(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Versions]:
@@ -112,15 +114,19 @@ class PostgresUpsert:
         return {key: Versions(version, entry_version) for key, version, entry_version in found}
 
 
-def _postgres_statement() -> str:
-    """The upsert of a JSON array; a place is left for one more guard.
+def _as_it_is(text: bytes) -> bytes:
+    return text
+
+
+def _postgres_statement(guard_care_plan: bool, sort: bool) -> str:
+    """The upsert of a JSON array; with `sort` its cases are written in key order, whatever order they come in.
 
     A case without a version gets the next one in the array's order, one without audit fields gets the batch's.
     """
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     columns = {column.key: column for column in CARE_CASE.c if column.key != ENTRY_VERSION}
-    moment, user = "CAST(:moment AS timestamptz)", "CAST(:user AS text)"
-    version = f'coalesce("{VERSION}", CAST(:first_version AS bigint) + place - 1)'
+    moment, user = "CAST(%(moment)s AS timestamptz)", "CAST(%(user)s AS text)"
+    version = f'coalesce("{VERSION}", CAST(%(first_version)s AS bigint) + place - 1)'
     sources = {name: f'"{name}"' for name in columns} | {
         VERSION: version,
         ENTRY_DATE: f'coalesce("{ENTRY_DATE}", {moment})',
@@ -131,16 +137,18 @@ def _postgres_statement() -> str:
     record = ", ".join(f'"{name}" {column.type.compile(dialect)}' for name, column in columns.items())
     names = ", ".join(f'"{name}"' for name in columns)
     into = ", ".join([*(column.name for column in columns.values()), CARE_CASE.c[ENTRY_VERSION].name])
-    key = CARE_CASE.c[KEY].name
+    key, care_plan = CARE_CASE.c[KEY].name, CARE_CASE.c[CARE_PLAN].name
+    order = f' ORDER BY "{KEY}"' if sort else ""
+    guard = f" AND held.{care_plan} = excluded.{care_plan}" if guard_care_plan else ""
     values = ", ".join(f"{c.name} = excluded.{c.name}" for name, c in columns.items() if name not in _ON_CREATE_ONLY)
     return (
         f"WITH written AS (INSERT INTO care_case AS held ({into})"  # noqa: S608  # names of the field table only
         f" SELECT {', '.join([*sources.values(), version])}"
-        f" FROM ROWS FROM (json_to_recordset(CAST(:cases AS json)) AS ({record}))"
+        f" FROM ROWS FROM (json_to_recordset(%(cases)s) AS ({record}))"
         f" WITH ORDINALITY AS sent({names}, place)"
-        f' ORDER BY "{KEY}"'
+        f"{order}"
         f" ON CONFLICT ({key}) DO UPDATE SET {values}"
-        f" WHERE held.{VERSION} < excluded.{VERSION}{{guard}}"
+        f" WHERE held.{VERSION} < excluded.{VERSION}{guard}"
         f" RETURNING {key} AS case_key, {ENTRY_VERSION} = {VERSION} AS created)"
         " SELECT array_agg(case_key) FILTER (WHERE created), array_agg(case_key) FILTER (WHERE NOT created)"
         " FROM written"
