@@ -20,6 +20,7 @@ from carecase_worker.jobs.verdicts import (
     Claim,
     Claimed,
     Completed,
+    Completion,
     Done,
     History,
     Lease,
@@ -108,25 +109,22 @@ class JobStore:
     def claim(self, chunk: ChunkRef, holder: str, now: datetime) -> Claim:
         """Take the lease of a chunk."""
         args = [chunk.job_id, chunk.chunk_no, epoch_ms(now), milliseconds(self._jobs.lease), holder]
-        verdict, *rest = self._run("claim", args)
-        match Claimed(verdict.decode()):
-            case (Claimed.APPLY | Claimed.CANCEL) as taken:
-                return Claim(taken, _lease(chunk, rest))
-            case Claimed.BUSY:
-                return Claim(Claimed.BUSY, holder=rest[0].decode())
-            case (Claimed.DONE | Claimed.GONE | Claimed.HELD) as other:
-                return Claim(other)
-            case never:
-                assert_never(never)
+        return _claim(chunk, self._run("claim", args))
 
     def complete(self, chunk: ChunkRef, done: Done, now: datetime) -> tuple[Completed, tuple[ChunkRef, ...]]:
         """Keep a chunk's outcomes. Says what became of them, and which chunks to ring for now."""
+        completion = self.complete_and_claim(chunk, done, "", now)
+        return completion.verdict, completion.rings
+
+    def complete_and_claim(self, chunk: ChunkRef, done: Done, holder: str, now: datetime) -> Completion:
+        """Keep a chunk's outcomes, and claim the first of the chunks that this opens for a holder, if one is named."""
         args = [
             chunk.job_id, chunk.chunk_no, epoch_ms(now), self._ring_at_ms(now), done.packed, int(done.retryable),
             *(done.counts.get(name, 0) for name in COUNTS), int(done.database_answered),
+            milliseconds(self._jobs.lease), holder,
         ]  # fmt: skip
-        verdict, *rest = self._run("complete", args)
-        return Completed(verdict.decode()), tuple(map(ChunkRef.of, rest))
+        verdict, following, *rest = self._run("complete", args)
+        return Completion(Completed(verdict.decode()), tuple(map(ChunkRef.of, rest)), _following(following))
 
     def release(self, chunk: ChunkRef, holder: str, now: datetime, wait: Wait) -> None:
         """Give a chunk back for a while; leave its database alone meanwhile if `wait` says so."""
@@ -262,12 +260,32 @@ class JobStore:
             raise StoreUnavailable("the job store has not confirmed that the batch is on disk")
         return cast(list[bytes], answers[2])
 
-    def _run(self, verb: str, args: Sequence[Any]) -> list[bytes]:
+    def _run(self, verb: str, args: Sequence[Any]) -> list[Any]:
         with redis_errors():
-            return cast(list[bytes], self._scripts[verb](keys=[self.keys.prefix], args=args))
+            return cast(list[Any], self._scripts[verb](keys=[self.keys.prefix], args=args))
 
     def _ring_at_ms(self, now: datetime) -> int:
         return epoch_ms(now + self._jobs.ring_again)
+
+
+def _claim(chunk: ChunkRef, answer: Sequence[bytes]) -> Claim:
+    verdict, *rest = answer
+    match Claimed(verdict.decode()):
+        case (Claimed.APPLY | Claimed.CANCEL) as taken:
+            return Claim(taken, _lease(chunk, rest))
+        case Claimed.BUSY:
+            return Claim(Claimed.BUSY, holder=rest[0].decode())
+        case (Claimed.DONE | Claimed.GONE | Claimed.HELD) as other:
+            return Claim(other)
+        case never:
+            assert_never(never)
+
+
+def _following(answer: Sequence[bytes] | None) -> tuple[ChunkRef, Claim] | None:
+    if answer is None:
+        return None
+    chunk = ChunkRef.of(answer[0])
+    return chunk, _claim(chunk, answer[1:])
 
 
 def _lease(chunk: ChunkRef, answer: Sequence[bytes]) -> Lease:

@@ -144,6 +144,15 @@ class Completed(Enum):
     GONE = "gone"
 
 
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What became of a chunk's outcomes, the chunks to ring for now, and one that was claimed to go on with."""
+
+    verdict: Completed
+    rings: tuple[ChunkRef, ...] = ()
+    following: tuple[ChunkRef, Claim] | None = None
+
+
 class Cancelled(Enum):
     """What cancel says."""
 

@@ -16,7 +16,7 @@ from carecase_worker.errors import FailureKind, StoreUnavailable
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed
+from carecase_worker.jobs.verdicts import ChunkRef, Claim, Claimed
 from carecase_worker.settings.model import Settings
 from carecase_worker.targets.writer import Targets
 from carecase_worker.telemetry import configure_logging, logger, traces
@@ -140,22 +140,20 @@ class _Process:
         Nothing gets out: what failed comes again by itself.
         """
         began = stopwatch()
-        following: ChunkRef | None = chunk
+        following = self._apply_one(chunk, None, go_on=True)
         while following is not None:
-            following = self._apply_one(following, go_on=stopwatch() - began < _MOMENT_S)
+            following = self._apply_one(*following, go_on=stopwatch() - began < _MOMENT_S)
 
-    def _apply_one(self, chunk: ChunkRef, go_on: bool) -> ChunkRef | None:
-        """Apply a chunk; ring for what it opens, but for the one to go on with, if so wanted."""
+    def _apply_one(self, chunk: ChunkRef, claim: Claim | None, go_on: bool) -> tuple[ChunkRef, Claim] | None:
+        """Apply a chunk; ring for what it opens, but for the one that is claimed to go on with, if so wanted."""
         assert self.applier is not None, "worker_process_init has run"
         assert self.doorbells is not None
         began = stopwatch()
         ids = {"job_id": chunk.job_id, "chunk_no": chunk.chunk_no}
+        applied = Applied("")
         try:
-            applied = self._attempt(self.applier, chunk)
-            following, rings = (
-                (applied.rings[0], applied.rings[1:]) if go_on and applied.rings else (None, applied.rings)
-            )
-            self.doorbells.ring(applied.database, rings)
+            applied = self._attempt(self.applier, claim or self.applier.claim(chunk), go_on)
+            self.doorbells.ring(applied.database, applied.rings)
         except StoreUnavailable as error:
             _log.warning("chunk left for the sweep", reason=str(error), **ids)
         except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on
@@ -163,19 +161,19 @@ class _Process:
         else:
             duration_ms = round((stopwatch() - began) * 1000, 1)
             _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **ids)
-            return following
-        return None
+        return applied.following
 
-    def _attempt(self, applier: Applier, chunk: ChunkRef) -> Applied:
-        claim = applier.claim(chunk)
+    def _attempt(self, applier: Applier, claim: Claim, go_on: bool) -> Applied:
         if claim.lease is None:
             return Applied(claim.verdict.value)
         try:
-            return applier.carry_out(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
+            return applier.carry_out(claim.lease, claim.verdict is Claimed.CANCEL, go_on)
         except StoreUnavailable:
             raise
         except SoftTimeLimitExceeded:  # nothing else takes that long: the database hangs
             return applier.fail(claim.lease, FailureKind.AWAY)
         except Exception as error:  # noqa: BLE001  # the same edge, while the chunk can still be released
-            _log.error("chunk failed", job_id=chunk.job_id, chunk_no=chunk.chunk_no, **traces(error))
+            _log.error(
+                "chunk failed", job_id=claim.lease.chunk.job_id, chunk_no=claim.lease.chunk.chunk_no, **traces(error)
+            )
             return applier.fail(claim.lease, FailureKind.UNEXPECTED)

@@ -32,12 +32,13 @@ PLACE_BITS = 20
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How an attempt at a chunk went, and what to ring for now."""
+    """How an attempt at a chunk went, what to ring for now, and what was claimed to go on with."""
 
     verdict: str
     database: str = ""
     items: int = 0
     rings: tuple[ChunkRef, ...] = ()
+    following: tuple[ChunkRef, Claim] | None = None
 
 
 def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
@@ -129,8 +130,11 @@ class Applier:
             return self.store.claim(ref, self.holder, self.clock.now())
         return claim
 
-    def carry_out(self, lease: Lease, cancel: bool) -> Applied:
-        """Apply the leased chunk, or cancel it, or release it for another time. Raises StoreUnavailable."""
+    def carry_out(self, lease: Lease, cancel: bool, go_on: bool = False) -> Applied:
+        """Apply the leased chunk, or cancel it, or release it for another time; claim one that this opens, to go on.
+
+        Raises StoreUnavailable.
+        """
         try:
             chunk = self._chunk(lease, also_blank=cancel)
             plan = plan_answer(chunk, CANCELLED) if cancel else self._plan(chunk, lease)
@@ -141,7 +145,7 @@ class Applier:
             ids = {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no}
             _log.error("chunk waits for a worker that can read it", reason=str(error), **ids)
             return self.fail(lease, FailureKind.UNREADABLE)
-        return self._complete(lease, settle(plan, outcomes), chunk.count)
+        return self._complete(lease, settle(plan, outcomes), chunk.count, go_on)
 
     def fail(self, lease: Lease, kind: FailureKind) -> Applied:
         """Release a chunk after a failed attempt, or give it up. Raises StoreUnavailable."""
@@ -194,18 +198,18 @@ class Applier:
             done = settle(plan, [one or outcome for one in plan.decided], database_answered=False)
         return self._complete(lease, done, chunk.count)
 
-    def _complete(self, lease: Lease, done: Done, items: int) -> Applied:
+    def _complete(self, lease: Lease, done: Done, items: int, go_on: bool = False) -> Applied:
         """Tell the job store, for five seconds if need be: the cases are committed, and nothing is more useful."""
         for _ in range(_COMPLETE_ATTEMPTS):
             try:
-                return self._complete_once(lease, done, items)
+                return self._complete_once(lease, done, items, go_on)
             except StoreUnavailable:
                 self.sleep(_COMPLETE_AGAIN)
-        return self._complete_once(lease, done, items)
+        return self._complete_once(lease, done, items, go_on)
 
-    def _complete_once(self, lease: Lease, done: Done, items: int) -> Applied:
-        verdict, rings = self.store.complete(lease.chunk, done, self.clock.now())
-        return Applied(verdict.value, lease.database, items, rings)
+    def _complete_once(self, lease: Lease, done: Done, items: int, go_on: bool) -> Applied:
+        completion = self.store.complete_and_claim(lease.chunk, done, self.holder if go_on else "", self.clock.now())
+        return Applied(completion.verdict.value, lease.database, items, completion.rings, completion.following)
 
 
 def _ledger_key(lease: Lease) -> LedgerKey:

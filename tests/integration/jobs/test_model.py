@@ -134,13 +134,14 @@ class JobStoreMachine(RuleBasedStateMachine):
             del self.leases[held]
 
     @precondition(lambda self: self.leases)
-    @rule(data=st.data())
-    def complete(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), goes_on=st.booleans())
+    def complete(self, data: st.DataObject, goes_on: bool) -> None:
         ref = data.draw(st.sampled_from(sorted(self.leases, key=str)))
         job = next(job for job in self.jobs if job.job_id == ref.job_id)
         counts = {"cancelled": 1} if job.cancelling else {"updated": 1}
-        verdict, rings = self.store.complete(ref, Done(b"o", counts), NOW + self.now)
-        assert verdict is Completed.KEPT
+        holder = self.leases[ref].holder if goes_on else ""
+        answer = self.store.complete_and_claim(ref, Done(b"o", counts), holder, NOW + self.now)
+        assert answer.verdict is Completed.KEPT
         job.done.add(ref.chunk_no)
         job.cancelled_items += job.cancelling
         del self.leases[ref], self.due[ref]
@@ -151,8 +152,23 @@ class JobStoreMachine(RuleBasedStateMachine):
             if not turn:
                 self.turns.remove(turn)
                 expected += [ref for one in (self.turns or [[]])[0] if not one.opened for ref in self._open(one, WIDTH)]
+        rings = list(answer.rings)
+        if goes_on and expected:
+            assert answer.following is not None
+            following, claim = answer.following
+            its_job = next(job for job in self.jobs if job.job_id == following.job_id)
+            assert claim.verdict is (Claimed.CANCEL if its_job.cancelling else Claimed.APPLY)
+            assert claim.lease is not None
+            assert claim.lease.chunk == following
+            rings.append(following)
+            self.leases[following] = ModelLease(holder, self.now + LEASE, 0)
+            self.due[following] = self.now + LEASE
+        else:
+            assert answer.following is None
         assert sorted(rings, key=str) == sorted(expected, key=str)
-        assert self.store.complete(ref, Done(b"again", counts), NOW + self.now) == (Completed.DONE, ())
+        again = self.store.complete_and_claim(ref, Done(b"again", counts), holder, NOW + self.now)
+        assert (again.verdict, again.rings) == (Completed.DONE, ())
+        assert again.following == answer.following
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), after=st.integers(0, 5), stranger=st.booleans())

@@ -49,6 +49,7 @@ class SteppedStore:
 
     def __getattr__(self, verb: str) -> Any:
         real = getattr(self.store, verb)
+        verb = verb.removesuffix("_and_claim")
 
         def stepped(*arguments: Any, **named: Any) -> Any:
             self.step(f"before {verb}")
@@ -140,8 +141,8 @@ class SteppedTargets:
             return [tuple(row) for row in connection.execute(text(statement))]
 
 
-def attempt(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str) -> Applied:
-    """One attempt, in this process, by a holder that takes all others for dead."""
+def attempt(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str, go_on: bool = False) -> Applied:
+    """One attempt, in this process, by a holder that takes all others for dead, and may claim the next chunk."""
     applier = Applier(
         store=store,
         targets=targets,  # type: ignore[arg-type]
@@ -155,7 +156,7 @@ def attempt(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str) -> 
     claim = applier.claim(ref)
     if claim.lease is None:
         return Applied(claim.verdict.value)
-    return applier.carry_out(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
+    return applier.carry_out(claim.lease, cancel=claim.verdict is Claimed.CANCEL, go_on=go_on)
 
 
 def attempt_in_a_process(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str) -> int:
@@ -166,7 +167,7 @@ def attempt_in_a_process(store: Any, targets: SteppedTargets, ref: ChunkRef, hol
     status = 1
     try:
         targets.engine.dispose(close=False)
-        attempt(store, targets, ref, holder)
+        attempt(store, targets, ref, holder, go_on=True)
         status = 0
     finally:
         os._exit(status)

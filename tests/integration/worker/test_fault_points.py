@@ -22,7 +22,7 @@ from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
 from carecase_worker.jobs.chunks import ChunkBounds, pack, unpack_done
 from carecase_worker.jobs.job import State
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.jobs.verdicts import ChunkRef, Claimed
 
 POINTS = (
     "before claim", "after claim", "before write", "before upsert", "after upsert", "after ledger row", "before commit",
@@ -98,7 +98,7 @@ def test_redis_away_at_any_step_costs_nothing_but_time(batch: Batch, point: str)
             raise StoreUnavailable("away")
 
     with pytest.raises(StoreUnavailable):
-        attempt(SteppedStore(batch.store, away), batch.targets, batch.rings[0], "victim")
+        attempt(SteppedStore(batch.store, away), batch.targets, batch.rings[0], "victim", go_on=True)
     batch.finish()
     batch.verify()
 
@@ -112,6 +112,17 @@ def test_redis_away_for_a_moment_at_the_end_is_waited_for(batch: Batch) -> None:
 
     applied = attempt(SteppedStore(batch.store, away_at_first), batch.targets, batch.rings[0], "worker")
     assert applied.verdict == "kept"
+    batch.finish()
+    batch.verify()
+
+
+def test_a_process_goes_on_with_the_chunk_that_it_has_opened(batch: Batch) -> None:
+    applied = attempt(batch.store, batch.targets, batch.rings[0], "worker", go_on=True)
+    assert applied.following is not None
+    ref, claim = applied.following
+    assert (ref, applied.rings) == (ChunkRef(batch.job_id, len(batch.rings)), ())
+    assert claim.lease is not None
+    assert batch.store.claim(ref, "another", SystemClock().now()).verdict is Claimed.BUSY
     batch.finish()
     batch.verify()
 

@@ -2,20 +2,30 @@
 -- complete: keep the outcome of a chunk, and open what comes next.
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 chunk, 3 now_ms, 4 ring_at_ms, 5 packed outcomes, 6 keep the payload ("1") or not,
---        7 created, 8 updated, 9 superseded, 10 failed, 11 cancelled, 12 "1" if the database answered
--- gives  {'kept', "job:n"...}: the outcome is kept, these chunks are open now and want to be rung for
---        {'done'}: there was an outcome before; it stands
---        {'gone'}: there is no such job
+--        7 created, 8 updated, 9 superseded, 10 failed, 11 cancelled, 12 "1" if the database answered,
+--        13 lease_ms, 14 holder that wants to go on with a chunk that is opened now, or ""
+-- gives  {'kept', next, "job:n"...}: the outcome is kept, these chunks are open now and want to be rung for
+--        {'done', next}: there was an outcome before; it stands
+--        {'gone', false}: there is no such job
+--        next: {"job:n", what claim gives...}, a chunk that was claimed for the holder; or false. A repeated call gives
+--        the one that the first call claimed
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
 --        (completed, if nothing was left to cancel). Whoever listens to the channel `final` is told of a job that is.
 local job, n, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local record, payload = key('job', job), key('payload', job)
+local record, payload, holder = key('job', job), key('payload', job), ARGV[14]
+
+local function taken(member)
+  if not member or holder == '' then return false end
+  local its_job, its_n = string.match(member, '^(.*):(.*)$')
+  return {member, unpack(take(its_job, its_n, now, ARGV[13], holder))}
+end
+
 local database, state, total, turn, bytes, retention, idempotency, client = unpack(redis.call('HMGET', record,
   'database', 'state', 'total', 'turn', 'bytes', 'retention_ms', 'idempotency', 'client'))
-if not database then return {'gone'} end
+if not database then return {'gone', false} end
 redis.call('ZREM', key('due', database), job .. ':' .. n)
 if state == 'completed' or state == 'cancelled' or redis.call('HSETNX', key('outcome', job), n, ARGV[5]) == 0 then
-  return {'done'}
+  return {'done', taken(redis.call('HGET', prefix .. 'holding', holder))}
 end
 let_go(redis.call('HGET', key('lease', job), n .. ':holder'), job .. ':' .. n)
 redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults')
@@ -53,11 +63,16 @@ else
   redis.call('HSET', pace, 'window_items', seen)
 end
 
-local answer = {'kept'}
+local rung = {}
+local function kept()
+  local following = taken(rung[1])
+  return {'kept', following, unpack(rung, following and 2 or 1)}
+end
+
 if processed < tonumber(total) then
   if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
-  open_next(job, database, ARGV[4], answer)
-  return answer
+  open_next(job, database, ARGV[4], rung)
+  return kept()
 end
 
 local expires_ms = string.format('%.0f', now + tonumber(retention))
@@ -88,8 +103,8 @@ if redis.call('SCARD', mine) == 0 then
   local next_turn = redis.call('LINDEX', turns, 0)
   if next_turn then
     for _, waiting in ipairs(redis.call('SMEMBERS', key('turn', database .. ':' .. next_turn))) do
-      open_first(waiting, database, tonumber(redis.call('HGET', key('job', waiting), 'width')), ARGV[4], answer)
+      open_first(waiting, database, tonumber(redis.call('HGET', key('job', waiting), 'width')), ARGV[4], rung)
     end
   end
 end
-return answer
+return kept()
