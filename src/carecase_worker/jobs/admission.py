@@ -18,7 +18,8 @@ from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Admission, Admitted, ChunkRef, NewJob
 
 _STAGE_BYTES = 1 << 20
-_CALLS_BEHIND = 3
+_THREADS = 2
+_BEHIND = 3  # calls of `add` whose chunks may still be being packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,9 @@ class Admissions:
 class Draft:
     """A batch on its way to the job store; holds a few megabytes of it at a time, whatever its size.
 
-    Each method raises BatchRefused or BacklogFull, and then the draft is to be discarded; or StoreUnavailable, and then
-    the batch may have been admitted: the same Idempotency-Key tells.
+    Chunks are packed, and staged by the megabyte, in threads of its own while the next ones are cut; these are started
+    when there is something for them. Each method raises BatchRefused or BacklogFull, and then the draft is to be
+    discarded; or StoreUnavailable, and then the batch may have been admitted: the same Idempotency-Key tells.
     """
 
     def __init__(self, admissions: Admissions, sender: Sender, job_id: str) -> None:
@@ -61,13 +63,15 @@ class Draft:
         self._job_id = job_id
         self._cutter = Cutter(admissions.bounds)
         self._firsts: list[int] = []
-        self._packed = _Packed(admissions, job_id)
-        self._packer = ThreadPoolExecutor(1, "packer")  # the thread is started when there is something for it
-        self._packing: deque[Future[None]] = deque()
-        self._to_discard = False
+        self._threads = ThreadPoolExecutor(_THREADS, "packer")
+        self._packing: deque[Future[dict[int, bytes]]] = deque()
+        self._staging: Future[None] | None = None
+        self._payload_bytes = 0
+        self._waiting: dict[int, bytes] = {}
+        self._waiting_bytes = 0
 
     def add(self, items: Sequence[msgspec.Raw]) -> None:
-        """Take the next items of the batch. They are packed and staged by a thread, while the next ones are cut."""
+        """Take the next items of the batch."""
         chunks = self._numbered(self._cutter.add(items))
         if self._cutter.total > self._admissions.max_items:
             raise BatchRefused(
@@ -75,16 +79,17 @@ class Draft:
                 f"The batch has more than {self._admissions.max_items} items. Send them in several batches.",
             )
         if chunks:
-            self._catch_up(_CALLS_BEHIND)
-            self._to_discard = True
-            self._packing.append(self._packer.submit(self._packed.add, chunks))
+            self._packing.append(self._threads.submit(self._packed, chunks))
+            self._collect(but=_BEHIND)
 
     def admit(self, body_sha256: str) -> Admission:
         """The job that stands for the batch: a new one, or the one that its Idempotency-Key gave before."""
-        last = self._numbered(self._cutter.finish())
-        self._catch_up(0)
-        self._packer.shutdown()
-        self._packed.add(last)
+        last = self._packed(self._numbered(self._cutter.finish()))
+        self._collect(but=0)
+        self._take(last)
+        if self._staging is not None:
+            self._staging.result()
+        self._threads.shutdown()
         sender = self._sender
         new = NewJob(
             job_id=self._job_id,
@@ -94,25 +99,20 @@ class Draft:
             care_plan=sender.care_plan,
             total=self._cutter.total,
             chunk_firsts=self._firsts,
-            payload_bytes=self._packed.total_bytes,
+            payload_bytes=self._payload_bytes,
             body_sha256=body_sha256,
             fingerprint=fingerprint(sender.database, sender.care_plan, body_sha256, sender.strict),
             idempotency_key=sender.idempotency_key,
             strict=sender.strict,
         )
-        self._to_discard = False  # what is not admitted is dropped at the same stroke
-        return _accepted(self._admissions.store.admit(new, self._packed.waiting, self._admissions.clock.now()))
+        self._staging = None  # what is not admitted is dropped at the same stroke
+        return _accepted(self._admissions.store.admit(new, self._waiting, self._admissions.clock.now()))
 
     def discard(self) -> None:
         """Drop what was staged, unless it may be a job by now. Raises StoreUnavailable, and then it goes by itself."""
-        self._packer.shutdown(cancel_futures=True)  # it waits for what is being staged, which is to be dropped, too
-        if self._to_discard:
+        self._threads.shutdown(cancel_futures=True)  # waits for what is being staged: that is to be dropped, too
+        if self._staging is not None:
             self._admissions.store.discard(self._job_id)
-
-    def _catch_up(self, calls: int) -> None:
-        """Wait until all that was handed over is packed, but for the last few calls."""
-        while len(self._packing) > calls:
-            self._packing.popleft().result()
 
     def _numbered(self, chunks: Iterable[Chunk]) -> dict[int, Chunk]:
         """The chunks by their numbers in the job."""
@@ -128,28 +128,26 @@ class Draft:
             self._firsts.append(chunk.first)
         return numbered
 
+    def _packed(self, chunks: Mapping[int, Chunk]) -> dict[int, bytes]:
+        seal = self._admissions.seals.seal
+        return {n: seal(pack(chunk), ChunkRef(self._job_id, n), chunk.count) for n, chunk in chunks.items()}
 
-class _Packed:
-    """The payloads of a batch: those that wait to be staged, and how many bytes all have. One thread at a time."""
+    def _collect(self, but: int) -> None:
+        """Take what is packed, in order; wait for all but the last few calls."""
+        while len(self._packing) > but:
+            self._take(self._packing.popleft().result())
 
-    def __init__(self, admissions: Admissions, job_id: str) -> None:
-        self._store = admissions.store
-        self._seals = admissions.seals
-        self._job_id = job_id
-        self.waiting: dict[int, bytes] = {}
-        self.total_bytes = 0
-        self._waiting_bytes = 0
-
-    def add(self, chunks: Mapping[int, Chunk]) -> None:
-        """Pack chunks; stage what waits whenever it is a megabyte and there is more. Raises StoreUnavailable."""
-        for number, chunk in chunks.items():
+    def _take(self, payloads: Mapping[int, bytes]) -> None:
+        """Keep payloads for staging; stage those that wait once they are a megabyte, one call after the other."""
+        for number, payload in payloads.items():
             if self._waiting_bytes >= _STAGE_BYTES:
-                self._store.stage(self._job_id, self.waiting)
-                self.waiting, self._waiting_bytes = {}, 0
-            payload = self._seals.seal(pack(chunk), ChunkRef(self._job_id, number), chunk.count)
-            self.waiting[number] = payload
-            self.total_bytes += len(payload)
+                if self._staging is not None:
+                    self._staging.result()
+                self._staging = self._threads.submit(self._admissions.store.stage, self._job_id, self._waiting)
+                self._waiting, self._waiting_bytes = {}, 0
+            self._waiting[number] = payload
             self._waiting_bytes += len(payload)
+            self._payload_bytes += len(payload)
 
 
 def _accepted(admission: Admission) -> Admission:
