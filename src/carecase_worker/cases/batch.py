@@ -65,7 +65,7 @@ class ArraySplitter:
             return ()
         for end in _guesses(self._rest):
             try:
-                return self._give(_ARRAY.decode(b"[%b]" % self._rest[:end]), end)
+                return self._give(_ARRAY.decode(b"".join((b"[", memoryview(self._rest)[:end], b"]"))), end)
             except (msgspec.DecodeError, RecursionError):
                 continue
         return self._search()

@@ -20,6 +20,7 @@ _GZIP_SLICE_BYTES = 1 << 10
 _ZSTD_SLICE_BYTES = 1 << 7
 _ZSTD_WINDOW_BYTES = 8 << 20  # what RFC 9659 lets a sender use
 _PIECE_BYTES = 1 << 20
+_MOST_PIECES = 1 << 10  # of a client that sends a few bytes at a time
 _DECODED_BYTES = 256 << 10
 
 
@@ -156,19 +157,25 @@ class Body:
 async def receive(stream: AsyncIterator[bytes], take: Callable[[bytes], None]) -> bytes:
     """Read a request's body: calls `take` with one piece after the other; what it does not return was taken.
 
-    Pieces have a megabyte and are taken in a thread while the next one comes in; other requests go on meanwhile. Raises
-    BatchRefused if the client breaks off.
+    Pieces have a megabyte, or less if it came in crumbs. They are taken in a thread while the next one comes in; other
+    requests go on meanwhile. Raises BatchRefused if the client breaks off.
     """
-    waiting = bytearray()
+    waiting: list[bytes] = []
+    waiting_bytes = 0
     taking: asyncio.Task[None] | None = None
+
+    def take_all(pieces: list[bytes]) -> None:
+        take(b"".join(pieces))
+
     try:
         async for piece in stream:
-            waiting += piece
-            if len(waiting) >= _PIECE_BYTES:
+            waiting.append(piece)
+            waiting_bytes += len(piece)
+            if waiting_bytes >= _PIECE_BYTES or len(waiting) >= _MOST_PIECES:
                 if taking is not None:
                     await taking
-                taking = asyncio.create_task(run_sync(take, bytes(waiting)))
-                waiting.clear()
+                taking = asyncio.create_task(run_sync(take_all, waiting))
+                waiting, waiting_bytes = [], 0
         if taking is not None:
             await taking
     except ClientDisconnect:
@@ -176,4 +183,4 @@ async def receive(stream: AsyncIterator[bytes], take: Callable[[bytes], None]) -
     finally:
         if taking is not None:
             await asyncio.wait([taking])  # whoever goes on from here finds nobody else at work
-    return bytes(waiting)
+    return b"".join(waiting)
