@@ -123,8 +123,8 @@ class JobStore:
             *(done.counts.get(name, 0) for name in COUNTS), int(done.database_answered),
             milliseconds(self._jobs.lease), holder,
         ]  # fmt: skip
-        verdict, following, *rest = self._run("complete", args)
-        return Completion(Completed(verdict.decode()), tuple(map(ChunkRef.of, rest)), _following(following))
+        verdict, jobs, following, *rest = self._run("complete", args)
+        return Completion(Completed(verdict.decode()), jobs, tuple(map(ChunkRef.of, rest)), _following(following))
 
     def release(self, chunk: ChunkRef, holder: str, now: datetime, wait: Wait) -> None:
         """Give a chunk back for a while; leave its database alone meanwhile if `wait` says so."""

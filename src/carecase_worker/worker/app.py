@@ -32,7 +32,8 @@ _RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
 _MOMENT_S = 0.25
-"""How long one doorbell may keep a process: it spares most doorbells, and nobody waits for it."""
+"""How long one doorbell may keep a process: it spares most doorbells. The jobs of a database's turn share it, so that a
+small one does not wait the longer the more there are."""
 
 
 def create_worker(settings: Settings) -> Celery:
@@ -140,11 +141,11 @@ class _Process:
         Nothing gets out: what failed comes again by itself.
         """
         began = stopwatch()
-        following = self._apply_one(chunk, None, go_on=True)
-        while following is not None:
-            following = self._apply_one(*following, go_on=stopwatch() - began < _MOMENT_S)
+        applied = self._apply_one(chunk, None, go_on=True)
+        while applied.following is not None:
+            applied = self._apply_one(*applied.following, go_on=stopwatch() - began < _MOMENT_S / applied.jobs)
 
-    def _apply_one(self, chunk: ChunkRef, claim: Claim | None, go_on: bool) -> tuple[ChunkRef, Claim] | None:
+    def _apply_one(self, chunk: ChunkRef, claim: Claim | None, go_on: bool) -> Applied:
         """Apply a chunk; ring for what it opens, but for the one that is claimed to go on with, if so wanted."""
         assert self.applier is not None, "worker_process_init has run"
         assert self.doorbells is not None
@@ -161,7 +162,7 @@ class _Process:
         else:
             duration_ms = round((stopwatch() - began) * 1000, 1)
             _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **ids)
-        return applied.following
+        return applied
 
     def _attempt(self, applier: Applier, claim: Claim, go_on: bool) -> Applied:
         if claim.lease is None:

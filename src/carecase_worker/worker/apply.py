@@ -32,13 +32,15 @@ PLACE_BITS = 20
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How an attempt at a chunk went, what to ring for now, and what was claimed to go on with."""
+    """How an attempt at a chunk went, what to ring for now, what was claimed to go on with, and how many jobs share the
+    database."""
 
     verdict: str
     database: str = ""
     items: int = 0
     rings: tuple[ChunkRef, ...] = ()
     following: tuple[ChunkRef, Claim] | None = None
+    jobs: int = 1
 
 
 def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
@@ -208,8 +210,9 @@ class Applier:
         return self._complete_once(lease, done, items, go_on)
 
     def _complete_once(self, lease: Lease, done: Done, items: int, go_on: bool) -> Applied:
-        completion = self.store.complete_and_claim(lease.chunk, done, self.holder if go_on else "", self.clock.now())
-        return Applied(completion.verdict.value, lease.database, items, completion.rings, completion.following)
+        holder = self.holder if go_on else ""
+        told = self.store.complete_and_claim(lease.chunk, done, holder, self.clock.now())
+        return Applied(told.verdict.value, lease.database, items, told.rings, told.following, told.jobs)
 
 
 def _ledger_key(lease: Lease) -> LedgerKey:

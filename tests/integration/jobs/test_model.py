@@ -165,6 +165,7 @@ class JobStoreMachine(RuleBasedStateMachine):
             self.due[following] = self.now + LEASE
         else:
             assert answer.following is None
+        assert answer.jobs == (len(self.turns[0]) if self.turns else 1)
         assert sorted(rings, key=str) == sorted(expected, key=str)
         again = self.store.complete_and_claim(ref, Done(b"again", counts), holder, NOW + self.now)
         assert (again.verdict, again.rings) == (Completed.DONE, ())

@@ -4,9 +4,10 @@
 -- ARGV   1 job, 2 chunk, 3 now_ms, 4 ring_at_ms, 5 packed outcomes, 6 keep the payload ("1") or not,
 --        7 created, 8 updated, 9 superseded, 10 failed, 11 cancelled, 12 "1" if the database answered,
 --        13 lease_ms, 14 holder that wants to go on with a chunk that is opened now, or ""
--- gives  {'kept', next, "job:n"...}: the outcome is kept, these chunks are open now and want to be rung for
---        {'done', next}: there was an outcome before; it stands
---        {'gone', false}: there is no such job
+-- gives  {'kept', jobs, next, "job:n"...}: the outcome is kept, these chunks are open now and want to be rung for;
+--        jobs: how many unfinished ones share the database's present turn, at least 1
+--        {'done', 1, next}: there was an outcome before; it stands
+--        {'gone', 1, false}: there is no such job
 --        next: {"job:n", what claim gives...}, a chunk that was claimed for the holder; or false. A repeated call gives
 --        the one that the first call claimed
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
@@ -22,10 +23,10 @@ end
 
 local database, state, total, turn, bytes, retention, idempotency, client = unpack(redis.call('HMGET', record,
   'database', 'state', 'total', 'turn', 'bytes', 'retention_ms', 'idempotency', 'client'))
-if not database then return {'gone', false} end
+if not database then return {'gone', 1, false} end
 redis.call('ZREM', key('due', database), job .. ':' .. n)
 if state == 'completed' or state == 'cancelled' or redis.call('HSETNX', key('outcome', job), n, ARGV[5]) == 0 then
-  return {'done', taken(redis.call('HGET', prefix .. 'holding', holder))}
+  return {'done', 1, taken(redis.call('HGET', prefix .. 'holding', holder))}
 end
 let_go(redis.call('HGET', key('lease', job), n .. ':holder'), job .. ':' .. n)
 redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults')
@@ -66,7 +67,9 @@ end
 local rung = {}
 local function kept()
   local following = taken(rung[1])
-  return {'kept', following, unpack(rung, following and 2 or 1)}
+  local present = redis.call('LINDEX', key('turns', database), 0)
+  local jobs = present and redis.call('SCARD', key('turn', database .. ':' .. present)) or 1
+  return {'kept', jobs, following, unpack(rung, following and 2 or 1)}
 end
 
 if processed < tonumber(total) then
