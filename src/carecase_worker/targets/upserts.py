@@ -4,12 +4,12 @@ Each takes a wave, and answers for each case that it wrote whether it created it
 a version as new, or is under another care plan than the guard allows; its row is locked then.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from psycopg.types.json import Json
-from sqlalchemy import ColumnElement, Connection, and_, select, text
+from sqlalchemy import Column, ColumnElement, Connection, and_, bindparam, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY, UPDATE_DATE, UPDATE_USER
@@ -46,6 +46,10 @@ class Upsert(Protocol):
         """What those of the cases hold that are there."""
         ...
 
+    def backdate(self, connection: Connection, wave: Wave) -> None:
+        """Have each case of the wave that a later version created say when and by whom it was entered by this one."""
+        ...
+
 
 def upsert_for(dialect: str) -> Upsert:
     """The fastest upsert that a dialect has."""
@@ -69,6 +73,12 @@ class PortableUpsert:
             for where in (and_(newer, same_plan), newer)
         )
         self._versions = select(held[KEY], held[VERSION], held[ENTRY_VERSION])
+        entered = {ENTRY_DATE: "the_date", ENTRY_USER: "the_user", ENTRY_VERSION: "the_version"}
+        self._backdate = (
+            update(CARE_CASE)
+            .where(held[KEY] == bindparam("the_key"), held[ENTRY_VERSION] > bindparam("the_version"))
+            .values({name: bindparam(parameter) for name, parameter in entered.items()})
+        )
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
         """Write what the guards let through."""
@@ -81,6 +91,12 @@ class PortableUpsert:
         found = connection.execute(self._versions.where(CARE_CASE.c[KEY].in_(keys)))
         return {key: Versions(version, entry_version) for key, version, entry_version in found}
 
+    def backdate(self, connection: Connection, wave: Wave) -> None:
+        """Have each case of the wave that a later version created say when and by whom it was entered by this one."""
+        names = {KEY: "the_key", ENTRY_DATE: "the_date", ENTRY_USER: "the_user", ENTRY_VERSION: "the_version"}
+        rows = [{names[name]: entry.row[name] for name in names} for entry in wave.entries()]
+        connection.execute(self._backdate, rows)
+
 
 class PostgresUpsert:
     """INSERT … SELECT FROM json_to_recordset(…): the cases go over as one JSON text and are set down in one go."""
@@ -89,6 +105,7 @@ class PostgresUpsert:
         self._statements = {
             (guard, sort): _postgres_statement(guard, sort) for guard in (False, True) for sort in (False, True)
         }
+        self._backdate = _postgres_backdate()
         key, version, entry_version = (CARE_CASE.c[name].name for name in (KEY, VERSION, ENTRY_VERSION))
         self._versions = text(
             f"SELECT {key}, {version}, {entry_version} FROM care_case WHERE {key} = ANY(:keys)"  # noqa: S608  # names of the field table only
@@ -96,16 +113,9 @@ class PostgresUpsert:
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
         """Write what the guards let through."""
-        defaults = wave.defaults
-        values = {
-            "cases": Json(wave.text(), dumps=_as_it_is),
-            "first_version": defaults.first_version,
-            "moment": defaults.rules.moment,
-            "user": defaults.rules.user,
-        }
         in_order = list(wave.keys) == sorted(wave.keys)
         statement = self._statements[guard_care_plan, not in_order]
-        created, updated = connection.exec_driver_sql(statement, values).one()
+        created, updated = connection.exec_driver_sql(statement, _sent(wave)).one()
         return Written(created or (), updated or ())
 
     def versions(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Versions]:
@@ -113,29 +123,63 @@ class PostgresUpsert:
         found = connection.execute(self._versions, {"keys": list(keys)})
         return {key: Versions(version, entry_version) for key, version, entry_version in found}
 
+    def backdate(self, connection: Connection, wave: Wave) -> None:
+        """Have each case of the wave that a later version created say when and by whom it was entered by this one."""
+        connection.exec_driver_sql(self._backdate, _sent(wave))
+
+
+def _sent(wave: Wave) -> dict[str, Any]:
+    """What the statements for PostgreSQL are sent of a wave."""
+    defaults = wave.defaults
+    return {
+        "cases": Json(wave.text(), dumps=_as_it_is),
+        "first_version": defaults.first_version,
+        "moment": defaults.rules.moment,
+        "user": defaults.rules.user,
+    }
+
 
 def _as_it_is(text: bytes) -> bytes:
     return text
 
 
-def _postgres_statement(guard_care_plan: bool, sort: bool) -> str:
-    """The upsert of a JSON array; with `sort` its cases are written in key order, whatever order they come in.
+_MOMENT, _USER = "CAST(%(moment)s AS timestamptz)", "CAST(%(user)s AS text)"
+_SOURCES = {
+    VERSION: f'coalesce(sent."{VERSION}", CAST(%(first_version)s AS bigint) + sent.place - 1)',
+    ENTRY_DATE: f'coalesce(sent."{ENTRY_DATE}", {_MOMENT})',
+    ENTRY_USER: f'coalesce(sent."{ENTRY_USER}", {_USER})',
+    UPDATE_DATE: f'coalesce(sent."{UPDATE_DATE}", {_MOMENT})',
+    UPDATE_USER: f'coalesce(sent."{UPDATE_USER}", {_USER})',
+}
+"""A case without a version gets the next one in the array's order, one without audit fields gets the batch's."""
 
-    A case without a version gets the next one in the array's order, one without audit fields gets the batch's.
-    """
+
+def _rows_of(columns: Iterable[Column[Any]]) -> str:
+    """Some columns of the cases that were sent, by the names of their fields, and each case's place from 1 on."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    typed = {column.key: column.type.compile(dialect) for column in columns}
+    record = ", ".join(f'"{name}" {kind}' for name, kind in typed.items())
+    names = ", ".join(f'"{name}"' for name in typed)
+    return f"ROWS FROM (json_to_recordset(%(cases)s) AS ({record})) WITH ORDINALITY AS sent({names}, place)"
+
+
+def _postgres_backdate() -> str:
+    columns = CARE_CASE.c
+    key, entry_date, entry_user, entry_version = (
+        columns[name].name for name in (KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION)
+    )
+    return (
+        f"UPDATE care_case AS held SET {entry_date} = {_SOURCES[ENTRY_DATE]}, {entry_user} = {_SOURCES[ENTRY_USER]},"  # noqa: S608  # names of the field table only
+        f" {entry_version} = {_SOURCES[VERSION]}"
+        f" FROM {_rows_of([columns[name] for name in (KEY, VERSION, ENTRY_DATE, ENTRY_USER)])}"
+        f' WHERE held.{key} = sent."{KEY}" AND held.{entry_version} > {_SOURCES[VERSION]}'
+    )
+
+
+def _postgres_statement(guard_care_plan: bool, sort: bool) -> str:
+    """The upsert of a JSON array; with `sort` its cases are written in key order, whatever order they come in."""
     columns = {column.key: column for column in CARE_CASE.c if column.key != ENTRY_VERSION}
-    moment, user = "CAST(%(moment)s AS timestamptz)", "CAST(%(user)s AS text)"
-    version = f'coalesce("{VERSION}", CAST(%(first_version)s AS bigint) + place - 1)'
-    sources = {name: f'"{name}"' for name in columns} | {
-        VERSION: version,
-        ENTRY_DATE: f'coalesce("{ENTRY_DATE}", {moment})',
-        ENTRY_USER: f'coalesce("{ENTRY_USER}", {user})',
-        UPDATE_DATE: f'coalesce("{UPDATE_DATE}", {moment})',
-        UPDATE_USER: f'coalesce("{UPDATE_USER}", {user})',
-    }
-    record = ", ".join(f'"{name}" {column.type.compile(dialect)}' for name, column in columns.items())
-    names = ", ".join(f'"{name}"' for name in columns)
+    sources = {name: f'"{name}"' for name in columns} | _SOURCES
     into = ", ".join([*(column.name for column in columns.values()), CARE_CASE.c[ENTRY_VERSION].name])
     key, care_plan = CARE_CASE.c[KEY].name, CARE_CASE.c[CARE_PLAN].name
     order = f' ORDER BY "{KEY}"' if sort else ""
@@ -143,9 +187,7 @@ def _postgres_statement(guard_care_plan: bool, sort: bool) -> str:
     values = ", ".join(f"{c.name} = excluded.{c.name}" for name, c in columns.items() if name not in _ON_CREATE_ONLY)
     return (
         f"WITH written AS (INSERT INTO care_case AS held ({into})"  # noqa: S608  # names of the field table only
-        f" SELECT {', '.join([*sources.values(), version])}"
-        f" FROM ROWS FROM (json_to_recordset(%(cases)s) AS ({record}))"
-        f" WITH ORDINALITY AS sent({names}, place)"
+        f" SELECT {', '.join([*sources.values(), sources[VERSION]])} FROM {_rows_of(columns.values())}"
         f"{order}"
         f" ON CONFLICT ({key}) DO UPDATE SET {values}"
         f" WHERE held.{VERSION} < excluded.{VERSION}{guard}"

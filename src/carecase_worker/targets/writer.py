@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, bindparam, insert, select, text, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from carecase_worker.cases.care_case import ENTRY_DATE, ENTRY_USER, KEY
 from carecase_worker.cases.outcome import (
     CREATED,
     OTHER_CARE_PLAN,
@@ -20,12 +18,11 @@ from carecase_worker.cases.outcome import (
     pack_outcomes,
     unpack_outcomes,
 )
-from carecase_worker.cases.validation import Row
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.failures import conflict, kind_of
-from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan, case_by_case, key_of
-from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, INGEST_LEDGER, VERSION
+from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan, case_by_case
+from carecase_worker.targets.tables import INGEST_LEDGER
 from carecase_worker.targets.upserts import Upsert, upsert_for
 from carecase_worker.tenants import Tenant
 
@@ -50,17 +47,6 @@ _OUTCOME = select(INGEST_LEDGER.c.outcome).where(
 )
 _NOTE = insert(INGEST_LEDGER)
 _CHECK_AT_ONCE = text("SET CONSTRAINTS ALL IMMEDIATE")
-_BACKDATE = (
-    update(CARE_CASE)
-    .where(CARE_CASE.c[KEY] == bindparam("the_key"), CARE_CASE.c[ENTRY_VERSION] > bindparam("the_version"))
-    .values(
-        {
-            ENTRY_DATE: bindparam("the_date"),
-            ENTRY_USER: bindparam("the_user"),
-            ENTRY_VERSION: bindparam("the_version"),
-        }
-    )
-)
 
 
 class Writer:
@@ -158,20 +144,18 @@ class Writer:
         cases = zip(wave.keys, wave.places, wave.versions, strict=True)
         passed_over = [case for case in cases if outcomes[case[1]] is None]
         held = self._upsert.versions(connection, [key for key, _, _ in passed_over])
-        created_too_late = set()
+        created_too_late = False
         for key, place, version in passed_over:
             versions = held.get(key)
             if versions is None:
                 outcomes[place] = REFUSED  # a trigger of the database kept it out
             elif versions.version >= version:
                 outcomes[place] = SUPERSEDED
-                if versions.entry_version > version:
-                    created_too_late.add(key)
+                created_too_late = created_too_late or versions.entry_version > version
             else:
                 outcomes[place] = OTHER_CARE_PLAN
         if created_too_late:
-            late = [entry.row for entry in wave.entries() if key_of(entry) in created_too_late]
-            connection.execute(_BACKDATE, [_entered(row) for row in late])
+            self._upsert.backdate(connection, wave)
 
     def _apply_carefully(
         self, connection: Connection, wave: Wave, guard_care_plan: bool, outcomes: list[Outcome | None]
@@ -216,16 +200,6 @@ class Targets:
         writer = self._writers.pop(database, None)
         if writer is not None:
             writer.close()
-
-
-def _entered(row: Row) -> dict[str, Any]:
-    """What tells who entered a case, and which version that was."""
-    return {
-        "the_key": row[KEY],
-        "the_version": row[VERSION],
-        "the_date": row[ENTRY_DATE],
-        "the_user": row[ENTRY_USER],
-    }
 
 
 def _note(connection: Connection, key: LedgerKey, outcomes: Sequence[Outcome]) -> None:

@@ -95,6 +95,9 @@ class SteppedUpsert:
     def versions(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Versions]:
         return self.upsert.versions(connection, keys)
 
+    def backdate(self, connection: Connection, wave: Wave) -> None:
+        self.upsert.backdate(connection, wave)
+
 
 @dataclass
 class SteppedTargets:
