@@ -6,7 +6,7 @@ from typing import Any, assert_never, cast
 
 import redis
 
-from carecase_worker.clock import epoch_ms, from_epoch_ms, milliseconds
+from carecase_worker.clock import epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.jobs.connection import PATIENCE, connect, redis_errors
 from carecase_worker.jobs.job import COUNTS, Job, job_from_record
@@ -18,12 +18,9 @@ from carecase_worker.jobs.verdicts import (
     Cancelled,
     ChunkRef,
     Claim,
-    Claimed,
     Completed,
     Completion,
     Done,
-    History,
-    Lease,
     NewJob,
     Pace,
     Wait,
@@ -109,7 +106,7 @@ class JobStore:
     def claim(self, chunk: ChunkRef, holder: str, now: datetime) -> Claim:
         """Take the lease of a chunk."""
         args = [chunk.job_id, chunk.chunk_no, epoch_ms(now), milliseconds(self._jobs.lease), holder]
-        return _claim(chunk, self._run("claim", args))
+        return Claim.of(chunk, self._run("claim", args))
 
     def complete(self, chunk: ChunkRef, done: Done, now: datetime) -> tuple[Completed, tuple[ChunkRef, ...]]:
         """Keep a chunk's outcomes. Says what became of them, and which chunks to ring for now."""
@@ -268,36 +265,8 @@ class JobStore:
         return epoch_ms(now + self._jobs.ring_again)
 
 
-def _claim(chunk: ChunkRef, answer: Sequence[bytes]) -> Claim:
-    verdict, *rest = answer
-    match Claimed(verdict.decode()):
-        case (Claimed.APPLY | Claimed.CANCEL) as taken:
-            return Claim(taken, _lease(chunk, rest))
-        case Claimed.BUSY:
-            return Claim(Claimed.BUSY, holder=rest[0].decode())
-        case (Claimed.DONE | Claimed.GONE | Claimed.HELD) as other:
-            return Claim(other)
-        case never:
-            assert_never(never)
-
-
 def _following(answer: Sequence[bytes] | None) -> tuple[ChunkRef, Claim] | None:
     if answer is None:
         return None
     chunk = ChunkRef.of(answer[0])
-    return chunk, _claim(chunk, answer[1:])
-
-
-def _lease(chunk: ChunkRef, answer: Sequence[bytes]) -> Lease:
-    payload, deaths, releases, faults, failures, database, care_plan, user, seq, strict, failing_since_ms = answer
-    failing_since = from_epoch_ms(int(failing_since_ms)) if failing_since_ms else None
-    return Lease(
-        chunk=chunk,
-        payload=payload,
-        history=History(int(deaths), int(releases), int(faults), int(failures), failing_since),
-        database=database.decode(),
-        care_plan=int(care_plan) if care_plan else None,
-        user=user.decode(),
-        seq=int(seq),
-        strict=strict == b"1",
-    )
+    return chunk, Claim.of(chunk, answer[1:])

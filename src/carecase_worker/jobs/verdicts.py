@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import assert_never
 
 from carecase_worker.clock import from_epoch_ms
 
@@ -99,6 +100,22 @@ class Lease:
     seq: int
     strict: bool = False
 
+    @classmethod
+    def of(cls, chunk: ChunkRef, answer: Sequence[bytes]) -> "Lease":
+        """The lease that an answer of claim tells of."""
+        payload, deaths, releases, faults, failures, database, care_plan, user, seq, strict, failing_since_ms = answer
+        failing_since = from_epoch_ms(int(failing_since_ms)) if failing_since_ms else None
+        return cls(
+            chunk=chunk,
+            payload=payload,
+            history=History(int(deaths), int(releases), int(faults), int(failures), failing_since),
+            database=database.decode(),
+            care_plan=int(care_plan) if care_plan else None,
+            user=user.decode(),
+            seq=int(seq),
+            strict=strict == b"1",
+        )
+
     @property
     def submitted_at(self) -> datetime:
         """When the batch was accepted."""
@@ -112,6 +129,20 @@ class Claim:
     verdict: Claimed
     lease: Lease | None = None
     holder: str = ""
+
+    @classmethod
+    def of(cls, chunk: ChunkRef, answer: Sequence[bytes]) -> "Claim":
+        """The claim that an answer of claim tells of."""
+        verdict, *rest = answer
+        match Claimed(verdict.decode()):
+            case (Claimed.APPLY | Claimed.CANCEL) as taken:
+                return cls(taken, Lease.of(chunk, rest))
+            case Claimed.BUSY:
+                return cls(Claimed.BUSY, holder=rest[0].decode())
+            case (Claimed.DONE | Claimed.GONE | Claimed.HELD) as other:
+                return cls(other)
+            case never:
+                assert_never(never)
 
 
 @dataclass(frozen=True, slots=True)
