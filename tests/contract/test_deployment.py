@@ -56,7 +56,7 @@ def test_every_command_exists(name: str) -> None:
 
 def test_redis_keeps_what_it_accepts() -> None:
     command = " ".join(COMPOSE["services"]["redis"]["command"])
-    for needed in ("--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction"):
+    for needed in ("--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction", "--rdbcompression no"):
         assert needed in command
 
 

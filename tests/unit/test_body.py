@@ -1,7 +1,9 @@
 """A body as it comes in: decoded in bounded pieces, bounded as a whole, on disk once it is large."""
 
+import asyncio
 import gzip
 import hashlib
+from collections.abc import AsyncIterator
 
 import pytest
 import zstandard
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.body import Body, Decoder, Form, form_of
+from carecase_worker.intake.body import Body, Decoder, Form, form_of, receive
 
 LARGE = 3 << 20
 ENCODERS = {None: bytes, "identity": bytes, "gzip": gzip.compress, "zstd": zstandard.compress}
@@ -79,3 +81,19 @@ def test_anything_else_is_none_of_ours(kind: str | None) -> None:
     with pytest.raises(BatchRefused) as refused:
         form_of(kind)
     assert refused.value.fault is BatchFault.MEDIA_TYPE
+
+
+@pytest.mark.parametrize("size", [1, 1000, 1 << 20, 5 << 20])
+def test_a_body_that_comes_in_crumbs_is_taken_in_pieces_and_in_order(size: int) -> None:
+    sent = bytes(range(256)) * ((LARGE if size > 1 else 1 << 14) // 256)
+    taken: list[bytes] = []
+
+    async def stream() -> AsyncIterator[bytes]:
+        for start in range(0, len(sent), size):
+            yield sent[start : start + size]
+
+    last = asyncio.run(receive(stream(), taken.append))
+    assert b"".join([*taken, last]) == sent
+    assert all(len(piece) < (1 << 20) + size for piece in taken)
+    if size == 1:
+        assert len(taken) == len(sent) >> 10, "a thousand crumbs are a piece, too"

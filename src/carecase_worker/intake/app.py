@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated
@@ -44,6 +45,7 @@ from carecase_worker.settings.model import Settings
 from carecase_worker.telemetry import Metrics
 
 _api_key = APIKeyHeader(name="x-api-key", scheme_name="apiKeyAuth", auto_error=False)
+_PACKERS = 8  # threads, for all bodies that are coming in
 _bearer = HTTPBearer(scheme_name="bearerAuth", bearerFormat="JWT", auto_error=False)
 
 
@@ -58,7 +60,8 @@ def create_app(settings: Settings) -> FastAPI:
     rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     admittance = Admittance(gate, rates)
     metrics = Metrics(Readings(store, tuple(settings.databases), clock))
-    admissions = Admissions(store, bounds, settings.intake.max_items, clock, Seals(settings.encryption.by_id))
+    packers, seals = ThreadPoolExecutor(_PACKERS, "packer"), Seals(settings.encryption.by_id)
+    admissions = Admissions(store, bounds, settings.intake.max_items, clock, packers, seals)
     finals = Finals(settings.redis)
     held = Held(finals, settings.intake.max_wait)
     new_id = partial(uuid7, clock)

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 from typing import assert_never
 from uuid import UUID
@@ -18,7 +18,6 @@ from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Admission, Admitted, ChunkRef, NewJob
 
 _STAGE_BYTES = 1 << 20
-_THREADS = 2
 _BEHIND = 3  # calls of `add` whose chunks may still be being packed
 
 
@@ -36,12 +35,13 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Admissions:
-    """Admits batches to the job store, cut by `bounds`."""
+    """Admits batches to the job store, cut by `bounds`, packed and staged by the threads of `packers`."""
 
     store: JobStore
     bounds: ChunkBounds
     max_items: int
     clock: Clock
+    packers: Executor
     seals: Seals = UNSEALED
 
     def draft(self, sender: Sender, job_id: UUID) -> "Draft":
@@ -50,11 +50,11 @@ class Admissions:
 
 
 class Draft:
-    """A batch on its way to the job store; holds a few megabytes of it at a time, whatever its size.
+    """A batch on its way to the job store; holds a few chunks of it at a time, whatever its size.
 
-    Chunks are packed, and staged by the megabyte, in threads of its own while the next ones are cut; these are started
-    when there is something for them. Each method raises BatchRefused or BacklogFull, and then the draft is to be
-    discarded; or StoreUnavailable, and then the batch may have been admitted: the same Idempotency-Key tells.
+    Chunks are packed, and staged by the megabyte, in other threads while the next ones are cut. Each method raises
+    BatchRefused or BacklogFull, and then the draft is to be discarded; or StoreUnavailable, and then the batch may have
+    been admitted: the same Idempotency-Key tells.
     """
 
     def __init__(self, admissions: Admissions, sender: Sender, job_id: str) -> None:
@@ -63,7 +63,6 @@ class Draft:
         self._job_id = job_id
         self._cutter = Cutter(admissions.bounds)
         self._firsts: list[int] = []
-        self._threads = ThreadPoolExecutor(_THREADS, "packer")
         self._packing: deque[Future[dict[int, bytes]]] = deque()
         self._staging: Future[None] | None = None
         self._payload_bytes = 0
@@ -79,7 +78,7 @@ class Draft:
                 f"The batch has more than {self._admissions.max_items} items. Send them in several batches.",
             )
         if chunks:
-            self._packing.append(self._threads.submit(self._packed, chunks))
+            self._packing.append(self._admissions.packers.submit(self._packed, chunks))
             self._collect(but=_BEHIND)
 
     def admit(self, body_sha256: str) -> Admission:
@@ -89,7 +88,6 @@ class Draft:
         self._take(last)
         if self._staging is not None:
             self._staging.result()
-        self._threads.shutdown()
         sender = self._sender
         new = NewJob(
             job_id=self._job_id,
@@ -110,8 +108,10 @@ class Draft:
 
     def discard(self) -> None:
         """Drop what was staged, unless it may be a job by now. Raises StoreUnavailable, and then it goes by itself."""
-        self._threads.shutdown(cancel_futures=True)  # waits for what is being staged: that is to be dropped, too
+        for future in self._packing:
+            future.cancel()
         if self._staging is not None:
+            wait([self._staging])  # that is to be dropped, too
             self._admissions.store.discard(self._job_id)
 
     def _numbered(self, chunks: Iterable[Chunk]) -> dict[int, Chunk]:
@@ -143,7 +143,8 @@ class Draft:
             if self._waiting_bytes >= _STAGE_BYTES:
                 if self._staging is not None:
                     self._staging.result()
-                self._staging = self._threads.submit(self._admissions.store.stage, self._job_id, self._waiting)
+                stage = self._admissions.store.stage
+                self._staging = self._admissions.packers.submit(stage, self._job_id, self._waiting)
                 self._waiting, self._waiting_bytes = {}, 0
             self._waiting[number] = payload
             self._waiting_bytes += len(payload)

@@ -30,6 +30,8 @@ pace:{database}  (hash; for ever; admit, complete)
     `open` items, and the rate measured
 backlog:{database}  (hash; for ever; admit, complete)
     `jobs` and `bytes` not final yet
+busy  (set; while there are; admit, complete)
+    databases that have jobs which are not final
 stats  (hash; for ever; complete)
     `{database}|{count}` -> items ever
 idem:{client}:{digest}  (string; as long as the result; admit, complete)
@@ -42,8 +44,8 @@ final  (channel; complete)
     the id of each job that has become final
 housekeeping:{what}  (string; until it is to be done again; take_turn)
     there while a piece of housekeeping need not be done again
-rate:{client}  (string; until the bucket is full again; spend)
-    the moment, in us, at which it is
+rate:{client}  (string; a minute after the bucket is full again; spend)
+    the moment, in us, at which it is full
 workers  (zset; entries a minute; seen, unseen)
     worker -> ms last seen
 

@@ -108,20 +108,15 @@ class JobStore:
         args = [chunk.job_id, chunk.chunk_no, epoch_ms(now), milliseconds(self._jobs.lease), holder]
         return Claim.of(chunk, self._run("claim", args))
 
-    def complete(self, chunk: ChunkRef, done: Done, now: datetime) -> tuple[Completed, tuple[ChunkRef, ...]]:
-        """Keep a chunk's outcomes. Says what became of them, and which chunks to ring for now."""
-        completion = self.complete_and_claim(chunk, done, "", now)
-        return completion.verdict, completion.rings
-
-    def complete_and_claim(self, chunk: ChunkRef, done: Done, holder: str, now: datetime) -> Completion:
+    def complete(self, chunk: ChunkRef, done: Done, now: datetime, holder: str = "") -> Completion:
         """Keep a chunk's outcomes, and claim the first of the chunks that this opens for a holder, if one is named."""
         args = [
             chunk.job_id, chunk.chunk_no, epoch_ms(now), self._ring_at_ms(now), done.packed, int(done.retryable),
             *(done.counts.get(name, 0) for name in COUNTS), int(done.database_answered),
             milliseconds(self._jobs.lease), holder,
         ]  # fmt: skip
-        verdict, jobs, following, *rest = self._run("complete", args)
-        return Completion(Completed(verdict.decode()), jobs, tuple(map(ChunkRef.of, rest)), _following(following))
+        verdict, shares, following, *rest = self._run("complete", args)
+        return Completion(Completed(verdict.decode()), shares, tuple(map(ChunkRef.of, rest)), _following(following))
 
     def release(self, chunk: ChunkRef, holder: str, now: datetime, wait: Wait) -> None:
         """Give a chunk back for a while; leave its database alone meanwhile if `wait` says so."""

@@ -177,11 +177,11 @@ class Completed(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What became of a chunk's outcomes, how many jobs share the database, the chunks to ring for now, and one that was
-    claimed to go on with."""
+    """What became of a chunk's outcomes, into how many shares the workers' time goes, the chunks to ring for now, and
+    one that was claimed to go on with."""
 
     verdict: Completed
-    jobs: int = 1
+    shares: int = 1
     rings: tuple[ChunkRef, ...] = ()
     following: tuple[ChunkRef, Claim] | None = None
 

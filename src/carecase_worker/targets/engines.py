@@ -49,6 +49,7 @@ def _postgres_arguments(settings: DatabaseSettings) -> dict[str, Any]:
         "idle_in_transaction_session_timeout": milliseconds(2 * settings.statement_timeout),
         "client_connection_check_interval": 1000,
         "TimeZone": "UTC",
+        "client_encoding": "UTF8",  # whatever the database's is: JSON is sent as it is
         "synchronous_commit": "on",
     }
     return {

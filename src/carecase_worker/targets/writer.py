@@ -39,7 +39,7 @@ class LedgerKey:
 
 
 class _LedgerTakenError(Exception):
-    """Another attempt has written the ledger row meanwhile."""
+    """Another attempt has written the ledger row, a moment or long ago."""
 
 
 _OUTCOME = select(INGEST_LEDGER.c.outcome).where(

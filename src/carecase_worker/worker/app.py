@@ -31,9 +31,9 @@ _PURGE_LOOK_S = 60
 _RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
-_MOMENT_S = 0.25
-"""How long one doorbell may keep a process: it spares most doorbells. The jobs of a database's turn share it, so that a
-small one does not wait the longer the more there are."""
+_MOMENT_S, _LEAST_MOMENT_S = 0.25, 0.05
+"""How long one doorbell may keep a process: it spares most doorbells. Jobs and databases with work share it, so that a
+small batch does not wait the longer the more there are; each has the least, below which doorbells cost too much."""
 
 
 def create_worker(settings: Settings) -> Celery:
@@ -143,7 +143,8 @@ class _Process:
         began = stopwatch()
         applied = self._apply_one(chunk, None, go_on=True)
         while applied.following is not None:
-            applied = self._apply_one(*applied.following, go_on=stopwatch() - began < _MOMENT_S / applied.jobs)
+            moment = max(_LEAST_MOMENT_S, _MOMENT_S / applied.shares)
+            applied = self._apply_one(*applied.following, go_on=stopwatch() - began < moment)
 
     def _apply_one(self, chunk: ChunkRef, claim: Claim | None, go_on: bool) -> Applied:
         """Apply a chunk; ring for what it opens, but for the one that is claimed to go on with, if so wanted."""

@@ -32,15 +32,15 @@ PLACE_BITS = 20
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How an attempt at a chunk went, what to ring for now, what was claimed to go on with, and how many jobs share the
-    database."""
+    """How an attempt at a chunk went, what to ring for now, what was claimed to go on with, and into how many shares
+    the workers' time goes."""
 
     verdict: str
     database: str = ""
     items: int = 0
     rings: tuple[ChunkRef, ...] = ()
     following: tuple[ChunkRef, Claim] | None = None
-    jobs: int = 1
+    shares: int = 1
 
 
 def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
@@ -211,8 +211,8 @@ class Applier:
 
     def _complete_once(self, lease: Lease, done: Done, items: int, go_on: bool) -> Applied:
         holder = self.holder if go_on else ""
-        told = self.store.complete_and_claim(lease.chunk, done, holder, self.clock.now())
-        return Applied(told.verdict.value, lease.database, items, told.rings, told.following, told.jobs)
+        told = self.store.complete(lease.chunk, done, self.clock.now(), holder)
+        return Applied(told.verdict.value, lease.database, items, told.rings, told.following, told.shares)
 
 
 def _ledger_key(lease: Lease) -> LedgerKey:

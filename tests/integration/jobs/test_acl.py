@@ -57,7 +57,7 @@ def test_every_verb_works_as_the_service(store: JobStore, settings: Settings) ->
     time.sleep(0.01)  # the pause
     assert store.overdue("acl", 0, NOW + HOUR) != ()
     done = Done(b"outcomes", dict.fromkeys(COUNTS, 0) | {"created": 1}, retryable=True)
-    assert store.complete(first, done, NOW)[0] is Completed.KEPT
+    assert store.complete(first, done, NOW).verdict is Completed.KEPT
     assert store.cancel(one.job_id, NOW)[0] is Cancelled.CANCELLING
     assert store.claim(second, "a holder", NOW).verdict is Claimed.CANCEL
     store.complete(second, done, NOW)

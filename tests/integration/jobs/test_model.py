@@ -140,7 +140,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         job = next(job for job in self.jobs if job.job_id == ref.job_id)
         counts = {"cancelled": 1} if job.cancelling else {"updated": 1}
         holder = self.leases[ref].holder if goes_on else ""
-        answer = self.store.complete_and_claim(ref, Done(b"o", counts), holder, NOW + self.now)
+        answer = self.store.complete(ref, Done(b"o", counts), NOW + self.now, holder)
         assert answer.verdict is Completed.KEPT
         job.done.add(ref.chunk_no)
         job.cancelled_items += job.cancelling
@@ -165,9 +165,9 @@ class JobStoreMachine(RuleBasedStateMachine):
             self.due[following] = self.now + LEASE
         else:
             assert answer.following is None
-        assert answer.jobs == (len(self.turns[0]) if self.turns else 1)
+        assert answer.shares == (len(self.turns[0]) if self.turns else 1)
         assert sorted(rings, key=str) == sorted(expected, key=str)
-        again = self.store.complete_and_claim(ref, Done(b"again", counts), holder, NOW + self.now)
+        again = self.store.complete(ref, Done(b"again", counts), NOW + self.now, holder)
         assert (again.verdict, again.rings) == (Completed.DONE, ())
         assert again.following == answer.following
 

@@ -11,7 +11,18 @@ from carecase_worker.clock import epoch_ms
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.jobs.job import MOVES, State, Verb
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admitted, Cancelled, ChunkRef, Claimed, Completed, Done, History, NewJob, Wait
+from carecase_worker.jobs.verdicts import (
+    Admitted,
+    Cancelled,
+    ChunkRef,
+    Claimed,
+    Completed,
+    Completion,
+    Done,
+    History,
+    NewJob,
+    Wait,
+)
 from carecase_worker.settings.model import JobSettings, RedisSettings
 
 SECOND = timedelta(seconds=1)
@@ -27,9 +38,9 @@ def admitted(store: JobStore, chunks: int = 1, now: datetime = NOW, **changes: o
 
 
 def complete(store: JobStore, ref: ChunkRef, now: datetime = NOW, **counts: int) -> list[ChunkRef]:
-    verdict, rings = store.complete(ref, Done(b"outcome", counts or {"created": 1}), now)
-    assert verdict is Completed.KEPT
-    return list(rings)
+    completion = store.complete(ref, Done(b"outcome", counts or {"created": 1}), now)
+    assert completion.verdict is Completed.KEPT
+    return list(completion.rings)
 
 
 def finish(store: JobStore, rings: list[ChunkRef]) -> list[ChunkRef]:
@@ -141,7 +152,7 @@ def test_the_first_outcome_stands(store: JobStore) -> None:
     new, (ref,) = admitted(store)
     store.claim(ref, "w:1", NOW)
     complete(store, ref, created=1)
-    assert store.complete(ref, Done(b"another", {"failed": 1}), NOW) == (Completed.DONE, ())
+    assert store.complete(ref, Done(b"another", {"failed": 1}), NOW) == Completion(Completed.DONE)
     assert store.outcomes(new.job_id, [0]) == [b"outcome"]
     assert store.job(new.job_id).counts == {"created": 1, "updated": 0, "superseded": 0, "failed": 0, "cancelled": 0}
     assert store.claim(ref, "w:1", NOW).verdict is Claimed.DONE
@@ -316,7 +327,7 @@ def test_tenants_do_not_wait_for_each_other(store: JobStore) -> None:
 def test_a_job_that_is_not_there_is_gone(store: JobStore) -> None:
     ref = ChunkRef(a_new_job().job_id, 0)
     assert store.claim(ref, "w:1", NOW).verdict is Claimed.GONE
-    assert store.complete(ref, Done(b"", {}), NOW) == (Completed.GONE, ())
+    assert store.complete(ref, Done(b"", {}), NOW) == Completion(Completed.GONE)
     assert store.cancel(ref.job_id, NOW) == (Cancelled.GONE, ())
     store.release(ref, "w:1", NOW, Wait(SECOND))
 

@@ -10,13 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, select
 from tests.builders import a_batch, a_case
+from tests.services import Services
 
 from carecase_worker.cases.outcome import CREATED, SUPERSEDED, UPDATED
 from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
+from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.schema import create_database
 from carecase_worker.targets.tables import CARE_CASE, METADATA
-from carecase_worker.targets.upserts import PortableUpsert
+from carecase_worker.targets.upserts import upsert_for
 from carecase_worker.targets.writer import LedgerKey, Writer
+from carecase_worker.tenants import Tenant
 from carecase_worker.worker.apply import plan_chunk
 
 KEYS = st.integers(1, 4)
@@ -30,9 +35,14 @@ class Run:
     keys: tuple[int, ...]
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    engine = create_engine("sqlite://")
+@pytest.fixture(scope="module", params=["postgresql", "sqlite"])
+def engine(request: pytest.FixtureRequest, servers: Services) -> Iterator[Engine]:
+    if request.param == "postgresql":
+        url = servers.postgres_url.removesuffix("demo") + "in_order"
+        create_database(servers.postgres_url, "in_order")
+        engine = engine_for(Tenant("in_order", DatabaseSettings.model_validate({"url": url})))
+    else:
+        engine = create_engine("sqlite://")
     METADATA.create_all(engine)
     yield engine
     engine.dispose()
@@ -62,7 +72,7 @@ def test_the_end_is_that_of_a_replay_in_order(engine: Engine, plan: tuple[list[R
     with engine.begin() as connection:
         for table in METADATA.sorted_tables:
             connection.execute(table.delete())
-    writer = Writer(engine, PortableUpsert("sqlite"))
+    writer = Writer(engine, upsert_for(engine.dialect.name))
     answers: dict[int, list[Any]] = {}
     for run in runs:
         lease = Lease(ChunkRef(str(UUID(int=run.seq)), 0), b"", History(), "demo", None, "u", run.seq)

@@ -1,5 +1,6 @@
 """The database is never the first to refuse a value, and it holds what the oracle says that was sent."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,8 +12,8 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select
-from tests.builders import NOW, chunks_of
+from sqlalchemy import Engine, create_engine, select, text
+from tests.builders import NOW, a_case, chunks_of
 from tests.integration.targets.test_conformance import engine_at
 from tests.items import FIELDS, VALUES, an_object, around_the_bound, base, changed_members, good_members
 from tests.oracle import Sender, judge
@@ -103,3 +104,17 @@ def test_the_keys_at_the_bounds(target: Target) -> None:
 @given(st.lists(good_members() | changed_members(), min_size=1, max_size=30))
 def test_any_batch(target: Target, batch: list[list[tuple[str, str]]]) -> None:
     check(target, [an_object([*members, ("case_Key", str(n))]) for n, members in enumerate(batch)])
+
+
+def test_a_database_that_keeps_another_encoding_keeps_the_letters(servers: Services) -> None:
+    server = create_engine(servers.postgres_url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text("CREATE DATABASE latin1 ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'"))
+    server.dispose()
+    engine = engine_at(servers.postgres_url.removesuffix("demo") + "latin1")
+    target = Target(engine, Writer(engine, PostgresUpsert()))
+    check(target, [json.dumps(a_case(1, entry_User="Jürgen Groß"), ensure_ascii=False)])
+    with engine.connect() as connection:
+        told = connection.execute(text("SELECT octet_length(entry_user), length(entry_user) FROM care_case")).one()
+    assert told == (11, 11), "as LATIN1, a byte a letter"
+    engine.dispose()

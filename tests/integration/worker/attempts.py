@@ -49,7 +49,6 @@ class SteppedStore:
 
     def __getattr__(self, verb: str) -> Any:
         real = getattr(self.store, verb)
-        verb = verb.removesuffix("_and_claim")
 
         def stepped(*arguments: Any, **named: Any) -> Any:
             self.step(f"before {verb}")

@@ -127,6 +127,24 @@ def test_a_process_goes_on_with_the_chunk_that_it_has_opened(batch: Batch) -> No
     batch.verify()
 
 
+def test_an_answer_of_complete_that_is_lost_leaves_nothing_leased_to_nobody(batch: Batch) -> None:
+    times = iter(range(1))
+
+    def lost_at_first(reached: str) -> None:
+        if reached == "after complete" and next(times, None) is not None:
+            raise StoreUnavailable("away")
+
+    store = SteppedStore(batch.store, lost_at_first)
+    applied = attempt(store, batch.targets, batch.rings[0], "worker", go_on=True)
+    assert (applied.verdict, applied.rings) == ("done", ())
+    assert applied.following is not None
+    ref, claim = applied.following
+    assert ref == ChunkRef(batch.job_id, len(batch.rings))
+    assert claim.verdict is Claimed.APPLY
+    batch.finish()
+    batch.verify()
+
+
 def test_a_commit_whose_answer_is_lost_is_found_in_the_ledger(batch: Batch) -> None:
     def cut(reached: str) -> None:
         if reached == "after commit":

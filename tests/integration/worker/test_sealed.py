@@ -1,5 +1,6 @@
 """A chunk that this worker cannot open waits, and nothing of it is lost."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,10 +23,11 @@ OLD, NEW = bytes(32), bytes(range(32))
 
 def admit(store: JobStore, body: bytes, seals: Seals = UNSEALED) -> Admission:
     """A body, admitted with seals in chunks of ten items."""
-    admissions = Admissions(store, ChunkBounds(10, 1 << 20, 1 << 18), 1000, SystemClock(), seals)
-    draft = admissions.draft(Sender("demo", "demo", "demo", None), uuid7(SystemClock()))
-    draft.add(items_of(body, ArraySplitter()))
-    return draft.admit("0" * 64)
+    with ThreadPoolExecutor(1) as packers:
+        admissions = Admissions(store, ChunkBounds(10, 1 << 20, 1 << 18), 1000, SystemClock(), packers, seals)
+        draft = admissions.draft(Sender("demo", "demo", "demo", None), uuid7(SystemClock()))
+        draft.add(items_of(body, ArraySplitter()))
+        return draft.admit("0" * 64)
 
 
 def attempt(store: JobStore, targets: SteppedTargets, ref: ChunkRef, seals: Seals) -> Applied:

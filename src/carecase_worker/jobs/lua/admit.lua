@@ -64,6 +64,7 @@ redis.call('HSET', KEYS[2], 'client', client, 'user', ARGV[13], 'database', data
   'opened', 0, 'firsts', ARGV[16], 'sha256', ARGV[17], 'strict', ARGV[18], 'bytes', ARGV[7], 'turn', turn,
   'retention_ms', ARGV[8], 'width', ARGV[4], 'idempotency', idempotency)
 redis.call('HINCRBY', backlog, 'jobs', 1)
+redis.call('SADD', prefix .. 'busy', database)
 redis.call('HINCRBY', backlog, 'bytes', ARGV[7])
 redis.call('HINCRBY', key('pace', database), 'open', ARGV[14])
 redis.call('ZADD', KEYS[4], now, job)

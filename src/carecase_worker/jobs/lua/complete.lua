@@ -4,14 +4,14 @@
 -- ARGV   1 job, 2 chunk, 3 now_ms, 4 ring_at_ms, 5 packed outcomes, 6 keep the payload ("1") or not,
 --        7 created, 8 updated, 9 superseded, 10 failed, 11 cancelled, 12 "1" if the database answered,
 --        13 lease_ms, 14 holder that wants to go on with a chunk that is opened now, or ""
--- gives  {'kept', jobs, next, "job:n"...}: the outcome is kept, these chunks are open now and want to be rung for;
---        jobs: how many unfinished ones share the database's present turn, at least 1
+-- gives  {'kept', shares, next, "job:n"...}: the outcome is kept, these chunks are open now and want to be rung for;
+--        shares: unfinished jobs of the database's present turn times databases that have work, at least 1
 --        {'done', 1, next}: there was an outcome before; it stands
 --        {'gone', 1, false}: there is no such job
 --        next: {"job:n", what claim gives...}, a chunk that was claimed for the holder; or false. A repeated call gives
---        the one that the first call claimed
+--        the one that the first call claimed, unless its database is left alone meanwhile
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
---        (completed, if nothing was left to cancel). Whoever listens to the channel `final` is told of a job that is.
+--        (completed, if nothing was left to cancel); the job of next: queued, waiting -> running. Whoever listens to the channel `final` is told of a job that is.
 local job, n, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local record, payload, holder = key('job', job), key('payload', job), ARGV[14]
 
@@ -26,7 +26,8 @@ local database, state, total, turn, bytes, retention, idempotency, client = unpa
 if not database then return {'gone', 1, false} end
 redis.call('ZREM', key('due', database), job .. ':' .. n)
 if state == 'completed' or state == 'cancelled' or redis.call('HSETNX', key('outcome', job), n, ARGV[5]) == 0 then
-  return {'done', 1, taken(redis.call('HGET', prefix .. 'holding', holder))}
+  local held = redis.call('EXISTS', key('pause', database)) == 0 and redis.call('HGET', prefix .. 'holding', holder)
+  return {'done', 1, taken(held)}
 end
 let_go(redis.call('HGET', key('lease', job), n .. ':holder'), job .. ':' .. n)
 redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults')
@@ -69,7 +70,9 @@ local function kept()
   local following = taken(rung[1])
   local present = redis.call('LINDEX', key('turns', database), 0)
   local jobs = present and redis.call('SCARD', key('turn', database .. ':' .. present)) or 1
-  return {'kept', jobs, following, unpack(rung, following and 2 or 1)}
+  local answer = {'kept', math.max(1, jobs * redis.call('SCARD', prefix .. 'busy')), following}
+  for i = following and 2 or 1, #rung do answer[#answer + 1] = rung[i] end
+  return answer
 end
 
 if processed < tonumber(total) then
@@ -95,7 +98,7 @@ end
 redis.call('PUBLISH', prefix .. 'final', job)
 redis.call('UNLINK', key('lease', job))
 if idempotency ~= '' then redis.call('PEXPIRE', idempotency, retention) end
-redis.call('HINCRBY', key('backlog', database), 'jobs', -1)
+if redis.call('HINCRBY', key('backlog', database), 'jobs', -1) <= 0 then redis.call('SREM', prefix .. 'busy', database) end
 redis.call('HINCRBY', key('backlog', database), 'bytes', -tonumber(bytes))
 
 -- the last job of a turn gives the next turn way
