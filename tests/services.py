@@ -33,16 +33,20 @@ class Services:
         return JobStore(redis, JobSettings.model_validate(jobs))
 
 
+def redis_url(port: int, user: str = "default") -> str:
+    """The URL of a Valkey of these tests for one of its users."""
+    return f"redis://{user}:{_PASSWORDS[user]}@127.0.0.1:{port}/0"
+
+
 @contextmanager
-def lone_valkey(place: Path) -> Iterator[str]:
-    """Start a Valkey that nobody else uses; its URL. Stop it at the end."""
-    ports, children = choose_ports(None), Children(system_sleep)
-    url = f"redis://default:secret@127.0.0.1:{ports.redis}/0"
-    store = JobStore(RedisSettings.model_validate({"url": url}), JobSettings())
+def lone_valkey(place: Path) -> Iterator[int]:
+    """Start a Valkey that nobody else uses; its port. Stop it at the end."""
+    port, children = choose_ports(None).redis, Children(system_sleep)
+    store = JobStore(RedisSettings.model_validate({"url": redis_url(port)}), JobSettings())
     try:
-        command = valkey(place, ports.redis, _PASSWORDS, place.with_suffix(".log"), process_environment())
+        command = valkey(place, port, _PASSWORDS, place.with_suffix(".log"), process_environment())
         children.wait_ready(children.start(command), lambda: _answers(store), 30)
-        yield url
+        yield port
     finally:
         children.stop(("redis",), 20)
 
@@ -50,27 +54,17 @@ def lone_valkey(place: Path) -> Iterator[str]:
 @contextmanager
 def services(place: Path) -> Iterator[Services]:
     """Start both servers in `place`; stop them at the end."""
-    environment = process_environment()
-    ports = choose_ports(None)
     children = Children(system_sleep)
-    urls = Services(
-        f"redis://default:secret@127.0.0.1:{ports.redis}/0",
-        f"redis://carecase:own@127.0.0.1:{ports.redis}/0",
-        f"redis://flower:lesser@127.0.0.1:{ports.redis}/0",
-        f"postgresql+psycopg://postgres:secret@127.0.0.1:{ports.postgres}/demo",
-    )
-    try:
-        redis = children.start(valkey(place / "valkey", ports.redis, _PASSWORDS, place / "redis.log", environment))
-        database = children.start(
-            postgres(place / "postgres", ports.postgres, "secret", place / "postgresql.log", environment)
-        )
-        store = urls.store("probe:")
-        children.wait_ready(redis, lambda: _answers(store), 30)
-        server = urls.postgres_url.removesuffix("demo") + "postgres"
-        children.wait_ready(database, lambda: create_database(server, "demo"), 30)
-        yield urls
-    finally:
-        children.stop(("redis", "postgresql"), 20)
+    with lone_valkey(place / "valkey") as redis:
+        port = choose_ports(None).postgres
+        server = f"postgresql+psycopg://postgres:secret@127.0.0.1:{port}/"
+        try:
+            log = place / "postgresql.log"
+            database = children.start(postgres(place / "postgres", port, "secret", log, process_environment()))
+            children.wait_ready(database, lambda: create_database(f"{server}postgres", "demo"), 30)
+            yield Services(redis_url(redis), redis_url(redis, "carecase"), redis_url(redis, "flower"), f"{server}demo")
+        finally:
+            children.stop(("postgresql",), 20)
 
 
 def _answers(store: JobStore) -> bool:

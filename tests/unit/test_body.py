@@ -1,4 +1,4 @@
-"""A body as it comes in: decoded in bounded pieces, bounded as a whole, on disk once it is large."""
+"""A body as it comes in: decoded in bounded pieces, bounded as a whole, taken in pieces."""
 
 import asyncio
 import gzip

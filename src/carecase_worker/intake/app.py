@@ -45,8 +45,8 @@ from carecase_worker.settings.model import Settings
 from carecase_worker.telemetry import Metrics
 
 _api_key = APIKeyHeader(name="x-api-key", scheme_name="apiKeyAuth", auto_error=False)
-_PACKERS = 8  # threads, for all bodies that are coming in
 _bearer = HTTPBearer(scheme_name="bearerAuth", bearerFormat="JWT", auto_error=False)
+_PACKERS = 8  # threads, for all bodies that are coming in
 
 
 def create_app(settings: Settings) -> FastAPI:

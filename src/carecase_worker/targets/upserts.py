@@ -17,6 +17,8 @@ from carecase_worker.targets.plan import Wave
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
 _ON_CREATE_ONLY = frozenset({KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION})
+_ENTERED = {KEY: "the_key", ENTRY_DATE: "the_date", ENTRY_USER: "the_user", ENTRY_VERSION: "the_version"}
+"""The parameters that tell which version entered a case, when and by whom; the fields' names are the columns'."""
 _INSERT = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
@@ -73,11 +75,10 @@ class PortableUpsert:
             for where in (and_(newer, same_plan), newer)
         )
         self._versions = select(held[KEY], held[VERSION], held[ENTRY_VERSION])
-        entered = {ENTRY_DATE: "the_date", ENTRY_USER: "the_user", ENTRY_VERSION: "the_version"}
         self._backdate = (
             update(CARE_CASE)
-            .where(held[KEY] == bindparam("the_key"), held[ENTRY_VERSION] > bindparam("the_version"))
-            .values({name: bindparam(parameter) for name, parameter in entered.items()})
+            .where(held[KEY] == bindparam(_ENTERED[KEY]), held[ENTRY_VERSION] > bindparam(_ENTERED[ENTRY_VERSION]))
+            .values({name: bindparam(parameter) for name, parameter in _ENTERED.items() if name != KEY})
         )
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
@@ -93,8 +94,7 @@ class PortableUpsert:
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
         """Have each case of the wave that a later version created say when and by whom it was entered by this one."""
-        names = {KEY: "the_key", ENTRY_DATE: "the_date", ENTRY_USER: "the_user", ENTRY_VERSION: "the_version"}
-        rows = [{names[name]: entry.row[name] for name in names} for entry in wave.entries()]
+        rows = [{parameter: entry.row[name] for name, parameter in _ENTERED.items()} for entry in wave.entries()]
         connection.execute(self._backdate, rows)
 
 

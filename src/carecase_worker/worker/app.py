@@ -166,16 +166,15 @@ class _Process:
         return applied
 
     def _attempt(self, applier: Applier, claim: Claim, go_on: bool) -> Applied:
-        if claim.lease is None:
+        lease = claim.lease
+        if lease is None:
             return Applied(claim.verdict.value)
         try:
-            return applier.carry_out(claim.lease, claim.verdict is Claimed.CANCEL, go_on)
+            return applier.carry_out(lease, claim.verdict is Claimed.CANCEL, go_on)
         except StoreUnavailable:
             raise
         except SoftTimeLimitExceeded:  # nothing else takes that long: the database hangs
-            return applier.fail(claim.lease, FailureKind.AWAY)
+            return applier.fail(lease, FailureKind.AWAY)
         except Exception as error:  # noqa: BLE001  # the same edge, while the chunk can still be released
-            _log.error(
-                "chunk failed", job_id=claim.lease.chunk.job_id, chunk_no=claim.lease.chunk.chunk_no, **traces(error)
-            )
-            return applier.fail(claim.lease, FailureKind.UNEXPECTED)
+            _log.error("chunk failed", job_id=lease.chunk.job_id, chunk_no=lease.chunk.chunk_no, **traces(error))
+            return applier.fail(lease, FailureKind.UNEXPECTED)

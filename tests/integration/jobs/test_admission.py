@@ -1,28 +1,35 @@
 """A batch that comes in is packed and staged by other threads, and is whole, in order, or nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
-from tests.services import Services
+from tests.integration.worker.attempts import SteppedStore, away_at
 
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.admission import Admissions, Draft, Sender
 from carecase_worker.jobs.chunks import ChunkBounds, unpack
 from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import Admission
 
 JOB = UUID(int=7)
 ITEMS_A_CALL, CALLS = 100, 40
 ITEM_BYTES = 1_000  # of noise, so that what is staged has megabytes, too
 
 
-def draft_of(store: JobStore, packers: ThreadPoolExecutor) -> Draft:
+def draft_of(store: Any, packers: ThreadPoolExecutor) -> Draft:
     admissions = Admissions(store, ChunkBounds(250, 1 << 20, 1 << 18), 100_000, SystemClock(), packers)
     return admissions.draft(Sender("ann", "ann", "demo", None), JOB)
+
+
+def send(draft: Draft) -> Admission:
+    fill(draft)
+    return draft.admit("0" * 64)
 
 
 def fill(draft: Draft) -> list[bytes]:
@@ -39,14 +46,6 @@ def fill(draft: Draft) -> list[bytes]:
 def packers() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(4) as packers:
         yield packers
-
-
-class RefusingStore(JobStore):
-    """A job store whose Redis goes away after the first megabyte."""
-
-    def stage(self, job_id: str, payloads: Mapping[int, bytes]) -> None:
-        super().stage(job_id, payloads)
-        raise StoreUnavailable("away")
 
 
 def test_every_item_is_there_in_order_and_every_byte_is_counted(store: JobStore, packers: ThreadPoolExecutor) -> None:
@@ -70,12 +69,9 @@ def test_what_was_staged_goes_with_a_draft_that_is_given_up(store: JobStore, pac
     assert store.backlog("demo") == (0, 0)
 
 
-def test_a_store_that_goes_away_meanwhile_refuses_the_batch(servers: Services, packers: ThreadPoolExecutor) -> None:
-    calm = servers.store(f"refusing-{uuid4()}:")
-    refusing = RefusingStore.__new__(RefusingStore)
-    refusing.__dict__ = calm.__dict__
-    draft = draft_of(refusing, packers)
+def test_a_store_that_goes_away_meanwhile_refuses_the_batch(store: JobStore, packers: ThreadPoolExecutor) -> None:
+    draft = draft_of(SteppedStore(store, away_at("after stage")), packers)
     with pytest.raises(StoreUnavailable):
-        draft.admit("0" * 64 if fill(draft) else "")
+        send(draft)
     draft.discard()
-    assert calm.payloads(str(JOB), range(16)) == [None] * 16
+    assert store.payloads(str(JOB), range(16)) == [None] * 16

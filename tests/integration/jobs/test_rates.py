@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 import redis
-from tests.services import Services, lone_valkey
+from tests.services import Services, lone_valkey, redis_url
 
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import RateExceeded
@@ -82,7 +82,8 @@ def test_a_redis_that_is_away_refuses_nobody_and_costs_each_next_one_nothing() -
 
 
 def test_a_bucket_goes_to_no_disk_and_goes_by_itself(tmp_path: Path) -> None:
-    with lone_valkey(tmp_path / "valkey") as url:
+    with lone_valkey(tmp_path / "valkey") as port:
+        url = redis_url(port)
         client = redis.Redis.from_url(url)
         one = Rates(RedisSettings.model_validate({"url": url}), per_second=100, burst=5)
         before = client.info("persistence")["aof_current_size"]

@@ -10,18 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, select
 from tests.builders import a_batch, a_case
+from tests.integration.targets.test_conformance import engine_at
 from tests.services import Services
 
 from carecase_worker.cases.outcome import CREATED, SUPERSEDED, UPDATED
 from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
-from carecase_worker.settings.model import DatabaseSettings
-from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import create_database
 from carecase_worker.targets.tables import CARE_CASE, METADATA
 from carecase_worker.targets.upserts import upsert_for
 from carecase_worker.targets.writer import LedgerKey, Writer
-from carecase_worker.tenants import Tenant
 from carecase_worker.worker.apply import plan_chunk
 
 KEYS = st.integers(1, 4)
@@ -40,10 +38,10 @@ def engine(request: pytest.FixtureRequest, servers: Services) -> Iterator[Engine
     if request.param == "postgresql":
         url = servers.postgres_url.removesuffix("demo") + "in_order"
         create_database(servers.postgres_url, "in_order")
-        engine = engine_for(Tenant("in_order", DatabaseSettings.model_validate({"url": url})))
+        engine = engine_at(url)
     else:
         engine = create_engine("sqlite://")
-    METADATA.create_all(engine)
+        METADATA.create_all(engine)
     yield engine
     engine.dispose()
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from carecase_worker.cases.outcome import Outcome
 from carecase_worker.clock import SystemClock, SystemDice
+from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claimed
 from carecase_worker.settings.model import DatabaseSettings
@@ -36,6 +38,17 @@ def dies_at(point: str) -> Step:
     def step(reached: str) -> None:
         if reached == point:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    return step
+
+
+def away_at(point: str, times: int = sys.maxsize) -> Step:
+    """The step at which Redis is away, so many times."""
+    left = iter(range(times))
+
+    def step(reached: str) -> None:
+        if reached == point and next(left, None) is not None:
+            raise StoreUnavailable("away")
 
     return step
 

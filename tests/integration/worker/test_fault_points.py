@@ -11,6 +11,7 @@ from tests.integration.worker.attempts import (
     SteppedTargets,
     attempt,
     attempt_in_a_process,
+    away_at,
     dies_at,
     nothing,
 )
@@ -93,24 +94,15 @@ def test_a_death_at_any_step_costs_nothing_but_time(batch: Batch, point: str) ->
 
 @pytest.mark.parametrize("point", [point for point in POINTS if point.split()[1] in ("claim", "complete")])
 def test_redis_away_at_any_step_costs_nothing_but_time(batch: Batch, point: str) -> None:
-    def away(reached: str) -> None:
-        if reached == point:
-            raise StoreUnavailable("away")
-
     with pytest.raises(StoreUnavailable):
-        attempt(SteppedStore(batch.store, away), batch.targets, batch.rings[0], "victim", go_on=True)
+        attempt(SteppedStore(batch.store, away_at(point)), batch.targets, batch.rings[0], "victim", go_on=True)
     batch.finish()
     batch.verify()
 
 
 def test_redis_away_for_a_moment_at_the_end_is_waited_for(batch: Batch) -> None:
-    times = iter(range(3))
-
-    def away_at_first(reached: str) -> None:
-        if reached == "before complete" and next(times, None) is not None:
-            raise StoreUnavailable("away")
-
-    applied = attempt(SteppedStore(batch.store, away_at_first), batch.targets, batch.rings[0], "worker")
+    store = SteppedStore(batch.store, away_at("before complete", times=3))
+    applied = attempt(store, batch.targets, batch.rings[0], "worker")
     assert applied.verdict == "kept"
     batch.finish()
     batch.verify()
@@ -128,13 +120,7 @@ def test_a_process_goes_on_with_the_chunk_that_it_has_opened(batch: Batch) -> No
 
 
 def test_an_answer_of_complete_that_is_lost_leaves_nothing_leased_to_nobody(batch: Batch) -> None:
-    times = iter(range(1))
-
-    def lost_at_first(reached: str) -> None:
-        if reached == "after complete" and next(times, None) is not None:
-            raise StoreUnavailable("away")
-
-    store = SteppedStore(batch.store, lost_at_first)
+    store = SteppedStore(batch.store, away_at("after complete", times=1))
     applied = attempt(store, batch.targets, batch.rings[0], "worker", go_on=True)
     assert (applied.verdict, applied.rings) == ("done", ())
     assert applied.following is not None

@@ -11,7 +11,8 @@
 --        next: {"job:n", what claim gives...}, a chunk that was claimed for the holder; or false. A repeated call gives
 --        the one that the first call claimed, unless its database is left alone meanwhile
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
---        (completed, if nothing was left to cancel); the job of next: queued, waiting -> running. Whoever listens to the channel `final` is told of a job that is.
+--        (completed, if nothing was left to cancel); the job of next: queued, waiting -> running.
+--        Whoever listens to the channel `final` is told of a job that is.
 local job, n, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local record, payload, holder = key('job', job), key('payload', job), ARGV[14]
 
