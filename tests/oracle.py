@@ -146,7 +146,7 @@ def moment(value: Any) -> datetime:
         raise NoDateTime
     if hour == 24 and (minute or second or fraction.strip("0")):
         raise NoDateTime
-    microseconds = int(fraction.ljust(6, "0")[:6]) + (fraction[6:7] >= "5") if second < 60 else 0
+    microseconds = int(fraction.ljust(6, "0")[:6]) if second < 60 else 0
     try:
         result = begin + (timedelta(hours=hour, minutes=minute, seconds=second, microseconds=microseconds) - offset)
     except OverflowError:
@@ -157,22 +157,35 @@ def moment(value: Any) -> datetime:
 
 
 def zone(text: "Text") -> timedelta:
-    """The offset at the end of a date-time; none is UTC."""
+    """The offset at the end of a date-time, and its annotations; none is UTC."""
     if text.is_empty:
         return timedelta()
+    result = offset(text)
+    for _ in range(4):
+        if not text.is_empty:
+            text.annotation()
+    return result
+
+
+def offset(text: "Text") -> timedelta:
     if text.begins_with("Zz"):
         text.after("Zz")
         return timedelta()
+    if text.begins_with(" "):
+        text.after(" ")
+        if text.begins_with("U"):
+            text.after("U").after("T").after("C")
+            return timedelta()
     sign = -1 if text.begins_with("-") else 1
-    hours = text.after("+-").digits(2)
-    if text.begins_with(":"):
-        text.after(":")
-        minutes = text.digits(2)
-    else:
-        minutes = 0 if text.is_empty else text.digits(2)
-    if hours > 23 or minutes > 59:
+    parts = [text.after("+-").digits(2), 0, 0]
+    colon = text.begins_with(":")
+    for part in (1, 2):
+        if text.is_empty or text.begins_with("["):
+            break
+        parts[part] = (text.after(":") if colon else text).digits(2)
+    if parts[0] > 23 or max(parts[1:]) > 59:
         raise NoDateTime
-    return sign * timedelta(hours=hours, minutes=minutes)
+    return sign * timedelta(hours=parts[0], minutes=parts[1], seconds=parts[2])
 
 
 class Text:
@@ -206,6 +219,14 @@ class Text:
             raise NoDateTime
         self._rest = self._rest[count:]
         return int(head)
+
+    def annotation(self) -> None:
+        """Pass over an RFC 9557 annotation, as [Europe/Berlin]; one that must be understood is not accepted."""
+        name, end, rest = self.after("[")._rest.partition("]")
+        allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+=-"
+        if not end or not 1 <= len(name) <= 64 or any(character not in allowed for character in name):
+            raise NoDateTime
+        self._rest = rest
 
     def any_digits(self) -> str:
         rest = self._rest.lstrip("0123456789")

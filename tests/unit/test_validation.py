@@ -1,7 +1,9 @@
 """The rules for one item, from the contract: strict types, bounds, dates, required and null, audit fields."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from tests.builders import NOW, a_batch, a_case
 
 from carecase_worker.cases.care_case import FIELDS, CaseField, FieldType
 from carecase_worker.cases.outcome import Kind, Outcome
-from carecase_worker.cases.validation import Row, Rules, keys_of, validate
+from carecase_worker.cases.validation import Row, Rules, keys_of, read_sound, validate
 
 RULES = Rules(care_plan=None, user="sender", moment=NOW)
 INT32 = 2**31
@@ -144,7 +146,7 @@ def test_lengths_count_characters_not_bytes() -> None:
         ("2026-02-28T23:59:59+02:00", datetime(2026, 2, 28, 21, 59, 59, tzinfo=UTC)),
         ("2026-02-28T23:59:59-0330", datetime(2026, 3, 1, 3, 29, 59, tzinfo=UTC)),
         ("2026-02-28t23:59:59.5z", datetime(2026, 2, 28, 23, 59, 59, 500_000, tzinfo=UTC)),
-        ("2026-02-28T23:59:59.1234567Z", datetime(2026, 2, 28, 23, 59, 59, 123_457, tzinfo=UTC)),
+        ("2026-02-28T23:59:59.1234567Z", datetime(2026, 2, 28, 23, 59, 59, 123_456, tzinfo=UTC)),
         ("2026-02-28", datetime(2026, 2, 28, tzinfo=UTC)),
         ("2026-02-28T24:00Z", datetime(2026, 3, 1, tzinfo=UTC)),
         ("2016-12-31T23:59:60.5Z", datetime(2017, 1, 1, tzinfo=UTC)),
@@ -159,11 +161,56 @@ def test_a_date_time_becomes_a_moment_in_utc(text: str, moment: datetime) -> Non
     assert held.utcoffset() == timedelta(0)
 
 
+def written_by_clients() -> list[tuple[str, str]]:
+    """What clients write and what it means, from the table that users read."""
+    table = (Path(__file__).parents[2] / "docs" / "date-times.md").read_text()
+    return re.findall(r"^\| .* \| `(.+)` \| `(.+)` \|$", table, re.MULTILINE)
+
+
+def test_the_table_of_what_clients_write_was_found() -> None:
+    assert len(written_by_clients()) == 39
+
+
+@pytest.mark.parametrize(("written", "stored"), written_by_clients())
+@pytest.mark.parametrize("escaped", [False, True], ids=["plain", "plus as an escape"])
+def test_what_a_client_writes_by_default_is_taken_exactly(written: str, stored: str, escaped: bool) -> None:
+    """By the fast way of reading and by the other; System.Text.Json escapes the plus of what is text to it."""
+    want = datetime.fromisoformat(f"{stored}+00:00")
+    items = a_batch(a_case(case_Start_Date=written))
+    if escaped:
+        items = items.replace(b"+", b"\\u002B")
+    (row,) = validate(items, RULES)
+    assert isinstance(row, dict)
+    assert row["case_Start_Date"] == want
+    sound = read_sound(items, RULES)
+    assert sound is None or sound.rows(RULES)[0]["case_Start_Date"] == want
+
+
+def test_ticks_of_a_hundred_nanoseconds_are_read_the_fast_way() -> None:
+    assert read_sound(a_batch(a_case(case_End_Date="2026-02-28T22:59:59.1234567Z", case_Score=0.12345678)), RULES)
+
+
+def test_a_text_that_looks_like_a_moment_is_kept_as_it_is() -> None:
+    text = '"case_End_Date":"2026-02-28T22:59:59.1234567Z"'
+    items = a_batch(a_case(eligibility_Verified_Comment=text, case_ID="2026-02-28T22:59:59.1234567Z"))
+    for row in (*validate(items, RULES), *read_sound(items, RULES).rows(RULES)):
+        assert (row["eligibility_Verified_Comment"], row["case_ID"]) == (text, "2026-02-28T22:59:59.1234567Z")
+
+
+@pytest.mark.parametrize("escape", [rb"case_\u0045nd_Date", rb"case\u005FEnd_Date", rb"\u0063ase_End_Date"])
+def test_a_field_is_cut_however_its_name_is_spelt(escape: bytes) -> None:
+    items = a_batch(a_case(case_End_Date="2026-02-28T22:59:59.1234567Z")).replace(b"case_End_Date", escape)
+    (row,) = validate(items, RULES)
+    assert row["case_End_Date"].microsecond == 123_456
+    assert read_sound(items, RULES) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "", "yesterday", "1735689600", "2026-13-01T00:00:00Z", "2026-02-30", "2026-02-28T25:00:00Z", "20260228",
-        "2026-W09-6", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00",
+        "2026-W09-6", "/Date(1772319599000)/", "2026-02-28T23:59:59 CET",
+        "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00",
         "2026-02-28T23:59:59+99:00", "2026-02-28T23:59:59+05:75", "2026-06-30T12:00:60Z",
         " 2026-02-28", "2026-02-28\n", "٢٠٢٦-02-28", 1735689600,
     ],

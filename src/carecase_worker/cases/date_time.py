@@ -1,4 +1,7 @@
-"""The date-times that a case may hold: ISO 8601's extended format, of which RFC 3339 is a part."""
+"""The date-times that a case may hold: ISO 8601's extended format, RFC 3339, and what client libraries write.
+
+`docs/date-times.md` lists which library writes which form.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,14 +10,15 @@ _HOUR, _SIXTY = "(?:[01][0-9]|2[0-3])", "[0-5][0-9]"
 _FRACTION = "(?:[.,][0-9]+)?"
 _TIME = f"{_HOUR}:{_SIXTY}(?::(?:{_SIXTY}|60){_FRACTION})?"
 _END_OF_DAY = "24:00(?::00(?:[.,]0+)?)?"
-_ZONE = f"(?:[Zz]|[+-]{_HOUR}(?::?{_SIXTY})?)"
-DATE_TIME_PATTERN = f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[Tt ](?:{_TIME}|{_END_OF_DAY}){_ZONE}?)?$"
+_OFFSET = f"[+-]{_HOUR}(?::{_SIXTY}(?::{_SIXTY})?|{_SIXTY}(?:{_SIXTY})?)?"
+_ZONE = f"(?:[Zz]| UTC| ?{_OFFSET})"
+_ANNOTATION = r"\[[A-Za-z0-9_./+=-]{1,64}\]"
+DATE_TIME_PATTERN = (
+    f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[Tt ](?:{_TIME}|{_END_OF_DAY})(?:{_ZONE}(?:{_ANNOTATION}){{0,4}})?)?$"
+)
 """What a date-time looks like; whether there is such a moment, `moment_of` says."""
 
-_BEYOND = re.compile(f"(.{{10}}).(?:(..):(..):60{_FRACTION}|24:00(?::00)?(?:[.,]0+)?)({_ZONE}?)")
-
-
-_FINER = re.compile("[.,][0-9]{6}([0-9])")
+_BEYOND = re.compile(f"(.{{10}}).(?:(..):(..):60{_FRACTION}|24:00(?::00)?(?:[.,]0+)?)((?:Z|{_OFFSET})?)")
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -23,21 +27,26 @@ def in_utc(moment: datetime) -> datetime:
 
 
 def moment_of(text: str) -> datetime:
-    """The moment, aware and in UTC, of a text of DATE_TIME_PATTERN, to the nearest microsecond.
+    """Return the moment, aware and in UTC, of a text of DATE_TIME_PATTERN; a fraction is cut to microseconds.
 
     Without an offset it is UTC. 24:00 is the next day's 00:00. A leap second, and all of it, is the 00:00:00 that
-    follows. Raises ValueError or OverflowError if there is no such moment in the years 1 to 9999.
+    follows. An annotation (RFC 9557) is ignored: the offset before it decides. Raises ValueError or OverflowError if
+    there is no such moment in the years 1 to 9999.
     """
-    text = text.upper()
+    plain = _plain(text)
     try:
-        finer = _FINER.search(text)
-        rest = timedelta(microseconds=1 if finer and finer[1] >= "5" else 0)
-        return in_utc(datetime.fromisoformat(text)) + rest
+        return in_utc(datetime.fromisoformat(plain))
     except (ValueError, OverflowError):
-        beyond = _BEYOND.fullmatch(text)
+        beyond = _BEYOND.fullmatch(plain)
         if beyond is None:
             raise
     return _beyond(*beyond.groups())
+
+
+def _plain(text: str) -> str:
+    """Rewrite a text of DATE_TIME_PATTERN as one that Python reads, of the same moment."""
+    date, time = text[:10], text[11:].partition("[")[0].upper().replace(" UTC", "Z").replace(" ", "")
+    return f"{date}T{time}" if time else date
 
 
 def _beyond(date: str, hour: str | None, minute: str | None, zone: str) -> datetime:
