@@ -22,6 +22,7 @@ from carecase_worker.intake.accepted import Acceptances
 from carecase_worker.intake.admittance import Admittance
 from carecase_worker.intake.auth import Caller, Gate
 from carecase_worker.intake.batches import Intake, batch_routes
+from carecase_worker.intake.descriptions import INFO
 from carecase_worker.intake.documents import envelope
 from carecase_worker.intake.health import Readings, health_routes
 from carecase_worker.intake.held import Held
@@ -112,9 +113,7 @@ def _application(finals: Finals) -> FastAPI:
         redoc_url=None,
         lifespan=listening,
         redirect_slashes=False,
-        title="CareCase batch ingestion",
-        version="v1",
-        description="Create or update many CareCases at once: accepted now, applied in order, polled by job id.",
+        **INFO,
     )
     app.add_exception_handler(CareCaseError, _on_care_case_error)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from carecase_worker.intake.descriptions import OPERATIONS
 from carecase_worker.intake.negotiation import JSON_TYPES
 from carecase_worker.intake.problems import example_of
 from carecase_worker.intake.schemas import ref, schemas
@@ -175,6 +176,7 @@ _OF_RETRY: Answers = {
     ),
 }
 
+_OF_ANYBODY = _problems({431: _COMMON[431]})
 _READY = {"status": "ok", "checks": {"redis": "ok", "workers": "ok"}}
 _NOT_READY = {"status": "not ready", "checks": {"redis": "ok", "workers": "none was seen within ten seconds"}}
 _READINESS: Answers = {
@@ -186,15 +188,17 @@ _READINESS: Answers = {
         (200, "Batches are taken and applied", _READY),
         (503, "Redis or the workers are away; `checks` tells which", _NOT_READY),
     )
-}
+} | _OF_ANYBODY
 _ALIVE: Answers = {
-    200: {"description": "This process answers", "content": {"application/json": {"example": {"status": "ok"}}}}
+    200: {"description": "This process answers", "content": {"application/json": {"example": {"status": "ok"}}}},
+    **_OF_ANYBODY,
 }
 _METRICS: Answers = {
     200: {
         "description": "The metrics",
         "content": {"text/plain": {"schema": {"type": "string"}, "example": "carecase_store_up 1.0\n"}},
-    }
+    },
+    **_OF_ANYBODY,
 }
 
 
@@ -234,20 +238,29 @@ def publish(app: FastAPI, both_credentials: bool) -> None:
 
     def openapi() -> dict[str, Any]:
         described = from_fastapi()
+        described.setdefault("servers", [{"url": "/"}])
         held = described.setdefault("components", {}).setdefault("schemas", {})
         if "CareCase" not in held:
             held.update(schemas())
             for operation in (each for path in described["paths"].values() for each in path.values()):
-                answers = _ANSWERS[operation["operationId"]]
+                name = operation["operationId"]
+                operation["description"] = OPERATIONS[name]
+                answers = _ANSWERS[name]
                 operation["responses"] = {str(status): answer for status, answer in answers.items()}
                 _say_what_parameters_are(operation.get("parameters", ()))
-                if both_credentials and "security" in operation:
-                    operation["security"] = [{"apiKeyAuth": [], "bearerAuth": []}]
+                _say_who_may_call(operation, both_credentials)
             for name in ("HTTPValidationError", "ValidationError"):
                 held.pop(name, None)
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _say_who_may_call(operation: dict[str, Any], both_credentials: bool) -> None:
+    """Name the credentials of an operation: an empty list where it takes none."""
+    if both_credentials and "security" in operation:
+        operation["security"] = [{"apiKeyAuth": [], "bearerAuth": []}]
+    operation.setdefault("security", [])
 
 
 def _say_what_parameters_are(parameters: Iterable[dict[str, Any]]) -> None:

@@ -1,0 +1,39 @@
+"""The published description passes the linters that people run over it before they generate a client."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.acceptance.system import System
+from tests.needs import need
+
+LINTERS = Path(__file__).parent / "linters"
+
+
+@pytest.fixture(scope="module")
+def place(system: System, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the linters and the description as it is served."""
+    npm = need("npm", "Node.js 20 or newer")
+    place = tmp_path_factory.mktemp("linters") / "npm"
+    shutil.copytree(LINTERS, place)
+    run(npm, "ci", "--no-audit", "--no-fund", "--prefer-offline", "--silent", cwd=place)
+    served = httpx.get(f"{system.stack['intake']['url']}/openapi.json")
+    (place / "openapi.json").write_bytes(served.content)
+    return place
+
+
+def run(*command: str | Path, cwd: Path) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_spectral_has_no_warning(place: Path) -> None:
+    spectral = place / "node_modules" / ".bin" / "spectral"
+    run(spectral, "lint", "--ruleset=spectral.yaml", "--fail-severity=hint", "openapi.json", cwd=place)
+
+
+def test_redocly_has_no_warning(place: Path) -> None:
+    redocly = place / "node_modules" / ".bin" / "redocly"
+    run(redocly, "lint", "--extends=recommended-strict", "openapi.json", cwd=place)
