@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/.ready
-LOCK := --generate-hashes --no-header --python-version 3.11 --universal --upgrade
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --universal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check chaos bench lint types imports lock
+.PHONY: help setup up test check chaos bench lint types imports dependencies lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -18,8 +18,8 @@ setup: $(READY) ## Build .venv from the lock, with the package in it
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Building $(VENV) …"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
@@ -29,7 +29,7 @@ up: setup ## Run the whole system here, with a sample batch; Ctrl-C stops it
 test: setup ## Every test, on real services
 	$(BIN)/pytest
 
-check: setup lint types imports test ## What CI runs
+check: setup lint types imports dependencies test ## What CI runs
 
 SECONDS ?= 60
 SEEDS ?= 1
@@ -46,8 +46,8 @@ bench: $(BENCH_READY) ## This system, its peers and the bare limit in one run; B
 $(BENCH_READY): requirements-bench.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Building $(BENCH) …"
-	@$(PYTHON) -m venv $(BENCH)
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.lock
+	@$(PYTHON) -m venv --clear $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(BENCH_READY)
 
@@ -61,7 +61,14 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports --no-logo
 
-lock: ## Choose new versions of all dependencies (needs uv)
-	uv pip compile pyproject.toml --all-extras --group dev $(LOCK) -o requirements.lock
-	uv pip compile pyproject.toml $(LOCK) -o requirements-image.lock
-	uv pip compile pyproject.toml --extra embedded --group bench $(LOCK) -c requirements.lock -o requirements-bench.lock
+# what is imported is declared, what is declared is used, and all of it goes together
+dependencies: setup
+	$(BIN)/deptry src
+	$(BIN)/deptry tests bench --non-dev-dependency-groups dev,bench --ignore DEP002
+	$(BIN)/python -m pip check
+
+lock: setup ## Bring the locks in step with pyproject.toml; UPGRADE=--upgrade chooses new versions of everything
+	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --group dev -o requirements.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml -c requirements.lock -o requirements-image.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra embedded --group bench -c requirements.lock -o requirements-bench.lock
+	$(COMPILE) $(UPGRADE) --group generator -o requirements-generator.lock

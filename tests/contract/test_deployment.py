@@ -97,11 +97,10 @@ def test_the_image_is_built_from_the_locks() -> None:
     assert copied <= set(kept)
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-image.lock"])
-def test_every_locked_dependency_has_hashes_and_no_address(lock: str) -> None:
-    text = (ROOT / lock).read_text()
-    pins = re.findall(r"^[a-z0-9][^\s=]*==", text, flags=re.MULTILINE)
-    assert len(pins) > 40
+@pytest.mark.parametrize("lock", sorted(ROOT.glob("requirements*.lock")), ids=lambda lock: lock.name)
+def test_every_locked_dependency_has_hashes_and_no_address(lock: Path) -> None:
+    text = lock.read_text()
+    assert re.search(r"^[a-z0-9][^\s=]*==", text, flags=re.MULTILINE)
     assert all(
         "--hash=sha256:" in part for part in re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE) if part.strip()
     )

@@ -4,13 +4,13 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
 from tests.acceptance.system import System, eventually
+from tests.environments import environment
 
 OPTIONS = {
     "post_hooks": [],
@@ -25,9 +25,11 @@ def generated(system: System, tmp_path_factory: pytest.TempPathFactory) -> Itera
     place = tmp_path_factory.mktemp("generated")
     (place / "options.yml").write_text(yaml.safe_dump(OPTIONS))
     (place / "openapi.json").write_bytes(httpx.get(f"{system.stack['intake']['url']}/openapi.json").content)
-    program = Path(sys.executable).with_name("openapi-python-client")
-    command = (program, "generate", "--path=openapi.json", "--output-path=care_client", "--meta=none")
-    done = subprocess.run((*command, "--config=options.yml"), cwd=place, capture_output=True, text=True)
+    programs = environment(place / "generator", "--require-hashes", "-r", "requirements-generator.lock")
+    options = ("--path=openapi.json", "--output-path=care_client", "--meta=none", "--config=options.yml")
+    done = subprocess.run(
+        (programs / "openapi-python-client", "generate", *options), cwd=place, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     sys.path.insert(0, str(place))
     yield lambda name: importlib.import_module(f"care_client.{name}")
