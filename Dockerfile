@@ -1,19 +1,27 @@
 # One image for every role: carecase intake, worker, flower, db upgrade.
 FROM python:3.11-slim AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
-COPY requirements.lock ./
-RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY requirements-image.lock ./
+RUN python -m venv --without-pip /opt/carecase \
+    && pip --python /opt/carecase install --require-hashes -r requirements-image.lock
+COPY requirements-build.lock ./
+RUN pip install --require-hashes -r requirements-build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+    && pip --python /opt/carecase install --no-deps --no-index /wheels/*.whl
 
 FROM python:3.11-slim
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-COPY requirements-image.lock /tmp/
-RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements-image.lock && rm /tmp/requirements-image.lock
-COPY --from=build /wheels/*.whl /tmp/
-RUN pip install --no-cache-dir --no-deps /tmp/*.whl && rm /tmp/*.whl \
-    && useradd --system --create-home carecase
-USER carecase
+LABEL org.opencontainers.image.title="carecase-worker" \
+      org.opencontainers.image.description="Asynchronous batch ingestion of CareCases" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN groupadd --gid 10001 carecase \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin carecase
+COPY --from=build /opt/carecase /opt/carecase
+ENV PATH=/opt/carecase/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# a number, so that Kubernetes can tell that it is not root
+USER 10001
+STOPSIGNAL SIGTERM
 ENTRYPOINT ["carecase"]
 CMD ["--help"]
