@@ -22,6 +22,8 @@ from carecase_worker.client.uploads import Batches, reading
 from carecase_worker.errors import BatchUnreadable, ClientError
 
 LINES = b'\n {"case_Key": 1}\n{"case_Key": 2}'
+MARK = b"\xef\xbb\xbf"
+SKIPPABLE = b"\x5e\x2a\x4d\x18\x04\x00\x00\x00what"
 
 
 def body_of(batch: Any) -> tuple[bytes, str, str | None]:
@@ -70,6 +72,20 @@ def test_what_is_no_batch_is_told_without_its_values(batch: Any, words: str) -> 
         (gzip.compress(LINES), "application/x-ndjson", "gzip"),
         (gzip.compress(a_batch(a_case(1))), "application/json", "gzip"),
         (zstandard.compress(LINES), "application/x-ndjson", "zstd"),
+        (MARK + LINES, "application/x-ndjson", None),
+        (MARK + LINES.replace(b"\n", b"\r\n"), "application/x-ndjson", None),
+        (MARK + b"\r\n" + a_batch(a_case(1)), "application/json", None),
+        (b"\r\n" * 100_000 + LINES, "application/x-ndjson", None),
+        (gzip.compress(MARK + LINES), "application/x-ndjson", "gzip"),
+        (gzip.compress(b"") + gzip.compress(MARK) + gzip.compress(LINES), "application/x-ndjson", "gzip"),
+        (zstandard.compress(MARK + LINES), "application/x-ndjson", "zstd"),
+        (SKIPPABLE + zstandard.compress(b"\n") + zstandard.compress(LINES), "application/x-ndjson", "zstd"),
+        (b'{"case_Key": 1, "case_ID": "\\ud800"}\n{}', "application/x-ndjson", None),
+        (b'{"case_Key": 1, "case_ID": "' + b"x" * 100_000 + b'"}\n{}', "application/x-ndjson", None),
+        (b'{"case_Key": 1}', "application/x-ndjson", None),
+        (b'{\n  "cases": [{"case_Key": 1}]\n}\n', "application/json", None),
+        ("[]".encode("utf-16"), "application/json", None),
+        (b"case_Key\n1\n", "application/json", None),
         (b"\x1f\x8bbroken", "application/json", "gzip"),
         (b"", "application/json", None),
     ],

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.builders import chunks_of, items_of
+from tests.builders import NOW, chunks_of, items_of
 
-from carecase_worker.cases.batch import ArraySplitter, LineSplitter
+from carecase_worker.cases.batch import ArraySplitter
+from carecase_worker.cases.lines import LineSplitter
 from carecase_worker.cases.outcome import CREATED, UPDATED, Kind, Outcome, pack_outcomes, unpack_outcomes
+from carecase_worker.cases.validation import Rules, invalid, keys_of, validate
 from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, ChunkOutcomes, pack, pack_done, unpack, unpack_done
 
@@ -72,7 +74,7 @@ def test_what_is_no_json_array_is_refused_however_it_comes_in(items: list[Any], 
     assert split == (parsed if isinstance(parsed, list) and parsed else None)
 
 
-@given(st.lists(JSON, min_size=1), st.integers(1, 40))
+@given(st.lists(JSON, min_size=2), st.integers(1, 40))
 def test_lines_hold_the_items_in_order(items: list[Any], piece_bytes: int) -> None:
     body = "\r\n".join(json.dumps(item) for item in items).encode()
     assert [json.loads(bytes(raw)) for raw in items_of(body, LineSplitter(), piece_bytes)] == items
@@ -153,6 +155,34 @@ def test_a_body_that_is_no_batch_is_refused(body: bytes, fault: BatchFault) -> N
     with pytest.raises(BatchRefused) as refused:
         chunks_of(body, BOUNDS)
     assert refused.value.fault is fault
+
+
+LONG = f'"x": "{"y" * 200}"'
+
+
+@pytest.mark.parametrize(
+    ("item", "key"),
+    [
+        (f'{{"case_Key": 37, {LONG}}}', 37),
+        (f'{{{LONG}, "case_Key": -2147483648, "carePlan_Key": 5, "do_Not_Contact": false}}', -(2**31)),
+        (f'{{"case_Key": "x", {LONG}, "case_Key": 38}}', 38),
+        (f'{{"case_Key": 37, "case_Key": "x", {LONG}}}', None),
+        (f'{{"case_Key": "37", {LONG}}}', None),
+        (f'{{"case_Key": 2147483648, {LONG}}}', None),
+        (f'{{"case_Key": 37.5, {LONG}}}', None),
+        (f'{{"case_Key": null, {LONG}}}', None),
+        (f"{{{LONG}}}", None),
+        (f'[{{"case_Key": 37, {LONG}}}]', None),
+        ("1" * 200, None),
+    ],
+)
+def test_an_item_that_is_too_large_keeps_its_key_and_nothing_else(item: str, key: int | None) -> None:
+    (chunk,) = [unpack(pack(chunk)) for chunk in chunks_of(f'[{{"case_Key": 1}}, {item}]'.encode(), BOUNDS)]
+    assert keys_of(chunk.items) == [1, key]
+    assert b"yy" not in chunk.items
+    rules = Rules(None, "user", NOW)
+    assert validate(chunk.items, rules, chunk.refused)[1] == invalid("item: must have at most 100 bytes")
+    assert isinstance(validate(chunk.items, rules)[1], Outcome), "what is kept of it is no case, whoever reads it"
 
 
 def test_a_payload_of_the_first_form_is_read_for_ever() -> None:

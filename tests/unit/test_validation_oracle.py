@@ -23,7 +23,8 @@ from tests.items import (
 )
 from tests.oracle import Fault, Sender, judge, usable_key
 
-from carecase_worker.cases.batch import ArraySplitter, LineSplitter
+from carecase_worker.cases.batch import ArraySplitter
+from carecase_worker.cases.lines import LineSplitter
 from carecase_worker.cases.outcome import Kind, Outcome
 from carecase_worker.cases.validation import Rules, invalid, keys_of, read_sound, validate
 from carecase_worker.errors import BatchRefused

@@ -10,25 +10,25 @@ from typing import Protocol
 
 import msgspec
 
-from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.cases.faults import (
+    BLANK,
+    empty,
+    no_array,
+    not_json,
+    too_large,
+    without_lone_surrogates,
+    without_mark,
+)
 
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
-_LINE = msgspec.json.Decoder(msgspec.Raw)
-_BLANK = b" \t\r\n"
 _GUESSES = 3
 _TAIL_BYTES = 16 << 10
 _BLANK_COMMA = re.compile(rb"\}[ \t\r\n]+,")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _WINDOW_BYTES = 256 << 10
 _LONGEST_BYTES = 16 << 20
 _HEAD_BYTES = 1 << 20
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},"]', re.DOTALL)
 _PLACE = re.compile(r"byte (\d+)")
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
-)
-_NUL_ESCAPE = rb"\u0000"
 
 
 class Splitter(Protocol):
@@ -73,25 +73,25 @@ class ArraySplitter:
     def finish(self) -> Sequence[msgspec.Raw]:
         """The rest of the items. Raises BatchRefused, also if the body had none at all."""
         if not self._is_open:
-            raise self._no_array() if self._rest.strip(_BLANK) else _empty()
+            raise no_array(self._rest, is_whole=True) if self._rest.strip(BLANK) else empty()
         if self._is_closed:
             if not self._given:
-                raise _empty()
+                raise empty()
             return self._expect_nothing()
         items = self._decode(b"[" + self._rest)
         if not items:
-            raise _not_json("it ends with a comma") if self._given else _empty()
+            raise not_json("it ends with a comma") if self._given else empty()
         return items
 
     def _opens(self) -> bool:
-        if not self._offset and self._rest.startswith(_BYTE_ORDER_MARK):
-            self._skip(len(_BYTE_ORDER_MARK))
-        head = self._rest.lstrip(_BLANK)
+        if not self._offset:
+            self._skip(len(self._rest) - len(without_mark(self._rest)))
+        head = self._rest.lstrip(BLANK)
         if head[:1] == b"[":
             self._skip(len(self._rest) - len(head) + 1)
             self._is_open = True
         elif len(head) > _HEAD_BYTES:
-            raise self._no_array()
+            raise no_array(self._rest, is_whole=False)
         elif not head:
             self._skip(len(self._rest))
         return self._is_open
@@ -104,10 +104,7 @@ class ArraySplitter:
         if end:
             return self._give(self._decode(b"[%b]" % self._rest[:end]), end)
         if len(self._rest) > _LONGEST_BYTES:
-            raise BatchRefused(
-                BatchFault.TOO_LARGE,
-                f"The body has an item of more than {_LONGEST_BYTES >> 20} MiB. Send smaller items.",
-            )
+            raise too_large("The body has an item of", _LONGEST_BYTES)
         self._look_at = 2 * len(self._rest)
         return ()
 
@@ -115,7 +112,7 @@ class ArraySplitter:
         """Give the last items; the bracket that ends the array is before `end`."""
         items = self._decode(b"[" + self._rest[:end])
         if self._given and not items:
-            raise _not_json("it ends with a comma")
+            raise not_json("it ends with a comma")
         self._given += len(items)
         self._is_closed = True
         self._skip(end)
@@ -124,8 +121,8 @@ class ArraySplitter:
 
     def _expect_nothing(self) -> Sequence[msgspec.Raw]:
         """After the array only blanks may come."""
-        if self._rest.strip(_BLANK):
-            raise _not_json(f"something follows the array at byte {self._offset}")
+        if self._rest.strip(BLANK):
+            raise not_json(f"something follows the array at byte {self._offset}")
         self._skip(len(self._rest))
         return ()
 
@@ -146,21 +143,14 @@ class ArraySplitter:
         try:
             return _ARRAY.decode(text)
         except msgspec.DecodeError as error:
-            repaired = _without_lone_surrogates(text)
+            repaired = without_lone_surrogates(text)
             if repaired is not None:
                 return self._decode(repaired)
             # the parser counts from the bracket before the rest
-            raise _not_json(_PLACE.sub(lambda at: f"byte {self._offset + int(at[1]) - 1}", str(error))) from None
+            told = _PLACE.sub(lambda at: f"byte {self._offset + int(at[1]) - 1}", str(error))
+            raise not_json(told.replace("trailing characters", "something follows the array")) from None
         except RecursionError:
-            raise _not_json("it is nested too deeply") from None
-
-    def _no_array(self) -> BatchRefused:
-        try:
-            _LINE.decode(self._rest)
-        except (msgspec.DecodeError, RecursionError) as error:
-            if len(self._rest) <= _HEAD_BYTES:
-                return _not_json(str(error) if isinstance(error, msgspec.DecodeError) else "it is nested too deeply")
-        return BatchRefused(BatchFault.NOT_AN_ARRAY, "The body is not an array. Send an array of CareCase objects.")
+            raise not_json("it is nested too deeply") from None
 
 
 def _guesses(text: bytes) -> Iterator[int]:
@@ -191,95 +181,3 @@ def _last_comma(text: bytes) -> tuple[int, int]:
             case b'"':  # a string that is not whole yet
                 break
     return comma, 0
-
-
-class LineSplitter:
-    """Splits newline-delimited JSON, one item a line; blank lines do not count."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._line = 1
-        self._given = 0
-
-    def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
-        """The items that are whole by now and were not given before. Raises BatchRefused."""
-        end = piece.rfind(b"\n")
-        if end < 0:
-            self._rest += piece
-            if len(self._rest) > _LONGEST_BYTES:
-                raise BatchRefused(
-                    BatchFault.TOO_LARGE,
-                    f"Line {self._line} has more than {_LONGEST_BYTES >> 20} MiB. Send smaller items.",
-                )
-            return ()
-        text, self._rest = self._rest + piece[:end], piece[end + 1 :]
-        return self._split(text)
-
-    def finish(self) -> Sequence[msgspec.Raw]:
-        """The rest of the items. Raises BatchRefused, also if the body had none at all."""
-        items = self._split(self._rest)
-        if not self._given:
-            raise _empty()
-        return items
-
-    def _split(self, text: bytes) -> Sequence[msgspec.Raw]:
-        lines = text.split(b"\n")
-        items = _lines_at_once(lines)
-        if items is None:
-            items = [_line(line, number) for number, line in enumerate(lines, self._line) if line.strip(_BLANK)]
-        self._line += len(lines)
-        self._given += len(items)
-        return items
-
-
-def _lines_at_once(lines: Sequence[bytes]) -> Sequence[msgspec.Raw] | None:
-    """The items of lines that each hold exactly one, or None if that does not show in one go."""
-    held = [line for line in map(bytes.strip, lines) if line]
-    try:
-        items = _ARRAY.decode(b"[%b]" % b",".join(held))
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    # a comma may join what two lines have halves of, or stand in a line: then an item is not as long as its line
-    return items if list(map(len, items)) == list(map(len, held)) else None
-
-
-def _line(line: bytes, number: int) -> msgspec.Raw:
-    try:
-        return _LINE.decode(line.strip(_BLANK))
-    except msgspec.DecodeError as error:
-        repaired = _without_lone_surrogates(line)
-        if repaired is None:
-            raise _not_json(f"line {number}: {error}", _LINES) from None
-        return _line(repaired, number)
-    except RecursionError:
-        raise _not_json(f"line {number} is nested too deeply", _LINES) from None
-
-
-def _empty() -> BatchRefused:
-    return BatchRefused(BatchFault.EMPTY, "The batch is empty. Send at least one CareCase.")
-
-
-_LINES = "one CareCase object a line"
-
-
-def _not_json(detail: str, what: str = "an array of CareCase objects") -> BatchRefused:
-    return BatchRefused(BatchFault.NOT_JSON, f"The body is not JSON ({detail}). Send {what}, in UTF-8.")
-
-
-def _without_lone_surrogates(text: bytes) -> bytes | None:
-    r"""The text with `\u0000` for each lone surrogate escape, or None if it has none.
-
-    The parser takes a lone surrogate for an error of the whole text, while the contract makes it the fault of
-    one item. U+0000 breaks the same rule and is seen with the item's other faults.
-    """
-    found = False
-
-    def repaired(escape: re.Match[bytes]) -> bytes:
-        nonlocal found
-        if escape["lone"] is None:
-            return escape[0]
-        found = True
-        return _NUL_ESCAPE
-
-    text = _ESCAPE.sub(repaired, text)
-    return text if found else None

@@ -128,7 +128,7 @@ def _keep_care_plan(cases: Sequence[Any], care_plan: int | None) -> bool:
 
 def keys_of(items: bytes) -> list[int | None]:
     """The case key of each item of a JSON array, or None where it has no usable one."""
-    return [_key_of(raw) for raw in _RAW.decode(items)]
+    return [key_of(raw) for raw in _RAW.decode(items)]
 
 
 def without(items: bytes, places: Collection[int]) -> bytes:
@@ -256,7 +256,8 @@ def _fill_audit_fields(row: Row, rules: Rules) -> None:
             row[name] = default
 
 
-def _key_of(raw: msgspec.Raw) -> int | None:
+def key_of(raw: msgspec.Raw) -> int | None:
+    """The case key of an item, or None where it has no usable one."""
     key: int | None
     try:
         key = _KEY.decode(raw).case_Key

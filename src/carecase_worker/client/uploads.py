@@ -1,7 +1,9 @@
 """Batches as they are sent: files and bytes as they are, cases as a JSON array."""
 
 import gzip
+import json
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,9 +35,9 @@ BATCH_BYTES = 16 << 20
 
 _PIECE_BYTES = 256 << 10
 _HELD_BYTES = BATCH_BYTES
-_HEAD_BYTES = 4096
+_HEAD_BYTES = 64 << 10
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
+_GZIP, _ZSTD, _ZSTD_SKIPPABLE = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,30 +146,50 @@ def _upload(file: IO[bytes], sent: Callable[[int], None]) -> Upload:
     """A file as an upload, its form told from its first bytes."""
     try:
         file.seek(0)
-        magic = file.read(2)
+        magic = file.read(len(_ZSTD))
+        if not isinstance(magic, bytes):
+            raise BatchUnreadable("The file is open as text. Open it in binary mode, or give its Path.")
+        encoding = _encoding(magic)
         file.seek(0)
-        encoding = _MAGIC.get(magic)
-        head = _head(file, encoding)
+        kind = _content_type(file, encoding)
     except OSError:
         raise BatchUnreadable("The file cannot be read from its beginning. Give its Path, or its bytes.") from None
-    if not isinstance(magic, bytes):
-        raise BatchUnreadable("The file is open as text. Open it in binary mode, or give its Path.")
-    kind = "application/x-ndjson" if head.lstrip()[:1] == b"{" else "application/json"
     return Upload(lambda: _pieces(file, sent), kind, encoding)
 
 
-def _head(file: IO[bytes], encoding: str | None) -> bytes:
-    """The first bytes of a batch: an array begins with [, lines begin with {."""
+def _encoding(magic: bytes) -> str | None:
+    """The Content-Encoding of a file that begins with these four bytes."""
+    if magic.startswith(_GZIP):
+        return "gzip"
+    is_skippable = magic[1:] == _ZSTD_SKIPPABLE and magic[0] & 0xF0 == 0x50
+    return "zstd" if magic == _ZSTD or is_skippable else None
+
+
+def _content_type(file: IO[bytes], encoding: str | None) -> str:
+    """The media type of a batch: lines begin with an object that is whole on its line, all else may be an array."""
+    plain: IO[bytes] = file
+    if encoding == "gzip":
+        plain = cast(IO[bytes], gzip.GzipFile(fileobj=file))
+    elif encoding == "zstd":
+        plain = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False)
     try:
-        match encoding:
-            case "gzip":
-                return gzip.GzipFile(fileobj=file).read(_HEAD_BYTES)
-            case "zstd":
-                return zstandard.ZstdDecompressor().stream_reader(file, closefd=False).read(_HEAD_BYTES)
-            case _:
-                return file.read(_HEAD_BYTES)
+        head = plain.read(_HEAD_BYTES).removeprefix(BOM_UTF8).lstrip()
+        while not head and (more := plain.read(_HEAD_BYTES)):
+            head = more.lstrip()
     except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
-        return b""  # the service says what is wrong with it
+        head = b""  # the service says what is wrong with it
+    return "application/x-ndjson" if _begins_with_a_line(head) else "application/json"
+
+
+def _begins_with_a_line(head: bytes) -> bool:
+    line, line_feed, _ = head.partition(b"\n")
+    if line[:1] != b"{":
+        return False
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return not line_feed  # else it is an object over several lines
+    return True
 
 
 def _pieces(file: IO[bytes], sent: Callable[[int], None]) -> Iterator[bytes]:

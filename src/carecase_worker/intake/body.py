@@ -12,7 +12,8 @@ import zstandard
 from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect
 
-from carecase_worker.cases.batch import ArraySplitter, LineSplitter, Splitter
+from carecase_worker.cases.batch import ArraySplitter, Splitter
+from carecase_worker.cases.lines import LineSplitter
 from carecase_worker.errors import BatchFault, BatchRefused
 
 # what one slice decodes to is bounded: gzip makes a thousand times as much of it, zstd thirty thousand times

@@ -42,6 +42,7 @@ _TITLES = {
 _BATCH = {
     BatchFault.NOT_JSON: 400,
     BatchFault.NOT_AN_ARRAY: 400,
+    BatchFault.NOT_LINES: 400,
     BatchFault.EMPTY: 400,
     BatchFault.TOO_MANY_ITEMS: 413,
     BatchFault.TOO_LARGE: 413,

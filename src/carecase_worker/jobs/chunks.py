@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 import msgspec
 import zstandard
 
+from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.outcome import Outcome, pack_outcomes, unpack_outcomes
+from carecase_worker.cases.validation import key_of
 from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
 
 _FORM_1 = b"\x01"
@@ -50,7 +52,8 @@ class ChunkBounds:
 class Chunk:
     """The items of one chunk: a JSON array, with the place of its first item in the batch.
 
-    `refused` has the fault of each item, by its place in the chunk, that was not kept; the array has null there.
+    `refused` has the fault of each item, by its place in the chunk, that was not kept. Of such an item the array has
+    its key, as an object that no rule lets pass, or null.
     """
 
     first: int
@@ -122,13 +125,19 @@ def _within_bounds(
     for item in items:
         if len(item) > bounds.item_size:
             refused[len(kept)] = f"item: must have at most {bounds.item_size} bytes"
-            kept.append(_NULL)
+            kept.append(_key_alone(item))
             continue
         size += len(item)
         if kept and size > bounds.size:
             break
         kept.append(item)
     return kept
+
+
+def _key_alone(item: msgspec.Raw) -> bytes:
+    """What is kept of an item that is too large: its answer names its key, and required fields are missing."""
+    key = key_of(item)
+    return _NULL if key is None else f'{{"{KEY}":{key}}}'.encode()
 
 
 def _array(items: Iterable[bytes | msgspec.Raw]) -> bytes:

@@ -1,0 +1,118 @@
+"""Refusals of a body as a whole, each with a hint at what the body is instead of a batch."""
+
+import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE
+
+import msgspec
+
+from carecase_worker.cases.care_case import FIELD
+from carecase_worker.errors import BatchFault, BatchRefused
+
+BLANK = b" \t\r\n"
+_WIDE_MARKS = (BOM_UTF16_LE, BOM_UTF16_BE, BOM_UTF32_BE)  # UTF-32's other one begins as UTF-16's
+_VALUE = msgspec.json.Decoder(msgspec.Raw)
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
+_KINDS = {"{": "an object", '"': "a string", "t": "true", "f": "false", "n": "null"}
+_NUL_ESCAPE = rb"\u0000"
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+AN_ARRAY = "an array of CareCase objects"
+LINES = "one CareCase object a line, each line ended by a line feed"
+
+
+def empty() -> BatchRefused:
+    """Refusal of a body without items."""
+    return BatchRefused(BatchFault.EMPTY, "The batch is empty. Send at least one CareCase.")
+
+
+def not_json(detail: str, what: str = AN_ARRAY) -> BatchRefused:
+    """Refusal of a body that is not JSON, with `what` to send instead."""
+    return BatchRefused(BatchFault.NOT_JSON, f"The body is not JSON ({detail}). Send {what}, in UTF-8.")
+
+
+def too_large(what: str, limit_bytes: int) -> BatchRefused:
+    """Refusal of a body with an item that would fill the memory."""
+    return BatchRefused(BatchFault.TOO_LARGE, f"{what} more than {limit_bytes >> 20} MiB. Send smaller items.")
+
+
+def without_mark(beginning: bytes) -> bytes:
+    """The beginning of a body without a byte order mark of UTF-8. Raises BatchRefused for UTF-16 and UTF-32."""
+    if beginning.startswith(_WIDE_MARKS) or b"\0" in beginning[:4]:
+        raise BatchRefused(
+            BatchFault.NOT_JSON, "The body is UTF-16 or UTF-32, not UTF-8. Save the file as UTF-8, and send that."
+        )
+    return beginning.removeprefix(BOM_UTF8)
+
+
+def no_array(text: bytes, is_whole: bool) -> BatchRefused:
+    """Refusal of a body that begins with anything but a bracket; `text` is the body, or its beginning."""
+    try:
+        _VALUE.decode(text)
+    except RecursionError:
+        return not_json("it is nested too deeply")
+    except msgspec.DecodeError as error:
+        if _is_followed_by_another(text, str(error)):
+            return BatchRefused(
+                BatchFault.NOT_AN_ARRAY,
+                "The body has several JSON values one after the other, and is not an array. Send an array, or send"
+                " one CareCase a line as Content-Type: application/x-ndjson.",
+            )
+        if is_whole:
+            return not_json(str(error))
+    kind = _KINDS.get(chr(text.lstrip(BLANK)[0]), "a number")
+    return BatchRefused(
+        BatchFault.NOT_AN_ARRAY,
+        f"The body is {kind}, not an array. Send {AN_ARRAY}, with nothing around it.",
+    )
+
+
+def array_as_lines() -> BatchRefused:
+    """Refusal of a body that is an array and is called lines."""
+    return BatchRefused(
+        BatchFault.NOT_LINES,
+        "The body is an array, not one CareCase a line. Send it as Content-Type: application/json.",
+    )
+
+
+def require_case(lone: bytes) -> None:
+    """Raise BatchRefused for the only line of a body if it is an array, or an object around the cases."""
+    if lone[:1] == b"[":
+        raise array_as_lines()
+    try:
+        members = _MEMBERS.decode(lone)
+    except (msgspec.DecodeError, RecursionError):
+        return  # the item's own fault
+    if FIELD.keys().isdisjoint(members):
+        raise BatchRefused(
+            BatchFault.NOT_LINES,
+            "The body is an object that is no CareCase: it has none of its fields. Send one CareCase a line, or an"
+            " array of them as Content-Type: application/json, with nothing around it.",
+        )
+
+
+def without_lone_surrogates(text: bytes) -> bytes | None:
+    r"""The text with `\u0000` for each lone surrogate escape, or None if it has none.
+
+    The parser takes a lone surrogate for an error of the whole text, while the contract makes it the fault of
+    one item. U+0000 breaks the same rule and is seen with the item's other faults.
+    """
+    found = False
+
+    def repaired(escape: re.Match[bytes]) -> bytes:
+        nonlocal found
+        if escape["lone"] is None:
+            return escape[0]
+        found = True
+        return _NUL_ESCAPE
+
+    text = _ESCAPE.sub(repaired, text)
+    return text if found else None
+
+
+def _is_followed_by_another(text: bytes, error: str) -> bool:
+    """Whether another object or array follows the first value of a text, by what the parser says of it."""
+    trailing = _TRAILING.search(error)
+    return trailing is not None and text[int(trailing[1]) - 1 : int(trailing[1])] in (b"{", b"[")
