@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from carecase_worker.errors import BatchFault, BatchRefused
 from carecase_worker.intake.body import Body, Decoder, Form, form_of, receive
+from carecase_worker.intake.problems import problem_of
 
 LARGE = 3 << 20
 ENCODERS = {None: bytes, "identity": bytes, "gzip": gzip.compress, "zstd": zstandard.compress}
@@ -70,6 +71,102 @@ def test_a_broken_body_is_refused(encoding: str, broken: str) -> None:
     assert refused.value.fault is BatchFault.BROKEN_ENCODING
 
 
+GZIP, ZSTD = gzip.compress(b"[1]"), zstandard.compress(b"[1]")
+SKIPPABLE = b"\x50\x2a\x4d\x18\x08\x00\x00\x00whatever"
+
+
+def zstd_with_window(window_log: int, body: bytes) -> bytes:
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=window_log)
+    frame = zstandard.ZstdCompressor(compression_params=parameters).compressobj()  # no size: no single segment
+    return frame.compress(body) + frame.flush()
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    ("encoding", "sent"),
+    [
+        ("x-gzip", GZIP),
+        ("X-GZip", GZIP),
+        (" GZIP ", GZIP),
+        ("ZSTD", ZSTD),
+        ("", b"[1]"),
+        ("Identity", b"[1]"),
+        ("identity, gzip", GZIP),
+        ("gzip,, identity", GZIP),
+        (", zstd", ZSTD),
+        ("gzip", gzip.compress(b"[") + gzip.compress(b"") + gzip.compress(b"1]")),
+        ("gzip", GZIP + bytes(512)),
+        ("gzip", GZIP + bytes(70_000)),
+        ("gzip", gzip.compress(b"[1") + bytes(100) + gzip.compress(b"]") + b"\0"),
+        ("zstd", zstandard.compress(b"[") + zstandard.compress(b"") + zstandard.compress(b"1]")),
+        ("zstd", SKIPPABLE + ZSTD),
+        ("zstd", zstandard.compress(b"[") + SKIPPABLE + zstandard.compress(b"1]") + SKIPPABLE),
+        ("zstd", zstd_with_window(23, b"[1]")),
+        ("zstd", zstandard.compress(b"[1]", level=19)),
+    ],
+)
+def test_an_encoding_is_undone_however_it_is_named_and_put_together(encoding: str, sent: bytes, pieces: int) -> None:
+    assert received(sent, encoding, pieces)[1] == [b"1"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sent"),
+    [
+        ("gzip", GZIP + b"x"),
+        ("gzip", GZIP + bytes(9) + b"x"),
+        ("gzip", bytes(9) + GZIP),
+        ("gzip", GZIP + GZIP[:-1]),
+        ("gzip", GZIP + GZIP[:1]),
+        ("gzip", GZIP[:-1]),
+        ("gzip", GZIP[:1]),
+        ("gzip", ZSTD),
+        ("gzip", b"[1]"),
+        ("gzip", bytes(20)),
+        ("zstd", ZSTD + b"x"),
+        ("zstd", ZSTD + bytes(9)),
+        ("zstd", ZSTD + ZSTD[:-1]),
+        ("zstd", SKIPPABLE[:-1]),
+        ("zstd", ZSTD[:3]),
+        ("zstd", GZIP),
+        ("zstd", b"[1]"),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 10_000])
+def test_garbage_and_what_broke_off_is_refused_whatever_came_before_it(encoding: str, sent: bytes, pieces: int) -> None:
+    with pytest.raises(BatchRefused, match=f"is not {encoding}, or it broke off") as refused:
+        received(sent, encoding, pieces)
+    assert refused.value.fault is BatchFault.BROKEN_ENCODING
+
+
+@pytest.mark.parametrize("window_log", [24, 27, 30])
+@pytest.mark.parametrize("pieces", [1, 10_000])
+def test_a_window_that_is_too_large_is_told_with_the_limit_and_what_to_do(window_log: int, pieces: int) -> None:
+    with pytest.raises(BatchRefused, match=r"more than 8 MiB.*--long=23 or less.*without --ultra") as refused:
+        received(zstd_with_window(window_log, b"[1]"), "zstd", pieces)
+    assert refused.value.fault is BatchFault.BROKEN_ENCODING
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sent"),
+    [(None, b""), ("identity", b""), ("gzip", b""), ("zstd", b"")]
+    + [("gzip", gzip.compress(b"")), ("zstd", zstandard.compress(b"")), ("zstd", SKIPPABLE)],
+)
+def test_an_empty_body_is_told_as_that(encoding: str | None, sent: bytes) -> None:
+    with pytest.raises(BatchRefused) as refused:
+        received(sent, encoding, 3)
+    assert refused.value.fault is BatchFault.EMPTY
+
+
+@pytest.mark.parametrize(
+    "name", ["br", "deflate", "compress", "gzip, gzip", "gzip, zstd", "zstd;q=1", "*", "gzip zstd"]
+)
+def test_any_other_encoding_is_none_of_ours(name: str) -> None:
+    with pytest.raises(BatchRefused, match="gzip or zstd") as refused:
+        Decoder(name)
+    assert refused.value.fault is BatchFault.ENCODING
+    assert dict(problem_of(refused.value).headers) == {"Accept-Encoding": "zstd, gzip"}
+
+
 @pytest.mark.parametrize("kind", ["application/json", "text/json; charset=utf-8", "application/vnd.x+json"])
 def test_json_by_any_of_its_names_is_an_array(kind: str) -> None:
     assert form_of(kind) is Form.ARRAY
@@ -81,6 +178,7 @@ def test_anything_else_is_none_of_ours(kind: str | None) -> None:
     with pytest.raises(BatchRefused) as refused:
         form_of(kind)
     assert refused.value.fault is BatchFault.MEDIA_TYPE
+    assert "application/x-ndjson" in problem_of(refused.value).headers["Accept"]
 
 
 @pytest.mark.parametrize("size", [1, 1000, 1 << 20, 5 << 20])

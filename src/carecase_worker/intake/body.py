@@ -19,7 +19,8 @@ from carecase_worker.errors import BatchFault, BatchRefused
 # what one slice decodes to is bounded: gzip makes a thousand times as much of it, zstd thirty thousand times
 _GZIP_SLICE_BYTES = 1 << 10
 _ZSTD_SLICE_BYTES = 1 << 7
-_ZSTD_WINDOW_BYTES = 8 << 20  # what RFC 9659 lets a sender use
+_ZSTD_WINDOW_LOG = 23  # 8 MiB: what RFC 9659 lets a sender use
+_WINDOW_TOO_LARGE = "Frame requires too much memory"
 _PIECE_BYTES = 1 << 20
 _MOST_PIECES = 1 << 10  # of a client that sends a few bytes at a time
 _DECODED_BYTES = 256 << 10
@@ -49,16 +50,24 @@ def form_of(content_type: str | None) -> Form:
 Decode = Callable[[bytes], Iterator[bytes]]
 
 
+def encoding_of(content_encoding: str | None) -> str:
+    """The one encoding that a Content-Encoding names. Raises BatchRefused if it is none of ours, or several."""
+    names = [name.strip().lower() for name in (content_encoding or "").split(",")]
+    applied = [{"x-gzip": "gzip"}.get(name, name) for name in names if name not in ("", "identity")]
+    if applied and applied not in (["gzip"], ["zstd"]):
+        raise BatchRefused(
+            BatchFault.ENCODING, "Send Content-Encoding: gzip or zstd, one of them and once, or leave it out."
+        )
+    return applied[0] if applied else "identity"
+
+
 class Decoder:
     """Undoes a Content-Encoding piece by piece, in pieces of bounded size. Raises BatchRefused."""
 
     def __init__(self, content_encoding: str | None) -> None:
-        name = (content_encoding or "identity").strip().lower()
         ways: dict[str, Decode] = {"identity": self._identity, "gzip": self._gzip, "zstd": self._zstd}
-        if name not in ways:
-            raise BatchRefused(BatchFault.ENCODING, "Send Content-Encoding: gzip or zstd, or leave it out.")
-        self._name = name
-        self._way = ways[name]
+        self._name = encoding_of(content_encoding)
+        self._way = ways[self._name]
         self._inflate = zlib.decompressobj(31)
         self._unzstd = _zstd_frame()
         self._fed = False
@@ -68,8 +77,10 @@ class Decoder:
         self._fed = self._fed or bool(piece)
         try:
             yield from self._way(piece)
-        except (zlib.error, zstandard.ZstdError):
+        except zlib.error:
             raise self._broken() from None
+        except zstandard.ZstdError as error:
+            raise (_window_too_large() if _WINDOW_TOO_LARGE in str(error) else self._broken()) from None
 
     def finish(self) -> None:
         """Raises BatchRefused if the body broke off."""
@@ -85,6 +96,9 @@ class Decoder:
             rest = piece[start : start + _GZIP_SLICE_BYTES]
             while rest:
                 if self._inflate.eof:
+                    rest = rest.lstrip(b"\0")  # padding, as tapes and some tools leave it
+                    if not rest:
+                        break
                     self._inflate = zlib.decompressobj(31)
                 yield self._inflate.decompress(rest, _DECODED_BYTES)
                 rest = self._inflate.unconsumed_tail or self._inflate.unused_data
@@ -105,7 +119,15 @@ class Decoder:
 
 
 def _zstd_frame() -> Any:
-    return zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj()
+    return zstandard.ZstdDecompressor(max_window_size=1 << _ZSTD_WINDOW_LOG).decompressobj()
+
+
+def _window_too_large() -> BatchRefused:
+    return BatchRefused(
+        BatchFault.BROKEN_ENCODING,
+        f"The zstd frame has a window of more than {1 << _ZSTD_WINDOW_LOG >> 20} MiB. Compress the body with"
+        f" --long={_ZSTD_WINDOW_LOG} or less, and without --ultra.",
+    )
 
 
 class Body:

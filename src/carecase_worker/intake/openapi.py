@@ -55,6 +55,8 @@ _HEADERS: Mapping[str, tuple[str, str]] = {
         '{"TotalCount":1,"TotalPages":1,"CurrentPage":1,"PageSize":100}',
     ),
     "WWW-Authenticate": ("How to authenticate", "Bearer"),
+    "Accept": ("The media types that are taken, where the request's is none of them", "application/json"),
+    "Accept-Encoding": ("The encodings that are taken, where the request's is none of them", "zstd, gzip"),
 }
 _LINKS = {
     name: {"operationId": name, "parameters": {"jobId": "$response.body#/job/jobId"}, "description": text}
@@ -92,7 +94,12 @@ def _envelope(data: Any, **members: Any) -> dict[str, Any]:
 
 
 def _problems(texts: Mapping[int, str]) -> Answers:
-    more = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+    more = {
+        401: ("WWW-Authenticate",),
+        415: ("Accept", "Accept-Encoding"),
+        429: ("Retry-After",),
+        503: ("Retry-After",),
+    }
     return {status: _problem(status, text, *more.get(status, ())) for status, text in texts.items()}
 
 

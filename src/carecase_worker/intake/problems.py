@@ -58,6 +58,13 @@ _BATCH = {
     BatchFault.TOO_SLOW: 408,
 }
 
+_BATCH_HEADERS: Mapping[BatchFault, Mapping[str, str]] = {
+    BatchFault.MEDIA_TYPE: {"Accept": "application/json, text/json, application/*+json, application/x-ndjson"},
+    BatchFault.ENCODING: {"Accept-Encoding": "zstd, gzip"},
+    # the rest of a body that is late would be read before the next request
+    BatchFault.TOO_SLOW: {"Connection": "close"},
+}
+
 _ACCESS = {
     AccessFault.NO_CREDENTIALS: 401,
     AccessFault.BAD_CREDENTIALS: 401,
@@ -105,10 +112,7 @@ def problem_of(error: CareCaseError) -> Problem:
     """The problem that an error is to a client."""
     match error:
         case BatchRefused():
-            status = _BATCH[error.fault]
-            # the rest of a body that is late would be read before the next request
-            headers = {"Connection": "close"} if error.fault is BatchFault.TOO_SLOW else {}
-            return Problem(status, error.fault.value, str(error), headers)
+            return Problem(_BATCH[error.fault], error.fault.value, str(error), _BATCH_HEADERS.get(error.fault, {}))
         case AccessRefused():
             status = _ACCESS[error.fault]
             return Problem(
