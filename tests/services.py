@@ -15,7 +15,7 @@ from carecase_worker.settings.loading import process_environment
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.targets.schema import create_database
 
-_PASSWORDS = {"default": "secret", "carecase": "own", "flower": "lesser"}
+PASSWORDS = {"default": "secret", "carecase": "own", "flower": "lesser"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Services:
 
 def redis_url(port: int, user: str = "default") -> str:
     """The URL of a Valkey of these tests for one of its users."""
-    return f"redis://{user}:{_PASSWORDS[user]}@127.0.0.1:{port}/0"
+    return f"redis://{user}:{PASSWORDS[user]}@127.0.0.1:{port}/0"
 
 
 @contextmanager
@@ -44,8 +44,8 @@ def lone_valkey(place: Path) -> Iterator[int]:
     port, children = choose_ports(None).redis, Children(system_sleep)
     store = JobStore(RedisSettings.model_validate({"url": redis_url(port)}), JobSettings())
     try:
-        command = valkey(place, port, _PASSWORDS, place.with_suffix(".log"), process_environment())
-        children.wait_ready(children.start(command), lambda: _answers(store), 30)
+        command = valkey(place, port, PASSWORDS, place.with_suffix(".log"), process_environment())
+        children.wait_ready(children.start(command), lambda: answers(store), 30)
         yield port
     finally:
         children.stop(("redis",), 20)
@@ -67,7 +67,7 @@ def services(place: Path) -> Iterator[Services]:
             children.stop(("postgresql",), 20)
 
 
-def _answers(store: JobStore) -> bool:
+def answers(store: JobStore) -> bool:
     try:
         store.ping()
     except StoreUnavailable:

@@ -8,9 +8,49 @@ from pathlib import Path
 import pytest
 
 from carecase_worker.errors import SettingsError
-from carecase_worker.settings.loading import leaves, load
+from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
+from carecase_worker.settings.places import leaves
 
+KINDS = [
+    ("[intake]\nport = true", "a whole number from 0 to 65535"),
+    ("[intake]\nport = 1.5", "a whole number"),
+    ("[intake]\nport = []", "a whole number"),
+    ("[intake]\nport = 99999999999999999999999", "a whole number"),
+    ("[intake]\nmax_items = 0", "a whole number from 1 to 1000000"),
+    ("[intake]\nmax_header_bytes = 5", "a whole number from 1024 to "),
+    ("[intake]\nmax_wait_seconds = true", "a number of seconds"),
+    ("[intake]\nmax_wait_seconds = nan", "a number of seconds"),
+    ("[intake]\nmax_wait_seconds = inf", "a number of seconds"),
+    ("[intake]\nmax_wait_seconds = 1e300", "a number of seconds from 0.001 to 3.1536e+08"),
+    ("[intake]\nmax_wait_seconds = -1", "a number of seconds"),
+    ("[intake]\nmax_wait_seconds = 1e-9", "a number of seconds"),
+    ("[intake]\nmax_wait_seconds = 07:32:00", "a number of seconds"),
+    ("[intake]\nrate_per_second = nan", "a number from 0 to "),
+    ("[intake]\nrequire = 'neither'", "both or either"),
+    ("[intake]\nrequire_user_agent = 'perhaps'", "true or false"),
+    ("[intake]\nhost = 5", "text"),
+    ("[intake]\nhost = 'a b'", "a host's name or its address"),
+    ("[intake]\nhost = ''", "a host's name or its address"),
+    ("[intake]\nhost = '127.0.0.1:8080'", "a host's name or its address"),
+    ("[intake]\ncors_origins = 'https://h'", "a list"),
+    ("[intake]\ncors_origins = [5]", "a list"),
+    ("[worker]\nconcurrency = 100000", "from 1 to 1000"),
+    ("[redis]\nurl = 5", "text"),
+    ("[redis]\nurl = 1979-05-27", "text"),
+    ("[redis]\nca_file = 5", "the path of a file"),
+    ("[redis]\nprefix = 'a b'", "without spaces"),
+    ("[jwt]\nalgorithms = ['HS512']", "a list of HS256, RS256 or ES256"),
+    ("[jwt]\naudience = ''", "not empty"),
+    ("[log]\nlevel = 'loud'", "debug, info, warning or error"),
+    ("[flower]\nuser = 'a:b'", "must not have a colon"),
+    ("[flower]\nurl_prefix = 'a b'", "must be a path"),
+    ("[flower]\nurl_prefix = '/'", "must be a path"),
+    ("[clients.a]\napi_key_sha256 = ['AB']", "carecase keys new"),
+    ("[clients.a]\ndatabases = [['a']]", "a list"),
+    ("[databases.d]\nurl = 5", "text"),
+]
+ONE_KEY = f"api_key_sha256 = ['{'a' * 64}']"
 EXAMPLE = Path(__file__).parent.parent.parent / "config" / "carecase.example.toml"
 
 
@@ -60,7 +100,7 @@ def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
         (f'[jwt]\nsecret = "{"s" * 32}"', "jwt.secret"),
         ('[redis]\nurl = "redis://:word@host"', "redis.url"),
         ('[databases.d]\nurl = "postgresql://u:word@host/d"', "databases.d.url"),
-        ('[databases.d]\nurl = "sqlite://"\npassword = "word"', "databases.d.password"),
+        ('[databases.d]\nurl = "postgresql://u@h/d"\npassword = "word"', "databases.d.password"),
     ],
 )
 def test_a_secret_in_the_file_is_refused_and_not_told(tmp_path: Path, toml: str, place: str) -> None:
@@ -79,11 +119,18 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         "CARECASE_REDIS_URI: no such setting; did you mean CARECASE_REDIS_URL?",
         "clients.a.databases: 'nowhere' is not a configured database",
         "intake.prot: no such setting; did you mean port?",
-        "intake.port: input should be less than or equal to 65535 (in the environment: CARECASE_INTAKE_PORT)",
+        "intake.port: must be a whole number from 0 to 65535",
         "jbos: no such section; did you mean jobs?",
     )
     assert len(told) == len(beginnings)
     assert all(any(line.startswith(beginning) for line in told) for beginning in beginnings), told
+
+
+def test_a_mistake_in_the_environment_is_told_by_the_variables_name(tmp_path: Path) -> None:
+    (mistake,) = mistakes(tmp_path, "[intake]\nport = 1", INTAKE_PORT="x")
+    assert mistake == ("intake.port: must be a whole number from 0 to 65535 (in the environment: CARECASE_INTAKE_PORT)")
+    (secret,) = mistakes(tmp_path, JWT_SECRET_FILE=str(tmp_path / "nowhere"))
+    assert secret.startswith("CARECASE_JWT_SECRET_FILE: the file it names cannot be read")
 
 
 def test_a_lease_shorter_than_the_work_is_refused(tmp_path: Path) -> None:
@@ -112,19 +159,135 @@ def test_a_section_that_is_none_is_told(tmp_path: Path, toml: str) -> None:
     assert mistakes(tmp_path, toml, INTAKE_PORT="1", DATABASES_DEMO_URL="sqlite://")
 
 
-@pytest.mark.parametrize("url", ["mysql://u@h/d", "nonsense", ""])
-def test_a_database_that_cannot_be_used_is_told_at_start(tmp_path: Path, url: str) -> None:
-    (mistake,) = mistakes(tmp_path, DATABASES_DEMO_URL=url)
-    assert "databases.demo.url: " in mistake
+@pytest.mark.parametrize(("toml", "words"), KINDS)
+def test_a_value_of_another_kind_is_told_with_what_it_should_be(tmp_path: Path, toml: str, words: str) -> None:
+    (mistake,) = mistakes(tmp_path, toml)
+    section, _, setting = toml.partition("\n")
+    assert mistake.startswith(f"{section.strip('[]')}.{setting.split(' ')[0]}: ")
+    assert words in mistake
 
 
-@pytest.mark.parametrize(("toml", "words"), [("[intake", "is not TOML"), (None, "cannot be read")])
-def test_an_unreadable_file_is_told(tmp_path: Path, toml: str | None, words: str) -> None:
+@pytest.mark.parametrize(
+    ("toml", "places"),
+    [
+        ("[databases.d]\nurl = 'postgresql://u@h/d'\nstatement_timeout_seconds = 11", ["databases.d.statement"]),
+        ("[databases.d]\nurl = 'postgresql://u@h/d'\nconnect_timeout_seconds = 11", ["databases.d.connect"]),
+        ("[intake]\nport = 9000\n[flower]\nport = 9000", ["flower.port"]),
+        ("[intake]\nport = 9000\nhost = '0.0.0.0'\n[flower]\nport = 9000", ["flower.port"]),
+        ("[redis]\nprefix = 'b:'", ["broker.prefix"]),
+        ("[redis]\nprefix = ''", ["broker.prefix"]),
+        ("[broker]\nprefix = 'c:x'\nurl = 'redis://127.0.0.1'", ["broker.prefix"]),
+        ("[flower]\nbroker_url = 'amqp://h'", ["flower.broker_url"]),
+        ("[redis]\nca_file = 'nowhere'\ncert_file = '/'", ["redis.ca_file", "redis.cert_file"]),
+        (f"[redis]\nca_file = '{'x' * 5000}'", ["redis.ca_file"]),
+        (f"[redis]\nca_file = '{__file__}'", ["redis.ca_file"]),
+        (f"[redis]\ncert_file = '{__file__}'", ["redis.cert_file"]),
+        (f"[redis]\nkey_file = '{__file__}'", ["redis.key_file"]),
+        (
+            f"[clients.a]\napi_key_sha256 = ['{'a' * 64}']\n[clients.b]\napi_key_sha256 = ['{'a' * 64}']",
+            ["clients.a", "clients.b"],
+        ),
+        ("[jwt]\nalgorithms = []", ["jwt.algorithms"]),
+        ("[jwt]\nalgorithms = ['RS256']\njwks_file = '/etc/hostname'\njwks_url = 'https://h/k'", ["jwt.jwks_url"]),
+        ("[intake]\nport = 'x'\n[jobs]\nlease_seconds = 5", ["intake.port", "jobs.lease_seconds"]),
+        # what follows from a setting that is itself wrong is left until that is right
+        ("[worker]\nchunk_deadline_seconds = 'x'\n[jobs]\nlease_seconds = 5", ["worker.chunk_deadline_seconds"]),
+    ],
+)
+def test_settings_that_contradict_each_other_are_told(tmp_path: Path, toml: str, places: list[str]) -> None:
+    told = mistakes(tmp_path, toml)
+    assert len(told) == len(places)
+    assert all(line.startswith(place) for line, place in zip(told, places, strict=True)), told
+
+
+def test_a_broker_of_its_own_may_have_the_same_prefix(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "[broker]\nprefix = 'c:'\nurl = 'redis://127.0.0.1/1'")
+
+
+def test_a_password_of_a_database_without_one_is_told(tmp_path: Path) -> None:
+    (mistake,) = mistakes(tmp_path, DATABASES_D_URL="sqlite:///d", DATABASES_D_PASSWORD="word")
+    assert mistake.startswith("databases.d.password: is not for SQLite")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"\xff\xfe", "cannot be read (it is no text)"),
+        (None, "cannot be read (No"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_told(tmp_path: Path, content: bytes | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "url").write_bytes(content)
+    (mistake,) = mistakes(tmp_path, REDIS_URL_FILE=str(tmp_path / "url"))
+    assert mistake.startswith("CARECASE_REDIS_URL_FILE: the file it names ")
+    assert words in mistake
+
+
+@pytest.mark.parametrize("name", ["INTAKE_HOST", "REDIS_URL", "JWT_SECRET", "FLOWER_PASSWORD", "WORKER_CONCURRENCY"])
+@pytest.mark.parametrize("value", ["", "\n"])
+def test_a_variable_that_is_empty_is_told(tmp_path: Path, name: str, value: str) -> None:
+    (mistake,) = mistakes(tmp_path, **{name: value})
+    assert mistake.startswith(f"CARECASE_{name}: is empty")
+
+
+def test_white_space_around_a_value_of_the_environment_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(" pass word \r\n")
+    settings = loaded(
+        tmp_path,
+        INTAKE_PORT=" 8081\n",
+        INTAKE_HOST="0.0.0.0\n",
+        REDIS_URL="redis://h\n",
+        INTAKE_REQUIRE_USER_AGENT="true\n",
+        INTAKE_CORS_ORIGINS=" https://a, https://b\n",
+        FLOWER_PASSWORD_FILE=f"{tmp_path / 'password'}\n",
+    )
+    assert (settings.intake.port, settings.intake.host) == (8081, "0.0.0.0")
+    assert settings.redis.url.get_secret_value() == "redis://h"
+    assert settings.intake.require_user_agent
+    assert settings.intake.cors_origins == ("https://a", "https://b")
+    assert settings.flower.password is not None
+    assert settings.flower.password.get_secret_value() == " pass word "
+
+
+def test_a_secret_that_is_given_twice_is_told(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s" * 32)
+    (mistake,) = mistakes(tmp_path, JWT_SECRET="s" * 32, JWT_SECRET_FILE=str(tmp_path / "secret"))
+    assert mistake == "CARECASE_JWT_SECRET_FILE: there is CARECASE_JWT_SECRET already; set one of them"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[intake", "is not TOML"),
+        (b"[intake]\nport = 1\nport = 2", "is not TOML"),
+        (b"\xff", "is not TOML, which is text in UTF-8"),
+        ("[intake]".encode("utf-16"), "is not TOML"),
+        (b"a = " + b"[" * 100_000, "nested too deep"),
+        (b"a = " + b"1" * 5000, "is not TOML"),
+        (None, "cannot be read"),
+    ],
+)
+def test_an_unreadable_file_is_told(tmp_path: Path, content: bytes | None, words: str) -> None:
     file = tmp_path / "carecase.toml"
-    if toml is not None:
-        file.write_text(toml)
+    if content is not None:
+        file.write_bytes(content)
     with pytest.raises(SettingsError, match=words):
         load(file, {})
+
+
+def test_a_directory_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read \\(Is a directory\\)"):
+        load(tmp_path, {})
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(environment={"CARECASE_CONFIG": str(tmp_path)})
+
+
+def test_a_byte_order_mark_before_the_file_is_no_mistake(tmp_path: Path) -> None:
+    (tmp_path / "carecase.toml").write_bytes(b"\xef\xbb\xbf[intake]\nport = 1")
+    assert load(tmp_path / "carecase.toml", {}).intake.port == 1
 
 
 def test_the_client_variables_are_not_taken_for_settings(tmp_path: Path) -> None:

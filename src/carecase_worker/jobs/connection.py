@@ -35,8 +35,10 @@ def connect_listener(settings: RedisSettings) -> "redis.asyncio.Redis":
 
 
 def _options(settings: RedisSettings, patience: timedelta) -> dict[str, Any]:
-    seconds = patience.total_seconds()
-    is_tls = settings.url.get_secret_value().startswith("rediss:")
+    seconds, url = patience.total_seconds(), settings.url.get_secret_value()
+    if url.startswith("unix:"):  # there is nothing to keep alive, nor to connect to for long
+        return {"socket_timeout": seconds}
+    is_tls = url.startswith("rediss:")
     return {
         "socket_timeout": seconds,
         "socket_connect_timeout": min(seconds, _CONNECT_TIMEOUT_S),

@@ -1,29 +1,35 @@
 """Every setting, its type, its default and what it means."""
 
-import base64
-import binascii
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-Port = Annotated[int, Field(ge=0, le=65535)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-
-
-def _number(given: object) -> object:
-    """A number from the environment is text; pydantic would take it for an ISO 8601 duration."""
-    try:
-        return float(given) if isinstance(given, str) else given
-    except ValueError:
-        raise ValueError("must be a number of seconds") from None
-
-
-Seconds = Annotated[timedelta, BeforeValidator(_number), Field(gt=timedelta(0))]
+from carecase_worker.settings import urls
+from carecase_worker.settings.kinds import (
+    BrokerUrl,
+    Count,
+    Digest,
+    Few,
+    Host,
+    Keys,
+    KeySetUrl,
+    Name,
+    Origin,
+    Port,
+    Prefix,
+    Rate,
+    RedisUrl,
+    Seconds,
+    Secret,
+    TargetUrl,
+    Text,
+    UrlPath,
+    User,
+    parse_keys,
+)
 
 
 def _seconds(name: str, default: float, text: str) -> Any:
@@ -39,9 +45,9 @@ class Section(BaseModel):
 class IntakeSettings(Section):
     """The HTTP side."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on")
+    host: Host = Field("127.0.0.1", description="Address to listen on")
     port: Port = Field(8080, description="Port to listen on; 0 takes a free one")
-    max_items: Annotated[int, Field(ge=1, le=1_000_000)] = Field(1_000_000, description="Items in one batch")
+    max_items: Annotated[Count, Field(le=1_000_000)] = Field(1_000_000, description="Items in one batch")
     max_body_bytes: Count = Field(1 << 30, description="Size of a decoded body")
     max_item_bytes: Count = Field(256 << 10, description="Size of one item")
     max_wait: Seconds = _seconds("max_wait", 60, "How long an answer is held at most, whatever Prefer: wait says")
@@ -50,17 +56,17 @@ class IntakeSettings(Section):
         "both", description="Whether callers need an API key and a bearer token, or one of them"
     )
     require_user_agent: bool = Field(False, description="Refuse requests without User-Agent")
-    rate_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    rate_per_second: Rate = Field(
         25.0, description="Requests a second that a client may make for long, at all intakes together; 0: no limit"
     )
     rate_burst: Count = Field(50, description="Requests that a client may make at once")
-    max_header_bytes: Annotated[int, Field(ge=1024)] = Field(
+    max_header_bytes: Annotated[Count, Field(ge=1024)] = Field(
         32 << 10, description="Size of a request's line and headers"
     )
     header_timeout: Seconds = _seconds("header_timeout", 10, "How long a request's headers may take to come")
     idle_timeout: Seconds = _seconds("idle_timeout", 75, "How long a connection is kept between two requests")
     stall_timeout: Seconds = _seconds("stall_timeout", 30, "How long a client may leave an answer unread")
-    cors_origins: tuple[str, ...] = Field(
+    cors_origins: tuple[Origin, ...] = Field(
         (), description="Origins of web pages that may call the service, as https://host; none if empty"
     )
 
@@ -68,8 +74,8 @@ class IntakeSettings(Section):
 class RedisSettings(Section):
     """The job store."""
 
-    url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey with the job store")
-    prefix: str = Field("c:", description="What every key of the job store starts with")
+    url: RedisUrl = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey with the job store")
+    prefix: Prefix = Field("c:", description="What every key of the job store starts with")
     durability: Literal["fsync", "relaxed"] = Field(
         "fsync", description="fsync: answer 202 only once the batch is on disk; relaxed: do not insist"
     )
@@ -83,18 +89,18 @@ class RedisSettings(Section):
 class BrokerSettings(Section):
     """Celery's broker: it carries doorbells, never data."""
 
-    url: SecretStr | None = Field(None, description="The broker; the job store's Redis if unset")
-    prefix: str = Field("b:", description="What every key of the broker starts with")
+    url: BrokerUrl | None = Field(None, description="The broker; the job store's Redis if unset")
+    prefix: Prefix = Field("b:", description="What every key of the broker starts with")
 
 
 class JobSettings(Section):
     """How batches become chunks, and how long jobs are kept."""
 
-    chunk_items: Annotated[int, Field(ge=1, le=2000)] = Field(1000, description="Items in a chunk, at most")
+    chunk_items: Annotated[Count, Field(le=2000)] = Field(1000, description="Items in a chunk, at most")
     chunk_bytes: Count = Field(
         4 << 20, description="Size of a chunk before compression, at most (one item may be larger)"
     )
-    width: Annotated[int, Field(ge=1, le=1000)] = Field(8, description="Chunks of one job that are open at a time")
+    width: Few = Field(8, description="Chunks of one job that are open at a time")
     max_backlog_jobs: Count = Field(
         10_000, description="Unfinished jobs of a database, after which the intake answers 503"
     )
@@ -112,25 +118,16 @@ class JobSettings(Section):
 class WorkerSettings(Section):
     """The side that applies chunks."""
 
-    concurrency: Count = Field(2, description="Pool processes of one worker")
+    concurrency: Few = Field(2, description="Pool processes of one worker")
     sweep: Seconds = _seconds("sweep", 1, "How often a worker looks for chunks nobody rings for")
     chunk_deadline: Seconds = _seconds("chunk_deadline", 10, "How long one attempt at a chunk may take")
-
-
-def _supported(url: SecretStr) -> SecretStr:
-    dialect = url.get_secret_value().partition(":")[0].partition("+")[0]
-    if dialect not in ("postgresql", "sqlite"):
-        raise ValueError("must be postgresql://user@host/database or sqlite:///path")
-    return url
 
 
 class DatabaseSettings(Section):
     """One target database; its name in the file is what clients send in `vbasoftware-database`."""
 
-    url: Annotated[SecretStr, AfterValidator(_supported)] = Field(
-        description="SQLAlchemy URL of PostgreSQL or SQLite; a password belongs in the environment"
-    )
-    password: SecretStr | None = Field(None, description="Password for the URL; by environment or file only")
+    url: TargetUrl = Field(description="SQLAlchemy URL of PostgreSQL or SQLite; a password belongs in the environment")
+    password: Secret | None = Field(None, description="Password for the URL; by environment or file only")
     connect_timeout: Seconds = _seconds("connect_timeout", 3, "How long opening a connection may take")
     statement_timeout: Seconds = _seconds("statement_timeout", 8, "How long one statement may take")
     lock_timeout: Seconds = _seconds("lock_timeout", 3, "How long one statement waits for a lock")
@@ -139,10 +136,8 @@ class DatabaseSettings(Section):
 class ClientSettings(Section):
     """One API client; its jobs are its own."""
 
-    api_key_sha256: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
-        (), description="SHA-256 of each of its API keys, in hex"
-    )
-    databases: tuple[str, ...] = Field((), description="The databases it may use")
+    api_key_sha256: tuple[Digest, ...] = Field((), description="SHA-256 of each of its API keys, in hex")
+    databases: tuple[Name, ...] = Field((), description="The databases it may use")
 
 
 class JwtSettings(Section):
@@ -151,46 +146,22 @@ class JwtSettings(Section):
     algorithms: tuple[Literal["HS256", "RS256", "ES256"], ...] = Field(
         ("HS256",), description="The only algorithms that a token may be signed with"
     )
-    secret: SecretStr | None = Field(None, description="HS256 secret, 32 bytes or more; by environment or file only")
+    secret: Secret | None = Field(None, description="HS256 secret, 32 bytes or more; by environment or file only")
     jwks_file: Path | None = Field(None, description="File with the public keys (JWKS) for RS256 and ES256")
-    jwks_url: str | None = Field(None, description="Where these keys are fetched instead; https, or this machine")
+    jwks_url: KeySetUrl | None = Field(None, description="Where these keys are fetched instead; https, or this machine")
     jwks_refresh: Seconds = _seconds("jwks_refresh", 300, "How old the keys may become before they are read again")
     jwks_refetch: Seconds = _seconds(
         "jwks_refetch", 10, "How long after reading them a token with an unknown key makes them be read again"
     )
-    audience: str | None = Field(None, description="What `aud` must hold, if anything")
-    issuer: str | None = Field(None, description="What `iss` must be, if anything")
+    audience: Text | None = Field(None, description="What `aud` must hold, if anything")
+    issuer: Text | None = Field(None, description="What `iss` must be, if anything")
     leeway: Seconds = _seconds("leeway", 30, "Clock skew that is forgiven")
-
-
-def parse_keys(text: str) -> dict[str, bytes]:
-    """Keys by their ids, in their order, from `id:base64,…`. Raises ValueError, whose text tells no key."""
-    keys = {}
-    for number, part in enumerate(re.split(r"[,\s]+", text.strip()), start=1):
-        key_id, _, encoded = part.partition(":")
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", key_id) or key_id in keys:
-            raise ValueError(f"key {number} must have an id of its own, of letters, digits, _ and -, as in id:base64")
-        try:
-            keys[key_id] = base64.b64decode(
-                encoded, altchars=b"-_" if set("-_") & set(encoded) else None, validate=True
-            )
-        except binascii.Error:
-            raise ValueError(f"key {number} must be base64; make one with: openssl rand -base64 32") from None
-        if len(keys[key_id]) != 32:
-            raise ValueError(f"key {number} must have 32 bytes; make one with: openssl rand -base64 32")
-    return keys
-
-
-def _keys(text: SecretStr | None) -> SecretStr | None:
-    if text is not None:
-        parse_keys(text.get_secret_value())
-    return text
 
 
 class EncryptionSettings(Section):
     """How chunks are sealed while they lie in Redis; without keys they are not."""
 
-    keys: Annotated[SecretStr | None, AfterValidator(_keys)] = Field(
+    keys: Keys | None = Field(
         None,
         description="AES-256 keys as id:base64, by commas; the first seals, all open; by environment or file only",
     )
@@ -204,12 +175,12 @@ class EncryptionSettings(Section):
 class FlowerSettings(Section):
     """The operators' page."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on")
+    host: Host = Field("127.0.0.1", description="Address to listen on")
     port: Port = Field(5555, description="Port to listen on")
-    url_prefix: str = Field("flower", description="Path under which it is served")
-    user: str = Field("flower", description="User of the page")
-    password: SecretStr | None = Field(None, description="Password of the page; by environment or file only")
-    broker_url: SecretStr | None = Field(
+    url_prefix: UrlPath = Field("flower", description="Path under which it is served")
+    user: User = Field("flower", description="User of the page")
+    password: Secret | None = Field(None, description="Password of the page; by environment or file only")
+    broker_url: BrokerUrl | None = Field(
         None, description="The broker as Flower's own, lesser user; the broker's URL if unset"
     )
 
@@ -238,5 +209,5 @@ class Settings(Section):
 
     @property
     def broker_url(self) -> str:
-        """The broker's URL, with its password."""
-        return (self.broker.url or self.redis.url).get_secret_value()
+        """The broker's URL as Celery takes it, with its password."""
+        return urls.broker_url((self.broker.url or self.redis.url).get_secret_value())

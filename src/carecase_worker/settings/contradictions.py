@@ -1,0 +1,155 @@
+"""Mistakes that lie between settings, or between a setting and the machine."""
+
+import ssl
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from carecase_worker.settings.model import DatabaseSettings, JwtSettings, RedisSettings, Settings
+from carecase_worker.settings.places import Place
+from carecase_worker.settings.urls import same_server
+
+LEASE_MARGIN = timedelta(seconds=5)
+"""By how much a lease outlasts an attempt: the hard time limit, and the way to Redis."""
+
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # compared with, not listened on
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A setting at fault, what it should be, and which other settings that follows from."""
+
+    place: Place
+    text: str
+    others: tuple[Place, ...] = ()
+
+
+def contradictions(settings: Settings) -> Iterator[Contradiction]:
+    """Every mistake between settings that are right by themselves."""
+    yield from _deadlines(settings)
+    yield from _listeners(settings)
+    yield from _stores(settings)
+    yield from _redis_files(settings.redis)
+    yield from _tokens(settings.jwt)
+    yield from _clients(settings)
+    for name, database in settings.databases.items():
+        yield from _database(name, database, settings.worker.chunk_deadline)
+
+
+def _deadlines(settings: Settings) -> Iterator[Contradiction]:
+    least = settings.worker.chunk_deadline + LEASE_MARGIN
+    if settings.jobs.lease < least:
+        text = f"must be at least {least.total_seconds():g}, that is worker.chunk_deadline_seconds and 5 s"
+        yield Contradiction(("jobs", "lease_seconds"), text, (("worker", "chunk_deadline_seconds"),))
+
+
+def _database(name: str, database: DatabaseSettings, chunk_deadline: timedelta) -> Iterator[Contradiction]:
+    place = ("databases", name)
+    deadline = ("worker", "chunk_deadline_seconds")
+    for leaf, given in (("statement", database.statement_timeout), ("connect", database.connect_timeout)):
+        if given > chunk_deadline:
+            text = (
+                f"must be at most {chunk_deadline.total_seconds():g}, that is worker.chunk_deadline_seconds:"
+                " the worker would give up before the database does"
+            )
+            yield Contradiction((*place, f"{leaf}_timeout_seconds"), text, (deadline,))
+    if database.password is not None and database.url.get_secret_value().startswith("sqlite"):
+        yield Contradiction((*place, "password"), "is not for SQLite, which has none; leave it out", ((*place, "url"),))
+
+
+def _listeners(settings: Settings) -> Iterator[Contradiction]:
+    intake, flower = settings.intake, settings.flower
+    hosts = {intake.host, flower.host}
+    if intake.port == flower.port != 0 and (len(hosts) == 1 or hosts & _EVERY_ADDRESS):
+        text = "must not be intake.port, where the intake listens; give one of the two another port"
+        others = (("intake", "port"), ("intake", "host"), ("flower", "host"))
+        yield Contradiction(("flower", "port"), text, others)
+
+
+def _stores(settings: Settings) -> Iterator[Contradiction]:
+    redis, broker = settings.redis, settings.broker
+    urls = (("redis", "url"), ("broker", "url"))
+    of_jobs, of_broker = redis.url.get_secret_value(), settings.broker_url
+    of_flower = settings.flower.broker_url.get_secret_value() if settings.flower.broker_url else of_broker
+    if of_broker.startswith("amqp") != of_flower.startswith("amqp"):
+        text = "must lead to the same broker as broker.url, as another user of it"
+        yield Contradiction(("flower", "broker_url"), text, urls)
+    prefixes = sorted((redis.prefix, broker.prefix), key=len)
+    if not of_broker.startswith("amqp") and prefixes[1].startswith(prefixes[0]) and same_server(of_jobs, of_broker):
+        text = "must not begin as redis.prefix does, nor that as this: both are kept in one Redis"
+        yield Contradiction(("broker", "prefix"), text, (*urls, ("redis", "prefix")))
+
+
+def _redis_files(redis: RedisSettings) -> Iterator[Contradiction]:
+    names = ("ca_file", "cert_file", "key_file")
+    faults = {name: fault for name in names if (fault := _file_fault(getattr(redis, name)))}
+    yield from (Contradiction(("redis", name), fault) for name, fault in faults.items())
+    if faults:
+        return
+    if redis.key_file is not None and redis.cert_file is None:
+        yield Contradiction(("redis", "key_file"), "needs redis.cert_file, the certificate that it is the key of")
+    if not _is_loaded(redis.ca_file, lambda context, path: context.load_verify_locations(path)):
+        yield Contradiction(("redis", "ca_file"), "must hold certificates in PEM; it holds none that can be read")
+    # asked for a password, the key gets an empty one: nobody is there to type it
+    if not _is_loaded(redis.cert_file, lambda context, path: context.load_cert_chain(path, redis.key_file, str)):
+        text = "must be a certificate in PEM, and redis.key_file its key in PEM, without a password"
+        yield Contradiction(("redis", "cert_file"), text, (("redis", "key_file"),))
+
+
+def _is_loaded(path: Path | None, load: Callable[[ssl.SSLContext, Path], None]) -> bool:
+    """Whether a file of TLS can be used, or is not set."""
+    try:
+        if path is not None:
+            load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)
+    except (OSError, ValueError):  # ssl.SSLError is an OSError
+        return False
+    return True
+
+
+def _tokens(jwt: JwtSettings) -> Iterator[Contradiction]:
+    secret, algorithms = jwt.secret, ("jwt", "algorithms")
+    if not jwt.algorithms:
+        yield Contradiction(algorithms, "must have one of HS256, RS256 and ES256")
+    if secret is not None and len(secret.get_secret_value().encode()) < 32:
+        yield Contradiction(("jwt", "secret"), "must have at least 32 bytes; make one with: openssl rand -hex 32")
+    if secret is not None and "HS256" not in jwt.algorithms:
+        text = "is for HS256, which jwt.algorithms does not allow; leave it out, or allow HS256"
+        yield Contradiction(("jwt", "secret"), text, (algorithms,))
+    yield from _key_sets(jwt)
+
+
+def _key_sets(jwt: JwtSettings) -> Iterator[Contradiction]:
+    file, url = ("jwt", "jwks_file"), ("jwt", "jwks_url")
+    wants_keys = bool(set(jwt.algorithms) - {"HS256"})
+    if jwt.algorithms and wants_keys != (jwt.jwks_file is not None or jwt.jwks_url is not None):
+        text = "RS256 and ES256 need jwt.jwks_file or jwt.jwks_url, and these need one of the two"
+        yield Contradiction(("jwt", "algorithms"), text, (file, url))
+    if jwt.jwks_file is not None and jwt.jwks_url is not None:
+        yield Contradiction(url, "there is jwt.jwks_file already; set one of them", (file,))
+    if fault := _file_fault(jwt.jwks_file):
+        yield Contradiction(file, fault)
+
+
+def _clients(settings: Settings) -> Iterator[Contradiction]:
+    holders = Counter(digest for client in settings.clients.values() for digest in set(client.api_key_sha256))
+    for name, client in settings.clients.items():
+        if any(holders[digest] > 1 for digest in client.api_key_sha256):
+            text = "has a key that another client has, too; each key must be one client's"
+            yield Contradiction(("clients", name, "api_key_sha256"), text)
+
+
+def _file_fault(path: Path | None) -> str:
+    """What is wrong with a file that is to be read; empty if nothing is."""
+    if path is None:
+        return ""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return "is no file"
+        with path.open("rb"):
+            return ""
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it has a name that no file can have"
+        return f"is no file that can be read ({reason})"

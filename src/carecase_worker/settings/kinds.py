@@ -1,0 +1,163 @@
+"""The kinds of settings: numbers with their bounds, texts, URLs, secrets; and how each says what it should be."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+from carecase_worker.settings import urls
+
+_MOST = (1 << 53) - 1
+"""The largest whole number that Redis's scripts can tell from the next one."""
+
+_LEAST_DURATION = timedelta(milliseconds=1)
+_MOST_DURATION = timedelta(days=3650)
+_NAME_LENGTH = 64
+
+
+def _no_truth(given: object) -> object:
+    """Refuse true and false, which pydantic would take for 1 and 0."""
+    if isinstance(given, bool):
+        raise PydanticCustomError("kind", "no number")
+    return given
+
+
+def _number(given: object) -> object:
+    """A number from the environment is text; pydantic would take it for an ISO 8601 duration."""
+    try:
+        return float(given) if isinstance(given, str) else given
+    except ValueError:
+        raise PydanticCustomError("kind", "no number") from None
+
+
+def _text(given: str) -> str:
+    if not given or not given.isprintable():
+        raise ValueError("must be text of one line, and not empty")
+    return given
+
+
+def _prefix(given: str) -> str:
+    if not re.fullmatch("[!-~]{0,64}", given):
+        raise ValueError("must be up to 64 letters, digits and signs, without spaces")
+    return given
+
+
+def _path_segments(given: str) -> str:
+    """A path without the slashes around it."""
+    path = given.strip("/")
+    if not re.fullmatch("[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*", path) or {".", ".."} & set(path.split("/")):
+        raise ValueError("must be a path, as flower or tools/flower, of letters, digits and . _ ~ -")
+    return path
+
+
+def _user(given: str) -> str:
+    if ":" in _text(given):
+        raise ValueError("must not have a colon: browsers end a user's name there")
+    return given
+
+
+def _digest(given: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", given):
+        raise ValueError("must be SHA-256 digests, each of 64 digits and letters a to f, as carecase keys new tells")
+    return given
+
+
+def _hidden(check: Callable[[str], str]) -> Callable[[SecretStr], SecretStr]:
+    """A check of a text as one of a secret."""
+    return lambda given: SecretStr(check(given.get_secret_value()))
+
+
+def parse_keys(text: str) -> dict[str, bytes]:
+    """Keys by their ids, in their order, from `id:base64,…`. Raises ValueError, whose text tells no key."""
+    keys = {}
+    for number, part in enumerate(re.split(r"[,\s]+", text.strip()), start=1):
+        key_id, _, encoded = part.partition(":")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", key_id) or key_id in keys:
+            raise ValueError(f"key {number} must have an id of its own, of letters, digits, _ and -, as in id:base64")
+        try:
+            keys[key_id] = base64.b64decode(
+                encoded, altchars=b"-_" if set("-_") & set(encoded) else None, validate=True
+            )
+        except (binascii.Error, ValueError):
+            raise ValueError(f"key {number} must be base64; make one with: openssl rand -base64 32") from None
+        if len(keys[key_id]) != 32:
+            raise ValueError(f"key {number} must have 32 bytes; make one with: openssl rand -base64 32")
+    return keys
+
+
+def _keys(text: str) -> str:
+    parse_keys(text)
+    return text
+
+
+Port = Annotated[int, BeforeValidator(_no_truth), Field(ge=0, le=65535)]
+Count = Annotated[int, BeforeValidator(_no_truth), Field(ge=1, le=_MOST)]
+Few = Annotated[int, BeforeValidator(_no_truth), Field(ge=1, le=1000)]
+Rate = Annotated[float, BeforeValidator(_no_truth), Field(ge=0, le=1e9, allow_inf_nan=False)]
+Seconds = Annotated[
+    timedelta,
+    BeforeValidator(_number),
+    BeforeValidator(_no_truth),
+    Field(ge=_LEAST_DURATION, le=_MOST_DURATION),
+]
+Name = Annotated[str, Field(pattern=rf"^[A-Za-z0-9_-]{{1,{_NAME_LENGTH}}}$")]
+Text = Annotated[str, AfterValidator(_text)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
+UrlPath = Annotated[str, AfterValidator(_path_segments)]
+User = Annotated[str, AfterValidator(_user)]
+Host = Annotated[str, AfterValidator(urls.host)]
+Origin = Annotated[str, AfterValidator(urls.origin)]
+KeySetUrl = Annotated[str, AfterValidator(urls.key_set_url)]
+Digest = Annotated[str, AfterValidator(_digest)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_hidden(urls.redis_url))]
+BrokerUrl = Annotated[SecretStr, AfterValidator(_hidden(urls.broker_url))]
+TargetUrl = Annotated[SecretStr, AfterValidator(_hidden(urls.target_url))]
+Secret = Annotated[SecretStr, AfterValidator(_hidden(_text))]
+Keys = Annotated[SecretStr, AfterValidator(_hidden(_keys))]
+
+
+def kind_of(field: FieldInfo) -> tuple[Any, list[Any]]:
+    """The type of a field, without None, and what bounds it."""
+    kind, metadata = field.annotation, list(field.metadata)
+    if NoneType in get_args(kind):
+        kind = next(one for one in get_args(kind) if one is not NoneType)
+    if get_origin(kind) is Annotated:
+        kind, *bounds = get_args(kind)
+        metadata += bounds
+    return kind, metadata
+
+
+def should_be(field: FieldInfo) -> str:
+    """What the value of a field must be, for whoever gave another one."""
+    kind, metadata = kind_of(field)
+    if get_origin(kind) is tuple:
+        words = _choices(get_args(kind)[0])
+        return f"must be a list of {words}" if words else "must be a list of texts"
+    if words := _choices(kind):
+        return f"must be {words}"
+    numbers = {int: "a whole number", float: "a number", timedelta: "a number of seconds"}
+    if kind in numbers:
+        return f"must be {numbers[kind]}{_bounds(metadata)}"
+    return {bool: "must be true or false", Path: "must be the path of a file"}.get(kind, "must be text")
+
+
+def _choices(kind: Any) -> str:
+    """The words of a closed set; empty for anything else."""
+    words = [str(word) for word in get_args(kind)] if get_origin(kind) is Literal else []
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def _bounds(metadata: list[Any]) -> str:
+    """The tightest bounds among the metadata."""
+    least = max(one.ge for one in metadata if hasattr(one, "ge"))
+    most = min(one.le for one in metadata if hasattr(one, "le"))
+    told = [f"{bound.total_seconds():g}" if isinstance(bound, timedelta) else f"{bound:.0f}" for bound in (least, most)]
+    return f" from {told[0]} to {told[1]}"

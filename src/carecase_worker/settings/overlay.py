@@ -1,0 +1,127 @@
+"""The environment over the file's tree of settings, and the secrets that are not for that file."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from carecase_worker.settings.places import (
+    LISTS,
+    NAMED,
+    PLAIN,
+    PREFIX,
+    Place,
+    leaves_of,
+    nearest,
+    secret_leaves,
+    sections,
+    variable_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Which variable each setting of the environment comes from, and the mistakes of variables that are none."""
+
+    variables: dict[Place, str] = field(default_factory=dict)
+    mistakes: list[str] = field(default_factory=list)
+
+
+def overlay(tree: dict[str, Any], variables: Mapping[str, str]) -> Overlay:
+    """Put the environment over the file's tree."""
+    done = Overlay()
+    for variable, value in sorted(variables.items()):
+        found = _place(variable, tree)
+        if found is None:
+            done.mistakes.append(f"{variable}: no such setting{nearest(variable, _known_variables(tree))}")
+            continue
+        place, from_file = found
+        if place in done.variables:
+            done.mistakes.append(f"{variable}: there is {done.variables[place]} already; set one of them")
+            continue
+        done.variables[place] = variable
+        try:
+            _put(tree, place, _held(value, place, from_file))
+        except ValueError as error:
+            done.mistakes.append(f"{variable}: {error}")
+    return done
+
+
+def secrets_in_file(tree: Mapping[str, Any]) -> Iterator[str]:
+    """The mistakes of secrets that stand in the TOML file."""
+    for section, model, values in sections(tree):
+        for leaf in sorted(secret_leaves(model)):
+            value = values.get(leaf) if isinstance(values, dict) else None
+            if value is None or ("url" in leaf and not _has_password(value)):
+                continue
+            place = (*section, leaf)
+            variable = variable_of(place)
+            advice = f"set {variable}, or {variable}_FILE to a file with it"
+            yield f"{'.'.join(place)}: a secret does not belong in the file; {advice}"
+
+
+def _has_password(url: object) -> bool:
+    try:
+        return bool(isinstance(url, str) and urlsplit(url).password)
+    except ValueError:
+        return isinstance(url, str) and "@" in url
+
+
+def _held(value: str, place: Place, from_file: bool) -> str | list[str]:
+    """The value of a variable, or of the file that it names. Raises ValueError."""
+    try:
+        text = Path(value.strip()).read_text("utf-8") if from_file else value
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ValueError(f"the file it names cannot be read ({reason})") from None
+    leaf = place[-1]
+    # a line's end is not part of what is on the line; other white space may be part of a password
+    text = text.strip("\r\n") if leaf in ("password", "secret") else text.strip()
+    if leaf in LISTS:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if not text:
+        raise ValueError("the file it names is empty" if from_file else "is empty; give it a value, or leave it unset")
+    return text
+
+
+def _put(tree: dict[str, Any], place: Place, value: str | list[str]) -> None:
+    """Set a value in the tree; where a section is none, leave that to the model, which says so."""
+    *parents, leaf = place
+    branch: Any = tree
+    for parent in parents:
+        if not isinstance(branch, dict):
+            return
+        branch = branch.setdefault(parent, {})
+    if isinstance(branch, dict):
+        branch[leaf] = value
+
+
+def _place(variable: str, tree: Mapping[str, Any]) -> tuple[Place, bool] | None:
+    """The place of a variable, and whether it names a file with the value; None if it is no setting."""
+    for section, model in PLAIN.items():
+        for leaf, _ in leaves_of(model):
+            known = variable_of((section, leaf))
+            if variable == known:
+                return (section, leaf), False
+            if variable == f"{known}_FILE" and leaf in secret_leaves(model):
+                return (section, leaf), True
+    return _named_place(variable, tree)
+
+
+def _named_place(variable: str, tree: Mapping[str, Any]) -> tuple[Place, bool] | None:
+    for section, model in NAMED.items():
+        for leaf, _ in sorted(leaves_of(model), key=lambda pair: -len(pair[0])):
+            for suffix in ("_FILE", "") if leaf in secret_leaves(model) else ("",):
+                match = re.fullmatch(f"{PREFIX}{section.upper()}_(.+)_{leaf.upper()}{suffix}", variable)
+                if match:
+                    held = tree.get(section, {})
+                    held = held if isinstance(held, dict) else {}
+                    names = {variable_of((name,)).removeprefix(PREFIX): name for name in held}
+                    return (section, names.get(match[1], match[1].lower()), leaf), bool(suffix)
+    return None
+
+
+def _known_variables(tree: Mapping[str, Any]) -> list[str]:
+    return [variable_of((*place, leaf)) for place, model, _ in sections(tree) for leaf, _ in leaves_of(model)]

@@ -1,0 +1,67 @@
+"""Places of settings: section, name of a named section, setting; and the environment's name for each."""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import SecretStr
+
+from carecase_worker.settings.kinds import kind_of
+from carecase_worker.settings.model import ClientSettings, DatabaseSettings, Section, Settings
+
+PREFIX = "CARECASE_"
+LISTS = frozenset({"databases", "api_key_sha256", "cors_origins", "algorithms"})
+"""The settings that are lists; in the environment, by commas."""
+
+NAMED: dict[str, type[Section]] = {"databases": DatabaseSettings, "clients": ClientSettings}
+PLAIN: dict[str, type[Section]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+}
+
+Place = tuple[str, ...]
+"""Where a setting stands: section, name of a named section, setting."""
+
+
+def leaves() -> Iterator[tuple[str, str, str]]:
+    """Every setting: its section (`databases.<name>` for the named ones), its name, what it is."""
+    for section, model in PLAIN.items():
+        for leaf, text in leaves_of(model):
+            yield section, leaf, text
+    for section, model in NAMED.items():
+        for leaf, text in leaves_of(model):
+            yield f"{section}.<name>", leaf, text
+
+
+def leaves_of(model: type[Section]) -> Iterator[tuple[str, str]]:
+    """The settings of a section: name, what it is."""
+    for name, field in model.model_fields.items():
+        yield field.alias or name, field.description or ""
+
+
+def secret_leaves(model: type[Section]) -> set[str]:
+    """The settings of a section that are secrets."""
+    return {name for name, field in model.model_fields.items() if kind_of(field)[0] is SecretStr}
+
+
+def sections(tree: Mapping[str, Any]) -> Iterator[tuple[Place, type[Section], Any]]:
+    """Every section of a tree: its place, its model, what it holds."""
+    for section, model in PLAIN.items():
+        yield (section,), model, tree.get(section, {})
+    for section, model in NAMED.items():
+        held = tree.get(section, {})
+        for name, values in held.items() if isinstance(held, dict) else ():
+            yield (section, name), model, values
+
+
+def variable_of(place: Place) -> str:
+    """The environment's name for a setting."""
+    return PREFIX + "_".join(re.sub(r"\W", "_", part, flags=re.ASCII) for part in place).upper()
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A question after the known word that is most like another; empty if none is."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,207 @@
+"""URLs of the settings: what each may look like, so that whoever gets it later can use it. No network, no files.
+
+Every function gives the URL in the form in which it is kept, or raises ValueError with what it should be. The text
+never tells the URL, which may hold a password.
+"""
+
+import re
+from collections.abc import Sequence
+from ipaddress import IPv6Address
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
+    r"(?:(?P<userinfo>[^/?#\[\]]*)@)?"
+    r"(?P<host>\[[^\[\]/?#@]*\]|[^:@/?#\[\]]*)(?::(?P<port>[^:@/?#\[\]]*))?"
+    r"(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?"
+)
+_TARGET = re.compile(
+    r"(?P<scheme>\w+)(?:\+\w+)?://"
+    r"(?:(?P<user>[^:/]*)(?::(?P<password>[^@]*))?@)?"
+    r"(?P<host>\[[^/?]+\]|[^/:?]+)?(?::(?P<port>[^/?]*))?"
+    r"(?:/(?P<path>[^?]*))?(?:\?(?P<query>.*))?"
+)
+"""The same as SQLAlchemy's own."""
+
+_LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?")
+_DATABASE = re.compile("/?|/[0-9]{1,9}")
+_ENCODED = "write special characters of a user or password with %, as %40 for @"
+_REDIS = "must be redis://host:6379/0, rediss:// for TLS, or unix:///path?db=0"
+_BROKER = f"{_REDIS}, or amqp://user@host:5672/vhost (amqps:// for TLS)"
+_TARGETS = "must be postgresql://user@host:5432/database or sqlite:///path"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+def host(text: str) -> str:
+    """A host's name or address, an IPv6 address without brackets."""
+    if ":" in text:
+        _check_host(f"[{text}]", "must be a host's name or its address")
+    else:
+        _check_host(text, "must be a host's name or its address")
+    return text
+
+
+def redis_url(text: str) -> str:
+    """The URL of a Redis as redis-py takes it; a socket may be given in Celery's way, too."""
+    return _redis(text, _REDIS)
+
+
+def broker_url(text: str) -> str:
+    """The URL of a broker as Celery takes it; several of RabbitMQ may be told, by semicolons."""
+    if text.startswith(("amqp://", "amqps://")):
+        for one in text.split(";"):
+            _check_amqp(one)
+        return text
+    url = _redis(text, _BROKER)
+    if not url.startswith("unix:"):
+        return url
+    place, _, query = url.removeprefix("unix").partition("?")
+    return f"redis+socket{place}?virtual_host={query.removeprefix('db=')}"
+
+
+def target_url(text: str) -> str:
+    """The URL of a target database as SQLAlchemy takes it."""
+    found = _TARGET.fullmatch(text)
+    if found is None or found["scheme"] not in ("postgresql", "sqlite") or _is_hidden(text):
+        raise ValueError(f"{_TARGETS}; {_ENCODED}")
+    if found["scheme"] == "sqlite":
+        _check_sqlite(text, found["path"] or "")
+    else:
+        _check_postgres(found)
+    return text
+
+
+def key_set_url(text: str) -> str:
+    """Where an issuer's keys are fetched."""
+    should = "must be https://host/path, or http:// on this machine"
+    found = _parts(text, should, {"https", "http"})
+    if found["userinfo"] is not None:
+        raise ValueError(f"{should}, without a user in it")
+    if found["scheme"] == "http" and found["host"] not in _LOOPBACK:
+        raise ValueError(should)
+    return text
+
+
+def origin(text: str) -> str:
+    """The origin of a web page, as browsers send it."""
+    should = "must be origins as browsers send them: https://host, or https://host:8443; no path, no / at the end"
+    found = _parts(text, should, {"https", "http"})
+    usual = {"https": "443", "http": "80"}[found["scheme"]]
+    if text != f"{found['scheme']}://{found['host'].lower()}{':' + found['port'] if found['port'] else ''}":
+        raise ValueError(should)
+    if found["port"] == usual:
+        raise ValueError(f"{should}, and no :{usual}")
+    return text
+
+
+def same_server(one: str, other: str) -> bool:
+    """Whether two URLs of Redis lead to one database of one server, as far as their text tells."""
+
+    def place(url: str) -> tuple[object, ...]:
+        parts = urlsplit(url)
+        path = parts.path.strip("/") or "0"
+        return parts.scheme, parts.hostname, parts.port or 6379, path, parts.query.partition("=")[2]
+
+    return place(redis_url(one)) == place(redis_url(other))
+
+
+def _redis(text: str, should: str) -> str:
+    if text.startswith("redis+socket://"):
+        text = "unix" + text.removeprefix("redis+socket")
+    found = _parts(text, should, {"redis", "rediss", "unix"})
+    if ";" in text:  # Celery would read it as two
+        raise ValueError(f"must not have a ;: write it as %3B ({_ENCODED})")
+    if found["scheme"] == "unix":
+        number = re.fullmatch("(?:(?:db|virtual_host)=([0-9]{1,9}))?", found["query"] or "")
+        if number is None or found["host"] or found["port"] is not None or not (found["path"] or "/").strip("/"):
+            raise ValueError("must be unix:///path?db=0 for a socket, with no other option")
+        return f"{text.partition('?')[0]}?db={number[1] or 0}"
+    if not _DATABASE.fullmatch(found["path"] or ""):
+        raise ValueError(f"{should}: what follows the host must be the number of a database")
+    if found["query"]:
+        raise ValueError(f"{should}, without options after a ?; each that there is has a setting of its own")
+    return text
+
+
+def _check_amqp(text: str) -> None:
+    found = _parts(text, _BROKER, {"amqp", "amqps"})
+    if found["query"]:
+        raise ValueError(f"{_BROKER}, without options after a ?")
+
+
+def _check_sqlite(text: str, path: str) -> None:
+    should = "must be sqlite:///path, or sqlite:////path from the root, of a file"
+    if not re.match(r"sqlite(\+\w+)?:///[^?]", text):
+        raise ValueError(f"{should}; a database in memory would be lost, and is another one in each process")
+    if path == ":memory:" or path.endswith("/"):
+        raise ValueError(f"{should}; a database in memory would be lost, and is another one in each process")
+    if "?" in text:
+        raise ValueError(f"{should}, without options after a ?")
+
+
+def _check_postgres(found: "re.Match[str]") -> None:
+    for one in (found["host"] or "").split(",") if found["host"] else ():
+        _check_host(one, _TARGETS)
+    _check_port(found["port"], _TARGETS)
+    options = parse_qsl(found["query"] or "")
+    names = {name for name, _ in options}
+    if not found["path"] and not names & {"dbname", "service"}:
+        raise ValueError(f"{_TARGETS}: the name of the database is missing")
+    hosts = [value for name, value in options if name == "host"]
+    ports = [value for name, value in options if name == "port"]
+    if not _is_matching(hosts, ports):
+        raise ValueError("must tell several hosts as ?host=a:5432&host=b:5432, or as ?host=a,b&port=5432,5432")
+
+
+def _is_matching(hosts: Sequence[str], ports: Sequence[str]) -> bool:
+    """Whether hosts and ports among the options can be put together."""
+    numbers = [number for value in ports for number in value.split(",")]
+    if len(ports) > 1 or not all(_is_port(number) for number in numbers):
+        return False
+    if len(hosts) > 1:
+        return not ports and all(re.fullmatch(r"[^:]+(:[0-9]{1,5})?", one) for one in hosts)
+    if hosts and ":" in hosts[0]:
+        return not ports and re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", hosts[0]) is not None
+    told = len(hosts[0].split(",")) if hosts else 1
+    return not ports or len(numbers) == told
+
+
+def _parts(text: str, should: str, schemes: set[str]) -> "re.Match[str]":
+    """The parts of a URL. Raises ValueError for one that a library would read otherwise, or not at all."""
+    found = _URL.fullmatch(text)
+    if found is None or found["scheme"] not in schemes or _is_hidden(text) or not text.isascii():
+        raise ValueError(f"{should}; {_ENCODED}")
+    if found["scheme"] != "unix":
+        _check_host(found["host"], should)
+    _check_port(found["port"], should)
+    return found
+
+
+def _check_host(text: str, should: str) -> None:
+    try:
+        if text.startswith("["):
+            IPv6Address(text[1:-1])
+            return
+    except ValueError:
+        raise ValueError(f"{should}: between [ and ] must be an IPv6 address") from None
+    try:
+        name = text.encode("idna").decode()
+    except UnicodeError:
+        name = ""
+    if not _HOST.fullmatch(name):
+        raise ValueError(f"{should}: the host is {'no name that a host can have' if text else 'missing'}")
+
+
+def _check_port(text: str | None, should: str) -> None:
+    if text is not None and not _is_port(text):
+        raise ValueError(f"{should}: the port must be a number from 1 to 65535")
+
+
+def _is_port(text: str) -> bool:
+    return re.fullmatch("[0-9]{1,5}", text) is not None and 0 < int(text) < 65536
+
+
+def _is_hidden(text: str) -> bool:
+    """Whether something in the text, or behind its percent signs, is not to be seen; libraries drop or choke on it."""
+    return any(not sign.isprintable() and sign != "\ufffd" for sign in unquote(text)) or " " in text
