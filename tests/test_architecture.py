@@ -25,6 +25,8 @@ HOMES = {
     "celery": ("jobs/queue.py", "worker/"),
     "kombu": ("jobs/queue.py", "worker/"),
     "billiard": ("worker/",),
+    "flower": ("worker/flower.py",),
+    "tornado": ("worker/flower.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "httpx": ("client/",),

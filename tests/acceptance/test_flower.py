@@ -15,8 +15,15 @@ def flower(system: System) -> httpx.Client:
 
 def test_nobody_sees_it_without_the_password(system: System) -> None:
     url = system.stack["flower"]["url"]
-    for path in ("/workers", "/tasks", "/api/tasks", "/api/workers"):
+    for path in ("", "/", "/workers", "/tasks", "/api/tasks", "/api/workers", "/metrics", "/static/js/flower.js"):
         assert httpx.get(url + path).status_code == 401
+
+
+def test_the_url_that_is_told_is_the_page(system: System) -> None:
+    held = system.stack["flower"]
+    shown = httpx.get(held["url"], auth=(held["user"], held["password"]), follow_redirects=True)
+    assert shown.status_code == 200
+    assert "Flower" in shown.text
 
 
 def test_it_shows_workers_and_tasks_of_ids_only(system: System, flower: httpx.Client, first_key: int) -> None:

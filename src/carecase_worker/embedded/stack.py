@@ -129,6 +129,7 @@ class Stack:
             "CARECASE_FLOWER_HOST": "127.0.0.1",
             "CARECASE_FLOWER_PORT": str(self.ports.flower),
             "CARECASE_FLOWER_USER": "flower",
+            "CARECASE_FLOWER_URL_PREFIX": "flower",
             "CARECASE_FLOWER_PASSWORD": self.secrets.flower,
             "CARECASE_FLOWER_BROKER_URL": self.redis_url(FLOWER),
         }
