@@ -23,7 +23,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-up: setup ## Run the whole system here, with a sample batch; Ctrl-C stops it
+up: setup ## Run the whole system here, with a sample batch the first time; Ctrl-C stops it
 	@$(BIN)/carecase up --demo
 
 test: setup ## Every test, on real services

@@ -32,7 +32,7 @@ HOMES = {
     "httpx": ("client/",),
     "zstandard": ("jobs/chunks.py", "intake/body.py", "intake/compression.py", "client/uploads.py"),
     "cryptography": ("jobs/seal.py",),
-    "jwt": ("intake/auth.py", "intake/key_set.py", "embedded/stack.py"),
+    "jwt": ("intake/auth.py", "intake/key_set.py", "tokens.py"),
 }
 BROAD_EDGES = {"intake/requests.py": 1, "worker/app.py": 3, "cli/app.py": 1}
 

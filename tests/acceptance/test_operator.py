@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -25,12 +26,38 @@ def test_data_survives_a_restart_and_a_stop_leaves_no_process(tmp_path: Path) ->
         assert stat.S_IMODE(stack_file.stat().st_mode) == 0o600
         family = psutil.Process(system.process.pid).children(recursive=True)
         assert len(family) > 6
+        urls = urls_of(system)
     assert system.process.returncode == 0
     assert not stack_file.exists()
     assert [process for process in family if process.is_running()] == []
     with running(tmp_path, "--workers", "1") as system:
         assert system.final(job_id)["created"] == 2
         assert system.query("SELECT count(*) FROM care_case") == [(2,)]
+        assert urls_of(system) == urls
+
+
+def urls_of(system: System) -> list[str]:
+    """Where the parts listen, in the order of stack.json."""
+    stack = system.stack
+    return [stack[part]["url"] for part in ("intake", "flower", "redis")] + [stack["databases"]["demo"]["url"]]
+
+
+def test_the_sample_goes_into_a_new_data_directory_only_and_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    def log() -> str:
+        return (tmp_path / "up.log").read_text()
+
+    with running(tmp_path, "--workers", "1", "--demo") as system:
+        eventually(lambda: "Ctrl-C" in log())
+        assert "completed: 5,000 of 5,000" in log()
+        system.final(system.send([a_case(1, case_ID="mine")]))
+        port = urlsplit(system.stack["intake"]["url"]).port
+    with socket.create_server(("127.0.0.1", port or 0)), running(tmp_path, "--workers", "1", "--demo") as system:
+        eventually(lambda: "Ctrl-C" in log())
+        assert "No sample is sent: this data directory has been used" in log()
+        assert f"Port {port} is taken by another program: the API listens on" in log()
+        assert system.query("SELECT case_id FROM care_case WHERE case_key = 1") == [("mine",)]
+        with system.client() as client:
+            assert len(client.get("/jobs").json()["data"]) == 2
 
 
 def alive(process: psutil.Process) -> str:

@@ -3,7 +3,8 @@
 import importlib
 import sys
 from collections.abc import Mapping
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -22,6 +23,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "flower": ("flower",),
     "databases": ("db",),
     "keys": ("keys",),
+    "tokens": ("token",),
     "doctor": ("doctor",),
     "environment": ("env",),
     "batches": ("submit", "generate"),
@@ -41,21 +43,46 @@ class _Commands(TyperGroup):
         """The command of a name."""
         for module, commands in _GROUPS.items():
             if cmd_name in commands:
-                group = typer.Typer(rich_markup_mode="rich")
+                group = typer.Typer(rich_markup_mode=_markup_mode())
                 group.callback()(_no_options)  # so that a single command keeps its name
                 importlib.import_module(f"carecase_worker.cli.{module}").add_commands(group)
                 return typer.main.get_group(group).get_command(ctx, cmd_name)
         return None
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"carecase {version('carecase-worker')}")
+        raise typer.Exit
+
+
+def _markup_mode() -> Literal["rich"] | None:
+    """Choose boxes and colours for a terminal, and lines that are not wrapped in a box for whatever else reads them."""
+    return "rich" if sys.stdout.isatty() and sys.stderr.isatty() else None
+
+
 def _no_options() -> None:
+    """Batch ingestion of CareCases: run it, send batches, see what became of them."""
+
+
+def _root_options(
+    _: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say the version, and end")
+    ] = False,
+) -> None:
     """Batch ingestion of CareCases: run it, send batches, see what became of them."""
 
 
 def run() -> None:
     """Run the command line and exit with its status."""
-    app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    app.callback()(_no_options)
+    app = typer.Typer(
+        cls=_Commands,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=_markup_mode(),
+    )
+    app.callback()(_root_options)
     try:
         app(prog_name="carecase")
     except CareCaseError as error:

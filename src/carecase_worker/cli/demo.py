@@ -12,24 +12,32 @@ from carecase_worker.cli.sample import cases
 from carecase_worker.client.access import find_access
 from carecase_worker.client.api import connect_to
 from carecase_worker.clock import SeededDice
+from carecase_worker.embedded.system import Started
 from carecase_worker.errors import ClientError
 
 _SAMPLE_SIZE = 5000
 
 
-def show(stack_file: Path, demo: bool, console: Console) -> None:
+def show(started: Started, demo: bool, console: Console) -> None:
     """Send the sample if asked to, and say where everything is."""
-    stack = json.loads(stack_file.read_text("utf-8"))
+    stack = json.loads(started.stack_file.read_text("utf-8"))
     if demo:
         try:
-            _send_sample(stack_file, console)
+            _send_sample(started, console)
         except ClientError as error:
             console.print(f"The sample could not be sent: {error}", style="red", markup=False)
-    _say_where(stack, stack_file, console)
+    _say_where(stack, started.stack_file, console)
+    for note in started.notes:
+        console.print(note, style="yellow", markup=False)
+    console.print("\nRunning. Ctrl-C stops it.")
 
 
-def _send_sample(stack_file: Path, console: Console) -> None:
-    with connect_to(find_access({}, {}, (stack_file,))) as client:
+def _send_sample(started: Started, console: Console) -> None:
+    """Send the sample, but not where its keys may be somebody's by now."""
+    with connect_to(find_access({}, {}, (started.stack_file,))) as client:
+        if started.holds_cases or next(client.jobs(page_size=1), None) is not None:
+            console.print("No sample is sent: this data directory has been used, and the sample would overwrite cases.")
+            return
         console.print(f"Sending a sample batch of {_SAMPLE_SIZE:,} synthetic cases:")
         job = client.submit(cases(_SAMPLE_SIZE, SeededDice(1)))
         console.print(summary(follow(client, job, console)), markup=False)
@@ -48,4 +56,3 @@ def _say_where(stack: dict[str, Any], stack_file: Path, console: Console) -> Non
     console.print()
     for name, what in lines:
         console.print(f"  {name:<12}{what}", markup=False)
-    console.print("\nRunning. Ctrl-C stops it.")

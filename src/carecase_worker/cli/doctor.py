@@ -8,15 +8,13 @@ from pathlib import Path
 
 import typer
 
-from carecase_worker.cli.configuration import Config
+from carecase_worker.cli.configuration import Config, settings_nearby
 from carecase_worker.clock import SystemClock
-from carecase_worker.embedded.stack import STACK_FILE, running_stack
 from carecase_worker.errors import CareCaseError, SettingsError, StoreUnavailable
 from carecase_worker.intake.key_set import key_set_of
 from carecase_worker.jobs.checkup import redis_hints
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.settings.loading import load, settings_variables
 from carecase_worker.settings.model import LogSettings, Settings
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import lacks
@@ -24,7 +22,6 @@ from carecase_worker.telemetry import configure_logging
 from carecase_worker.tenants import Tenant, tenants_of
 
 _SEEN_WITHIN = timedelta(seconds=10)
-_NEARBY = (Path(STACK_FILE), Path(".carecase") / STACK_FILE)
 
 
 class Grade(Enum):
@@ -67,7 +64,7 @@ def doctor(config: Config = None) -> None:
 def examine(config: Path | None) -> Iterator[Finding]:
     """Every finding; what cannot be looked at is one, too."""
     try:
-        settings = _settings(config)
+        settings = settings_nearby(config)
     except SettingsError as error:
         for mistake in str(error).splitlines():
             about, _, text = mistake.partition(": ")
@@ -76,13 +73,6 @@ def examine(config: Path | None) -> Iterator[Finding]:
     checks: tuple[Check, ...] = (_configuration, _tokens, _redis, _broker, _databases, _workers)
     for check in checks:
         yield from check(settings)
-
-
-def _settings(config: Path | None) -> Settings:
-    stack_file = next((path for path in _NEARBY if path.exists()), None)
-    if config is None and not settings_variables() and stack_file is not None:
-        return load(None, running_stack(stack_file).environment())
-    return load(config)
 
 
 def _configuration(settings: Settings) -> Iterator[Finding]:

@@ -22,15 +22,27 @@ def add_commands(app: typer.Typer) -> None:
 def up(
     data_dir: Annotated[Path, typer.Option(help="Where everything is kept; survives restarts")] = Path(".carecase"),
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of the intake; a free one if left out")
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            help="Port of the API; if left out, the one of the last start here, else 8080 or a free one",
+        ),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes, each with a pool of its own")] = 2,
-    demo: Annotated[bool, typer.Option("--demo", help="Send a sample batch and show it being applied")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="In a new data directory, send a sample batch and show it being applied")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Run the whole system here, on embedded servers, until Ctrl-C."""
     configure_logging(LogSettings(format="console", level="warning"))
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Starting in {data_dir}", markup=False)
-    run(Options(data_dir, port, workers, config), SystemClock(), system_sleep, lambda page: show(page, demo, console))
+    run(
+        Options(data_dir, port, workers, config),
+        SystemClock(),
+        system_sleep,
+        lambda started: show(started, demo, console),
+    )
     console.print("Stopped.")

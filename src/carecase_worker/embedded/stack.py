@@ -5,20 +5,21 @@ import json
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import jwt
-
 from carecase_worker.clock import Clock
 from carecase_worker.embedded.servers import BROKER_PREFIX, JOBS_PREFIX, write_private
 from carecase_worker.errors import StackError
 from carecase_worker.jobs.acl import APP, FLOWER
+from carecase_worker.settings.model import JwtSettings
+from carecase_worker.tokens import Bearer, sign
 
 STACK_FILE = "stack.json"
+_PORTS_FILE = "ports.json"
 CLIENTS: Mapping[str, tuple[str, ...]] = {"demo": ("demo", "demo_sqlite"), "other": ("demo",)}
 _TOKEN_LIFETIME = timedelta(days=365)
 
@@ -46,6 +47,10 @@ class Ports:
     postgres: int
 
 
+FIRST_PORTS = Ports(intake=8080, flower=5555, redis=0, postgres=0)
+"""Ports of a first start; 0 stands for any that is free."""
+
+
 def secrets_of(data_dir: Path) -> Secrets:
     """The secrets of a data directory, made if there are none."""
     file = data_dir / "secrets.json"
@@ -59,17 +64,28 @@ def secrets_of(data_dir: Path) -> Secrets:
     return Secrets(**{**made, **held})
 
 
-def choose_ports(intake: int | None) -> Ports:
-    """The given port or 8080 for the intake, 5555 for Flower, others where these are taken. Raises StackError."""
+def choose_ports(intake: int | None, usual: Ports = FIRST_PORTS) -> Ports:
+    """Choose the given port, else the usual ones, and free ones where these are taken. Raises StackError."""
     if intake is not None and not _is_free(intake):
         raise StackError(f"Port {intake} is taken by another program. Choose another one with --port, or leave it out.")
-    free = _free_ports(4)
-    return Ports(
-        intake=intake if intake is not None else 8080 if _is_free(8080) else free[0],
-        flower=5555 if _is_free(5555) else free[1],
-        redis=free[2],
-        postgres=free[3],
-    )
+    wanted = replace(usual, intake=usual.intake if intake is None else intake)
+    free = _free_ports(len(fields(Ports)))
+    chosen = (port if port and _is_free(port) else other for port, other in zip(astuple(wanted), free, strict=True))
+    return Ports(*chosen)
+
+
+def ports_of(data_dir: Path) -> Ports:
+    """Read the ports of the last start in a data directory; those of a first start if there was none."""
+    file = data_dir / _PORTS_FILE
+    try:
+        return Ports(**json.loads(file.read_text("utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return FIRST_PORTS
+
+
+def keep_ports(data_dir: Path, ports: Ports) -> None:
+    """Note the ports, so that the next start takes the same ones."""
+    write_private(data_dir / _PORTS_FILE, json.dumps(asdict(ports)) + "\n")
 
 
 def _is_free(port: int) -> bool:
@@ -141,8 +157,9 @@ class Stack:
             variables[f"CARECASE_CLIENTS_{name.upper()}_DATABASES"] = ",".join(databases)
         return variables
 
-    def write(self, processes: Mapping[str, Any], clock: Clock) -> None:
+    def write(self, processes: Mapping[str, Any], tokens: JwtSettings, clock: Clock) -> None:
         """Write stack.json, in one step and readable for its owner only."""
+        now = clock.now()
         urls = self.database_urls()
         page = {
             "intake": {"url": f"http://127.0.0.1:{self.ports.intake}"},
@@ -157,7 +174,7 @@ class Stack:
                 {
                     "name": name,
                     "api_key": self.secrets.api_keys[name],
-                    "bearer": self._bearer(name, clock),
+                    "bearer": sign(Bearer(name, name, now + _TOKEN_LIFETIME), tokens, now),
                     "databases": list(databases),
                 }
                 for name, databases in CLIENTS.items()
@@ -165,11 +182,6 @@ class Stack:
             "processes": processes,
         }
         write_private(self.data_dir / STACK_FILE, json.dumps(page, indent=2) + "\n")
-
-    def _bearer(self, client: str, clock: Clock) -> str:
-        now = clock.now()
-        claims = {"sub": client, "client_id": client, "iat": now, "exp": now + _TOKEN_LIFETIME}
-        return jwt.encode(claims, self.secrets.jwt, algorithm="HS256")
 
 
 def running_stack(stack_file: Path) -> Stack:

@@ -18,11 +18,20 @@ from urllib.request import ProxyHandler, build_opener
 from carecase_worker.clock import Clock, Sleep
 from carecase_worker.embedded.children import Children, Command
 from carecase_worker.embedded.servers import postgres, valkey
-from carecase_worker.embedded.stack import STACK_FILE, Stack, choose_ports, secrets_of
+from carecase_worker.embedded.stack import (
+    STACK_FILE,
+    Ports,
+    Stack,
+    choose_ports,
+    keep_ports,
+    ports_of,
+    secrets_of,
+)
 from carecase_worker.errors import StackError, StackStopped, StoreUnavailable
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.loading import load, process_environment, settings_variables
 from carecase_worker.settings.model import Settings
+from carecase_worker.targets.contents import holds_cases
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import create_database, upgrade
 from carecase_worker.tenants import tenants_of
@@ -46,8 +55,17 @@ class Options:
     config: Path | None
 
 
-def run(options: Options, clock: Clock, sleep: Sleep, on_ready: Callable[[Path], None]) -> None:
-    """Start everything, call `on_ready` with the path of stack.json in a thread, return after SIGINT or SIGTERM.
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A system that runs; `notes` are lines for who started it, `holds_cases` is False in a new data directory."""
+
+    stack_file: Path
+    holds_cases: bool
+    notes: tuple[str, ...]
+
+
+def run(options: Options, clock: Clock, sleep: Sleep, on_ready: Callable[[Started], None]) -> None:
+    """Start everything, call `on_ready` in a thread, return after SIGINT or SIGTERM.
 
     Raises StackError, with what to do, if the system cannot start.
     """
@@ -58,11 +76,11 @@ def run(options: Options, clock: Clock, sleep: Sleep, on_ready: Callable[[Path],
     with _data_dir(options.data_dir) as data_dir:
         children = Children(sleep, stopped.is_set)
         try:
-            stack = _start(data_dir, options, children, clock)
-            Thread(target=on_ready, args=(data_dir / STACK_FILE,), daemon=True).start()
+            started, write = _start(data_dir, options, children, clock)
+            Thread(target=on_ready, args=(started,), daemon=True).start()
             while not stopped.is_set():
                 if children.revive():
-                    _write(stack, children, clock)
+                    write()
                 sleep(_TICK)
         except StackStopped:
             return
@@ -105,20 +123,39 @@ def _data_dir(path: Path) -> Iterator[Path]:
         yield data_dir
 
 
-def _start(data_dir: Path, options: Options, children: Children, clock: Clock) -> Stack:
-    """Start everything, one such start at a time on this machine: two would choose the same free ports."""
+def _start(data_dir: Path, options: Options, children: Children, clock: Clock) -> tuple[Started, Callable[[], None]]:
+    """Start everything, one such start at a time on this machine: two would choose the same free ports.
+
+    Gives what runs, and a function that writes stack.json again.
+    """
     turn = Path(tempfile.gettempdir()) / f"carecase-up-{os.getuid()}.lock"
     with turn.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        stack = Stack(data_dir, choose_ports(options.port), secrets_of(data_dir))
+        usual = ports_of(data_dir)
+        stack = Stack(data_dir, choose_ports(options.port, usual), secrets_of(data_dir))
         settings = load(options.config, {**settings_variables(), **stack.environment()})
-        _start_servers(stack, settings, children)
+        used = _start_servers(stack, settings, children)
+        started = Started(data_dir / STACK_FILE, used, tuple(_moved(options, usual, stack.ports)))
         _start_roles(stack, options, children)
-        _write(stack, children, clock)
-    return stack
+
+        def write() -> None:
+            stack.write({"up": os.getpid(), **children.pids()}, settings.jwt, clock)
+
+        keep_ports(data_dir, stack.ports)
+        write()
+    return started, write
 
 
-def _start_servers(stack: Stack, settings: Settings, children: Children) -> None:
+def _moved(options: Options, usual: Ports, now: Ports) -> Iterator[str]:
+    """Lines about the ports that could not be had."""
+    if options.port is None and now.intake != usual.intake:
+        yield f"Port {usual.intake} is taken by another program: the API listens on {now.intake}. --port chooses one."
+    if now.flower != usual.flower:
+        yield f"Port {usual.flower} is taken by another program: Flower listens on {now.flower}."
+
+
+def _start_servers(stack: Stack, settings: Settings, children: Children) -> bool:
+    """Start Valkey and PostgreSQL, and migrate the databases; tells if there are cases in one of them."""
     environment, logs = process_environment(), stack.data_dir / "logs"
     passwords = stack.redis_passwords()
     redis = children.start(
@@ -131,8 +168,12 @@ def _start_servers(stack: Stack, settings: Settings, children: Children) -> None
     store = JobStore(settings.redis, settings.jobs)
     children.wait_ready(redis, lambda: _answers(store), _READY_WITHIN_S)
     children.wait_ready(database, lambda: create_database(stack.postgres_url("postgres"), "demo"), _READY_WITHIN_S)
+    used = False
     for name in stack.database_urls():
-        upgrade(engine_for(tenants_of(settings.databases)[name]))
+        engine = engine_for(tenants_of(settings.databases)[name])
+        upgrade(engine)
+        used = used or holds_cases(engine)
+    return used
 
 
 def _start_roles(stack: Stack, options: Options, children: Children) -> None:
@@ -151,10 +192,6 @@ def _start_roles(stack: Stack, options: Options, children: Children) -> None:
 
 def _role(role: str, environment: dict[str, str], log: Path) -> Command:
     return Command(role, [sys.executable, "-m", "carecase_worker", role], environment, log)
-
-
-def _write(stack: Stack, children: Children, clock: Clock) -> None:
-    stack.write({"up": os.getpid(), **children.pids()}, clock)
 
 
 def _answers(store: JobStore) -> bool:

@@ -1,0 +1,75 @@
+"""`carecase token`: bearer tokens, signed with the secret of the configuration."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+import msgspec
+import typer
+
+from carecase_worker.cases.care_case import USER_LENGTH
+from carecase_worker.cli.configuration import Config, settings_nearby
+from carecase_worker.cli.connection import Json
+from carecase_worker.clock import SystemClock
+from carecase_worker.errors import SettingsError
+from carecase_worker.tokens import Bearer, sign
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LONGEST = timedelta(days=366)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the group."""
+    token = typer.Typer(help="Bearer tokens", no_args_is_help=True)
+    token.callback()(lambda: None)
+    token.command("new")(token_new)
+    app.add_typer(token, name="token", help="Bearer tokens")
+
+
+def token_new(
+    client: Annotated[str, typer.Option(help="The client that the token is for, by its name in the configuration")],
+    subject: Annotated[
+        str | None, typer.Option(help="The user that goes into the audit fields; the client's name if left out")
+    ] = None,
+    expires: Annotated[str, typer.Option(help="How long it is valid: 30m, 8h, 30d, 4w; 366d at most")] = "8h",
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Make a bearer token and print it, and nothing else: TOKEN=$(carecase token new --client demo)."""
+    lifetime = lifetime_of(expires)
+    user = _user(client if subject is None else subject)
+    settings = settings_nearby(config)
+    if client not in settings.clients:
+        there = ", ".join(settings.clients) or "none"
+        raise SettingsError(
+            f"clients.{client}: is not configured (there are: {there}); carecase keys new {client} says what to add"
+        )
+    now = SystemClock().now()
+    bearer = Bearer(client, user, now + lifetime)
+    token = sign(bearer, settings.jwt, now)
+    if as_json:
+        token = msgspec.json.encode(
+            {"token": token, "client": client, "subject": user, "expiresAt": bearer.expires_at}
+        ).decode()
+    typer.echo(token)
+
+
+def lifetime_of(text: str) -> timedelta:
+    """Read a lifetime as 8h or 30d, of 366 days at most. Raises BadParameter."""
+    parts = re.fullmatch(r"([0-9]{1,6})([mhdw])", text.strip())
+    lifetime = timedelta(**{_UNITS[parts[2]]: int(parts[1])}) if parts else timedelta()
+    if not timedelta() < lifetime <= _LONGEST:
+        raise typer.BadParameter(
+            "give a number and a unit, as 30m, 8h, 30d or 4w; 366d at most", param_hint="--expires"
+        )
+    return lifetime
+
+
+def _user(subject: str) -> str:
+    """Check the name of a user as the audit fields hold it."""
+    if not subject.isprintable() or not 0 < len(subject) <= USER_LENGTH:
+        raise typer.BadParameter(
+            f"must have 1 to {USER_LENGTH} characters that can be printed: it goes into the audit fields",
+            param_hint="--subject",
+        )
+    return subject

@@ -1,0 +1,43 @@
+"""Bearer tokens: signing one for a configured client. The intake checks them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import jwt
+
+from carecase_worker.errors import SettingsError
+from carecase_worker.settings.model import JwtSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """The holder of a token: the client, the subject (the user of the audit fields), the moment it expires."""
+
+    client: str
+    subject: str
+    expires_at: datetime
+
+
+def sign(bearer: Bearer, settings: JwtSettings, now: datetime) -> str:
+    """Make a token that the intake accepts until it expires. Raises SettingsError if nothing is there to sign with."""
+    if "HS256" not in settings.algorithms:
+        accepted = " and ".join(settings.algorithms)
+        raise SettingsError(
+            f"jwt.algorithms: allows {accepted} only, so tokens come from the issuer of jwt.jwks_file or jwt.jwks_url;"
+            " get one there, or add HS256 and set CARECASE_JWT_SECRET"
+        )
+    if settings.secret is None:
+        raise SettingsError(
+            "jwt.secret: is not set, so no token can be signed; set CARECASE_JWT_SECRET to the intake's secret"
+            " (make one with: openssl rand -hex 32), or name the intake's configuration with --config"
+        )
+    claims = {
+        "sub": bearer.subject,
+        "client_id": bearer.client,
+        "iat": now,
+        "exp": bearer.expires_at,
+        "iss": settings.issuer,
+        "aud": settings.audience,
+    }
+    wanted = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(wanted, settings.secret.get_secret_value(), algorithm="HS256")
