@@ -19,7 +19,7 @@ ANSWERS = {
     "ListJobs": {"200", "400"},
     "GetJob": {"200", "304", "400", *OF_A_JOB},
     "GetJobResult": {"202", "207", "400", *OF_A_JOB},
-    "CancelJob": {"202", "409", *OF_A_JOB},
+    "CancelJob": {"202", "400", "409", *OF_A_JOB},
     "RetryJob": {"202", "400", "409", "422", *OF_A_JOB},
 }
 

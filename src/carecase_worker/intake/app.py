@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from carecase_worker.clock import SystemClock, uuid7
-from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused, CareCaseError
+from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError
 from carecase_worker.intake.accepted import Acceptances
 from carecase_worker.intake.admittance import Admittance
 from carecase_worker.intake.auth import Caller, Gate
@@ -31,7 +31,8 @@ from carecase_worker.intake.key_set import key_set_of
 from carecase_worker.intake.methods import Methods, allowed
 from carecase_worker.intake.negotiation import json_type_of
 from carecase_worker.intake.openapi import publish
-from carecase_worker.intake.problems import Problem, problem_of, problem_of_status
+from carecase_worker.intake.parameters import bad_parameters, require_known_parameters
+from carecase_worker.intake.problems import Problem, problem_of, problem_of_method, problem_of_status
 from carecase_worker.intake.requests import Requests, note
 from carecase_worker.intake.safe_headers import SafeHeaders, cors_options
 from carecase_worker.jobs.admission import Admissions
@@ -79,6 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
             raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that says what you are.")
         who = await admittance.admit(api_key, request.headers.get("authorization"))
         note(request.scope, client=who.client, user=who.user)
+        require_known_parameters(request)
         return who
 
     app = _application(finals)
@@ -129,8 +131,7 @@ async def _on_care_case_error(request: Request, error: Exception) -> Response:
 
 async def _on_bad_parameter(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    names = ", ".join(dict.fromkeys(str(detail["loc"][-1]) for detail in error.errors()))
-    refused = BatchRefused(BatchFault.BAD_PARAMETER, f"A parameter is not as described: {names}. See /docs.")
+    refused = bad_parameters(request, (str(detail["loc"][-1]) for detail in error.errors()))
     return _answer(request, problem_of(refused))
 
 
@@ -139,6 +140,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = allowed(request.scope)  # the framework names the methods of one route only
+        return _answer(request, problem_of_method(headers["Allow"]), headers)
     return _answer(request, problem_of_status(error.status_code), headers)
 
 

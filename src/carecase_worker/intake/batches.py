@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 from carecase_worker.cases.validation import Rules
-from carecase_worker.errors import BatchFault, BatchRefused, CareCaseError, StoreUnavailable
+from carecase_worker.errors import CareCaseError, StoreUnavailable
 from carecase_worker.intake.accepted import Acceptances, accepted
 from carecase_worker.intake.auth import Caller, granted
 from carecase_worker.intake.body import Body, Decoder, form_of, receive
@@ -89,7 +89,6 @@ class Intake:
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """The answer to a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
-        _refuse_unknown_parameters(request)
         target = granted(caller, headers.database)
         note(request.scope, database=target)
         form = form_of(request.headers.get("content-type"))
@@ -134,13 +133,6 @@ class Intake:
                 batch.add(items)
 
         return await receive(in_time(request.stream(), self.settings.body_timeout), take)
-
-
-def _refuse_unknown_parameters(request: Request) -> None:
-    """A dry run that is misspelt would be none."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    if set(names) - {"validateOnly"} or len(names) > 1:
-        raise BatchRefused(BatchFault.BAD_PARAMETER, "The query takes validateOnly=true, once, and nothing else.")
 
 
 def _finish(body: Body, last: bytes, batch: Draft | Check) -> None:

@@ -169,7 +169,7 @@ _OF_RESULT: Answers = {
 }
 _OF_CANCEL: Answers = {
     202: {**_ACCEPTED, "description": "What has not been applied is being cancelled"},
-    **_problems({409: "The job is final", **_JOB_GONE}),
+    **_problems({**_PARAMETER, 409: "The job is final", **_JOB_GONE}),
 }
 _OF_RETRY: Answers = {
     202: {**_ACCEPTED, "description": "A new job of what failed for a reason outside the items"},

@@ -136,11 +136,15 @@ def problem_of_status(status: int) -> Problem:
     details = {
         400: "This is not an HTTP request that the service understands.",
         404: "There is nothing at this path.",
-        405: "This path does not take this method.",
         408: "The request took too long to come.",
         431: "The request's line and headers are too large.",
     }
     return Problem(status, f"http-{status}", details.get(status, _TITLES.get(status, "Error")))
+
+
+def problem_of_method(allowed: str) -> Problem:
+    """The problem of a method that a path does not take; `allowed` lists those that it takes."""
+    return Problem(405, "http-405", f"This path does not take this method. It takes {allowed}.")
 
 
 def example_of(status: int, detail: str) -> dict[str, object]:

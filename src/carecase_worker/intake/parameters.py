@@ -1,0 +1,67 @@
+"""Refusals of parameters that are not as the published description says: each tells what is allowed."""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi import Request
+
+from carecase_worker.errors import BatchFault, BatchRefused
+
+
+def require_known_parameters(request: Request) -> None:
+    """Raise BatchRefused for a parameter that would be ignored: misspelt, it may mean anything but what is done."""
+    known = [name for name, described in _described(request).items() if described["in"] == "query"]
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    unknown = [name for name in counts if name not in known]
+    if unknown:
+        takes = f"This path takes {_listed(known, 'and')}." if known else "This path takes none."
+        raise _refused(f"There is no such query parameter{_nearest(unknown[0], known)} {takes}")
+    repeated = [name for name in known if counts[name] > 1]
+    if repeated:
+        raise _refused(f"The query parameter {repeated[0]} comes more than once. Send it once.")
+
+
+def bad_parameters(request: Request, names: Iterable[str]) -> BatchRefused:
+    """The refusal of parameters whose values are not allowed."""
+    described = _described(request)
+    faults = [f"{name} {_rule(request, described[name])}" for name in dict.fromkeys(names)]
+    return _refused(f"A parameter is not as described: {'; '.join(faults)}.")
+
+
+def _refused(detail: str) -> BatchRefused:
+    return BatchRefused(BatchFault.BAD_PARAMETER, detail)
+
+
+def _described(request: Request) -> Mapping[str, Mapping[str, Any]]:
+    """The parameters of a request's route by their names, as they are published."""
+    operation = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
+    return {parameter["name"]: parameter for parameter in operation.get("parameters", ())}
+
+
+def _rule(request: Request, parameter: Mapping[str, Any]) -> str:
+    schema = parameter["schema"]
+    if "$ref" in schema:
+        schema = request.app.openapi()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if "enum" in schema:
+        return f"must be {_listed(schema['enum'], 'or')}"
+    match schema["type"]:
+        case "boolean":
+            return "must be true or false"
+        case "integer":
+            return f"must be an integer from {schema['minimum']} to {schema['maximum']}"
+        case _:
+            return f"must have {schema['minLength']} to {schema['maxLength']} characters"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """A hint at what was meant; the name itself is the client's, and is not told."""
+    by_lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower()[:100], by_lower, n=1, cutoff=0.5)
+    return f"; did you mean {by_lower[close[0]]}?" if close else "."
+
+
+def _listed(words: Iterable[str], conjunction: str) -> str:
+    *first, last = words
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
