@@ -148,8 +148,12 @@ def test_a_window_that_is_too_large_is_told_with_the_limit_and_what_to_do(window
 
 @pytest.mark.parametrize(
     ("encoding", "sent"),
-    [(None, b""), ("identity", b""), ("gzip", b""), ("zstd", b"")]
-    + [("gzip", gzip.compress(b"")), ("zstd", zstandard.compress(b"")), ("zstd", SKIPPABLE)],
+    [
+        *((encoding, b"") for encoding in (None, "identity", "gzip", "zstd")),
+        ("gzip", gzip.compress(b"")),
+        ("zstd", zstandard.compress(b"")),
+        ("zstd", SKIPPABLE),
+    ],
 )
 def test_an_empty_body_is_told_as_that(encoding: str | None, sent: bytes) -> None:
     with pytest.raises(BatchRefused) as refused:
