@@ -22,7 +22,8 @@ from sqlalchemy import create_engine
 from bench.cases import Sum, chunks_of_texts
 from bench.contestants.limit import upsert_statement
 from bench.crew import BenchError
-from carecase_worker.settings.loading import leaves, process_environment
+from carecase_worker.settings.loading import process_environment
+from carecase_worker.settings.places import leaves
 from carecase_worker.targets.schema import create_database, upgrade
 
 PEERS = "bench"
