@@ -135,10 +135,10 @@ class FailureKind(Enum):
 
 
 class TargetFailure(CareCaseError):
-    """A target database failed; the text is fixed and says nothing of what was written."""
+    """A target database failed; the text tells its own code for that, if it gave one, and nothing that was written."""
 
-    def __init__(self, kind: FailureKind) -> None:
-        super().__init__(f"target database: {kind.value}")
+    def __init__(self, kind: FailureKind, code: str = "") -> None:
+        super().__init__(f"target database: {kind.value}" + (f" ({code})" if code else ""))
         self.kind = kind
 
 

@@ -1,5 +1,6 @@
 """A tenant that is away, a crowd, a rolling restart: nobody else notices, and nothing needs a hand."""
 
+import json
 import signal
 
 from sqlalchemy import create_engine, text
@@ -81,3 +82,27 @@ def test_what_was_cancelled_can_be_sent_again(system: System, first_key: int) ->
         assert client.post(f"/jobs/{again}/retry").status_code == 409, "nothing is left to send again"
     inside = f"case_key >= {first_key} AND case_key < {first_key + total}"
     assert system.query(f"SELECT count(*) FROM care_case WHERE {inside}") == [(total,)]
+
+
+def test_an_item_over_which_a_trigger_fails_is_refused_alone_and_nobody_waits(system: System, first_key: int) -> None:
+    for statement in (
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM there_is_no_such_function(); RETURN NEW; END $$",
+        "CREATE TRIGGER fail BEFORE INSERT ON care_case FOR EACH ROW"
+        f" WHEN (NEW.case_key = {first_key + 3}) EXECUTE FUNCTION fail()",
+    ):
+        system.execute(statement)
+    try:
+        job = system.send([a_case(first_key + n) for n in range(2500)])
+        result = system.result(job)
+    finally:
+        system.execute("DROP TRIGGER fail ON care_case")
+        system.execute("DROP FUNCTION fail()")
+    assert [place for place, item in enumerate(result) if item["status"] != 201] == [3]
+    assert result[3]["status"] == 500
+    told = [json.loads(line) for line in system.logs().splitlines() if job in line and "42883" in line]
+    assert [(line["database"], line["count"]) for line in told] == [("demo", 1)]
+    assert not any("released" in line for line in system.logs().splitlines() if job in line)
+    with system.client() as client:
+        again = client.post(f"/jobs/{job}/retry").json()["job"]["jobId"]
+    assert [item["status"] for item in system.result(again)] == [201], "once the schema is mended"

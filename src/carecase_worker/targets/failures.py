@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from psycopg import Error as PostgresError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from carecase_worker.cases.outcome import Kind, Outcome
 from carecase_worker.errors import FailureKind
 
-# SQLSTATE by its longest known beginning; PostgreSQL, appendix A. What is not here is taken for an item's doing.
+ITEM_FAULTS = (FailureKind.CONFLICT, FailureKind.REFUSED)
+"""What is an item's doing, by its code alone."""
+
+# SQLSTATE by its longest known beginning; PostgreSQL, appendix A. What is not here is taken for an item's doing. A
+# trigger may raise any of them over a single item: `answered` tells whether that can be.
 _SQLSTATES = {
     "": FailureKind.AWAY,  # the connection broke before the server said anything
     "08": FailureKind.AWAY,  # connection exception
@@ -30,25 +33,19 @@ _SQLSTATES = {
     "44": FailureKind.CONFLICT,  # with check option
 }
 
+_ROW_SECURITY = ("42501", "ExecWithCheckOptions")
+"""SQLSTATE and place in PostgreSQL's source of a row that a policy refuses; without privileges it is another place."""
+_EXHAUSTED = ("53", "58")
+"""Resources and devices; a database may lack them for some items and have them for others."""
+
 # SQLite, extended result codes by their longest known beginning; what is not here is taken for the database's
 _SQLITE_NAMES = {
     "SQLITE_CONSTRAINT": FailureKind.CONFLICT,
+    "SQLITE_CONSTRAINT_TRIGGER": FailureKind.REFUSED,  # RAISE: for a reason of the trigger's own
     "SQLITE_BUSY": FailureKind.CONTENTION,
     "SQLITE_LOCKED": FailureKind.CONTENTION,
     "SQLITE_TOOBIG": FailureKind.REFUSED,
     "SQLITE_MISMATCH": FailureKind.REFUSED,
-}
-
-_CONSTRAINTS = {
-    "23502": "a not-null constraint",
-    "23503": "a foreign key",
-    "23505": "a unique constraint",
-    "23514": "a check constraint",
-    "23P01": "an exclusion constraint",
-    "SQLITE_CONSTRAINT_NOTNULL": "a not-null constraint",
-    "SQLITE_CONSTRAINT_FOREIGNKEY": "a foreign key",
-    "SQLITE_CONSTRAINT_UNIQUE": "a unique constraint",
-    "SQLITE_CONSTRAINT_CHECK": "a check constraint",
 }
 
 
@@ -56,27 +53,40 @@ def kind_of(error: SQLAlchemyError) -> FailureKind:
     """What an error of the database means."""
     match error:
         case DBAPIError(orig=PostgresError() as original):
+            if (original.sqlstate, original.diag.source_function) == _ROW_SECURITY:
+                return FailureKind.REFUSED
             return _longest(_SQLSTATES, original.sqlstate or "", FailureKind.REFUSED)
         case DBAPIError(orig=sqlite3.Error()):
-            return _longest(_SQLITE_NAMES, _code(error), FailureKind.AWAY)
+            return _longest(_SQLITE_NAMES, code_of(error), FailureKind.AWAY)
         case _:
             return FailureKind.AWAY
 
 
-def _longest(table: Mapping[str, FailureKind], code: str, otherwise: FailureKind) -> FailureKind:
-    beginnings = (code[:length] for length in range(len(code), 0, -1)) if code else iter([""])
-    return next((table[beginning] for beginning in beginnings if beginning in table), otherwise)
+def answered(error: SQLAlchemyError) -> bool:
+    """Tell whether a database that goes on may have refused a single item so, whatever the error's kind.
+
+    False if the connection has ended, and if it is the server itself that lacks room or a device: a full disk has room
+    for some items, and that is no reason to refuse the others.
+    """
+    match error:
+        case DBAPIError(connection_invalidated=False, orig=PostgresError() as original):
+            state = original.sqlstate or ""
+            if original.diag.severity_nonlocalized != "ERROR" or not state:
+                return False
+            return raised_by_code(error) or not state.startswith(_EXHAUSTED)
+        case DBAPIError(orig=sqlite3.Error()):
+            return kind_of(error) in ITEM_FAULTS or code_of(error) == "SQLITE_ERROR"
+        case _:
+            return False
 
 
-def conflict(error: SQLAlchemyError) -> Outcome:
-    """The outcome of an item that breaks a constraint: names the constraint, never a value."""
-    what = _CONSTRAINTS.get(_code(error), "a constraint")
-    name = _constraint_name(error)
-    named = f" ({name})" if name else ""
-    return Outcome(Kind.CONFLICT, f"The item conflicts with {what} of the target database{named}.")
+def raised_by_code(error: SQLAlchemyError) -> bool:
+    """Tell whether a function in the database, as a trigger's, was running when the error came up, or raised it."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, PostgresError) and bool(error.orig.diag.context)
 
 
-def _code(error: SQLAlchemyError) -> str:
+def code_of(error: SQLAlchemyError) -> str:
+    """The database's own code of an error: SQLSTATE, or the name of SQLite's result code; "" if it has none."""
     match error:
         case DBAPIError(orig=PostgresError() as original):
             return original.sqlstate or ""
@@ -86,7 +96,6 @@ def _code(error: SQLAlchemyError) -> str:
             return ""
 
 
-def _constraint_name(error: SQLAlchemyError) -> str | None:
-    if isinstance(error, DBAPIError) and isinstance(error.orig, PostgresError):
-        return error.orig.diag.constraint_name
-    return None
+def _longest(table: Mapping[str, FailureKind], code: str, otherwise: FailureKind) -> FailureKind:
+    beginnings = (code[:length] for length in range(len(code), 0, -1)) if code else iter([""])
+    return next((table[beginning] for beginning in beginnings if beginning in table), otherwise)

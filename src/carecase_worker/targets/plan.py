@@ -141,7 +141,8 @@ class WritePlan:
 
     `keys` has each item's case key, as far as it has a usable one. `decided` has an outcome for each item that needs no
     database, None for the others; these are spread over `waves`, which are written one after the other. With
-    `all_or_nothing`, all cases stay as they were if one item fails.
+    `all_or_nothing`, all cases stay as they were if one item fails. `attempts` is how often the chunk has been tried
+    before.
     """
 
     keys: Sequence[int | None]
@@ -149,3 +150,9 @@ class WritePlan:
     waves: Sequence[Wave]
     guard_care_plan: bool
     all_or_nothing: bool = False
+    attempts: int = 0
+
+    @property
+    def slowly(self) -> bool:
+        """Tell whether this attempt is one for finding cases that are too slow: every second one is."""
+        return self.attempts % 2 == 1

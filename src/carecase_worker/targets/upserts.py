@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from psycopg.types.json import Json
-from sqlalchemy import Column, ColumnElement, Connection, and_, bindparam, select, text, update
+from sqlalchemy import Column, ColumnElement, Connection, and_, bindparam, false, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY, UPDATE_DATE, UPDATE_USER
@@ -56,6 +56,14 @@ class Upsert(Protocol):
 def upsert_for(dialect: str) -> Upsert:
     """The fastest upsert that a dialect has."""
     return PostgresUpsert() if dialect == "postgresql" else PortableUpsert(dialect)
+
+
+def nothing_written(dialect: str) -> Any:
+    """The upsert of no case at all: it takes table, columns and privileges, and fires no row's trigger."""
+    columns = list(CARE_CASE.c)
+    insert: Any = _INSERT[dialect](CARE_CASE).from_select(columns, select(*columns).where(false()))
+    values = {column.key: insert.excluded[column.key] for column in columns if column.key != KEY}
+    return insert.on_conflict_do_update(index_elements=[CARE_CASE.c[KEY]], set_=values)
 
 
 class PortableUpsert:

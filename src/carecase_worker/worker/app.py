@@ -29,6 +29,9 @@ from carecase_worker.worker.tasks import add_task
 _log = logger("worker")
 _PURGE_LOOK_S = 60
 _RESULT_LOOKS = 20  # a tenth of a second each
+_DATABASES_PART = 0.8
+"""The part of an attempt's time in which a database must answer: one that is only slow says so before the time is over,
+and then it is not taken for one that hangs."""
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
 _MOMENT_S, _LEAST_MOMENT_S = 0.25, 0.05
@@ -125,7 +128,7 @@ class _Process:
         self.doorbells = Doorbells(celery_app(settings))
         self.applier = Applier(
             store=JobStore(settings.redis, settings.jobs),
-            targets=Targets(tenants_of(settings.databases)),
+            targets=Targets(tenants_of(settings.databases), _DATABASES_PART * settings.worker.chunk_deadline),
             clock=SystemClock(),
             dice=SystemDice(),
             sleep=system_sleep,

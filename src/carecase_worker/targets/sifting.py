@@ -1,0 +1,225 @@
+"""Cases that a database refuses although it answers: found within a transaction, so that the others are written.
+
+An error says only that a statement came to nothing. A trigger may raise any SQLSTATE over one case, also one that
+otherwise means that the database is away. So the cases are tried in savepoints until the culprits are alone, and the
+database is away only if it takes nothing else either (decision 0022).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from carecase_worker.cases.care_case import CARE_PLAN, FIELDS, INT32_MIN, KEY
+from carecase_worker.cases.outcome import REFUSED, Kind, Outcome
+from carecase_worker.clock import stopwatch
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.targets.constraints import Constraints
+from carecase_worker.targets.failures import ITEM_FAULTS, answered, code_of, kind_of, raised_by_code
+from carecase_worker.targets.plan import Entry, WaveOfRows, WritePlan
+from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
+from carecase_worker.targets.upserts import Upsert, nothing_written
+from carecase_worker.targets.waves import apply_wave
+
+_TRIES_ALONE = 3
+_PIECES = 32
+_FOR_ALL, _FOR_PIECES, _FOR_SUSPECTS = 1 / 8, 1 / 4, 3 / 4
+"""Parts of the time that is left: for all cases together, for all pieces of what was too slow, and for those that are
+too slow by themselves."""
+_LEAST_S, _LAST_S = 0.01, 0.5
+_PATIENT_ATTEMPT = 3
+"""The attempt from which a case may be given up because others hold a lock on it."""
+
+Pieces = list[Sequence[Entry]]
+
+
+class Sifter:
+    """Writes the waves of a plan on one connection and sifts out what the database refuses; sets their outcomes.
+
+    Every second attempt at a chunk is a slow one: cases that take too long are told apart, too. It shares out the time
+    up to `until` (seconds on the stopwatch) between ever smaller pieces, so that one slow case costs little more than
+    its own time. The longer a chunk has been failing, the sooner a case counts as too slow.
+    """
+
+    def __init__(
+        self, connection: Connection, upsert: Upsert, plan: WritePlan, outcomes: list[Outcome | None], until: float
+    ) -> None:
+        self.refused: Counter[str] = Counter()
+        """The database's codes for the cases that it refused, as far as these are nobody's conflict."""
+        self._connection = connection
+        self._upsert = upsert
+        self._plan = plan
+        self._outcomes = outcomes
+        self._until = until
+        self._enough_s = max(_LEAST_S, (until - stopwatch()) / 4 ** (1 + plan.attempts // 2))
+        self._constraints = Constraints(connection)
+        self._taken = 0
+        self._suspects: dict[int, Entry] = {}
+        self._slow = 0
+        self._table_is_there = False
+
+    def apply(self, wave: WaveOfRows) -> None:
+        """Write a wave. Raises TargetFailure or SQLAlchemyError if it is not for some of the cases that it fails."""
+        self._limit(self._left_s())
+        if self._plan.slowly:
+            self._apply_in_time(wave)
+        else:
+            self._halve(wave)
+
+    def settle(self) -> None:
+        """Make sure that it was the cases. Raises TargetFailure if the database takes nothing else either."""
+        if self._suspects and self._taken < max(1, self._slow) and not self._takes_another():
+            raise TargetFailure(FailureKind.TOO_SLOW if self._slow else FailureKind.AWAY, "".join([*self.refused][:1]))
+        self._limit(max(self._left_s(), _LAST_S))
+
+    def _halve(self, wave: WaveOfRows) -> None:
+        """Write a wave; halve it until those that are refused are alone."""
+        error = self._try(wave)
+        if error is None:
+            return
+        if len(wave.rows) == 1:
+            self._refuse(wave, error)
+            return
+        middle = len(wave.rows) // 2
+        for half in (wave.rows[:middle], wave.rows[middle:]):
+            self._halve(WaveOfRows(half, wave.defaults))
+
+    def _try(self, wave: WaveOfRows) -> SQLAlchemyError | None:
+        """Write a wave in a savepoint; the refusal, if that may be a single case's. Raises any other error."""
+        if stopwatch() > self._until:
+            raise TargetFailure(FailureKind.TOO_SLOW)
+        try:
+            with self._connection.begin_nested():
+                apply_wave(self._connection, self._upsert, wave, self._plan.guard_care_plan, self._outcomes)
+        except SQLAlchemyError as error:
+            if not answered(error) or kind_of(error) is FailureKind.TOO_SLOW:
+                raise
+            self._look_for_the_table(error)
+            return error
+        self._taken += len(wave.rows)
+        return None
+
+    def _look_for_the_table(self, error: SQLAlchemyError) -> None:
+        """Write no case at all, once: without table, columns or privileges that fails, too, and no case is to blame."""
+        if self._table_is_there or kind_of(error) in ITEM_FAULTS:
+            return
+        try:
+            with self._connection.begin_nested():
+                self._connection.execute(nothing_written(self._connection.dialect.name))
+        except SQLAlchemyError:
+            raise TargetFailure(FailureKind.AWAY, code_of(error)) from None
+        self._table_is_there = True
+
+    def _refuse(self, wave: WaveOfRows, error: SQLAlchemyError) -> None:
+        """Set the outcome of a single case that was refused."""
+        kind = kind_of(error)
+        if kind is FailureKind.CONTENTION:
+            if not self._plan.slowly or not raised_by_code(error):
+                raise error
+            if any(self._try(wave) is None for _ in range(_TRIES_ALONE - 1)):
+                return
+        (entry,) = wave.rows
+        outcome = self._constraints.conflict(error) if kind is FailureKind.CONFLICT else REFUSED
+        self._outcomes[entry.place] = outcome
+        if outcome.kind is not Kind.CONFLICT:
+            self.refused[code_of(error)] += 1
+        if kind in ITEM_FAULTS:
+            self._taken += 1  # as good as taken: the database has judged this very case
+        else:
+            self._suspects[entry.place] = entry
+
+    def _apply_in_time(self, wave: WaveOfRows) -> None:
+        """Write a wave in pieces, each in its share of the time; give up the cases that take more by themselves."""
+        pieces: Pieces = [wave.rows]
+        part = _FOR_ALL
+        while pieces:
+            share_s = self._left_s() * part / len(pieces)
+            self._limit(share_s)
+            slow = [(piece, code) for piece in pieces if (code := self._too_slow(WaveOfRows(piece, wave.defaults)))]
+            if part == _FOR_SUSPECTS:
+                self._give_up(slow, share_s)
+                return
+            part = _FOR_SUSPECTS if len(pieces[0]) == 1 else _FOR_PIECES
+            pieces = [smaller for piece, _ in slow for smaller in _in_pieces(piece)]
+
+    def _too_slow(self, wave: WaveOfRows) -> str:
+        """Write a piece; the code of the error if it takes too long, and then nothing of it is written."""
+        try:
+            with self._connection.begin_nested() if len(wave.rows) > 1 else nullcontext():
+                self._halve(wave)
+        except SQLAlchemyError as error:
+            if not answered(error) or kind_of(error) is not FailureKind.TOO_SLOW:
+                raise
+            return code_of(error)
+        return ""
+
+    def _give_up(self, slow: Sequence[tuple[Sequence[Entry], str]], share_s: float) -> None:
+        """Refuse single cases that were too slow. Raises TargetFailure if they had too little time to say so."""
+        for (entry,), code in slow:
+            if share_s < self._enough_s or (_is_a_lock(code) and self._plan.attempts < _PATIENT_ATTEMPT):
+                raise TargetFailure(FailureKind.TOO_SLOW, code)
+            self._outcomes[entry.place] = REFUSED
+            self.refused[code] += 1
+            self._suspects[entry.place] = entry
+            self._slow += 1
+
+    def _takes_another(self) -> bool:
+        """Tell whether the database takes a case that is none of these; nothing of it is kept.
+
+        It is a copy of one that is there, since that was taken once, under a key that is not: inserted, then updated.
+        In an empty table it is one of the suspects with nothing in it but what it must have.
+        """
+        held = self._connection.execute(select(CARE_CASE).limit(1)).mappings().first()
+        suspect = next(iter(self._suspects.values()))
+        row = {column.key: held[column] for column in CARE_CASE.c} if held else _bare(suspect)
+        try:
+            with self._connection.begin_nested() as savepoint:
+                self._limit(self._left_s())
+                for version in (0, 1):
+                    other = row | {KEY: INT32_MIN, VERSION: version, ENTRY_VERSION: version}
+                    wave = WaveOfRows([Entry(0, other)], self._plan.waves[0].defaults)
+                    self._upsert.write(self._connection, wave, guard_care_plan=False)
+                savepoint.rollback()
+        except SQLAlchemyError as error:
+            return answered(error) and kind_of(error) in ITEM_FAULTS
+        return True
+
+    def _left_s(self) -> float:
+        """The seconds that are left. Raises TargetFailure if there are none."""
+        left = self._until - stopwatch()
+        if left <= 0:
+            raise TargetFailure(FailureKind.TOO_SLOW)
+        return left
+
+    def _limit(self, share_s: float) -> None:
+        limit_statements(self._connection, share_s)
+
+
+_LIMITS = text(
+    "SELECT set_config('statement_timeout', :statement_ms, true), set_config('lock_timeout', :lock_ms, true)"
+)
+
+
+def limit_statements(connection: Connection, seconds: float) -> None:
+    """Bound each statement up to the end of the transaction, where the database can; waiting for a lock ends before."""
+    if connection.dialect.name == "postgresql":
+        statement_ms = max(2, round(seconds * 1000))
+        lock_ms = statement_ms * 4 // 5
+        connection.execute(_LIMITS, {"statement_ms": str(statement_ms), "lock_ms": str(lock_ms)})
+
+
+def _in_pieces(entries: Sequence[Entry]) -> Pieces:
+    size = -(-len(entries) // _PIECES)
+    return [entries[first : first + size] for first in range(0, len(entries), size)]
+
+
+def _bare(entry: Entry) -> dict[str, object]:
+    """A case with nothing in it but what it must have."""
+    required = {field.name for field in FIELDS if not field.nullable} | {CARE_PLAN}
+    return {name: value if name in required else None for name, value in entry.row.items()}
+
+
+def _is_a_lock(code: str) -> bool:
+    return code == "55P03"
