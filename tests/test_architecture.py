@@ -30,7 +30,7 @@ HOMES = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "httpx": ("client/",),
-    "zstandard": ("jobs/chunks.py", "intake/body.py", "intake/compression.py", "client/uploads.py"),
+    "zstandard": ("jobs/chunks.py", "intake/body.py", "intake/compression.py", "client/sources.py"),
     "cryptography": ("jobs/seal.py",),
     "jwt": ("intake/auth.py", "intake/key_set.py", "tokens.py"),
 }

@@ -3,11 +3,12 @@
 import gzip
 import io
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import zstandard
@@ -18,7 +19,8 @@ from tests.builders import a_batch, a_case
 from carecase_worker.cases.care_case import CareCase
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect, connect_async
-from carecase_worker.client.uploads import Batches, reading
+from carecase_worker.client.uploads import Batches, Gathering, items_in, reading
+from carecase_worker.client.values import encoded
 from carecase_worker.errors import BatchUnreadable, ClientError
 
 LINES = b'\n {"case_Key": 1}\n{"case_Key": 2}'
@@ -46,22 +48,52 @@ def test_cases_become_an_array() -> None:
     assert body_of(a_case(n) for n in range(3))[0].count(b"case_Key") == 3
 
 
+class Frame:
+    """A table as pandas, polars or pyarrow have it: its elements are the names of its columns."""
+
+    def __init__(self, method: str) -> None:
+        setattr(self, method, lambda *_: iter([]))
+
+    def keys(self) -> list[str]:
+        return ["case_Key"]
+
+    def __getitem__(self, name: str) -> Any:
+        return [1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+
+async def no_cases() -> AsyncIterator[Any]:
+    yield a_case(1)
+
+
 @pytest.mark.parametrize(
     ("batch", "words"),
     [
-        ([a_case(1), 17], "Case 1 is none"),
-        (a_case(1), "Case 0 is none"),
-        ("batch.json", "give mappings"),
-        ([a_case(1, case_Score=float("nan"))], "Case 0 holds a number"),
-        ([a_case(1, case_ID=object())], "Case 0 holds a value"),
-        ([a_case(1, case_ID="\ud800")], "Case 0 holds a value"),
-        (Path("/no/such/file"), "cannot be read"),
+        ([a_case(1), 17], "Case 1 is not a case: expected a mapping or CareCase, not int."),
+        ([None], "Case 0 is not a case: expected a mapping or CareCase, not NoneType."),
+        ([[1, 5]], "Case 0 is not a case: expected a mapping or CareCase, not list."),
+        (['{"case_Key": 1}'], "Case 0 is not a case: expected a mapping or CareCase, not str."),
+        (a_case(1), "One case (dict) was given as batch. A batch is a list of cases: [case]."),
+        (CareCase.model_validate(a_case(1)), "One case (CareCase) was given as batch."),
+        ("batch.json", "A str was given as batch. Give a file as Path(name), and JSON as bytes: text.encode()."),
+        (Frame("iterrows"), 'Give its rows: frame.to_dict("records")'),
+        (Frame("to_dicts"), "Give its rows: frame.to_dicts()"),
+        (Frame("to_pylist"), "Give its rows: table.to_pylist()"),
+        (no_cases(), "is asynchronous. Send it with connect_async."),
+        (5, "A batch cannot be of type int."),
+        (None, "A batch cannot be of type NoneType."),
+        (Path("/no/such/file"), "/no/such/file: cannot be read"),
+        (Path("/tmp"), "/tmp: is a directory. Send its files one by one"),
         (io.StringIO("[]"), "binary mode"),
     ],
 )
-def test_what_is_no_batch_is_told_without_its_values(batch: Any, words: str) -> None:
-    with pytest.raises(BatchUnreadable, match=words):
+def test_what_is_no_batch_is_told_with_what_to_do(batch: Any, words: str) -> None:
+    with pytest.raises(BatchUnreadable, match=re.escape(words)):
         body_of(batch)
+    with pytest.raises(BatchUnreadable, match=re.escape(words)):
+        list(items_in(batch))
 
 
 @pytest.mark.parametrize(
@@ -83,11 +115,10 @@ def test_what_is_no_batch_is_told_without_its_values(batch: Any, words: str) -> 
         (b'{"case_Key": 1, "case_ID": "\\ud800"}\n{}', "application/x-ndjson", None),
         (b'{"case_Key": 1, "case_ID": "' + b"x" * 100_000 + b'"}\n{}', "application/x-ndjson", None),
         (b'{"case_Key": 1}', "application/x-ndjson", None),
-        (b'{\n  "cases": [{"case_Key": 1}]\n}\n', "application/json", None),
-        ("[]".encode("utf-16"), "application/json", None),
         (b"case_Key\n1\n", "application/json", None),
-        (b"\x1f\x8bbroken", "application/json", "gzip"),
-        (b"", "application/json", None),
+        (b'{"case_Key": broken}\n{}', "application/x-ndjson", None),
+        (b"[]", "application/json", None),
+        (b"null", "application/json", None),
     ],
 )
 def test_a_file_is_sent_as_it_is_and_its_form_is_seen(
@@ -95,7 +126,7 @@ def test_a_file_is_sent_as_it_is_and_its_form_is_seen(
 ) -> None:
     path = tmp_path / "batch"
     path.write_bytes(raw)
-    for batch in (raw, path, io.BytesIO(raw)):
+    for batch in (raw, bytearray(raw), path, io.BytesIO(raw)):
         assert body_of(batch) == (raw, kind, encoding)
 
 
@@ -105,8 +136,8 @@ def test_batches_hold_every_case_in_order_within_bounds(lengths: list[int], item
     cases = [{"n": n, "text": "x" * length} for n, length in enumerate(lengths)]
 
     def bodies() -> Iterator[bytes]:
-        for case in cases:
-            for full in batches.add(case):
+        for number, case in enumerate(cases):
+            for full in batches.add(encoded(case, number)):
                 yield b"".join(full.upload().pieces())
         for last in batches.rest():
             yield b"".join(last.upload().pieces())
@@ -120,7 +151,40 @@ def test_batches_hold_every_case_in_order_within_bounds(lengths: list[int], item
 
 def test_a_batch_is_told_full_before_the_next_case_is_asked_for() -> None:
     batches = Batches(2, 1 << 20)
-    assert [len(list(batches.add(a_case(n)))) for n in range(5)] == [0, 1, 0, 1, 0]
+    assert [len(list(batches.add(encoded(a_case(n), n)))) for n in range(5)] == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zstandard.compress])
+@pytest.mark.parametrize("text", [LINES, b"\xef\xbb\xbf\n" + LINES, b' [ {"case_Key": 1} ,\n{"case_Key": 2}]'])
+def test_a_file_that_can_be_read_only_once_is_cut_into_its_items(compress: Any, text: bytes) -> None:
+    class Pipe:
+        """Reads a few bytes at a time, and only forwards."""
+
+        def __init__(self) -> None:
+            self._held = io.BytesIO(compress(text))
+
+        def read(self, size: int) -> bytes:
+            return self._held.read(min(size, 5))
+
+    assert [json.loads(item) for item in items_in(cast(Any, Pipe()))] == [{"case_Key": 1}, {"case_Key": 2}]
+
+
+def test_what_is_split_and_breaks_off_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "cut.json.gz"
+    file.write_bytes(gzip.compress(a_batch(*(a_case(n) for n in range(50_000))))[:-20])
+    with pytest.raises(BatchUnreadable, match=r"cut.json.gz: what is compressed is damaged or was cut off"):
+        list(items_in(file))
+    with pytest.raises(BatchUnreadable, match="line 2"):
+        list(items_in(b'{"case_Key": 1}\n{"case_Key": }'))
+
+
+def test_a_batch_that_is_too_large_is_cut_again() -> None:
+    whole = Gathering()
+    for number in range(5):
+        whole.add(b"%d" % number)
+    parts = list(whole.cut(2))
+    assert [(part.first, part.items) for part in parts] == [(0, 2), (2, 2), (4, 1)]
+    assert [b"".join(part.upload().pieces()) for part in parts] == [b"[0,1]", b"[2,3]", b"[4]"]
 
 
 def test_no_secret_is_shown() -> None:

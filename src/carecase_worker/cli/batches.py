@@ -1,20 +1,26 @@
 """Commands that make and send batches: submit, generate."""
 
-import shutil
 import sys
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
-from carecase_worker.cli.progress import follow, summary, uploading
+from carecase_worker.cli.options import with_options
+from carecase_worker.cli.progress import advise, follow, summary, summary_of_all
 from carecase_worker.cli.sample import cases
+from carecase_worker.cli.sending import Submission, SubmitOptions
+from carecase_worker.cli.tables import print_items
+from carecase_worker.client.documents import Job
 from carecase_worker.clock import SeededDice, stopwatch
-from carecase_worker.errors import BatchUnreadable
+from carecase_worker.errors import ClientError
+
+_STATUS_SOME_FAILED = 1
+_STATUS_INTERRUPTED = 130
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -24,30 +30,86 @@ def add_commands(app: typer.Typer) -> None:
 
 
 @with_service
+@with_options(SubmitOptions)
 def submit(
     service: ServiceFlags,
     file: Annotated[
-        Path, typer.Argument(help="JSON array or NDJSON, also .gz or .zst of either; - for standard input")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="JSON array or NDJSON, also compressed by gzip or zstd; - for standard input"
+        ),
     ],
-    care_plan: Annotated[int | None, typer.Option(help="The care plan that all cases belong to")] = None,
-    database: Annotated[str | None, typer.Option(help="The target database (CARECASE_DATABASE)")] = None,
-    watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Stay until the job is final")] = True,
+    options: SubmitOptions,
     as_json: Json = False,
 ) -> None:
-    """Send a batch. Exit status: 0 all applied, 1 some items failed, 2 refused."""
+    """Send a batch; what is too large for one, in several. Exit status: 0 all applied, 1 some items failed, 2 refused.
+
+    With --json, one line for each batch.
+    """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with tempfile.TemporaryDirectory() as place, service.connect(database) as client:
-        batch = _seekable(file, Path(place))
-        began = stopwatch()
-        with uploading(console, batch.stat().st_size) as sent:
-            job = client.submit(batch, care_plan, sent=sent)
-        console.print(f"accepted as job {job.job_id}: {job.total:,} items in {stopwatch() - began:.2f} s")
-        if watch:
-            job = follow(client, job, console)
-            seconds = stopwatch() - began
-            console.print(f"{job.total / seconds:,.0f} cases/s from the first byte to the last case, {seconds:.2f} s")
-    typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
-    raise typer.Exit(1 if job.failed or job.cancelled else 0)
+    with service.connect(options.database) as client:
+        submission = Submission(client, file, options, console)
+        if options.validate_only:
+            _validate(submission, as_json)
+        try:
+            jobs = _sent(submission)
+        except KeyboardInterrupt:
+            _say_what_goes_on(submission, "Interrupted.")
+            raise typer.Exit(_STATUS_INTERRUPTED) from None
+        except ClientError:
+            if submission.accepted:
+                _say_what_goes_on(submission, "It did not come to the end.")
+            raise
+    for job in jobs:
+        typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
+    if len(jobs) > 1 and not as_json:
+        typer.echo(summary_of_all(jobs))
+    advise(jobs, console)
+    raise typer.Exit(_STATUS_SOME_FAILED if any(job.failed or job.cancelled for job in jobs) else 0)
+
+
+def _sent(submission: Submission) -> Sequence[Job]:
+    """Send everything, and stay until the jobs are final if that is wanted; the jobs."""
+    began = stopwatch()
+    for job in submission.send():
+        submission.console.print(f"accepted as job {job.job_id}: {job.total:,} items in {stopwatch() - began:.2f} s")
+    jobs: Sequence[Job] = submission.accepted
+    if submission.options.watch:
+        jobs = follow(submission.client, jobs, submission.console)
+        seconds, total = stopwatch() - began, sum(job.total for job in jobs)
+        submission.console.print(
+            f"{total / seconds:,.0f} cases/s from the first byte to the last case, {seconds:.2f} s"
+        )
+    return jobs
+
+
+def _say_what_goes_on(submission: Submission, happened: str) -> None:
+    """Say of a submission that was cut short what the service does of it all the same."""
+    accepted, say = submission.accepted, submission.console.print
+    if accepted:
+        said = f"job {accepted[0].job_id} goes on" if len(accepted) == 1 else f"{len(accepted)} jobs go on"
+        say(f"{happened} What was accepted is not lost: {said}.")
+        for job in accepted[-1:]:
+            say(f"To watch: carecase status {job.job_id} --watch. To cancel: carecase cancel {job.job_id}")
+        if len(accepted) > 1:
+            say("The other jobs: carecase jobs")
+    if submission.awaits_answer:
+        say(f"{happened} An answer was outstanding: carecase jobs shows if what was sent last has been accepted.")
+    elif not accepted:
+        say(f"{happened} Nothing was accepted.")
+
+
+def _validate(submission: Submission, as_json: bool) -> None:
+    """Tell what the rules say of each item, and end."""
+    items = list(submission.validate())
+    invalid = [item for item in items if item.group != "valid"]
+    if as_json:
+        typer.echo(msgspec.json.encode([item.document() for item in items]).decode())
+    else:
+        if invalid:
+            print_items(invalid)
+        typer.echo(f"{len(items) - len(invalid):,} of {len(items):,} items are valid. Nothing was applied.")
+    raise typer.Exit(_STATUS_SOME_FAILED if invalid else 0)
 
 
 def generate(
@@ -61,23 +123,3 @@ def generate(
         sys.stdout.write(before + msgspec.json.encode(case).decode())
         before = ",\n"
     sys.stdout.write("]\n")
-
-
-def _seekable(file: Path, place: Path) -> Path:
-    """The batch as a file; what can be read only once is put down in `place` first. Raises BatchUnreadable."""
-    try:
-        if str(file) == "-":
-            return _spooled(sys.stdin.buffer, place)
-        if file.is_file():
-            return file
-        with file.open("rb") as once:
-            return _spooled(once, place)
-    except OSError as error:
-        raise BatchUnreadable(f"{file}: cannot be read ({error.strerror})") from None
-
-
-def _spooled(source: BinaryIO, place: Path) -> Path:
-    file = place / "batch"
-    with file.open("wb") as spooled:
-        shutil.copyfileobj(source, spooled, 1 << 20)
-    return file

@@ -40,7 +40,7 @@ def _send_sample(started: Started, console: Console) -> None:
             return
         console.print(f"Sending a sample batch of {_SAMPLE_SIZE:,} synthetic cases:")
         job = client.submit(cases(_SAMPLE_SIZE, SeededDice(1)))
-        console.print(summary(follow(client, job, console)), markup=False)
+        console.print(*map(summary, follow(client, [job], console)), markup=False)
 
 
 def _say_where(stack: dict[str, Any], stack_file: Path, console: Console) -> None:

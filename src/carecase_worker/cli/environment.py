@@ -2,8 +2,10 @@
 
 import shlex
 
+import msgspec
 import typer
 
+from carecase_worker.cli.connection import Json
 from carecase_worker.client.access import find_access
 from carecase_worker.errors import ClientError
 from carecase_worker.settings.loading import client_variables
@@ -14,13 +16,16 @@ def add_commands(app: typer.Typer) -> None:
     app.command("env")(environment)
 
 
-def environment() -> None:
+def environment(as_json: Json = False) -> None:
     """Print where the service is, and the credentials for it, as shell exports: eval "$(carecase env)"."""
     try:
         access = find_access({}, {})  # what this shell was told of an earlier start is out of date
     except ClientError:
         access = find_access({}, client_variables())
-    for name in ("url", "api_key", "token", "database"):
-        value = getattr(access, name)
-        if value is not None:
-            typer.echo(f"export CARECASE_{name.upper()}={shlex.quote(value)}")
+    told = {f"CARECASE_{name.upper()}": getattr(access, name) for name in ("url", "api_key", "token", "database")}
+    variables = {name: value for name, value in told.items() if value is not None}
+    if as_json:
+        typer.echo(msgspec.json.encode(variables).decode())
+        return
+    for name, value in variables.items():
+        typer.echo(f"export {name}={shlex.quote(value)}")

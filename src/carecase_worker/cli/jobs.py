@@ -3,20 +3,19 @@
 import csv
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from enum import Enum
 from itertools import chain, islice
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
-from carecase_worker.cli.progress import follow, summary
+from carecase_worker.cli.progress import advise, follow, summary
+from carecase_worker.cli.tables import ITEM_COLUMNS, cells_of, print_items
 from carecase_worker.client.blocking import CareCases
-from carecase_worker.client.documents import Group, ItemResult
+from carecase_worker.client.documents import Group, ItemResult, Job
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id")]
 _NOT_APPLIED: tuple[Group, ...] = ("failed", "cancelled")
@@ -46,12 +45,15 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Stay until the job is final")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say where a job stands."""
+    """Say where a job stands. With --watch, exit status 0 if all was applied, 1 if some items failed."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     with service.connect() as client:
         told = client.job(job)
         if watch:
-            told = follow(client, told, Console(stderr=True, highlight=False))
-    typer.echo(msgspec.json.encode(told).decode() if as_json else summary(told))
+            (told,) = _followed(client, told, console)
+    _tell(told, as_json)
+    advise([told], console)
+    raise typer.Exit(1 if watch and not told.applied else 0)
 
 
 @with_service
@@ -70,17 +72,19 @@ def result(
             typer.echo(msgspec.json.encode([item.document() for item in items]).decode())
         case Format.CSV:
             writer = csv.writer(sys.stdout)
-            writer.writerow(("index", "case_Key", "status", "body"))
-            writer.writerows(_cells(item) for item in items)
+            writer.writerow(ITEM_COLUMNS)
+            writer.writerows(cells_of(item) for item in items)
         case Format.TABLE:
-            _table(items)
+            print_items(items)
+            counts = Counter(f"{item.status} {'' if item.status == 422 else item.body}".strip() for item in items)
+            typer.echo(", ".join(f"{count:,} × {what}" for what, count in counts.most_common()))
 
 
 @with_service
-def cancel(service: ServiceFlags, job: JobId) -> None:
+def cancel(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
     """Cancel what has not been applied of a job."""
     with service.connect() as client:
-        typer.echo(summary(client.cancel(job)))
+        _tell(client.cancel(job), as_json)
 
 
 @with_service
@@ -88,7 +92,8 @@ def retry(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
     """Send again the items of a final job that failed for a reason outside themselves: a new job."""
     with service.connect() as client:
         told = client.retry(job)
-    typer.echo(msgspec.json.encode(told).decode() if as_json else summary(told))
+    _tell(told, as_json)
+    advise([told], Console(stderr=True, highlight=False, soft_wrap=True))
 
 
 @with_service
@@ -111,20 +116,18 @@ def jobs(
         typer.echo(f"{moment}  {job.database}  {summary(job)}")
 
 
+def _tell(job: Job, as_json: bool) -> None:
+    typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
+
+
+def _followed(client: CareCases, job: Job, console: Console) -> list[Job]:
+    try:
+        return follow(client, [job], console)
+    except KeyboardInterrupt:
+        advise([job], console)
+        raise typer.Exit(130) from None
+
+
 def _not_applied(client: CareCases, job: str) -> list[ItemResult]:
     found = chain.from_iterable(client.results(job, outcome, page_size=None) for outcome in _NOT_APPLIED)
     return sorted(found, key=lambda item: item.index)
-
-
-def _cells(item: ItemResult) -> tuple[Any, ...]:
-    return item.index, item.key, item.status, item.body
-
-
-def _table(items: Sequence[ItemResult]) -> None:
-    console = Console(highlight=False)
-    table = Table("item", "case_Key", "status", "body", box=None)
-    for item in items:
-        table.add_row(*("" if cell is None else str(cell) for cell in _cells(item)))
-    console.print(table)
-    counts = Counter(f"{item.status} {'' if item.status == 422 else item.body}".strip() for item in items)
-    console.print(", ".join(f"{count:,} × {what}" for what, count in counts.most_common()))

@@ -1,9 +1,8 @@
-"""The progress bars, and the counts at the end."""
+"""The progress bars, where there is a terminal to draw them on, and the counts and advice at the end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
@@ -13,6 +12,7 @@ from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import Job
 
 _POLL = timedelta(seconds=1)
+_MOST_NAMED = 5
 
 
 class _Rate(TextColumn):
@@ -27,16 +27,16 @@ class _Rate(TextColumn):
 
 
 @contextmanager
-def uploading(console: Console, size: int) -> Iterator[Any]:
-    """A bar for an upload of `size` bytes; call what it gives with the size of each piece sent."""
+def uploading(console: Console, size: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar for an upload of `size` bytes, if that is known; call what it gives with the size of each piece sent."""
     columns = (TextColumn("sending "), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("sending", total=size)
         yield lambda sent: progress.advance(task, sent)
 
 
-def follow(client: CareCases, job: Job, console: Console) -> Job:
-    """Show a job until it is final; the job as it is then."""
+def follow(client: CareCases, jobs: Sequence[Job], console: Console) -> list[Job]:
+    """Show jobs until all of them are final; the jobs as they are then."""
     columns = (
         TextColumn("{task.fields[state]:<10}"),
         BarColumn(),
@@ -45,18 +45,47 @@ def follow(client: CareCases, job: Job, console: Console) -> Job:
         TimeRemainingColumn(),
         TextColumn("{task.fields[failed]} failed"),
     )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("job", total=job.total, state=job.state, failed=job.failed)
-        while not job.final:
-            job = client.job(job, within=_POLL)
-            progress.update(task, completed=job.processed, state=job.state, failed=job.failed)
-    return job
+    told = list(jobs)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("jobs", total=sum(job.total for job in told), state="", failed=0)
+
+        def show(job: Job) -> None:
+            processed, failed = sum(one.processed for one in told), sum(one.failed for one in told)
+            progress.update(task, completed=processed, state=job.state, failed=failed)
+
+        for place, job in enumerate(told):
+            show(job)
+            while not told[place].final:
+                told[place] = client.job(job, within=_POLL)
+                show(told[place])
+    return told
 
 
 def summary(job: Job) -> str:
     """The counts of a job in one line."""
-    counts = (
-        f"{job.created:,} created, {job.updated:,} updated, {job.superseded:,} superseded, "
-        f"{job.failed:,} failed, {job.cancelled:,} cancelled"
-    )
-    return f"job {job.job_id} {job.state}: {job.processed:,} of {job.total:,} ({counts})"
+    return f"job {job.job_id} {job.state}: {_counts([job])}"
+
+
+def summary_of_all(jobs: Sequence[Job]) -> str:
+    """The counts of several jobs in one line."""
+    return f"{len(jobs)} jobs: {_counts(jobs)}"
+
+
+def _counts(jobs: Sequence[Job]) -> str:
+    names = ("created", "updated", "superseded", "failed", "cancelled")
+    counts = ", ".join(f"{sum(getattr(job, name) for job in jobs):,} {name}" for name in names)
+    return f"{sum(job.processed for job in jobs):,} of {sum(job.total for job in jobs):,} ({counts})"
+
+
+def advise(jobs: Sequence[Job], console: Console) -> None:
+    """Say what to type next, if a job is not final or not all of it was applied."""
+    open_jobs = [job for job in jobs if not job.final]
+    not_applied = [job for job in jobs if job.final and not job.applied]
+    for job in open_jobs[:_MOST_NAMED]:
+        console.print(f"It goes on by itself. To watch it: carecase status {job.job_id} --watch", markup=False)
+    for job in not_applied[:_MOST_NAMED]:
+        count = job.failed + job.cancelled
+        console.print(f"{count:,} not applied. Which, and why: carecase result {job.job_id} --failed", markup=False)
+        console.print(f"To send again those with 500, 503 or Cancelled: carecase retry {job.job_id}", markup=False)
+    if max(len(open_jobs), len(not_applied)) > _MOST_NAMED:
+        console.print("And so for the other jobs: carecase jobs", markup=False)

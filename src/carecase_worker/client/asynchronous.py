@@ -1,8 +1,7 @@
 """AsyncCareCases: the calls, carried out while other tasks go on."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import closing
-from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -12,8 +11,20 @@ from carecase_worker.client import transport
 from carecase_worker.client.access import Access
 from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import PAGE_SIZE, Group, ItemResult, Job, Page, id_of
+from carecase_worker.client.durations import Duration, duration_of
 from carecase_worker.client.steps import Delay, Reply, Request, Result, Steps, advance
-from carecase_worker.client.uploads import BATCH_BYTES, BATCH_ITEMS, Batch, Batches, Case, Gathering, encoded, reading
+from carecase_worker.client.uploads import (
+    BATCH_BYTES,
+    BATCH_ITEMS,
+    VALIDATED_ITEMS,
+    Batch,
+    Batches,
+    Case,
+    Gathering,
+    items_in,
+    reading,
+)
+from carecase_worker.client.values import encoded
 from carecase_worker.clock import AsyncSleep
 
 _T = TypeVar("_T")
@@ -47,20 +58,24 @@ class AsyncCareCases:
         await self._http.aclose()
 
     async def submit(
-        self, batch: Batch | AsyncIterable[Case], care_plan: int | None = None, idempotency_key: str | None = None
+        self,
+        batch: Batch | AsyncIterable[Case],
+        care_plan: int | None = None,
+        idempotency_key: str | None = None,
+        strict: bool = False,
     ) -> Job:
         """Send cases, a file or bytes as one batch; the job that stands for it."""
         if isinstance(batch, AsyncIterable):
             with Gathering() as gathered:
-                async for case in batch:
-                    gathered.add(encoded(case, gathered.items))
-                return await self._run(self._calls.submit(gathered.upload(), care_plan, idempotency_key))
+                async for item in _items_in(batch):
+                    gathered.add(item)
+                return await self._run(self._calls.submit(gathered.upload(), care_plan, idempotency_key, strict))
         with reading(batch) as upload:
-            return await self._run(self._calls.submit(upload, care_plan, idempotency_key))
+            return await self._run(self._calls.submit(upload, care_plan, idempotency_key, strict))
 
     async def submit_all(
         self,
-        cases: Iterable[Case] | AsyncIterable[Case],
+        cases: Batch | AsyncIterable[Case],
         care_plan: int | None = None,
         idempotency_key: str | None = None,
         batch_items: int = BATCH_ITEMS,
@@ -68,19 +83,28 @@ class AsyncCareCases:
     ) -> AsyncIterator[Job]:
         """Send any number of cases in batches, in order; the job of each, once it is accepted."""
         batches = Batches(batch_items, batch_bytes)
-        async for case in _asynchronous(cases):
-            for batch in batches.add(case):
-                yield await self._run(self._calls.submit_part(batch, care_plan, idempotency_key))
-        for batch in batches.rest():
-            yield await self._run(self._calls.submit_part(batch, care_plan, idempotency_key))
+        async for part in _parts(batches, cases):
+            for job in await self._run(self._calls.submit_part(batches, part, care_plan, idempotency_key)):
+                yield job
 
-    async def job(self, job: Job | str, within: timedelta = timedelta()) -> Job:
-        """Where a job stands: once it is final, or when the time is over."""
-        return await self._run(self._calls.job(id_of(job), within))
+    async def validate(
+        self, cases: Batch | AsyncIterable[Case], care_plan: int | None = None
+    ) -> AsyncIterator[ItemResult]:
+        """Hold any number of cases to the rules, and keep and apply nothing; what is said of each, in order."""
+        batches = Batches(VALIDATED_ITEMS, BATCH_BYTES)
+        async for part in _parts(batches, cases):
+            for page in await self._run(self._calls.validate_part(batches, part, care_plan)):
+                for element in page.elements:
+                    yield element
 
-    async def wait(self, job: Job | str, timeout: timedelta | None = None) -> Job:
-        """The job once it is final. Raises JobNotFinal if it is not within `timeout`."""
-        return await self._run(self._calls.wait(id_of(job), timeout))
+    async def job(self, job: Job | str, within: Duration = 0) -> Job:
+        """Where a job stands: once it is final, or when the time is over; `within` is a timedelta or seconds."""
+        return await self._run(self._calls.job(id_of(job), duration_of(within, "within")))
+
+    async def wait(self, job: Job | str, timeout: Duration | None = None) -> Job:
+        """The job once it is final. Raises JobNotFinal if it is not within `timeout`, a timedelta or seconds."""
+        limit = None if timeout is None else duration_of(timeout, "timeout")
+        return await self._run(self._calls.wait(id_of(job), limit))
 
     def results(
         self, job: Job | str, outcome: Group | None = None, page_size: int | None = PAGE_SIZE
@@ -128,10 +152,20 @@ class AsyncCareCases:
             return transport.no_answer(error)
 
 
-async def _asynchronous(cases: Iterable[Case] | AsyncIterable[Case]) -> AsyncIterator[Case]:
+async def _parts(batches: Batches, cases: Batch | AsyncIterable[Case]) -> AsyncIterator[Gathering]:
+    async for item in _items_in(cases):
+        for part in batches.add(item):
+            yield part
+    for part in batches.rest():
+        yield part
+
+
+async def _items_in(cases: Batch | AsyncIterable[Case]) -> AsyncIterator[bytes]:
     if isinstance(cases, AsyncIterable):
+        number = 0
         async for case in cases:
-            yield case
+            yield encoded(case, number)
+            number += 1
     else:
-        for case in cases:
-            yield case
+        for item in items_in(cases):
+            yield item

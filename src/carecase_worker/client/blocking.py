@@ -1,8 +1,7 @@
 """CareCases: the calls, carried out while the program waits."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -12,8 +11,19 @@ from carecase_worker.client import transport
 from carecase_worker.client.access import Access
 from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import PAGE_SIZE, Group, ItemResult, Job, Page, id_of
+from carecase_worker.client.durations import Duration, duration_of
 from carecase_worker.client.steps import Delay, Reply, Request, Result, Steps, advance
-from carecase_worker.client.uploads import BATCH_BYTES, BATCH_ITEMS, Batch, Batches, Case, nothing_sent, reading
+from carecase_worker.client.uploads import (
+    BATCH_BYTES,
+    BATCH_ITEMS,
+    VALIDATED_ITEMS,
+    Batch,
+    Batches,
+    Gathering,
+    items_in,
+    nothing_sent,
+    reading,
+)
 from carecase_worker.clock import Sleep
 
 _T = TypeVar("_T")
@@ -50,41 +60,56 @@ class CareCases:
         care_plan: int | None = None,
         idempotency_key: str | None = None,
         sent: Callable[[int], None] = nothing_sent,
+        strict: bool = False,
     ) -> Job:
         """Send cases, a file or bytes as one batch; the job that stands for it.
 
-        Calls `sent` with the size of each piece of a file that is sent.
+        Calls `sent` with the size of each piece of a file that is sent. With `strict` all items are applied or none.
         """
         with reading(batch, sent) as upload:
-            return self._run(self._calls.submit(upload, care_plan, idempotency_key))
+            return self._run(self._calls.submit(upload, care_plan, idempotency_key, strict))
 
     def submit_all(
         self,
-        cases: Iterable[Case],
+        cases: Batch,
         care_plan: int | None = None,
         idempotency_key: str | None = None,
         batch_items: int = BATCH_ITEMS,
         batch_bytes: int = BATCH_BYTES,
     ) -> Iterator[Job]:
-        """Send any number of cases in batches, in order; the job of each, once it is accepted.
+        """Send any number of cases, or a file of any size, in batches, in order; the job of each, once it is accepted.
 
-        A batch is sent when its job is asked for, and no more than one is held. With an Idempotency-Key, to which each
-        batch's number is added, a program that is run again with the same cases gets the same jobs.
+        A batch is sent when its job is asked for, and no more than one is held; the file may be a pipe. A batch that is
+        larger than the service takes goes in smaller ones. With an Idempotency-Key, to which each batch's place is
+        added, a program that is run again with the same cases gets the same jobs.
         """
         batches = Batches(batch_items, batch_bytes)
-        for case in cases:
-            for batch in batches.add(case):
-                yield self._run(self._calls.submit_part(batch, care_plan, idempotency_key))
-        for batch in batches.rest():
-            yield self._run(self._calls.submit_part(batch, care_plan, idempotency_key))
+        for item in items_in(cases):
+            for part in batches.add(item):
+                yield from self._run(self._calls.submit_part(batches, part, care_plan, idempotency_key))
+        for part in batches.rest():
+            yield from self._run(self._calls.submit_part(batches, part, care_plan, idempotency_key))
 
-    def job(self, job: Job | str, within: timedelta = timedelta()) -> Job:
-        """Where a job stands: once it is final, or when the time is over."""
-        return self._run(self._calls.job(id_of(job), within))
+    def validate(self, cases: Batch, care_plan: int | None = None) -> Iterator[ItemResult]:
+        """Hold any number of cases to the rules, and keep and apply nothing; what the service says of each, in order.
 
-    def wait(self, job: Job | str, timeout: timedelta | None = None) -> Job:
-        """The job once it is final. Raises JobNotFinal if it is not within `timeout`."""
-        return self._run(self._calls.wait(id_of(job), timeout))
+        Only the target database can tell of a conflict (409).
+        """
+        batches = Batches(VALIDATED_ITEMS, BATCH_BYTES)
+        for item in items_in(cases):
+            for part in batches.add(item):
+                yield from self._validated(batches, part, care_plan)
+        for part in batches.rest():
+            yield from self._validated(batches, part, care_plan)
+
+    def job(self, job: Job | str, within: Duration = 0) -> Job:
+        """Where a job stands: once it is final, or when the time is over; `within` is a timedelta or seconds."""
+        return self._run(self._calls.job(id_of(job), duration_of(within, "within")))
+
+    def wait(self, job: Job | str, timeout: Duration | None = None) -> Job:
+        """The job once it is final. Raises JobNotFinal if it is not within `timeout`, a timedelta or seconds."""
+        limit = None if timeout is None else duration_of(timeout, "timeout")
+        return self._run(self._calls.wait(id_of(job), limit))
 
     def results(
         self, job: Job | str, outcome: Group | None = None, page_size: int | None = PAGE_SIZE
@@ -108,6 +133,10 @@ class CareCases:
     def retry(self, job: Job | str, idempotency_key: str | None = None) -> Job:
         """Send again what failed for a reason outside the items; the new job. Raises JobStateRefused if none is."""
         return self._run(self._calls.retry(id_of(job), idempotency_key))
+
+    def _validated(self, batches: Batches, part: Gathering, care_plan: int | None) -> Iterator[ItemResult]:
+        for page in self._run(self._calls.validate_part(batches, part, care_plan)):
+            yield from page.elements
 
     def _all(self, page: Callable[[int], Steps[Page[_T]]], first: int = 1) -> Iterator[_T]:
         number: int | None = first

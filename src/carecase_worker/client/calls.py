@@ -1,9 +1,10 @@
 """The calls of the contract as steps: which requests, what their answers come to, when to ask again. No I/O."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import TypeVar, assert_never
 from urllib.parse import quote
 from uuid import UUID
@@ -11,15 +12,16 @@ from uuid import UUID
 from carecase_worker.client import documents
 from carecase_worker.client.documents import Group, ItemResult, Job, Page
 from carecase_worker.client.steps import Answer, Delay, Request, Steps, asked
-from carecase_worker.client.uploads import Gathering, Upload
+from carecase_worker.client.uploads import Batches, Gathering, Upload
 from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, judge, retry_after, unreadable
 from carecase_worker.clock import Clock, Dice
-from carecase_worker.errors import JobNotFinal
+from carecase_worker.errors import ClientError, JobNotFinal
 
 _HOLD = timedelta(seconds=20)
 _BREATH = timedelta(milliseconds=100)
 _USUAL_DELAY = timedelta(seconds=1)
 _A_SECOND = timedelta(seconds=1)
+_TOO_LARGE = 413
 
 _T = TypeVar("_T")
 
@@ -34,22 +36,38 @@ class Calls:
     new_id: Callable[[], UUID]
     patience: Patience = field(default_factory=Patience)
 
-    def submit(self, upload: Upload, care_plan: int | None, key: str | None = None) -> Steps[Job]:
+    def submit(self, upload: Upload, care_plan: int | None, key: str | None = None, strict: bool = False) -> Steps[Job]:
         """Send a batch, every time under the same Idempotency-Key: it becomes one job, whichever answers are lost."""
-        path = "/care-cases-batch" if care_plan is None else f"/care-plans/{care_plan}/cases-batch"
-        headers = {"Content-Type": upload.content_type, "Idempotency-Key": key or str(self.new_id())}
-        if upload.content_encoding:
-            headers["Content-Encoding"] = upload.content_encoding
-        if self.database:
-            headers["vbasoftware-database"] = self.database
-        answer = yield from self._answered(Request("PUT", path, headers, body=upload.pieces))
+        headers = {"Idempotency-Key": key or str(self.new_id())}
+        if strict:
+            headers["Prefer"] = "handling=strict"
+        answer = yield from self._answered(self._put(upload, care_plan, headers))
         return _read(answer, documents.accepted_job)
 
-    def submit_part(self, batch: Gathering, care_plan: int | None, run: str | None) -> Steps[Job]:
-        """Send one of many batches; its Idempotency-Key follows from that of the whole run and its number."""
-        key = None if run is None else f"{run}-{batch.number}"
-        with batch:
-            return (yield from self.submit(batch.upload(), care_plan, key))
+    def submit_part(
+        self, batches: Batches, part: Gathering, care_plan: int | None, run: str | None
+    ) -> Steps[Sequence[Job]]:
+        """Send one of many batches; its Idempotency-Key is that of the whole run, with its place in it.
+
+        What is too large for the service goes in smaller batches, and so does what comes after it.
+        """
+
+        def send(batch: Gathering) -> Steps[Job]:
+            return self.submit(batch.upload(), care_plan, f"{run}-{batch.first}" if run and batch.first else run)
+
+        return self._in_parts(batches, part, send)
+
+    def validate_part(
+        self, batches: Batches, part: Gathering, care_plan: int | None
+    ) -> Steps[Sequence[Page[ItemResult]]]:
+        """Have one of many batches validated, and nothing of it kept or applied."""
+
+        def send(batch: Gathering) -> Steps[Page[ItemResult]]:
+            request = self._put(batch.upload(), care_plan, {}, {"validateOnly": "true"})
+            answer = yield from self._answered(request)
+            return _read(answer, lambda content: documents.page_of_items(content, None, None, batch.first))
+
+        return self._in_parts(batches, part, send)
 
     def job(self, job_id: str, within: timedelta = timedelta()) -> Steps[Job]:
         """Where a job stands: once it is final, or when the time is over."""
@@ -95,6 +113,41 @@ class Calls:
         headers = {"Idempotency-Key": key or f"retry of {job_id}"}
         answer = yield from self._answered(Request("POST", f"{_path(job_id)}/retry", headers))
         return _read(answer, documents.accepted_job)
+
+    def _put(
+        self,
+        upload: Upload,
+        care_plan: int | None,
+        headers: Mapping[str, str],
+        parameters: Mapping[str, str] = MappingProxyType({}),
+    ) -> Request:
+        path = "/care-cases-batch" if care_plan is None else f"/care-plans/{care_plan}/cases-batch"
+        named = {
+            "Content-Type": upload.content_type,
+            "Content-Encoding": upload.content_encoding,
+            "vbasoftware-database": self.database,
+        }
+        sent = {name: value for name, value in named.items() if value}
+        return Request("PUT", path, {**sent, **headers}, parameters, body=upload.pieces)
+
+    def _in_parts(
+        self, batches: Batches, whole: Gathering, send: Callable[[Gathering], Steps[_T]]
+    ) -> Steps[Sequence[_T]]:
+        """Send a batch as often cut into smaller ones as the service finds it too large; what each part comes to."""
+        waiting, done = [whole], list[_T]()
+        while waiting:
+            with waiting.pop(0) as part:
+                if part.items > batches.items:
+                    waiting[:0] = part.cut(batches.items)
+                    continue
+                try:
+                    done.append((yield from send(part)))
+                except ClientError as refusal:
+                    if refusal.status != _TOO_LARGE or part.items < 2:
+                        raise
+                    batches.halve(part)
+                    waiting[:0] = part.cut(batches.items)
+        return done
 
     def _polled(self, job_id: str, deadline: datetime | None) -> Steps[Job]:
         """The job once it is final, or as it is at the deadline."""

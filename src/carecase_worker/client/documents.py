@@ -12,8 +12,8 @@ from carecase_worker.cases.care_case import KEY
 PAGE_SIZE = 1000
 """The largest page that the service gives."""
 
-Group = Literal["created", "updated", "superseded", "failed", "cancelled"]
-"""What can become of an item, as a job counts it."""
+Group = Literal["created", "updated", "superseded", "failed", "cancelled", "valid"]
+"""What can become of an item, as a job counts it; `valid` of one that was validated only."""
 
 _FINAL = ("completed", "cancelled")
 _GROUPS: dict[tuple[int, str], Group] = {
@@ -21,6 +21,7 @@ _GROUPS: dict[tuple[int, str], Group] = {
     (200, "Updated"): "updated",
     (200, "Superseded"): "superseded",
     (409, "Cancelled"): "cancelled",
+    (200, "Valid"): "valid",
 }
 
 _T = TypeVar("_T")
@@ -83,7 +84,7 @@ class ItemResult:
     @property
     def applied(self) -> bool:
         """Whether the item is in the database, or a newer one is."""
-        return self.status in (200, 201)
+        return self.group in ("created", "updated", "superseded")
 
     def document(self) -> dict[str, Any]:
         """The item as JSON has it on a page of the result."""
@@ -172,11 +173,14 @@ def page_of_jobs(content: bytes, pagination: str | None) -> Page[Job]:
     return Page(_jobs.decode(content).data, _next(pagination))
 
 
-def page_of_items(content: bytes, pagination: str | None, wanted: Group | None) -> Page[ItemResult]:
-    """The items of one page; of the whole document, if the service told that although a page was asked for."""
+def page_of_items(content: bytes, pagination: str | None, wanted: Group | None, first: int = 0) -> Page[ItemResult]:
+    """The items of one page; of the whole document, if the service told that although a page was asked for.
+
+    Items that do not tell their place are counted from `first`.
+    """
     items = [
         ItemResult(place if item.index is None else item.index, item.id[0].value, item.status, item.body)
-        for place, item in enumerate(_result.decode(content).data)
+        for place, item in enumerate(_result.decode(content).data, first)
     ]
     return Page([item for item in items if wanted is None or item.group == wanted], _next(pagination))
 

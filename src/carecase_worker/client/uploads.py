@@ -1,30 +1,22 @@
 """Batches as they are sent: files and bytes as they are, cases as a JSON array."""
 
-import gzip
-import json
-import zlib
-from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
-from math import isfinite
-from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, Any, Self, TypeAlias, cast
 
-import msgspec
-import zstandard
-from pydantic import BaseModel
-
+from carecase_worker.cases.batch import ArraySplitter
+from carecase_worker.client.sources import Source, is_source, items_of, look_into, media_type_of, opened, split
+from carecase_worker.client.values import encoded, members_of
 from carecase_worker.errors import BatchUnreadable
 
-Case: TypeAlias = Mapping[str, Any] | BaseModel
-"""One case: a mapping of the contract's field names, or a CareCase. Members that are left out stay left out."""
+Case: TypeAlias = Any
+"""One case: a mapping of the contract's field names, a CareCase, a dataclass, a named tuple, a row of a database.
 
-Source: TypeAlias = Path | bytes | IO[bytes]
-"""A batch as it lies somewhere: JSON array or NDJSON, also gzip or zstd of either; a file must be able to seek."""
+Members that are left out stay left out.
+"""
 
 Batch: TypeAlias = Iterable[Case] | Source
 """What one batch may be given as. Bytes and files are iterables, too, but never of cases."""
@@ -33,11 +25,11 @@ BATCH_ITEMS = 10_000
 BATCH_BYTES = 16 << 20
 """What `submit_all` puts into one batch at most."""
 
+VALIDATED_ITEMS = 20_000
+"""What the service takes at most to validate only."""
+
 _PIECE_BYTES = 256 << 10
 _HELD_BYTES = BATCH_BYTES
-_HEAD_BYTES = 64 << 10
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
-_GZIP, _ZSTD, _ZSTD_SKIPPABLE = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +42,15 @@ class Upload:
 
 
 class Gathering:
-    """Cases, gathered into a batch; in memory as long as it is small, then on disk. Ends with its `with` block."""
+    """Items, gathered into a batch; in memory as long as it is small, then on disk. Ends with its `with` block.
 
-    def __init__(self, number: int = 0) -> None:
-        self.number = number
+    `first` is the place of its first item in all that is sent.
+    """
+
+    def __init__(self, first: int = 0) -> None:
+        self.first = first
         self._file = SpooledTemporaryFile[bytes](max_size=_HELD_BYTES)
+        self._is_closed = False
         self.items = 0
         self.size = 0
 
@@ -71,27 +67,36 @@ class Gathering:
 
     def upload(self) -> Upload:
         """The batch as a JSON array; nothing can be added after that."""
-        self._file.write(b"]" if self.items else b"[]")
+        if not self._is_closed:
+            self._file.write(b"]" if self.items else b"[]")
+            self._is_closed = True
         return Upload(lambda: _pieces(self._file, nothing_sent))
+
+    def cut(self, items: int) -> Iterator["Gathering"]:
+        """Cut it into batches of so many items."""
+        part = Gathering(self.first)
+        for number, item in enumerate(split(self.upload().pieces(), ArraySplitter())):
+            if part.items == items:
+                yield part
+                part = Gathering(self.first + number)
+            part.add(item)
+        yield part
 
 
 class Batches:
-    """Cuts a stream of cases into batches of bounded size, and holds no more than one of them."""
+    """Cuts a stream of items into batches of bounded size, and holds no more than one of them."""
 
     def __init__(self, items: int, size: int) -> None:
-        self._items = items
+        self.items = items
         self._size = size
         self._open = Gathering()
-        self._number = 0
 
-    def add(self, case: Case) -> Iterator[Gathering]:
-        """Take a case; the batches that are full now, to be sent before the next case is taken."""
-        item = encoded(case, self._number)
-        self._number += 1
+    def add(self, item: bytes) -> Iterator[Gathering]:
+        """Take an item; the batches that are full now, to be sent before the next item is taken."""
         if self._open.items and self._open.size + len(item) + len(b",]") > self._size:
             yield self._taken()
         self._open.add(item)
-        if self._open.items >= self._items:
+        if self._open.items >= self.items:
             yield self._taken()
 
     def rest(self) -> Iterator[Gathering]:
@@ -99,22 +104,14 @@ class Batches:
         if self._open.items:
             yield self._taken()
 
+    def halve(self, refused: Gathering) -> None:
+        """Make batches half as large as one that was too large for the service."""
+        self.items = min(self.items, -(-refused.items // 2))
+
     def _taken(self) -> Gathering:
-        full, self._open = self._open, Gathering(self._open.number + 1)
+        full = self._open
+        self._open = Gathering(full.first + full.items)
         return full
-
-
-def encoded(case: Case, number: int) -> bytes:
-    """A case as JSON; `number` is what an error calls it. Raises BatchUnreadable."""
-    members = case.model_dump(exclude_unset=True) if isinstance(case, BaseModel) else case
-    if not isinstance(members, Mapping):
-        raise BatchUnreadable(f"Case {number} is none: give mappings or CareCases, or a Path, a file or bytes.")
-    if any(isinstance(value, float) and not isfinite(value) for value in members.values()):
-        raise BatchUnreadable(f"Case {number} holds a number that is not finite; JSON has none.")
-    try:
-        return _ENCODER.encode(dict(members))
-    except (TypeError, ValueError):
-        raise BatchUnreadable(f"Case {number} holds a value that JSON has not.") from None
 
 
 def nothing_sent(_: int) -> None:
@@ -124,72 +121,58 @@ def nothing_sent(_: int) -> None:
 @contextmanager
 def reading(batch: Batch, sent: Callable[[int], None] = nothing_sent) -> Iterator[Upload]:
     """A batch as an upload; calls `sent` with the size of each piece of a file that is sent. Raises BatchUnreadable."""
-    if isinstance(batch, Path):
-        try:
-            file = batch.open("rb")
-        except OSError as error:
-            raise BatchUnreadable(f"{batch}: cannot be read ({error.strerror})") from None
-        with file:
-            yield _upload(file, sent)
-    elif isinstance(batch, bytes):
-        yield _upload(BytesIO(batch), sent)
-    elif hasattr(batch, "read"):
-        yield _upload(cast(IO[bytes], batch), sent)
+    if is_source(batch):
+        with opened(batch) as (file, name):
+            yield _upload(cast(IO[bytes], file), name, sent)
     else:
         with Gathering() as gathered:
-            for number, case in enumerate(batch):
-                gathered.add(encoded(case, number))
+            for item in items_in(batch):
+                gathered.add(item)
             yield gathered.upload()
 
 
-def _upload(file: IO[bytes], sent: Callable[[int], None]) -> Upload:
+def items_in(batch: Batch) -> Iterator[bytes]:
+    """The items of a batch as JSON, as they are asked for. Raises BatchUnreadable."""
+    if is_source(batch):
+        yield from items_of(batch)
+        return
+    refuse_what_is_no_batch(batch)
+    for number, case in enumerate(cast(Iterable[Case], batch)):
+        yield encoded(case, number)
+
+
+_FRAMES = {
+    "to_dicts": "frame.to_dicts()",
+    "to_pylist": "table.to_pylist()",
+    "iterrows": 'frame.to_dict("records")',
+}
+"""How tables by pandas, polars and pyarrow give their rows; each is told by a method of its own."""
+
+
+def refuse_what_is_no_batch(batch: object) -> None:
+    """Raise BatchUnreadable, with what to do, for what is neither an iterable of cases nor a file or bytes."""
+    kind = type(batch).__name__
+    for method, call in _FRAMES.items():
+        if hasattr(batch, method):
+            raise BatchUnreadable(f"A {kind} was given as batch; its elements are no cases. Give its rows: {call}")
+    if isinstance(batch, str):
+        raise BatchUnreadable("A str was given as batch. Give a file as Path(name), and JSON as bytes: text.encode().")
+    if members_of(batch) is not None:
+        raise BatchUnreadable(f"One case ({kind}) was given as batch. A batch is a list of cases: [case].")
+    if isinstance(batch, AsyncIterable):
+        raise BatchUnreadable(f"The batch ({kind}) is asynchronous. Send it with connect_async.")
+    if not isinstance(batch, Iterable):
+        raise BatchUnreadable(f"A batch cannot be of type {kind}. Give an iterable of cases, a Path, a file or bytes.")
+
+
+def _upload(file: IO[bytes], name: str, sent: Callable[[int], None]) -> Upload:
     """A file as an upload, its form told from its first bytes."""
     try:
         file.seek(0)
-        magic = file.read(len(_ZSTD))
-        if not isinstance(magic, bytes):
-            raise BatchUnreadable("The file is open as text. Open it in binary mode, or give its Path.")
-        encoding = _encoding(magic)
-        file.seek(0)
-        kind = _content_type(file, encoding)
-    except OSError:
+    except (OSError, AttributeError):
         raise BatchUnreadable("The file cannot be read from its beginning. Give its Path, or its bytes.") from None
-    return Upload(lambda: _pieces(file, sent), kind, encoding)
-
-
-def _encoding(magic: bytes) -> str | None:
-    """The Content-Encoding of a file that begins with these four bytes."""
-    if magic.startswith(_GZIP):
-        return "gzip"
-    is_skippable = magic[1:] == _ZSTD_SKIPPABLE and magic[0] & 0xF0 == 0x50
-    return "zstd" if magic == _ZSTD or is_skippable else None
-
-
-def _content_type(file: IO[bytes], encoding: str | None) -> str:
-    """The media type of a batch: lines begin with an object that is whole on its line, all else may be an array."""
-    plain: IO[bytes] = file
-    if encoding == "gzip":
-        plain = cast(IO[bytes], gzip.GzipFile(fileobj=file))
-    elif encoding == "zstd":
-        plain = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False)
-    try:
-        head = plain.read(_HEAD_BYTES).removeprefix(BOM_UTF8).lstrip()
-        while not head and (more := plain.read(_HEAD_BYTES)):
-            head = more.lstrip()
-    except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
-        head = b""  # the service says what is wrong with it
-    return "application/x-ndjson" if _begins_with_a_line(head) else "application/json"
-
-
-def _begins_with_a_line(head: bytes) -> bool:
-    line, line_feed, _ = head.partition(b"\n")
-    if line[:1] != b"{":
-        return False
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return not line_feed  # else it is an object over several lines
-    return True
+    encoding, head = look_into(file, name)
+    return Upload(lambda: _pieces(file, sent), media_type_of(head), encoding)
 
 
 def _pieces(file: IO[bytes], sent: Callable[[int], None]) -> Iterator[bytes]:

@@ -1,0 +1,146 @@
+"""Carries out `carecase submit`: a file as one batch, as it is; a pipe, and what is too large, in parts."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from carecase_worker.cli.progress import uploading
+from carecase_worker.client.blocking import CareCases
+from carecase_worker.client.documents import ItemResult, Job
+from carecase_worker.client.sources import Readable, Source, opened
+from carecase_worker.errors import BatchUnreadable, ClientError
+
+_STANDARD_INPUT = Path("-")
+_WHOLE_BYTES = 1 << 30
+_PART_ITEMS = 100_000
+_PART_BYTES = 64 << 20
+_STRICT_BYTES = 16 << 20
+_TOO_LARGE = 413
+_SUFFIXES = {".gz": (b"\x1f\x8b", "gzip"), ".zst": (b"\x28\xb5", "zstd")}
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOptions:
+    """The options of `carecase submit`."""
+
+    care_plan: Annotated[int | None, typer.Option(help="The care plan that all cases belong to")] = None
+    database: Annotated[str | None, typer.Option(help="The target database (CARECASE_DATABASE)")] = None
+    watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Stay until the job is final")] = True
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Hold the cases to the rules; keep and apply nothing")
+    ] = False
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Apply all cases or none; takes one small batch (jobs.chunk_items)")
+    ] = False
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(help="The same key gives the same job; several batches get keys made from it"),
+    ] = None
+
+
+@dataclass
+class Submission:
+    """A submission on its way: the jobs that were accepted, and whether an answer is outstanding."""
+
+    client: CareCases
+    file: Path
+    options: SubmitOptions
+    console: Console
+    accepted: list[Job] = field(default_factory=list)
+    awaits_answer: bool = False
+
+    def send(self) -> Iterator[Job]:
+        """Send everything; each job once it is accepted. Raises ClientError."""
+        for job in self._jobs():
+            self.awaits_answer = False
+            self.accepted.append(job)
+            yield job
+
+    def validate(self) -> Iterator[ItemResult]:
+        """Have everything validated; what the service says of each item. Raises ClientError."""
+        with opened(_source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
+            yield from self.client.validate(_Reading(file, sent, self), self.options.care_plan)
+
+    def _jobs(self) -> Iterator[Job]:
+        is_file = self.file.is_file()
+        if is_file:
+            self._say_if_mislabelled()
+        if self.options.strict:
+            yield self._whole(self.file if is_file else _read_whole(self.file))
+        elif is_file and self.file.stat().st_size <= _WHOLE_BYTES:
+            try:
+                yield self._whole(self.file)
+            except ClientError as refusal:
+                if refusal.status != _TOO_LARGE:
+                    raise
+                self.console.print("It is too large for one batch, so it goes in several.")
+                yield from self._parts()
+        else:
+            yield from self._parts()
+
+    def _whole(self, source: Path | bytes) -> Job:
+        options, size = self.options, len(source) if isinstance(source, bytes) else source.stat().st_size
+        with uploading(self.console, size) as advance:
+            left = size
+
+            def sent(piece: int) -> None:
+                nonlocal left
+                left -= piece
+                self.awaits_answer = left <= 0
+                advance(piece)
+
+            return self.client.submit(source, options.care_plan, options.idempotency_key, sent, options.strict)
+
+    def _parts(self) -> Iterator[Job]:
+        options = self.options
+        with opened(_source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
+            reading = _Reading(file, sent, self)
+            yield from self.client.submit_all(
+                reading, options.care_plan, options.idempotency_key, _PART_ITEMS, _PART_BYTES
+            )
+
+    def _say_if_mislabelled(self) -> None:
+        magic, name = _SUFFIXES.get(self.file.suffix.lower(), (b"", ""))
+        with opened(self.file) as (file, _):
+            if not file.read(2).startswith(magic):
+                self.console.print(f"{self.file} is not {name}, though its name says so; it is sent as what it is.")
+
+
+class _Reading:
+    """A file that tells how much of it has been read, and notes that while it is read no answer is outstanding."""
+
+    def __init__(self, file: Readable, advance: Callable[[int], None], submission: Submission) -> None:
+        self._file = file
+        self._advance = advance
+        self._submission = submission
+
+    def read(self, size: int, /) -> bytes:
+        """Read at most so many bytes."""
+        self._submission.awaits_answer = False
+        piece = self._file.read(size)
+        self._submission.awaits_answer = True
+        self._advance(len(piece))
+        return piece
+
+
+def _source_of(file: Path) -> Source:
+    return sys.stdin.buffer if file == _STANDARD_INPUT else file
+
+
+def _size_of(file: Path) -> int | None:
+    """Tell the size of what is to be sent, if it has one."""
+    return file.stat().st_size if file.is_file() else None
+
+
+def _read_whole(file: Path) -> bytes:
+    """Read a pipe that must go as one batch. Raises BatchUnreadable if it is too long for that."""
+    with opened(_source_of(file)) as (pipe, _):
+        content = pipe.read(_STRICT_BYTES + 1)
+    if len(content) > _STRICT_BYTES:
+        raise BatchUnreadable(f"--strict takes one batch, from a pipe {_STRICT_BYTES >> 20} MiB at most. Send less.")
+    return content

@@ -1,0 +1,157 @@
+"""Batches as they lie somewhere: a file, bytes, a pipe; recognised by their first bytes, and cut into their items."""
+
+import gzip
+import zlib
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BufferedReader, BytesIO, RawIOBase
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeAlias, TypeGuard, cast
+
+import zstandard
+
+from carecase_worker.cases.batch import ArraySplitter, Splitter
+from carecase_worker.cases.lines import LineSplitter
+from carecase_worker.client.formats import recognised
+from carecase_worker.errors import BatchRefused, BatchUnreadable
+
+
+class Readable(Protocol):
+    """A file as far as it must be one: open in binary mode; it may be a pipe."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most so many; none at the end."""
+        ...
+
+
+Source: TypeAlias = Path | bytes | bytearray | Readable
+"""A batch as it lies somewhere: JSON array or NDJSON, also gzip or zstd of either."""
+
+_HEAD_BYTES = 64 << 10
+_PIECE_BYTES = 256 << 10
+_GZIP, _ZSTD, _ZSTD_SKIPPABLE = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"
+
+
+def is_source(batch: object) -> TypeGuard[Source]:
+    """Tell a source from an iterable of cases; bytes and files are iterables, too."""
+    return isinstance(batch, Path | bytes | bytearray) or hasattr(batch, "read")
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[tuple[Readable, str]]:
+    """Open a source; the file, and what to call it. Raises BatchUnreadable."""
+    if isinstance(source, Path):
+        try:
+            file = source.open("rb")
+        except IsADirectoryError:
+            raise BatchUnreadable(
+                f"{source}: is a directory. Send its files one by one:"
+                f' for file in {source}/*; do carecase submit "$file"; done'
+            ) from None
+        except OSError as error:
+            raise BatchUnreadable(f"{source}: cannot be read ({error.strerror})") from None
+        with file:
+            yield file, str(source)
+    elif isinstance(source, bytes | bytearray):
+        yield BytesIO(source), "The batch"
+    else:
+        yield source, "The batch"
+
+
+def look_into(file: Readable, name: str) -> tuple[str | None, bytes]:
+    """Look at how a file begins: its Content-Encoding, and its first bytes decompressed. Raises BatchUnreadable."""
+    with _explained(name):
+        encoding, decoded = _decoded(file)
+        return encoding, _head(decoded, name)
+
+
+def media_type_of(head: bytes) -> str:
+    """Tell the media type from the first bytes, decompressed: an array begins with [, lines begin with {."""
+    is_lines = head.removeprefix(BOM_UTF8).lstrip().startswith(b"{")
+    return "application/x-ndjson" if is_lines else "application/json"
+
+
+def items_of(source: Source) -> Iterator[bytes]:
+    """Read a source from where it is, which may be a pipe, and give its items; a few megabytes are in hand at a time.
+
+    Raises BatchUnreadable.
+    """
+    with opened(source) as (file, name), _explained(name):
+        _, decoded = _decoded(file)
+        head = _head(decoded, name)
+        splitter: Splitter = LineSplitter() if media_type_of(head) == "application/x-ndjson" else ArraySplitter()
+        rest = iter(lambda: decoded.read(_PIECE_BYTES), b"")
+        yield from split(chain((head,), rest), splitter)
+
+
+def split(pieces: Iterable[bytes], splitter: Splitter) -> Iterator[bytes]:
+    """Split a text that comes in pieces into its items. Raises BatchRefused."""
+    for piece in pieces:
+        yield from map(bytes, splitter.feed(piece))
+    yield from map(bytes, splitter.finish())
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn what can go wrong with a file into BatchUnreadable."""
+    try:
+        yield
+    except BatchRefused as refusal:
+        raise BatchUnreadable(f"{name}: {refusal}") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
+        raise BatchUnreadable(f"{name}: what is compressed is damaged or was cut off. Compress it again.") from None
+    except OSError as error:
+        raise BatchUnreadable(f"{name}: cannot be read ({error.strerror})") from None
+
+
+def _head(decoded: IO[bytes], name: str) -> bytes:
+    """Read the first bytes. Raises BatchUnreadable, with what to do, if they are of another format."""
+    head = piece = decoded.read(_HEAD_BYTES)
+    while piece and not head.removeprefix(BOM_UTF8).lstrip():
+        piece = decoded.read(_HEAD_BYTES)
+        head += piece
+    other = recognised(head, whole=len(piece) < _HEAD_BYTES)
+    if other is not None:
+        raise BatchUnreadable(f"{name}: this is {other}.")
+    return head
+
+
+class _Read(RawIOBase):
+    """A file of which only `read` is asked, as a raw stream."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._file.read(len(buffer))
+        if not isinstance(piece, bytes):
+            raise BatchUnreadable("The file is open as text. Open it in binary mode, or give its Path.")
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def _encoding(magic: bytes) -> str | None:
+    """Tell the Content-Encoding of a file from its first four bytes."""
+    if magic.startswith(_GZIP):
+        return "gzip"
+    is_skippable = magic[1:] == _ZSTD_SKIPPABLE and magic[0] & 0xF0 == 0x50
+    return "zstd" if magic == _ZSTD or is_skippable else None
+
+
+def _decoded(file: Readable) -> tuple[str | None, IO[bytes]]:
+    """Undo the compression that the first bytes tell of; its name, and the file without it."""
+    buffered = BufferedReader(_Read(file), _PIECE_BYTES)
+    encoding = _encoding(buffered.peek(len(_ZSTD))[: len(_ZSTD)])
+    match encoding:
+        case "gzip":
+            return encoding, cast(IO[bytes], gzip.GzipFile(fileobj=buffered))
+        case "zstd":
+            unzstd = zstandard.ZstdDecompressor()
+            return encoding, unzstd.stream_reader(buffered, read_across_frames=True)
+        case _:
+            return encoding, buffered

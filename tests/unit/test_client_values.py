@@ -1,0 +1,261 @@
+"""Values of programs as JSON: dates and numbers convert, missing values become null, the rest is named.
+
+pandas and numpy are not here; what stands in for their values behaves as they do.
+"""
+
+import json
+import sqlite3
+from collections import namedtuple
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum, IntEnum, StrEnum
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import BaseModel, Field
+
+from carecase_worker.client.values import encoded
+from carecase_worker.errors import BatchUnreadable
+
+
+class Timestamp(datetime):
+    """A subclass of datetime that writes nanoseconds, as pandas.Timestamp."""
+
+    def isoformat(self, *_: Any) -> str:
+        return "2026-01-02T03:04:05.123456789"
+
+
+class NotATime(datetime):
+    """A datetime that is unequal to itself, as pandas.NaT."""
+
+    def __eq__(self, _: object) -> bool:
+        return False
+
+    def __ne__(self, _: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class NotAvailable:
+    """A value that does not know if it equals itself, as pandas.NA."""
+
+    def __eq__(self, _: object) -> Any:
+        return self
+
+    def __ne__(self, _: object) -> Any:
+        return self
+
+    def __bool__(self) -> bool:
+        raise TypeError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Scalar:
+    """A number that gives itself by `item`, as numpy's do; `kind` is that of its dtype."""
+
+    shape = ()
+
+    def __init__(self, held: Any, kind: str = "i") -> None:
+        self._held = held
+        self.dtype = SimpleNamespace(kind=kind)
+
+    def item(self) -> Any:
+        return self._held
+
+    def __ne__(self, other: object) -> Any:
+        return self._held != self._held
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._held == self._held)
+
+    def astype(self, unit: str) -> str:
+        assert unit == "datetime64[us]"
+        return "2026-01-02T03:04:05.123456"
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Array(Scalar):
+    """Many values, as numpy.ndarray and pandas.Series, or one that is no scalar."""
+
+    shape = (1,)  # type: ignore[assignment]
+
+
+class LongDouble:
+    """A number that `item` leaves as it is, as numpy.longdouble."""
+
+    shape = ()
+
+    def item(self) -> Any:
+        return self
+
+    def __float__(self) -> float:
+        return 1.5
+
+
+class Index:
+    """A number of somebody's own."""
+
+    def __index__(self) -> int:
+        return 7
+
+
+class FloatOfPandas(float):
+    """A subclass of float, as numpy.float64."""
+
+    def __repr__(self) -> str:
+        return "np.float64(…)"
+
+    __str__ = __repr__
+
+
+class Grade(Enum):
+    LOW = "LOW"
+
+
+class Number(IntEnum):
+    ONE = 1
+
+
+class Text(StrEnum):
+    A = "a"
+
+
+class OldText(str, Enum):  # noqa: UP042  # that is the point
+    A = "a"
+
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sent"),
+    [
+        ("case_Start_Date", MOMENT, "2026-01-02T03:04:05"),
+        ("case_Start_Date", MOMENT.replace(tzinfo=UTC), "2026-01-02T03:04:05Z"),
+        ("case_Start_Date", MOMENT.replace(tzinfo=ZoneInfo("Europe/Berlin")), "2026-01-02T02:04:05Z"),
+        ("case_Start_Date", datetime(1880, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")), "1879-12-31T23:06:32Z"),
+        (
+            "case_Start_Date",
+            datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-2))),
+            "9999-12-31T23:00:00-02:00",
+        ),
+        ("case_Start_Date", date(2026, 1, 2), "2026-01-02"),
+        ("case_Start_Date", Timestamp(2026, 1, 2), "2026-01-02T03:04:05.123456789"),
+        ("case_Start_Date", Scalar(1767323045123456789, "M"), "2026-01-02T03:04:05.123456"),
+        ("case_Start_Date", NotATime(2026, 1, 2), None),
+        ("case_Start_Date", Scalar(float("nan"), "M"), None),
+        ("case_Score", NotAvailable(), None),
+        ("case_Score", float("nan"), None),
+        ("case_Score", FloatOfPandas("nan"), None),
+        ("case_Score", FloatOfPandas(1.5), 1.5),
+        ("case_Score", Decimal("NaN"), None),
+        ("case_Score", Decimal("sNaN"), None),
+        ("case_Score", Decimal("1.50"), 1.5),
+        ("case_Score", Fraction(1, 4), 0.25),
+        ("case_Score", LongDouble(), 1.5),
+        ("case_Score", Scalar(1.5, "f"), 1.5),
+        ("case_Score", Scalar(float("nan"), "f"), None),
+        ("case_Score", 5.0, 5.0),
+        ("case_Priority", Scalar(5), 5),
+        ("case_Priority", Index(), 7),
+        ("case_Priority", 5.0, 5),
+        ("case_Priority", Scalar(5.0, "f"), 5),
+        ("case_Priority", Decimal("5.0"), 5),
+        ("case_Priority", Decimal("1E+400"), Decimal("1E+400")),
+        ("case_Priority", 5.5, 5.5),
+        ("case_Priority", float("nan"), None),
+        ("case_Priority", Number.ONE, 1),
+        ("case_Key", 2**70, 2**70),
+        ("do_Not_Contact", Scalar(True, "b"), True),
+        ("case_Status", Grade.LOW, "LOW"),
+        ("case_Status", Text.A, "a"),
+        ("case_Status", OldText.A, "a"),
+        ("case_ID", UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        ("other", [1, (float("nan"), {2: Decimal("NaN")})], [1, [None, {"2": None}]]),
+    ],
+)
+def test_dates_and_numbers_convert_and_missing_values_become_null(field: str, value: Any, sent: Any) -> None:
+    written = json.loads(encoded({field: value}, 0), parse_float=Decimal)[field]
+    assert written == (Decimal(str(sent)) if isinstance(sent, float) else sent)
+    assert type(written) is (Decimal if isinstance(sent, float) else type(sent))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (object(), "a value of type object has no form in JSON"),
+        (time(1), "a value of type datetime.time has no form"),
+        (timedelta(1), "a value of type datetime.timedelta has no form"),
+        (Scalar(5, "m"), "has no form in JSON"),
+        (1j, "a value of type complex has no form"),
+        (int, "a value of type type has no form"),
+        (b"x", "bytes is no text; decode it"),
+        (bytearray(b"x"), "bytearray is no text"),
+        (float("inf"), "the number is not finite"),
+        (Decimal("-Infinity"), "the number is not finite"),
+        (FloatOfPandas("inf"), "the number is not finite"),
+        (Array([1]), "holds many values; give one"),
+        ([[object()]], "a value of type object has no form"),
+        ("\ud800", "a lone surrogate is no Unicode text"),
+    ],
+)
+def test_what_cannot_be_sent_is_named_by_case_field_and_type(value: Any, words: str) -> None:
+    with pytest.raises(BatchUnreadable) as raised:
+        encoded({"case_Key": 1, "case_ID": value}, 3)
+    assert str(raised.value).startswith("Case 3, case_ID: ")
+    assert words in str(raised.value)
+
+
+def test_what_holds_itself_is_told() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(BatchUnreadable, match="Case 0, case_ID: a value of type list"):
+        encoded({"case_ID": endless}, 0)
+
+
+@pytest.mark.parametrize("name", [None, 5, ("a",)])
+def test_a_field_needs_a_name(name: Any) -> None:
+    with pytest.raises(BatchUnreadable, match="Case 2: the name of a field is of type"):
+        encoded({name: 1}, 2)
+
+
+@dataclass
+class DataClass:
+    case_Key: int
+
+
+class Model(BaseModel):
+    key: int = Field(alias="case_Key")
+    left_out: int | None = None
+
+
+class Series:
+    """A row of a table, as pandas.Series: names and values, but no mapping."""
+
+    def keys(self) -> list[str]:
+        return ["case_Key"]
+
+    def __getitem__(self, name: str) -> Any:
+        return Scalar(1)
+
+
+@pytest.mark.parametrize(
+    "case", [{"case_Key": 1}, DataClass(1), namedtuple("Row", ["case_Key"])(1), Model(case_Key=1), Series()]
+)
+def test_a_case_may_be_whatever_has_named_members(case: Any) -> None:
+    assert encoded(case, 0) == b'{"case_Key":1}'
+
+
+def test_a_row_of_a_database_is_a_case() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = sqlite3.Row
+    assert encoded(connection.execute("SELECT 1 AS case_Key").fetchone(), 0) == b'{"case_Key":1}'
+    connection.close()
