@@ -172,7 +172,7 @@ def nobody_at_work(system: System) -> Iterator[None]:
 def test_ctrl_c_says_that_nothing_was_accepted_or_that_the_job_goes_on(system: System, first_key: int) -> None:
     with started(system, "submit", "-") as reading:
         assert reading.stdin
-        reading.stdin.write("[" + " " * (1 << 20))  # more than a pipe holds: it is being read
+        reading.stdin.write("[" + " " * (1 << 20))  # more than a pipe holds, so it is being read
         assert "Nothing was accepted." in interrupted(reading)
     (system.place / "one").write_bytes(lines_of(2, first_key))
     with nobody_at_work(system), started(system, "submit", "one") as watching:

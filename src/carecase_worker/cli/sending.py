@@ -13,6 +13,7 @@ from carecase_worker.cli.progress import uploading
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import ItemResult, Job
 from carecase_worker.client.sources import Readable, Source, opened
+from carecase_worker.client.uploads import Batches
 from carecase_worker.errors import BatchUnreadable, ClientError
 
 _STANDARD_INPUT = Path("-")
@@ -64,7 +65,7 @@ class Submission:
     def validate(self) -> Iterator[ItemResult]:
         """Have everything validated; what the service says of each item. Raises ClientError."""
         with opened(_source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
-            yield from self.client.validate(_Reading(file, sent, self), self.options.care_plan)
+            yield from self.client.validate(_Reading(file, sent), self.options.care_plan)
 
     def _jobs(self) -> Iterator[Job]:
         is_file = self.file.is_file()
@@ -99,10 +100,11 @@ class Submission:
     def _parts(self) -> Iterator[Job]:
         options = self.options
         with opened(_source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
-            reading = _Reading(file, sent, self)
-            yield from self.client.submit_all(
-                reading, options.care_plan, options.idempotency_key, _PART_ITEMS, _PART_BYTES
-            )
+            batches = Batches(_PART_ITEMS, _PART_BYTES, self._expect_answer)
+            yield from self.client.submit_in(batches, _Reading(file, sent), options.care_plan, options.idempotency_key)
+
+    def _expect_answer(self) -> None:
+        self.awaits_answer = True
 
     def _say_if_mislabelled(self) -> None:
         magic, name = _SUFFIXES.get(self.file.suffix.lower(), (b"", ""))
@@ -112,18 +114,15 @@ class Submission:
 
 
 class _Reading:
-    """A file that tells how much of it has been read, and notes that while it is read no answer is outstanding."""
+    """A file that tells how much of it has been read."""
 
-    def __init__(self, file: Readable, advance: Callable[[int], None], submission: Submission) -> None:
+    def __init__(self, file: Readable, advance: Callable[[int], None]) -> None:
         self._file = file
         self._advance = advance
-        self._submission = submission
 
     def read(self, size: int, /) -> bytes:
         """Read at most so many bytes."""
-        self._submission.awaits_answer = False
         piece = self._file.read(size)
-        self._submission.awaits_answer = True
         self._advance(len(piece))
         return piece
 

@@ -83,7 +83,12 @@ class CareCases:
         larger than the service takes goes in smaller ones. With an Idempotency-Key, to which each batch's place is
         added, a program that is run again with the same cases gets the same jobs.
         """
-        batches = Batches(batch_items, batch_bytes)
+        yield from self.submit_in(Batches(batch_items, batch_bytes), cases, care_plan, idempotency_key)
+
+    def submit_in(
+        self, batches: Batches, cases: Batch, care_plan: int | None = None, idempotency_key: str | None = None
+    ) -> Iterator[Job]:
+        """Do what `submit_all` does, in batches made by the caller, who learns from them how far it has come."""
         for item in items_in(cases):
             for part in batches.add(item):
                 yield from self._run(self._calls.submit_part(batches, part, care_plan, idempotency_key))

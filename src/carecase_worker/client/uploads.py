@@ -32,6 +32,14 @@ _PIECE_BYTES = 256 << 10
 _HELD_BYTES = BATCH_BYTES
 
 
+def nothing_sent(_: int) -> None:
+    """What is told of the progress of an upload if nobody wants to know."""
+
+
+def nobody_asks() -> None:
+    """What is told of a batch that has been sent whole, if nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A batch that can be told piece by piece, as often as need be."""
@@ -47,8 +55,9 @@ class Gathering:
     `first` is the place of its first item in all that is sent.
     """
 
-    def __init__(self, first: int = 0) -> None:
+    def __init__(self, first: int = 0, whole_sent: Callable[[], None] = nobody_asks) -> None:
         self.first = first
+        self._whole_sent = whole_sent
         self._file = SpooledTemporaryFile[bytes](max_size=_HELD_BYTES)
         self._is_closed = False
         self.items = 0
@@ -70,26 +79,35 @@ class Gathering:
         if not self._is_closed:
             self._file.write(b"]" if self.items else b"[]")
             self._is_closed = True
-        return Upload(lambda: _pieces(self._file, nothing_sent))
+        return Upload(self._told)
+
+    def _told(self) -> Iterator[bytes]:
+        yield from _pieces(self._file, nothing_sent)
+        self._whole_sent()
 
     def cut(self, items: int) -> Iterator["Gathering"]:
         """Cut it into batches of so many items."""
-        part = Gathering(self.first)
-        for number, item in enumerate(split(self.upload().pieces(), ArraySplitter())):
+        self.upload()
+        part = Gathering(self.first, self._whole_sent)
+        for number, item in enumerate(split(_pieces(self._file, nothing_sent), ArraySplitter())):
             if part.items == items:
                 yield part
-                part = Gathering(self.first + number)
+                part = Gathering(self.first + number, self._whole_sent)
             part.add(item)
         yield part
 
 
 class Batches:
-    """Cuts a stream of items into batches of bounded size, and holds no more than one of them."""
+    """Cuts a stream of items into batches of bounded size, and holds no more than one of them.
 
-    def __init__(self, items: int, size: int) -> None:
+    Calls `whole_sent` whenever a batch has been sent whole and an answer is outstanding.
+    """
+
+    def __init__(self, items: int, size: int, whole_sent: Callable[[], None] = nobody_asks) -> None:
         self.items = items
         self._size = size
-        self._open = Gathering()
+        self._whole_sent = whole_sent
+        self._open = Gathering(0, whole_sent)
 
     def add(self, item: bytes) -> Iterator[Gathering]:
         """Take an item; the batches that are full now, to be sent before the next item is taken."""
@@ -110,12 +128,8 @@ class Batches:
 
     def _taken(self) -> Gathering:
         full = self._open
-        self._open = Gathering(full.first + full.items)
+        self._open = Gathering(full.first + full.items, self._whole_sent)
         return full
-
-
-def nothing_sent(_: int) -> None:
-    """What is told of the progress of an upload if nobody wants to know."""
 
 
 @contextmanager
