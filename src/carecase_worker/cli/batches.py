@@ -100,15 +100,20 @@ def _say_what_goes_on(submission: Submission, happened: str) -> None:
 
 
 def _validate(submission: Submission, as_json: bool) -> None:
-    """Tell what the rules say of each item, and end."""
-    items = list(submission.validate())
-    invalid = [item for item in items if item.group != "valid"]
+    """Tell what the rules say of each item, and end. Only what breaks a rule is kept until then."""
+    invalid = []
+    count = 0
+    for count, item in enumerate(submission.validate(), start=1):
+        if as_json:
+            sys.stdout.write(("," if count > 1 else "[") + msgspec.json.encode(item.document()).decode())
+        if item.group != "valid":
+            invalid.append(item)
     if as_json:
-        typer.echo(msgspec.json.encode([item.document() for item in items]).decode())
-    else:
-        if invalid:
-            print_items(invalid)
-        typer.echo(f"{len(items) - len(invalid):,} of {len(items):,} items are valid. Nothing was applied.")
+        sys.stdout.write("]\n")
+    elif invalid:
+        print_items(invalid)
+    if not as_json:
+        typer.echo(f"{count - len(invalid):,} of {count:,} items are valid. Nothing was applied.")
     raise typer.Exit(_STATUS_SOME_FAILED if invalid else 0)
 
 
