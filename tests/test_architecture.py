@@ -34,7 +34,7 @@ HOMES = {
     "cryptography": ("jobs/seal.py",),
     "jwt": ("intake/auth.py", "intake/key_set.py", "tokens.py"),
 }
-BROAD_EDGES = {"intake/requests.py": 1, "worker/app.py": 3, "cli/app.py": 1}
+BROAD_EDGES = {"intake/requests.py": 1, "worker/app.py": 3, "cli/ending.py": 1}
 
 
 def name_of(module: Path) -> str:

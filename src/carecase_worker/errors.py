@@ -13,6 +13,7 @@
     ├── StoreUnavailable         Redis is away, refuses to write, or is not durable
     ├── BacklogFull              there is no room for more work just now
     ├── TargetFailure            a target database failed; `kind` says how
+    ├── DeadlineExceeded         a command has waited for as long as it may; the text says what for
     ├── StackError               the embedded system cannot start; the text says what to do
     │   └── StackStopped         it was told to stop before it had started
     └── ClientError              a call of the client came to nothing; the text says what to do
@@ -140,6 +141,10 @@ class TargetFailure(CareCaseError):
     def __init__(self, kind: FailureKind, code: str = "") -> None:
         super().__init__(f"target database: {kind.value}" + (f" ({code})" if code else ""))
         self.kind = kind
+
+
+class DeadlineExceeded(CareCaseError):
+    """A command has waited for as long as it may; the text says what for, and what to do."""
 
 
 class StackError(CareCaseError):

@@ -43,9 +43,36 @@ def test_what_is_away_is_told(system: System) -> None:
     finally:
         system.kill(redis, signal.SIGCONT)
     assert ran.returncode == 1
-    told = lines(ran, "fix")
-    assert [line.partition(": ")[0] for line in told] == ["redis", "broker", "workers"]
-    assert "check that Redis runs" in told[0]
+    (told,) = lines(ran, "fix")
+    assert told.startswith("redis: ")
+    assert "check that Redis runs" in told
+    assert "broker and workers are not looked at before that is mended" in ran.stdout
+    assert ran.stdout.splitlines()[-1].startswith("1 thing to fix, ")
+
+
+def test_a_wrong_password_of_redis_is_told_once(servers: Services, tmp_path: Path) -> None:
+    ran = doctor(tmp_path, REDIS_URL=servers.redis_url.replace(":secret@", ":wrong@"), JWT_SECRET=SECRET)
+    assert ran.returncode == 1
+    told = [line for line in lines(ran, "fix") if not line.startswith(("clients", "databases"))]
+    assert [line.partition(": ")[0] for line in told] == ["redis"]
+    assert "refuses the credentials; check redis.url" in told[0]
+    assert "wrong" not in ran.stdout
+
+
+def test_a_broker_of_its_own_is_looked_at_all_the_same(servers: Services, tmp_path: Path) -> None:
+    ran = doctor(tmp_path, REDIS_URL="redis://127.0.0.1:1/0", BROKER_URL=servers.redis_url, JWT_SECRET=SECRET)
+    assert any(line.startswith("broker: ") for line in lines(ran, "ok"))
+    assert "workers are not looked at" in ran.stdout
+
+
+def test_it_tells_which_configuration_and_urls_it_looked_at(servers: Services, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[intake]\nport = 8081\n")
+    ran = doctor(tmp_path, CONFIG="c.toml", REDIS_URL=servers.redis_url, DATABASES_D_URL=servers.postgres_url)
+    address, postgres = servers.redis_url.partition("@")[2], servers.postgres_url.partition("@")[2]
+    assert "by c.toml (CARECASE_CONFIG), and 2 variables CARECASE_…" in ran.stdout
+    assert f"redis: redis://{address} is reachable" in ran.stdout
+    assert f"postgresql://{postgres}" in ran.stdout
+    assert "secret" not in ran.stdout.replace("jwt.secret", "").replace("JWT_SECRET", "")
 
 
 def test_what_is_wrong_is_told_with_what_to_do_and_without_secrets(servers: Services, tmp_path: Path) -> None:
@@ -78,7 +105,8 @@ def test_what_is_wrong_is_told_with_what_to_do_and_without_secrets(servers: Serv
 def test_every_mistake_in_the_configuration_is_a_line(tmp_path: Path) -> None:
     ran = doctor(tmp_path, INTAKE_PORT="x", REDIS_DURABILITY="none", JWT_SECRET="short")
     assert ran.returncode == 1
-    assert [line.partition(": ")[0] for line in lines(ran, "fix")] == ["intake.port", "redis.durability"]
+    assert [line.partition(": ")[0] for line in lines(ran, "fix")] == ["intake.port", "redis.durability", "jwt.secret"]
+    assert "configuration: was read from no file" in ran.stdout
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'])

@@ -322,3 +322,39 @@ def test_a_job_reads_as_the_contract_has_it() -> None:
     assert read.submitted_at == NOW.replace(microsecond=123_000)
     assert (read.final, read.applied) == (True, False)
     assert {"jobId", "carePlanKey", "bodySha256", "submittedAt"} <= set(read.document())
+
+
+def test_a_call_is_given_up_once_it_is_in_trouble_for_too_long() -> None:
+    hands = Hands()
+    patience = Patience(tries=1000, silence=timedelta(seconds=4), within=timedelta(seconds=10))
+    with pytest.raises(ServiceUnreachable):
+        play(calls_of(hands, patience).job(JOB), [LOST] * 20, hands)
+    assert timedelta(seconds=3) < hands.moment - NOW <= timedelta(seconds=10)
+
+
+def test_silence_counts_as_trouble() -> None:
+    hands = Hands()
+    patience = Patience(silence=timedelta(seconds=10), within=timedelta(seconds=10))
+    with pytest.raises(ServiceUnreachable):
+        play(calls_of(hands, patience).job(JOB), [NoAnswer("ReadTimeout", timedelta(seconds=10))], hands)
+
+
+def test_a_service_that_wants_more_time_than_there_is_is_not_waited_for() -> None:
+    hands = Hands()
+    with pytest.raises(ServiceBusy, match="503"):
+        play(calls_of(hands, Patience(within=timedelta(seconds=30))).job(JOB), [problem(503, retry_after="60")], hands)
+
+
+def test_time_in_which_all_is_well_does_not_count() -> None:
+    hands = Hands()
+    steps = calls_of(hands, Patience(within=timedelta(seconds=3))).wait(JOB, None)
+    replies: list[Reply] = []
+    for _ in range(20):
+        replies += [LOST, told(retry_after="2")]
+    taken, _ = play(steps, [*replies, told("completed")], hands)
+    assert sum(delays(taken)) > 3
+    assert all(step.silence == timedelta(seconds=60) for step in taken if isinstance(step, Request))
+    assert {step.reason for step in taken if isinstance(step, Delay)} == {
+        "",
+        "There is no answer (ReadError). Check the URL, and whether the service runs.",
+    }

@@ -1,4 +1,4 @@
-"""The `carecase` command: its groups, and the one place where an error becomes a message and an exit status."""
+"""The `carecase` command and its groups."""
 
 import importlib
 import sys
@@ -7,14 +7,9 @@ from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
-from carecase_worker.errors import CareCaseError, SettingsError
-from carecase_worker.telemetry import traces
-
-_STATUS_REFUSED = 2
-_STATUS_FAILED = 70
+from carecase_worker.cli.ending import ended
 
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "up": ("up",),
@@ -75,6 +70,10 @@ def _root_options(
 
 def run() -> None:
     """Run the command line and exit with its status."""
+    sys.exit(ended(_call))
+
+
+def _call() -> None:
     app = typer.Typer(
         cls=_Commands,
         no_args_is_help=True,
@@ -83,26 +82,4 @@ def run() -> None:
         rich_markup_mode=_markup_mode(),
     )
     app.callback()(_root_options)
-    try:
-        app(prog_name="carecase")
-    except CareCaseError as error:
-        _complain(error)
-        sys.exit(_STATUS_REFUSED)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:  # noqa: BLE001  # one of the three edges: no traceback reaches a user
-        told = traces(error)
-        Console(stderr=True, soft_wrap=True).print(
-            f"carecase failed: {told['error']} at {told['where']}. Please report this line with what you ran."
-        )
-        sys.exit(_STATUS_FAILED)
-
-
-def _complain(error: CareCaseError) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    if isinstance(error, SettingsError):
-        console.print("The configuration is not right:", style="red")
-        for line in str(error).splitlines():
-            console.print(f"  {line}", markup=False)
-    else:
-        console.print(str(error), style="red", markup=False)
+    app(prog_name="carecase")

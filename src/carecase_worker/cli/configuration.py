@@ -1,12 +1,15 @@
 """The option that names the configuration, and the configuration that a command finds by itself."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from carecase_worker.embedded.stack import STACK_FILE, running_stack
-from carecase_worker.settings.loading import load, settings_variables
+from carecase_worker.errors import CareCaseError
+from carecase_worker.settings.loading import load, named_file, settings_variables, sources
 from carecase_worker.settings.model import Settings
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; CARECASE_CONFIG names one, too")]
@@ -14,9 +17,36 @@ Config = Annotated[Path | None, typer.Option("--config", help="TOML file; CARECA
 _NEARBY = (Path(STACK_FILE), Path(".carecase") / STACK_FILE)
 
 
+@contextmanager
+def configured(config: Path | None) -> Iterator[Settings]:
+    """Load the configuration. An error of it, or of what is done with it, tells where the settings come from."""
+    with _told(sources(config)):
+        yield load(config)
+
+
 def settings_nearby(config: Path | None) -> Settings:
     """Load the configuration; if there is none, that of the `carecase up` in this directory. Raises SettingsError."""
+    stack_file = _stack_file(config)
+    with _told(sources_nearby(config)):
+        return load(config) if stack_file is None else load(None, running_stack(stack_file).environment())
+
+
+def sources_nearby(config: Path | None) -> str:
+    """Tell where `settings_nearby` takes the settings from."""
+    stack_file = _stack_file(config)
+    return sources(config) if stack_file is None else f"{stack_file}, of carecase up"
+
+
+def _stack_file(config: Path | None) -> Path | None:
+    """The page of the `carecase up` in this directory, unless something else is configured."""
     stack_file = next((path for path in _NEARBY if path.exists()), None)
-    if config is None and not settings_variables() and stack_file is not None:
-        return load(None, running_stack(stack_file).environment())
-    return load(config)
+    return None if config or named_file() or settings_variables() else stack_file
+
+
+@contextmanager
+def _told(used: str) -> Iterator[None]:
+    try:
+        yield
+    except CareCaseError as error:
+        error.add_note(f"Configuration used: {used}. The working directory is {Path.cwd()}.")
+        raise

@@ -1,24 +1,33 @@
 """How the client's commands find the service."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
 
-from carecase_worker.client.access import find_access
+from carecase_worker.cli.waiting import Timeout, request_notice
+from carecase_worker.client.access import Access, find_access
 from carecase_worker.client.api import connect_to
 from carecase_worker.client.blocking import CareCases
+from carecase_worker.client.transport import shown_url
+from carecase_worker.client.verdicts import Patience
+from carecase_worker.errors import ClientError, ServiceBusy, ServiceUnreachable
 from carecase_worker.settings.loading import client_variables
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for scripts")]
 
-_OPTIONS = {
-    "url": typer.Option("--url", help="Where the service is (CARECASE_URL)"),
-    "api_key": typer.Option("--api-key", help="API key (CARECASE_API_KEY)"),
-    "token": typer.Option("--token", help="Bearer token (CARECASE_TOKEN)"),
+_AS_OFTEN_AS_TIME_ALLOWS = 1000
+
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "url": (Annotated[str | None, typer.Option("--url", help="Where the service is (CARECASE_URL)")], None),
+    "api_key": (Annotated[str | None, typer.Option("--api-key", help="API key (CARECASE_API_KEY)")], None),
+    "token": (Annotated[str | None, typer.Option("--token", help="Bearer token (CARECASE_TOKEN)")], None),
+    "timeout": (Timeout, 30.0),
 }
 
 
@@ -29,11 +38,25 @@ class ServiceFlags:
     url: str | None
     api_key: str | None
     token: str | None
+    timeout: float
 
     def connect(self, database: str | None = None) -> CareCases:
         """A client for what the flags, the environment or a stack.json nearby say. Raises ClientError."""
+        access, limit = self._access(database), timedelta(seconds=self.timeout)
+        notice = request_notice(shown_url(access), self.timeout)
+        return connect_to(access, Patience(_AS_OFTEN_AS_TIME_ALLOWS, silence=limit, within=limit), notice)
+
+    def notes(self, error: ClientError) -> Iterator[str]:
+        """Lines for whoever sees an error: which URL was used, and what --timeout may change."""
+        with suppress(ClientError):  # if it cannot be told, that is the error
+            access = self._access(None)
+            yield f"The service's URL is {shown_url(access)} ({access.source})."
+        if isinstance(error, ServiceUnreachable | ServiceBusy) and error.status in (None, 429, 502, 503, 504):
+            yield f"It was tried for up to {self.timeout:g} s; --timeout SECONDS tries for longer."
+
+    def _access(self, database: str | None) -> Access:
         flags = {"url": self.url, "api_key": self.api_key, "token": self.token, "database": database}
-        return connect_to(find_access(flags, client_variables()))
+        return find_access(flags, client_variables())
 
 
 def with_service(command: Callable[..., None]) -> Callable[..., None]:
@@ -42,13 +65,18 @@ def with_service(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def called(**given: Any) -> None:
         service = ServiceFlags(**{name: given.pop(name) for name in _OPTIONS})
-        command(service, **given)
+        try:
+            command(service, **given)
+        except ClientError as error:
+            for note in service.notes(error):
+                error.add_note(note)
+            raise
 
     signature = inspect.signature(command, eval_str=True)
     _, *own = signature.parameters.values()
     shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
-        for name, option in _OPTIONS.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in _OPTIONS.items()
     ]
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared
     called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

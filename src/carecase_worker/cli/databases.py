@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from carecase_worker.cli.configuration import Config
-from carecase_worker.errors import SettingsError, TargetFailure
-from carecase_worker.settings.loading import load
+from carecase_worker.cli.configuration import Config, configured
+from carecase_worker.cli.waiting import Timeout, deadline
+from carecase_worker.errors import DeadlineExceeded, SettingsError, TargetFailure
 from carecase_worker.settings.model import Settings
+from carecase_worker.settings.urls import without_credentials
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import lacks, upgrade
 from carecase_worker.tenants import Tenant, tenants_of
@@ -24,28 +25,39 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(db, name="db")
 
 
-def db_upgrade(database: Database = None, config: Config = None) -> None:
-    """Bring the schema of the target databases up to date."""
-    for tenant in _chosen(load(config), database):
-        try:
-            upgrade(engine_for(tenant))
-        except TargetFailure as failure:
-            raise SettingsError(f"databases.{tenant.name}: {failure}; {_ADVICE}") from None
-        typer.echo(f"{tenant.name}: up to date")
+def db_upgrade(database: Database = None, config: Config = None, timeout: Timeout = 600.0) -> None:
+    """Bring the schema of the target databases up to date. Each has --timeout seconds for that."""
+    with configured(config) as settings:
+        for tenant in _chosen(settings, database):
+            try:
+                with deadline(_answer_of(tenant), timeout):
+                    upgrade(engine_for(tenant))
+            except TargetFailure as failure:
+                raise SettingsError(f"databases.{tenant.name}: {failure}; {_ADVICE}") from None
+            typer.echo(f"{tenant.name}: up to date")
 
 
-def db_check(database: Database = None, config: Config = None) -> None:
+def db_check(database: Database = None, config: Config = None, timeout: Timeout = 30.0) -> None:
     """Say whether the schema of the target databases fits. Exit status 1 if one does not."""
     fits = True
-    for tenant in _chosen(load(config), database):
+    with configured(config) as settings:
+        chosen = _chosen(settings, database)
+    for tenant in chosen:
         try:
-            missing = lacks(engine_for(tenant))
+            with deadline(_answer_of(tenant), timeout):
+                missing = lacks(engine_for(tenant))
         except TargetFailure as failure:
             missing = [f"{failure}; {_ADVICE}"]
+        except DeadlineExceeded as error:
+            missing = [str(error)]
         fits = fits and not missing
         for line in missing or ["fits"]:
             typer.echo(f"{tenant.name}: {line}")
     raise typer.Exit(0 if fits else 1)
+
+
+def _answer_of(tenant: Tenant) -> str:
+    return f"the answer of databases.{tenant.name} ({without_credentials(tenant.database.url.get_secret_value())})"
 
 
 def _chosen(settings: Settings, database: str | None) -> list[Tenant]:

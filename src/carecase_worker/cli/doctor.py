@@ -1,27 +1,32 @@
 """`carecase doctor`: what is wrong with an installation, and what to do about it, in one line each."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 import typer
 
-from carecase_worker.cli.configuration import Config, settings_nearby
+from carecase_worker.cli.configuration import Config, settings_nearby, sources_nearby
+from carecase_worker.cli.waiting import Timeout, deadline
 from carecase_worker.clock import SystemClock
-from carecase_worker.errors import CareCaseError, SettingsError, StoreUnavailable
+from carecase_worker.errors import CareCaseError, DeadlineExceeded, SettingsError, StackError, StoreUnavailable
 from carecase_worker.intake.key_set import key_set_of
-from carecase_worker.jobs.checkup import redis_hints
+from carecase_worker.jobs.checkup import reach, redis_hints
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.model import LogSettings, Settings
+from carecase_worker.settings.urls import without_credentials
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import lacks
 from carecase_worker.telemetry import configure_logging
 from carecase_worker.tenants import Tenant, tenants_of
 
 _SEEN_WITHIN = timedelta(seconds=10)
+_PATIENCE = timedelta(seconds=3)
 
 
 class Grade(Enum):
@@ -49,33 +54,66 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor(config: Config = None) -> None:
+def doctor(config: Config = None, timeout: Timeout = 10.0) -> None:
     """Check configuration, Redis, databases and workers, and say what to do. Exit status 1 if something is to be fixed.
 
-    Without a configuration it looks at the `carecase up` that runs in the current directory.
+    Without a configuration it looks at the `carecase up` that runs in the current directory. Each thing that it looks
+    at has --timeout seconds to answer.
     """
     configure_logging(LogSettings(format="console", level="error"))
-    findings = list(examine(config))
-    for finding in findings:
+    counts: Counter[Grade] = Counter()
+    for finding in examine(config, timeout):
+        counts[finding.grade] += 1
         typer.echo(f"{finding.grade.value:<5} {finding.about}: {finding.text}")
-    raise typer.Exit(1 if any(finding.grade is Grade.FIX for finding in findings) else 0)
+    to_fix, hints = counts[Grade.FIX], counts[Grade.HINT]
+    more = " Begin with the first: it may be the cause of others." if to_fix > 1 else ""
+    typer.echo(f"\n{_count(to_fix, 'thing')} to fix, {_count(hints, 'hint')}.{more}")
+    raise typer.Exit(1 if to_fix else 0)
 
 
-def examine(config: Path | None) -> Iterator[Finding]:
-    """Every finding; what cannot be looked at is one, too."""
+def examine(config: Path | None, seconds: float) -> Iterator[Finding]:
+    """Every finding; what cannot be looked at is one, too. Each thing has so many seconds to answer."""
+    used = sources_nearby(config)
     try:
         settings = settings_nearby(config)
-    except SettingsError as error:
+    except (SettingsError, StackError) as error:
         for mistake in str(error).splitlines():
             about, _, text = mistake.partition(": ")
             yield Finding(Grade.FIX, about, text)
+        yield Finding(Grade.HINT, "configuration", f"was read from {used}; the rest is looked at once it is right")
         return
-    checks: tuple[Check, ...] = (_configuration, _tokens, _redis, _broker, _databases, _workers)
-    for check in checks:
-        yield from check(settings)
+    yield from _configuration(settings, used)
+    yield from _timed("the issuer's keys", _tokens, settings, seconds)
+    unreachable = list(_timed("redis", _reach, settings, seconds))
+    yield from unreachable
+    for about, check in _OF_REDIS.items():
+        if not unreachable or (about == "broker" and settings.broker.url is not None):
+            yield from _timed(about, check, settings, seconds)
+    for name, tenant in tenants_of(settings.databases).items():
+        yield from _timed(f"databases.{name}", partial(_database, tenant), settings, seconds)
 
 
-def _configuration(settings: Settings) -> Iterator[Finding]:
+def _timed(about: str, check: Check, settings: Settings, seconds: float) -> Iterator[Finding]:
+    """The findings of a check, one of which may be that it did not end in time."""
+    try:
+        with deadline(f"the answer of {about}", seconds):
+            found = list(check(settings))
+    except DeadlineExceeded as error:
+        found = [Finding(Grade.FIX, about, f"{error} --timeout gives it longer.")]
+    yield from found
+
+
+def _reach(settings: Settings) -> Iterator[Finding]:
+    """The one cause of whatever else would be said of a Redis that does not answer, if so it is."""
+    try:
+        reach(settings.redis, _PATIENCE)
+    except StoreUnavailable as error:
+        yield Finding(Grade.FIX, "redis", f"{error} ({without_credentials(settings.redis.url.get_secret_value())})")
+        skipped = "workers" if settings.broker.url is not None else "broker and workers"
+        yield Finding(Grade.HINT, "redis", f"{skipped} are not looked at before that is mended")
+
+
+def _configuration(settings: Settings, used: str) -> Iterator[Finding]:
     if not settings.databases:
         yield Finding(Grade.FIX, "databases", "there are none; configure one as [databases.NAME] with its url")
     if not settings.clients:
@@ -89,7 +127,8 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.HINT, "encryption.keys", "are not set: cases lie legible in Redis until they are applied")
     if not settings.intake.rate_per_second:
         yield Finding(Grade.HINT, "intake.rate_per_second", "is 0: a single client can take all of the service")
-    yield Finding(Grade.OK, "configuration", f"{len(settings.databases)} databases, {len(settings.clients)} clients")
+    told = f"{_count(len(settings.databases), 'database')}, {_count(len(settings.clients), 'client')}"
+    yield Finding(Grade.OK, "configuration", f"{told}, by {used}")
 
 
 def _tokens(settings: Settings) -> Iterator[Finding]:
@@ -122,7 +161,8 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     else:
         yield from (Finding(Grade.HINT, "redis", hint) for hint in hints)
         kept = "writes to disk" if settings.redis.durability == "fsync" else "may lose batches (redis.durability)"
-        yield Finding(Grade.OK, "redis", f"is reachable, {kept}, drops nothing, and lets this user do its part")
+        url = without_credentials(settings.redis.url.get_secret_value())
+        yield Finding(Grade.OK, "redis", f"{url} is reachable, {kept}, drops nothing, and lets this user do its part")
 
 
 def _broker(settings: Settings) -> Iterator[Finding]:
@@ -130,17 +170,18 @@ def _broker(settings: Settings) -> Iterator[Finding]:
     try:
         waiting = sum(doorbells.waiting(name) for name in settings.databases or ("none",))
     except StoreUnavailable as error:
-        yield Finding(Grade.FIX, "broker", str(error))
+        yield Finding(Grade.FIX, "broker", f"{error} ({without_credentials(settings.broker_url)})")
     else:
-        yield Finding(Grade.OK, "broker", f"is reachable, {waiting} doorbells wait")
+        url = without_credentials(settings.broker_url)
+        yield Finding(Grade.OK, "broker", f"{url} is reachable, {_count(waiting, 'doorbell')} waiting")
 
 
-def _databases(settings: Settings) -> Iterator[Finding]:
-    for name, tenant in tenants_of(settings.databases).items():
-        faults = list(_faults_of(tenant))
-        yield from (Finding(Grade.FIX, f"databases.{name}", fault) for fault in faults)
-        if not faults:
-            yield Finding(Grade.OK, f"databases.{name}", "is reachable, and its schema fits")
+def _database(tenant: Tenant, _: Settings) -> Iterator[Finding]:
+    about, url = f"databases.{tenant.name}", without_credentials(tenant.database.url.get_secret_value())
+    faults = list(_faults_of(tenant))
+    yield from (Finding(Grade.FIX, about, f"{fault} ({url})") for fault in faults)
+    if not faults:
+        yield Finding(Grade.OK, about, f"{url} is reachable, and its schema fits")
 
 
 def _faults_of(tenant: Tenant) -> Iterator[str]:
@@ -164,3 +205,11 @@ def _workers(settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.OK, "workers", f"{seen} were seen within ten seconds")
     else:
         yield Finding(Grade.FIX, "workers", "none was seen within ten seconds; start: carecase worker")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+_OF_REDIS: Mapping[str, Check] = {"redis": _redis, "broker": _broker, "workers": _workers}
+"""What is looked at once Redis answers."""

@@ -2,8 +2,7 @@
 
 import typer
 
-from carecase_worker.cli.configuration import Config
-from carecase_worker.settings.loading import load
+from carecase_worker.cli.configuration import Config, configured
 from carecase_worker.worker.flower import run_flower
 
 
@@ -14,4 +13,5 @@ def add_commands(app: typer.Typer) -> None:
 
 def flower(config: Config = None) -> None:
     """Run Flower, the operators' page."""
-    run_flower(load(config))
+    with configured(config) as settings:
+        run_flower(settings)

@@ -2,9 +2,9 @@
 
 import typer
 
-from carecase_worker.cli.configuration import Config
+from carecase_worker.cli.configuration import Config, configured
+from carecase_worker.cli.start import await_redis, check_callers
 from carecase_worker.intake.serve import serve
-from carecase_worker.settings.loading import load
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -14,4 +14,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def intake(config: Config = None) -> None:
     """Run the HTTP intake."""
-    serve(load(config))
+    with configured(config) as settings:
+        check_callers(settings)
+        await_redis(settings)
+        serve(settings)

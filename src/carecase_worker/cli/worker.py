@@ -2,8 +2,8 @@
 
 import typer
 
-from carecase_worker.cli.configuration import Config
-from carecase_worker.settings.loading import load
+from carecase_worker.cli.configuration import Config, configured
+from carecase_worker.cli.start import await_redis
 from carecase_worker.worker.app import run_worker
 
 
@@ -14,4 +14,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def worker(config: Config = None) -> None:
     """Run a worker: a main process, and a pool of processes that apply chunks."""
-    raise typer.Exit(run_worker(load(config)))
+    with configured(config) as settings:
+        await_redis(settings)
+        status = run_worker(settings)
+    raise typer.Exit(status)

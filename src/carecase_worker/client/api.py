@@ -9,9 +9,12 @@ What a call does is written once, in `calls.py`; `blocking.py` and `asynchronous
 
 from carecase_worker.client.access import Access
 from carecase_worker.client.asynchronous import AsyncCareCases
-from carecase_worker.client.blocking import CareCases
+from carecase_worker.client.blocking import CareCases, Notice, unnoticed
 from carecase_worker.client.calls import Calls
+from carecase_worker.client.verdicts import Patience
 from carecase_worker.clock import SystemClock, SystemDice, system_async_sleep, system_sleep, uuid7
+
+_USUAL_PATIENCE = Patience()
 
 
 def connect(
@@ -29,11 +32,11 @@ def connect_async(
     return AsyncCareCases(access, _usual_calls(access), system_async_sleep)
 
 
-def connect_to(access: Access) -> CareCases:
-    """A client for what `find_access` has found."""
-    return CareCases(access, _usual_calls(access), system_sleep)
+def connect_to(access: Access, patience: Patience = _USUAL_PATIENCE, notice: Notice = unnoticed) -> CareCases:
+    """A client for what `find_access` has found; `notice` is told of every step."""
+    return CareCases(access, _usual_calls(access, patience), system_sleep, notice)
 
 
-def _usual_calls(access: Access) -> Calls:
+def _usual_calls(access: Access, patience: Patience = _USUAL_PATIENCE) -> Calls:
     clock = SystemClock()
-    return Calls(access.database, clock, SystemDice(), lambda: uuid7(clock))
+    return Calls(access.database, clock, SystemDice(), lambda: uuid7(clock), patience)

@@ -40,7 +40,7 @@ class AsyncCareCases:
         self._shown_url = transport.shown_url(access)
         self._calls = calls
         self._sleep = sleep
-        self._http = httpx.AsyncClient(**transport.http_options(access))
+        self._http = transport.opened(httpx.AsyncClient, access)
 
     def __repr__(self) -> str:
         return f"AsyncCareCases({self._shown_url!r})"
@@ -149,7 +149,7 @@ class AsyncCareCases:
             body = transport.async_content(step.body)
             return transport.answer(await self._http.request(content=body, **transport.arguments(step)))
         except transport.NO_ANSWER as error:
-            return transport.no_answer(error)
+            return transport.no_answer(error, step)
 
 
 async def _parts(batches: Batches, cases: Batch | AsyncIterable[Case]) -> AsyncIterator[Gathering]:

@@ -1,9 +1,9 @@
 """CareCases: the calls, carried out while the program waits."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 import httpx
 
@@ -28,6 +28,15 @@ from carecase_worker.clock import Sleep
 
 _T = TypeVar("_T")
 
+Moved: TypeAlias = Callable[[], None]
+Notice: TypeAlias = Callable[[Request | Delay], AbstractContextManager[Moved]]
+"""Told of every step that is carried out; gives a function that is called whenever a piece of a body has gone."""
+
+
+def unnoticed(_: Request | Delay) -> AbstractContextManager[Moved]:
+    """Carry out a step with nobody looking on."""
+    return nullcontext(lambda: None)
+
 
 class CareCases:
     """A connection to the service. Calls that fail for a passing reason are tried again; that never doubles a batch.
@@ -35,11 +44,12 @@ class CareCases:
     Every call raises a ClientError if it comes to nothing.
     """
 
-    def __init__(self, access: Access, calls: Calls, sleep: Sleep) -> None:
+    def __init__(self, access: Access, calls: Calls, sleep: Sleep, notice: Notice = unnoticed) -> None:
         self._shown_url = transport.shown_url(access)
         self._calls = calls
         self._sleep = sleep
-        self._http = httpx.Client(**transport.http_options(access))
+        self._notice = notice
+        self._http = transport.opened(httpx.Client, access)
 
     def __repr__(self) -> str:
         return f"CareCases({self._shown_url!r})"
@@ -158,11 +168,12 @@ class CareCases:
             return step.value
 
     def _carry_out(self, step: Request | Delay) -> Reply:
-        if isinstance(step, Delay):
-            self._sleep(step.duration)
-            return None
-        try:
-            body = transport.content(step.body)
-            return transport.answer(self._http.request(content=body, **transport.arguments(step)))
-        except transport.NO_ANSWER as error:
-            return transport.no_answer(error)
+        with self._notice(step) as moved:
+            if isinstance(step, Delay):
+                self._sleep(step.duration)
+                return None
+            try:
+                body = transport.content(step.body, moved)
+                return transport.answer(self._http.request(content=body, **transport.arguments(step)))
+            except transport.NO_ANSWER as error:
+                return transport.no_answer(error, step)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TypeVar, assert_never
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from carecase_worker.client import documents
 from carecase_worker.client.documents import Group, ItemResult, Job, Page
-from carecase_worker.client.steps import Answer, Delay, Request, Steps, asked
+from carecase_worker.client.steps import Answer, Delay, NoAnswer, Request, Steps, asked
 from carecase_worker.client.uploads import Batches, Gathering, Upload
 from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, judge, retry_after, unreadable
 from carecase_worker.clock import Clock, Dice
@@ -163,14 +163,16 @@ class Calls:
 
     def _answered(self, request: Request) -> Steps[Answer]:
         """The good answer to a request, after asking as often as patience allows. Raises ClientError."""
-        tried = 1
+        tried, trouble = 1, None
         while True:
-            reply = yield from asked(request)
-            match judge(reply, tried, self.patience, self.dice.roll(), self.clock.now()):
+            reply = yield from asked(replace(request, silence=self.patience.silence))
+            now = self.clock.now()
+            trouble = trouble or now - (reply.silent if isinstance(reply, NoAnswer) else timedelta())
+            match judge(reply, tried, self.patience, self.dice.roll(), now, now - trouble):
                 case Done(answer):
                     return answer
-                case TryAgain(after):
-                    yield Delay(after)
+                case TryAgain(after, reason):
+                    yield Delay(after, reason)
                     tried += 1
                 case GiveUp(error):
                     raise error

@@ -29,13 +29,16 @@ class Request:
     body: Body | None = field(default=None, repr=False)
     held: timedelta = timedelta()
     """How long the service may hold the answer on purpose."""
+    silence: timedelta = timedelta(seconds=60)
+    """How long nothing may come or go, apart from that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """A time to let pass."""
+    """A time to let pass; `reason` says what went wrong before, if it did."""
 
     duration: timedelta
+    reason: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """There was none; the service may have done what was asked all the same."""
+    """There was none, and it was silent so long; the service may have done what was asked all the same."""
 
     reason: str
+    silent: timedelta = timedelta()
 
 
 Reply: TypeAlias = Answer | NoAnswer | None

@@ -1,8 +1,9 @@
 """Requests to httpx and its responses to answers: what both kinds of client have in common with HTTP."""
 
-from collections.abc import AsyncIterator, Iterator
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from anyio.to_thread import run_sync
@@ -11,16 +12,33 @@ from carecase_worker.client.access import Access
 from carecase_worker.client.steps import Answer, Body, NoAnswer, Request
 from carecase_worker.errors import ClientError
 
+_C = TypeVar("_C")
+
 NO_ANSWER = httpx.RequestError
 
-_USUAL = timedelta(seconds=60)
 _CONNECT = timedelta(seconds=5)
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")  # no proxy leads there
 
 
+def opened(kind: Callable[..., _C], access: Access) -> _C:
+    """Make an httpx client of a kind for the service. Raises ClientError for what no request can be made with."""
+    options = http_options(access)
+    try:
+        return kind(**options)
+    except (ValueError, OSError, httpx.InvalidURL) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise ClientError(
+            f"No connection can be prepared ({reason}). Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE and"
+            " SSL_CERT_DIR, if they are set."
+        ) from None
+
+
 def http_options(access: Access) -> dict[str, Any]:
-    """What an httpx client for the service is made with. Raises ClientError for a URL that is none."""
+    """Make the options of an httpx client for the service. Raises ClientError for what no request can be made with."""
     url = _url(access.url)
+    for name, value in (("API key", access.api_key), ("token", access.token), ("database's name", access.database)):
+        if value and not re.fullmatch("[!-~]+", value):
+            raise ClientError(f"The {name} has a space or a sign that it cannot have. Copy it again, and nothing else.")
     headers = {"User-Agent": "carecase-worker", "Accept": "application/json"}
     if access.api_key:
         headers["x-api-key"] = access.api_key
@@ -36,7 +54,8 @@ def shown_url(access: Access) -> str:
 
 def arguments(request: Request) -> dict[str, Any]:
     """What httpx takes for a request, but for its body."""
-    timeout = httpx.Timeout((_USUAL + request.held).total_seconds(), connect=_CONNECT.total_seconds())
+    seconds, connect = (request.silence + request.held).total_seconds(), min(_CONNECT, request.silence).total_seconds()
+    timeout = httpx.Timeout(seconds, connect=connect)
     return {
         "method": request.method,
         "url": request.path,
@@ -46,9 +65,9 @@ def arguments(request: Request) -> dict[str, Any]:
     }
 
 
-def content(body: Body | None) -> bytes | Iterator[bytes] | None:
-    """A body as httpx.Client takes it."""
-    return body() if callable(body) else body
+def content(body: Body | None, moved: Callable[[], None]) -> bytes | Iterator[bytes] | None:
+    """A body as httpx.Client takes it; calls `moved` whenever a piece has gone."""
+    return _telling(body(), moved) if callable(body) else body
 
 
 def async_content(body: Body | None) -> bytes | AsyncIterator[bytes] | None:
@@ -61,9 +80,18 @@ def answer(response: httpx.Response) -> Answer:
     return Answer(response.status_code, dict(response.headers), response.content)
 
 
-def no_answer(error: httpx.RequestError) -> NoAnswer:
+def no_answer(error: httpx.RequestError, request: Request) -> NoAnswer:
     """A request to which there was none."""
-    return NoAnswer(type(error).__name__)
+    if not isinstance(error, httpx.TimeoutException):
+        return NoAnswer(type(error).__name__)
+    limit = min(_CONNECT, request.silence) if isinstance(error, httpx.ConnectTimeout) else request.silence
+    return NoAnswer(f"{type(error).__name__}: nothing for {limit.total_seconds():g} s", limit)
+
+
+def _telling(pieces: Iterator[bytes], moved: Callable[[], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        moved()
 
 
 async def _read_in_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
@@ -73,9 +101,10 @@ async def _read_in_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 def _url(text: str) -> httpx.URL:
     try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
+        url = httpx.URL(text.strip())
+        url.host.encode("idna")  # as it will be when its address is looked up
+    except (httpx.InvalidURL, ValueError):
         url = httpx.URL()
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 80) < 65536:
         raise ClientError("The service's URL is none. Give one like https://host or http://127.0.0.1:8080")
     return url

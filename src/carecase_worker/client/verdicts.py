@@ -1,6 +1,6 @@
 """What an answer means: done, try again after a while, or give up and say why. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -34,13 +34,16 @@ class Patience:
     """How often a call is tried, and how long to wait in between.
 
     The delay doubles from `first` to `longest`, half of it chance. If the service says when to come back, that counts,
-    unless it is later than `latest`: then the call is given up.
+    unless it is later than `latest`: then the call is given up. So it is once it would be in trouble for longer than
+    `within`. A request is one that nobody answers after `silence`.
     """
 
     tries: int = 6
     first: timedelta = timedelta(milliseconds=500)
     longest: timedelta = timedelta(seconds=30)
     latest: timedelta = timedelta(minutes=2)
+    silence: timedelta = timedelta(seconds=60)
+    within: timedelta = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class TryAgain:
     """It did not, and may yet do it."""
 
     after: timedelta
+    reason: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,15 @@ class GiveUp:
 Verdict = Done | TryAgain | GiveUp
 
 
-def judge(reply: Answer | NoAnswer, tried: int, patience: Patience, roll: float, now: datetime) -> Verdict:
-    """What to make of a reply to a request that was sent `tried` times; `roll` is the chance in the delay."""
+def judge(
+    reply: Answer | NoAnswer,
+    tried: int,
+    patience: Patience,
+    roll: float,
+    now: datetime,
+    spent: timedelta = timedelta(),
+) -> Verdict:
+    """Judge a reply to a request, sent `tried` times and in trouble for `spent`; `roll` is the chance in delays."""
     if isinstance(reply, Answer) and 200 <= reply.status < 300:
         return Done(reply)
     error = _error(reply)
@@ -76,10 +87,12 @@ def judge(reply: Answer | NoAnswer, tried: int, patience: Patience, roll: float,
         return GiveUp(error)
     asked_for = retry_after(reply, now)
     if asked_for is None:
-        return TryAgain(min(patience.first * 2 ** (tried - 1), patience.longest) * (0.5 + roll / 2))
-    if asked_for > patience.latest:
+        after = min(patience.first * 2 ** (tried - 1), patience.longest) * (0.5 + roll / 2)
+    else:
+        after = asked_for + _CHANCE_ON_TOP * roll
+    if (asked_for or timedelta()) > patience.latest or spent + after > patience.within:
         return GiveUp(error)
-    return TryAgain(asked_for + _CHANCE_ON_TOP * roll)
+    return TryAgain(after, str(error))
 
 
 def retry_after(reply: Answer | NoAnswer, now: datetime) -> timedelta | None:

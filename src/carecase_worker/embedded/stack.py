@@ -185,9 +185,15 @@ class Stack:
 
 
 def running_stack(stack_file: Path) -> Stack:
-    """The system that a stack.json tells of."""
-    page = json.loads(stack_file.read_text("utf-8"))
-    urls = [page[part]["url"] for part in ("intake", "flower", "redis")] + [page["databases"]["demo"]["url"]]
-    intake, flower, redis, postgres = (urlsplit(url).port or 0 for url in urls)
+    """The system that a stack.json tells of. Raises StackError for a page that is none."""
     data_dir = stack_file.parent.resolve()
-    return Stack(data_dir, Ports(intake, flower, redis, postgres), secrets_of(data_dir))
+    try:
+        page = json.loads(stack_file.read_text("utf-8"))
+        urls = [page[part]["url"] for part in ("intake", "flower", "redis")] + [page["databases"]["demo"]["url"]]
+        intake, flower, redis, postgres = (urlsplit(url).port or 0 for url in urls)
+        return Stack(data_dir, Ports(intake, flower, redis, postgres), secrets_of(data_dir))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not what carecase up writes"
+        raise StackError(
+            f"{stack_file}: cannot be read ({reason}). Start carecase up there again, or name a file with --config."
+        ) from None

@@ -9,9 +9,10 @@ from typing import Any, cast
 import uvicorn
 
 from carecase_worker.clock import SystemClock, uuid7
+from carecase_worker.errors import SettingsError
 from carecase_worker.intake.app import create_app
 from carecase_worker.intake.connections import Guard, GuardedConnection
-from carecase_worker.settings.model import Settings
+from carecase_worker.settings.model import IntakeSettings, Settings
 from carecase_worker.telemetry import configure_logging
 
 _NOT_STARTED = 3
@@ -40,9 +41,23 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=10,
     )
     server = _Server(config, app.state.end_waiting)
-    server.run()
+    server.run([_bound(settings.intake)])
     if not server.started:
         raise SystemExit(_NOT_STARTED)
+
+
+def _bound(intake: IntakeSettings) -> socket.socket:
+    """A socket at the address to listen on. Raises SettingsError if that cannot be had."""
+    bound = socket.socket(socket.AF_INET6 if ":" in intake.host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((intake.host, intake.port))
+    except OSError as error:
+        bound.close()
+        raise SettingsError(
+            f"intake.port: {intake.port} of {intake.host} (intake.host) cannot be listened on ({error.strerror})"
+        ) from None
+    return bound
 
 
 class _Server(uvicorn.Server):

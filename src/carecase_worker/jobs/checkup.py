@@ -1,11 +1,24 @@
 """What could be better with a Redis that does its part."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, cast
 
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.connection import connect, redis_errors
 from carecase_worker.settings.model import RedisSettings
+
+_PATIENCE = timedelta(seconds=8)
+
+
+def reach(settings: RedisSettings, patience: timedelta = _PATIENCE) -> None:
+    """Return if Redis answers to this user, asked once. Raises StoreUnavailable."""
+    client = connect(settings, patience, attempts=1)
+    try:
+        with redis_errors():
+            client.ping()
+    finally:
+        client.close()
 
 
 def redis_hints(settings: RedisSettings) -> list[str]:

@@ -56,6 +56,11 @@ def sources(path: Path | None = None, environment: Mapping[str, str] | None = No
     return printable(f"{told}, and {count or 'no'} {'variable' if count == 1 else 'variables'} {PREFIX}…")
 
 
+def named_file() -> Path | None:
+    """The file that CARECASE_CONFIG names, if it is set."""
+    return _named_file(os.environ)
+
+
 def client_variables() -> dict[str, str]:
     """What the environment says to the command line's client, by the variables' names."""
     return {name: os.environ[name] for name in CLIENT_VARIABLES if os.environ.get(name)}

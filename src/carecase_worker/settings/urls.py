@@ -95,6 +95,15 @@ def origin(text: str) -> str:
     return text
 
 
+def without_credentials(url: str) -> str:
+    """A URL of the settings as it may be shown: without user, password and options."""
+    found = (_TARGET if url.startswith(("postgresql", "sqlite")) else _URL).fullmatch(url)
+    if found is None:  # several brokers
+        return "; ".join(map(without_credentials, url.split(";"))) if ";" in url else "a URL"
+    port, path = found["port"], (found["path"] or "").removeprefix("/")
+    return f"{found['scheme']}://{found['host'] or ''}{f':{port}' if port else ''}/{path}"
+
+
 def same_server(one: str, other: str) -> bool:
     """Whether two URLs of Redis lead to one database of one server, as far as their text tells."""
 

@@ -1,0 +1,101 @@
+"""How a command ends: the one place where an error becomes a message and an exit status, and output is written out."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from io import TextIOWrapper
+
+from rich.console import Console
+
+from carecase_worker.errors import CareCaseError, SettingsError
+from carecase_worker.telemetry import traces
+
+_STATUS_REFUSED = 2
+_STATUS_FAILED = 70
+_STATUS_NO_IO = 74
+_STATUS_INTERRUPTED = 130
+_STATUS_NO_READER = 141
+"""As shells tell it of a program that writes to a pipe which nobody reads: 128 and SIGPIPE's number."""
+
+
+def ended(command: Callable[[], object]) -> int:
+    """Carry out a command to its end; the exit status."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started this
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123  # for as long as the process
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal or file that lacks a letter is no reason to end
+    return _flushed(_status(command))
+
+
+def _status(command: Callable[[], object]) -> int:
+    try:
+        command()
+    except SystemExit as end:
+        return _exit_status(end)
+    except CareCaseError as error:
+        _complain(error)
+        return _STATUS_REFUSED
+    except KeyboardInterrupt:
+        return _STATUS_INTERRUPTED
+    except BrokenPipeError:
+        return _STATUS_NO_READER
+    except OSError as error:
+        return _no_io(error)
+    except Exception as error:  # noqa: BLE001  # one of the three edges: no traceback reaches a user
+        told = traces(error)
+        _say(f"carecase failed: {told['error']} at {told['where']}. Please report this line with what you ran.")
+        return _STATUS_FAILED
+    return 0
+
+
+def _exit_status(end: SystemExit) -> int:
+    if isinstance(end.__context__, BrokenPipeError):
+        return _STATUS_NO_READER
+    if isinstance(end.code, str):
+        _say(end.code)
+        return 1
+    return end.code or 0
+
+
+def _flushed(status: int) -> int:
+    """Write out what is left of the output; the exit status after that."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = _STATUS_NO_READER
+    except OSError as error:
+        status = _no_io(error)
+    else:
+        if status != _STATUS_NO_READER:
+            return status
+    # what cannot be written is not tried once more when the interpreter ends
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return status
+
+
+def _no_io(error: OSError) -> int:
+    """Tell that something cannot be read or written: for want of space or of a right, not by a fault of ours."""
+    what = f"{error.filename}: " if error.filename else ""
+    _say(f"carecase cannot go on: {what}{error.strerror or type(error).__name__}. Mend that, and run it again.")
+    return _STATUS_NO_IO
+
+
+def _complain(error: CareCaseError) -> None:
+    if isinstance(error, SettingsError):
+        _say("The configuration is not right:", style="red")
+        for line in str(error).splitlines():
+            _say(f"  {line}")
+    else:
+        _say(str(error), style="red")
+    for note in getattr(error, "__notes__", ()):
+        _say(note)
+
+
+def _say(text: str, style: str = "") -> None:
+    """Print a line on standard error, if that can be written to."""
+    with suppress(OSError):
+        Console(stderr=True, highlight=False, soft_wrap=True).print(text, style=style, markup=False)

@@ -1,0 +1,30 @@
+"""Checks of a role before it starts: that Redis answers, and that it could let somebody in."""
+
+from carecase_worker.cli.waiting import deadline
+from carecase_worker.errors import CareCaseError, SettingsError
+from carecase_worker.jobs.checkup import reach
+from carecase_worker.settings.model import Settings
+from carecase_worker.settings.urls import without_credentials
+
+_WITHIN_S = 10
+
+
+def await_redis(settings: Settings) -> None:
+    """Return once Redis answers. Raises StoreUnavailable or DeadlineExceeded if it does not within ten seconds."""
+    url = without_credentials(settings.redis.url.get_secret_value())
+    try:
+        with deadline(f"the answer of Redis ({url})", _WITHIN_S):
+            reach(settings.redis)
+    except CareCaseError as error:
+        error.add_note(f"redis.url is {url}; carecase doctor looks at it and at the rest.")
+        raise
+
+
+def check_callers(settings: Settings) -> None:
+    """Refuse to serve where no caller could be let in. Raises SettingsError."""
+    jwt = settings.jwt
+    if settings.intake.require == "both" and set(jwt.algorithms) == {"HS256"} and jwt.secret is None:
+        raise SettingsError(
+            "jwt.secret: is not set, so no token is good and nobody could be let in; set CARECASE_JWT_SECRET, or"
+            " CARECASE_JWT_SECRET_FILE to a file with it (make one with: openssl rand -hex 32)"
+        )

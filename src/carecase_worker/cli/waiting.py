@@ -1,0 +1,99 @@
+"""Waiting that a user can see: a line on standard error before five seconds are over, and an end to it."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import timedelta
+from threading import Event, Thread
+from types import TracebackType
+from typing import Annotated
+
+import typer
+
+from carecase_worker.client.blocking import Moved, Notice
+from carecase_worker.client.steps import Delay, Request
+from carecase_worker.clock import stopwatch
+from carecase_worker.errors import DeadlineExceeded
+
+_TELL_AFTER_S = 2.5
+_WORTH_TELLING = timedelta(seconds=1)
+
+Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds without an answer after which to give up")]
+
+
+class _OutOfTime(BaseException):
+    """Raised into whatever is waited for, past every handler of ordinary errors."""
+
+
+class Silence:
+    """Says once what is waited for, when nothing has moved for a while; as a context manager."""
+
+    def __init__(self, text: str, after_s: float = _TELL_AFTER_S) -> None:
+        self._text = text
+        self._after_s = after_s
+        self._ended = Event()
+        self._last = stopwatch()
+        self._thread = Thread(target=self._look, name="waiting", daemon=True)
+
+    def __enter__(self) -> Moved:
+        self._thread.start()
+        return self.moved
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def moved(self) -> None:
+        """Note that something has moved."""
+        self._last = stopwatch()
+
+    def _look(self) -> None:
+        while not self._ended.wait(max(0.0, self._last + self._after_s - stopwatch())):
+            if stopwatch() - self._last >= self._after_s:
+                _say(self._text)
+                return
+
+
+@contextmanager
+def deadline(what: str, seconds: float) -> Iterator[None]:
+    """Give what is done in the block so many seconds. Raises DeadlineExceeded; says before that what is waited for.
+
+    In the main thread only, since it takes a signal to interrupt what hangs.
+    """
+
+    def end(*_: object) -> None:
+        raise _OutOfTime
+
+    before = signal.signal(signal.SIGALRM, end)
+    try:
+        with Silence(f"Waiting for {what}; giving up after {seconds:g} s. Ctrl-C ends this at once."):
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            try:
+                yield
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    except _OutOfTime:
+        raise DeadlineExceeded(
+            f"{what} did not come within {seconds:g} s. Check that it runs and is not overloaded."
+        ) from None
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def request_notice(url: str, seconds: float) -> Notice:
+    """What the client's commands say of requests that take long, and of what they try again."""
+
+    def notice(step: Request | Delay) -> AbstractContextManager[Callable[[], None]]:
+        if isinstance(step, Delay):
+            if step.reason and step.duration >= _WORTH_TELLING:
+                _say(f"{step.reason} Trying again in {step.duration.total_seconds():.0f} s.")
+            return nullcontext(lambda: None)
+        text = f"Waiting for {url} to answer {step.method} {step.path}; giving up after {seconds:g} s (--timeout)."
+        return Silence(text, _TELL_AFTER_S + step.held.total_seconds())
+
+    return notice
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):
+        typer.echo(text, err=True)
