@@ -1,5 +1,6 @@
 """Real servers for tests, from the same wheels and with the same settings as `carecase up`."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +53,19 @@ def lone_valkey(place: Path) -> Iterator[int]:
 
 
 @contextmanager
+def postgres_of(place: Path, port: int | None = None) -> Iterator[int]:
+    """Start a PostgreSQL that nobody else uses, in `place`; its port. Stop it at the end."""
+    port, children = port or choose_ports(None).postgres, Children(system_sleep)
+    try:
+        log = place / "postgresql.log"
+        database = children.start(postgres(place / "postgres", port, "secret", log, process_environment()))
+        children.wait_ready(database, lambda: _listens(port), 30)
+        yield port
+    finally:
+        children.stop(("postgresql",), 20)
+
+
+@contextmanager
 def services(place: Path) -> Iterator[Services]:
     """Start both servers in `place`; stop them at the end."""
     children = Children(system_sleep)
@@ -73,3 +87,11 @@ def answers(store: JobStore) -> bool:
     except StoreUnavailable:
         return False
     return True
+
+
+def _listens(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False

@@ -12,7 +12,8 @@
     ├── PayloadUnreadable        a chunk in the job store is of a form, or sealed with a key, that is not known here
     ├── StoreUnavailable         Redis is away, refuses to write, or is not durable
     ├── BacklogFull              there is no room for more work just now
-    ├── TargetFailure            a target database failed; `kind` says how
+    ├── TargetFailure            a target database failed; `kind` says how, `cause` why
+    ├── SchemaRefused            a target database's schema cannot be brought up to date by this version
     ├── DeadlineExceeded         a command has waited for as long as it may; the text says what for
     ├── StackError               the embedded system cannot start; the text says what to do
     │   └── StackStopped         it was told to stop before it had started
@@ -29,6 +30,7 @@
 Every text is safe to show: no case value, no secret, no SQL, no host.
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
@@ -135,12 +137,26 @@ class FailureKind(Enum):
     UNEXPECTED = "unexpected"  # a fault of ours: try again a few times
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a target database is away: a short name, and a fixed text that follows the database's name."""
+
+    name: str
+    text: str
+
+
 class TargetFailure(CareCaseError):
     """A target database failed; the text tells its own code for that, if it gave one, and nothing that was written."""
 
-    def __init__(self, kind: FailureKind, code: str = "") -> None:
-        super().__init__(f"target database: {kind.value}" + (f" ({code})" if code else ""))
+    def __init__(self, kind: FailureKind, code: str = "", cause: Cause | None = None) -> None:
+        text = cause.text if cause else f"target database: {kind.value}"
+        super().__init__(f"{text} ({code})" if code else text)
         self.kind = kind
+        self.cause = cause
+
+
+class SchemaRefused(CareCaseError):
+    """The schema of a target database cannot be brought up to date by this version; nothing was changed."""
 
 
 class DeadlineExceeded(CareCaseError):

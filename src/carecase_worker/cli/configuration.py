@@ -43,10 +43,19 @@ def _stack_file(config: Path | None) -> Path | None:
     return None if config or named_file() or settings_variables() else stack_file
 
 
+def used(config: Path | None) -> str:
+    """Tell, as a sentence, where a command took its settings from."""
+    return _sentence(sources(config))
+
+
 @contextmanager
 def _told(used: str) -> Iterator[None]:
     try:
         yield
     except CareCaseError as error:
-        error.add_note(f"Configuration used: {used}. The working directory is {Path.cwd()}.")
+        error.add_note(_sentence(used))
         raise
+
+
+def _sentence(used: str) -> str:
+    return f"Configuration used: {used}. The working directory is {Path.cwd()}."

@@ -1,20 +1,23 @@
 """`carecase db`: the schema of the target databases."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from carecase_worker.cli.configuration import Config, configured
+from carecase_worker.cli.configuration import Config, configured, used
 from carecase_worker.cli.waiting import Timeout, deadline
-from carecase_worker.errors import DeadlineExceeded, SettingsError, TargetFailure
+from carecase_worker.errors import DeadlineExceeded, SchemaRefused, SettingsError, TargetFailure
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.urls import without_credentials
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import lacks, upgrade
+from carecase_worker.targets.schema import state, upgrade
 from carecase_worker.tenants import Tenant, tenants_of
 
 Database = Annotated[str | None, typer.Option("--database", help="One target database; all of them if left out")]
-_ADVICE = "check its url, and that it runs"
+Told = tuple[list[str], bool]
+"""The lines about one database, and whether it is as it should be."""
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -22,38 +25,59 @@ def add_commands(app: typer.Typer) -> None:
     db = typer.Typer(help="The schema of the target databases", no_args_is_help=True)
     db.command("upgrade")(db_upgrade)
     db.command("check")(db_check)
+    db.command("current")(db_current)
     app.add_typer(db, name="db")
 
 
 def db_upgrade(database: Database = None, config: Config = None, timeout: Timeout = 600.0) -> None:
-    """Bring the schema of the target databases up to date. Each has --timeout seconds for that."""
-    with configured(config) as settings:
-        for tenant in _chosen(settings, database):
-            try:
-                with deadline(_answer_of(tenant), timeout):
-                    upgrade(engine_for(tenant))
-            except TargetFailure as failure:
-                raise SettingsError(f"databases.{tenant.name}: {failure}; {_ADVICE}") from None
-            typer.echo(f"{tenant.name}: up to date")
+    """Bring the schema of the target databases up to date, each within --timeout. Exit status 1 if one cannot be."""
+
+    def upgraded(tenant: Tenant) -> Told:
+        upgrade(engine_for(tenant))
+        return ["up to date"], True
+
+    _tell_each(database, config, timeout, upgraded)
 
 
 def db_check(database: Database = None, config: Config = None, timeout: Timeout = 30.0) -> None:
     """Say whether the schema of the target databases fits. Exit status 1 if one does not."""
-    fits = True
+
+    def checked(tenant: Tenant) -> Told:
+        found = state(engine_for(tenant))
+        missing = found.lacks()
+        return missing or [found.summary], not missing
+
+    _tell_each(database, config, timeout, checked)
+
+
+def db_current(database: Database = None, config: Config = None, timeout: Timeout = 30.0) -> None:
+    """Say at which revision the schema of each target database is, and at which this version is."""
+
+    def told(tenant: Tenant) -> Told:
+        found = state(engine_for(tenant))
+        newer = ", newer" if found.is_newer else ""
+        return [f"database at revision {found.revision}{newer}, this version at {found.wanted}"], True
+
+    _tell_each(database, config, timeout, told)
+
+
+def _tell_each(database: str | None, config: Path | None, timeout: float, ask: Callable[[Tenant], Told]) -> None:
+    """Ask each chosen database and print what it tells; one that fails does not keep the others from their turn."""
+    good = True
     with configured(config) as settings:
         chosen = _chosen(settings, database)
     for tenant in chosen:
         try:
             with deadline(_answer_of(tenant), timeout):
-                missing = lacks(engine_for(tenant))
-        except TargetFailure as failure:
-            missing = [f"{failure}; {_ADVICE}"]
-        except DeadlineExceeded as error:
-            missing = [str(error)]
-        fits = fits and not missing
-        for line in missing or ["fits"]:
+                lines, fine = ask(tenant)
+        except (TargetFailure, SchemaRefused, DeadlineExceeded) as failure:
+            lines, fine = [str(failure)], False
+        good = good and fine
+        for line in lines:
             typer.echo(f"{tenant.name}: {line}")
-    raise typer.Exit(0 if fits else 1)
+    if not good:
+        typer.echo(used(config), err=True)
+    raise typer.Exit(0 if good else 1)
 
 
 def _answer_of(tenant: Tenant) -> str:

@@ -192,7 +192,7 @@ def _faults_of(tenant: Tenant) -> Iterator[str]:
         finally:
             engine.dispose()
     except CareCaseError as error:
-        yield f"{error}; check its url and password, and that it runs"
+        yield str(error).removeprefix(f"databases.{tenant.name}.")
 
 
 def _workers(settings: Settings) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ from carecase_worker.settings.loading import load, process_environment, settings
 from carecase_worker.settings.model import Settings
 from carecase_worker.targets.contents import holds_cases
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import create_database, upgrade
+from carecase_worker.targets.schema import create_database, lacks, upgrade
 from carecase_worker.tenants import tenants_of
 
 _NEEDED_BYTES = 500 << 20
@@ -171,7 +171,8 @@ def _start_servers(stack: Stack, settings: Settings, children: Children) -> bool
     used = False
     for name in stack.database_urls():
         engine = engine_for(tenants_of(settings.databases)[name])
-        upgrade(engine)
+        if lacks(engine):  # what a newer version made is left as it is, if this one can work with it
+            upgrade(engine)
         used = used or holds_cases(engine)
     return used
 

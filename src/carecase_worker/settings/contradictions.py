@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from carecase_worker.settings import database_parameters
 from carecase_worker.settings.model import DatabaseSettings, JwtSettings, RedisSettings, Settings
 from carecase_worker.settings.places import Place
 from carecase_worker.settings.urls import same_server
@@ -56,6 +57,8 @@ def _database(name: str, database: DatabaseSettings, chunk_deadline: timedelta) 
                 " the worker would give up before the database does"
             )
             yield Contradiction((*place, f"{leaf}_timeout_seconds"), text, (deadline,))
+    for mistake in database_parameters.contradictions(database.url.get_secret_value(), database.model_fields_set):
+        yield Contradiction((*place, "url"), mistake)
     if database.password is not None and database.url.get_secret_value().startswith("sqlite"):
         yield Contradiction((*place, "password"), "is not for SQLite, which has none; leave it out", ((*place, "url"),))
 

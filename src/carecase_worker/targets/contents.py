@@ -3,8 +3,7 @@
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from carecase_worker.errors import TargetFailure
-from carecase_worker.targets.failures import kind_of
+from carecase_worker.targets.causes import failure_of
 from carecase_worker.targets.tables import CARE_CASE
 
 
@@ -14,4 +13,4 @@ def holds_cases(engine: Engine) -> bool:
         with engine.connect() as connection:
             return bool(connection.execute(select(exists(select(1).select_from(CARE_CASE)))).scalar())
     except SQLAlchemyError as error:
-        raise TargetFailure(kind_of(error)) from None
+        raise failure_of(error) from None

@@ -1,13 +1,15 @@
 """A tenant's engine: one connection for each process, and deadlines on everything."""
 
+import sqlite3
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
-from carecase_worker.clock import milliseconds
 from carecase_worker.errors import SettingsError
-from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.targets.causes import Causes, SqliteRefused
+from carecase_worker.targets.postgres_session import Session, connect_arguments, unknown_parameters
+from carecase_worker.targets.versions import LOWEST_SQLITE
 from carecase_worker.tenants import Tenant
 
 _SUPPORTED = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
@@ -23,7 +25,9 @@ def engine_for(tenant: Tenant) -> Engine:
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begin)
         return engine
-    return create_engine(url, connect_args=_postgres_arguments(settings), pool_recycle=1800, **common)
+    engine = create_engine(url, connect_args=connect_arguments(settings, url), pool_recycle=1800, **common)
+    event.listen(engine, "connect", Session(settings))
+    return engine
 
 
 def url_of(tenant: Tenant) -> URL:
@@ -39,30 +43,15 @@ def url_of(tenant: Tenant) -> URL:
     password = tenant.database.password
     if password is not None:
         url = url.set(password=password.get_secret_value())
+    unknown = unknown_parameters(url) if driver != "sqlite" else ()
+    if unknown:
+        raise SettingsError(f"{where}: has {', '.join(unknown)}, which libpq has no parameters for; take them out")
     return url.set(drivername=driver)
 
 
-def _postgres_arguments(settings: DatabaseSettings) -> dict[str, Any]:
-    session = {
-        "statement_timeout": milliseconds(settings.statement_timeout),
-        "lock_timeout": milliseconds(settings.lock_timeout),
-        "idle_in_transaction_session_timeout": milliseconds(2 * settings.statement_timeout),
-        "client_connection_check_interval": 1000,
-        "TimeZone": "UTC",
-        "client_encoding": "UTF8",  # whatever the database's is: JSON is sent as it is
-        "synchronous_commit": "on",
-    }
-    return {
-        "connect_timeout": max(2, round(settings.connect_timeout.total_seconds())),
-        "application_name": "carecase-worker",
-        "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-    }
-
-
 def _sqlite_connected(connection: Any, _: Any) -> None:
+    if sqlite3.sqlite_version_info < LOWEST_SQLITE:
+        raise SqliteRefused(Causes.VERSION)
     connection.isolation_level = None  # transactions begin where _sqlite_begin says, not where the driver guesses
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")

@@ -5,8 +5,7 @@ from datetime import datetime
 from sqlalchemy import Engine, delete, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
-from carecase_worker.errors import TargetFailure
-from carecase_worker.targets.failures import kind_of
+from carecase_worker.targets.causes import failure_of
 from carecase_worker.targets.tables import INGEST_LEDGER
 
 _AT_ONCE = 2000
@@ -26,4 +25,4 @@ def purge_ledger(engine: Engine, before: datetime) -> int:
                 connection.execute(delete(INGEST_LEDGER).where(tuple_(*_KEY).in_(keys)))
                 purged += len(keys)
     except SQLAlchemyError as error:
-        raise TargetFailure(kind_of(error)) from None
+        raise failure_of(error) from None

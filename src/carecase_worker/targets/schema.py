@@ -1,34 +1,96 @@
 """The schema of a target database: bring it up to date, or tell what it lacks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
 
 from alembic import command
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from carecase_worker.errors import TargetFailure
-from carecase_worker.targets.failures import kind_of
+from carecase_worker.errors import FailureKind, SchemaRefused, TargetFailure
+from carecase_worker.targets.causes import Causes, failure_of
+from carecase_worker.targets.differences import faults_of
 from carecase_worker.targets.tables import METADATA, VERSION_TABLE
 
-_OUR_TABLES = frozenset(METADATA.tables)
 _LOCK = 0x63617265
 
 
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """How the schema of a database stands to this version: two revisions, and what does not fit."""
+
+    wanted: str
+    held: tuple[str, ...]
+    known: bool
+    faults: tuple[str, ...]
+
+    @property
+    def revision(self) -> str:
+        """The database's revision, as people read it."""
+        return " and ".join(self.held) or "none"
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a version made it that this one does not know."""
+        return len(self.held) == 1 and not self.known
+
+    @property
+    def summary(self) -> str:
+        """What to say of a schema that this version can work with."""
+        newer = f"it is at revision {self.revision}, newer than this version's {self.wanted}, and only adds to it"
+        return f"fits ({newer})" if self.is_newer else "fits"
+
+    def lacks(self) -> list[str]:
+        """What to say of a schema with which this version cannot work, a line each; empty if it can."""
+        lines = [f"it {fault}" for fault in self.faults]
+        if self.is_newer and lines:
+            newer = f"it is at revision {self.revision}, newer than this version's {self.wanted}"
+            return [f"{newer}, which cannot work with it: run the newer version", *lines]
+        if not self.is_newer and self.held != (self.wanted,):
+            return [f"it is at revision {self.revision}, not {self.wanted}: run carecase db upgrade", *lines]
+        return lines
+
+
 def upgrade(engine: Engine) -> None:
-    """Migrate to the newest revision, one process at a time. Raises TargetFailure."""
+    """Migrate to the newest revision, one process at a time. Raises TargetFailure, or SchemaRefused."""
     config = _config()
-    try:
-        with engine.begin() as connection:
-            if engine.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            config.attributes["connection"] = connection
+    with _told_as_failure(), engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        found = _state(connection)
+        _refuse_what_is_not_ours_to_change(found)
+        config.attributes["connection"] = connection
+        if found.held or not _has_our_tables(connection):
             command.upgrade(config, "head")
-    except SQLAlchemyError as error:
-        raise TargetFailure(kind_of(error)) from None
+        else:
+            _adopt(found, config)
+
+
+def state(engine: Engine) -> SchemaState:
+    """How the schema of a database stands to this version. Raises TargetFailure."""
+    with _told_as_failure(), engine.connect() as connection:
+        return _state(connection)
+
+
+def lacks(engine: Engine) -> list[str]:
+    """What the schema lacks, a line each; empty if this version can work with it. Raises TargetFailure."""
+    return state(engine).lacks()
+
+
+def require_fitting(engine: Engine) -> None:
+    """Raise TargetFailure unless this version can work with the schema.
+
+    One short query where the revision is this version's; only another one is compared in full.
+    """
+    with _told_as_failure(), engine.connect() as connection:
+        held = _context(connection).get_current_heads() if _may_read_revision(connection) else ()
+        if held != (_scripts().get_current_head(),) and _state(connection).faults:
+            raise TargetFailure(FailureKind.AWAY, cause=Causes.SCHEMA.value)
 
 
 def create_database(server_url: str, name: str) -> bool:
@@ -47,34 +109,80 @@ def create_database(server_url: str, name: str) -> bool:
     return True
 
 
-def lacks(engine: Engine) -> list[str]:
-    """What the schema lacks, a line each; empty if it fits. Raises TargetFailure."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+@contextmanager
+def _told_as_failure() -> Iterator[None]:
     try:
-        with engine.connect() as connection:
-            context = MigrationContext.configure(
-                connection, opts={"version_table": VERSION_TABLE, "include_object": _is_ours}
-            )
-            revision = context.get_current_revision()
-            differences = compare_metadata(context, METADATA)
+        yield
     except SQLAlchemyError as error:
-        raise TargetFailure(kind_of(error)) from None
-    lines = [] if revision == head else [f"it is at revision {revision or 'none'}, not {head}: run carecase db upgrade"]
-    return lines + [f"it differs: {_words(difference)}" for difference in differences]
+        raise failure_of(error) from None
+
+
+def _state(connection: Connection) -> SchemaState:
+    _work_in_first_schema_only(connection)
+    _touch(connection)
+    context, scripts = _context(connection), _scripts()
+    held = tuple(sorted(context.get_current_heads())) if _may_read_revision(connection) else ()
+    known = {script.revision for script in scripts.walk_revisions()}
+    return SchemaState(scripts.get_current_head() or "", held, known.issuperset(held), tuple(faults_of(context)))
+
+
+def _work_in_first_schema_only(connection: Connection) -> None:
+    """Leave the rest of the search path out of this transaction: what lies there is not this database's schema."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT set_config('search_path', quote_ident(current_schema()), true)"))
+
+
+def _touch(connection: Connection) -> None:
+    """Write something, and the same as before, to an SQLite file: nothing else tells that it is read-only."""
+    if connection.dialect.name == "sqlite":
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
+
+
+def _may_read_revision(connection: Connection) -> bool:
+    """Whether this user may read the table of revisions; a worker's user need not."""
+    if connection.dialect.name != "postgresql":
+        return True
+    asked = text("SELECT has_table_privilege(to_regclass(:table), 'SELECT')")
+    return connection.execute(asked, {"table": VERSION_TABLE}).scalar() is not False
+
+
+def _refuse_what_is_not_ours_to_change(found: SchemaState) -> None:
+    if found.is_newer:
+        usable = "; this version works with it" if not found.faults else ""
+        raise SchemaRefused(
+            f"the schema is at revision {found.revision}, which is newer than this version's {found.wanted}"
+            f" and not for it to change{usable}"
+        )
+    if len(found.held) > 1:
+        raise SchemaRefused(
+            f"the schema is at several revisions at once, {found.revision}: leave the right one in {VERSION_TABLE}"
+        )
+
+
+def _adopt(found: SchemaState, config: Config) -> None:
+    """Take tables that are as this version makes them for its own, as after a restore without the revision."""
+    if found.faults:
+        raise SchemaRefused(
+            f"the schema has our tables, though not as this version makes them ({found.faults[0]}), and no revision:"
+            f" restore {VERSION_TABLE} with them, or rename them"
+        )
+    command.stamp(config, "head")
+
+
+def _has_our_tables(connection: Connection) -> bool:
+    return bool(METADATA.tables.keys() & set(inspect(connection).get_table_names()))
+
+
+def _context(connection: Connection) -> MigrationContext:
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
 
 
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(resources.files("carecase_worker.targets") / "migrations"))
     return config
-
-
-def _is_ours(_: object, name: str | None, kind: str, *__: object) -> bool:
-    return kind != "table" or name in _OUR_TABLES
-
-
-def _words(difference: object) -> str:
-    """The verb and the names of one of Alembic's differences."""
-    flat = difference[0] if isinstance(difference, list) else difference
-    parts = flat if isinstance(flat, tuple) else (flat,)
-    return " ".join(getattr(part, "name", None) or str(part) for part in parts[:1] + parts[-1:])

@@ -16,6 +16,7 @@ from carecase_worker.cases.care_case import CARE_PLAN, FIELDS, INT32_MIN, KEY
 from carecase_worker.cases.outcome import REFUSED, Kind, Outcome
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.targets.causes import away
 from carecase_worker.targets.constraints import Constraints
 from carecase_worker.targets.failures import ITEM_FAULTS, answered, code_of, kind_of, raised_by_code
 from carecase_worker.targets.plan import Entry, WaveOfRows, WritePlan
@@ -71,7 +72,8 @@ class Sifter:
     def settle(self) -> None:
         """Make sure that it was the cases. Raises TargetFailure if the database takes nothing else either."""
         if self._suspects and self._taken < max(1, self._slow) and not self._takes_another():
-            raise TargetFailure(FailureKind.TOO_SLOW if self._slow else FailureKind.AWAY, "".join([*self.refused][:1]))
+            code = "".join([*self.refused][:1])
+            raise TargetFailure(FailureKind.TOO_SLOW, code) if self._slow else away(code)
         self._limit(max(self._left_s(), _LAST_S))
 
     def _halve(self, wave: WaveOfRows) -> None:
@@ -109,7 +111,7 @@ class Sifter:
             with self._connection.begin_nested():
                 self._connection.execute(nothing_written(self._connection.dialect.name))
         except SQLAlchemyError:
-            raise TargetFailure(FailureKind.AWAY, code_of(error)) from None
+            raise away(code_of(error)) from None
         self._table_is_there = True
 
     def _refuse(self, wave: WaveOfRows, error: SQLAlchemyError) -> None:

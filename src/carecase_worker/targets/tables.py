@@ -71,3 +71,6 @@ INGEST_LEDGER = Table(
     Column("applied_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index("ingest_ledger_applied_at", "applied_at"),
 )
+
+OUR_TABLES = frozenset({*METADATA.tables, VERSION_TABLE})
+"""The names of all tables that belong to this service."""

@@ -12,9 +12,11 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from carecase_worker.cases.outcome import REFUSED, Outcome, none_applied, pack_outcomes, unpack_outcomes
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.targets.causes import failure_of
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.failures import answered, code_of, kind_of
+from carecase_worker.targets.failures import answered, kind_of
 from carecase_worker.targets.plan import WritePlan, case_by_case
+from carecase_worker.targets.schema import require_fitting
 from carecase_worker.targets.sifting import Sifter, limit_statements
 from carecase_worker.targets.tables import INGEST_LEDGER
 from carecase_worker.targets.upserts import Upsert, upsert_for
@@ -85,7 +87,7 @@ class Writer:
                 if answered(error) and kind not in _NOBODYS_FAULTS and not carefully:
                     carefully = True
                 elif kind is not FailureKind.CONTENTION:
-                    raise TargetFailure(kind, code_of(error)) from None
+                    raise failure_of(error) from None
         raise TargetFailure(FailureKind.TOO_SLOW)
 
     def close(self) -> None:
@@ -99,7 +101,7 @@ class Writer:
                 self._sift(connection, plan, list(plan.decided), stopwatch() + self._longest_s)
                 transaction.rollback()
         except SQLAlchemyError as error:
-            raise TargetFailure(kind_of(error), code_of(error)) from None
+            raise failure_of(error) from None
 
     def _write_once(self, key: LedgerKey, plan: WritePlan, until: float, carefully: bool) -> list[Outcome]:
         """Write the cases, then the ledger row: where there is one, all is taken back. Raises _LedgerTakenError."""
@@ -173,16 +175,17 @@ class Targets:
         self._writers: dict[str, Writer] = {}
 
     def writer(self, database: str) -> Writer:
-        """The writer of a database."""
+        """The writer of a database. Raises TargetFailure."""
         if database not in self._writers:
             self._writers[database] = self.own_writer(database)
         return self._writers[database]
 
     def own_writer(self, database: str) -> Writer:
-        """A writer with a connection of its own, for a process that was forked."""
+        """A writer with a connection of its own, for a process that was forked. Raises TargetFailure."""
         settings = self._tenants[database].database
         longest = min(settings.statement_timeout, self._longest)
         engine = engine_for(Tenant(database, settings.model_copy(update={"statement_timeout": longest})))
+        require_fitting(engine)
         return Writer(engine, upsert_for(engine.dialect.name), database, longest)
 
     def let_go(self, database: str) -> None:

@@ -18,6 +18,8 @@ from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claim, Claimed
 from carecase_worker.settings.model import Settings
+from carecase_worker.targets.causes import Causes
+from carecase_worker.targets.startup import look_at
 from carecase_worker.targets.writer import Targets
 from carecase_worker.telemetry import configure_logging, logger, traces
 from carecase_worker.tenants import tenants_of
@@ -69,7 +71,10 @@ def create_worker(settings: Settings) -> Celery:
 
 
 def run_worker(settings: Settings) -> int:
-    """Serve until told to stop; the exit status. Raises SettingsError for a Redis that could lose batches."""
+    """Serve until told to stop; the exit status.
+
+    Raises SettingsError for a Redis that could lose batches and for a database of a version that is not supported.
+    """
     configure_logging(settings.log)
     sys.setrecursionlimit(_RECURSION_LIMIT)
     # half a minute, else, in which a pool process that stops waits for its result to be read; it has none that matters
@@ -77,6 +82,8 @@ def run_worker(settings: Settings) -> int:
     store = JobStore(settings.redis, settings.jobs)
     store.check()
     store.close()
+    for database, reason in look_at(tenants_of(settings.databases)).items():
+        _log.warning("database as found at start", database=database, reason=reason)
     worker = create_worker(settings).Worker(
         hostname=f"{socket.gethostname()}-{os.getpid()}",
         pool="prefork",
@@ -177,7 +184,7 @@ class _Process:
         except StoreUnavailable:
             raise
         except SoftTimeLimitExceeded:  # nothing else takes that long: the database hangs
-            return applier.fail(lease, FailureKind.AWAY)
+            return applier.fail(lease, FailureKind.AWAY, Causes.TIMEOUT.value)
         except Exception as error:  # noqa: BLE001  # the same edge, while the chunk can still be released
             _log.error("chunk failed", job_id=lease.chunk.job_id, chunk_no=lease.chunk.chunk_no, **traces(error))
             return applier.fail(lease, FailureKind.UNEXPECTED)

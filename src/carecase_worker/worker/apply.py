@@ -1,7 +1,7 @@
 """One chunk, from claim to complete: decide purely, then act."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import assert_never
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 from carecase_worker.cases.outcome import CANCELLED, NOT_APPLIED, REFUSED, UNAVAILABLE, Outcome, none_applied, runs_of
 from carecase_worker.cases.validation import Rules, keys_of, read_sound, validate, without
 from carecase_worker.clock import Clock, Dice, Sleep
-from carecase_worker.errors import FailureKind, PayloadUnreadable, StoreUnavailable, TargetFailure
+from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, StoreUnavailable, TargetFailure
 from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, pack_done, unpack
 from carecase_worker.jobs.job import COUNTS
 from carecase_worker.jobs.seal import UNSEALED, Seals
@@ -20,6 +20,7 @@ from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
 from carecase_worker.targets.writer import LedgerKey, Targets
 from carecase_worker.telemetry import logger
 from carecase_worker.worker.isolation import killers
+from carecase_worker.worker.outages import Outages
 from carecase_worker.worker.retry import GiveUp, plan_retry
 
 _log = logger("worker")
@@ -123,6 +124,7 @@ class Applier:
     is_dead: Callable[[str], bool]
     retry_deadline: timedelta
     seals: Seals = UNSEALED
+    outages: Outages = field(default_factory=Outages)
 
     def claim(self, ref: ChunkRef) -> Claim:
         """Claim a chunk, also from a process of this machine that has died with it. Raises StoreUnavailable."""
@@ -145,18 +147,20 @@ class Applier:
         except TargetFailure as failure:
             ids = {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no}
             _log.warning("chunk not applied", database=lease.database, reason=str(failure), **ids)
-            return self.fail(lease, failure.kind)
+            return self.fail(lease, failure.kind, failure.cause)
         except PayloadUnreadable as error:
             ids = {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no}
             _log.error("chunk waits for a worker that can read it", reason=str(error), **ids)
             return self.fail(lease, FailureKind.UNREADABLE)
         return self._complete(lease, settle(plan, outcomes), chunk.count, go_on)
 
-    def fail(self, lease: Lease, kind: FailureKind) -> Applied:
+    def fail(self, lease: Lease, kind: FailureKind, cause: Cause | None = None) -> Applied:
         """Release a chunk after a failed attempt, or give it up. Raises StoreUnavailable."""
         if kind is not FailureKind.UNREADABLE:
             self.targets.let_go(lease.database)
         now = self.clock.now()
+        if kind is FailureKind.AWAY and cause is not None:
+            self.outages.away(lease.database, cause, now)
         since = lease.history.failing_since or now
         match plan_retry(kind, lease.history, now - since, self.retry_deadline, self.dice.roll()):
             case Wait() as wait:
@@ -215,6 +219,8 @@ class Applier:
     def _complete_once(self, lease: Lease, done: Done, items: int, go_on: bool) -> Applied:
         holder = self.holder if go_on else ""
         told = self.store.complete(lease.chunk, done, self.clock.now(), holder)
+        if done.database_answered:
+            self.outages.answered(lease.database, lease.history.failures)
         return Applied(told.verdict.value, lease.database, items, told.rings, told.following, told.shares)
 
 

@@ -1,0 +1,71 @@
+"""The parameters in a target database's URL: which of them contradict other settings. Pure, and knows no driver."""
+
+from collections.abc import Collection, Iterator, Mapping
+from urllib.parse import parse_qs
+
+_SESSION = {
+    "statement_timeout": "is statement_timeout_seconds of the database",
+    "lock_timeout": "is lock_timeout_seconds of the database",
+    "idle_in_transaction_session_timeout": "follows statement_timeout_seconds of the database",
+    "client_connection_check_interval": "is set by carecase",
+    "timezone": "is always UTC",
+    "client_encoding": "is always UTF8",
+    "synchronous_commit": "is always on",
+}
+"""The settings of PostgreSQL's that carecase sets for its sessions, and what to say to who sets them, too."""
+
+_ALWAYS = {"timezone": "UTC", "client_encoding": "UTF8", "synchronous_commit": "on"}
+_MAY_REPEAT = frozenset({"host", "port"})
+
+
+def contradictions(url: str, given: Collection[str]) -> Iterator[str]:
+    """The mistakes in the parameters of a URL; `given` are the other settings of the database that are set."""
+    parameters = parse_qs(url.partition("?")[2], keep_blank_values=True)
+    for name in sorted(set(parameters) - _MAY_REPEAT):
+        if len(parameters[name]) > 1:
+            yield f"has {name} more than once; write one"
+    for name in changed_settings(parameters.get("options", [""])[-1], _ALWAYS):
+        yield f"sets {name} in its options, which {_SESSION[name]}; take it out"
+    encoding = parameters.get("client_encoding", [""])[-1]
+    if encoding.lower().replace("-", "") not in ("", "utf8"):
+        yield f"sets client_encoding, which {_SESSION['client_encoding']}; take it out"
+    if "connect_timeout" in parameters and "connect_timeout" in given:
+        yield "has connect_timeout, and connect_timeout_seconds of the database is set as well; set one of them"
+
+
+def changed_settings(options: str, ours: Mapping[str, str]) -> list[str]:
+    """The names, in lower case, of the settings of carecase's that libpq's `options` set to another value."""
+    same = {name.lower(): value.lower() for name, value in ours.items()}
+    return sorted(
+        {
+            name
+            for name, value in _assignments(_words(options))
+            if name in _SESSION and same.get(name) != value.strip("'").lower()
+        }
+    )
+
+
+def _words(options: str) -> list[str]:
+    """The words of libpq's `options`: parted by spaces, a backslash keeps the character that follows it."""
+    words, word, kept = [], "", False
+    for character in options:
+        if kept:
+            word, kept = word + character, False
+        elif character == "\\":
+            kept = True
+        elif character.isspace():
+            words.append(word)
+            word = ""
+        else:
+            word += character
+    return [one for one in [*words, word] if one]
+
+
+def _assignments(words: list[str]) -> Iterator[tuple[str, str]]:
+    """Names in lower case and values, of `-c name=value`, `-cname=value` and `--name=value`."""
+    following = iter(words)
+    for word in following:
+        if word.startswith(("--", "-c")):
+            assignment = word[2:] or next(following, "")
+            name, _, value = assignment.partition("=")
+            yield name.replace("-", "_").lower(), value

@@ -1,0 +1,53 @@
+"""What of a schema differs from the tables that this version needs, and which of it this version can live with.
+
+What was only added does no harm: tables, indexes, constraints, and columns that need no value from us. Neither does
+what was made wider: a column that may be null now, a longer string.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column, String
+
+from carecase_worker.targets.tables import METADATA
+
+_ADDED = frozenset({"remove_index", "remove_constraint", "remove_fk", "remove_table_comment", "modify_comment"})
+"""Alembic's names for what is there though we did not make it, and takes no part in writing."""
+
+_VERBS = {"add": "lacks", "remove": "has", "modify": "has another"}
+"""By the beginnings of Alembic's names, which tell what would have to be done to the database."""
+
+
+def faults_of(context: MigrationContext) -> Iterator[str]:
+    """Each difference that this version cannot live with, in words; none that was only added or made wider."""
+    context.opts.update(include_object=_is_ours)
+    for found in compare_metadata(context, METADATA):
+        for difference in found if isinstance(found, list) else [found]:
+            if not _is_harmless(difference):
+                yield _words(difference)
+
+
+def _is_ours(_: object, name: str | None, kind: str, *__: object) -> bool:
+    return kind != "table" or name in METADATA.tables
+
+
+def _is_harmless(difference: tuple[Any, ...]) -> bool:
+    match difference:
+        case ("remove_column", _, _, Column() as column):
+            return bool(column.nullable or column.server_default is not None)
+        case ("modify_nullable", *_, is_nullable, _):
+            return bool(is_nullable)
+        case ("modify_type", *_, String(length=held), String(length=ours)):
+            return held is None or (ours is not None and held >= ours)
+        case (name, *_):
+            return name in _ADDED
+    return False
+
+
+def _words(difference: tuple[Any, ...]) -> str:
+    """A difference as the schema's: it lacks something, has something too much, or has it otherwise."""
+    verb, _, thing = difference[0].partition("_")
+    names = [getattr(part, "name", part) for part in difference[1:4]]
+    return f"{_VERBS.get(verb, verb)} {thing} {'.'.join(name for name in names if isinstance(name, str))}"

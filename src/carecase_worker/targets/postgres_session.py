@@ -1,0 +1,111 @@
+"""A session of PostgreSQL: what this service sets for it, and in which schema it works.
+
+The settings are made once a connection is there and not by libpq's `options`: so everything else that the URL, a
+service file, PGOPTIONS or the role say arrives, and these settings come last.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import Connection
+from psycopg import Error as PostgresError
+from psycopg.pq import Conninfo
+from sqlalchemy import URL
+
+from carecase_worker.clock import milliseconds
+from carecase_worker.settings.database_parameters import changed_settings
+from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.targets.causes import Causes, PostgresRefused
+from carecase_worker.targets.tables import OUR_TABLES
+from carecase_worker.targets.versions import LOWEST_POSTGRES
+
+_KEYWORDS = frozenset(option.keyword.decode() for option in Conninfo.parse(b""))
+_OWN_PATH = """
+SELECT string_agg(quote_ident(name), ', ' ORDER BY place)
+FROM unnest(current_schemas(false)) WITH ORDINALITY AS path(name, place)
+WHERE place = 1 OR NOT EXISTS (
+  SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+  WHERE nspname = name AND relname = ANY(%(ours)s))
+"""
+"""The search path without each further schema that has one of our tables: they are another tenant's."""
+
+_APPLICATION = "coalesce(nullif(current_setting('application_name'), ''), 'carecase-worker')"
+
+
+class Session:
+    """Makes every new connection ready; called by SQLAlchemy when there is one."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._settings = {
+            "statement_timeout": str(milliseconds(settings.statement_timeout)),
+            "lock_timeout": str(milliseconds(settings.lock_timeout)),
+            "idle_in_transaction_session_timeout": str(milliseconds(2 * settings.statement_timeout)),
+            "client_connection_check_interval": "1000",
+            "TimeZone": "UTC",
+            "client_encoding": "UTF8",  # whatever the database's is: JSON is sent as it is
+            "synchronous_commit": "on",
+        }
+        made = ", ".join(f"set_config('{name}', %({name})s, false)" for name in self._settings)
+        self._statement = (
+            "SELECT pg_is_in_recovery(), current_setting('transaction_read_only'),"
+            " current_user, current_schema(), current_setting('search_path'),"
+            f" set_config('application_name', {_APPLICATION}, false),"
+            f" set_config('search_path', coalesce(({_OWN_PATH}), current_setting('search_path')), false), {made}"
+        )
+
+    def __call__(self, connection: Connection[Any], _: Any) -> None:
+        """Check and set up a connection. Raises PostgresRefused, or what the server says."""
+        try:
+            self._set_up(connection)
+        except PostgresError:
+            connection.close()
+            raise
+
+    def _set_up(self, connection: Connection[Any]) -> None:
+        if connection.info.server_version < LOWEST_POSTGRES * 10_000:
+            raise PostgresRefused(Causes.VERSION)
+        if changed_settings(_options_of(connection), self._settings):
+            raise PostgresRefused(Causes.SESSION)
+        connection.autocommit = True  # what a transaction sets would be gone with it
+        (found,) = connection.execute(self._statement, {**self._settings, "ours": sorted(OUR_TABLES)})
+        connection.autocommit = False
+        in_recovery, read_only, user, schema, path, *_ = found
+        if in_recovery:
+            raise PostgresRefused(Causes.STANDBY)
+        if read_only == "on":
+            raise PostgresRefused(Causes.READ_ONLY)
+        if schema is None or schema not in _first_of(path, user):
+            raise PostgresRefused(Causes.NO_SCHEMA)
+
+
+def connect_arguments(settings: DatabaseSettings, url: URL) -> Mapping[str, Any]:
+    """The parameters of a connection that the URL does not have itself."""
+    ours = {
+        "connect_timeout": max(2, round(settings.connect_timeout.total_seconds())),
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
+    return {name: value for name, value in ours.items() if name not in url.query}
+
+
+def unknown_parameters(url: URL) -> list[str]:
+    """The parameters of a URL that libpq does not know."""
+    return sorted(set(url.query) - _KEYWORDS)
+
+
+def _options_of(connection: Connection[Any]) -> str:
+    """The `options` that libpq used, wherever it found them."""
+    return next(((option.val or b"").decode() for option in connection.pgconn.info if option.keyword == b"options"), "")
+
+
+def _first_of(search_path: str, user: str) -> list[str]:
+    """The schemas of which one is meant to be used: the first that is named, and before it the user's own."""
+    meant = []
+    for quoted, plain in re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', search_path):
+        name = quoted.replace('""', '"') if quoted else plain.lower()
+        meant.append(user if name == "$user" else name)
+        if name not in ("$user", "pg_temp"):
+            break
+    return meant

@@ -1,0 +1,80 @@
+"""The look at every target database with which a worker begins."""
+
+from collections.abc import Mapping
+from threading import Thread
+
+from carecase_worker.clock import stopwatch
+from carecase_worker.errors import SettingsError, TargetFailure
+from carecase_worker.targets.causes import Causes
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.schema import SchemaState, state
+from carecase_worker.tenants import Tenant
+
+_REFUSED = (Causes.VERSION.value, Causes.SESSION.value)
+"""What does not mend itself while a worker waits."""
+_GRACE_S = 2
+
+
+class _Look(Thread):
+    """A look at one database; a daemon, so that one that hangs holds nobody up for ever."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        super().__init__(name=f"look at {tenant.name}", daemon=True)
+        self._engine = engine_for(tenant)
+        self.name_of_database = tenant.name
+        self.found: SchemaState | TargetFailure | None = None
+
+    def run(self) -> None:
+        try:
+            self.found = state(self._engine)
+        except TargetFailure as failure:
+            self.found = failure
+        finally:
+            self._engine.dispose()
+
+    def remarks(self) -> list[str]:
+        """What to say of the database, a line each; nothing if all is well."""
+        match self.found:
+            case None:
+                return [Causes.TIMEOUT.value.text]
+            case TargetFailure():
+                return [str(self.found)]
+            case SchemaState():
+                return self.found.lacks() or ([self.found.summary] if self.found.is_newer else [])
+
+
+def look_at(tenants: Mapping[str, Tenant]) -> dict[str, str]:
+    """What to say of each database that is away or whose schema is another one than this version's.
+
+    All are looked at together, so that many that are away cost no more than one. Raises SettingsError for every URL
+    that cannot be used and every server that is not supported.
+    """
+    if not tenants:
+        return {}
+    looks = _started(tenants)
+    patience = max(tenant.database.connect_timeout.total_seconds() for tenant in tenants.values()) + _GRACE_S
+    deadline = stopwatch() + patience
+    for look in looks:
+        look.join(max(0.0, deadline - stopwatch()))
+    refused = [
+        f"databases.{look.name_of_database}: {look.found}"
+        for look in looks
+        if isinstance(look.found, TargetFailure) and look.found.cause in _REFUSED
+    ]
+    if refused:
+        raise SettingsError("\n".join(refused))
+    return {look.name_of_database: "; ".join(look.remarks()) for look in looks if look.remarks()}
+
+
+def _started(tenants: Mapping[str, Tenant]) -> list[_Look]:
+    looks, mistakes = [], []
+    for tenant in tenants.values():
+        try:
+            looks.append(_Look(tenant))
+        except SettingsError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    for look in looks:
+        look.start()
+    return looks

@@ -1,0 +1,53 @@
+"""Databases of a test's own on the PostgreSQL of the whole run, and engines as the service makes them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+from urllib.parse import quote_plus
+
+from sqlalchemy import Engine, create_engine, text
+from tests.services import Services
+
+from carecase_worker.settings.loading import load
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.schema import create_database
+from carecase_worker.tenants import Tenant, tenants_of
+
+_numbers = count(1)
+
+
+def a_database(servers: Services) -> str:
+    """The URL of a new, empty database."""
+    name = f"own_{next(_numbers)}"
+    assert create_database(servers.postgres_url, name)
+    return servers.postgres_url.removesuffix("demo") + name
+
+
+def tenant(url: str, **settings: str) -> Tenant:
+    """A tenant as the configuration makes it."""
+    named = {f"CARECASE_DATABASES_D_{name}": value for name, value in settings.items()}
+    return tenants_of(load(environment={"CARECASE_DATABASES_D_URL": url, **named}).databases)["d"]
+
+
+@contextmanager
+def engine_at(url: str, options: str = "", **settings: str) -> Iterator[Engine]:
+    """The engine of a tenant, with libpq's `options` in its URL."""
+    engine = engine_for(tenant(f"{url}?options={quote_plus(options)}" if options else url, **settings))
+    yield engine
+    engine.dispose()
+
+
+def run(url: str, *statements: str) -> None:
+    """Run statements, each in a transaction of its own."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+def ask(engine: Engine, statement: str) -> Any:
+    """The single value that a query gives."""
+    with engine.connect() as connection:
+        return connection.execute(text(statement)).scalar_one()

@@ -1,0 +1,80 @@
+"""Parameters of a target database's URL that contradict what carecase sets, and those that do not."""
+
+import pytest
+
+from carecase_worker.errors import SettingsError
+from carecase_worker.settings.loading import load
+
+POSTGRES = "postgresql://u@h/d"
+
+
+def load_with(url: str, **variables: str) -> None:
+    named = {f"CARECASE_DATABASES_D_{name}": value for name, value in variables.items()}
+    load(environment={"CARECASE_DATABASES_D_URL": url, **named})
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "options=-csearch_path%3Dtenant_a",
+        "options=-c+search_path%3Dtenant_a%2Cpublic+-c+geqo%3Doff",
+        "options=--search-path%3Dtenant_a",
+        r"options=-c+search_path%3D%22two%5C+words%22",
+        "options=-c+search_path%3Dstatement_timeout",
+        "options=-c+TimeZone%3DUTC+--client-encoding%3Dutf8+-c+synchronous_commit%3DON",
+        "options=",
+        "sslmode=verify-full&sslrootcert=/etc/ca.pem",
+        "host=/var/run/postgresql",
+        "host=a,b&port=1,2&target_session_attrs=read-write",
+        "host=a:1&host=b:2",
+        "service=tenants",
+        "application_name=x&connect_timeout=9&keepalives=0&keepalives_idle=60&passfile=/x&client_encoding=UTF-8",
+    ],
+)
+def test_parameters_that_only_add_are_taken(query: str) -> None:
+    load_with(f"{POSTGRES}?{query}")
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("options=-cstatement_timeout%3D0", "statement_timeout_seconds"),
+        ("options=-c++statement_timeout%3D60s", "statement_timeout_seconds"),
+        ("options=-csearch_path%3Da+-cSTATEMENT_TIMEOUT%3D0", "statement_timeout_seconds"),
+        ("options=--lock-timeout%3D0", "lock_timeout_seconds"),
+        ("options=--lock_timeout%3D0", "lock_timeout_seconds"),
+        (r"options=-c+lock_tim%5Ceout%3D0", "lock_timeout_seconds"),
+        ("options=-c+idle_in_transaction_session_timeout%3D0", "idle_in_transaction_session_timeout"),
+        ("options=-c+client_connection_check_interval%3D0", "client_connection_check_interval"),
+        ("options=-c+timezone%3DEurope/Berlin", "timezone"),
+        ("options=-c+client_encoding%3Dlatin1", "client_encoding"),
+        ("options=-c+synchronous_commit%3Doff", "synchronous_commit"),
+        ("client_encoding=latin1", "client_encoding"),
+        ("options=-cgeqo%3Doff&options=-csearch_path%3Da", "options more than once"),
+        ("sslmode=disable&sslmode=require", "sslmode more than once"),
+    ],
+)
+def test_what_collides_with_the_settings_of_a_session_is_refused_by_its_name(query: str, told: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_with(f"{POSTGRES}?{query}")
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("databases.d.url: ")
+    assert told in line
+
+
+def test_a_connect_timeout_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"databases\.d\.url: .*connect_timeout_seconds"):
+        load_with(f"{POSTGRES}?connect_timeout=9", CONNECT_TIMEOUT_SECONDS="4")
+
+
+def test_all_mistakes_of_all_databases_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(
+            environment={
+                "CARECASE_DATABASES_A_URL": f"{POSTGRES}?options=-clock_timeout%3D0+-cstatement_timeout%3D0",
+                "CARECASE_DATABASES_B_URL": f"{POSTGRES}?client_encoding=latin1",
+            }
+        )
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
+        "databases.a.url", "databases.a.url", "databases.b.url",
+    ]  # fmt: skip
