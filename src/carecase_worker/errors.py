@@ -58,6 +58,7 @@ class BatchFault(Enum):
     BROKEN_OFF = "broken-off"
     NO_DATABASE = "no-database"
     BAD_PARAMETER = "bad-parameter"
+    BAD_HEADER = "bad-header"
     KEY_REUSED = "key-reused"
     TOO_LARGE_FOR_STRICT = "too-large-for-strict"
     NOT_ACCEPTABLE = "not-acceptable"

@@ -11,16 +11,16 @@ from openapi_spec_validator import validate as validate_openapi
 from tests.acceptance.system import System
 
 JSON_TYPES = {"application/json", "text/json", "text/plain"}
-OF_EVERY_CALL = {"401", "403", "406", "429", "431", "500", "503"}
+OF_EVERY_CALL = {"400", "401", "403", "406", "429", "431", "500", "503"}
 OF_A_JOB = {"404", "410"}
 ANSWERS = {
-    "UpdateBatchCareCase": {"202", "207", "400", "408", "413", "415", "422"},
-    "UpdateBatchCareCaseOfAnyCarePlan": {"202", "207", "400", "408", "413", "415", "422"},
-    "ListJobs": {"200", "400"},
-    "GetJob": {"200", "304", "400", *OF_A_JOB},
-    "GetJobResult": {"202", "207", "400", *OF_A_JOB},
-    "CancelJob": {"202", "400", "409", *OF_A_JOB},
-    "RetryJob": {"202", "400", "409", "422", *OF_A_JOB},
+    "UpdateBatchCareCase": {"202", "207", "408", "413", "415", "422"},
+    "UpdateBatchCareCaseOfAnyCarePlan": {"202", "207", "408", "413", "415", "422"},
+    "ListJobs": {"200"},
+    "GetJob": {"200", "304", *OF_A_JOB},
+    "GetJobResult": {"202", "207", *OF_A_JOB},
+    "CancelJob": {"202", "409", *OF_A_JOB},
+    "RetryJob": {"202", "409", "422", *OF_A_JOB},
 }
 
 

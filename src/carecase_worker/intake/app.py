@@ -24,6 +24,7 @@ from carecase_worker.intake.auth import Caller, Gate
 from carecase_worker.intake.batches import Intake, batch_routes
 from carecase_worker.intake.descriptions import INFO
 from carecase_worker.intake.documents import envelope
+from carecase_worker.intake.header_lines import HeaderLines
 from carecase_worker.intake.health import Readings, health_routes
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.job_status import Jobs, job_routes
@@ -97,6 +98,7 @@ def _surround(app: FastAPI, cors_origins: Sequence[str], metrics: Metrics, new_i
     app.add_middleware(Methods)
     if cors_origins:
         app.add_middleware(CORSMiddleware, **cors_options(cors_origins))
+    app.add_middleware(HeaderLines, answer=_answer)
     app.add_middleware(Requests, metrics=metrics, new_id=new_id)
     app.add_middleware(SafeHeaders)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from carecase_worker.intake.documents import envelope
+from carecase_worker.intake.framing import ended_by_close
 from carecase_worker.intake.problems import problem_of_status
 from carecase_worker.settings.model import IntakeSettings
 from carecase_worker.telemetry import logger
@@ -42,7 +43,7 @@ class _Part(Enum):
     BODY = "body"
 
 
-class _HeadTooLong(Exception):
+class _HeadRefused(Exception):
     """Ends the parsing of a head."""
 
 
@@ -55,7 +56,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._new_id = new_id
         self._part = _Part.NONE
         self._head_bytes = self._fed_bytes = 0
-        self._heard = self._ended = False
+        self._heard = self._ended = self._is_half_closed = False
         self._late: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
 
@@ -82,6 +83,16 @@ class GuardedConnection(HttpToolsProtocol):
             if self._head_is_too_long() and not self.transport.is_closing():
                 self._refuse(431)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more, and may still read: answer what has come whole, then close."""
+        if self._is_half_closed:
+            return True
+        self._is_half_closed = True
+        if self._part is _Part.BODY and self.pipeline:
+            self.pipeline.popleft()  # of the request that broke off; those before it are answered
+            return True
+        return self._part is not _Part.BODY and self.cycle is not None and not self.cycle.response_complete
+
     def on_message_begin(self) -> None:
         """A head begins."""
         self._part = _Part.HEAD
@@ -95,10 +106,15 @@ class GuardedConnection(HttpToolsProtocol):
         super().on_header(name, value)
         self._head_bytes += len(name) + len(value) + _AROUND_A_HEADER
         if self._head_is_too_long():
-            raise _HeadTooLong
+            raise _HeadRefused
 
     def on_headers_complete(self) -> None:
         """The head is there; what the body may take is the application's to say."""
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise _HeadRefused  # the parser lets 0.9 and 2.0 pass
+        if version == "1.0":
+            self.expect_100_continue = False  # such a client knows no interim answers
         self._cancel_late()
         self._part = _Part.BODY
         super().on_headers_complete()
@@ -111,7 +127,10 @@ class GuardedConnection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The answer is sent. A body may go on coming for a while, so that the client reads the answer."""
+        is_last = not self.pipeline
         super().on_response_complete()
+        if self._is_half_closed and is_last:
+            self.transport.close()
         if self.cycle.response_complete and self._part is _Part.BODY and not self.transport.is_closing():
             self._cancel_late()
             self._late = self.loop.call_later(self._guard.stall_s, self.transport.abort)
@@ -132,6 +151,11 @@ class GuardedConnection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words; ours are a problem
         """Refuse what is no HTTP, or too long a head."""
         self._refuse(431 if self._head_is_too_long() else 400)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if cycle.scope["http_version"] == "1.0":
+            app = ended_by_close(cycle, app)
+        super()._start_asgi_task(cycle, app)
 
     def _head_is_too_long(self) -> bool:
         # a header that is not complete yet is seen as bytes only, a head that comes in one piece as headers only

@@ -15,7 +15,7 @@ ENCODINGS = ("zstd", "gzip")
 
 def json_type(accept: str | None) -> str | None:
     """The one of our types that a client likes best; None if it takes none of them."""
-    wanted = list(_weighed(accept if accept and accept.strip() else "*/*"))
+    wanted = list(_weighed(accept or "")) or [("*/*", 1.0)]
     return _best(JSON_TYPES, {kind: _quality_of_type(kind, wanted) for kind in JSON_TYPES})
 
 
@@ -56,6 +56,8 @@ def _quality_of_type(kind: str, wanted: list[tuple[str, float]]) -> float:
 def _weighed(header: str) -> Iterator[tuple[str, float]]:
     for element in header.split(","):
         name, *parameters = (part.strip().lower() for part in element.split(";"))
+        if not name:
+            continue
         yield name, next((_number(text[2:]) for text in parameters if text.startswith("q=")), 1.0)
 
 

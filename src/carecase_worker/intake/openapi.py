@@ -104,6 +104,7 @@ def _problems(texts: Mapping[int, str]) -> Answers:
 
 
 _COMMON = {
+    400: "A parameter or a header is not as described",
     401: "Credentials are missing or not valid",
     403: "The client may not do this",
     406: "The client accepts none of the types that answers have",
@@ -117,7 +118,6 @@ _JOB_GONE = {
     410: "The job has expired",
     **_COMMON,
 }
-_PARAMETER = {400: "A parameter is not as described"}
 _ACCEPTED = {
     **_answer(
         "The batch cannot be lost any more; poll the job",
@@ -143,39 +143,38 @@ _OF_BATCH: Answers = {
     207: {**_MULTI_STATUS, "description": "The job ended while the answer was held (Prefer: wait), or validateOnly"},
     **_problems(
         {
-            400: "Not JSON, not an array, empty, no database named, or a parameter is not as described",
             408: "The body did not arrive in time",
             413: "Too many items, or too large",
             415: "Media type or encoding is none of ours",
             422: f"{_REUSED}, or it is too large for handling=strict",
             **_COMMON,
+            400: "Not JSON, not an array, empty, no database named, or a parameter or a header is not as described",
             403: "The database does not exist, or it is not granted",
         }
     ),
 }
 _OF_LIST: Answers = {
     200: _answer("One page of jobs", "JobListEnvelope", _envelope([_COMPLETED]), "x-pagination"),
-    **_problems({**_PARAMETER, **_COMMON}),
+    **_problems(_COMMON),
 }
 _OF_JOB: Answers = {
     200: _answer("The job", "JobEnvelope", _envelope(_COMPLETED), "ETag", "Retry-After", "Preference-Applied"),
     304: {"description": "The job is as If-None-Match says", "headers": _described("ETag", "Preference-Applied")},
-    **_problems({**_PARAMETER, **_JOB_GONE}),
+    **_problems(_JOB_GONE),
 }
 _OF_RESULT: Answers = {
     202: _NOT_YET,
     207: {**_MULTI_STATUS, "headers": _described("Preference-Applied", "x-pagination")},
-    **_problems({**_PARAMETER, **_JOB_GONE}),
+    **_problems(_JOB_GONE),
 }
 _OF_CANCEL: Answers = {
     202: {**_ACCEPTED, "description": "What has not been applied is being cancelled"},
-    **_problems({**_PARAMETER, 409: "The job is final", **_JOB_GONE}),
+    **_problems({409: "The job is final", **_JOB_GONE}),
 }
 _OF_RETRY: Answers = {
     202: {**_ACCEPTED, "description": "A new job of what failed for a reason outside the items"},
     **_problems(
         {
-            **_PARAMETER,
             409: "The job is not final, or none of its items failed for a reason outside itself",
             422: _REUSED,
             **_JOB_GONE,
