@@ -4,7 +4,8 @@ APP = "carecase"
 FLOWER = "flower"
 
 _WORK = "+@read +@write +@connection +@transaction +@pubsub +eval +evalsha +script|load +script|exists +time +waitaof"
-_NOT = "-@admin -@dangerous -function +info"
+_NOT = "-@admin -@dangerous -scan -randomkey -function +info"
+"""SCAN and RANDOMKEY tell the names of keys that the user may not see."""
 
 
 # a pattern that is subscribed to must stand among the rules as it is; 0 is the number of Redis's database

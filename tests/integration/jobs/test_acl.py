@@ -93,6 +93,8 @@ def test_doorbells_ring_as_the_service(settings: Settings) -> None:
         ("MONITOR",),
         ("REPLICAOF", "h", "1"),
         ("SCRIPT", "FLUSH"),
+        ("SCAN", "0"),
+        ("RANDOMKEY",),
         ("FUNCTION", "FLUSH"),
         ("GET", "another:key"),
         ("EVAL", "return redis.call('GET', 'another:key')", "0"),
