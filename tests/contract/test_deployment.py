@@ -19,7 +19,11 @@ EXAMPLE = (ROOT / "config" / "compose.env.example").read_text()
 VALUE = "0123456789abcdef" * 4
 KEYS = "k1:" + "A" * 43 + "="
 COMPOSE = yaml.safe_load(
-    re.sub(r"\$\{([A-Z0-9_]+):\?[^}]*\}", lambda found: KEYS if found[1] == "ENCRYPTION_KEYS" else VALUE, TEXT)
+    re.sub(
+        r"(?<!\$)\$\{([A-Z0-9_]+):(\?|-)([^}]*)\}",
+        lambda found: found[3] if found[2] == "-" else KEYS if found[1] == "ENCRYPTION_KEYS" else VALUE,
+        TEXT,
+    )
 )
 OURS = ("migrate", "intake", "worker", "flower")
 
@@ -43,7 +47,7 @@ def test_every_setting_that_it_names_exists(name: str) -> None:
     settings = load(environment=environment_of(name))
     assert settings.databases["demo"].url.get_secret_value().startswith("postgresql+psycopg://")
     assert settings.clients["demo"].databases == ("demo",)
-    assert settings.redis.url.get_secret_value().startswith(f"redis://carecase:{VALUE}@")
+    assert settings.redis.address == f"redis://carecase:{VALUE}@redis:6379/0"
     assert settings.encryption.by_id
 
 
@@ -56,7 +60,14 @@ def test_every_command_exists(name: str) -> None:
 
 def test_redis_keeps_what_it_accepts() -> None:
     command = " ".join(COMPOSE["services"]["redis"]["command"])
-    for needed in ("--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction", "--rdbcompression no"):
+    for needed in (
+        "--appendonly yes",
+        "--appendfsync always",
+        "--maxmemory-policy noeviction",
+        "--rdbcompression no",
+        '--save ""',
+        "--maxmemory",
+    ):
         assert needed in command
 
 
@@ -85,12 +96,40 @@ def test_no_health_check_is_fooled() -> None:
         name: service["healthcheck"]["test"] for name, service in COMPOSE["services"].items() if name != "migrate"
     }
     assert "--host 127.0.0.1" in checks["postgres"][1]
-    assert {check[0] for check in checks.values()} == {"CMD-SHELL"}
+    assert all(check[0] == "CMD-SHELL" or " " not in "".join(check) for check in checks.values())
+    assert "intake" not in " ".join(checks["worker"]), "a worker is well if it works, whoever else does"
+
+
+@pytest.mark.parametrize("name", ["redis", "postgres", *OURS])
+def test_no_log_grows_without_end(name: str) -> None:
+    assert COMPOSE["services"][name]["logging"]["options"] == {"max-size": "20m", "max-file": "5"}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_is_ours_writes_to_tmp_only_and_may_do_nothing_special(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert (service["read_only"], service["tmpfs"], service["cap_drop"]) == (True, ["/tmp"], ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_nothing_is_published_to_other_machines_unless_it_is_wanted() -> None:
+    published = [port for service in COMPOSE["services"].values() for port in service.get("ports", ())]
+    assert sorted(published) == ["127.0.0.1:5555:5555", "127.0.0.1:8080:8080"]
+
+
+def test_whoever_is_stopped_has_time_to_end_what_it_does() -> None:
+    graces = {name: service.get("stop_grace_period") for name, service in COMPOSE["services"].items()}
+    settings = load(environment=environment_of("worker"))
+    assert int(graces["worker"][:-1]) > settings.worker.chunk_deadline.total_seconds() + 10
+    assert int(graces["intake"][:-1]) > 10, "uvicorn's graceful shutdown"
+    assert graces["redis"] == graces["postgres"] == "60s"
 
 
 def test_there_is_no_secret_in_it_and_the_example_names_every_one() -> None:
-    named = set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", TEXT))
-    assert named == set(re.findall(r"^([A-Z0-9_]+)=$", EXAMPLE, flags=re.MULTILINE))
+    needed = set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+):\?", TEXT))
+    assert needed == set(re.findall(r"^([A-Z0-9_]+)=$", EXAMPLE, flags=re.MULTILINE))
+    defaults = set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+):-([^}]*)\}", TEXT))
+    assert defaults == set(re.findall(r"^# ([A-Z0-9_]+)=(.+)$", EXAMPLE, flags=re.MULTILINE))
     for line in TEXT.splitlines():
         if re.search(r"PASSWORD|SECRET|_SHA256|AUTH", line):
             assert "${" in line, line

@@ -15,6 +15,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "up": ("up",),
     "intake": ("intake",),
     "worker": ("worker",),
+    "workers": ("workers",),
     "flower": ("flower",),
     "databases": ("db",),
     "keys": ("keys",),

@@ -23,19 +23,19 @@ _CONNECT_TIMEOUT_S = 3
 def connect(settings: RedisSettings, patience: timedelta = PATIENCE, attempts: int = 2) -> redis.Redis:
     """Connections for threads, made when they are first used; a command that meets a broken one is tried once more."""
     options = {**_options(settings, patience), "health_check_interval": 30}
-    return redis.Redis.from_url(settings.url.get_secret_value(), **options, retry=Retry(NoBackoff(), attempts - 1))
+    return redis.Redis.from_url(settings.address, **options, retry=Retry(NoBackoff(), attempts - 1))
 
 
 def connect_listener(settings: RedisSettings) -> "redis.asyncio.Redis":
     """Connections for one event loop; a broken one shows at once, since what was said meanwhile is lost."""
     options = _options(settings, PATIENCE)
     return redis.asyncio.Redis.from_url(
-        settings.url.get_secret_value(), **options, retry=AsyncRetry(NoBackoff(), 0), decode_responses=True
+        settings.address, **options, retry=AsyncRetry(NoBackoff(), 0), decode_responses=True
     )
 
 
 def _options(settings: RedisSettings, patience: timedelta) -> dict[str, Any]:
-    seconds, url = patience.total_seconds(), settings.url.get_secret_value()
+    seconds, url = patience.total_seconds(), settings.address
     if url.startswith("unix:"):  # there is nothing to keep alive, nor to connect to for long
         return {"socket_timeout": seconds}
     is_tls = url.startswith("rediss:")

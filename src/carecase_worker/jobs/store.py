@@ -230,6 +230,12 @@ class JobStore:
         with redis_errors():
             return self._redis.zcount(self.keys.workers, epoch_ms(moment), "+inf")
 
+    def worker_names_since(self, moment: datetime) -> list[str]:
+        """The workers that have been seen since a moment, by name."""
+        with redis_errors():
+            held = cast(list[bytes], self._redis.zrangebyscore(self.keys.workers, epoch_ms(moment), "+inf"))
+        return sorted(name.decode() for name in held)
+
     def close(self) -> None:
         """Let go of the connections."""
         self._redis.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from carecase_worker.settings import database_parameters
 from carecase_worker.settings.model import DatabaseSettings, JwtSettings, RedisSettings, Settings
 from carecase_worker.settings.places import Place
-from carecase_worker.settings.urls import same_server
+from carecase_worker.settings.urls import same_server, takes_password
 
 LEASE_MARGIN = timedelta(seconds=5)
 """By how much a lease outlasts an attempt: the hard time limit, and the way to Redis."""
@@ -32,6 +32,7 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     """Every mistake between settings that are right by themselves."""
     yield from _deadlines(settings)
     yield from _listeners(settings)
+    yield from _passwords(settings)
     yield from _stores(settings)
     yield from _redis_files(settings.redis)
     yield from _tokens(settings.jwt)
@@ -72,11 +73,23 @@ def _listeners(settings: Settings) -> Iterator[Contradiction]:
         yield Contradiction(("flower", "port"), text, others)
 
 
+def _passwords(settings: Settings) -> Iterator[Contradiction]:
+    redis, broker, flower = settings.redis, settings.broker, settings.flower
+    given = (
+        ("redis", "password", redis.password, "url", redis.url),
+        ("broker", "password", broker.password, "url", broker.url),
+        ("flower", "broker_password", flower.broker_password, "broker_url", flower.broker_url),
+    )
+    for section, leaf, password, url_leaf, url in given:
+        if password is not None and (url is None or not takes_password(url.get_secret_value())):
+            text = f"needs a {section}.{url_leaf} of one server that has no password in it"
+            yield Contradiction((section, leaf), text, ((section, url_leaf),))
+
+
 def _stores(settings: Settings) -> Iterator[Contradiction]:
     redis, broker = settings.redis, settings.broker
     urls = (("redis", "url"), ("broker", "url"))
-    of_jobs, of_broker = redis.url.get_secret_value(), settings.broker_url
-    of_flower = settings.flower.broker_url.get_secret_value() if settings.flower.broker_url else of_broker
+    of_jobs, of_broker, of_flower = redis.address, settings.broker_url, settings.flower_broker_url
     if of_broker.startswith("amqp") != of_flower.startswith("amqp"):
         text = "must lead to the same broker as broker.url, as another user of it"
         yield Contradiction(("flower", "broker_url"), text, urls)

@@ -36,6 +36,11 @@ def _seconds(name: str, default: float, text: str) -> Any:
     return Field(timedelta(seconds=default), alias=f"{name}_seconds", description=text)
 
 
+def _address(url: SecretStr, password: SecretStr | None) -> str:
+    told = url.get_secret_value()
+    return urls.with_password(told, password.get_secret_value()) if password else told
+
+
 class Section(BaseModel):
     """A part of the settings: frozen, and with nothing in it that is not a setting."""
 
@@ -75,6 +80,7 @@ class RedisSettings(Section):
     """The job store."""
 
     url: RedisUrl = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey with the job store")
+    password: Secret | None = Field(None, description="Password for the URL; by environment or file only")
     prefix: Prefix = Field("c:", description="What every key of the job store starts with")
     durability: Literal["fsync", "relaxed"] = Field(
         "fsync", description="fsync: answer 202 only once the batch is on disk; relaxed: do not insist"
@@ -85,11 +91,17 @@ class RedisSettings(Section):
     cert_file: Path | None = Field(None, description="Certificate to show to Redis, if it asks for one")
     key_file: Path | None = Field(None, description="Key of that certificate")
 
+    @property
+    def address(self) -> str:
+        """The URL, with its password."""
+        return _address(self.url, self.password)
+
 
 class BrokerSettings(Section):
     """Celery's broker: it carries doorbells, never data."""
 
     url: BrokerUrl | None = Field(None, description="The broker; the job store's Redis if unset")
+    password: Secret | None = Field(None, description="Password for the URL; by environment or file only")
     prefix: Prefix = Field("b:", description="What every key of the broker starts with")
 
 
@@ -183,6 +195,7 @@ class FlowerSettings(Section):
     broker_url: BrokerUrl | None = Field(
         None, description="The broker as Flower's own, lesser user; the broker's URL if unset"
     )
+    broker_password: Secret | None = Field(None, description="Password for that URL; by environment or file only")
 
 
 class LogSettings(Section):
@@ -210,4 +223,13 @@ class Settings(Section):
     @property
     def broker_url(self) -> str:
         """The broker's URL as Celery takes it, with its password."""
-        return urls.broker_url((self.broker.url or self.redis.url).get_secret_value())
+        broker = self.broker
+        return urls.broker_url(_address(broker.url, broker.password) if broker.url else self.redis.address)
+
+    @property
+    def flower_broker_url(self) -> str:
+        """The broker's URL as Flower takes it, with the password of its own user if it has one."""
+        flower = self.flower
+        if flower.broker_url is None:
+            return self.broker_url
+        return urls.broker_url(_address(flower.broker_url, flower.broker_password))

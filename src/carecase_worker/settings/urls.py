@@ -7,7 +7,7 @@ never tells the URL, which may hold a password.
 import re
 from collections.abc import Sequence
 from ipaddress import IPv6Address
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 _URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
@@ -58,6 +58,19 @@ def broker_url(text: str) -> str:
         return url
     place, _, query = url.removeprefix("unix").partition("?")
     return f"redis+socket{place}?virtual_host={query.removeprefix('db=')}"
+
+
+def with_password(text: str, password: str) -> str:
+    """Put a password, of any signs, into a URL that has none."""
+    scheme, _, rest = text.partition("://")
+    server, slash, path = rest.partition("/")
+    user, _, host = server.rpartition("@")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}{slash}{path}"
+
+
+def takes_password(text: str) -> bool:
+    """Tell whether a password can be put into a URL: it leads to one server, and has none."""
+    return not text.startswith(("unix:", "redis+socket:")) and ";" not in text and urlsplit(text).password is None
 
 
 def target_url(text: str) -> str:

@@ -58,10 +58,9 @@ def create_flower(settings: Settings) -> "GuardedFlower":
         raise SettingsError(
             "flower.password: is required; set CARECASE_FLOWER_PASSWORD or CARECASE_FLOWER_PASSWORD_FILE"
         )
-    broker = flower.broker_url.get_secret_value() if flower.broker_url else None
     inner = secrets.token_hex(32)
     _set_options(flower.url_prefix, f"flower:{inner}")
-    return GuardedFlower(flower, inner, capp=celery_app(settings, broker))
+    return GuardedFlower(flower, inner, capp=celery_app(settings, settings.flower_broker_url))
 
 
 def is_known(header: str, flower: FlowerSettings) -> bool:

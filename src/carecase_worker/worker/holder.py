@@ -22,6 +22,11 @@ def is_dead(name: str) -> bool:
     return machine == _machine() and bool(started) and _started(int(pid)) != started
 
 
+def is_of_this_machine(name: str) -> bool:
+    """Tell whether a name is that of a process of this machine, or of this container, that lives."""
+    return name.partition(":")[0] == _machine() and not is_dead(name)
+
+
 def _machine() -> str:
     try:
         namespace = Path("/proc/self/ns/pid").readlink().name

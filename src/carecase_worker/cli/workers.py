@@ -1,0 +1,38 @@
+"""`carecase workers`."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from carecase_worker.cli.configuration import Config, settings_nearby
+from carecase_worker.clock import SystemClock
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.worker.holder import is_of_this_machine
+
+_SEEN_WITHIN = timedelta(seconds=10)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(workers)
+
+
+def workers(
+    here: Annotated[bool, typer.Option("--here", help="Only those of this machine or container")] = False,
+    config: Config = None,
+) -> None:
+    """List the workers that were seen within ten seconds. Exit status 1 if there are none: a health check."""
+    settings = settings_nearby(config)
+    store = JobStore(settings.redis, settings.jobs)
+    try:
+        seen = store.worker_names_since(SystemClock().now() - _SEEN_WITHIN)
+    finally:
+        store.close()
+    names = [name for name in seen if not here or is_of_this_machine(name)]
+    for name in names:
+        typer.echo(name)
+    if not names:
+        place = "of this machine " if here else ""
+        typer.echo(f"no worker {place}was seen within ten seconds; start: carecase worker", err=True)
+        raise typer.Exit(1)
