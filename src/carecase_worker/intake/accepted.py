@@ -25,8 +25,9 @@ _log = logger("intake")
 
 def accepted(request: Request, job: Job, pace: Pace, headers: dict[str, str] | None = None) -> Response:
     """The 202 of a job that is not final."""
-    told = {"Location": job_path(job.job_id), "Retry-After": retry_after(pace), **(headers or {})}
-    return Response(envelope(job.job_id, job=job_document(job)), 202, told, json_type_of(request))
+    root_path = request.scope["root_path"]
+    told = {"Location": job_path(job.job_id, root_path), "Retry-After": retry_after(pace), **(headers or {})}
+    return Response(envelope(job.job_id, job=job_document(job, root_path)), 202, told, json_type_of(request))
 
 
 def ring(doorbells: Doorbells, database: str, chunks: Iterable[ChunkRef]) -> None:
@@ -65,5 +66,6 @@ class Acceptances:
 
     def _as_it_is(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
         if job.state.final:
-            return Results(self.store).answer(request, job, Wanted(), {**headers, "Location": job_path(job.job_id)})
+            location = job_path(job.job_id, request.scope["root_path"])
+            return Results(self.store).answer(request, job, Wanted(), {**headers, "Location": location})
         return accepted(request, job, self.store.pace(job.database), headers)

@@ -1,7 +1,7 @@
 """All the intake's wiring."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,13 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from carecase_worker.clock import SystemClock, uuid7
-from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError
+from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError, SettingsError
 from carecase_worker.intake.accepted import Acceptances
 from carecase_worker.intake.admittance import Admittance
 from carecase_worker.intake.auth import Caller, Gate
 from carecase_worker.intake.batches import Intake, batch_routes
 from carecase_worker.intake.descriptions import INFO
 from carecase_worker.intake.documents import envelope
+from carecase_worker.intake.forwarded import Forwarded
 from carecase_worker.intake.header_lines import HeaderLines
 from carecase_worker.intake.health import Readings, health_routes
 from carecase_worker.intake.held import Held
@@ -44,7 +45,7 @@ from carecase_worker.jobs.rates import Rates
 from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.waiting import Finals
-from carecase_worker.settings.model import Settings
+from carecase_worker.settings.model import IntakeSettings, Settings
 from carecase_worker.telemetry import Metrics
 
 _api_key = APIKeyHeader(name="x-api-key", scheme_name="apiKeyAuth", auto_error=False)
@@ -88,19 +89,31 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(batch_routes(intake, caller))
     app.include_router(job_routes(jobs, caller))
     app.include_router(health_routes(store, metrics, clock))
-    _surround(app, settings.intake.cors_origins, metrics, lambda: str(new_id()))
-    publish(app, both_credentials=settings.intake.require == "both")
+    _surround(app, settings.intake, metrics, lambda: str(new_id()))
+    _publish(app, settings.intake)
     return app
 
 
-def _surround(app: FastAPI, cors_origins: Sequence[str], metrics: Metrics, new_id: Callable[[], str]) -> None:
+def _surround(app: FastAPI, settings: IntakeSettings, metrics: Metrics, new_id: Callable[[], str]) -> None:
     """Put around every request what it passes through; what is added last is outermost."""
     app.add_middleware(Methods)
-    if cors_origins:
-        app.add_middleware(CORSMiddleware, **cors_options(cors_origins))
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, **cors_options(settings.cors_origins))
     app.add_middleware(HeaderLines, answer=_answer)
     app.add_middleware(Requests, metrics=metrics, new_id=new_id)
     app.add_middleware(SafeHeaders)
+    app.add_middleware(Forwarded, root_path=settings.root_path or "", trusted_proxies=settings.trusted_proxies)
+
+
+def _publish(app: FastAPI, settings: IntakeSettings) -> None:
+    """Have the service describe itself. Raises SettingsError for a prefix that its own paths begin with."""
+    publish(app, settings.require == "both", settings.root_path)
+    if settings.root_path:
+        first = settings.root_path.split("/")[1]
+        paths = [*app.openapi()["paths"], *(getattr(route, "path", None) or "" for route in app.routes)]
+        if first in {path.split("/")[1] for path in paths if path}:
+            # of such a path nobody could say if a proxy took the prefix off
+            raise SettingsError(f"intake.root_path: must not begin with /{first}, which begins a path of the service")
 
 
 def _application(finals: Finals) -> FastAPI:

@@ -23,8 +23,9 @@ def envelope(activity_id: str, data: Any = None, error: Any = None, **members: A
     return msgspec.json.encode({"data": data, "error": error, "debug": {"activityID": activity_id}, **members})
 
 
-def job_document(job: Job) -> dict[str, Any]:
-    """The job as the contract shows it."""
+def job_document(job: Job, root_path: str) -> dict[str, Any]:
+    """The job as the contract shows it, its links under the path prefix that clients see."""
+    path = job_path(job.job_id, root_path)
     return {
         "jobId": job.job_id,
         "state": job.state.value,
@@ -38,13 +39,13 @@ def job_document(job: Job) -> dict[str, Any]:
         "startedAt": _rfc3339(job.started_at),
         "finishedAt": _rfc3339(job.finished_at),
         "expiresAt": _rfc3339(job.expires_at),
-        "links": {"self": job_path(job.job_id), "result": f"{job_path(job.job_id)}/result"},
+        "links": {"self": path, "result": f"{path}/result"},
     }
 
 
-def job_path(job_id: str) -> str:
+def job_path(job_id: str, root_path: str) -> str:
     """Where a job is found."""
-    return f"/jobs/{job_id}"
+    return f"{root_path}/jobs/{job_id}"
 
 
 def retry_after(pace: Pace) -> str:

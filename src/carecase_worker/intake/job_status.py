@@ -72,7 +72,8 @@ class Jobs:
             headers["Retry-After"] = retry_after(self.store.pace(job.database))
         if _matches(request.headers.get("if-none-match"), tag):
             return Response(status_code=304, headers=headers)
-        return Response(envelope(job.job_id, job_document(job)), 200, headers, json_type_of(request))
+        document = job_document(job, request.scope["root_path"])
+        return Response(envelope(job.job_id, document), 200, headers, json_type_of(request))
 
     def result(self, request: Request, job: Job, wanted: Wanted, headers: dict[str, str]) -> Response:
         """The multi-status document, or the job while it is not final."""
@@ -112,7 +113,8 @@ class Jobs:
     def listed(self, request: Request, caller: Caller, page: Page, which: Which) -> Response:
         """One page of the caller's jobs."""
         total, jobs = self.lists.jobs_of(caller.client, which, self.clock.now())
-        content = envelope(request.scope["carecase.activity"], [job_document(job) for job in jobs])
+        documents = [job_document(job, request.scope["root_path"]) for job in jobs]
+        content = envelope(request.scope["carecase.activity"], documents)
         return Response(content, 200, page.header(total), json_type_of(request))
 
 

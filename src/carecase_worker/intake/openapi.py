@@ -238,13 +238,13 @@ BATCH: dict[str, Any] = {
 }
 
 
-def publish(app: FastAPI, both_credentials: bool) -> None:
+def publish(app: FastAPI, both_credentials: bool, root_path: str | None) -> None:
     """Have `app` serve its description with the schemas that its answers name."""
     from_fastapi = app.openapi
 
     def openapi() -> dict[str, Any]:
         described = from_fastapi()
-        described.setdefault("servers", [{"url": "/"}])
+        described.setdefault("servers", [{"url": root_path or "/"}])
         held = described.setdefault("components", {}).setdefault("schemas", {})
         if "CareCase" not in held:
             held.update(schemas())

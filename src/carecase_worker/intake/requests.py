@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
@@ -72,7 +73,7 @@ class Requests:
     def _tell(self, scope: Scope, activity: str, seen: _Seen, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
         self._metrics.answered(route, scope["method"], seen.status, seconds)
-        facts: dict[str, Any] = {"job_id": _job_of(scope), **scope[_NOTED]}
+        facts: dict[str, Any] = {"address": _address_of(scope), "job_id": _job_of(scope), **scope[_NOTED]}
         _log.info(
             "request",
             activity_id=activity,
@@ -91,6 +92,14 @@ def _job_of(scope: Scope) -> str | None:
     try:
         return str(UUID(scope.get("path_params", {})["jobId"]))
     except (KeyError, ValueError):
+        return None
+
+
+def _address_of(scope: Scope) -> str | None:
+    """The client's address; None if a proxy tells something else, which could be anything."""
+    try:
+        return str(ip_address(scope["client"][0]))
+    except (TypeError, ValueError):
         return None
 
 

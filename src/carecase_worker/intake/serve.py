@@ -37,6 +37,7 @@ def serve(settings: Settings) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # the application's own, which believes the proxies of the settings only
         timeout_keep_alive=cast(Any, settings.intake.idle_timeout.total_seconds()),
         timeout_graceful_shutdown=10,
     )

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -51,12 +52,24 @@ def _prefix(given: str) -> str:
     return given
 
 
-def _path_segments(given: str) -> str:
+def path_segments(given: str) -> str:
     """A path without the slashes around it."""
     path = given.strip("/")
     if not re.fullmatch("[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*", path) or {".", ".."} & set(path.split("/")):
         raise ValueError("must be a path, as flower or tools/flower, of letters, digits and . _ ~ -")
     return path
+
+
+def _root_path(given: str) -> str:
+    """A path prefix with a slash before it and none behind it."""
+    return f"/{path_segments(given)}"
+
+
+def _network(given: str) -> str:
+    try:
+        return str(ip_network(given))
+    except ValueError:
+        raise ValueError("must be addresses or networks, as 10.0.0.7 or 10.0.0.0/24") from None
 
 
 def _user(given: str) -> str:
@@ -112,7 +125,9 @@ Seconds = Annotated[
 Name = Annotated[str, Field(pattern=rf"^[A-Za-z0-9_-]{{1,{_NAME_LENGTH}}}$")]
 Text = Annotated[str, AfterValidator(_text)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
-UrlPath = Annotated[str, AfterValidator(_path_segments)]
+UrlPath = Annotated[str, AfterValidator(path_segments)]
+RootPath = Annotated[str, AfterValidator(_root_path)]
+Network = Annotated[str, AfterValidator(_network)]
 User = Annotated[str, AfterValidator(_user)]
 Host = Annotated[str, AfterValidator(urls.host)]
 Origin = Annotated[str, AfterValidator(urls.origin)]

@@ -17,11 +17,13 @@ from carecase_worker.settings.kinds import (
     Keys,
     KeySetUrl,
     Name,
+    Network,
     Origin,
     Port,
     Prefix,
     Rate,
     RedisUrl,
+    RootPath,
     Seconds,
     Secret,
     TargetUrl,
@@ -73,6 +75,13 @@ class IntakeSettings(Section):
     stall_timeout: Seconds = _seconds("stall_timeout", 30, "How long a client may leave an answer unread")
     cors_origins: tuple[Origin, ...] = Field(
         (), description="Origins of web pages that may call the service, as https://host; none if empty"
+    )
+    root_path: RootPath | None = Field(
+        None, description="Path prefix under which a proxy serves the service, as /carecase"
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        (),
+        description="Addresses or networks of proxies whose X-Forwarded-For, -Proto and -Prefix count; none if empty",
     )
 
 

@@ -11,7 +11,7 @@ from carecase_worker.settings.kinds import kind_of
 from carecase_worker.settings.model import ClientSettings, DatabaseSettings, Section, Settings
 
 PREFIX = "CARECASE_"
-LISTS = frozenset({"databases", "api_key_sha256", "cors_origins", "algorithms"})
+LISTS = frozenset({"databases", "api_key_sha256", "cors_origins", "algorithms", "trusted_proxies"})
 """The settings that are lists; in the environment, by commas."""
 
 NAMED: dict[str, type[Section]] = {"databases": DatabaseSettings, "clients": ClientSettings}

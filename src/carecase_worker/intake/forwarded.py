@@ -1,0 +1,55 @@
+"""Behind a proxy: the path prefix under which clients see the service, and who they are."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from carecase_worker.settings.kinds import path_segments
+
+_PREFIX_HEADER = b"x-forwarded-prefix"
+
+
+class Forwarded:
+    """ASGI middleware that puts prefix, client and scheme into the scope; proxies that are not named tell nothing.
+
+    The prefix is the configured one, or the one that a named proxy tells. The proxy may have taken it off the path or
+    not. From here on `path` has it, and `root_path` is it, as ASGI wants.
+    """
+
+    def __init__(self, app: ASGIApp, root_path: str, trusted_proxies: Sequence[str]) -> None:
+        self._app = app
+        self._root_path = root_path
+        self._trusted = [ip_network(proxy) for proxy in trusted_proxies]
+        self._behind_proxy = ProxyHeadersMiddleware(app, list(trusted_proxies))  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_trusted = self._trusts(scope)
+        prefix = (_told_prefix(scope) if is_trusted else None) or self._root_path
+        if prefix:
+            path = scope["path"]
+            has_prefix = path == prefix or path.startswith(f"{prefix}/")
+            scope["path"] = path if has_prefix else prefix + path
+            scope["root_path"] = prefix
+        await (self._behind_proxy if is_trusted else self._app)(scope, receive, send)  # type: ignore[arg-type]
+
+    def _trusts(self, scope: Scope) -> bool:
+        if not self._trusted or not scope["client"]:
+            return False
+        peer = ip_address(scope["client"][0])
+        return any(peer in network for network in self._trusted)
+
+
+def _told_prefix(scope: Scope) -> str | None:
+    """The prefix that a proxy tells; None if it tells none, or none that can be one."""
+    for name, value in scope["headers"]:
+        if name == _PREFIX_HEADER:
+            with suppress(ValueError):
+                return f"/{path_segments(value.decode('latin-1').strip())}"
+    return None

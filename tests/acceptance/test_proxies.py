@@ -1,0 +1,286 @@
+"""Behind a proxy: the path prefix that clients see, and whom `X-Forwarded-*` is believed."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from tests.acceptance.system import COMMAND, eventually
+from tests.builders import a_case
+from tests.services import Services
+
+from carecase_worker.client.api import connect
+from carecase_worker.settings.loading import process_environment
+
+SECRET = "a secret that only this test knows"
+KEY = "k" * 32
+PROXY, OTHER = "127.0.0.1", "127.0.0.2"
+CONFIG = f"""
+[intake]
+ROOT
+trusted_proxies = ["127.0.0.1", "10.8.0.0/16"]
+rate_per_second = 0
+[databases.demo]
+url = "sqlite:///demo.db"
+[clients.demo]
+api_key_sha256 = ["{sha256(KEY.encode()).hexdigest()}"]
+databases = ["demo"]
+"""
+TOKEN = jwt.encode({"sub": "j.doe", "client_id": "demo", "exp": 4_000_000_000}, SECRET, "HS256")
+
+
+@dataclass(frozen=True)
+class Intake:
+    """An intake that runs by itself."""
+
+    port: int
+    log: Path
+
+    def client(self, address: str = PROXY, **headers: str) -> httpx.Client:
+        """A client that comes from an address of this machine."""
+        credentials = {"x-api-key": KEY, "Authorization": f"Bearer {TOKEN}", "vbasoftware-database": "demo"}
+        transport = httpx.HTTPTransport(local_address=address)
+        base = f"http://127.0.0.1:{self.port}"
+        return httpx.Client(base_url=base, headers={**credentials, **headers}, transport=transport)
+
+    def told(self, **fields: object) -> dict[str, Any]:
+        """The line of the access log that has these fields."""
+
+        def found() -> list[dict[str, Any]]:
+            lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+            return [line for line in lines if fields.items() <= line.items()]
+
+        return dict(eventually(found, 10)[-1])
+
+
+def free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
+@contextmanager
+def an_intake(place: Path, servers: Services, root_path: str) -> Iterator[Intake]:
+    """Run `carecase intake` alone: batches stay in the store."""
+    port, log = free_port(), place / "intake.log"
+    root = f'root_path = "{root_path}"' if root_path else ""
+    (place / "carecase.toml").write_text(CONFIG.replace("ROOT", root))
+    variables = {
+        "CARECASE_REDIS_URL": servers.redis_url,
+        "CARECASE_REDIS_PREFIX": f"{place.name}:",
+        "CARECASE_JWT_SECRET": SECRET,
+        "CARECASE_INTAKE_PORT": str(port),
+    }
+    command = [*COMMAND, "intake", "--config", "carecase.toml"]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=place, env={**process_environment(), **variables}, stdout=output, stderr=output
+        )
+    try:
+        eventually(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/livez"), 60)
+        assert process.poll() is None, log.read_text()
+        yield Intake(port, log)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def intake(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Intake]:
+    """An intake under /tools/carecase."""
+    with an_intake(tmp_path_factory.mktemp("prefixed"), servers, "/tools/carecase") as started:
+        yield started
+
+
+def require_prefix(client: httpx.Client, base: str, prefix: str) -> None:
+    """Fail unless everything that is found below `base` names paths under `prefix`."""
+    accepted = client.put(f"{base}/care-cases-batch", json=[a_case(1)])
+    assert accepted.status_code == 202, accepted.text
+    job = accepted.json()["job"]
+    here = f"{prefix}/jobs/{job['jobId']}"
+    assert accepted.headers["location"] == here
+    links = {"self": here, "result": f"{here}/result"}
+    assert job["links"] == links
+    assert client.get(f"{base}/jobs/{job['jobId']}").json()["data"]["links"] == links
+    result = client.get(f"{base}/jobs/{job['jobId']}/result")
+    assert (result.status_code, result.headers["location"]) == (202, here)
+    assert client.get(f"{base}/jobs").json()["data"][0]["links"] == links
+    retry = client.post(f"{base}/jobs/{job['jobId']}/retry")
+    assert (retry.status_code, retry.json()["error"]["instance"]) == (409, f"{here}/retry")
+    cancelled = client.delete(f"{base}/jobs/{job['jobId']}")
+    assert (cancelled.status_code, cancelled.headers["location"]) == (202, here)
+    assert client.get(f"{base}/nowhere").json()["error"]["instance"] == f"{prefix}/nowhere"
+    wrong = client.patch(f"{base}/jobs")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert client.options(f"{base}/jobs").headers["allow"] == "GET, HEAD, OPTIONS"
+
+    described = client.get(f"{base}/openapi.json").json()
+    assert described["servers"][0] == {"url": prefix}
+    assert {"url": "/"} not in described["servers"]
+    page = client.get(f"{base}/docs").text
+    assert f"url: '{prefix}/openapi.json'" in page
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert sources
+    for source in sources:
+        assert source.startswith(f"{prefix}/")
+        assert client.get(base + source.removeprefix(prefix)).status_code == 200
+
+
+@pytest.mark.parametrize("address", [PROXY, OTHER])
+@pytest.mark.parametrize("base", ["", "/tools/carecase"])
+def test_a_prefix_is_in_every_path_whether_the_proxy_took_it_off_or_not(
+    intake: Intake, base: str, address: str
+) -> None:
+    with intake.client(address) as client:
+        require_prefix(client, base, "/tools/carecase")
+
+
+def test_probes_need_no_prefix(intake: Intake) -> None:
+    with intake.client(OTHER) as client:
+        for path in ("/livez", "/tools/carecase/livez", "/metrics", "/tools/carecase/metrics"):
+            assert client.get(path).status_code == 200
+        for path in ("/tools", "/tools/carecase", "/tools/carecasejobs", "/carecase/jobs", "/tools/carecase//jobs"):
+            assert client.get(path).status_code == 404, path
+
+
+@pytest.mark.parametrize("told", ["/other", "/other/", "other"])
+@pytest.mark.parametrize("base", ["", "/other"])
+def test_a_named_proxy_may_tell_the_prefix(intake: Intake, base: str, told: str) -> None:
+    with intake.client(PROXY, **{"X-Forwarded-Prefix": told}) as client:
+        require_prefix(client, base, "/other")
+
+
+@pytest.mark.parametrize("told", ["", "//", "https://evil.example", "/a b", "/a/../b", "/a\\b", '/"', "/\u00e9"])
+def test_a_prefix_that_can_be_none_is_not_taken(intake: Intake, told: str) -> None:
+    with intake.client(PROXY) as client:
+        answer = client.get("/jobs/x", headers=[(b"X-Forwarded-Prefix", told.encode("latin-1"))])
+    assert answer.json()["error"]["instance"] == "/tools/carecase/jobs/x"
+
+
+def test_only_named_proxies_are_believed(intake: Intake) -> None:
+    forwarded = {
+        "X-Forwarded-Prefix": "/evil",
+        "X-Forwarded-For": "203.0.113.7, 10.8.1.1",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil.example",
+    }
+    for address, instance, client_address in (
+        (PROXY, "/evil/jobs/x", "203.0.113.7"),
+        (OTHER, "/tools/carecase/jobs/x", OTHER),
+    ):
+        with intake.client(address, **forwarded) as client:
+            error = client.get("/jobs/x").json()
+        assert error["error"]["instance"] == instance
+        assert intake.told(activity_id=error["debug"]["activityID"])["address"] == client_address
+
+
+@pytest.mark.parametrize(
+    ("lines", "address"),
+    [
+        (["198.51.100.1"], "198.51.100.1"),
+        (["6.6.6.6, 198.51.100.1"], "198.51.100.1"),
+        (["6.6.6.6", "198.51.100.1", "10.8.0.1"], "198.51.100.1"),
+        (["[2001:db8::1]:4711"], "2001:db8::1"),
+        (["198.51.100.1:4711"], "198.51.100.1"),
+        (["10.8.0.1, 10.8.0.2"], "10.8.0.1"),
+        ([""], PROXY),
+        (["a case value"], None),
+    ],
+)
+def test_the_client_is_the_last_one_that_no_named_proxy_is(
+    intake: Intake, lines: list[str], address: str | None
+) -> None:
+    with intake.client(PROXY) as client:
+        answer = client.get("/jobs/x", headers=[("X-Forwarded-For", line) for line in lines])
+    told = intake.told(activity_id=answer.json()["debug"]["activityID"])
+    assert told.get("address") == address
+
+
+def test_the_client_library_works_under_a_prefix(intake: Intake) -> None:
+    url = f"http://127.0.0.1:{intake.port}/tools/carecase"
+    with connect(url, api_key=KEY, token=TOKEN, database="demo") as client:
+        job = client.submit([a_case(2)])
+        assert client.job(job.job_id).links["self"] == f"/tools/carecase/jobs/{job.job_id}"
+
+
+def test_without_a_prefix_nothing_changes(servers: Services, tmp_path: Path) -> None:
+    with an_intake(tmp_path, servers, "") as intake, intake.client() as client:
+        accepted = client.put("/care-cases-batch", json=[a_case(1)])
+        assert accepted.headers["location"] == f"/jobs/{accepted.json()['job']['jobId']}"
+        assert "/tools" not in json.dumps(client.get("/openapi.json").json().get("servers", []))
+        assert client.get("/tools/carecase/jobs").status_code == 404
+
+
+@pytest.mark.parametrize("root_path", ["/jobs", "/docs/x", "/care-plans"])
+def test_a_prefix_that_nobody_could_tell_from_a_path_is_refused(
+    servers: Services, tmp_path: Path, root_path: str
+) -> None:
+    with pytest.raises(AssertionError, match=r"intake\.root_path: must not begin with /"):  # noqa: SIM117
+        with an_intake(tmp_path, servers, root_path):
+            pass
+
+
+HAPROXY = """
+global
+  maxconn 100
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 70s
+  timeout server 70s
+frontend clients
+  bind 127.0.0.1:FRONT
+  option forwardfor
+  default_backend carecase
+backend carecase
+  CHANGE
+  server intake 127.0.0.1:BACK
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "http-request set-path %[path,regsub(^/tools/carecase/,/)]",
+        "http-request set-header X-Forwarded-Proto https",
+        "http-request replace-path /edge/(.*) /\\1\n  http-request set-header X-Forwarded-Prefix /edge",
+    ],
+    ids=["takes the prefix off", "leaves it on", "tells it"],
+)
+def test_a_real_proxy(intake: Intake, tmp_path: Path, change: str) -> None:
+    program = shutil.which("haproxy")
+    if program is None:
+        pytest.skip("NOT TESTED with a real proxy: install haproxy (Debian: apt-get install haproxy)")
+    front = free_port()
+    config = HAPROXY.replace("FRONT", str(front)).replace("BACK", str(intake.port)).replace("CHANGE", change)
+    (tmp_path / "haproxy.cfg").write_text(config)
+    process = subprocess.Popen([program, "-db", "-f", str(tmp_path / "haproxy.cfg")], env=dict(os.environ))
+    try:
+        prefix = "/edge" if "/edge" in change else "/tools/carecase"
+        eventually(lambda: answers(f"http://127.0.0.1:{front}{prefix}/livez"), 20)
+        with intake.client(OTHER) as client:
+            client.base_url = httpx.URL(f"http://127.0.0.1:{front}")
+            require_prefix(client, prefix, prefix)
+            error = client.get(f"{prefix}/jobs/x").json()
+        assert intake.told(activity_id=error["debug"]["activityID"])["address"] == OTHER
+    finally:
+        process.terminate()
+        process.wait(20)
