@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.needs import lack
 
 from carecase_worker.embedded.children import run_as
 from carecase_worker.embedded.stack import choose_ports
@@ -20,7 +20,7 @@ _PROGRAMS = Path(f"/usr/lib/postgresql/{VERSION}/bin")
 def lowest_postgres(place: Path) -> Iterator[str]:
     """Start one in `place`, which other users can reach; its URL. Skips the test where it is not installed."""
     if not _PROGRAMS.is_dir():
-        pytest.skip(f"PostgreSQL {VERSION} IS NOT TESTED: install the package postgresql-{VERSION}")
+        lack(f"there is no PostgreSQL {VERSION} here; install Debian's postgresql-{VERSION}")
     user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
     data, port = place / "data", choose_ports(None).postgres
     data.mkdir()

@@ -1,15 +1,23 @@
-"""Programs that some tests need beside Python. Without its program a test is skipped, loudly; in CI it fails."""
+"""What some tests need beside Python. Without it a test is skipped, and the summary says so; in CI it fails."""
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
 
 def need(program: str, package: str) -> str:
-    """Return the path of a program; `package` says where it comes from. Skip the test without it; in CI, fail."""
+    """Return the path of a program; `package` says where it comes from."""
     found = shutil.which(program)
     if found is None:
-        reason = f"NOT TESTED: there is no {program} here; install {package} (.ci/run does)"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        lack(f"there is no {program} here; install {package}")
     return found
+
+
+def lack(reason: str) -> NoReturn:
+    """Leave a test that cannot be run here."""
+    told = f"NOT TESTED: {reason} (.ci/run does)"
+    if os.environ.get("CI"):
+        pytest.fail(told)
+    pytest.skip(told)

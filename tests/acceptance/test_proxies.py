@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import jwt
 import pytest
 from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_case
+from tests.needs import need
 from tests.services import Services
 
 from carecase_worker.client.api import connect
@@ -266,9 +266,7 @@ backend carecase
     ids=["takes the prefix off", "leaves it on", "tells it"],
 )
 def test_a_real_proxy(intake: Intake, tmp_path: Path, change: str) -> None:
-    program = shutil.which("haproxy")
-    if program is None:
-        pytest.skip("NOT TESTED with a real proxy: install haproxy (Debian: apt-get install haproxy)")
+    program = need("haproxy", "Debian's haproxy")
     front = free_port()
     config = HAPROXY.replace("FRONT", str(front)).replace("BACK", str(intake.port)).replace("CHANGE", change)
     (tmp_path / "haproxy.cfg").write_text(config)
