@@ -27,17 +27,17 @@ _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-
 
 def joined(headers: Headers, needs_host: bool) -> Headers:
     """The headers with one line for each list. Raises BatchRefused for two lines of another one, or a bad Host."""
-    counts = Counter(name for name, _ in headers)
-    repeated = [name.decode() for name in _SINGLE if counts[name] > 1]
-    if repeated:
-        raise BatchRefused(BatchFault.BAD_HEADER, f"The header {repeated[0]} comes more than once. Send it once.")
     host = next((value for name, value in headers if name == b"host"), None)
     if host is None and needs_host:
         raise BatchRefused(BatchFault.BAD_HEADER, "The header Host is missing. HTTP/1.1 requires it.")
     if host is not None and not _HOST.fullmatch(host.strip()):
         raise BatchRefused(BatchFault.BAD_HEADER, "The header Host holds no host. Send host or host:port.")
-    if all(counts[name] < 2 for name in _LISTS):
+    if len({name for name, _ in headers}) == len(headers):
         return headers
+    counts = Counter(name for name, _ in headers)
+    repeated = [name.decode() for name in _SINGLE if counts[name] > 1]
+    if repeated:
+        raise BatchRefused(BatchFault.BAD_HEADER, f"The header {repeated[0]} comes more than once. Send it once.")
     lines: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         if name in _LISTS:
