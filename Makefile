@@ -73,3 +73,4 @@ lock: setup ## Bring the locks in step with pyproject.toml; UPGRADE=--upgrade ch
 	$(COMPILE) $(UPGRADE) --group build -c requirements.lock -o requirements-build.lock
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra embedded --group bench -c requirements.lock -o requirements-bench.lock
 	$(COMPILE) $(UPGRADE) --group generator -o requirements-generator.lock
+	$(COMPILE) --upgrade pyproject.toml --all-extras --resolution lowest-direct -o requirements-lowest.lock

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+COMPILE_ONCE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""For programs of a new environment: pip compiles what it installs, uv leaves that to the first who imports it."""
 UV = Path(sys.executable).with_name("uv")
 
 

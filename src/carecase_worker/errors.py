@@ -15,6 +15,7 @@
     ├── TargetFailure            a target database failed; `kind` says how, `cause` why
     ├── SchemaRefused            a target database's schema cannot be brought up to date by this version
     ├── DeadlineExceeded         a command has waited for as long as it may; the text says what for
+    ├── NotInstalled             a command's part of the package is not here; the text says what to install
     ├── StackError               the embedded system cannot start; the text says what to do
     │   └── StackStopped         it was told to stop before it had started
     └── ClientError              a call of the client came to nothing; the text says what to do
@@ -30,9 +31,11 @@
 Every text is safe to show: no case value, no secret, no SQL, no host.
 """
 
+import traceback
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
+from pathlib import Path
 
 
 class CareCaseError(Exception):
@@ -164,6 +167,10 @@ class DeadlineExceeded(CareCaseError):
     """A command has waited for as long as it may; the text says what for, and what to do."""
 
 
+class NotInstalled(CareCaseError):
+    """A part of the package that a command needs is not installed; the text says what to install."""
+
+
 class StackError(CareCaseError):
     """The embedded system cannot start or go on; the text says what to do."""
 
@@ -210,3 +217,10 @@ class JobNotFinal(ClientError):
 
 class BatchUnreadable(ClientError):
     """The cases or the file of a batch cannot be read, or cannot be written as JSON."""
+
+
+def traces(error: BaseException) -> dict[str, str]:
+    """Log fields of an unexpected error: its type and where it was raised, never its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].name} in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return {"error": type(error).__name__, "where": where}

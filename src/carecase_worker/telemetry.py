@@ -2,10 +2,8 @@
 
 import logging
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -75,13 +73,6 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
     """The log of one part of the package."""
     log: structlog.stdlib.BoundLogger = structlog.get_logger(name)
     return log
-
-
-def traces(error: BaseException) -> dict[str, str]:
-    """What may be told of an error that nobody expected: its type and where it was raised, not its text."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{frames[-1].name} in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return {"error": type(error).__name__, "where": where}
 
 
 def _only_allowed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,14 @@ NO_RATE = "[intake]\nrate_per_second = 0\n"
 """Tests ask more often than clients may; test_rate.py has a system with the rate of the contract."""
 
 
-def run(*arguments: str, cwd: Path, **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Run a `carecase` command to its end."""
+def run(
+    *arguments: str, cwd: Path, command: Sequence[str] = COMMAND, **options: Any
+) -> "subprocess.CompletedProcess[str]":
+    """Run a `carecase` command to its end; `command` is the one of another environment."""
     return subprocess.run(
-        [*COMMAND, *arguments],
+        [*command, *arguments],
         cwd=cwd,
-        env=process_environment(),
+        env=process_environment() | options.pop("variables", {}),
         capture_output=True,
         text=True,
         timeout=120,
@@ -148,7 +150,7 @@ class System:
 
 
 @contextmanager
-def running(place: Path, *options: str, **variables: str) -> Iterator[System]:
+def running(place: Path, *options: str, command: Sequence[str] = COMMAND, **variables: str) -> Iterator[System]:
     """Run `carecase up` in a directory; stop it at the end, cleanly. Without --config it knows no rate."""
     if "--config" not in options:
         (place / "no-rate.toml").write_text(NO_RATE)
@@ -156,7 +158,7 @@ def running(place: Path, *options: str, **variables: str) -> Iterator[System]:
     output = (place / "up.log").open("w")
     environment = {**process_environment(), **variables}
     process = subprocess.Popen(
-        [*COMMAND, "up", *options], cwd=place, env=environment, stdout=output, stderr=output, text=True
+        [*command, "up", *options], cwd=place, env=environment, stdout=output, stderr=output, text=True
     )
     system = System(place, process)
     try:

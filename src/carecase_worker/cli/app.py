@@ -3,13 +3,15 @@
 import importlib
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from carecase_worker.cli.ending import ended
+from carecase_worker.errors import NotInstalled
+from carecase_worker.version import VERSION
 
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "up": ("up",),
@@ -32,8 +34,8 @@ class _Commands(TyperGroup):
     """Loads the module of the command that is called: a client's command need not wait for a server's libraries."""
 
     def list_commands(self, _: Any) -> list[str]:
-        """Every command, in the order of the table."""
-        return [command for commands in _GROUPS.values() for command in commands]
+        """Every command that is installed, in the order of the table; the client alone lacks the roles."""
+        return [command for module, commands in _GROUPS.items() if find_spec(_path(module)) for command in commands]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of a name."""
@@ -41,20 +43,39 @@ class _Commands(TyperGroup):
             if cmd_name in commands:
                 group = typer.Typer(rich_markup_mode=_markup_mode())
                 group.callback()(_no_options)  # so that a single command keeps its name
-                importlib.import_module(f"carecase_worker.cli.{module}").add_commands(group)
+                _load(module, cmd_name).add_commands(group)
                 return typer.main.get_group(group).get_command(ctx, cmd_name)
         return None
 
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"carecase {version('carecase-worker')}")
+        typer.echo(f"carecase {VERSION}")
         raise typer.Exit
 
 
 def _markup_mode() -> Literal["rich"] | None:
     """Choose boxes and colours for a terminal, and lines that are not wrapped in a box for whatever else reads them."""
     return "rich" if sys.stdout.isatty() and sys.stderr.isatty() else None
+
+
+def _path(module: str) -> str:
+    return f"carecase_worker.cli.{module}"
+
+
+def _load(module: str, command: str) -> Any:
+    """Import the module of a command. Raises NotInstalled."""
+    try:
+        return importlib.import_module(_path(module))
+    except ModuleNotFoundError as error:
+        whole = "'carecase-worker[embedded]'" if command == "up" else "carecase-worker"
+        if error.name == _path(module):
+            text = (
+                f"carecase {command} is not in carecase-client. In an environment without it, run: pip install {whole}"
+            )
+        else:
+            text = f"carecase {command} needs {error.name}, which is not installed here. Run: pip install {whole}"
+        raise NotInstalled(text) from None
 
 
 def _no_options() -> None:

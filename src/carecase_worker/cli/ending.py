@@ -8,8 +8,7 @@ from io import TextIOWrapper
 
 from rich.console import Console
 
-from carecase_worker.errors import CareCaseError, SettingsError
-from carecase_worker.telemetry import traces
+from carecase_worker.errors import CareCaseError, SettingsError, traces
 
 _STATUS_REFUSED = 2
 _STATUS_FAILED = 70

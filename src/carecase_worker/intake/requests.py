@@ -9,9 +9,10 @@ from uuid import UUID
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from carecase_worker.clock import stopwatch
+from carecase_worker.errors import traces
 from carecase_worker.intake.documents import envelope
 from carecase_worker.intake.problems import UNEXPECTED
-from carecase_worker.telemetry import Metrics, logger, traces
+from carecase_worker.telemetry import Metrics, logger
 
 _log = logger("access")
 _NOTED = "carecase.noted"

@@ -12,7 +12,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Celery, signals
 
 from carecase_worker.clock import SystemClock, SystemDice, stopwatch, system_sleep
-from carecase_worker.errors import FailureKind, StoreUnavailable
+from carecase_worker.errors import FailureKind, StoreUnavailable, traces
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
@@ -21,7 +21,7 @@ from carecase_worker.settings.model import Settings
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.startup import look_at
 from carecase_worker.targets.writer import Targets
-from carecase_worker.telemetry import configure_logging, logger, traces
+from carecase_worker.telemetry import configure_logging, logger
 from carecase_worker.tenants import tenants_of
 from carecase_worker.worker.apply import Applied, Applier
 from carecase_worker.worker.holder import is_dead, own_name

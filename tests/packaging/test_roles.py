@@ -1,0 +1,130 @@
+"""Each role runs in an environment that has what the package declares and nothing else."""
+
+import hashlib
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import jwt
+import pytest
+from tests.acceptance.system import eventually, run, running
+from tests.builders import a_case
+from tests.environments import COMPILE_ONCE
+from tests.services import Services
+
+from carecase_worker.embedded.stack import choose_ports
+from carecase_worker.settings.loading import process_environment
+from carecase_worker.targets.schema import create_database
+
+ROLES = ("intake", "worker", "flower")
+SECRET = "0123456789abcdef" * 4
+
+
+def settings(servers: Services, name: str) -> dict[str, str]:
+    """The settings of a system of its own on the tests' servers."""
+    free = choose_ports(None)  # its first two are the usual ports, if they are free at this moment
+    create_database(servers.postgres_url.replace("/demo", "/postgres"), name)
+    named = {
+        "REDIS_URL": servers.redis_url,
+        "REDIS_PREFIX": f"{name}:",
+        "BROKER_PREFIX": f"{name}-broker:",
+        "INTAKE_HOST": "127.0.0.1",
+        "INTAKE_PORT": str(free.redis),
+        "JWT_SECRET": SECRET,
+        "ENCRYPTION_KEYS": f"k1:{'A' * 43}=",
+        "FLOWER_PORT": str(free.postgres),
+        "FLOWER_PASSWORD": SECRET,
+        "DATABASES_DEMO_URL": servers.postgres_url.replace("/demo", f"/{name}"),
+        "CLIENTS_ANN_API_KEY_SHA256": hashlib.sha256(SECRET.encode()).hexdigest(),
+        "CLIENTS_ANN_DATABASES": "demo",
+    }
+    return {f"CARECASE_{setting}": value for setting, value in named.items()} | COMPILE_ONCE
+
+
+def access(variables: dict[str, str]) -> dict[str, str]:
+    """The variables of a client of that system."""
+    claims = {"sub": "ann", "client_id": "ann", "exp": datetime.now(UTC) + timedelta(minutes=10)}
+    return {
+        "CARECASE_URL": f"http://127.0.0.1:{variables['CARECASE_INTAKE_PORT']}",
+        "CARECASE_API_KEY": SECRET,
+        "CARECASE_TOKEN": jwt.encode(claims, SECRET, algorithm="HS256"),
+        "CARECASE_DATABASE": "demo",
+    }
+
+
+def is_well(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def ended(started: "list[subprocess.Popen[bytes]]") -> list[str]:
+    return [role for role, one in zip(ROLES, started, strict=True) if one.poll() is not None]
+
+
+@contextmanager
+def roles(command: str, variables: dict[str, str], place: Path) -> Iterator[None]:
+    """Run every role until it is well, and stop it: it ends by itself, and has logged no error."""
+    started = []
+    for role in ROLES:
+        with (place / f"{role}.log").open("w") as log:
+            environment = process_environment() | variables
+            started.append(subprocess.Popen([command, role], cwd=place, env=environment, stdout=log, stderr=log))
+    ready = [f"http://127.0.0.1:{variables['CARECASE_INTAKE_PORT']}/readyz"]
+    ready.append(f"http://127.0.0.1:{variables['CARECASE_FLOWER_PORT']}/flower/healthcheck")
+    try:
+        eventually(lambda: all(map(is_well, ready)) or ended(started), 90, "every role is well")
+        assert not ended(started), (place / f"{ended(started)[0]}.log").read_text()
+        yield
+    finally:
+        for one in started:
+            one.send_signal(signal.SIGTERM)
+        statuses = {one.wait(30) for one in started}
+        logs = {role: (place / f"{role}.log").read_text() for role in ROLES}
+    assert statuses <= {0, -signal.SIGTERM}, logs
+    assert [line for log in logs.values() for line in log.splitlines() if re.search("error|Traceback", line)] == []
+
+
+@pytest.mark.parametrize("way", ["in the image", "lowest"])
+def test_every_role_starts_and_a_batch_is_applied(
+    servers: Services, installed: Callable[[str, str], str], way: str, tmp_path: Path
+) -> None:
+    command = installed("carecase-worker", way)
+    variables = settings(servers, f"roles_{way.partition(' ')[0]}")
+
+    def carecase(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
+        return run(*arguments, cwd=tmp_path, command=[command], variables=variables | access(variables), **options)
+
+    upgraded = carecase("db", "upgrade")
+    assert upgraded.stdout == "demo: up to date\n", upgraded.stderr
+    with roles(command, variables, tmp_path):
+        sent = carecase("submit", "-", "--json", input=json.dumps([a_case(1), a_case(2)]))
+        assert sent.returncode == 0, sent.stderr
+        assert json.loads(sent.stdout)["created"] == 2
+        examined = carecase("doctor")
+        assert (examined.returncode, examined.stderr) == (0, ""), examined.stdout
+
+
+def test_the_embedded_servers_are_an_extra_and_up_names_it(
+    installed: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    refused = run("up", cwd=tmp_path, command=[installed("carecase-worker", "in the image")], variables=COMPILE_ONCE)
+    assert refused.returncode == 2
+    assert refused.stderr == "The embedded servers are not installed. Run: pip install 'carecase-worker[embedded]'\n"
+
+
+def test_up_runs_the_whole_system_with_the_extra(installed: Callable[[str, str], str], tmp_path: Path) -> None:
+    command = [installed("carecase-worker[embedded]", "lowest")]
+    with running(tmp_path, "--workers", "1", command=command, **COMPILE_ONCE) as started:
+        job = started.send([a_case(1), a_case(2)])
+        assert started.final(job)["created"] == 2
+        sent = run("submit", "-", "--json", cwd=tmp_path, command=command, input=json.dumps([a_case(3)]))
+        assert json.loads(sent.stdout)["created"] == 1, sent.stderr
+    assert started.process.returncode == 0
