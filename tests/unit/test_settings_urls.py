@@ -32,7 +32,8 @@ NO_REDIS = [
 NO_TARGET = [
     "mysql://u@h/d", "nonsense", "postgres://u@h/d", "postgresql:", "postgresql://u@h", "postgresql://u@h/",
     "postgresql://u@h:port/d", "postgresql://u@h:/d", "postgresql://u@h:0/d", "postgresql://u@h:99999/d",
-    "postgresql://u@a..b/d", "postgresql://u@[::g]/d", "postgresql://u@h /d", "postgresql://u@h/d%00", "postgresql:///",
+    "postgresql://u@a..b/d", "postgresql://u@[::g]/d", "postgresql://u@h /d", "postgresql://u@h\n/d", "sqlite:///d\tx",
+    "sqlite:///d%0A", "postgresql://u@h/d%00", "postgresql:///",
     "postgresql://h/d?port=x", "postgresql:///d?host=a:1&host=b:x", "postgresql:///d?host=a:1&host=b&port=2",
     "postgresql:///d?host=a,b&port=1,2,3", "postgresql://u:p@w@h/d", "sqlite", "sqlite:", "sqlite://", "sqlite:///",
     "sqlite:///:memory:", "sqlite://h/d", "sqlite://d", "sqlite:///d/", "sqlite:///d?timeout=x", "sqlite:///d%00",
@@ -51,7 +52,8 @@ TARGETS = [
     "postgresql:///d", "postgresql:///d?host=/run/postgresql", "postgresql:///d?host=a:1&host=b:2",
     "postgresql:///d?host=a,b&port=1,2", "postgresql://u@h?dbname=d", "postgresql:///?service=s", "postgresql://u@a,b/d",
     "postgresql://h/d?sslmode=verify-full&options=-csearch_path%3Dx", "sqlite:///d.sqlite", "sqlite:////d.sqlite",
-    "sqlite+pysqlite:///d", "postgresql://ü:ü@h/ü",
+    "sqlite+pysqlite:///d", "postgresql://ü:ü@h/ü", "sqlite:////a b/ü\u3000\u00a0/d e.sqlite", "sqlite:///a%20b",
+    "postgresql://u:p w@h/d b",
 ]  # fmt: skip
 REDISES = [
     "redis://h", "redis://h/", "redis://h:6379/15", "redis://u:p@h", "redis://:p@h", "redis://u:p%3B%2F%23@h", "redis://u:p@w:x@h",

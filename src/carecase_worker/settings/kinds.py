@@ -3,7 +3,6 @@
 import base64
 import binascii
 import re
-import unicodedata
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_network
@@ -41,7 +40,7 @@ def _number(given: object) -> object:
 
 
 def _text(given: str) -> str:
-    if not given or any(unicodedata.category(sign) in ("Cc", "Cs") for sign in given):
+    if not given or urls.has_control(given):
         raise ValueError("must be text of one line, and not empty")
     return given
 

@@ -5,6 +5,7 @@ never tells the URL, which may hold a password.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from ipaddress import IPv6Address
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -76,7 +77,7 @@ def takes_password(text: str) -> bool:
 def target_url(text: str) -> str:
     """The URL of a target database as SQLAlchemy takes it."""
     found = _TARGET.fullmatch(text)
-    if found is None or found["scheme"] not in ("postgresql", "sqlite") or _is_hidden(text):
+    if found is None or found["scheme"] not in ("postgresql", "sqlite") or has_control(unquote(text)):
         raise ValueError(f"{_TARGETS}; {_ENCODED}")
     if found["scheme"] == "sqlite":
         _check_sqlite(text, found["path"] or "")
@@ -192,7 +193,7 @@ def _is_matching(hosts: Sequence[str], ports: Sequence[str]) -> bool:
 def _parts(text: str, should: str, schemes: set[str]) -> "re.Match[str]":
     """The parts of a URL. Raises ValueError for one that a library would read otherwise, or not at all."""
     found = _URL.fullmatch(text)
-    if found is None or found["scheme"] not in schemes or _is_hidden(text) or not text.isascii():
+    if found is None or found["scheme"] not in schemes or not _is_plain(text):
         raise ValueError(f"{should}; {_ENCODED}")
     if found["scheme"] != "unix":
         _check_host(found["host"], should)
@@ -224,6 +225,11 @@ def _is_port(text: str) -> bool:
     return re.fullmatch("[0-9]{1,5}", text) is not None and 0 < int(text) < 65536
 
 
-def _is_hidden(text: str) -> bool:
-    """Whether something in the text, or behind its percent signs, is not to be seen; libraries drop or choke on it."""
-    return any(not sign.isprintable() and sign != "\ufffd" for sign in unquote(text)) or " " in text
+def has_control(text: str) -> bool:
+    """Whether there are control characters or lone surrogates in a text; libraries drop them or choke on them."""
+    return any(unicodedata.category(sign) in ("Cc", "Cs") for sign in text)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a URL is written as RFC 3986 wants it, with nothing odd behind its percent signs either."""
+    return text.isascii() and " " not in text and not has_control(unquote(text))
