@@ -1,5 +1,7 @@
 """`carecase up` as an operator has it: it refuses clearly, keeps its data, stops cleanly, revives what dies."""
 
+import fcntl
+import os
 import signal
 import socket
 import stat
@@ -15,6 +17,7 @@ import pytest
 from tests.acceptance.system import COMMAND, System, eventually, run, running
 from tests.builders import a_case
 
+from carecase_worker.embedded.stack import Ports, choose_ports
 from carecase_worker.settings.loading import process_environment
 
 
@@ -103,7 +106,7 @@ def test_it_stops_cleanly_also_while_it_starts(tmp_path: Path, number: signal.Si
     process.send_signal(number)
     assert process.wait(30) == 0
     assert "Traceback" not in process.communicate()[1]
-    eventually(lambda: not [one for one in psutil.process_iter() if str(tmp_path) in " ".join(one.cmdline())])
+    eventually(lambda: not [one for one in psutil.process_iter() if str(tmp_path) in alive(one)])
 
 
 def test_cases_are_not_readable_for_others_on_the_machine(system: System) -> None:
@@ -172,3 +175,29 @@ def test_the_metrics_tell_what_was_applied(system: System) -> None:
     assert 'carecase_http_requests_total{method="PUT",route="/care-cases-batch",status="202"}' in text
     with system.client() as client:
         eventually(lambda: "carecase_workers 2.0" in client.get("/metrics").text, 15, "two workers are seen")
+
+
+def test_it_says_that_it_waits_for_another_start_and_can_be_stopped_meanwhile(tmp_path: Path) -> None:
+    environment = {**process_environment(), "TMPDIR": str(tmp_path)}
+    with (tmp_path / f"carecase-up-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen([*COMMAND, "up"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        told = process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert "another carecase up" in told
+
+
+def test_two_parts_never_get_one_port() -> None:
+    port = choose_ports(None).redis
+    chosen = choose_ports(port, Ports(intake=1, flower=port, redis=port, postgres=port))
+    assert len({chosen.intake, chosen.flower, chosen.redis, chosen.postgres}) == 4
+    assert chosen.intake == port
+
+
+def test_up_tells_which_configuration_it_used(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[intake]\nprot = 1\n")
+    refused = run("up", "--config", "c.toml", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "Configuration used: c.toml (--config), and no variables CARECASE_…" in refused.stderr

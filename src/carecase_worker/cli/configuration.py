@@ -20,14 +20,14 @@ _NEARBY = (Path(STACK_FILE), Path(".carecase") / STACK_FILE)
 @contextmanager
 def configured(config: Path | None) -> Iterator[Settings]:
     """Load the configuration. An error of it, or of what is done with it, tells where the settings come from."""
-    with _told(sources(config)):
+    with noted(sources(config)):
         yield load(config)
 
 
 def settings_nearby(config: Path | None) -> Settings:
     """Load the configuration; if there is none, that of the `carecase up` in this directory. Raises SettingsError."""
     stack_file = _stack_file(config)
-    with _told(sources_nearby(config)):
+    with noted(sources_nearby(config)):
         return load(config) if stack_file is None else load(None, running_stack(stack_file).environment())
 
 
@@ -49,7 +49,8 @@ def used(config: Path | None) -> str:
 
 
 @contextmanager
-def _told(used: str) -> Iterator[None]:
+def noted(used: str) -> Iterator[None]:
+    """Note on every error that comes out of the block which configuration was used."""
     try:
         yield
     except CareCaseError as error:

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from carecase_worker.cli.configuration import Config
+from carecase_worker.cli.configuration import Config, noted
 from carecase_worker.cli.demo import show
 from carecase_worker.clock import SystemClock, system_sleep
 from carecase_worker.embedded.system import Options, run
+from carecase_worker.settings.loading import sources
 from carecase_worker.settings.model import LogSettings
 from carecase_worker.telemetry import configure_logging
 
@@ -39,10 +40,11 @@ def up(
     configure_logging(LogSettings(format="console", level="warning"))
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Starting in {data_dir}", markup=False)
-    run(
-        Options(data_dir, port, workers, config),
-        SystemClock(),
-        system_sleep,
-        lambda started: show(started, demo, console),
-    )
+    with noted(sources(config)):
+        run(
+            Options(data_dir, port, workers, config),
+            SystemClock(),
+            system_sleep,
+            lambda started: show(started, demo, console),
+        )
     console.print("Stopped.")

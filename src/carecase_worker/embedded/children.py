@@ -19,6 +19,7 @@ from carecase_worker.telemetry import logger
 _PR_SET_PDEATHSIG = 1
 _TICK = timedelta(milliseconds=50)
 _RESTART_AFTER_S = 0.3
+_TELL_AFTER_S = 4
 _log = logger("up")
 
 
@@ -61,7 +62,11 @@ class Children:
 
     def wait_ready(self, child: Child, ready: Callable[[], bool], seconds: float) -> None:
         """Return once `ready`. Raises StackError, with a log's end, if a child ends or is late, or StackStopped."""
-        deadline = stopwatch() + seconds
+        self.wait_for(child.command.role, ready, seconds, child.command.log)
+
+    def wait_for(self, what: str, ready: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
+        """Return once `ready`; tell what is waited for if that takes long. Raises as `wait_ready` does."""
+        began, is_told = stopwatch(), False
         while True:
             is_ready = ready()
             if self.stopped():
@@ -71,9 +76,12 @@ class Children:
                     raise StackError(f"{one.command.role} ended at once.\n{tail(one.command.log)}")
             if is_ready:
                 return
-            if stopwatch() > deadline:
-                late = f"{child.command.role} was not ready after {seconds:.0f} s."
-                raise StackError(f"{late}\n{tail(child.command.log)}")
+            if stopwatch() > began + seconds:
+                late = f"{what} was not ready after {seconds:.0f} s."
+                raise StackError(f"{late}\n{tail(log)}" if log else late)
+            if not is_told and stopwatch() > began + _TELL_AFTER_S:
+                _log.warning("waiting for", role=what)
+                is_told = True
             self.sleep(_TICK)
 
     def pids(self) -> dict[str, list[int]]:

@@ -70,7 +70,9 @@ def choose_ports(intake: int | None, usual: Ports = FIRST_PORTS) -> Ports:
         raise StackError(f"Port {intake} is taken by another program. Choose another one with --port, or leave it out.")
     wanted = replace(usual, intake=usual.intake if intake is None else intake)
     free = _free_ports(len(fields(Ports)))
-    chosen = (port if port and _is_free(port) else other for port, other in zip(astuple(wanted), free, strict=True))
+    chosen: list[int] = []
+    for port, other in zip(astuple(wanted), free, strict=True):
+        chosen.append(port if port and port not in chosen and _is_free(port) else other)
     return Ports(*chosen)
 
 

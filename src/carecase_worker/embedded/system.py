@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
+from typing import IO
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
@@ -42,6 +43,7 @@ _ROLES = ("intake", "flower", "worker")
 _SERVERS = ("redis", "postgresql")
 _READY_WITHIN_S = 60
 _STOP_WITHIN_S = 20
+_TURN_WITHIN_S = 300
 _DIRECTLY = build_opener(ProxyHandler({}))
 
 
@@ -130,7 +132,7 @@ def _start(data_dir: Path, options: Options, children: Children, clock: Clock) -
     """
     turn = Path(tempfile.gettempdir()) / f"carecase-up-{os.getuid()}.lock"
     with turn.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        children.wait_for("another carecase up that is starting", lambda: _is_locked(lock), _TURN_WITHIN_S)
         usual = ports_of(data_dir)
         stack = Stack(data_dir, choose_ports(options.port, usual), secrets_of(data_dir))
         settings = load(options.config, {**settings_variables(), **stack.environment()})
@@ -144,6 +146,15 @@ def _start(data_dir: Path, options: Options, children: Children, clock: Clock) -
         keep_ports(data_dir, stack.ports)
         write()
     return started, write
+
+
+def _is_locked(lock: IO[str]) -> bool:
+    """Whether the lock is ours by now."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _moved(options: Options, usual: Ports, now: Ports) -> Iterator[str]:

@@ -171,8 +171,11 @@ def _choices(kind: Any) -> str:
 
 
 def _bounds(metadata: list[Any]) -> str:
-    """The tightest bounds among the metadata."""
-    least = max(one.ge for one in metadata if hasattr(one, "ge"))
-    most = min(one.le for one in metadata if hasattr(one, "le"))
-    told = [f"{bound.total_seconds():g}" if isinstance(bound, timedelta) else f"{bound:.0f}" for bound in (least, most)]
-    return f" from {told[0]} to {told[1]}"
+    """The tightest bounds among the metadata, in words."""
+    least = max((one.ge for one in metadata if hasattr(one, "ge")), default=None)
+    most = min((one.le for one in metadata if hasattr(one, "le")), default=None)
+    return "".join(f" {word} {_figure(bound)}" for word, bound in (("from", least), ("to", most)) if bound is not None)
+
+
+def _figure(bound: Any) -> str:
+    return f"{bound.total_seconds():g}" if isinstance(bound, timedelta) else f"{bound:.0f}"
