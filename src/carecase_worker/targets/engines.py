@@ -9,6 +9,7 @@ from sqlalchemy.exc import ArgumentError
 from carecase_worker.errors import SettingsError
 from carecase_worker.targets.causes import Causes, SqliteRefused
 from carecase_worker.targets.postgres_session import Session, connect_arguments, unknown_parameters
+from carecase_worker.targets.sqlite_file import watch
 from carecase_worker.targets.versions import LOWEST_SQLITE
 from carecase_worker.tenants import Tenant
 
@@ -22,6 +23,7 @@ def engine_for(tenant: Tenant) -> Engine:
     common: dict[str, Any] = {"hide_parameters": True, "pool_size": 1, "max_overflow": 0, "pool_timeout": 3}
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": settings.lock_timeout.total_seconds()}, **common)
+        watch(engine)
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begin)
         return engine

@@ -42,6 +42,7 @@ _EXHAUSTED = ("53", "58")
 _SQLITE_NAMES = {
     "SQLITE_CONSTRAINT": FailureKind.CONFLICT,
     "SQLITE_CONSTRAINT_TRIGGER": FailureKind.REFUSED,  # RAISE: for a reason of the trigger's own
+    "SQLITE_INTERRUPT": FailureKind.TOO_SLOW,  # by us, when a statement's time is over
     "SQLITE_BUSY": FailureKind.CONTENTION,
     "SQLITE_LOCKED": FailureKind.CONTENTION,
     "SQLITE_TOOBIG": FailureKind.REFUSED,

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from carecase_worker.errors import FailureKind, SchemaRefused, TargetFailure
 from carecase_worker.targets.causes import Causes, failure_of
 from carecase_worker.targets.differences import faults_of
+from carecase_worker.targets.sqlite_file import has_file, make_file
 from carecase_worker.targets.tables import METADATA, VERSION_TABLE
 
 _LOCK = 0x63617265
@@ -59,6 +60,7 @@ class SchemaState:
 def upgrade(engine: Engine) -> None:
     """Migrate to the newest revision, one process at a time. Raises TargetFailure, or SchemaRefused."""
     config = _config()
+    make_file(engine)
     with _told_as_failure(), engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -73,6 +75,8 @@ def upgrade(engine: Engine) -> None:
 
 def state(engine: Engine) -> SchemaState:
     """How the schema of a database stands to this version. Raises TargetFailure."""
+    if not has_file(engine):
+        return SchemaState(_scripts().get_current_head() or "", (), True, ("has no file",))
     with _told_as_failure(), engine.connect() as connection:
         return _state(connection)
 

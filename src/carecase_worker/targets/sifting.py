@@ -8,6 +8,8 @@ database is away only if it takes nothing else either (decision 0022).
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import NoReturn
 
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,6 +22,7 @@ from carecase_worker.targets.causes import away
 from carecase_worker.targets.constraints import Constraints
 from carecase_worker.targets.failures import ITEM_FAULTS, answered, code_of, kind_of, raised_by_code
 from carecase_worker.targets.plan import Entry, WaveOfRows, WritePlan
+from carecase_worker.targets.sqlite_file import has_lost_transaction, limit_sqlite
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 from carecase_worker.targets.upserts import Upsert, nothing_written
 from carecase_worker.targets.waves import apply_wave
@@ -29,6 +32,8 @@ _PIECES = 32
 _FOR_ALL, _FOR_PIECES, _FOR_SUSPECTS = 1 / 8, 1 / 4, 3 / 4
 """Parts of the time that is left: for all cases together, for all pieces of what was too slow, and for those that are
 too slow by themselves."""
+_FOR_A_HALF = 1 / 16
+"""The part of an attempt's time for all cases, each half, and so on down to a single one, where each begins anew."""
 _LEAST_S, _LAST_S = 0.01, 0.5
 _PATIENT_ATTEMPT = 3
 """The attempt from which a case may be given up because others hold a lock on it."""
@@ -36,16 +41,35 @@ _PATIENT_ATTEMPT = 3
 Pieces = list[Sequence[Entry]]
 
 
+class TransactionLostError(Exception):
+    """The database took back the whole transaction; nothing is written, and the findings tell more than before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The end of an attempt's time on the stopwatch, its length, and the parts of waves that broke a transaction."""
+
+    until: float
+    time_s: float
+    broke: dict[tuple[int, int], SQLAlchemyError] = field(default_factory=dict)
+
+
 class Sifter:
     """Writes the waves of a plan on one connection and sifts out what the database refuses; sets their outcomes.
 
     Every second attempt at a chunk is a slow one: cases that take too long are told apart, too. It shares out the time
-    up to `until` (seconds on the stopwatch) between ever smaller pieces, so that one slow case costs little more than
-    its own time. The longer a chunk has been failing, the sooner a case counts as too slow.
+    between ever smaller pieces, so that one slow case costs little more than its own time. The longer a chunk has been
+    failing, the sooner a case counts as too slow. SQLite takes back the whole transaction when it is interrupted: then
+    another sifter begins anew with the same findings, and leaves apart what has been found.
     """
 
     def __init__(
-        self, connection: Connection, upsert: Upsert, plan: WritePlan, outcomes: list[Outcome | None], until: float
+        self,
+        connection: Connection,
+        upsert: Upsert,
+        plan: WritePlan,
+        outcomes: list[Outcome | None],
+        findings: Findings,
     ) -> None:
         self.refused: Counter[str] = Counter()
         """The database's codes for the cases that it refused, as far as these are nobody's conflict."""
@@ -53,8 +77,9 @@ class Sifter:
         self._upsert = upsert
         self._plan = plan
         self._outcomes = outcomes
-        self._until = until
-        self._enough_s = max(_LEAST_S, (until - stopwatch()) / 4 ** (1 + plan.attempts // 2))
+        self._findings = findings
+        self._enough_s = max(_LEAST_S, findings.time_s / 4 ** (1 + plan.attempts // 2))
+        self._sqlite_limit_s = min(self._enough_s, findings.time_s * _FOR_A_HALF)
         self._constraints = Constraints(connection)
         self._taken = 0
         self._suspects: dict[int, Entry] = {}
@@ -62,12 +87,14 @@ class Sifter:
         self._table_is_there = False
 
     def apply(self, wave: WaveOfRows) -> None:
-        """Write a wave. Raises TargetFailure or SQLAlchemyError if it is not for some of the cases that it fails."""
+        """Write a wave. Raises TargetFailure or SQLAlchemyError if no case is to blame, and TransactionLostError."""
         self._limit(self._left_s())
-        if self._plan.slowly:
+        if self._plan.slowly and self._connection.dialect.name != "sqlite":
             self._apply_in_time(wave)
-        else:
-            self._halve(wave)
+            return
+        if self._plan.slowly:
+            self._limit(self._sqlite_limit_s)
+        self._halve(wave)
 
     def settle(self) -> None:
         """Make sure that it was the cases. Raises TargetFailure if the database takes nothing else either."""
@@ -78,7 +105,7 @@ class Sifter:
 
     def _halve(self, wave: WaveOfRows) -> None:
         """Write a wave; halve it until those that are refused are alone."""
-        error = self._try(wave)
+        error = self._findings.broke.get(_group(wave)) or self._try(wave)
         if error is None:
             return
         if len(wave.rows) == 1:
@@ -90,18 +117,28 @@ class Sifter:
 
     def _try(self, wave: WaveOfRows) -> SQLAlchemyError | None:
         """Write a wave in a savepoint; the refusal, if that may be a single case's. Raises any other error."""
-        if stopwatch() > self._until:
-            raise TargetFailure(FailureKind.TOO_SLOW)
+        self._left_s()
+        savepoint = self._connection.begin_nested()
         try:
-            with self._connection.begin_nested():
-                apply_wave(self._connection, self._upsert, wave, self._plan.guard_care_plan, self._outcomes)
+            apply_wave(self._connection, self._upsert, wave, self._plan.guard_care_plan, self._outcomes)
+            savepoint.commit()
         except SQLAlchemyError as error:
+            if has_lost_transaction(self._connection):
+                self._begin_again_without(wave, error)
+            savepoint.rollback()
             if not answered(error) or kind_of(error) is FailureKind.TOO_SLOW:
                 raise
             self._look_for_the_table(error)
             return error
         self._taken += len(wave.rows)
         return None
+
+    def _begin_again_without(self, wave: WaveOfRows, error: SQLAlchemyError) -> NoReturn:
+        """Keep which cases made the database take everything back; raise TransactionLostError, or what is no case's."""
+        if not answered(error) and not (self._plan.slowly and kind_of(error) is FailureKind.TOO_SLOW):
+            raise error
+        self._findings.broke[_group(wave)] = error
+        raise TransactionLostError
 
     def _look_for_the_table(self, error: SQLAlchemyError) -> None:
         """Write no case at all, once: without table, columns or privileges that fails, too, and no case is to blame."""
@@ -122,6 +159,9 @@ class Sifter:
                 raise error
             if any(self._try(wave) is None for _ in range(_TRIES_ALONE - 1)):
                 return
+        if kind is FailureKind.TOO_SLOW:
+            self._give_up([(wave.rows, code_of(error))], self._sqlite_limit_s)
+            return
         (entry,) = wave.rows
         outcome = self._constraints.conflict(error) if kind is FailureKind.CONFLICT else REFUSED
         self._outcomes[entry.place] = outcome
@@ -190,7 +230,7 @@ class Sifter:
 
     def _left_s(self) -> float:
         """The seconds that are left. Raises TargetFailure if there are none."""
-        left = self._until - stopwatch()
+        left = self._findings.until - stopwatch()
         if left <= 0:
             raise TargetFailure(FailureKind.TOO_SLOW)
         return left
@@ -210,6 +250,13 @@ def limit_statements(connection: Connection, seconds: float) -> None:
         statement_ms = max(2, round(seconds * 1000))
         lock_ms = statement_ms * 4 // 5
         connection.execute(_LIMITS, {"statement_ms": str(statement_ms), "lock_ms": str(lock_ms)})
+    else:
+        limit_sqlite(connection, seconds)
+
+
+def _group(wave: WaveOfRows) -> tuple[int, int]:
+    """The name of a part of a wave, the same each time the wave is halved: its first place, and the number of cases."""
+    return wave.rows[0].place, len(wave.rows)
 
 
 def _in_pieces(entries: Sequence[Entry]) -> Pieces:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -17,7 +18,8 @@ from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.failures import answered, kind_of
 from carecase_worker.targets.plan import WritePlan, case_by_case
 from carecase_worker.targets.schema import require_fitting
-from carecase_worker.targets.sifting import Sifter, limit_statements
+from carecase_worker.targets.sifting import Findings, Sifter, TransactionLostError, limit_statements
+from carecase_worker.targets.sqlite_file import is_replaced, limit_sqlite
 from carecase_worker.targets.tables import INGEST_LEDGER
 from carecase_worker.targets.upserts import Upsert, upsert_for
 from carecase_worker.targets.waves import apply_wave
@@ -42,6 +44,10 @@ class LedgerKey:
 
 class _LedgerTakenError(Exception):
     """Another attempt has written the ledger row, a moment or long ago."""
+
+
+class _FileReplacedError(Exception):
+    """The file of the database is another one by now, and what was committed is not in it."""
 
 
 _OUTCOME = select(INGEST_LEDGER.c.outcome).where(
@@ -75,18 +81,20 @@ class Writer:
         A chunk that has been written before is not written again: the outcomes are those of then. Raises TargetFailure
         if the database did not do its part; then either nothing is written or the ledger knows.
         """
-        until = stopwatch() + self._longest_s
+        findings = self._findings()
         carefully, noted = plan.slowly, False
         for _ in range(_CONTENTION_ATTEMPTS):
             try:
-                return self._noted(key) if noted else self._write_once(key, plan, until, carefully)
+                return self._noted(key) if noted else self._write_once(key, plan, findings, carefully)
             except _LedgerTakenError:
                 noted = True
+            except _FileReplacedError:
+                continue
             except SQLAlchemyError as error:
                 kind = kind_of(error)
                 if answered(error) and kind not in _NOBODYS_FAULTS and not carefully:
                     carefully = True
-                elif kind is not FailureKind.CONTENTION:
+                elif kind is not FailureKind.CONTENTION or stopwatch() > findings.until:
                     raise failure_of(error) from None
         raise TargetFailure(FailureKind.TOO_SLOW)
 
@@ -97,17 +105,29 @@ class Writer:
     def rehearse(self, plan: WritePlan) -> None:
         """Do all that writing does, and keep nothing. Raises TargetFailure."""
         try:
-            with self._engine.connect() as connection, connection.begin() as transaction:
-                self._sift(connection, plan, list(plan.decided), stopwatch() + self._longest_s)
-                transaction.rollback()
+            findings, done = self._findings(), False
+            with self._engine.connect() as connection:
+                while not done:
+                    with suppress(TransactionLostError), connection.begin() as transaction:
+                        self._sift(connection, plan, list(plan.decided), findings)
+                        transaction.rollback()
+                        done = True
         except SQLAlchemyError as error:
             raise failure_of(error) from None
 
-    def _write_once(self, key: LedgerKey, plan: WritePlan, until: float, carefully: bool) -> list[Outcome]:
-        """Write the cases, then the ledger row: where there is one, all is taken back. Raises _LedgerTakenError."""
-        with self._engine.connect() as connection, connection.begin():
-            settled = self._apply_all(connection, plan, until, carefully)
-            _note(connection, key, settled.outcomes)
+    def _write_once(self, key: LedgerKey, plan: WritePlan, findings: Findings, carefully: bool) -> list[Outcome]:
+        """Write the cases, then the ledger row: where there is one, all is taken back.
+
+        Raises _LedgerTakenError, and _FileReplacedError if it has all gone into a file that is there no more.
+        """
+        with self._engine.connect() as connection:
+            settled = None
+            while settled is None:
+                with suppress(TransactionLostError), connection.begin():
+                    settled = self._apply_all(connection, plan, findings, carefully)
+                    _note(connection, key, settled.outcomes)
+            if is_replaced(connection):
+                raise _FileReplacedError
         if settled.refused:
             self._tell(key, settled.refused)
         return settled.outcomes
@@ -129,15 +149,16 @@ class Writer:
             row = connection.execute(_OUTCOME, {"the_job": key.job_id, "the_chunk": key.chunk_no})
             return unpack_outcomes(row.scalar_one())
 
-    def _apply_all(self, connection: Connection, plan: WritePlan, until: float, carefully: bool) -> _Settled:
+    def _apply_all(self, connection: Connection, plan: WritePlan, findings: Findings, carefully: bool) -> _Settled:
         """Write the waves; the outcome of each item of the chunk, and what was refused."""
+        limit_sqlite(connection, self._longest_s)
         if carefully and connection.dialect.name == "postgresql":
             connection.execute(_CHECK_AT_ONCE)
         whole = connection.begin_nested() if plan.all_or_nothing else None
         outcomes = list(plan.decided)
-        sifter = self._sift(connection, plan, outcomes, until) if carefully else None
+        sifter = self._sift(connection, plan, outcomes, findings) if carefully else None
         if sifter is None:
-            self._apply(connection, plan, outcomes, until)
+            self._apply(connection, plan, outcomes, findings.until)
         settled = [outcome or REFUSED for outcome in outcomes]
         refused = sifter.refused if sifter else Counter()
         if whole is None:
@@ -156,9 +177,14 @@ class Writer:
                 limit_statements(connection, max(left_s, 0))
             apply_wave(connection, self._upsert, wave, plan.guard_care_plan, outcomes)
 
-    def _sift(self, connection: Connection, plan: WritePlan, outcomes: list[Outcome | None], until: float) -> Sifter:
+    def _findings(self) -> Findings:
+        return Findings(stopwatch() + self._longest_s, self._longest_s)
+
+    def _sift(
+        self, connection: Connection, plan: WritePlan, outcomes: list[Outcome | None], findings: Findings
+    ) -> Sifter:
         """Write the waves but for the items that are refused."""
-        sifter = Sifter(connection, self._upsert, plan, outcomes, until)
+        sifter = Sifter(connection, self._upsert, plan, outcomes, findings)
         for wave in case_by_case(plan.waves):
             sifter.apply(wave)
         sifter.settle()

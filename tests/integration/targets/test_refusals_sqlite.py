@@ -1,0 +1,93 @@
+"""An SQLite database that refuses one item and answers: that item gets its own outcome, and all others are applied."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from tests.builders import a_case
+from tests.integration.targets.test_conformance import engine_at
+from tests.integration.targets.test_refusals import apply, attempted
+
+from carecase_worker.cases.outcome import CREATED, NOT_APPLIED, REFUSED, UPDATED
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.targets.upserts import upsert_for
+
+UPSERT = upsert_for("sqlite")
+BAD = {7, 300}
+CASES = [a_case(key, case_Status="{" if key in BAD else "{}") for key in range(500)]
+ALL_BUT_THE_BAD = [REFUSED if case["case_Key"] in BAD else CREATED for case in CASES]
+FOR_EVER = "SELECT max(n) FROM (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c)"
+TRIGGERS = {
+    "abort": "SELECT RAISE(ABORT, 'no')",
+    "fail": "SELECT RAISE(FAIL, 'no')",
+    "rollback": "SELECT RAISE(ROLLBACK, 'no')",
+    "ignore": "SELECT RAISE(IGNORE)",
+    "an error of a function": "SELECT json_extract(NEW.case_status, '$.a')",
+    "a number that is too large": "SELECT abs(-9223372036854775808)",
+}
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = engine_at(f"sqlite:///{tmp_path / 'cases.sqlite'}")
+    yield engine
+    assert engine.pool.checkedout() == 0, "a connection was not given back"
+    engine.dispose()
+
+
+def add_trigger(engine: Engine, statement: str, bad: set[int] | None = BAD) -> None:
+    """Have a statement run before some cases are inserted, or all."""
+    when = f"WHEN NEW.case_key IN ({', '.join(map(str, sorted(bad)))})" if bad else ""
+    owner = create_engine(engine.url)
+    with owner.begin() as connection:
+        connection.execute(text(f"CREATE TRIGGER refuse BEFORE INSERT ON care_case {when} BEGIN {statement}; END"))
+    owner.dispose()
+
+
+@pytest.mark.parametrize("what", TRIGGERS)
+def test_items_over_which_a_trigger_fails_are_refused_alone(engine: Engine, what: str) -> None:
+    add_trigger(engine, TRIGGERS[what])
+    assert apply(engine, UPSERT, *CASES) == ALL_BUT_THE_BAD
+    others = [case for case in CASES if case["case_Key"] not in BAD]
+    assert apply(engine, UPSERT, *others, seq=2) == [UPDATED] * len(others)
+    assert apply(engine, UPSERT, CASES[7], seq=3) == [REFUSED], "alone in its batch"
+
+
+def test_a_whole_batch_with_such_an_item_is_not_applied(engine: Engine) -> None:
+    add_trigger(engine, TRIGGERS["rollback"])
+    expected = [REFUSED if one == REFUSED else NOT_APPLIED for one in ALL_BUT_THE_BAD]
+    assert apply(engine, UPSERT, *CASES, strict=True) == expected
+
+
+@pytest.mark.parametrize("statement", ["SELECT * FROM there_is_none", "SELECT there_is_none(1)"])
+def test_a_trigger_that_no_insert_gets_past_is_the_databases(engine: Engine, statement: str) -> None:
+    add_trigger(engine, statement, None)
+    with pytest.raises(TargetFailure) as failure:
+        apply(engine, UPSERT, *CASES)
+    assert failure.value.kind is FailureKind.AWAY
+    assert "SQLITE_ERROR" in str(failure.value)
+
+
+def test_items_that_take_too_long_are_refused_and_the_others_applied(engine: Engine) -> None:
+    add_trigger(engine, FOR_EVER)
+    places = [*range(20), 300]
+    attempts, outcomes = attempted(engine, UPSERT, *(CASES[place] for place in places), seconds=2)
+    assert outcomes == [ALL_BUT_THE_BAD[place] for place in places]
+    assert attempts <= 7
+
+
+def test_an_item_alone_that_takes_too_long_is_refused(engine: Engine) -> None:
+    add_trigger(engine, FOR_EVER)
+    attempts, outcomes = attempted(engine, UPSERT, CASES[7])
+    assert outcomes == [REFUSED]
+    assert attempts <= 5
+
+
+def test_a_database_that_is_slow_for_every_item_blames_none(engine: Engine) -> None:
+    add_trigger(engine, FOR_EVER, None)
+    for attempts in (0, 1, 11):
+        with pytest.raises(TargetFailure) as failure:
+            apply(engine, UPSERT, *CASES[:3], attempts=attempts, longest=timedelta(seconds=0.5))
+        assert failure.value.kind is FailureKind.TOO_SLOW

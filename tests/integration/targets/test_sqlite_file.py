@@ -1,0 +1,243 @@
+"""An SQLite file is replaced, deleted or spoiled under a worker: what is answered 201 is where it is looked for."""
+
+import multiprocessing
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event
+from tests.builders import a_case
+from tests.integration.targets.test_conformance import engine_at
+from tests.integration.targets.test_refusals import apply
+
+from carecase_worker.cases.outcome import CREATED, UPDATED, Outcome
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.schema import lacks, upgrade
+from carecase_worker.targets.upserts import upsert_for
+from carecase_worker.tenants import Tenant
+
+UPSERT = upsert_for("sqlite")
+
+
+def held(path: Path) -> list[int]:
+    """The keys in a file, as somebody else reads it."""
+    connection = sqlite3.connect(path)
+    keys = [key for (key,) in connection.execute("SELECT case_key FROM care_case ORDER BY 1")]
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
+    return keys
+
+
+def engine_of(path: str | Path) -> Engine:
+    url = str(path) if str(path).startswith("sqlite") else f"sqlite:///{path}"
+    return engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": url})))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "cases.sqlite"
+
+
+@pytest.fixture
+def engine(path: Path) -> Iterator[Engine]:
+    """The engine of a file with one case, 1."""
+    engine = engine_at(f"sqlite:///{path}")
+    assert apply(engine, UPSERT, a_case(1)) == [CREATED]
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def backup(engine: Engine, path: Path) -> Path:
+    """A sound copy of the file, taken before case 2 came into the file."""
+    copy = path.with_name("backup")
+    source, target = sqlite3.connect(path), sqlite3.connect(copy)
+    source.backup(target)
+    source.close()
+    target.close()
+    assert apply(engine, UPSERT, a_case(2)) == [CREATED]
+    return copy
+
+
+def test_a_file_that_is_replaced_is_the_one_that_is_written(engine: Engine, path: Path, backup: Path) -> None:
+    backup.rename(path)
+    assert apply(engine, UPSERT, a_case(1), a_case(3), seq=2) == [UPDATED, CREATED]
+    assert held(path) == [1, 3]
+
+
+def test_the_old_file_is_whole_wherever_it_was_moved(engine: Engine, path: Path, backup: Path) -> None:
+    path.rename(path.with_name("old"))
+    backup.rename(path)
+    assert apply(engine, UPSERT, a_case(3)) == [CREATED]
+    assert held(path) == [1, 3]
+    assert held(path.with_name("old")) == [1, 2]
+
+
+_ENGINES: dict[Path, Engine] = {}
+"""The engines of a process of its own."""
+
+
+def apply_elsewhere(path: Path, key: int, seq: int) -> list[Outcome]:
+    """Apply a case in this process, with the connection that it has."""
+    engine = _ENGINES.setdefault(path, engine_of(path))
+    return apply(engine, UPSERT, a_case(key), seq=seq)
+
+
+def test_several_processes_that_have_the_old_file_do_not_spoil_the_new_one(
+    engine: Engine, path: Path, backup: Path
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as one, ProcessPoolExecutor(1, spawn) as another:
+        for key, process in enumerate((one, another), start=10):
+            assert process.submit(apply_elsewhere, path, key, 1).result(60) == [CREATED]
+        backup.rename(path)
+        assert apply(engine, UPSERT, a_case(20)) == [CREATED]
+        assert one.submit(apply_elsewhere, path, 21, 1).result(60) == [CREATED]
+        assert apply(engine, UPSERT, a_case(1), seq=2) == [UPDATED]
+        assert another.submit(apply_elsewhere, path, 22, 1).result(60) == [CREATED]
+    assert apply(engine, UPSERT, a_case(1), seq=3) == [UPDATED]
+    assert held(path) == [1, 20, 21, 22]
+
+
+def test_a_file_that_is_replaced_while_a_chunk_is_written_gets_the_chunk(
+    engine: Engine, path: Path, backup: Path
+) -> None:
+    def replace(_: object) -> None:
+        if backup.exists():
+            backup.rename(path)
+
+    event.listen(engine, "commit", replace)
+    assert apply(engine, UPSERT, a_case(3)) == [CREATED]
+    assert held(path) == [1, 3]
+
+
+def test_a_symbolic_link_that_is_turned_is_followed(engine: Engine, path: Path, backup: Path) -> None:
+    link = path.with_name("link")
+    link.symlink_to(path)
+    linked = engine_of(link)
+    assert apply(linked, UPSERT, a_case(3)) == [CREATED]
+    link.unlink()
+    link.symlink_to(backup)
+    assert apply(linked, UPSERT, a_case(4)) == [CREATED]
+    linked.dispose()
+    assert (held(path), held(backup)) == ([1, 2, 3], [1, 4])
+
+
+def test_a_relative_path_stays_where_it_was(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = engine_at("sqlite:///cases.sqlite")
+    monkeypatch.chdir("/")
+    engine.dispose()
+    assert apply(engine, UPSERT, a_case(1)) == [CREATED]
+    engine.dispose()
+    assert held(path) == [1]
+
+
+def test_a_path_of_any_letters_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a b?c#d%41é.sqlite"
+    engine = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": "sqlite:///x"})))
+    engine = engine_of(engine.url.set(database=str(path)).render_as_string())
+    upgrade(engine)
+    assert apply(engine, UPSERT, a_case(1)) == [CREATED]
+    engine.dispose()
+    assert held(path) == [1]
+
+
+@pytest.mark.parametrize("name", ["file:{}?uri=true", "file:{}?mode=rwc&uri=true"])
+def test_a_file_by_its_uri_is_watched_too(path: Path, engine: Engine, backup: Path, name: str) -> None:
+    by_uri = engine_of("sqlite:///" + name.format(path))
+    assert apply(by_uri, UPSERT, a_case(3)) == [CREATED]
+    backup.rename(path)
+    assert apply(by_uri, UPSERT, a_case(4)) == [CREATED]
+    by_uri.dispose()
+    assert held(path) == [1, 4]
+    path.unlink()
+    with pytest.raises(TargetFailure):
+        apply(by_uri, UPSERT, a_case(5))
+    assert not path.exists()
+
+
+def _delete(path: Path) -> None:
+    path.unlink()
+
+
+def _delete_directory(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def _replace_by_an_empty_one(path: Path) -> None:
+    path.unlink()
+    path.touch()
+
+
+def _replace_by_another(content: bytes) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        path.unlink()
+        path.write_bytes(content)
+
+    return spoil
+
+
+def _replace_by_a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _delete,
+        _delete_directory,
+        _replace_by_an_empty_one,
+        _replace_by_another(b"not a database" * 1000),
+        _replace_by_another(b"SQLite format 3\0" + b"\xff" * 8176),
+        _replace_by_a_directory,
+    ],
+)
+def test_a_file_that_is_gone_or_spoiled_is_a_database_that_is_away(
+    path: Path, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    own = tmp_path / "directory" / path.name
+    own.parent.mkdir()
+    engine = engine_at(f"sqlite:///{own}")
+    apply(engine, UPSERT, a_case(1))
+    spoil(own)
+    files = sorted(own.parent.glob("*")) if own.parent.exists() else []
+    for _ in range(2):
+        with pytest.raises(TargetFailure) as failure:
+            apply(engine, UPSERT, a_case(2))
+        assert failure.value.kind is FailureKind.AWAY
+    assert not set(own.parent.glob("*.sqlite")) - set(files), "no file is made"
+    engine.dispose()
+
+
+def test_a_file_that_comes_back_is_written_again(engine: Engine, path: Path, backup: Path) -> None:
+    path.unlink()
+    with pytest.raises(TargetFailure):
+        apply(engine, UPSERT, a_case(3))
+    backup.rename(path)
+    assert apply(engine, UPSERT, a_case(3)) == [CREATED]
+    assert held(path) == [1, 3]
+
+
+def test_only_the_migrations_make_a_file(path: Path) -> None:
+    engine = engine_of(path)
+    with pytest.raises(TargetFailure):
+        apply(engine, UPSERT, a_case(1))
+    assert any("carecase db upgrade" in line for line in lacks(engine))
+    assert not path.exists()
+    upgrade(engine)
+    assert apply(engine, UPSERT, a_case(1)) == [CREATED]
+    engine.dispose()
+
+
+def test_a_file_whose_directory_is_not_there_cannot_be_made(tmp_path: Path) -> None:
+    engine = engine_of(tmp_path / "nowhere" / "cases.sqlite")
+    with pytest.raises(TargetFailure) as failure:
+        upgrade(engine)
+    assert failure.value.kind is FailureKind.AWAY
