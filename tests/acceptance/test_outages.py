@@ -2,8 +2,10 @@
 
 import json
 import signal
+import sqlite3
+from pathlib import Path
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 from tests.acceptance.system import System, eventually
 from tests.builders import a_batch, a_case
 
@@ -137,3 +139,25 @@ def test_an_item_over_which_a_trigger_fails_is_refused_alone_and_nobody_waits(sy
     with system.client() as client:
         again = client.post(f"/jobs/{job}/retry").json()["job"]["jobId"]
     assert [item["status"] for item in system.result(again)] == [201], "once the schema is mended"
+
+
+def test_cases_go_into_the_file_that_is_there_after_a_restore_under_running_workers(
+    system: System, first_key: int
+) -> None:
+    path = Path(make_url(system.stack["databases"]["demo_sqlite"]["url"]).database or "")
+    before = system.send([a_case(first_key)], database="demo_sqlite")
+    assert system.final(before)["created"] == 1
+    with sqlite3.connect(path) as source, sqlite3.connect(path.with_name("backup")) as target:
+        source.backup(target)
+    path.with_name("backup").rename(path)
+    jobs = [system.send([a_case(first_key + n)], database="demo_sqlite") for n in range(10)]
+    assert [system.final(job)["processed"] for job in jobs] == [1] * 10
+    keys = f"SELECT count(*) FROM care_case WHERE case_key >= {first_key} AND case_key < {first_key + 10}"
+    assert system.query(keys, "demo_sqlite") == [(10,)]
+
+    path.rename(path.with_name("away"))
+    waiting = system.send([a_case(first_key + 10)], database="demo_sqlite")
+    eventually(lambda: (job := system.job(waiting)) and job["state"] == "waiting", what="the job waits")
+    assert not path.exists(), "no worker makes an empty file"
+    path.with_name("away").rename(path)
+    assert system.final(waiting)["created"] == 1

@@ -12,6 +12,8 @@ from tests.chaos.replay import Case, Sent
 
 KEYS = 60
 CARE_PLANS = (5, 6)
+TRIPS = "TRIPS"
+"""The `case_Reason` of cases over which the triggers of `faults.fail_over_some_cases` fail."""
 DATABASES = ("demo", "demo", "demo", "demo_sqlite")
 
 
@@ -63,6 +65,8 @@ class Client(Thread):
         }
         if dice.random() < 0.3:
             case["entry_User"] = name[-20:]
+        if dice.random() < 0.03:
+            case["case_Reason"] = TRIPS
         if dice.random() < 0.03:
             case |= dice.choice(({"case_Key": "1"}, {"case_Status": "far too long"}))
         return case

@@ -12,6 +12,7 @@ import redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from tests.acceptance.system import System, eventually
+from tests.chaos.clients import TRIPS
 
 Fault = Callable[[System, Random], None]
 POSTMASTER_TITLES = ("checkpointer", "background writer", "walwriter", "autovacuum", "logical replication", "io worker")
@@ -164,6 +165,45 @@ def _allow_connections(system: System, allowed: bool) -> bool:
     return True
 
 
+FAILING = (
+    "PERFORM there_is_no_such_function();",
+    *(f"RAISE EXCEPTION 'no' USING ERRCODE = '{state}';" for state in ("08006", "40001", "42501", "53100", "57P03")),
+)
+"""What a trigger of PostgreSQL does; by their SQLSTATE alone all of these would be the database's own trouble."""
+FAILING_IN_SQLITE = ("SELECT RAISE(ABORT, 'no');", "SELECT RAISE(ROLLBACK, 'no');", "SELECT json_extract('{', '$');")
+
+
+def fail_over_some_cases(system: System, dice: Random) -> None:
+    """A trigger fails over some cases for a while, in both databases."""
+    on, where = "BEFORE INSERT ON care_case", f"WHEN (NEW.case_reason = '{TRIPS}')"
+    spoil = {
+        "demo": (
+            "CREATE OR REPLACE FUNCTION trip() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN {dice.choice(FAILING)} RETURN NEW; END $$",
+            f"CREATE TRIGGER trip {on} FOR EACH ROW {where} EXECUTE FUNCTION trip()",
+        ),
+        "demo_sqlite": (f"CREATE TRIGGER trip {on} {where} BEGIN {dice.choice(FAILING_IN_SQLITE)} END",),
+    }
+    mend = {"demo": "DROP TRIGGER IF EXISTS trip ON care_case", "demo_sqlite": "DROP TRIGGER IF EXISTS trip"}
+    try:
+        for database, statements in spoil.items():
+            for statement in statements:
+                _execute(system, statement, database)
+        time.sleep(dice.uniform(1, 4))
+    finally:
+        for database, statement in mend.items():
+            eventually(lambda s=statement, d=database: _execute(system, s, d), what="the trigger is gone")
+
+
+def _execute(system: System, statement: str, database: str) -> bool:
+    """Whether the database took it; it may be starting again just now."""
+    try:
+        system.execute(statement, database)
+    except SQLAlchemyError:
+        return False
+    return True
+
+
 WEIGHTS: dict[Fault, int] = {
     kill_pool_process: 6,
     kill_pool_while_valkey_hangs: 5,
@@ -183,4 +223,5 @@ WEIGHTS: dict[Fault, int] = {
     deny_valkey_writes: 2,
     fill_disk: 2,
     refuse_connections: 1,
+    fail_over_some_cases: 2,
 }

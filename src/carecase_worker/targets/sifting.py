@@ -6,7 +6,7 @@ database is away only if it takes nothing else either (decision 0022).
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -210,17 +210,20 @@ class Sifter:
     def _takes_another(self) -> bool:
         """Tell whether the database takes a case that is none of these; nothing of it is kept.
 
-        It is a copy of one that is there, since that was taken once, under a key that is not: inserted, then updated.
-        In an empty table it is one of the suspects with nothing in it but what it must have.
+        It is a copy of one that is there, since that was taken once, and if need be one of the suspects with nothing in
+        it but what it must have.
         """
         held = self._connection.execute(select(CARE_CASE).limit(1)).mappings().first()
-        suspect = next(iter(self._suspects.values()))
-        row = {column.key: held[column] for column in CARE_CASE.c} if held else _bare(suspect)
+        copy = [{column.key: held[column] for column in CARE_CASE.c}] if held else []
+        return any(self._takes(row) for row in [*copy, _bare(next(iter(self._suspects.values())))])
+
+    def _takes(self, row: Mapping[str, object]) -> bool:
+        """Insert a case under a key that is not there, update it, and take it back; tell whether that went well."""
         try:
             with self._connection.begin_nested() as savepoint:
-                self._limit(self._left_s())
+                self._limit(self._left_s() / 2)
                 for version in (0, 1):
-                    other = row | {KEY: INT32_MIN, VERSION: version, ENTRY_VERSION: version}
+                    other = {**row, KEY: INT32_MIN, VERSION: version, ENTRY_VERSION: version}
                     wave = WaveOfRows([Entry(0, other)], self._plan.waves[0].defaults)
                     self._upsert.write(self._connection, wave, guard_care_plan=False)
                 savepoint.rollback()

@@ -140,7 +140,7 @@ def limit_sqlite(connection: Connection, seconds: float) -> None:
 
 def has_lost_transaction(connection: Connection) -> bool:
     """Tell whether SQLite has taken back the whole transaction, as it does after an interrupt or `RAISE(ROLLBACK)`."""
-    return not getattr(connection.connection.dbapi_connection, "in_transaction", True)
+    return not connection.invalidated and not getattr(connection.connection.dbapi_connection, "in_transaction", True)
 
 
 def _begin_statement(connection: Connection, *_: Any) -> None:

@@ -120,6 +120,15 @@ def test_an_item_that_is_alone_in_its_batch_is_refused_alike(engine: Engine, sta
         assert apply(engine, PostgresUpsert(), CASES[BAD]) == [REFUSED], "beside a case that was taken"
 
 
+def test_a_case_that_was_taken_once_may_be_refused_later(engine: Engine, upsert: Upsert) -> None:
+    with spoiled(engine):
+        apply(engine, upsert, CASES[BAD])
+        run(engine, *refusing("PERFORM there_is_no_such_function();", when="NEW.case_status = 'bad'"))
+        run(engine, "ALTER TABLE care_case DISABLE TRIGGER USER", "UPDATE care_case SET case_status = 'bad'")
+        run(engine, "ALTER TABLE care_case ENABLE TRIGGER USER")
+        assert apply(engine, upsert, a_case(BAD, case_Status="bad"), seq=2) == [REFUSED]
+
+
 def test_a_whole_batch_with_such_an_item_is_not_applied(engine: Engine, upsert: Upsert) -> None:
     with spoiled(engine, *refusing("PERFORM there_is_no_such_function();")):
         expected = [REFUSED if one == REFUSED else NOT_APPLIED for one in ALL_BUT_THE_BAD]
@@ -204,6 +213,14 @@ def test_a_trigger_that_may_not_read_another_table_refuses_items(lesser: Engine,
     spoil = ("CREATE TABLE secrets (a int)", *refusing("PERFORM 1 FROM secrets;"))
     with spoiled(lesser, *spoil, mend=("DROP TABLE secrets",)):
         assert apply(lesser, upsert, *CASES) == ALL_BUT_THE_BAD
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_a_connection_that_ends_is_the_databases(engine: Engine, upsert: Upsert, attempts: int) -> None:
+    ending = refusing("PERFORM pg_terminate_backend(pg_backend_pid());")
+    with spoiled(engine, *ending), pytest.raises(TargetFailure) as failure:
+        apply(engine, upsert, *CASES, attempts=attempts)
+    assert failure.value.kind is FailureKind.AWAY
 
 
 def test_a_trigger_that_waits_for_the_commit_refuses_its_item_alone(engine: Engine, upsert: Upsert) -> None:
