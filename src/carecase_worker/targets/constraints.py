@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from carecase_worker.cases.care_case import FIELDS
 from carecase_worker.cases.outcome import REFUSED, Kind, Outcome
-from carecase_worker.targets.failures import code_of
+from carecase_worker.targets.failures import code_of, raised_by_code
 from carecase_worker.targets.tables import CARE_CASE
 
 _CONSTRAINTS = {
@@ -51,7 +51,8 @@ _COLUMNS = text(
         SELECT a.attrelid, a.attnum FROM pg_attribute a JOIN named ON a.attrelid = named.oid WHERE a.attname = :column
         UNION
         SELECT a.attrelid, a.attnum FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-        JOIN ours ON a.attrelid = ours.oid WHERE t.typname = :datatype
+        JOIN ours ON a.attrelid = ours.oid LEFT JOIN pg_type base ON base.oid = t.typbasetype
+        WHERE :datatype IN (t.typname, base.typname)
     ), made_from(relation, number) AS (
         SELECT relation, number FROM on_columns
         UNION
@@ -61,8 +62,8 @@ _COLUMNS = text(
         AND ((d.classid = CAST('pg_attrdef' AS regclass) AND d.objid = g.oid)
           OR (d.classid = CAST('pg_class' AS regclass) AND d.objid = o.relation AND d.objsubid = o.number))
     )
-    SELECT a.attname FROM made_from m JOIN ours ON m.relation = ours.oid
-    JOIN pg_attribute a ON a.attrelid = m.relation AND a.attnum = m.number AND a.attnum > 0
+    SELECT a.attname FROM made_from m LEFT JOIN ours ON m.relation = ours.oid
+    LEFT JOIN pg_attribute a ON a.attrelid = ours.oid AND a.attnum = m.number AND a.attnum > 0
     """
 )
 _SQLITE_ON = re.compile(r"(?:UNIQUE|NOT NULL) constraint failed: (\w+\.\w+(?:, \w+\.\w+)*)$")
@@ -113,16 +114,19 @@ class Constraints:
     def _name_and_columns(self, error: SQLAlchemyError) -> tuple[str | None, set[str] | None]:
         """The name of a constraint and its columns in `care_case`; None for what the database does not tell."""
         if isinstance(error, DBAPIError) and isinstance(error.orig, PostgresError):
-            diag = error.orig.diag
-            told = diag.table_name or diag.datatype_name
-            return diag.constraint_name, set(self._postgres_columns(diag)) if told else None
+            columns = self._postgres_columns(error.orig.diag)
+            if raised_by_code(error):  # what a trigger takes for a constraint need not be one, nor its name a name
+                return None, columns or None
+            return error.orig.diag.constraint_name, columns
         message = str(error.orig) if isinstance(error, DBAPIError) else ""
-        columns = self._sqlite_columns(message, code_of(error))
-        return None, None if columns is None else set(columns)
+        told = self._sqlite_columns(message, code_of(error))
+        return None, None if told is None else set(told)
 
-    def _postgres_columns(self, diag: Diagnostic) -> Iterable[str]:
+    def _postgres_columns(self, diag: Diagnostic) -> set[str]:
+        """The columns of the constraint; "" among them for those of other tables."""
         names = ("constraint", "schema", "relation", "column", "datatype")
-        return self._connection.execute(_COLUMNS, dict(zip(names, _postgres_key(diag), strict=True))).scalars()
+        found = self._connection.execute(_COLUMNS, dict(zip(names, _postgres_key(diag), strict=True))).scalars()
+        return {column or "" for column in found}
 
     def _sqlite_columns(self, message: str, code: str) -> Iterable[str] | None:
         """The columns that a message of SQLite's tells of, by their names or by that of a constraint on them."""

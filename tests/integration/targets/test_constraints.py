@@ -28,6 +28,7 @@ POSTGRES = {
     "an exclusion": ("ADD EXCLUDE USING btree (lower(case_status) WITH =)", "case_Status"),
     "a not-null constraint": ("ALTER group_id SET NOT NULL", "group_ID"),
     "a domain": ("ALTER case_status TYPE a_status", "case_Status"),
+    "a domain of a domain": ("ALTER case_status TYPE a_short_status", "case_Status"),
     "a generated column": (
         "ADD twice integer GENERATED ALWAYS AS (2 * case_priority) STORED CHECK (twice >= 0)", "case_Priority",
     ),
@@ -61,6 +62,7 @@ def postgres(servers: Services) -> Iterator[Engine]:
         "CREATE TABLE statuses (status varchar(8) PRIMARY KEY)",
         "CREATE TABLE numbers (number integer PRIMARY KEY)",
         f"CREATE DOMAIN a_status AS varchar(8) CHECK (value <> '{SECRET}')",
+        "CREATE DOMAIN a_short_status AS a_status CHECK (length(value) < 9)",
         "CREATE DOMAIN positive AS integer CHECK (value > 0)",
     )
     yield engine
@@ -173,7 +175,11 @@ def test_a_constraint_of_a_table_that_a_trigger_writes_is_not_the_items_fault(en
     ("told", "fields"),
     [
         ("", "The item"),
-        (", COLUMN = 'case_status', TABLE = 'care_case', SCHEMA = 'public'", "case_Status: the item"),
+        (", CONSTRAINT = NEW.case_status, TABLE = 'care_case', SCHEMA = 'public'", "The item"),
+        (
+            ", COLUMN = 'case_status', TABLE = 'care_case', SCHEMA = 'public', CONSTRAINT = NEW.case_status",
+            "case_Status: the item",
+        ),
     ],
 )
 def test_a_trigger_that_raises_a_constraints_state_gives_a_conflict(engine: Engine, told: str, fields: str) -> None:
