@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DisconnectionError
@@ -28,13 +28,9 @@ Identity = tuple[int, int] | None
 
 
 def path_of(url: URL) -> Path | None:
-    """The absolute path of a database's file; None for one in memory."""
-    name = url.database or ""
-    if name.startswith("file:"):
-        name = unquote(name.removeprefix("file:").partition("?")[0])
-    if name in ("", ":memory:") or url.query.get("mode") == "memory":
-        return None
-    return Path.cwd() / name
+    """The absolute path of a database's file; None for one in memory, and for an URI, which settings do not allow."""
+    name = url.database or ":memory:"
+    return None if name == ":memory:" or "uri" in url.query else Path.cwd() / name
 
 
 def watch(engine: Engine) -> None:
