@@ -123,6 +123,7 @@ def test_whoever_is_stopped_has_time_to_end_what_it_does() -> None:
     assert int(graces["worker"][:-1]) > settings.worker.chunk_deadline.total_seconds() + 10
     assert int(graces["intake"][:-1]) > 10, "uvicorn's graceful shutdown"
     assert graces["redis"] == graces["postgres"] == "60s"
+    assert all(graces.values()), "Podman's API kills at once whoever has none"
 
 
 def test_there_is_no_secret_in_it_and_the_example_names_every_one() -> None:

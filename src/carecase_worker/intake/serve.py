@@ -1,5 +1,6 @@
 """Serve the application over HTTP until told to stop."""
 
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -42,6 +43,8 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=10,
     )
     server = _Server(config, app.state.end_waiting)
+    # uvicorn sends itself the signal again once it has answered everything: that is an end as wanted, not a death
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run([_bound(settings.intake)])
     if not server.started:
         raise SystemExit(_NOT_STARTED)
