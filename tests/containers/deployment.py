@@ -139,6 +139,10 @@ def deployed(engine: Engine, place: Path) -> Iterator[Deployment]:
         values = (line.partition("=") for line in (place / ".env").read_text().splitlines())
         deployment.values.update({name: value for name, _, value in values})
         yield deployment
+    except AssertionError:
+        for container in engine.podman("ps", "--all", "--quiet").split():
+            print(container, engine.logs(container)[-2000:])
+        raise
     finally:
         deployment.compose("down", "--volumes")
 

