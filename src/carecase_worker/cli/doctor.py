@@ -21,7 +21,7 @@ from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.model import LogSettings, Settings
 from carecase_worker.settings.urls import without_credentials
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import lacks
+from carecase_worker.targets.schema import state
 from carecase_worker.telemetry import configure_logging
 from carecase_worker.tenants import Tenant, tenants_of
 
@@ -178,21 +178,15 @@ def _broker(settings: Settings) -> Iterator[Finding]:
 
 def _database(tenant: Tenant, _: Settings) -> Iterator[Finding]:
     about, url = f"databases.{tenant.name}", without_credentials(tenant.database.url.get_secret_value())
-    faults = list(_faults_of(tenant))
+    try:
+        found = state(engine_for(tenant))
+    except CareCaseError as error:
+        yield Finding(Grade.FIX, about, f"{str(error).removeprefix(f'{about}.')} ({url})")
+        return
+    faults = found.lacks()
     yield from (Finding(Grade.FIX, about, f"{fault} ({url})") for fault in faults)
     if not faults:
-        yield Finding(Grade.OK, about, f"{url} is reachable, and its schema fits")
-
-
-def _faults_of(tenant: Tenant) -> Iterator[str]:
-    try:
-        engine = engine_for(tenant)
-        try:
-            yield from lacks(engine)
-        finally:
-            engine.dispose()
-    except CareCaseError as error:
-        yield str(error).removeprefix(f"databases.{tenant.name}.")
+        yield Finding(Grade.OK, about, f"{url} is reachable, and its schema {found.summary}")
 
 
 def _workers(settings: Settings) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ from carecase_worker.embedded.stack import (
     ports_of,
     secrets_of,
 )
-from carecase_worker.errors import StackError, StackStopped, StoreUnavailable
+from carecase_worker.errors import SchemaRefused, StackError, StackStopped, StoreUnavailable, TargetFailure
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.loading import load, process_environment, settings_variables
 from carecase_worker.settings.model import Settings
@@ -182,9 +182,12 @@ def _start_servers(stack: Stack, settings: Settings, children: Children) -> bool
     used = False
     for name in stack.database_urls():
         engine = engine_for(tenants_of(settings.databases)[name])
-        if lacks(engine):  # what a newer version made is left as it is, if this one can work with it
-            upgrade(engine)
-        used = used or holds_cases(engine)
+        try:
+            if lacks(engine):  # what a newer version made is left as it is, if this one can work with it
+                upgrade(engine)
+            used = used or holds_cases(engine)
+        except (TargetFailure, SchemaRefused) as error:
+            raise StackError(f"databases.{name}: {error}") from None
     return used
 
 

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from tests.acceptance.system import eventually
 from tests.integration.targets.databases import a_database, engine_at, run
 from tests.services import Services, postgres_of
 from tests.tls import certificates, tls_before
@@ -144,7 +145,7 @@ def test_a_server_in_recovery(tmp_path_factory: pytest.TempPathFactory) -> None:
     (place / "postgres" / "standby.signal").touch()
     at = f"postgresql://postgres:secret@127.0.0.1:{port}/postgres"
     with postgres_of(place, port), engine_at(at) as engine:
-        assert told(engine) is Causes.STANDBY
+        eventually(lambda: told(engine) is Causes.STANDBY, 30, "the standby lets itself be asked")
     with (place / "postgres" / "postgresql.conf").open("a") as file:
         file.write("hot_standby = off\n")
     with postgres_of(place, port), engine_at(at) as engine:
