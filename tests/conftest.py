@@ -1,10 +1,13 @@
 """Fixtures that every kind of test may use."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
 from itertools import count
 
 import pytest
 from tests.acceptance.system import System, running
+from tests.elapsing import elapse as elapse_for
 from tests.services import Services, services
 
 from carecase_worker.jobs.store import JobStore
@@ -27,6 +30,12 @@ def store(servers: Services) -> Iterator[JobStore]:
     made.check()
     yield made
     made.close()
+
+
+@pytest.fixture
+def elapse(servers: Services, store: JobStore) -> Callable[[timedelta], None]:
+    """Lets time go by for that job store."""
+    return partial(elapse_for, servers.redis_url, store)
 
 
 @pytest.fixture(scope="session")

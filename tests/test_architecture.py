@@ -115,7 +115,19 @@ def test_only_the_table_of_keys_spells_redis_keys() -> None:
 
 def test_every_verb_has_a_script_with_a_full_head() -> None:
     scripts = {path.stem: path.read_text() for path in (SOURCE / "jobs" / "lua").glob("*.lua")}
-    assert set(scripts) == {"prelude", "admit", "claim", "complete", "release", "cancel", "overdue", "bury", "spend"}
+    assert set(scripts) == {
+        "prelude",
+        "admit",
+        "claim",
+        "complete",
+        "release",
+        "cancel",
+        "overdue",
+        "bury",
+        "settle",
+        "seen",
+        "spend",
+    }
     for verb, text in scripts.items():
         if verb != "prelude":
             assert text.startswith(f"#!lua{'' if verb == 'admit' else ' flags=allow-oom'}\n-- {verb}: ")

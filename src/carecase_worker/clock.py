@@ -99,6 +99,11 @@ def from_epoch_ms(moment_ms: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=moment_ms)
 
 
+def from_epoch_us(moment_us: int) -> datetime:
+    """The aware UTC moment that lies `moment_us` after 1970-01-01T00:00Z."""
+    return _EPOCH + timedelta(microseconds=moment_us)
+
+
 def uuid7(clock: Clock) -> UUID:
     """A UUID of version 7 (RFC 9562): sorts by the clock's millisecond, then by chance."""
     value = (epoch_ms(clock.now()) & 0xFFFF_FFFF_FFFF) << 80 | secrets.randbits(80)

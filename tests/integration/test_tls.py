@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from tests.builders import NOW, a_new_job
+from tests.builders import a_new_job
 from tests.services import Services
 from tests.tls import Certificates, certificates, tls_before
 
@@ -48,17 +48,24 @@ def secured(servers: Services, files: Certificates) -> Iterator[dict[str, str]]:
 
 def settings(url: str, **redis: Path) -> Settings:
     files = {f"CARECASE_REDIS_{name.upper()}_FILE": str(path) for name, path in redis.items()}
-    return load(environment={"CARECASE_REDIS_URL": url, "CARECASE_DATABASES_TLS_URL": "sqlite:///nowhere", **files})
+    return load(
+        environment={
+            "CARECASE_REDIS_URL": url,
+            "CARECASE_DATABASES_TLS_URL": "sqlite:///nowhere",
+            "CARECASE_JOBS_RING_AGAIN_SECONDS": "0.001",
+            **files,
+        }
+    )
 
 
 def test_job_store_rates_and_broker_by_tls(secured: dict[str, str], files: Certificates) -> None:
     held = settings(secured["redis"], ca=files.ca, cert=files.certificate, key=files.key)
     store = JobStore(held.redis, held.jobs)
     store.check()
-    assert store.admit(a_new_job(database="tls"), {0: b"items"}, NOW).rings
+    assert store.admit(a_new_job(database="tls"), {0: b"items"}).rings
     Rates(held.redis, 1, 1).spend("tls")
     doorbells = Doorbells(celery_app(held))
-    doorbells.ring("tls", store.overdue("tls", 0, NOW.replace(year=2027)))
+    doorbells.ring("tls", store.overdue("tls", 0))
     assert doorbells.waiting("tls") == 1
 
 

@@ -10,13 +10,12 @@ from carecase_worker.jobs.verdicts import History, Wait
 from carecase_worker.worker.retry import GiveUp, plan_retry
 
 DAY = timedelta(days=1)
-FRESH = timedelta(0)
 UNEXPLAINED = (FailureKind.REFUSED, FailureKind.CONFLICT, FailureKind.UNEXPECTED)
 PASSING = (FailureKind.AWAY, FailureKind.TOO_SLOW, FailureKind.CONTENTION)
 
 
 def wait_of(kind: FailureKind, history: History, roll: float = 0.5) -> Wait:
-    plan = plan_retry(kind, history, FRESH, DAY, roll)
+    plan = plan_retry(kind, history, DAY, roll)
     assert isinstance(plan, Wait)
     return plan
 
@@ -45,13 +44,13 @@ def test_only_what_nobody_can_explain_counts_as_a_fault() -> None:
 
 @pytest.mark.parametrize("kind", PASSING)
 def test_past_the_deadline_the_items_are_told_to_come_again(kind: FailureKind) -> None:
-    assert plan_retry(kind, History(), DAY, DAY, 0.5) == GiveUp(UNAVAILABLE)
+    assert plan_retry(kind, History(failing_for=DAY), DAY, 0.5) == GiveUp(UNAVAILABLE)
 
 
 @pytest.mark.parametrize("kind", UNEXPLAINED)
 def test_what_no_wait_mends_is_given_up_after_a_few_attempts(kind: FailureKind) -> None:
-    assert plan_retry(kind, History(faults=5), FRESH, DAY, 0.5) == GiveUp(REFUSED)
-    assert isinstance(plan_retry(kind, History(releases=10_000), FRESH, DAY, 0.5), Wait), "outages do not count"
+    assert plan_retry(kind, History(faults=5), DAY, 0.5) == GiveUp(REFUSED)
+    assert isinstance(plan_retry(kind, History(releases=10_000), DAY, 0.5), Wait), "outages do not count"
 
 
 @pytest.mark.parametrize("kind", PASSING)
@@ -60,4 +59,4 @@ def test_what_a_wait_can_mend_is_not_given_up_before_the_deadline(kind: FailureK
 
 
 def test_a_chunk_that_only_this_worker_cannot_read_is_never_given_up() -> None:
-    assert isinstance(plan_retry(FailureKind.UNREADABLE, History(faults=99), DAY, DAY, 0.5), Wait)
+    assert isinstance(plan_retry(FailureKind.UNREADABLE, History(faults=99, failing_for=DAY), DAY, 0.5), Wait)

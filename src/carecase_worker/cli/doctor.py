@@ -16,6 +16,8 @@ from carecase_worker.clock import SystemClock
 from carecase_worker.errors import CareCaseError, DeadlineExceeded, SettingsError, StackError, StoreUnavailable
 from carecase_worker.intake.key_set import key_set_of
 from carecase_worker.jobs.checkup import reach, redis_hints
+from carecase_worker.jobs.clock_watch import clock_fault
+from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.model import LogSettings, Settings
@@ -25,7 +27,6 @@ from carecase_worker.targets.schema import state
 from carecase_worker.telemetry import configure_logging
 from carecase_worker.tenants import Tenant, tenants_of
 
-_SEEN_WITHIN = timedelta(seconds=10)
 _PATIENCE = timedelta(seconds=3)
 
 
@@ -148,11 +149,11 @@ def _tokens(settings: Settings) -> Iterator[Finding]:
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
-    store, now = JobStore(settings.redis, settings.jobs), SystemClock().now()
+    store = JobStore(settings.redis, settings.jobs)
     try:
         store.check()
         store.take_turn("doctor", timedelta(milliseconds=1))
-        store.overdue("doctor", 0, now)
+        store.overdue("doctor", 0)
         hints = redis_hints(settings.redis)
     except SettingsError as error:
         yield from (Finding(Grade.FIX, "redis", line) for line in str(error).splitlines())
@@ -163,6 +164,18 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         kept = "writes to disk" if settings.redis.durability == "fsync" else "may lose batches (redis.durability)"
         url = without_credentials(settings.redis.url.get_secret_value())
         yield Finding(Grade.OK, "redis", f"{url} is reachable, {kept}, drops nothing, and lets this user do its part")
+
+
+def _clocks(settings: Settings) -> Iterator[Finding]:
+    presence = Presence(settings.redis, SystemClock())
+    try:
+        own, hosts = presence.ahead(), presence.workers().by_host()
+    except StoreUnavailable:
+        return  # the line about Redis says so
+    faults = [fault for host, ahead in hosts.items() if (fault := clock_fault(ahead, f"the clock of {host}"))]
+    if (fault := clock_fault(own)) is not None:
+        faults.append(fault)
+    yield from (Finding(Grade.FIX, "clocks", fault) for fault in dict.fromkeys(faults))
 
 
 def _broker(settings: Settings) -> Iterator[Finding]:
@@ -191,12 +204,12 @@ def _database(tenant: Tenant, _: Settings) -> Iterator[Finding]:
 
 def _workers(settings: Settings) -> Iterator[Finding]:
     try:
-        seen = JobStore(settings.redis, settings.jobs).workers_since(SystemClock().now() - _SEEN_WITHIN)
+        workers = Presence(settings.redis, SystemClock()).workers()
     except StoreUnavailable:
         yield Finding(Grade.FIX, "workers", "are not known without Redis; fix that first")
         return
-    if seen:
-        yield Finding(Grade.OK, "workers", f"{seen} were seen within ten seconds")
+    if workers.seen:
+        yield Finding(Grade.OK, "workers", f"{workers.seen} were seen within ten seconds")
     else:
         yield Finding(Grade.FIX, "workers", "none was seen within ten seconds; start: carecase worker")
 
@@ -205,5 +218,5 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
-_OF_REDIS: Mapping[str, Check] = {"redis": _redis, "broker": _broker, "workers": _workers}
+_OF_REDIS: Mapping[str, Check] = {"redis": _redis, "clocks": _clocks, "broker": _broker, "workers": _workers}
 """What is looked at once Redis answers."""

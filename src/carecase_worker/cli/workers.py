@@ -1,16 +1,13 @@
 """`carecase workers`."""
 
-from datetime import timedelta
 from typing import Annotated
 
 import typer
 
 from carecase_worker.cli.configuration import Config, settings_nearby
 from carecase_worker.clock import SystemClock
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.presence import Presence
 from carecase_worker.worker.holder import is_of_this_machine
-
-_SEEN_WITHIN = timedelta(seconds=10)
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -24,11 +21,11 @@ def workers(
 ) -> None:
     """List the workers that were seen within ten seconds. Exit status 1 if there are none: a health check."""
     settings = settings_nearby(config)
-    store = JobStore(settings.redis, settings.jobs)
+    presence = Presence(settings.redis, SystemClock())
     try:
-        seen = store.worker_names_since(SystemClock().now() - _SEEN_WITHIN)
+        seen = presence.workers().names
     finally:
-        store.close()
+        presence.close()
     names = [name for name in seen if not here or is_of_this_machine(name)]
     for name in names:
         typer.echo(name)

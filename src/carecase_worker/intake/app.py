@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from functools import partial
+from socket import gethostname
 from typing import Annotated
 
+from anyio.to_thread import run_sync
 from fastapi import FastAPI, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
@@ -16,8 +19,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from carecase_worker.clock import SystemClock, uuid7
-from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError, SettingsError
+from carecase_worker.clock import SystemClock, system_async_sleep, uuid7
+from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError, SettingsError, StoreUnavailable
 from carecase_worker.intake.accepted import Acceptances
 from carecase_worker.intake.admittance import Admittance
 from carecase_worker.intake.auth import Caller, Gate
@@ -39,7 +42,9 @@ from carecase_worker.intake.requests import Requests, note
 from carecase_worker.intake.safe_headers import SafeHeaders, cors_options
 from carecase_worker.jobs.admission import Admissions
 from carecase_worker.jobs.chunks import ChunkBounds
+from carecase_worker.jobs.clock_watch import ClockWatch
 from carecase_worker.jobs.listing import JobLists
+from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.rates import Rates
 from carecase_worker.jobs.seal import Seals
@@ -50,6 +55,7 @@ from carecase_worker.telemetry import Metrics
 
 _api_key = APIKeyHeader(name="x-api-key", scheme_name="apiKeyAuth", auto_error=False)
 _bearer = HTTPBearer(scheme_name="bearerAuth", bearerFormat="JWT", auto_error=False)
+_CLOCK_LOOK = timedelta(seconds=10)
 _PACKERS = 8  # threads, for all bodies that are coming in
 
 
@@ -63,15 +69,15 @@ def create_app(settings: Settings) -> FastAPI:
     gate = Gate(settings.clients, settings.jwt, settings.intake.require, key_set_of(settings.jwt))
     rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     admittance = Admittance(gate, rates)
-    metrics = Metrics(Readings(store, tuple(settings.databases), clock))
+    presence = Presence(settings.redis, clock)
+    readings = Readings(store, presence, tuple(settings.databases), gethostname())
+    metrics = Metrics(readings)
     packers, seals = ThreadPoolExecutor(_PACKERS, "packer"), Seals(settings.encryption.by_id)
-    admissions = Admissions(store, bounds, settings.intake.max_items, clock, packers, seals)
+    admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
     finals = Finals(settings.redis)
-    held = Held(finals, settings.intake.max_wait)
-    new_id = partial(uuid7, clock)
-    intake = Intake(settings.intake, admissions, store, Acceptances(store, doorbells, held), new_id)
-    lists = JobLists(settings.redis)
-    jobs = Jobs(store, lists, doorbells, clock, admissions, held, new_id)
+    held, new_id = Held(finals, settings.intake.max_wait), partial(uuid7, clock)
+    intake = Intake(settings.intake, admissions, store, Acceptances(store, doorbells, held), new_id, clock)
+    jobs = Jobs(store, JobLists(settings.redis), doorbells, admissions, held, new_id)
 
     async def caller(
         request: Request,
@@ -85,10 +91,10 @@ def create_app(settings: Settings) -> FastAPI:
         require_known_parameters(request)
         return who
 
-    app = _application(finals)
+    app = _application(finals, presence)
     app.include_router(batch_routes(intake, caller))
     app.include_router(job_routes(jobs, caller))
-    app.include_router(health_routes(store, metrics, clock))
+    app.include_router(health_routes(readings, metrics))
     _surround(app, settings.intake, metrics, lambda: str(new_id()))
     _publish(app, settings.intake)
     return app
@@ -116,14 +122,24 @@ def _publish(app: FastAPI, settings: IntakeSettings) -> None:
             raise SettingsError(f"intake.root_path: must not begin with /{first}, which begins a path of the service")
 
 
-def _application(finals: Finals) -> FastAPI:
+async def _watch_clock(presence: Presence) -> None:
+    """Have the log tell of this host's clock while the process serves."""
+    watch = ClockWatch()
+    while True:
+        with suppress(StoreUnavailable):
+            watch.told(await run_sync(presence.ahead))
+        await system_async_sleep(_CLOCK_LOOK)
+
+
+def _application(finals: Finals, presence: Presence) -> FastAPI:
     """The application without routes: it listens while it serves, and every error has an answer."""
 
     @asynccontextmanager
     async def listening(_: FastAPI) -> AsyncIterator[None]:
-        listener = asyncio.create_task(finals.listen())
+        tasks = [asyncio.create_task(finals.listen()), asyncio.create_task(_watch_clock(presence))]
         yield
-        listener.cancel()
+        for task in tasks:
+            task.cancel()
 
     # the pages' scripts come from here, not from somebody else's servers
     app = FastAPIOffline(

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 from carecase_worker.cases.validation import Rules
+from carecase_worker.clock import Clock
 from carecase_worker.errors import CareCaseError, StoreUnavailable
 from carecase_worker.intake.accepted import Acceptances, accepted
 from carecase_worker.intake.auth import Caller, granted
@@ -85,6 +86,7 @@ class Intake:
     store: JobStore
     acceptances: Acceptances
     new_id: Callable[[], UUID]
+    clock: Clock
     checks: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_CHECKS_AT_ONCE))
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
@@ -94,7 +96,7 @@ class Intake:
         form = form_of(request.headers.get("content-type"))
         body = Body(Decoder(request.headers.get("content-encoding")), form, self.settings.max_body_bytes)
         if headers.validate_only:
-            return await self._check(request, body, Rules(care_plan, caller.user, self.admissions.clock.now()))
+            return await self._check(request, body, Rules(care_plan, caller.user, self.clock.now()))
         wanted = self.acceptances.held.wanted(request)
         sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, wanted.strict)
         draft = self.admissions.draft(sender, self.new_id())

@@ -35,6 +35,7 @@ def job_document(job: Job, root_path: str) -> dict[str, Any]:
         "processed": job.processed,
         **job.counts,
         "bodySha256": job.body_sha256,
+        "sequence": None if job.unsettled else job.seq,
         "submittedAt": _rfc3339(job.submitted_at),
         "startedAt": _rfc3339(job.started_at),
         "finishedAt": _rfc3339(job.finished_at),
@@ -91,4 +92,4 @@ def _template(outcome: Outcome, more: str) -> str:
 
 
 def _rfc3339(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if moment else None

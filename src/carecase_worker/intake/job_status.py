@@ -9,7 +9,6 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.background import BackgroundTask
 
-from carecase_worker.clock import Clock
 from carecase_worker.errors import CareCaseError, JobConflict, JobExpired, JobNotFound
 from carecase_worker.intake.accepted import accepted, ring
 from carecase_worker.intake.again import draft_again
@@ -39,7 +38,6 @@ class Jobs:
     store: JobStore
     lists: JobLists
     doorbells: Doorbells
-    clock: Clock
     admissions: Admissions
     held: Held
     new_id: Callable[[], UUID]
@@ -49,7 +47,7 @@ class Jobs:
         job = self.store.job(_canonical(job_id))
         if job.client != caller.client:
             raise JobNotFound("There is no such job.")
-        if job.expired(self.clock.now()):
+        if job.expired:
             raise JobExpired("The job is over and its result is no longer kept.")
         return job
 
@@ -85,7 +83,7 @@ class Jobs:
     def cancel(self, request: Request, job: Job) -> Response:
         """Cancel what has not been applied. Raises JobConflict if that is nothing."""
         note(request.scope, database=job.database)
-        verdict, rings = self.store.cancel(job.job_id, self.clock.now())
+        verdict, rings = self.store.cancel(job.job_id)
         if verdict is Cancelled.FINAL:
             raise JobConflict("The job is final: there is nothing left to cancel.")
         if verdict is Cancelled.GONE:
@@ -112,7 +110,7 @@ class Jobs:
 
     def listed(self, request: Request, caller: Caller, page: Page, which: Which) -> Response:
         """One page of the caller's jobs."""
-        total, jobs = self.lists.jobs_of(caller.client, which, self.clock.now())
+        total, jobs = self.lists.jobs_of(caller.client, which)
         documents = [job_document(job, request.scope["root_path"]) for job in jobs]
         content = envelope(request.scope["carecase.activity"], documents)
         return Response(content, 200, page.header(total), json_type_of(request))

@@ -29,7 +29,8 @@ _QUEUED: dict[str, Any] = {
     "failed": 0,
     "cancelled": 0,
     "bodySha256": "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945",
-    "submittedAt": "2026-11-25T08:00:00.000Z",
+    "sequence": 1795593600000,
+    "submittedAt": "2026-11-25T08:00:00.000000Z",
     "startedAt": None,
     "finishedAt": None,
     "expiresAt": None,
@@ -39,9 +40,9 @@ _COMPLETED = _QUEUED | {
     "state": "completed",
     "processed": 1,
     "created": 1,
-    "startedAt": "2026-11-25T08:00:00.004Z",
-    "finishedAt": "2026-11-25T08:00:00.012Z",
-    "expiresAt": "2026-12-02T08:00:00.012Z",
+    "startedAt": "2026-11-25T08:00:00.004120Z",
+    "finishedAt": "2026-11-25T08:00:00.012345Z",
+    "expiresAt": "2026-12-02T08:00:00.012000Z",
 }
 _ITEM = {"id": [{"key": "case_Key", "value": 37}], "status": 201, "body": "Created"}
 
@@ -183,8 +184,10 @@ _OF_RETRY: Answers = {
 }
 
 _OF_ANYBODY = _problems({431: _COMMON[431]})
-_READY = {"status": "ok", "checks": {"redis": "ok", "workers": "ok"}}
-_NOT_READY = {"status": "not ready", "checks": {"redis": "ok", "workers": "none was seen within ten seconds"}}
+_READY = {"status": "ok", "checks": {"redis": "ok", "workers": "ok"}, "databases": {"demo": "ok"}}
+_NOT_READY = {"status": "not ready", "checks": {"redis": "ok", "workers": "none was seen within ten seconds"}} | {
+    "databases": {"demo": "ok"}
+}
 _READINESS: Answers = {
     status: {
         "description": text,

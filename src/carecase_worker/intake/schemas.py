@@ -31,7 +31,9 @@ def schemas() -> dict[str, Any]:
         "JobListEnvelope": _envelope({"type": "array", "items": ref("Job")}),
         "AcceptedEnvelope": _envelope({"type": "null"}, job=ref("Job")),
         "ProblemEnvelope": _envelope({"type": "null"}, error=ref("Problem")),
-        "Readiness": _object(("status", "checks"), status=_TEXT, checks={"type": "object"}),
+        "Readiness": _object(
+            ("status", "checks", "databases"), status=_TEXT, checks={"type": "object"}, databases={"type": "object"}
+        ),
     }
 
 
@@ -44,16 +46,20 @@ def _care_case() -> dict[str, Any]:
     return case
 
 
+_SEQUENCE = "Grows with each batch of a database; null while it is not known where its order of acceptance goes on"
+
+
 def _job() -> dict[str, Any]:
     return _object(
-        ("jobId", "state", "database", "carePlanKey", "total", "processed", *COUNTS, "bodySha256", "submittedAt",
-         "startedAt", "finishedAt", "expiresAt", "links"),
+        ("jobId", "state", "database", "carePlanKey", "total", "processed", *COUNTS, "bodySha256", "sequence",
+         "submittedAt", "startedAt", "finishedAt", "expiresAt", "links"),
         jobId=_ID,
         state=ref("State"),
         database=_TEXT,
         carePlanKey=_nullable(_KEY),
         **dict.fromkeys(("total", "processed", *COUNTS), _COUNT),
         bodySha256={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        sequence=_nullable({"type": "integer", "format": "int64", "description": _SEQUENCE}),
         submittedAt=_MOMENT,
         **{name: _nullable(_MOMENT) for name in ("startedAt", "finishedAt", "expiresAt")},
         links=_object(("self", "result"), self=_TEXT, result=_TEXT),

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import msgspec
 
-from carecase_worker.clock import Clock
 from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StoreUnavailable
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter, pack
 from carecase_worker.jobs.idempotency import fingerprint
@@ -40,7 +39,6 @@ class Admissions:
     store: JobStore
     bounds: ChunkBounds
     max_items: int
-    clock: Clock
     packers: Executor
     seals: Seals = UNSEALED
 
@@ -104,7 +102,7 @@ class Draft:
             strict=sender.strict,
         )
         self._staging = None  # what is not admitted is dropped at the same stroke
-        return _accepted(self._admissions.store.admit(new, self._waiting, self._admissions.clock.now()))
+        return _accepted(self._admissions.store.admit(new, self._waiting))
 
     def discard(self) -> None:
         """Drop what was staged, unless it may be a job by now. Raises StoreUnavailable, and then it goes by itself."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import redis
@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from carecase_worker.clock import from_epoch_us
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import RedisSettings
 
@@ -52,6 +53,12 @@ def tls_options(settings: RedisSettings) -> dict[str, Any]:
     files = {"ssl_ca_certs": settings.ca_file, "ssl_certfile": settings.cert_file, "ssl_keyfile": settings.key_file}
     named = {option: str(path) for option, path in files.items() if path is not None}
     return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **named}
+
+
+def moment_of(answer: tuple[int, int]) -> datetime:
+    """The moment that an answer to TIME tells: seconds and microseconds."""
+    seconds, microseconds = answer
+    return from_epoch_us(seconds * 1_000_000 + microseconds)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from carecase_worker.clock import from_epoch_ms
+from carecase_worker.clock import from_epoch_ms, from_epoch_us
 
 
 class State(Enum):
@@ -56,15 +56,19 @@ COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
 
 
 LISTED = (
-    "state", "client", "user", "database", "care_plan", "seq", "total", *COUNTS, "sha256", "started_ms", "finished_ms",
-    "expires_ms",
+    "state", "client", "user", "database", "care_plan", "seq", "accepted_us", "unsettled", "total", *COUNTS, "sha256",
+    "started_us", "started_ms", "finished_us", "finished_ms", "expires_ms",
 )  # fmt: skip
 """The fields of a record that a list of jobs tells of; the chunks are not among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The record of one accepted batch."""
+    """The record of one accepted batch, as it was at `read_at`. Every moment is one of Redis's clock.
+
+    `seq` is its place in the order of acceptance; while it is `unsettled`, the job may still
+    be moved up, with all others.
+    """
 
     job_id: str
     client: str
@@ -72,20 +76,18 @@ class Job:
     database: str
     care_plan: int | None
     seq: int
+    unsettled: bool
     state: State
     total: int
     counts: Mapping[str, int]
     chunk_firsts: tuple[int, ...]
     body_sha256: str
     strict: bool
+    submitted_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime | None
-
-    @property
-    def submitted_at(self) -> datetime:
-        """When the batch was accepted: unique among the batches of a database, and in the order of acceptance."""
-        return from_epoch_ms(self.seq)
+    read_at: datetime
 
     @property
     def processed(self) -> int:
@@ -97,12 +99,13 @@ class Job:
         ends = (*self.chunk_firsts[1:], self.total)
         return range(self.chunk_firsts[chunk_no], ends[chunk_no])
 
-    def expired(self, now: datetime) -> bool:
-        """Whether its result has been dropped."""
-        return self.expires_at is not None and self.expires_at <= now
+    @property
+    def expired(self) -> bool:
+        """Whether its result had been dropped."""
+        return self.expires_at is not None and self.expires_at <= self.read_at
 
 
-def job_from_record(job_id: str, record: Mapping[str, str]) -> Job:
+def job_from_record(job_id: str, record: Mapping[str, str], read_at: datetime) -> Job:
     """The job that a record of the job store describes."""
     return Job(
         job_id=job_id,
@@ -111,17 +114,23 @@ def job_from_record(job_id: str, record: Mapping[str, str]) -> Job:
         database=record["database"],
         care_plan=int(record["care_plan"]) if record["care_plan"] else None,
         seq=int(record["seq"]),
+        unsettled=record.get("unsettled") == "1",
         state=State(record["state"]),
         total=int(record["total"]),
         counts={name: int(record.get(name) or 0) for name in COUNTS},
         chunk_firsts=tuple(map(int, record["firsts"].split(","))) if record.get("firsts") else (),
         body_sha256=record["sha256"],
         strict=record.get("strict") == "1",
-        started_at=_moment(record, "started_ms"),
-        finished_at=_moment(record, "finished_ms"),
-        expires_at=_moment(record, "expires_ms"),
+        submitted_at=_moment(record, "accepted") or from_epoch_ms(int(record["seq"])),
+        started_at=_moment(record, "started"),
+        finished_at=_moment(record, "finished"),
+        expires_at=_moment(record, "expires"),
+        read_at=read_at,
     )
 
 
 def _moment(record: Mapping[str, str], name: str) -> datetime | None:
-    return from_epoch_ms(int(record[name])) if record.get(name) else None
+    """A moment of a record; an older version of this package noted whole milliseconds."""
+    if record.get(f"{name}_us"):
+        return from_epoch_us(int(record[f"{name}_us"]))
+    return from_epoch_ms(int(record[f"{name}_ms"])) if record.get(f"{name}_ms") else None

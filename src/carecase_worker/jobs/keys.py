@@ -2,7 +2,7 @@
 
 key  (type; lifetime; written by), then its content:
 
-job:{job}  (hash; twice the retention once final; admit, claim, complete, release, cancel)
+job:{job}  (hash; twice the retention once final; admit, claim, complete, release, cancel, settle)
     the job record, see `job.py`
 payload:{job}  (hash; a chunk's until complete; retryable ones as long as the result; stage, discard, admit, complete)
     chunk number -> packed items
@@ -12,10 +12,14 @@ tally:{job}  (hash; the retention once final; complete)
     chunk number -> how many of its items had which outcome, in the order of the job's counts
 lease:{job}  (hash; a chunk's until complete; claim, release, complete, bury)
     `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`
+settled:{database}  (string; for ever; settle)
+    the highest place in the order of acceptance that the database held when this Redis first met it
+trouble:{database}  (hash; until the database answers; release, complete)
+    `reason`: what its chunks failed with last; `since_ms`
 due:{database}  (zset; a chunk's from opened to complete; admit, claim, complete, release, cancel, overdue, bury)
     `{job}:{n}` -> ms at which to ring again
-seq:{database}  (string; for ever; admit)
-    the last place in the order of acceptance: its moment in ms, or one more than the last where that is not new
+seq:{database}  (string; for ever; admit, settle)
+    the last place in the order of acceptance: Redis's time in ms, or one more than the last where that is not new
 turns:{database}  (list; while jobs are open; admit, complete)
     turns in order of acceptance, `{seq}|{care plan}`; the first one is being applied
 turn:{database}:{turn}  (set; while it has any; admit, complete)
@@ -27,7 +31,7 @@ pause:{database}  (string; as long as the pause; claim, release, complete, bury)
 failures:{database}  (string; until the database answers; release, complete)
     attempts in a row that found it away
 pace:{database}  (hash; for ever; admit, complete)
-    `open` items, and the rate measured
+    `open` items, the rate measured, and when a chunk was completed last
 backlog:{database}  (hash; for ever; admit, complete)
     `jobs` and `bytes` not final yet
 busy  (set; while there are; admit, complete)
@@ -37,7 +41,7 @@ stats  (hash; for ever; complete)
 idem:{client}:{digest}  (string; as long as the result; admit, complete)
     `{fingerprint}|{job}`
 jobs:{client}  (zset; entries until the job expires; admit, complete, jobs_of)
-    job -> ms of acceptance
+    job -> us of acceptance
 expiring:{client}  (zset; entries until that moment; complete, jobs_of)
     final job -> ms at which its result is no longer kept
 final  (channel; complete)
@@ -48,6 +52,10 @@ rate:{client}  (string; a minute after the bucket is full again; spend)
     the moment, in us, at which it is full
 workers  (zset; entries a minute; seen, unseen)
     worker -> ms last seen
+clocks  (hash; entries as long as those of workers; seen, unseen)
+    worker -> by how many ms its host's clock is ahead of Redis's
+
+Every moment is one of Redis's own clock.
 
 A *turn* is a run of jobs accepted one after the other under the same care plan (or all without one in the path).
 Jobs of one turn commute: the newest version of a case wins. Jobs of two turns do not, since a care plan's guard
@@ -105,6 +113,14 @@ class Keys:
         """Open items and rate of a database."""
         return f"{self.prefix}pace:{database}"
 
+    def settled(self, database: str) -> str:
+        """What a database held when this Redis first met it."""
+        return f"{self.prefix}settled:{database}"
+
+    def trouble(self, database: str) -> str:
+        """What a database fails its chunks with."""
+        return f"{self.prefix}trouble:{database}"
+
     def backlog(self, database: str) -> str:
         """Jobs and bytes of a database that are not final yet."""
         return f"{self.prefix}backlog:{database}"
@@ -132,3 +148,8 @@ class Keys:
     def workers(self) -> str:
         """Workers by when they were last seen."""
         return f"{self.prefix}workers"
+
+    @property
+    def clocks(self) -> str:
+        """Workers by how much the clocks of their hosts are ahead."""
+        return f"{self.prefix}clocks"

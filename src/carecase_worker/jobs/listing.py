@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import cast
 
 from carecase_worker.clock import epoch_ms
-from carecase_worker.jobs.connection import connect, redis_errors
+from carecase_worker.jobs.connection import connect, moment_of, redis_errors
 from carecase_worker.jobs.job import LISTED, Job, job_from_record
 from carecase_worker.jobs.keys import Keys
 from carecase_worker.jobs.verdicts import Which
@@ -23,12 +23,13 @@ class JobLists:
         self._redis = connect(settings)
         self.keys = Keys(settings.prefix)
 
-    def jobs_of(self, client: str, which: Which, now: datetime) -> tuple[int, list[Job]]:
+    def jobs_of(self, client: str, which: Which) -> tuple[int, list[Job]]:
         """How many jobs a client has, and some of them, newest first, without their chunks; expired ones are left out.
 
         A choice by state or database looks at the newest `CHOSEN_AMONG` jobs only.
         """
         with redis_errors():
+            now = moment_of(self._redis.time())
             self._forget_expired(client, now)
             if which.every:
                 total = self._redis.zcard(self.keys.jobs(client))
@@ -40,11 +41,11 @@ class JobLists:
                 total, job_ids = len(chosen), chosen[which.first : which.first + which.count]
             records = [dict(zip(LISTED, values, strict=True)) for values in self._of_each(job_ids, LISTED)]
         jobs = [
-            job_from_record(job_id.decode(), record)
+            job_from_record(job_id.decode(), record, now)
             for job_id, record in zip(job_ids, records, strict=True)
             if record["state"]
         ]
-        return total, [job for job in jobs if not job.expired(now)]
+        return total, [job for job in jobs if not job.expired]
 
     def _newest(self, client: str, first: int, count: int) -> list[bytes]:
         return cast(list[bytes], self._redis.zrevrange(self.keys.jobs(client), first, first + count - 1))

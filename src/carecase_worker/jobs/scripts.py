@@ -2,7 +2,7 @@
 
 from importlib import resources
 
-VERBS = ("admit", "claim", "complete", "release", "cancel", "overdue", "bury", "spend")
+VERBS = ("admit", "claim", "complete", "release", "cancel", "overdue", "bury", "settle", "seen", "spend")
 
 
 def script_of(verb: str) -> str:

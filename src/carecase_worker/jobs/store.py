@@ -1,14 +1,14 @@
 """The job store: one method per verb, each one Lua script, and what is read of it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, assert_never, cast
 
 import redis
 
-from carecase_worker.clock import epoch_ms, milliseconds
+from carecase_worker.clock import from_epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
-from carecase_worker.jobs.connection import PATIENCE, connect, redis_errors
+from carecase_worker.jobs.connection import PATIENCE, connect, moment_of, redis_errors
 from carecase_worker.jobs.job import COUNTS, Job, job_from_record
 from carecase_worker.jobs.keys import Keys
 from carecase_worker.jobs.scripts import VERBS, script_of
@@ -23,12 +23,12 @@ from carecase_worker.jobs.verdicts import (
     Done,
     NewJob,
     Pace,
+    Trouble,
     Wait,
 )
 from carecase_worker.settings.model import JobSettings, RedisSettings
 
 _STAGED_FOR_S = 900
-_SEEN_FOR_MS = 60_000
 _SWEEP_LIMIT = 500
 
 
@@ -78,14 +78,13 @@ class JobStore:
         with redis_errors():
             self._redis.unlink(self.keys.payload(job_id))
 
-    def admit(self, new: NewJob, last: Mapping[int, bytes], now: datetime) -> Admission:
+    def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
         """Stage the last chunks and make the batch a job. Returns once it is on disk, if that was asked for."""
         keys = self.keys
         idempotency = [] if new.idempotency_key is None else [keys.idempotency(new.client, new.idempotency_key)]
         jobs = self._jobs
-        now_ms = epoch_ms(now)
         args = [
-            new.job_id, now_ms, self._ring_at_ms(now), jobs.width, jobs.max_backlog_jobs, jobs.max_backlog_bytes,
+            new.job_id, self._ring_again_ms, jobs.width, jobs.max_backlog_jobs, jobs.max_backlog_bytes,
             new.payload_bytes, milliseconds(jobs.retention), new.fingerprint, new.database,
             "" if new.care_plan is None else new.care_plan, new.client, new.user, new.total, len(new.chunk_firsts),
             ",".join(map(str, new.chunk_firsts)), new.body_sha256, int(new.strict),
@@ -103,44 +102,36 @@ class JobStore:
             case never:
                 assert_never(never)
 
-    def claim(self, chunk: ChunkRef, holder: str, now: datetime) -> Claim:
+    def claim(self, chunk: ChunkRef, holder: str) -> Claim:
         """Take the lease of a chunk."""
-        args = [chunk.job_id, chunk.chunk_no, epoch_ms(now), milliseconds(self._jobs.lease), holder]
+        args = [chunk.job_id, chunk.chunk_no, self._lease_ms, holder]
         return Claim.of(chunk, self._run("claim", args))
 
-    def complete(self, chunk: ChunkRef, done: Done, now: datetime, holder: str = "") -> Completion:
+    def complete(self, chunk: ChunkRef, done: Done, holder: str = "") -> Completion:
         """Keep a chunk's outcomes, and claim the first of the chunks that this opens for a holder, if one is named."""
         args = [
-            chunk.job_id, chunk.chunk_no, epoch_ms(now), self._ring_at_ms(now), done.packed, int(done.retryable),
-            *(done.counts.get(name, 0) for name in COUNTS), int(done.database_answered),
-            milliseconds(self._jobs.lease), holder,
+            chunk.job_id, chunk.chunk_no, self._ring_again_ms, done.packed, int(done.retryable),
+            *(done.counts.get(name, 0) for name in COUNTS), int(done.database_answered), self._lease_ms, holder,
         ]  # fmt: skip
         verdict, shares, following, *rest = self._run("complete", args)
         return Completion(Completed(verdict.decode()), shares, tuple(map(ChunkRef.of, rest)), _following(following))
 
-    def release(self, chunk: ChunkRef, holder: str, now: datetime, wait: Wait) -> None:
+    def release(self, chunk: ChunkRef, holder: str, wait: Wait) -> None:
         """Give a chunk back for a while; leave its database alone meanwhile if `wait` says so."""
-        at_ms = epoch_ms(now + wait.after)
         args = [
-            chunk.job_id,
-            chunk.chunk_no,
-            holder,
-            epoch_ms(now),
-            at_ms,
-            milliseconds(wait.pause),
-            int(wait.unexplained),
-            int(wait.database_to_blame),
-        ]
+            chunk.job_id, chunk.chunk_no, holder, milliseconds(wait.after), milliseconds(wait.pause),
+            int(wait.unexplained), int(wait.database_to_blame), wait.reason,
+        ]  # fmt: skip
         self._run("release", args)
 
-    def cancel(self, job_id: str, now: datetime) -> tuple[Cancelled, tuple[ChunkRef, ...]]:
+    def cancel(self, job_id: str) -> tuple[Cancelled, tuple[ChunkRef, ...]]:
         """Stop what has not been applied. Says whether it was in time, and which chunks to ring for now."""
-        verdict, *rest = self._run("cancel", [job_id, self._ring_at_ms(now)])
+        verdict, *rest = self._run("cancel", [job_id, self._ring_again_ms])
         return Cancelled(verdict.decode()), tuple(map(ChunkRef.of, rest))
 
-    def overdue(self, database: str, waiting_doorbells: int, now: datetime) -> tuple[ChunkRef, ...]:
+    def overdue(self, database: str, waiting_doorbells: int) -> tuple[ChunkRef, ...]:
         """The chunks of a database to ring for now."""
-        args = [database, epoch_ms(now), self._ring_at_ms(now), waiting_doorbells, _SWEEP_LIMIT]
+        args = [database, self._ring_again_ms, waiting_doorbells, _SWEEP_LIMIT, self._lease_ms]
         return tuple(map(ChunkRef.of, self._run("overdue", args)))
 
     def holders(self) -> list[str]:
@@ -148,18 +139,33 @@ class JobStore:
         with redis_errors():
             return [name.decode() for name in cast(list[bytes], self._redis.hkeys(self.keys.holding))]
 
-    def bury(self, holder: str, now: datetime) -> tuple[str, ChunkRef] | None:
+    def bury(self, holder: str) -> tuple[str, ChunkRef] | None:
         """Take back the chunk of a process that is no more; its database and which one it was, if it held one."""
-        answer = self._run("bury", [holder, epoch_ms(now)])
+        answer = self._run("bury", [holder])
         return (answer[0].decode(), ChunkRef.of(answer[1])) if answer else None
+
+    def settle(self, database: str, highest: int) -> bool:
+        """Start the order of acceptance above a database's highest place in it; False if that was done before."""
+        return cast(bytes, self._run("settle", [database, highest])) == b"settled"
+
+    def unsettled(self, databases: Sequence[str]) -> list[str]:
+        """The databases of which nobody has told yet what they hold from before this Redis."""
+        with redis_errors():
+            told = cast(list[bytes | None], self._redis.mget([self.keys.settled(database) for database in databases]))
+        return [database for database, highest in zip(databases, told, strict=True) if highest is None]
 
     def job(self, job_id: str) -> Job:
         """The record of a job. Raises JobNotFound."""
-        with redis_errors():
-            record = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.job(job_id)))
+        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.hgetall(self.keys.job(job_id))
+            told = pipe.execute()
+        record = cast(dict[bytes, bytes], told[1])
         if b"state" not in record:
             raise JobNotFound("There is no such job.")
-        return job_from_record(job_id, {name.decode(): value.decode() for name, value in record.items()})
+        return job_from_record(
+            job_id, {name.decode(): value.decode() for name, value in record.items()}, moment_of(told[0])
+        )
 
     def outcomes(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
         """The packed outcomes of some chunks of a job; None for those that have none."""
@@ -190,9 +196,24 @@ class JobStore:
 
     def pace(self, database: str) -> Pace:
         """Open work and rate of a database."""
-        with redis_errors():
-            held = cast(list[bytes | None], self._redis.hmget(self.keys.pace(database), ["open", "items_per_second"]))
-        return Pace(int(held[0] or 0), int(held[1] or 0))
+        fields = ["open", "items_per_second", "completed_ms"]
+        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.hmget(self.keys.pace(database), fields)
+            now, (open_items, rate, completed_ms) = pipe.execute()
+        quiet = moment_of(now) - from_epoch_ms(int(completed_ms or 0))
+        return Pace(int(open_items or 0), int(rate or 0), quiet)
+
+    def trouble(self, database: str) -> Trouble | None:
+        """What a database fails its open chunks with; None if it does not, or if none is open, so that nobody knows."""
+        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.hmget(self.keys.trouble(database), ["since_ms", "reason"])
+            pipe.zcard(self.keys.due(database))
+            now, (since_ms, reason), open_chunks = pipe.execute()
+        if since_ms is None or not open_chunks:
+            return None
+        return Trouble(reason.decode(), moment_of(now) - from_epoch_ms(int(since_ms)))
 
     def backlog(self, database: str) -> tuple[int, int]:
         """Unfinished jobs of a database, and the bytes of their payloads."""
@@ -211,30 +232,6 @@ class JobStore:
             held = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.stats))
         split = ((name.decode().rsplit("|", 1), int(value)) for name, value in held.items())
         return {(database, count): value for (database, count), value in split}
-
-    def seen(self, worker: str, now: datetime) -> None:
-        """Note that a worker is alive."""
-        now_ms = epoch_ms(now)
-        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
-            pipe.zadd(self.keys.workers, {worker: now_ms})
-            pipe.zremrangebyscore(self.keys.workers, "-inf", now_ms - _SEEN_FOR_MS)
-            pipe.execute()
-
-    def unseen(self, worker: str) -> None:
-        """Note that a worker has stopped."""
-        with redis_errors():
-            self._redis.zrem(self.keys.workers, worker)
-
-    def workers_since(self, moment: datetime) -> int:
-        """How many workers have been seen since a moment."""
-        with redis_errors():
-            return self._redis.zcount(self.keys.workers, epoch_ms(moment), "+inf")
-
-    def worker_names_since(self, moment: datetime) -> list[str]:
-        """The workers that have been seen since a moment, by name."""
-        with redis_errors():
-            held = cast(list[bytes], self._redis.zrangebyscore(self.keys.workers, epoch_ms(moment), "+inf"))
-        return sorted(name.decode() for name in held)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -262,8 +259,13 @@ class JobStore:
         with redis_errors():
             return cast(list[Any], self._scripts[verb](keys=[self.keys.prefix], args=args))
 
-    def _ring_at_ms(self, now: datetime) -> int:
-        return epoch_ms(now + self._jobs.ring_again)
+    @property
+    def _ring_again_ms(self) -> int:
+        return milliseconds(self._jobs.ring_again)
+
+    @property
+    def _lease_ms(self) -> int:
+        return milliseconds(self._jobs.lease)
 
 
 def _following(answer: Sequence[bytes] | None) -> tuple[ChunkRef, Claim] | None:

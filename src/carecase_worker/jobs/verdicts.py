@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import assert_never
 
-from carecase_worker.clock import from_epoch_ms
+from carecase_worker.clock import from_epoch_us
+
+_STILL_AT_WORK = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +78,24 @@ class History:
     """What went wrong before.
 
     Of the chunk: `deaths` of processes that held it, `releases` after failed attempts, `faults` among these that nobody
-    could explain. Of the job: since when its database has been failing it, if it has. Of the database: `failures`, the
-    attempts in a row that found it away.
+    could explain. Of the job: for how long its database has been failing it. Of the database: `failures`, the attempts
+    in a row that found it away.
     """
 
     deaths: int = 0
     releases: int = 0
     faults: int = 0
     failures: int = 0
-    failing_since: datetime | None = None
+    failing_for: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A chunk that is the caller's to apply or to cancel, and what it needs to know of the job."""
+    """A chunk that is the caller's to apply or to cancel, and what it needs to know of the job.
+
+    `seq` is the batch's place in the order of acceptance; while it is `unsettled`, the database may hold higher ones
+    from before this Redis.
+    """
 
     chunk: ChunkRef
     payload: bytes
@@ -98,28 +104,28 @@ class Lease:
     care_plan: int | None
     user: str
     seq: int
+    accepted_at: datetime
     strict: bool = False
+    unsettled: bool = False
 
     @classmethod
     def of(cls, chunk: ChunkRef, answer: Sequence[bytes]) -> "Lease":
         """The lease that an answer of claim tells of."""
-        payload, deaths, releases, faults, failures, database, care_plan, user, seq, strict, failing_since_ms = answer
-        failing_since = from_epoch_ms(int(failing_since_ms)) if failing_since_ms else None
+        payload, deaths, releases, faults, failures, failing_for_ms, *job = answer
+        database, care_plan, user, seq, strict, accepted_us, unsettled = job
+        failing_for = timedelta(milliseconds=int(failing_for_ms))
         return cls(
             chunk=chunk,
             payload=payload,
-            history=History(int(deaths), int(releases), int(faults), int(failures), failing_since),
+            history=History(int(deaths), int(releases), int(faults), int(failures), failing_for),
             database=database.decode(),
             care_plan=int(care_plan) if care_plan else None,
             user=user.decode(),
             seq=int(seq),
+            accepted_at=from_epoch_us(int(accepted_us)),
             strict=strict == b"1",
+            unsettled=unsettled == b"1",
         )
-
-    @property
-    def submitted_at(self) -> datetime:
-        """When the batch was accepted."""
-        return from_epoch_ms(self.seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +165,13 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Wait:
     """What release is told: when to try again, how long to leave the database alone, whether nobody knows why the
-    attempt failed, whether the database is to blame: then its retry deadline runs."""
+    attempt failed, whether the database is to blame, and what it failed with: then its retry deadline runs."""
 
     after: timedelta
     pause: timedelta = timedelta(0)
     unexplained: bool = False
     database_to_blame: bool = True
+    reason: str = ""
 
 
 class Completed(Enum):
@@ -214,8 +221,25 @@ class Which:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """A database that has been failing its chunks: what with, and for how long."""
+
+    reason: str
+    lasting: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
-    """How much of a database's work is open, and how fast it goes: items, and items a second (0: not known)."""
+    """How much of a database's work is open, and how fast it goes: items, and items a second (0: not known).
+
+    `quiet` is how long ago a chunk was completed.
+    """
 
     open_items: int
     items_per_second: int
+    quiet: timedelta = timedelta(0)
+
+    @property
+    def now_per_second(self) -> int:
+        """Items a second at present: the rate measured, and 0 once nothing has been completed for ten seconds."""
+        return self.items_per_second if self.quiet < _STILL_AT_WORK else 0

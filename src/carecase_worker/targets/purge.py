@@ -1,8 +1,8 @@
 """Old rows of the ledger: taken out once no attempt can ask for them any more."""
 
-from datetime import datetime
+from datetime import timedelta
 
-from sqlalchemy import Engine, delete, select, tuple_
+from sqlalchemy import Engine, bindparam, delete, func, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
 from carecase_worker.targets.causes import failure_of
@@ -10,16 +10,21 @@ from carecase_worker.targets.tables import INGEST_LEDGER
 
 _AT_ONCE = 2000
 _KEY = (INGEST_LEDGER.c.job_id, INGEST_LEDGER.c.chunk_no)
+_NOW = select(func.now())
+_OLD = select(*_KEY).where(INGEST_LEDGER.c.applied_at < bindparam("before")).limit(_AT_ONCE)
 
 
-def purge_ledger(engine: Engine, before: datetime) -> int:
-    """Delete the rows of chunks applied before a moment, some at a time; how many there were. Raises TargetFailure."""
-    old = select(*_KEY).where(INGEST_LEDGER.c.applied_at < before).limit(_AT_ONCE)
+def purge_ledger(engine: Engine, keep: timedelta) -> int:
+    """Delete the rows of chunks applied longer ago than `keep`, some at a time; how many there were.
+
+    The database's own clock tells how long ago that is: it has told when the rows were written. Raises TargetFailure.
+    """
     purged = 0
     try:
         while True:
             with engine.begin() as connection:
-                keys = [tuple(row) for row in connection.execute(old)]
+                before = connection.execute(_NOW).scalar_one() - keep
+                keys = [tuple(row) for row in connection.execute(_OLD, {"before": before})]
                 if not keys:
                     return purged
                 connection.execute(delete(INGEST_LEDGER).where(tuple_(*_KEY).in_(keys)))

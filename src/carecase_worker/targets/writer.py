@@ -16,6 +16,7 @@ from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.causes import failure_of
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.failures import answered, kind_of
+from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.plan import WritePlan, case_by_case
 from carecase_worker.targets.schema import require_fitting
 from carecase_worker.targets.sifting import Findings, Sifter, TransactionLostError, limit_statements
@@ -97,6 +98,10 @@ class Writer:
                 elif kind is not FailureKind.CONTENTION or stopwatch() > findings.until:
                     raise failure_of(error) from None
         raise TargetFailure(FailureKind.TOO_SLOW)
+
+    def highest_version(self) -> int:
+        """The highest version of any case, 0 if there is none. Raises TargetFailure, too, if that is slow to find."""
+        return highest_version(self._engine)
 
     def close(self) -> None:
         """Drop the connections."""

@@ -13,6 +13,8 @@ from celery import Celery, signals
 
 from carecase_worker.clock import SystemClock, SystemDice, stopwatch, system_sleep
 from carecase_worker.errors import FailureKind, StoreUnavailable, traces
+from carecase_worker.jobs.clock_watch import ClockWatch
+from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
@@ -25,7 +27,7 @@ from carecase_worker.telemetry import configure_logging, logger
 from carecase_worker.tenants import tenants_of
 from carecase_worker.worker.apply import Applied, Applier
 from carecase_worker.worker.holder import is_dead, own_name
-from carecase_worker.worker.housekeeping import Purge, Repeated, Sweep
+from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.tasks import add_task
 
 _log = logger("worker")
@@ -97,11 +99,13 @@ def run_worker(settings: Settings) -> int:
 
 def _housekeeping(settings: Settings) -> tuple[Repeated, ...]:
     """Made in the main process and started there, once the pool runs. A ledger that hangs does not stop the sweep."""
-    store, clock = JobStore(settings.redis, settings.jobs), SystemClock()
-    doorbells = Doorbells(celery_app(settings))
-    sweep = Sweep(store, doorbells, clock, tuple(settings.databases), worker=own_name(), is_dead=is_dead)
-    purge = Purge(store, tenants_of(settings.databases), clock, settings.jobs.retention + settings.jobs.retry_deadline)
+    store, presence = JobStore(settings.redis, settings.jobs), Presence(settings.redis, SystemClock())
+    doorbells, databases = Doorbells(celery_app(settings)), tenants_of(settings.databases)
+    sweep = Sweep(store, doorbells, presence, ClockWatch(), tuple(databases), worker=own_name(), is_dead=is_dead)
+    purge = Purge(store, databases, settings.jobs.retention + settings.jobs.retry_deadline)
+    settle = Settle(store, databases)
     return (
+        Repeated(_guarded(settle.once), lambda: None, settings.worker.sweep.total_seconds()),
         Repeated(_guarded(sweep.once), _guarded(sweep.sign_off), settings.worker.sweep.total_seconds()),
         Repeated(_guarded(purge.once), lambda: None, _PURGE_LOOK_S),
     )
@@ -136,7 +140,6 @@ class _Process:
         self.applier = Applier(
             store=JobStore(settings.redis, settings.jobs),
             targets=Targets(tenants_of(settings.databases), _DATABASES_PART * settings.worker.chunk_deadline),
-            clock=SystemClock(),
             dice=SystemDice(),
             sleep=system_sleep,
             holder=own_name(),

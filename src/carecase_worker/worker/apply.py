@@ -8,7 +8,7 @@ from uuid import UUID
 
 from carecase_worker.cases.outcome import CANCELLED, NOT_APPLIED, REFUSED, UNAVAILABLE, Outcome, none_applied, runs_of
 from carecase_worker.cases.validation import Rules, keys_of, read_sound, validate, without
-from carecase_worker.clock import Clock, Dice, Sleep
+from carecase_worker.clock import Dice, Sleep, stopwatch
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, StoreUnavailable, TargetFailure
 from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, pack_done, unpack
 from carecase_worker.jobs.job import COUNTS
@@ -63,7 +63,7 @@ def plan_item_by_item(chunk: Chunk, lease: Lease, killers: Collection[int] = ())
 
 
 def _defaults_of(chunk: Chunk, lease: Lease) -> Defaults:
-    rules = Rules(lease.care_plan, lease.user, lease.submitted_at)
+    rules = Rules(lease.care_plan, lease.user, lease.accepted_at)
     return Defaults(lease.seq << PLACE_BITS | chunk.first, rules)
 
 
@@ -117,7 +117,6 @@ class Applier:
 
     store: JobStore
     targets: Targets
-    clock: Clock
     dice: Dice
     sleep: Sleep
     holder: str
@@ -128,10 +127,10 @@ class Applier:
 
     def claim(self, ref: ChunkRef) -> Claim:
         """Claim a chunk, also from a process of this machine that has died with it. Raises StoreUnavailable."""
-        claim = self.store.claim(ref, self.holder, self.clock.now())
+        claim = self.store.claim(ref, self.holder)
         if claim.verdict is Claimed.BUSY and self.is_dead(claim.holder):
-            self.store.bury(claim.holder, self.clock.now())
-            return self.store.claim(ref, self.holder, self.clock.now())
+            self.store.bury(claim.holder)
+            return self.store.claim(ref, self.holder)
         return claim
 
     def carry_out(self, lease: Lease, cancel: bool, go_on: bool = False) -> Applied:
@@ -139,6 +138,8 @@ class Applier:
 
         Raises StoreUnavailable.
         """
+        if lease.unsettled:
+            return self._settle_first(lease, go_on)
         try:
             chunk = self._chunk(lease, also_blank=cancel)
             plan = plan_answer(chunk, CANCELLED) if cancel else self._plan(chunk, lease)
@@ -158,18 +159,29 @@ class Applier:
         """Release a chunk after a failed attempt, or give it up. Raises StoreUnavailable."""
         if kind is not FailureKind.UNREADABLE:
             self.targets.let_go(lease.database)
-        now = self.clock.now()
         if kind is FailureKind.AWAY and cause is not None:
-            self.outages.away(lease.database, cause, now)
-        since = lease.history.failing_since or now
-        match plan_retry(kind, lease.history, now - since, self.retry_deadline, self.dice.roll()):
+            self.outages.away(lease.database, cause, stopwatch())
+        match plan_retry(kind, lease.history, self.retry_deadline, self.dice.roll()):
             case Wait() as wait:
-                self.store.release(lease.chunk, self.holder, now, wait)
+                wait = replace(wait, reason=cause.name if cause else kind.value)
+                self.store.release(lease.chunk, self.holder, wait)
                 return Applied(f"released: {kind.value}", lease.database)
             case GiveUp(outcome):
                 return self._give_up(lease, outcome)
             case never:
                 assert_never(never)
+
+    def _settle_first(self, lease: Lease, go_on: bool) -> Applied:
+        """Have the order of acceptance start above what the database holds, then claim the chunk at its final place."""
+        try:
+            highest = self.targets.writer(lease.database).highest_version()
+        except TargetFailure as failure:
+            return self.fail(lease, failure.kind, failure.cause)
+        self.store.settle(lease.database, highest >> PLACE_BITS)
+        claim = self.store.claim(lease.chunk, self.holder)
+        if claim.lease is None:
+            return Applied(claim.verdict.value)
+        return self.carry_out(claim.lease, claim.verdict is Claimed.CANCEL, go_on)
 
     def _chunk(self, lease: Lease, also_blank: bool = False) -> Chunk:
         """The chunk; a blank one, if that will do and it cannot be read: a lost key must not hold a tenant up."""
@@ -218,7 +230,7 @@ class Applier:
 
     def _complete_once(self, lease: Lease, done: Done, items: int, go_on: bool) -> Applied:
         holder = self.holder if go_on else ""
-        told = self.store.complete(lease.chunk, done, self.clock.now(), holder)
+        told = self.store.complete(lease.chunk, done, holder)
         if done.database_answered:
             self.outages.answered(lease.database, lease.history.failures)
         return Applied(told.verdict.value, lease.database, items, told.rings, told.following, told.shares)

@@ -1,18 +1,21 @@
-"""What every worker's main process does each second: ring for what nobody rang for, and say that it is alive."""
+"""What every worker's main process does beside its pool: ring for what nobody rang for, be seen, purge, settle."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event, Thread
 
-from carecase_worker.clock import Clock
-from carecase_worker.errors import TargetFailure
+from carecase_worker.errors import StoreUnavailable, TargetFailure
+from carecase_worker.jobs.clock_watch import ClockWatch
+from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.telemetry import logger
 from carecase_worker.tenants import Tenant
+from carecase_worker.worker.apply import PLACE_BITS
 
 _log = logger("housekeeping")
 _PURGE_EVERY = timedelta(hours=1)
@@ -24,7 +27,8 @@ class Sweep:
 
     store: JobStore
     doorbells: Doorbells
-    clock: Clock
+    presence: Presence
+    clock_watch: ClockWatch
     databases: Iterable[str]
     worker: str
     is_dead: Callable[[str], bool]
@@ -32,7 +36,7 @@ class Sweep:
     def once(self) -> None:
         """One sweep. Raises StoreUnavailable if Redis or the broker is away; the next sweep makes up for it."""
         for holder in filter(self.is_dead, self.store.holders()):
-            buried = self.store.bury(holder, self.clock.now())
+            buried = self.store.bury(holder)
             if buried is not None:
                 database, chunk = buried
                 _log.warning("taken back from the dead", job_id=chunk.job_id, chunk_no=chunk.chunk_no)
@@ -41,15 +45,15 @@ class Sweep:
             if not self.store.due_count(database):
                 continue
             waiting = self.doorbells.waiting(database)
-            overdue = self.store.overdue(database, waiting, self.clock.now())
+            overdue = self.store.overdue(database, waiting)
             self.doorbells.ring(database, overdue)
             if overdue:
                 _log.info("rung again", database=database, count=len(overdue))
-        self.store.seen(self.worker, self.clock.now())
+        self.clock_watch.told(self.presence.seen(self.worker))
 
     def sign_off(self) -> None:
         """Say that this worker is gone. Raises StoreUnavailable; then it stays listed for a minute."""
-        self.store.unseen(self.worker)
+        self.presence.unseen(self.worker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,6 @@ class Purge:
 
     store: JobStore
     tenants: Mapping[str, Tenant]
-    clock: Clock
     keep: timedelta
 
     def once(self) -> None:
@@ -68,12 +71,42 @@ class Purge:
                 continue
             engine = engine_for(tenant)
             try:
-                purged = purge_ledger(engine, self.clock.now() - self.keep)
+                purged = purge_ledger(engine, self.keep)
                 _log.info("ledger purged", database=name, count=purged)
             except TargetFailure as failure:
                 _log.warning("ledger not purged", database=name, reason=str(failure))
             finally:
                 engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Has the order of acceptance of each database start above what the database holds, once a Redis is new to it.
+
+    A pool process does so, too, when it meets a chunk that waits for it; but of a table of tens of millions it cannot
+    wait for the answer. Each database has a thread, so that one that hangs holds up no other.
+    """
+
+    store: JobStore
+    tenants: Mapping[str, Tenant]
+    busy: dict[str, Thread] = field(default_factory=dict)
+
+    def once(self) -> None:
+        """Begin wherever it has to be done. Raises StoreUnavailable."""
+        for name in self.store.unsettled(tuple(self.tenants)):
+            if name in self.busy and self.busy[name].is_alive():
+                continue
+            self.busy[name] = Thread(target=self._settle, args=(name,), name=f"settle {name}", daemon=True)
+            self.busy[name].start()
+
+    def _settle(self, name: str) -> None:
+        engine = engine_for(self.tenants[name])
+        try:
+            self.store.settle(name, highest_version(engine, patient=True) >> PLACE_BITS)
+        except (StoreUnavailable, TargetFailure) as error:
+            _log.warning("order of acceptance not settled yet", database=name, reason=str(error))
+        finally:
+            engine.dispose()
 
 
 class Repeated:

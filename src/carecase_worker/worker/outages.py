@@ -1,28 +1,27 @@
 """The log of databases that go away and come back."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 from carecase_worker.errors import Cause
 from carecase_worker.telemetry import logger
 
 _log = logger("worker")
-_AGAIN_AFTER = timedelta(minutes=1)
+_AGAIN_AFTER_S = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Outages:
-    """What one process has told of each database that is away: the cause, and when.
+    """What one process has told of each database that is away: the cause, and when, in seconds of the stopwatch.
 
     A cause is told when it is met first, and once a minute while it stays.
     """
 
-    told: dict[str, tuple[Cause, datetime]] = field(default_factory=dict)
+    told: dict[str, tuple[Cause, float]] = field(default_factory=dict)
 
-    def away(self, database: str, cause: Cause, now: datetime) -> None:
+    def away(self, database: str, cause: Cause, now: float) -> None:
         """Note an attempt that found the database away."""
         last = self.told.get(database)
-        if last is None or last[0] != cause or now - last[1] >= _AGAIN_AFTER:
+        if last is None or last[0] != cause or now - last[1] >= _AGAIN_AFTER_S:
             self.told[database] = cause, now
             _log.warning("database is away", database=database, reason=cause.text)
 

@@ -20,22 +20,20 @@ class GiveUp:
     outcome: Outcome
 
 
-def plan_retry(
-    kind: FailureKind, history: History, failing_for: timedelta, deadline: timedelta, roll: float
-) -> Wait | GiveUp:
+def plan_retry(kind: FailureKind, history: History, deadline: timedelta, roll: float) -> Wait | GiveUp:
     """What to do after a failed attempt.
 
-    `failing_for` is how long the job's database has been failing it, `roll` is a number from [0, 1). The wait doubles
-    from a quarter of a second to four seconds, and half of it is chance: so that chunks do not come back all at once,
-    and work goes on within seconds once the database answers. A chunk that only this worker cannot read waits for one
-    that can.
+    `roll` is a number from [0, 1). The wait doubles from a quarter of a second to four seconds, and half of it is
+    chance: so that chunks do not come back all at once, and work goes on within seconds once the database answers. A
+    chunk that only this worker cannot read waits for one that can.
     """
     unexplained = kind in _UNEXPLAINED
     if unexplained and history.faults >= _UNEXPLAINED_ATTEMPTS:
         return GiveUp(REFUSED)
-    if not unexplained and kind is not FailureKind.UNREADABLE and failing_for >= deadline:
+    if not unexplained and kind is not FailureKind.UNREADABLE and history.failing_for >= deadline:
         return GiveUp(UNAVAILABLE)
     attempts = max(history.releases, history.failures)
     after = min(_FIRST * 2 ** min(attempts, 10), _LONGEST) * (0.5 + roll / 2)
     pause = after if kind is FailureKind.AWAY else timedelta(0)
-    return Wait(after, pause, unexplained, not unexplained and kind is not FailureKind.UNREADABLE)
+    to_blame = not unexplained and kind is not FailureKind.UNREADABLE
+    return Wait(after, pause, unexplained, to_blame)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from starlette.requests import Request
-from tests.builders import NOW, a_new_job
+from tests.builders import a_new_job
 from tests.services import Services
 
 from carecase_worker.cases.outcome import CREATED, UPDATED, Kind, Outcome
@@ -36,7 +36,7 @@ def results(servers: Services) -> tuple[Results, WatchedStore, Job]:
     settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "results:"})
     store = WatchedStore(settings, JobSettings())
     new = a_new_job(total=CHUNKS * SIZE, chunk_firsts=tuple(range(0, CHUNKS * SIZE, SIZE)))
-    store.admit(new, dict.fromkeys(range(CHUNKS), b"p"), NOW)
+    store.admit(new, dict.fromkeys(range(CHUNKS), b"p"))
     for number in range(CHUNKS):
         outcomes = [UPDATED if number == 9 else CREATED] * SIZE
         if number in (7, 20):
@@ -44,7 +44,7 @@ def results(servers: Services) -> tuple[Results, WatchedStore, Job]:
         packed = pack_done(ChunkOutcomes([number * SIZE + place for place in range(SIZE)], outcomes))
         failed = sum(outcome.kind.failed for outcome in outcomes)
         counts = {"failed": failed, "updated" if number == 9 else "created": SIZE - failed}
-        store.complete(ChunkRef(new.job_id, number), Done(packed, counts), NOW)
+        store.complete(ChunkRef(new.job_id, number), Done(packed, counts))
     return Results(store), store, store.job(new.job_id)
 
 

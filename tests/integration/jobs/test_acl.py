@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import pytest
 import redis
-from tests.builders import NOW, a_new_job
+from tests.builders import a_new_job
 from tests.services import Services
 
+from carecase_worker.clock import SystemClock
 from carecase_worker.jobs.acl import app_rules, flower_rules
 from carecase_worker.jobs.job import COUNTS
+from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.rates import Rates
 from carecase_worker.jobs.store import JobStore
@@ -29,6 +31,7 @@ def settings(servers: Services) -> Settings:
             "CARECASE_REDIS_URL": servers.app_redis_url,
             "CARECASE_DATABASES_ACL_URL": "sqlite:///nowhere",
             "CARECASE_JOBS_RETENTION_SECONDS": "60",
+            "CARECASE_JOBS_RING_AGAIN_SECONDS": "0.001",
         }
     )
 
@@ -43,31 +46,36 @@ def store(settings: Settings) -> Iterator[JobStore]:
 def test_every_verb_works_as_the_service(store: JobStore, settings: Settings) -> None:
     store.check()
     store.ping()
-    store.seen("a worker", NOW)
-    assert store.workers_since(NOW) >= 1
-    store.unseen("a worker")
+    presence = Presence(settings.redis, SystemClock())
+    presence.try_write()
+    presence.seen("a worker")
+    assert presence.workers().seen >= 1
+    presence.unseen("a worker")
+    store.settle("acl", 0)
+    assert store.unsettled(["acl"]) == []
     assert store.take_turn("acl", HOUR)
     one = a_new_job(database="acl", client="acl", idempotency_key="a key", chunk_firsts=(0, 1), total=2)
     store.stage(one.job_id, {0: b"items"})
-    first, second = store.admit(one, {1: b"items"}, NOW).rings
-    claim = store.claim(first, "a holder", NOW)
+    first, second = store.admit(one, {1: b"items"}).rings
+    claim = store.claim(first, "a holder")
     assert claim.verdict is Claimed.APPLY
-    store.release(first, "a holder", NOW, Wait(timedelta(seconds=1), pause=timedelta(milliseconds=1)))
+    store.release(first, "a holder", Wait(timedelta(seconds=1), pause=timedelta(milliseconds=1)))
     assert store.due_count("acl") == 2
+    assert store.trouble("acl") is not None
     time.sleep(0.01)  # the pause
-    assert store.overdue("acl", 0, NOW + HOUR) != ()
+    assert store.overdue("acl", 0) != ()
     done = Done(b"outcomes", dict.fromkeys(COUNTS, 0) | {"created": 1}, retryable=True)
-    assert store.complete(first, done, NOW).verdict is Completed.KEPT
-    assert store.cancel(one.job_id, NOW)[0] is Cancelled.CANCELLING
-    assert store.claim(second, "a holder", NOW).verdict is Claimed.CANCEL
-    store.complete(second, done, NOW)
+    assert store.complete(first, done).verdict is Completed.KEPT
+    assert store.cancel(one.job_id)[0] is Cancelled.CANCELLING
+    assert store.claim(second, "a holder").verdict is Claimed.CANCEL
+    store.complete(second, done)
     assert store.job(one.job_id).state.final
     assert store.outcomes(one.job_id, [0, 1]) == [b"outcomes"] * 2
     assert store.payloads(one.job_id, [0]) == [b"items"]
     assert (store.pace("acl").open_items, store.backlog("acl")) == (0, (0, 0))
     assert store.stats()["acl", "created"] >= 2
     store.discard(one.job_id)
-    assert store.admit(a_new_job(database="acl", client="acl"), {0: b"items"}, NOW).rings, "without a key, too"
+    assert store.admit(a_new_job(database="acl", client="acl"), {0: b"items"}).rings, "without a key, too"
     Rates(settings.redis, 1, 1).spend("acl")
 
 

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from tests.integration.worker.attempts import SteppedStore, away_at
 
-from carecase_worker.clock import SystemClock
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.admission import Admissions, Draft, Sender
 from carecase_worker.jobs.chunks import ChunkBounds, unpack
@@ -23,7 +22,7 @@ ITEM_BYTES = 1_000  # of noise, so that what is staged has megabytes, too
 
 
 def draft_of(store: Any, packers: ThreadPoolExecutor) -> Draft:
-    admissions = Admissions(store, ChunkBounds(250, 1 << 20, 1 << 18), 100_000, SystemClock(), packers)
+    admissions = Admissions(store, ChunkBounds(250, 1 << 20, 1 << 18), 100_000, packers)
     return admissions.draft(Sender("ann", "ann", "demo", None), JOB)
 
 

@@ -18,7 +18,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from tests.builders import NOW, a_new_job
+from tests.builders import a_new_job
+from tests.elapsing import elapse
 from tests.services import Services
 
 from carecase_worker.jobs.job import State
@@ -26,8 +27,9 @@ from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Admitted, Cancelled, ChunkRef, Claimed, Completed, Done, Wait
 
 WIDTH = 2
-LEASE = timedelta(seconds=15)
-RING_AGAIN = timedelta(seconds=2)
+# minutes, so that the time which the test itself takes does not count
+LEASE = timedelta(minutes=15)
+RING_AGAIN = timedelta(minutes=2)
 _prefixes = count(1)
 
 
@@ -62,7 +64,12 @@ class JobStoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.store: JobStore = self.servers.store(f"model{next(_prefixes)}:", width=WIDTH)
+        self.store: JobStore = self.servers.store(
+            f"model{next(_prefixes)}:",
+            width=WIDTH,
+            lease_seconds=LEASE.total_seconds(),
+            ring_again_seconds=RING_AGAIN.total_seconds(),
+        )
         self.now = timedelta(0)
         self.jobs: list[ModelJob] = []
         self.turns: list[list[ModelJob]] = []
@@ -90,7 +97,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         # chance in a job's name would make the same draws mean another chunk the next time
         job_id = str(UUID(int=len(self.jobs)))
         new = a_new_job(job_id=job_id, total=chunks, chunk_firsts=range(chunks), care_plan=care_plan)
-        admission = self.store.admit(new, dict.fromkeys(range(chunks), b"p"), NOW + self.now)
+        admission = self.store.admit(new, dict.fromkeys(range(chunks), b"p"))
         job = ModelJob(new.job_id, chunks, care_plan)
         self.jobs.append(job)
         if self.turns and self.turns[-1][0].care_plan == care_plan:
@@ -106,7 +113,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         if any(lease.holder == holder for lease in self.leases.values()):
             return  # a process holds one chunk at a time
         with self._some(data) as (job, ref):
-            answer = self.store.claim(ref, holder, NOW + self.now)
+            answer = self.store.claim(ref, holder)
             lease = self.leases.get(ref)
             if ref.chunk_no in job.done:
                 assert answer.verdict is Claimed.DONE
@@ -126,7 +133,7 @@ class JobStoreMachine(RuleBasedStateMachine):
     @rule(holder=st.sampled_from("abcdefgh"))
     def bury(self, holder: str) -> None:
         held = next((ref for ref, lease in self.leases.items() if lease.holder == holder), None)
-        buried = self.store.bury(holder, NOW + self.now)
+        buried = self.store.bury(holder)
         assert buried == (None if held is None else ("demo", held))
         if held is not None:
             self.deaths[held] = self.deaths.get(held, 0) + 1
@@ -140,7 +147,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         job = next(job for job in self.jobs if job.job_id == ref.job_id)
         counts = {"cancelled": 1} if job.cancelling else {"updated": 1}
         holder = self.leases[ref].holder if goes_on else ""
-        answer = self.store.complete(ref, Done(b"o", counts), NOW + self.now, holder)
+        answer = self.store.complete(ref, Done(b"o", counts), holder)
         assert answer.verdict is Completed.KEPT
         job.done.add(ref.chunk_no)
         job.cancelled_items += job.cancelling
@@ -167,7 +174,7 @@ class JobStoreMachine(RuleBasedStateMachine):
             assert answer.following is None
         assert answer.shares == (len(self.turns[0]) if self.turns else 1)
         assert sorted(rings, key=str) == sorted(expected, key=str)
-        again = self.store.complete(ref, Done(b"again", counts), NOW + self.now, holder)
+        again = self.store.complete(ref, Done(b"again", counts), holder)
         assert (again.verdict, again.rings) == (Completed.DONE, ())
         assert again.following == answer.following
 
@@ -176,16 +183,16 @@ class JobStoreMachine(RuleBasedStateMachine):
     def release(self, data: st.DataObject, after: int, stranger: bool) -> None:
         ref = data.draw(st.sampled_from(sorted(self.leases, key=str)))
         holder = "stranger" if stranger else self.leases[ref].holder
-        self.store.release(ref, holder, NOW + self.now, Wait(timedelta(seconds=after)))
+        self.store.release(ref, holder, Wait(timedelta(minutes=after)))
         if not stranger:
             del self.leases[ref]
-            self.due[ref] = self.now + timedelta(seconds=after)
+            self.due[ref] = self.now + timedelta(minutes=after)
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(self.jobs))
-        verdict, rings = self.store.cancel(job.job_id, NOW + self.now)
+        verdict, rings = self.store.cancel(job.job_id)
         if job.final:
             assert (verdict, rings) == (Cancelled.FINAL, ())
         else:
@@ -195,13 +202,14 @@ class JobStoreMachine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        rung = self.store.overdue("demo", 0, NOW + self.now)
+        rung = self.store.overdue("demo", 0)
         assert set(rung) == {ref for ref, at in self.due.items() if at <= self.now}
         self.due |= dict.fromkeys(rung, self.now + RING_AGAIN)
 
-    @rule(seconds=st.sampled_from([1, 3, 20]))
-    def time_goes_on(self, seconds: int) -> None:
-        self.now += timedelta(seconds=seconds)
+    @rule(minutes=st.sampled_from([1, 3, 20]))
+    def time_goes_on(self, minutes: int) -> None:
+        elapse(self.servers.redis_url, self.store, timedelta(minutes=minutes))
+        self.now += timedelta(minutes=minutes)
 
     @invariant()
     def the_store_is_as_the_model(self) -> None:

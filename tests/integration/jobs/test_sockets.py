@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from tests.builders import NOW, a_new_job
+from tests.builders import a_new_job
 from tests.services import PASSWORDS, answers
 
 from carecase_worker.clock import system_sleep
@@ -43,6 +43,6 @@ def test_a_socket_serves_job_store_and_broker(socket: Path, scheme: str, option:
     store, doorbells = JobStore(settings.redis, settings.jobs), Doorbells(celery_app(settings))
     store.check()
     waiting = doorbells.waiting("d")
-    doorbells.ring("d", store.admit(a_new_job(database="d"), {0: b"items"}, NOW).rings)
+    doorbells.ring("d", store.admit(a_new_job(database="d"), {0: b"items"}).rings)
     assert doorbells.waiting("d") == waiting + 1
     store.close()

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 import pytest
-from tests.builders import NOW, a_new_job
+from tests.builders import a_new_job
 from tests.services import Services
 
 from carecase_worker.jobs.job import State
@@ -42,12 +42,12 @@ def play(servers: Services) -> Callable[[Scene], None]:
 
 def admitted(store: JobStore) -> str:
     new = a_new_job()
-    store.admit(new, {0: b"p"}, NOW)
+    store.admit(new, {0: b"p"})
     return new.job_id
 
 
 def finish(store: JobStore, job_id: str) -> None:
-    store.complete(ChunkRef(job_id, 0), Done(b"o", {"created": 1}), NOW)
+    store.complete(ChunkRef(job_id, 0), Done(b"o", {"created": 1}))
     assert store.job(job_id).state is State.COMPLETED
 
 
@@ -108,10 +108,10 @@ def test_a_cancelled_job_wakes_when_it_is_final(play: Callable[[Scene], None]) -
         async with listening(finals):
             await subscribed(store)
             with finals.awaited(job_id) as event:
-                store.cancel(job_id, NOW)
+                store.cancel(job_id)
                 await asyncio.sleep(0.1)
                 assert not event.is_set()
-                store.complete(ChunkRef(job_id, 0), Done(b"o", {"cancelled": 1}), NOW)
+                store.complete(ChunkRef(job_id, 0), Done(b"o", {"cancelled": 1}))
                 async with asyncio.timeout(2):
                     await event.wait()
 

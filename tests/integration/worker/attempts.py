@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event, text
 
 from carecase_worker.cases.outcome import Outcome
-from carecase_worker.clock import SystemClock, SystemDice
+from carecase_worker.clock import SystemDice
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claimed
@@ -88,6 +88,9 @@ class SteppedWriter:
     def rehearse(self, plan: WritePlan) -> None:
         self.writer.rehearse(plan)
 
+    def highest_version(self) -> int:
+        return self.writer.highest_version()
+
 
 @dataclass(frozen=True)
 class SteppedUpsert:
@@ -161,7 +164,6 @@ def attempt(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str, go_
     applier = Applier(
         store=store,
         targets=targets,  # type: ignore[arg-type]
-        clock=SystemClock(),
         dice=SystemDice(),
         sleep=lambda _: None,
         holder=holder,

@@ -18,7 +18,6 @@ from tests.integration.worker.attempts import (
 from tests.services import Services
 
 from carecase_worker.cases.outcome import CREATED
-from carecase_worker.clock import SystemClock
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
 from carecase_worker.jobs.chunks import ChunkBounds, pack, unpack_done
 from carecase_worker.jobs.job import State
@@ -45,7 +44,7 @@ class Batch:
         cases = [a_case(key) for key in range(2 * CHUNKS)]
         chunks = chunks_of(a_batch(*cases), ChunkBounds(2, 1 << 20, 1 << 18))
         new = a_new_job(total=len(cases), chunk_firsts=[chunk.first for chunk in chunks])
-        admission = self.store.admit(new, {n: pack(chunk) for n, chunk in enumerate(chunks)}, SystemClock().now())
+        admission = self.store.admit(new, {n: pack(chunk) for n, chunk in enumerate(chunks)})
         self.job_id, self.rings = new.job_id, list(admission.rings)
         return self
 
@@ -55,10 +54,9 @@ class Batch:
         for turn in range(10):
             if self.store.job(self.job_id).state.final:
                 return
-            later = SystemClock().now()
             todo = [ChunkRef(self.job_id, n) for n in range(CHUNKS)] if turn else self.rings
             for ref in todo:
-                attempt(self.store, self.targets, ref, f"finisher {turn} {later}")
+                attempt(self.store, self.targets, ref, f"finisher {turn} {ref}")
         raise AssertionError("the job did not become final")
 
     def verify(self) -> None:
@@ -114,7 +112,7 @@ def test_a_process_goes_on_with_the_chunk_that_it_has_opened(batch: Batch) -> No
     ref, claim = applied.following
     assert (ref, applied.rings) == (ChunkRef(batch.job_id, len(batch.rings)), ())
     assert claim.lease is not None
-    assert batch.store.claim(ref, "another", SystemClock().now()).verdict is Claimed.BUSY
+    assert batch.store.claim(ref, "another").verdict is Claimed.BUSY
     batch.finish()
     batch.verify()
 

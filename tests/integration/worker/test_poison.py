@@ -12,7 +12,6 @@ from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import SteppedTargets, attempt_in_a_process
 
 from carecase_worker.cases.outcome import CREATED, NOT_APPLIED, REFUSED
-from carecase_worker.clock import SystemClock
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.jobs.chunks import pack, unpack_done
 from carecase_worker.jobs.job import State
@@ -33,7 +32,7 @@ def attempts_at_a_poisoned_chunk(store: JobStore, place: Path, strict: bool) -> 
     targets.prepare()
     (chunk,) = chunks_of(a_batch(*(a_case(key) for key in range(100))))
     new = a_new_job(total=100, strict=strict)
-    (ref,) = store.admit(new, {0: pack(chunk)}, SystemClock().now()).rings
+    (ref,) = store.admit(new, {0: pack(chunk)}).rings
     ends = [attempt_in_a_process(store, targets, ref, f"holder {n}") for n in range(4)]
     assert ends == [signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, 0]
     return targets, new.job_id

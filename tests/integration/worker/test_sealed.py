@@ -24,7 +24,7 @@ OLD, NEW = bytes(32), bytes(range(32))
 def admit(store: JobStore, body: bytes, seals: Seals = UNSEALED) -> Admission:
     """A body, admitted with seals in chunks of ten items."""
     with ThreadPoolExecutor(1) as packers:
-        admissions = Admissions(store, ChunkBounds(10, 1 << 20, 1 << 18), 1000, SystemClock(), packers, seals)
+        admissions = Admissions(store, ChunkBounds(10, 1 << 20, 1 << 18), 1000, packers, seals)
         draft = admissions.draft(Sender("demo", "demo", "demo", None), uuid7(SystemClock()))
         draft.add(items_of(body, ArraySplitter()))
         return draft.admit("0" * 64)
@@ -34,7 +34,6 @@ def attempt(store: JobStore, targets: SteppedTargets, ref: ChunkRef, seals: Seal
     applier = Applier(
         store=store,
         targets=targets,  # type: ignore[arg-type]
-        clock=SystemClock(),
         dice=SystemDice(),
         sleep=lambda _: None,
         holder="a holder",
@@ -80,7 +79,7 @@ def test_a_job_whose_key_is_lost_can_be_cancelled(store: JobStore, tmp_path: Pat
     targets.prepare()
     admission = admit(store, a_batch(*(a_case(key) for key in range(3))), Seals({"lost": NEW}))
     assert attempt(store, targets, admission.rings[0], UNSEALED).verdict == "released: unreadable"
-    store.cancel(admission.job_id, SystemClock().now())
+    store.cancel(admission.job_id)
     assert attempt(store, targets, admission.rings[0], UNSEALED).verdict == "kept"
     job = store.job(admission.job_id)
     assert (job.state, job.counts["cancelled"]) == (State.CANCELLED, 3)

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- cancel: stop what has not been applied.
 -- KEYS   1 prefix
--- ARGV   1 job, 2 ring_at_ms
+-- ARGV   1 job, 2 ring_again_ms
 -- gives  {'cancelling', "job:n"...}: whoever claims a chunk from now on cancels it; these are open now
 --        {'final'}: too late
 --        {'gone'}: there is no such job
@@ -13,5 +13,5 @@ if not state then return {'gone'} end
 if state == 'completed' or state == 'cancelled' then return {'final'} end
 redis.call('HSET', record, 'state', 'cancelling')
 local answer = {'cancelling'}
-open_first(ARGV[1], database, tonumber(width), ARGV[2], answer)
+open_first(ARGV[1], database, tonumber(width), tonumber(ARGV[2]), answer)
 return answer

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- complete: keep the outcome of a chunk, and open what comes next.
 -- KEYS   1 prefix
--- ARGV   1 job, 2 chunk, 3 now_ms, 4 ring_at_ms, 5 packed outcomes, 6 keep the payload ("1") or not,
---        7 created, 8 updated, 9 superseded, 10 failed, 11 cancelled, 12 "1" if the database answered,
---        13 lease_ms, 14 holder that wants to go on with a chunk that is opened now, or ""
+-- ARGV   1 job, 2 chunk, 3 ring_again_ms, 4 packed outcomes, 5 keep the payload ("1") or not,
+--        6 created, 7 updated, 8 superseded, 9 failed, 10 cancelled, 11 "1" if the database answered,
+--        12 lease_ms, 13 holder that wants to go on with a chunk that is opened now, or ""
 -- gives  {'kept', shares, next, "job:n"...}: the outcome is kept, these chunks are open now and want to be rung for;
 --        shares: unfinished jobs of the database's present turn times databases that have work, at least 1
 --        {'done', 1, next}: there was an outcome before; it stands
@@ -13,35 +13,35 @@
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
 --        (completed, if nothing was left to cancel); the job of next: queued, waiting -> running.
 --        Whoever listens to the channel `final` is told of a job that is.
-local job, n, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local record, payload, holder = key('job', job), key('payload', job), ARGV[14]
+local job, n, ring_again_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local record, payload, holder = key('job', job), key('payload', job), ARGV[13]
 
 local function taken(member)
   if not member or holder == '' then return false end
   local its_job, its_n = string.match(member, '^(.*):(.*)$')
-  return {member, unpack(take(its_job, its_n, now, ARGV[13], holder))}
+  return {member, unpack(take(its_job, its_n, ARGV[12], holder))}
 end
 
 local database, state, total, turn, bytes, retention, idempotency, client = unpack(redis.call('HMGET', record,
   'database', 'state', 'total', 'turn', 'bytes', 'retention_ms', 'idempotency', 'client'))
 if not database then return {'gone', 1, false} end
 redis.call('ZREM', key('due', database), job .. ':' .. n)
-if state == 'completed' or state == 'cancelled' or redis.call('HSETNX', key('outcome', job), n, ARGV[5]) == 0 then
-  local held = redis.call('EXISTS', key('pause', database)) == 0 and redis.call('HGET', prefix .. 'holding', holder)
+if state == 'completed' or state == 'cancelled' or redis.call('HSETNX', key('outcome', job), n, ARGV[4]) == 0 then
+  local held = paused(database, ARGV[12]) == 0 and redis.call('HGET', prefix .. 'holding', holder)
   return {'done', 1, taken(held)}
 end
 let_go(redis.call('HGET', key('lease', job), n .. ':holder'), job .. ':' .. n)
 redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults')
-if ARGV[12] == '1' then
+if ARGV[11] == '1' then
   redis.call('HDEL', record, 'failing_since_ms')
-  redis.call('DEL', key('failures', database), key('pause', database))
+  redis.call('DEL', key('failures', database), key('pause', database), key('trouble', database))
 end
-if ARGV[6] ~= '1' then redis.call('HDEL', payload, n) end
+if ARGV[5] ~= '1' then redis.call('HDEL', payload, n) end
 
-redis.call('HSET', key('tally', job), n, table.concat({ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]}, ','))
+redis.call('HSET', key('tally', job), n, table.concat({ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]}, ','))
 local items = 0
 for i, name in ipairs({'created', 'updated', 'superseded', 'failed', 'cancelled'}) do
-  local count = tonumber(ARGV[6 + i])
+  local count = tonumber(ARGV[5 + i])
   if count > 0 then
     items = items + count
     redis.call('HINCRBY', record, name, count)
@@ -50,9 +50,11 @@ for i, name in ipairs({'created', 'updated', 'superseded', 'failed', 'cancelled'
 end
 local processed = redis.call('HINCRBY', record, 'processed', items)
 
--- the rate: items a second over windows of a second or more, each new one counting half; a gap starts afresh
+-- the rate: items a second over windows of a second or more, each new one counting half; a gap starts afresh. Whoever
+-- reads it goes by `completed_ms`: it is the rate of then
 local pace = key('pace', database)
 redis.call('HINCRBY', pace, 'open', -items)
+redis.call('HSET', pace, 'completed_ms', now)
 local began, seen, rate = unpack(redis.call('HMGET', pace, 'window_began_ms', 'window_items', 'items_per_second'))
 began, seen, rate = tonumber(began or 0), tonumber(seen or 0) + items, tonumber(rate or 0)
 local length = now - began
@@ -78,14 +80,14 @@ end
 
 if processed < tonumber(total) then
   if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
-  open_next(job, database, ARGV[4], rung)
+  open_next(job, database, ring_again_ms, rung)
   return kept()
 end
 
-local expires_ms = string.format('%.0f', now + tonumber(retention))
+local expires_ms = whole(now + tonumber(retention))
 local cancelled = tonumber(redis.call('HGET', record, 'cancelled') or 0)
 redis.call('HSET', record, 'state', cancelled > 0 and state == 'cancelling' and 'cancelled' or 'completed',
-  'finished_ms', ARGV[3], 'expires_ms', expires_ms)
+  'finished_us', whole(now_us), 'expires_ms', expires_ms)
 redis.call('PEXPIRE', record, 2 * tonumber(retention))
 redis.call('PEXPIRE', key('outcome', job), retention)
 redis.call('PEXPIRE', key('tally', job), retention)
@@ -110,7 +112,7 @@ if redis.call('SCARD', mine) == 0 then
   local next_turn = redis.call('LINDEX', turns, 0)
   if next_turn then
     for _, waiting in ipairs(redis.call('SMEMBERS', key('turn', database .. ':' .. next_turn))) do
-      open_first(waiting, database, tonumber(redis.call('HGET', key('job', waiting), 'width')), ARGV[4], rung)
+      open_first(waiting, database, tonumber(redis.call('HGET', key('job', waiting), 'width')), ring_again_ms, rung)
     end
   end
 end

@@ -1,27 +1,35 @@
--- What the verbs share: key names, the two steps that open chunks, the one that notes that a holder has none, and the one that
--- takes a lease. Put before each verb's text.
+-- What the verbs share: key names, the clock, the two steps that open chunks, the one that notes that a holder has none, the
+-- one that tells whether a database is left alone, and the one that takes a lease. Put before each verb's text.
 -- `prefix` is KEYS[1]: every key of the job store starts with it; the names are those of keys.py.
 local prefix = KEYS[1]
 
 local function key(kind, name) return prefix .. kind .. ':' .. name end
 
+-- An integer as text; Lua would write a large one as 1.7e+15.
+local function whole(number) return string.format('%.0f', number) end
+
+-- The one clock of the job store is Redis's: a host whose own clock is wrong makes no work late, lost or done twice.
+local time = redis.call('TIME')
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(now_us / 1000) -- ms
+
 -- Lets the next chunk of a job into `due`; adds "job:n" to `rung`. False if all are open already.
-local function open_next(job, database, ring_at_ms, rung)
+local function open_next(job, database, ring_again_ms, rung)
   local record = key('job', job)
   local opened, chunks = unpack(redis.call('HMGET', record, 'opened', 'chunks'))
   if not opened or tonumber(opened) >= tonumber(chunks) then return false end
   redis.call('HINCRBY', record, 'opened', 1)
   local member = job .. ':' .. opened
-  redis.call('ZADD', key('due', database), ring_at_ms, member)
+  redis.call('ZADD', key('due', database), now + ring_again_ms, member)
   rung[#rung + 1] = member
   return true
 end
 
 -- Opens the first chunks of a job, as many as one job may have open; nothing if it has been opened before.
-local function open_first(job, database, width, ring_at_ms, rung)
+local function open_first(job, database, width, ring_again_ms, rung)
   if redis.call('HGET', key('job', job), 'opened') ~= '0' then return end
   for _ = 1, width do
-    if not open_next(job, database, ring_at_ms, rung) then return end
+    if not open_next(job, database, ring_again_ms, rung) then return end
   end
 end
 
@@ -32,9 +40,20 @@ local function let_go(holder, member)
   end
 end
 
+-- Nothing waits for longer than this. What seems to is from before the clock was set back: its time has come.
+local function longest_ms(lease_ms) return math.max(60000, 10 * tonumber(lease_ms)) end
+
+-- How many ms a database is still left alone; 0 if it is not.
+local function paused(database, lease_ms)
+  local pause_ms = redis.call('PTTL', key('pause', database))
+  if pause_ms <= longest_ms(lease_ms) then return math.max(0, pause_ms) end
+  redis.call('DEL', key('pause', database))
+  return 0
+end
+
 -- Takes the lease of a chunk for a holder; what it gives is what `claim` gives.
 -- A chunk whose holder let the lease run out has died once more.
-local function take(job, n, now, lease_ms, holder)
+local function take(job, n, lease_ms, holder)
   local record, lease = key('job', job), key('lease', job)
 
   local database, state = unpack(redis.call('HMGET', record, 'database', 'state'))
@@ -53,7 +72,8 @@ local function take(job, n, now, lease_ms, holder)
     unpack(redis.call('HMGET', lease, n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults'))
   deaths = tonumber(deaths or 0)
   if held_by then
-    if tonumber(held_till) > now and held_by ~= holder then return {'busy', held_by} end
+    local left_ms = tonumber(held_till) - now
+    if left_ms > 0 and left_ms <= longest_ms(lease_ms) and held_by ~= holder then return {'busy', held_by} end
     if held_by ~= holder then
       deaths = deaths + 1
       let_go(held_by, member)
@@ -61,8 +81,7 @@ local function take(job, n, now, lease_ms, holder)
   end
 
   -- whoever is held is due as soon as the pause is over
-  local pause = key('pause', database)
-  local pause_ms = redis.call('PTTL', pause)
+  local pause_ms = paused(database, lease_ms)
   if pause_ms > 0 then
     redis.call('ZADD', due, 'XX', now, member)
     redis.call('HDEL', lease, n .. ':until', n .. ':holder')
@@ -78,11 +97,14 @@ local function take(job, n, now, lease_ms, holder)
   redis.call('HSET', lease, n .. ':until', till, n .. ':holder', holder, n .. ':deaths', deaths)
   redis.call('ZADD', due, 'XX', till, member)
   redis.call('HSET', prefix .. 'holding', holder, member)
-  redis.call('HSETNX', record, 'started_ms', string.format('%.0f', now))
+  redis.call('HSETNX', record, 'started_us', whole(now_us))
   if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
   -- one attempt at a time finds out whether a database that was away is back
   local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
-  if failures > 0 then redis.call('SET', pause, holder, 'PX', lease_ms) end
+  if failures > 0 then redis.call('SET', key('pause', database), holder, 'PX', lease_ms) end
+  local care_plan, user, seq, strict, accepted_us, unsettled, failing_since_ms = unpack(redis.call('HMGET', record,
+    'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled', 'failing_since_ms'))
+  local failing_for_ms = failing_since_ms and math.max(0, now - tonumber(failing_since_ms)) or 0
   return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), tonumber(faults or 0),
-    failures, database, unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'failing_since_ms'))}
+    failures, failing_for_ms, database, care_plan, user, seq, strict, accepted_us or seq .. '000', unsettled or '0'}
 end

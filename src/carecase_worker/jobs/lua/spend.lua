@@ -12,10 +12,9 @@
 redis.set_repl(redis.REPL_NONE)
 local name = key('rate', ARGV[1])
 local each, burst = tonumber(ARGV[2]), tonumber(ARGV[3])
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
-local full_at = math.max(tonumber(redis.call('GET', name) or 0), now) + each
-local wait = full_at - now - each * burst
+-- never more than a whole bucket ahead: it was filled before the clock was set back, or while the burst was larger
+local full_at = math.min(math.max(tonumber(redis.call('GET', name) or 0), now_us), now_us + each * burst) + each
+local wait = full_at - now_us - each * burst
 if wait > 0 then return math.ceil(wait) end
-redis.call('SET', name, string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000) + 60000)
+redis.call('SET', name, whole(full_at), 'PX', math.ceil((full_at - now_us) / 1000) + 60000)
 return 0

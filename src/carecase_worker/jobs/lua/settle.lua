@@ -1,0 +1,30 @@
+#!lua flags=allow-oom
+-- settle: start the order of acceptance above what a database holds from before this Redis, once for all.
+-- KEYS   1 prefix
+-- ARGV   1 database, 2 the highest place in the order of acceptance that the database holds, 0 if none
+-- gives  'settled': the jobs admitted so far have their final place; 'known': they had it before, and nothing is changed
+-- moves  nothing
+-- Jobs keep their order. They move up together, if they must, and `margin` more: a process that has its chunk from the
+-- Redis that was lost may still write it.
+local database, highest, margin = ARGV[1], tonumber(ARGV[2]), 60000
+if redis.call('EXISTS', key('settled', database)) == 1 then return 'known' end
+
+local jobs, least = {}, nil
+for _, turn in ipairs(redis.call('LRANGE', key('turns', database), 0, -1)) do
+  for _, job in ipairs(redis.call('SMEMBERS', key('turn', database .. ':' .. turn))) do
+    local seq, unsettled = unpack(redis.call('HMGET', key('job', job), 'seq', 'unsettled'))
+    if unsettled == '1' then
+      jobs[#jobs + 1] = {key('job', job), tonumber(seq)}
+      least = math.min(least or tonumber(seq), tonumber(seq))
+    end
+  end
+end
+
+local up = least and highest >= least and highest + 1 + margin - least or 0
+for _, job in ipairs(jobs) do redis.call('HSET', job[1], 'seq', whole(job[2] + up), 'unsettled', '0') end
+
+local last = tonumber(redis.call('GET', key('seq', database)) or 0) + up
+if highest >= last then last = highest + (highest >= now and margin or 0) end
+redis.call('SET', key('seq', database), whole(last))
+redis.call('SET', key('settled', database), whole(highest))
+return 'settled'

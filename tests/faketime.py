@@ -1,0 +1,20 @@
+"""A process whose clock is off, by libfaketime: Debian's package `faketime`."""
+
+from pathlib import Path
+
+import pytest
+
+_LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+
+
+def shifted_by(offset: str) -> dict[str, str]:
+    """The variables that shift a process's time of day, as `+1d` or `-30s`; what measures durations stays right."""
+    if not _LIBRARIES:
+        pytest.skip("NOT TESTED: wrong clocks. Install libfaketime: apt-get install faketime")
+    return {
+        "LD_PRELOAD": str(_LIBRARIES[0]),
+        "FAKETIME": offset,
+        "DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_RESET": "1",
+        "NO_FAKE_STAT": "1",
+    }
