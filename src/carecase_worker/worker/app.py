@@ -26,6 +26,7 @@ from carecase_worker.targets.writer import Targets
 from carecase_worker.telemetry import configure_logging, logger
 from carecase_worker.tenants import tenants_of
 from carecase_worker.worker.apply import Applied, Applier
+from carecase_worker.worker.consumer import NotificationConsumer, take_only_notifications
 from carecase_worker.worker.holder import is_dead, own_name
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.tasks import add_task
@@ -45,7 +46,9 @@ small batch does not wait the longer the more there are; each has the least, bel
 
 def create_worker(settings: Settings) -> Celery:
     """The Celery application that serves every configured database. Each pool process gets connections of its own."""
+    take_only_notifications()
     app = celery_app(settings)
+    app.conf.worker_consumer = NotificationConsumer
     process = _Process(settings)
     add_task(app, process.apply)
 

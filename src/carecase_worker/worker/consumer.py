@@ -1,0 +1,154 @@
+"""What a worker takes off a queue: notifications; anything else is dropped, and the log tells nothing of its content.
+
+Whoever can write to the broker can put anything there: another application, another version, a hand. Celery and its
+Redis transport end the process, or start over, at some of that.
+"""
+
+import base64
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from celery.worker.consumer import Consumer
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import redis as redis_transport
+
+from carecase_worker.jobs.queue import TASK
+from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.telemetry import logger
+
+_log = logger("worker")
+_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+"""What parsing a text raises that is no message."""
+_EMBEDDED = dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))
+
+
+def take_only_notifications() -> None:
+    """Have Celery's connections to Redis drop what is no message. For a process that consumes."""
+    transport, sentinel = f"{__name__}:NotificationTransport", f"{__name__}:SentinelNotificationTransport"
+    TRANSPORT_ALIASES.update(redis=transport, rediss=transport, sentinel=sentinel)
+
+
+class NotificationConsumer(Consumer):  # type: ignore[misc]
+    """Celery's consumer, but that it drops what is no notification, and keeps of one nothing but its ids."""
+
+    def create_task_handler(self, *arguments: Any, **named: Any) -> Callable[[Any], None]:
+        """Make what is called with each message."""
+        handle = super().create_task_handler(*arguments, **named)
+
+        def on_message(message: Any) -> None:
+            try:
+                chunk, task_id = _notification(message)
+            except _UNREADABLE:
+                self.on_decode_error(message, None)
+                return
+            message.headers, message.body = _headers(chunk, task_id), _body(chunk)
+            handle(message)
+
+        return on_message
+
+    def on_decode_error(self, message: Any, exc: BaseException | None) -> None:
+        """Drop a message."""
+        del exc  # its text quotes the message
+        _log.warning("message dropped", reason="it is no notification")
+        message.reject_log_error(logging.getLogger(__name__), self.connection_errors)
+
+
+def _notification(message: Any) -> tuple[ChunkRef, str]:
+    """The chunk that a message is about, and the id of its task. Raises an error of those that parsing raises."""
+    if message.content_type != "application/json" or message.headers["task"] != TASK:
+        raise ValueError
+    (job_id, chunk_no), options, _ = json.loads(message.body)
+    if options != {} or type(chunk_no) is not int or chunk_no < 0:
+        raise ValueError
+    return ChunkRef(str(UUID(job_id)), chunk_no), str(UUID(message.headers["id"]))
+
+
+def _headers(chunk: ChunkRef, task_id: str) -> dict[str, Any]:
+    return {
+        "lang": "py",
+        "task": TASK,
+        "id": task_id,
+        "root_id": task_id,
+        "retries": 0,
+        "timelimit": [None, None],
+        "argsrepr": repr((chunk.job_id, chunk.chunk_no)),
+        "kwargsrepr": "{}",
+        "ignore_result": True,
+    }
+
+
+def _body(chunk: ChunkRef) -> bytes:
+    return json.dumps([[chunk.job_id, chunk.chunk_no], {}, _EMBEDDED]).encode()
+
+
+def _is_envelope(message: object) -> bool:
+    """Whether kombu can make a message of what it has parsed."""
+    match message:
+        case {
+            "body": str(body),
+            "headers": Mapping() as headers,
+            "properties": {
+                "body_encoding": "base64",
+                "delivery_tag": str(),
+                "delivery_info": {"exchange": str(), "routing_key": str()},
+            },
+        } if "compression" not in headers:  # kombu would unpack it, however large that is
+            try:
+                base64.b64decode(body, validate=True)
+            except ValueError:
+                return False
+            return True
+        case _:
+            return False
+
+
+class _Dropping:
+    """A transport for Redis that counts what it was given, and drops what is no envelope: nobody knows of that yet."""
+
+    given = 0
+
+    def _deliver(self, message: object, queue: str) -> None:
+        self.given += 1
+        if _is_envelope(message):
+            super()._deliver(message, queue)  # type: ignore[misc]
+        else:
+            _log.warning("message dropped", reason="it is no envelope")
+
+
+class _Reading:
+    """A channel of such a transport, which goes on after what cannot even be parsed."""
+
+    connection: _Dropping
+
+    def _brpop_read(self, **options: Any) -> Any:
+        given = self.connection.given
+        try:
+            return super()._brpop_read(**options)  # type: ignore[misc]
+        except _UNREADABLE:
+            if self.connection.given != given:
+                raise  # the message had been parsed: this is another fault
+            _log.warning("message dropped", reason="it is not JSON")
+            return None
+
+
+class _NotificationChannel(_Reading, redis_transport.Channel):
+    pass
+
+
+class NotificationTransport(_Dropping, redis_transport.Transport):
+    """Redis."""
+
+    Channel = _NotificationChannel
+
+
+class _SentinelNotificationChannel(_Reading, redis_transport.SentinelChannel):
+    pass
+
+
+class SentinelNotificationTransport(_Dropping, redis_transport.SentinelTransport):
+    """Redis behind Sentinels."""
+
+    Channel = _SentinelNotificationChannel
