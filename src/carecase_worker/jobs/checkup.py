@@ -1,13 +1,28 @@
-"""What could be better with a Redis that does its part."""
+"""What is wrong with a Redis, and what could be better with one that does its part."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
 
-from carecase_worker.errors import StoreUnavailable
+from carecase_worker.errors import SettingsError, StoreUnavailable
 from carecase_worker.jobs.connection import connect, redis_errors
 from carecase_worker.settings.model import RedisSettings
 
+_NEEDED = (7, 2)
+"""Of Redis and of Valkey: WAITAOF came with 7.2, scripts that are refused whole with 7.0."""
+_OTHERS = ("dragonfly_version", "kvrocks_version", "garnet_version")
+"""Servers that speak the protocol, and call themselves a Redis of some version, too."""
+
+_OLD = (
+    "{name} {version} is not supported: Redis 7.2 or newer is needed, or Valkey 7.2 or newer"
+    " (docs/operations/versions.md)"
+)
+_EVICTS = "Redis may drop accepted batches when it is full. Put into redis.conf: maxmemory-policy noeviction"
+_FORGETS = (
+    "Redis does not write to disk. Put into redis.conf: appendonly yes, and appendfsync always"
+    ' (or say redis.durability = "relaxed" if you can lose accepted batches)'
+)
 _PATIENCE = timedelta(seconds=8)
 
 
@@ -19,6 +34,47 @@ def reach(settings: RedisSettings, patience: timedelta = _PATIENCE) -> None:
             client.ping()
     finally:
         client.close()
+
+
+def require_fit(client: Any, durable: bool) -> None:
+    """Refuse a Redis that could lose what was accepted (SettingsError), or is too old (StoreUnavailable)."""
+    with redis_errors():
+        server, persistence, memory = (
+            cast(Mapping[str, Any], client.info(section)) for section in ("server", "persistence", "memory")
+        )
+    too_old = version_fault(server)
+    if too_old is not None:
+        raise StoreUnavailable(too_old)  # the rest can wait: it will be another server
+    mistakes = [_EVICTS] if memory.get("maxmemory_policy") != "noeviction" else []
+    if durable and not persistence.get("aof_enabled"):
+        mistakes.append(_FORGETS)
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+
+
+def refuse_unsupported(settings: RedisSettings) -> None:
+    """Refuse a server of a version that is not supported, if it answers. Raises StoreUnavailable."""
+    client = connect(settings)
+    try:
+        with redis_errors():
+            fault = version_fault(cast(Mapping[str, Any], client.info("server")))
+    except StoreUnavailable:
+        return  # whoever asks goes on trying
+    finally:
+        client.close()
+    if fault is not None:
+        raise StoreUnavailable(fault)
+
+
+def version_fault(server: Mapping[str, Any]) -> str | None:
+    """What is wrong with the version that a server tells in its INFO; None if it is supported."""
+    other = next((field for field in _OTHERS if field in server), None)
+    field = other or ("valkey_version" if "valkey_version" in server else "redis_version")
+    version = str(server.get(field, ""))
+    numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
+    if other is None and numbers >= _NEEDED:
+        return None
+    return _OLD.format(name=field.removesuffix("_version").capitalize(), version=version or "of no version")
 
 
 def redis_hints(settings: RedisSettings) -> list[str]:

@@ -7,7 +7,8 @@ from typing import Any, assert_never, cast
 import redis
 
 from carecase_worker.clock import from_epoch_ms, milliseconds
-from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
+from carecase_worker.errors import JobNotFound, StoreUnavailable
+from carecase_worker.jobs.checkup import require_fit
 from carecase_worker.jobs.connection import PATIENCE, connect, moment_of, redis_errors
 from carecase_worker.jobs.job import COUNTS, Job, job_from_record
 from carecase_worker.jobs.keys import Keys
@@ -43,22 +44,8 @@ class JobStore:
         self._scripts = {verb: self._redis.register_script(script_of(verb)) for verb in VERBS}
 
     def check(self) -> None:
-        """Refuse a Redis that could lose what was accepted. Raises SettingsError with what to configure."""
-        with redis_errors():
-            persistence = cast(Mapping[str, Any], self._redis.info("persistence"))
-            memory = cast(Mapping[str, Any], self._redis.info("memory"))
-        mistakes = []
-        if memory.get("maxmemory_policy") != "noeviction":
-            mistakes.append(
-                "Redis may drop accepted batches when it is full. Put into redis.conf: maxmemory-policy noeviction"
-            )
-        if self._wait_for_disk and not persistence.get("aof_enabled"):
-            mistakes.append(
-                "Redis does not write to disk. Put into redis.conf: appendonly yes, and appendfsync always"
-                ' (or say redis.durability = "relaxed" if you can lose accepted batches)'
-            )
-        if mistakes:
-            raise SettingsError("\n".join(mistakes))
+        """Refuse a Redis that is too old (StoreUnavailable) or could lose what was accepted (SettingsError)."""
+        require_fit(self._redis, self._wait_for_disk)
 
     def ping(self) -> None:
         """Return if Redis answers."""

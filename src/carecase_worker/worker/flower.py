@@ -16,12 +16,14 @@ from flower.app import Flower
 from flower.options import default_options
 from flower.urls import settings as flower_settings
 from flower.utils import prepend_url
+from pydantic import SecretStr
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import RedirectHandler, RequestHandler
 
 from carecase_worker.errors import SettingsError
+from carecase_worker.jobs.checkup import refuse_unsupported
 from carecase_worker.jobs.queue import celery_app
 from carecase_worker.settings.model import FlowerSettings, Settings
 from carecase_worker.telemetry import configure_logging
@@ -58,6 +60,9 @@ def create_flower(settings: Settings) -> "GuardedFlower":
         raise SettingsError(
             "flower.password: is required; set CARECASE_FLOWER_PASSWORD or CARECASE_FLOWER_PASSWORD_FILE"
         )
+    if settings.broker.url is None and settings.flower_broker_url.startswith(("redis://", "rediss://")):
+        # it is the job store's server, as Flower's own user
+        refuse_unsupported(settings.redis.model_copy(update={"url": SecretStr(settings.flower_broker_url)}))
     inner = secrets.token_hex(32)
     _set_options(flower.url_prefix, f"flower:{inner}")
     return GuardedFlower(flower, inner, capp=celery_app(settings, settings.flower_broker_url))

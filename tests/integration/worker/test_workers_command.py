@@ -9,16 +9,18 @@ import pytest
 from tests.services import Services
 
 from carecase_worker.clock import SystemClock
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.presence import Presence
 from carecase_worker.settings.loading import process_environment
+from carecase_worker.settings.model import RedisSettings
 from carecase_worker.worker.holder import own_name
 
 ELSEWHERE = "another-machine/boot/1:7:123"
 
 
 @pytest.fixture
-def store(servers: Services) -> Iterator[JobStore]:
-    made = servers.store("workers-command:")
+def presence(servers: Services) -> Iterator[Presence]:
+    settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "workers-command:"})
+    made = Presence(settings, SystemClock())
     yield made
     made.close()
 
@@ -44,10 +46,10 @@ def ended_process() -> str:
     ids=["none", "none here", "one elsewhere", "none here but one elsewhere", "one here", "one here that was killed"],
 )
 def test_it_succeeds_if_a_worker_is_alive(
-    servers: Services, store: JobStore, seen: list[str], options: tuple[str, ...], status: int
+    servers: Services, presence: Presence, seen: list[str], options: tuple[str, ...], status: int
 ) -> None:
     for name in seen:
-        store.seen(name, SystemClock().now())
+        presence.seen(name)
     environment = {
         **process_environment(),
         "CARECASE_REDIS_URL": servers.redis_url,
@@ -57,7 +59,7 @@ def test_it_succeeds_if_a_worker_is_alive(
     command = [sys.executable, "-m", "carecase_worker", "workers", *options]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     for name in seen:
-        store.unseen(name)
+        presence.unseen(name)
     assert done.returncode == status, done.stderr
     if status:
         assert done.stdout == ""
