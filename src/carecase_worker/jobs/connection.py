@@ -20,6 +20,24 @@ PATIENCE = timedelta(seconds=5)
 
 _CONNECT_TIMEOUT_S = 3
 
+_SAID = {
+    "NOAUTH": "refuses the credentials; check redis.url",
+    "WRONGPASS": "refuses the credentials; check redis.url",
+    "NOPERM": "refuses a command to this user; check its ACL",
+    "OOM": "is full; give Redis more memory",
+    "READONLY": "is a replica and takes no writes; it is looked for anew, check which server its address leads to",
+    "MASTERDOWN": "is a replica that has lost its primary; bring that back, or check which server its address leads to",
+    "CLUSTERDOWN": "is a cluster of which a part is down; bring that back",
+    "LOADING": "is reading its data from disk; wait",
+    "NOREPLICAS": "has too few replicas to take writes; bring them back, or lower min-replicas-to-write",
+    "MISCONF": "cannot write to its disk; make room, and see its log",
+    "BUSY": "is busy with a script; wait",
+}
+"""What is said of a Redis that answers with an error, by its code, and what to do."""
+
+_ELSEWHERE = [redis.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.MasterDownError]
+"""Errors that another server at the same address may not give: the connection is dropped, and made anew at once."""
+
 
 def connect(settings: RedisSettings, patience: timedelta = PATIENCE, attempts: int = 2) -> redis.Redis:
     """Connections for threads, made when they are first used; a command that meets a broken one is tried once more."""
@@ -44,6 +62,7 @@ def _options(settings: RedisSettings, patience: timedelta) -> dict[str, Any]:
         "socket_timeout": seconds,
         "socket_connect_timeout": min(seconds, _CONNECT_TIMEOUT_S),
         "socket_keepalive": True,
+        "retry_on_error": _ELSEWHERE,
         **(tls_options(settings) if is_tls else {}),
     }
 
@@ -66,13 +85,19 @@ def redis_errors() -> Iterator[None]:
     """Redis's errors as ours; the text says nothing of host or command."""
     try:
         yield
-    except redis.AuthenticationError:
-        raise StoreUnavailable("the job store refuses the credentials; check redis.url") from None
-    except (redis.ConnectionError, redis.TimeoutError):
-        raise StoreUnavailable("the job store cannot be reached; check that Redis runs, and redis.url") from None
-    except redis.OutOfMemoryError:
-        raise StoreUnavailable("the job store is full; give Redis more memory") from None
-    except redis.exceptions.NoPermissionError:
-        raise StoreUnavailable("the job store refuses a command to this user; check its ACL") from None
     except redis.RedisError as error:
-        raise StoreUnavailable(f"the job store refuses: {type(error).__name__}") from None
+        raise StoreUnavailable(f"the job store {_said_of(error)}") from None
+
+
+def _said_of(error: redis.RedisError) -> str:
+    # of a pipeline, redis puts the command before what the server said
+    code = getattr(error, "status_code", None) or str(error).rpartition(" caused error: ")[2].partition(" ")[0]
+    if code in _SAID:
+        return _SAID[code]
+    match error:
+        case redis.AuthenticationError():
+            return _SAID["NOAUTH"]
+        case redis.ConnectionError() | redis.TimeoutError():
+            return "cannot be reached; check that Redis runs, and redis.url"
+        case _:
+            return f"refuses: {type(error).__name__}"
