@@ -20,6 +20,12 @@ def allow_connections(system: System, allowed: bool) -> None:
     engine.dispose()
 
 
+def pace(system: System) -> float:
+    """The pace of `demo` as the metrics tell it."""
+    name = 'carecase_items_per_second{database="demo"} '
+    return float(next(line for line in system.metrics() if line.startswith(name)).removeprefix(name))
+
+
 def test_a_tenant_that_is_away_waits_and_resumes_while_others_go_on(system: System, first_key: int) -> None:
     allow_connections(system, False)
     try:
@@ -29,9 +35,19 @@ def test_a_tenant_that_is_away_waits_and_resumes_while_others_go_on(system: Syst
             other = system.send([a_case(first_key + n) for n in range(2000)], database="demo_sqlite")
             assert system.final(other)["processed"] == 2000
         assert (system.job(waiting) or {})["processed"] == 0
+        away = [line for line in system.metrics() if line.startswith('carecase_database_away{database="demo"')]
+        assert len(away) == 1
+        assert 'reason=""' not in away[0]
+        assert away[0].endswith(" 1.0")
+        with system.client() as client:
+            ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["databases"]["demo_sqlite"]) == (200, "ok")
+        assert "its jobs wait until it answers" in ready.json()["databases"]["demo"]
+        eventually(lambda: pace(system) == 0, 20, "the pace falls to 0")
     finally:
         allow_connections(system, True)
     assert system.final(waiting)["created"] == 5000
+    assert 'carecase_database_away{database="demo",reason=""} 0.0' in system.metrics()
 
 
 def test_the_log_tells_why_a_database_is_away_and_that_it_is_back(system: System, first_key: int) -> None:

@@ -2,12 +2,14 @@
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from random import Random
 from threading import Event, Lock, Thread
 from typing import Any
 
 import httpx
 from tests.acceptance.system import System
+from tests.chaos.clocks import intakes
 from tests.chaos.replay import Case, Sent
 
 KEYS = 60
@@ -43,13 +45,14 @@ class Client(Thread):
         care_plan = dice.choice((None, None, None, *CARE_PLANS))
         cases = [self._case(f"{key}.{place}", care_plan) for place in range(dice.choice((1, 3, 40, 200, 900)))]
         path = "/care-cases-batch" if care_plan is None else f"/care-plans/{care_plan}/cases-batch"
+        began = datetime.now(UTC)
         while True:
             job = self._put(path, cases, {"Idempotency-Key": key, "vbasoftware-database": database})
             if job is not None:
                 break
             self.refused += 1
             time.sleep(dice.uniform(0.05, 0.3))
-        sent = Sent(job["jobId"], job["submittedAt"], database, care_plan, cases)
+        sent = Sent(job["jobId"], began, datetime.now(UTC), database, care_plan, cases)
         if dice.random() < 0.05:
             sent = replace(sent, cancelled=self._cancel(job["jobId"]))
         with self._lock:
@@ -74,6 +77,7 @@ class Client(Thread):
     def _put(self, path: str, cases: list[Case], headers: dict[str, str]) -> dict[str, Any] | None:
         try:
             with self._system.client(database=None) as client:
+                client.base_url = self._dice.choice(intakes(self._system))
                 answer = client.put(path, json=cases, headers=headers, timeout=15)
         except (httpx.HTTPError, OSError, ValueError):
             return None

@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from tests.acceptance.system import System, eventually
 from tests.chaos.clients import TRIPS
+from tests.chaos.clocks import set_clock
 
 Fault = Callable[[System, Random], None]
 POSTMASTER_TITLES = ("checkpointer", "background writer", "walwriter", "autovacuum", "logical replication", "io worker")
@@ -204,6 +205,13 @@ def _execute(system: System, statement: str, database: str) -> bool:
     return True
 
 
+def jump_an_intakes_clock(system: System, dice: Random) -> None:
+    """A day ahead and more for a while, then right again; the other intake's is right all the time."""
+    set_clock(system, dice.choice(("+1d", "+30d", "+90s")))
+    time.sleep(dice.uniform(0.5, 3))
+    set_clock(system, "+0")
+
+
 WEIGHTS: dict[Fault, int] = {
     kill_pool_process: 6,
     kill_pool_while_valkey_hangs: 5,
@@ -224,4 +232,5 @@ WEIGHTS: dict[Fault, int] = {
     fill_disk: 2,
     refuse_connections: 1,
     fail_over_some_cases: 2,
+    jump_an_intakes_clock: 4,
 }

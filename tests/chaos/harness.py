@@ -3,9 +3,10 @@
 import subprocess
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -17,12 +18,14 @@ import redis
 from tests.acceptance.system import NO_RATE, System, eventually, running
 from tests.chaos.attempts import held_twice
 from tests.chaos.clients import Client
+from tests.chaos.clocks import intake_with_a_clock
 from tests.chaos.faults import WEIGHTS, Fault
 from tests.chaos.replay import Found, Sent, Verdict, compare
 
 CONFIG = NO_RATE + "[jobs]\nchunk_items = 25\nwidth = 3\nmax_backlog_jobs = 100\n"
 CLIENTS = 4
 SETTLE_S = 120
+SKEW = timedelta(milliseconds=50)
 AUDIT = {
     "demo": (
         "CREATE TABLE audit (case_key int, version bigint)",
@@ -54,6 +57,7 @@ class Report:
     refused: int = 0
     doubled: int = 0
     held_twice: int = 0
+    untimely: int = 0
     unfinished: list[str] = field(default_factory=list)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
@@ -61,7 +65,7 @@ class Report:
     def clean(self) -> bool:
         """Whether nothing was lost, doubled, stale, wrong or left unfinished."""
         sums = sum(one.lost + one.stale + one.wrong for one in self.verdicts.values())
-        return not (sums or self.doubled or self.held_twice or self.unfinished) and bool(self.verdicts)
+        return not (sums or self.doubled or self.held_twice or self.untimely or self.unfinished) and bool(self.verdicts)
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -74,6 +78,7 @@ class Report:
         lost, stale, wrong = (sum(getattr(v, n) for v in self.verdicts.values()) for n in ("lost", "stale", "wrong"))
         told.append(
             f"lost {lost}, doubled {self.doubled}, stale {stale}, wrong {wrong}, held by two at once {self.held_twice},"
+            f" at a wrong time {self.untimely},"
             f" not final {len(self.unfinished)}"
         )
         for database, verdict in self.verdicts.items():
@@ -86,7 +91,11 @@ def run(place: Path, seed: int, seconds: float) -> Report:
     """Run the harness in a directory of its own."""
     (place / "chaos.toml").write_text(CONFIG)
     report = Report(seed, seconds)
-    with _disk_of_its_own(place / ".carecase" / "valkey"), running(place, "--config", "chaos.toml") as system:
+    with (
+        _disk_of_its_own(place / ".carecase" / "valkey"),
+        running(place, "--config", "chaos.toml") as system,
+        intake_with_a_clock(system),
+    ):
         for database, statements in AUDIT.items():
             for statement in statements:
                 system.execute(statement, database)
@@ -160,16 +169,25 @@ def _applied(system: System) -> int | None:
         return None
 
 
+def _judge_moments(sent: Sent, final: Mapping[str, Any], report: Report) -> None:
+    """Whatever a clock says, a batch was accepted while it was sent, then begun, then finished."""
+    moments = [datetime.fromisoformat(final[name]) for name in ("submittedAt", "startedAt", "finishedAt")]
+    if moments != sorted(moments) or not sent.before - SKEW <= moments[0] <= sent.after + SKEW:
+        report.untimely += 1
+
+
 def _judge(system: System, accepted: list[Sent], report: Report) -> None:
     report.batches, report.items = len(accepted), sum(len(sent.cases) for sent in accepted)
     results: dict[str, list[Any]] = {}
     deadline = time.monotonic() + SETTLE_S
-    for sent in accepted:
+    for place, sent in enumerate(accepted):
         try:
-            system.final(sent.job_id, max(0.1, deadline - time.monotonic()))
+            final = system.final(sent.job_id, max(0.1, deadline - time.monotonic()))
         except AssertionError:
             report.unfinished.append(sent.job_id)
             continue
+        accepted[place] = replace(sent, seq=final["sequence"])
+        _judge_moments(sent, final, report)
         items = system.result(sent.job_id)
         results[sent.job_id] = [(item["id"][0]["value"], item["status"], item["body"]) for item in items]
     for database in AUDIT:

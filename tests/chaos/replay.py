@@ -13,19 +13,16 @@ Held = tuple[int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A batch that was answered 202. `care_plan` is the one of its path, if it had one."""
+    """A batch that was answered 202. `care_plan` is the one of its path, if it had one; `seq` is the job's sequence."""
 
     job_id: str
-    accepted: str
+    before: datetime
+    after: datetime
     database: str
     care_plan: int | None
     cases: Sequence[Case]
     cancelled: bool = False
-
-    @property
-    def seq(self) -> int:
-        """Its place in the order of acceptance, which is the moment of it in milliseconds."""
-        return round(datetime.fromisoformat(self.accepted).timestamp() * 1000)
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ def compare(batches: Iterable[Sent], found: Found, user: str) -> Verdict:
     newest: dict[int, tuple[str, int]] = {}
     created: Counter[int] = Counter()
     told: dict[int, list[tuple[tuple[str, int], str]]] = defaultdict(list)
-    for batch in sorted(batches, key=lambda one: one.accepted):
+    for batch in sorted(batches, key=lambda one: one.seq):
         answers = found.results[batch.job_id]
         if len(answers) != len(batch.cases):
             verdict.note("lost", f"{batch.job_id} has {len(answers)} answers for {len(batch.cases)} items")
