@@ -36,7 +36,7 @@ def intake_with_a_clock(system: System) -> Iterator[None]:
         yield
         return
     del wrong["FAKETIME"]
-    wrong |= {"FAKETIME_TIMESTAMP_FILE": str(system.place / _CLOCK), "FAKETIME_NO_CACHE": "1"}
+    wrong |= {"FAKETIME_TIMESTAMP_FILE": str(system.place / _CLOCK), "FAKETIME_CACHE_DURATION": "1"}
     port = choose_ports(None).intake
     settings = running_stack(system.data_dir / "stack.json").environment()
     environment = process_environment() | settings | wrong
