@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from carecase_worker.cases.batch import ArraySplitter, Splitter
+from carecase_worker.clock import from_epoch_us
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter
-from carecase_worker.jobs.verdicts import NewJob
+from carecase_worker.jobs.verdicts import ChunkRef, History, Lease, NewJob
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 
@@ -41,6 +42,21 @@ def a_new_job(**changes: Any) -> NewJob:
         "idempotency_key": None,
     }
     return NewJob(**{**fields, **changes})
+
+
+def a_lease(job_id: Any, chunk_no: int = 0, seq: int = 1, **changes: Any) -> Lease:
+    """A lease of a chunk whose batch was accepted in the millisecond that its place in the order says."""
+    fields: dict[str, Any] = {
+        "chunk": ChunkRef(str(job_id), chunk_no),
+        "payload": b"",
+        "history": History(),
+        "database": "demo",
+        "care_plan": None,
+        "user": "sender",
+        "seq": seq,
+        "accepted_at": from_epoch_us(seq * 1000),
+    }
+    return Lease(**{**fields, **changes})
 
 
 def items_of(body: bytes, splitter: Splitter, piece_bytes: int = 1 << 20) -> list[Any]:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Engine, func, select, text
-from tests.builders import NOW, a_batch, a_case
+from tests.builders import NOW, a_batch, a_case, a_lease
 
 from carecase_worker.cases.care_case import FIELDS
 from carecase_worker.cases.outcome import (
@@ -21,7 +21,6 @@ from carecase_worker.cases.outcome import (
 )
 from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.jobs.chunks import Chunk
-from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
 from carecase_worker.targets.upserts import Upsert
 from carecase_worker.targets.writer import LedgerKey, Writer
@@ -60,7 +59,7 @@ class UpsertConformance:
         key: LedgerKey | None = None,
     ) -> list[Outcome]:
         key = key or LedgerKey(uuid4(), 0)
-        lease = Lease(ChunkRef(str(key.job_id), 0), b"", History(), "demo", care_plan, user, seq, strict)
+        lease = a_lease(key.job_id, seq=seq, care_plan=care_plan, user=user, strict=strict)
         return writer.write(key, plan_chunk(Chunk(0, len(cases), a_batch(*cases)), lease))
 
     def held(self, engine: Engine, key: int = 1) -> dict[str, Any]:

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, select
-from tests.builders import a_batch, a_case
+from tests.builders import a_batch, a_case, a_lease
 from tests.integration.targets.test_conformance import engine_at
 from tests.services import Services
 
 from carecase_worker.cases.outcome import CREATED, SUPERSEDED, UPDATED
 from carecase_worker.jobs.chunks import Chunk
-from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
 from carecase_worker.targets.schema import create_database
 from carecase_worker.targets.tables import CARE_CASE, METADATA
 from carecase_worker.targets.upserts import upsert_for
@@ -73,7 +72,7 @@ def test_the_end_is_that_of_a_replay_in_order(engine: Engine, plan: tuple[list[R
     writer = Writer(engine, upsert_for(engine.dialect.name))
     answers: dict[int, list[Any]] = {}
     for run in runs:
-        lease = Lease(ChunkRef(str(UUID(int=run.seq)), 0), b"", History(), "demo", None, "u", run.seq)
+        lease = a_lease(UUID(int=run.seq), seq=run.seq)
         chunk = Chunk(0, len(run.keys), a_batch(*cases_of(run)))
         outcomes = writer.write(LedgerKey(UUID(int=run.seq), 0), plan_chunk(chunk, lease))
         assert answers.setdefault(run.seq, outcomes) == outcomes, "a second run answers as the first"

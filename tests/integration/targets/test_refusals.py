@@ -9,14 +9,14 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
-from tests.builders import a_batch, a_case
+from tests.builders import a_batch, a_case, a_lease
 from tests.integration.targets.test_conformance import engine_at
 from tests.services import Services
 
 from carecase_worker.cases.outcome import CREATED, NOT_APPLIED, REFUSED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.jobs.chunks import Chunk
-from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
+from carecase_worker.jobs.verdicts import History
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import create_database
@@ -95,8 +95,7 @@ def apply(
 ) -> list[Outcome]:
     """What becomes of a chunk that has been attempted so many times."""
     key = LedgerKey(uuid4(), 0)
-    history = History(releases=attempts)
-    lease = Lease(ChunkRef(str(key.job_id), 0), b"", history, "demo", None, "sender", seq, options.pop("strict", False))
+    lease = a_lease(key.job_id, seq=seq, history=History(releases=attempts), strict=options.pop("strict", False))
     plan = replace(plan_chunk(Chunk(0, len(cases), a_batch(*cases)), lease), attempts=attempts)
     return Writer(engine, upsert, **options).write(key, plan)
 

@@ -8,14 +8,13 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import create_engine, text
-from tests.builders import a_batch, a_case
+from tests.builders import a_batch, a_case, a_lease
 from tests.integration.targets.databases import a_database, ask, engine_at, run, tenant
 from tests.services import Services
 
 from carecase_worker.cases.outcome import CREATED, Outcome
 from carecase_worker.errors import SettingsError, TargetFailure
 from carecase_worker.jobs.chunks import Chunk
-from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.targets.schema import lacks, upgrade
@@ -47,7 +46,7 @@ def schemas(url: str) -> str:
 def write(url: str, options: str, *cases: dict[str, object]) -> list[Outcome]:
     """Apply a batch as a worker does."""
     key = LedgerKey(uuid4(), 0)
-    lease = Lease(ChunkRef(str(key.job_id), 0), b"", History(), "d", None, "sender", 1)
+    lease = a_lease(key.job_id)
     with engine_at(url, options) as engine:
         targets = Targets({"d": tenant(engine.url.render_as_string(hide_password=False))})
         try:

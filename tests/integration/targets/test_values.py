@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, select, text
-from tests.builders import NOW, a_case, chunks_of
+from tests.builders import NOW, a_case, a_lease, chunks_of
 from tests.integration.targets.test_conformance import engine_at
 from tests.items import FIELDS, VALUES, an_object, around_the_bound, base, changed_members, good_members
 from tests.oracle import Sender, judge
@@ -22,7 +22,6 @@ from tests.services import Services
 from carecase_worker.cases.outcome import CREATED, Kind
 from carecase_worker.clock import epoch_ms
 from carecase_worker.jobs.chunks import ChunkBounds
-from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
 from carecase_worker.targets.tables import CARE_CASE
 from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert
 from carecase_worker.targets.writer import LedgerKey, Writer
@@ -61,7 +60,7 @@ def check(target: Target, items: Sequence[str]) -> None:
     outcomes = []
     for number, chunk in enumerate(chunks_of(f"[{','.join(items)}]".encode(), BOUNDS)):
         key = LedgerKey(UUID(int=next(_numbers)), number)
-        lease = Lease(ChunkRef(str(key.job_id), number), b"", History(), "demo", None, "sender", epoch_ms(NOW))
+        lease = a_lease(key.job_id, number, epoch_ms(NOW))
         plan = plan_chunk(chunk, lease)
         found = target.writer.write(key, plan)
         settle(plan, found)
