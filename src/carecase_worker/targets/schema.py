@@ -63,7 +63,7 @@ def upgrade(engine: Engine) -> None:
     make_file(engine)
     with _told_as_failure(), engine.begin() as connection:
         if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            _wait_for_turn(connection)
         found = _state(connection)
         _refuse_what_is_not_ours_to_change(found)
         config.attributes["connection"] = connection
@@ -128,6 +128,18 @@ def _state(connection: Connection) -> SchemaState:
     held = tuple(sorted(context.get_current_heads())) if _may_read_revision(connection) else ()
     known = {script.revision for script in scripts.walk_revisions()}
     return SchemaState(scripts.get_current_head() or "", held, known.issuperset(held), tuple(faults_of(context)))
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    """Wait until no other process migrates, for as long as that takes; nor is a migration bound to a worker's times.
+
+    What a migration then waits for by itself, as a table that is in use, it waits for no longer than a worker would:
+    whoever wants that table meanwhile stands behind it.
+    """
+    held = connection.execute(text("SELECT current_setting('lock_timeout')")).scalar()
+    connection.execute(text("SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    connection.execute(text("SELECT set_config('lock_timeout', :held, true)"), {"held": held})
 
 
 def _work_in_first_schema_only(connection: Connection) -> None:

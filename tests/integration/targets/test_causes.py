@@ -3,7 +3,7 @@
 import socket
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -208,14 +208,17 @@ def test_sqlite_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("This is no database, whatever its name may be. " * 100)
     for path, cause in (
         ("directory", Causes.NO_FILE),
-        ("nowhere/cases.sqlite", Causes.NO_FILE),
         ("text", Causes.DAMAGED),
     ):
         with engine_at(f"sqlite:///{tmp_path / path}") as engine:
             assert told(engine) is cause
+    with engine_at(f"sqlite:///{tmp_path}/nowhere/cases.sqlite") as engine, pytest.raises(TargetFailure) as caught:
+        upgrade(engine)
+    assert caught.value.cause == Causes.NO_FILE.value
 
 
 def test_an_sqlite_file_without_tables(tmp_path: Path) -> None:
+    (tmp_path / "empty.sqlite").touch()
     with engine_at(f"sqlite:///{tmp_path / 'empty.sqlite'}") as engine, pytest.raises(TargetFailure) as caught:
-        purge_ledger(engine, datetime.now(UTC))
+        purge_ledger(engine, timedelta(days=1))
     assert caught.value.cause == Causes.SCHEMA.value

@@ -52,6 +52,7 @@ CHANGED = {
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
     if request.param == "sqlite":
+        (tmp_path / "cases.sqlite").touch()
         return f"sqlite:///{tmp_path / 'cases.sqlite'}"
     return str(request.getfixturevalue("emptied"))
 

@@ -1,7 +1,7 @@
 """What a URL says to libpq arrives, what carecase sets comes last, and each tenant has its own schema's tables."""
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -223,8 +223,8 @@ class TestTablesOfAnotherTenantFurtherDownTheSearchPath:
 
     def test_nothing_is_purged_from_them(self, a_only: str) -> None:
         run(a_only, "INSERT INTO tenant_a.ingest_ledger VALUES (gen_random_uuid(), 0, 'o', '2020-01-01')")
-        with engine_at(a_only, self.B) as engine, pytest.raises(TargetFailure):
-            purge_ledger(engine, datetime.now(UTC) - timedelta(days=1))
+        with engine_at(a_only, self.B) as engine, pytest.raises(TargetFailure, match="42P01"):
+            purge_ledger(engine, timedelta(days=1))
 
     def test_upgrade_makes_its_own(self, a_only: str) -> None:
         with engine_at(a_only, self.B) as engine:
@@ -268,6 +268,20 @@ def test_a_search_path_whose_first_schema_is_not_there_is_refused(schemas: str, 
                 call(engine)
     with engine_at(schemas) as engine:
         assert ask(engine, "SELECT to_regclass('public.care_case') IS NULL")
+
+
+def test_an_upgrade_waits_for_another_one_however_long_that_takes(schemas: str) -> None:
+    other = create_engine(schemas)
+    with engine_at(schemas, LOCK_TIMEOUT_SECONDS="0.1", STATEMENT_TIMEOUT_SECONDS="0.2") as engine:
+        with other.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(1667330661)"))
+            upgrading = threading.Thread(target=upgrade, args=(engine,))
+            upgrading.start()
+            upgrading.join(0.5)
+            assert upgrading.is_alive(), "it waits, although a worker would not"
+        upgrading.join(30)
+        assert lacks(engine) == []
+    other.dispose()
 
 
 @pytest.mark.parametrize(("path", "used"), [("Tenant_A", "tenant_a"), ('"Mixed"', "Mixed"), ('"a,b"', "a,b")])
