@@ -108,6 +108,7 @@ class JobStore:
         args = [
             chunk.job_id, chunk.chunk_no, holder, milliseconds(wait.after), milliseconds(wait.pause),
             int(wait.unexplained), int(wait.database_to_blame), wait.reason,
+            int(wait.too_slow),
         ]  # fmt: skip
         self._run("release", args)
 

@@ -78,8 +78,8 @@ class History:
     """What went wrong before.
 
     Of the chunk: `deaths` of processes that held it, `releases` after failed attempts, `faults` among these that nobody
-    could explain. Of the job: for how long its database has been failing it. Of the database: `failures`, the attempts
-    in a row that found it away.
+    could explain, and those that took too long. Of the job: for how long its database has been failing it. Of the
+    database: `failures`, the attempts in a row that found it away.
     """
 
     deaths: int = 0
@@ -87,6 +87,7 @@ class History:
     faults: int = 0
     failures: int = 0
     failing_for: timedelta = timedelta(0)
+    too_slow: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +112,13 @@ class Lease:
     @classmethod
     def of(cls, chunk: ChunkRef, answer: Sequence[bytes]) -> "Lease":
         """The lease that an answer of claim tells of."""
-        payload, deaths, releases, faults, failures, failing_for_ms, *job = answer
+        payload, deaths, releases, faults, too_slow, failures, failing_for_ms, *job = answer
         database, care_plan, user, seq, strict, accepted_us, unsettled = job
         failing_for = timedelta(milliseconds=int(failing_for_ms))
         return cls(
             chunk=chunk,
             payload=payload,
-            history=History(int(deaths), int(releases), int(faults), int(failures), failing_for),
+            history=History(int(deaths), int(releases), int(faults), int(failures), failing_for, int(too_slow)),
             database=database.decode(),
             care_plan=int(care_plan) if care_plan else None,
             user=user.decode(),
@@ -165,13 +166,15 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Wait:
     """What release is told: when to try again, how long to leave the database alone, whether nobody knows why the
-    attempt failed, whether the database is to blame, and what it failed with: then its retry deadline runs."""
+    attempt failed, whether the database is to blame, and what it failed with: then its retry deadline runs; and whether
+    the attempt came to no end in its time."""
 
     after: timedelta
     pause: timedelta = timedelta(0)
     unexplained: bool = False
     database_to_blame: bool = True
     reason: str = ""
+    too_slow: bool = False
 
 
 class Completed(Enum):

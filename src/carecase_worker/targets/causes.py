@@ -70,6 +70,10 @@ class Causes(Enum):
         "PGOPTIONS or a service file changes what carecase sets for its sessions: take that out,"
         " and see statement_timeout_seconds and lock_timeout_seconds",
     )
+    POOLER = Cause(
+        "pooler",
+        "a connection pooler stands before it, and lends a session that others have changed: name the server itself",
+    )
     VERSION = Cause(
         "version",
         f"its version is not supported: the lowest are PostgreSQL {LOWEST_POSTGRES} and"

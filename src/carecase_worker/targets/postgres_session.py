@@ -48,7 +48,7 @@ class Session:
         }
         made = ", ".join(f"set_config('{name}', %({name})s, false)" for name in self._settings)
         self._statement = (
-            "SELECT pg_is_in_recovery(), current_setting('transaction_read_only'),"
+            "SELECT pg_backend_pid(), pg_is_in_recovery(), current_setting('transaction_read_only'),"
             " current_user, current_schema(), current_setting('search_path'),"
             f" set_config('application_name', {_APPLICATION}, false),"
             f" set_config('search_path', coalesce(({_OWN_PATH}), current_setting('search_path')), false), {made}"
@@ -70,7 +70,9 @@ class Session:
         connection.autocommit = True  # what a transaction sets would be gone with it
         (found,) = connection.execute(self._statement, {**self._settings, "ours": sorted(OUR_TABLES)})
         connection.autocommit = False
-        in_recovery, read_only, user, schema, path, *_ = found
+        process, in_recovery, read_only, user, schema, path, *_ = found
+        if process != connection.info.backend_pid:  # what is set for this session is not what the next one has
+            raise PostgresRefused(Causes.POOLER)
         if in_recovery:
             raise PostgresRefused(Causes.STANDBY)
         if read_only == "on":

@@ -47,11 +47,16 @@ class TransactionLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The end of an attempt's time on the stopwatch, its length, and the parts of waves that broke a transaction."""
+    """The end of an attempt's time on the stopwatch, its length, and what broke a transaction.
+
+    That is `broke`, parts of waves, and `takes`, cases that were made up to look if the database takes any, with the
+    answer.
+    """
 
     until: float
     time_s: float
     broke: dict[tuple[int, int], SQLAlchemyError] = field(default_factory=dict)
+    takes: dict[int, bool] = field(default_factory=dict)
 
 
 class Sifter:
@@ -215,20 +220,28 @@ class Sifter:
         """
         held = self._connection.execute(select(CARE_CASE).limit(1)).mappings().first()
         copy = [{column.key: held[column] for column in CARE_CASE.c}] if held else []
-        return any(self._takes(row) for row in [*copy, _bare(next(iter(self._suspects.values())))])
+        others = [*copy, _bare(next(iter(self._suspects.values())))]
+        return any(self._takes(number, row) for number, row in enumerate(others))
 
-    def _takes(self, row: Mapping[str, object]) -> bool:
+    def _takes(self, number: int, row: Mapping[str, object]) -> bool:
         """Insert a case under a key that is not there, update it, and take it back; tell whether that went well."""
+        if number in self._findings.takes:
+            return self._findings.takes[number]
+        savepoint = self._connection.begin_nested()
         try:
-            with self._connection.begin_nested() as savepoint:
-                self._limit(self._left_s() / 2)
-                for version in (0, 1):
-                    other = {**row, KEY: INT32_MIN, VERSION: version, ENTRY_VERSION: version}
-                    wave = WaveOfRows([Entry(0, other)], self._plan.waves[0].defaults)
-                    self._upsert.write(self._connection, wave, guard_care_plan=False)
-                savepoint.rollback()
+            self._limit(self._left_s() / 2)
+            for version in (0, 1):
+                other = {**row, KEY: INT32_MIN, VERSION: version, ENTRY_VERSION: version}
+                wave = WaveOfRows([Entry(0, other)], self._plan.waves[0].defaults)
+                self._upsert.write(self._connection, wave, guard_care_plan=False)
         except SQLAlchemyError as error:
-            return answered(error) and kind_of(error) in ITEM_FAULTS
+            takes = answered(error) and kind_of(error) in ITEM_FAULTS
+            if has_lost_transaction(self._connection):
+                self._findings.takes[number] = takes
+                raise TransactionLostError from None
+            savepoint.rollback()
+            return takes
+        savepoint.rollback()
         return True
 
     def _left_s(self) -> float:

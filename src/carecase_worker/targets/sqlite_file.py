@@ -111,8 +111,9 @@ class _WatchedFile:
         return connection
 
     def check(self, connection: sqlite3.Connection, record: Any, _: Any) -> None:
-        """Raise DisconnectionError if the file has been replaced: then the pool connects anew."""
+        """Forget earlier limits. Raise DisconnectionError if the file was replaced: then the pool connects anew."""
         opened: _Opened = record.info[_OPENED]
+        opened.limit_s = opened.until = None
         if not opened.is_replaced():
             return
         with suppress(sqlite3.Error):

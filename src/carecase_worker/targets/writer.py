@@ -20,7 +20,7 @@ from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.plan import WritePlan, case_by_case
 from carecase_worker.targets.schema import require_fitting
 from carecase_worker.targets.sifting import Findings, Sifter, TransactionLostError, limit_statements
-from carecase_worker.targets.sqlite_file import is_replaced, limit_sqlite
+from carecase_worker.targets.sqlite_file import has_lost_transaction, is_replaced, limit_sqlite
 from carecase_worker.targets.tables import INGEST_LEDGER
 from carecase_worker.targets.upserts import Upsert, upsert_for
 from carecase_worker.targets.waves import apply_wave
@@ -130,6 +130,8 @@ class Writer:
             while settled is None:
                 with suppress(TransactionLostError), connection.begin():
                     settled = self._apply_all(connection, plan, findings, carefully)
+                    if has_lost_transaction(connection):  # a ledger row now would tell of cases that are not there
+                        raise TargetFailure(FailureKind.TOO_SLOW)
                     _note(connection, key, settled.outcomes)
             if is_replaced(connection):
                 raise _FileReplacedError
@@ -216,7 +218,11 @@ class Targets:
         settings = self._tenants[database].database
         longest = min(settings.statement_timeout, self._longest)
         engine = engine_for(Tenant(database, settings.model_copy(update={"statement_timeout": longest})))
-        require_fitting(engine)
+        try:
+            require_fitting(engine)
+        except TargetFailure:
+            engine.dispose()
+            raise
         return Writer(engine, upsert_for(engine.dialect.name), database, longest)
 
     def let_go(self, database: str) -> None:

@@ -106,7 +106,7 @@ def _housekeeping(settings: Settings) -> tuple[Repeated, ...]:
     doorbells, databases = Doorbells(celery_app(settings)), tenants_of(settings.databases)
     sweep = Sweep(store, doorbells, presence, ClockWatch(), tuple(databases), worker=own_name(), is_dead=is_dead)
     purge = Purge(store, databases, settings.jobs.retention + settings.jobs.retry_deadline)
-    settle = Settle(store, databases)
+    settle = Settle(store, databases, _guarded)
     return (
         Repeated(_guarded(settle.once), lambda: None, settings.worker.sweep.total_seconds()),
         Repeated(_guarded(sweep.once), _guarded(sweep.sign_off), settings.worker.sweep.total_seconds()),

@@ -143,7 +143,7 @@ class Applier:
         try:
             chunk = self._chunk(lease, also_blank=cancel)
             plan = plan_answer(chunk, CANCELLED) if cancel else self._plan(chunk, lease)
-            plan = replace(plan, attempts=lease.history.releases)
+            plan = replace(plan, attempts=lease.history.too_slow)
             outcomes = self.targets.writer(lease.database).write(_ledger_key(lease), plan)
         except TargetFailure as failure:
             ids = {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no}

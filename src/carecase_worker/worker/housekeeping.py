@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from threading import Event, Thread
 
 from carecase_worker.errors import StoreUnavailable, TargetFailure
@@ -89,6 +90,8 @@ class Settle:
 
     store: JobStore
     tenants: Mapping[str, Tenant]
+    guarded: Callable[[Callable[[], None]], Callable[[], None]]
+    """Makes of a step one that never raises."""
     busy: dict[str, Thread] = field(default_factory=dict)
 
     def once(self) -> None:
@@ -96,7 +99,9 @@ class Settle:
         for name in self.store.unsettled(tuple(self.tenants)):
             if name in self.busy and self.busy[name].is_alive():
                 continue
-            self.busy[name] = Thread(target=self._settle, args=(name,), name=f"settle {name}", daemon=True)
+            self.busy[name] = Thread(
+                target=self.guarded(partial(self._settle, name)), name=f"settle {name}", daemon=True
+            )
             self.busy[name].start()
 
     def _settle(self, name: str) -> None:

@@ -11,6 +11,7 @@ _FIRST = timedelta(milliseconds=250)
 _LONGEST = timedelta(seconds=4)
 _UNEXPLAINED = (FailureKind.CONFLICT, FailureKind.REFUSED, FailureKind.UNEXPECTED)
 _UNEXPLAINED_ATTEMPTS = 5
+_OUT_OF_TIME = (FailureKind.TOO_SLOW, FailureKind.CONTENTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +37,4 @@ def plan_retry(kind: FailureKind, history: History, deadline: timedelta, roll: f
     after = min(_FIRST * 2 ** min(attempts, 10), _LONGEST) * (0.5 + roll / 2)
     pause = after if kind is FailureKind.AWAY else timedelta(0)
     to_blame = not unexplained and kind is not FailureKind.UNREADABLE
-    return Wait(after, pause, unexplained, to_blame)
+    return Wait(after, pause, unexplained, to_blame, too_slow=kind in _OUT_OF_TIME)

@@ -95,7 +95,7 @@ def apply(
 ) -> list[Outcome]:
     """What becomes of a chunk that has been attempted so many times."""
     key = LedgerKey(uuid4(), 0)
-    lease = a_lease(key.job_id, seq=seq, history=History(releases=attempts), strict=options.pop("strict", False))
+    lease = a_lease(key.job_id, seq=seq, history=History(too_slow=attempts), strict=options.pop("strict", False))
     plan = replace(plan_chunk(Chunk(0, len(cases), a_batch(*cases)), lease), attempts=attempts)
     return Writer(engine, upsert, **options).write(key, plan)
 

@@ -91,3 +91,19 @@ def test_a_database_that_is_slow_for_every_item_blames_none(engine: Engine) -> N
         with pytest.raises(TargetFailure) as failure:
             apply(engine, UPSERT, *CASES[:3], attempts=attempts, longest=timedelta(seconds=0.5))
         assert failure.value.kind is FailureKind.TOO_SLOW
+
+
+def test_what_was_written_is_not_lost_over_a_look_at_the_database(engine: Engine) -> None:
+    """The look is a case of its own; if it is interrupted, SQLite takes back what was written before it."""
+    assert apply(engine, UPSERT, a_case(99, case_Status="SLOW")) == [CREATED]
+    owner = create_engine(engine.url)
+    with owner.begin() as connection:
+        connection.execute(
+            text(f"CREATE TRIGGER slow BEFORE INSERT ON care_case WHEN NEW.case_status = 'SLOW' BEGIN {FOR_EVER}; END")
+        )
+    cases = [a_case(1), a_case(2, case_Status="SLOW"), a_case(3, case_Status="SLOW")]
+    _, outcomes = attempted(engine, UPSERT, *cases, seconds=2)
+    assert outcomes == [CREATED, REFUSED, REFUSED]
+    with owner.connect() as connection:
+        assert set(connection.scalars(text("SELECT case_key FROM care_case"))) == {1, 99}
+    owner.dispose()

@@ -1,6 +1,8 @@
 """What a URL says to libpq arrives, what carecase sets comes last, and each tenant has its own schema's tables."""
 
+import subprocess
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,11 +10,14 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import create_engine, text
+from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case, a_lease
 from tests.integration.targets.databases import a_database, ask, engine_at, run, tenant
+from tests.needs import need
 from tests.services import Services
 
 from carecase_worker.cases.outcome import CREATED, Outcome
+from carecase_worker.embedded.stack import choose_ports
 from carecase_worker.errors import SettingsError, TargetFailure
 from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.engines import engine_for
@@ -324,3 +329,34 @@ def test_an_sqlite_file_that_is_read_only_is_told(tmp_path: Path) -> None:
     with pytest.raises(TargetFailure, match="takes no writes"):
         lacks(read_only)
     read_only.dispose()
+
+
+@pytest.fixture
+def pooled(url: str, tmp_path: Path) -> Iterator[str]:
+    """The URL of the database through a pooler that lends sessions for a transaction."""
+    program = need("pgbouncer", "Debian's pgbouncer")
+    server, port = urlsplit(url), choose_ports(None).postgres
+    (tmp_path / "users.txt").write_text(f'"{server.username}" "{server.password}"\n')
+    (tmp_path / "pgbouncer.ini").write_text(
+        f"[databases]\n* = host=127.0.0.1 port={server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nunix_socket_dir =\n"
+        f"listen_port = {port}\nauth_type = plain\nauth_file = {tmp_path}/users.txt\npool_mode = transaction\n"
+    )
+    for path in (tmp_path, *tmp_path.iterdir()):
+        path.chmod(0o755)
+    process = subprocess.Popen([program, "--quiet", "--user", "nobody", str(tmp_path / "pgbouncer.ini")])
+    try:
+        yield url.replace(f":{server.port}/", f":{port}/")
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_a_pooler_that_lends_sessions_is_refused(pooled: str) -> None:
+    """Deadlines that are set for a session would hold for somebody else's, and not for ours."""
+
+    def told() -> str:
+        with pytest.raises(TargetFailure) as failure:
+            write(pooled, "", a_case(1))
+        return str(failure.value)
+
+    assert "a connection pooler stands before it" in eventually(lambda: "listens" not in told() and told(), 20)

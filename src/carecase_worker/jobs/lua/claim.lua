@@ -2,7 +2,7 @@
 -- claim: take the lease of a chunk.
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 chunk, 3 lease_ms, 4 holder
--- gives  {'apply' or 'cancel', payload, deaths, releases, faults, failures, failing_for_ms, database, care plan, user, seq,
+-- gives  {'apply' or 'cancel', payload, deaths, releases, faults, too_slow, failures, failing_for_ms, database, care plan, user, seq,
 --         strict, accepted_us, unsettled}: the lease is the caller's for lease_ms; 'cancel' if the job is to be cancelled.
 --         failures: attempts in a row that found the database away; failing_for_ms: for how long it has been failing the
 --         job; unsettled: "1" if `settle` must come before anything of the job is applied

@@ -68,8 +68,8 @@ local function take(job, n, lease_ms, holder)
     return {'busy', ''}
   end
 
-  local held_till, held_by, deaths, releases, faults =
-    unpack(redis.call('HMGET', lease, n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults'))
+  local held_till, held_by, deaths, releases, faults, too_slow = unpack(redis.call('HMGET', lease,
+    n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults', n .. ':too_slow'))
   deaths = tonumber(deaths or 0)
   if held_by then
     local left_ms = tonumber(held_till) - now
@@ -80,9 +80,9 @@ local function take(job, n, lease_ms, holder)
     end
   end
 
-  -- whoever is held is due as soon as the pause is over
+  -- whoever is held is due as soon as the pause is over; a probe is not held by the pause that is its own
   local pause_ms = paused(database, lease_ms)
-  if pause_ms > 0 then
+  if pause_ms > 0 and redis.call('GET', key('pause', database)) ~= holder then
     redis.call('ZADD', due, 'XX', now, member)
     redis.call('HDEL', lease, n .. ':until', n .. ':holder')
     let_go(holder, member)
@@ -106,5 +106,5 @@ local function take(job, n, lease_ms, holder)
     'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled', 'failing_since_ms'))
   local failing_for_ms = failing_since_ms and math.max(0, now - tonumber(failing_since_ms)) or 0
   return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), tonumber(faults or 0),
-    failures, failing_for_ms, database, care_plan, user, seq, strict, accepted_us or seq .. '000', unsettled or '0'}
+    tonumber(too_slow or 0), failures, failing_for_ms, database, care_plan, user, seq, strict, accepted_us or seq .. '000', unsettled or '0'}
 end

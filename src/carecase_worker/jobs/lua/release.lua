@@ -3,7 +3,7 @@
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 chunk, 3 holder, 4 after_ms (how long until it is tried again),
 --        5 pause_ms (how long to leave the database alone, 0 not at all), 6 "1" if nobody knows why the attempt failed,
---        7 "1" if the database is to blame, 8 what it failed with
+--        7 "1" if the database is to blame, 8 what it failed with, 9 "1" if the attempt came to no end in its time
 -- gives  'released', 'lost' (the lease is another's, or the chunk is done), 'gone' (there is no such job)
 -- moves  running -> waiting
 local job, n = ARGV[1], ARGV[2]
@@ -14,6 +14,7 @@ if redis.call('HGET', lease, n .. ':holder') ~= ARGV[3] then return 'lost' end
 redis.call('HDEL', lease, n .. ':until', n .. ':holder')
 let_go(ARGV[3], job .. ':' .. n)
 redis.call('HINCRBY', lease, n .. ':releases', 1)
+if ARGV[9] == '1' then redis.call('HINCRBY', lease, n .. ':too_slow', 1) end
 redis.call('ZADD', key('due', database), 'XX', now + tonumber(ARGV[4]), job .. ':' .. n)
 if ARGV[6] == '1' then redis.call('HINCRBY', lease, n .. ':faults', 1)
 elseif ARGV[7] == '1' then
