@@ -62,7 +62,9 @@ def create_flower(settings: Settings) -> "GuardedFlower":
         )
     if settings.broker.url is None and settings.flower_broker_url.startswith(("redis://", "rediss://")):
         # it is the job store's server, as Flower's own user
-        refuse_unsupported(settings.redis.model_copy(update={"url": SecretStr(settings.flower_broker_url)}))
+        # of which the URL has the password
+        lesser = {"url": SecretStr(settings.flower_broker_url), "password": None}
+        refuse_unsupported(settings.redis.model_copy(update=lesser))
     inner = secrets.token_hex(32)
     _set_options(flower.url_prefix, f"flower:{inner}")
     return GuardedFlower(flower, inner, capp=celery_app(settings, settings.flower_broker_url))

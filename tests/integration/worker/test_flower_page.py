@@ -5,16 +5,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import pytest
 from flower.urls import handlers
 from tests.acceptance.system import eventually
+from tests.posing import VALKEY, posing_as
 from tests.services import Services
 
 from carecase_worker.embedded.stack import choose_ports
-from carecase_worker.settings.loading import process_environment
+from carecase_worker.errors import StoreUnavailable
+from carecase_worker.settings.loading import load, process_environment
+from carecase_worker.worker.flower import create_flower
 
 USER, PASSWORD = "ops, people", 'a,b:c %41#d ü "quoted" $(x) --read_only=false'
 COMMAND = (sys.executable, "-m", "carecase_worker", "flower")
@@ -65,6 +69,24 @@ def routes() -> list[str]:
     paths = [re.sub(r"\(\.[+*]\)|\.\*", "x", pattern.rstrip("$")).replace("/?", "") for pattern in patterns]
     assert {"/metrics", "/healthcheck", "/api/workers", "/static/x", "/login", "x"} <= set(paths)
     return [path if path.startswith("/") else f"/{path}" for path in paths if path != "/healthcheck"]
+
+
+@pytest.mark.parametrize("own_user", [True, False])
+def test_a_server_that_is_not_supported_is_refused_where_the_job_store_has_a_password_of_its_own(
+    servers: Services, own_user: bool
+) -> None:
+    store, page = urlsplit(servers.redis_url), urlsplit(servers.flower_redis_url)
+    with posing_as(6, store.port or 0, VALKEY) as old:
+        variables = {
+            "CARECASE_REDIS_URL": f"redis://{store.username}@127.0.0.1:{old}/0",
+            "CARECASE_REDIS_PASSWORD": str(store.password),
+            "CARECASE_FLOWER_PASSWORD": PASSWORD,
+        }
+        if own_user:
+            variables["CARECASE_FLOWER_BROKER_URL"] = f"redis://{page.username}@127.0.0.1:{old}/0"
+            variables["CARECASE_FLOWER_BROKER_PASSWORD"] = str(page.password)
+        with pytest.raises(StoreUnavailable, match=r"Valkey 6\..* is not supported"):
+            create_flower(load(environment=variables))
 
 
 def test_every_route_needs_the_password(flower: tuple[str, int]) -> None:
