@@ -1,15 +1,19 @@
 """What is sent, to the byte where the contract says so."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from carecase_worker.cases.outcome import CANCELLED, CREATED, REFUSED, SUPERSEDED, UNAVAILABLE, UPDATED, Kind, Outcome
 from carecase_worker.errors import BatchFault, BatchRefused, FailureKind, TargetFailure
-from carecase_worker.intake.documents import indexed_items, items, multi_status, retry_after
+from carecase_worker.intake.documents import indexed_items, items, job_tag, multi_status, retry_after
 from carecase_worker.intake.problems import problem_of, problem_of_status
 from carecase_worker.jobs.chunks import ChunkOutcomes
+from carecase_worker.jobs.job import job_from_record
 from carecase_worker.jobs.verdicts import Pace
+
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def test_the_multi_status_answers_each_item_in_order() -> None:
@@ -43,6 +47,20 @@ def test_an_item_of_a_page_tells_its_place_in_the_batch() -> None:
         (8, None, 201),
         (2000, 3, 500),
     ]
+
+
+def test_a_job_whose_sequence_changes_gets_another_tag() -> None:
+    record = {
+        "state": "queued", "client": "c", "user": "u", "database": "d", "care_plan": "", "seq": "7", "accepted_us": "1",
+        "total": "1", "sha256": "", "strict": "",
+    }  # fmt: skip
+    jobs = [
+        job_from_record("j", {**record, **more}, EPOCH)
+        for more in ({}, {"unsettled": "1"}, {"seq": "8"}, {"total": "1"})
+    ]
+    open_, unsettled, moved, same = map(job_tag, jobs)
+    assert len({open_, unsettled, moved}) == 3
+    assert same == open_
 
 
 def test_a_multi_status_without_items_is_a_document() -> None:

@@ -35,13 +35,22 @@ def job_document(job: Job, root_path: str) -> dict[str, Any]:
         "processed": job.processed,
         **job.counts,
         "bodySha256": job.body_sha256,
-        "sequence": None if job.unsettled else job.seq,
+        "sequence": _sequence(job),
         "submittedAt": _rfc3339(job.submitted_at),
         "startedAt": _rfc3339(job.started_at),
         "finishedAt": _rfc3339(job.finished_at),
         "expiresAt": _rfc3339(job.expires_at),
         "links": {"self": path, "result": f"{path}/result"},
     }
+
+
+def job_tag(job: Job) -> str:
+    """The entity tag of the job document: another one whenever what it tells has changed."""
+    return f'"{job.state.value}-{job.processed}-{_sequence(job)}"'
+
+
+def _sequence(job: Job) -> int | None:
+    return None if job.unsettled else job.seq
 
 
 def job_path(job_id: str, root_path: str) -> str:

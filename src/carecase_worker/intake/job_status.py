@@ -14,7 +14,7 @@ from carecase_worker.intake.accepted import accepted, ring
 from carecase_worker.intake.again import draft_again
 from carecase_worker.intake.auth import Caller
 from carecase_worker.intake.batches import IdempotencyKey, Prefer, discard
-from carecase_worker.intake.documents import envelope, job_document, retry_after
+from carecase_worker.intake.documents import envelope, job_document, job_tag, retry_after
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.negotiation import json_type_of, require_json
 from carecase_worker.intake.paging import USUAL_SIZE, Page, PageNumber, PageSize
@@ -64,7 +64,7 @@ class Jobs:
     def status(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
         """The job document; 304 if the client has it already."""
         note(request.scope, database=job.database)
-        tag = f'"{job.state.value}-{job.processed}"'
+        tag = job_tag(job)
         headers = {**headers, "ETag": tag, "Vary": "Accept"}
         if not job.state.final:
             headers["Retry-After"] = retry_after(self.store.pace(job.database))
