@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from carecase_worker.settings.kinds import path_segments
 
+_MAPPED_BITS = 96
 _PREFIX_HEADER = b"x-forwarded-prefix"
 
 
@@ -22,14 +23,16 @@ class Forwarded:
     def __init__(self, app: ASGIApp, root_path: str, trusted_proxies: Sequence[str]) -> None:
         self._app = app
         self._root_path = root_path
-        self._trusted = [ip_network(proxy) for proxy in trusted_proxies]
-        self._behind_proxy = ProxyHeadersMiddleware(app, list(trusted_proxies))  # type: ignore[arg-type]
+        self._trusted = [_plain_network(proxy) for proxy in trusted_proxies]
+        self._behind_proxy = ProxyHeadersMiddleware(app, list(map(str, self._trusted)))  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["client"]:
+            scope["client"] = (_plain(scope["client"][0]), scope["client"][1])
         is_trusted = self._trusts(scope)
         prefix = (_told_prefix(scope) if is_trusted else None) or self._root_path
         if prefix:
@@ -44,6 +47,19 @@ class Forwarded:
             return False
         peer = ip_address(scope["client"][0])
         return any(peer in network for network in self._trusted)
+
+
+def _plain(address: str) -> str:
+    """An address as people write it: one that listens on :: sees those of IPv4 as ::ffff:10.0.0.7."""
+    return str(getattr(ip_address(address), "ipv4_mapped", None) or address)
+
+
+def _plain_network(text: str) -> IPv4Network | IPv6Network:
+    network = ip_network(text)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ip_network((mapped, network.prefixlen - _MAPPED_BITS))
 
 
 def _told_prefix(scope: Scope) -> str | None:
