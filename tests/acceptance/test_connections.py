@@ -265,6 +265,8 @@ def test_other_lists_are_one_however_many_lines_they_have(system: System, first_
         "Idempotency-Key: a\r\nIdempotency-Key: b",
         "Content-Type: application/json\r\nContent-Type: application/x-ndjson",
         "Origin: https://one.example\r\nOrigin: https://two.example",
+        "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http",
+        "X-Forwarded-Prefix: /one\r\nX-Forwarded-Prefix: /two",
     ],
 )
 def test_a_header_that_is_no_list_comes_once(system: System, line: str) -> None:

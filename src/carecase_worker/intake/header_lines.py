@@ -21,6 +21,7 @@ _LISTS = frozenset(
 _SINGLE = (
     b"x-api-key", b"authorization", b"vbasoftware-database", b"idempotency-key", b"host", b"content-type",
     b"content-length", b"user-agent", b"origin", b"access-control-request-method",
+    b"x-forwarded-proto", b"x-forwarded-prefix",
 )  # fmt: skip
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]*)?")
 
