@@ -1,16 +1,20 @@
 """livez, readyz, metrics."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 from fastapi import APIRouter, Response
 
+from carecase_worker.clock import stopwatch
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Trouble
 from carecase_worker.telemetry import Metrics, Reading
 
+_KEPT_S = 1
 _AHEAD = "Seconds by which a host's clock is ahead of Redis's"
 _AWAY = "1 while a database fails its chunks; the reason is the class of the last failure"
 
@@ -56,11 +60,47 @@ class Readings:
             yield Reading("carecase_items", "Items by outcome, ever", items, labels, counter=True)
 
 
-def _standing(trouble: Trouble | None) -> str:
-    """Where a database stands. It makes no intake unready: batches for it are taken, and applied once it is back."""
-    if trouble is None:
-        return "ok"
-    return f"{trouble.reason} for {trouble.lasting.total_seconds():.0f} s: its jobs wait until it answers"
+class Readiness:
+    """Whether batches are taken and applied. Anybody may ask, so Redis is asked once a second at most."""
+
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
+        self._lock = Lock()
+        self._told: dict[str, object] = {}
+        self._looked_at = -math.inf
+
+    def __call__(self) -> dict[str, object]:
+        """Tell it, as of the last second."""
+        with self._lock:
+            if stopwatch() - self._looked_at >= _KEPT_S:
+                self._told = self._look()
+                self._looked_at = stopwatch()
+            return self._told
+
+    def _look(self) -> dict[str, object]:
+        checks, databases = {"redis": "ok", "workers": "ok"}, _standing(None)
+        store, presence = self._readings.store, self._readings.presence
+        try:
+            presence.try_write()
+            if not presence.workers().seen:
+                checks["workers"] = "none was seen within ten seconds: start carecase worker"
+            databases = _standing(map(store.trouble, self._readings.databases))
+        except StoreUnavailable as error:
+            checks = {"redis": str(error), "workers": "not known"}
+        is_ready = set(checks.values()) == {"ok"}
+        return {"status": "ok" if is_ready else "not ready", "checks": checks, "databases": databases}
+
+
+def _standing(troubles: Iterable[Trouble | None] | None) -> dict[str, object]:
+    """How many databases are away, and why; None is told if nobody knows.
+
+    They have no names here, which callers are not to learn. They make no intake unready: batches for them are taken,
+    and applied once they are back.
+    """
+    if troubles is None:
+        return {"away": None, "reasons": []}
+    reasons = [trouble.reason for trouble in troubles if trouble]
+    return {"away": len(reasons), "reasons": sorted(set(reasons))}
 
 
 def _of(role: str, host: str) -> dict[str, str]:
@@ -69,7 +109,7 @@ def _of(role: str, host: str) -> dict[str, str]:
 
 def health_routes(readings: Readings, metrics: Metrics) -> APIRouter:
     """The routes for those who run the service; they take no credentials and tell no ids."""
-    store, presence = readings.store, readings.presence
+    readiness = Readiness(readings)
     router = APIRouter(tags=["Health"])
 
     @router.get("/livez", operation_id="Livez", summary="Whether this process answers")
@@ -82,17 +122,9 @@ def health_routes(readings: Readings, metrics: Metrics) -> APIRouter:
         summary="Whether batches are taken and applied",
     )
     def readyz(response: Response) -> dict[str, object]:
-        checks, databases = {"redis": "ok", "workers": "ok"}, {}
-        try:
-            presence.try_write()
-            if not presence.workers().seen:
-                checks["workers"] = "none was seen within ten seconds: start carecase worker"
-            databases = {name: _standing(store.trouble(name)) for name in readings.databases}
-        except StoreUnavailable as error:
-            checks = {"redis": str(error), "workers": "not known"}
-        ready = set(checks.values()) == {"ok"}
-        response.status_code = 200 if ready else 503
-        return {"status": "ok" if ready else "not ready", "checks": checks, "databases": databases}
+        told = readiness()
+        response.status_code = 200 if told["status"] == "ok" else 503
+        return told
 
     @router.get("/metrics", operation_id="Metrics", summary="Metrics for Prometheus", response_class=Response)
     def scrape() -> Response:
