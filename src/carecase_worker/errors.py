@@ -28,7 +28,7 @@
         ├── JobNotFinal          the job did not end in the time allowed
         └── BatchUnreadable      the cases or the file cannot be read or written as JSON
 
-Every text is safe to show: no case value, no secret, no SQL, no host.
+Every text is safe to show: no secret, case value or SQL; hosts only in command-line errors.
 """
 
 import traceback

@@ -113,6 +113,6 @@ def without_lone_surrogates(text: bytes) -> bytes | None:
 
 
 def _is_followed_by_another(text: bytes, error: str) -> bool:
-    """Whether another object or array follows the first value of a text, by what the parser says of it."""
+    """Tell by the parser's message if another object or array follows the first value of a text."""
     trailing = _TRAILING.search(error)
     return trailing is not None and text[int(trailing[1]) - 1 : int(trailing[1])] in (b"{", b"[")

@@ -1,4 +1,4 @@
-"""How a command ends: the one place where an error becomes a message and an exit status, and output is written out."""
+"""The end of a command: the one place where errors become messages and exit statuses, and output is written out."""
 
 import os
 import sys

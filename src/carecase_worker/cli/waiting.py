@@ -81,7 +81,7 @@ def deadline(what: str, seconds: float) -> Iterator[None]:
 
 
 def request_notice(url: str, seconds: float) -> Notice:
-    """What the client's commands say of requests that take long, and of what they try again."""
+    """Make the notice of the client's commands: of requests that take long, and of what they try again."""
 
     def notice(step: Request | Delay) -> AbstractContextManager[Callable[[], None]]:
         if isinstance(step, Delay):

@@ -1,4 +1,4 @@
-"""Where the service is, and the credentials: flags, the environment, the stack.json of an embedded system nearby."""
+"""The service's URL, and the credentials: flags, the environment, the stack.json of an embedded system nearby."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _NEARBY = (Path("stack.json"), Path(".carecase/stack.json"))
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where the service is, and the credentials for it; `source` says what the URL was found by."""
+    """The service's URL, and the credentials for it; `source` says what the URL was found by."""
 
     url: str
     api_key: str | None = field(default=None, repr=False)

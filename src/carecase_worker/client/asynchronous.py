@@ -98,7 +98,7 @@ class AsyncCareCases:
                     yield element
 
     async def job(self, job: Job | str, within: Duration = 0) -> Job:
-        """Where a job stands: once it is final, or when the time is over; `within` is a timedelta or seconds."""
+        """Ask how a job stands, once it is final or when the time is over; `within` is a timedelta or seconds."""
         return await self._run(self._calls.job(id_of(job), duration_of(within, "within")))
 
     async def wait(self, job: Job | str, timeout: Duration | None = None) -> Job:

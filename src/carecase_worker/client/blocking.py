@@ -118,7 +118,7 @@ class CareCases:
             yield from self._validated(batches, part, care_plan)
 
     def job(self, job: Job | str, within: Duration = 0) -> Job:
-        """Where a job stands: once it is final, or when the time is over; `within` is a timedelta or seconds."""
+        """Ask how a job stands, once it is final or when the time is over; `within` is a timedelta or seconds."""
         return self._run(self._calls.job(id_of(job), duration_of(within, "within")))
 
     def wait(self, job: Job | str, timeout: Duration | None = None) -> Job:

@@ -13,7 +13,7 @@ PAGE_SIZE = 1000
 """The largest page that the service gives."""
 
 Group = Literal["created", "updated", "superseded", "failed", "cancelled", "valid"]
-"""What can become of an item, as a job counts it; `valid` of one that was validated only."""
+"""Outcomes of an item, as a job counts them; `valid` is that of one which was validated only."""
 
 _FINAL = ("completed", "cancelled")
 _GROUPS: dict[tuple[int, str], Group] = {

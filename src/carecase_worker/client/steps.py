@@ -28,9 +28,9 @@ class Request:
     parameters: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = field(default=None, repr=False)
     held: timedelta = timedelta()
-    """How long the service may hold the answer on purpose."""
+    """The time for which the service may hold the answer on purpose."""
     silence: timedelta = timedelta(seconds=60)
-    """How long nothing may come or go, apart from that."""
+    """The longest time in which nothing comes or goes, apart from that."""
 
 
 @dataclass(frozen=True, slots=True)

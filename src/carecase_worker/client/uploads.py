@@ -23,21 +23,21 @@ Batch: TypeAlias = Iterable[Case] | Source
 
 BATCH_ITEMS = 10_000
 BATCH_BYTES = 16 << 20
-"""What `submit_all` puts into one batch at most."""
+"""The most that `submit_all` puts into one batch."""
 
 VALIDATED_ITEMS = 20_000
-"""What the service takes at most to validate only."""
+"""The most items that the service takes to validate only."""
 
 _PIECE_BYTES = 256 << 10
 _HELD_BYTES = BATCH_BYTES
 
 
 def nothing_sent(_: int) -> None:
-    """What is told of the progress of an upload if nobody wants to know."""
+    """Tell nobody of the progress of an upload."""
 
 
 def nobody_asks() -> None:
-    """What is told of a batch that has been sent whole, if nobody wants to know."""
+    """Tell nobody that a batch has been sent whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ _FRAMES = {
     "to_pylist": "table.to_pylist()",
     "iterrows": 'frame.to_dict("records")',
 }
-"""How tables by pandas, polars and pyarrow give their rows; each is told by a method of its own."""
+"""Calls that give the rows of tables by pandas, polars and pyarrow; each is told by a method of its own."""
 
 
 def refuse_what_is_no_batch(batch: object) -> None:

@@ -1,4 +1,4 @@
-"""What is wrong with a Redis, and what could be better with one that does its part."""
+"""Faults of a Redis, and advice for one that does its part."""
 
 import re
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ def refuse_unsupported(settings: RedisSettings) -> None:
 
 
 def version_fault(server: Mapping[str, Any]) -> str | None:
-    """What is wrong with the version that a server tells in its INFO; None if it is supported."""
+    """Name the fault of the version that a server tells in its INFO; None if it is supported."""
     other = next((field for field in _OTHERS if field in server), None)
     field = other or ("valkey_version" if "valkey_version" in server else "redis_version")
     version = str(server.get(field, ""))

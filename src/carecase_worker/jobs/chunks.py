@@ -135,7 +135,7 @@ def _within_bounds(
 
 
 def _key_alone(item: msgspec.Raw) -> bytes:
-    """What is kept of an item that is too large: its answer names its key, and required fields are missing."""
+    """Keep the key alone of an item that is too large: its answer names that, and required fields are missing."""
     key = key_of(item)
     return _NULL if key is None else f'{{"{KEY}":{key}}}'.encode()
 

@@ -9,7 +9,7 @@ _log = logger("clock")
 
 
 def clock_fault(ahead: timedelta | None, clock: str = "this host's clock") -> str | None:
-    """What is wrong with a clock, and what to do; None if nothing is, or if nobody knows."""
+    """Say what is wrong with a clock, and what to do; None if nothing is, or if nobody knows."""
     if ahead is None or abs(ahead) <= TOLERATED:
         return None
     side = "ahead of" if ahead > timedelta(0) else "behind"

@@ -33,7 +33,7 @@ _SAID = {
     "MISCONF": "cannot write to its disk; make room, and see its log",
     "BUSY": "is busy with a script; wait",
 }
-"""What is said of a Redis that answers with an error, by its code, and what to do."""
+"""Words for a Redis that answers with an error, and what to do, by the error's code."""
 
 _ELSEWHERE = [redis.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.MasterDownError]
 """Errors that another server at the same address may not give: the connection is dropped, and made anew at once."""

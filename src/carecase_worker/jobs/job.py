@@ -101,7 +101,7 @@ class Job:
 
     @property
     def expired(self) -> bool:
-        """Whether its result had been dropped."""
+        """Tell if its result had been dropped."""
         return self.expires_at is not None and self.expires_at <= self.read_at
 
 

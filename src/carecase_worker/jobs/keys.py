@@ -46,8 +46,8 @@ expiring:{client}  (zset; entries until that moment; complete, jobs_of)
     final job -> ms at which its result is no longer kept
 final  (channel; complete)
     the id of each job that has become final
-housekeeping:{what}  (string; until it is to be done again; take_turn)
-    there while a piece of housekeeping need not be done again
+housekeeping:{what}  (string; until it is to be done again; take_turn, try_write)
+    there while a piece of housekeeping need not be done again; `write` for a second after Redis was asked to write
 rate:{client}  (string; a minute after the bucket is full again; spend)
     the moment, in us, at which it is full
 workers  (zset; entries a minute; seen, unseen)
@@ -114,11 +114,11 @@ class Keys:
         return f"{self.prefix}pace:{database}"
 
     def settled(self, database: str) -> str:
-        """What a database held when this Redis first met it."""
+        """The highest place that a database held when this Redis first met it."""
         return f"{self.prefix}settled:{database}"
 
     def trouble(self, database: str) -> str:
-        """What a database fails its chunks with."""
+        """The failure that a database's chunks met last."""
         return f"{self.prefix}trouble:{database}"
 
     def backlog(self, database: str) -> str:

@@ -1,4 +1,4 @@
-"""Who is there: the workers, by when Redis saw them last, and by how much each host's clock is off."""
+"""Presence of workers, by when Redis saw them last, and the offset of each host's clock."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Workers:
 
     @property
     def seen(self) -> int:
-        """How many there are."""
+        """The number of workers."""
         return len(self.names)
 
     def by_host(self) -> dict[str, timedelta]:
@@ -39,7 +39,7 @@ class Workers:
 
 
 class Presence:
-    """What Redis knows of the processes around it. Every method raises StoreUnavailable."""
+    """The processes that Redis knows around it. Every method raises StoreUnavailable."""
 
     def __init__(self, settings: RedisSettings, clock: Clock) -> None:
         self._redis = connect(settings)

@@ -193,7 +193,7 @@ class JobStore:
         return Pace(int(open_items or 0), int(rate or 0), quiet)
 
     def trouble(self, database: str) -> Trouble | None:
-        """What a database fails its open chunks with; None if it does not, or if none is open, so that nobody knows."""
+        """Look up a database's failure with its open chunks; None if there is none, or no chunk open to tell by."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.hmget(self.keys.trouble(database), ["since_ms", "reason"])

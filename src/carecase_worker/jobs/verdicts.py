@@ -233,7 +233,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much of a database's work is open, and how fast it goes: items, and items a second (0: not known).
+    """A database's open work, and its pace: items, and items a second (0: not known).
 
     `quiet` is how long ago a chunk was completed.
     """

@@ -151,7 +151,7 @@ def kind_of(field: FieldInfo) -> tuple[Any, list[Any]]:
 
 
 def should_be(field: FieldInfo) -> str:
-    """What the value of a field must be, for whoever gave another one."""
+    """Say what the value of a field must be, for whoever gave another one."""
     kind, metadata = kind_of(field)
     if get_origin(kind) is tuple:
         words = _choices(get_args(kind)[0])

@@ -22,7 +22,7 @@ PLAIN: dict[str, type[Section]] = {
 }
 
 Place = tuple[str, ...]
-"""Where a setting stands: section, name of a named section, setting."""
+"""The place of a setting: section, name of a named section, setting."""
 
 
 def leaves() -> Iterator[tuple[str, str, str]]:

@@ -87,7 +87,7 @@ def target_url(text: str) -> str:
 
 
 def key_set_url(text: str) -> str:
-    """Where an issuer's keys are fetched."""
+    """Check the URL at which an issuer's keys are fetched. Raises ValueError."""
     should = "must be https://host/path, or http:// on this machine"
     found = _parts(text, should, {"https", "http"})
     if found["userinfo"] is not None:
@@ -119,7 +119,7 @@ def without_credentials(url: str) -> str:
 
 
 def same_server(one: str, other: str) -> bool:
-    """Whether two URLs of Redis lead to one database of one server, as far as their text tells."""
+    """Tell if two URLs of Redis lead to one database of one server, as far as their text shows."""
 
     def place(url: str) -> tuple[object, ...]:
         parts = urlsplit(url)
@@ -178,7 +178,7 @@ def _check_postgres(found: "re.Match[str]") -> None:
 
 
 def _is_matching(hosts: Sequence[str], ports: Sequence[str]) -> bool:
-    """Whether hosts and ports among the options can be put together."""
+    """Tell if hosts and ports among the options can be put together."""
     numbers = [number for value in ports for number in value.split(",")]
     if len(ports) > 1 or not all(_is_port(number) for number in numbers):
         return False
@@ -226,10 +226,10 @@ def _is_port(text: str) -> bool:
 
 
 def has_control(text: str) -> bool:
-    """Whether there are control characters or lone surrogates in a text; libraries drop them or choke on them."""
+    """Tell if a text has control characters or lone surrogates; libraries drop them or choke on them."""
     return any(unicodedata.category(sign) in ("Cc", "Cs") for sign in text)
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a URL is written as RFC 3986 wants it, with nothing odd behind its percent signs either."""
+    """Tell if a URL is written as RFC 3986 wants it, with nothing odd behind its percent signs either."""
     return text.isascii() and " " not in text and not has_control(unquote(text))

@@ -1,6 +1,6 @@
-"""What of a schema differs from the tables that this version needs, and which of it this version can live with.
+"""Differences of a schema from the tables that this version needs, but for those that it can live with.
 
-What was only added does no harm: tables, indexes, constraints, and columns that need no value from us. Neither does
+Additions do no harm: tables, indexes, constraints, and columns that need no value from us. Neither does
 what was made wider: a column that may be null now, a longer string.
 """
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from carecase_worker.errors import FailureKind
 
 ITEM_FAULTS = (FailureKind.CONFLICT, FailureKind.REFUSED)
-"""What is an item's doing, by its code alone."""
+"""Kinds of failure that are an item's doing, by its code alone."""
 
 # SQLSTATE by its longest known beginning; PostgreSQL, appendix A. What is not here is taken for an item's doing. A
 # trigger may raise any of them over a single item: `answered` tells whether that can be.

@@ -23,7 +23,7 @@ _LOCK = 0x63617265
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """How the schema of a database stands to this version: two revisions, and what does not fit."""
+    """A database's schema beside this version: two revisions, and what does not fit."""
 
     wanted: str
     held: tuple[str, ...]
@@ -37,17 +37,17 @@ class SchemaState:
 
     @property
     def is_newer(self) -> bool:
-        """Whether a version made it that this one does not know."""
+        """Tell if a version made it that this one does not know."""
         return len(self.held) == 1 and not self.known
 
     @property
     def summary(self) -> str:
-        """What to say of a schema that this version can work with."""
+        """The words for a schema that this version can work with."""
         newer = f"it is at revision {self.revision}, newer than this version's {self.wanted}, and only adds to it"
         return f"fits ({newer})" if self.is_newer else "fits"
 
     def lacks(self) -> list[str]:
-        """What to say of a schema with which this version cannot work, a line each; empty if it can."""
+        """Name what keeps this version from working with the schema, a line each; empty if it can."""
         lines = [f"it {fault}" for fault in self.faults]
         if self.is_newer and lines:
             newer = f"it is at revision {self.revision}, newer than this version's {self.wanted}"
@@ -74,7 +74,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def state(engine: Engine) -> SchemaState:
-    """How the schema of a database stands to this version. Raises TargetFailure."""
+    """Compare the schema of a database with this version. Raises TargetFailure."""
     if not has_file(engine):
         return SchemaState(_scripts().get_current_head() or "", (), True, ("has no file",))
     with _told_as_failure(), engine.connect() as connection:
@@ -82,7 +82,7 @@ def state(engine: Engine) -> SchemaState:
 
 
 def lacks(engine: Engine) -> list[str]:
-    """What the schema lacks, a line each; empty if this version can work with it. Raises TargetFailure."""
+    """Name what the schema lacks, a line each; empty if this version can work with it. Raises TargetFailure."""
     return state(engine).lacks()
 
 
@@ -156,7 +156,7 @@ def _touch(connection: Connection) -> None:
 
 
 def _may_read_revision(connection: Connection) -> bool:
-    """Whether this user may read the table of revisions; a worker's user need not."""
+    """Ask if this user may read the table of revisions; a worker's user need not."""
     if connection.dialect.name != "postgresql":
         return True
     asked = text("SELECT has_table_privilege(to_regclass(:table), 'SELECT')")

@@ -1,4 +1,4 @@
-"""What a worker takes off a queue: notifications; anything else is dropped, and the log tells nothing of its content.
+"""The consumer of a worker's queues: takes notifications, drops all else, and logs nothing of its content.
 
 Whoever can write to the broker can put anything there: another application, another version, a hand. Celery and its
 Redis transport end the process, or start over, at some of that.
@@ -21,7 +21,7 @@ from carecase_worker.telemetry import logger
 
 _log = logger("worker")
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
-"""What parsing a text raises that is no message."""
+"""Errors that parsing raises over a text which is no message."""
 _EMBEDDED = dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))
 
 
@@ -85,7 +85,7 @@ def _body(chunk: ChunkRef) -> bytes:
 
 
 def _is_envelope(message: object) -> bool:
-    """Whether kombu can make a message of what it has parsed."""
+    """Tell if kombu can make a message of what it has parsed."""
     match message:
         case {
             "body": str(body),

@@ -11,7 +11,7 @@ _AGAIN_AFTER_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Outages:
-    """What one process has told of each database that is away: the cause, and when, in seconds of the stopwatch.
+    """Outages that one process has told of, by database: the cause, and when, in seconds of the stopwatch.
 
     A cause is told when it is met first, and once a minute while it stays.
     """
