@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
+from carecase_worker.cli.ending import STATUS_INTERRUPTED
 from carecase_worker.cli.options import with_options
 from carecase_worker.cli.progress import advise, follow, summary, summary_of_all
 from carecase_worker.cli.sample import cases
@@ -20,7 +21,6 @@ from carecase_worker.clock import SeededDice, stopwatch
 from carecase_worker.errors import ClientError
 
 _STATUS_SOME_FAILED = 1
-_STATUS_INTERRUPTED = 130
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -55,7 +55,7 @@ def submit(
             jobs = _sent(submission)
         except KeyboardInterrupt:
             _say_what_goes_on(submission, "Interrupted.")
-            raise typer.Exit(_STATUS_INTERRUPTED) from None
+            raise typer.Exit(STATUS_INTERRUPTED) from None
         except ClientError:
             if submission.accepted:
                 _say_what_goes_on(submission, "It did not come to the end.")

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
-from carecase_worker.embedded.stack import STACK_FILE, running_stack
+from carecase_worker.client.access import NEARBY
+from carecase_worker.embedded.stack import running_stack
 from carecase_worker.errors import CareCaseError
 from carecase_worker.settings.loading import load, named_file, settings_variables, sources
 from carecase_worker.settings.model import Settings
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; CARECASE_CONFIG names one, too")]
-
-_NEARBY = (Path(STACK_FILE), Path(".carecase") / STACK_FILE)
 
 
 @contextmanager
@@ -39,7 +38,7 @@ def sources_nearby(config: Path | None) -> str:
 
 def _stack_file(config: Path | None) -> Path | None:
     """The page of the `carecase up` in this directory, unless something else is configured."""
-    stack_file = next((path for path in _NEARBY if path.exists()), None)
+    stack_file = next((path for path in NEARBY if path.exists()), None)
     return None if config or named_file() or settings_variables() else stack_file
 
 

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from carecase_worker.errors import CareCaseError, SettingsError, traces
 
+STATUS_INTERRUPTED = 130
 _STATUS_REFUSED = 2
 _STATUS_FAILED = 70
 _STATUS_NO_IO = 74
-_STATUS_INTERRUPTED = 130
 _STATUS_NO_READER = 141
 """As shells tell it of a program that writes to a pipe which nobody reads: 128 and SIGPIPE's number."""
 
@@ -38,7 +38,7 @@ def _status(command: Callable[[], object]) -> int:
         _complain(error)
         return _STATUS_REFUSED
     except KeyboardInterrupt:
-        return _STATUS_INTERRUPTED
+        return STATUS_INTERRUPTED
     except BrokenPipeError:
         return _STATUS_NO_READER
     except OSError as error:

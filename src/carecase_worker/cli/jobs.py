@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
+from carecase_worker.cli.ending import STATUS_INTERRUPTED
 from carecase_worker.cli.progress import advise, follow, summary
 from carecase_worker.cli.tables import ITEM_COLUMNS, cells_of, print_items
 from carecase_worker.client.blocking import CareCases
@@ -125,7 +126,7 @@ def _followed(client: CareCases, job: Job, console: Console) -> list[Job]:
         return follow(client, [job], console)
     except KeyboardInterrupt:
         advise([job], console)
-        raise typer.Exit(130) from None
+        raise typer.Exit(STATUS_INTERRUPTED) from None
 
 
 def _not_applied(client: CareCases, job: str) -> list[ItemResult]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from carecase_worker.errors import ClientError
 
-_NEARBY = (Path("stack.json"), Path(".carecase/stack.json"))
+NEARBY = (Path("stack.json"), Path(".carecase/stack.json"))
+"""The places at which the page of a `carecase up` in the working directory may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Access:
 
 
 def find_access(
-    flags: Mapping[str, str | None], variables: Mapping[str, str], nearby: tuple[Path, ...] = _NEARBY
+    flags: Mapping[str, str | None], variables: Mapping[str, str], nearby: tuple[Path, ...] = NEARBY
 ) -> Access:
     """Access by flags (`url`, `api_key`, `token`, `database`), CARECASE_… variables, stack.json. Raises ClientError."""
     stack_file = next((path for path in nearby if path.exists()), None)

@@ -10,7 +10,7 @@ JSON_TYPES = ("application/json", "text/json", "text/plain")
 """The types that we send the same JSON as, the better one first."""
 
 ENCODINGS = ("zstd", "gzip")
-"""The encodings that we send, the better one first."""
+"""The encodings that we send and take, the better one first."""
 
 
 def json_type(accept: str | None) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from carecase_worker.intake.descriptions import OPERATIONS
-from carecase_worker.intake.negotiation import JSON_TYPES
+from carecase_worker.intake.negotiation import ENCODINGS, JSON_TYPES
 from carecase_worker.intake.problems import example_of
 from carecase_worker.intake.schemas import ref, schemas
 
@@ -57,7 +57,7 @@ _HEADERS: Mapping[str, tuple[str, str]] = {
     ),
     "WWW-Authenticate": ("How to authenticate", "Bearer"),
     "Accept": ("The media types that are taken, where the request's is none of them", "application/json"),
-    "Accept-Encoding": ("The encodings that are taken, where the request's is none of them", "zstd, gzip"),
+    "Accept-Encoding": ("The encodings that are taken, where the request's is none of them", ", ".join(ENCODINGS)),
 }
 _LINKS = {
     name: {"operationId": name, "parameters": {"jobId": "$response.body#/job/jobId"}, "description": text}

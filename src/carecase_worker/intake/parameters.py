@@ -1,6 +1,5 @@
 """Refusals of parameters that are not as the published description says: each tells what is allowed."""
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 from fastapi import Request
 
 from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.settings.kinds import listed
+from carecase_worker.settings.places import closest
 
 
 def require_known_parameters(request: Request) -> None:
@@ -16,7 +17,7 @@ def require_known_parameters(request: Request) -> None:
     counts = Counter(name for name, _ in request.query_params.multi_items())
     unknown = [name for name in counts if name not in known]
     if unknown:
-        takes = f"This path takes {_listed(known, 'and')}." if known else "This path takes none."
+        takes = f"This path takes {listed(known, 'and')}." if known else "This path takes none."
         raise _refused(f"There is no such query parameter{_nearest(unknown[0], known)} {takes}")
     repeated = [name for name in known if counts[name] > 1]
     if repeated:
@@ -45,7 +46,7 @@ def _rule(request: Request, parameter: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         schema = request.app.openapi()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     if "enum" in schema:
-        return f"must be {_listed(schema['enum'], 'or')}"
+        return f"must be {listed(schema['enum'], 'or')}"
     match schema["type"]:
         case "boolean":
             return "must be true or false"
@@ -58,10 +59,5 @@ def _rule(request: Request, parameter: Mapping[str, Any]) -> str:
 def _nearest(name: str, known: list[str]) -> str:
     """A hint at what was meant; the name itself is the client's, and is not told."""
     by_lower = {one.lower(): one for one in known}
-    close = difflib.get_close_matches(name.lower()[:100], by_lower, n=1, cutoff=0.5)
-    return f"; did you mean {by_lower[close[0]]}?" if close else "."
-
-
-def _listed(words: Iterable[str], conjunction: str) -> str:
-    *first, last = words
-    return f"{', '.join(first)} {conjunction} {last}" if first else last
+    close = closest(name.lower()[:100], by_lower)
+    return f"; did you mean {by_lower[close]}?" if close else "."

@@ -19,6 +19,7 @@ from carecase_worker.errors import (
     RateExceeded,
     StoreUnavailable,
 )
+from carecase_worker.intake.negotiation import ENCODINGS
 
 _TITLES = {
     400: "Bad Request",
@@ -61,7 +62,7 @@ _BATCH = {
 
 _BATCH_HEADERS: Mapping[BatchFault, Mapping[str, str]] = {
     BatchFault.MEDIA_TYPE: {"Accept": "application/json, text/json, application/*+json, application/x-ndjson"},
-    BatchFault.ENCODING: {"Accept-Encoding": "zstd, gzip"},
+    BatchFault.ENCODING: {"Accept-Encoding": ", ".join(ENCODINGS)},
     # the rest of a body that is late would be read before the next request
     BatchFault.TOO_SLOW: {"Connection": "close"},
 }

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -167,7 +167,13 @@ def should_be(field: FieldInfo) -> str:
 def _choices(kind: Any) -> str:
     """The words of a closed set; empty for anything else."""
     words = [str(word) for word in get_args(kind)] if get_origin(kind) is Literal else []
-    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+    return listed(words, "or") if words else ""
+
+
+def listed(words: Iterable[str], conjunction: str) -> str:
+    """Put one word or more into a sentence: `a, b or c`."""
+    *first, last = words
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 
 def _bounds(metadata: list[Any]) -> str:

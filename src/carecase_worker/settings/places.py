@@ -63,5 +63,10 @@ def variable_of(place: Place) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A question after the known word that is most like another; empty if none is."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
+    close = closest(word, known)
+    return f"; did you mean {close}?" if close else ""
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like another; None if none is."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)), None)

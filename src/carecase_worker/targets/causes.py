@@ -7,7 +7,6 @@ libpq's text alone, and the beginning of the connection is told by words of that
 import re
 import sqlite3
 from enum import Enum
-from typing import Any
 
 from psycopg import Error as PostgresError
 from psycopg import OperationalError as PostgresRefusal
@@ -15,7 +14,7 @@ from psycopg.errors import ConnectionTimeout
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from carecase_worker.errors import Cause, FailureKind, TargetFailure
-from carecase_worker.targets.failures import ITEM_FAULTS, code_of, kind_of
+from carecase_worker.targets.failures import ITEM_FAULTS, code_of, kind_of, longest
 from carecase_worker.targets.versions import LOWEST_POSTGRES, LOWEST_SQLITE
 
 
@@ -168,7 +167,7 @@ def failure_of(error: SQLAlchemyError) -> TargetFailure:
 
 def away(code: str) -> TargetFailure:
     """The failure of a database that is away although it answers, with a code of its own."""
-    return TargetFailure(FailureKind.AWAY, code, _longest({**_SQLSTATES, **_SQLITE_NAMES}, code).value)
+    return TargetFailure(FailureKind.AWAY, code, longest({**_SQLSTATES, **_SQLITE_NAMES}, code, Causes.UNKNOWN).value)
 
 
 def cause_of(error: SQLAlchemyError) -> Causes:
@@ -179,11 +178,11 @@ def cause_of(error: SQLAlchemyError) -> Causes:
         case DBAPIError(orig=ConnectionTimeout()):
             return Causes.TIMEOUT
         case DBAPIError(orig=PostgresError() as original) if original.sqlstate:
-            return _longest(_SQLSTATES, original.sqlstate)
+            return longest(_SQLSTATES, original.sqlstate, Causes.UNKNOWN)
         case DBAPIError(orig=PostgresError() as original):
             return _by_words(str(original))
         case DBAPIError(orig=sqlite3.Error() as original):
-            return _longest(_SQLITE_NAMES, getattr(original, "sqlite_errorname", None) or "")
+            return longest(_SQLITE_NAMES, code_of(error), Causes.UNKNOWN)
         case _:
             return Causes.UNKNOWN
 
@@ -191,8 +190,3 @@ def cause_of(error: SQLAlchemyError) -> Causes:
 def _by_words(text: str) -> Causes:
     bare = re.sub(r"\"[^\"]*\"|'[^'\n]*'", "''", text)  # the names of hosts, files and users could be such words
     return next((cause for words, cause in _WORDS if re.search(words, bare)), Causes.UNKNOWN)
-
-
-def _longest(table: dict[str, Any], code: str) -> Causes:
-    beginnings = (code[:length] for length in range(len(code), 0, -1))
-    return next((table[beginning] for beginning in beginnings if beginning in table), Causes.UNKNOWN)

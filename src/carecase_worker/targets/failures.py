@@ -2,11 +2,14 @@
 
 import sqlite3
 from collections.abc import Mapping
+from typing import TypeVar
 
 from psycopg import Error as PostgresError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from carecase_worker.errors import FailureKind
+
+_Meaning = TypeVar("_Meaning")
 
 ITEM_FAULTS = (FailureKind.CONFLICT, FailureKind.REFUSED)
 """Kinds of failure that are an item's doing, by its code alone."""
@@ -56,9 +59,9 @@ def kind_of(error: SQLAlchemyError) -> FailureKind:
         case DBAPIError(orig=PostgresError() as original):
             if (original.sqlstate, original.diag.source_function) == _ROW_SECURITY:
                 return FailureKind.REFUSED
-            return _longest(_SQLSTATES, original.sqlstate or "", FailureKind.REFUSED)
+            return longest(_SQLSTATES, original.sqlstate or "", FailureKind.REFUSED)
         case DBAPIError(orig=sqlite3.Error()):
-            return _longest(_SQLITE_NAMES, code_of(error), FailureKind.AWAY)
+            return longest(_SQLITE_NAMES, code_of(error), FailureKind.AWAY)
         case _:
             return FailureKind.AWAY
 
@@ -97,6 +100,7 @@ def code_of(error: SQLAlchemyError) -> str:
             return ""
 
 
-def _longest(table: Mapping[str, FailureKind], code: str, otherwise: FailureKind) -> FailureKind:
+def longest(table: Mapping[str, _Meaning], code: str, otherwise: _Meaning) -> _Meaning:
+    """Look a code up by its longest beginning that is in a table; an empty one by itself."""
     beginnings = (code[:length] for length in range(len(code), 0, -1)) if code else iter([""])
     return next((table[beginning] for beginning in beginnings if beginning in table), otherwise)
