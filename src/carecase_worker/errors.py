@@ -143,7 +143,7 @@ class FailureKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a target database is away: a short name, and a fixed text that follows the database's name."""
+    """The cause of a target database's absence: a short name, and a fixed text that follows the database's name."""
 
     name: str
     text: str

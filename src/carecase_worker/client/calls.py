@@ -70,7 +70,7 @@ class Calls:
         return self._in_parts(batches, part, send)
 
     def job(self, job_id: str, within: timedelta = timedelta()) -> Steps[Job]:
-        """Where a job stands: once it is final, or when the time is over."""
+        """Ask how a job stands, once it is final or when the time is over."""
         if not within:
             return _read((yield from self._answered(Request("GET", _path(job_id)))), documents.told_job)
         return (yield from self._polled(job_id, self.clock.now() + within))
