@@ -60,7 +60,11 @@ class Causes(Enum):
     STOPPED = Cause("stopped", "has ended the connection: it was stopped or restarted, or somebody ended the session")
     BROKEN = Cause("broken", "the connection broke: check that it runs, and the network")
     DAMAGED = Cause("damaged", "is no SQLite database, or is damaged: restore it from a backup")
-    NO_FILE = Cause("no-file", "its file cannot be opened: check the path and the permissions of its directory")
+    NO_FILE = Cause(
+        "no-file",
+        "its file is not there or cannot be opened: check its path, the permissions of its directory, and with"
+        " carecase db check whether it was ever made",
+    )
     FAULT = Cause("fault", "has a fault of its own: see its log")
     SERVICE = Cause("service", "the service that its URL names is in no service file: check PGSERVICEFILE")
     PARAMETER = Cause("parameter", "a connection parameter has a value that is none: check the URL")

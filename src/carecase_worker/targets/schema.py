@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from carecase_worker.errors import FailureKind, SchemaRefused, TargetFailure
 from carecase_worker.targets.causes import Causes, failure_of
 from carecase_worker.targets.differences import faults_of
-from carecase_worker.targets.sqlite_file import has_file, make_file
+from carecase_worker.targets.sqlite_file import lacks_file, make_file
 from carecase_worker.targets.tables import METADATA, VERSION_TABLE
 
 _LOCK = 0x63617265
@@ -75,8 +75,8 @@ def upgrade(engine: Engine) -> None:
 
 def state(engine: Engine) -> SchemaState:
     """Compare the schema of a database with this version. Raises TargetFailure."""
-    if not has_file(engine):
-        return SchemaState(_scripts().get_current_head() or "", (), True, ("has no file",))
+    if lacks_file(engine):
+        engine = create_engine("sqlite://")  # it holds as much as a file that is not there, and none is made
     with _told_as_failure(), engine.connect() as connection:
         return _state(connection)
 

@@ -51,10 +51,10 @@ def make_file(engine: Engine) -> None:
             path.touch()
 
 
-def has_file(engine: Engine) -> bool:
-    """Tell whether a database can be there at all: an SQLite file that is not there is one that was never made."""
+def lacks_file(engine: Engine) -> bool:
+    """Tell whether there is no SQLite file yet where `make_file` would make one."""
     path = path_of(engine.url) if engine.dialect.name == "sqlite" else None
-    return path is None or path.exists()
+    return path is not None and not path.exists() and path.parent.is_dir()
 
 
 @dataclass
