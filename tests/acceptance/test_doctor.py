@@ -80,7 +80,7 @@ def test_what_is_wrong_is_told_with_what_to_do_and_without_secrets(servers: Serv
         tmp_path,
         REDIS_URL=servers.redis_url,
         REDIS_PREFIX="doctor:",
-        DATABASES_ONE_URL=servers.postgres_url.replace("/demo", "/nowhere"),
+        DATABASES_ONE_URL=servers.postgres_url.replace("/demo", "/nowhere").replace(":secret@", "@"),
         DATABASES_ONE_PASSWORD=SECRET,
         DATABASES_TWO_URL=f"sqlite:///{tmp_path}/empty.sqlite",
         CLIENTS_ANN_DATABASES="one",

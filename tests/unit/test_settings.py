@@ -107,6 +107,9 @@ def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
         (f'[jwt]\nsecret = "{"s" * 32}"', "jwt.secret"),
         ('[redis]\nurl = "redis://:word@host"', "redis.url"),
         ('[databases.d]\nurl = "postgresql://u:word@host/d"', "databases.d.url"),
+        ('[databases.d]\nurl = "postgresql://u@host/d?sslmode=require&password=word"', "databases.d.url"),
+        ('[databases.d]\nurl = "postgresql://u@host/d?sslpassword=word"', "databases.d.url"),
+        ('[databases.d]\nurl = "postgresql:///d?host=a,b&user=u&pass%77ord=word"', "databases.d.url"),
         ('[databases.d]\nurl = "postgresql://u@h/d"\npassword = "word"', "databases.d.password"),
     ],
 )
@@ -365,8 +368,9 @@ def test_no_secret_is_printed_with_the_settings(tmp_path: Path) -> None:
         BROKER_URL=f"redis://u:{secret}@h",
         FLOWER_BROKER_URL=f"redis://u:{secret}@h",
         DATABASES_D_URL=f"postgresql://u:{secret}@h/d",
-        DATABASES_D_PASSWORD=secret,
+        DATABASES_E_URL="postgresql://u@h/d",
+        DATABASES_E_PASSWORD=secret,
     )
-    for printed in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.databases["d"])):
+    for printed in (repr(settings), str(settings), settings.model_dump_json(), *map(repr, settings.databases.values())):
         assert secret not in printed
         assert KEY not in printed

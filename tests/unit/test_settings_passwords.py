@@ -64,3 +64,18 @@ def test_a_password_that_has_no_place_is_refused(variables: dict[str, str], sett
         load(environment=variables)
     (mistake,) = str(caught.value).splitlines()
     assert mistake.startswith(f"{setting}: needs a ")
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p@h/d", "postgresql://u@h/d?password=p", "postgresql:///d?password=p"])
+def test_a_password_of_a_database_is_told_once(url: str) -> None:
+    environment = {"CARECASE_DATABASES_D_URL": url}
+    assert load(environment=environment).databases["d"].password is None
+    with pytest.raises(SettingsError) as caught:
+        load(environment={**environment, "CARECASE_DATABASES_D_PASSWORD": "q"})
+    (mistake,) = str(caught.value).splitlines()
+    assert mistake.startswith("databases.d.password: there is a password in the URL already")
+
+
+def test_a_password_goes_with_a_url_that_names_other_files_and_keys() -> None:
+    url = "postgresql://u@h/d?passfile=/x&sslkey=/k&sslpassword=of+the+key"
+    assert load(environment={"CARECASE_DATABASES_D_URL": url, "CARECASE_DATABASES_D_PASSWORD": "q"})

@@ -11,7 +11,7 @@ from pathlib import Path
 from carecase_worker.settings import database_parameters
 from carecase_worker.settings.model import DatabaseSettings, JwtSettings, RedisSettings, Settings
 from carecase_worker.settings.places import Place
-from carecase_worker.settings.urls import same_server, takes_password
+from carecase_worker.settings.urls import same_server, takes_password, target_has_password
 
 LEASE_MARGIN = timedelta(seconds=5)
 """By how much a lease outlasts an attempt: the hard time limit, and the way to Redis."""
@@ -60,8 +60,17 @@ def _database(name: str, database: DatabaseSettings, chunk_deadline: timedelta) 
             yield Contradiction((*place, f"{leaf}_timeout_seconds"), text, (deadline,))
     for mistake in database_parameters.contradictions(database.url.get_secret_value(), database.model_fields_set):
         yield Contradiction((*place, "url"), mistake)
-    if database.password is not None and database.url.get_secret_value().startswith("sqlite"):
-        yield Contradiction((*place, "password"), "is not for SQLite, which has none; leave it out", ((*place, "url"),))
+    if database.password is not None and (fault := _password_fault(database.url.get_secret_value())):
+        yield Contradiction((*place, "password"), fault, ((*place, "url"),))
+
+
+def _password_fault(url: str) -> str:
+    """Tell why a password does not go with the URL of a database; empty if it does."""
+    if url.startswith("sqlite"):
+        return "is not for SQLite, which has none; leave it out"
+    if target_has_password(url) or "password" in database_parameters.secret_parameters(url):
+        return "there is a password in the URL already; set one of them"
+    return ""
 
 
 def _listeners(settings: Settings) -> Iterator[Contradiction]:

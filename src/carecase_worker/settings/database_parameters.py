@@ -15,7 +15,13 @@ _SESSION = {
 """The settings of PostgreSQL's that carecase sets for its sessions, and what to say to who sets them, too."""
 
 _ALWAYS = {"timezone": "UTC", "client_encoding": "UTF8", "synchronous_commit": "on"}
+_SECRET = frozenset({"password", "sslpassword"})
 _MAY_REPEAT = frozenset({"host", "port"})
+
+
+def secret_parameters(url: str) -> set[str]:
+    """The names of the parameters of a URL that are passwords."""
+    return set(parse_qs(url.partition("?")[2])) & _SECRET
 
 
 def contradictions(url: str, given: Collection[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from carecase_worker.settings.database_parameters import secret_parameters
 from carecase_worker.settings.places import (
     LISTS,
     NAMED,
@@ -63,10 +64,12 @@ def secrets_in_file(tree: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _has_password(url: object) -> bool:
+    if not isinstance(url, str):
+        return False
     try:
-        return bool(isinstance(url, str) and urlsplit(url).password)
+        return bool(urlsplit(url).password or secret_parameters(url))
     except ValueError:
-        return isinstance(url, str) and "@" in url
+        return "@" in url
 
 
 def _held(value: str, place: Place, from_file: bool) -> str | list[str]:

@@ -74,6 +74,12 @@ def takes_password(text: str) -> bool:
     return not text.startswith(("unix:", "redis+socket:")) and ";" not in text and urlsplit(text).password is None
 
 
+def target_has_password(text: str) -> bool:
+    """Tell whether the URL of a target database has a password beside its user."""
+    found = _TARGET.fullmatch(text)
+    return bool(found and found["password"])
+
+
 def target_url(text: str) -> str:
     """The URL of a target database as SQLAlchemy takes it."""
     found = _TARGET.fullmatch(text)
