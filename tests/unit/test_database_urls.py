@@ -78,3 +78,17 @@ def test_all_mistakes_of_all_databases_are_told_at_once() -> None:
     assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
         "databases.a.url", "databases.a.url", "databases.b.url",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("told", ["11", "60", "0", "-1", "", "soon"])
+def test_a_connect_timeout_of_the_url_that_outlasts_an_attempt_is_refused(told: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"databases\.d\.url: has a connect_timeout, .* at most 10, .*chunk_deadline"
+    ):
+        load_with(f"{POSTGRES}?connect_timeout={told}")
+
+
+@pytest.mark.parametrize(("query", "seconds"), [("", 3), ("?connect_timeout=9", 9), ("?sslmode=disable", 3)])
+def test_the_time_for_a_connection_is_known_wherever_it_is_told(query: str, seconds: float) -> None:
+    settings = load(environment={"CARECASE_DATABASES_D_URL": f"{POSTGRES}{query}"})
+    assert settings.databases["d"].connects_within.total_seconds() == seconds

@@ -50,14 +50,20 @@ def _deadlines(settings: Settings) -> Iterator[Contradiction]:
 
 def _database(name: str, database: DatabaseSettings, chunk_deadline: timedelta) -> Iterator[Contradiction]:
     place = ("databases", name)
-    deadline = ("worker", "chunk_deadline_seconds")
-    for leaf, given in (("statement", database.statement_timeout), ("connect", database.connect_timeout)):
+    is_in_url = database.connects_within != database.connect_timeout
+    timeouts = (
+        ("statement_timeout_seconds", "must be", database.statement_timeout),
+        ("url", "has a connect_timeout, which must be a number of seconds,", database.connects_within)
+        if is_in_url
+        else ("connect_timeout_seconds", "must be", database.connect_timeout),
+    )
+    for leaf, must_be, given in timeouts:
         if given > chunk_deadline:
             text = (
-                f"must be at most {chunk_deadline.total_seconds():g}, that is worker.chunk_deadline_seconds:"
+                f"{must_be} at most {chunk_deadline.total_seconds():g}, that is worker.chunk_deadline_seconds:"
                 " the worker would give up before the database does"
             )
-            yield Contradiction((*place, f"{leaf}_timeout_seconds"), text, (deadline,))
+            yield Contradiction((*place, leaf), text, (("worker", "chunk_deadline_seconds"),))
     for mistake in database_parameters.contradictions(database.url.get_secret_value(), database.model_fields_set):
         yield Contradiction((*place, "url"), mistake)
     if database.password is not None and (fault := _password_fault(database.url.get_secret_value())):

@@ -1,6 +1,8 @@
 """The parameters in a target database's URL: which of them contradict other settings. Pure, and knows no driver."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
+from datetime import timedelta
 from urllib.parse import parse_qs
 
 _SESSION = {
@@ -17,6 +19,15 @@ _SESSION = {
 _ALWAYS = {"timezone": "UTC", "client_encoding": "UTF8", "synchronous_commit": "on"}
 _SECRET = frozenset({"password", "sslpassword"})
 _MAY_REPEAT = frozenset({"host", "port"})
+
+
+def connect_timeout(url: str, usual: timedelta) -> timedelta:
+    """How long opening a connection may take, by the URL if that tells; timedelta.max if without end."""
+    told = parse_qs(url.partition("?")[2], keep_blank_values=True).get("connect_timeout")
+    if told is None:
+        return usual
+    seconds = int(told[-1]) if re.fullmatch("[0-9]{1,9}", told[-1]) else 0  # libpq takes 0 and less for no end
+    return timedelta(seconds=seconds) if seconds else timedelta.max
 
 
 def secret_parameters(url: str) -> set[str]:

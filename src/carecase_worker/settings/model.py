@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from carecase_worker.settings import urls
+from carecase_worker.settings import database_parameters, urls
 from carecase_worker.settings.kinds import (
     BrokerUrl,
     Count,
@@ -152,6 +152,11 @@ class DatabaseSettings(Section):
     connect_timeout: Seconds = _seconds("connect_timeout", 3, "How long opening a connection may take")
     statement_timeout: Seconds = _seconds("statement_timeout", 8, "How long one statement may take")
     lock_timeout: Seconds = _seconds("lock_timeout", 3, "How long one statement waits for a lock")
+
+    @property
+    def connects_within(self) -> timedelta:
+        """How long opening a connection may take, wherever that is told."""
+        return database_parameters.connect_timeout(self.url.get_secret_value(), self.connect_timeout)
 
 
 class ClientSettings(Section):

@@ -52,7 +52,7 @@ def look_at(tenants: Mapping[str, Tenant]) -> dict[str, str]:
     if not tenants:
         return {}
     looks = _started(tenants)
-    patience = max(tenant.database.connect_timeout.total_seconds() for tenant in tenants.values()) + _GRACE_S
+    patience = max(tenant.database.connects_within.total_seconds() for tenant in tenants.values()) + _GRACE_S
     deadline = stopwatch() + patience
     for look in looks:
         look.join(max(0.0, deadline - stopwatch()))
