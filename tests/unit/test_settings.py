@@ -180,7 +180,7 @@ def test_a_value_of_another_kind_is_told_with_what_it_should_be(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("toml", "places"),
     [
-        ("[databases.d]\nurl = 'postgresql://u@h/d'\nstatement_timeout_seconds = 11", ["databases.d.statement"]),
+        ("[databases.d]\nurl = 'postgresql://u@h/d'\nstatement_timeout_seconds = 8.1", ["databases.d.statement"]),
         ("[databases.d]\nurl = 'postgresql://u@h/d'\nconnect_timeout_seconds = 11", ["databases.d.connect"]),
         ("[intake]\nport = 9000\n[flower]\nport = 9000", ["flower.port"]),
         ("[intake]\nport = 9000\nhost = '0.0.0.0'\n[flower]\nport = 9000", ["flower.port"]),
@@ -374,3 +374,11 @@ def test_no_secret_is_printed_with_the_settings(tmp_path: Path) -> None:
     for printed in (repr(settings), str(settings), settings.model_dump_json(), *map(repr, settings.databases.values())):
         assert secret not in printed
         assert KEY not in printed
+
+
+@pytest.mark.parametrize(("deadline", "seconds"), [(10, 8), (5, 4), (7, 5.6)])
+def test_a_statement_may_take_four_fifths_of_an_attempt(tmp_path: Path, deadline: float, seconds: float) -> None:
+    toml = f"[worker]\nchunk_deadline_seconds = {deadline}\n[databases.d]\nurl = 'postgresql://u@h/d'"
+    assert loaded(tmp_path, f"{toml}\nstatement_timeout_seconds = {seconds}")
+    (mistake,) = mistakes(tmp_path, f"{toml}\nstatement_timeout_seconds = {seconds + 0.1}")
+    assert f"must be at most {seconds:g}, that is 0.8 of worker.chunk_deadline_seconds" in mistake

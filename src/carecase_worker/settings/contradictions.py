@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from carecase_worker.settings import database_parameters
-from carecase_worker.settings.model import DatabaseSettings, JwtSettings, RedisSettings, Settings
+from carecase_worker.settings.model import DATABASES_PART, DatabaseSettings, JwtSettings, RedisSettings, Settings
 from carecase_worker.settings.places import Place
 from carecase_worker.settings.urls import same_server, takes_password, target_has_password
 
@@ -52,15 +52,17 @@ def _database(name: str, database: DatabaseSettings, chunk_deadline: timedelta) 
     place = ("databases", name)
     is_in_url = database.connects_within != database.connect_timeout
     timeouts = (
-        ("statement_timeout_seconds", "must be", database.statement_timeout),
-        ("url", "has a connect_timeout, which must be a number of seconds,", database.connects_within)
+        ("statement_timeout_seconds", "must be", database.statement_timeout, DATABASES_PART),
+        ("url", "has a connect_timeout, which must be a number of seconds,", database.connects_within, 1)
         if is_in_url
-        else ("connect_timeout_seconds", "must be", database.connect_timeout),
+        else ("connect_timeout_seconds", "must be", database.connect_timeout, 1),
     )
-    for leaf, must_be, given in timeouts:
-        if given > chunk_deadline:
+    for leaf, must_be, given, part in timeouts:
+        most = part * chunk_deadline
+        if given > most:
+            of = "" if part == 1 else f"{part:g} of "
             text = (
-                f"{must_be} at most {chunk_deadline.total_seconds():g}, that is worker.chunk_deadline_seconds:"
+                f"{must_be} at most {most.total_seconds():g}, that is {of}worker.chunk_deadline_seconds:"
                 " the worker would give up before the database does"
             )
             yield Contradiction((*place, leaf), text, (("worker", "chunk_deadline_seconds"),))

@@ -144,6 +144,11 @@ class WorkerSettings(Section):
     chunk_deadline: Seconds = _seconds("chunk_deadline", 10, "How long one attempt at a chunk may take")
 
 
+DATABASES_PART = 0.8
+"""The part of an attempt's time in which a database must answer: one that is only slow says so before the time is over,
+and then it is not taken for one that hangs."""
+
+
 class DatabaseSettings(Section):
     """One target database; its name in the file is what clients send in `vbasoftware-database`."""
 

@@ -19,7 +19,7 @@ from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claim, Claimed
-from carecase_worker.settings.model import Settings
+from carecase_worker.settings.model import DATABASES_PART, Settings
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.startup import look_at
 from carecase_worker.targets.writer import Targets
@@ -34,9 +34,6 @@ from carecase_worker.worker.tasks import add_task
 _log = logger("worker")
 _PURGE_LOOK_S = 60
 _RESULT_LOOKS = 20  # a tenth of a second each
-_DATABASES_PART = 0.8
-"""The part of an attempt's time in which a database must answer: one that is only slow says so before the time is over,
-and then it is not taken for one that hangs."""
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
 _MOMENT_S, _LEAST_MOMENT_S = 0.25, 0.05
@@ -142,7 +139,7 @@ class _Process:
         self.doorbells = Doorbells(celery_app(settings))
         self.applier = Applier(
             store=JobStore(settings.redis, settings.jobs),
-            targets=Targets(tenants_of(settings.databases), _DATABASES_PART * settings.worker.chunk_deadline),
+            targets=Targets(tenants_of(settings.databases), DATABASES_PART * settings.worker.chunk_deadline),
             dice=SystemDice(),
             sleep=system_sleep,
             holder=own_name(),
