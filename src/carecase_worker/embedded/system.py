@@ -130,8 +130,7 @@ def _start(data_dir: Path, options: Options, children: Children, clock: Clock) -
 
     Gives what runs, and a function that writes stack.json again.
     """
-    turn = Path(tempfile.gettempdir()) / f"carecase-up-{os.getuid()}.lock"
-    with turn.open("w") as lock:
+    with _turn(Path(tempfile.gettempdir()) / f"carecase-up-{os.getuid()}.lock") as lock:
         children.wait_for("another carecase up that is starting", lambda: _is_locked(lock), _TURN_WITHIN_S)
         usual = ports_of(data_dir)
         stack = Stack(data_dir, choose_ports(options.port, usual), secrets_of(data_dir))
@@ -146,6 +145,19 @@ def _start(data_dir: Path, options: Options, children: Children, clock: Clock) -
         keep_ports(data_dir, stack.ports)
         write()
     return started, write
+
+
+def _turn(path: Path) -> IO[str]:
+    """Open the file whose lock gives the turn. Raises StackError if it is somebody else's to keep."""
+    fault = "belongs to somebody else"
+    try:
+        lock = os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600), "r+")
+        if os.fstat(lock.fileno()).st_uid == os.getuid():
+            return lock
+        lock.close()
+    except OSError as error:
+        fault = f"cannot be opened ({error.strerror})"
+    raise StackError(f"{path}: {fault}. Remove it, or set TMPDIR to a directory of your own.")
 
 
 def _is_locked(lock: IO[str]) -> bool:
