@@ -18,6 +18,11 @@ class Bearer:
     expires_at: datetime
 
 
+def lacks_secret(settings: JwtSettings) -> bool:
+    """Tell whether HS256 tokens are allowed but none is good, since there is no secret to sign them with."""
+    return "HS256" in settings.algorithms and settings.secret is None
+
+
 def sign(bearer: Bearer, settings: JwtSettings, now: datetime) -> str:
     """Make a token that the intake accepts until it expires. Raises SettingsError if nothing is there to sign with."""
     if "HS256" not in settings.algorithms:
@@ -26,11 +31,12 @@ def sign(bearer: Bearer, settings: JwtSettings, now: datetime) -> str:
             f"jwt.algorithms: allows {accepted} only, so tokens come from the issuer of jwt.jwks_file or jwt.jwks_url;"
             " get one there, or add HS256 and set CARECASE_JWT_SECRET"
         )
-    if settings.secret is None:
+    if lacks_secret(settings):
         raise SettingsError(
             "jwt.secret: is not set, so no token can be signed; set CARECASE_JWT_SECRET to the intake's secret"
             " (make one with: openssl rand -hex 32), or name the intake's configuration with --config"
         )
+    assert settings.secret is not None
     claims = {
         "sub": bearer.subject,
         "client_id": bearer.client,

@@ -26,6 +26,7 @@ from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import state
 from carecase_worker.telemetry import configure_logging
 from carecase_worker.tenants import Tenant, tenants_of
+from carecase_worker.tokens import lacks_secret
 
 _PATIENCE = timedelta(seconds=3)
 
@@ -134,8 +135,8 @@ def _configuration(settings: Settings, used: str) -> Iterator[Finding]:
 
 def _tokens(settings: Settings) -> Iterator[Finding]:
     jwt = settings.jwt
-    if "HS256" in jwt.algorithms and jwt.secret is None:
-        grade = Grade.FIX if settings.intake.require == "both" and len(jwt.algorithms) == 1 else Grade.HINT
+    if lacks_secret(jwt):
+        grade = Grade.FIX if settings.intake.require == "both" and set(jwt.algorithms) == {"HS256"} else Grade.HINT
         yield Finding(grade, "jwt.secret", "is not set, so no HS256 token is believed; set CARECASE_JWT_SECRET")
     key_set = key_set_of(jwt)
     if key_set is not None:

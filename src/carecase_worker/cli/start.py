@@ -5,6 +5,7 @@ from carecase_worker.errors import CareCaseError, SettingsError
 from carecase_worker.jobs.checkup import reach
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.urls import without_credentials
+from carecase_worker.tokens import lacks_secret
 
 _WITHIN_S = 10
 
@@ -23,7 +24,7 @@ def await_redis(settings: Settings) -> None:
 def check_callers(settings: Settings) -> None:
     """Refuse to serve where no caller could be let in. Raises SettingsError."""
     jwt = settings.jwt
-    if settings.intake.require == "both" and set(jwt.algorithms) == {"HS256"} and jwt.secret is None:
+    if settings.intake.require == "both" and set(jwt.algorithms) == {"HS256"} and lacks_secret(jwt):
         raise SettingsError(
             "jwt.secret: is not set, so no token is good and nobody could be let in; set CARECASE_JWT_SECRET, or"
             " CARECASE_JWT_SECRET_FILE to a file with it (make one with: openssl rand -hex 32)"
