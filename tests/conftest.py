@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may use."""
 
+import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
@@ -11,6 +12,9 @@ from tests.elapsing import elapse as elapse_for
 from tests.services import Services, services
 
 from carecase_worker.jobs.store import JobStore
+
+# a shell that runs tests in the background has them ignore Ctrl-C, and so would every command that they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _prefixes = count(1)
 _first_keys = count(1_000_000, 1_000_000)

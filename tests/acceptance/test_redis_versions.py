@@ -82,8 +82,9 @@ def test_each_role_refuses_an_old_redis_in_one_line(old: tuple[str, str], tmp_pa
     url, version = old
     refused = carecase(role, tmp_path, url)
     assert refused.returncode == 2
-    (line,) = refused.stderr.strip().splitlines()
+    line, used = refused.stderr.strip().splitlines()
     assert f"Redis {version} is not supported: Redis 7.2 or newer is needed, or Valkey 7.2 or newer" in line
+    assert used.startswith("Configuration used: ")
 
 
 def test_the_doctor_names_the_version(old: tuple[str, str], tmp_path: Path) -> None:
