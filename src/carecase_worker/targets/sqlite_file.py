@@ -3,11 +3,17 @@
 A file that is moved or deleted stays open under the hands of whoever has opened it, and SQLite goes on writing into it.
 So device and inode are compared whenever a connection is taken from the pool, and once more after each commit of cases:
 whoever finds another file has committed into one that is gone, and does it again in the new one (decision 0023).
+
+SQLite finds its log and its index by name alone. Beside a file that has replaced another they are still that one's, and
+hold what would spoil the new one. So a note beside the file says of which file they are; it is read and written under a
+lock by every process that opens the file, and whoever opens a new one takes away what is the old one's.
 """
 
+import fcntl
+import os
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +26,9 @@ from carecase_worker.clock import stopwatch
 
 _OPENED = "sqlite_file"
 _SIDECARS = ("-wal", "-shm")
+_NOTE = "-carecase"
+_OPEN_LOG = ("PRAGMA journal_mode=WAL", "SELECT 1 FROM sqlite_schema LIMIT 1")
+"""Statements after which SQLite has the log and its index beside the file."""
 _STEPS = 10_000
 """Instructions of SQLite's virtual machine between two looks at the time: about a millisecond."""
 
@@ -62,29 +71,13 @@ class _Opened:
     """A file as a connection has opened it, and how long a statement on that connection may take, in seconds."""
 
     path: Path
-    real_path: Path
     identity: Identity
-    sidecars: tuple[Identity, ...] = (None, None)
     limit_s: float | None = None
     until: float | None = None
 
     def is_replaced(self) -> bool:
-        """Compare the file with the one that lies there. Keep which files SQLite has beside it, once it has them."""
-        if _identity(self.path) != self.identity:
-            return True
-        if None in self.sidecars:
-            self.sidecars = tuple(_identity(self.sidecar(suffix)) for suffix in _SIDECARS)
-        return False
-
-    def sidecar(self, suffix: str) -> Path:
-        return Path(f"{self.real_path}{suffix}")
-
-    def remove_sidecars(self) -> None:
-        """Remove them if they still lie there: SQLite would read the old log into the new file."""
-        for suffix, kept in zip(_SIDECARS, self.sidecars, strict=True):
-            if kept is not None and _identity(self.sidecar(suffix)) == kept:
-                with suppress(OSError):
-                    self.sidecar(suffix).unlink()
+        """Compare the file with the one that lies there."""
+        return _identity(self.path) != self.identity
 
     def is_over(self) -> bool:
         """Tell whether the statement's time is over; SQLite asks now and then, and interrupts it then."""
@@ -99,10 +92,14 @@ class _WatchedFile:
 
     def connect(self, _: Any, record: Any, __: Sequence[Any], parameters: dict[str, Any]) -> sqlite3.Connection:
         """Open the file as it lies there. Raises sqlite3.Error if there is none, or another one by now."""
-        opened = _Opened(self._path, self._path.resolve(), _identity(self._path))
-        connection: sqlite3.Connection = sqlite3.connect(
-            f"file:{quote(str(self._path))}?mode=rw", **{**parameters, "uri": True}
-        )
+        opened = _Opened(self._path, _identity(self._path))
+        with _own_sidecars(self._path.resolve(), opened.identity):
+            connection: sqlite3.Connection = sqlite3.connect(
+                f"file:{quote(str(self._path))}?mode=rw", **{**parameters, "uri": True}
+            )
+            with suppress(sqlite3.Error):  # what is wrong with the file shows again once it is used
+                for statement in _OPEN_LOG:
+                    connection.execute(statement).fetchall()
         if opened.is_replaced():
             connection.close()
             raise sqlite3.OperationalError("the file was replaced while it was opened")
@@ -118,7 +115,6 @@ class _WatchedFile:
             return
         with suppress(sqlite3.Error):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # whoever keeps the old file has all of it
-        opened.remove_sidecars()
         raise DisconnectionError("the database's file has been replaced")
 
 
@@ -143,6 +139,38 @@ def has_lost_transaction(connection: Connection) -> bool:
 def _begin_statement(connection: Connection, *_: Any) -> None:
     opened: _Opened = connection.info[_OPENED]
     opened.until = None if opened.limit_s is None else stopwatch() + opened.limit_s
+
+
+@contextmanager
+def _own_sidecars(path: Path, identity: Identity) -> Iterator[None]:
+    """Have the file at `path` opened with no other file's log; note whose the log is that lies there then."""
+    try:
+        note = os.open(f"{path}{_NOTE}", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:  # SQLite cannot write here either, and says so
+        yield
+        return
+    try:
+        fcntl.flock(note, fcntl.LOCK_EX)
+        of, *sidecars = os.pread(note, 1024, 0).decode().split("\n") or [""]
+        if of != str(identity):
+            _remove_sidecars(path, sidecars)
+        yield
+        held = "\n".join(map(str, (identity, *_sidecars_of(path))))
+        os.pwrite(note, held.ljust(1024).encode(), 0)
+    finally:
+        os.close(note)
+
+
+def _remove_sidecars(path: Path, known: Sequence[str]) -> None:
+    """Remove the log and the index, if they are still those that are known."""
+    for suffix, held, noted in zip(_SIDECARS, _sidecars_of(path), known, strict=False):
+        if held is not None and str(held) == noted.strip():
+            with suppress(OSError):
+                Path(f"{path}{suffix}").unlink()
+
+
+def _sidecars_of(path: Path) -> list[Identity]:
+    return [_identity(Path(f"{path}{suffix}")) for suffix in _SIDECARS]
 
 
 def _identity(path: Path) -> Identity:

@@ -103,6 +103,19 @@ def test_several_processes_that_have_the_old_file_do_not_spoil_the_new_one(
     assert held(path) == [1, 20, 21, 22]
 
 
+def test_a_process_that_first_comes_after_the_change_does_not_take_the_old_log(
+    engine: Engine, path: Path, backup: Path
+) -> None:
+    """The log of the old file still lies there then, under the name that the new one's has."""
+    backup.rename(path)
+    latecomer = engine_of(path)
+    assert apply(latecomer, UPSERT, a_case(1), a_case(30), seq=2) == [UPDATED, CREATED]
+    assert apply(engine, UPSERT, a_case(31)) == [CREATED]
+    assert apply(latecomer, UPSERT, a_case(32)) == [CREATED]
+    latecomer.dispose()
+    assert held(path) == [1, 30, 31, 32]
+
+
 def test_a_file_that_is_replaced_while_a_chunk_is_written_gets_the_chunk(
     engine: Engine, path: Path, backup: Path
 ) -> None:
