@@ -358,3 +358,9 @@ def test_time_in_which_all_is_well_does_not_count() -> None:
         "",
         "There is no answer (ReadError). Check the URL, and whether the service runs.",
     }
+
+
+@pytest.mark.parametrize("key", ["", "é", "a\nb", " a", "a ", "a" * 256, "\0"])
+def test_a_key_that_no_header_can_carry_is_refused_before_it_is_sent(key: str) -> None:
+    with pytest.raises(RequestRefused, match="Idempotency-Key must have"):
+        next(calls_of(Hands()).retry(JOB, key))

@@ -62,8 +62,9 @@ class Scalar:
 
     shape = ()
 
-    def __init__(self, held: Any, kind: str = "i") -> None:
+    def __init__(self, held: Any, kind: str = "i", year: int = 2026) -> None:
         self._held = held
+        self._year = year
         self.dtype = SimpleNamespace(kind=kind)
 
     def item(self) -> Any:
@@ -75,7 +76,9 @@ class Scalar:
     def __eq__(self, other: object) -> bool:
         return bool(self._held == self._held)
 
-    def astype(self, unit: str) -> str:
+    def astype(self, unit: str) -> Any:
+        if unit == "datetime64[Y]":
+            return SimpleNamespace(astype=lambda _: self._year - 1970)
         assert unit == "datetime64[us]"
         return "2026-01-02T03:04:05.123456"
 
@@ -195,6 +198,8 @@ def test_dates_and_numbers_convert_and_missing_values_become_null(field: str, va
         (time(1), "a value of type datetime.time has no form"),
         (timedelta(1), "a value of type datetime.timedelta has no form"),
         (Scalar(5, "m"), "has no form in JSON"),
+        (Scalar(5, "M", year=300_000), "not within the years 1 to 9999"),
+        (Scalar(5, "M", year=0), "not within the years 1 to 9999"),
         (1j, "a value of type complex has no form"),
         (int, "a value of type type has no form"),
         (b"x", "bytes is no text; decode it"),

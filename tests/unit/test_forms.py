@@ -63,6 +63,22 @@ def test_an_encoding_other_than_utf_8_is_told_by_its_name(
     assert refused.value.fault is BatchFault.NOT_JSON
 
 
+@pytest.mark.parametrize(
+    ("sent", "what"),
+    [
+        (gzip.compress(b"[]"), "Content-Encoding: gzip"),
+        (zstandard.compress(b"[]"), "Content-Encoding: zstd"),
+        (b"PK\x03\x04\x14\x00", "the file that is in the archive"),
+    ],
+)
+@pytest.mark.parametrize("splitter", [ArraySplitter, LineSplitter])
+def test_a_compressed_body_that_is_not_called_so_is_told_as_that(
+    sent: bytes, what: str, splitter: Callable[[], Splitter]
+) -> None:
+    with pytest.raises(BatchRefused, match=what):
+        items_of(sent, splitter())
+
+
 @pytest.mark.parametrize("body", [b"", MARK, MARK + b"\r\n", b"\n\n", b" \t"])
 def test_a_body_of_nothing_but_mark_and_blanks_is_empty(body: bytes) -> None:
     for split in (array, lines):

@@ -10,6 +10,12 @@ from carecase_worker.errors import BatchFault, BatchRefused
 
 BLANK = b" \t\r\n"
 _WIDE_MARKS = (BOM_UTF16_LE, BOM_UTF16_BE, BOM_UTF32_BE)  # UTF-32's other one begins as UTF-16's
+_COMPRESSED = {
+    b"\x1f\x8b": "the header Content-Encoding: gzip with it",
+    b"\x28\xb5\x2f\xfd": "the header Content-Encoding: zstd with it",
+    b"PK\x03\x04": "the file that is in the archive",
+}
+"""First bytes of what people compress with, and what to send instead."""
 _VALUE = msgspec.json.Decoder(msgspec.Raw)
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
@@ -39,7 +45,10 @@ def too_large(what: str, limit_bytes: int) -> BatchRefused:
 
 
 def without_mark(beginning: bytes) -> bytes:
-    """The beginning of a body without a byte order mark of UTF-8. Raises BatchRefused for UTF-16 and UTF-32."""
+    """Take a byte order mark of UTF-8 off a body. Raises BatchRefused for UTF-16, UTF-32, and what is compressed."""
+    for magic, what in _COMPRESSED.items():
+        if beginning.startswith(magic):
+            raise BatchRefused(BatchFault.NOT_JSON, f"The body is compressed, and nothing says so. Send {what}.")
     if beginning.startswith(_WIDE_MARKS) or b"\0" in beginning[:4]:
         raise BatchRefused(
             BatchFault.NOT_JSON, "The body is UTF-16 or UTF-32, not UTF-8. Save the file as UTF-8, and send that."

@@ -15,7 +15,7 @@ from carecase_worker.client.steps import Answer, Delay, NoAnswer, Request, Steps
 from carecase_worker.client.uploads import Batches, Gathering, Upload
 from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, judge, retry_after, unreadable
 from carecase_worker.clock import Clock, Dice
-from carecase_worker.errors import ClientError, JobNotFinal
+from carecase_worker.errors import ClientError, JobNotFinal, RequestRefused
 
 _HOLD = timedelta(seconds=20)
 _BREATH = timedelta(milliseconds=100)
@@ -38,7 +38,7 @@ class Calls:
 
     def submit(self, upload: Upload, care_plan: int | None, key: str | None = None, strict: bool = False) -> Steps[Job]:
         """Send a batch, every time under the same Idempotency-Key: it becomes one job, whichever answers are lost."""
-        headers = {"Idempotency-Key": key or str(self.new_id())}
+        headers = {"Idempotency-Key": _key(key) or str(self.new_id())}
         if strict:
             headers["Prefer"] = "handling=strict"
         answer = yield from self._answered(self._put(upload, care_plan, headers))
@@ -110,7 +110,7 @@ class Calls:
 
     def retry(self, job_id: str, key: str | None = None) -> Steps[Job]:
         """Send again what failed for a reason outside the items; the new job, the same however often this is called."""
-        headers = {"Idempotency-Key": key or f"retry of {job_id}"}
+        headers = {"Idempotency-Key": _key(key) or f"retry of {job_id}"}
         answer = yield from self._answered(Request("POST", f"{_path(job_id)}/retry", headers))
         return _read(answer, documents.accepted_job)
 
@@ -194,6 +194,15 @@ def _read(answer: Answer, read: Callable[[bytes], _T]) -> _T:
         return read(answer.content)
     except (ValueError, LookupError):
         raise unreadable(answer) from None
+
+
+def _key(key: str | None) -> str | None:
+    """Return an Idempotency-Key that a header can carry. Raises RequestRefused."""
+    if key is not None and not re.fullmatch(r"[!-~](?:[ -~]{0,253}[!-~])?", key):
+        raise RequestRefused(
+            "The Idempotency-Key must have 1 to 255 ASCII letters, digits and signs. Choose another one."
+        )
+    return key
 
 
 def _path(job_id: str) -> str:

@@ -82,6 +82,9 @@ def _number_like(value: Any) -> Any:
     """Convert what behaves as a scalar of numpy or Arrow, or as a number."""
     kind = getattr(getattr(value, "dtype", None), "kind", None)
     if kind == "M":
+        years = int(value.astype("datetime64[Y]").astype(int)) + 1970
+        if not 1 <= years <= 9999:  # of what is beyond, numpy makes another moment without a word
+            raise _NoJson("the moment is not within the years 1 to 9999")
         return str(value.astype("datetime64[us]"))
     if hasattr(value, "as_py"):
         return plain(value.as_py())
