@@ -220,4 +220,4 @@ def _count(number: int, word: str) -> str:
 
 
 _OF_REDIS: Mapping[str, Check] = {"redis": _redis, "clocks": _clocks, "broker": _broker, "workers": _workers}
-"""What is looked at once Redis answers."""
+"""Checks that are made once Redis answers."""

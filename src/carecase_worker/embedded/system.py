@@ -161,7 +161,7 @@ def _turn(path: Path) -> IO[str]:
 
 
 def _is_locked(lock: IO[str]) -> bool:
-    """Whether the lock is ours by now."""
+    """Tell if the lock is ours by now."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

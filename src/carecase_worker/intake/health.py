@@ -61,7 +61,7 @@ class Readings:
 
 
 class Readiness:
-    """Whether batches are taken and applied. Anybody may ask, so Redis is asked once a second at most."""
+    """Readiness: batches are taken and applied. Anybody may ask, so Redis is asked once a second at most."""
 
     def __init__(self, readings: Readings) -> None:
         self._readings = readings
@@ -92,7 +92,7 @@ class Readiness:
 
 
 def _standing(troubles: Iterable[Trouble | None] | None) -> dict[str, object]:
-    """How many databases are away, and why; None is told if nobody knows.
+    """Tell how many databases are away, and why; None if nobody knows.
 
     They have no names here, which callers are not to learn. They make no intake unready: batches for them are taken,
     and applied once they are back.

@@ -133,7 +133,7 @@ def _redis_files(redis: RedisSettings) -> Iterator[Contradiction]:
 
 
 def _is_loaded(path: Path | None, load: Callable[[ssl.SSLContext, Path], None]) -> bool:
-    """Whether a file of TLS can be used, or is not set."""
+    """Tell if a file of TLS can be used, or is not set."""
     try:
         if path is not None:
             load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)
@@ -175,7 +175,7 @@ def _clients(settings: Settings) -> Iterator[Contradiction]:
 
 
 def _file_fault(path: Path | None) -> str:
-    """What is wrong with a file that is to be read; empty if nothing is."""
+    """Say what is wrong with a file that is to be read; empty if nothing is."""
     if path is None:
         return ""
     try:

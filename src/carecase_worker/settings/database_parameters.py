@@ -22,7 +22,7 @@ _MAY_REPEAT = frozenset({"host", "port"})
 
 
 def connect_timeout(url: str, usual: timedelta) -> timedelta:
-    """How long opening a connection may take, by the URL if that tells; timedelta.max if without end."""
+    """Return the longest that opening a connection may take, by the URL if it tells; timedelta.max if without end."""
     told = parse_qs(url.partition("?")[2], keep_blank_values=True).get("connect_timeout")
     if told is None:
         return usual

@@ -160,7 +160,7 @@ class DatabaseSettings(Section):
 
     @property
     def connects_within(self) -> timedelta:
-        """How long opening a connection may take, wherever that is told."""
+        """The longest that opening a connection may take, wherever that is told."""
         return database_parameters.connect_timeout(self.url.get_secret_value(), self.connect_timeout)
 
 
