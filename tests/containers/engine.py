@@ -22,6 +22,8 @@ _LIBEXEC = ("netavark", "aardvark-dns", "catatonit")
 _LIBEXEC_PATHS = ("/usr/lib/podman", "/usr/libexec/podman", "/usr/bin")
 _RUN = Path("/run/carecase-containers")
 """Where the engine keeps what ends with the machine; more than 50 characters are too many for it."""
+_LAST_HOME = _RUN / "home"
+"""A link to where the images of the last engine are kept."""
 
 _CHECK_S = 2
 """How often the health checks run; the engine leaves that to systemd, which need not be there."""
@@ -79,13 +81,15 @@ class Engine:
 
 @contextmanager
 def started(home: Path) -> Iterator[Engine]:
-    """Start the engine whose images are kept in `home`; only one at a time uses them. It leaves nothing running."""
+    """Start the engine whose images are kept in `home`, the only one on this machine. It leaves nothing running."""
     for directory in (home, _RUN):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (home / "lock").open("w") as lock:
+    with (_RUN / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        _clear_after_the_last()
         engine = Engine(home, _configured(home))
         engine.clear()
+        _LAST_HOME.symlink_to(home)
         service = subprocess.Popen(
             ["podman", "system", "service", "--time=0", engine.address],
             env=engine.environment,
@@ -99,6 +103,17 @@ def started(home: Path) -> Iterator[Engine]:
             service.terminate()
             service.wait(20)
             engine.clear()
+
+
+def _clear_after_the_last() -> None:
+    """Remove what the engine before this one left if it was killed.
+
+    Its images may be kept elsewhere, but the machine's bridges and addresses are one for all.
+    """
+    if _LAST_HOME.exists():
+        last = _LAST_HOME.resolve()
+        Engine(last, _configured(last)).clear()
+    _LAST_HOME.unlink(missing_ok=True)
 
 
 def _configured(home: Path) -> dict[str, str]:
