@@ -26,6 +26,8 @@ def load_with(url: str, **variables: str) -> None:
         "sslmode=verify-full&sslrootcert=/etc/ca.pem",
         "host=/var/run/postgresql",
         "host=a,b&port=1,2&target_session_attrs=read-write",
+        "target_session_attrs=primary",
+        "target_session_attrs=any",
         "host=a:1&host=b:2",
         "service=tenants",
         "application_name=x&connect_timeout=9&keepalives=0&keepalives_idle=60&passfile=/x&client_encoding=UTF-8",
@@ -52,6 +54,9 @@ def test_parameters_that_only_add_are_taken(query: str) -> None:
         ("client_encoding=latin1", "client_encoding"),
         ("options=-cgeqo%3Doff&options=-csearch_path%3Da", "options more than once"),
         ("sslmode=disable&sslmode=require", "sslmode more than once"),
+        ("target_session_attrs=read-only", "target_session_attrs"),
+        ("target_session_attrs=standby", "target_session_attrs"),
+        ("target_session_attrs=prefer-standby", "target_session_attrs"),
     ],
 )
 def test_what_collides_with_the_settings_of_a_session_is_refused_by_its_name(query: str, told: str) -> None:

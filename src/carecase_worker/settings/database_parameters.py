@@ -17,6 +17,7 @@ _SESSION = {
 """The settings of PostgreSQL's that carecase sets for its sessions, and what to say to who sets them, too."""
 
 _ALWAYS = {"timezone": "UTC", "client_encoding": "UTF8", "synchronous_commit": "on"}
+_WITHOUT_WRITES = frozenset({"read-only", "standby", "prefer-standby"})
 _SECRET = frozenset({"password", "sslpassword"})
 _MAY_REPEAT = frozenset({"host", "port"})
 
@@ -46,6 +47,8 @@ def contradictions(url: str, given: Collection[str]) -> Iterator[str]:
     encoding = parameters.get("client_encoding", [""])[-1]
     if encoding.lower().replace("-", "") not in ("", "utf8"):
         yield f"sets client_encoding, which {_SESSION['client_encoding']}; take it out"
+    if parameters.get("target_session_attrs", [""])[-1] in _WITHOUT_WRITES:
+        yield "asks by target_session_attrs for a server that takes no writes; make it read-write, or take it out"
     if "connect_timeout" in parameters and "connect_timeout" in given:
         yield "has connect_timeout, and connect_timeout_seconds of the database is set as well; set one of them"
 

@@ -1,20 +1,18 @@
-"""One table: why a target database is away, told from a driver's error, each with what to do about it.
+"""Causes for which a target database is away, each with what to do about it.
 
-What a server says after it has let a connection in has a code. What happens before that has none: the driver keeps
-libpq's text alone, and the beginning of the connection is told by words of that text, which are never passed on.
+What a server says after it has let a connection in has a code, and `failures.py` knows the causes by that. What happens
+before has none: the driver keeps libpq's text alone, and the beginning of the connection is told by words of that text,
+which are never passed on.
 """
 
 import re
 import sqlite3
 from enum import Enum
 
-from psycopg import Error as PostgresError
 from psycopg import OperationalError as PostgresRefusal
-from psycopg.errors import ConnectionTimeout
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from psycopg.pq import Conninfo
 
-from carecase_worker.errors import Cause, FailureKind, TargetFailure
-from carecase_worker.targets.failures import ITEM_FAULTS, code_of, kind_of, longest
+from carecase_worker.errors import Cause
 from carecase_worker.targets.versions import LOWEST_POSTGRES, LOWEST_SQLITE
 
 
@@ -67,7 +65,10 @@ class Causes(Enum):
     )
     FAULT = Cause("fault", "has a fault of its own: see its log")
     SERVICE = Cause("service", "the service that its URL names is in no service file: check PGSERVICEFILE")
-    PARAMETER = Cause("parameter", "a connection parameter has a value that is none: check the URL")
+    PARAMETER = Cause(
+        "parameter",
+        "a connection parameter has a value that cannot be used: check the URL, and PG… variables or a service file",
+    )
     SESSION = Cause(
         "session",
         "PGOPTIONS or a service file changes what carecase sets for its sessions: take that out,"
@@ -85,66 +86,37 @@ class Causes(Enum):
     UNKNOWN = Cause("unknown", "does not do its part: see its log")
 
 
-_SQLSTATES = {
-    "08": Causes.BROKEN,
-    "25006": Causes.READ_ONLY,
-    "28": Causes.NOT_ADMITTED,
-    "28P01": Causes.PASSWORD,
-    "3D": Causes.NO_DATABASE,
-    "3F": Causes.NO_SCHEMA,
-    "42": Causes.SCHEMA,
-    "42501": Causes.PRIVILEGE,
-    "53": Causes.RESOURCES,
-    "53100": Causes.DISK_FULL,
-    "53300": Causes.CONNECTIONS,
-    "55000": Causes.NOT_ACCEPTING,
-    "55P03": Causes.TIMEOUT,
-    "57014": Causes.TIMEOUT,
-    "57P": Causes.STOPPED,
-    "57P03": Causes.STARTING,
-    "58": Causes.FAULT,
-    "XX": Causes.FAULT,
-}
-"""By the longest known beginning of an SQLSTATE; PostgreSQL, appendix A."""
-
-_SQLITE_NAMES = {
-    "SQLITE_BUSY": Causes.TIMEOUT,
-    "SQLITE_LOCKED": Causes.TIMEOUT,
-    "SQLITE_READONLY": Causes.READ_ONLY,
-    "SQLITE_CANTOPEN": Causes.NO_FILE,
-    "SQLITE_PERM": Causes.NO_FILE,
-    "SQLITE_AUTH": Causes.NO_FILE,
-    "SQLITE_FULL": Causes.DISK_FULL,
-    "SQLITE_IOERR": Causes.FAULT,
-    "SQLITE_NOMEM": Causes.RESOURCES,
-    "SQLITE_NOTADB": Causes.DAMAGED,
-    "SQLITE_CORRUPT": Causes.DAMAGED,
-    "SQLITE_SCHEMA": Causes.SCHEMA,
-    "SQLITE_ERROR": Causes.SCHEMA,  # what it says of a table or column that is not there
-}
-"""By the longest known beginning of an extended result code's name."""
-
 _WORDS = (
     (r"password authentication failed|no password supplied|\bSCRAM\b|role '' does not exist", Causes.PASSWORD),
     (r"no pg_hba\.conf entry|pg_hba\.conf rejects|authentication failed|not permitted to log in", Causes.NOT_ADMITTED),
     (r"not currently accepting connections", Causes.NOT_ACCEPTING),
+    (
+        r"command-line argument|requires a value|configuration parameter|parameter '' cannot|set parameter",
+        Causes.PARAMETER,
+    ),
     (r"permission denied", Causes.PRIVILEGE),
     (r"database '' does not exist", Causes.NO_DATABASE),
     (r"starting up|shutting down|recovery mode|system is not (yet )?accepting", Causes.STARTING),
     (r"too many c|connection slots are reserved", Causes.CONNECTIONS),
-    (r"session is not read-only|in hot standby", Causes.STANDBY),
+    (r"session is not read-only|is not in hot standby", Causes.PARAMETER),
+    (r"in hot standby", Causes.STANDBY),
     (r"session is read-only", Causes.READ_ONLY),
-    (r"does not support SSL|SSL was required|SSL is required", Causes.NO_TLS),
+    (r"invalid .*(value|option|number|protocol version)|weak sslmode|could not parse", Causes.PARAMETER),
+    (r"does not support SSL|SSL is required", Causes.NO_TLS),
     (r"certificate|private key|\bSSL\b|\bTLS\b", Causes.CERTIFICATE),
     (r"resolve host|translate host name|Name or service not known|name resolution", Causes.UNKNOWN_HOST),
     (r"Connection refused|No such file or directory|running locally", Causes.REFUSED),
     (r"No route to host|unreachable", Causes.UNREACHABLE),
     (r"timeout|timed out", Causes.TIMEOUT),
     (r"definition of service|service file", Causes.SERVICE),
-    (r"invalid .*(value|option|number|size)|could not parse", Causes.PARAMETER),
     (r"closed the connection|Connection reset|connection is lost|the connection is closed", Causes.BROKEN),
 )
 """By words that libpq and PostgreSQL say while a connection is made; the first that is found counts."""
+
+_NAMED = re.compile(r"invalid \"?(\w+)\"? value:|for connection option \"(\w+)\"|invalid (port) number|weak (sslmode)")
+
+KEYWORDS = frozenset(option.keyword.decode() for option in Conninfo.parse(b""))
+"""The names of libpq's connection parameters."""
 
 
 class PostgresRefused(PostgresRefusal):
@@ -163,34 +135,18 @@ class SqliteRefused(sqlite3.OperationalError):
         self.cause = cause
 
 
-def failure_of(error: SQLAlchemyError) -> TargetFailure:
-    """The failure that an error of the database is; with its cause, if it is no item's doing."""
-    kind = kind_of(error)
-    return TargetFailure(kind, code_of(error), None if kind in ITEM_FAULTS else cause_of(error).value)
-
-
-def away(code: str) -> TargetFailure:
-    """The failure of a database that is away although it answers, with a code of its own."""
-    return TargetFailure(FailureKind.AWAY, code, longest({**_SQLSTATES, **_SQLITE_NAMES}, code, Causes.UNKNOWN).value)
-
-
-def cause_of(error: SQLAlchemyError) -> Causes:
-    """The cause of an error, supposing that it is the database's."""
-    match error:
-        case DBAPIError(orig=(PostgresRefused() | SqliteRefused()) as refused):
-            return refused.cause
-        case DBAPIError(orig=ConnectionTimeout()):
-            return Causes.TIMEOUT
-        case DBAPIError(orig=PostgresError() as original) if original.sqlstate:
-            return longest(_SQLSTATES, original.sqlstate, Causes.UNKNOWN)
-        case DBAPIError(orig=PostgresError() as original):
-            return _by_words(str(original))
-        case DBAPIError(orig=sqlite3.Error() as original):
-            return longest(_SQLITE_NAMES, code_of(error), Causes.UNKNOWN)
-        case _:
-            return Causes.UNKNOWN
-
-
-def _by_words(text: str) -> Causes:
+def cause_by_words(text: str) -> Causes:
+    """The cause that libpq's or PostgreSQL's own text tells of, when a connection could not be made."""
     bare = re.sub(r"\"[^\"]*\"|'[^'\n]*'", "''", text)  # the names of hosts, files and users could be such words
     return next((cause for words, cause in _WORDS if re.search(words, bare)), Causes.UNKNOWN)
+
+
+def parameter_by_words(text: str) -> str:
+    """The connection parameter whose value libpq or PostgreSQL refuses in such a text; "" if it is not told."""
+    found = _NAMED.search(text)
+    if found and found.lastindex:
+        name = found[found.lastindex]
+        return name if name in KEYWORDS else ""
+    if "session is not read-only" in text or "is not in hot standby" in text:
+        return "target_session_attrs"
+    return "options" if "FATAL" in text else ""

@@ -3,7 +3,7 @@
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from carecase_worker.targets.causes import failure_of
+from carecase_worker.targets.failures import failure_of
 from carecase_worker.targets.tables import CARE_CASE
 
 

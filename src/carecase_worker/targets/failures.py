@@ -1,69 +1,102 @@
-"""One table: what a driver's error means. No other code reads error codes."""
+"""One table: what a driver's error means, and why. No other code reads error codes."""
 
 import sqlite3
 from collections.abc import Mapping
-from typing import TypeVar
 
 from psycopg import Error as PostgresError
+from psycopg.errors import ConnectionTimeout
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from carecase_worker.errors import FailureKind
-
-_Meaning = TypeVar("_Meaning")
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.targets.causes import Causes, PostgresRefused, SqliteRefused, cause_by_words, parameter_by_words
 
 ITEM_FAULTS = (FailureKind.CONFLICT, FailureKind.REFUSED)
 """Kinds of failure that are an item's doing, by its code alone."""
 
-# SQLSTATE by its longest known beginning; PostgreSQL, appendix A. What is not here is taken for an item's doing. A
-# trigger may raise any of them over a single item: `answered` tells whether that can be.
-_SQLSTATES = {
-    "": FailureKind.AWAY,  # the connection broke before the server said anything
-    "08": FailureKind.AWAY,  # connection exception
-    "25": FailureKind.AWAY,  # invalid transaction state: read-only, in a failed transaction
-    "28": FailureKind.AWAY,  # invalid authorisation
-    "3D": FailureKind.AWAY,  # no such database
-    "3F": FailureKind.AWAY,  # no such schema
-    "42": FailureKind.AWAY,  # no such table or column, no privilege: the schema is not ready
-    "53": FailureKind.AWAY,  # insufficient resources
-    "55": FailureKind.AWAY,  # object not in prerequisite state
-    "57": FailureKind.AWAY,  # operator intervention
-    "58": FailureKind.AWAY,  # system error
-    "XX": FailureKind.AWAY,  # internal error
-    "40": FailureKind.CONTENTION,  # deadlock, serialisation failure
-    "55P03": FailureKind.TOO_SLOW,  # lock_timeout
-    "57014": FailureKind.TOO_SLOW,  # statement_timeout
-    "23": FailureKind.CONFLICT,  # integrity constraint violation
-    "44": FailureKind.CONFLICT,  # with check option
+_Meaning = tuple[FailureKind, Causes | None]
+"""What an error means for the chunk at hand, and why the database is away; an item's doing has no such cause."""
+
+_SQLSTATES: Mapping[str, _Meaning] = {
+    "08": (FailureKind.AWAY, Causes.BROKEN),  # connection exception
+    "23": (FailureKind.CONFLICT, None),  # integrity constraint violation
+    "25": (FailureKind.AWAY, Causes.UNKNOWN),  # invalid transaction state, as in a failed transaction
+    "25006": (FailureKind.AWAY, Causes.READ_ONLY),
+    "28": (FailureKind.AWAY, Causes.NOT_ADMITTED),  # invalid authorisation
+    "28P01": (FailureKind.AWAY, Causes.PASSWORD),
+    "3D": (FailureKind.AWAY, Causes.NO_DATABASE),
+    "3F": (FailureKind.AWAY, Causes.NO_SCHEMA),
+    "40": (FailureKind.CONTENTION, Causes.UNKNOWN),  # deadlock, serialisation failure
+    "42": (FailureKind.AWAY, Causes.SCHEMA),  # no such table, column or function: the schema is not ready
+    "42501": (FailureKind.AWAY, Causes.PRIVILEGE),
+    "44": (FailureKind.CONFLICT, None),  # with check option
+    "53": (FailureKind.AWAY, Causes.RESOURCES),  # insufficient resources
+    "53100": (FailureKind.AWAY, Causes.DISK_FULL),
+    "53300": (FailureKind.AWAY, Causes.CONNECTIONS),
+    "55": (FailureKind.AWAY, Causes.UNKNOWN),  # object not in prerequisite state
+    "55P03": (FailureKind.TOO_SLOW, Causes.TIMEOUT),  # lock_timeout
+    "57": (FailureKind.AWAY, Causes.UNKNOWN),  # operator intervention
+    "57014": (FailureKind.TOO_SLOW, Causes.TIMEOUT),  # statement_timeout
+    "57P": (FailureKind.AWAY, Causes.STOPPED),
+    "57P03": (FailureKind.AWAY, Causes.STARTING),
+    "58": (FailureKind.AWAY, Causes.FAULT),  # system error
+    "XX": (FailureKind.AWAY, Causes.FAULT),  # internal error
 }
+"""By the longest known beginning of an SQLSTATE; PostgreSQL, appendix A. What is not here is taken for an item's doing.
+
+A trigger may raise any of them over a single item: `answered` tells whether that can be.
+"""
+_OTHER_SQLSTATE: _Meaning = (FailureKind.REFUSED, None)
 
 _ROW_SECURITY = ("42501", "ExecWithCheckOptions")
 """SQLSTATE and place in PostgreSQL's source of a row that a policy refuses; without privileges it is another place."""
 _EXHAUSTED = ("53", "58")
 """Resources and devices; a database may lack them for some items and have them for others."""
 
-# SQLite, extended result codes by their longest known beginning; what is not here is taken for the database's
-_SQLITE_NAMES = {
-    "SQLITE_CONSTRAINT": FailureKind.CONFLICT,
-    "SQLITE_CONSTRAINT_TRIGGER": FailureKind.REFUSED,  # RAISE: for a reason of the trigger's own
-    "SQLITE_INTERRUPT": FailureKind.TOO_SLOW,  # by us, when a statement's time is over
-    "SQLITE_BUSY": FailureKind.CONTENTION,
-    "SQLITE_LOCKED": FailureKind.CONTENTION,
-    "SQLITE_TOOBIG": FailureKind.REFUSED,
-    "SQLITE_MISMATCH": FailureKind.REFUSED,
+_SQLITE_NAMES: Mapping[str, _Meaning] = {
+    "SQLITE_AUTH": (FailureKind.AWAY, Causes.NO_FILE),
+    "SQLITE_BUSY": (FailureKind.CONTENTION, Causes.TIMEOUT),
+    "SQLITE_CANTOPEN": (FailureKind.AWAY, Causes.NO_FILE),
+    "SQLITE_CONSTRAINT": (FailureKind.CONFLICT, None),
+    "SQLITE_CONSTRAINT_TRIGGER": (FailureKind.REFUSED, None),  # RAISE: for a reason of the trigger's own
+    "SQLITE_CORRUPT": (FailureKind.AWAY, Causes.DAMAGED),
+    "SQLITE_ERROR": (FailureKind.AWAY, Causes.SCHEMA),  # what it says of a table or column that is not there
+    "SQLITE_FULL": (FailureKind.AWAY, Causes.DISK_FULL),
+    "SQLITE_INTERRUPT": (FailureKind.TOO_SLOW, Causes.TIMEOUT),  # by us, when a statement's time is over
+    "SQLITE_IOERR": (FailureKind.AWAY, Causes.FAULT),
+    "SQLITE_LOCKED": (FailureKind.CONTENTION, Causes.TIMEOUT),
+    "SQLITE_MISMATCH": (FailureKind.REFUSED, None),
+    "SQLITE_NOMEM": (FailureKind.AWAY, Causes.RESOURCES),
+    "SQLITE_NOTADB": (FailureKind.AWAY, Causes.DAMAGED),
+    "SQLITE_PERM": (FailureKind.AWAY, Causes.NO_FILE),
+    "SQLITE_READONLY": (FailureKind.AWAY, Causes.READ_ONLY),
+    "SQLITE_SCHEMA": (FailureKind.AWAY, Causes.SCHEMA),
+    "SQLITE_TOOBIG": (FailureKind.REFUSED, None),
 }
+"""By the longest known beginning of an extended result code's name. What is not here is taken for the database's."""
+_AWAY: _Meaning = (FailureKind.AWAY, Causes.UNKNOWN)
+
+
+def failure_of(error: SQLAlchemyError) -> TargetFailure:
+    """The failure that an error of the database is; with its cause, if it is no item's doing.
+
+    In place of a code that the database has not given it tells the connection parameter that is at fault.
+    """
+    kind, cause = _meaning(error)
+    code = code_of(error)
+    if cause is Causes.PARAMETER and isinstance(error, DBAPIError):
+        code = parameter_by_words(str(error.orig))
+    return TargetFailure(kind, code, cause.value if cause else None)
+
+
+def away(code: str) -> TargetFailure:
+    """The failure of a database that is away although it answers, with a code of its own."""
+    _, cause = _longest({**_SQLSTATES, **_SQLITE_NAMES}, code, _AWAY)
+    return TargetFailure(FailureKind.AWAY, code, (cause or Causes.UNKNOWN).value)
 
 
 def kind_of(error: SQLAlchemyError) -> FailureKind:
-    """What an error of the database means."""
-    match error:
-        case DBAPIError(orig=PostgresError() as original):
-            if (original.sqlstate, original.diag.source_function) == _ROW_SECURITY:
-                return FailureKind.REFUSED
-            return longest(_SQLSTATES, original.sqlstate or "", FailureKind.REFUSED)
-        case DBAPIError(orig=sqlite3.Error()):
-            return longest(_SQLITE_NAMES, code_of(error), FailureKind.AWAY)
-        case _:
-            return FailureKind.AWAY
+    """The kind of failure that an error of the database is."""
+    return _meaning(error)[0]
 
 
 def answered(error: SQLAlchemyError) -> bool:
@@ -100,7 +133,25 @@ def code_of(error: SQLAlchemyError) -> str:
             return ""
 
 
-def longest(table: Mapping[str, _Meaning], code: str, otherwise: _Meaning) -> _Meaning:
-    """Look a code up by its longest beginning that is in a table; an empty one by itself."""
-    beginnings = (code[:length] for length in range(len(code), 0, -1)) if code else iter([""])
+def _meaning(error: SQLAlchemyError) -> _Meaning:
+    match error:
+        case DBAPIError(orig=(PostgresRefused() | SqliteRefused()) as refused):
+            return FailureKind.AWAY, refused.cause
+        case DBAPIError(orig=ConnectionTimeout()):
+            return FailureKind.AWAY, Causes.TIMEOUT
+        case DBAPIError(orig=PostgresError() as original) if original.sqlstate:
+            if (original.sqlstate, original.diag.source_function) == _ROW_SECURITY:
+                return FailureKind.REFUSED, None
+            return _longest(_SQLSTATES, original.sqlstate, _OTHER_SQLSTATE)
+        case DBAPIError(orig=PostgresError() as original):  # the connection broke before the server said anything
+            return FailureKind.AWAY, cause_by_words(str(original))
+        case DBAPIError(orig=sqlite3.Error()):
+            return _longest(_SQLITE_NAMES, code_of(error), _AWAY)
+        case _:
+            return _AWAY
+
+
+def _longest(table: Mapping[str, _Meaning], code: str, otherwise: _Meaning) -> _Meaning:
+    """Look a code up by its longest beginning that is in a table."""
+    beginnings = (code[:length] for length in range(len(code), 0, -1))
     return next((table[beginning] for beginning in beginnings if beginning in table), otherwise)

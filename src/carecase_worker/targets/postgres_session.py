@@ -10,17 +10,15 @@ from typing import Any
 
 from psycopg import Connection
 from psycopg import Error as PostgresError
-from psycopg.pq import Conninfo
 from sqlalchemy import URL
 
 from carecase_worker.clock import milliseconds
 from carecase_worker.settings.database_parameters import changed_settings
 from carecase_worker.settings.model import DatabaseSettings
-from carecase_worker.targets.causes import Causes, PostgresRefused
+from carecase_worker.targets.causes import KEYWORDS, Causes, PostgresRefused
 from carecase_worker.targets.tables import OUR_TABLES
 from carecase_worker.targets.versions import LOWEST_POSTGRES
 
-_KEYWORDS = frozenset(option.keyword.decode() for option in Conninfo.parse(b""))
 _OWN_PATH = """
 SELECT string_agg(quote_ident(name), ', ' ORDER BY place)
 FROM unnest(current_schemas(false)) WITH ORDINALITY AS path(name, place)
@@ -95,7 +93,7 @@ def connect_arguments(settings: DatabaseSettings, url: URL) -> Mapping[str, Any]
 
 def unknown_parameters(url: URL) -> list[str]:
     """The parameters of a URL that libpq does not know."""
-    return sorted(set(url.query) - _KEYWORDS)
+    return sorted(set(url.query) - KEYWORDS)
 
 
 def _options_of(connection: Connection[Any]) -> str:

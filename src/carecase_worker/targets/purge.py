@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import Engine, bindparam, delete, func, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
-from carecase_worker.targets.causes import failure_of
+from carecase_worker.targets.failures import failure_of
 from carecase_worker.targets.tables import INGEST_LEDGER
 
 _AT_ONCE = 2000

@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from carecase_worker.errors import FailureKind, SchemaRefused, TargetFailure
-from carecase_worker.targets.causes import Causes, failure_of
+from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.differences import faults_of
+from carecase_worker.targets.failures import failure_of
 from carecase_worker.targets.sqlite_file import lacks_file, make_file
 from carecase_worker.targets.tables import METADATA, VERSION_TABLE
 

@@ -18,9 +18,8 @@ from carecase_worker.cases.care_case import CARE_PLAN, FIELDS, INT32_MIN, KEY
 from carecase_worker.cases.outcome import REFUSED, Kind, Outcome
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.targets.causes import away
 from carecase_worker.targets.constraints import Constraints
-from carecase_worker.targets.failures import ITEM_FAULTS, answered, code_of, kind_of, raised_by_code
+from carecase_worker.targets.failures import ITEM_FAULTS, answered, away, code_of, kind_of, raised_by_code
 from carecase_worker.targets.plan import Entry, WaveOfRows, WritePlan
 from carecase_worker.targets.sqlite_file import has_lost_transaction, limit_sqlite
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION

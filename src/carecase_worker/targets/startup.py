@@ -10,7 +10,7 @@ from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import SchemaState, state
 from carecase_worker.tenants import Tenant
 
-_REFUSED = (Causes.VERSION.value, Causes.SESSION.value, Causes.POOLER.value)
+_REFUSED = (Causes.VERSION.value, Causes.SESSION.value, Causes.POOLER.value, Causes.PARAMETER.value)
 """What does not mend itself while a worker waits."""
 _GRACE_S = 2
 

@@ -13,9 +13,8 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from carecase_worker.cases.outcome import REFUSED, Outcome, none_applied, pack_outcomes, unpack_outcomes
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.targets.causes import failure_of
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.failures import answered, kind_of
+from carecase_worker.targets.failures import answered, failure_of, kind_of
 from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.plan import WritePlan, case_by_case
 from carecase_worker.targets.schema import require_fitting

@@ -1,0 +1,95 @@
+"""The look at every database with which a worker begins: what it says of each, and when it does not begin."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from tests.integration.targets.databases import a_database, engine_at, run
+from tests.posing import posing_as
+from tests.services import Services
+
+from carecase_worker.errors import SettingsError
+from carecase_worker.settings.loading import load
+from carecase_worker.targets.causes import Causes
+from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.startup import look_at
+from carecase_worker.targets.versions import LOWEST_POSTGRES
+from carecase_worker.tenants import tenants_of
+
+
+@pytest.fixture(scope="module")
+def fitting(servers: Services) -> str:
+    """The URL of a database that a worker can work with."""
+    url = a_database(servers)
+    with engine_at(url) as engine:
+        upgrade(engine)
+    return url
+
+
+@pytest.fixture
+def silent(fitting: str) -> Iterator[str]:
+    """The URL of a server that lets whoever connects wait."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield fitting.replace(f":{urlsplit(fitting).port}/", f":{server.getsockname()[1]}/")
+
+
+def looked_at(**urls: str) -> dict[str, str]:
+    variables = {f"CARECASE_DATABASES_{name}_URL": url for name, url in urls.items()}
+    return look_at(tenants_of(load(environment=variables).databases))
+
+
+def test_no_database_at_all_is_nothing_to_look_at() -> None:
+    assert look_at({}) == {}
+
+
+def test_each_database_that_a_worker_cannot_work_with_yet_is_told(servers: Services, fitting: str, silent: str) -> None:
+    newer = a_database(servers)
+    with engine_at(newer) as engine:
+        upgrade(engine)
+    run(newer, "UPDATE carecase_schema SET version_num = '9999'")
+    told = looked_at(
+        fitting=fitting,
+        silent=silent,
+        empty=a_database(servers),
+        missing=f"{fitting}_missing",
+        newer=newer,
+    )
+    empty = told.pop("empty")
+    assert empty.startswith("it is at revision none, not 0001: run carecase db upgrade; it lacks table care_case")
+    assert told == {
+        "silent": Causes.TIMEOUT.value.text,
+        "missing": Causes.NO_DATABASE.value.text,
+        "newer": "fits (it is at revision 9999, newer than this version's 0001, and only adds to it)",
+    }
+
+
+def test_every_database_that_no_wait_mends_keeps_the_worker_from_its_start(servers: Services, fitting: str) -> None:
+    port = urlsplit(servers.postgres_url).port
+    assert port is not None
+    with posing_as(LOWEST_POSTGRES - 1, port) as old, pytest.raises(SettingsError) as caught:
+        looked_at(
+            fitting=fitting,
+            old=fitting.replace(f":{port}/", f":{old}/"),
+            bogus=f"{fitting}?sslmode=bogus",
+            options=f"{fitting}?options=garbage",
+            missing=f"{fitting}_missing",
+        )
+    parameter = Causes.PARAMETER.value.text
+    assert sorted(str(caught.value).splitlines()) == [
+        f"databases.bogus: {parameter} (sslmode)",
+        f"databases.old: {Causes.VERSION.value.text}",
+        f"databases.options: {parameter} (options)",
+    ]
+
+
+def test_every_url_with_a_parameter_that_libpq_does_not_know_is_told_at_once(fitting: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        looked_at(
+            a=f"{fitting}?sslmod=require&conect_timeout=3", b=f"{fitting}?sslmod=require", c=f"sqlite:///{tmp_path}/c"
+        )
+    assert str(caught.value).splitlines() == [
+        "databases.a.url: has conect_timeout, sslmod, which libpq has no parameters for; take them out",
+        "databases.b.url: has sslmod, which libpq has no parameters for; take them out",
+    ]
