@@ -182,12 +182,13 @@ class _Process:
         lease = claim.lease
         if lease is None:
             return Applied(claim.verdict.value)
+        cancel = claim.verdict is Claimed.CANCEL
         try:
-            return applier.carry_out(lease, claim.verdict is Claimed.CANCEL, go_on)
+            return applier.carry_out(lease, cancel, go_on)
         except StoreUnavailable:
             raise
         except SoftTimeLimitExceeded:  # nothing else takes that long: the database hangs
-            return applier.fail(lease, FailureKind.AWAY, Causes.TIMEOUT.value)
+            return applier.fail(lease, FailureKind.AWAY, Causes.TIMEOUT.value, cancel)
         except Exception as error:  # noqa: BLE001  # the same edge, while the chunk can still be released
             _log.error("chunk failed", job_id=lease.chunk.job_id, chunk_no=lease.chunk.chunk_no, **traces(error))
-            return applier.fail(lease, FailureKind.UNEXPECTED)
+            return applier.fail(lease, FailureKind.UNEXPECTED, cancel=cancel)

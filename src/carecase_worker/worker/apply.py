@@ -139,24 +139,24 @@ class Applier:
         Raises StoreUnavailable.
         """
         if lease.unsettled:
-            return self._settle_first(lease, go_on)
+            return self._settle_first(lease, cancel, go_on)
         try:
             chunk = self._chunk(lease, also_blank=cancel)
-            plan = plan_answer(chunk, CANCELLED) if cancel else self._plan(chunk, lease)
+            plan = plan_answer(chunk, CANCELLED) if cancel else self._plan(chunk, lease, self._rehearse_at(lease))
             plan = replace(plan, attempts=lease.history.too_slow)
             outcomes = self.targets.writer(lease.database).write(_ledger_key(lease), plan)
         except TargetFailure as failure:
             ids = {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no}
             _log.warning("chunk not applied", database=lease.database, reason=str(failure), **ids)
-            return self.fail(lease, failure.kind, failure.cause)
+            return self.fail(lease, failure.kind, failure.cause, cancel)
         except PayloadUnreadable as error:
             ids = {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no}
             _log.error("chunk waits for a worker that can read it", reason=str(error), **ids)
             return self.fail(lease, FailureKind.UNREADABLE)
         return self._complete(lease, settle(plan, outcomes), chunk.count, go_on)
 
-    def fail(self, lease: Lease, kind: FailureKind, cause: Cause | None = None) -> Applied:
-        """Release a chunk after a failed attempt, or give it up. Raises StoreUnavailable."""
+    def fail(self, lease: Lease, kind: FailureKind, cause: Cause | None = None, cancel: bool = False) -> Applied:
+        """Release a chunk after a failed attempt to apply or cancel it, or give it up. Raises StoreUnavailable."""
         if kind is not FailureKind.UNREADABLE:
             self.targets.let_go(lease.database)
         if kind is FailureKind.AWAY and cause is not None:
@@ -167,16 +167,16 @@ class Applier:
                 self.store.release(lease.chunk, self.holder, wait)
                 return Applied(f"released: {kind.value}", lease.database)
             case GiveUp(outcome):
-                return self._give_up(lease, outcome)
+                return self._give_up(lease, CANCELLED if cancel else outcome)
             case never:
                 assert_never(never)
 
-    def _settle_first(self, lease: Lease, go_on: bool) -> Applied:
+    def _settle_first(self, lease: Lease, cancel: bool, go_on: bool) -> Applied:
         """Have the order of acceptance start above what the database holds, then claim the chunk at its final place."""
         try:
             highest = self.targets.writer(lease.database).highest_version()
         except TargetFailure as failure:
-            return self.fail(lease, failure.kind, failure.cause)
+            return self.fail(lease, failure.kind, failure.cause, cancel)
         self.store.settle(lease.database, highest >> PLACE_BITS)
         claim = self.store.claim(lease.chunk, self.holder)
         if claim.lease is None:
@@ -193,25 +193,32 @@ class Applier:
             places = self.store.job(lease.chunk.job_id).places_of(lease.chunk.chunk_no)
             return Chunk(places.start, len(places), b"[" + b",".join([b"null"] * len(places)) + b"]")
 
-    def _plan(self, chunk: Chunk, lease: Lease) -> WritePlan:
-        """The plan of a chunk; one that keeps killing its processes is taken apart first."""
+    def _plan(self, chunk: Chunk, lease: Lease, rehearse: Callable[[WritePlan], None]) -> WritePlan:
+        """The plan of a chunk; one that keeps killing its processes is taken apart first, by rehearsing its parts."""
         if lease.history.deaths < _DEATHS_BEFORE_ISOLATION:
             return plan_chunk(chunk, lease)
 
         lenient = replace(lease, strict=False)  # of a strict chunk, too, some items are tried without the others
 
-        def rehearse(places: Collection[int]) -> None:
+        def rehearse_items(places: Collection[int]) -> None:
             others = set(range(chunk.count)) - set(places)
-            self.targets.own_writer(lease.database).rehearse(plan_item_by_item(chunk, lenient, others))
+            rehearse(plan_item_by_item(chunk, lenient, others))
 
-        return plan_item_by_item(chunk, lease, killers(chunk.count, rehearse))
+        return plan_item_by_item(chunk, lease, killers(chunk.count, rehearse_items))
+
+    def _rehearse_at(self, lease: Lease) -> Callable[[WritePlan], None]:
+        """Rehearsal at the chunk's database, by a connection of its own. Raises TargetFailure."""
+        return lambda plan: self.targets.own_writer(lease.database).rehearse(plan)
 
     def _give_up(self, lease: Lease, outcome: Outcome) -> Applied:
         """Answer every item alike that is not certain, unless the ledger knows better; nobody can apply them later."""
-        chunk = self._chunk(lease)
+        try:
+            chunk = self._chunk(lease, also_blank=outcome is CANCELLED)
+        except PayloadUnreadable:
+            return self.fail(lease, FailureKind.UNREADABLE)
         plan = plan_answer(chunk, outcome)
-        if outcome is UNAVAILABLE:
-            decided = self._plan(chunk, lease).decided
+        if outcome is UNAVAILABLE:  # the database is away: only what is certain without it counts
+            decided = self._plan(chunk, lease, lambda _: None).decided
             plan = replace(plan, decided=[one or outcome for one in decided])
         try:
             done = settle(plan, self.targets.writer(lease.database).write(_ledger_key(lease), plan))
