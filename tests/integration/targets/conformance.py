@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, func, select, text
 from tests.builders import NOW, a_batch, a_case, a_lease
+from tests.integration.targets.databases import refuse_negative_priorities
 
 from carecase_worker.cases.care_case import FIELDS
 from carecase_worker.cases.outcome import (
@@ -135,7 +136,7 @@ class UpsertConformance:
     def test_an_item_the_database_refuses_does_not_harm_the_other_thousand(
         self, engine: Engine, writer: Writer
     ) -> None:
-        self.refuse_negative_priorities(engine)
+        refuse_negative_priorities(engine)
         cases = [a_case(key, case_Priority=1) for key in range(1001)]
         cases[500]["case_Priority"] = -1
         cases[901]["case_Priority"] = -1
@@ -146,10 +147,6 @@ class UpsertConformance:
         assert "check" in outcomes[500].body
         assert "-1" not in outcomes[500].body
 
-    def refuse_negative_priorities(self, engine: Engine) -> None:
-        """Have the database refuse negative priorities from now on, by a check constraint."""
-        raise NotImplementedError
-
     def test_a_thousand_cases_are_told_apart(self, engine: Engine, writer: Writer) -> None:
         self.apply(writer, *(a_case(key) for key in range(0, 1000, 2)), seq=2)
         outcomes = self.apply(writer, *(a_case(key) for key in range(1000)), seq=3)
@@ -158,7 +155,7 @@ class UpsertConformance:
             assert connection.execute(text("SELECT count(*) FROM care_case")).scalar() == 1000
 
     def test_a_strict_batch_is_applied_whole_or_not_at_all(self, engine: Engine, writer: Writer) -> None:
-        self.refuse_negative_priorities(engine)
+        refuse_negative_priorities(engine)
         self.apply(writer, a_case(1, carePlan_Key=8), seq=1)
         good = [a_case(2), a_case(3)]
         for seq, bad in enumerate((a_case(4, case_Status=8), a_case(4, case_Priority=-1), a_case(1)), start=2):

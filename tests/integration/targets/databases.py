@@ -47,6 +47,18 @@ def run(url: str, *statements: str) -> None:
     engine.dispose()
 
 
+def refuse_negative_priorities(engine: Engine) -> None:
+    """Have a database refuse negative priorities from now on, by a check constraint."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("ALTER TABLE care_case ADD CONSTRAINT priority_check CHECK (case_priority >= 0)"))
+            return
+        definition = connection.execute(text("SELECT sql FROM sqlite_master WHERE name = 'care_case'")).scalar_one()
+        connection.execute(text("DROP TABLE care_case"))
+        checked = definition.replace("case_priority INTEGER", "case_priority INTEGER CHECK (case_priority >= 0)")
+        connection.execute(text(checked))
+
+
 def ask(engine: Engine, statement: str) -> Any:
     """The single value that a query gives."""
     with engine.connect() as connection:

@@ -14,8 +14,6 @@ from carecase_worker.targets.schema import lacks, upgrade
 from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert, Upsert
 from carecase_worker.tenants import Tenant
 
-_CHECK = "ALTER TABLE care_case ADD CONSTRAINT priority_check CHECK (case_priority >= 0)"
-
 
 def engine_at(url: str) -> Engine:
     engine = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": url})))
@@ -31,10 +29,6 @@ class OnPostgres(UpsertConformance):
         with engine.begin() as connection:
             connection.execute(text("ALTER TABLE care_case DROP CONSTRAINT IF EXISTS priority_check"))
         engine.dispose()
-
-    def refuse_negative_priorities(self, engine: Engine) -> None:
-        with engine.begin() as connection:
-            connection.execute(text(_CHECK))
 
 
 class TestSetBasedOnPostgres(OnPostgres):
@@ -59,13 +53,6 @@ class TestPortableOnSqlite(UpsertConformance):
     @pytest.fixture
     def upsert(self) -> Upsert:
         return PortableUpsert("sqlite")
-
-    def refuse_negative_priorities(self, engine: Engine) -> None:
-        with engine.begin() as connection:
-            definition = connection.execute(text("SELECT sql FROM sqlite_master WHERE name = 'care_case'")).scalar_one()
-            connection.execute(text("DROP TABLE care_case"))
-            checked = definition.replace("case_priority INTEGER", "case_priority INTEGER CHECK (case_priority >= 0)")
-            connection.execute(text(checked))
 
 
 def test_the_migrations_make_what_the_field_table_says(servers: Services, tmp_path: Path) -> None:
