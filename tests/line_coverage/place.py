@@ -1,0 +1,84 @@
+"""The directory of a coverage run: what the run measures with, and what its processes leave there."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.line_coverage.lua import instrumented
+
+ROOT = Path(__file__).parent.parent.parent
+PACKAGE = ROOT / "src" / "carecase_worker"
+SCRIPTS = PACKAGE / "jobs" / "lua"
+BUILD = ROOT / "build" / "coverage"
+
+_CONFIG = """
+[run]
+branch = true
+source = {source}
+data_file = {data}
+parallel = true
+sigterm = true
+patch =
+    _exit
+    fork
+context = ${{REACHED_BY-}}
+[report]
+exclude_also =
+    case never:
+    if TYPE_CHECKING:
+"""
+"""Read by every process that the environment of the run reaches: coverage.py has a hook for the start of Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory for one run of pytest."""
+
+    directory: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration of coverage.py."""
+        return self.directory / "coverage.ini"
+
+    @property
+    def data(self) -> Path:
+        """What the names of coverage.py's data files begin with, one file for each process."""
+        return self.directory / "data"
+
+    @property
+    def lua(self) -> Path:
+        """The directory of what pytest's processes find in the logs of Redis."""
+        return self.directory / "lua"
+
+    def make(self) -> "Place":
+        """Make it anew, with nothing measured yet."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.lua.mkdir(parents=True)
+        self.config.write_text(_CONFIG.format(source=PACKAGE, data=self.data))
+        return self
+
+    def environment(self, sources: Path) -> dict[str, str]:
+        """The environment in which everything is measured; `sources` are those of `copy_sources`."""
+        return {
+            **os.environ,
+            "COVERAGE_PROCESS_START": str(self.config),
+            "PYTHONPATH": str(sources),
+            "REACHED_LUA": str(self.lua),
+        }
+
+
+def copy_sources(directory: Path) -> Path:
+    """Make a directory to import the package from: links to the modules, and scripts that note what they reach."""
+    shutil.rmtree(directory, ignore_errors=True)
+    for path in PACKAGE.rglob("*"):
+        if path.is_dir() or "__pycache__" in path.parts:
+            continue
+        copy = directory / path.relative_to(PACKAGE.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".lua":
+            copy.write_text(instrumented(path.stem, path.read_text("utf-8")), "utf-8")
+        else:
+            copy.symlink_to(path)
+    return directory
