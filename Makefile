@@ -26,8 +26,11 @@ $(READY): requirements.lock pyproject.toml
 up: setup ## Run the whole system here, with a sample batch the first time; Ctrl-C stops it
 	@$(BIN)/carecase up --demo
 
+# files side by side, each process with servers and systems of its own: much of the suite waits
+WORKERS ?= 4
+
 test: setup ## Every test, on real services
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: setup lint types imports dependencies test ## What CI runs
 

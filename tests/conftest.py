@@ -1,12 +1,16 @@
-"""Fixtures that every kind of test may use."""
+"""A session of tests, and fixtures that every kind of test may use."""
 
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from itertools import count
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as effort
 from tests.acceptance.system import System, running
 from tests.elapsing import elapse as elapse_for
 from tests.services import Services, services
@@ -16,8 +20,39 @@ from carecase_worker.jobs.store import JobStore
 # a shell that runs tests in the background has them ignore Ctrl-C, and so would every command that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# the same examples in every run, and none is judged by its time; --hypothesis-profile=explore tries others
+_unhurried = effort(deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None, print_blob=True)
+effort.register_profile("steady", _unhurried, derandomize=True)
+effort.register_profile("explore", _unhurried, derandomize=False)
+effort.load_profile("steady")
+
+_own_place = pytest.StashKey[str]()
 _prefixes = count(1)
 _first_keys = count(1_000_000, 1_000_000)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the session a directory of its own: every session that starts shuts the usual one to PostgreSQL's user."""
+    if config.option.basetemp is None:
+        config.option.basetemp = config.stash[_own_place] = tempfile.mkdtemp(prefix="carecase-tests-")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Leave that directory behind only for whoever wants to know why a test failed."""
+    if exitstatus != pytest.ExitCode.OK:
+        session.config.stash[_own_place] = ""
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove that directory once nothing runs in it."""
+    if place := config.stash.get(_own_place, ""):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name bytes that are no text by their argument: what is in them may differ from one process to the next."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
 
 
 @pytest.fixture(scope="session")

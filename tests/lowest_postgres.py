@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.needs import lack
+from tests.ports import free_port
 
 from carecase_worker.embedded.children import run_as
-from carecase_worker.embedded.stack import choose_ports
 
 VERSION = 15
 _PROGRAMS = Path(f"/usr/lib/postgresql/{VERSION}/bin")
@@ -22,7 +22,7 @@ def lowest_postgres(place: Path) -> Iterator[str]:
     if not _PROGRAMS.is_dir():
         lack(f"there is no PostgreSQL {VERSION} here; install Debian's postgresql-{VERSION}")
     user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
-    data, port = place / "data", choose_ports(None).postgres
+    data, port = place / "data", free_port()
     data.mkdir()
     if user is not None:
         os.chown(data, user.pw_uid, user.pw_gid)

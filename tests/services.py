@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import free_port
+
 from carecase_worker.clock import system_sleep
 from carecase_worker.embedded.children import Children
 from carecase_worker.embedded.servers import postgres, valkey
-from carecase_worker.embedded.stack import choose_ports
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.loading import process_environment
@@ -42,7 +43,7 @@ def redis_url(port: int, user: str = "default") -> str:
 @contextmanager
 def lone_valkey(place: Path) -> Iterator[int]:
     """Start a Valkey that nobody else uses; its port. Stop it at the end."""
-    port, children = choose_ports(None).redis, Children(system_sleep)
+    port, children = free_port(), Children(system_sleep)
     store = JobStore(RedisSettings.model_validate({"url": redis_url(port)}), JobSettings())
     try:
         command = valkey(place, port, PASSWORDS, place.with_suffix(".log"), process_environment())
@@ -55,7 +56,7 @@ def lone_valkey(place: Path) -> Iterator[int]:
 @contextmanager
 def postgres_of(place: Path, port: int | None = None) -> Iterator[int]:
     """Start a PostgreSQL that nobody else uses, in `place`; its port. Stop it at the end."""
-    port, children = port or choose_ports(None).postgres, Children(system_sleep)
+    port, children = port or free_port(), Children(system_sleep)
     try:
         log = place / "postgresql.log"
         database = children.start(postgres(place / "postgres", port, "secret", log, process_environment()))
@@ -70,7 +71,7 @@ def services(place: Path) -> Iterator[Services]:
     """Start both servers in `place`; stop them at the end."""
     children = Children(system_sleep)
     with lone_valkey(place / "valkey") as redis:
-        port = choose_ports(None).postgres
+        port = free_port()
         server = f"postgresql+psycopg://postgres:secret@127.0.0.1:{port}/"
         try:
             log = place / "postgresql.log"

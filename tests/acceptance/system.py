@@ -15,7 +15,9 @@ from typing import Any
 import httpx
 import psutil
 from sqlalchemy import create_engine, text
+from tests.ports import free_ports
 
+from carecase_worker.embedded.stack import keep_ports
 from carecase_worker.settings.loading import process_environment
 
 COMMAND = (sys.executable, "-m", "carecase_worker")
@@ -149,9 +151,22 @@ class System:
         return "\n".join(path.read_text(errors="replace") for path in (self.data_dir / "logs").iterdir())
 
 
+def give_ports(place: Path) -> dict[str, str]:
+    """Have a new data directory use ports that nobody else takes; the variables by which its start waits for none."""
+    data_dir = place / ".carecase"
+    data_dir.mkdir(mode=0o700, exist_ok=True)
+    if not (data_dir / "ports.json").exists():
+        keep_ports(data_dir, free_ports())
+    return {"TMPDIR": str(place)}
+
+
 @contextmanager
-def running(place: Path, *options: str, command: Sequence[str] = COMMAND, **variables: str) -> Iterator[System]:
+def running(
+    place: Path, *options: str, command: Sequence[str] = COMMAND, usual_ports: bool = False, **variables: str
+) -> Iterator[System]:
     """Run `carecase up` in a directory; stop it at the end, cleanly. Without --config it knows no rate."""
+    if not usual_ports:
+        variables = give_ports(place) | variables
     if "--config" not in options:
         (place / "no-rate.toml").write_text(NO_RATE)
         options = (*options, "--config", "no-rate.toml")

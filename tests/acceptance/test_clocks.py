@@ -12,8 +12,9 @@ import pytest
 from tests.acceptance.system import COMMAND, System, eventually, run
 from tests.builders import a_case
 from tests.faketime import shifted_by
+from tests.ports import free_port
 
-from carecase_worker.embedded.stack import choose_ports, running_stack
+from carecase_worker.embedded.stack import running_stack
 from carecase_worker.settings.loading import process_environment
 
 MINUTE = timedelta(minutes=1)
@@ -46,7 +47,7 @@ def told(log: Path) -> list[str]:
 
 
 def test_an_intake_that_is_a_day_ahead_accepts_now(system: System, first_key: int, tmp_path: Path) -> None:
-    port, log = choose_ports(None).intake, tmp_path / "intake.log"
+    port, log = free_port(), tmp_path / "intake.log"
     with role(system, "intake", "+1d", log, CARECASE_INTAKE_PORT=str(port)), system.client() as client:
         ahead = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=client.headers, timeout=30)
         eventually(lambda: _answers(ahead), 30, "the intake is there")

@@ -9,6 +9,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ import psutil
 import pytest
 from tests.acceptance.system import COMMAND, System, eventually, run, running
 from tests.builders import a_case
+from tests.ports import free_port
 
 from carecase_worker.embedded.stack import Ports, choose_ports
 from carecase_worker.settings.loading import process_environment
@@ -89,7 +91,8 @@ def test_two_systems_started_together_keep_out_of_each_others_way(tmp_path: Path
     for place in places:
         place.mkdir()
     with ThreadPoolExecutor() as pool, ExitStack() as stack:
-        systems = list(pool.map(lambda place: stack.enter_context(running(place, "--workers", "1")), places))
+        start = partial(running, usual_ports=True)
+        systems = list(pool.map(lambda place: stack.enter_context(start(place, "--workers", "1")), places))
         urls = {system.stack[part]["url"] for system in systems for part in ("intake", "flower", "redis")}
         assert len(urls) == 6
         for number, system in enumerate(systems, start=1):
@@ -190,7 +193,7 @@ def test_it_says_that_it_waits_for_another_start_and_can_be_stopped_meanwhile(tm
 
 
 def test_two_parts_never_get_one_port() -> None:
-    port = choose_ports(None).redis
+    port = free_port()
     chosen = choose_ports(port, Ports(intake=1, flower=port, redis=port, postgres=port))
     assert len({chosen.intake, chosen.flower, chosen.redis, chosen.postgres}) == 4
     assert chosen.intake == port

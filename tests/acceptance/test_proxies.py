@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pytest
 from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_case
 from tests.needs import need
+from tests.ports import free_port
 from tests.services import Services
 
 from carecase_worker.client.api import connect
@@ -62,12 +62,6 @@ class Intake:
             return [line for line in lines if fields.items() <= line.items()]
 
         return dict(eventually(found, 10)[-1])
-
-
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
 
 
 @contextmanager

@@ -15,8 +15,8 @@ import pytest
 import redis
 from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
+from tests.ports import free_port
 
-from carecase_worker.embedded.stack import choose_ports
 from carecase_worker.jobs.chunks import pack
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.loading import load, process_environment
@@ -27,7 +27,7 @@ DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-poli
 @contextmanager
 def serving(program: Path, place: Path) -> Iterator[str]:
     """A Redis of some version; its URL."""
-    port = str(choose_ports(None).redis)
+    port = str(free_port())
     url = f"redis://127.0.0.1:{port}/0"
     command = [str(program), "--port", port, "--bind", "127.0.0.1", "--dir", str(place), *DURABLE]
     with (place / "redis.log").open("w") as log:
@@ -65,7 +65,7 @@ def carecase(role: str, place: Path, url: str) -> "subprocess.CompletedProcess[s
         "CARECASE_DATABASES_DEMO_URL": f"sqlite:///{place}/demo.sqlite",
         "CARECASE_FLOWER_PASSWORD": "of the page",
         "CARECASE_JWT_SECRET": "s" * 32,
-        "CARECASE_INTAKE_PORT": str(choose_ports(None).intake),
+        "CARECASE_INTAKE_PORT": str(free_port()),
     }
     return subprocess.run(
         [*COMMAND, role],

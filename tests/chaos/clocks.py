@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from _pytest.outcomes import Skipped
 from tests.acceptance.system import COMMAND, System
 from tests.faketime import shifted_by
+from tests.ports import free_port
 
-from carecase_worker.embedded.stack import choose_ports, running_stack
+from carecase_worker.embedded.stack import running_stack
 from carecase_worker.settings.loading import process_environment
 
 _CLOCK, _URL = "clock", "second-intake"
@@ -37,7 +38,7 @@ def intake_with_a_clock(system: System) -> Iterator[None]:
         return
     del wrong["FAKETIME"]
     wrong |= {"FAKETIME_TIMESTAMP_FILE": str(system.place / _CLOCK), "FAKETIME_CACHE_DURATION": "1"}
-    port = choose_ports(None).intake
+    port = free_port()
     settings = running_stack(system.data_dir / "stack.json").environment()
     environment = process_environment() | settings | wrong
     environment |= {"CARECASE_INTAKE_PORT": str(port), "CARECASE_CONFIG": str(system.place / "chaos.toml")}

@@ -3,7 +3,6 @@
 import re
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import jwt
 from tests.acceptance.system import eventually
 from tests.containers.engine import Engine
 from tests.containers.images import OURS, ROOT
+from tests.ports import free_port
 
 SERVICES = ("redis", "postgres", "intake", "worker", "flower")
 _DOCKER = f"""#!/bin/sh
@@ -122,7 +122,7 @@ class Deployment:
 @contextmanager
 def deployed(engine: Engine, place: Path) -> Iterator[Deployment]:
     """Bring the compose file up in a directory, by what the README says; take it down at the end, with its volumes."""
-    ports = {"INTAKE_LISTEN": f"127.0.0.1:{_free_port()}", "FLOWER_LISTEN": f"127.0.0.1:{_free_port()}"}
+    ports = {"INTAKE_LISTEN": f"127.0.0.1:{free_port()}", "FLOWER_LISTEN": f"127.0.0.1:{free_port()}"}
     engine.environment.update(COMPOSE_PROJECT_NAME="carecase", **ports)
     # the one line that an old Compose does not know: the environment names the project
     text = (ROOT / "docker-compose.yml").read_text().replace("\nname: carecase\n", "\n")
@@ -152,9 +152,3 @@ def block_of(page: Path, telling: str) -> str:
     blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), flags=re.DOTALL)
     (block,) = [text for text in blocks if telling in text]
     return str(block)
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])

@@ -16,9 +16,9 @@ import pytest
 from tests.acceptance.system import eventually, run, running
 from tests.builders import a_case
 from tests.environments import COMPILE_ONCE
+from tests.ports import free_port
 from tests.services import Services
 
-from carecase_worker.embedded.stack import choose_ports
 from carecase_worker.settings.loading import process_environment
 from carecase_worker.targets.schema import create_database
 
@@ -28,17 +28,16 @@ SECRET = "0123456789abcdef" * 4
 
 def settings(servers: Services, name: str) -> dict[str, str]:
     """The settings of a system of its own on the tests' servers."""
-    free = choose_ports(None)  # its first two are the usual ports, if they are free at this moment
     create_database(servers.postgres_url.replace("/demo", "/postgres"), name)
     named = {
         "REDIS_URL": servers.redis_url,
         "REDIS_PREFIX": f"{name}:",
         "BROKER_PREFIX": f"{name}-broker:",
         "INTAKE_HOST": "127.0.0.1",
-        "INTAKE_PORT": str(free.redis),
+        "INTAKE_PORT": str(free_port()),
         "JWT_SECRET": SECRET,
         "ENCRYPTION_KEYS": f"k1:{'A' * 43}=",
-        "FLOWER_PORT": str(free.postgres),
+        "FLOWER_PORT": str(free_port()),
         "FLOWER_PASSWORD": SECRET,
         "DATABASES_DEMO_URL": servers.postgres_url.replace("/demo", f"/{name}"),
         "CLIENTS_ANN_API_KEY_SHA256": hashlib.sha256(SECRET.encode()).hexdigest(),

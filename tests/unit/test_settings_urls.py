@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
@@ -180,7 +180,7 @@ def written(value: object) -> str:
     return repr(value) if isinstance(value, int | float | str) else str(value)
 
 
-@effort(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@effort(max_examples=200)
 @given(configurations())
 def test_no_configuration_raises_anything_but_what_is_wrong_with_it(
     tmp_path_factory: pytest.TempPathFactory, configuration: tuple[str, dict[str, str]]
@@ -198,7 +198,7 @@ def test_no_configuration_raises_anything_but_what_is_wrong_with_it(
     assert all(line.isprintable() for line in told)
 
 
-@effort(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@effort(max_examples=300)
 @given(st.sampled_from(["CARECASE_REDIS_URL", "CARECASE_BROKER_URL", "CARECASE_DATABASES_D_URL"]), URLS)
 def test_whatever_url_is_taken_can_be_used(variable: str, url: str) -> None:
     try:

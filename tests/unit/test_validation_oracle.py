@@ -147,19 +147,19 @@ def test_items_that_are_no_objects() -> None:
     check(VALUES)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.lists(any_items, min_size=1, max_size=6), st.sampled_from((ANY_PLAN, PLAN_5)))
 def test_any_batch(items: list[str], sender: Sender) -> None:
     check(items, sender)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(good_items, min_size=1, max_size=6))
 def test_a_batch_of_good_items(items: list[str]) -> None:
     check(items)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(any_items.map(lambda item: item.replace("\n", " ").replace("\r", " ")), min_size=1, max_size=4))
 def test_lines_are_judged_as_an_array_is(items: list[str]) -> None:
     assert verdicts("\n".join(items).encode(), lines=True) == verdicts(f"[{','.join(items)}]".encode())

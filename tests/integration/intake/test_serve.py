@@ -7,14 +7,14 @@ from pathlib import Path
 
 import httpx
 from tests.acceptance.system import eventually
+from tests.ports import free_port
 from tests.services import Services
 
-from carecase_worker.embedded.stack import choose_ports
 from carecase_worker.settings.loading import process_environment
 
 
 def test_an_intake_that_is_told_to_stop_ends_with_status_0(servers: Services, tmp_path: Path) -> None:
-    port = choose_ports(None).intake
+    port = free_port()
     environment = {
         **process_environment(),
         "CARECASE_REDIS_URL": servers.redis_url,

@@ -234,6 +234,4 @@ class JobStoreMachine(RuleBasedStateMachine):
 @pytest.mark.timeout(300)
 def test_the_verbs_in_any_order_do_what_the_model_says(servers: Services) -> None:
     JobStoreMachine.servers = servers
-    run_state_machine_as_test(
-        JobStoreMachine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)
-    )
+    run_state_machine_as_test(JobStoreMachine, settings=settings(max_examples=60, stateful_step_count=40))

@@ -7,12 +7,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from tests.builders import a_new_job
+from tests.ports import free_port
 from tests.services import PASSWORDS, answers
 
 from carecase_worker.clock import system_sleep
 from carecase_worker.embedded.children import Children
 from carecase_worker.embedded.servers import valkey
-from carecase_worker.embedded.stack import choose_ports
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.loading import load, process_environment
@@ -23,7 +23,7 @@ def socket() -> Iterator[Path]:
     """The path of a Valkey's socket, short enough for one."""
     with TemporaryDirectory() as name:
         place, children = Path(name), Children(system_sleep)
-        command = valkey(place / "v", choose_ports(None).redis, PASSWORDS, place / "log", process_environment())
+        command = valkey(place / "v", free_port(), PASSWORDS, place / "log", process_environment())
         path = place / "r s.sock"
         child = children.start(replace(command, argv=[*command.argv, "--unixsocket", str(path)]))
         settings = load(environment={"CARECASE_REDIS_URL": f"unix://default:secret@{name}/r%20s.sock"})

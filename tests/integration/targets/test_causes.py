@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from tests.acceptance.system import eventually
 from tests.integration.targets.databases import a_database, engine_at, run
+from tests.ports import free_port
 from tests.services import Services, postgres_of
 from tests.tls import certificates, tls_before
 
@@ -44,11 +45,6 @@ def told(engine: Engine) -> Causes:
     secrets = (url.password, url.host, url.username, url.database)
     assert not [secret for secret in secrets if secret and len(secret) > 4 and secret in str(failure)]
     return Causes(failure.cause)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize(

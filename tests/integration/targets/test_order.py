@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from tests.builders import NOW, a_batch, a_case, a_lease
@@ -180,7 +180,7 @@ def in_order(runs: Sequence[Run]) -> dict[int, HeldCase]:
     return reference.cases
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(executions())
 def test_every_answer_and_every_case_is_the_contracts(target: Target, plan: list[tuple[Run, int]]) -> None:
     target.clear()

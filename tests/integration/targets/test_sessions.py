@@ -14,10 +14,10 @@ from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case, a_lease
 from tests.integration.targets.databases import a_database, ask, engine_at, run, tenant
 from tests.needs import need
+from tests.ports import free_port
 from tests.services import Services
 
 from carecase_worker.cases.outcome import CREATED, Outcome
-from carecase_worker.embedded.stack import choose_ports
 from carecase_worker.errors import SettingsError, TargetFailure
 from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.engines import engine_for
@@ -335,7 +335,7 @@ def test_an_sqlite_file_that_is_read_only_is_told(tmp_path: Path) -> None:
 def pooled(url: str, tmp_path: Path) -> Iterator[str]:
     """The URL of the database through a pooler that lends sessions for a transaction."""
     program = need("pgbouncer", "Debian's pgbouncer")
-    server, port = urlsplit(url), choose_ports(None).postgres
+    server, port = urlsplit(url), free_port()
     (tmp_path / "users.txt").write_text(f'"{server.username}" "{server.password}"\n')
     (tmp_path / "pgbouncer.ini").write_text(
         f"[databases]\n* = host=127.0.0.1 port={server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nunix_socket_dir =\n"

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, select, text
 from tests.builders import NOW, a_case, a_lease, chunks_of
@@ -99,7 +99,7 @@ def test_the_keys_at_the_bounds(target: Target) -> None:
     check(target, [an_object(base(case_Key=str(key))) for key in EXTREME_KEYS])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(st.lists(good_members() | changed_members(), min_size=1, max_size=30))
 def test_any_batch(target: Target, batch: list[list[tuple[str, str]]]) -> None:
     check(target, [an_object([*members, ("case_Key", str(n))]) for n, members in enumerate(batch)])

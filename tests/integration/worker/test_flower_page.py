@@ -12,10 +12,10 @@ import psutil
 import pytest
 from flower.urls import handlers
 from tests.acceptance.system import eventually
+from tests.ports import free_port
 from tests.posing import VALKEY, posing_as
 from tests.services import Services
 
-from carecase_worker.embedded.stack import choose_ports
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.loading import load, process_environment
 from carecase_worker.worker.flower import create_flower
@@ -30,7 +30,7 @@ def environment(servers: Services) -> dict[str, str]:
     """The settings of a Flower, in a world that has something to say to Flower's own command."""
     settings = {
         "REDIS_URL": servers.flower_redis_url,
-        "FLOWER_PORT": str(choose_ports(None).flower),
+        "FLOWER_PORT": str(free_port()),
         "FLOWER_USER": USER,
         "FLOWER_PASSWORD": PASSWORD,
         "FLOWER_URL_PREFIX": "/tools/flower/",

@@ -58,7 +58,7 @@ def _dies_of(poison: Collection[int]) -> Callable[[Collection[int]], None]:
     return rehearse
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1), max_size=4))))
 def test_exactly_the_killers_are_found(count_and_poison: tuple[int, set[int]]) -> None:
     count, poison = count_and_poison
