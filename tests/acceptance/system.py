@@ -1,5 +1,6 @@
 """The running system, as a client and an operator have it: `carecase up`, HTTP, the target databases, processes."""
 
+import ctypes
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from tests.ports import free_ports
 from carecase_worker.embedded.stack import keep_ports
 from carecase_worker.settings.loading import process_environment
 
+PR_SET_PDEATHSIG = 1
 COMMAND = (sys.executable, "-m", "carecase_worker")
 NO_RATE = "[intake]\nrate_per_second = 0\n"
 """Tests ask more often than clients may; test_rate.py has a system with the rate of the contract."""
@@ -40,7 +42,15 @@ def run(
     )
 
 
-def eventually(true: Callable[[], Any], seconds: float = 60, what: str = "it") -> Any:
+def stopped_with_parent() -> Callable[[], None] | None:
+    """For a child to call first: it is told to stop when the tests' process dies, however it dies. Linux only."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+
+
+def eventually(true: Callable[[], Any], seconds: float = 120, what: str = "it") -> Any:
     """The first true answer within so many seconds."""
     deadline = time.monotonic() + seconds
     while not (answer := true()):
@@ -107,7 +117,7 @@ class System:
             return None
         return answer.json()["data"] if answer.status_code == 200 else None
 
-    def final(self, job_id: str, seconds: float = 90) -> dict[str, Any]:
+    def final(self, job_id: str, seconds: float = 240) -> dict[str, Any]:
         """The job document once the job is final."""
 
         def ended() -> dict[str, Any] | None:
@@ -173,17 +183,23 @@ def running(
     output = (place / "up.log").open("w")
     environment = {**process_environment(), **variables}
     process = subprocess.Popen(
-        [*command, "up", *options], cwd=place, env=environment, stdout=output, stderr=output, text=True
+        [*command, "up", *options],
+        cwd=place,
+        env=environment,
+        stdout=output,
+        stderr=output,
+        text=True,
+        preexec_fn=stopped_with_parent(),
     )
     system = System(place, process)
     try:
         eventually(
-            lambda: process.poll() is not None or (system.data_dir / "stack.json").exists(), 90, "the system is up"
+            lambda: process.poll() is not None or (system.data_dir / "stack.json").exists(), what="the system is up"
         )
         assert process.poll() is None, (place / "up.log").read_text()
         yield system
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(120)
         output.close()

@@ -31,7 +31,7 @@ def role(system: System, name: str, offset: str, log: Path, **variables: str) ->
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def offsets(system: System, role: str) -> list[float]:
@@ -50,7 +50,7 @@ def test_an_intake_that_is_a_day_ahead_accepts_now(system: System, first_key: in
     port, log = free_port(), tmp_path / "intake.log"
     with role(system, "intake", "+1d", log, CARECASE_INTAKE_PORT=str(port)), system.client() as client:
         ahead = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=client.headers, timeout=30)
-        eventually(lambda: _answers(ahead), 30, "the intake is there")
+        eventually(lambda: _answers(ahead), what="the intake is there")
         began, jobs = datetime.now(UTC), []
         for key, sender in enumerate((client, ahead, client, ahead), first_key):
             jobs.append(sender.put("/care-cases-batch", json=[a_case(key), a_case(first_key)]).json()["job"])
@@ -58,7 +58,7 @@ def test_an_intake_that_is_a_day_ahead_accepts_now(system: System, first_key: in
             system.final(job["jobId"])
         ended = datetime.now(UTC)
         final = ahead.get(f"/jobs/{jobs[1]['jobId']}").json()["data"]
-        eventually(lambda: told(log), 20, "the log says so")
+        eventually(lambda: told(log), what="the log says so")
         own = [line for line in httpx.get(f"{ahead.base_url}/metrics").text.splitlines() if 'role="intake"' in line]
     moments = [datetime.fromisoformat(job["submittedAt"]) for job in jobs]
     assert [began, *moments, ended] == sorted({began, *moments, ended})
@@ -86,7 +86,7 @@ def test_a_worker_that_is_a_day_off_works_like_any_other(
 ) -> None:
     log = tmp_path / "worker.log"
     with role(system, "worker", offset, log):
-        eventually(lambda: [one for one in offsets(system, "worker") if abs(one - seconds) < 5], 30, "it is seen")
+        eventually(lambda: [one for one in offsets(system, "worker") if abs(one - seconds) < 5], what="it is seen")
         job_ids = [system.send([a_case(first_key + n) for n in range(3_000)]) for _ in range(3)]
         jobs = [system.final(job_id) for job_id in job_ids]
         doctor = run("doctor", cwd=system.place)
@@ -101,4 +101,4 @@ def test_a_worker_that_is_a_day_off_works_like_any_other(
         line.startswith("fix") and "clocks: " in line and "86400 s" in line for line in doctor.stdout.splitlines()
     )
     assert "taken back from the dead" not in log.read_text()
-    eventually(lambda: not [one for one in offsets(system, "worker") if abs(one) > 5], 15, "it is gone")
+    eventually(lambda: not [one for one in offsets(system, "worker") if abs(one) > 5], what="it is gone")

@@ -33,7 +33,7 @@ def test_it_shows_workers_and_tasks_of_ids_only(system: System, flower: httpx.Cl
     def tasks() -> list[dict[str, str]]:
         return [task for task in flower.get("/api/tasks").json().values() if job_id in task["args"]]
 
-    (task,) = eventually(tasks, 20, "Flower saw the task")
+    (task,) = eventually(tasks, what="Flower saw the task")
     assert task["args"] == f"('{job_id}', 0)"
     assert task["name"] == "carecase.apply_chunk"
     assert "worker" in flower.get("/workers").text

@@ -60,7 +60,7 @@ class Worker:
         (chunk,) = chunks_of(a_batch(a_case(1)))
         new = a_new_job()
         self.doorbells.ring("demo", self.store.admit(new, {0: pack(chunk)}).rings)
-        eventually(lambda: self.store.job(new.job_id).state.final, 30, "the case is applied")
+        eventually(lambda: self.store.job(new.job_id).state.final, what="the case is applied")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
             yield made
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
 
 
 def notification(**changes: Any) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def test_garbage_is_dropped(worker: Worker, name: str) -> None:
     for push in (worker.broker.lpush, worker.broker.rpush):
         before = worker.dropped()
         push(QUEUE, text)
-        eventually(lambda: worker.dropped() == before + 1, 20, "it is dropped")  # noqa: B023
+        eventually(lambda: worker.dropped() == before + 1, what="it is dropped")  # noqa: B023
 
 
 ODD: dict[str, dict[str, Any]] = {
@@ -200,7 +200,7 @@ ODD: dict[str, dict[str, Any]] = {
 def test_of_a_notification_only_the_ids_count(worker: Worker, name: str) -> None:
     before = worker.log.read_text().count('"verdict": "gone"')
     worker.broker.lpush(QUEUE, json.dumps(ODD[name]))
-    eventually(lambda: worker.log.read_text().count('"verdict": "gone"') > before, 20, "its chunk is looked for")
+    eventually(lambda: worker.log.read_text().count('"verdict": "gone"') > before, what="its chunk is looked for")
 
 
 def test_after_all_that_the_worker_is_the_same_and_has_told_nothing(worker: Worker) -> None:

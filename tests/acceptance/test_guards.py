@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,9 +19,9 @@ from tests.acceptance.system import System, eventually, run, running
 from tests.builders import a_case, a_key_pair, a_key_set
 
 CONFIG = """[intake]
-header_timeout_seconds = 1
-idle_timeout_seconds = 1
-stall_timeout_seconds = 1
+header_timeout_seconds = 2
+idle_timeout_seconds = 2
+stall_timeout_seconds = 2
 max_header_bytes = 8192
 cors_origins = ["https://desk.example"]
 [jwt]
@@ -30,6 +31,8 @@ jwks_refetch_seconds = 0.5
 """
 OLD, NEW = a_key_pair("RS256"), a_key_pair("RS256")
 HEAD = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
+SOON_S = 9
+"""Within the defaults of the settings above, and long enough for a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 @pytest.fixture
 def connection(guarded: System) -> Iterator[socket.socket]:
     address = urlsplit(guarded.stack["intake"]["url"])
-    with socket.create_connection((address.hostname, address.port), timeout=15) as opened:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as opened:
         yield opened
 
 
@@ -69,15 +72,17 @@ def test_a_client_gets_its_burst_and_then_429_until_it_has_waited(guarded: Syste
     with guarded.client() as client, guarded.client("other") as other:
         eventually(lambda: client.get("/jobs/x").status_code == 404)
         time.sleep(2.2)  # until the bucket is full
+        answers: list[httpx.Response] = []
         began = time.monotonic()
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: client.get("/jobs/x"), range(150)))
+            while len(answers) < 5000 and not any(answer.status_code == 429 for answer in answers):
+                answers += pool.map(lambda _: client.get("/jobs/x"), range(100))
         seconds = time.monotonic() - began
         passed = [answer for answer in answers if answer.status_code == 404]
         refused = [answer for answer in answers if answer.status_code == 429]
-        assert len(passed) + len(refused) == 150
+        assert len(passed) + len(refused) == len(answers)
         assert 50 <= len(passed) <= 50 + 25 * seconds + 1
-        assert refused, "150 requests were slower than the rate"
+        assert refused, "so many requests were slower than the rate"
         assert {int(answer.headers["retry-after"]) for answer in refused} == {1}
         document = refused[0].json()
         assert document["error"]["status"] == 429
@@ -113,38 +118,44 @@ def test_an_issuers_new_key_is_taken_and_its_old_one_is_not(guarded: System) -> 
 
 def test_many_slow_clients_keep_nobody_else_waiting(guarded: System) -> None:
     url = urlsplit(guarded.stack["intake"]["url"])
-    slow = [socket.create_connection((url.hostname, url.port), timeout=15) for _ in range(500)]
+    slow = [socket.create_connection((url.hostname, url.port), timeout=60) for _ in range(500)]
     try:
         for number, one in enumerate(slow):
-            one.sendall(HEAD[: number % len(HEAD)])
-        assert httpx.get(f"{url.geturl()}/livez", timeout=5).status_code == 200
+            with suppress(OSError):  # its time is over already
+                one.sendall(HEAD[: number % len(HEAD)])
+        assert httpx.get(f"{url.geturl()}/livez", timeout=SOON_S).status_code == 200
         for one in slow:
-            rest_of(one)
+            with suppress(ConnectionError):
+                rest_of(one)
     finally:
         for one in slow:
             one.close()
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET", HEAD + b"X-Slow: y", b"\r\n\r\n"])
-def test_a_head_that_does_not_come_is_not_awaited(connection: socket.socket, sent: bytes) -> None:
-    connection.sendall(sent)
-    began = time.monotonic()
-    answer = rest_of(connection)
-    assert time.monotonic() - began < 5
-    if sent:
-        assert problem_in(answer) == 408
-    else:
-        assert answer == b""
+def test_a_head_that_does_not_come_is_not_awaited(guarded: System) -> None:
+    address = urlsplit(guarded.stack["intake"]["url"])
+    parts = (b"", b"GET", HEAD + b"X-Slow: y", b"\r\n\r\n")
+    with ExitStack() as opened:
+        began = time.monotonic()
+        waiting = []
+        for part in parts:
+            one = socket.create_connection((address.hostname, address.port), timeout=60)
+            waiting.append(opened.enter_context(one))
+            one.sendall(part)
+        answers = [rest_of(one) for one in waiting]
+    assert time.monotonic() - began < SOON_S
+    assert answers[0] == b""
+    assert [problem_in(answer) for answer in answers[1:]] == [408] * 3
 
 
 def test_a_head_that_comes_drop_by_drop_is_not_awaited(connection: socket.socket) -> None:
     connection.sendall(HEAD)
     began = time.monotonic()
     with pytest.raises(OSError):  # noqa: PT012
-        while time.monotonic() - began < 10:
+        while time.monotonic() - began < 60:
             connection.sendall(b"X-Slow: y\r\n")
             time.sleep(0.2)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON_S
 
 
 @pytest.mark.parametrize(
@@ -164,7 +175,7 @@ def test_a_head_that_is_too_long_is_refused(connection: socket.socket, sent: byt
 def test_a_head_of_many_pieces_may_be_as_long_as_one_of_one(connection: socket.socket) -> None:
     connection.sendall(HEAD)
     for _ in range(7):
-        time.sleep(0.05)
+        time.sleep(0.02)
         connection.sendall(b"X-Piece: " + b"y" * 1000 + b"\r\n")
     connection.sendall(b"\r\n")
     assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -179,13 +190,13 @@ def test_an_idle_connection_is_closed_and_so_is_one_that_only_pretends(connectio
     connection.sendall(HEAD + b"\r\n")
     began = time.monotonic()
     assert rest_of(connection).endswith(b'{"status":"ok"}')
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON_S
 
 
 def test_a_connection_is_used_again_and_each_head_has_its_time(connection: socket.socket) -> None:
     for _ in range(5):
         connection.sendall(HEAD)
-        time.sleep(0.4)
+        time.sleep(0.5)
         connection.sendall(b"\r\n")
         answer = b""
         while not answer.endswith(b"}"):
@@ -198,16 +209,20 @@ def test_a_body_that_nobody_waits_for_does_not_hold_a_connection(connection: soc
     assert connection.recv(65536).startswith(b"HTTP/1.1 401")
     began = time.monotonic()
     with pytest.raises(OSError):  # noqa: PT012
-        while time.monotonic() - began < 10:
+        while time.monotonic() - began < 60:
             connection.sendall(b"y")
             time.sleep(0.2)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON_S
+
+
+def answered(system: System, job_id: str) -> bool:
+    """Tell if a request for the result of a job has ended."""
+    return any(job_id in line and "/result" in line for line in system.logs().splitlines())
 
 
 def test_an_answer_that_is_not_read_does_not_hold_a_connection(guarded: System) -> None:
     job_id = guarded.send([a_case(key) for key in range(100_000)])
-    guarded_final = eventually(lambda: (job := guarded.job(job_id)) and job["state"] == "completed", 60)
-    assert guarded_final
+    guarded.final(job_id)
     address = urlsplit(guarded.stack["intake"]["url"])
     with guarded.client() as client:
         names = ("x-api-key", "authorization")
@@ -217,7 +232,7 @@ def test_an_answer_that_is_not_read_does_not_hold_a_connection(guarded: System) 
         slow.settimeout(15)
         slow.connect((address.hostname, address.port))
         slow.sendall(f"GET /jobs/{job_id}/result HTTP/1.1\r\nHost: x\r\n".encode() + credentials + b"\r\n")
-        time.sleep(3)
+        eventually(lambda: answered(guarded, job_id), what="the service has given it up")
         try:
             received = len(rest_of(slow))
         except ConnectionResetError:

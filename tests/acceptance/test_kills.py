@@ -38,7 +38,7 @@ def test_a_batch_survives_the_death_of(system: System, first_key: int, victim: s
         f" WHERE {inside}"
     ) == [(TOTAL, TOTAL)]
     assert system.query(f"SELECT count(*) FROM ingest_ledger WHERE job_id = '{job_id}'") == [(TOTAL // 1000,)]
-    eventually(lambda: all(pid not in pids for pids in roles(system)), 10, "another one stands in for it")
+    eventually(lambda: all(pid not in pids for pids in roles(system)), what="another one stands in for it")
 
 
 def roles(system: System) -> list[list[int]]:

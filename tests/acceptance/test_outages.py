@@ -40,12 +40,12 @@ def test_a_tenant_that_is_away_waits_and_resumes_while_others_go_on(system: Syst
         assert 'reason=""' not in away[0]
         assert away[0].endswith(" 1.0")
         with system.client() as client:
-            eventually(lambda: client.get("/readyz").json()["databases"]["away"], 5, "it is told as away")
+            eventually(lambda: client.get("/readyz").json()["databases"]["away"], what="it is told as away")
             ready = client.get("/readyz")
         assert (ready.status_code, ready.json()["databases"]["away"]) == (200, 1)
         assert all(f'reason="{reason}"' in away[0] for reason in ready.json()["databases"]["reasons"])
         assert "demo" not in ready.text
-        eventually(lambda: pace(system) == 0, 20, "the pace falls to 0")
+        eventually(lambda: pace(system) == 0, what="the pace falls to 0")
     finally:
         allow_connections(system, True)
     assert system.final(waiting)["created"] == 5000
@@ -104,7 +104,7 @@ def test_a_rolling_restart_under_load_loses_nothing(system: System, first_key: i
         role, which = (("worker", 0), ("worker", 1), ("intake", 0))[number]
         before = system.pid(role, which)
         system.kill(before, signal.SIGTERM)
-        eventually(lambda: before not in system.stack["processes"][role], 40, f"another {role} stands in")  # noqa: B023
+        eventually(lambda: before not in system.stack["processes"][role], what=f"another {role} stands in")  # noqa: B023
     for job_id in jobs:
         job = system.final(job_id)
         assert (job["processed"], job["failed"]) == (30_000, 0)

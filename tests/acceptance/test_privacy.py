@@ -8,8 +8,8 @@ import base64
 import gzip
 import json
 import os
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,18 +111,24 @@ def send(system: System, items: list[Any], path: str = "/care-cases-batch", data
     return system.send(items, path, database)
 
 
+def waiting_for_a_lock(system: System) -> set[int]:
+    """The sessions of PostgreSQL that wait for somebody else's."""
+    waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return {pid for (pid,) in system.query(waiting)}
+
+
 def die_with(system: System, items: list[Any]) -> str:
     """Send a batch, and kill three times whoever applies it."""
     engine = create_engine(system.stack["databases"]["demo"]["url"])
     with engine.connect() as connection:
         connection.execute(text("LOCK TABLE care_case IN ACCESS EXCLUSIVE MODE"))
         job_id = send(system, items)
+        dead: set[int] = set()
         for _ in range(3):
-            eventually(lambda: (job := system.job(job_id)) and job["state"] == "running", what="it is being applied")
-            time.sleep(0.5)
+            sessions = eventually(lambda: waiting_for_a_lock(system) - dead, what="it is being applied")  # noqa: B023
             for pid in system.pool():
                 system.kill(pid)
-            eventually(lambda: len(system.pool()) == 2, what="the pool is whole again")
+            dead |= sessions
     engine.dispose()
     system.final(job_id)
     return job_id
@@ -170,8 +176,11 @@ def all_of_flower(system: System, job_id: str) -> str:
 
 def arguments(system: System) -> str:
     """What everybody on the machine can see of the processes."""
-    family = [psutil.Process(system.process.pid), *psutil.Process(system.process.pid).children(recursive=True)]
-    return "\n".join(" ".join(process.cmdline()) for process in family)
+    seen = []
+    for process in (psutil.Process(system.process.pid), *psutil.Process(system.process.pid).children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # one that has ended, a zombie too, shows nothing
+            seen.append(" ".join(process.cmdline()))
+    return "\n".join(seen)
 
 
 def files_of_redis(system: System) -> str:

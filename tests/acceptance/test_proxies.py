@@ -82,12 +82,12 @@ def an_intake(place: Path, servers: Services, root_path: str) -> Iterator[Intake
             command, cwd=place, env={**process_environment(), **variables}, stdout=output, stderr=output
         )
     try:
-        eventually(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/livez"), 60)
+        eventually(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/livez"))
         assert process.poll() is None, log.read_text()
         yield Intake(port, log)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def answers(url: str) -> bool:
@@ -267,7 +267,7 @@ def test_a_real_proxy(intake: Intake, tmp_path: Path, change: str) -> None:
     process = subprocess.Popen([program, "-db", "-f", str(tmp_path / "haproxy.cfg")], env=dict(os.environ))
     try:
         prefix = "/edge" if "/edge" in change else "/tools/carecase"
-        eventually(lambda: answers(f"http://127.0.0.1:{front}{prefix}/livez"), 20)
+        eventually(lambda: answers(f"http://127.0.0.1:{front}{prefix}/livez"))
         with intake.client(OTHER) as client:
             client.base_url = httpx.URL(f"http://127.0.0.1:{front}")
             require_prefix(client, prefix, prefix)
@@ -275,4 +275,4 @@ def test_a_real_proxy(intake: Intake, tmp_path: Path, change: str) -> None:
         assert intake.told(activity_id=error["debug"]["activityID"])["address"] == OTHER
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)

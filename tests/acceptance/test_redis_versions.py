@@ -33,11 +33,11 @@ def serving(program: Path, place: Path) -> Iterator[str]:
     with (place / "redis.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        eventually(lambda: _answers(url), 20, "Redis is there")
+        eventually(lambda: _answers(url), what="Redis is there")
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _answers(url: str) -> bool:
@@ -115,7 +115,7 @@ def test_a_redis_that_is_no_valkey_serves(tmp_path: Path) -> None:
             (chunk,) = chunks_of(a_batch(a_case(1)))
             new = a_new_job()
             store.admit(new, {0: pack(chunk)})
-            eventually(lambda: store.job(new.job_id).counts["created"] == 1, 30, "the case is applied")
+            eventually(lambda: store.job(new.job_id).counts["created"] == 1, what="the case is applied")
         finally:
             worker.terminate()
             worker.wait(30)

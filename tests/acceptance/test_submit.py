@@ -227,7 +227,7 @@ def on_a_terminal(system: System, *arguments: str, **variables: str) -> str:
                 shown += os.read(near, 65536)
             except OSError:  # the last one has closed the terminal
                 break
-        process.wait(30)
+        process.wait(60)
     os.close(near)
     return shown.decode()
 

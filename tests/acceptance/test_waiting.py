@@ -93,9 +93,10 @@ def test_an_accepted_batch_is_told_as_accepted_also_if_redis_goes_while_its_clie
     system: System, first_key: int
 ) -> None:
     redis = system.pid("redis")
-    with idle(system), ThreadPoolExecutor() as threads:
-        held = threads.submit(put, system, [a_case(first_key)], "wait=2")
-        time.sleep(1)
+    with idle(system), ThreadPoolExecutor() as threads, system.client() as client:
+        before = client.get("/jobs?pageSize=1").json()["data"]
+        held = threads.submit(put, system, [a_case(first_key)], "wait=5")
+        eventually(lambda: client.get("/jobs?pageSize=1").json()["data"] != before, what="it is accepted")
         system.kill(redis, signal.SIGSTOP)
         try:
             answer = held.result()
@@ -122,10 +123,11 @@ def test_who_waits_for_somebody_elses_job_is_not_kept(system: System, first_key:
 
 def test_a_redis_that_starts_again_keeps_nobody_waiting(system: System, first_key: int) -> None:
     with ThreadPoolExecutor() as threads, system.client() as client:
-        path = f"/jobs/{system.send([a_case(first_key + n) for n in range(60_000)])}"
-        held = threads.submit(client.get, path, headers={"Prefer": "wait=59"})
-        time.sleep(0.3)
-        system.kill(system.pid("redis"))
+        with idle(system):
+            path = f"/jobs/{system.send([a_case(first_key + n) for n in range(3000)])}"
+            held = threads.submit(client.get, path, headers={"Prefer": "wait=59"})
+            time.sleep(0.3)
+            system.kill(system.pid("redis"))
         began = time.monotonic()
         answer = held.result()
     assert answer.status_code in (200, 503), answer.text

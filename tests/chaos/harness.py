@@ -24,6 +24,7 @@ from tests.chaos.replay import Found, Sent, Verdict, compare
 
 CONFIG = NO_RATE + "[jobs]\nchunk_items = 25\nwidth = 3\nmax_backlog_jobs = 100\n"
 CLIENTS = 4
+FEWEST = 5
 SETTLE_S = 120
 SKEW = timedelta(milliseconds=50)
 AUDIT = {
@@ -131,10 +132,10 @@ def _disk_of_its_own(place: Path) -> Iterator[None]:
 
 
 def _strike(system: System, dice: Random, seconds: float, report: Report) -> None:
-    """About a fault a second, each of any kind, until the time is over."""
+    """About a fault a second, each of any kind, until the time is over and there were some."""
     end = time.monotonic() + seconds
     kinds = list(WEIGHTS)
-    while time.monotonic() < end:
+    while time.monotonic() < end or report.faults.total() < FEWEST:
         time.sleep(dice.uniform(0.2, 1.2))
         fault: Fault = dice.choices(kinds, weights=list(WEIGHTS.values()))[0]
         try:

@@ -79,13 +79,13 @@ def roles(command: str, variables: dict[str, str], place: Path) -> Iterator[None
     ready = [f"http://127.0.0.1:{variables['CARECASE_INTAKE_PORT']}/readyz"]
     ready.append(f"http://127.0.0.1:{variables['CARECASE_FLOWER_PORT']}/flower/healthcheck")
     try:
-        eventually(lambda: all(map(is_well, ready)) or ended(started), 90, "every role is well")
+        eventually(lambda: all(map(is_well, ready)) or ended(started), what="every role is well")
         assert not ended(started), (place / f"{ended(started)[0]}.log").read_text()
         yield
     finally:
         for one in started:
             one.send_signal(signal.SIGTERM)
-        statuses = {one.wait(30) for one in started}
+        statuses = {one.wait(60) for one in started}
         logs = {role: (place / f"{role}.log").read_text() for role in ROLES}
     assert statuses <= {0, -signal.SIGTERM}, logs
     assert [line for log in logs.values() for line in log.splitlines() if re.search("error|Traceback", line)] == []

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from tests.acceptance.system import eventually
 from tests.builders import a_key_pair, a_key_set
 
 from carecase_worker.clock import stopwatch
@@ -26,7 +27,7 @@ class Issuer:
 
     def __call__(self) -> bytes:
         self.asked += 1
-        self.answers.wait(10)
+        self.answers.wait(60)
         if self.document is None:
             raise OSError("away")
         return self.document
@@ -62,8 +63,8 @@ def test_what_is_held_goes_on_while_the_issuer_is_away_or_hangs() -> None:
     issuer.answers.clear()
     began = stopwatch()
     assert keys.find("unknown") is None
-    assert [keys.find("old") is not None for _ in range(50)] == [True] * 50
-    assert stopwatch() - began < 2
+    assert [keys.find("old") is not None for _ in range(200)] == [True] * 200
+    assert stopwatch() - began < 20, "0.2 s each would be twice that"
     issuer.answers.set()
 
 
@@ -75,7 +76,7 @@ def test_many_wait_for_one_answer() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert len(found) == 10
     assert all(found)
     assert issuer.asked == 1
@@ -83,7 +84,7 @@ def test_many_wait_for_one_answer() -> None:
 
 def test_made_up_ids_hold_a_few_at_most_while_the_issuer_hangs() -> None:
     issuer = Issuer(a_key_set(old=OLD))
-    keys = KeySet(issuer, NEVER, NOW, patience=timedelta(seconds=1))
+    keys = KeySet(issuer, NEVER, NOW, patience=timedelta(seconds=60))
     assert keys.find("old") is not None
     issuer.answers.clear()
     answers: list[object] = []
@@ -97,12 +98,12 @@ def test_made_up_ids_hold_a_few_at_most_while_the_issuer_hangs() -> None:
     threads = [threading.Thread(target=ask) for _ in range(40)]
     for thread in threads:
         thread.start()
-    began = stopwatch()
+    eventually(lambda: len(answers) >= 24, 30, "all but a few are told to come later")
     assert keys.find("old") is not None
-    assert stopwatch() - began < 0.5
-    for thread in threads:
-        thread.join(5)
+    assert {type(answer) for answer in answers} == {KeysUnavailable}, "nobody's patience has ended"
     issuer.answers.set()
+    for thread in threads:
+        thread.join(60)
     assert len([answer for answer in answers if answer is None]) <= 16
     assert len(answers) == 40
 

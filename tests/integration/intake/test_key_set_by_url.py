@@ -44,7 +44,7 @@ def issuer() -> Iterator[Issuer]:
         def do_GET(self) -> None:
             one.asked += 1
             if one.document is None:
-                one.ended.wait(30)
+                one.ended.wait(120)
                 return
             self.send_response(one.status)
             self.send_header("Location", f"{one.url}/elsewhere")
@@ -80,10 +80,8 @@ def test_an_issuer_that_hangs_holds_nobody_who_has_a_known_key(issuer: Issuer) -
     issuer.document = None
     began = stopwatch()
     assert keys.find("made up") is None
-    assert stopwatch() - began < 5
-    began = stopwatch()
     assert all(keys.find("old") is not None for _ in range(100))
-    assert stopwatch() - began < 1
+    assert stopwatch() - began < 60, "the patience is 3 s, and without it the server takes two minutes"
 
 
 @pytest.mark.parametrize(

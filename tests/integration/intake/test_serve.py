@@ -36,7 +36,7 @@ def test_an_intake_that_is_told_to_stop_ends_with_status_0(servers: Services, tm
     try:
         eventually(answers, what="the intake answers")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()

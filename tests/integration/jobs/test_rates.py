@@ -1,7 +1,9 @@
 """The rate of a client: a bucket that all intakes share."""
 
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -51,9 +53,9 @@ def test_all_intakes_count_together(servers: Services, prefix: str) -> None:
 
 def test_the_wait_is_told_and_is_as_long_as_needed(servers: Services, prefix: str) -> None:
     one = rates(servers, prefix, 4, 1)
-    one.spend("ann")
-    with pytest.raises(RateExceeded) as refused:
-        one.spend("ann")
+    with pytest.raises(RateExceeded) as refused:  # noqa: PT012
+        for _ in range(1000):  # a machine may be busy for so long that the next one is within the rate
+            one.spend("ann")
     assert timedelta(0) < refused.value.wait <= timedelta(seconds=0.25)
     time.sleep(refused.value.wait.total_seconds())
     one.spend("ann")
@@ -62,23 +64,31 @@ def test_the_wait_is_told_and_is_as_long_as_needed(servers: Services, prefix: st
 def test_the_sustained_rate_is_the_one_configured(servers: Services, prefix: str) -> None:
     one = rates(servers, prefix, 50, 1)
     began, count = stopwatch(), 0
-    while stopwatch() < began + 1:
+    while count < 40:
         count += passed(one, 1)
-        time.sleep(0.002)
-    assert count <= 51 * (stopwatch() - began) + 1
-    assert count >= 20
+    assert count <= 50 * (stopwatch() - began) + 1
 
 
 def test_zero_is_no_limit(servers: Services, prefix: str) -> None:
     assert passed(rates(servers, prefix, 0, 1), 100) == 100
 
 
-def test_a_redis_that_is_away_refuses_nobody_and_costs_each_next_one_nothing() -> None:
-    away = Rates(RedisSettings.model_validate({"url": "redis://127.0.0.1:1/0"}), 1, 1)
-    assert passed(away, 100) == 100
-    began = stopwatch()
-    away.spend("ann")
-    assert stopwatch() - began < 0.1
+def test_a_redis_that_hangs_refuses_nobody_and_is_left_alone_for_a_second() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url, began = f"redis://127.0.0.1:{silent.getsockname()[1]}/0", stopwatch()
+        assert passed(Rates(RedisSettings.model_validate({"url": url}), 1, 1), 100) == 100
+        silent.setblocking(False)
+        assert 1 <= connections(silent) <= 1 + stopwatch() - began
+
+
+def connections(server: socket.socket) -> int:
+    """How many have been made to a server that accepted none."""
+    count = 0
+    with suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            count += 1
+    return count
 
 
 def test_a_bucket_goes_to_no_disk_and_goes_by_itself(tmp_path: Path) -> None:

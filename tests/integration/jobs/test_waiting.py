@@ -63,7 +63,7 @@ def test_the_end_of_a_job_wakes_all_who_wait_for_it_and_nobody_else(play: Callab
             await subscribed(store)
             with finals.awaited(mine) as one, finals.awaited(mine) as two, finals.awaited(other) as three:
                 finish(store, mine)
-                async with asyncio.timeout(2):
+                async with asyncio.timeout(4):
                     await one.wait()
                     await two.wait()
                 assert not three.is_set()
@@ -77,7 +77,7 @@ def test_an_end_before_anybody_listens_is_noticed(play: Callable[[Scene], None])
         job_id = admitted(store)
         with finals.awaited(job_id) as event, finals.awaited("gone") as gone:
             finish(store, job_id)
-            async with listening(finals), asyncio.timeout(2):
+            async with listening(finals), asyncio.timeout(4):
                 await event.wait()
                 await gone.wait()
 
@@ -112,7 +112,7 @@ def test_a_cancelled_job_wakes_when_it_is_final(play: Callable[[Scene], None]) -
                 await asyncio.sleep(0.1)
                 assert not event.is_set()
                 store.complete(ChunkRef(job_id, 0), Done(b"o", {"cancelled": 1}))
-                async with asyncio.timeout(2):
+                async with asyncio.timeout(4):
                     await event.wait()
 
     play(scene)

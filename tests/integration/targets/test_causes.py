@@ -168,7 +168,7 @@ def test_a_server_in_recovery(tmp_path_factory: pytest.TempPathFactory) -> None:
     (place / "postgres" / "standby.signal").touch()
     at = f"postgresql://postgres:secret@127.0.0.1:{port}/postgres"
     with postgres_of(place, port), engine_at(at) as engine:
-        eventually(lambda: told(engine) is Causes.STANDBY, 30, "the standby lets itself be asked")
+        eventually(lambda: told(engine) is Causes.STANDBY, what="the standby lets itself be asked")
     with (place / "postgres" / "postgresql.conf").open("a") as file:
         file.write("hot_standby = off\n")
     with postgres_of(place, port), engine_at(at) as engine:

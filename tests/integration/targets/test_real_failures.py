@@ -139,7 +139,7 @@ def test_who_loses_a_deadlock_begins_again_at_once(url: str) -> None:
         other.execute(text("SELECT 1 FROM care_case WHERE case_key = 9 FOR UPDATE"))
         writer = threading.Thread(target=lambda: written.append(write(url, *CASES, seq=2)))
         writer.start()
-        eventually(lambda: other.scalar(WAITING), 20, "the writer waits for the lock")
+        eventually(lambda: other.scalar(WAITING), what="the writer waits for the lock")
         other.execute(text("UPDATE care_case SET case_status = 'x' WHERE case_key = 0"))
         other.commit()
         writer.join(60)
@@ -155,7 +155,7 @@ def test_who_loses_a_race_begins_again_at_once(url: str, level: str) -> None:
         other.execute(text("UPDATE care_case SET case_status = 'x' WHERE case_key = 9"))
         writer = threading.Thread(target=lambda: written.append(write(url, *CASES, seq=2)))
         writer.start()
-        eventually(lambda: other.scalar(WAITING), 20, "the writer waits for the lock")
+        eventually(lambda: other.scalar(WAITING), what="the writer waits for the lock")
         other.commit()
         writer.join(60)
     assert written == [[UPDATED] * 10]
@@ -168,7 +168,7 @@ def test_a_server_that_is_shut_down_under_a_writer(url: str) -> None:
         other.execute(text("SELECT 1 FROM care_case WHERE case_key = 9 FOR UPDATE"))
         writer = threading.Thread(target=lambda: failed.append(failure(url, *CASES, seq=2)))
         writer.start()
-        process = eventually(lambda: other.scalar(WAITING), 20, "the writer waits for the lock")
+        process = eventually(lambda: other.scalar(WAITING), what="the writer waits for the lock")
         other.execute(text("SELECT pg_terminate_backend(:process)"), {"process": process})
         writer.join(60)
     assert failed == [(FailureKind.AWAY, "stopped", "57P01")]

@@ -284,7 +284,7 @@ def test_an_upgrade_waits_for_another_one_however_long_that_takes(schemas: str) 
             upgrading.start()
             upgrading.join(0.5)
             assert upgrading.is_alive(), "it waits, although a worker would not"
-        upgrading.join(30)
+        upgrading.join(120)
         assert lacks(engine) == []
     other.dispose()
 
@@ -348,7 +348,7 @@ def pooled(url: str, tmp_path: Path) -> Iterator[str]:
         yield url.replace(f":{server.port}/", f":{port}/")
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def test_a_pooler_that_lends_sessions_is_refused(pooled: str) -> None:
@@ -359,4 +359,4 @@ def test_a_pooler_that_lends_sessions_is_refused(pooled: str) -> None:
             write(pooled, "", a_case(1))
         return str(failure.value)
 
-    assert "a connection pooler stands before it" in eventually(lambda: "listens" not in told() and told(), 20)
+    assert "a connection pooler stands before it" in eventually(lambda: "listens" not in told() and told())

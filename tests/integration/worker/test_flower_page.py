@@ -55,11 +55,11 @@ def flower(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
                 return False
 
         try:
-            eventually(serves, 30)
+            eventually(serves)
             yield url, process.pid
         finally:
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
             assert "Traceback" not in process.communicate()[1]
 
 

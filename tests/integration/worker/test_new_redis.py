@@ -109,7 +109,7 @@ def test_housekeeping_looks_before_anything_is_claimed_and_has_no_deadline(
     try:
         settle.once()
         settle.once()
-        settle.busy["demo"].join(20)
+        settle.busy["demo"].join(120)
     finally:
         if targets.engine.dialect.name == "postgresql":
             with targets.engine.begin() as connection:
