@@ -47,7 +47,7 @@ def lone_valkey(place: Path) -> Iterator[int]:
     store = JobStore(RedisSettings.model_validate({"url": redis_url(port)}), JobSettings())
     try:
         command = valkey(place, port, PASSWORDS, place.with_suffix(".log"), process_environment())
-        children.wait_ready(children.start(command), lambda: answers(store), 30)
+        children.wait_ready(children.start(command), lambda: answers(store), 120)
         yield port
     finally:
         children.stop(("redis",), 20)
@@ -60,7 +60,7 @@ def postgres_of(place: Path, port: int | None = None) -> Iterator[int]:
     try:
         log = place / "postgresql.log"
         database = children.start(postgres(place / "postgres", port, "secret", log, process_environment()))
-        children.wait_ready(database, lambda: _listens(port), 30)
+        children.wait_ready(database, lambda: _listens(port), 120)
         yield port
     finally:
         children.stop(("postgresql",), 20)
@@ -76,7 +76,7 @@ def services(place: Path) -> Iterator[Services]:
         try:
             log = place / "postgresql.log"
             database = children.start(postgres(place / "postgres", port, "secret", log, process_environment()))
-            children.wait_ready(database, lambda: create_database(f"{server}postgres", "demo"), 30)
+            children.wait_ready(database, lambda: create_database(f"{server}postgres", "demo"), 120)
             yield Services(redis_url(redis), redis_url(redis, "carecase"), redis_url(redis, "flower"), f"{server}demo")
         finally:
             children.stop(("postgresql",), 20)

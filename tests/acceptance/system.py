@@ -91,7 +91,7 @@ class System:
         credentials = {"x-api-key": who["api_key"], "Authorization": f"Bearer {who['bearer']}"}
         if database:
             credentials["vbasoftware-database"] = database
-        return httpx.Client(base_url=stack["intake"]["url"], headers={**credentials, **headers}, timeout=60)
+        return httpx.Client(base_url=stack["intake"]["url"], headers={**credentials, **headers}, timeout=120)
 
     def send(self, cases: list[Any], path: str = "/care-cases-batch", database: str = "demo", **headers: str) -> str:
         """Send a batch until it is accepted, as clients do; its job id."""
@@ -154,7 +154,7 @@ class System:
 
     def metrics(self) -> list[str]:
         """What Prometheus would read."""
-        return httpx.get(f"{self.stack['intake']['url']}/metrics").text.splitlines()
+        return httpx.get(f"{self.stack['intake']['url']}/metrics", timeout=60).text.splitlines()
 
     def logs(self) -> str:
         """Everything that any process has logged."""

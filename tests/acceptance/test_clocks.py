@@ -59,7 +59,11 @@ def test_an_intake_that_is_a_day_ahead_accepts_now(system: System, first_key: in
         ended = datetime.now(UTC)
         final = ahead.get(f"/jobs/{jobs[1]['jobId']}").json()["data"]
         eventually(lambda: told(log), what="the log says so")
-        own = [line for line in httpx.get(f"{ahead.base_url}/metrics").text.splitlines() if 'role="intake"' in line]
+        own = [
+            line
+            for line in httpx.get(f"{ahead.base_url}/metrics", timeout=60).text.splitlines()
+            if 'role="intake"' in line
+        ]
     moments = [datetime.fromisoformat(job["submittedAt"]) for job in jobs]
     assert [began, *moments, ended] == sorted({began, *moments, ended})
     assert [job["sequence"] for job in jobs] == sorted({job["sequence"] for job in jobs})

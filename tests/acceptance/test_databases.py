@@ -2,13 +2,13 @@
 
 import json
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 from tests.acceptance.system import COMMAND
 from tests.integration.targets.databases import a_database, engine_at, run
+from tests.ports import free_port
 from tests.services import Services
 
 from carecase_worker.settings.loading import process_environment
@@ -27,10 +27,8 @@ def environment(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> 
             upgrade(engine)
         run(url, "UPDATE carecase_schema SET version_num = '9999'", "ALTER TABLE care_case ADD COLUMN later INTEGER")
     run(changed, "ALTER TABLE care_case DROP COLUMN group_id")
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
     urls = {
-        "AWAY": f"postgresql://u:{SECRET}@127.0.0.1:{port}/d",
+        "AWAY": f"postgresql://u:{SECRET}@127.0.0.1:{free_port()}/d",
         "CHANGED": changed,
         "EMPTY": own,
         "NEWER": newer,
@@ -48,7 +46,7 @@ def environment(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> 
 def carecase(environment: dict[str, str], place: Path, *arguments: str) -> tuple[int, dict[str, list[str]]]:
     """Run a command; its exit status, and its lines by the database that they are about."""
     ran = subprocess.run(
-        [*COMMAND, *arguments], cwd=place, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [*COMMAND, *arguments], cwd=place, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert "Traceback" not in ran.stderr
     assert SECRET not in ran.stdout + ran.stderr
@@ -120,7 +118,7 @@ def test_a_worker_starts_whatever_its_databases_are_like_and_says_so(
 def test_a_worker_refuses_a_url_that_cannot_be_used(environment: dict[str, str], tmp_path: Path) -> None:
     wrong = {**environment, "CARECASE_DATABASES_AWAY_URL": "postgresql://u@h/d?sslmod=require"}
     ran = subprocess.run(
-        [*COMMAND, "worker"], cwd=tmp_path, env=wrong, capture_output=True, text=True, timeout=60, check=False
+        [*COMMAND, "worker"], cwd=tmp_path, env=wrong, capture_output=True, text=True, timeout=120, check=False
     )
     assert ran.returncode == 2
     assert "databases.away.url: has sslmod, " in ran.stderr

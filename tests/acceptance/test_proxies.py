@@ -52,7 +52,7 @@ class Intake:
         credentials = {"x-api-key": KEY, "Authorization": f"Bearer {TOKEN}", "vbasoftware-database": "demo"}
         transport = httpx.HTTPTransport(local_address=address)
         base = f"http://127.0.0.1:{self.port}"
-        return httpx.Client(base_url=base, headers={**credentials, **headers}, transport=transport)
+        return httpx.Client(base_url=base, headers={**credentials, **headers}, transport=transport, timeout=60)
 
     def told(self, **fields: object) -> dict[str, Any]:
         """The line of the access log that has these fields."""

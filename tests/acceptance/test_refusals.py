@@ -18,7 +18,7 @@ PROBLEM = {"type", "title", "status", "detail", "instance"}
 
 def backlog(system: System) -> tuple[float, float]:
     """Jobs accepted ever, and unfinished ones."""
-    text = httpx.get(f"{system.stack['intake']['url']}/metrics").text
+    text = httpx.get(f"{system.stack['intake']['url']}/metrics", timeout=60).text
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     return float(values['carecase_backlog_jobs{database="demo"}']), sum(
         float(value) for name, value in values.items() if name.startswith("carecase_items_total")
@@ -119,7 +119,7 @@ def test_a_request_that_breaks_off_is_no_failure_of_ours(system: System) -> None
         connection.sendall(f"{head}Content-Length: 1000\r\n\r\n[{{".encode())
         time.sleep(0.2)
     assert put(system).status_code == 202
-    text = httpx.get(f"{system.stack['intake']['url']}/metrics").text
+    text = httpx.get(f"{system.stack['intake']['url']}/metrics", timeout=60).text
     assert 'status="500"' not in text
 
 

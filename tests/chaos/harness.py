@@ -25,7 +25,7 @@ from tests.chaos.replay import Found, Sent, Verdict, compare
 CONFIG = NO_RATE + "[jobs]\nchunk_items = 25\nwidth = 3\nmax_backlog_jobs = 100\n"
 CLIENTS = 4
 FEWEST = 5
-SETTLE_S = 120
+SETTLE_S = 300
 SKEW = timedelta(milliseconds=50)
 AUDIT = {
     "demo": (

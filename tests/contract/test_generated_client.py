@@ -24,7 +24,7 @@ def generated(system: System, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Imports modules of the generated package."""
     place = tmp_path_factory.mktemp("generated")
     (place / "options.yml").write_text(yaml.safe_dump(OPTIONS))
-    (place / "openapi.json").write_bytes(httpx.get(f"{system.stack['intake']['url']}/openapi.json").content)
+    (place / "openapi.json").write_bytes(httpx.get(f"{system.stack['intake']['url']}/openapi.json", timeout=60).content)
     programs = environment(place / "generator", "--require-hashes", "-r", "requirements-generator.lock")
     options = ("--path=openapi.json", "--output-path=care_client", "--meta=none", "--config=options.yml")
     done = subprocess.run(

@@ -26,7 +26,7 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def published(system: System) -> dict[str, Any]:
-    return dict(httpx.get(f"{system.stack['intake']['url']}/openapi.json").json())
+    return dict(httpx.get(f"{system.stack['intake']['url']}/openapi.json", timeout=60).json())
 
 
 def operations(published: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,7 @@ def place(system: System, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("linters") / "npm"
     shutil.copytree(LINTERS, place)
     run(npm, "ci", "--no-audit", "--no-fund", "--prefer-offline", "--silent", cwd=place)
-    served = httpx.get(f"{system.stack['intake']['url']}/openapi.json")
+    served = httpx.get(f"{system.stack['intake']['url']}/openapi.json", timeout=60)
     (place / "openapi.json").write_bytes(served.content)
     return place
 

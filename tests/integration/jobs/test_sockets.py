@@ -28,7 +28,7 @@ def socket() -> Iterator[Path]:
         child = children.start(replace(command, argv=[*command.argv, "--unixsocket", str(path)]))
         settings = load(environment={"CARECASE_REDIS_URL": f"unix://default:secret@{name}/r%20s.sock"})
         try:
-            children.wait_ready(child, lambda: answers(JobStore(settings.redis, settings.jobs)), 30)
+            children.wait_ready(child, lambda: answers(JobStore(settings.redis, settings.jobs)), 120)
             yield path
         finally:
             children.stop(("redis",), 20)

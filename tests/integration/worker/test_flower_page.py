@@ -93,7 +93,7 @@ def test_every_route_needs_the_password(flower: tuple[str, int]) -> None:
     url, _ = flower
     others = ["", "/", "/tools", "/metrics", "/tools/flower", "/static/js/flower.js", "/ws", "//tools/flower/metrics"]
     others += ["/tools/flower/healthcheck/", "/tools/flower/HEALTHCHECK", "/tools/flower/static/js/flower.js"]
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         for path in [*others, *(f"/tools/flower{route}" for route in routes())]:
             for method in METHODS:
                 answer = client.request(method, url + path)
@@ -116,7 +116,7 @@ def test_its_health_needs_none_and_tells_nothing(flower: tuple[str, int]) -> Non
 
 
 def test_whoever_has_the_password_sees_the_pages(flower: tuple[str, int]) -> None:
-    with httpx.Client(auth=(USER, PASSWORD), base_url=flower[0]) as client:
+    with httpx.Client(auth=(USER, PASSWORD), base_url=flower[0], timeout=60) as client:
         shown = client.get("/tools/flower", follow_redirects=True)
         assert (shown.status_code, shown.url.path) == (200, "/tools/flower/")
         for link in re.findall(r'(?:src|href)="(/[^"]+)"', shown.text):
@@ -143,14 +143,14 @@ def test_what_no_browser_can_send_is_refused_at_start(
     environment: dict[str, str], tmp_path: Path, name: str, value: str, words: str
 ) -> None:
     changed = {**environment, f"CARECASE_{name}": value}
-    ran = subprocess.run(COMMAND, cwd=tmp_path, env=changed, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(COMMAND, cwd=tmp_path, env=changed, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 2
     assert words in ran.stderr
 
 
 def test_a_taken_port_is_told(flower: tuple[str, int], environment: dict[str, str], tmp_path: Path) -> None:
     ran = subprocess.run(
-        COMMAND, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        COMMAND, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert ran.returncode == 2
     assert "flower.port: " in ran.stderr
