@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import coverage
 from tests.line_coverage.lua import Statement
 from tests.line_coverage.place import ROOT, SCRIPTS, Place
-from tests.line_coverage.run import combined
 
 _SHARING = ("tests/acceptance/", "tests/contract/")
 
@@ -40,7 +40,8 @@ class Map:
     def add(self, files: Collection[str], place: Place) -> None:
         """Add what a run of some test files has reached, in place of what they had before."""
         self._forget(files)
-        data = combined(place)
+        data = coverage.CoverageData(str(place.data))
+        data.read()
         for source in data.measured_files():
             name = Path(source).relative_to(ROOT).as_posix()
             for line, contexts in data.contexts_by_lineno(source).items():

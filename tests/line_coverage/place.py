@@ -1,7 +1,9 @@
 """The directory of a coverage run: what the run measures with, and what its processes leave there."""
 
 import os
-import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,6 @@ from tests.line_coverage.lua import instrumented
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "src" / "carecase_worker"
 SCRIPTS = PACKAGE / "jobs" / "lua"
-BUILD = ROOT / "build" / "coverage"
 
 _CONFIG = """
 [run]
@@ -52,26 +53,33 @@ class Place:
         """The directory of what pytest's processes find in the logs of Redis."""
         return self.directory / "lua"
 
-    def make(self) -> "Place":
-        """Make it anew, with nothing measured yet."""
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.lua.mkdir(parents=True)
-        self.config.write_text(_CONFIG.format(source=PACKAGE, data=self.data))
-        return self
+    @property
+    def sources(self) -> Path:
+        """The directory to import the package from: links to its modules, and scripts that note what they reach."""
+        return self.directory / "src"
 
-    def environment(self, sources: Path) -> dict[str, str]:
-        """The environment in which everything is measured; `sources` are those of `copy_sources`."""
+    def environment(self) -> dict[str, str]:
+        """The environment in which everything is measured."""
         return {
             **os.environ,
             "COVERAGE_PROCESS_START": str(self.config),
-            "PYTHONPATH": str(sources),
+            "PYTHONPATH": str(self.sources),
             "REACHED_LUA": str(self.lua),
         }
 
 
-def copy_sources(directory: Path) -> Path:
-    """Make a directory to import the package from: links to the modules, and scripts that note what they reach."""
-    shutil.rmtree(directory, ignore_errors=True)
+@contextmanager
+def prepared() -> Iterator[Place]:
+    """A place of its own for a run; it goes at the end."""
+    with tempfile.TemporaryDirectory(prefix="coverage-", ignore_cleanup_errors=True) as directory:
+        place = Place(Path(directory))
+        place.lua.mkdir()
+        place.config.write_text(_CONFIG.format(source=PACKAGE, data=place.data))
+        _copy_sources(place.sources)
+        yield place
+
+
+def _copy_sources(directory: Path) -> None:
     for path in PACKAGE.rglob("*"):
         if path.is_dir() or "__pycache__" in path.parts:
             continue
@@ -81,4 +89,3 @@ def copy_sources(directory: Path) -> Path:
             copy.write_text(instrumented(path.stem, path.read_text("utf-8")), "utf-8")
         else:
             copy.symlink_to(path)
-    return directory
