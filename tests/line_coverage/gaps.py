@@ -8,7 +8,8 @@ from pathlib import Path
 
 import coverage
 from tests.line_coverage.lua import Statement, statements
-from tests.line_coverage.place import PACKAGE, SCRIPTS, Place
+from tests.line_coverage.place import PACKAGE, SCRIPTS, prepared
+from tests.line_coverage.results import Result
 
 LIST = Path(__file__).with_name("unreached.toml")
 
@@ -49,9 +50,10 @@ def read_excuses(path: Path = LIST) -> list[Excuse]:
     return [Excuse(**one) for one in tomllib.loads(path.read_text("utf-8")).get("unreached", [])]
 
 
-def gaps(place: Place, reached: Collection[Statement]) -> list[Gap]:
-    """All gaps that a run has left, `reached` being the statements of scripts that it has reached."""
-    return sorted([*_python_gaps(place), *_lua_gaps(reached)])
+def gaps(results: Sequence[Result]) -> list[Gap]:
+    """All gaps that some runs have left."""
+    reached = {statement for result in results for statement in result.statements}
+    return sorted([*_python_gaps(results), *_lua_gaps(reached)])
 
 
 def sorted_out(found: Iterable[Gap], excuses: Sequence[Excuse]) -> tuple[list[Gap], list[Excuse]]:
@@ -76,12 +78,14 @@ def lines_of(found: Iterable[Gap]) -> Iterator[str]:
         yield f"  {gap.line}: {text}{f'   [{gap.told}]' if gap.told else ''}"
 
 
-def _python_gaps(place: Place) -> Iterator[Gap]:
-    measured = coverage.Coverage(config_file=str(place.config))
-    measured.load()
-    report = place.directory / "report.json"
-    measured.json_report(outfile=str(report))
-    for file, told in json.loads(report.read_text())["files"].items():
+def _python_gaps(results: Sequence[Result]) -> Iterator[Gap]:
+    with prepared() as place:
+        measured = coverage.Coverage(config_file=str(place.config))
+        measured.combine([str(result.data) for result in results], keep=True)
+        report = place.directory / "report.json"
+        measured.json_report(outfile=str(report))
+        files = json.loads(report.read_text())["files"]
+    for file, told in files.items():
         name = Path(file).resolve().relative_to(PACKAGE).as_posix()
         missing = set(told["missing_lines"])
         yield from (Gap(name, line) for line in missing)

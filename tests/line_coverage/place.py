@@ -12,6 +12,7 @@ from tests.line_coverage.lua import instrumented
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "src" / "carecase_worker"
 SCRIPTS = PACKAGE / "jobs" / "lua"
+BUILD = ROOT / "build" / "coverage"
 
 _CONFIG = """
 [run]
@@ -49,9 +50,9 @@ class Place:
         return self.directory / "data"
 
     @property
-    def lua(self) -> Path:
-        """The directory of what pytest's processes find in the logs of Redis."""
-        return self.directory / "lua"
+    def notes(self) -> Path:
+        """The directory of what pytest's processes have noted."""
+        return self.directory / "notes"
 
     @property
     def sources(self) -> Path:
@@ -64,7 +65,7 @@ class Place:
             **os.environ,
             "COVERAGE_PROCESS_START": str(self.config),
             "PYTHONPATH": str(self.sources),
-            "REACHED_LUA": str(self.lua),
+            "REACHED_NOTES": str(self.notes),
         }
 
 
@@ -73,7 +74,7 @@ def prepared() -> Iterator[Place]:
     """A place of its own for a run; it goes at the end."""
     with tempfile.TemporaryDirectory(prefix="coverage-", ignore_cleanup_errors=True) as directory:
         place = Place(Path(directory))
-        place.lua.mkdir()
+        place.notes.mkdir()
         place.config.write_text(_CONFIG.format(source=PACKAGE, data=place.data))
         _copy_sources(place.sources)
         yield place

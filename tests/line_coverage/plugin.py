@@ -89,7 +89,7 @@ class Reached:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Note what is reached."""
-    config.pluginmanager.register(Reached(Path(os.environ["REACHED_LUA"])))
+    config.pluginmanager.register(Reached(Path(os.environ["REACHED_NOTES"])))
 
 
 def _attribute(name: str) -> None:

@@ -1,0 +1,81 @@
+"""Results of runs: what was reached and by whom. They are kept in the build directory until a run measures it again."""
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.line_coverage.lua import Statement
+from tests.line_coverage.place import BUILD, Place
+
+_RUNS = BUILD / "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The result of one run of pytest."""
+
+    directory: Path
+
+    @property
+    def data(self) -> Path:
+        """The file with the data of coverage.py, of all processes."""
+        return self.directory / "data"
+
+    @property
+    def statements(self) -> dict[Statement, list[str]]:
+        """Which tests reach each statement of the scripts."""
+        told = self._notes()["statements"].items()
+        return {Statement(script, int(line), int(column)): tests for (script, line, column), tests in _split(told)}
+
+    @property
+    def tests(self) -> dict[str, dict[str, Any]]:
+        """The tests that were run: how many seconds they took, and whether they passed."""
+        return dict(self._notes()["tests"])
+
+    def _notes(self) -> dict[str, Any]:
+        return dict(json.loads((self.directory / "notes.json").read_text()))
+
+
+def results() -> list[Result]:
+    """All that there are."""
+    return [Result(path) for path in sorted(_RUNS.glob("*"))]
+
+
+def forget_results() -> None:
+    """Begin anew."""
+    shutil.rmtree(_RUNS, ignore_errors=True)
+
+
+def keep(name: str, place: Place) -> None:
+    """Keep what a run has left in its place, which has been put together, in place of an earlier result of the name."""
+    directory = _RUNS / name.removeprefix("tests/").replace("/", "-")
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    shutil.move(place.data, directory / "data")
+    (directory / "notes.json").write_text(json.dumps(_all_notes(place)))
+
+
+def _all_notes(place: Place) -> dict[str, Any]:
+    """The notes of all pytest's processes as one."""
+    statements: defaultdict[str, set[str]] = defaultdict(set)
+    seconds: defaultdict[str, float] = defaultdict(float)
+    failed: set[str] = set()
+    for path in place.notes.iterdir():
+        told = json.loads(path.read_text())
+        for name, tests in told["statements"].items():
+            statements[name] |= set(tests)
+        for test, spent in told["seconds"].items():
+            seconds[test] += spent
+        failed |= set(told["failed"])
+    return {
+        "statements": {name: sorted(tests) for name, tests in statements.items()},
+        "tests": {test: {"seconds": round(spent, 2), "passed": test not in failed} for test, spent in seconds.items()},
+    }
+
+
+def _split(told: Any) -> Iterator[tuple[list[str], list[str]]]:
+    return ((name.split(":"), tests) for name, tests in told)
