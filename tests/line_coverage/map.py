@@ -15,6 +15,7 @@ It is JSON:
 """
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,6 +48,6 @@ def write_map(results: Iterable[Result]) -> None:
         source: {str(line): sorted(number[name] for name in reached_by) for line, reached_by in sorted(of.items())}
         for source, of in sorted(lines.items())
     }
-    draft = MAP.with_name(f"{MAP.name}.new")
+    draft = MAP.with_name(f"map-{os.getpid()}.new")
     draft.write_text(json.dumps({"tests": tests, "names": names, "lines": numbered}))
     draft.replace(MAP)

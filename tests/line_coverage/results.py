@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,11 +53,13 @@ def forget_results() -> None:
 
 def keep(name: str, place: Place) -> None:
     """Keep what a run has left in its place, which has been put together, in place of an earlier result of the name."""
+    _RUNS.mkdir(parents=True, exist_ok=True)
     directory = _RUNS / name.removeprefix("tests/").replace("/", "-")
+    draft = Path(tempfile.mkdtemp(dir=BUILD))
+    shutil.move(place.data, draft / "data")
+    (draft / "notes.json").write_text(json.dumps(_all_notes(place)))
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    shutil.move(place.data, directory / "data")
-    (directory / "notes.json").write_text(json.dumps(_all_notes(place)))
+    draft.rename(directory)
 
 
 def _all_notes(place: Place) -> dict[str, Any]:
