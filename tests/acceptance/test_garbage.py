@@ -35,9 +35,7 @@ def test_what_is_overridden_of_celery_and_kombu_is_there() -> None:
         (Consumer, "create_task_handler"),
         (Consumer, "on_decode_error"),
         (redis_transport.Channel, "_brpop_read"),
-        (redis_transport.SentinelChannel, "_brpop_read"),
         (redis_transport.Transport, "_deliver"),
-        (redis_transport.SentinelTransport, "_deliver"),
     ):
         assert callable(getattr(owner, name))
 

@@ -68,7 +68,7 @@ def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:
 
 
 def _transport_options(settings: Settings) -> dict[str, object]:
-    if not settings.broker_url.startswith(("redis", "rediss", "sentinel", "unix")):
+    if not settings.broker_url.startswith("redis"):
         return {}
     return {
         "global_keyprefix": settings.broker.prefix,

@@ -27,8 +27,8 @@ _EMBEDDED = dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))
 
 def take_only_notifications() -> None:
     """Have Celery's connections to Redis drop what is no message. For a process that consumes."""
-    transport, sentinel = f"{__name__}:NotificationTransport", f"{__name__}:SentinelNotificationTransport"
-    TRANSPORT_ALIASES.update(redis=transport, rediss=transport, sentinel=sentinel)
+    transport = f"{__name__}:NotificationTransport"
+    TRANSPORT_ALIASES.update(redis=transport, rediss=transport)
 
 
 class NotificationConsumer(Consumer):  # type: ignore[misc]
@@ -105,28 +105,13 @@ def _is_envelope(message: object) -> bool:
             return False
 
 
-class _Dropping:
-    """A transport for Redis that counts what it was given, and drops what is no envelope: nobody knows of that yet."""
-
-    given = 0
-
-    def _deliver(self, message: object, queue: str) -> None:
-        self.given += 1
-        if _is_envelope(message):
-            super()._deliver(message, queue)  # type: ignore[misc]
-        else:
-            _log.warning("message dropped", reason="it is no envelope")
-
-
-class _Reading:
-    """A channel of such a transport, which goes on after what cannot even be parsed."""
-
-    connection: _Dropping
+class _NotificationChannel(redis_transport.Channel):
+    """A channel that goes on after what cannot even be parsed."""
 
     def _brpop_read(self, **options: Any) -> Any:
         given = self.connection.given
         try:
-            return super()._brpop_read(**options)  # type: ignore[misc]
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
         except _UNREADABLE:
             if self.connection.given != given:
                 raise  # the message had been parsed: this is another fault
@@ -134,21 +119,15 @@ class _Reading:
             return None
 
 
-class _NotificationChannel(_Reading, redis_transport.Channel):
-    pass
-
-
-class NotificationTransport(_Dropping, redis_transport.Transport):
-    """Redis."""
+class NotificationTransport(redis_transport.Transport):
+    """A transport for Redis that counts what it was given, and drops what is no envelope: nobody knows of that yet."""
 
     Channel = _NotificationChannel
+    given = 0
 
-
-class _SentinelNotificationChannel(_Reading, redis_transport.SentinelChannel):
-    pass
-
-
-class SentinelNotificationTransport(_Dropping, redis_transport.SentinelTransport):
-    """Redis behind Sentinels."""
-
-    Channel = _SentinelNotificationChannel
+    def _deliver(self, message: object, queue: str) -> None:
+        self.given += 1
+        if _is_envelope(message):
+            super()._deliver(message, queue)  # type: ignore[no-untyped-call]
+        else:
+            _log.warning("message dropped", reason="it is no envelope")
