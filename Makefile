@@ -8,7 +8,7 @@ BENCH_READY := $(BENCH)/.ready
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --universal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check chaos bench lint types imports dependencies lock
+.PHONY: help setup up test coverage check chaos bench lint types imports dependencies lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -31,6 +31,11 @@ WORKERS ?= 4
 
 test: setup ## Every test, on real services
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+
+COVERAGE_OPTIONS ?=
+
+coverage: setup ## Every test but those of containers and packages; ends with what none of them reaches
+	$(BIN)/python -m tests.line_coverage $(COVERAGE_OPTIONS)
 
 check: setup lint types imports dependencies test ## What CI runs
 

@@ -57,6 +57,6 @@ def _all_statements(text: str) -> Iterator[astnodes.Node]:
 
 def _start(text: str, statement: astnodes.Node) -> int:
     """The parser leaves out the name that a call begins with."""
-    at = min(node.start_char for node in ast.walk(statement) if node.start_char is not None)
+    at: int = min(node.start_char for node in ast.walk(statement) if node.start_char is not None)
     name = re.search(r"\w+$", text[:at])
     return at - len(name.group()) if name and isinstance(statement, astnodes.Call) else at
