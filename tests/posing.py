@@ -13,10 +13,15 @@ VALKEY = re.compile(rb"(?<=valkey_version:)\d")
 @contextmanager
 def posing_as(version: int, port: int, told: "re.Pattern[bytes]" = POSTGRES) -> Iterator[int]:
     """A port that passes on to `port`, where everything but the major version, of as many digits, stays as it is."""
+    with passing_on(port, lambda piece: told.sub(b"%d" % version, piece)) as way_in:
+        yield way_in
+
+
+@contextmanager
+def passing_on(port: int, change: Callable[[bytes], bytes]) -> Iterator[int]:
+    """A port that passes on to `port`, and changes what comes back; whoever changes it may take any time over it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(
-            target=_accept, args=(server, port, lambda piece: told.sub(b"%d" % version, piece)), daemon=True
-        ).start()
+        threading.Thread(target=_accept, args=(server, port, change), daemon=True).start()
         yield server.getsockname()[1]
 
 

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from carecase_worker.errors import SettingsError
@@ -23,11 +23,13 @@ def engine_for(tenant: Tenant) -> Engine:
     common: dict[str, Any] = {"hide_parameters": True, "pool_size": 1, "max_overflow": 0, "pool_timeout": 3}
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": settings.lock_timeout.total_seconds()}, **common)
+        event.listen(engine, "handle_error", _interrupted)
         watch(engine)
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begin)
         return engine
     engine = create_engine(url, connect_args=connect_arguments(settings, url), pool_recycle=1800, **common)
+    event.listen(engine, "handle_error", _interrupted)
     event.listen(engine, "connect", Session(settings))
     return engine
 
@@ -49,6 +51,15 @@ def url_of(tenant: Tenant) -> URL:
     if unknown:
         raise SettingsError(f"{where}: has {', '.join(unknown)}, which libpq has no parameters for; take them out")
     return url.set(drivername=driver)
+
+
+def _interrupted(context: ExceptionContext) -> None:
+    """Give a connection up whose statement was broken off by no error of the driver, but by the end of the attempt.
+
+    It waits for an answer for ever, and to roll back on it would be another error, which hides this one.
+    """
+    if not isinstance(context.original_exception, context.dialect.loaded_dbapi.Error):
+        context.is_disconnect = True
 
 
 def _sqlite_connected(connection: Any, _: Any) -> None:

@@ -1,0 +1,166 @@
+"""A worker as it is started, which nobody sweeps for: what it does by itself, and what it does when it is rung for."""
+
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine
+from tests.acceptance.system import COMMAND, eventually
+from tests.builders import a_batch, a_case, a_new_job, chunks_of
+from tests.integration.targets.databases import a_database, ask, engine_at, run
+from tests.posing import passing_on
+from tests.services import Services
+
+from carecase_worker.clock import SystemClock
+from carecase_worker.jobs.chunks import ChunkBounds, pack
+from carecase_worker.jobs.job import State
+from carecase_worker.jobs.presence import Presence
+from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.settings.loading import load, process_environment
+from carecase_worker.settings.model import Settings
+from carecase_worker.targets.schema import upgrade
+
+NEVER = "86400"
+
+
+@dataclass
+class Worker:
+    """A worker with one pool process and one database, to which there is a way that can be blocked."""
+
+    settings: Settings
+    log: Path
+    database: Engine
+    unblocked: threading.Event
+    store: JobStore
+    doorbells: Doorbells
+    process: "subprocess.Popen[bytes]"
+
+    def send(self, *cases: dict[str, Any]) -> str:
+        """Admit cases, each in a chunk of its own, one of which is open at a time, and ring for the first; the job."""
+        chunks = chunks_of(a_batch(*cases), ChunkBounds(1, 1 << 20, 1 << 18))
+        new = a_new_job(total=len(cases), chunk_firsts=range(len(chunks)))
+        rings = self.store.admit(new, {number: pack(chunk) for number, chunk in enumerate(chunks)}).rings
+        self.doorbells.ring("demo", rings)
+        return new.job_id
+
+    def completes(self, job_id: str) -> None:
+        eventually(lambda: self.store.job(job_id).state is State.COMPLETED, what="the job completes")
+
+    def told(self, job_id: str) -> list[dict[str, Any]]:
+        """What the log says of a job."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if job_id in line]
+
+
+@pytest.fixture(scope="module")
+def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    place, unblocked = tmp_path_factory.mktemp("worker"), threading.Event()
+    unblocked.set()
+
+    def wait(piece: bytes) -> bytes:
+        unblocked.wait()
+        return piece
+
+    url = a_database(servers)
+    port = int(url.rpartition(":")[2].partition("/")[0])
+    with engine_at(url) as database, passing_on(port, wait) as way_in:
+        upgrade(database)
+        rows = "(job_id, chunk_no, outcome, applied_at) VALUES ('{}', 0, 'o', now() - interval '{}')"
+        run(url, *(f"INSERT INTO ingest_ledger {rows.format(uuid4(), age)}" for age in ("9 days", "7 days")))
+        settings = {
+            "REDIS_URL": servers.redis_url,
+            "REDIS_PREFIX": "whole:",
+            "BROKER_PREFIX": "wholeb:",
+            "DATABASES_DEMO_URL": url.replace(str(port), str(way_in)),
+            "DATABASES_DEMO_STATEMENT_TIMEOUT_SECONDS": "1.5",
+            "DATABASES_DEMO_CONNECT_TIMEOUT_SECONDS": "2",
+            "WORKER_CHUNK_DEADLINE_SECONDS": "2",
+            "WORKER_CONCURRENCY": "1",
+            "WORKER_SWEEP_SECONDS": NEVER,
+            "JOBS_WIDTH": "1",
+        }
+        variables = {f"CARECASE_{name}": value for name, value in settings.items()}
+        made = load(environment=variables)
+        log = place / "worker.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*COMMAND, "worker"],
+                cwd=place,
+                env={**process_environment(), **variables},
+                stdout=output,
+                stderr=output,
+            )
+        store = JobStore(made.redis, made.jobs)
+        try:
+            yield Worker(made, log, database, unblocked, store, Doorbells(celery_app(made)), process)
+        finally:
+            unblocked.set()
+            process.terminate()
+            process.wait(30)
+            store.close()
+
+
+def test_it_looks_after_the_ledger_and_the_order_of_acceptance_and_is_seen_as_soon_as_it_is_there(
+    worker: Worker,
+) -> None:
+    presence = Presence(worker.settings.redis, SystemClock())
+    eventually(lambda: presence.workers().seen == 1, what="the worker is seen")
+    eventually(lambda: worker.store.unsettled(["demo"]) == [], what="the order of acceptance is settled")
+    count = "SELECT count(*) FROM ingest_ledger"
+    eventually(lambda: ask(worker.database, count) == 1, what="the ledger is purged of what nobody can ask for")
+    presence.close()
+
+
+def test_what_a_chunk_opens_is_rung_for(worker: Worker) -> None:
+    """Each chunk takes longer than a process goes on with what it has opened."""
+    with worker.database.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END $$"
+        )
+        connection.exec_driver_sql(
+            "CREATE TRIGGER slow BEFORE INSERT ON care_case FOR EACH ROW EXECUTE FUNCTION slow()"
+        )
+    try:
+        worker.completes(worker.send(*(a_case(key) for key in range(5))))
+    finally:
+        with worker.database.begin() as connection:
+            connection.exec_driver_sql("DROP TRIGGER slow ON care_case")
+
+
+def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(worker: Worker) -> None:
+    worker.completes(worker.send(a_case(100)))
+    worker.unblocked.clear()
+    hung = worker.send(a_case(101))
+    trouble = eventually(lambda: worker.store.trouble("demo"), what="the attempt is given up")
+    assert trouble.reason == "timeout"
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    eventually(lambda: ask(worker.database, sessions) == 0, what="no session is left behind")
+    worker.unblocked.set()
+
+    def completes() -> bool:
+        worker.doorbells.ring("demo", [ChunkRef(hung, 0)])
+        return worker.store.job(hung).state.final
+
+    eventually(completes, what="the job completes once the database answers")
+    job = worker.store.job(hung)
+    assert (job.state, job.counts["created"]) == (State.COMPLETED, 1)
+    verdicts = [line["verdict"] for line in worker.told(hung) if line["event"] == "chunk"]
+    assert {*verdicts} <= {"released: away", "held", "kept", "done"}, "it is never taken for the chunk's own fault"
+    assert not [line for line in worker.told(hung) if line["event"] == "chunk failed"]
+
+
+def test_it_ends_when_it_is_told_to_and_says_so(worker: Worker) -> None:
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(30) == 0
+    presence = Presence(worker.settings.redis, SystemClock())
+    assert presence.workers().seen == 0
+    presence.close()
