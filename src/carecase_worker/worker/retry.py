@@ -8,7 +8,7 @@ from carecase_worker.errors import FailureKind
 from carecase_worker.jobs.verdicts import History, Wait
 
 _FIRST = timedelta(milliseconds=250)
-_LONGEST = timedelta(seconds=4)
+_DOUBLINGS = 4
 _UNEXPLAINED = (FailureKind.CONFLICT, FailureKind.REFUSED, FailureKind.UNEXPECTED)
 _UNEXPLAINED_ATTEMPTS = 5
 _OUT_OF_TIME = (FailureKind.TOO_SLOW, FailureKind.CONTENTION)
@@ -34,7 +34,7 @@ def plan_retry(kind: FailureKind, history: History, deadline: timedelta, roll: f
     if not unexplained and kind is not FailureKind.UNREADABLE and history.failing_for >= deadline:
         return GiveUp(UNAVAILABLE)
     attempts = max(history.releases, history.failures)
-    after = min(_FIRST * 2 ** min(attempts, 10), _LONGEST) * (0.5 + roll / 2)
+    after = _FIRST * 2 ** min(attempts, _DOUBLINGS) * (0.5 + roll / 2)
     pause = after if kind is FailureKind.AWAY else timedelta(0)
     to_blame = not unexplained and kind is not FailureKind.UNREADABLE
     return Wait(after, pause, unexplained, to_blame, too_slow=kind in _OUT_OF_TIME)
