@@ -28,6 +28,7 @@ from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.loading import load, process_environment
 from carecase_worker.settings.model import Settings
 from carecase_worker.targets.schema import upgrade
+from carecase_worker.worker.holder import own_name
 
 NEVER = "86400"
 
@@ -43,6 +44,13 @@ class Worker:
     store: JobStore
     doorbells: Doorbells
     process: "subprocess.Popen[bytes]"
+
+    @property
+    def name(self) -> str:
+        """The name of its main process."""
+        pid = self.process.pid
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return f"{own_name().partition(':')[0]}:{pid}:{started}"
 
     def send(self, *cases: dict[str, Any]) -> str:
         """Admit cases, each in a chunk of its own, one of which is open at a time, and ring for the first; the job."""
@@ -112,7 +120,7 @@ def test_it_looks_after_the_ledger_and_the_order_of_acceptance_and_is_seen_as_so
     worker: Worker,
 ) -> None:
     presence = Presence(worker.settings.redis, SystemClock())
-    eventually(lambda: presence.workers().seen == 1, what="the worker is seen")
+    eventually(lambda: presence.workers().names == [worker.name], what="the worker is seen")
     eventually(lambda: worker.store.unsettled(["demo"]) == [], what="the order of acceptance is settled")
     count = "SELECT count(*) FROM ingest_ledger"
     eventually(lambda: ask(worker.database, count) == 1, what="the ledger is purged of what nobody can ask for")
@@ -159,8 +167,10 @@ def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(work
 
 
 def test_it_ends_when_it_is_told_to_and_says_so(worker: Worker) -> None:
+    presence = Presence(worker.settings.redis, SystemClock())
+    presence.seen(worker.name)  # long ago, it may not be listed any more
+    assert presence.workers().names == [worker.name]
     worker.process.send_signal(signal.SIGTERM)
     assert worker.process.wait(30) == 0
-    presence = Presence(worker.settings.redis, SystemClock())
-    assert presence.workers().seen == 0
+    assert presence.workers().names == []
     presence.close()

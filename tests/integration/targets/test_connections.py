@@ -1,0 +1,103 @@
+"""Connections to target databases: one for each process, kept as long as all is well, and never longer."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine
+from tests.acceptance.system import eventually
+from tests.builders import a_batch, a_case, a_lease, a_new_job, chunks_of
+from tests.integration.targets.databases import a_database, ask, engine_at, run, tenant
+from tests.integration.targets.test_refusals import refusing
+from tests.integration.worker.attempts import attempt
+from tests.services import Services
+
+from carecase_worker.cases.outcome import CREATED
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.jobs.chunks import Chunk, pack
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.writer import LedgerKey, Targets
+from carecase_worker.worker.apply import plan_chunk
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def url(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -> str:
+    """The URL of a database without a schema."""
+    if request.param == "postgresql":
+        return a_database(servers)
+    (tmp_path / "cases.sqlite").touch()
+    return f"sqlite:///{tmp_path / 'cases.sqlite'}"
+
+
+def connections(engine: Engine, url: str) -> int:
+    """The number of connections to a database but for the one that asks."""
+    if engine.dialect.name == "postgresql":
+        others = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        return int(ask(engine, f"SELECT count(*) FROM pg_stat_activity WHERE {others}"))
+    path = Path(url.removeprefix("sqlite:///"))
+    engine.dispose()
+    return sum(link.exists() and link.samefile(path) for link in Path("/proc/self/fd").iterdir())
+
+
+def write(targets: Targets, key: int) -> list[Any]:
+    lease = a_lease(uuid4())
+    return targets.writer("d").write(LedgerKey(uuid4(), 0), plan_chunk(Chunk(0, 1, a_batch(a_case(key))), lease))
+
+
+def test_a_process_keeps_one_connection_until_it_lets_go(url: str) -> None:
+    targets = Targets({"d": tenant(url)})
+    with engine_at(url) as engine:
+        upgrade(engine)
+        engine.dispose()
+        for key in range(3):
+            assert write(targets, key) == [CREATED]
+        assert connections(engine, url) == 1
+        for _ in range(2):
+            targets.let_go("d")
+            eventually(lambda: connections(engine, url) == 0, what="the connection is closed")
+
+
+def test_a_schema_that_does_not_fit_keeps_no_connection_and_is_looked_at_again(url: str) -> None:
+    targets = Targets({"d": tenant(url)})
+    with engine_at(url) as engine:
+        for own in (False, True):
+            with pytest.raises(TargetFailure) as failure:
+                (targets.own_writer if own else targets.writer)("d")
+            assert failure.value.kind is FailureKind.AWAY
+            eventually(lambda: connections(engine, url) == 0, what="the connection is closed")
+        upgrade(engine)
+        assert write(targets, 1) == [CREATED]
+        targets.let_go("d")
+
+
+def test_a_failed_attempt_leaves_no_connection_behind(store: JobStore, url: str) -> None:
+    """A statement that has come to no end may hold locks for as long as its connection is there."""
+    targets = Targets({"demo": tenant(url, LOCK_TIMEOUT_SECONDS="0.1")})
+    (chunk,) = chunks_of(a_batch(a_case(1)))
+    (ref,) = store.admit(a_new_job(), {0: pack(chunk)}).rings
+    store.settle("demo", 0)
+    with engine_at(url) as engine:
+        upgrade(engine)
+        with engine.begin() as other:
+            if engine.dialect.name == "postgresql":
+                other.exec_driver_sql("LOCK TABLE care_case")
+            assert attempt(store, targets, ref, "worker").verdict.startswith("released: ")  # type: ignore[arg-type]
+        eventually(lambda: connections(engine, url) == 0, what="the connection is closed")
+
+
+@pytest.mark.parametrize(("statement", "longest"), [("0.3", 60), ("8", 0.3)])
+def test_a_statement_takes_no_longer_than_it_and_the_attempt_may(
+    servers: Services, statement: str, longest: float
+) -> None:
+    url = a_database(servers)
+    targets = Targets({"d": tenant(url, STATEMENT_TIMEOUT_SECONDS=statement)}, timedelta(seconds=longest))
+    with engine_at(url) as engine:
+        upgrade(engine)
+        run(url, *refusing("PERFORM pg_sleep(3);", when="true"))
+        with pytest.raises(TargetFailure) as failure:
+            write(targets, 1)
+    assert failure.value.kind is FailureKind.TOO_SLOW
+    targets.let_go("d")

@@ -1,0 +1,131 @@
+"""A transaction that came to nothing is done again at once, but for no longer than an attempt may take."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine, insert
+from tests.acceptance.system import eventually
+from tests.builders import a_batch, a_case, a_lease
+from tests.integration.targets.databases import a_database, ask, engine_at, run
+from tests.integration.targets.test_refusals import raising, refusing
+from tests.services import Services
+
+from carecase_worker.cases.outcome import CANCELLED, CREATED, Outcome, pack_outcomes
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.jobs.chunks import Chunk
+from carecase_worker.targets.plan import WritePlan
+from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.tables import INGEST_LEDGER
+from carecase_worker.targets.upserts import PostgresUpsert, upsert_for
+from carecase_worker.targets.writer import LedgerKey, Writer
+from carecase_worker.worker.apply import plan_chunk
+
+TRIED = "PERFORM nextval('tries');"
+"""A sequence counts also what is rolled back."""
+
+
+@pytest.fixture(scope="module")
+def url(servers: Services) -> str:
+    """The URL of a PostgreSQL database with a sequence to count with."""
+    made = a_database(servers)
+    with engine_at(made) as engine:
+        upgrade(engine)
+    run(made, "CREATE SEQUENCE tries")
+    return made
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    with engine_at(url) as engine:
+        run(url, "DELETE FROM care_case", "ALTER SEQUENCE tries RESTART")
+        yield engine
+        assert engine.pool.checkedout() == 0, "a connection was not given back"
+    run(url, "DROP TRIGGER IF EXISTS refuse ON care_case")
+
+
+def plan_of(*cases: dict[str, Any]) -> tuple[LedgerKey, WritePlan]:
+    key = LedgerKey(uuid4(), 0)
+    return key, plan_chunk(Chunk(0, len(cases), a_batch(*cases)), a_lease(key.job_id))
+
+
+def failure(writer: Writer, *cases: dict[str, Any]) -> FailureKind:
+    with pytest.raises(TargetFailure) as raised:
+        writer.write(*plan_of(*cases))
+    return raised.value.kind
+
+
+@pytest.mark.parametrize("state", ["40001", "40P01"])
+@pytest.mark.parametrize(("losses", "tries", "ends_well"), [(1, 2, True), (3, 4, True), (4, 4, False)])
+def test_a_transaction_that_was_broken_off_for_another_is_tried_four_times(
+    engine: Engine, url: str, state: str, losses: int, tries: int, ends_well: bool
+) -> None:
+    run(url, *refusing(raising(state), when=f"nextval('tries') <= {losses}"))
+    writer = Writer(engine, PostgresUpsert())
+    if ends_well:
+        assert writer.write(*plan_of(a_case())) == [CREATED]
+    else:
+        assert failure(writer, a_case()) is FailureKind.TOO_SLOW
+    assert ask(engine, "SELECT last_value FROM tries") == tries
+    assert ask(engine, "SELECT count(*) FROM care_case") == int(ends_well)
+
+
+def test_it_is_not_tried_again_once_the_time_of_the_attempt_is_over(engine: Engine, url: str) -> None:
+    run(url, *refusing(f"{TRIED} PERFORM pg_sleep(0.3); {raising('40001')}", when="true"))
+    assert failure(Writer(engine, PostgresUpsert(), longest=timedelta(seconds=0.2)), a_case()) is FailureKind.CONTENTION
+    assert ask(engine, "SELECT last_value FROM tries") == 1
+
+
+def test_all_waves_together_take_no_longer_than_an_attempt_may(engine: Engine, url: str) -> None:
+    """Each statement is well within the time that a statement has."""
+    run(url, *refusing("PERFORM pg_sleep(0.2);", when="true"))
+    again_and_again = [a_case(1)] * 15
+    assert failure(Writer(engine, PostgresUpsert(), longest=timedelta(seconds=1)), *again_and_again) is (
+        FailureKind.TOO_SLOW
+    )
+    assert ask(engine, "SELECT count(*) FROM care_case") == 0
+    assert len(Writer(engine, PostgresUpsert()).write(*plan_of(*again_and_again))) == 15
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_of_two_attempts_at_the_same_moment_the_first_one_to_commit_counts(
+    engine: Engine, url: str, commits: bool
+) -> None:
+    key, plan = plan_of(a_case(1))
+    row = {"job_id": key.job_id, "chunk_no": 0, "outcome": pack_outcomes([CANCELLED])}
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    patience = {"LOCK_TIMEOUT_SECONDS": "60", "STATEMENT_TIMEOUT_SECONDS": "8"}
+    with engine_at(url, **patience) as patient, engine_at(url) as first, first.connect() as other:
+        other.execute(insert(INGEST_LEDGER), row)
+        with ThreadPoolExecutor(1) as pool:
+            second = pool.submit(Writer(patient, PostgresUpsert()).write, key, plan)
+            eventually(lambda: ask(engine, waits) == 1, what="the second waits for the first")
+            (other.commit if commits else other.rollback)()
+            outcomes: list[Outcome] = second.result()
+    assert outcomes == ([CANCELLED] if commits else [CREATED])
+    assert ask(engine, "SELECT count(*) FROM care_case") == int(not commits)
+
+
+def test_a_rehearsal_tells_of_a_database_that_is_away(tmp_path: Path) -> None:
+    with engine_at(f"sqlite:///{tmp_path / 'nowhere' / 'cases.sqlite'}") as nowhere:
+        writer = Writer(nowhere, upsert_for("sqlite"))
+        with pytest.raises(TargetFailure) as raised:
+            writer.rehearse(plan_of(a_case())[1])
+    assert raised.value.kind is FailureKind.AWAY
+
+
+def test_a_rehearsal_goes_on_when_sqlite_takes_everything_back(tmp_path: Path) -> None:
+    with engine_at(f"sqlite:///{tmp_path / 'cases.sqlite'}") as engine:
+        upgrade(engine)
+        trigger = (
+            "CREATE TRIGGER t BEFORE INSERT ON care_case WHEN NEW.case_key = 2 BEGIN SELECT RAISE(ROLLBACK, ''); END"
+        )
+        with engine.begin() as connection:
+            connection.exec_driver_sql(trigger)
+        Writer(engine, upsert_for("sqlite")).rehearse(plan_of(a_case(1), a_case(2), a_case(3))[1])
+        for table in ("care_case", "ingest_ledger"):
+            assert ask(engine, f"SELECT count(*) FROM {table}") == 0
