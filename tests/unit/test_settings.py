@@ -9,7 +9,7 @@ import pytest
 
 from carecase_worker.errors import SettingsError
 from carecase_worker.settings.loading import load
-from carecase_worker.settings.model import Settings
+from carecase_worker.settings.model import ClientSettings, DatabaseSettings, Settings
 from carecase_worker.settings.places import leaves
 
 KINDS = [
@@ -22,7 +22,7 @@ KINDS = [
     ("[intake]\nmax_wait_seconds = true", "a number of seconds"),
     ("[intake]\nmax_wait_seconds = nan", "a number of seconds"),
     ("[intake]\nmax_wait_seconds = inf", "a number of seconds"),
-    ("[intake]\nmax_wait_seconds = 1e300", "a number of seconds from 0.001 to 3.1536e+08"),
+    ("[intake]\nmax_wait_seconds = 1e300", "a number of seconds from 0.001 to 315360000"),
     ("[intake]\nmax_wait_seconds = -1", "a number of seconds"),
     ("[intake]\nmax_wait_seconds = 1e-9", "a number of seconds"),
     ("[intake]\nmax_wait_seconds = 07:32:00", "a number of seconds"),
@@ -311,6 +311,9 @@ def test_the_example_documents_every_setting_with_its_default() -> None:
         assert f"# {description}.\n" in text, f"{section}.{leaf}"
         assert re.search(rf"^(# )?{leaf}\b", text, flags=re.MULTILINE), f"{section}.{leaf}"
     assert settings.model_copy(update={"databases": {}, "clients": {}}) == Settings()
+    (database,) = settings.databases.values()
+    assert database == DatabaseSettings.model_validate({"url": database.url.get_secret_value()})
+    assert dict(settings.clients) == {"demo": ClientSettings.model_validate({"databases": ["demo"]})}
 
 
 KEY = "k1:" + "A" * 43 + "="

@@ -184,4 +184,4 @@ def _bounds(metadata: list[Any]) -> str:
 
 
 def _figure(bound: Any) -> str:
-    return f"{bound.total_seconds():g}" if isinstance(bound, timedelta) else f"{bound:.0f}"
+    return f"{bound.total_seconds():.12g}" if isinstance(bound, timedelta) else f"{bound:.0f}"
