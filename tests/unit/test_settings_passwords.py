@@ -50,22 +50,6 @@ def test_a_broker_of_its_own_has_its_own_password() -> None:
     assert broker_password(load(environment={**environment, "CARECASE_BROKER_PASSWORD": "q@"})) == "q@"
 
 
-@pytest.mark.parametrize(
-    ("variables", "setting"),
-    [
-        ({URL: "redis://u:p@h", PASSWORD: "p"}, "redis.password"),
-        ({URL: "unix:///s", PASSWORD: "p"}, "redis.password"),
-        ({"CARECASE_BROKER_PASSWORD": "p"}, "broker.password"),
-        ({"CARECASE_FLOWER_BROKER_PASSWORD": "p"}, "flower.broker_password"),
-    ],
-)
-def test_a_password_that_has_no_place_is_refused(variables: dict[str, str], setting: str) -> None:
-    with pytest.raises(SettingsError) as caught:
-        load(environment=variables)
-    (mistake,) = str(caught.value).splitlines()
-    assert mistake.startswith(f"{setting}: needs a ")
-
-
 @pytest.mark.parametrize("url", ["postgresql://u:p@h/d", "postgresql://u@h/d?password=p", "postgresql:///d?password=p"])
 def test_a_password_of_a_database_is_told_once(url: str) -> None:
     environment = {"CARECASE_DATABASES_D_URL": url}

@@ -14,8 +14,8 @@ from carecase_worker.settings.places import (
     PLAIN,
     PREFIX,
     Place,
+    closest,
     leaves_of,
-    nearest,
     secret_leaves,
     sections,
     variable_of,
@@ -36,7 +36,7 @@ def overlay(tree: dict[str, Any], variables: Mapping[str, str]) -> Overlay:
     for variable, value in sorted(variables.items()):
         found = _place(variable, tree)
         if found is None:
-            done.mistakes.append(f"{variable}: no such setting{nearest(variable, _known_variables(tree))}")
+            done.mistakes.append(f"{variable}: no such setting{_nearest_variable(variable, tree)}")
             continue
         place, from_file = found
         if place in done.variables:
@@ -126,5 +126,9 @@ def _named_place(variable: str, tree: Mapping[str, Any]) -> tuple[Place, bool] |
     return None
 
 
-def _known_variables(tree: Mapping[str, Any]) -> list[str]:
-    return [variable_of((*place, leaf)) for place, model, _ in sections(tree) for leaf, _ in leaves_of(model)]
+def _nearest_variable(variable: str, tree: Mapping[str, Any]) -> str:
+    """A question after the known variable that is most like another; what all begin with makes none like another."""
+    places = [(*place, leaf) for place, model, _ in sections(tree) for leaf, _ in leaves_of(model)]
+    places += [(section, "NAME", leaf) for section, model in NAMED.items() for leaf, _ in leaves_of(model)]
+    close = closest(variable.removeprefix(PREFIX), (variable_of(place).removeprefix(PREFIX) for place in places))
+    return f"; did you mean {PREFIX}{close}?" if close else ""

@@ -68,5 +68,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like another; None if none is."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)), None)
+    """The known word that is most like another; None if none is near."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)

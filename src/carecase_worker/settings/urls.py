@@ -36,10 +36,10 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 def host(text: str) -> str:
     """A host's name or address, an IPv6 address without brackets."""
-    if ":" in text:
-        _check_host(f"[{text}]", "must be a host's name or its address")
-    else:
+    if ":" not in text:
         _check_host(text, "must be a host's name or its address")
+    elif not _is_ipv6(text):
+        raise ValueError("must be a host's name or its address, without a port and without [ ]")
     return text
 
 
@@ -208,18 +208,24 @@ def _parts(text: str, should: str, schemes: set[str]) -> "re.Match[str]":
 
 
 def _check_host(text: str, should: str) -> None:
-    try:
-        if text.startswith("["):
-            IPv6Address(text[1:-1])
-            return
-    except ValueError:
-        raise ValueError(f"{should}: between [ and ] must be an IPv6 address") from None
+    if text.startswith("["):
+        if not _is_ipv6(text[1:-1]):
+            raise ValueError(f"{should}: between [ and ] must be an IPv6 address")
+        return
     try:
         name = text.encode("idna").decode()
     except UnicodeError:
         name = ""
     if not _HOST.fullmatch(name):
         raise ValueError(f"{should}: the host is {'no name that a host can have' if text else 'missing'}")
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_port(text: str | None, should: str) -> None:

@@ -1,0 +1,111 @@
+"""Mistakes in the environment, each with the whole line that its writer gets: the setting, the variable."""
+
+from pathlib import Path
+
+import pytest
+from tests.unit.test_setting_mistakes import DIGESTS, WHOLE, mistakes
+
+KEY = "A" * 43 + "="
+
+WRONG_VARIABLES = [
+    ({"NONSENSE": "x"}, ["CARECASE_NONSENSE: no such setting"]),
+    ({"ZZZ": "x", "": "x"}, ["CARECASE_: no such setting", "CARECASE_ZZZ: no such setting"]),
+    ({"REDIS_URI": "x"}, ["CARECASE_REDIS_URI: no such setting; did you mean CARECASE_REDIS_URL?"]),
+    ({"INTAKE_PROT": "1"}, ["CARECASE_INTAKE_PROT: no such setting; did you mean CARECASE_INTAKE_PORT?"]),
+    ({"INTAKE_PORT_FILE": "/f"}, ["CARECASE_INTAKE_PORT_FILE: no such setting; did you mean CARECASE_INTAKE_PORT?"]),
+    (
+        {"JOBS_RETENTION": "1"},
+        ["CARECASE_JOBS_RETENTION: no such setting; did you mean CARECASE_JOBS_RETENTION_SECONDS?"],
+    ),
+    (
+        {"DATABASES_D_URI": "x"},
+        ["CARECASE_DATABASES_D_URI: no such setting; did you mean CARECASE_DATABASES_NAME_URL?"],
+    ),
+    (
+        {"DATABASES_D_URL": "sqlite:///d", "CLIENTS_A_DATABASE": "d"},
+        ["CARECASE_CLIENTS_A_DATABASE: no such setting; did you mean CARECASE_CLIENTS_NAME_DATABASES?"],
+    ),
+    (
+        {"INTAKE_PORT": "x"},
+        [f"intake.port: {WHOLE} 0 to 65535 (in the environment: CARECASE_INTAKE_PORT)"],
+    ),
+    (
+        {"CLIENTS_A_API_KEY_SHA256": "x"},
+        [f"clients.a.api_key_sha256: {DIGESTS} (in the environment: CARECASE_CLIENTS_A_API_KEY_SHA256)"],
+    ),
+    ({"INTAKE_PORT": " "}, ["CARECASE_INTAKE_PORT: is empty; give it a value, or leave it unset"]),
+    (
+        {"JWT_SECRET": "s" * 31},
+        [
+            "jwt.secret: must have at least 32 bytes; make one with: openssl rand -hex 32"
+            " (in the environment: CARECASE_JWT_SECRET)"
+        ],
+    ),
+    (
+        {"JWT_SECRET": "s" * 32, "JWT_ALGORITHMS": "RS256", "JWT_JWKS_URL": "https://h/keys"},
+        [
+            "jwt.secret: is for HS256, which jwt.algorithms does not allow; leave it out, or allow HS256"
+            " (in the environment: CARECASE_JWT_SECRET)"
+        ],
+    ),
+    *(
+        (
+            variables,
+            [
+                f"{section}.{leaf}: needs a {section}.{url} of one server that has no password in it"
+                f" (in the environment: CARECASE_{section.upper()}_{leaf.upper()})"
+            ],
+        )
+        for section, leaf, url, variables in (
+            ("redis", "password", "url", {"REDIS_URL": "redis://u:p@h", "REDIS_PASSWORD": "p"}),
+            ("redis", "password", "url", {"REDIS_URL": "unix:///s", "REDIS_PASSWORD": "p"}),
+            ("broker", "password", "url", {"BROKER_PASSWORD": "p"}),
+            ("broker", "password", "url", {"BROKER_URL": "amqp://a;amqp://b", "BROKER_PASSWORD": "p"}),
+            ("broker", "password", "url", {"BROKER_URL": "redis+socket:///s", "BROKER_PASSWORD": "p"}),
+            ("flower", "broker_password", "broker_url", {"FLOWER_BROKER_PASSWORD": "p"}),
+        )
+    ),
+    *(
+        (
+            {"DATABASES_D_URL": url, "DATABASES_D_PASSWORD": "p"},
+            [f"databases.d.password: {told} (in the environment: CARECASE_DATABASES_D_PASSWORD)"],
+        )
+        for url, told in (
+            ("sqlite:///d", "is not for SQLite, which has none; leave it out"),
+            ("postgresql://u:p@h/d", "there is a password in the URL already; set one of them"),
+            ("postgresql://u@h/d?password=p", "there is a password in the URL already; set one of them"),
+        )
+    ),
+    *(
+        ({"ENCRYPTION_KEYS": keys}, [f"encryption.keys: {told} (in the environment: CARECASE_ENCRYPTION_KEYS)"])
+        for keys, told in (
+            ("k1", "key 1 must have 32 bytes; make one with: openssl rand -base64 32"),
+            ("k1:AA==", "key 1 must have 32 bytes; make one with: openssl rand -base64 32"),
+            (f"k1:{'A' * 42}==", "key 1 must have 32 bytes; make one with: openssl rand -base64 32"),
+            (f"k1:{'A' * 44}", "key 1 must have 32 bytes; make one with: openssl rand -base64 32"),
+            (f"k1:*{KEY[1:]}", "key 1 must be base64; make one with: openssl rand -base64 32"),
+            (f":{KEY}", "key 1 must have an id of its own, of letters, digits, _ and -, as in id:base64"),
+            (f"{'k' * 33}:{KEY}", "key 1 must have an id of its own, of letters, digits, _ and -, as in id:base64"),
+            (f"k:{KEY},k:{KEY}", "key 2 must have an id of its own, of letters, digits, _ and -, as in id:base64"),
+        )
+    ),
+]  # fmt: skip
+RIGHT_VARIABLES = [
+    {"JWT_SECRET": "s" * 32},
+    {"JWT_SECRET": "ä" * 16},
+    {"ENCRYPTION_KEYS": f"{'k' * 32}:{KEY}, K-2_:{KEY}"},
+    {"ENCRYPTION_KEYS": f"k:{'_-' * 21}A="},
+    {"INTAKE_PORT": "070", "INTAKE_REQUIRE_USER_AGENT": "1"},
+    {"REDIS_URL": "redis://u@h", "REDIS_PASSWORD": "p"},
+    {"DATABASES_D_URL": "postgresql://u@h/d", "DATABASES_D_PASSWORD": "p"},
+]
+
+
+@pytest.mark.parametrize(("variables", "told"), WRONG_VARIABLES)
+def test_a_mistake_in_the_environment(tmp_path: Path, variables: dict[str, str], told: list[str]) -> None:
+    assert mistakes(tmp_path, **variables) == told
+
+
+@pytest.mark.parametrize("variables", RIGHT_VARIABLES)
+def test_no_mistake_in_the_environment(tmp_path: Path, variables: dict[str, str]) -> None:
+    assert mistakes(tmp_path, **variables) == []
