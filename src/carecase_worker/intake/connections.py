@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from carecase_worker.intake.documents import envelope
@@ -16,6 +17,7 @@ from carecase_worker.telemetry import logger
 
 _log = logger("access")
 _AROUND_A_HEADER = len(": \r\n")
+_AROUND_A_TARGET = len("  HTTP/1.1\r\n\r\n")  # with the line that ends the head
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +59,30 @@ class GuardedConnection(HttpToolsProtocol):
         self._part = _Part.NONE
         self._head_bytes = self._fed_bytes = 0
         self._heard = self._ended = self._is_half_closed = False
+        self._answering: RequestResponseCycle | None = None
+        self._broken_off: RequestResponseCycle | None = None
         self._late: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The head may take so long from now on."""
         super().connection_made(transport)
-        self._late = self.loop.call_later(self._guard.head_s, self._head_is_late)
+        self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is awaited any more."""
+        """Nothing is awaited any more, nor held for the request at hand; uvicorn sees to the last one that came."""
         self._cancel_late()
         self.resume_writing()
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Between two requests, the first byte starts the time that a head may take."""
         self._heard = True
-        if self._part is _Part.NONE and self._late is None:
-            self._late = self.loop.call_later(self._guard.head_s, self._head_is_late)
+        if self._part is _Part.NONE:
+            self._expect_head()
         self._ended = False
         super().data_received(data)
         if self._part is _Part.HEAD and not self._ended:  # else only the end of this piece is of the head
@@ -84,18 +91,18 @@ class GuardedConnection(HttpToolsProtocol):
                 self._refuse(431)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The client sends no more, and may still read: answer what has come whole, then close."""
-        if self._is_half_closed:
-            return True
+        """The client sends no more, and may still read: answer what has come whole, and the body that broke off."""
         self._is_half_closed = True
-        if self._part is _Part.BODY and self.pipeline:
-            self.pipeline.popleft()  # of the request that broke off; those before it are answered
-            return True
-        return self._part is not _Part.BODY and self.cycle is not None and not self.cycle.response_complete
+        if self._part is _Part.BODY:
+            self.cycle.keep_alive = False
+            self._broken_off = self.cycle
+            self.cycle.message_event.set()
+        return self.cycle is not None and not self.cycle.response_complete
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """A head begins, perhaps behind another request in one piece."""
         self._part = _Part.HEAD
+        self._expect_head()
         self._head_bytes = self._fed_bytes = 0
         super().on_message_begin()
 
@@ -110,9 +117,10 @@ class GuardedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is there; what the body may take is the application's to say."""
+        self._head_bytes += len(self.parser.get_method()) + _AROUND_A_TARGET
         version = self.parser.get_http_version()
-        if version not in ("1.0", "1.1"):
-            raise _HeadRefused  # the parser lets 0.9 and 2.0 pass
+        if self._head_is_too_long() or version not in ("1.0", "1.1"):
+            raise _HeadRefused  # of the versions, the parser lets 0.9 and 2.0 pass
         if version == "1.0":
             self.expect_100_continue = False  # such a client knows no interim answers
         self._cancel_late()
@@ -124,6 +132,12 @@ class GuardedConnection(HttpToolsProtocol):
         self._cancel_late()
         self._part, self._ended = _Part.NONE, True
         super().on_message_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            # it was answered before its body was there, and the body has ended the time that was running then
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def on_response_complete(self) -> None:
         """The answer is sent. A body may go on coming for a while, so that the client reads the answer."""
@@ -153,9 +167,23 @@ class GuardedConnection(HttpToolsProtocol):
         self._refuse(431 if self._head_is_too_long() else 400)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
         if cycle.scope["http_version"] == "1.0":
             app = ended_by_close(cycle, app)
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, self._told_of_its_end(cycle, app))
+
+    def _told_of_its_end(self, cycle: RequestResponseCycle, app: ASGIApp) -> Any:
+        """Tell `app` that the body broke off, once it has what came of it. It may still answer."""
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            async def receive_or_end() -> Message:
+                if self._broken_off is cycle and not cycle.body:
+                    return {"type": "http.disconnect"}
+                return await receive()
+
+            await app(scope, receive_or_end, send)
+
+        return serve
 
     def _head_is_too_long(self) -> bool:
         # a header that is not complete yet is seen as bytes only, a head that comes in one piece as headers only
@@ -182,6 +210,10 @@ class GuardedConnection(HttpToolsProtocol):
         head = f"HTTP/1.1 {status} \r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n"
         self.transport.write(f"{head}connection: close\r\n\r\n".encode() + content)
         self.transport.close()
+
+    def _expect_head(self) -> None:
+        if self._late is None:
+            self._late = self.loop.call_later(self._guard.head_s, self._head_is_late)
 
     def _cancel_late(self) -> None:
         if self._late is not None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from carecase_worker.clock import SystemClock, uuid7
 from carecase_worker.errors import SettingsError
@@ -25,13 +26,23 @@ def serve(settings: Settings) -> None:
     """Serve in this process. Raises SettingsError or StoreUnavailable before it listens."""
     configure_logging(settings.log)
     sys.setswitchinterval(_SWITCH_S)
-    clock = SystemClock()
-    connection = partial(GuardedConnection, guard=Guard.of(settings.intake), new_id=lambda: str(uuid7(clock)))
     app = create_app(settings)
+    server = server_of(app, settings.intake, app.state.end_waiting)
+    # uvicorn sends itself the signal again once it has answered everything: that is an end as wanted, not a death
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server.run([_bound(settings.intake)])
+    if not server.started:
+        raise SystemExit(_NOT_STARTED)
+
+
+def server_of(app: ASGIApp, settings: IntakeSettings, end_waiting: Callable[[], None]) -> uvicorn.Server:
+    """The server of an application, with guarded connections; `end_waiting` is called when it is told to stop."""
+    clock = SystemClock()
+    connection = partial(GuardedConnection, guard=Guard.of(settings), new_id=lambda: str(uuid7(clock)))
     config = uvicorn.Config(
-        app,
-        host=settings.intake.host,
-        port=settings.intake.port,
+        cast(Any, app),
+        host=settings.host,
+        port=settings.port,
         loop="uvloop",
         http=cast(Any, connection),
         ws="none",
@@ -39,15 +50,10 @@ def serve(settings: Settings) -> None:
         log_config=None,
         server_header=False,
         proxy_headers=False,  # the application's own, which believes the proxies of the settings only
-        timeout_keep_alive=cast(Any, settings.intake.idle_timeout.total_seconds()),
+        timeout_keep_alive=cast(Any, settings.idle_timeout.total_seconds()),
         timeout_graceful_shutdown=10,
     )
-    server = _Server(config, app.state.end_waiting)
-    # uvicorn sends itself the signal again once it has answered everything: that is an end as wanted, not a death
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server.run([_bound(settings.intake)])
-    if not server.started:
-        raise SystemExit(_NOT_STARTED)
+    return _Server(config, end_waiting)
 
 
 def _bound(intake: IntakeSettings) -> socket.socket:

@@ -1,0 +1,134 @@
+"""Connections in a time of their own: it stands still until a test moves it on, so that no deadline depends on luck."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp
+from uvicorn.server import ServerState
+
+from carecase_worker.intake.serve import server_of
+from carecase_worker.settings.model import IntakeSettings
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop whose clock is moved by hand."""
+
+    moment = 0.0
+
+    def time(self) -> float:
+        return self.moment
+
+
+def in_own_time(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a test in a time of its own."""
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        runner.run(test())
+
+
+async def elapse(seconds: float) -> None:
+    """Let time go by, and what is due happen."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, _Loop)
+    loop.moment += seconds
+    await settle()
+
+
+async def settle() -> None:
+    """Let everything happen that can happen now."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Client:
+    """A client that speaks by the byte."""
+
+    socket: socket.socket
+
+    async def send(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self.socket, data)
+        await settle()
+
+    async def receive(self, at_most: int = 1 << 16) -> bytes:
+        return await asyncio.get_running_loop().sock_recv(self.socket, at_most)
+
+    async def rest(self) -> bytes:
+        """Everything until the service closes."""
+        received = b""
+        while piece := await self.receive():
+            received += piece
+        return received
+
+    async def answer(self) -> bytes:
+        """One answer with Content-Length."""
+        received = b""
+        while b"\r\n\r\n" not in received:
+            piece = await self.receive()
+            assert piece, received
+            received += piece
+        head, _, body = received.partition(b"\r\n\r\n")
+        (length,) = (line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        while len(body) < int(length.partition(b":")[2]):
+            body += await self.receive()
+        return head + b"\r\n\r\n" + body
+
+    async def is_open(self) -> bool:
+        """Tell if the service has left the connection open, and nothing to read."""
+        await settle()
+        try:
+            return self.socket.recv(1, socket.MSG_PEEK) is None
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+
+    def end_side(self) -> None:
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def break_off(self) -> None:
+        """Close by a reset, as when a client dies."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+
+@dataclass
+class Service:
+    """What serves: its address, and the connections and requests that it has."""
+
+    address: tuple[str, int]
+    state: ServerState
+
+    @asynccontextmanager
+    async def client(self, receive_buffer: int | None = None) -> AsyncIterator[Client]:
+        """A connection; with a small buffer, what it does not read stays with the service."""
+        with socket.socket() as opened:
+            opened.setblocking(False)
+            if receive_buffer:
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            await asyncio.get_running_loop().sock_connect(opened, self.address)
+            await settle()
+            yield Client(opened)
+
+
+@asynccontextmanager
+async def served(app: ASGIApp, **settings: Any) -> AsyncIterator[Service]:
+    """Serve an application behind the guard that `[intake]` settings describe, in this loop."""
+    made: Any = app
+    config = server_of(made, IntakeSettings.model_validate(settings), lambda: None).config
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    protocol: Any = config.http_protocol_class
+    server = await loop.create_server(lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0)
+    try:
+        yield Service(server.sockets[0].getsockname(), state)
+    finally:
+        server.close()
+        for connection in list(state.connections):
+            connection.transport.abort()
+        await settle()
