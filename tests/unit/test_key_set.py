@@ -1,127 +1,232 @@
 """The issuer's keys: rotated, read again but not too often, and never waited for long."""
 
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from queue import Queue
 
 import pytest
+from structlog.testing import capture_logs
 from tests.acceptance.system import eventually
 from tests.builders import a_key_pair, a_key_set
 
-from carecase_worker.clock import stopwatch
 from carecase_worker.errors import KeysUnavailable
-from carecase_worker.intake.key_set import KeySet, keys_of
+from carecase_worker.intake.key_set import KeySet, key_set_of, keys_of
+from carecase_worker.settings.model import JwtSettings
 
 OLD, NEW = a_key_pair("RS256"), a_key_pair("ES256")
-NOW, NEVER = timedelta(0), timedelta(days=1)
+REFRESH_S, REFETCH_S, PATIENCE_S = 300.0, 10.0, 30.0
+BLINK = 0.25
+LATER = "The bearer token cannot be checked just now. Send the request again later."
+MOST_WHO_WAIT = 16
 
 
 class Issuer:
-    """Publishes keys, or fails, or hangs; counts how often it is asked."""
+    """Publishes keys, or fails, or hangs; tells whenever it is asked."""
 
-    def __init__(self, document: bytes | None = None) -> None:
-        self.document = document
+    def __init__(self, **pairs: object) -> None:
+        self.document: bytes | Exception = a_key_set(**pairs)
         self.asked = 0
-        self.answers = threading.Event()
-        self.answers.set()
+        self.was_asked: Queue[int] = Queue()
+        self._answers = threading.Event()
+        self._answers.set()
 
     def __call__(self) -> bytes:
         self.asked += 1
-        self.answers.wait(60)
-        if self.document is None:
-            raise OSError("away")
+        self.was_asked.put(self.asked)
+        assert self._answers.wait(60)
+        if isinstance(self.document, Exception):
+            raise self.document
         return self.document
 
+    def answer(self) -> None:
+        self._answers.set()
 
-def held(issuer: Callable[[], bytes], refresh: timedelta = NEVER, refetch: timedelta = NOW) -> KeySet:
-    return KeySet(issuer, refresh, refetch, patience=timedelta(seconds=0.2))
-
-
-def test_a_new_key_is_found_at_once_and_an_old_one_goes() -> None:
-    issuer = Issuer(a_key_set(old=OLD))
-    keys = held(issuer)
-    assert keys.find("old") is not None
-    issuer.document = a_key_set(new=NEW)
-    assert keys.find("new") is not None
-    assert keys.find("old") is None
-
-
-def test_made_up_ids_do_not_make_it_ask_again_and_again() -> None:
-    issuer = Issuer(a_key_set(old=OLD))
-    keys = held(issuer, refetch=NEVER)
-    assert [keys.find(f"made up {n}") for n in range(100)] == [None] * 100
-    assert issuer.asked == 1
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Be asked, and say nothing until the end."""
+        self._answers.clear()
+        try:
+            yield
+        finally:
+            self.answer()
 
 
-def test_what_is_held_goes_on_while_the_issuer_is_away_or_hangs() -> None:
-    issuer = Issuer(a_key_set(old=OLD))
-    keys = held(issuer, refresh=NOW)
-    assert keys.find("old") is not None
-    issuer.document = None
-    assert keys.find("unknown") is None
-    assert keys.find("old") is not None
-    issuer.answers.clear()
-    began = stopwatch()
-    assert keys.find("unknown") is None
-    assert [keys.find("old") is not None for _ in range(200)] == [True] * 200
-    assert stopwatch() - began < 20, "0.2 s each would be twice that"
-    issuer.answers.set()
+class Held:
+    """A key set whose clock is moved by hand. Who asks in vain waits for half a minute of real time."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self.seconds = 1000.0
+        limits = (timedelta(seconds=seconds) for seconds in (REFRESH_S, REFETCH_S, PATIENCE_S))
+        self.keys = KeySet(issuer, *limits, seconds=lambda: self.seconds)
+
+    def elapse(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def has(self, key_id: str | None) -> bool:
+        return self.keys.find(key_id) is not None
 
 
-def test_many_wait_for_one_answer() -> None:
-    issuer = Issuer(a_key_set(old=OLD))
-    keys = held(issuer, refetch=NEVER)
-    found: list[object] = []
-    threads = [threading.Thread(target=lambda: found.append(keys.find("old"))) for _ in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(found) == 10
-    assert all(found)
-    assert issuer.asked == 1
-
-
-def test_made_up_ids_hold_a_few_at_most_while_the_issuer_hangs() -> None:
-    issuer = Issuer(a_key_set(old=OLD))
-    keys = KeySet(issuer, NEVER, NOW, patience=timedelta(seconds=60))
-    assert keys.find("old") is not None
-    issuer.answers.clear()
-    answers: list[object] = []
+@contextmanager
+def asked_for(held: Held, key_id: str, times: int) -> Iterator["Queue[object]"]:
+    """Ask so many times at once; what comes of it, as it comes."""
+    answers: Queue[object] = Queue()
 
     def ask() -> None:
         try:
-            answers.append(keys.find("made up"))
+            answers.put(held.has(key_id))
         except KeysUnavailable as error:
-            answers.append(error)
+            answers.put(str(error))
 
-    threads = [threading.Thread(target=ask) for _ in range(40)]
+    threads = [threading.Thread(target=ask) for _ in range(times)]
     for thread in threads:
         thread.start()
-    eventually(lambda: len(answers) >= 24, 30, "all but a few are told to come later")
-    assert keys.find("old") is not None
-    assert {type(answer) for answer in answers} == {KeysUnavailable}, "nobody's patience has ended"
-    issuer.answers.set()
+    yield answers
     for thread in threads:
         thread.join(60)
-    assert len([answer for answer in answers if answer is None]) <= 16
-    assert len(answers) == 40
+        assert not thread.is_alive()
+
+
+def test_an_unknown_id_has_the_keys_read_again_but_not_too_soon() -> None:
+    issuer = Issuer(old=OLD)
+    held = Held(issuer)
+    assert held.has("old")
+    issuer.document = a_key_set(new=NEW)
+    held.elapse(REFETCH_S - BLINK)
+    assert not held.has("new")
+    assert [held.has(f"made up {n}") for n in range(100)] == [False] * 100
+    assert issuer.asked == 1
+    held.elapse(BLINK)
+    assert held.has("new"), "it is waited for"
+    assert not held.has("old")
+    assert issuer.asked == 2
+
+
+def test_known_keys_are_read_again_when_they_are_old_and_nobody_waits_for_that() -> None:
+    issuer = Issuer(old=OLD)
+    held = Held(issuer)
+    assert held.has("old")
+    issuer.was_asked.get(timeout=30)
+    held.elapse(REFRESH_S - BLINK)
+    assert held.has("old")
+    assert issuer.asked == 1
+    held.elapse(BLINK)
+    issuer.document = a_key_set(new=NEW)
+    with issuer.hanging():
+        assert held.has("old")
+        assert issuer.was_asked.get(timeout=30) == 2
+        held.elapse(2 * REFRESH_S)
+        assert held.has("old")
+        assert issuer.asked == 2, "one read at a time"
+    eventually(lambda: held.has("new"))
+
+
+def test_what_is_held_goes_on_while_the_issuer_is_away() -> None:
+    issuer = Issuer(old=OLD)
+    held = Held(issuer)
+    assert held.has("old")
+    for fault in (OSError("secret"), ValueError("secret")):
+        issuer.document = fault
+        held.elapse(REFETCH_S)
+        with capture_logs() as logs:
+            assert not held.has("unknown")
+        words = "the keys of the tokens' issuer cannot be read"
+        assert logs == [{"event": words, "reason": type(fault).__name__, "log_level": "warning"}]
+        assert held.has("old")
+    issuer.document = a_key_set(new=NEW)
+    held.elapse(REFETCH_S)
+    assert held.has("new")
+    assert issuer.asked == 4
+
+
+def test_while_the_issuer_hangs_it_is_waited_for_only_as_long_as_patience_lasts() -> None:
+    issuer = Issuer(old=OLD)
+    held = Held(issuer)
+    assert held.has("old")
+    issuer.was_asked.get(timeout=30)
+    held.elapse(REFETCH_S)
+    with issuer.hanging(), asked_for(held, "unknown", 1):
+        assert issuer.was_asked.get(timeout=30) == 2
+        held.elapse(PATIENCE_S)
+        assert not held.has("unknown"), "at once"
+        assert held.has("old")
+        assert issuer.asked == 2
+
+
+def test_many_wait_for_one_answer() -> None:
+    issuer = Issuer(old=OLD)
+    held = Held(issuer)
+    with issuer.hanging(), asked_for(held, "old", MOST_WHO_WAIT) as answers:
+        assert issuer.was_asked.get(timeout=30) == 1
+        held.elapse(REFETCH_S - BLINK)
+        issuer.answer()
+        assert [answers.get(timeout=30) for _ in range(MOST_WHO_WAIT)] == [True] * MOST_WHO_WAIT
+    assert issuer.asked == 1
+
+
+def test_no_more_than_a_few_wait_and_known_keys_need_no_waiting() -> None:
+    issuer = Issuer(old=OLD)
+    held = Held(issuer)
+    assert held.has("old")
+    for _ in range(2):  # who has waited makes room for others
+        held.elapse(REFETCH_S)
+        with issuer.hanging(), asked_for(held, "made up", MOST_WHO_WAIT + 3) as answers:
+            assert [answers.get(timeout=20) for _ in range(3)] == [LATER] * 3
+            assert held.has("old")
+            assert answers.empty(), "the others wait"
+            issuer.answer()
+            assert [answers.get(timeout=20) for _ in range(MOST_WHO_WAIT)] == [False] * MOST_WHO_WAIT
 
 
 def test_without_any_key_nothing_is_said_of_a_token() -> None:
-    keys = held(Issuer(None))
-    with pytest.raises(KeysUnavailable):
-        keys.find("old")
+    issuer = Issuer(old=OLD)
+    good, issuer.document = issuer.document, OSError()
+    held = Held(issuer)
+    for _ in range(3):
+        with pytest.raises(KeysUnavailable, match=LATER):
+            held.has("old")
+    assert issuer.asked == 1
+    issuer.document = good
+    held.elapse(REFETCH_S)
+    assert held.has("old")
 
 
 def test_only_public_signature_keys_are_taken() -> None:
-    document = b"""{"keys": [{"kty": "oct", "kid": "a", "k": "c2VjcmV0"}, {"kty": "RSA", "kid": "b", "use": "enc"},
-        {"kty": "EC", "kid": "c", "crv": "P-999"}, 5, {"kty": "RSA", "kid": "d"}, %s]}"""
-    good = a_key_set(e=NEW)[len(b'{"keys": [') : -2]
-    assert set(keys_of(document % good)) == {"e"}
+    document = json.loads(a_key_set(rsa=OLD, ec=NEW, unused=OLD, encrypts=OLD, signs=OLD))
+    document["keys"][2]["use"] = "enc"
+    document["keys"][3].update(use="enc", kid="encrypts")
+    del document["keys"][4]["use"]
+    document["keys"] += [
+        {"kty": "oct", "kid": "symmetric", "k": "c2VjcmV0"},
+        {"kty": "EC", "kid": "of an unknown curve", "crv": "P-999"},
+        {"kty": "RSA", "kid": "of nothing"},
+        {"kty": "RSA", "kid": "of a number", "n": 5, "e": 5},
+        {"kty": "OKP", "kid": "of another kind", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        {"kid": "of no kind"},
+        5,
+        None,
+        "text",
+        [],
+    ]
+    keys = keys_of(json.dumps(document).encode())
+    assert {key_id: key.algorithm_name for key_id, key in keys.items()} == {
+        "rsa": "RS256",
+        "ec": "ES256",
+        "signs": "RS256",
+    }
 
 
-@pytest.mark.parametrize("document", [b"", b"[]", b"{}", b'{"keys": 5}', b'{"keys": []}', b"<html>"])
+@pytest.mark.parametrize(
+    "document",
+    [b"", b"[]", b"{}", b"5", b'{"keys": 5}', b'{"keys": {}}', b'{"keys": "RSA"}', b'{"keys": []}', b"<html>", b"\xff",
+     b'{"keys": [{"kty": "oct", "kid": "a", "k": "c2VjcmV0"}]}'],
+)  # fmt: skip
 def test_what_is_no_key_set_is_refused(document: bytes) -> None:
     with pytest.raises(ValueError):
         keys_of(document)
+
+
+def test_without_a_place_to_read_from_there_is_no_key_set() -> None:
+    assert key_set_of(JwtSettings()) is None

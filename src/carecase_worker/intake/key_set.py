@@ -29,9 +29,15 @@ class KeySet:
     """The keys by their ids. What is held goes on when `read` fails or hangs: nobody waits longer than `patience`."""
 
     def __init__(
-        self, read: Callable[[], bytes], refresh: timedelta, refetch: timedelta, patience: timedelta = _PATIENCE
+        self,
+        read: Callable[[], bytes],
+        refresh: timedelta,
+        refetch: timedelta,
+        patience: timedelta = _PATIENCE,
+        seconds: Callable[[], float] = stopwatch,
     ) -> None:
         self._read = read
+        self._seconds = seconds
         self._refresh_s = refresh.total_seconds()
         self._refetch_s = refetch.total_seconds()
         self._patience_s = patience.total_seconds()
@@ -60,11 +66,11 @@ class KeySet:
         """Have one thread read the keys, unless that was tried less than so long ago. It may hang: it holds nobody."""
         with self._lock:
             reader = self._reader
-            if (reader is None or not reader.is_alive()) and stopwatch() - self._tried_at >= after_s:
-                self._tried_at = stopwatch()
+            if (reader is None or not reader.is_alive()) and self._seconds() - self._tried_at >= after_s:
+                self._tried_at = self._seconds()
                 reader = self._reader = Thread(target=self._read_once, name="key set", daemon=True)
                 reader.start()
-            waits = wait and reader is not None and stopwatch() - self._tried_at < self._patience_s
+            waits = wait and reader is not None and self._seconds() - self._tried_at < self._patience_s
         if waits and reader is not None:
             self._wait_for(reader)
 
