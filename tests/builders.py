@@ -21,8 +21,8 @@ def a_case(key: int = 1, **fields: Any) -> dict[str, Any]:
     return {"case_Key": key, "carePlan_Key": 5, "do_Not_Contact": False, **fields}
 
 
-def a_batch(*cases: dict[str, Any]) -> bytes:
-    """Cases as a body."""
+def a_batch(*cases: Any) -> bytes:
+    """Cases, or what is sent as such, as a body."""
     return json.dumps(list(cases)).encode()
 
 

@@ -6,7 +6,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from tests.acceptance.system import System, eventually
 from tests.builders import a_batch, a_case
 
 JSON = "Content-Type: application/json"
-DECODE = {
+DECODE: dict[str, Callable[[bytes], bytes]] = {
     "identity": bytes,
     "gzip": gzip.decompress,
     "zstd": lambda body: zstandard.ZstdDecompressor().decompressobj().decompress(body),

@@ -91,7 +91,7 @@ def test_a_stop_answers_those_who_wait(hasty: System) -> None:
     for pid in pool:
         hasty.kill(pid, signal.SIGSTOP)
     try:
-        with hasty.client() as client, socket.create_connection(urlsplit(str(client.base_url)).netloc.split(":")) as c:
+        with hasty.client() as client, socket.create_connection((client.base_url.host, client.base_url.port)) as c:
             job_id = client.put("/care-cases-batch", json=[a_case(3)]).json()["job"]["jobId"]
             headers = "\r\n".join(f"{name}: {value}" for name, value in client.headers.items())
             c.sendall(f"GET /jobs/{job_id} HTTP/1.1\r\nHost: x\r\n{headers}\r\nPrefer: wait=5\r\n\r\n".encode())

@@ -136,7 +136,7 @@ def die_with(system: System, items: list[Any]) -> str:
 
 def all_of_redis(system: System) -> str:
     """Every key of Redis with its value, as far as it can be read."""
-    client = redis.Redis.from_url(system.stack["redis"]["url"])
+    client: Any = redis.Redis.from_url(system.stack["redis"]["url"])
     reads = {"string": client.get, "hash": client.hgetall, "set": client.smembers}
     seen = []
     for name in client.scan_iter(count=1000):

@@ -28,7 +28,7 @@ def backlog(system: System) -> tuple[float, float]:
 def put(system: System, body: Any = GOOD, path: str = "/care-cases-batch", **headers: str | None) -> httpx.Response:
     """A good request, but for what is said."""
     with system.client(database=None) as client:
-        given = {"content-type": "application/json", "vbasoftware-database": "demo"}
+        given: dict[str, str | None] = {"content-type": "application/json", "vbasoftware-database": "demo"}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
         for name, value in given.items():
             if value is None:

@@ -24,7 +24,7 @@ def told(system: System) -> tuple[str, list[dict[str, Any]]]:
     return f"/jobs/{job_id}/result", items
 
 
-def read(system: System, path: str, **query: object) -> httpx.Response:
+def read(system: System, path: str, **query: str | int) -> httpx.Response:
     with system.client() as client:
         answer = client.get(path, params=query)
     assert answer.status_code == 207, answer.text

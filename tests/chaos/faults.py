@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from random import Random
 
 import psutil
@@ -33,7 +34,7 @@ def _backends(system: System) -> list[int]:
     return [one.pid for one in family if not any(title in " ".join(one.cmdline()) for title in POSTMASTER_TITLES)]
 
 
-def _store(system: System) -> "redis.Redis[bytes]":
+def _store(system: System) -> redis.Redis:
     return redis.Redis.from_url(system.stack["redis"]["url"])
 
 
@@ -193,7 +194,7 @@ def fail_over_some_cases(system: System, dice: Random) -> None:
         time.sleep(dice.uniform(1, 4))
     finally:
         for database, statement in mend.items():
-            eventually(lambda s=statement, d=database: _execute(system, s, d), what="the trigger is gone")
+            eventually(partial(_execute, system, statement, database), what="the trigger is gone")
 
 
 def _execute(system: System, statement: str, database: str) -> bool:

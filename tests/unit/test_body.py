@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import zstandard
@@ -15,7 +15,12 @@ from carecase_worker.intake.body import Body, Decoder, Form, form_of, receive
 from carecase_worker.intake.problems import problem_of
 
 LARGE = 3 << 20
-ENCODERS = {None: bytes, "identity": bytes, "gzip": gzip.compress, "zstd": zstandard.compress}
+ENCODERS: dict[str | None, Callable[[bytes], bytes]] = {
+    None: bytes,
+    "identity": bytes,
+    "gzip": gzip.compress,
+    "zstd": zstandard.compress,
+}
 
 
 def received(

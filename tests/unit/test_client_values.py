@@ -5,14 +5,13 @@ pandas and numpy are not here; what stands in for their values behaves as they d
 
 import json
 import sqlite3
-from collections import namedtuple
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from fractions import Fraction
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -242,6 +241,10 @@ class Model(BaseModel):
     left_out: int | None = None
 
 
+class Named(NamedTuple):
+    case_Key: int
+
+
 class Series:
     """A row of a table, as pandas.Series: names and values, but no mapping."""
 
@@ -252,9 +255,7 @@ class Series:
         return Scalar(1)
 
 
-@pytest.mark.parametrize(
-    "case", [{"case_Key": 1}, DataClass(1), namedtuple("Row", ["case_Key"])(1), Model(case_Key=1), Series()]
-)
+@pytest.mark.parametrize("case", [{"case_Key": 1}, DataClass(1), Named(1), Model(case_Key=1), Series()])
 def test_a_case_may_be_whatever_has_named_members(case: Any) -> None:
     assert encoded(case, 0) == b'{"case_Key":1}'
 

@@ -13,7 +13,8 @@ URL, PASSWORD = "CARECASE_REDIS_URL", "CARECASE_REDIS_PASSWORD"
 
 
 def broker_password(settings: Settings, url: str | None = None) -> str | None:
-    return celery_app(settings, url).connection_for_write().password
+    password: str | None = celery_app(settings, url).connection_for_write().password
+    return password
 
 
 @pytest.mark.parametrize("password", SIGNS)

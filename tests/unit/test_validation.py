@@ -193,7 +193,10 @@ def test_ticks_of_a_hundred_nanoseconds_are_read_the_fast_way() -> None:
 def test_a_text_that_looks_like_a_moment_is_kept_as_it_is() -> None:
     text = '"case_End_Date":"2026-02-28T22:59:59.1234567Z"'
     items = a_batch(a_case(eligibility_Verified_Comment=text, case_ID="2026-02-28T22:59:59.1234567Z"))
-    for row in (*validate(items, RULES), *read_sound(items, RULES).rows(RULES)):
+    sound = read_sound(items, RULES)
+    assert sound is not None
+    for row in (*validate(items, RULES), *sound.rows(RULES)):
+        assert isinstance(row, dict)
         assert (row["eligibility_Verified_Comment"], row["case_ID"]) == (text, "2026-02-28T22:59:59.1234567Z")
 
 
@@ -201,6 +204,7 @@ def test_a_text_that_looks_like_a_moment_is_kept_as_it_is() -> None:
 def test_a_field_is_cut_however_its_name_is_spelt(escape: bytes) -> None:
     items = a_batch(a_case(case_End_Date="2026-02-28T22:59:59.1234567Z")).replace(b"case_End_Date", escape)
     (row,) = validate(items, RULES)
+    assert isinstance(row, dict)
     assert row["case_End_Date"].microsecond == 123_456
     assert read_sound(items, RULES) is None
 

@@ -1,9 +1,10 @@
 """Who waits for a job is woken, whatever happens to the connection meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import count
+from typing import Any
 
 import pytest
 from tests.builders import a_new_job
@@ -16,7 +17,7 @@ from carecase_worker.jobs.waiting import Finals
 from carecase_worker.settings.model import RedisSettings
 
 _prefixes = count()
-Scene = Callable[[JobStore, Finals], Awaitable[None]]
+Scene = Callable[[JobStore, Finals], Coroutine[Any, Any, None]]
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ from carecase_worker.targets.writer import LedgerKey, Writer
 from carecase_worker.worker.apply import plan_answer, plan_chunk
 
 MOMENT = "2026-01-02T03:04:05.678900+00:00"
-FULL = {
+FULL: dict[str, Any] = {
     "appointment_Date": MOMENT, "assessment_Date": MOMENT, "case_Assign_Type": "TEAM", "case_End_Date": MOMENT,
     "case_ID": "O'Hara; \"%s\" \\ 😀", "case_Priority": -3, "case_Reason": "X" * 32, "case_Score": 0.1,
     "case_Start_Date": "1899-12-31T23:59:59.999999Z", "case_Status": "OPEN", "division_ID": "", "group_ID": "g",
@@ -47,7 +47,8 @@ class UpsertConformance:
             connection.execute(CARE_CASE.delete())
             connection.execute(INGEST_LEDGER.delete())
         yield Writer(engine, upsert)
-        assert engine.pool.checkedout() == 0, "a connection was not given back"
+        pool: Any = engine.pool
+        assert pool.checkedout() == 0, "a connection was not given back"
 
     def apply(
         self,

@@ -67,7 +67,8 @@ def database(servers: Services) -> str:
 def engine(database: str) -> Iterator[Engine]:
     engine = engine_at(database)
     yield engine
-    assert engine.pool.checkedout() == 0, "a connection was not given back"
+    pool: Any = engine.pool
+    assert pool.checkedout() == 0, "a connection was not given back"
     engine.dispose()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
@@ -33,7 +34,8 @@ TRIGGERS = {
 def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = engine_at(f"sqlite:///{tmp_path / 'cases.sqlite'}")
     yield engine
-    assert engine.pool.checkedout() == 0, "a connection was not given back"
+    pool: Any = engine.pool
+    assert pool.checkedout() == 0, "a connection was not given back"
     engine.dispose()
 
 
