@@ -11,7 +11,7 @@ from tests.builders import NOW, chunks_of, items_of
 
 from carecase_worker.cases.batch import ArraySplitter
 from carecase_worker.cases.lines import LineSplitter
-from carecase_worker.cases.outcome import CREATED, UPDATED, Kind, Outcome, pack_outcomes, unpack_outcomes
+from carecase_worker.cases.outcome import CREATED, Outcome
 from carecase_worker.cases.validation import Rules, invalid, keys_of, validate
 from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, ChunkOutcomes, pack, pack_done, unpack, unpack_done
@@ -111,13 +111,6 @@ def test_items_do_not_keep_the_blanks_between_them_in_memory() -> None:
     assert held < 8 << 20
 
 
-def test_an_item_without_end_is_refused_before_it_fills_the_memory() -> None:
-    for splitter, body in ((ArraySplitter(), b'[{"a":"'), (LineSplitter(), b'{"a":"')):
-        with pytest.raises(BatchRefused) as refused:
-            items_of(body + b"x" * (40 << 20), splitter)
-        assert refused.value.fault is BatchFault.TOO_LARGE
-
-
 @pytest.mark.parametrize(
     ("text", "repaired"),
     [
@@ -193,25 +186,10 @@ def test_a_payload_of_the_first_form_is_read_for_ever() -> None:
     assert unpack(recorded) == Chunk(2000, 2, b'[{"case_Key":1},null]', {1: "item: is too large"})
 
 
-OUTCOMES = st.lists(
-    st.sampled_from([CREATED, UPDATED]) | st.builds(Outcome, st.sampled_from([Kind.INVALID, Kind.CONFLICT]), st.text()),
-    max_size=50,
-)
-
-
-@given(OUTCOMES)
-def test_outcomes_come_back_as_they_were_packed(outcomes: list[Outcome]) -> None:
-    assert unpack_outcomes(pack_outcomes(outcomes)) == outcomes
-
-
 @given(st.lists(st.none() | st.integers(-(2**31), 2**31 - 1), max_size=20))
 def test_keys_come_back_as_they_were_packed(keys: list[int | None]) -> None:
     done = ChunkOutcomes(keys, [CREATED] * len(keys))
     assert unpack_done(pack_done(done)) == done
-
-
-def test_a_thousand_equal_outcomes_take_no_room() -> None:
-    assert len(pack_outcomes([CREATED] * 1000)) < 40
 
 
 @pytest.mark.parametrize("size", [1, 4, 8, 20, 40])

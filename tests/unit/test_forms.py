@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -28,6 +29,13 @@ def array(text: bytes) -> list[bytes]:
 
 def lines(text: bytes) -> list[bytes]:
     return [bytes(item) for item in items_of(text, LineSplitter())]
+
+
+def refusal(splitter: Splitter, body: bytes, piece_bytes: int = 1 << 20) -> tuple[BatchFault, str]:
+    """The fault of a body that comes in pieces, and what its sender is told."""
+    with pytest.raises(BatchRefused) as refused:
+        items_of(body, splitter, piece_bytes)
+    return refused.value.fault, str(refused.value)
 
 
 @pytest.mark.parametrize("encoding", ENCODERS)
@@ -58,16 +66,17 @@ def test_an_encoding_other_than_utf_8_is_told_by_its_name(
 ) -> None:
     text = json.dumps(CASES) if splitter is ArraySplitter else "\n".join(map(json.dumps, CASES))
     sent = (mark + text).encode(name) if "-le" in name or "-be" in name else text.encode(name)
-    with pytest.raises(BatchRefused, match="UTF-16 or UTF-32, not UTF-8") as refused:
-        items_of(sent, splitter())
-    assert refused.value.fault is BatchFault.NOT_JSON
+    assert refusal(splitter(), sent) == (
+        BatchFault.NOT_JSON,
+        "The body is UTF-16 or UTF-32, not UTF-8. Save the file as UTF-8, and send that.",
+    )
 
 
 @pytest.mark.parametrize(
     ("sent", "what"),
     [
-        (gzip.compress(b"[]"), "Content-Encoding: gzip"),
-        (zstandard.compress(b"[]"), "Content-Encoding: zstd"),
+        (gzip.compress(b"[]"), "the header Content-Encoding: gzip with it"),
+        (zstandard.compress(b"[]"), "the header Content-Encoding: zstd with it"),
         (b"PK\x03\x04\x14\x00", "the file that is in the archive"),
     ],
 )
@@ -75,66 +84,186 @@ def test_an_encoding_other_than_utf_8_is_told_by_its_name(
 def test_a_compressed_body_that_is_not_called_so_is_told_as_that(
     sent: bytes, what: str, splitter: Callable[[], Splitter]
 ) -> None:
-    with pytest.raises(BatchRefused, match=what):
-        items_of(sent, splitter())
+    refused = refusal(splitter(), sent)
+    assert refused == (BatchFault.NOT_JSON, f"The body is compressed, and nothing says so. Send {what}.")
+
+
+NOTHING = (BatchFault.EMPTY, "The batch is empty. Send at least one CareCase.")
 
 
 @pytest.mark.parametrize("body", [b"", MARK, MARK + b"\r\n", b"\n\n", b" \t"])
 def test_a_body_of_nothing_but_mark_and_blanks_is_empty(body: bytes) -> None:
-    for split in (array, lines):
-        with pytest.raises(BatchRefused) as refused:
-            split(body)
-        assert refused.value.fault is BatchFault.EMPTY
+    assert refusal(ArraySplitter(), body) == refusal(LineSplitter(), body) == NOTHING
+
+
+@pytest.mark.parametrize("body", [b"[]", MARK + b" [\r\n\t]", b"[ ] \n", b"[" + b" " * 1000 + b"]"])
+@pytest.mark.parametrize("window_bytes", [1, 1 << 20])
+def test_an_array_without_items_is_empty(body: bytes, window_bytes: int) -> None:
+    assert refusal(ArraySplitter(window_bytes), body) == NOTHING
 
 
 @pytest.mark.parametrize(
-    ("body", "fault", "words"),
+    ("body", "kind"),
     [
-        (b'{"cases": [{"case_Key": 1}]}', BatchFault.NOT_AN_ARRAY, "an object, not an array"),
-        (b'{\n "cases": [\n{"case_Key": 1}]\n}\n', BatchFault.NOT_AN_ARRAY, "an object, not an array"),
-        (json.dumps(a_case(1)).encode(), BatchFault.NOT_AN_ARRAY, "an object, not an array"),
-        (MARK + b" {}", BatchFault.NOT_AN_ARRAY, "an object, not an array"),
-        (b'"[1]"', BatchFault.NOT_AN_ARRAY, "a string, not an array"),
-        (b"-12.5", BatchFault.NOT_AN_ARRAY, "a number, not an array"),
-        (b"null", BatchFault.NOT_AN_ARRAY, "null, not an array"),
-        (b"true", BatchFault.NOT_AN_ARRAY, "true, not an array"),
-        (b'{"case_Key": 1}\n{"case_Key": 2}\n', BatchFault.NOT_AN_ARRAY, "application/x-ndjson"),
-        (MARK + b'{"case_Key": 1}\r\n\r\n{"case_Key": 2}', BatchFault.NOT_AN_ARRAY, "application/x-ndjson"),
-        (b'{"case_Key": 1}{"case_Key": 2}', BatchFault.NOT_AN_ARRAY, "application/x-ndjson"),
-        (b'{"case_ID": "' + b"x" * (2 << 20) + b'"}', BatchFault.NOT_AN_ARRAY, "an object, not an array"),
-        (b'{"a": 1}\n' * (1 << 18), BatchFault.NOT_AN_ARRAY, "application/x-ndjson"),
-        (b"{}, {}", BatchFault.NOT_JSON, "byte 3"),
-        (b'{"case_Key": 1', BatchFault.NOT_JSON, "truncated"),
-        (b"case_Key,case_ID\n1,x\n", BatchFault.NOT_JSON, "an array of CareCase objects"),
-        (b"[1][2]", BatchFault.NOT_JSON, "follows the array"),
-        (b"[1]\n[2]\n", BatchFault.NOT_JSON, "follows the array"),
+        (b'{"cases": [{"case_Key": 1}]}', "an object"),
+        (b'{\n "cases": [\n{"case_Key": 1}]\n}\n', "an object"),
+        (json.dumps(a_case(1)).encode(), "an object"),
+        (MARK + b" {}", "an object"),
+        (b'{"case_ID": "' + b"x" * (2 << 20) + b'"}', "an object"),
+        (b'"[1]"', "a string"),
+        (b"-12.5", "a number"),
+        (b"0", "a number"),
+        (b"null", "null"),
+        (b"\r\n\ttrue ", "true"),
+        (b"false", "false"),
     ],
 )
-def test_a_body_that_is_no_array_is_told_as_what_it_is(body: bytes, fault: BatchFault, words: str) -> None:
-    with pytest.raises(BatchRefused, match=words) as refused:
-        array(body)
-    assert refused.value.fault is fault
+def test_a_body_that_is_another_value_is_told_as_what_it_is(body: bytes, kind: str) -> None:
+    assert refusal(ArraySplitter(), body) == (
+        BatchFault.NOT_AN_ARRAY,
+        f"The body is {kind}, not an array. Send an array of CareCase objects, with nothing around it.",
+    )
 
 
 @pytest.mark.parametrize(
-    ("body", "fault", "words"),
+    "body",
     [
-        (a_batch(*CASES), BatchFault.NOT_LINES, "application/json"),
-        (json.dumps(CASES, indent=1).encode(), BatchFault.NOT_LINES, "application/json"),
-        (b"[{},\r\n{}]", BatchFault.NOT_LINES, "application/json"),
-        (MARK + b"\n [\n{}]", BatchFault.NOT_LINES, "application/json"),
-        (b"[" + b"1," * (10 << 20) + b"1]", BatchFault.NOT_LINES, "application/json"),
-        (b'{"cases": [{"case_Key": 1}]}', BatchFault.NOT_LINES, "an object that is no CareCase"),
-        (b'{"cases": []}\r\n', BatchFault.NOT_LINES, "application/json"),
-        (json.dumps({"cases": CASES}, indent=1).encode(), BatchFault.NOT_JSON, "line 1: .* one CareCase object a line"),
-        (b'{"case_Key": 1}\r{"case_Key": 2}', BatchFault.NOT_JSON, "ended by a line feed"),
-        (b"{}\n{},\n", BatchFault.NOT_JSON, "line 2"),
+        b'{"case_Key": 1}\n{"case_Key": 2}\n',
+        MARK + b'{"case_Key": 1}\r\n\r\n{"case_Key": 2}',
+        b'{"case_Key": 1}{"case_Key": 2}',
+        b"{}[]",
+        b'{"a": 1}\n' * (1 << 18),
     ],
 )
-def test_a_body_that_is_no_lines_is_told_as_what_it_is(body: bytes, fault: BatchFault, words: str) -> None:
-    with pytest.raises(BatchRefused, match=words) as refused:
-        lines(body)
-    assert refused.value.fault is fault
+def test_lines_that_are_called_an_array_are_told_as_lines(body: bytes) -> None:
+    assert refusal(ArraySplitter(), body) == (
+        BatchFault.NOT_AN_ARRAY,
+        "The body has several JSON values one after the other, and is not an array. Send an array, or send one CareCase"
+        " a line as Content-Type: application/x-ndjson.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b"{}, {}", "JSON is malformed: trailing characters (byte 3)"),
+        (b'{} "a"', "JSON is malformed: trailing characters (byte 4)"),
+        (b'{"case_Key": 1', "Input data was truncated"),
+        (b"case_Key,case_ID\n1,x\n", "JSON is malformed: invalid character (byte 0)"),
+        (b'{"a":' * 5000, "it is nested too deeply"),
+        (b"[" * 5000 + b"]" * 5000, "it is nested too deeply"),
+        (b"[1,2", "Input data was truncated"),
+        (b"[,1]", "JSON is malformed: invalid character (byte 1)"),
+        (b"[1,]", "JSON is malformed: trailing comma in array (byte 3)"),
+        (b"[1,\n\n]", "JSON is malformed: trailing comma in array (byte 5)"),
+        (b"[1][2]", "something follows the array at byte 3"),
+        (b"[1]\n[2]\n", "something follows the array at byte 4"),
+        (MARK + b" [1,2] \nx", "something follows the array at byte 11"),
+    ],
+)
+def test_a_body_that_is_no_json_is_told_with_the_place(body: bytes, what: str) -> None:
+    assert refusal(ArraySplitter(), body) == (
+        BatchFault.NOT_JSON,
+        f"The body is not JSON ({what}). Send an array of CareCase objects, in UTF-8.",
+    )
+
+
+LONG = b'{"case_ID": "' + b"x" * 1000 + b'"}'
+
+
+@pytest.mark.parametrize(
+    ("tail", "told"),
+    [
+        (b",]", r"it ends with a comma|JSON is malformed: trailing comma in array \(byte {1}\)"),
+        (b",\n\n]", r"it ends with a comma|JSON is malformed: trailing comma in array \(byte {3}\)"),
+        (b",{},x]", r"JSON is malformed: invalid character \(byte {4}\)"),
+        (b',{"a"::1}]', r"JSON is malformed: invalid character \(byte {6}\)"),
+        (b"]x", "something follows the array at byte {1}"),
+        (b"] \n[1]", "something follows the array at byte {3}"),
+        (b"", "Input data was truncated"),
+        (b",", "Input data was truncated"),
+        (b",{", "Input data was truncated"),
+    ],
+)
+@pytest.mark.parametrize("piece_bytes", [1, 7, 500, 1 << 20])
+def test_the_place_of_a_fault_is_counted_from_the_beginning_of_the_body(
+    tail: bytes, told: str, piece_bytes: int
+) -> None:
+    """Wherever the cuts are, by which the body comes in and by which items are taken off it."""
+    before = MARK + b" [" + b", ".join([LONG] * 5)
+    fault, text = refusal(ArraySplitter(100), before + tail, piece_bytes)
+    want = re.sub("{(.)}", lambda at: str(len(before) + int(at[1])), told)
+    assert fault is BatchFault.NOT_JSON
+    assert re.fullmatch(rf"The body is not JSON \(({want})\)\. Send an array of CareCase objects, in UTF-8\.", text)
+
+
+@pytest.mark.parametrize("window_bytes", [1, 20, 1 << 20])
+def test_a_comma_before_the_bracket_is_told(window_bytes: int) -> None:
+    for body in (b"[{},]", b"[{}, {} , ]", b"[1,2,]"):
+        fault, told = refusal(ArraySplitter(window_bytes), body, 1)
+        assert fault is BatchFault.NOT_JSON
+        assert re.search(r"\((it ends with a comma|JSON is malformed: trailing comma in array \(byte \d+\))\)", told)
+
+
+def test_an_array_that_is_called_lines_is_told_as_an_array() -> None:
+    for body in (
+        a_batch(*CASES),
+        json.dumps(CASES, indent=1).encode(),
+        b"[{},\r\n{}]",
+        b"[1]",
+        MARK + b"\n [\n{}]",
+        b"[" * 5000,
+        b"[" + b"1," * (10 << 20) + b"1]",
+    ):
+        assert refusal(LineSplitter(), body) == (
+            BatchFault.NOT_LINES,
+            "The body is an array, not one CareCase a line. Send it as Content-Type: application/json.",
+        )
+
+
+def test_an_object_around_the_cases_is_told_as_that() -> None:
+    for body in (b'{"cases": [{"case_Key": 1}]}', b'{"cases": []}\r\n', b"{}", b'\n{"CASE_KEY": 1}'):
+        assert refusal(LineSplitter(), body) == (
+            BatchFault.NOT_LINES,
+            "The body is an object that is no CareCase: it has none of its fields. Send one CareCase a line, or an"
+            " array of them as Content-Type: application/json, with nothing around it.",
+        )
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (json.dumps({"cases": CASES}, indent=1).encode(), "line 1: Input data was truncated"),
+        (b'{"case_Key": 1}\r{"case_Key": 2}', "line 1: JSON is malformed: trailing characters (byte 17)"),
+        (b"{}\n{},\n", "line 2: JSON is malformed: trailing characters (byte 3)"),
+        (b'\n\n{}\n{"a": 1}\n\n{"a"\n{}', "line 6: Input data was truncated"),
+        (b"{}\n" + b"[" * 5000, "line 2 is nested too deeply"),
+    ],
+)
+@pytest.mark.parametrize("piece_bytes", [1, 5, 1 << 20])
+def test_a_line_that_is_no_json_is_told_by_its_number(body: bytes, what: str, piece_bytes: int) -> None:
+    assert refusal(LineSplitter(), body, piece_bytes) == (
+        BatchFault.NOT_JSON,
+        f"The body is not JSON ({what}). Send one CareCase object a line, each line ended by a line feed, in UTF-8.",
+    )
+
+
+LONGEST = 16 << 20
+"""More than any item may have (256 KiB by default), and what an intake holds of an item at most."""
+
+
+def test_an_item_that_has_no_end_is_refused_with_the_bound() -> None:
+    item = b'"' + b"x" * (LONGEST - 2) + b'"'
+    assert lines(b"1\n" + item) == [b"1", item]
+    assert refusal(LineSplitter(), b"1\n" + item + b" ") == (
+        BatchFault.TOO_LARGE,
+        "Line 2 has more than 16 MiB. Send smaller items.",
+    )
+    assert array(b"[" + item + b"]") == [item]
+    assert refusal(ArraySplitter(), b'["' + b"x" * (2 * LONGEST)) == (
+        BatchFault.TOO_LARGE,
+        "The body has an item of more than 16 MiB. Send smaller items.",
+    )
 
 
 @pytest.mark.parametrize("body", [b'{"case_Key": 1}', b'{"case_ID": []}', b"5", b"[1]\n{}", b"{}\n{}"])

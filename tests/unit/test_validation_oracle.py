@@ -160,8 +160,9 @@ def test_a_batch_of_good_items(items: list[str]) -> None:
 
 
 @settings(max_examples=50)
-@given(st.lists(any_items.map(lambda item: item.replace("\n", " ").replace("\r", " ")), min_size=1, max_size=4))
+@given(st.lists(any_items.map(lambda item: item.replace("\n", " ").replace("\r", " ")), min_size=2, max_size=4))
 def test_lines_are_judged_as_an_array_is(items: list[str]) -> None:
+    """Two lines at least: an only one that is no case at all is taken for a mistake about the form of the body."""
     assert verdicts("\n".join(items).encode(), lines=True) == verdicts(f"[{','.join(items)}]".encode())
 
 

@@ -19,6 +19,7 @@ from carecase_worker.cases.faults import (
     without_lone_surrogates,
     without_mark,
 )
+from carecase_worker.errors import BatchRefused
 
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _GUESSES = 3
@@ -28,6 +29,7 @@ _WINDOW_BYTES = 256 << 10
 _LONGEST_BYTES = 16 << 20
 _HEAD_BYTES = 1 << 20
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},"]', re.DOTALL)
+_TRAILING = re.compile(r"JSON is malformed: trailing characters \(byte (\d+)\)")
 _PLACE = re.compile(r"byte (\d+)")
 
 
@@ -122,7 +124,7 @@ class ArraySplitter:
     def _expect_nothing(self) -> Sequence[msgspec.Raw]:
         """After the array only blanks may come."""
         if self._rest.strip(BLANK):
-            raise not_json(f"something follows the array at byte {self._offset}")
+            raise _something_follows(self._offset + len(self._rest) - len(self._rest.lstrip(BLANK)))
         self._skip(len(self._rest))
         return ()
 
@@ -146,11 +148,16 @@ class ArraySplitter:
             repaired = without_lone_surrogates(text)
             if repaired is not None:
                 return self._decode(repaired)
-            # the parser counts from the bracket before the rest
-            told = _PLACE.sub(lambda at: f"byte {self._offset + int(at[1]) - 1}", str(error))
-            raise not_json(told.replace("trailing characters", "something follows the array")) from None
+            # the parser counts from the bracket before the rest; what follows the array, from behind its first byte
+            if trailing := _TRAILING.fullmatch(str(error)):
+                raise _something_follows(self._offset + int(trailing[1]) - 2) from None
+            raise not_json(_PLACE.sub(lambda at: f"byte {self._offset + int(at[1]) - 1}", str(error))) from None
         except RecursionError:
             raise not_json("it is nested too deeply") from None
+
+
+def _something_follows(place: int) -> BatchRefused:
+    return not_json(f"something follows the array at byte {place}")
 
 
 def _guesses(text: bytes) -> Iterator[int]:
