@@ -27,6 +27,7 @@ _ERRORS: dict[int, tuple[type[ClientError], str]] = {
     429: (ServiceBusy, ""),
 }
 _CHANCE_ON_TOP = timedelta(milliseconds=500)
+_MOST_DOUBLINGS = 20  # a timedelta cannot hold fifty of half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def judge(
         return GiveUp(error)
     asked_for = retry_after(reply, now)
     if asked_for is None:
-        after = min(patience.first * 2 ** (tried - 1), patience.longest) * (0.5 + roll / 2)
+        after = min(patience.first * 2 ** min(tried - 1, _MOST_DOUBLINGS), patience.longest) * (0.5 + roll / 2)
     else:
         after = asked_for + _CHANCE_ON_TOP * roll
     if (asked_for or timedelta()) > patience.latest or spent + after > patience.within:
