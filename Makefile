@@ -8,7 +8,7 @@ BENCH_READY := $(BENCH)/.ready
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --universal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test coverage check chaos bench lint types imports dependencies lock
+.PHONY: help setup up test coverage check chaos mutants bench lint types imports dependencies lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -44,6 +44,13 @@ SEEDS ?= 1
 
 chaos: setup ## The fault harness; SECONDS=600 SEEDS="1 2 3" for a long run
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEEDS)
+
+JOBS ?= 2
+LEAST ?= 90
+
+mutants: setup ## Mistakes put into the code that no test notices; MODULES="jobs", SINCE=main, SAMPLE=100 SEED=1
+	$(BIN)/python -m tests.mutants --jobs $(JOBS) --least $(LEAST) $(if $(MODULES),--modules $(MODULES)) $(if $(SINCE),--since $(SINCE)) \
+		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again) $(if $(LIST),--list)
 
 BENCH_OPTIONS ?=
 

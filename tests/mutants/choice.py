@@ -1,0 +1,66 @@
+"""The choice of mutants: by module, by change, or a random sample."""
+
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from random import Random
+
+from tests.mutants import lua, python
+from tests.mutants.mutant import Mutant
+from tests.mutants.workshop import ROOT
+
+SOURCE = Path("src") / "carecase_worker"
+
+
+def files(modules: Sequence[str] = ()) -> list[str]:
+    """The files of the package that can be mutated; `modules` are names below it, of a directory or without suffix."""
+    paths = sorted(path for path in (ROOT / SOURCE).rglob("*") if path.suffix in (".py", ".lua"))
+    named = {path.relative_to(ROOT).as_posix(): path.relative_to(ROOT / SOURCE).as_posix() for path in paths}
+    unknown = [module for module in modules if not any(_is_in(name, module) for name in named.values())]
+    if unknown:
+        raise SystemExit(
+            f"There is no {', '.join(unknown)} in {SOURCE}. Name directories or modules below it, as jobs/store."
+        )
+    return [path for path, name in named.items() if not modules or any(_is_in(name, module) for module in modules)]
+
+
+def mutants_of(paths: Iterable[str]) -> list[Mutant]:
+    """Every mutant of these files."""
+    found: list[Mutant] = []
+    for path in paths:
+        text = (ROOT / path).read_text("utf-8")
+        found += (lua if path.endswith(".lua") else python).mutants_of(path, text)
+    return found
+
+
+def sample(mutants: Sequence[Mutant], size: int, seed: int) -> list[Mutant]:
+    """So many of the mutants, any as likely as any other, and the same for the same seed."""
+    return Random(seed).sample(list(mutants), min(size, len(mutants)))
+
+
+def changed(mutants: Iterable[Mutant], since: str) -> list[Mutant]:
+    """The mutants of the lines that differ from a revision."""
+    lines = _changed_lines(since)
+    return [mutant for mutant in mutants if lines.get(mutant.path, set()) & set(mutant.lines)]
+
+
+def _changed_lines(since: str) -> dict[str, set[int]]:
+    command = ["git", "diff", "--unified=0", "--no-color", "--no-ext-diff", "--src-prefix=a/", "--dst-prefix=b/", since]
+    done = subprocess.run([*command, "--", str(SOURCE)], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"git knows no revision {since}: {done.stderr.strip()}")
+    found: dict[str, set[int]] = {}
+    path = ""
+    for line in done.stdout.splitlines():
+        if line.startswith("+++ b/"):
+            path = line.removeprefix("+++ b/")
+        elif hunk := re.match(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@", line):
+            first, length = int(hunk[1]), int(hunk[2] or 1)
+            found.setdefault(path, set()).update(range(first, first + length))
+    return found
+
+
+def _is_in(name: str, module: str) -> bool:
+    module = module.strip("/")
+    return name == module or name.rpartition(".")[0] == module or name.startswith(f"{module}/")

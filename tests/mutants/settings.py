@@ -1,0 +1,29 @@
+"""Mistakes in the defaults of settings: twice the number, another of the words that are allowed."""
+
+from collections.abc import Iterator
+
+import libcst as cst
+import libcst.matchers as m
+
+PATH = "src/carecase_worker/settings/model.py"
+_FIELD = m.Call(func=m.Name("Field"))
+_SECONDS = m.Call(func=m.Name("_seconds"))
+_CHOICE = m.Annotation(annotation=m.Subscript(value=m.Name("Literal")))
+
+
+def doubled(node: cst.Call) -> Iterator[tuple[cst.CSTNode, str]]:
+    """Twice the default."""
+    place = 0 if m.matches(node, _FIELD) else 1 if m.matches(node, _SECONDS) else None
+    if place is None or not node.args:
+        return
+    default = node.args[place].value
+    if m.matches(default, m.Integer() | m.Float() | m.BinaryOperation()):
+        yield default, "({}) * 2"
+
+
+def other_choice(node: cst.AnnAssign) -> Iterator[tuple[cst.CSTNode, str]]:
+    """Another word of a closed set."""
+    if m.matches(node, m.AnnAssign(annotation=_CHOICE, value=_FIELD)):
+        default = cst.ensure_type(node.value, cst.Call).args[0].value
+        choices = m.findall(node.annotation, m.SimpleString())
+        yield from ((default, choice.value) for choice in choices if not choice.deep_equals(default))  # type: ignore[attr-defined]

@@ -1,0 +1,114 @@
+"""The trial of a mutant: the tests that run over it, the narrowest first, until one of them fails."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from tests.mutants.mutant import Mutant
+from tests.mutants.python import is_python
+from tests.mutants.reach import tests_of
+from tests.mutants.workshop import Ran, Workshop
+
+_TEST_SECONDS = 120
+_RUN_SECONDS = 3600
+_HUNG = "Timeout (>"
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - |$)", re.MULTILINE)
+_OPTIONS = ("-x", "--no-header", "-rfE", "--tb=line", "--show-capture=no", f"--timeout={_TEST_SECONDS}")
+
+
+class Verdict(StrEnum):
+    """What the tests said of a mutant."""
+
+    KILLED = "killed"
+    TIMED_OUT = "timed out"
+    SURVIVED = "survived"
+    EQUIVALENT = "equivalent"
+    UNREACHED = "unreached"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A mutant and its end; `by` is the test that killed it, `tests` are the files that were run."""
+
+    name: str
+    path: str
+    line: int
+    kind: str
+    before: str
+    after: str
+    diff: str
+    verdict: Verdict
+    by: str
+    tests: list[str]
+    seconds: float
+
+    def document(self) -> dict[str, object]:
+        """The result as it is kept."""
+        return asdict(self)
+
+
+class Experience:
+    """What earlier trials of a run have taught: which files kill, and which tests fail without any mistake."""
+
+    def __init__(self) -> None:
+        self._kills: Counter[tuple[str, str]] = Counter()
+        self._sound: set[str] = set()
+        self.unsound: set[str] = set()
+
+    def in_order(self, path: str, tests: Sequence[str]) -> list[str]:
+        """Files that have killed other mutants of the module first."""
+        return sorted(tests, key=lambda test: (-self._kills[path, test], test))
+
+    def believes(self, mutant: Mutant, test: str, workshop: Workshop) -> bool:
+        """Whether a test that failed passes without the mistake; the copy has none now."""
+        if test not in self._sound and not workshop.run([*_OPTIONS, test], _RUN_SECONDS).passed:
+            self.unsound.add(test)
+            return False
+        self._sound.add(test)
+        self._kills[mutant.path, test.partition("::")[0]] += 1
+        return True
+
+
+def tried(mutant: Mutant, workshop: Workshop, experience: Experience) -> Result:
+    """Run the tests over a mutant, stage by stage."""
+    stages = [stage for stage in tests_of(mutant) if stage]
+    began, done = time.monotonic(), list[str]()
+    for stage in stages:
+        tests = experience.in_order(mutant.path, stage)
+        done += tests
+        while True:
+            ran = _run(mutant, tests, workshop, experience)
+            if ran.passed:
+                break
+            failed = _FAILED.search(ran.output)
+            by = failed[1] if failed else tests[0]
+            if ran.timed_out or _HUNG in ran.output:
+                return result(mutant, Verdict.TIMED_OUT, by, done, time.monotonic() - began)
+            if experience.believes(mutant, by, workshop):
+                return result(mutant, Verdict.KILLED, by, done, time.monotonic() - began)
+    return result(mutant, Verdict.SURVIVED if stages else Verdict.UNREACHED, "", done, time.monotonic() - began)
+
+
+def _run(mutant: Mutant, tests: Sequence[str], workshop: Workshop, experience: Experience) -> Ran:
+    left_out = [f"--deselect={test}" for test in experience.unsound]
+    workshop.put(mutant.path, mutant.mutated)
+    try:
+        return workshop.run([*_OPTIONS, *left_out, *tests], _RUN_SECONDS)
+    finally:
+        workshop.put(mutant.path, mutant.text)
+
+
+def result(mutant: Mutant, verdict: Verdict, by: str = "", tests: Sequence[str] = (), seconds: float = 0) -> Result:
+    """The result for a mutant."""
+    return Result(
+        mutant.name, mutant.path, mutant.lines.start, mutant.kind, mutant.before, mutant.after, mutant.diff,
+        verdict, by, list(tests), round(seconds, 1),
+    )  # fmt: skip
+
+
+def can_be_tried(mutant: Mutant) -> bool:
+    """Whether a mutant is a program at all."""
+    return mutant.path.endswith(".lua") or is_python(mutant.mutated)

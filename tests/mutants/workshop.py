@@ -1,0 +1,138 @@
+"""A copy of the repository in which a mutant is tried: the working tree is never touched.
+
+The copy has an environment of its own, whose only paths are the copy's `src` and the packages of the environment that
+runs this. So each process that a test starts has the copy's code, whatever variables it is given.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parent.parent.parent
+_MARK = "MUTANTS_WORKSHOP"
+_GRACE_SECONDS = 5
+_moments = count(1_000_000_000)
+"""Times of change, each used once: what was compiled from another text of a file is never taken for this one's."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of a run of tests."""
+
+    passed: bool
+    timed_out: bool
+    seconds: float
+    output: str
+
+
+class Workshop:
+    """One copy, for one mutant at a time."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._copy, self._python = place / "repository", place / "repository" / ".venv" / "bin" / "python"
+        place.mkdir(parents=True)
+        for name in _files():
+            copied = self._copy / name
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copied, follow_symlinks=False)
+        self._make_environment()
+
+    def put(self, path: str, text: str) -> None:
+        """Write a file of the copy."""
+        (self._copy / path).write_text(text, "utf-8")
+        moment = next(_moments)
+        os.utime(self._copy / path, (moment, moment))
+
+    def run(self, arguments: Sequence[str], seconds: float) -> Ran:
+        """Run pytest in the copy for so many seconds at most; nothing that it started is left."""
+        temporary = self.place / "tmp"
+        command = [self._python, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={temporary}", *arguments]
+        environment = {
+            **os.environ,
+            _MARK: str(self.place),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(self.place / "examples"),
+        }
+        began = time.monotonic()
+        with (self.place / "output").open("w+") as output:
+            process = subprocess.Popen(
+                command, cwd=self._copy, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
+            try:
+                status = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                status = None
+            finally:
+                self._end_all()
+                process.wait()
+            output.seek(0)
+            told = output.read()
+        shutil.rmtree(temporary, ignore_errors=True)
+        return Ran(status == 0, status is None, time.monotonic() - began, told)
+
+    def remove(self) -> None:
+        """End what still runs, and delete the copy."""
+        self._end_all()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def _make_environment(self) -> None:
+        environment, programs = self._copy / ".venv", Path(sys.executable).parent
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+        packages = next((environment / "lib").glob("*/site-packages"))
+        (packages / "copy.pth").write_text(f"{self._copy / 'src'}\n{sysconfig.get_path('purelib')}\n")
+        for program in programs.iterdir():
+            copied = environment / "bin" / program.name
+            if copied.exists() or not program.is_file():
+                continue
+            head, _, rest = program.read_bytes().partition(b"\n")
+            if head.startswith(b"#!") and b"python" in head:
+                copied.write_bytes(f"#!{self._python}\n".encode() + rest)
+                copied.chmod(0o755)
+            else:
+                copied.symlink_to(program)
+
+    def _end_all(self) -> None:
+        """End every process of a run, gently at first: PostgreSQL then frees the memory that it shares."""
+        for number, seconds in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, _GRACE_SECONDS)):
+            processes = [process for process in psutil.process_iter() if self._is_ours(process)]
+            for process in processes:
+                _send(process, number)
+            _, left = psutil.wait_procs(processes, seconds)
+            if not left:
+                return
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        """PostgreSQL writes over its environment, but is told its directory; others are not told, but inherit."""
+        try:
+            place = str(self.place)
+            return process.environ().get(_MARK) == place or any(place in part for part in process.cmdline())
+        except psutil.Error:
+            return False
+
+
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+def _files() -> list[str]:
+    """The files of the working tree as they are, but for those that git ignores."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    return [name for name in listed.stdout.decode().split("\0") if name and os.path.lexists(ROOT / name)]
