@@ -156,7 +156,7 @@ def test_the_user_is_the_subject_as_far_as_it_fits_the_audit_fields(subject: str
         (KEY, token(sub="a\0b"), BAD_SUBJECT),
         (KEY, token(sub="a\u2028b"), BAD_SUBJECT),
         (KEY, token(algorithm="HS512", secret="s" * 64), SIGNED_OTHERWISE),
-        (KEY, "Bearer " + jwt.encode({"sub": "user"}, None, algorithm="none"), SIGNED_OTHERWISE),
+        (KEY, "Bearer " + jwt.encode({"sub": "user"}, "", algorithm="none"), SIGNED_OTHERWISE),
         (KEY, token().replace("Bearer", "Basic"), NO_TOKEN),
         (KEY, token().replace("Bearer ", ""), NO_TOKEN),
         (KEY, token().replace("Bearer ", "Bearer"), NO_TOKEN),
@@ -213,7 +213,8 @@ MARGIN = timedelta(seconds=100)
     ],
 )
 def test_a_clock_that_is_a_little_off_is_forgiven(claim: str, offset: timedelta, words: str | None) -> None:
-    authorization = token(**{claim: at(offset)})
+    changes: dict[str, Any] = {claim: at(offset)}
+    authorization = token(**changes)
     if words is None:
         assert gate().caller(KEY, authorization) == ANN
     else:

@@ -96,9 +96,9 @@ SQLITE = {
 """By the primary result code; an extended one begins with it."""
 SQLITE_EXTENDED = {"SQLITE_CONSTRAINT_TRIGGER": (REFUSED, None)}  # RAISE in a trigger, for a reason of its own
 
-KNOWN = sorted(
+KNOWN: list[str] = sorted(
     {
-        one.sqlstate
+        str(one.sqlstate)
         for one in vars(errors).values()
         if isinstance(one, type) and issubclass(one, psycopg.Error) and isinstance(vars(one).get("sqlstate"), str)
     }

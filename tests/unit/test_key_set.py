@@ -59,8 +59,8 @@ class Held:
 
     def __init__(self, issuer: Issuer) -> None:
         self.seconds = 1000.0
-        limits = (timedelta(seconds=seconds) for seconds in (REFRESH_S, REFETCH_S, PATIENCE_S))
-        self.keys = KeySet(issuer, *limits, seconds=lambda: self.seconds)
+        refresh, refetch, patience = (timedelta(seconds=seconds) for seconds in (REFRESH_S, REFETCH_S, PATIENCE_S))
+        self.keys = KeySet(issuer, refresh, refetch, patience, seconds=lambda: self.seconds)
 
     def elapse(self, seconds: float) -> None:
         self.seconds += seconds
