@@ -171,11 +171,12 @@ def give_ports(place: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(
-    place: Path, *options: str, command: Sequence[str] = COMMAND, usual_ports: bool = False, **variables: str
-) -> Iterator[System]:
-    """Run `carecase up` in a directory; stop it at the end, cleanly. Without --config it knows no rate."""
-    if not usual_ports:
+def running(place: Path, *options: str, command: Sequence[str] = COMMAND, **variables: str) -> Iterator[System]:
+    """Run `carecase up` in a directory; stop it at the end, cleanly. Without --config it knows no rate.
+
+    It has ports that nobody else takes, unless TMPDIR is among the variables: then it chooses as users have it.
+    """
+    if "TMPDIR" not in variables:
         variables = give_ports(place) | variables
     if "--config" not in options:
         (place / "no-rate.toml").write_text(NO_RATE)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 from urllib.parse import urlsplit
 
 import psutil
@@ -87,7 +88,7 @@ def test_two_systems_started_together_keep_out_of_each_others_way(tmp_path: Path
     for place in places:
         place.mkdir()
     with ThreadPoolExecutor() as pool, ExitStack() as stack:
-        start = partial(running, usual_ports=True)
+        start = partial(running, TMPDIR=gettempdir())
         systems = list(pool.map(lambda place: stack.enter_context(start(place, "--workers", "1")), places))
         urls = {system.stack[part]["url"] for system in systems for part in ("intake", "flower", "redis")}
         assert len(urls) == 6
