@@ -5,7 +5,6 @@ import json
 import re
 import secrets
 import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -144,7 +143,7 @@ def test_nothing_is_lost_while_everything_is_restarted_in_turn(deployment: Deplo
         for container in (*deployment.containers("worker"), *deployment.containers("intake")):
             enough = len(jobs) + 2
             deployment.engine.podman("restart", container)
-            eventually(partial(has_sent, enough), 60, "batches are accepted")
+            eventually(partial(has_sent, enough), what="batches are accepted")
     finally:
         ended.set()
         sending.join()
@@ -160,10 +159,8 @@ def test_nothing_is_lost_while_everything_is_restarted_in_turn(deployment: Deplo
 def test_a_container_stops_by_itself_within_its_grace_period(deployment: Deployment, service: str) -> None:
     grace = int(deployment.engine.inspect(deployment.containers(service)[0], "{{.Config.StopTimeout}}"))
     container = deployment.containers(service)[0]
-    began = time.monotonic()
     deployment.compose("stop", service)
-    assert time.monotonic() - began < grace
-    assert deployment.engine.inspect(container, "{{.State.ExitCode}}") == "0"
+    assert deployment.engine.inspect(container, "{{.State.ExitCode}}") == "0", f"not killed after {grace} s"
     deployment.compose("start", service)
     deployment.wait_healthy(service)
 
@@ -179,7 +176,7 @@ def test_a_worker_that_is_stopped_hands_back_what_it_has_in_hand(deployment: Dep
             with deployment.client() as client:
                 return bool(client.get(f"/jobs/{job}").json()["data"]["startedAt"])
 
-        eventually(is_at_it, 20, "the worker is at it")
+        eventually(is_at_it, what="the worker is at it")
         deployment.compose("stop", "worker")
     finally:
         deployment.engine.podman("unpause", postgres)
