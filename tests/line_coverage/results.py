@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from tests.line_coverage.lua import Statement
 from tests.line_coverage.place import BUILD, Place
@@ -54,7 +55,7 @@ def forget_results() -> None:
 def keep(name: str, place: Place) -> None:
     """Keep what a run has left in its place, which has been put together, in place of an earlier result of the name."""
     _RUNS.mkdir(parents=True, exist_ok=True)
-    directory = _RUNS / name.removeprefix("tests/").replace("/", "-")
+    directory = _RUNS / f"{name.removeprefix('tests/').replace('/', '-')[:60]}-{crc32(name.encode()):08x}"
     draft = Path(tempfile.mkdtemp(dir=BUILD))
     shutil.move(place.data, draft / "data")
     (draft / "notes.json").write_text(json.dumps(_all_notes(place)))
