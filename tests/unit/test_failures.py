@@ -51,6 +51,8 @@ CLASSES = {
 }  # fmt: skip
 CODES = {
     "25006": (AWAY, "read-only"),  # read_only_sql_transaction
+    "25P03": (AWAY, "stopped"),  # idle_in_transaction_session_timeout
+    "25P04": (AWAY, "stopped"),  # transaction_timeout
     "28P01": (AWAY, "password"),  # invalid_password
     "42501": (AWAY, "privilege"),  # insufficient_privilege
     "53100": (AWAY, "disk-full"),  # disk_full

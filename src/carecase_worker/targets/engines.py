@@ -4,7 +4,6 @@ import sqlite3
 from typing import Any
 
 from sqlalchemy import URL, Engine, ExceptionContext, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
 
 from carecase_worker.errors import SettingsError
 from carecase_worker.targets.causes import Causes, SqliteRefused
@@ -13,11 +12,11 @@ from carecase_worker.targets.sqlite_file import watch
 from carecase_worker.targets.versions import LOWEST_SQLITE
 from carecase_worker.tenants import Tenant
 
-_SUPPORTED = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
+_DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
 
 def engine_for(tenant: Tenant) -> Engine:
-    """An engine for a tenant; it connects when it is first used. Raises SettingsError for a URL that it cannot use."""
+    """An engine for a tenant; it connects when it is first used. Raises SettingsError as `url_of` does."""
     url = url_of(tenant)
     settings = tenant.database
     common: dict[str, Any] = {"hide_parameters": True, "pool_size": 1, "max_overflow": 0, "pool_timeout": 3}
@@ -35,21 +34,18 @@ def engine_for(tenant: Tenant) -> Engine:
 
 
 def url_of(tenant: Tenant) -> URL:
-    """The URL of a tenant with its password. Raises SettingsError."""
-    where = f"databases.{tenant.name}.url"
-    try:
-        url = make_url(tenant.database.url.get_secret_value())
-        driver = _SUPPORTED[url.get_backend_name()]
-    except ArgumentError:
-        raise SettingsError(f"{where}: is not an SQLAlchemy URL, as postgresql://user@host/database") from None
-    except KeyError:
-        raise SettingsError(f"{where}: must be postgresql:// or sqlite://") from None
+    """The URL of a tenant with its driver and its password. Raises SettingsError for parameters that libpq lacks."""
+    url = make_url(tenant.database.url.get_secret_value())
+    driver = _DRIVERS[url.get_backend_name()]
     password = tenant.database.password
     if password is not None:
         url = url.set(password=password.get_secret_value())
     unknown = unknown_parameters(url) if driver != "sqlite" else ()
     if unknown:
-        raise SettingsError(f"{where}: has {', '.join(unknown)}, which libpq has no parameters for; take them out")
+        found = ", ".join(unknown)
+        raise SettingsError(
+            f"databases.{tenant.name}.url: has {found}, which libpq has no parameters for; take them out"
+        )
     return url.set(drivername=driver)
 
 
@@ -66,7 +62,7 @@ def _sqlite_connected(connection: Any, _: Any) -> None:
     if sqlite3.sqlite_version_info < LOWEST_SQLITE:
         raise SqliteRefused(Causes.VERSION)
     connection.isolation_level = None  # transactions begin where _sqlite_begin says, not where the driver guesses
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

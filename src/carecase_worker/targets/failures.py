@@ -21,6 +21,8 @@ _SQLSTATES: Mapping[str, _Meaning] = {
     "23": (FailureKind.CONFLICT, None),  # integrity constraint violation
     "25": (FailureKind.AWAY, Causes.UNKNOWN),  # invalid transaction state, as in a failed transaction
     "25006": (FailureKind.AWAY, Causes.READ_ONLY),
+    "25P03": (FailureKind.AWAY, Causes.STOPPED),  # idle_in_transaction_session_timeout
+    "25P04": (FailureKind.AWAY, Causes.STOPPED),  # transaction_timeout
     "28": (FailureKind.AWAY, Causes.NOT_ADMITTED),  # invalid authorisation
     "28P01": (FailureKind.AWAY, Causes.PASSWORD),
     "3D": (FailureKind.AWAY, Causes.NO_DATABASE),

@@ -138,7 +138,8 @@ def _wait_for_turn(connection: Connection) -> None:
     whoever wants that table meanwhile stands behind it.
     """
     held = connection.execute(text("SELECT current_setting('lock_timeout')")).scalar()
-    connection.execute(text("SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)"))
+    for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+        connection.execute(text("SELECT set_config(:limit, '0', true)"), {"limit": limit})
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     connection.execute(text("SELECT set_config('lock_timeout', :held, true)"), {"held": held})
 

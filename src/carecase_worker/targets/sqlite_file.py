@@ -97,9 +97,12 @@ class _WatchedFile:
             connection: sqlite3.Connection = sqlite3.connect(
                 f"file:{quote(str(self._path))}?mode=rw", **{**parameters, "uri": True}
             )
-            with suppress(sqlite3.Error):  # what is wrong with the file shows again once it is used
+            try:
                 for statement in _OPEN_LOG:
                     connection.execute(statement).fetchall()
+            except sqlite3.Error:
+                connection.close()
+                raise
         if opened.is_replaced():
             connection.close()
             raise sqlite3.OperationalError("the file was replaced while it was opened")

@@ -277,12 +277,12 @@ def test_a_search_path_whose_first_schema_is_not_there_is_refused(schemas: str, 
 
 def test_an_upgrade_waits_for_another_one_however_long_that_takes(schemas: str) -> None:
     other = create_engine(schemas)
-    with engine_at(schemas, LOCK_TIMEOUT_SECONDS="0.1", STATEMENT_TIMEOUT_SECONDS="0.2") as engine:
+    with engine_at(schemas, LOCK_TIMEOUT_SECONDS="0.1", STATEMENT_TIMEOUT_SECONDS="1") as engine:
         with other.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(1667330661)"))
             upgrading = threading.Thread(target=upgrade, args=(engine,))
             upgrading.start()
-            upgrading.join(0.5)
+            upgrading.join(1.5)
             assert upgrading.is_alive(), "it waits, although a worker would not"
         upgrading.join(120)
         assert lacks(engine) == []
