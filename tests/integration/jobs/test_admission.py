@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from random import Random
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 from tests.integration.worker.attempts import SteppedStore, away_at
+from tests.services import Services
 
-from carecase_worker.errors import StoreUnavailable
+from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StoreUnavailable
 from carecase_worker.jobs.admission import Admissions, Draft, Sender
 from carecase_worker.jobs.chunks import ChunkBounds, unpack
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admission
+from carecase_worker.jobs.verdicts import Admission, Admitted
 
 JOB = UUID(int=7)
 ITEMS_A_CALL, CALLS = 100, 40
@@ -74,3 +76,85 @@ def test_a_store_that_goes_away_meanwhile_refuses_the_batch(store: JobStore, pac
         send(draft)
     draft.discard()
     assert store.payloads(str(JOB), range(16)) == [None] * 16
+
+
+def admissions(store: JobStore, packers: ThreadPoolExecutor, max_items: int = 100) -> Admissions:
+    return Admissions(store, ChunkBounds(items=2, size=10, item_size=10), max_items, packers)
+
+
+def admit(admissions: Admissions, sender: Sender, items: list[bytes], digest: str = "0" * 64) -> Admission:
+    draft = admissions.draft(sender, uuid4())
+    draft.add([msgspec.Raw(item) for item in items])
+    return draft.admit(digest)
+
+
+FIRST = Sender("ann", "ann", "demo", 5, idempotency_key="k")
+
+
+@pytest.mark.parametrize(
+    ("sender", "digest", "verdict"),
+    [
+        (FIRST, "0", Admitted.KNOWN),
+        (replace(FIRST, user="her new token"), "0", Admitted.KNOWN),
+        (FIRST, "1", BatchFault.KEY_REUSED),
+        (replace(FIRST, care_plan=6), "0", BatchFault.KEY_REUSED),
+        (replace(FIRST, care_plan=None), "0", BatchFault.KEY_REUSED),
+        (replace(FIRST, strict=True), "0", BatchFault.KEY_REUSED),
+        (replace(FIRST, database="other"), "0", BatchFault.KEY_REUSED),
+        (replace(FIRST, idempotency_key="K"), "0", Admitted.ADMITTED),
+        (replace(FIRST, idempotency_key=None), "0", Admitted.ADMITTED),
+        (replace(FIRST, client="bob"), "0", Admitted.ADMITTED),
+    ],
+)
+def test_a_key_stands_for_one_batch_of_one_client(
+    store: JobStore, packers: ThreadPoolExecutor, sender: Sender, digest: str, verdict: Admitted | BatchFault
+) -> None:
+    some = admissions(store, packers)
+    first = admit(some, FIRST, [b"1"], "0" * 64)
+    if isinstance(verdict, BatchFault):
+        with pytest.raises(BatchRefused) as refused:
+            admit(some, sender, [b"1"], digest * 64)
+        assert refused.value.fault is verdict
+    else:
+        again = admit(some, sender, [b"1"], digest * 64)
+        assert again.verdict is verdict
+        assert (again.job_id == first.job_id) == (verdict is Admitted.KNOWN)
+
+
+def test_a_job_is_what_was_sent_by_whom(store: JobStore, packers: ThreadPoolExecutor) -> None:
+    sender = Sender("ann", "her token", "demo", -5, strict=True)
+    job = store.job(admit(admissions(store, packers), sender, [b"1", b"2"], "1" * 64).job_id)
+    told = (job.client, job.user, job.database, job.care_plan, job.strict, job.total, job.chunk_firsts, job.body_sha256)
+    assert told == ("ann", "her token", "demo", -5, True, 2, (0,), "1" * 64)
+
+
+@pytest.mark.parametrize("calls", [1, 2, 4])
+def test_a_batch_has_at_most_so_many_items(store: JobStore, packers: ThreadPoolExecutor, calls: int) -> None:
+    some, sender = admissions(store, packers, max_items=3), Sender("ann", "ann", "demo", None)
+    assert admit(some, sender, [b"1"] * 3).verdict is Admitted.ADMITTED
+    draft, items = some.draft(sender, uuid4()), [msgspec.Raw(b"1")] * 4
+    for call in range(1, calls):
+        draft.add(items[call:][:1])
+    with pytest.raises(BatchRefused, match="more than 3 items") as refused:
+        draft.add(items[calls - 1 :])
+    assert refused.value.fault is BatchFault.TOO_MANY_ITEMS
+
+
+@pytest.mark.parametrize("largest", [[b"1", b"2"], [b"12345", b"12345"]])
+def test_a_strict_batch_fits_into_one_chunk(store: JobStore, packers: ThreadPoolExecutor, largest: list[bytes]) -> None:
+    """Of at most two items, and ten bytes; one that is not strict may have more."""
+    some, strict = admissions(store, packers), Sender("ann", "ann", "demo", None, strict=True)
+    assert admit(some, strict, largest).verdict is Admitted.ADMITTED
+    larger = [*largest[:-1], largest[-1] + b"6"] if len(largest[0]) > 1 else [*largest, b"3"]
+    assert admit(some, replace(strict, strict=False), larger).verdict is Admitted.ADMITTED
+    with pytest.raises(BatchRefused, match="at most 2 items and 10 bytes") as refused:
+        admit(some, strict, larger)
+    assert refused.value.fault is BatchFault.TOO_LARGE_FOR_STRICT
+
+
+def test_what_finds_no_room_is_to_come_again(servers: Services, packers: ThreadPoolExecutor) -> None:
+    some = admissions(servers.store("noroom:", max_backlog_jobs=1), packers)
+    admit(some, Sender("ann", "ann", "demo", None), [b"1"])
+    with pytest.raises(BacklogFull):
+        admit(some, Sender("ann", "ann", "demo", None), [b"1"])
+    assert admit(some, Sender("ann", "ann", "other", None), [b"1"]).verdict is Admitted.ADMITTED

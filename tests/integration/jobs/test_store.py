@@ -12,7 +12,7 @@ from tests.elapsing import elapse as elapse_for
 from tests.services import Services
 
 from carecase_worker.clock import epoch_ms, milliseconds
-from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
+from carecase_worker.errors import JobNotFound
 from carecase_worker.jobs.job import MOVES, Job, State, Verb
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import (
@@ -27,9 +27,8 @@ from carecase_worker.jobs.verdicts import (
     NewJob,
     Wait,
 )
-from carecase_worker.settings.model import JobSettings, RedisSettings
 
-SECOND = timedelta(seconds=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 LEASE = timedelta(seconds=15)
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 Elapse = Callable[[timedelta], None]
@@ -137,6 +136,30 @@ def test_a_full_backlog_refuses_and_keeps_nothing(servers: Services) -> None:
 def test_a_batch_that_lost_a_staged_chunk_is_not_admitted(store: JobStore) -> None:
     new = a_new_job(total=2, chunk_firsts=(0, 1))
     assert store.admit(new, {1: b"p"}).verdict is Admitted.LOST
+
+
+def test_what_is_staged_goes_after_a_quarter_of_an_hour_unless_it_is_admitted(store: JobStore, elapse: Elapse) -> None:
+    """Each piece gives a slow upload that long for the next one; nothing stays of one that was broken off."""
+    late, broken_off = (a_new_job(total=3, chunk_firsts=(0, 1, 2)) for _ in range(2))
+    for number in (0, 1):
+        store.stage(late.job_id, {number: b"p"})
+        store.stage(broken_off.job_id, {number: b"p"})
+        elapse(14 * MINUTE)
+    assert store.admit(late, {2: b"p"}).verdict is Admitted.ADMITTED
+    elapse(MINUTE)
+    assert store.payloads(broken_off.job_id, [0, 1]) == [None, None]
+    assert store.payloads(late.job_id, [0, 1, 2]) == [b"p"] * 3
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_admitted_batch_waits_for_as_long_as_it_takes(store: JobStore, elapse: Elapse, times: int) -> None:
+    new = a_new_job()
+    for _ in range(times):
+        store.admit(new, {0: b"p"})
+    elapse(WEEK)
+    lease = store.claim(ChunkRef(new.job_id, 0), "w:1").lease
+    assert lease is not None
+    assert lease.payload == b"p"
 
 
 def test_chunks_staged_before_are_admitted_with_the_last(store: JobStore) -> None:
@@ -494,74 +517,6 @@ def test_a_restored_redis_that_looks_again_keeps_the_places_that_it_gave(servers
     assert store.settle("demo", seq + milliseconds(DAY))
     assert store.job(old.job_id).seq == seq
     assert store.job(new.job_id).seq > seq + milliseconds(DAY)
-
-
-def test_a_redis_that_can_lose_batches_is_refused(servers: Services) -> None:
-    store = servers.store("refused:")
-    store._redis.config_set("appendonly", "no")
-    try:
-        with pytest.raises(SettingsError, match="appendonly yes"):
-            store.check()
-        relaxed = RedisSettings.model_validate({"url": servers.redis_url, "durability": "relaxed"})
-        JobStore(relaxed, JobSettings()).check()
-    finally:
-        store._redis.config_set("appendonly", "yes")
-        store._redis.config_set("maxmemory-policy", "allkeys-lru")
-    try:
-        with pytest.raises(SettingsError, match="noeviction"):
-            store.check()
-    finally:
-        store._redis.config_set("maxmemory-policy", "noeviction")
-
-
-def test_without_fsync_at_every_write_admit_waits_for_the_disk(servers: Services) -> None:
-    store = servers.store("everysec:")
-    store._redis.config_set("appendfsync", "everysec")
-    try:
-        store.check()
-        new, rings = admitted(store)
-        assert rings == [ChunkRef(new.job_id, 0)]
-    finally:
-        store._redis.config_set("appendfsync", "always")
-
-
-def test_a_full_redis_refuses_new_batches_whole_and_still_lets_work_get_done(store: JobStore) -> None:
-    new, rings = admitted(store, chunks=3)
-    late = a_new_job()
-    store._redis.config_set("maxmemory", "1mb")
-    try:
-        with pytest.raises(StoreUnavailable):
-            store.admit(late, {0: b"p"})
-        assert store.claim(rings[0], "w:1").verdict is Claimed.APPLY
-        finish(store, rings)
-    finally:
-        store._redis.config_set("maxmemory", "0")
-    assert store.job(new.job_id).state is State.COMPLETED
-    with pytest.raises(JobNotFound):
-        store.job(late.job_id)
-
-
-def test_a_redis_that_takes_no_writes_leaves_nothing_half_done(store: JobStore, elapse: Elapse) -> None:
-    new, (ref,) = admitted(store)
-    store.claim(ref, "w:1")
-    elapse(LEASE)
-    before = as_it_is(store, new)
-    store._redis.config_set("min-replicas-to-write", "1")
-    try:
-        for verb in (
-            lambda: store.complete(ref, Done(b"o", {"created": 1})),
-            lambda: store.release(ref, "w:1", Wait(SECOND)),
-            lambda: store.cancel(new.job_id),
-            lambda: store.claim(ref, "w:2"),
-            lambda: store.overdue("demo", 0),
-        ):
-            with pytest.raises(StoreUnavailable):
-                verb()
-        assert as_it_is(store, new) == before
-    finally:
-        store._redis.config_set("min-replicas-to-write", "0")
-    complete(store, ref)
-    assert store.job(new.job_id).state is State.COMPLETED
 
 
 def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
