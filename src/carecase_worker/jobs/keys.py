@@ -11,7 +11,7 @@ outcome:{job}  (hash; the retention once final; complete)
 tally:{job}  (hash; the retention once final; complete)
     chunk number -> how many of its items had which outcome, in the order of the job's counts
 lease:{job}  (hash; a chunk's until complete; claim, release, complete, bury)
-    `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`
+    `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`, `{n}:too_slow`
 settled:{database}  (string; for ever; settle)
     the highest place in the order of acceptance that the database held when this Redis first met it
 trouble:{database}  (hash; until the database answers; release, complete)

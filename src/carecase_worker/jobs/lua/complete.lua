@@ -31,7 +31,8 @@ if state == 'completed' or state == 'cancelled' or redis.call('HSETNX', key('out
   return {'done', 1, taken(held)}
 end
 let_go(redis.call('HGET', key('lease', job), n .. ':holder'), job .. ':' .. n)
-redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults')
+redis.call('HDEL', key('lease', job),
+  n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults', n .. ':too_slow')
 if ARGV[11] == '1' then
   redis.call('HDEL', record, 'failing_since_ms')
   redis.call('DEL', key('failures', database), key('pause', database), key('trouble', database))

@@ -1,0 +1,138 @@
+"""The scripts beside the model: each operation is done to both, and answers and every key must be the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.integration.jobs.clocked import FIRST_US, Clocked, Content
+from tests.integration.jobs.model import Model
+from tests.integration.jobs.states import COUNTS, Answer, Batch, Limits
+
+SWEPT_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operation, its answer, and what all keys hold afterwards."""
+
+    text: str
+    answer: Any
+    keys: dict[str, Content]
+
+
+@dataclass
+class Beside:
+    """Each method does one operation to both stores; the answer is the model's. `check` compares them."""
+
+    scripts: Clocked
+    model: Model = field(default_factory=lambda: Model(FIRST_US))
+    limits: Limits = field(default_factory=Limits)
+    steps: list[Step] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.scripts.restart()
+
+    def check(self) -> None:
+        """Do to the scripts what has been done to the model, and compare after each step."""
+        done, steps = self.scripts.done(), self.steps
+        self.steps = []
+        for number, (step, (answer, keys)) in enumerate(zip(steps, done, strict=True)):
+            so_far = "\n".join(one.text for one in steps[: number + 1])
+            assert answer == step.answer, so_far
+            assert keys == step.keys, so_far
+
+    def stage(self, batch: Batch, *numbers: int) -> None:
+        payloads = {n: f"{batch.job} {n}" for n in numbers}
+        self.model.stage(batch.job, payloads)
+        self.scripts.stage(f"payload:{batch.job}", payloads, self.model.payloads[batch.job].till_ms or 0)
+        self._note(f"stage {batch.job} {numbers}", None)
+
+    def admit(self, batch: Batch) -> Answer:
+        """Admit what is staged."""
+        limits = self.limits
+        keys = [f"job:{batch.job}", f"payload:{batch.job}", f"jobs:{batch.client}"]
+        keys += [] if batch.idempotency is None else [batch.idempotency]
+        self.scripts.run(
+            "admit",
+            *(batch.job, limits.ring_again_ms, limits.width, limits.max_jobs, limits.max_bytes, batch.payload_bytes),
+            *(limits.retention_ms, batch.fingerprint, batch.database, batch.care_plan, batch.client, batch.user),
+            *(sum(batch.sizes), len(batch.sizes), batch.firsts, batch.job[-1] * 64, batch.strict),
+            keys=keys,
+        )
+        return list(self._note(f"admit {batch}", self.model.admit(batch, limits)))
+
+    def admitted(self, job: str, sizes: tuple[int, ...] = (1,), **more: Any) -> Batch:
+        """Stage and admit a batch."""
+        batch = Batch(job, sizes, **more)
+        self.stage(batch, *range(len(sizes)))
+        assert self.admit(batch)[0] == "admitted"
+        return batch
+
+    def claim(self, job: str, n: int, holder: str) -> Answer:
+        self.scripts.run("claim", job, n, self.limits.lease_ms, holder)
+        return list(self._note(f"claim {job}:{n} {holder}", self.model.claim(job, n, holder, self.limits)))
+
+    def complete(self, job: str, n: int, holder: str = "", **done: Any) -> Answer:
+        """Complete a chunk; its items were updated, unless `counts` says otherwise."""
+        size = self.model.jobs[job].chunks[n].size if job in self.model.jobs else 1
+        told: dict[str, Any] = {"counts": {"updated": size}, "packed": f"packed {job} {n}", "keep": False}
+        told |= {"answered": True} | done
+        self.scripts.run(
+            "complete",
+            *(job, n, self.limits.ring_again_ms, told["packed"], int(told["keep"])),
+            *(told["counts"].get(name, 0) for name in COUNTS),
+            *(int(told["answered"]), self.limits.lease_ms, holder),
+        )
+        answer = self.model.complete(job, n, told, holder, self.limits)
+        return list(self._note(f"complete {job}:{n} {holder} {told}", answer))
+
+    def release(self, job: str, n: int, holder: str, **wait: Any) -> str:
+        """Give a chunk back; its database is to blame and left alone for a second, unless told otherwise."""
+        told: dict[str, Any] = {"after_ms": 1_000, "pause_ms": 1_000, "unexplained": False, "to_blame": True}
+        told |= {"reason": "away", "too_slow": False} | wait
+        self.scripts.run(
+            "release",
+            *(job, n, holder, told["after_ms"], told["pause_ms"], int(told["unexplained"]), int(told["to_blame"])),
+            *(told["reason"], int(told["too_slow"])),
+        )
+        answer = self.model.release(job, n, holder, told)
+        return str(self._note(f"release {job}:{n} {holder} {told}", answer))
+
+    def cancel(self, job: str) -> Answer:
+        self.scripts.run("cancel", job, self.limits.ring_again_ms)
+        return list(self._note(f"cancel {job}", self.model.cancel(job, self.limits)))
+
+    def overdue(self, database: str = "demo", waiting: int = 0, limit: int = SWEPT_AT_ONCE) -> list[str]:
+        self.scripts.run("overdue", database, self.limits.ring_again_ms, waiting, limit, self.limits.lease_ms)
+        answer = self.model.overdue(database, waiting, limit, self.limits)
+        return list(self._note(f"overdue {database} {waiting} {limit}", answer))
+
+    def bury(self, holder: str) -> list[str]:
+        self.scripts.run("bury", holder)
+        return list(self._note(f"bury {holder}", self.model.bury(holder)))
+
+    def settle(self, highest: int, database: str = "demo") -> str:
+        self.scripts.run("settle", database, highest)
+        return str(self._note(f"settle {database} {highest}", self.model.settle(database, highest)))
+
+    def seen(self, worker: str, ahead_ms: str = "") -> int:
+        self.scripts.run("seen", worker, ahead_ms)
+        return int(self._note(f"seen {worker} {ahead_ms}", self.model.seen(worker, ahead_ms)))
+
+    def spend(self, client: str, each_us: int, burst: int) -> int:
+        self.scripts.run("spend", client, each_us, burst)
+        return int(self._note(f"spend {client} {each_us} {burst}", self.model.spend(client, each_us, burst)))
+
+    def elapse(self, ms: float) -> None:
+        self.model.elapse(round(ms * 1000))
+        self.scripts.be_at(self.model.now_us)
+        self._note(f"elapse {ms} ms", None)
+
+    def spoil(self, *commands: Sequence[object]) -> None:
+        """Do to the keys what no script does; the model has been told before."""
+        self.scripts.spoil(*commands)
+        self._note(f"spoil {commands}", None)
+
+    def _note(self, text: str, answer: Any) -> Any:
+        self.steps.append(Step(text, answer, self.model.everything()))
+        return answer

@@ -1,0 +1,326 @@
+"""What the job store should do and answer, as keys.py, job.py and the heads of the scripts say; nothing is from Lua."""
+
+from math import ceil
+from typing import Any
+
+from tests.integration.jobs.states import (
+    COUNTS,
+    MINUTE_MS,
+    Answer,
+    Batch,
+    Chunk,
+    Database,
+    Job,
+    Limits,
+    Payloads,
+    States,
+)
+
+QUARTER_MS, MARGIN_MS = 900_000, 60_000
+
+
+class Model(States):
+    """Each operation moves the states as it should, and gives the answer."""
+
+    # what admits
+
+    def stage(self, job: str, payloads: dict[int, str]) -> None:
+        held = self.payloads.setdefault(job, Payloads({}, None))
+        held.chunks |= payloads
+        held.till_ms = self.now_ms + QUARTER_MS
+
+    def admit(self, batch: Batch, limits: Limits) -> Answer:
+        if batch.job in self.jobs:
+            return self._admit_again(self.jobs[batch.job], limits)
+        refused = self._refused(batch, limits)
+        if refused:
+            self.payloads.pop(batch.job, None)
+            return refused
+        self.payloads[batch.job].till_ms = None
+        database = self.databases.get(batch.database) or self.databases.setdefault(batch.database, Database(0))
+        database.had_jobs = True
+        database.seq = max(database.seq + 1, self.now_ms)
+        turn = list(database.turns)[-1] if database.turns else None
+        if turn is None or turn.partition("|")[2] != batch.care_plan:
+            turn = f"{database.seq}|{batch.care_plan}"
+        database.turns.setdefault(turn, []).append(batch.job)
+        job = Job(
+            batch, limits, database.seq, self.now_us, database.settled is None, turn, [Chunk(n) for n in batch.sizes]
+        )
+        self.jobs[batch.job] = job
+        self.listed[batch.client][batch.job] = self.now_us
+        if batch.idempotency is not None:
+            self.known[batch.idempotency] = (f"{batch.fingerprint}|{batch.job}", None)
+        opened = self._open_first(job, limits) if next(iter(database.turns)) == turn else []
+        return ["admitted", *opened]
+
+    def _admit_again(self, job: Job, limits: Limits) -> Answer:
+        held = self.payloads.get(job.batch.job)
+        if held:
+            held.chunks = {n: text for n, text in held.chunks.items() if job.chunks[n].outcome is None}
+            held.till_ms = self.now_ms + limits.retention_ms if job.final else None
+            if not held.chunks:
+                del self.payloads[job.batch.job]
+        return ["admitted"]
+
+    def _refused(self, batch: Batch, limits: Limits) -> Answer | None:
+        if batch.idempotency in self.known:
+            fingerprint, _, job = self.known[str(batch.idempotency)][0].partition("|")
+            return ["known", job] if fingerprint == batch.fingerprint else ["reused"]
+        jobs, size = self.backlog(batch.database)
+        if jobs == limits.max_jobs or size + batch.payload_bytes > limits.max_bytes:
+            return ["full"]
+        held = self.payloads.get(batch.job)
+        return None if held and len(held.chunks) == len(batch.sizes) else ["lost"]
+
+    # what works
+
+    def claim(self, job_id: str, n: int, holder: str, limits: Limits) -> Answer:
+        job, member = self.jobs.get(job_id), f"{job_id}:{n}"
+        if job is None:
+            return ["gone"]
+        chunk, database, now = job.chunks[n], self.databases[job.batch.database], self.now_ms
+        if chunk.outcome is not None:
+            chunk.due_ms = None
+            return ["done"]
+        if chunk.due_ms is None:
+            return ["gone"] if job.final else ["busy", ""]
+        held_by = chunk.lease.get("holder")
+        if held_by not in (None, holder):
+            if 0 < chunk.lease["until"] - now <= limits.longest_ms:
+                return ["busy", held_by]
+            self._let_go(held_by, member)
+        deaths = chunk.lease.get("deaths", 0) + (held_by not in (None, holder))
+        pause_ms = self._paused(database, limits)
+        if pause_ms and database.pause and database.pause[0] != holder:
+            chunk.due_ms = now
+            self._unlease(chunk)
+            chunk.lease["deaths"] = deaths
+            self._let_go(holder, member)
+            job.state = "cancelling" if job.state == "cancelling" else "waiting"
+            return ["held", pause_ms]
+        payload = self.payloads[job_id].chunks.get(n)
+        if payload is None:
+            return ["gone"]
+        chunk.lease |= {"deaths": deaths, "until": now + limits.lease_ms, "holder": holder}
+        chunk.due_ms = now + limits.lease_ms
+        self.holding[holder] = member
+        job.marks.setdefault("started_us", self.now_us)
+        job.state = "cancelling" if job.state == "cancelling" else "running"
+        if database.failures:
+            database.pause = (holder, now + limits.lease_ms)
+        return [
+            "cancel" if job.state == "cancelling" else "apply",
+            payload,
+            *(chunk.lease.get(name, 0) for name in ("deaths", "releases", "faults", "too_slow")),
+            database.failures,
+            max(0, now - job.marks.get("failing_since_ms", now)),
+            *(job.batch.database, job.batch.care_plan, job.batch.user, str(job.seq), job.batch.strict),
+            str(job.accepted_us),
+            str(int(job.unsettled)),
+        ]
+
+    def complete(self, job_id: str, n: int, done: dict[str, Any], holder: str, limits: Limits) -> Answer:
+        job, member = self.jobs.get(job_id), f"{job_id}:{n}"
+        if job is None:
+            return ["gone", 1, None]
+        chunk, database = job.chunks[n], self.databases[job.batch.database]
+        chunk.due_ms = None
+        if job.final or chunk.outcome is not None:
+            held = None if self._paused(database, limits) else self.holding.get(holder)
+            return ["done", 1, self._claimed(held, holder, limits)]
+        self._let_go(chunk.lease.get("holder"), member)
+        chunk.lease = {}
+        if done["answered"]:
+            job.marks.pop("failing_since_ms", None)
+            database.failures, database.pause, database.trouble = 0, None, {}
+        if not done["keep"]:
+            del self.payloads[job_id].chunks[n]
+            if not self.payloads[job_id].chunks:
+                del self.payloads[job_id]
+        chunk.outcome = done["packed"]
+        chunk.tally = ",".join(str(done["counts"].get(name, 0)) for name in COUNTS)
+        for name, count in done["counts"].items():
+            if not count:
+                continue
+            job.counts[name] += count
+            self.stats[f"{job.batch.database}|{name}"] += count
+        self._measure(database, sum(done["counts"].values()))
+        opened = self._after(job, database, limits)
+        following = self._claimed(opened[0], holder, limits) if opened else None
+        shares = len(next(iter(database.turns.values()), ())) * len(self.busy())
+        return ["kept", max(1, shares), following, *opened[1 if following else 0 :]]
+
+    def _after(self, job: Job, database: Database, limits: Limits) -> list[str]:
+        """The chunks that are open now that one more of a job has its outcome."""
+        if job.left:
+            job.state = "cancelling" if job.state == "cancelling" else "running"
+            return self._open_next(job, limits)
+        job.state = "cancelled" if job.counts["cancelled"] and job.state == "cancelling" else "completed"
+        retention, name = job.limits.retention_ms, job.batch.job
+        job.result_till_ms, job.record_till_ms = self.now_ms + retention, self.now_ms + 2 * retention
+        job.marks |= {"finished_us": self.now_us, "expires_ms": self.now_ms + retention}
+        for chunk in job.chunks:
+            chunk.lease = {}
+        if name in self.payloads:
+            self.payloads[name].till_ms = self.now_ms + retention
+        if job.batch.idempotency is not None:
+            self.known[job.batch.idempotency] = (f"{job.batch.fingerprint}|{name}", self.now_ms + retention)
+        expiring = self.expiring[job.batch.client]
+        expiring[name] = self.now_ms + retention
+        for _, over in sorted((till, one) for one, till in expiring.items() if till <= self.now_ms)[:100]:
+            del expiring[over]
+            self.listed[job.batch.client].pop(over, None)
+        self.told_final.append(name)
+        database.turns[job.turn].remove(name)
+        if database.turns[job.turn]:
+            return []
+        del database.turns[job.turn]
+        present = next(iter(database.turns.values()), [])
+        return [member for one in present for member in self._open_first(self.jobs[one], limits)]
+
+    def _measure(self, database: Database, items: int) -> None:
+        """Items a second over windows of a second or more, each new one counting half; five seconds are a gap."""
+        pace, now = database.pace, self.now_ms
+        pace["completed_ms"] = now
+        length = now - pace.get("window_began_ms", 0)
+        items += pace.get("window_items", 0)
+        if length < 1000:
+            pace["window_items"] = items
+            return
+        if length <= 5000:
+            measured, before = items * 1000 / length, pace.get("items_per_second", 0)
+            pace["items_per_second"] = ceil((before + measured) / 2 if before else measured)
+        pace |= {"window_began_ms": now, "window_items": 0}
+
+    def release(self, job_id: str, n: int, holder: str, wait: dict[str, Any]) -> str:
+        job = self.jobs.get(job_id)
+        if job is None:
+            return "gone"
+        chunk, database = job.chunks[n], self.databases[job.batch.database]
+        if chunk.lease.get("holder") != holder:
+            return "lost"
+        self._unlease(chunk)
+        self._let_go(holder, f"{job_id}:{n}")
+        for name, counted in (("releases", True), ("too_slow", wait["too_slow"]), ("faults", wait["unexplained"])):
+            if counted:
+                chunk.lease[name] = chunk.lease.get(name, 0) + 1
+        chunk.due_ms = self.now_ms + wait["after_ms"]
+        if wait["to_blame"] and not wait["unexplained"]:
+            job.marks.setdefault("failing_since_ms", self.now_ms)
+            database.trouble = {"since_ms": database.trouble.get("since_ms", self.now_ms), "reason": wait["reason"]}
+        if wait["pause_ms"]:
+            database.failures += 1
+            database.pause = ("", self.now_ms + wait["pause_ms"])
+        elif database.pause and database.pause[0] == holder:
+            database.pause = None
+        if job.state == "running":
+            job.state = "waiting"
+        return "released"
+
+    def cancel(self, job_id: str, limits: Limits) -> Answer:
+        job = self.jobs.get(job_id)
+        if job is None:
+            return ["gone"]
+        if job.final:
+            return ["final"]
+        job.state = "cancelling"
+        return ["cancelling", *self._open_first(job, limits)]
+
+    # what sweeps
+
+    def overdue(self, name: str, waiting: int, limit: int, limits: Limits) -> list[str]:
+        database, now = self.databases.get(name), self.now_ms
+        if database is None or self._paused(database, limits):
+            return []
+        due = sorted((at, member) for member, at in self.due(name).items())
+        late = [member for at, member in due if at <= now]
+        never = [member for at, member in due if at >= now + limits.longest_ms]
+        surplus = max(len(late) - waiting, min(len(late), 10))
+        rung = never[:limit] + late[: min(surplus, limit)]
+        for member in rung:
+            job, _, n = member.partition(":")
+            self.jobs[job].chunks[int(n)].due_ms = now + limits.ring_again_ms
+        return rung
+
+    def bury(self, holder: str) -> list[str]:
+        member = self.holding.pop(holder, None)
+        if member is None:
+            return []
+        job_id, _, n = member.partition(":")
+        job = self.jobs.get(job_id)
+        if job is None or job.chunks[int(n)].lease.get("holder") != holder:
+            return []
+        chunk, database = job.chunks[int(n)], self.databases[job.batch.database]
+        self._unlease(chunk)
+        chunk.lease["deaths"] += 1
+        chunk.due_ms = self.now_ms
+        if database.pause and database.pause[0] == holder:
+            database.pause = None
+        return [job.batch.database, member]
+
+    def settle(self, name: str, highest: int) -> str:
+        database = self.databases.get(name) or self.databases.setdefault(name, Database(0))
+        if database.settled is not None:
+            return "known"
+        moved = [job for job in self.jobs.values() if job.batch.database == name and job.unsettled and not job.final]
+        least = min((job.seq for job in moved), default=None)
+        up = highest + 1 + MARGIN_MS - least if least is not None and highest >= least else 0
+        for job in moved:
+            job.seq, job.unsettled = job.seq + up, False
+        database.seq += up
+        if highest >= database.seq:
+            database.seq = highest + (MARGIN_MS if highest >= self.now_ms else 0)
+        database.settled = highest
+        return "settled"
+
+    def seen(self, worker: str, ahead_ms: str) -> int:
+        self.workers[worker] = self.now_ms
+        for name, at in list(self.workers.items()):
+            if abs(self.now_ms - at) >= MINUTE_MS:
+                del self.workers[name]
+                self.clocks.pop(name, None)
+        if ahead_ms:
+            self.clocks[worker] = ahead_ms
+        return self.now_ms
+
+    def spend(self, client: str, each_us: int, burst: int) -> int:
+        """A bucket of `burst` tokens, of which one comes back in each `each_us`; told is what is missing of a token."""
+        missing_us = max(0, self.rates.get(client, (0, 0))[0] - self.now_us)
+        missing_us = min(missing_us, burst * each_us) + each_us
+        if missing_us > burst * each_us:
+            return ceil(missing_us - burst * each_us)
+        self.rates[client] = (self.now_us + missing_us, self.now_ms + ceil(missing_us / 1000) + MINUTE_MS)
+        return 0
+
+    # the steps that several share
+
+    def _paused(self, database: Database, limits: Limits) -> int:
+        """For how many ms a database is left alone; a pause from before the clock was set back is over."""
+        if database.pause and database.pause[1] - self.now_ms > limits.longest_ms:
+            database.pause = None
+        return database.pause[1] - self.now_ms if database.pause else 0
+
+    def _claimed(self, member: str | None, holder: str, limits: Limits) -> Answer | None:
+        if member is None or not holder:
+            return None
+        job, _, n = member.partition(":")
+        return [member, *self.claim(job, int(n), holder, limits)]
+
+    def _let_go(self, holder: str | None, member: str) -> None:
+        if holder is not None and self.holding.get(holder) == member:
+            del self.holding[holder]
+
+    def _unlease(self, chunk: Chunk) -> None:
+        chunk.lease = {name: value for name, value in chunk.lease.items() if name not in ("until", "holder")}
+
+    def _open_next(self, job: Job, limits: Limits) -> list[str]:
+        closed = [n for n, chunk in enumerate(job.chunks) if not chunk.opened][:1]
+        for n in closed:
+            job.chunks[n].opened, job.chunks[n].due_ms = True, self.now_ms + limits.ring_again_ms
+        return [f"{job.batch.job}:{n}" for n in closed]
+
+    def _open_first(self, job: Job, limits: Limits) -> list[str]:
+        if any(chunk.opened for chunk in job.chunks):
+            return []
+        return [member for _ in range(job.limits.width) for member in self._open_next(job, limits)]

@@ -1,0 +1,257 @@
+"""The states of the job store's model, and what Redis holds in each.
+
+What the store keeps beside jobs and chunks (backlogs, open work, busy databases) is counted anew from them each time.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
+MINUTE_MS = 60_000
+FINAL = ("completed", "cancelled")
+Answer = list[Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What `admit` is told of a batch. `sizes` has the items of each chunk."""
+
+    job: str
+    sizes: tuple[int, ...] = (1,)
+    database: str = "demo"
+    client: str = "ann"
+    user: str = "her token"
+    care_plan: str = ""
+    payload_bytes: int = 10
+    fingerprint: str = "f"
+    idempotency: str | None = None
+    strict: str = "0"
+
+    @property
+    def firsts(self) -> str:
+        return ",".join(str(sum(self.sizes[:number])) for number in range(len(self.sizes)))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a process goes by: settings of `[jobs]`."""
+
+    ring_again_ms: int = 2_000
+    width: int = 2
+    max_jobs: int = 5
+    max_bytes: int = 60
+    retention_ms: int = 3_600_000
+    lease_ms: int = 15_000
+
+    @property
+    def longest_ms(self) -> int:
+        """Nothing waits for longer than that."""
+        return max(MINUTE_MS, 10 * self.lease_ms)
+
+
+@dataclass
+class Chunk:
+    """A chunk of a job. `lease` has its fields without the number, `due_ms` is there while it is open."""
+
+    size: int
+    opened: bool = False
+    due_ms: int | None = None
+    lease: dict[str, Any] = field(default_factory=dict)
+    outcome: str | None = None
+    tally: str = ""
+
+
+@dataclass
+class Job:
+    """A job; `marks` are the fields of its record that come and go, `untold` what an older version did not write."""
+
+    batch: Batch
+    limits: Limits
+    seq: int
+    accepted_us: int
+    unsettled: bool
+    turn: str
+    chunks: list[Chunk]
+    state: str = "queued"
+    marks: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    untold: tuple[str, ...] = ()
+    result_till_ms: int | None = None
+    record_till_ms: int | None = None
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def left(self) -> int:
+        """Items that have no outcome yet."""
+        return sum(self.batch.sizes) - sum(self.counts.values())
+
+    def record(self) -> dict[str, Any]:
+        batch, limits = self.batch, self.limits
+        record = {
+            "client": batch.client,
+            "user": batch.user,
+            "database": batch.database,
+            "care_plan": batch.care_plan,
+            "seq": self.seq,
+            "accepted_us": self.accepted_us,
+            "unsettled": int(self.unsettled),
+            "state": self.state,
+            "total": sum(batch.sizes),
+            "processed": sum(self.counts.values()),
+            "chunks": len(self.chunks),
+            "opened": sum(chunk.opened for chunk in self.chunks),
+            "firsts": batch.firsts,
+            "sha256": batch.job[-1] * 64,
+            "strict": batch.strict,
+            "bytes": batch.payload_bytes,
+            "turn": self.turn,
+            "retention_ms": limits.retention_ms,
+            "width": limits.width,
+            "idempotency": "" if batch.idempotency is None else f"c:{batch.idempotency}",
+            **{name: count for name, count in self.counts.items() if count},
+            **self.marks,
+        }
+        return {name: value for name, value in record.items() if name not in self.untold}
+
+
+@dataclass
+class Database:
+    """What is kept of a database: its order of acceptance, turns of jobs, and how it does."""
+
+    seq: int
+    had_jobs: bool = False
+    turns: dict[str, list[str]] = field(default_factory=dict)
+    pace: dict[str, int] = field(default_factory=dict)
+    settled: int | None = None
+    pause: tuple[str, int] | None = None
+    failures: int = 0
+    trouble: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Payloads:
+    """The packed items of a job by chunk, and when they go."""
+
+    chunks: dict[int, str]
+    till_ms: int | None
+
+
+class States:
+    """The whole store at one moment of its clock."""
+
+    def __init__(self, now_us: int) -> None:
+        self.now_us = now_us
+        self.jobs: dict[str, Job] = {}
+        self.payloads: dict[str, Payloads] = {}
+        self.databases: dict[str, Database] = {}
+        self.holding: dict[str, str] = {}
+        self.known: dict[str, tuple[str, int | None]] = {}
+        self.listed: dict[str, dict[str, int]] = defaultdict(dict)
+        self.expiring: dict[str, dict[str, int]] = defaultdict(dict)
+        self.stats: dict[str, int] = defaultdict(int)
+        self.told_final: list[str] = []
+        self.workers: dict[str, int] = {}
+        self.clocks: dict[str, str] = {}
+        self.rates: dict[str, tuple[int, int]] = {}
+
+    @property
+    def now_ms(self) -> int:
+        return self.now_us // 1000
+
+    def elapse(self, by_us: int) -> None:
+        self.now_us += by_us
+
+        def over(till_ms: int | None) -> bool:
+            return till_ms is not None and till_ms <= self.now_ms
+
+        self.payloads = {job: held for job, held in self.payloads.items() if not over(held.till_ms)}
+        self.known = {key: held for key, held in self.known.items() if not over(held[1])}
+        self.rates = {client: held for client, held in self.rates.items() if not over(held[1])}
+        self.jobs = {name: job for name, job in self.jobs.items() if not over(job.record_till_ms)}
+        for job in self.jobs.values():
+            if over(job.result_till_ms):
+                job.result_till_ms = None
+                for chunk in job.chunks:
+                    chunk.outcome, chunk.tally = None, ""
+        for database in self.databases.values():
+            if database.pause and over(database.pause[1]):
+                database.pause = None
+
+    def due(self, database: str) -> dict[str, int]:
+        """When to notify for each open chunk of a database."""
+        return {
+            f"{name}:{n}": chunk.due_ms
+            for name, job in self.jobs.items()
+            for n, chunk in enumerate(job.chunks)
+            if job.batch.database == database and chunk.due_ms is not None
+        }
+
+    def open_jobs(self, database: str) -> list[Job]:
+        """The jobs of a database that are not final."""
+        return [job for job in self.jobs.values() if job.batch.database == database and not job.final]
+
+    def backlog(self, database: str) -> tuple[int, int]:
+        """How many those are, and their bytes."""
+        jobs = self.open_jobs(database)
+        return len(jobs), sum(job.batch.payload_bytes for job in jobs)
+
+    def busy(self) -> set[str]:
+        """The databases that have such jobs."""
+        return {job.batch.database for job in self.jobs.values() if not job.final}
+
+    def everything(self) -> dict[str, tuple[Any, int | None]]:
+        """Each key's value as Redis tells it, and the ms of the clock at which it goes, if it does."""
+        keys: dict[str, tuple[Any, int | None]] = {
+            "holding": (self.holding, None),
+            "busy": (self.busy(), None),
+            "stats": (self.stats, None),
+            "workers": (self.workers, None),
+            "clocks": (self.clocks, None),
+            **{f"rate:{client}": (f"{full_at:.0f}", till) for client, (full_at, till) in self.rates.items()},
+            "final": (list(self.told_final), None),
+            **{key: (text, till) for key, (text, till) in self.known.items()},
+            **{f"payload:{job}": (held.chunks, held.till_ms) for job, held in self.payloads.items()},
+        }
+        for kind, held_by in (("jobs", self.listed), ("expiring", self.expiring)):
+            keys |= {f"{kind}:{client}": (dict(held), None) for client, held in held_by.items()}
+        for name, job in self.jobs.items():
+            chunks = list(enumerate(job.chunks))
+            lease = {f"{n}:{name}": value for n, chunk in chunks for name, value in chunk.lease.items()}
+            keys[f"job:{name}"] = (job.record(), job.record_till_ms)
+            keys[f"lease:{name}"] = (lease, None)
+            for kind in ("outcome", "tally"):
+                held = {n: getattr(chunk, kind) for n, chunk in chunks if getattr(chunk, kind)}
+                keys[f"{kind}:{name}"] = (held, job.result_till_ms)
+        for name, database in self.databases.items():
+            keys |= self._of_database(name, database)
+        return {key: (_text(value), till) for key, (value, till) in keys.items() if value}
+
+    def _of_database(self, name: str, database: Database) -> dict[str, tuple[Any, int | None]]:
+        jobs, size = self.backlog(name)
+        keys: dict[str, tuple[Any, int | None]] = {
+            f"seq:{name}": (str(database.seq), None),
+            f"due:{name}": (self.due(name), None),
+            f"turns:{name}": (list(database.turns), None),
+            f"trouble:{name}": (database.trouble, None),
+            f"failures:{name}": (str(database.failures or ""), None),
+            **{f"turn:{name}:{turn}": (set(jobs), None) for turn, jobs in database.turns.items()},
+        }
+        if database.had_jobs:
+            keys[f"backlog:{name}"] = ({"jobs": jobs, "bytes": size}, None)
+            keys[f"pace:{name}"] = ({"open": sum(job.left for job in self.open_jobs(name)), **database.pace}, None)
+        if database.settled is not None:
+            keys[f"settled:{name}"] = (str(database.settled), None)
+        if database.pause:
+            keys[f"pause:{name}"] = ((database.pause[0],), database.pause[1])
+        return keys
+
+
+def _text(value: Any) -> Any:
+    """A value as Redis tells it: names, numbers and scores are text."""
+    if isinstance(value, dict):
+        return {str(name): str(held) for name, held in value.items()}
+    return value[0] if isinstance(value, tuple) else value

@@ -1,0 +1,310 @@
+"""What a walk through the states of the job store seldom comes by: its limits, clocks that are set back, odd states.
+
+Nothing is asserted of what the scripts do: they are held against the model after each test, with every key. What is
+asserted is that the model came where the test wants it.
+"""
+
+from dataclasses import replace
+
+import pytest
+from tests.integration.jobs.beside import Beside
+from tests.integration.jobs.states import MINUTE_MS, Batch
+
+LONGEST_MS = 150_000  # of a lease of 15 seconds
+
+
+@pytest.mark.parametrize(("bytes_before", "payload_bytes", "taken"), [(50, 9, 1), (50, 10, 1), (50, 11, 0), (0, 61, 0)])
+def test_exactly_the_bytes_of_the_backlog_are_taken(
+    beside: Beside, bytes_before: int, payload_bytes: int, taken: int
+) -> None:
+    if bytes_before:
+        beside.admitted("a", payload_bytes=bytes_before)
+    beside.admitted("other", payload_bytes=60, database="other")
+    late = Batch("b", payload_bytes=payload_bytes, idempotency="idem:k")
+    for _ in range(2):
+        beside.stage(late, 0)
+        assert beside.admit(late)[0] == ("admitted" if taken else "full")
+
+
+def test_exactly_the_jobs_of_the_backlog_are_taken(beside: Beside) -> None:
+    for number in range(5):
+        beside.admitted(f"a{number}")
+    late = Batch("b")
+    beside.stage(late, 0)
+    assert beside.admit(late) == ["full"]
+    beside.complete("a3", 0)
+    beside.stage(late, 0)
+    assert beside.admit(late) == ["admitted", "b:0"]
+
+
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_a_new_database_may_have_as_many_jobs_as_any(beside: Beside, most: int) -> None:
+    beside.limits = replace(beside.limits, max_jobs=most)
+    for number in range(3):
+        beside.stage(Batch(f"a{number}"), 0)
+        assert beside.admit(Batch(f"a{number}"))[0] == ("admitted" if number < most else "full")
+
+
+@pytest.mark.parametrize("staged", [(0,), (0, 1), (0, 1, 2), (0, 1, 2, 3), (1, 2, 3)])
+def test_a_batch_is_all_there_or_lost(beside: Beside, staged: tuple[int, ...]) -> None:
+    batch = Batch("a", (1, 1, 1), idempotency="idem:k")
+    beside.stage(batch, *staged)
+    assert beside.admit(batch)[0] == ("admitted" if len(staged) == 3 else "lost")
+    beside.admit(replace(batch, job="b"))
+
+
+@pytest.mark.parametrize("ends", ["completed", "cancelled"])
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_batch_that_is_admitted_again_stays_what_it_has_become(beside: Beside, ends: str, keep: bool) -> None:
+    """Its chunks were staged again: those that are done go at once, or with the result."""
+    batch = beside.admitted("a", (1, 1, 2))
+
+    def again() -> None:
+        beside.stage(batch, *range(3))
+        beside.elapse(1000)
+        assert beside.admit(batch) == ["admitted"]
+
+    again()
+    beside.claim("a", 0, "w")
+    beside.complete("a", 0, keep=keep)
+    again()
+    if ends == "cancelled":
+        beside.cancel("a")
+        again()
+    for n, size in ((1, 1), (2, 2)):
+        beside.complete("a", n, counts={"cancelled" if ends == "cancelled" else "failed": size}, keep=keep)
+    assert beside.model.jobs["a"].state == ends
+    again()
+    beside.elapse(beside.limits.retention_ms)
+    again()
+
+
+@pytest.mark.parametrize("left_ms", [-1, 0, 1, 15_000, LONGEST_MS - 1, LONGEST_MS, LONGEST_MS + 1])
+@pytest.mark.parametrize("holder", ["w", "v"])
+def test_a_lease_lasts_as_long_as_it_says_and_never_longer_than_any(beside: Beside, left_ms: int, holder: str) -> None:
+    """More than any lease may have is left of one from before the clock was set back."""
+    beside.admitted("a")
+    beside.claim("a", 0, "w")
+    beside.elapse(15_000 - left_ms)
+    beside.claim("a", 0, holder)
+    beside.claim("a", 0, "u")
+    beside.bury("w")
+    beside.bury("v")
+
+
+@pytest.mark.parametrize("lease_ms", [5_999, 6_000, 6_001, 15_000])
+@pytest.mark.parametrize("more_ms", [-1, 0, 1])
+@pytest.mark.parametrize("who_looks", ["claim", "overdue", "complete"])
+def test_a_pause_lasts_as_long_as_it_says_and_never_longer_than_any(
+    beside: Beside, lease_ms: int, more_ms: int, who_looks: str
+) -> None:
+    """Ten leases, at least a minute: what is to last longer is from before the clock was set back."""
+    beside.limits = replace(beside.limits, lease_ms=lease_ms, width=3)
+    beside.admitted("a", (1, 1, 1))
+    for n, holder in enumerate("wvu"):
+        beside.claim("a", n, holder)
+    beside.complete("a", 2)
+    beside.release("a", 0, "w", after_ms=0, pause_ms=max(MINUTE_MS, 10 * lease_ms) + more_ms)
+    match who_looks:
+        case "claim":
+            assert beside.claim("a", 0, "t")[0] == ("apply" if more_ms > 0 else "held")
+        case "overdue":
+            assert beside.overdue() == (["a:0"] if more_ms > 0 else [])
+        case _:
+            assert (beside.complete("a", 2, "v")[2] is not None) == (more_ms > 0)
+
+
+@pytest.mark.parametrize("late", [0, 1, 9, 10, 11, 12])
+@pytest.mark.parametrize(("waiting", "limit"), [(0, 500), (0, 11), (1, 500), (1, 1), (2, 500), (12, 500), (100, 5)])
+def test_while_notifications_wait_only_the_surplus_and_a_few_are_notified_for(
+    beside: Beside, late: int, waiting: int, limit: int
+) -> None:
+    beside.limits = replace(beside.limits, width=20)
+    beside.admitted("a", (1,) * 14)
+    for n in range(late, 14):
+        beside.claim("a", n, f"w{n}")
+    beside.elapse(2_000)
+    assert len(beside.overdue("demo", waiting, limit)) <= limit
+    beside.overdue("demo", waiting, limit)
+
+
+@pytest.mark.parametrize("by_ms", [0, 1, 1_999, 2_000, 2_001])
+def test_a_chunk_is_overdue_from_its_moment_on(beside: Beside, by_ms: int) -> None:
+    beside.admitted("a", (1, 1, 1))
+    beside.elapse(by_ms)
+    assert len(beside.overdue()) == (2 if by_ms >= 2_000 else 0)
+
+
+@pytest.mark.parametrize("back_ms", [LONGEST_MS - 1, LONGEST_MS, LONGEST_MS + 1, 10 * LONGEST_MS])
+@pytest.mark.parametrize("limit", [1, 2, 500])
+def test_what_would_be_due_too_late_is_notified_for_now(beside: Beside, back_ms: int, limit: int) -> None:
+    beside.limits = replace(beside.limits, width=4)
+    beside.admitted("a", (1,) * 5)
+    beside.elapse(2_000 - back_ms)
+    beside.admitted("b", (1,) * 5)
+    beside.overdue("demo", 0, limit)
+    beside.elapse(2_000)
+    beside.overdue("demo", 0, limit)
+
+
+@pytest.mark.parametrize("length_ms", [0, 1, 999, 1_000, 1_001, 3_000, 4_999, 5_000, 5_001, 60_000])
+@pytest.mark.parametrize("items", [1, 7])
+def test_the_pace_is_measured_over_windows(beside: Beside, length_ms: int, items: int) -> None:
+    beside.limits = replace(beside.limits, width=5)
+    beside.admitted("a", (items, 1, items, 2, 100))
+    for n in range(4):
+        beside.complete("a", n)
+        beside.elapse(length_ms)
+    assert (beside.model.databases["demo"].pace.get("items_per_second", 0) > 0) == (
+        length_ms * 3 >= 1_000 and length_ms <= 5_000
+    )
+
+
+@pytest.mark.parametrize("expired", [1, 99, 100, 101, 150])
+def test_a_job_that_ends_takes_a_hundred_expired_ones_off_the_list(beside: Beside, expired: int) -> None:
+    """The soonest first; other clients' lists are none of its business."""
+    now_ms = beside.model.now_ms
+    jobs = {f"old{number:03}": now_ms - number for number in range(expired)} | {"young": now_ms + 1}
+    beside.admitted("a")
+    for client in ("ann", "bob"):
+        beside.model.expiring[client] |= jobs
+        beside.model.listed[client] |= dict.fromkeys(jobs, 5)
+        expiring, listed = ([word for job, at in jobs.items() for word in (score or at, job)] for score in (None, 5))
+        beside.spoil(("ZADD", f"expiring:{client}", *expiring), ("ZADD", f"jobs:{client}", *listed))
+    beside.complete("a", 0)
+    assert len(beside.model.expiring["ann"]) == 2 + max(0, expired - 100)
+
+
+@pytest.mark.parametrize("above", [-70_000, -60_001, -60_000, -2, -1, 0, 1, 60_000, 70_000])
+@pytest.mark.parametrize("measured_from", ["least", "last", "now"])
+def test_a_database_is_settled_above_what_it_holds(beside: Beside, above: int, measured_from: str) -> None:
+    """Jobs of several turns, one of them final; jobs that come before and after; the clock was set back between."""
+    if measured_from == "now":
+        beside.admitted("far")
+        beside.elapse(-600_000)
+    for number, care_plan in enumerate(["", "5", "", ""]):
+        beside.admitted(f"a{number}", care_plan=care_plan)
+        beside.elapse(1_000)
+    beside.admitted("elsewhere", database="other")
+    beside.complete("a0", 0)
+    seqs = [beside.model.jobs[job].seq for job in ("a1", "a3")]
+    highest = {"least": seqs[0], "last": seqs[1], "now": beside.model.now_ms}[measured_from] + above
+    assert beside.settle(highest) == "settled"
+    assert beside.settle(highest + 1_000_000) == "known"
+    beside.cancel("a1")
+    beside.complete("a1", 0)
+    beside.admitted("b")
+
+
+@pytest.mark.parametrize("above", [-1, 0, 1, 59_999, 60_000, 60_001])
+@pytest.mark.parametrize("had_jobs", [True, False])
+def test_a_database_without_open_jobs_is_settled_too(beside: Beside, above: int, had_jobs: bool) -> None:
+    if had_jobs:
+        beside.admitted("a")
+        beside.complete("a", 0)
+        beside.elapse(30_000)
+    beside.settle(beside.model.now_ms + above)
+    beside.admitted("b")
+    assert beside.claim("b", 0, "w")[-1] == "0"
+
+
+def test_a_database_that_looks_again_moves_what_has_come_since(beside: Beside) -> None:
+    """`settled` is taken out, as docs/operations/redis-away.md says."""
+    beside.admitted("a")
+    beside.settle(0)
+    beside.model.databases["demo"].settled = None
+    beside.spoil(("DEL", "settled:demo"))
+    beside.admitted("b")
+    beside.settle(beside.model.now_ms + 1_000_000)
+    assert beside.model.jobs["a"].seq <= beside.model.now_ms < beside.model.jobs["b"].seq
+
+
+def test_a_job_of_an_older_version_is_claimed_as_it_was_written(beside: Beside) -> None:
+    """It told neither the moment of acceptance, which was its place, nor whether that is settled."""
+    beside.admitted("a")
+    job = beside.model.jobs["a"]
+    job.untold, job.accepted_us, job.unsettled = ("accepted_us", "unsettled"), job.seq * 1_000, False
+    beside.spoil(("HDEL", "job:a", *job.untold))
+    beside.claim("a", 0, "w")
+
+
+def test_a_chunk_that_has_lost_its_payload_is_gone(beside: Beside) -> None:
+    beside.admitted("a", (1, 1))
+    del beside.model.payloads["a"].chunks[0]
+    beside.spoil(("HDEL", "payload:a", "0"))
+    assert beside.claim("a", 0, "w") == ["gone"]
+    assert beside.claim("a", 1, "w")[0] == "apply"
+
+
+def test_what_a_dead_process_held_of_a_job_that_is_gone_is_nothing(beside: Beside) -> None:
+    beside.model.holding |= {"w": "gone:0"}
+    beside.spoil(("HSET", "holding", "w", "gone:0"))
+    assert beside.bury("w") == []
+
+
+def test_a_process_that_holds_two_chunks_is_known_for_the_last(beside: Beside) -> None:
+    beside.admitted("a", (1, 1))
+    beside.claim("a", 0, "w")
+    beside.claim("a", 1, "w")
+    beside.release("a", 0, "w", pause_ms=0)
+    assert beside.bury("w") == ["demo", "a:1"]
+    assert beside.bury("w") == []
+
+
+@pytest.mark.parametrize("operation", ["claim", "complete", "release", "cancel", "admit", "bury"])
+@pytest.mark.parametrize("state", ["queued", "running", "waiting", "cancelling", "completed", "cancelled", "expired"])
+@pytest.mark.parametrize("last", [True, False])
+def test_every_operation_from_every_state(beside: Beside, operation: str, state: str, last: bool) -> None:
+    """On a chunk that is leased where it can be, and is the last one or not; another job waits for its turn."""
+    batch = beside.admitted("a", (1,) if last else (1, 1))
+    beside.admitted("b", (1,) * 3, care_plan="5")
+    if state != "queued":
+        beside.claim("a", 0, "w")
+    if state == "waiting":
+        beside.release("a", 0, "w", pause_ms=0)
+    if state in ("cancelling", "cancelled"):
+        beside.cancel("a")
+    if state in ("completed", "cancelled", "expired"):
+        for n in range(len(batch.sizes)):
+            beside.complete("a", n, counts={"cancelled" if state == "cancelled" else "created": 1})
+    assert beside.model.jobs["a"].state == ("completed" if state == "expired" else state)
+    if state == "expired":
+        beside.elapse(beside.limits.retention_ms)
+    match operation:
+        case "claim":
+            beside.claim("a", 0, "w")
+        case "complete":
+            beside.complete("a", 0, "w", counts={"cancelled": 1})
+        case "release":
+            beside.release("a", 0, "w")
+        case "cancel":
+            beside.cancel("a")
+        case "bury":
+            beside.bury("w")
+        case _:
+            beside.stage(batch, 0)
+            beside.admit(batch)
+
+
+def test_a_worker_is_there_for_a_minute(beside: Beside) -> None:
+    beside.seen("one")
+    for ms in (59_999, 1, -60_000, -1, 60_001, 1):
+        beside.elapse(ms)
+        beside.seen("other", "-12")
+        beside.seen("third")
+        beside.seen("one", "5" if ms > 1 else "")
+
+
+@pytest.mark.parametrize(("each_us", "burst"), [(40_000, 50), (1_000_000, 1), (2_500_000, 3), (333_333, 2)])
+def test_a_bucket_holds_a_burst_and_fills_by_and_by(beside: Beside, each_us: int, burst: int) -> None:
+    assert [beside.spend("ann", each_us, burst) > 0 for _ in range(burst + 2)] == [False] * burst + [True] * 2
+    assert beside.spend("bob", each_us, burst) == 0
+    for part in (0.999, 0.001, 1, 1.001, 2, 3.5, burst, burst + 0.5):
+        beside.elapse(round(each_us * part) / 1_000)
+        for _ in range(4):
+            beside.spend("ann", each_us, burst)
+    beside.spend("ann", each_us, max(1, burst // 2))
+    beside.elapse(-3_600_000)
+    assert beside.spend("ann", each_us, burst) <= each_us, "a clock that is set back costs one whole bucket at most"
+    beside.elapse(each_us * burst / 1_000 + 70_000)
+    beside.spend("ann", each_us, burst)
