@@ -68,6 +68,10 @@ class Reference:
             self.done[run.name] = answers
         return self.done[run.name]
 
+    def forget(self, run: Run) -> None:
+        """Know no more of a batch, of none of its chunks, than its cases tell."""
+        self.done = {name: answers for name, answers in self.done.items() if name[0] != run.seq}
+
     def _answers(self, run: Run) -> list[Answer]:
         sender = Sender(run.care_plan, run.user, run.accepted_at)
         judged = [judge(json.dumps(case), sender) for case in run.cases]

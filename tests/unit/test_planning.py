@@ -122,10 +122,12 @@ def check(chunk: Chunk, plan: WritePlan, items: Sequence[str], lease: Lease, kil
     rows = {place: row for place, item in enumerate(items) if isinstance(row := judge(item, sender), dict)}
     rows = {place: row for place, row in rows.items() if place not in killers}
     assert plan.keys == [usable_key(item) for item in items]
+    assert plan.guard_care_plan == (lease.care_plan is not None)
     if lease.strict and len(rows) < len(items):
         assert [decided is NOT_APPLIED for decided in plan.decided] == [place in rows for place in range(len(items))]
         assert not plan.waves
         return
+    assert plan.all_or_nothing == lease.strict
     assert [decided is None for decided in plan.decided] == [place in rows for place in range(len(items))]
     written = [entry for wave in case_by_case(plan.waves) for entry in wave.entries()]
     assert sorted(entry.place for entry in written) == sorted(rows)

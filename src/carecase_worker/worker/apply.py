@@ -47,7 +47,7 @@ class Applied:
 def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
     """What to write of a chunk, and what is certain without writing."""
     defaults = _defaults_of(chunk, lease)
-    sound = None if chunk.refused else read_sound(chunk.items, defaults.rules)
+    sound = read_sound(chunk.items, defaults.rules)  # None, too, if there are items that were not kept
     if sound is not None and len(set(sound.keys)) == len(sound.keys):
         whole = WaveOfAll(sound, defaults)
         return WritePlan(sound.keys, [None] * chunk.count, (whole,), lease.care_plan is not None, lease.strict)

@@ -1,6 +1,7 @@
 """What every upsert must do, whatever the dialect: subclass it and say which engine and which upsert."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -168,3 +169,42 @@ class UpsertConformance:
         for _ in range(2):
             assert self.apply(writer, *good, seq=9, strict=True, key=key) == [CREATED, CREATED]
         assert self.held_keys(engine) == [1, 2, 3]
+
+    def test_cases_are_written_in_the_order_of_their_keys(self, engine: Engine, writer: Writer) -> None:
+        """Two transactions that write the same cases then wait for one another, and neither for ever."""
+        keys = [5, -1, 4, 2**31 - 1, 2, 0, -(2**31)]
+        with noting_writes(engine):
+            self.apply(writer, *map(a_case, keys), seq=1)
+            self.apply(writer, *map(a_case, sorted(keys)), seq=2)
+            self.apply(writer, a_case(1, case_Status="too long for it"), *map(a_case, keys), seq=3)
+            self.apply(writer, *map(a_case, keys), seq=4, care_plan=5)
+            with engine.connect() as connection:
+                written = list(connection.execute(text("SELECT case_key FROM written ORDER BY place")).scalars())
+        assert written == sorted(keys) * 4
+
+
+@contextmanager
+def noting_writes(engine: Engine) -> Iterator[None]:
+    """Have the database note the key of each case that is to be written, in the table `written`."""
+    postgres = engine.dialect.name == "postgresql"
+    note = "INSERT INTO written (case_key) VALUES (NEW.case_key);"
+    make = (
+        f"CREATE TABLE written (place {'serial' if postgres else 'INTEGER PRIMARY KEY'}, case_key int)",
+        f"CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {note} RETURN NEW; END $$",
+        "CREATE TRIGGER note BEFORE INSERT ON care_case FOR EACH ROW EXECUTE FUNCTION note()",
+    )
+    if not postgres:
+        make = (make[0], f"CREATE TRIGGER note BEFORE INSERT ON care_case BEGIN {note} END")
+    drop = ("DROP TRIGGER note ON care_case", "DROP FUNCTION note", "DROP TABLE written")
+    run_all(engine, *make)
+    try:
+        yield
+    finally:
+        if postgres:
+            run_all(engine, *drop)
+
+
+def run_all(engine: Engine, *statements: str) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))

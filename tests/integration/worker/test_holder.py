@@ -1,9 +1,11 @@
 """Whether the process that holds a chunk is still alive."""
 
+import os
+import socket
 import subprocess
 from pathlib import Path
 
-from carecase_worker.worker.holder import is_dead, own_name
+from carecase_worker.worker.holder import is_dead, is_of_this_machine, own_name
 
 
 def test_a_living_process_is_not_dead() -> None:
@@ -24,7 +26,27 @@ def test_a_process_is_dead_as_soon_as_it_has_ended_whether_or_not_its_parent_has
 
 
 def test_a_process_of_another_machine_or_namespace_is_never_taken_for_dead() -> None:
-    assert not is_dead("elsewhere/4026531836:1:1")
+    machine = own_name().partition(":")[0]
+    for elsewhere in (f"elsewhere/{machine.partition('/')[2]}", f"{machine}0", machine.rpartition("/")[0], ""):
+        assert not is_dead(f"{elsewhere}:{os.getpid()}:1")
+        assert not is_of_this_machine(name_of(elsewhere, os.getpid()))
+
+
+def test_a_process_that_has_the_number_of_one_that_is_gone_is_not_taken_for_it() -> None:
+    machine = own_name().partition(":")[0]
+    assert is_dead(f"{machine}:{os.getpid()}:1")
+    assert not is_of_this_machine(f"{machine}:{os.getpid()}:1")
+    assert is_of_this_machine(own_name())
+
+
+def test_a_name_that_does_not_tell_when_the_process_started_tells_nothing() -> None:
+    assert not is_dead(f"{own_name().partition(':')[0]}:{2**22 + 1}")
+
+
+def test_a_name_is_that_of_no_other_process_machine_or_start_of_it() -> None:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    namespace = Path("/proc/self/ns/pid").readlink().name.partition(":")[2]
+    assert own_name() == name_of(f"{socket.gethostname()}/{boot}/{namespace}", os.getpid())
 
 
 def name_of(machine: str, pid: int) -> str:

@@ -71,3 +71,61 @@ def test_a_database_that_is_away_makes_nobody_a_killer() -> None:
 
     with pytest.raises(TargetFailure):
         killers(10, away)
+
+
+def test_few_processes_are_spent_on_a_killer() -> None:
+    """Two for each time that a thousand is halved, and one more."""
+    reader, writer = os.pipe()
+    dies = _dies_of({613})
+
+    def counted(places: Collection[int]) -> None:
+        os.write(writer, b".")
+        dies(places)
+
+    assert killers(1000, counted) == {613}
+    os.close(writer)
+    assert len(os.read(reader, 4096)) <= 21
+    os.close(reader)
+
+
+def test_an_item_over_which_a_process_ends_in_any_way_is_a_killer() -> None:
+    def ends(places: Collection[int]) -> None:
+        if 3 in places:
+            os._exit(7)
+
+    assert killers(8, ends) == {3}
+
+
+def test_if_memory_runs_out_it_is_the_rehearsal_that_dies() -> None:
+    def dies_unless_first(_: Collection[int]) -> None:
+        if Path("/proc/self/oom_score_adj").read_text().strip() != "1000":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    before = Path("/proc/self/oom_score_adj").read_text()
+    assert killers(1, dies_unless_first) == set()
+    assert Path("/proc/self/oom_score_adj").read_text() == before
+
+
+class _Over(Exception):
+    """The deadline of the attempt has come."""
+
+
+def test_a_rehearsal_that_comes_to_no_end_is_over_with_the_attempt() -> None:
+    reader, writer = os.pipe()
+
+    def hangs(_: Collection[int]) -> None:
+        signal.pause()
+
+    def over(*_: object) -> None:
+        raise _Over
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(_Over):
+            killers(10, hangs)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    os.close(writer)
+    assert os.read(reader, 1) == b"", "nobody has the other end open any more"
+    os.close(reader)

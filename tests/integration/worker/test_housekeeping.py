@@ -1,0 +1,225 @@
+"""Housekeeping of a worker's main process: each step does its part once, and one database holds no other up."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine
+from structlog.testing import capture_logs
+from tests.acceptance.system import eventually
+from tests.builders import a_new_job
+from tests.integration.targets.databases import a_database, ask, engine_at, run, tenant
+from tests.services import Services
+
+from carecase_worker.clock import SystemClock
+from carecase_worker.jobs.clock_watch import ClockWatch
+from carecase_worker.jobs.presence import Presence
+from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import ChunkRef, Claimed, Wait
+from carecase_worker.settings.loading import load
+from carecase_worker.targets.schema import upgrade
+from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
+
+Elapse = Callable[[timedelta], None]
+KEEP = timedelta(days=8)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def doorbells(servers: Services) -> Doorbells:
+    """Doorbells of a broker with nothing in it."""
+    return Doorbells(
+        celery_app(
+            load(
+                environment={
+                    "CARECASE_REDIS_URL": servers.redis_url,
+                    "CARECASE_BROKER_PREFIX": f"{uuid4()}:",
+                    "CARECASE_DATABASES_DEMO_URL": "sqlite:///nowhere",
+                    "CARECASE_DATABASES_OTHER_URL": "sqlite:///nowhere",
+                }
+            )
+        )
+    )
+
+
+@pytest.fixture
+def presence(servers: Services, store: JobStore) -> Iterator[Presence]:
+    settings = load(environment={"CARECASE_REDIS_URL": servers.redis_url, "CARECASE_REDIS_PREFIX": store.keys.prefix})
+    made = Presence(settings.redis, SystemClock())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sweep(store: JobStore, doorbells: Doorbells, presence: Presence) -> Sweep:
+    """The sweep of a worker that takes the holder `dead` for dead."""
+    return Sweep(store, doorbells, presence, ClockWatch(), ("demo", "other"), "me", lambda name: name == "dead")
+
+
+def admit(store: JobStore, database: str = "demo") -> ChunkRef:
+    (ref,) = store.admit(a_new_job(database=database), {0: b"payload"}).rings
+    return ref
+
+
+def test_a_sweep_rings_for_what_is_overdue_and_for_nothing_else(
+    store: JobStore, doorbells: Doorbells, sweep: Sweep, elapse: Elapse
+) -> None:
+    for database in ("demo", "demo", "other"):
+        admit(store, database)
+    sweep.once()
+    assert [doorbells.waiting(name) for name in ("demo", "other")] == [0, 0], "they have been rung for just now"
+    elapse(MINUTE)
+    for _ in range(2):
+        sweep.once()
+        assert [doorbells.waiting(name) for name in ("demo", "other")] == [2, 1]
+
+
+def test_a_sweep_takes_back_at_once_what_a_dead_process_held(
+    store: JobStore, doorbells: Doorbells, sweep: Sweep
+) -> None:
+    lost, held = admit(store), admit(store, "other")
+    store.claim(lost, "dead")
+    store.claim(held, "alive")
+    sweep.once()
+    assert doorbells.waiting("demo") >= 1
+    assert doorbells.waiting("other") == 0
+    assert store.claim(held, "another").verdict is Claimed.BUSY
+    claim = store.claim(lost, "another")
+    assert claim.lease is not None
+    assert claim.lease.history.deaths == 1
+
+
+def test_a_worker_is_seen_from_its_first_sweep_until_it_signs_off(sweep: Sweep, presence: Presence) -> None:
+    sweep.once()
+    assert presence.workers().names == ["me"]
+    sweep.sign_off()
+    assert presence.workers().names == []
+
+
+def test_a_database_that_is_left_alone_is_not_rung_for(
+    store: JobStore, doorbells: Doorbells, sweep: Sweep, elapse: Elapse
+) -> None:
+    ref = admit(store)
+    store.claim(ref, "alive")
+    store.release(ref, "alive", Wait(timedelta(0), pause=MINUTE))
+    sweep.once()
+    assert doorbells.waiting("demo") == 0
+    elapse(MINUTE)
+    sweep.once()
+    assert doorbells.waiting("demo") == 1
+
+
+@pytest.fixture
+def database(servers: Services) -> Iterator[Engine]:
+    """A database of the test's own."""
+    with engine_at(a_database(servers)) as engine:
+        upgrade(engine)
+        yield engine
+
+
+def url_of(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
+
+
+def add_old_row(engine: Engine) -> None:
+    values = f"('{uuid4()}', 0, 'o', now() - interval '9 days')"
+    run(url_of(engine), f"INSERT INTO ingest_ledger (job_id, chunk_no, outcome, applied_at) VALUES {values}")
+
+
+def test_of_all_workers_one_purges_a_ledger_once_an_hour(store: JobStore, database: Engine, elapse: Elapse) -> None:
+    workers = [Purge(store, {"demo": tenant(url_of(database))}, KEEP) for _ in range(2)]
+    count = "SELECT count(*) FROM ingest_ledger"
+    for waited, left in ((timedelta(0), 0), (59 * MINUTE, 1), (MINUTE, 0)):
+        elapse(waited)
+        add_old_row(database)
+        for worker in workers:
+            worker.once()
+        assert ask(database, count) == left, waited
+
+
+def test_a_database_that_is_away_keeps_no_other_from_being_purged_or_settled(
+    store: JobStore, database: Engine, tmp_path: Path
+) -> None:
+    away = tenant(f"sqlite:///{tmp_path / 'nowhere' / 'cases.sqlite'}")
+    tenants = {"away": away, "demo": tenant(url_of(database))}
+    add_old_row(database)
+    with capture_logs() as told:
+        Purge(store, tenants, KEEP).once()
+        settle = Settle(store, tenants, guarded=lambda step: step)
+        settle.once()
+        for thread in settle.busy.values():
+            thread.join(30)
+    assert ask(database, "SELECT count(*) FROM ingest_ledger") == 0
+    assert store.unsettled(["away", "demo"]) == ["away"]
+    lines = {(line["log_level"], line["event"], line["database"]) for line in told}
+    assert lines == {
+        ("warning", "ledger not purged", "away"),
+        ("info", "ledger purged", "demo"),
+        ("warning", "order of acceptance not settled yet", "away"),
+    }
+    assert all("its file is not there" in line["reason"] for line in told if line["log_level"] == "warning")
+
+
+def test_a_database_that_hangs_is_asked_by_one_thread_until_it_answers(
+    store: JobStore, database: Engine, elapse: Elapse
+) -> None:
+    settle = Settle(store, {"demo": tenant(url_of(database), LOCK_TIMEOUT_SECONDS="60")}, guarded=lambda step: step)
+    with engine_at(url_of(database)) as other, other.begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE care_case")
+        settle.once()
+        asking = settle.busy["demo"]
+        settle.once()
+        assert settle.busy["demo"] is asking
+        assert store.unsettled(["demo"]) == ["demo"]
+    asking.join(30)
+    assert store.unsettled(["demo"]) == []
+    settle.once()
+    assert settle.busy["demo"] is asking, "it is settled for good"
+
+
+def test_a_database_that_was_away_is_asked_again(store: JobStore, tmp_path: Path) -> None:
+    path = tmp_path / "cases.sqlite"
+    settle = Settle(store, {"demo": tenant(f"sqlite:///{path}")}, guarded=lambda step: step)
+    settle.once()
+    settle.busy["demo"].join(30)
+    path.touch()
+    with engine_at(f"sqlite:///{path}") as engine:
+        upgrade(engine)
+    settle.once()
+    settle.busy["demo"].join(30)
+    assert store.unsettled(["demo"]) == []
+
+
+def test_what_is_repeated_goes_on_until_it_is_stopped_and_then_signs_off() -> None:
+    told: list[str] = []
+    thrice = threading.Event()
+
+    def once() -> None:
+        told.append("once")
+        if told.count("once") == 3:
+            thrice.set()
+
+    repeated = Repeated(once, lambda: told.append("last"), 0.01)
+    repeated.start()
+    assert thrice.wait(30)
+    repeated.stop()
+    eventually(lambda: "last" in told)
+    assert told == ["once"] * (len(told) - 1) + ["last"]
+
+
+def test_what_is_repeated_seldom_is_stopped_at_once() -> None:
+    told: list[str] = []
+    began = threading.Event()
+    repeated = Repeated(began.set, lambda: told.append("last"), 86_400)
+    repeated.start()
+    assert began.wait(30)
+    repeated.stop()
+    eventually(lambda: told == ["last"])
+
+
+def test_what_was_never_started_can_be_stopped() -> None:
+    Repeated(lambda: None, lambda: None, 1).stop()
