@@ -65,13 +65,12 @@ class KeySet:
     def _read_again(self, after_s: float, wait: bool) -> None:
         """Have one thread read the keys, unless that was tried less than so long ago. It may hang: it holds nobody."""
         with self._lock:
-            reader = self._reader
-            if (reader is None or not reader.is_alive()) and self._seconds() - self._tried_at >= after_s:
+            if (self._reader is None or not self._reader.is_alive()) and self._seconds() - self._tried_at >= after_s:
                 self._tried_at = self._seconds()
-                reader = self._reader = Thread(target=self._read_once, name="key set", daemon=True)
-                reader.start()
-            waits = wait and reader is not None and self._seconds() - self._tried_at < self._patience_s
-        if waits and reader is not None:
+                self._reader = Thread(target=self._read_once, name="key set", daemon=True)
+                self._reader.start()
+            reader, tried_for_s = self._reader, self._seconds() - self._tried_at
+        if wait and reader is not None and tried_for_s < self._patience_s:
             self._wait_for(reader)
 
     def _wait_for(self, reader: Thread) -> None:

@@ -4,8 +4,10 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+from tests.acceptance.system import eventually
 from tests.builders import a_key_pair, a_key_set
 
 from carecase_worker.clock import stopwatch
@@ -84,9 +86,30 @@ def test_an_issuer_that_hangs_holds_nobody_who_has_a_known_key(issuer: Issuer) -
     assert stopwatch() - began < 60, "the patience is 3 s, and without it the server takes two minutes"
 
 
+@pytest.mark.parametrize(("size", "is_read"), [(2**20 - 1, True), (2**20, True), (2**20 + 1, False)])
+def test_an_answer_may_have_a_mebibyte(issuer: Issuer, size: int, is_read: bool) -> None:
+    issuer.document = a_key_set(old=OLD).ljust(size)
+    if is_read:
+        assert issuer.key_set().find("old") is not None
+    else:
+        with pytest.raises(KeysUnavailable):
+            issuer.key_set().find("old")
+
+
+def test_a_file_is_read_again_as_an_address_is(tmp_path: Path) -> None:
+    file = tmp_path / "issuer.json"
+    file.write_bytes(a_key_set(old=OLD))
+    keys = key_set_of(JwtSettings.model_validate({"jwks_file": file, "jwks_refetch_seconds": 0.001}))
+    assert keys is not None
+    assert keys.find("old") is not None
+    file.write_bytes(a_key_set(new=NEW))
+    eventually(lambda: keys.find("new"), 30)
+    assert keys.find("old") is None
+
+
 @pytest.mark.parametrize(
     ("document", "status"),
-    [(b"no keys", 200), (a_key_set(old=OLD), 500), (a_key_set(old=OLD), 302), (b"[" * 2**21, 200)],
+    [(b"no keys", 200), (a_key_set(old=OLD), 500), (a_key_set(old=OLD), 302)],
 )
 def test_what_is_no_answer_gives_no_keys(issuer: Issuer, document: bytes, status: int) -> None:
     issuer.document, issuer.status = document, status

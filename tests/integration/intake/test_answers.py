@@ -1,0 +1,305 @@
+"""Every answer of the intake, whole: status, headers and document as the contract has them, and nothing else."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+import redis
+from tests.builders import a_batch, a_case
+from tests.elapsing import elapse
+from tests.integration.intake.intakes import Intake, an_intake
+from tests.services import Services
+
+from carecase_worker.cases.outcome import (
+    CANCELLED,
+    CREATED,
+    NOT_APPLIED,
+    REFUSED,
+    SUPERSEDED,
+    UNAVAILABLE,
+    Kind,
+    Outcome,
+)
+
+GUARDED = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+JSON = {"content-type": "application/json"}
+RETENTION = timedelta(days=7)
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+INVALID = Outcome(Kind.INVALID, "case_Status: must have at most 8 characters")
+NEVER = UUID(int=7 << 76 | 2 << 62)
+
+
+@pytest.fixture(scope="module")
+def intake(servers: Services) -> Iterator[Intake]:
+    with an_intake(servers.redis_url, "answers:", jobs={"chunk_items": 2}) as started:
+        yield started
+
+
+def require(answer: httpx.Response, status: int, headers: dict[str, str], document: Any) -> None:
+    """Fail unless an answer is exactly this. Its `Date` may be any, and its length is that of its body."""
+    told = dict(answer.headers)
+    assert told.pop("date").endswith(" GMT")
+    if told.get("transfer-encoding") == "chunked":
+        del told["transfer-encoding"]
+    elif status not in (204, 304):
+        assert int(told.pop("content-length")) == len(answer.content)
+    assert answer.status_code == status, answer.text
+    assert told == {**GUARDED, **headers}
+    assert (answer.json() if answer.content else None) == document
+
+
+def problem(answer: httpx.Response, kind: str, title: str, detail: str, instance: str) -> dict[str, Any]:
+    """The envelope of a problem."""
+    activity = answer.json()["debug"]["activityID"]
+    assert UUID(activity).version == 7
+    members = {"type": f"urn:carecase:problem:{kind}", "title": title, "status": answer.status_code}
+    error = {**members, "detail": detail, "instance": instance}
+    return {"data": None, "error": error, "debug": {"activityID": activity}}
+
+
+def job_of(told: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The document of a job that was sent by `Intake.send` without more; what only it can know is taken from it."""
+    job_id, path = told["jobId"], f"/jobs/{told['jobId']}"
+    assert UUID(job_id).version == 7
+    assert isinstance(told["sequence"], int) or changes.get("database") == "third"
+    assert re.fullmatch("[0-9a-f]{64}", told["bodySha256"])
+    moments = {name: told[name] for name in ("submittedAt", "startedAt", "finishedAt", "expiresAt")}
+    final = changes.get("state") in ("completed", "cancelled")
+    assert [moment is not None for moment in moments.values()] == [True, final, final, final]
+    assert all(moment is None or MOMENT.fullmatch(moment) for moment in moments.values())
+    counts = dict.fromkeys(("processed", "created", "updated", "superseded", "failed", "cancelled"), 0)
+    return {
+        "jobId": job_id,
+        "state": "queued",
+        "database": "demo",
+        "carePlanKey": None,
+        "total": 1,
+        **counts,
+        "bodySha256": told["bodySha256"],
+        "sequence": told["sequence"],
+        **moments,
+        "links": {"self": path, "result": f"{path}/result"},
+        **changes,
+    }
+
+
+def accepted(answer: httpx.Response, **changes: Any) -> tuple[dict[str, str], dict[str, Any]]:
+    """Headers and document of a 202."""
+    job = answer.json()["job"]
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    headers = {**JSON, "location": f"/jobs/{job['jobId']}", "retry-after": answer.headers["retry-after"]}
+    envelope = {"data": None, "error": None, "debug": {"activityID": job["jobId"]}}
+    return headers, {**envelope, "job": job_of(job, **changes)}
+
+
+def item(key: int | None, status: int, text: str, **more: int) -> dict[str, Any]:
+    return {"id": [{"key": "case_Key", "value": key}], "status": status, "body": text, **more}
+
+
+def multi_status(job_id: str, *items: dict[str, Any]) -> dict[str, Any]:
+    return {"data": list(items), "error": None, "debug": {"activityID": job_id}}
+
+
+def test_a_batch(intake: Intake) -> None:
+    with intake.client() as client:
+        answer = client.put("/care-cases-batch", content=a_batch(a_case()))
+        require(answer, 202, *accepted(answer))
+        headers = {"prefer": "respond-async, handling=strict, wait=0", "accept": "text/plain"}
+        answer = client.put("/care-cases-batch", content=a_batch(a_case()), headers=headers)
+        told, document = accepted(answer)
+        told |= {"preference-applied": "respond-async, wait=0, handling=strict"}
+        require(answer, 202, {**told, "content-type": "text/plain; charset=utf-8"}, document)
+        sent = a_batch(a_case(7), {}, a_case(8, case_Status="x" * 9))
+        answer = client.put("/care-cases-batch?validateOnly=true", content=sent)
+        items = (
+            item(7, 200, "Valid"),
+            item(None, 422, "case_Key: is required; carePlan_Key: is required; do_Not_Contact: is required"),
+            item(8, 422, INVALID.body),
+        )
+        require(answer, 207, JSON, multi_status(answer.json()["debug"]["activityID"], *items))
+
+
+def test_a_job_of_a_database_of_which_nobody_has_told_yet(intake: Intake) -> None:
+    with intake.client() as client:
+        headers = {"vbasoftware-database": "third"}
+        sent = a_batch(a_case(), a_case(2), a_case(3))
+        answer = client.put("/care-plans/-5/cases-batch", content=sent, headers=headers)
+        changes = {"total": 3, "carePlanKey": -5, "database": "third", "sequence": None}
+        require(answer, 202, *accepted(answer, **changes))
+        assert answer.json()["job"]["bodySha256"] == sha256(sent).hexdigest()
+
+
+def test_a_job_that_is_open(intake: Intake) -> None:
+    job_id = intake.send()
+    with intake.client() as client:
+        answer = client.get(f"/jobs/{job_id}")
+        document = job_of(answer.json()["data"])
+        told = {"etag": f'"queued-0-{document["sequence"]}"', "vary": "Accept"}
+        told["retry-after"] = answer.headers["retry-after"]
+        envelope = {"data": document, "error": None, "debug": {"activityID": job_id}}
+        require(answer, 200, {**JSON, **told}, envelope)
+        same = client.get(f"/jobs/{job_id}", headers={"if-none-match": told["etag"], "prefer": "wait=0"})
+        require(same, 304, {**told, "preference-applied": "wait=0"}, None)
+        answer = client.get(f"/jobs/{job_id}/result")
+        require(answer, 202, *accepted(answer))
+        answer = client.post(f"/jobs/{job_id}/retry")
+        words = "The job is not final yet. Wait for it, or cancel it first."
+        require(answer, 409, JSON, problem(answer, "job-conflict", "Conflict", words, f"/jobs/{job_id}/retry"))
+        for _ in range(2):
+            answer = client.delete(f"/jobs/{job_id}")
+            require(answer, 202, *accepted(answer, state="cancelling"))
+        intake.finish(job_id, [CANCELLED])
+        answer = client.get(f"/jobs/{job_id}")
+        document = job_of(answer.json()["data"], state="cancelled", processed=1, cancelled=1)
+        told = {"etag": f'"cancelled-1-{document["sequence"]}"', "vary": "Accept"}
+        require(answer, 200, {**JSON, **told}, {**envelope, "data": document})
+
+
+def test_a_job_that_is_final_and_then_expires(intake: Intake, servers: Services) -> None:
+    job_id = intake.send(a_case(1), a_case(2), a_case(3), a_case(4), a_case(5))
+    intake.finish(job_id, [CREATED, INVALID, SUPERSEDED, REFUSED, UNAVAILABLE])
+    path = f"/jobs/{job_id}"
+    texts = {201: "Created", 422: INVALID.body, 200: "Superseded", 500: REFUSED.body, 503: UNAVAILABLE.body}
+    whole = [item(1 + place, status, text) for place, (status, text) in enumerate(texts.items())]
+    compressible = {**JSON, "vary": "Accept, Accept-Encoding"}
+    with intake.client(**{"accept-encoding": "identity"}) as client:
+        answer = client.get(path)
+        document = job_of(
+            answer.json()["data"], state="completed", total=5, processed=5, created=1, superseded=1, failed=3
+        )
+        told = {"etag": f'"completed-5-{document["sequence"]}"', "vary": "Accept"}
+        require(answer, 200, {**JSON, **told}, {"data": document, "error": None, "debug": {"activityID": job_id}})
+        answer = client.delete(path)
+        words = "The job is final: there is nothing left to cancel."
+        require(answer, 409, JSON, problem(answer, "job-conflict", "Conflict", words, path))
+
+        answer = client.get(f"{path}/result", headers={"prefer": "wait=5, respond-async"})
+        require(answer, 207, {**compressible, "preference-applied": "wait=5"}, multi_status(job_id, *whole))
+        indexed = [{**one, "index": index} for index, one in enumerate(whole)]
+        answer = client.get(f"{path}/result?page=2&pageSize=2")
+        pages = '{"TotalCount":5,"TotalPages":3,"CurrentPage":2,"PageSize":2}'
+        require(answer, 207, {**compressible, "x-pagination": pages}, multi_status(job_id, *indexed[2:4]))
+        answer = client.get(f"{path}/result?outcome=failed&page=1")
+        pages = '{"TotalCount":3,"TotalPages":1,"CurrentPage":1,"PageSize":100}'
+        failed = [indexed[place] for place in (1, 3, 4)]
+        require(answer, 207, {**compressible, "x-pagination": pages}, multi_status(job_id, *failed))
+        answer = client.get(f"{path}/result?outcome=updated")
+        require(answer, 207, compressible, multi_status(job_id))
+        for coding in ("gzip", "zstd"):
+            answer = client.get(f"{path}/result", headers={"accept-encoding": coding})
+            require(answer, 207, {**compressible, "content-encoding": coding}, multi_status(job_id, *whole))
+
+        answer = client.post(f"{path}/retry")
+        require(answer, 202, *accepted(answer, total=2))
+        again = client.post(f"{path}/retry")
+        require(again, 202, *accepted(answer, total=2))
+        another = client.post(f"{path}/retry", headers={"idempotency-key": "another"})
+        assert another.json()["job"]["jobId"] != again.json()["job"]["jobId"]
+        other = client.post(f"/jobs/{another_job(intake)}/retry", headers={"idempotency-key": "another"})
+        words = "This Idempotency-Key came before, with other items, database, care plan or handling. Use a new key."
+        instance = other.json()["error"]["instance"]
+        require(other, 422, JSON, problem(other, "key-reused", "Unprocessable Content", words, instance))
+
+        elapse(servers.redis_url, intake.store, RETENTION)
+        for method, at in (("GET", path), ("GET", f"{path}/result"), ("DELETE", path), ("POST", f"{path}/retry")):
+            answer = client.request(method, at)
+            words = "The job is over and its result is no longer kept."
+            require(answer, 410, JSON, problem(answer, "job-expired", "Gone", words, at))
+
+
+def another_job(intake: Intake) -> str:
+    job_id = intake.send(a_case(9))
+    intake.finish(job_id, [REFUSED])
+    return job_id
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "strict", "sent_again"),
+    [
+        ([CREATED, CREATED, CREATED], False, None),
+        ([CREATED, INVALID, SUPERSEDED], False, None),
+        ([INVALID, Outcome(Kind.CONFLICT, "case_ID: conflicts"), INVALID], False, None),
+        ([CANCELLED, CREATED, CANCELLED], False, [1, 3]),
+        ([REFUSED, UNAVAILABLE, INVALID], False, [1, 2]),
+        ([UNAVAILABLE, UNAVAILABLE, UNAVAILABLE], False, [1, 2, 3]),
+        ([REFUSED, NOT_APPLIED], True, [1, 2]),
+        ([INVALID, NOT_APPLIED], True, None),
+        ([CANCELLED, CANCELLED], True, [1, 2]),
+    ],
+)
+def test_only_what_failed_for_a_reason_outside_itself_is_sent_again(
+    intake: Intake, outcomes: list[Outcome], strict: bool, sent_again: list[int] | None
+) -> None:
+    cases = [a_case(key + 1, case_Reason=f"of {len(outcomes)}") for key in range(len(outcomes))]
+    job_id = intake.send(*cases, **({"prefer": "handling=strict"} if strict else {}))
+    intake.finish(job_id, outcomes)
+    path = f"/jobs/{job_id}/retry"
+    with intake.client() as client:
+        answer = client.post(path)
+        if sent_again is None:
+            words = "No item of the job failed for a reason outside itself: there is nothing to send again."
+            require(answer, 409, JSON, problem(answer, "job-conflict", "Conflict", words, path))
+            return
+        require(answer, 202, *accepted(answer, total=len(sent_again)))
+        same = a_batch(*(cases[key - 1] for key in sent_again)).replace(b"}, {", b"},{")
+        assert answer.json()["job"]["bodySha256"] == sha256(same).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("method", "at"),
+    [("GET", "/jobs/{}"), ("DELETE", "/jobs/{}"), ("GET", "/jobs/{}/result"), ("POST", "/jobs/{}/retry")],
+)
+def test_a_job_that_never_was_and_one_of_somebody_else(intake: Intake, method: str, at: str) -> None:
+    theirs = intake.send()
+    with intake.client("bob") as client:
+        for job_id in (str(NEVER), theirs, "no-id", "0", theirs + "0"):
+            path = at.format(job_id)
+            answer = client.request(method, path)
+            require(answer, 404, JSON, problem(answer, "job-not-found", "Not Found", "There is no such job.", path))
+
+
+def test_the_list_of_jobs(intake: Intake) -> None:
+    with intake.client("bob", **{"vbasoftware-database": "second"}) as client:
+        answer = client.get("/jobs")
+        pages = '{"TotalCount":0,"TotalPages":0,"CurrentPage":1,"PageSize":100}'
+        envelope = {"data": [], "error": None, "debug": answer.json()["debug"]}
+        require(answer, 200, {**JSON, "x-pagination": pages}, envelope)
+        job_ids = [client.put("/care-cases-batch", content=a_batch(a_case())).json()["job"]["jobId"] for _ in range(3)]
+        intake.finish(job_ids[0])
+        answer = client.get("/jobs?page=2&pageSize=2")
+        (first,) = answer.json()["data"]
+        pages = '{"TotalCount":3,"TotalPages":2,"CurrentPage":2,"PageSize":2}'
+        document = job_of(first, jobId=job_ids[0], database="second", state="completed", processed=1, created=1)
+        envelope = {"data": [document], "error": None, "debug": answer.json()["debug"]}
+        require(answer, 200, {**JSON, "x-pagination": pages}, envelope)
+        assert UUID(envelope["debug"]["activityID"]).version == 7
+        answer = client.get("/jobs?state=queued&database=second&pageSize=1")
+        pages = '{"TotalCount":2,"TotalPages":2,"CurrentPage":1,"PageSize":1}'
+        document = job_of(answer.json()["data"][0], jobId=job_ids[2], database="second")
+        require(
+            answer,
+            200,
+            {**JSON, "x-pagination": pages},
+            {**envelope, "data": [document], "debug": answer.json()["debug"]},
+        )
+
+
+def test_what_nobody_expected_is_a_failure_of_ours_and_tells_nothing(intake: Intake, servers: Services) -> None:
+    job_id = intake.send()
+    with redis.Redis.from_url(servers.redis_url) as server:
+        server.hset(intake.store.keys.job(job_id), "state", "a secret")
+    with intake.client() as client:
+        answer = client.get(f"/jobs/{job_id}")
+    words = "The service failed. Try again; if it stays, report the activityID to those who run the service."
+    require(answer, 500, JSON, problem(answer, "internal", "Internal Server Error", words, f"/jobs/{job_id}"))
