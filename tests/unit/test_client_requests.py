@@ -1,5 +1,6 @@
 """The requests that each call of the client makes, whole, and what it makes of what it is told."""
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,14 @@ def requests_of(steps: Steps[Any], *replies: Answer, hands: Hands | None = None)
     """The requests of a call that gets these replies."""
     taken, _ = play(steps, replies, hands or Hands())
     return [step for step in taken if isinstance(step, Request)]
+
+
+def in_turn(parts: Iterable[Steps[Sequence[Any]]]) -> Steps[list[Any]]:
+    """The steps of all parts of a batch, one after the other."""
+    done: list[Any] = []
+    for steps in parts:
+        done += yield from steps
+    return done
 
 
 def sent(steps: Steps[Any], *replies: Answer) -> tuple[list[tuple[str, bytes]], Any]:
@@ -72,14 +81,14 @@ def test_a_batch_says_how_it_is_written_and_for_which_database() -> None:
     ("run", "first", "key"), [("run 1", 0, "run 1"), ("run 1", 1, "run 1-1"), ("r", 2000, "r-2000"), (None, 0, ID)]
 )
 def test_a_batch_of_a_run_has_a_key_of_the_run_and_its_place(run: str | None, first: int, key: str) -> None:
-    steps = calls_of(Hands()).submit_part(Batches(10, 1000), batch_of(b"1", first=first), None, run)
+    steps = in_turn(calls_of(Hands()).submit_part(Batches(10, 1000), batch_of(b"1", first=first), None, run))
     assert [request.headers["Idempotency-Key"] for request in requests_of(steps, accepted())] == [key]
 
 
 def test_what_is_too_large_goes_in_halves_and_so_does_what_comes_after_it() -> None:
     batches = Batches(5, 1000)
-    steps = calls_of(Hands()).submit_part(batches, batch_of(b"0", b"1", b"2", b"3", b"4", first=10), 5, "r")
-    put, jobs = sent(steps, problem(413), accepted(), problem(413), accepted(), accepted())
+    parts = calls_of(Hands()).submit_part(batches, batch_of(b"0", b"1", b"2", b"3", b"4", first=10), 5, "r")
+    put, jobs = sent(in_turn(parts), problem(413), accepted(), problem(413), accepted(), accepted())
     assert put == [
         ("r-10", b"[0,1,2,3,4]"), ("r-10", b"[0,1,2]"), ("r-13", b"[3,4]"), ("r-13", b"[3]"), ("r-14", b"[4]"),
     ]  # fmt: skip
@@ -88,21 +97,31 @@ def test_what_is_too_large_goes_in_halves_and_so_does_what_comes_after_it() -> N
 
 
 def test_a_batch_that_was_filled_before_another_was_found_too_large_is_cut_before_it_is_sent() -> None:
-    steps = calls_of(Hands()).submit_part(Batches(2, 1000), batch_of(b"0", b"1", b"2"), None, "r")
-    put, _ = sent(steps, accepted(), accepted())
+    parts = calls_of(Hands()).submit_part(Batches(2, 1000), batch_of(b"0", b"1", b"2"), None, "r")
+    put, _ = sent(in_turn(parts), accepted(), accepted())
     assert put == [("r", b"[0,1]"), ("r-2", b"[2]")]
+
+
+def test_the_job_of_each_part_is_known_before_the_next_part_is_sent() -> None:
+    parts = calls_of(Hands()).submit_part(Batches(1, 1000), batch_of(b"0", b"1", b"2"), None, "r")
+    assert sent(next(parts)) == ([], []), "it is cut first"
+    put, jobs = sent(next(parts), accepted())
+    assert (put, [one.job_id for one in jobs]) == ([("r", b"[0]")], [JOB])
+    with pytest.raises(ClientError):
+        sent(next(parts), problem(403))
 
 
 @pytest.mark.parametrize(("status", "items"), [(413, [b"0"]), (400, [b"0", b"1"]), (422, [b"0", b"1"])])
 def test_what_cannot_be_helped_by_smaller_batches_is_told(status: int, items: list[bytes]) -> None:
+    parts = calls_of(Hands()).submit_part(Batches(5, 1000), batch_of(*items), None, None)
     with pytest.raises(RequestRefused) as refused:
-        requests_of(calls_of(Hands()).submit_part(Batches(5, 1000), batch_of(*items), None, None), problem(status))
+        requests_of(in_turn(parts), problem(status))
     assert refused.value.status == status
 
 
 def test_what_is_validated_is_put_with_a_parameter_and_counted_from_its_place() -> None:
     hands = Hands()
-    steps = calls_of(hands).validate_part(Batches(5, 1000), batch_of(b"0", b"1", b"2", first=7), 5)
+    steps = in_turn(calls_of(hands).validate_part(Batches(5, 1000), batch_of(b"0", b"1", b"2", first=7), 5))
     answers = [problem(413), result(item(1, 200, "Valid"), item(2, 422, "no")), result(item(None, 200, "Valid"))]
     taken, pages = play(steps, answers, hands)
     requests = [step for step in taken if isinstance(step, Request)]
@@ -233,7 +252,7 @@ def test_an_answer_that_is_no_document_of_the_contract_is_told(content: bytes) -
     for steps in (
         calls.submit(UPLOAD, None), calls.job(JOB), calls.wait(JOB, None), calls.result(JOB, None, 1, None),
         calls.jobs(None, None, 1, 1), calls.cancel(JOB), calls.retry(JOB),
-        calls.validate_part(Batches(1, 1), part, None),
+        in_turn(calls.validate_part(Batches(1, 1), part, None)),
     ):  # fmt: skip
         with pytest.raises(ServiceUnreachable, match="207: this is not an answer of the service"):
             requests_of(steps, answer)

@@ -84,8 +84,9 @@ class AsyncCareCases:
         """Send any number of cases in batches, in order; the job of each, once it is accepted."""
         batches = Batches(batch_items, batch_bytes)
         async for part in _parts(batches, cases):
-            for job in await self._run(self._calls.submit_part(batches, part, care_plan, idempotency_key)):
-                yield job
+            for steps in self._calls.submit_part(batches, part, care_plan, idempotency_key):
+                for job in await self._run(steps):
+                    yield job
 
     async def validate(
         self, cases: Batch | AsyncIterable[Case], care_plan: int | None = None
@@ -93,9 +94,10 @@ class AsyncCareCases:
         """Hold any number of cases to the rules, and keep and apply nothing; what is said of each, in order."""
         batches = Batches(VALIDATED_ITEMS, BATCH_BYTES)
         async for part in _parts(batches, cases):
-            for page in await self._run(self._calls.validate_part(batches, part, care_plan)):
-                for element in page.elements:
-                    yield element
+            for steps in self._calls.validate_part(batches, part, care_plan):
+                for page in await self._run(steps):
+                    for element in page.elements:
+                        yield element
 
     async def job(self, job: Job | str, within: Duration = 0) -> Job:
         """Ask how a job stands, once it is final or when the time is over; `within` is a timedelta or seconds."""

@@ -1,6 +1,6 @@
 """CareCases: the calls, carried out while the program waits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from types import TracebackType
 from typing import Self, TypeAlias, TypeVar
@@ -101,9 +101,9 @@ class CareCases:
         """Do what `submit_all` does, in batches made by the caller, who learns from them how far it has come."""
         for item in items_in(cases):
             for part in batches.add(item):
-                yield from self._run(self._calls.submit_part(batches, part, care_plan, idempotency_key))
+                yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key))
         for part in batches.rest():
-            yield from self._run(self._calls.submit_part(batches, part, care_plan, idempotency_key))
+            yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key))
 
     def validate(self, cases: Batch, care_plan: int | None = None) -> Iterator[ItemResult]:
         """Hold any number of cases to the rules, and keep and apply nothing; what the service says of each, in order.
@@ -150,8 +150,12 @@ class CareCases:
         return self._run(self._calls.retry(id_of(job), idempotency_key))
 
     def _validated(self, batches: Batches, part: Gathering, care_plan: int | None) -> Iterator[ItemResult]:
-        for page in self._run(self._calls.validate_part(batches, part, care_plan)):
+        for page in self._each(self._calls.validate_part(batches, part, care_plan)):
             yield from page.elements
+
+    def _each(self, parts: Iterable[Steps[Sequence[_T]]]) -> Iterator[_T]:
+        for steps in parts:
+            yield from self._run(steps)
 
     def _all(self, page: Callable[[int], Steps[Page[_T]]], first: int = 1) -> Iterator[_T]:
         number: int | None = first

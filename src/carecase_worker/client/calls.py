@@ -1,7 +1,7 @@
 """The calls of the contract as steps: which requests, what their answers come to, when to ask again. No I/O."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -46,10 +46,11 @@ class Calls:
 
     def submit_part(
         self, batches: Batches, part: Gathering, care_plan: int | None, run: str | None
-    ) -> Steps[Sequence[Job]]:
+    ) -> Iterator[Steps[Sequence[Job]]]:
         """Send one of many batches; its Idempotency-Key is that of the whole run, with its place in it.
 
-        What is too large for the service goes in smaller batches, and so does what comes after it.
+        What is too large for the service goes in smaller batches, and so does what comes after it: each by steps of
+        its own, so that its job is known before the next one is sent.
         """
 
         def send(batch: Gathering) -> Steps[Job]:
@@ -59,7 +60,7 @@ class Calls:
 
     def validate_part(
         self, batches: Batches, part: Gathering, care_plan: int | None
-    ) -> Steps[Sequence[Page[ItemResult]]]:
+    ) -> Iterator[Steps[Sequence[Page[ItemResult]]]]:
         """Have one of many batches validated, and nothing of it kept or applied."""
 
         def send(batch: Gathering) -> Steps[Page[ItemResult]]:
@@ -132,22 +133,26 @@ class Calls:
 
     def _in_parts(
         self, batches: Batches, whole: Gathering, send: Callable[[Gathering], Steps[_T]]
-    ) -> Steps[Sequence[_T]]:
-        """Send a batch as often cut into smaller ones as the service finds it too large; what each part comes to."""
-        waiting, done = [whole], list[_T]()
+    ) -> Iterator[Steps[Sequence[_T]]]:
+        """Send a batch as often cut into smaller ones as the service finds it too large, one at a time."""
+        waiting = [whole]
         while waiting:
-            with waiting.pop(0) as part:
-                if part.items > batches.items:
-                    waiting[:0] = part.cut(batches.items)
-                    continue
+            yield self._first_of(waiting, batches, send)
+
+    def _first_of(
+        self, waiting: list[Gathering], batches: Batches, send: Callable[[Gathering], Steps[_T]]
+    ) -> Steps[Sequence[_T]]:
+        """Send the first that waits; what it comes to, and nothing if it is too large: then its parts wait instead."""
+        with waiting.pop(0) as part:
+            if part.items <= batches.items:
                 try:
-                    done.append((yield from send(part)))
+                    return [(yield from send(part))]
                 except ClientError as refusal:
                     if refusal.status != _TOO_LARGE or part.items < 2:
                         raise
-                    batches.halve(part)
-                    waiting[:0] = part.cut(batches.items)
-        return done
+                batches.halve(part)
+            waiting[:0] = part.cut(batches.items)
+            return []
 
     def _polled(self, job_id: str, deadline: datetime | None) -> Steps[Job]:
         """The job once it is final, or as it is at the deadline."""

@@ -105,6 +105,6 @@ def _url(text: str) -> httpx.URL:
         url.host.encode("idna")  # as it will be when its address is looked up
     except (httpx.InvalidURL, ValueError):
         url = httpx.URL()
-    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 80) < 65536:
+    if url.scheme not in ("http", "https") or not url.host or (url.port is not None and not 0 < url.port < 65536):
         raise ClientError("The service's URL is none. Give one like https://host or http://127.0.0.1:8080")
     return url

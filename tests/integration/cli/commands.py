@@ -1,0 +1,34 @@
+"""The `carecase` command, run in this process as a shell runs it: arguments, directory and environment are given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from carecase_worker.cli.app import run
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended, and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+
+Carecase = Callable[..., Ran]
+
+
+def carecase_in(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Carecase:
+    """Give the command for a test that stands in its directory."""
+
+    def carecase(*arguments: str) -> Ran:
+        monkeypatch.setattr("sys.argv", ["carecase", *arguments])
+        with pytest.raises(SystemExit) as end:
+            run()
+        assert isinstance(end.value.code, int)
+        written = capsys.readouterr()
+        return Ran(end.value.code, written.out, written.err)
+
+    return carecase
