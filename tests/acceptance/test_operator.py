@@ -17,9 +17,7 @@ import psutil
 import pytest
 from tests.acceptance.system import COMMAND, System, eventually, run, running
 from tests.builders import a_case
-from tests.ports import free_port
 
-from carecase_worker.embedded.stack import Ports, choose_ports
 from carecase_worker.settings.loading import process_environment
 
 
@@ -97,15 +95,19 @@ def test_two_systems_started_together_keep_out_of_each_others_way(tmp_path: Path
             assert system.final(job_id)["created"] == number
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_cleanly_also_while_it_starts(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("numbers", [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGINT, signal.SIGINT)])
+def test_it_stops_cleanly_also_while_it_starts_and_whoever_presses_twice(
+    tmp_path: Path, numbers: tuple[signal.Signals, ...]
+) -> None:
     process = subprocess.Popen(
         [*COMMAND, "up"], cwd=tmp_path, env=process_environment(), stderr=subprocess.PIPE, text=True
     )
     eventually(lambda: (tmp_path / ".carecase" / "logs" / "redis.log").exists())
-    process.send_signal(number)
+    for number in numbers:
+        process.send_signal(number)
     assert process.wait(60) == 0
     assert "Traceback" not in process.communicate()[1]
+    assert not (tmp_path / ".carecase" / "stack.json").exists()
     eventually(lambda: not [one for one in psutil.process_iter() if str(tmp_path) in alive(one)])
 
 
@@ -187,13 +189,6 @@ def test_it_says_that_it_waits_for_another_start_and_can_be_stopped_meanwhile(tm
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     assert "another carecase up" in told
-
-
-def test_two_parts_never_get_one_port() -> None:
-    port = free_port()
-    chosen = choose_ports(port, Ports(intake=1, flower=port, redis=port, postgres=port))
-    assert len({chosen.intake, chosen.flower, chosen.redis, chosen.postgres}) == 4
-    assert chosen.intake == port
 
 
 def test_up_tells_which_configuration_it_used(tmp_path: Path) -> None:

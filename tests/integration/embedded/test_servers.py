@@ -1,0 +1,116 @@
+"""The embedded servers' commands and files: durable, on this machine only, without cases in their logs."""
+
+import os
+import pwd
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+
+from carecase_worker.embedded.children import Command
+from carecase_worker.embedded.servers import postgres, valkey, write_private
+from carecase_worker.jobs.acl import app_rules, flower_rules
+
+PASSWORDS = {"default": "one", "carecase": "two", "flower": "three"}
+ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nowhere"}
+
+
+def test_valkey_is_durable_at_every_write_and_its_users_may_do_their_part(tmp_path: Path) -> None:
+    place = tmp_path / 'a "quoted" \\ place'
+    command = valkey(place, 6380, PASSWORDS, tmp_path / "log", ENVIRONMENT)
+    config = place / "valkey.conf"
+    assert config.read_text().splitlines() == [
+        'bind "127.0.0.1"',
+        'port "6380"',
+        f'dir "{tmp_path}/a \\"quoted\\" \\\\ place"',
+        'appendonly "yes"',
+        'appendfsync "always"',
+        'save ""',
+        'maxmemory-policy "noeviction"',
+        'rdbcompression "no"',
+        'daemonize "no"',
+        "user default on >one ~* &* +@all",
+        f"user carecase on >two {app_rules('c:', 'b:')}",
+        f"user flower on >three {flower_rules('b:')}",
+    ]
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
+    program, argument = command.argv
+    assert (Path(program).name, argument) == ("valkey-server", str(config))
+    assert command == Command("redis", [program, argument], ENVIRONMENT, tmp_path / "log")
+
+
+def made_before(tmp_path: Path) -> Path:
+    """The directory of a cluster that was made by an earlier start."""
+    cluster = tmp_path / "postgres"
+    cluster.mkdir()
+    (cluster / "PG_VERSION").write_text("18\n")
+    return cluster
+
+
+def test_postgresql_listens_here_only_and_logs_no_statement(tmp_path: Path) -> None:
+    cluster = made_before(tmp_path)
+    command = postgres(cluster, 5433, "password", tmp_path / "log", ENVIRONMENT)
+    program, *arguments = command.argv
+    assert Path(program).name == "postgres"
+    assert arguments[:2] == ["-D", str(cluster)]
+    assert arguments[2::2] == ["-c"] * 9
+    assert arguments[3::2] == [
+        "port=5433", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200",
+        "shared_buffers=256MB", "max_wal_size=4GB", "log_min_messages=fatal", "log_min_error_statement=panic",
+        "log_error_verbosity=terse",
+    ]  # fmt: skip
+    assert (command.role, command.environment, command.log) == ("postgresql", ENVIRONMENT, tmp_path / "log")
+    assert command.stop_signal is signal.SIGINT, "a fast shutdown, which waits for no client"
+    user = command.user.pw_name if command.user else None
+    assert user == ("embedded_postgres" if os.geteuid() == 0 else None), "it refuses to run as root"
+    assert not (tmp_path / "postgres.password").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "stays"),
+    [
+        (f"{os.getpid()}\n/some/where\n", False),  # this is pytest's process by now
+        (f"{os.getpid()}", False),
+        ("999999999\n", True),  # of no process: PostgreSQL sees that itself
+        ("no number\n", True),
+        ("", True),
+    ],
+)
+def test_the_lock_of_a_server_whose_process_id_is_anothers_by_now_goes_before_a_start(
+    tmp_path: Path, content: str, stays: bool
+) -> None:
+    cluster = made_before(tmp_path)
+    command = postgres(cluster, 5433, "password", tmp_path / "log", ENVIRONMENT)
+    command.before_start()
+    lock = cluster / "postmaster.pid"
+    lock.write_text(content)
+    command.before_start()
+    assert lock.exists() == stays
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands a cluster to another user")
+def test_what_is_left_of_a_cluster_whose_making_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+    private, left = tmp_path / "private", tmp_path / "private" / "postgres" / "left"
+    left.mkdir(parents=True)
+    private.chmod(0o700)
+    postgres(left.parent, 5433, "password", tmp_path / "log", ENVIRONMENT)
+    assert not left.exists()
+    assert (left.parent / "PG_VERSION").read_text() == "18\n"
+    held = left.parent.stat()
+    assert (stat.S_IMODE(held.st_mode), held.st_uid) == (0o700, pwd.getpwnam("embedded_postgres").pw_uid)
+    assert stat.S_IMODE(private.stat().st_mode) == 0o701, "its user may pass, and not look around"
+    assert [path.name for path in private.iterdir()] == ["postgres"], "the password is nowhere"
+
+
+def test_a_private_file_is_replaced_in_one_step(tmp_path: Path) -> None:
+    file = tmp_path / "stack.json"
+    file.write_text("old, and longer")
+    file.chmod(0o644)
+    write_private(tmp_path / "stack.json.new", "what was left of a write that was cut off")
+    with file.open() as reader:
+        write_private(file, "new ü")
+        assert reader.read() == "old, and longer", "who reads it reads all of one or the other"
+    assert file.read_text("utf-8") == "new ü"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["stack.json"]
