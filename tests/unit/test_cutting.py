@@ -150,6 +150,36 @@ def test_a_body_that_is_no_batch_is_refused(body: bytes, fault: BatchFault) -> N
     assert refused.value.fault is fault
 
 
+LATIN = "Größe".encode("latin-1")
+NOT_UTF8 = "The body is not UTF-8 (in item {} or one of the next). Send JSON in UTF-8."
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        b'{"case_ID": "%b"}',
+        b'{"%b": 1}',
+        b'{"case_Key": 5, "%b": 1}',
+        b'{"case_Key": "x", "%b": 1}',
+        b'{"case_Key": "x", "case_Key": 5, "%b": 1}',
+        b'"%b"',
+        b'{"case_ID": {"%b": []}}',
+    ],
+)
+def test_a_body_that_is_not_utf_8_is_refused_wherever_that_stands(item: bytes) -> None:
+    """In values and in names, which the parser tells by another error."""
+    item %= LATIN
+    for before in (b"", b"{},", b"{}," * 7):
+        with pytest.raises(BatchRefused) as refused:
+            chunks_of(b"[%b%b]" % (before, item), BOUNDS)
+        first = before.count(b",") // BOUNDS.items * BOUNDS.items
+        assert (refused.value.fault, str(refused.value)) == (BatchFault.NOT_JSON, NOT_UTF8.format(first))
+    for lines in (item, item + b"\n", b"\n%b\n{}" % item):
+        with pytest.raises(BatchRefused) as refused:
+            chunks_of(lines, BOUNDS, LineSplitter())
+        assert (refused.value.fault, str(refused.value)) == (BatchFault.NOT_JSON, NOT_UTF8.format(0))
+
+
 LONG = f'"x": "{"y" * 200}"'
 
 
@@ -167,10 +197,14 @@ LONG = f'"x": "{"y" * 200}"'
         (f"{{{LONG}}}", None),
         (f'[{{"case_Key": 37, {LONG}}}]', None),
         ("1" * 200, None),
+        (f'{{"case_Key": 37, "Gr\udcf6\udcdfe": 1, {LONG}}}', 37),
+        (f'{{"Gr\udcf6\udcdfe": 1, {LONG}}}', None),
+        (f'{{"case_Key": "x", "Gr\udcf6\udcdfe": 1, "case_Key": 37, {LONG}}}', None),
     ],
 )
 def test_an_item_that_is_too_large_keeps_its_key_and_nothing_else(item: str, key: int | None) -> None:
-    (chunk,) = [unpack(pack(chunk)) for chunk in chunks_of(f'[{{"case_Key": 1}}, {item}]'.encode(), BOUNDS)]
+    body = f'[{{"case_Key": 1}}, {item}]'.encode(errors="surrogateescape")
+    (chunk,) = [unpack(pack(chunk)) for chunk in chunks_of(body, BOUNDS)]
     assert keys_of(chunk.items) == [1, key]
     assert b"yy" not in chunk.items
     rules = Rules(None, "user", NOW)

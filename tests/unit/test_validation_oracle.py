@@ -166,6 +166,37 @@ def test_lines_are_judged_as_an_array_is(items: list[str]) -> None:
     assert verdicts("\n".join(items).encode(), lines=True) == verdicts(f"[{','.join(items)}]".encode())
 
 
+SPOILT = st.sampled_from(
+    [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf6", b"\0", b'"', b"\\", b"{", b"]", b"\n", b"1" * 5000, b""]
+)
+SMALL = ChunkBounds(items=2, size=1 << 22, item_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    items=st.lists(good_items | any_items, min_size=1, max_size=3),
+    places=st.lists(st.floats(0, 1), min_size=1, max_size=2),
+    spoilt=SPOILT,
+    lines=st.booleans(),
+)
+def test_a_spoilt_body_is_refused_or_its_items_are_judged(
+    items: list[str], places: list[float], spoilt: bytes, lines: bool
+) -> None:
+    """Some bytes of it are others: whatever it is then, nothing else comes of it, in small chunks and in large ones."""
+    body = "\n".join(items).encode() if lines else f"[{','.join(items)}]".encode()
+    for place in places:
+        cut = int(place * len(body))
+        body = body[:cut] + spoilt + body[cut + 1 :]
+    for bounds in (BOUNDS, SMALL):
+        try:
+            chunks = chunks_of(body, bounds, LineSplitter() if lines else ArraySplitter())
+        except BatchRefused:
+            continue
+        for chunk in chunks:
+            judged = validate(chunk.items, Rules(None, "sender", NOW), chunk.refused)
+            assert len(judged) == len(keys_of(chunk.items)) == chunk.count
+
+
 @pytest.mark.parametrize(
     "word", ["NaN", "Infinity", "-Infinity", "01", "+1", ".5", "1.", "'a'", '"\t"', '"\0"', r'"\x"']
 )

@@ -92,8 +92,8 @@ def require_case(lone: bytes) -> None:
         raise array_as_lines()
     try:
         members = _MEMBERS.decode(lone)
-    except (msgspec.DecodeError, RecursionError):
-        return  # the item's own fault
+    except (ValueError, RecursionError):
+        return  # the item's own fault, or a name that is not UTF-8, which whoever packs the items refuses
     if FIELD.keys().isdisjoint(members):
         raise BatchRefused(
             BatchFault.NOT_LINES,

@@ -169,7 +169,7 @@ def _readable(item: bytes) -> bytes:
         members = _MEMBERS.decode(item)
     except msgspec.ValidationError:
         return _short(item)
-    except msgspec.DecodeError:
+    except ValueError:  # the name of a member is not UTF-8
         return item
     held = (f'"{name}":'.encode() + _short(bytes(members[name])) for name in FIELD if name in members)
     return b"{" + b",".join(held) + b"}"
@@ -263,7 +263,7 @@ def key_of(raw: msgspec.Raw) -> int | None:
         key = _KEY.decode(raw).case_Key
     except msgspec.ValidationError:
         key = _last_key_of(raw)
-    except msgspec.DecodeError:
+    except ValueError:  # the name of a member is not UTF-8
         return None
     return key if key is not None and INT32_MIN <= key <= INT32_MAX else None
 
@@ -272,6 +272,6 @@ def _last_key_of(raw: msgspec.Raw) -> int | None:
     """The key of an item that has several: the last one counts, as in every other member."""
     try:
         key = bytes(_MEMBERS.decode(raw).get(KEY, b""))
-    except msgspec.ValidationError:
+    except ValueError:
         return None
     return int(key) if _SMALL_INTEGER.fullmatch(key) else None

@@ -70,7 +70,7 @@ def test_the_page_is_as_scripts_rely_on_it(tmp_path: Path) -> None:
         "processes": {"up": 100, "redis": [101], "worker": [104, 105]},
     }
     year = (NOW + timedelta(days=365)).timestamp()
-    unchecked = {"verify_exp": False, "verify_iat": False}
+    unchecked: Any = {"verify_exp": False, "verify_iat": False}
     assert [jwt.decode(bearer, SECRETS.jwt, ["HS256"], options=unchecked) for bearer in bearers] == [
         {"sub": name, "client_id": name, "iat": NOW.timestamp(), "exp": year} for name in ("demo", "other")
     ]
