@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests.mutants import choice, equivalent, report
 from tests.mutants.mutant import Mutant
-from tests.mutants.trial import Experience, Result, Verdict, can_be_tried, result, tried
+from tests.mutants.trial import Experience, Result, Verdict, result, tried
+from tests.mutants.types import TypeChecker
 from tests.mutants.workshop import ROOT, Workshop
 
 RESULTS = ROOT / "build" / "mutants" / "results.jsonl"
@@ -72,7 +73,7 @@ def _chosen(mutants: list[Mutant], options: argparse.Namespace, known: dict[str,
         mutants = [mutant for mutant in mutants if mutant.name in left]
     if options.sample:
         mutants = choice.sample(mutants, options.sample, options.seed)
-    return [mutant for mutant in mutants if can_be_tried(mutant)]
+    return mutants
 
 
 def _run(todo: Sequence[Mutant], jobs: int) -> Iterable[Result]:
@@ -81,14 +82,14 @@ def _run(todo: Sequence[Mutant], jobs: int) -> Iterable[Result]:
     for mutant in todo:
         waiting.put(mutant)
     done: queue.SimpleQueue[Result | BaseException | None] = queue.SimpleQueue()
-    experience, workshops = Experience(), []
+    experience = Experience()
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as place:
         Path(place).chmod(0o755)  # PostgreSQL's own user has to get to its data
+        workshops = [Workshop(Path(place) / str(number)) for number in range(min(jobs, len(todo)) + 1)]
         try:
-            for number in range(min(jobs, len(todo))):
-                workshop = Workshop(Path(place) / str(number))
-                workshops.append(workshop)
-                threading.Thread(target=_work, args=(workshop, waiting, done, experience), daemon=True).start()
+            types = TypeChecker(workshops[-1])
+            for workshop in workshops[:-1]:
+                threading.Thread(target=_work, args=(workshop, waiting, done, types, experience), daemon=True).start()
             for _ in todo:
                 came = done.get()
                 if isinstance(came, BaseException):
@@ -104,6 +105,7 @@ def _work(
     workshop: Workshop,
     waiting: "queue.SimpleQueue[Mutant]",
     done: "queue.SimpleQueue[Result | BaseException | None]",
+    types: TypeChecker,
     experience: Experience,
 ) -> None:
     while True:
@@ -112,7 +114,7 @@ def _work(
         except queue.Empty:
             return
         try:
-            done.put(tried(mutant, workshop, experience))
+            done.put(tried(mutant, workshop, types, experience))
         except BaseException as error:  # noqa: BLE001  # the main thread raises it
             done.put(error)
             return

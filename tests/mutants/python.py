@@ -1,6 +1,5 @@
 """The mutants of a Python module: the operators of mutmut, and some of our own, wherever a mistake can be noticed."""
 
-import ast
 from collections.abc import Iterable, Iterator, Mapping
 
 import libcst as cst
@@ -35,15 +34,6 @@ def mutants_of(path: str, text: str) -> list[Mutant]:
     MetadataWrapper(cst.parse_module(text), unsafe_skip_copy=True).visit(visitor)
     found = {(mutant.start, mutant.end, mutant.instead): mutant for mutant in visitor.found}
     return [found[place] for place in sorted(found)]
-
-
-def is_python(text: str) -> bool:
-    """Whether a text can be compiled: no operator knows everything around its node."""
-    try:
-        ast.parse(text)
-    except SyntaxError:
-        return False
-    return True
 
 
 class _Visitor(cst.CSTVisitor):

@@ -1,17 +1,19 @@
-"""The tests that run over a line: from the map of a measured run if there is one, else those that import the module."""
+"""The tests that run over a line: those of a measured map if there is one, else those that import the module."""
 
 import ast
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tests.mutants.mutant import Mutant
 from tests.mutants.workshop import ROOT
 
-MAP = ROOT / "build" / "coverage" / "reached.json"
+MAP = ROOT / "build" / "coverage" / "map.json"
 STAGES = ("tests/unit", "tests/integration", "tests/acceptance")
-"""From the cheapest to the dearest. Architecture, packages, containers and the fault harness are too dear."""
+"""From the cheapest to the dearest. Tests of architecture, packages, containers and random faults are left out."""
 _PACKAGE = "carecase_worker"
 _RUNNING_SYSTEM = {
     "cli": ("test_command_line", "test_submit", "test_operator", "test_endings", "test_doctor", "test_tokens"),
@@ -25,31 +27,56 @@ _RUNNING_SYSTEM = {
 
 
 def tests_of(mutant: Mutant) -> list[list[str]]:
-    """The files of tests to run, stage by stage."""
-    files = _mapped(mutant) or _by_import(mutant.path)
-    return [sorted(name for name in files if name.startswith(stage)) for stage in STAGES]
+    """The tests to run, stage by stage, in each the nearest first; a test is a file or a function in it."""
+    return [list(dict.fromkeys(test for test in _all_tests(mutant) if test.startswith(stage))) for stage in STAGES]
 
 
-def _mapped(mutant: Mutant) -> set[str]:
-    """The files whose tests reached a line of a mutant."""
-    if not MAP.exists():
-        return set()
-    lines: dict[str, list[str]] = json.loads(MAP.read_text()).get(mutant.path, {})
-    return {test.partition("::")[0] for number in mutant.lines for test in lines.get(str(number), [])}
+def _all_tests(mutant: Mutant) -> list[str]:
+    reached = _map()
+    if reached is None or mutant.path not in reached.lines:
+        return _by_import(mutant.path)
+    return reached.tests(mutant.path, mutant.lines)
 
 
-def _by_import(path: str) -> set[str]:
-    """Unit and integration tests that import a module, straight or by way of one that does; a table for the others."""
-    users = _users(_module(path)) if path.endswith(".py") else _users(f"{_PACKAGE}.jobs.scripts")
-    found = {
-        test.relative_to(ROOT).as_posix()
-        for stage in STAGES[:2]
-        for test in (ROOT / stage).rglob("test_*.py")
-        if _imported(test) & users
-    }
+class Reached:
+    """The map that a run of coverage leaves (see tests/line_coverage/map.py)."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        names = document["names"]
+        self.lines: dict[str, dict[int, set[str]]] = {
+            path: {int(line): {names[at] for at in by} - {""} for line, by in lines.items()}
+            for path, lines in document["lines"].items()
+        }
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        for test, told in document["tests"].items():
+            self._seconds[test] = told["seconds"]
+            self._seconds[test.partition("::")[0]] += told["seconds"]
+
+    def tests(self, path: str, numbers: Iterable[int]) -> list[str]:
+        """The tests that reach some lines, the quickest first. What runs at import is reached by its module's."""
+        lines = self.lines[path]
+        found = set().union(*(lines.get(number, set()) for number in numbers)) or set().union(*lines.values())
+        files = {test for test in found if "::" not in test}
+        left = [test for test in found if test in files or test.partition("::")[0] not in files]
+        return sorted(left, key=lambda test: (self._seconds[test], test))
+
+
+@cache
+def _map() -> Reached | None:
+    return Reached(json.loads(MAP.read_text("utf-8"))) if MAP.exists() else None
+
+
+def _by_import(path: str) -> list[str]:
+    """Unit and integration tests that import a module, or one that does; a table for the running system."""
+    module = _module(path) if path.endswith(".py") else f"{_PACKAGE}.jobs.scripts"
+    users = _users(module)
+    tests = [test for stage in STAGES[:2] for test in sorted((ROOT / stage).rglob("test_*.py"))]
+    near = [test for test in tests if module in _imported(test)]
+    far = [test for test in tests if _imported(test) & users]
     package = path.removeprefix(f"src/{_PACKAGE}/").partition("/")[0]
     running = _RUNNING_SYSTEM.get(package, ("test_main_job", "test_operator", "test_lifetimes"))
-    return found | {f"{STAGES[2]}/{name}.py" for name in running}
+    names = [test.relative_to(ROOT).as_posix() for test in (*near, *far)]
+    return [*names, *(f"{STAGES[2]}/{name}.py" for name in running)]
 
 
 def _module(path: str) -> str:
@@ -59,9 +86,8 @@ def _module(path: str) -> str:
 @cache
 def _users(module: str) -> frozenset[str]:
     """A module of the package and those that import it, at any distance."""
-    imported = {
-        _module(path.relative_to(ROOT).as_posix()): _imported(path) for path in (ROOT / "src" / _PACKAGE).rglob("*.py")
-    }
+    sources = (ROOT / "src" / _PACKAGE).rglob("*.py")
+    imported = {_module(path.relative_to(ROOT).as_posix()): _imported(path) for path in sources}
     users, found = {module}, {module}
     while found:
         found = {name for name, needs in imported.items() if needs & users} - users
@@ -71,7 +97,7 @@ def _users(module: str) -> frozenset[str]:
 
 @cache
 def _imported(path: Path) -> frozenset[str]:
-    """The modules of the package that a file imports, helpers of the tests included."""
+    """The modules of the package that a file imports, by helpers of the tests as well."""
     return frozenset(_imports(path, set()))
 
 

@@ -44,7 +44,7 @@ def summary(results: Sequence[Result]) -> str:
         by_module[result.path].append(result)
     lines = [_survivor(result) for result in results if result.verdict in (Verdict.SURVIVED, Verdict.UNREACHED)]
     width = max((len(path) for path in by_module), default=6)
-    heads = ("killed", "timed out", "survived", "unreached", "equivalent")
+    heads = ("killed", "timed out", "survived", "unreached", "equivalent", "refused")
     lines.append(f"{'module':<{width}}  score  {'  '.join(heads)}")
     for path, found in (*sorted(by_module.items()), ("all", list(results))):
         counts = Counter(result.verdict for result in found)

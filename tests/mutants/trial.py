@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from tests.mutants.mutant import Mutant
-from tests.mutants.python import is_python
 from tests.mutants.reach import tests_of
+from tests.mutants.types import TypeChecker
 from tests.mutants.workshop import Ran, Workshop
 
 _TEST_SECONDS = 120
@@ -27,6 +27,7 @@ class Verdict(StrEnum):
     SURVIVED = "survived"
     EQUIVALENT = "equivalent"
     UNREACHED = "unreached"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class Experience:
         self.unsound: set[str] = set()
 
     def in_order(self, path: str, tests: Sequence[str]) -> list[str]:
-        """Files that have killed other mutants of the module first."""
-        return sorted(tests, key=lambda test: (-self._kills[path, test], test))
+        """Tests that have killed other mutants of the module first."""
+        return sorted(tests, key=lambda test: -self._kills[path, test.partition("[")[0]])
 
     def believes(self, mutant: Mutant, test: str, workshop: Workshop) -> bool:
         """Whether a test that failed passes without the mistake; the copy has none now."""
@@ -68,12 +69,16 @@ class Experience:
             self.unsound.add(test)
             return False
         self._sound.add(test)
-        self._kills[mutant.path, test.partition("::")[0]] += 1
+        function = test.partition("[")[0]
+        for name in {function, function.partition("::")[0]}:
+            self._kills[mutant.path, name] += 1
         return True
 
 
-def tried(mutant: Mutant, workshop: Workshop, experience: Experience) -> Result:
-    """Run the tests over a mutant, stage by stage."""
+def tried(mutant: Mutant, workshop: Workshop, types: TypeChecker, experience: Experience) -> Result:
+    """Run the tests over a mutant, stage by stage, unless the type checker refuses it."""
+    if types.refuses(mutant):
+        return result(mutant, Verdict.REFUSED)
     stages = [stage for stage in tests_of(mutant) if stage]
     began, done = time.monotonic(), list[str]()
     for stage in stages:
@@ -107,8 +112,3 @@ def result(mutant: Mutant, verdict: Verdict, by: str = "", tests: Sequence[str] 
         mutant.name, mutant.path, mutant.lines.start, mutant.kind, mutant.before, mutant.after, mutant.diff,
         verdict, by, list(tests), round(seconds, 1),
     )  # fmt: skip
-
-
-def can_be_tried(mutant: Mutant) -> bool:
-    """Whether a mutant is a program at all."""
-    return mutant.path.endswith(".lua") or is_python(mutant.mutated)

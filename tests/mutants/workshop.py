@@ -42,6 +42,7 @@ class Workshop:
     def __init__(self, place: Path) -> None:
         self.place = place
         self._copy, self._python = place / "repository", place / "repository" / ".venv" / "bin" / "python"
+        self._environment = {**os.environ, _MARK: str(place), "HYPOTHESIS_STORAGE_DIRECTORY": str(place / "examples")}
         place.mkdir(parents=True)
         for name in _files():
             copied = self._copy / name
@@ -55,19 +56,18 @@ class Workshop:
         moment = next(_moments)
         os.utime(self._copy / path, (moment, moment))
 
+    def command(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command in the copy; what it leaves running is ended with the workshop."""
+        return subprocess.run(command, cwd=self._copy, env=self._environment, capture_output=True, text=True)
+
     def run(self, arguments: Sequence[str], seconds: float) -> Ran:
         """Run pytest in the copy for so many seconds at most; nothing that it started is left."""
         temporary = self.place / "tmp"
         command = [self._python, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={temporary}", *arguments]
-        environment = {
-            **os.environ,
-            _MARK: str(self.place),
-            "HYPOTHESIS_STORAGE_DIRECTORY": str(self.place / "examples"),
-        }
         began = time.monotonic()
         with (self.place / "output").open("w+") as output:
             process = subprocess.Popen(
-                command, cwd=self._copy, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+                command, cwd=self._copy, env=self._environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )  # fmt: skip
             try:
