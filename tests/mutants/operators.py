@@ -81,7 +81,10 @@ def other_name(node: cst.Call) -> Pieces:
         yield node.func, _OTHER_NAMES[node.func.value]
 
 
-PIECES: Mapping[type | tuple[type, ...], tuple[Callable[[Any], Pieces], ...]] = {
+NodeTypes: TypeAlias = type | tuple[type, ...]
+PieceOperators: TypeAlias = tuple[Callable[[Any], Pieces], ...]
+
+PIECES: Mapping[NodeTypes, PieceOperators] = {
     (cst.SimpleString, cst.FormattedStringText): (word,),
     (cst.If, cst.While, cst.CompIf): (condition,),
     (cst.Expr, cst.AugAssign, cst.Raise, cst.Del): (removed,),

@@ -4,15 +4,24 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import libcst as cst
 import libcst.matchers as m
-from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider, WhitespaceInclusivePositionProvider
+from libcst.metadata import (
+    CodePosition,
+    CodeRange,
+    MetadataWrapper,
+    PositionProvider,
+    WhitespaceInclusivePositionProvider,
+)
 from mutmut.mutation.mutators import mutation_operators, operator_match, operator_string
 from tests.mutants import settings, sql
 from tests.mutants.mutant import Mutant, exchange
-from tests.mutants.operators import PIECES, fewer_elements
+from tests.mutants.operators import PIECES, NodeTypes, PieceOperators, fewer_elements
 
 _NODES = [pair for pair in mutation_operators if pair[1] not in (operator_string, operator_match)]
 _NODES += [(kind, fewer_elements) for kind in (cst.Tuple, cst.List, cst.Set, cst.Dict)]
-_OF_SETTINGS = {cst.Call: (settings.doubled,), cst.AnnAssign: (settings.other_choice,)}
+_OF_SETTINGS: Mapping[NodeTypes, PieceOperators] = {
+    cst.Call: (settings.doubled,),
+    cst.AnnAssign: (settings.other_choice,),
+}
 _NEVER = m.Call(func=m.Name("NewType") | m.Name("TypeVar") | m.Name("assert_never"))
 _SKIPPED: Mapping[type, m.BaseMatcherNode] = {
     cst.Annotation: m.Annotation(),
@@ -61,15 +70,15 @@ class _Visitor(cst.CSTVisitor):
             if isinstance(node, kind):
                 for operator in operators:
                     self._exchange_pieces(operator(node), operator.__name__)
-        for kind, operator in _NODES:
+        for kind, alter in _NODES:
             if isinstance(node, kind):
-                self._exchange_node(node, operator(node), operator.__name__.removeprefix("operator_"))
+                self._exchange_node(node, alter(node), alter.__name__.removeprefix("operator_"))
         if isinstance(node, cst.Call) and m.matches(node, _CAST):
             node.args[1].visit(self)
             return False
         return not isinstance(node, cst.AssignTarget)
 
-    def _pieces(self) -> Iterator[tuple[object, object]]:
+    def _pieces(self) -> Iterator[tuple[NodeTypes, PieceOperators]]:
         yield from PIECES.items()
         if self._path == settings.PATH:
             yield from _OF_SETTINGS.items()
@@ -104,7 +113,7 @@ class _Visitor(cst.CSTVisitor):
         span: CodeRange = self.get_metadata(provider, node)
         return self._offset(span.start), self._offset(span.end)
 
-    def _offset(self, position: object) -> int:
+    def _offset(self, position: CodePosition) -> int:
         return self._starts[position.line - 1] + position.column
 
 

@@ -63,7 +63,15 @@ class Workshop:
     def run(self, arguments: Sequence[str], seconds: float) -> Ran:
         """Run pytest in the copy for so many seconds at most; nothing that it started is left."""
         temporary = self.place / "tmp"
-        command = [self._python, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={temporary}", *arguments]
+        command: list[str | Path] = [
+            self._python,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            f"--basetemp={temporary}",
+            *arguments,
+        ]
         began = time.monotonic()
         with (self.place / "output").open("w+") as output:
             process = subprocess.Popen(

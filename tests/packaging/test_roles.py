@@ -123,7 +123,7 @@ def test_the_embedded_servers_are_an_extra_and_up_names_it(
 
 def test_up_runs_the_whole_system_with_the_extra(installed: Callable[[str, str], str], tmp_path: Path) -> None:
     command = [installed("carecase-worker[embedded]", "lowest")]
-    with running(tmp_path, "--workers", "1", command=command, usual_ports=False, **COMPILE_ONCE) as started:
+    with running(tmp_path, "--workers", "1", command=command, **COMPILE_ONCE) as started:
         job = started.send([a_case(1), a_case(2)])
         assert started.final(job)["created"] == 2
         sent = run("submit", "-", "--json", cwd=tmp_path, command=command, input=json.dumps([a_case(3)]))

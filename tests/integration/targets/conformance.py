@@ -188,7 +188,7 @@ def noting_writes(engine: Engine) -> Iterator[None]:
     """Have the database note the key of each case that is to be written, in the table `written`."""
     postgres = engine.dialect.name == "postgresql"
     note = "INSERT INTO written (case_key) VALUES (NEW.case_key);"
-    make = (
+    make: tuple[str, ...] = (
         f"CREATE TABLE written (place {'serial' if postgres else 'INTEGER PRIMARY KEY'}, case_key int)",
         f"CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {note} RETURN NEW; END $$",
         "CREATE TRIGGER note BEFORE INSERT ON care_case FOR EACH ROW EXECUTE FUNCTION note()",
