@@ -29,8 +29,9 @@ up: setup ## Run the whole system here, with a sample batch the first time; Ctrl
 # files side by side, each process with servers and systems of its own: much of the suite waits
 WORKERS ?= 4
 
+# what is compiled is kept, whatever the environment says of that: the suite starts hundreds of programs
 test: setup ## Every test, on real services
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 COVERAGE_OPTIONS ?=
 

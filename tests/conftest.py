@@ -1,5 +1,6 @@
 """A session of tests, and fixtures that every kind of test may use."""
 
+import os
 import shutil
 import signal
 import tempfile
@@ -26,6 +27,16 @@ effort.register_profile("steady", _unhurried, derandomize=True)
 effort.register_profile("explore", _unhurried, derandomize=False)
 effort.load_profile("steady")
 
+LONGEST_FIRST = (
+    "containers/",
+    "acceptance/test_bench",
+    "chaos/",
+    "packaging/",
+    "acceptance/",
+    "contract/",
+    "integration/",
+)
+
 _own_place = pytest.StashKey[str]()
 _prefixes = count(1)
 _first_keys = count(1_000_000, 1_000_000)
@@ -48,6 +59,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove that directory once nothing runs in it."""
     if place := config.stash.get(_own_place, ""):
         shutil.rmtree(place, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where files run side by side, begin with those that take longest, so that no process ends long after the rest."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_place_in_line)
+
+
+def _place_in_line(item: pytest.Item) -> int:
+    beginnings = (f"tests/{kind}" for kind in LONGEST_FIRST)
+    return next((place for place, beginning in enumerate(beginnings) if item.nodeid.startswith(beginning)), 99)
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:

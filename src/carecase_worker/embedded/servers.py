@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from carecase_worker.embedded.children import Command, run_as
@@ -104,14 +105,18 @@ def _package(name: str) -> Path:
 
 
 def _postgres_user() -> pwd.struct_passwd | None:
-    """The user to run PostgreSQL as: None for oneself; it refuses to run as root."""
+    """The user to run PostgreSQL as: None for oneself; it refuses to run as root. Raises StackError."""
     if os.geteuid() != 0:
         return None
+    with suppress(KeyError):
+        return pwd.getpwnam(_POSTGRES_USER)
+    command = ["useradd", "--system", "--user-group", _POSTGRES_USER]
+    made = subprocess.run(command, check=False, capture_output=True, text=True)
     try:
-        return pwd.getpwnam(_POSTGRES_USER)
+        return pwd.getpwnam(_POSTGRES_USER)  # it fails, too, if another start has made the user meanwhile
     except KeyError:
-        subprocess.run(["useradd", "--system", "--user-group", _POSTGRES_USER], check=True, capture_output=True)
-        return pwd.getpwnam(_POSTGRES_USER)
+        told = made.stderr.strip()
+        raise StackError(f"PostgreSQL does not run as root, and no user was made for it: {told}") from None
 
 
 def _let_through(directory: Path) -> None:
