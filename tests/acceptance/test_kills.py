@@ -6,7 +6,7 @@ import pytest
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
 
-TOTAL = 100_000
+TOTAL = 40_000
 
 VICTIMS: dict[str, Callable[[System], int]] = {
     "a pool process": lambda system: system.pool(0)[0],

@@ -84,7 +84,7 @@ def test_the_log_tells_why_a_database_is_away_and_that_it_is_back(system: System
 
 
 def test_a_small_batch_does_not_wait_for_large_ones(system: System, first_key: int) -> None:
-    body = a_batch(*(a_case(first_key + n) for n in range(150_000)))
+    body = a_batch(*(a_case(first_key + n) for n in range(60_000)))
     with system.client() as client:
         headers = {"Content-Type": "application/json"}
         answers = [client.put("/care-cases-batch", content=body, headers=headers) for _ in range(3)]
@@ -94,7 +94,7 @@ def test_a_small_batch_does_not_wait_for_large_ones(system: System, first_key: i
     states = [(system.job(job_id) or {})["state"] for job_id in large]
     assert "running" in states or "queued" in states
     for job_id in large:
-        assert system.final(job_id)["processed"] == 150_000
+        assert system.final(job_id)["processed"] == 60_000
 
 
 def test_a_rolling_restart_under_load_loses_nothing(system: System, first_key: int) -> None:
@@ -113,7 +113,7 @@ def test_a_rolling_restart_under_load_loses_nothing(system: System, first_key: i
 
 
 def test_what_was_cancelled_can_be_sent_again(system: System, first_key: int) -> None:
-    total = 120_000
+    total = 60_000
     bad = {"case_Key": first_key + total, "carePlan_Key": 5}
     job_id = system.send([*(a_case(first_key + n) for n in range(total)), bad])
     with system.client() as client:
