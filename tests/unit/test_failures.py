@@ -102,7 +102,7 @@ KNOWN: list[str] = sorted(
     {
         str(one.sqlstate)
         for one in vars(errors).values()
-        if isinstance(one, type) and issubclass(one, psycopg.Error) and isinstance(vars(one).get("sqlstate"), str)
+        if isinstance(one, type) and issubclass(one, psycopg.Error) and vars(one).get("sqlstate")
     }
 )
 LATER = ["08ZZZ", "2212X", "23ZZ9", "40ZZZ", "4250X", "42ZZ9", "53999", "5310X", "55P0X", "57ZZZ", "5701X", "XXZZZ"]

@@ -117,10 +117,14 @@ def origin(text: str) -> str:
 
 def without_credentials(url: str) -> str:
     """A URL of the settings as it may be shown: without user, password and options."""
-    found = (_TARGET if url.startswith(("postgresql", "sqlite")) else _URL).fullmatch(url)
-    if found is None:  # several brokers
-        return "; ".join(map(without_credentials, url.split(";"))) if ";" in url else "a URL"
-    port, path = found["port"], (found["path"] or "").removeprefix("/")
+    if url.startswith("amqp") and ";" in url:
+        return "; ".join(map(without_credentials, url.split(";")))
+    is_target = url.startswith(("postgresql", "sqlite"))
+    found = (_TARGET if is_target else _URL).fullmatch(url)
+    if found is None:
+        return "a URL"
+    port, path = found["port"], found["path"] or ""
+    path = path if is_target else path.removeprefix("/")  # of SQLite's, another / tells that it is from the root
     return f"{found['scheme']}://{found['host'] or ''}{f':{port}' if port else ''}/{path}"
 
 
