@@ -69,6 +69,7 @@ REFUSED = [
     (urls.redis_url, "unix://h/s", SOCKET),
     (urls.redis_url, "unix://:1/s", SOCKET),
     (urls.redis_url, "unix:///", SOCKET),
+    (urls.redis_url, "unix://", SOCKET),
     (urls.redis_url, "unix:///s?db=x", SOCKET),
     (urls.redis_url, "unix:///s?db=1234567890", SOCKET),
     (urls.redis_url, "redis+socket:///s?db=1&x=2", SOCKET),

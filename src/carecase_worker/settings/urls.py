@@ -119,12 +119,10 @@ def without_credentials(url: str) -> str:
     """A URL of the settings as it may be shown: without user, password and options."""
     if url.startswith("amqp") and ";" in url:
         return "; ".join(map(without_credentials, url.split(";")))
-    is_target = url.startswith(("postgresql", "sqlite"))
-    found = (_TARGET if is_target else _URL).fullmatch(url)
+    found = (_TARGET if url.startswith("postgresql") else _URL).fullmatch(url)
     if found is None:
         return "a URL"
-    port, path = found["port"], found["path"] or ""
-    path = path if is_target else path.removeprefix("/")  # of SQLite's, another / tells that it is from the root
+    port, path = found["port"], (found["path"] or "").removeprefix("/")
     return f"{found['scheme']}://{found['host'] or ''}{f':{port}' if port else ''}/{path}"
 
 

@@ -1,0 +1,45 @@
+"""Metrics as Prometheus scrapes them, whole."""
+
+from carecase_worker.telemetry import Metrics, Reading
+
+READINGS = [
+    Reading("carecase_open", "Open chunks", 3, {"database": "a", "state": "due"}),
+    Reading("carecase_done", "Items done", 7, {}, counter=True),
+    Reading("carecase_open", "Open chunks", 0.5, {"database": "b", "state": "due"}),
+]
+WHOLE = """\
+# HELP carecase_http_requests_total Requests answered
+# TYPE carecase_http_requests_total counter
+carecase_http_requests_total{method="GET",route="/jobs/{job_id}",status="404"} 1.0
+carecase_http_requests_total{method="PUT",route="/care-cases-batch",status="202"} 2.0
+# HELP carecase_http_request_seconds Time to answer
+# TYPE carecase_http_request_seconds histogram
+carecase_http_request_seconds_count{route="/jobs/{job_id}"} 1.0
+carecase_http_request_seconds_sum{route="/jobs/{job_id}"} 0.5
+carecase_http_request_seconds_count{route="/care-cases-batch"} 2.0
+carecase_http_request_seconds_sum{route="/care-cases-batch"} 0.75
+# HELP carecase_open Open chunks
+# TYPE carecase_open gauge
+carecase_open{database="a",state="due"} 3.0
+carecase_open{database="b",state="due"} 0.5
+# HELP carecase_done_total Items done
+# TYPE carecase_done_total counter
+carecase_done_total 7.0
+"""
+
+
+def test_requests_and_readings_are_told_by_name_and_label() -> None:
+    metrics = Metrics(lambda: READINGS)
+    metrics.answered("/jobs/{job_id}", "GET", 404, 0.5)
+    metrics.answered("/care-cases-batch", "PUT", 202, 0.25)
+    metrics.answered("/care-cases-batch", "PUT", 202, 0.5)
+    told = [line for line in metrics.render().decode().splitlines() if "_bucket" not in line and "_created" not in line]
+    assert sorted(told) == sorted(WHOLE.splitlines())
+
+
+def test_readings_are_read_anew_at_each_scrape() -> None:
+    held = [READINGS[1]]
+    metrics = Metrics(lambda: held)
+    assert b"carecase_done_total 7.0" in metrics.render()
+    held[:] = []
+    assert b"carecase_done" not in metrics.render()
