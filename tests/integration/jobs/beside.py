@@ -119,7 +119,7 @@ class Beside:
         self.scripts.run("seen", worker, ahead_ms)
         return int(self._note(f"seen {worker} {ahead_ms}", self.model.seen(worker, ahead_ms)))
 
-    def spend(self, client: str, each_us: int, burst: int) -> int:
+    def spend(self, client: str, each_us: float, burst: int) -> int:
         self.scripts.run("spend", client, each_us, burst)
         return int(self._note(f"spend {client} {each_us} {burst}", self.model.spend(client, each_us, burst)))
 

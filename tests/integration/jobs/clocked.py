@@ -37,14 +37,14 @@ end
 
 _EVERYTHING = """
 local found = {}
-for _, key in ipairs(redis.call('KEYS', KEYS[1] .. '*')) do
+for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind, value = redis.call('TYPE', key).ok, nil
   if kind == 'hash' then value = redis.call('HGETALL', key)
   elseif kind == 'zset' then value = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
   elseif kind == 'set' then value = redis.call('SMEMBERS', key)
   elseif kind == 'list' then value = redis.call('LRANGE', key, 0, -1)
   else value = redis.call('GET', key) end
-  found[#found + 1] = {key, kind, value, redis.call('PEXPIRETIME', key)}
+  if key ~= 'clock' then found[#found + 1] = {key, kind, value, redis.call('PEXPIRETIME', key)} end
 end
 return cjson.encode(found)
 """
@@ -117,7 +117,7 @@ class Clocked:
         return [(answer, _content(told)) for answer, told in zip(answers[::2], answers[1::2], strict=True)]
 
     def _tell_everything(self) -> None:
-        self._row.evalsha(self._everything, 1, "c:")
+        self._row.evalsha(self._everything, 0)
 
 
 def _content(told: str) -> dict[str, Content]:

@@ -284,13 +284,13 @@ class Model(States):
             self.clocks[worker] = ahead_ms
         return self.now_ms
 
-    def spend(self, client: str, each_us: int, burst: int) -> int:
+    def spend(self, client: str, each_us: float, burst: int) -> int:
         """A bucket of `burst` tokens, of which one comes back in each `each_us`; told is what is missing of a token."""
-        missing_us = max(0, self.rates.get(client, (0, 0))[0] - self.now_us)
+        missing_us: float = max(0, self.rates.get(client, (0, 0))[0] - self.now_us)
         missing_us = min(missing_us, burst * each_us) + each_us
         if missing_us > burst * each_us:
             return ceil(missing_us - burst * each_us)
-        self.rates[client] = (self.now_us + missing_us, self.now_ms + ceil(missing_us / 1000) + MINUTE_MS)
+        self.rates[client] = (round(self.now_us + missing_us), self.now_ms + ceil(missing_us / 1000) + MINUTE_MS)
         return 0
 
     # the steps that several share

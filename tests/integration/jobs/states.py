@@ -211,7 +211,7 @@ class States:
             "stats": (self.stats, None),
             "workers": (self.workers, None),
             "clocks": (self.clocks, None),
-            **{f"rate:{client}": (f"{full_at:.0f}", till) for client, (full_at, till) in self.rates.items()},
+            **{f"rate:{client}": (str(full_at), till) for client, (full_at, till) in self.rates.items()},
             "final": (list(self.told_final), None),
             **{key: (text, till) for key, (text, till) in self.known.items()},
             **{f"payload:{job}": (held.chunks, held.till_ms) for job, held in self.payloads.items()},
