@@ -22,7 +22,7 @@ from carecase_worker.jobs.verdicts import ChunkRef, Done
 from carecase_worker.settings.model import Settings
 
 SECRET = "a secret that only these tests know"
-KEYS = {"ann": "the key of ann", "bob": "the key of bob"}
+KEYS = {"ann": "the-key-of-ann", "bob": "the-key-of-bob"}
 DATABASES = ("demo", "second", "third")
 SETTLED = DATABASES[:2]
 """The databases of which a worker has told what they hold."""

@@ -30,6 +30,7 @@ class Reader:
         except ClientDisconnect:
             await Response(b"broke off", 400)(scope, receive, send)
             return
+        await settle()  # as whoever has something to do before it answers
         await Response(self.read, 200)(scope, receive, send)
 
 

@@ -1,0 +1,123 @@
+"""Bodies that do not come to their end: what was kept of them goes at once, and whoever still reads is told."""
+
+import base64
+import json
+import random
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from tests.acceptance.system import eventually
+from tests.builders import a_case
+from tests.integration.intake.intakes import Intake, an_intake, settings_of
+from tests.integration.intake.own_time import elapse, in_own_time, served
+from tests.integration.intake.test_answers import GUARDED
+from tests.services import Services
+
+from carecase_worker.intake.app import create_app
+
+BODY_S, BLINK = 20.0, 0.001
+SEEDED = random.Random(7)
+
+
+@pytest.fixture(scope="module")
+def intake(servers: Services) -> Iterator[Intake]:
+    with an_intake(servers.redis_url, "bodies:", jobs={"chunk_items": 100}) as started:
+        yield started
+
+
+def head(intake: Intake, path: str, *lines: str) -> bytes:
+    """The line and the headers of a batch that comes in chunks."""
+    with intake.client() as client:
+        names = ("x-api-key", "authorization", "vbasoftware-database", "content-type")
+        given = [f"{name}: {client.headers[name]}" for name in names]
+    return "\r\n".join([f"PUT {path} HTTP/1.1", "host: x", *given, *lines, "", ""]).encode()
+
+
+def beginning(items: int) -> bytes:
+    """The beginning of an array, of items that no compression makes smaller."""
+    cases = (
+        json.dumps(a_case(key, x=base64.b85encode(SEEDED.randbytes(3000)).decode())).encode() for key in range(items)
+    )
+    return b"[" + b",".join(cases)
+
+
+@contextmanager
+def staged(intake: Intake) -> Iterator[tuple[socket.socket, Callable[[], bool]]]:
+    """A connection on which so much of a body has come that some of it is kept, and whether it still is."""
+    address = urlsplit(intake.url)
+    with (
+        socket.create_connection((address.hostname, address.port), timeout=60) as connection,
+        redis.Redis.from_url(intake.settings.redis.url.get_secret_value()) as server,
+    ):
+        pattern = f"{intake.settings.redis.prefix}payload:*"
+        before = set(server.scan_iter(pattern, count=1000))
+        connection.sendall(head(intake, "/care-cases-batch", "transfer-encoding: chunked"))
+        piece = beginning(2000)
+        connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+        eventually(lambda: set(server.scan_iter(pattern, count=1000)) - before, what="a part is kept")
+        yield connection, lambda: bool(set(server.scan_iter(pattern, count=1000)) - before)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    received = b""
+    while piece := connection.recv(1 << 16):
+        received += piece
+    return received
+
+
+def error_in(answer: bytes) -> tuple[str, str]:
+    """The problem and the words of an answer that ends the connection."""
+    top, _, body = answer.partition(b"\r\n\r\n")
+    assert top.lower().count(b"\r\nconnection: close") == 1
+    error = json.loads(body)["error"]
+    assert top.startswith(b"HTTP/1.1 %d " % error["status"])
+    for name, value in GUARDED.items():
+        assert f"\r\n{name}: {value}".encode() in top
+    return error["type"].rpartition(":")[2], error["detail"]
+
+
+def test_a_client_that_ends_its_side_within_a_body_is_told_and_nothing_is_kept(intake: Intake) -> None:
+    with staged(intake) as (connection, is_kept):
+        connection.shutdown(socket.SHUT_WR)
+        assert error_in(read_all(connection)) == ("broken-off", "The request broke off. Send it again.")
+        assert not is_kept()
+
+
+def test_of_a_client_that_is_gone_nothing_is_kept(intake: Intake) -> None:
+    with staged(intake) as (connection, is_kept):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+        connection.close()
+        eventually(lambda: not is_kept(), what="it is dropped")
+
+
+def test_of_a_body_that_is_refused_on_its_way_nothing_is_kept(intake: Intake) -> None:
+    with staged(intake) as (connection, is_kept):
+        connection.sendall(b"3\r\n}}}\r\n0\r\n\r\n")
+        assert b'"urn:carecase:problem:not-json"' in connection.recv(1 << 16)
+        assert not is_kept()
+
+
+def test_each_piece_of_a_body_has_its_time(servers: Services) -> None:
+    settings = settings_of(servers.redis_url, "late:", intake={"body_timeout_seconds": BODY_S})
+    app = create_app(settings)
+
+    async def test() -> None:
+        async with served(app, header_timeout_seconds=1000) as service, service.client() as client:
+            sending = Intake("", settings, None)  # type: ignore[arg-type]
+            await client.send(head(sending, "/care-cases-batch", "content-length: 100", "expect: 100-continue"))
+            assert (await client.receive()).startswith(b"HTTP/1.1 100 "), "the body is awaited"
+            for _ in range(3):
+                await elapse(BODY_S - BLINK)
+                await client.send(b" ")
+            await elapse(BODY_S - BLINK)
+            assert await client.is_open()
+            await elapse(BLINK)
+            words = "The body did not arrive in time. Send the request again."
+            assert error_in(await client.rest()) == ("too-slow", words)
+
+    in_own_time(test)
