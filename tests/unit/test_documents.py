@@ -1,14 +1,31 @@
 """What is sent, to the byte where the contract says so."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from carecase_worker.cases.outcome import CANCELLED, CREATED, REFUSED, SUPERSEDED, UNAVAILABLE, UPDATED, Kind, Outcome
-from carecase_worker.errors import BatchFault, BatchRefused, FailureKind, TargetFailure
+from carecase_worker.errors import (
+    AccessFault,
+    AccessRefused,
+    BacklogFull,
+    BatchFault,
+    BatchRefused,
+    CareCaseError,
+    FailureKind,
+    JobConflict,
+    JobExpired,
+    JobNotFound,
+    KeysUnavailable,
+    PayloadUnreadable,
+    RateExceeded,
+    SettingsError,
+    StoreUnavailable,
+    TargetFailure,
+)
 from carecase_worker.intake.documents import indexed_items, items, job_tag, multi_status, retry_after
-from carecase_worker.intake.problems import problem_of, problem_of_status
+from carecase_worker.intake.problems import UNEXPECTED, Problem, problem_of, problem_of_status
 from carecase_worker.jobs.chunks import ChunkOutcomes
 from carecase_worker.jobs.job import job_from_record
 from carecase_worker.jobs.verdicts import Pace
@@ -68,20 +85,83 @@ def test_a_multi_status_without_items_is_a_document() -> None:
 
 
 @pytest.mark.parametrize(
-    ("open_items", "rate", "seconds"), [(0, 0, "1"), (10, 5000, "1"), (100_000, 10_000, "10"), (10**9, 10, "60")]
+    ("open_items", "rate", "seconds"),
+    [
+        (0, 0, "1"),
+        (10**9, 0, "1"),
+        (0, 5000, "1"),
+        (5000, 5000, "1"),
+        (5001, 5000, "2"),
+        (100_000, 10_000, "10"),
+        (59, 1, "59"),
+        (60, 1, "60"),
+        (61, 1, "60"),
+        (10**9, 10, "60"),
+    ],
 )
 def test_retry_after_is_the_work_ahead_at_the_rate_measured(open_items: int, rate: int, seconds: str) -> None:
     assert retry_after(Pace(open_items, rate)) == seconds
 
 
-@pytest.mark.parametrize("fault", BatchFault)
-def test_every_fault_of_a_request_is_a_problem_of_the_callers(fault: BatchFault) -> None:
-    problem = problem_of(BatchRefused(fault, "what to do"))
-    assert 400 <= problem.status < 500
-    assert problem.detail == "what to do"
+STATUS_OF_FAULT = {
+    "not-json": 400, "not-an-array": 400, "not-lines": 400, "empty": 400, "too-many-items": 413, "too-large": 413,
+    "media-type": 415, "encoding": 415, "broken-encoding": 400, "broken-off": 400, "no-database": 400,
+    "bad-parameter": 400, "bad-header": 400, "key-reused": 422, "too-large-for-strict": 422, "not-acceptable": 406,
+    "too-slow": 408, "no-credentials": 401, "bad-credentials": 401, "not-granted": 403, "no-user-agent": 403,
+}  # fmt: skip
+HEADERS_OF_STATUS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    408: {"Connection": "close"},
+    415: {"Accept": "application/json, text/json, application/*+json, application/x-ndjson"},
+}
+
+
+@pytest.mark.parametrize("fault", [*BatchFault, *AccessFault])
+def test_every_fault_of_a_request_is_a_problem_of_the_callers(fault: BatchFault | AccessFault) -> None:
+    error = BatchRefused(fault, "what to do") if isinstance(fault, BatchFault) else AccessRefused(fault, "what to do")
+    status = STATUS_OF_FAULT[fault.value]
+    headers = HEADERS_OF_STATUS.get(status, {})
+    if fault is BatchFault.ENCODING:
+        headers = {"Accept-Encoding": "zstd, gzip"}
+    assert problem_of(error) == Problem(status, fault.value, "what to do", headers)
+
+
+SAY_LATER = "The service cannot say just now. Send the request again, a batch with the same Idempotency-Key."
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (JobNotFound("why"), Problem(404, "job-not-found", "why")),
+        (JobExpired("why"), Problem(410, "job-expired", "why")),
+        (JobConflict("why"), Problem(409, "job-conflict", "why")),
+        (BacklogFull("why"), Problem(503, "backlog-full", "why", {"Retry-After": "5"})),
+        (KeysUnavailable("why"), Problem(503, "keys-unavailable", "why", {"Retry-After": "5"})),
+        (StoreUnavailable("host"), Problem(503, "store-unavailable", SAY_LATER, {"Retry-After": "5"})),
+        (PayloadUnreadable("key"), Problem(503, "store-unavailable", SAY_LATER, {"Retry-After": "5"})),
+        (TargetFailure(FailureKind.AWAY), UNEXPECTED),
+        (SettingsError("a secret"), UNEXPECTED),
+    ],
+)
+def test_every_other_error_is_a_problem_that_tells_what_callers_may_know(
+    error: CareCaseError, problem: Problem
+) -> None:
+    assert problem_of(error) == problem
+
+
+@pytest.mark.parametrize(("wait_s", "told"), [(0, "1"), (0.001, "1"), (1, "1"), (1.001, "2"), (59.5, "60")])
+def test_who_asks_too_often_is_told_when_to_ask_again(wait_s: float, told: str) -> None:
+    error = RateExceeded(timedelta(seconds=wait_s))
+    words = "Too many requests from this client. Wait as long as Retry-After says; poll less often."
+    assert problem_of(error) == Problem(429, "rate-exceeded", words, {"Retry-After": told})
 
 
 def test_what_is_not_meant_for_callers_is_not_told_them() -> None:
-    assert problem_of(TargetFailure(FailureKind.AWAY)).status == 500
-    assert "target" not in problem_of(TargetFailure(FailureKind.AWAY)).detail
+    assert UNEXPECTED.members("/x") == {
+        "type": "urn:carecase:problem:internal",
+        "title": "Internal Server Error",
+        "status": 500,
+        "detail": "The service failed. Try again; if it stays, report the activityID to those who run the service.",
+        "instance": "/x",
+    }
     assert problem_of_status(405).members("/x")["title"] == "Method Not Allowed"

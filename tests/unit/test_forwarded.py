@@ -1,6 +1,8 @@
 """Behind a proxy that speaks IPv4 to an intake that listens on `::`, where such addresses arrive as IPv6."""
 
 import asyncio
+from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -10,7 +12,7 @@ from carecase_worker.intake.forwarded import Forwarded
 TOLD = [(b"x-forwarded-for", b"198.51.100.1"), (b"x-forwarded-proto", b"https"), (b"x-forwarded-prefix", b"/edge")]
 
 
-def served(peer: str, trusted: list[str]) -> Scope:
+def served(peer: str | None, trusted: list[str], root_path: str = "", path: str = "/jobs", told: Any = TOLD) -> Scope:
     """What the application sees of a request."""
     seen: list[Scope] = []
 
@@ -22,13 +24,13 @@ def served(peer: str, trusted: list[str]) -> Scope:
 
     scope = {
         "type": "http",
-        "path": "/jobs",
-        "headers": TOLD,
-        "client": (peer, 4711),
+        "path": path,
+        "headers": told,
+        "client": peer and (peer, 4711),
         "scheme": "http",
         "root_path": "",
     }
-    asyncio.run(Forwarded(app, "", trusted)(scope, nothing, nothing))  # type: ignore[arg-type]
+    asyncio.run(Forwarded(app, root_path, trusted)(scope, nothing, nothing))  # type: ignore[arg-type]
     return seen[0]
 
 
@@ -43,3 +45,56 @@ def test_a_named_proxy_is_believed_whichever_way_its_address_is_written(peer: st
 def test_another_one_is_told_as_it_is_and_not_believed(peer: str) -> None:
     scope = served(peer, ["10.0.0.0/24", "2001:db8::/32"])
     assert (scope["client"], scope["scheme"], scope["root_path"]) == (("10.0.1.7", 4711), "http", "")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "network"),
+    [
+        ("10.0.0.7", ("10.0.0.7", "10.0.0.7")),
+        ("10.0.0.0/25", ("10.0.0.0", "10.0.0.127")),
+        ("::ffff:10.0.0.0/121", ("10.0.0.0", "10.0.0.127")),
+        ("::ffff:0.0.0.0/96", ("0.0.0.0", "255.255.255.255")),
+        ("2001:db8::/64", ("2001:db8::", "2001:db8::ffff:ffff:ffff:ffff")),
+    ],
+)
+def test_a_network_is_believed_to_its_ends(trusted: str, network: tuple[str, str]) -> None:
+    ends = [ip_address(text) for text in network]
+    outside = [int(ends[0]) - 1, int(ends[1]) + 1]
+    for peer in ends:
+        assert served(str(peer), [trusted])["root_path"] == "/edge"
+    for number in outside:
+        if 0 <= number <= int(type(ends[0])(2 ** ends[0].max_prefixlen - 1)):
+            assert served(str(type(ends[0])(number)), [trusted])["root_path"] == ""
+
+
+def test_a_peer_without_an_address_is_nobody() -> None:
+    scope = served(None, ["10.0.0.7"])
+    assert (scope["client"], scope["scheme"], scope["root_path"], scope["path"]) == (None, "http", "", "/jobs")
+
+
+def test_nobody_is_believed_where_no_proxy_is_named() -> None:
+    scope = served("10.0.0.7", [])
+    assert (scope["client"], scope["scheme"], scope["root_path"]) == (("10.0.0.7", 4711), "http", "")
+
+
+@pytest.mark.parametrize(
+    ("root_path", "told", "path", "seen"),
+    [
+        ("", None, "/jobs", ("", "/jobs")),
+        ("/tools", None, "/jobs", ("/tools", "/tools/jobs")),
+        ("/tools", None, "/tools/jobs", ("/tools", "/tools/jobs")),
+        ("/tools", None, "/tools", ("/tools", "/tools")),
+        ("/tools", None, "/toolsjobs", ("/tools", "/tools/toolsjobs")),
+        ("/tools", b"/edge", "/jobs", ("/edge", "/edge/jobs")),
+        ("/tools", b" edge/ ", "/edge/jobs", ("/edge", "/edge/jobs")),
+        ("/tools", b"//", "/jobs", ("/tools", "/tools/jobs")),
+        ("", b"https://evil.example", "/jobs", ("", "/jobs")),
+        ("/tools", b"/\xe9", "/jobs", ("/tools", "/tools/jobs")),
+    ],
+)
+def test_the_prefix_is_the_proxys_or_else_the_configured_one(
+    root_path: str, told: bytes | None, path: str, seen: tuple[str, str]
+) -> None:
+    headers = [] if told is None else [(b"x-other", b"/no"), (b"x-forwarded-prefix", told)]
+    scope = served("10.0.0.7", ["10.0.0.7"], root_path, path, headers)
+    assert (scope["root_path"], scope["path"]) == seen

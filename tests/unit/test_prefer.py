@@ -33,6 +33,14 @@ LONGEST = timedelta(seconds=60)
         ([",, ,respond-async,"], True, None),
         (['"wait=5', "="], False, None),
         (["wait=٣"], False, None),
+        (["wait=59"], False, 59),
+        (["wait=60"], False, 60),
+        (["wait=61"], False, 60),
+        (["wait=000000005"], False, 5),
+        (['wait="\\5"'], False, 5),
+        (["respond-async=yes"], True, None),
+        (["x" * 985 + ", respond-async"], True, None),  # what is longer than anybody's is not looked at
+        (["x" * 986 + ", respond-async"], False, None),
     ],
 )
 def test_the_first_of_each_preference_counts_and_others_are_ignored(
@@ -40,6 +48,33 @@ def test_the_first_of_each_preference_counts_and_others_are_ignored(
 ) -> None:
     wait = None if wait_s is None else timedelta(seconds=wait_s)
     assert preferences(headers, LONGEST) == Preferences(respond_async, wait)
+
+
+@pytest.mark.parametrize(
+    ("headers", "strict"),
+    [
+        (["handling=strict"], True),
+        (['Handling="strict"'], True),
+        (["wait=5", "handling=strict; x=y"], True),
+        (["handling=strict, handling=lenient"], True),
+        (["handling=lenient, handling=strict"], False),
+        (["handling=STRICT"], False),
+        (["handling"], False),
+        (["strict"], False),
+        ([], False),
+    ],
+)
+def test_all_or_nothing_is_preferred_by_one_word(headers: list[str], strict: bool) -> None:
+    assert preferences(headers, LONGEST).strict is strict
+
+
+@pytest.mark.parametrize("of_batch", [True, False])
+def test_only_the_answer_to_a_batch_says_that_it_is_all_or_nothing(of_batch: bool) -> None:
+    wanted = Preferences(True, timedelta(seconds=5), strict=True)
+    strict = ", handling=strict" if of_batch else ""
+    assert applied(wanted, False, of_batch) == {"Preference-Applied": f"respond-async, wait=5{strict}"}
+    assert applied(wanted, True, of_batch) == {"Preference-Applied": f"wait=5{strict}"}
+    assert applied(Preferences(strict=True), False) == {}
 
 
 @pytest.mark.parametrize(
