@@ -32,7 +32,7 @@ def settings_of(redis_url: str, prefix: str, **sections: Mapping[str, Any]) -> S
     """Settings of an intake for which nothing is limited that is not said to be."""
     given: dict[str, Any] = {name: dict(section) for name, section in sections.items()}
     given["redis"] = {"url": redis_url, "prefix": prefix, **given.get("redis", {})}
-    given["broker"] = {"prefix": f"b{prefix}"}
+    given["broker"] = {"prefix": f"b{prefix}", **given.get("broker", {})}
     given["intake"] = {"rate_per_second": 0, **given.get("intake", {})}
     given["jwt"] = {"secret": SECRET, **given.get("jwt", {})}
     given["databases"] = {name: {"url": f"sqlite:///nowhere/{name}"} for name in DATABASES}
