@@ -2,47 +2,47 @@
 
 import argparse
 import queue
-import signal
 import sys
 import tempfile
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.mutants import choice, equivalent, report
+from tests.mutants.equivalent import Equivalent
 from tests.mutants.mutant import Mutant
-from tests.mutants.trial import Experience, Result, Verdict, result, tried
-from tests.mutants.types import TypeChecker
-from tests.mutants.workshop import ROOT, Workshop
+from tests.mutants.reach import Reach
+from tests.mutants.trial import Bench, Experience, Result, Verdict, result
+from tests.mutants.type_checker import TypeChecker
+from tests.mutants.workshop import Workshop
 
-RESULTS = ROOT / "build" / "mutants" / "results.jsonl"
+ROOT = Path(__file__).parent.parent.parent
+RESULTS = Path("build") / "mutants" / "results.jsonl"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """Run; the exit status is 1 if the score is below the bound."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _parser().parse_args(arguments)
-    paths = choice.files(options.modules)
-    mutants = choice.mutants_of(paths)
-    entries = equivalent.listed()
+    paths = choice.files(root, options.modules)
+    mutants = choice.mutants_of(root, paths)
+    entries = equivalent.listed(root)
     for entry in equivalent.stale(entries, mutants, paths):
-        print(f"stale in {equivalent.LIST.name}: {entry.file}: {entry.line!r} -> {entry.becomes!r}")
-    known = report.kept(options.results)
-    chosen = _chosen(mutants, options, known)
+        print(f"stale in {equivalent.LIST}: {entry.file}: {entry.line!r} -> {entry.becomes!r}")
+    file = root / RESULTS
+    known = report.kept(file)
+    chosen = _chosen(root, mutants, options, known)
     if options.list:
         print("".join(mutant.diff for mutant in chosen))
         return 0
-    results = {name: known[name] for name in (mutant.name for mutant in chosen) if name in known and not options.again}
-    todo = []
-    for mutant in chosen:
-        if any(entry.means(mutant) for entry in entries):
-            results[mutant.name] = result(mutant, Verdict.EQUIVALENT)
-        elif mutant.name not in results:
-            todo.append(mutant)
+    results = {mutant.name: result(mutant, Verdict.EQUIVALENT) for mutant in chosen if _in(entries, mutant)}
+    if not options.again:
+        results |= {mutant.name: known[mutant.name] for mutant in chosen if mutant.name in known} | results
+    todo = [mutant for mutant in chosen if mutant.name not in results]
     print(f"{len(chosen)} of {len(mutants)} mutants, {len(results)} known or equivalent", flush=True)
-    for done in _run(todo, options.jobs):
+    for done in _run(root, todo, options.jobs):
         results[done.name] = done
-        report.keep(options.results, done)
+        report.keep(file, done)
         print(f"[{len(results)}/{len(chosen)}] {_told(done)}", flush=True)
     found = list(results.values())
     print(report.summary(found))
@@ -60,14 +60,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--again", action="store_true", help="those that survived the last time, once more")
     parser.add_argument("--jobs", type=int, default=2, help="how many at the same time")
     parser.add_argument("--least", type=float, default=90, help="the lowest score that is good, in percent")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="file with a line for each mutant that was tried")
     parser.add_argument("--list", action="store_true", help="only show them")
     return parser
 
 
-def _chosen(mutants: list[Mutant], options: argparse.Namespace, known: dict[str, Result]) -> list[Mutant]:
+def _in(entries: Iterable[Equivalent], mutant: Mutant) -> bool:
+    return any(entry.means(mutant) for entry in entries)
+
+
+def _chosen(root: Path, mutants: list[Mutant], options: argparse.Namespace, known: dict[str, Result]) -> list[Mutant]:
     if options.since:
-        mutants = choice.changed(mutants, options.since)
+        mutants = choice.changed(root, mutants, options.since)
     if options.again:
         left = {name for name, was in known.items() if was.verdict in (Verdict.SURVIVED, Verdict.UNREACHED)}
         mutants = [mutant for mutant in mutants if mutant.name in left]
@@ -76,48 +79,33 @@ def _chosen(mutants: list[Mutant], options: argparse.Namespace, known: dict[str,
     return mutants
 
 
-def _run(todo: Sequence[Mutant], jobs: int) -> Iterable[Result]:
+def _run(root: Path, todo: Sequence[Mutant], jobs: int) -> Iterator[Result]:
     """Try mutants side by side, in copies of their own; yields each result as it comes."""
-    waiting: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
-    for mutant in todo:
-        waiting.put(mutant)
-    done: queue.SimpleQueue[Result | BaseException | None] = queue.SimpleQueue()
-    experience = Experience()
-    with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as place:
+    if not todo:
+        return
+    experience, reach, free = Experience(), Reach(root), queue.SimpleQueue[Bench]()
+    with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as place, ExitStack() as stack:
         Path(place).chmod(0o755)  # PostgreSQL's own user has to get to its data
-        workshops = [Workshop(Path(place) / str(number)) for number in range(min(jobs, len(todo)) + 1)]
-        try:
-            types = TypeChecker(workshops[-1])
-            for workshop in workshops[:-1]:
-                threading.Thread(target=_work, args=(workshop, waiting, done, types, experience), daemon=True).start()
-            for _ in todo:
-                came = done.get()
-                if isinstance(came, BaseException):
-                    raise came
-                assert came is not None
-                yield came
-        finally:
-            for workshop in workshops:
-                workshop.remove()
+        pool = stack.enter_context(ThreadPoolExecutor(jobs))
+        workshops = [Workshop(root, Path(place) / str(number)) for number in range(jobs + 1)]
+        for workshop in workshops:
+            stack.callback(workshop.remove)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        types = TypeChecker(workshops.pop())
+        for workshop in workshops:
+            free.put(Bench(workshop, types, reach, experience))
 
+        def tried(mutant: Mutant) -> Result:
+            bench = free.get()
+            try:
+                return bench.tried(mutant)
+            finally:
+                free.put(bench)
 
-def _work(
-    workshop: Workshop,
-    waiting: "queue.SimpleQueue[Mutant]",
-    done: "queue.SimpleQueue[Result | BaseException | None]",
-    types: TypeChecker,
-    experience: Experience,
-) -> None:
-    while True:
-        try:
-            mutant = waiting.get_nowait()
-        except queue.Empty:
-            return
-        try:
-            done.put(tried(mutant, workshop, types, experience))
-        except BaseException as error:  # noqa: BLE001  # the main thread raises it
-            done.put(error)
-            return
+        for done in as_completed([pool.submit(tried, mutant) for mutant in todo]):
+            yield done.result()
+    for test in sorted(experience.unsound):
+        print(f"fails without a mistake, and was left out: {test}")
 
 
 def _told(done: Result) -> str:

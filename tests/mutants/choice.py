@@ -8,15 +8,14 @@ from random import Random
 
 from tests.mutants import lua, python
 from tests.mutants.mutant import Mutant
-from tests.mutants.workshop import ROOT
 
 SOURCE = Path("src") / "carecase_worker"
 
 
-def files(modules: Sequence[str] = ()) -> list[str]:
+def files(root: Path, modules: Sequence[str] = ()) -> list[str]:
     """The files of the package that can be mutated; `modules` are names below it, of a directory or without suffix."""
-    paths = sorted(path for path in (ROOT / SOURCE).rglob("*") if path.suffix in (".py", ".lua"))
-    named = {path.relative_to(ROOT).as_posix(): path.relative_to(ROOT / SOURCE).as_posix() for path in paths}
+    paths = sorted(path for path in (root / SOURCE).rglob("*") if path.suffix in (".py", ".lua"))
+    named = {path.relative_to(root).as_posix(): path.relative_to(root / SOURCE).as_posix() for path in paths}
     unknown = [module for module in modules if not any(_is_in(name, module) for name in named.values())]
     if unknown:
         raise SystemExit(
@@ -25,11 +24,11 @@ def files(modules: Sequence[str] = ()) -> list[str]:
     return [path for path, name in named.items() if not modules or any(_is_in(name, module) for module in modules)]
 
 
-def mutants_of(paths: Iterable[str]) -> list[Mutant]:
+def mutants_of(root: Path, paths: Iterable[str]) -> list[Mutant]:
     """Every mutant of these files."""
     found: list[Mutant] = []
     for path in paths:
-        text = (ROOT / path).read_text("utf-8")
+        text = (root / path).read_text("utf-8")
         found += (lua if path.endswith(".lua") else python).mutants_of(path, text)
     return found
 
@@ -39,15 +38,15 @@ def sample(mutants: Sequence[Mutant], size: int, seed: int) -> list[Mutant]:
     return Random(seed).sample(list(mutants), min(size, len(mutants)))
 
 
-def changed(mutants: Iterable[Mutant], since: str) -> list[Mutant]:
+def changed(root: Path, mutants: Iterable[Mutant], since: str) -> list[Mutant]:
     """The mutants of the lines that differ from a revision."""
-    lines = _changed_lines(since)
+    lines = _changed_lines(root, since)
     return [mutant for mutant in mutants if lines.get(mutant.path, set()) & set(mutant.lines)]
 
 
-def _changed_lines(since: str) -> dict[str, set[int]]:
+def _changed_lines(root: Path, since: str) -> dict[str, set[int]]:
     command = ["git", "diff", "--unified=0", "--no-color", "--no-ext-diff", "--src-prefix=a/", "--dst-prefix=b/", since]
-    done = subprocess.run([*command, "--", str(SOURCE)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([*command, "--", str(SOURCE)], cwd=root, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"git knows no revision {since}: {done.stderr.strip()}")
     found: dict[str, set[int]] = {}

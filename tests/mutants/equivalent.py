@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.mutants.mutant import Mutant
 
-LIST = Path(__file__).with_name("equivalent.toml")
+LIST = Path("tests") / "mutants" / "equivalent.toml"
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Equivalent:
         return (self.file, self.line, self.becomes) == (mutant.path, mutant.before, mutant.after)
 
 
-def listed(path: Path = LIST) -> list[Equivalent]:
+def listed(root: Path) -> list[Equivalent]:
     """The entries of the list."""
-    return [Equivalent(**entry) for entry in tomllib.loads(path.read_text("utf-8")).get("equivalent", [])]
+    return [Equivalent(**entry) for entry in tomllib.loads((root / LIST).read_text("utf-8")).get("equivalent", [])]
 
 
 def stale(entries: Iterable[Equivalent], mutants: Iterable[Mutant], paths: Iterable[str]) -> list[Equivalent]:

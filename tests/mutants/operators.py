@@ -4,7 +4,8 @@ Each gives, for a node, pieces of it and what stands there instead; `{}` is the 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from types import UnionType
 from typing import Any, TypeAlias
 
 import libcst as cst
@@ -81,20 +82,19 @@ def other_name(node: cst.Call) -> Pieces:
         yield node.func, _OTHER_NAMES[node.func.value]
 
 
-NodeTypes: TypeAlias = type | tuple[type, ...]
-PieceOperators: TypeAlias = tuple[Callable[[Any], Pieces], ...]
+Pairs: TypeAlias = tuple[tuple[type | UnionType, Callable[[Any], Pieces]], ...]
 
-PIECES: Mapping[NodeTypes, PieceOperators] = {
-    (cst.SimpleString, cst.FormattedStringText): (word,),
-    (cst.If, cst.While, cst.CompIf): (condition,),
-    (cst.Expr, cst.AugAssign, cst.Raise, cst.Del): (removed,),
-    cst.Assign: (assigned_elsewhere,),
-    cst.Return: (returned,),
-    cst.ExceptHandler: (uncaught,),
-    cst.For: (no_turn,),
-    cst.Decorator: (undecorated,),
-    cst.Call: (other_name,),
-}
+PIECES: Pairs = (
+    (cst.SimpleString | cst.FormattedStringText, word),
+    (cst.If | cst.While | cst.CompIf, condition),
+    (cst.Expr | cst.AugAssign | cst.Raise | cst.Del, removed),
+    (cst.Assign, assigned_elsewhere),
+    (cst.Return, returned),
+    (cst.ExceptHandler, uncaught),
+    (cst.For, no_turn),
+    (cst.Decorator, undecorated),
+    (cst.Call, other_name),
+)
 
 
 def fewer_elements(node: cst.Tuple | cst.List | cst.Set | cst.Dict) -> Iterator[cst.CSTNode]:

@@ -14,14 +14,10 @@ from libcst.metadata import (
 from mutmut.mutation.mutators import mutation_operators, operator_match, operator_string
 from tests.mutants import settings, sql
 from tests.mutants.mutant import Mutant, exchange
-from tests.mutants.operators import PIECES, NodeTypes, PieceOperators, fewer_elements
+from tests.mutants.operators import PIECES, fewer_elements
 
 _NODES = [pair for pair in mutation_operators if pair[1] not in (operator_string, operator_match)]
 _NODES += [(kind, fewer_elements) for kind in (cst.Tuple, cst.List, cst.Set, cst.Dict)]
-_OF_SETTINGS: Mapping[NodeTypes, PieceOperators] = {
-    cst.Call: (settings.doubled,),
-    cst.AnnAssign: (settings.other_choice,),
-}
 _NEVER = m.Call(func=m.Name("NewType") | m.Name("TypeVar") | m.Name("assert_never"))
 _SKIPPED: Mapping[type, m.BaseMatcherNode] = {
     cst.Annotation: m.Annotation(),
@@ -54,6 +50,7 @@ class _Visitor(cst.CSTVisitor):
         super().__init__()
         self.found: list[Mutant] = []
         self._path, self._text = path, text
+        self._operators = (*PIECES, *settings.PIECES) if path == settings.PATH else PIECES
         self._starts = [0]
         for line in text.splitlines(keepends=True):
             self._starts.append(self._starts[-1] + len(line))
@@ -63,25 +60,19 @@ class _Visitor(cst.CSTVisitor):
         skipped = _SKIPPED.get(type(node))
         if skipped is not None and m.matches(node, skipped):
             return False
-        if isinstance(node, cst.SimpleString | cst.FormattedStringText) and self._is_sql(node):
-            self._exchange_in(node)
-            return False
-        for kind, operators in self._pieces():
-            if isinstance(node, kind):
-                for operator in operators:
-                    self._exchange_pieces(operator(node), operator.__name__)
-        for kind, alter in _NODES:
-            if isinstance(node, kind):
-                self._exchange_node(node, alter(node), alter.__name__.removeprefix("operator_"))
         if isinstance(node, cst.Call) and m.matches(node, _CAST):
             node.args[1].visit(self)
             return False
+        if isinstance(node, cst.SimpleString | cst.FormattedStringText) and self._is_sql(node):
+            self._exchange_in(node)
+            return False
+        for kind, operator in self._operators:
+            if isinstance(node, kind):
+                self._exchange_pieces(operator(node), operator.__name__)
+        for kind, operator in _NODES:
+            if isinstance(node, kind):
+                self._exchange_node(node, operator(node), operator.__name__.removeprefix("operator_"))
         return not isinstance(node, cst.AssignTarget)
-
-    def _pieces(self) -> Iterator[tuple[NodeTypes, PieceOperators]]:
-        yield from PIECES.items()
-        if self._path == settings.PATH:
-            yield from _OF_SETTINGS.items()
 
     def _is_sql(self, node: cst.SimpleString | cst.FormattedStringText) -> bool:
         return "/targets/" in self._path and sql.is_sql(node.value)

@@ -4,15 +4,13 @@ import ast
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.mutants.mutant import Mutant
-from tests.mutants.workshop import ROOT
 
-MAP = ROOT / "build" / "coverage" / "map.json"
-STAGES = ("tests/unit", "tests/integration", "tests/acceptance")
+MAP = Path("build") / "coverage" / "map.json"
+STAGES = ("tests/unit", "tests/integration", "tests/contract", "tests/acceptance")
 """From the cheapest to the dearest. Tests of architecture, packages, containers and random faults are left out."""
 _PACKAGE = "carecase_worker"
 _RUNNING_SYSTEM = {
@@ -26,19 +24,54 @@ _RUNNING_SYSTEM = {
 }
 
 
-def tests_of(mutant: Mutant) -> list[list[str]]:
-    """The tests to run, stage by stage, in each the nearest first; a test is a file or a function in it."""
-    return [list(dict.fromkeys(test for test in _all_tests(mutant) if test.startswith(stage))) for stage in STAGES]
+class Reach:
+    """The tests of a repository by the lines of its package."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, measured = root, root / MAP
+        self._measured = Measured(json.loads(measured.read_text("utf-8"))) if measured.exists() else None
+        self._imported: dict[Path, frozenset[str]] = {}
+
+    def tests_of(self, mutant: Mutant) -> list[list[str]]:
+        """The tests to run, stage by stage, in each the nearest first; a test is a file or a function in it."""
+        found = list(dict.fromkeys(self._all_tests(mutant)))
+        return [[test for test in found if test.startswith(f"{stage}/")] for stage in STAGES]
+
+    def _all_tests(self, mutant: Mutant) -> list[str]:
+        if self._measured and mutant.path in self._measured.lines:
+            return self._measured.tests(mutant.path, mutant.lines)
+        return self._by_import(mutant.path)
+
+    def _by_import(self, path: str) -> list[str]:
+        """Unit and integration tests that import a module, or one that does; a table for the running system."""
+        module = _module(path) if path.endswith(".py") else f"{_PACKAGE}.jobs.scripts"
+        users = self._users(module)
+        tests = [test for stage in STAGES[:2] for test in sorted((self._root / stage).rglob("test_*.py"))]
+        near = [test for test in tests if module in self._imports(test)]
+        far = [test for test in tests if self._imports(test) & users]
+        package = path.removeprefix(f"src/{_PACKAGE}/").partition("/")[0]
+        running = _RUNNING_SYSTEM.get(package, ("test_main_job", "test_operator", "test_lifetimes"))
+        files = [*near, *far, *(self._root / STAGES[-1] / f"{name}.py" for name in running)]
+        return [file.relative_to(self._root).as_posix() for file in files if file.exists()]
+
+    def _users(self, module: str) -> set[str]:
+        """A module of the package and those that import it, at any distance."""
+        sources = (self._root / "src" / _PACKAGE).rglob("*.py")
+        imported = {_module(path.relative_to(self._root).as_posix()): self._imports(path) for path in sources}
+        users, found = {module}, {module}
+        while found:
+            found = {name for name, needs in imported.items() if needs & users} - users
+            users |= found
+        return users
+
+    def _imports(self, path: Path) -> frozenset[str]:
+        """The modules of the package that a file imports, by helpers of the tests as well."""
+        if path not in self._imported:
+            self._imported[path] = frozenset(_imports(self._root, path, set()))
+        return self._imported[path]
 
 
-def _all_tests(mutant: Mutant) -> list[str]:
-    reached = _map()
-    if reached is None or mutant.path not in reached.lines:
-        return _by_import(mutant.path)
-    return reached.tests(mutant.path, mutant.lines)
-
-
-class Reached:
+class Measured:
     """The map that a run of coverage leaves (see tests/line_coverage/map.py)."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
@@ -53,7 +86,7 @@ class Reached:
             self._seconds[test.partition("::")[0]] += told["seconds"]
 
     def tests(self, path: str, numbers: Iterable[int]) -> list[str]:
-        """The tests that reach some lines, the quickest first. What runs at import is reached by its module's."""
+        """The tests that reach some lines, the quickest first; of lines that run at import, those that reach others."""
         lines = self.lines[path]
         found = set().union(*(lines.get(number, set()) for number in numbers)) or set().union(*lines.values())
         files = {test for test in found if "::" not in test}
@@ -61,47 +94,11 @@ class Reached:
         return sorted(left, key=lambda test: (self._seconds[test], test))
 
 
-@cache
-def _map() -> Reached | None:
-    return Reached(json.loads(MAP.read_text("utf-8"))) if MAP.exists() else None
-
-
-def _by_import(path: str) -> list[str]:
-    """Unit and integration tests that import a module, or one that does; a table for the running system."""
-    module = _module(path) if path.endswith(".py") else f"{_PACKAGE}.jobs.scripts"
-    users = _users(module)
-    tests = [test for stage in STAGES[:2] for test in sorted((ROOT / stage).rglob("test_*.py"))]
-    near = [test for test in tests if module in _imported(test)]
-    far = [test for test in tests if _imported(test) & users]
-    package = path.removeprefix(f"src/{_PACKAGE}/").partition("/")[0]
-    running = _RUNNING_SYSTEM.get(package, ("test_main_job", "test_operator", "test_lifetimes"))
-    names = [test.relative_to(ROOT).as_posix() for test in (*near, *far)]
-    return [*names, *(f"{STAGES[2]}/{name}.py" for name in running)]
-
-
 def _module(path: str) -> str:
     return path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-@cache
-def _users(module: str) -> frozenset[str]:
-    """A module of the package and those that import it, at any distance."""
-    sources = (ROOT / "src" / _PACKAGE).rglob("*.py")
-    imported = {_module(path.relative_to(ROOT).as_posix()): _imported(path) for path in sources}
-    users, found = {module}, {module}
-    while found:
-        found = {name for name, needs in imported.items() if needs & users} - users
-        users |= found
-    return frozenset(users)
-
-
-@cache
-def _imported(path: Path) -> frozenset[str]:
-    """The modules of the package that a file imports, by helpers of the tests as well."""
-    return frozenset(_imports(path, set()))
-
-
-def _imports(path: Path, seen: set[Path]) -> Iterator[str]:
+def _imports(root: Path, path: Path, seen: set[Path]) -> Iterator[str]:
     seen.add(path)
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if not isinstance(node, ast.ImportFrom) or not node.module:
@@ -109,6 +106,6 @@ def _imports(path: Path, seen: set[Path]) -> Iterator[str]:
         for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
             if name.startswith(_PACKAGE):
                 yield name
-            helper = ROOT / f"{name.replace('.', '/')}.py"
+            helper = root / f"{name.replace('.', '/')}.py"
             if name.startswith("tests.") and helper.exists() and helper not in seen:
-                yield from _imports(helper, seen)
+                yield from _imports(root, helper, seen)

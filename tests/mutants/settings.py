@@ -1,9 +1,8 @@
 """Mistakes in the defaults of settings: twice the number, another of the words that are allowed."""
 
-from collections.abc import Iterator
-
 import libcst as cst
 import libcst.matchers as m
+from tests.mutants.operators import Pairs, Pieces
 
 PATH = "src/carecase_worker/settings/model.py"
 _FIELD = m.Call(func=m.Name("Field"))
@@ -11,7 +10,7 @@ _SECONDS = m.Call(func=m.Name("_seconds"))
 _CHOICE = m.Annotation(annotation=m.Subscript(value=m.Name("Literal")))
 
 
-def doubled(node: cst.Call) -> Iterator[tuple[cst.CSTNode, str]]:
+def doubled(node: cst.Call) -> Pieces:
     """Twice the default."""
     place = 0 if m.matches(node, _FIELD) else 1 if m.matches(node, _SECONDS) else None
     if place is None or not node.args:
@@ -21,9 +20,12 @@ def doubled(node: cst.Call) -> Iterator[tuple[cst.CSTNode, str]]:
         yield default, "({}) * 2"
 
 
-def other_choice(node: cst.AnnAssign) -> Iterator[tuple[cst.CSTNode, str]]:
+def other_choice(node: cst.AnnAssign) -> Pieces:
     """Another word of a closed set."""
     if m.matches(node, m.AnnAssign(annotation=_CHOICE, value=_FIELD)):
         default = cst.ensure_type(node.value, cst.Call).args[0].value
         choices = m.findall(node.annotation, m.SimpleString())
         yield from ((default, choice.value) for choice in choices if not choice.deep_equals(default))  # type: ignore[attr-defined]
+
+
+PIECES: Pairs = ((cst.Call, doubled), (cst.AnnAssign, other_choice))

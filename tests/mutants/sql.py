@@ -32,7 +32,7 @@ _EXCHANGES = [
         (r"\bUNION ALL\b", "UNION"),
         (r"\bLEFT JOIN\b", "JOIN"),
         (r" ORDER BY [\w\", ]+", ""),
-        (r" LIMIT \S+", ""),
+        (r" LIMIT [\w:%()]+", ""),
         (r"(?<![\w$.])\d+(?![\w.])", "{next}"),
     )
 ]

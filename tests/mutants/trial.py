@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from tests.mutants.mutant import Mutant
-from tests.mutants.reach import tests_of
-from tests.mutants.types import TypeChecker
+from tests.mutants.reach import Reach
+from tests.mutants.type_checker import TypeChecker
 from tests.mutants.workshop import Ran, Workshop
 
 _TEST_SECONDS = 120
@@ -75,35 +75,57 @@ class Experience:
         return True
 
 
-def tried(mutant: Mutant, workshop: Workshop, types: TypeChecker, experience: Experience) -> Result:
-    """Run the tests over a mutant, stage by stage, unless the type checker refuses it."""
-    if types.refuses(mutant):
-        return result(mutant, Verdict.REFUSED)
-    stages = [stage for stage in tests_of(mutant) if stage]
-    began, done = time.monotonic(), list[str]()
-    for stage in stages:
-        tests = experience.in_order(mutant.path, stage)
-        done += tests
+@dataclass(frozen=True)
+class Bench:
+    """All that a trial needs beside the mutant; only the workshop is for one trial at a time."""
+
+    workshop: Workshop
+    types: TypeChecker
+    reach: Reach
+    experience: Experience
+
+    def tried(self, mutant: Mutant) -> Result:
+        """Run the tests over a mutant, stage by stage, unless the type checker refuses it."""
+        if self.types.refuses(mutant):
+            return result(mutant, Verdict.REFUSED)
+        stages = [stage for stage in self.reach.tests_of(mutant) if stage]
+        began, done = time.monotonic(), list[str]()
+        for stage in stages:
+            tests = self.experience.in_order(mutant.path, stage)
+            done += tests
+            if noticed := self._noticed(mutant, tests):
+                verdict, by = noticed
+                return result(mutant, verdict, by, done, time.monotonic() - began)
+        return result(mutant, Verdict.SURVIVED if stages else Verdict.UNREACHED, "", done, time.monotonic() - began)
+
+    def _noticed(self, mutant: Mutant, tests: Sequence[str]) -> tuple[Verdict, str] | None:
+        """Run tests over a mutant; how and by which of them it was noticed, if it was."""
         while True:
-            ran = _run(mutant, tests, workshop, experience)
+            ran = self._run(mutant, tests)
             if ran.passed:
-                break
+                return None
             failed = _FAILED.search(ran.output)
-            by = failed[1] if failed else tests[0]
+            by = failed[1] if failed else ""
             if ran.timed_out or _HUNG in ran.output:
-                return result(mutant, Verdict.TIMED_OUT, by, done, time.monotonic() - began)
-            if experience.believes(mutant, by, workshop):
-                return result(mutant, Verdict.KILLED, by, done, time.monotonic() - began)
-    return result(mutant, Verdict.SURVIVED if stages else Verdict.UNREACHED, "", done, time.monotonic() - began)
+                return Verdict.TIMED_OUT, by
+            if not by:
+                self._must_be_collected(tests)
+                return Verdict.KILLED, "as the tests are collected"
+            if self.experience.believes(mutant, by, self.workshop):
+                return Verdict.KILLED, by
 
+    def _run(self, mutant: Mutant, tests: Sequence[str]) -> Ran:
+        left_out = [f"--deselect={test}" for test in self.experience.unsound]
+        self.workshop.put(mutant.path, mutant.mutated)
+        try:
+            return self.workshop.run([*_OPTIONS, *left_out, *tests], _RUN_SECONDS)
+        finally:
+            self.workshop.put(mutant.path, mutant.text)
 
-def _run(mutant: Mutant, tests: Sequence[str], workshop: Workshop, experience: Experience) -> Ran:
-    left_out = [f"--deselect={test}" for test in experience.unsound]
-    workshop.put(mutant.path, mutant.mutated)
-    try:
-        return workshop.run([*_OPTIONS, *left_out, *tests], _RUN_SECONDS)
-    finally:
-        workshop.put(mutant.path, mutant.text)
+    def _must_be_collected(self, tests: Sequence[str]) -> None:
+        ran = self.workshop.run(["--collect-only", *tests], _RUN_SECONDS)
+        if not ran.passed:
+            raise SystemExit(f"Some of these tests are not there; make coverage writes a new map.\n{ran.output}")
 
 
 def result(mutant: Mutant, verdict: Verdict, by: str = "", tests: Sequence[str] = (), seconds: float = 0) -> Result:

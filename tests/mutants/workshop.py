@@ -4,7 +4,9 @@ The copy has an environment of its own, whose only paths are the copy's `src` an
 runs this. So each process that a test starts has the copy's code, whatever variables it is given.
 """
 
+import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -19,9 +21,10 @@ from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).parent.parent.parent
 _MARK = "MUTANTS_WORKSHOP"
 _GRACE_SECONDS = 5
+_PASSED = (0, 5)
+"""Of pytest: all passed; there was none to run."""
 _moments = count(1_000_000_000)
 """Times of change, each used once: what was compiled from another text of a file is never taken for this one's."""
 
@@ -39,15 +42,16 @@ class Ran:
 class Workshop:
     """One copy, for one mutant at a time."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, root: Path, place: Path) -> None:
         self.place = place
         self._copy, self._python = place / "repository", place / "repository" / ".venv" / "bin" / "python"
         self._environment = {**os.environ, _MARK: str(place), "HYPOTHESIS_STORAGE_DIRECTORY": str(place / "examples")}
+        self._started: subprocess.Popen[bytes] | None = None
         place.mkdir(parents=True)
-        for name in _files():
+        for name in _files(root):
             copied = self._copy / name
             copied.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copied, follow_symlinks=False)
+            shutil.copy2(root / name, copied, follow_symlinks=False)
         self._make_environment()
 
     def put(self, path: str, text: str) -> None:
@@ -62,38 +66,37 @@ class Workshop:
 
     def run(self, arguments: Sequence[str], seconds: float) -> Ran:
         """Run pytest in the copy for so many seconds at most; nothing that it started is left."""
-        temporary = self.place / "tmp"
-        command: list[str | Path] = [
-            self._python,
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            f"--basetemp={temporary}",
-            *arguments,
-        ]
-        began = time.monotonic()
-        with (self.place / "output").open("w+") as output:
-            process = subprocess.Popen(
-                command, cwd=self._copy, env=self._environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )  # fmt: skip
-            try:
-                status = process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                status = None
-            finally:
-                self._end_all()
-                process.wait()
-            output.seek(0)
-            told = output.read()
+        temporary, output = self.place / "tmp", self.place / "output"
+        asked = [str(output), ["-p", "no:cacheprovider", f"--basetemp={temporary}", *arguments]]
+        zygote, began = self._zygote(), time.monotonic()
+        assert zygote.stdin
+        assert zygote.stdout
+        zygote.stdin.write(f"{json.dumps(asked)}\n".encode())
+        in_time = bool(select.select([zygote.stdout], [], [], seconds)[0])
+        self._end_all()
+        status = int(zygote.stdout.readline() or -1)
         shutil.rmtree(temporary, ignore_errors=True)
-        return Ran(status == 0, status is None, time.monotonic() - began, told)
+        return Ran(
+            in_time and status in _PASSED, not in_time, time.monotonic() - began, output.read_text("utf-8", "replace")
+        )
 
     def remove(self) -> None:
         """End what still runs, and delete the copy."""
+        if self._started:
+            self._started.kill()
+            self._started.wait()
         self._end_all()
         shutil.rmtree(self.place, ignore_errors=True)
+
+    def _zygote(self) -> "subprocess.Popen[bytes]":
+        """The process that forks for each run."""
+        if self._started is None or self._started.poll() is not None:
+            program = Path(__file__).with_name("zygote.py")
+            self._started = subprocess.Popen(
+                [self._python, "-P", program], cwd=self._copy, env=self._environment, bufsize=0,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+            )  # fmt: skip
+        return self._started
 
     def _make_environment(self) -> None:
         environment, programs = self._copy / ".venv", Path(sys.executable).parent
@@ -114,7 +117,8 @@ class Workshop:
     def _end_all(self) -> None:
         """End every process of a run, gently at first: PostgreSQL then frees the memory that it shares."""
         for number, seconds in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, _GRACE_SECONDS)):
-            processes = [process for process in psutil.process_iter() if self._is_ours(process)]
+            kept = self._started.pid if self._started else None
+            processes = [one for one in psutil.process_iter() if one.pid != kept and self._is_ours(one)]
             for process in processes:
                 _send(process, number)
             _, left = psutil.wait_procs(processes, seconds)
@@ -135,12 +139,12 @@ def _send(process: psutil.Process, number: signal.Signals) -> None:
         process.send_signal(number)
 
 
-def _files() -> list[str]:
+def _files(root: Path) -> list[str]:
     """The files of the working tree as they are, but for those that git ignores."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
+        cwd=root,
         capture_output=True,
         check=True,
     )
-    return [name for name in listed.stdout.decode().split("\0") if name and os.path.lexists(ROOT / name)]
+    return [name for name in listed.stdout.decode().split("\0") if name and os.path.lexists(root / name)]

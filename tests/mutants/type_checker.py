@@ -14,7 +14,7 @@ class TypeChecker:
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop, self._lock = workshop, Lock()
-        if self._errors("run"):
+        if self._errors("run", "--", "src"):
             raise SystemExit("mypy finds errors in the code without any mistake put into it: see make types.")
 
     def refuses(self, mutant: Mutant) -> bool:

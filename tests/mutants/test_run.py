@@ -1,0 +1,152 @@
+"""A whole run, on a repository with one watched and one unwatched mistake of each kind."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.mutants.__main__ import RESULTS, main
+from tests.mutants.equivalent import LIST
+
+ADD = "src/carecase_worker/jobs/add.py"
+ADMIT = "src/carecase_worker/jobs/lua/admit.lua"
+FILES = {
+    ".gitignore": "build/\n__pycache__/\n",
+    "pyproject.toml": "[tool.mypy]\nfiles = ['src']\n[tool.pytest.ini_options]\npythonpath = ['.']\n",
+    "src/carecase_worker/__init__.py": "",
+    "src/carecase_worker/jobs/__init__.py": "",
+    "src/carecase_worker/jobs/scripts.py": "",
+    ADD: "def added(a: int) -> int:\n    return a + 10\n\n\ndef unwatched(a: int) -> bool:\n    return a > 10\n",
+    ADMIT: "if n > limit then return 1 end\n",
+    str(LIST): "",
+    "tests/unit/test_add.py": """
+import subprocess, sys
+from carecase_worker.jobs.add import added, unwatched
+
+def test_a_process_of_its_own_adds():
+    program = "from carecase_worker.jobs.add import added; print(added(1))"
+    done = subprocess.run([sys.executable, "-c", program], env={}, capture_output=True, text=True, check=True)
+    assert done.stdout == "11\\n"
+
+def test_nothing_is_watched():
+    assert unwatched(20)
+""",
+    "tests/unit/test_admit.py": """
+from importlib import resources
+from carecase_worker.jobs import scripts
+
+def test_the_limit_itself_is_admitted():
+    assert " > " in (resources.files("carecase_worker.jobs") / "lua" / "admit.lua").read_text()
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository, with everything committed."""
+    root = tmp_path_factory.mktemp("repository")
+    for name, text in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    _git(root, "init", "--quiet")
+    _git(root, "add", ".")
+    _git(root, "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message=a")
+    return root
+
+
+def _git(root: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=root, check=True)
+
+
+@pytest.fixture(scope="module")
+def results(repository: Path) -> dict[tuple[str, str], dict[str, object]]:
+    """What a run finds, by file and line as it becomes."""
+    assert main(["--jobs", "1", "--least", "100"], repository) == 1, "the score is below the bound"
+    told = [json.loads(line) for line in (repository / RESULTS).read_text().splitlines()]
+    return {(one["path"], one["after"]): one for one in told}
+
+
+@pytest.mark.parametrize(
+    ("path", "mistake", "verdict"),
+    [
+        (ADD, "return a - 10", "killed"),
+        (ADD, "return a + 11", "killed"),
+        (ADD, "return a >= 10", "survived"),
+        (ADD, "return None", "refused"),
+        (ADMIT, "if n >= limit then return 1 end", "killed"),
+        (ADMIT, "if n > limit then return 2 end", "survived"),
+    ],
+)
+def test_a_mistake_is_noticed_where_a_test_looks(
+    results: dict[tuple[str, str], dict[str, object]], path: str, mistake: str, verdict: str
+) -> None:
+    assert results[path, mistake]["verdict"] == verdict
+
+
+def test_a_result_says_which_tests_ran(results: dict[tuple[str, str], dict[str, object]]) -> None:
+    killed, survived = results[ADD, "return a - 10"], results[ADD, "return a >= 10"]
+    assert killed["by"] == "tests/unit/test_add.py::test_a_process_of_its_own_adds"
+    assert survived["tests"] == ["tests/unit/test_add.py"]
+
+
+@pytest.mark.usefixtures("results")
+def test_the_working_tree_is_as_it_was(repository: Path) -> None:
+    assert {name: (repository / name).read_text() for name in FILES} == FILES
+
+
+@pytest.mark.usefixtures("results")
+def test_a_run_goes_on_where_it_stopped(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = (repository / RESULTS).read_text()
+    (repository / RESULTS).write_text(kept + kept[:20])
+    main(["--jobs", "1"], repository)
+    assert "tried" not in capsys.readouterr().out
+    assert (repository / RESULTS).read_text() == kept + kept[:20]
+
+
+@pytest.mark.usefixtures("results")
+def test_survivors_are_shown_as_diffs_with_the_score(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--modules", "jobs/add"], repository)
+    told = capsys.readouterr().out
+    assert "-    return a > 10\n+    return a >= 10\ntests: tests/unit/test_add.py\n" in told
+    assert "admit.lua" not in told
+
+
+def test_an_equivalent_mutant_does_not_count_and_a_stale_entry_is_told(
+    repository: Path, capsys: pytest.CaptureFixture[str], results: dict[tuple[str, str], dict[str, object]]
+) -> None:
+    entries = [("return a > 10", "return a >= 10"), ("return a > 10", "return a > 11"), ("return b", "return c")]
+    (repository / LIST).write_text(
+        "".join(
+            f'[[equivalent]]\nfile = "{ADD}"\nline = "{line}"\nbecomes = "{becomes}"\nreason = "none"\n'
+            for line, becomes in entries
+        )
+    )
+    assert main(["--modules", "jobs/add", "--least", "100"], repository) == 0
+    (repository / LIST).write_text("")
+    told = capsys.readouterr().out
+    assert "'return b' -> 'return c'" in told
+    assert told.count("stale") == 1
+
+
+def test_only_changed_lines_are_tried(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = FILES[ADD].replace("> 10", "> 20")
+    (repository / ADD).write_text(text)
+    main(["--since", "HEAD", "--list"], repository)
+    (repository / ADD).write_text(FILES[ADD])
+    told = capsys.readouterr().out
+    assert "+    return a > 21\n" in told
+    assert "a - 10" not in told
+
+
+def test_a_sample_is_the_same_for_the_same_seed(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = []
+    for seed in ("1", "1", "2"):
+        main(["--sample", "5", "--seed", seed, "--list"], repository)
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] != shown[2]
+    assert shown[0].count("\n@@ ") == 5
+
+
+def test_a_module_that_is_not_there_is_told(repository: Path) -> None:
+    with pytest.raises(SystemExit, match="There is no jobs/sub in"):
+        main(["--modules", "jobs/add", "jobs/sub"], repository)
