@@ -69,9 +69,9 @@ class _Visitor(cst.CSTVisitor):
         for kind, operator in self._operators:
             if isinstance(node, kind):
                 self._exchange_pieces(operator(node), operator.__name__)
-        for kind, operator in _NODES:
+        for kind, changes in _NODES:
             if isinstance(node, kind):
-                self._exchange_node(node, operator(node), operator.__name__.removeprefix("operator_"))
+                self._exchange_node(node, changes(node), changes.__name__.removeprefix("operator_"))
         return not isinstance(node, cst.AssignTarget)
 
     def _is_sql(self, node: cst.SimpleString | cst.FormattedStringText) -> bool:
