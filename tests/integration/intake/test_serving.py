@@ -151,7 +151,7 @@ def test_the_log_has_a_line_for_each_request_with_ids_and_counts_only(intake: In
     answer, (line,) = lines_of(intake, "GET", f"/jobs/{job_id}")
     job = {"method": "GET", "route": "/jobs/{jobId}", "status": 200, "bytes": 0, "bytes_sent": len(answer.content)}
     assert line == {**told, **job, "database": "demo", "job_id": job_id}
-    answer, (line,) = lines_of(intake, "GET", f"/jobs/{job_id}/result", **{"accept-encoding": "identity"})
+    answer, (line,) = lines_of(intake, "GET", f"/jobs/{job_id}/result", b"", **{"accept-encoding": "identity"})
     result = {**job, "route": "/jobs/{jobId}/result", "status": 207, "bytes_sent": len(answer.content)}
     assert line == {**told, **result, "database": "demo", "job_id": job_id, "items": 2}
 
