@@ -37,7 +37,7 @@ def run(
         env=process_environment() | options.pop("variables", {}),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         **options,
     )
 
@@ -91,7 +91,7 @@ class System:
         credentials = {"x-api-key": who["api_key"], "Authorization": f"Bearer {who['bearer']}"}
         if database:
             credentials["vbasoftware-database"] = database
-        return httpx.Client(base_url=stack["intake"]["url"], headers={**credentials, **headers}, timeout=120)
+        return httpx.Client(base_url=stack["intake"]["url"], headers={**credentials, **headers}, timeout=300)
 
     def send(self, cases: list[Any], path: str = "/care-cases-batch", database: str = "demo", **headers: str) -> str:
         """Send a batch until it is accepted, as clients do; its job id."""

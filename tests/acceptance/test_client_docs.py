@@ -27,7 +27,7 @@ def test_the_programs_of_the_page_run(system: System) -> None:
             env={**process_environment(), **access},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert ran.returncode == 0, ran.stderr
         told.append(ran.stdout.splitlines())

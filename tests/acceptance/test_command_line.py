@@ -69,7 +69,7 @@ def test_submit_takes_whatever_can_be_read(system: System, first_key: int) -> No
             env=process_environment(),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert ran.returncode == 0, ran.stderr
         assert "2 of 2" in ran.stdout

@@ -46,7 +46,7 @@ def environment(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> 
 def carecase(environment: dict[str, str], place: Path, *arguments: str) -> tuple[int, dict[str, list[str]]]:
     """Run a command; its exit status, and its lines by the database that they are about."""
     ran = subprocess.run(
-        [*COMMAND, *arguments], cwd=place, env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*COMMAND, *arguments], cwd=place, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert "Traceback" not in ran.stderr
     assert SECRET not in ran.stdout + ran.stderr
@@ -118,7 +118,7 @@ def test_a_worker_starts_whatever_its_databases_are_like_and_says_so(
 def test_a_worker_refuses_a_url_that_cannot_be_used(environment: dict[str, str], tmp_path: Path) -> None:
     wrong = {**environment, "CARECASE_DATABASES_AWAY_URL": "postgresql://u@h/d?sslmod=require"}
     ran = subprocess.run(
-        [*COMMAND, "worker"], cwd=tmp_path, env=wrong, capture_output=True, text=True, timeout=120, check=False
+        [*COMMAND, "worker"], cwd=tmp_path, env=wrong, capture_output=True, text=True, timeout=300, check=False
     )
     assert ran.returncode == 2
     assert "databases.away.url: has sslmod, " in ran.stderr

@@ -17,7 +17,7 @@ SECRET = "Winterfylleth-0123456789-Winterfylleth"
 def doctor(cwd: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     environment = {**process_environment(), **{f"CARECASE_{name}": value for name, value in variables.items()}}
     return subprocess.run(
-        [*COMMAND, "doctor"], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*COMMAND, "doctor"], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 

@@ -25,7 +25,7 @@ def shell(line: str, place: Path, **variables: str) -> "subprocess.CompletedProc
         env={**process_environment(), **variables},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

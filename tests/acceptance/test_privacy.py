@@ -146,6 +146,8 @@ def all_of_redis(system: System) -> str:
                 value: Any = client.lrange(name, 0, -1)
             case "zset":
                 value = client.zrange(name, 0, -1)
+            case "none":  # it has gone since it was named
+                continue
             case _:
                 value = reads[kind](name)
         seen += [name, *_pieces(value)]

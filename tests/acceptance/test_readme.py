@@ -22,7 +22,7 @@ def pasted(system: System, place: Path, *edits: tuple[str, str]) -> "subprocess.
         assert old in block
         block = block.replace(old, new)
     ran = subprocess.run(
-        ["dash", "-uc", block], cwd=place, env=process_environment(), capture_output=True, text=True, timeout=120
+        ["dash", "-uc", block], cwd=place, env=process_environment(), capture_output=True, text=True, timeout=300
     )
     assert [path.name for path in place.iterdir()] == [".carecase"], "no file is left behind"
     return ran

@@ -73,7 +73,7 @@ def carecase(role: str, place: Path, url: str) -> "subprocess.CompletedProcess[s
         env={**process_environment(), **variables},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -106,7 +106,7 @@ def test_a_redis_that_is_no_valkey_serves(tmp_path: Path) -> None:
     with serving(program, tmp_path) as url:
         variables = {"CARECASE_REDIS_URL": url, "CARECASE_DATABASES_DEMO_URL": f"sqlite:///{tmp_path}/demo.sqlite"}
         environment = {**process_environment(), **variables}
-        subprocess.run([*COMMAND, "db", "upgrade"], cwd=tmp_path, env=environment, check=True, timeout=120)
+        subprocess.run([*COMMAND, "db", "upgrade"], cwd=tmp_path, env=environment, check=True, timeout=300)
         settings = load(environment=variables)
         store = JobStore(settings.redis, settings.jobs)
         with (tmp_path / "worker.log").open("w") as log:

@@ -65,7 +65,7 @@ def test_what_is_too_large_for_the_service_goes_in_several_batches(small: System
 
 def test_the_client_cuts_what_is_too_large_for_the_service(small: System, first_key: int) -> None:
     with client_of(small) as client:
-        jobs = [client.wait(job, timeout=120) for job in client.submit_all(a_case(first_key + n) for n in range(450))]
+        jobs = [client.wait(job, timeout=300) for job in client.submit_all(a_case(first_key + n) for n in range(450))]
     assert [job.state for job in jobs] == ["completed"] * len(jobs)
     assert sum(job.created for job in jobs) == 450
     assert max(job.total for job in jobs) <= 100
@@ -145,7 +145,7 @@ def test_a_file_is_sent_as_what_it_is_whatever_its_name_says(
 def interrupted(process: "subprocess.Popen[str]") -> str:
     """Press Ctrl-C; what the command says then."""
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=120)
+    _, told = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in told
     return told

@@ -29,7 +29,7 @@ def token_new(
         env={**process_environment(), **variables},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 

@@ -17,7 +17,7 @@ def test_a_link_in_the_place_of_the_file_is_not_followed_and_told(tmp_path: Path
         env={**process_environment(), "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert ran.returncode != 0
     assert f"{lock}: cannot be opened" in ran.stderr.replace("\n", "")

@@ -73,7 +73,7 @@ def test_every_module_of_it_imports_and_a_program_sends(
         env=process_environment() | access(system),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert (ran.stdout, ran.stderr) == ("1\n", "")
 

@@ -88,7 +88,10 @@ def roles(command: str, variables: dict[str, str], place: Path) -> Iterator[None
         statuses = {one.wait(60) for one in started}
         logs = {role: (place / f"{role}.log").read_text() for role in ROLES}
     assert statuses <= {0, -signal.SIGTERM}, logs
-    assert [line for log in logs.values() for line in log.splitlines() if re.search("error|Traceback", line)] == []
+    wrong = (
+        '"level": "(error|critical)"|Traceback|Error: '  # a warning is right where a busy machine keeps Redis waiting
+    )
+    assert [line for log in logs.values() for line in log.splitlines() if re.search(wrong, line)] == []
 
 
 @pytest.mark.parametrize("way", ["in the image", "lowest"])

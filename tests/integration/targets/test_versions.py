@@ -79,7 +79,7 @@ def test_each_role_refuses_a_postgresql_that_is_too_old(
     environment = {**process_environment(), **{f"CARECASE_{name}": value for name, value in variables.items()}}
     ran = subprocess.run(
         [sys.executable, "-m", "carecase_worker", *role],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert ran.returncode in (1, 2)
     (line,) = [line for line in (ran.stdout + ran.stderr).splitlines() if "old" in line]
@@ -96,7 +96,7 @@ def test_an_sqlite_library_that_is_too_old_is_refused(tmp_path: Path, version: t
     environment = {**process_environment(), "CARECASE_DATABASES_D_URL": f"sqlite:///{tmp_path}/d.sqlite"}
     ran = subprocess.run(
         [sys.executable, "-c", program, "db", "upgrade"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     (line,) = ran.stdout.splitlines()
     assert ("SQLite 3.35" in line) == refused

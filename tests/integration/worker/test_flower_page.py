@@ -143,14 +143,14 @@ def test_what_no_browser_can_send_is_refused_at_start(
     environment: dict[str, str], tmp_path: Path, name: str, value: str, words: str
 ) -> None:
     changed = {**environment, f"CARECASE_{name}": value}
-    ran = subprocess.run(COMMAND, cwd=tmp_path, env=changed, capture_output=True, text=True, timeout=120, check=False)
+    ran = subprocess.run(COMMAND, cwd=tmp_path, env=changed, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 2
     assert words in ran.stderr
 
 
 def test_a_taken_port_is_told(flower: tuple[str, int], environment: dict[str, str], tmp_path: Path) -> None:
     ran = subprocess.run(
-        COMMAND, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        COMMAND, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert ran.returncode == 2
     assert "flower.port: " in ran.stderr
