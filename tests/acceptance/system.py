@@ -50,7 +50,7 @@ def stopped_with_parent() -> Callable[[], None] | None:
     return lambda: libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
-def eventually(true: Callable[[], Any], seconds: float = 120, what: str = "it") -> Any:
+def eventually(true: Callable[[], Any], seconds: float = 300, what: str = "it") -> Any:
     """The first true answer within so many seconds."""
     deadline = time.monotonic() + seconds
     while not (answer := true()):
@@ -117,7 +117,7 @@ class System:
             return None
         return answer.json()["data"] if answer.status_code == 200 else None
 
-    def final(self, job_id: str, seconds: float = 240) -> dict[str, Any]:
+    def final(self, job_id: str, seconds: float = 300) -> dict[str, Any]:
         """The job document once the job is final."""
 
         def ended() -> dict[str, Any] | None:
