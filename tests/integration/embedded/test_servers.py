@@ -76,6 +76,7 @@ def test_postgresql_listens_here_only_and_logs_no_statement(tmp_path: Path) -> N
         ("no number\n", True),
         ("", True),
     ],
+    ids=["another's", "another's, cut off", "nobody's", "no number", "empty"],
 )
 def test_the_lock_of_a_server_whose_process_id_is_anothers_by_now_goes_before_a_start(
     tmp_path: Path, content: str, stays: bool
