@@ -6,6 +6,9 @@ from carecase_worker.errors import SettingsError
 from carecase_worker.settings.loading import load
 
 POSTGRES = "postgresql://u@h/d"
+STATEMENT = "sets statement_timeout in its options, which is statement_timeout_seconds of the database; take it out"
+LOCK = "sets lock_timeout in its options, which is lock_timeout_seconds of the database; take it out"
+NO_WRITES = "asks by target_session_attrs for a server that takes no writes; make it read-write, or take it out"
 
 
 def load_with(url: str, **variables: str) -> None:
@@ -40,36 +43,53 @@ def test_parameters_that_only_add_are_taken(query: str) -> None:
 @pytest.mark.parametrize(
     ("query", "told"),
     [
-        ("options=-cstatement_timeout%3D0", "statement_timeout_seconds"),
-        ("options=-c++statement_timeout%3D60s", "statement_timeout_seconds"),
-        ("options=-csearch_path%3Da+-cSTATEMENT_TIMEOUT%3D0", "statement_timeout_seconds"),
-        ("options=--lock-timeout%3D0", "lock_timeout_seconds"),
-        ("options=--lock_timeout%3D0", "lock_timeout_seconds"),
-        (r"options=-c+lock_tim%5Ceout%3D0", "lock_timeout_seconds"),
-        ("options=-c+idle_in_transaction_session_timeout%3D0", "idle_in_transaction_session_timeout"),
-        ("options=-c+client_connection_check_interval%3D0", "client_connection_check_interval"),
-        ("options=-c+timezone%3DEurope/Berlin", "timezone"),
-        ("options=-c+client_encoding%3Dlatin1", "client_encoding"),
-        ("options=-c+synchronous_commit%3Doff", "synchronous_commit"),
-        ("client_encoding=latin1", "client_encoding"),
-        ("options=-cgeqo%3Doff&options=-csearch_path%3Da", "options more than once"),
-        ("sslmode=disable&sslmode=require", "sslmode more than once"),
-        ("target_session_attrs=read-only", "target_session_attrs"),
-        ("target_session_attrs=standby", "target_session_attrs"),
-        ("target_session_attrs=prefer-standby", "target_session_attrs"),
+        ("options=-cstatement_timeout%3D0", STATEMENT),
+        ("options=-c++statement_timeout%3D60s", STATEMENT),
+        ("options=-csearch_path%3Da+-cSTATEMENT_TIMEOUT%3D0", STATEMENT),
+        ("options=--statement_timeout", STATEMENT),
+        ("options=--lock-timeout%3D0", LOCK),
+        ("options=--lock_timeout%3D0", LOCK),
+        ("options=-c+lock_timeout%3D%270%27+-cgeqo%3Doff", LOCK),
+        (r"options=-c+lock_tim%5Ceout%3D0", LOCK),
+        (
+            "options=-c+idle_in_transaction_session_timeout%3D0",
+            "sets idle_in_transaction_session_timeout in its options, which follows statement_timeout_seconds of the"
+            " database; take it out",
+        ),
+        (
+            "options=-c+client_connection_check_interval%3D0",
+            "sets client_connection_check_interval in its options, which is set by carecase; take it out",
+        ),
+        ("options=-c+timezone%3DEurope/Berlin", "sets timezone in its options, which is always UTC; take it out"),
+        (
+            "options=-c+client_encoding%3Dlatin1",
+            "sets client_encoding in its options, which is always UTF8; take it out",
+        ),
+        (
+            "options=-c+synchronous_commit%3Doff",
+            "sets synchronous_commit in its options, which is always on; take it out",
+        ),
+        ("client_encoding=latin1", "sets client_encoding, which is always UTF8; take it out"),
+        ("options=-cgeqo%3Doff&options=-csearch_path%3Da", "has options more than once; write one"),
+        ("sslmode=disable&sslmode=require", "has sslmode more than once; write one"),
+        ("target_session_attrs=read-only", NO_WRITES),
+        ("target_session_attrs=standby", NO_WRITES),
+        ("target_session_attrs=prefer-standby", NO_WRITES),
     ],
 )
 def test_what_collides_with_the_settings_of_a_session_is_refused_by_its_name(query: str, told: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load_with(f"{POSTGRES}?{query}")
-    (line,) = str(caught.value).splitlines()
-    assert line.startswith("databases.d.url: ")
-    assert told in line
+    assert str(caught.value) == f"databases.d.url: {told} (in the environment: CARECASE_DATABASES_D_URL)"
 
 
 def test_a_connect_timeout_that_is_given_twice_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"databases\.d\.url: .*connect_timeout_seconds"):
+    with pytest.raises(SettingsError) as caught:
         load_with(f"{POSTGRES}?connect_timeout=9", CONNECT_TIMEOUT_SECONDS="4")
+    assert str(caught.value) == (
+        "databases.d.url: has connect_timeout, and connect_timeout_seconds of the database is set as well; set one of"
+        " them (in the environment: CARECASE_DATABASES_D_URL)"
+    )
 
 
 def test_all_mistakes_of_all_databases_are_told_at_once() -> None:
