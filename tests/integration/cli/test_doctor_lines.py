@@ -1,0 +1,149 @@
+"""`carecase doctor`, line by line: what it finds, how bad that is, and the status it ends with."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from tests.integration.cli.commands import Carecase, Ran
+from tests.services import Services
+
+from carecase_worker.clock import SystemClock
+from carecase_worker.jobs.presence import Presence
+from carecase_worker.settings.model import RedisSettings
+
+PREFIX = f"doctor-lines-{os.getpid()}:"
+CONFIG = f"""
+[databases.d]
+url = "sqlite:///d.sqlite"
+[clients.ann]
+api_key_sha256 = ["{"0" * 64}"]
+databases = ["d"]
+"""
+NO_WORKER = "fix   workers: none was seen within ten seconds; start: carecase worker"
+
+
+@pytest.fixture
+def variables(carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings with which nothing is left to wish for but a bound of Redis's memory and a user of its own."""
+    named = {
+        "REDIS_URL": servers.redis_url,
+        "REDIS_PREFIX": PREFIX,
+        "BROKER_PREFIX": f"broker-of-{PREFIX}",
+        "JWT_SECRET": "0123456789abcdef" * 2,
+        "ENCRYPTION_KEYS": f"k:{'A' * 43}=",
+    }
+    for name, value in named.items():
+        monkeypatch.setenv(f"CARECASE_{name}", value)
+
+
+@contextmanager
+def a_worker(servers: Services) -> Iterator[None]:
+    """Be seen as a worker again and again: workers are forgotten after ten seconds, and a command may take longer."""
+    presence = Presence(RedisSettings.model_validate({"url": servers.redis_url, "prefix": PREFIX}), SystemClock())
+    ended = Event()
+
+    def seen() -> None:
+        while not ended.wait(0.2):
+            presence.seen("one")
+
+    presence.seen("one")
+    thread = Thread(target=seen)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        presence.unseen("one")
+        presence.close()
+
+
+def told(ran: Ran) -> list[str]:
+    assert ran.err == ""
+    *findings, blank, sum_ = ran.out.splitlines()
+    assert blank == ""
+    return [*findings, sum_]
+
+
+def about_redis(servers: Services) -> list[str]:
+    where = servers.redis_url.partition("@")[2]
+    more = "drops nothing, and lets this user do its part"
+    return [
+        "hint  redis: has no maxmemory; set one below what the machine has, so that it refuses before it is killed",
+        "hint  redis: lets this user do more than the service needs; give it a user of its own (docs/privacy.md)",
+        f"ok    redis: redis://{where} is reachable, writes to disk, {more}",
+        f"ok    broker: redis://{where} is reachable, 0 doorbells waiting",
+    ]
+
+
+@pytest.mark.usefixtures("variables")
+def test_what_is_well_and_what_is_not_is_a_line_each(carecase: Carecase, servers: Services, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(CONFIG)
+    config = ("--config", "c.toml")
+    well = "ok    configuration: 1 database, 1 client, by c.toml (--config), and 5 variables CARECASE_…"
+    before = carecase("doctor", *config)
+    assert before.status == 1
+    assert told(before) == [
+        well, *about_redis(servers), NO_WORKER,
+        "fix   databases.d: it is at revision none, not 0001: run carecase db upgrade (sqlite:///d.sqlite)",
+        "fix   databases.d: it lacks table care_case (sqlite:///d.sqlite)",
+        "fix   databases.d: it lacks table ingest_ledger (sqlite:///d.sqlite)",
+        "fix   databases.d: it lacks index ingest_ledger_applied_at (sqlite:///d.sqlite)",
+        "5 things to fix, 2 hints. Begin with the first: it may be the cause of others.",
+    ]  # fmt: skip
+    carecase("db", "upgrade", *config)
+    fits = "ok    databases.d: sqlite:///d.sqlite is reachable, and its schema fits"
+    upgraded = carecase("doctor", *config)
+    assert (upgraded.status, told(upgraded)) == (
+        1, [well, *about_redis(servers), NO_WORKER, fits, "1 thing to fix, 2 hints."],
+    )  # fmt: skip
+    with a_worker(servers):
+        after = carecase("doctor", *config)
+    seen = "ok    workers: 1 were seen within ten seconds"
+    assert (after.status, told(after)) == (0, [well, *about_redis(servers), seen, fits, "0 things to fix, 2 hints."])
+
+
+def test_with_nothing_configured_it_says_what_to_configure(carecase: Carecase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARECASE_REDIS_URL", "redis://127.0.0.1:1/0")
+    ran = carecase("doctor")
+    assert ran.status == 1
+    redis = next(line for line in told(ran) if line.startswith("fix   redis: "))
+    assert redis.endswith(" (redis://127.0.0.1:1/0)")
+    assert told(ran) == [
+        "fix   databases: there are none; configure one as [databases.NAME] with its url",
+        "fix   clients: there are none, so nobody can send; see carecase keys new NAME",
+        "hint  encryption.keys: are not set: cases lie legible in Redis until they are applied",
+        "ok    configuration: 0 databases, 0 clients, by no file (neither --config nor CARECASE_CONFIG names one), "
+        "and 1 variable CARECASE_…",
+        "fix   jwt.secret: is not set, so no HS256 token is believed; set CARECASE_JWT_SECRET",
+        redis,
+        "hint  redis: broker and workers are not looked at before that is mended",
+        "4 things to fix, 2 hints. Begin with the first: it may be the cause of others.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("require", "algorithms", "grade"),
+    [("both", '["HS256"]', "fix  "), ("either", '["HS256"]', "hint "), ("both", '["HS256", "RS256"]', "hint ")],
+)
+def test_a_missing_secret_is_to_be_fixed_only_if_nobody_could_be_let_in_without_it(
+    carecase: Carecase, tmp_path: Path, require: str, algorithms: str, grade: str
+) -> None:
+    jwks = 'jwks_file = "keys.json"\nissuer = "i"\naudience = "a"\n' if "RS256" in algorithms else ""
+    (tmp_path / "keys.json").write_text('{"keys": []}')
+    (tmp_path / "c.toml").write_text(
+        f'[intake]\nrequire = "{require}"\nrate_per_second = 0\n[redis]\nurl = "redis://127.0.0.1:1/0"\n'
+        f'[jwt]\nalgorithms = {algorithms}\n{jwks}[databases.d]\nurl = "sqlite:///d.sqlite"\n'
+        f'[clients.ann]\ndatabases = []\n[clients.bob]\ndatabases = ["d"]\n'
+    )
+    lines = told(carecase("doctor", "--config", "c.toml"))
+    secret = "jwt.secret: is not set, so no HS256 token is believed; set CARECASE_JWT_SECRET"
+    assert f"{grade} {secret}" in lines
+    assert "fix   clients.ann: may use no database; name some in its databases" in lines
+    assert "hint  intake.rate_per_second: is 0: a single client can take all of the service" in lines
+    keyless = [line for line in lines if "has no API key" in line]
+    needed = [f"fix   clients.{one}: has no API key; make one with: carecase keys new {one}" for one in ("ann", "bob")]
+    assert keyless == (needed if require == "both" else [])
