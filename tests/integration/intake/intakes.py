@@ -105,6 +105,6 @@ def an_intake(redis_url: str, prefix: str, **sections: Mapping[str, Any]) -> Ite
         yield Intake(f"http://127.0.0.1:{listening.getsockname()[1]}", settings, store)
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(120)
         store.close()
     assert not thread.is_alive()

@@ -16,7 +16,7 @@ GUARD = {
     "max_header_bytes": HEAD_BYTES,
 }
 BLINK = 0.001
-pytestmark = pytest.mark.timeout(60)  # of the time that does not stand still: what is not let go would be awaited
+pytestmark = pytest.mark.timeout(300)  # of the time that does not stand still: what is not let go would be awaited
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 PUT = b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
 

@@ -152,7 +152,7 @@ def test_a_database_that_is_away_keeps_no_other_from_being_purged_or_settled(
         settle = Settle(store, tenants, guarded=lambda step: step)
         settle.once()
         for thread in settle.busy.values():
-            thread.join(30)
+            thread.join(120)
     assert ask(database, "SELECT count(*) FROM ingest_ledger") == 0
     assert store.unsettled(["away", "demo"]) == ["away"]
     lines = {(line["log_level"], line["event"], line["database"]) for line in told}
@@ -175,7 +175,7 @@ def test_a_database_that_hangs_is_asked_by_one_thread_until_it_answers(
         settle.once()
         assert settle.busy["demo"] is asking
         assert store.unsettled(["demo"]) == ["demo"]
-    asking.join(30)
+    asking.join(120)
     assert store.unsettled(["demo"]) == []
     settle.once()
     assert settle.busy["demo"] is asking, "it is settled for good"
@@ -185,12 +185,12 @@ def test_a_database_that_was_away_is_asked_again(store: JobStore, tmp_path: Path
     path = tmp_path / "cases.sqlite"
     settle = Settle(store, {"demo": tenant(f"sqlite:///{path}")}, guarded=lambda step: step)
     settle.once()
-    settle.busy["demo"].join(30)
+    settle.busy["demo"].join(120)
     path.touch()
     with engine_at(f"sqlite:///{path}") as engine:
         upgrade(engine)
     settle.once()
-    settle.busy["demo"].join(30)
+    settle.busy["demo"].join(120)
     assert store.unsettled(["demo"]) == []
 
 
@@ -205,7 +205,7 @@ def test_what_is_repeated_goes_on_until_it_is_stopped_and_then_signs_off() -> No
 
     repeated = Repeated(once, lambda: told.append("last"), 0.01)
     repeated.start()
-    assert thrice.wait(30)
+    assert thrice.wait(120)
     repeated.stop()
     eventually(lambda: "last" in told)
     assert told == ["once"] * (len(told) - 1) + ["last"]
@@ -216,7 +216,7 @@ def test_what_is_repeated_seldom_is_stopped_at_once() -> None:
     began = threading.Event()
     repeated = Repeated(began.set, lambda: told.append("last"), 86_400)
     repeated.start()
-    assert began.wait(30)
+    assert began.wait(120)
     repeated.stop()
     eventually(lambda: told == ["last"])
 

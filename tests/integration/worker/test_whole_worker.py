@@ -112,7 +112,7 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
         finally:
             unblocked.set()
             process.terminate()
-            process.wait(30)
+            process.wait(120)
             store.close()
 
 
@@ -171,6 +171,6 @@ def test_it_ends_when_it_is_told_to_and_says_so(worker: Worker) -> None:
     presence.seen(worker.name)  # long ago, it may not be listed any more
     assert presence.workers().names == [worker.name]
     worker.process.send_signal(signal.SIGTERM)
-    assert worker.process.wait(30) == 0
+    assert worker.process.wait(120) == 0
     assert presence.workers().names == []
     presence.close()
