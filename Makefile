@@ -36,7 +36,7 @@ test: setup ## Every test, on real services
 COVERAGE_OPTIONS ?=
 
 coverage: setup ## Every test but those of containers and packages; ends with what none of them reaches
-	$(BIN)/python -m tests.line_coverage $(COVERAGE_OPTIONS)
+	$(BIN)/python -m tests.line_coverage --options="--numprocesses $(WORKERS) --dist loadfile" $(COVERAGE_OPTIONS)
 
 check: setup lint types imports dependencies test ## What CI runs
 

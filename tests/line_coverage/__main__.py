@@ -16,7 +16,8 @@ from tests.line_coverage.place import ROOT, prepared
 from tests.line_coverage.results import forget_results, keep, results
 from tests.line_coverage.run import run_measured
 
-_LEFT_OUT = ("containers", "packaging")
+_LEFT_OUT = ("containers", "packaging", "mutants")
+"""They look at what is installed or changed, and not at the package that is measured."""
 _SHARING = ("tests/acceptance/", "tests/contract/")
 """Tests that share a running system. In one run it would not be told which of their files reaches something in it."""
 
