@@ -88,10 +88,6 @@ class Keys:
         """How many items of each chunk had which outcome."""
         return f"{self.prefix}tally:{job_id}"
 
-    def lease(self, job_id: str) -> str:
-        """Who holds which chunk, until when."""
-        return f"{self.prefix}lease:{job_id}"
-
     def due(self, database: str) -> str:
         """The open chunks of a database."""
         return f"{self.prefix}due:{database}"

@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+import redis
+from tests.acceptance.system import eventually
 from tests.integration.worker.attempts import SteppedStore, away_at
 from tests.services import Services
 
@@ -68,6 +70,18 @@ def test_what_was_staged_goes_with_a_draft_that_is_given_up(store: JobStore, pac
     draft.discard()
     assert store.payloads(str(JOB), range(16)) == [None] * 16
     assert store.backlog("demo") == (0, 0)
+
+
+def test_a_batch_of_which_a_part_was_lost_meanwhile_is_to_be_sent_again(
+    servers: Services, store: JobStore, packers: ThreadPoolExecutor
+) -> None:
+    draft = draft_of(store, packers)
+    fill(draft)
+    eventually(lambda: any(store.payloads(str(JOB), range(16))), what="something is staged")
+    redis.Redis.from_url(servers.redis_url).delete(store.keys.payload(str(JOB)))
+    with pytest.raises(StoreUnavailable, match="lost a part of the batch; send it again"):
+        draft.admit("0" * 64)
+    assert store.payloads(str(JOB), range(16)) == [None] * 16
 
 
 def test_a_store_that_goes_away_meanwhile_refuses_the_batch(store: JobStore, packers: ThreadPoolExecutor) -> None:

@@ -10,9 +10,12 @@ import pytest
 import redis
 from tests.acceptance.system import eventually
 from tests.builders import a_new_job
+from tests.ports import free_port
+from tests.posing import VALKEY, posing_as
 from tests.services import Services
 
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
+from carecase_worker.jobs.checkup import reach, redis_hints, refuse_unsupported
 from carecase_worker.jobs.job import Job, State
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Admitted, ChunkRef, Claimed, Completed, Done, NewJob, Wait
@@ -132,3 +135,34 @@ def test_a_redis_that_takes_no_writes_leaves_nothing_half_done(
         assert as_it_is() == before
     assert store.complete(ref, CREATED).verdict is Completed.KEPT
     assert store.job(new.job_id).state is State.COMPLETED
+
+
+def test_a_redis_can_be_better_than_it_must(servers: Services, server: "redis.Redis") -> None:
+    """Limited in its memory, and used by a user that may do no more than the service needs."""
+    every, own = (RedisSettings.model_validate({"url": url}) for url in (servers.redis_url, servers.app_redis_url))
+    told = ["has no maxmemory", "lets this user do more than the service needs"]
+    assert [hint[: len(part)] for hint, part in zip(redis_hints(every), told, strict=True)] == told
+    assert [hint[: len(told[0])] for hint in redis_hints(own)] == told[:1]
+    with configured(server, maxmemory="1gb"):
+        assert redis_hints(own) == []
+
+
+def test_a_server_that_answers_is_judged_and_one_that_does_not_is_for_others_to_wait_for(servers: Services) -> None:
+    refuse_unsupported(RedisSettings.model_validate({"url": servers.redis_url}))
+    nowhere = RedisSettings.model_validate({"url": f"redis://127.0.0.1:{free_port()}/0"})
+    refuse_unsupported(nowhere)
+    with pytest.raises(StoreUnavailable, match="cannot be reached; check that Redis runs, and redis"):
+        reach(nowhere)
+    port = int(servers.redis_url.rpartition(":")[2].partition("/")[0])
+    with posing_as(6, port, VALKEY) as old:
+        settings = RedisSettings.model_validate({"url": servers.redis_url.replace(str(port), str(old))})
+        with pytest.raises(StoreUnavailable, match=r"Valkey 6\..* is not supported"):
+            refuse_unsupported(settings)
+        with pytest.raises(StoreUnavailable, match=r"Valkey 6\..* is not supported"):
+            JobStore(settings, JobSettings()).check()
+
+
+def test_what_nobody_has_words_for_is_told_by_its_kind(store: JobStore, server: "redis.Redis") -> None:
+    server.set(store.keys.job("j"), "no record")
+    with pytest.raises(StoreUnavailable, match=r"^the job store refuses: ResponseError$"):
+        store.job("j")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from random import Random
 from typing import TypeVar
 
@@ -9,6 +10,8 @@ import pytest
 from tests.integration.jobs.beside import Beside
 from tests.integration.jobs.clocked import Clocked
 from tests.integration.jobs.states import COUNTS, Batch, Job
+
+from carecase_worker.jobs.job import MOVES, State, Verb
 
 TIMES_MS = (0.001, 0.5, 999, 1000, 2000, 5000, 5001, 14_999, 15_000, 60_000, 150_000, 900_000, 3_600_000, 7_200_000)
 BACK_MS = (-1, -30_000, -600_000)
@@ -127,3 +130,43 @@ def test_the_operations_in_any_order_do_what_the_model_says(scripts: Clocked, se
         for _ in range(60):
             walk.one_step()
         beside.check()
+
+
+@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("before", [state for state in State if not state.final])
+def test_the_table_has_the_moves_that_the_model_makes_and_no_other(scripts: Clocked, verb: Verb, before: State) -> None:
+    """From each state, on the last chunk and on one before it, of items cancelled and not, of a database left alone."""
+    after = set()
+    for sizes, count, pause_ms in product([(1,), (1, 1)], ["created", "cancelled"], [0, 1_000]):
+        beside = Beside(scripts)
+        beside.admitted("b")
+        beside.claim("b", 0, "v")
+        beside.admitted("a", sizes)
+        if before is not State.QUEUED:
+            beside.claim("a", 0, "w")
+        if before is State.WAITING:
+            beside.release("a", 0, "w", pause_ms=0)
+            held: dict[str, str | int] = {"holder": "w", "until": beside.model.now_ms + 1}  # as if of another chunk
+            beside.model.jobs["a"].chunks[0].lease |= held
+            beside.spoil(("HSET", "lease:a", "0:holder", "w", "0:until", held["until"]))
+        if before is State.CANCELLING:
+            beside.cancel("a")
+        if pause_ms and verb is Verb.CLAIM:
+            beside.release("b", 0, "v", pause_ms=pause_ms)
+        assert beside.model.jobs["a"].state == before.value
+        match verb:
+            case Verb.CLAIM:
+                beside.claim("a", 0, "w")
+            case Verb.COMPLETE:
+                beside.complete("a", 0, counts={count: 1})
+            case Verb.RELEASE:
+                beside.release("a", 0, "w")
+            case Verb.CANCEL:
+                beside.cancel("a")
+        beside.check()
+        after.add(State(beside.model.jobs["a"].state))
+    assert after == MOVES.get((before, verb), {before})
+
+
+def test_nothing_is_in_the_table_for_a_final_state() -> None:
+    assert not [before for before, _ in MOVES if before.final]

@@ -253,6 +253,14 @@ def test_a_job_of_an_older_version_is_claimed_as_it_was_written(beside: Beside) 
     beside.claim("a", 0, "w")
 
 
+def test_what_an_older_version_left_of_a_chunk_goes_with_its_job(beside: Beside) -> None:
+    beside.admitted("a", (1, 1))
+    beside.complete("a", 0)
+    beside.model.jobs["a"].chunks[0].lease["too_slow"] = 1
+    beside.spoil(("HSET", "lease:a", "0:too_slow", 1))
+    beside.complete("a", 1)
+
+
 def test_a_chunk_that_has_lost_its_payload_is_gone(beside: Beside) -> None:
     beside.admitted("a", (1, 1))
     del beside.model.payloads["a"].chunks[0]

@@ -1,7 +1,6 @@
 """The verbs of the job store, on the real scripts and a real Valkey."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import sleep
 
@@ -13,7 +12,7 @@ from tests.services import Services
 
 from carecase_worker.clock import epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound
-from carecase_worker.jobs.job import MOVES, Job, State, Verb
+from carecase_worker.jobs.job import State
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import (
     Admitted,
@@ -46,11 +45,6 @@ def complete(store: JobStore, ref: ChunkRef, **counts: int) -> list[ChunkRef]:
     completion = store.complete(ref, Done(b"outcome", counts or {"created": 1}))
     assert completion.verdict is Completed.KEPT
     return list(completion.rings)
-
-
-def as_it_is(store: JobStore, new: NewJob) -> tuple[Job, int]:
-    """A job and how many chunks are open, whenever that is read."""
-    return replace(store.job(new.job_id), read_at=datetime.min), store.due_count("demo")
 
 
 def store_ahead(store: JobStore, database: str, by: timedelta) -> None:
@@ -390,37 +384,6 @@ def test_a_job_that_is_not_there_is_gone(store: JobStore) -> None:
     assert store.complete(ref, Done(b"", {})) == Completion(Completed.GONE)
     assert store.cancel(ref.job_id) == (Cancelled.GONE, ())
     store.release(ref, "w:1", Wait(SECOND))
-
-
-def _state_after(store: JobStore, verb: Verb, state: State) -> State:
-    """The state of a job of two chunks, both claimed, after a verb met it in `state`."""
-    new, rings = admitted(store, chunks=2)
-    for ref in rings:
-        store.claim(ref, "w:1")
-    store._redis.hset(store.keys.job(new.job_id), "state", state.value)
-    match verb:
-        case Verb.CLAIM:
-            store.claim(rings[0], "w:1")
-        case Verb.COMPLETE:
-            store.complete(rings[0], Done(b"o", {"created": 1}))
-        case Verb.RELEASE:
-            store.release(rings[0], "w:1", Wait(SECOND))
-        case Verb.CANCEL:
-            store.cancel(new.job_id)
-    return store.job(new.job_id).state
-
-
-@pytest.mark.parametrize("verb", Verb)
-@pytest.mark.parametrize("state", [state for state in State if not state.final])
-def test_every_verb_moves_a_job_as_the_table_says(store: JobStore, verb: Verb, state: State) -> None:
-    allowed = MOVES.get((state, verb), frozenset({state}))
-    assert _state_after(store, verb, state) in allowed
-
-
-@pytest.mark.parametrize("verb", [Verb.COMPLETE, Verb.RELEASE, Verb.CANCEL])
-@pytest.mark.parametrize("state", [state for state in State if state.final])
-def test_nothing_leaves_a_final_state(store: JobStore, verb: Verb, state: State) -> None:
-    assert _state_after(store, verb, state) is state
 
 
 def test_the_pace_is_measured_from_what_is_completed(store: JobStore, elapse: Elapse) -> None:
