@@ -17,7 +17,7 @@ Answer = tuple[int, str]
 """The status of an item, and its text as far as the contract tells it; a refusal's text begins with the field."""
 
 CREATED, UPDATED, SUPERSEDED = (201, "Created"), (200, "Updated"), (200, "Superseded")
-INVALID, NOT_APPLIED, OTHER_CARE_PLAN = (422, ""), (424, ""), (409, "carePlan_Key: ")
+INVALID, NOT_APPLIED, REFUSED, OTHER_CARE_PLAN = (422, ""), (424, ""), (500, ""), (409, "carePlan_Key: ")
 ENTERED = ("entry_Date", "entry_User")
 """The fields that tell who entered a case: no update changes them."""
 
@@ -51,9 +51,10 @@ class HeldCase:
 
 @dataclass
 class Reference:
-    """A database that refuses rows as it is told to, and has done each chunk once."""
+    """A database that refuses rows, and passes over others, as it is told to, and has done each chunk once."""
 
     refusal: Callable[[Case], Answer | None]
+    is_passed_over: Callable[[Case], bool]
     cases: dict[int, HeldCase] = field(default_factory=dict)
     done: dict[tuple[int, int], list[Answer]] = field(default_factory=dict)
 
@@ -88,6 +89,8 @@ class Reference:
             return refused
         version = (run.seq, place)
         held = self.cases.get(row["case_Key"])
+        if held is None and self.is_passed_over(row):
+            return REFUSED
         if held is None:
             self.cases[row["case_Key"]] = HeldCase(row, version, version)
             return CREATED
@@ -98,6 +101,8 @@ class Reference:
             return SUPERSEDED
         if run.care_plan is not None and held.row["carePlan_Key"] != run.care_plan:
             return OTHER_CARE_PLAN
+        if self.is_passed_over(row):
+            return REFUSED
         held.row = {**row, **{name: held.row[name] for name in ENTERED}}
         held.version = version
         return UPDATED

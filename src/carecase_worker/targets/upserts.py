@@ -30,11 +30,12 @@ class Written:
     updated: Collection[int]
 
 
-class Versions(NamedTuple):
-    """What a case holds: its version, and the one that created it."""
+class Held(NamedTuple):
+    """What a case holds: its version, the one that created it, and its care plan."""
 
     version: int
     entry_version: int
+    care_plan: int
 
 
 class Upsert(Protocol):
@@ -44,7 +45,7 @@ class Upsert(Protocol):
         """Write what the guards let through."""
         ...
 
-    def versions(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Versions]:
+    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
         """What those of the cases hold that are there."""
         ...
 
@@ -82,7 +83,7 @@ class PortableUpsert:
             )
             for where in (and_(newer, same_plan), newer)
         )
-        self._versions = select(held[KEY], held[VERSION], held[ENTRY_VERSION])
+        self._held = select(held[KEY], held[VERSION], held[ENTRY_VERSION], held[CARE_PLAN])
         self._backdate = (
             update(CARE_CASE)
             .where(held[KEY] == bindparam(_ENTERED[KEY]), held[ENTRY_VERSION] > bindparam(_ENTERED[ENTRY_VERSION]))
@@ -95,10 +96,10 @@ class PortableUpsert:
         answers = connection.execute(self._guarded if guard_care_plan else self._free, rows).all()
         return Written([key for key, created in answers if created], [key for key, created in answers if not created])
 
-    def versions(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Versions]:
+    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
         """What those of the cases hold that are there."""
-        found = connection.execute(self._versions.where(CARE_CASE.c[KEY].in_(keys)))
-        return {key: Versions(version, entry_version) for key, version, entry_version in found}
+        found = connection.execute(self._held.where(CARE_CASE.c[KEY].in_(keys)))
+        return {key: Held(*held) for key, *held in found}
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
         """Have each case of the wave that a later version created say when and by whom it was entered by this one."""
@@ -114,9 +115,9 @@ class PostgresUpsert:
             (guard, sort): _postgres_statement(guard, sort) for guard in (False, True) for sort in (False, True)
         }
         self._backdate = _postgres_backdate()
-        key, version, entry_version = (CARE_CASE.c[name].name for name in (KEY, VERSION, ENTRY_VERSION))
-        self._versions = text(
-            f"SELECT {key}, {version}, {entry_version} FROM care_case WHERE {key} = ANY(:keys)"  # noqa: S608  # names of the field table only
+        key, *others = (CARE_CASE.c[name].name for name in (KEY, VERSION, ENTRY_VERSION, CARE_PLAN))
+        self._held = text(
+            f"SELECT {key}, {', '.join(others)} FROM care_case WHERE {key} = ANY(:keys)"  # noqa: S608  # names of the field table only
         )
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
@@ -126,10 +127,10 @@ class PostgresUpsert:
         created, updated = connection.exec_driver_sql(statement, _sent(wave)).one()
         return Written(created or (), updated or ())
 
-    def versions(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Versions]:
+    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
         """What those of the cases hold that are there."""
-        found = connection.execute(self._versions, {"keys": list(keys)})
-        return {key: Versions(version, entry_version) for key, version, entry_version in found}
+        found = connection.execute(self._held, {"keys": list(keys)})
+        return {key: Held(*held) for key, *held in found}
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
         """Have each case of the wave that a later version created say when and by whom it was entered by this one."""

@@ -27,21 +27,20 @@ def _pass_over(connection: Connection, upsert: Upsert, wave: Wave, outcomes: lis
     """Set the outcomes of the cases that the upsert left out.
 
     The case holds a newer version: superseded. It may have been created by that one, though this one was accepted
-    before it: then the entry date and user are this one's. Otherwise only the care plan's guard can have held it
-    back.
+    before it: then the entry date and user are this one's. Otherwise the care plan's guard has held it back, or a
+    trigger of the database has kept it out.
     """
+    guarded_for = wave.defaults.rules.care_plan
     cases = zip(wave.keys, wave.places, wave.versions, strict=True)
     passed_over = [case for case in cases if outcomes[case[1]] is None]
-    held = upsert.versions(connection, [key for key, _, _ in passed_over])
-    created_too_late = False
+    found = upsert.held(connection, [key for key, _, _ in passed_over])
     for key, place, version in passed_over:
-        versions = held.get(key)
-        if versions is None:
-            outcomes[place] = REFUSED  # a trigger of the database kept it out
-        elif versions.version >= version:
+        held = found.get(key)
+        if held is not None and held.version >= version:
             outcomes[place] = SUPERSEDED
-            created_too_late = created_too_late or versions.entry_version > version
-        else:
+        elif held is not None and guarded_for not in (None, held.care_plan):
             outcomes[place] = OTHER_CARE_PLAN
-    if created_too_late:
+        else:
+            outcomes[place] = REFUSED
+    if any(key in found and found[key].entry_version > version for key, _, version in passed_over):
         upsert.backdate(connection, wave)

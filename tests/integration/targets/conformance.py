@@ -101,6 +101,19 @@ class UpsertConformance:
         held = self.held(engine)
         assert (held["case_ID"], held["entry_User"]) == ("second", "first")
 
+    def test_of_the_cases_of_an_older_batch_each_tells_who_entered_it_first(
+        self, engine: Engine, writer: Writer
+    ) -> None:
+        for order in (1, -1):
+            keys = [1, 2, 3][::order]
+            self.apply(writer, a_case(2 + 10 * order), seq=1, user="first")
+            self.apply(writer, *(a_case(key + 10 * order) for key in keys), seq=3, user="third")
+            self.apply(writer, *(a_case(key + 10 * order) for key in keys), seq=2, user="second")
+            entered = [self.held(engine, key + 10 * order)["entry_User"] for key in (1, 2, 3)]
+            assert entered == ["second", "first", "second"]
+            self.apply(writer, *(a_case(key + 10 * order) for key in keys[:2]), seq=2, user="other")
+            assert entered == ["second", "first", "second"]
+
     def test_a_key_that_comes_twice_gets_two_answers_and_the_later_item_wins(
         self, engine: Engine, writer: Writer
     ) -> None:

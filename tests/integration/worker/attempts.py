@@ -19,7 +19,7 @@ from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.plan import Wave, WritePlan
 from carecase_worker.targets.schema import upgrade
-from carecase_worker.targets.upserts import Upsert, Versions, Written, upsert_for
+from carecase_worker.targets.upserts import Held, Upsert, Written, upsert_for
 from carecase_worker.targets.writer import LedgerKey, Writer
 from carecase_worker.tenants import Tenant
 from carecase_worker.worker.apply import Applied, Applier
@@ -107,8 +107,8 @@ class SteppedUpsert:
         self.step("after upsert")
         return answer
 
-    def versions(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Versions]:
-        return self.upsert.versions(connection, keys)
+    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
+        return self.upsert.held(connection, keys)
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
         self.upsert.backdate(connection, wave)
