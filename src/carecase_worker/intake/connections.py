@@ -58,7 +58,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._new_id = new_id
         self._part = _Part.NONE
         self._head_bytes = self._fed_bytes = 0
-        self._heard = self._ended = self._is_half_closed = False
+        self._heard = self._ended = self._has_body = self._is_half_closed = False
         self._answering: RequestResponseCycle | None = None
         self._broken_off: RequestResponseCycle | None = None
         self._late: asyncio.TimerHandle | None = None
@@ -83,11 +83,15 @@ class GuardedConnection(HttpToolsProtocol):
         self._heard = True
         if self._part is _Part.NONE:
             self._expect_head()
-        self._ended = False
+        self._ended = self._has_body = False
         super().data_received(data)
         if self._part is _Part.HEAD and not self._ended:  # else only the end of this piece is of the head
             self._fed_bytes += len(data)
             if self._head_is_too_long() and not self.transport.is_closing():
+                self._refuse(431)
+        elif self._part is _Part.BODY and not self._has_body:  # around the chunks, or behind them
+            self._fed_bytes += len(data)
+            if self._fed_bytes > self._guard.head_bytes and not self.transport.is_closing():
                 self._refuse(431)
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -124,8 +128,13 @@ class GuardedConnection(HttpToolsProtocol):
         if version == "1.0":
             self.expect_100_continue = False  # such a client knows no interim answers
         self._cancel_late()
-        self._part = _Part.BODY
+        self._part, self._fed_bytes, self._has_body = _Part.BODY, 0, True
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body is there; what comes around it is counted anew."""
+        self._has_body, self._fed_bytes = True, 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The whole request is there."""

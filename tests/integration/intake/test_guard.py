@@ -267,3 +267,44 @@ def test_a_head_may_be_as_long_as_configured_however_it_is_cut(in_url: bool, cut
                 assert nobody(service)
 
     in_own_time(test)
+
+
+CHUNKED = b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+
+
+@pytest.mark.parametrize("beginning", [b"0\r\nX-Trailer: ", b"3;extension="])
+@pytest.mark.parametrize(("more", "is_taken"), [(0, True), (1, False)])
+def test_what_comes_around_the_chunks_of_a_body_may_be_as_long_as_a_head(
+    beginning: bytes, more: int, is_taken: bool
+) -> None:
+    async def test() -> None:
+        async with served(Held(), **GUARD) as service, service.client() as client:
+            await client.send(CHUNKED)
+            await client.send(beginning + b"y" * (HEAD_BYTES - 100 - len(beginning)))
+            await client.send(b"y" * (100 + more))
+            if is_taken:
+                assert await client.is_open()
+            else:
+                assert problem_of(await client.rest())["status"] == 431
+                assert not service.state.connections
+
+    in_own_time(test)
+
+
+def test_a_body_of_any_size_is_no_head() -> None:
+    async def test() -> None:
+        reader = Download(1)
+        async with served(reader, **GUARD) as service, service.client() as client:
+            await client.send(CHUNKED)
+            for _ in range(100):
+                await client.send(b"400\r\n" + b"y" * 500)
+                await client.send(b"y" * 524 + b"\r\n")
+            await client.send(b"0\r\nX: y\r\n\r\n" + GET)
+            received = b""
+            while received.count(b"0\r\n\r\n") < 2:
+                received += await client.receive()
+            assert received.count(b"HTTP/1.1 200 ") == 2
+            await elapse(IDLE_S)
+            assert nobody(service)
+
+    in_own_time(test)
