@@ -138,13 +138,6 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
     assert "--port" in refused.stderr
 
 
-def test_an_unusable_data_directory_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    refused = run("up", "--data-dir", "file", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "--data-dir" in refused.stderr
-
-
 def test_every_mistake_in_the_configuration_is_named(tmp_path: Path) -> None:
     (tmp_path / "carecase.toml").write_text('[intake]\nprot = 1\nport = "x"\n[clients.a]\ndatabases = ["b"]\n')
     refused = run("intake", "--config", "carecase.toml", cwd=tmp_path)

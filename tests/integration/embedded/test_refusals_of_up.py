@@ -1,0 +1,47 @@
+"""`carecase up` where it cannot start: what is wrong, where, and what to do; nothing is left running or written."""
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.acceptance.system import run
+
+
+def refusal(place: Path, *options: str, **variables: str) -> str:
+    """The first line that `carecase up` says as it refuses to start."""
+    ran = run("up", *options, cwd=place, variables=variables)
+    assert (ran.returncode, ran.stdout.splitlines()[1:]) == (2, [])
+    told, used = ran.stderr.splitlines()
+    assert used.startswith("Configuration used: ")
+    assert not list(place.rglob("stack.json"))
+    return told
+
+
+@pytest.mark.parametrize("sign", ["?", "#", "%"])
+def test_a_directory_whose_name_no_database_url_can_hold_is_told(tmp_path: Path, sign: str) -> None:
+    text = "has a character that cannot stand in a database URL. Choose one with --data-dir."
+    assert refusal(tmp_path, "--data-dir", f"a{sign}b") == f"{tmp_path}/a{sign}b: {text}"
+
+
+def test_a_data_directory_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    text = "cannot be used as data directory (File exists). Choose one with --data-dir."
+    assert refusal(tmp_path, "--data-dir", "file") == f"file: {text}"
+
+
+def test_a_lock_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    lock, victim = tmp_path / f"carecase-up-{os.getuid()}.lock", tmp_path / "victim"
+    lock.symlink_to(victim)
+    fault = "cannot be opened (Too many levels of symbolic links)"
+    text = f"{lock}: {fault}. Remove it, or set TMPDIR to a directory of your own."
+    assert refusal(tmp_path, TMPDIR=str(tmp_path)) == text
+    assert not victim.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to somebody else")
+def test_a_lock_that_is_somebody_elses_is_told(tmp_path: Path) -> None:
+    lock = tmp_path / f"carecase-up-{os.getuid()}.lock"
+    lock.touch()
+    os.chown(lock, 54321, 54321)
+    text = f"{lock}: belongs to somebody else. Remove it, or set TMPDIR to a directory of your own."
+    assert refusal(tmp_path, TMPDIR=str(tmp_path)) == text
