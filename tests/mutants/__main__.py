@@ -91,7 +91,7 @@ def _run(root: Path, todo: Sequence[Mutant], jobs: int) -> Iterator[Result]:
         for workshop in workshops:
             stack.callback(workshop.remove)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        types = TypeChecker(workshops.pop())
+        types = TypeChecker(root, workshops.pop())
         for workshop in workshops:
             free.put(Bench(workshop, types, reach, experience))
 

@@ -20,7 +20,7 @@ class Equivalent:
     reason: str
 
     def means(self, mutant: Mutant) -> bool:
-        """Whether the entry is about a mutant."""
+        """Tell whether the entry is about a mutant."""
         return (self.file, self.line, self.becomes) == (mutant.path, mutant.before, mutant.after)
 
 

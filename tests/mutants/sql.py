@@ -39,7 +39,7 @@ _EXCHANGES = [
 
 
 def is_sql(text: str) -> bool:
-    """Whether a text of Python is SQL, or a part of it."""
+    """Tell whether a text of Python is SQL, or a part of it."""
     return bool(_SQL.search(text))
 
 

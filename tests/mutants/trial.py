@@ -64,7 +64,7 @@ class Experience:
         return sorted(tests, key=lambda test: -self._kills[path, test.partition("[")[0]])
 
     def believes(self, mutant: Mutant, test: str, workshop: Workshop) -> bool:
-        """Whether a test that failed passes without the mistake; the copy has none now."""
+        """Tell whether a test that failed passes without the mistake; the copy has none now."""
         if test not in self._sound and not workshop.run([*_OPTIONS, test], _RUN_SECONDS).passed:
             self.unsound.add(test)
             return False
