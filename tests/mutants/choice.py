@@ -33,9 +33,9 @@ def mutants_of(root: Path, paths: Iterable[str]) -> list[Mutant]:
     return found
 
 
-def sample(mutants: Sequence[Mutant], size: int, seed: int) -> list[Mutant]:
-    """So many of the mutants, any as likely as any other, and the same for the same seed."""
-    return Random(seed).sample(list(mutants), min(size, len(mutants)))
+def shuffled(mutants: Sequence[Mutant], seed: int) -> list[Mutant]:
+    """The mutants in an order in which any is as likely as any other to come first, the same for the same seed."""
+    return Random(seed).sample(mutants, len(mutants))
 
 
 def changed(root: Path, mutants: Iterable[Mutant], since: str) -> list[Mutant]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from tests.mutants.trial import Result, Verdict
 
 _NOTICED = (Verdict.KILLED, Verdict.TIMED_OUT)
-_COUNTED = (*_NOTICED, Verdict.SURVIVED, Verdict.UNREACHED)
 
 
 def kept(path: Path) -> dict[str, Result]:
@@ -31,10 +30,9 @@ def keep(path: Path, result: Result) -> None:
 
 
 def score(results: Iterable[Result]) -> float:
-    """The part that was noticed, in percent; equivalent ones do not count."""
-    counts = Counter(result.verdict for result in results)
-    counted = sum(counts[verdict] for verdict in _COUNTED)
-    return 100 * sum(counts[verdict] for verdict in _NOTICED) / counted if counted else 100.0
+    """The part that was noticed of those that count, in percent."""
+    counted = [result.verdict in _NOTICED for result in results if result.counts]
+    return 100 * sum(counted) / len(counted) if counted else 100.0
 
 
 def summary(results: Sequence[Result]) -> str:

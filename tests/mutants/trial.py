@@ -46,6 +46,11 @@ class Result:
     tests: list[str]
     seconds: float
 
+    @property
+    def counts(self) -> bool:
+        """Tell whether the score is about it: nobody can notice an equivalent one, nor commit one that is refused."""
+        return self.verdict not in (Verdict.EQUIVALENT, Verdict.REFUSED)
+
     def document(self) -> dict[str, object]:
         """The result as it is kept."""
         return asdict(self)

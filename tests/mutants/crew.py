@@ -1,0 +1,83 @@
+"""Mutants tried side by side, each in a copy of the repository that nobody else uses at that time."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from pathlib import Path
+from queue import SimpleQueue
+
+from tests.mutants.mutant import Mutant
+from tests.mutants.reach import Reach
+from tests.mutants.trial import Bench, Experience, Result
+from tests.mutants.type_checker import TypeChecker
+from tests.mutants.workshop import Workshop
+
+
+class Crew:
+    """So many benches, and a thread for each; built when there is something to try."""
+
+    def __init__(self, root: Path, jobs: int) -> None:
+        self.experience = Experience()
+        self._root, self._jobs = root, jobs
+        self._stack = ExitStack()
+        self._free = SimpleQueue[Bench]()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> "Crew":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove every copy, and end what runs there."""
+        self._stack.close()
+
+    def submit(self, mutant: Mutant) -> "Future[Result]":
+        """Try a mutant as soon as a bench is free."""
+        if self._pool is None:
+            self._pool = self._built()
+        return self._pool.submit(self._tried, mutant)
+
+    def _tried(self, mutant: Mutant) -> Result:
+        bench = self._free.get()
+        try:
+            return bench.tried(mutant)
+        finally:
+            self._free.put(bench)
+
+    def _built(self) -> ThreadPoolExecutor:
+        place = Path(
+            self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True))
+        )
+        place.chmod(0o755)  # PostgreSQL's own user has to get to its data
+        pool = self._stack.enter_context(ThreadPoolExecutor(self._jobs))
+        workshops = [Workshop(self._root, place / str(number)) for number in range(self._jobs + 1)]
+        for workshop in workshops:
+            self._stack.callback(workshop.remove)
+        self._stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        types, reach = TypeChecker(self._root, workshops.pop()), Reach(self._root)
+        for workshop in workshops:
+            self._free.put(Bench(workshop, types, reach, self.experience))
+        return pool
+
+
+def results(
+    mutants: Iterable[Mutant], known: Mapping[str, Result], crew: Crew, jobs: int, wanted: int
+) -> Iterator[Result]:
+    """Try mutants one after the other, but for those that are known, until so many are found that count."""
+    waiting: set[Future[Result]] = set()
+    counted, left = 0, iter(mutants)
+    while True:
+        room = len(waiting) < jobs and counted + len(waiting) < wanted
+        mutant = next(left, None) if room else None
+        if mutant and mutant.name not in known:
+            waiting.add(crew.submit(mutant))
+            continue
+        done = [known[mutant.name]] if mutant else []
+        if not mutant:
+            if not waiting:
+                return
+            ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            done = [future.result() for future in ended]
+        for result in done:
+            counted += result.counts
+            yield result
