@@ -60,11 +60,11 @@ def submit(
             if submission.accepted:
                 _say_what_goes_on(submission, "It did not come to the end.")
             raise
-        for job in jobs:
-            typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
-        if len(jobs) > 1 and not as_json:
-            typer.echo(summary_of_all(jobs))
-        advise(client, jobs, console)
+    for job in jobs:
+        typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
+    if len(jobs) > 1 and not as_json:
+        typer.echo(summary_of_all(jobs))
+    advise(jobs, console)
     raise typer.Exit(_STATUS_SOME_FAILED if any(job.failed or job.cancelled for job in jobs) else 0)
 
 

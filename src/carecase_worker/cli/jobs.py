@@ -52,8 +52,8 @@ def status(
         told = client.job(job)
         if watch:
             (told,) = _followed(client, told, console)
-        _tell(told, as_json)
-        advise(client, [told], console)
+    _tell(told, as_json)
+    advise([told], console)
     raise typer.Exit(1 if watch and not told.applied else 0)
 
 
@@ -93,8 +93,8 @@ def retry(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
     """Send again the items of a final job that failed for a reason outside themselves: a new job."""
     with service.connect() as client:
         told = client.retry(job)
-        _tell(told, as_json)
-        advise(client, [told], Console(stderr=True, highlight=False, soft_wrap=True))
+    _tell(told, as_json)
+    advise([told], Console(stderr=True, highlight=False, soft_wrap=True))
 
 
 @with_service
@@ -125,7 +125,7 @@ def _followed(client: CareCases, job: Job, console: Console) -> list[Job]:
     try:
         return follow(client, [job], console)
     except KeyboardInterrupt:
-        advise(client, [job], console)
+        advise([job], console)
         raise typer.Exit(STATUS_INTERRUPTED) from None
 
 

@@ -1,7 +1,7 @@
 """The progress bars, where there is a terminal to draw them on, and the counts and advice at the end."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 
 from rich.console import Console
@@ -9,12 +9,10 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 from rich.text import Text
 
 from carecase_worker.client.blocking import CareCases
-from carecase_worker.client.documents import PAGE_SIZE, Job
-from carecase_worker.errors import ClientError
+from carecase_worker.client.documents import Job
 
 _POLL = timedelta(seconds=1)
 _MOST_NAMED = 5
-_NOT_ITS_OWN_FAULT = (500, 503)
 
 
 class _Rate(TextColumn):
@@ -79,7 +77,7 @@ def _counts(jobs: Sequence[Job]) -> str:
     return f"{sum(job.processed for job in jobs):,} of {sum(job.total for job in jobs):,} ({counts})"
 
 
-def advise(client: CareCases, jobs: Sequence[Job], console: Console) -> None:
+def advise(jobs: Sequence[Job], console: Console) -> None:
     """Say what to type next, if a job is not final or not all of it was applied."""
     open_jobs = [job for job in jobs if not job.final]
     not_applied = [job for job in jobs if job.final and not job.applied]
@@ -88,19 +86,6 @@ def advise(client: CareCases, jobs: Sequence[Job], console: Console) -> None:
     for job in not_applied[:_MOST_NAMED]:
         count = job.failed + job.cancelled
         console.print(f"{count:,} not applied. Which, and why: carecase result {job.job_id} --failed", markup=False)
-        if _may_be_sent_again(client, job):
-            console.print(f"To send again those with 500, 503 or Cancelled: carecase retry {job.job_id}", markup=False)
+        console.print(f"To send again those with 500, 503 or Cancelled: carecase retry {job.job_id}", markup=False)
     if max(len(open_jobs), len(not_applied)) > _MOST_NAMED:
         console.print("And so for the other jobs: carecase jobs", markup=False)
-
-
-def _may_be_sent_again(client: CareCases, job: Job) -> bool:
-    """Tell if some items of a final job failed for a reason outside themselves, or might have.
-
-    Looks at the first page of those that failed: what comes after it, or cannot be had just now, might have.
-    """
-    if job.cancelled or job.failed > PAGE_SIZE:
-        return True
-    with suppress(ClientError):
-        return any(item.status in _NOT_ITS_OWN_FAULT for item in client.results(job, "failed"))
-    return True
