@@ -298,7 +298,7 @@ def test_items_that_take_too_long_are_refused_and_the_others_applied(
 
 
 def test_many_items_that_take_too_long_are_refused_after_more_attempts(engine: Engine) -> None:
-    slow, longest = set(range(0, 100, 5)), timedelta(seconds=3)
+    slow, longest = set(range(0, 100, 5)), timedelta(seconds=10)
     cases = [a_case(key) for key in range(100)]
     with spoiled(engine, *some_slow(slow)):
         outcomes = apply(engine, PostgresUpsert(), *cases, attempts=7, longest=longest)
