@@ -30,6 +30,7 @@ class Reach:
     def __init__(self, root: Path) -> None:
         self._root, measured = root, root / MAP
         self._measured = Measured(json.loads(measured.read_text("utf-8"))) if measured.exists() else None
+        self._measured_at = measured.stat().st_mtime if measured.exists() else 0
         self._imported: dict[Path, frozenset[str]] = {}
 
     def tests_of(self, mutant: Mutant) -> list[list[str]]:
@@ -38,21 +39,36 @@ class Reach:
         return [[test for test in found if test.startswith(f"{stage}/")] for stage in STAGES]
 
     def _all_tests(self, mutant: Mutant) -> list[str]:
-        if self._measured and mutant.path in self._measured.lines:
-            return self._measured.tests(mutant.path, mutant.lines)
-        return self._by_import(mutant.path)
+        if self._measured is None or mutant.path not in self._measured.lines:
+            return self._by_import(mutant.path)
+        numbers = () if self._is_newer(mutant.path) else mutant.lines
+        found = [test for test in self._measured.tests(mutant.path, numbers) if self._is_there(test)]
+        return [*filter(self._is_newer, self._near(mutant.path)), *found]
+
+    def _is_newer(self, path: str) -> bool:
+        """Tell whether a file was written after the map: its lines, or its tests, are others then."""
+        return (self._root / path).stat().st_mtime > self._measured_at
+
+    def _is_there(self, test: str) -> bool:
+        file, _, function = test.partition("::")
+        path = self._root / file
+        return path.exists() and (not function or f"def {function}(" in path.read_text("utf-8"))
+
+    def _near(self, path: str) -> list[str]:
+        """The unit and integration tests that import a module."""
+        tests = [test for stage in STAGES[:2] for test in sorted((self._root / stage).rglob("test_*.py"))]
+        near = [test for test in tests if _module(path) in self._imports(test)]
+        return [test.relative_to(self._root).as_posix() for test in near]
 
     def _by_import(self, path: str) -> list[str]:
-        """Unit and integration tests that import a module, or one that does; a table for the running system."""
-        module = _module(path) if path.endswith(".py") else f"{_PACKAGE}.jobs.scripts"
-        users = self._users(module)
+        """Tests that import a module, then those that import one that does; a table for the running system."""
+        users = self._users(_module(path))
         tests = [test for stage in STAGES[:2] for test in sorted((self._root / stage).rglob("test_*.py"))]
-        near = [test for test in tests if module in self._imports(test)]
         far = [test for test in tests if self._imports(test) & users]
         package = path.removeprefix(f"src/{_PACKAGE}/").partition("/")[0]
         running = _RUNNING_SYSTEM.get(package, ("test_main_job", "test_operator", "test_lifetimes"))
-        files = [*near, *far, *(self._root / STAGES[-1] / f"{name}.py" for name in running)]
-        return [file.relative_to(self._root).as_posix() for file in files if file.exists()]
+        files = [*far, *(self._root / STAGES[-1] / f"{name}.py" for name in running)]
+        return [*self._near(path), *(file.relative_to(self._root).as_posix() for file in files if file.exists())]
 
     def _users(self, module: str) -> set[str]:
         """A module of the package and those that import it, at any distance."""
@@ -95,6 +111,9 @@ class Measured:
 
 
 def _module(path: str) -> str:
+    """The module of a file; a script belongs to the one that reads the scripts."""
+    if path.endswith(".lua"):
+        return f"{_PACKAGE}.jobs.scripts"
     return path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 

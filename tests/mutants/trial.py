@@ -63,6 +63,7 @@ class Experience:
         self._kills: Counter[tuple[str, str]] = Counter()
         self._sound: set[str] = set()
         self.unsound: set[str] = set()
+        self.collected: set[str] = set()
 
     def in_order(self, path: str, tests: Sequence[str]) -> list[str]:
         """Tests that have killed other mutants of the module first."""
@@ -128,9 +129,11 @@ class Bench:
             self.workshop.put(mutant.path, mutant.text)
 
     def _must_be_collected(self, tests: Sequence[str]) -> None:
-        ran = self.workshop.run(["--collect-only", *tests], _RUN_SECONDS)
-        if not ran.passed:
-            raise SystemExit(f"Some of these tests are not there; make coverage writes a new map.\n{ran.output}")
+        if not self.experience.collected.issuperset(tests):
+            ran = self.workshop.run(["--collect-only", *tests], _RUN_SECONDS)
+            if not ran.passed:
+                raise RuntimeError(f"These tests cannot be collected without a mistake, either:\n{ran.output}")
+            self.experience.collected.update(tests)
 
 
 def result(mutant: Mutant, verdict: Verdict, by: str = "", tests: Sequence[str] = (), seconds: float = 0) -> Result:

@@ -1,0 +1,83 @@
+"""The tests that are chosen for a line."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from tests.mutants.mutant import Mutant
+from tests.mutants.reach import MAP, Reach
+
+ADD = "src/carecase_worker/jobs/add.py"
+TEXT = "LIMIT = 1\n\ndef added():\n    return LIMIT\n"
+FILES = {
+    ADD: TEXT,
+    "src/carecase_worker/jobs/store.py": "from carecase_worker.jobs import add\n",
+    "tests/unit/test_add.py": "from carecase_worker.jobs.add import added\ndef test_a(): ...\ndef test_b(): ...\n",
+    "tests/unit/test_a_store.py": "from tests.stores import store\ndef test_c(): ...\n",
+    "tests/stores.py": "from carecase_worker.jobs.store import store\n",
+    "tests/unit/test_other.py": "def test_d(): ...\n",
+    "tests/acceptance/test_main_job.py": "def test_e(): ...\n",
+}
+NAMES = ["", "tests/unit/test_add.py::test_a", "tests/unit/test_add.py::test_b", "tests/acceptance/test_main_job.py"]
+SECONDS = {NAMES[1]: 2.0, NAMES[2]: 1.0, f"{NAMES[3]}::test_e": 9.0}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository without a map."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def measure(root: Path, lines: dict[str, list[int]]) -> None:
+    """Write a map that is as new as the files."""
+    tests = {test: {"seconds": seconds, "passed": True} for test, seconds in SECONDS.items()}
+    (root / MAP).parent.mkdir(parents=True)
+    (root / MAP).write_text(json.dumps({"tests": tests, "names": NAMES, "lines": {ADD: lines}}))
+    for name in (*FILES, str(MAP)):
+        os.utime(root / name, (1, 1))
+
+
+def chosen(root: Path, piece: str) -> list[list[str]]:
+    """The tests for a mistake in a piece of the text, in the stages that have some."""
+    at = TEXT.index(piece)
+    found = Reach(root).tests_of(Mutant(ADD, TEXT, at, at + len(piece), "", "removed"))
+    return [stage for stage in found if stage]
+
+
+def test_without_a_map_they_are_those_that_import_the_module_the_nearest_first(root: Path) -> None:
+    assert chosen(root, "return LIMIT") == [
+        ["tests/unit/test_add.py", "tests/unit/test_a_store.py"],
+        ["tests/acceptance/test_main_job.py"],
+    ]
+
+
+def test_with_a_map_they_are_those_that_reach_the_line_the_quickest_first(root: Path) -> None:
+    measure(root, {"1": [0], "4": [1, 2]})
+    assert chosen(root, "return LIMIT") == [[NAMES[2], NAMES[1]]]
+
+
+def test_a_line_that_runs_at_import_is_reached_by_all_of_its_module(root: Path) -> None:
+    measure(root, {"1": [0], "3": [0], "4": [1, 3]})
+    assert chosen(root, "LIMIT = 1") == [[NAMES[1]], [NAMES[3]]]
+
+
+def test_a_line_that_is_not_on_the_map_is_tried_by_all_of_its_module(root: Path) -> None:
+    measure(root, {"1": [0], "3": [1]})
+    assert chosen(root, "return LIMIT") == [[NAMES[1]]]
+
+
+def test_what_has_changed_since_the_map_is_run_whole(root: Path) -> None:
+    measure(root, {"1": [0], "4": [2]})
+    os.utime(root / "tests/unit/test_add.py")
+    assert chosen(root, "return LIMIT")[0][0] == "tests/unit/test_add.py"
+
+
+def test_a_test_that_is_gone_is_not_asked_for(root: Path) -> None:
+    measure(root, {"4": [1, 2]})
+    (root / "tests/unit/test_add.py").write_text("def test_b(): ...\n")
+    os.utime(root / "tests/unit/test_add.py", (1, 1))
+    assert chosen(root, "return LIMIT") == [[NAMES[2]]]
