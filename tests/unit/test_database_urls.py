@@ -47,6 +47,7 @@ def test_parameters_that_only_add_are_taken(query: str) -> None:
         ("options=-c++statement_timeout%3D60s", STATEMENT),
         ("options=-csearch_path%3Da+-cSTATEMENT_TIMEOUT%3D0", STATEMENT),
         ("options=--statement_timeout", STATEMENT),
+        (r"options=-c+search_path%3Da%5C+b+-c+statement_timeout%3D0", STATEMENT),
         ("options=--lock-timeout%3D0", LOCK),
         ("options=--lock_timeout%3D0", LOCK),
         ("options=-c+lock_timeout%3D%270%27+-cgeqo%3Doff", LOCK),

@@ -6,6 +6,7 @@ Beside each mistake stands its nearest neighbour that is none, so that every bou
 from pathlib import Path
 
 import pytest
+from tests.unit.test_url_texts import BROKER, ENCODED, REDIS
 
 from carecase_worker.errors import SettingsError
 from carecase_worker.settings.loading import load
@@ -190,6 +191,17 @@ WRONG = [
         [f"worker.chunk_deadline_seconds: {SECONDS}"],
     ),
     ("[intake]\nport = 'x'\n[flower]\nport = 8080", [f"intake.port: {WHOLE} 0 to 65535"]),
+    ("[intake]\nhost = ''\n[flower]\nport = 8080", [f"intake.host: {HOST}: the host is missing"]),
+    ("[flower]\nport = 8080\nhost = ''", [f"flower.host: {HOST}: the host is missing"]),
+    ("[redis]\nprefix = ''\n[broker]\nprefix = ' '", [f"broker.prefix: {PREFIX}"]),
+    ("[redis]\nprefix = ' '\n[broker]\nprefix = 'c:x'", [f"redis.prefix: {PREFIX}"]),
+    (
+        f"{DATABASE}statement_timeout_seconds = 9\n[worker]\nchunk_deadline_seconds = 0",
+        [f"worker.chunk_deadline_seconds: {SECONDS}"],
+    ),
+    ("[broker]\nprefix = 'c:'\nurl = 'http://h'", [f"broker.url: {BROKER}; {ENCODED}"]),
+    ("[redis]\nurl = 'http://h'\nprefix = 'b:'", [f"redis.url: {REDIS}; {ENCODED}"]),
+    ("[jwt]\nalgorithms = ['RS256']\njwks_file = 5", ["jwt.jwks_file: must be the path of a file"]),
 ]  # fmt: skip
 RIGHT = [
     "[intake]\nport = 0\n[flower]\nport = 0",

@@ -110,7 +110,7 @@ def _stores(settings: Settings) -> Iterator[Contradiction]:
     if of_broker.startswith("amqp") != of_flower.startswith("amqp"):
         text = "must lead to the same broker as broker.url, as another user of it"
         yield Contradiction(("flower", "broker_url"), text, urls)
-    prefixes = sorted((redis.prefix, broker.prefix), key=len)
+    prefixes = sorted((redis.prefix, broker.prefix))  # what begins another comes first
     if not of_broker.startswith("amqp") and prefixes[1].startswith(prefixes[0]) and same_server(of_jobs, of_broker):
         text = "must not begin as redis.prefix does, nor that as this: both are kept in one Redis"
         yield Contradiction(("broker", "prefix"), text, (*urls, ("redis", "prefix")))
