@@ -180,7 +180,7 @@ class Writer:
         for number, wave in enumerate(plan.waves):
             left_s = until - stopwatch()
             if number and left_s < _HURRY * self._longest_s:
-                limit_statements(connection, max(left_s, 0))
+                limit_statements(connection, left_s)
             apply_wave(connection, self._upsert, wave, plan.guard_care_plan, outcomes)
 
     def _findings(self) -> Findings:
