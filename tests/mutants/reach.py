@@ -43,7 +43,8 @@ class Reach:
             return self._by_import(mutant.path)
         numbers = () if self._is_newer(mutant.path) else mutant.lines
         found = [test for test in self._measured.tests(mutant.path, numbers) if self._is_there(test)]
-        return [*filter(self._is_newer, self._near(mutant.path)), *found]
+        unmeasured = [test for test in self._by_import(mutant.path) if self._measured.lacks(test)]
+        return [*filter(self._is_newer, self._near(mutant.path)), *found, *unmeasured]
 
     def _is_newer(self, path: str) -> bool:
         """Tell whether a file was written after the map: its lines, or its tests, are others then."""
@@ -101,13 +102,17 @@ class Measured:
             self._seconds[test] = told["seconds"]
             self._seconds[test.partition("::")[0]] += told["seconds"]
 
+    def lacks(self, file: str) -> bool:
+        """Tell whether the map is one of a part of the tests, to which a file of tests does not belong."""
+        return file not in self._seconds
+
     def tests(self, path: str, numbers: Iterable[int]) -> list[str]:
         """The tests that reach some lines, the quickest first; of lines that run at import, those that reach others."""
         lines = self.lines[path]
         found = set().union(*(lines.get(number, set()) for number in numbers)) or set().union(*lines.values())
         files = {test for test in found if "::" not in test}
         left = [test for test in found if test in files or test.partition("::")[0] not in files]
-        return sorted(left, key=lambda test: (self._seconds[test], test))
+        return sorted(left, key=lambda test: (self._seconds.get(test, 0), test))
 
 
 def _module(path: str) -> str:

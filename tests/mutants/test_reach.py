@@ -20,7 +20,7 @@ FILES = {
     "tests/acceptance/test_main_job.py": "def test_e(): ...\n",
 }
 NAMES = ["", "tests/unit/test_add.py::test_a", "tests/unit/test_add.py::test_b", "tests/acceptance/test_main_job.py"]
-SECONDS = {NAMES[1]: 2.0, NAMES[2]: 1.0, f"{NAMES[3]}::test_e": 9.0}
+SECONDS = {NAMES[1]: 2.0, NAMES[2]: 1.0, f"{NAMES[3]}::test_e": 9.0, "tests/unit/test_a_store.py::test_c": 1.0}
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def measure(root: Path, lines: dict[str, list[int]]) -> None:
+def measure(root: Path, lines: dict[str, list[int]], without: str = "") -> None:
     """Write a map that is as new as the files."""
-    tests = {test: {"seconds": seconds, "passed": True} for test, seconds in SECONDS.items()}
+    tests = {test: {"seconds": seconds, "passed": True} for test, seconds in SECONDS.items() if test != without}
     (root / MAP).parent.mkdir(parents=True)
     (root / MAP).write_text(json.dumps({"tests": tests, "names": NAMES, "lines": {ADD: lines}}))
     for name in (*FILES, str(MAP)):
@@ -81,3 +81,8 @@ def test_a_test_that_is_gone_is_not_asked_for(root: Path) -> None:
     (root / "tests/unit/test_add.py").write_text("def test_b(): ...\n")
     os.utime(root / "tests/unit/test_add.py", (1, 1))
     assert chosen(root, "return LIMIT") == [[NAMES[2]]]
+
+
+def test_a_file_that_was_not_measured_is_chosen_by_import(root: Path) -> None:
+    measure(root, {"4": [2]}, without="tests/unit/test_a_store.py::test_c")
+    assert chosen(root, "return LIMIT") == [[NAMES[2], "tests/unit/test_a_store.py"]]
