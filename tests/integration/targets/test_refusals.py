@@ -292,7 +292,7 @@ def test_items_that_take_too_long_are_refused_and_the_others_applied(
 ) -> None:
     cases = [a_case(key) for key in range(1000)]
     with spoiled(engine, *some_slow(slow)):
-        attempts, outcomes = attempted(engine, PostgresUpsert(), *cases, seconds=2)
+        attempts, outcomes = attempted(engine, PostgresUpsert(), *cases, seconds=6)
     assert outcomes == [REFUSED if key in slow else CREATED for key in range(1000)]
     assert attempts <= at_most
 
