@@ -90,6 +90,7 @@ def started(home: Path) -> Iterator[Engine]:
         engine = Engine(home, _configured(home))
         engine.clear()
         _LAST_HOME.symlink_to(home)
+        (_RUN / "api.sock").unlink(missing_ok=True)  # of an engine that was killed; nobody answers there
         service = subprocess.Popen(
             ["podman", "system", "service", "--time=0", engine.address],
             env=engine.environment,
