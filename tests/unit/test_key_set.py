@@ -154,6 +154,7 @@ def test_while_the_issuer_hangs_it_is_waited_for_only_as_long_as_patience_lasts(
             assert at_once.get(timeout=PATIENCE_S / 2) is False
         assert held.has("old")
         assert issuer.asked == 2
+        issuer.answer()  # whoever waits need not lose patience
 
 
 def test_many_wait_for_one_answer() -> None:

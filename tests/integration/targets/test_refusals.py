@@ -274,7 +274,7 @@ def test_a_state_of_haste_that_one_item_meets_for_ever_is_that_items_own(
     engine: Engine, upsert: Upsert, state: str
 ) -> None:
     with spoiled(engine, *refusing(raising(state))):
-        attempts, outcomes = attempted(engine, upsert, *CASES)
+        attempts, outcomes = attempted(engine, upsert, *CASES, seconds=6)
     assert outcomes == ALL_BUT_THE_BAD
     assert attempts <= 3
 
