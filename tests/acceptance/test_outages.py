@@ -97,14 +97,18 @@ def test_a_small_batch_does_not_wait_for_large_ones(system: System, first_key: i
         assert system.final(job_id)["processed"] == 60_000
 
 
+def restart(system: System, role: str, which: int) -> None:
+    """Have a process stop, and wait until another one stands in for it."""
+    before = system.pid(role, which)
+    system.kill(before, signal.SIGTERM)
+    eventually(lambda: before not in system.stack["processes"][role], what=f"another {role} stands in")
+
+
 def test_a_rolling_restart_under_load_loses_nothing(system: System, first_key: int) -> None:
     jobs = []
     for number in range(3):
         jobs.append(system.send([a_case(first_key + n, case_ID=f"batch {number}") for n in range(30_000)]))
-        role, which = (("worker", 0), ("worker", 1), ("intake", 0))[number]
-        before = system.pid(role, which)
-        system.kill(before, signal.SIGTERM)
-        eventually(lambda: before not in system.stack["processes"][role], what=f"another {role} stands in")  # noqa: B023
+        restart(system, *(("worker", 0), ("worker", 1), ("intake", 0))[number])
     for job_id in jobs:
         job = system.final(job_id)
         assert (job["processed"], job["failed"]) == (30_000, 0)

@@ -117,6 +117,14 @@ def waiting_for_a_lock(system: System) -> set[int]:
     return {pid for (pid,) in system.query(waiting)}
 
 
+def killed_while_applying(system: System, dead: set[int]) -> set[int]:
+    """Kill the pool once it has a session that waits, other than those of the dead; which sessions that were."""
+    sessions: set[int] = eventually(lambda: waiting_for_a_lock(system) - dead, what="it is being applied")
+    for pid in system.pool():
+        system.kill(pid)
+    return sessions
+
+
 def die_with(system: System, items: list[Any]) -> str:
     """Send a batch, and kill three times whoever applies it."""
     engine = create_engine(system.stack["databases"]["demo"]["url"])
@@ -125,10 +133,7 @@ def die_with(system: System, items: list[Any]) -> str:
         job_id = send(system, items)
         dead: set[int] = set()
         for _ in range(3):
-            sessions = eventually(lambda: waiting_for_a_lock(system) - dead, what="it is being applied")  # noqa: B023
-            for pid in system.pool():
-                system.kill(pid)
-            dead |= sessions
+            dead |= killed_while_applying(system, dead)
     engine.dispose()
     system.final(job_id)
     return job_id

@@ -4,13 +4,13 @@ import fcntl
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.acceptance.system import eventually
+from tests.meanwhile import meanwhile
 
 PACKAGES = (
     "podman", "buildah", "runc", "catatonit", "netavark", "aardvark-dns", "iptables", "debootstrap", "docker-compose",
@@ -141,21 +141,14 @@ def _configured(home: Path) -> dict[str, str]:
 @contextmanager
 def _checked(engine: Engine) -> Iterator[None]:
     """Run the health checks of whatever runs, until the end."""
-    ended = threading.Event()
+
+    def podman(*arguments: str) -> str:
+        # a container may be gone by now
+        return subprocess.run(["podman", *arguments], env=engine.environment, capture_output=True, text=True).stdout
 
     def check() -> None:
-        def podman(*arguments: str) -> str:
-            # a container may be gone by now
-            return subprocess.run(["podman", *arguments], env=engine.environment, capture_output=True, text=True).stdout
+        for container in podman("ps", "--quiet").split():
+            podman("healthcheck", "run", container)
 
-        while not ended.wait(_CHECK_S):
-            for container in podman("ps", "--quiet").split():
-                podman("healthcheck", "run", container)
-
-    thread = threading.Thread(target=check)
-    thread.start()
-    try:
+    with meanwhile(check, _CHECK_S):
         yield
-    finally:
-        ended.set()
-        thread.join()

@@ -53,31 +53,22 @@ def at(offset: timedelta) -> int:
     return int((datetime.now(UTC) + offset).timestamp())
 
 
+def claims(**changes: Any) -> dict[str, Any]:
+    """The claims of a good token, but for those that are changed."""
+    good = {"sub": "user", "client_id": "ann", "aud": "carecase", "iss": "us", "exp": at(timedelta(days=1))}
+    return {**good, **changes}
+
+
 def token(secret: Any = SECRET, algorithm: str = "HS256", headers: Any = None, **changes: Any) -> str:
     """A good token, but for the claims that are changed, or left out if they are None."""
-    claims = {
-        "sub": "user",
-        "client_id": "ann",
-        "aud": "carecase",
-        "iss": "us",
-        "exp": at(timedelta(days=1)),
-        **changes,
-    }
-    made = jwt.encode({k: v for k, v in claims.items() if v is not None}, secret, algorithm=algorithm, headers=headers)
+    held = {name: value for name, value in claims(**changes).items() if value is not None}
+    made = jwt.encode(held, secret, algorithm=algorithm, headers=headers)
     return f"Bearer {made}"
 
 
 def signed_by_hand(header: dict[str, Any], sign: Callable[[bytes], bytes], **changes: Any) -> str:
     """A token whose parts no library looks at."""
-    claims = {
-        "sub": "user",
-        "client_id": "ann",
-        "aud": "carecase",
-        "iss": "us",
-        "exp": at(timedelta(days=1)),
-        **changes,
-    }
-    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims(**changes))]
     signature = sign(b".".join(parts))
     return f"Bearer {b'.'.join([*parts, base64.urlsafe_b64encode(signature).rstrip(b'=')]).decode()}"
 
@@ -189,11 +180,11 @@ def test_a_token_alone_names_its_client(client: Any) -> None:
     assert alone.caller(None, token(client_id="tokens only")) == Caller("tokens only", "user", frozenset({"f"}))
 
 
-def test_without_a_secret_no_token_is_believed() -> None:
-    for secret in (b"", SECRET.encode()):
-        authorization = signed_by_hand({"alg": "HS256"}, lambda text: hmac.digest(secret, text, "sha256"))  # noqa: B023
-        told = refused(gate(tokens=JwtSettings()), KEY, authorization)
-        assert told == (AccessFault.BAD_CREDENTIALS, SIGNED_OTHERWISE)
+@pytest.mark.parametrize("secret", [b"", SECRET.encode()])
+def test_without_a_secret_no_token_is_believed(secret: bytes) -> None:
+    authorization = signed_by_hand({"alg": "HS256"}, lambda text: hmac.digest(secret, text, "sha256"))
+    told = refused(gate(tokens=JwtSettings()), KEY, authorization)
+    assert told == (AccessFault.BAD_CREDENTIALS, SIGNED_OTHERWISE)
 
 
 MARGIN = timedelta(seconds=100)

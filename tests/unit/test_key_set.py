@@ -89,6 +89,15 @@ def asked_for(held: Held, key_id: str, times: int) -> Iterator["Queue[object]"]:
         assert not thread.is_alive()
 
 
+def asked_once() -> tuple[Issuer, Held]:
+    """An issuer, and the set that has its keys."""
+    issuer = Issuer(old=OLD)
+    held = Held(issuer)
+    assert held.has("old")
+    assert issuer.was_asked.get(timeout=30) == 1
+    return issuer, held
+
+
 def test_an_unknown_id_has_the_keys_read_again_but_not_too_soon() -> None:
     issuer = Issuer(old=OLD)
     held = Held(issuer)
@@ -105,10 +114,7 @@ def test_an_unknown_id_has_the_keys_read_again_but_not_too_soon() -> None:
 
 
 def test_known_keys_are_read_again_when_they_are_old_and_nobody_waits_for_that() -> None:
-    issuer = Issuer(old=OLD)
-    held = Held(issuer)
-    assert held.has("old")
-    issuer.was_asked.get(timeout=30)
+    issuer, held = asked_once()
     held.elapse(REFRESH_S - BLINK)
     assert held.has("old")
     assert issuer.asked == 1
@@ -142,10 +148,7 @@ def test_what_is_held_goes_on_while_the_issuer_is_away() -> None:
 
 
 def test_while_the_issuer_hangs_it_is_waited_for_only_as_long_as_patience_lasts() -> None:
-    issuer = Issuer(old=OLD)
-    held = Held(issuer)
-    assert held.has("old")
-    issuer.was_asked.get(timeout=30)
+    issuer, held = asked_once()
     held.elapse(REFETCH_S)
     with issuer.hanging(), asked_for(held, "unknown", 1):
         assert issuer.was_asked.get(timeout=30) == 2

@@ -24,6 +24,7 @@ class Forwarded:
         self._app = app
         self._root_path = root_path
         self._trusted = [_plain_network(proxy) for proxy in trusted_proxies]
+        # uvicorn and Starlette have types of their own for the same ASGI application
         self._behind_proxy = ProxyHeadersMiddleware(app, list(map(str, self._trusted)))  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ ITEM_FAULTS = (FailureKind.CONFLICT, FailureKind.REFUSED)
 """Kinds of failure that are an item's doing, by its code alone."""
 
 _Meaning = tuple[FailureKind, Causes | None]
-"""What an error means for the chunk at hand, and why the database is away; an item's doing has no such cause."""
+"""Meaning of an error for the chunk at hand, and cause if it is the database that is away."""
 
 _SQLSTATES: Mapping[str, _Meaning] = {
     "08": (FailureKind.AWAY, Causes.BROKEN),  # connection exception

@@ -31,7 +31,7 @@ class Written:
 
 
 class Held(NamedTuple):
-    """What a case holds: its version, the one that created it, and its care plan."""
+    """Version, version that created it, and care plan of a case that is there."""
 
     version: int
     entry_version: int
@@ -46,7 +46,7 @@ class Upsert(Protocol):
         ...
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        """What those of the cases hold that are there."""
+        """Read what the cases hold, but for those that are not there."""
         ...
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
@@ -97,7 +97,7 @@ class PortableUpsert:
         return Written([key for key, created in answers if created], [key for key, created in answers if not created])
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        """What those of the cases hold that are there."""
+        """Read what the cases hold, but for those that are not there."""
         found = connection.execute(self._held.where(CARE_CASE.c[KEY].in_(keys)))
         return {key: Held(*held) for key, *held in found}
 
@@ -128,7 +128,7 @@ class PostgresUpsert:
         return Written(created or (), updated or ())
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        """What those of the cases hold that are there."""
+        """Read what the cases hold, but for those that are not there."""
         found = connection.execute(self._held, {"keys": list(keys)})
         return {key: Held(*held) for key, *held in found}
 

@@ -111,7 +111,7 @@ class _NotificationChannel(redis_transport.Channel):
     def _brpop_read(self, **options: Any) -> Any:
         given = self.connection.given
         try:
-            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]  # kombu has no types
         except _UNREADABLE:
             if self.connection.given != given:
                 raise  # the message had been parsed: this is another fault
@@ -128,6 +128,6 @@ class NotificationTransport(redis_transport.Transport):
     def _deliver(self, message: object, queue: str) -> None:
         self.given += 1
         if _is_envelope(message):
-            super()._deliver(message, queue)  # type: ignore[no-untyped-call]
+            super()._deliver(message, queue)  # type: ignore[no-untyped-call]  # kombu has no types
         else:
             _log.warning("message dropped", reason="it is no envelope")

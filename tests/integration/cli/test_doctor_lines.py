@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 
 import pytest
 from tests.integration.cli.commands import Carecase, Ran
+from tests.meanwhile import meanwhile
 from tests.services import Services
 
 from carecase_worker.clock import SystemClock
@@ -43,20 +43,11 @@ def variables(carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyP
 def a_worker(servers: Services) -> Iterator[None]:
     """Be seen as a worker again and again: workers are forgotten after ten seconds, and a command may take longer."""
     presence = Presence(RedisSettings.model_validate({"url": servers.redis_url, "prefix": PREFIX}), SystemClock())
-    ended = Event()
-
-    def seen() -> None:
-        while not ended.wait(0.2):
-            presence.seen("one")
-
     presence.seen("one")
-    thread = Thread(target=seen)
-    thread.start()
     try:
-        yield
+        with meanwhile(lambda: presence.seen("one"), 0.2):
+            yield
     finally:
-        ended.set()
-        thread.join()
         presence.unseen("one")
         presence.close()
 

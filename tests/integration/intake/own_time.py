@@ -6,13 +6,16 @@ import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from carecase_worker.intake.serve import server_of
 from carecase_worker.settings.model import IntakeSettings
+
+_P = ParamSpec("_P")
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -24,10 +27,15 @@ class _Loop(asyncio.SelectorEventLoop):
         return self.moment
 
 
-def in_own_time(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a test in a time of its own."""
-    with asyncio.Runner(loop_factory=_Loop) as runner:
-        runner.run(test())
+def in_own_time(test: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]:
+    """Have a test run in a time of its own."""
+
+    @wraps(test)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
 
 
 async def elapse(seconds: float) -> None:

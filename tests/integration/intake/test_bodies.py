@@ -102,22 +102,19 @@ def test_of_a_body_that_is_refused_on_its_way_nothing_is_kept(intake: Intake) ->
         assert not is_kept()
 
 
-def test_each_piece_of_a_body_has_its_time(servers: Services) -> None:
+@in_own_time
+async def test_each_piece_of_a_body_has_its_time(servers: Services) -> None:
     settings = settings_of(servers.redis_url, "late:", intake={"body_timeout_seconds": BODY_S})
     app = create_app(settings)
-
-    async def test() -> None:
-        async with served(app, header_timeout_seconds=1000) as service, service.client() as client:
-            sending = Intake("", settings, None)  # type: ignore[arg-type]
-            await client.send(head(sending, "/care-cases-batch", "content-length: 100", "expect: 100-continue"))
-            assert (await client.receive()).startswith(b"HTTP/1.1 100 "), "the body is awaited"
-            for _ in range(3):
-                await elapse(BODY_S - BLINK)
-                await client.send(b" ")
+    async with served(app, header_timeout_seconds=1000) as service, service.client() as client:
+        sending = Intake("", settings, None)  # type: ignore[arg-type]
+        await client.send(head(sending, "/care-cases-batch", "content-length: 100", "expect: 100-continue"))
+        assert (await client.receive()).startswith(b"HTTP/1.1 100 "), "the body is awaited"
+        for _ in range(3):
             await elapse(BODY_S - BLINK)
-            assert await client.is_open()
-            await elapse(BLINK)
-            words = "The body did not arrive in time. Send the request again."
-            assert error_in(await client.rest()) == ("too-slow", words)
-
-    in_own_time(test)
+            await client.send(b" ")
+        await elapse(BODY_S - BLINK)
+        assert await client.is_open()
+        await elapse(BLINK)
+        words = "The body did not arrive in time. Send the request again."
+        assert error_in(await client.rest()) == ("too-slow", words)

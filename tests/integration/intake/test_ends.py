@@ -42,112 +42,98 @@ async def held(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.mark.parametrize("sent", [PUT, PUT + b"abcde", CHUNKED, CHUNKED + b"7\r\nab"])
 @pytest.mark.parametrize("is_busy", [False, True])
-def test_a_body_that_breaks_off_is_answered_if_its_client_still_reads(sent: bytes, is_busy: bool) -> None:
-    async def test() -> None:
-        reader = Reader()
-        async with served(reader) as service, service.client() as client:
-            if is_busy:
-                reader.go_on.clear()
-            await client.send(sent)
-            client.end_side()
-            await settle()
-            reader.go_on.set()
-            answer = await client.rest()
-            assert answer.startswith(b"HTTP/1.1 400 ")
-            assert answer.endswith(b"broke off")
-            assert answer.count(b"connection: close") == 1
-            assert reader.read == {PUT: b"", CHUNKED + b"7\r\nab": b"abcdeab"}.get(sent, b"abcde")
-            assert nobody(service)
-
-    in_own_time(test)
-
-
-def test_what_was_whole_before_a_body_that_breaks_off_is_answered_too() -> None:
-    async def test() -> None:
-        reader = Reader()
-        async with served(reader) as service, service.client() as client:
+@in_own_time
+async def test_a_body_that_breaks_off_is_answered_if_its_client_still_reads(sent: bytes, is_busy: bool) -> None:
+    reader = Reader()
+    async with served(reader) as service, service.client() as client:
+        if is_busy:
             reader.go_on.clear()
-            await client.send(GET + PUT + b"abcdeABCDE" + PUT + b"abc")
-            client.end_side()
-            await settle()
-            reader.go_on.set()
-            answers = (await client.rest()).split(b"HTTP/1.1 ")
-            assert [answer[:3] for answer in answers[1:]] == [b"200", b"200", b"400"]
-            assert answers[2].endswith(b"abcdeABCDE")
-            assert nobody(service)
+        await client.send(sent)
+        client.end_side()
+        await settle()
+        reader.go_on.set()
+        answer = await client.rest()
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.endswith(b"broke off")
+        assert answer.count(b"connection: close") == 1
+        assert reader.read == {PUT: b"", CHUNKED + b"7\r\nab": b"abcdeab"}.get(sent, b"abcde")
+        assert nobody(service)
 
-    in_own_time(test)
+
+@in_own_time
+async def test_what_was_whole_before_a_body_that_breaks_off_is_answered_too() -> None:
+    reader = Reader()
+    async with served(reader) as service, service.client() as client:
+        reader.go_on.clear()
+        await client.send(GET + PUT + b"abcdeABCDE" + PUT + b"abc")
+        client.end_side()
+        await settle()
+        reader.go_on.set()
+        answers = (await client.rest()).split(b"HTTP/1.1 ")
+        assert [answer[:3] for answer in answers[1:]] == [b"200", b"200", b"400"]
+        assert answers[2].endswith(b"abcdeABCDE")
+        assert nobody(service)
 
 
 @pytest.mark.parametrize("sent", [b"", GET[:-1], GET[:5]])
-def test_a_head_that_breaks_off_is_nothing_to_answer(sent: bytes) -> None:
-    async def test() -> None:
-        async with served(Reader()) as service, service.client() as client:
-            await client.send(sent)
-            client.end_side()
-            assert await client.rest() == b""
-            assert nobody(service)
-        async with served(Reader()) as service, service.client() as client:
-            await client.send(GET + sent)
-            client.end_side()
-            assert (await client.rest()).count(b"HTTP/1.1 200") == 1
-            assert nobody(service)
-
-    in_own_time(test)
+@in_own_time
+async def test_a_head_that_breaks_off_is_nothing_to_answer(sent: bytes) -> None:
+    async with served(Reader()) as service, service.client() as client:
+        await client.send(sent)
+        client.end_side()
+        assert await client.rest() == b""
+        assert nobody(service)
+    async with served(Reader()) as service, service.client() as client:
+        await client.send(GET + sent)
+        client.end_side()
+        assert (await client.rest()).count(b"HTTP/1.1 200") == 1
+        assert nobody(service)
 
 
-def test_who_has_ended_its_side_gets_the_answer_and_then_the_end() -> None:
-    async def test() -> None:
-        reader = Reader()
-        async with served(reader) as service, service.client() as client:
-            reader.go_on.clear()
-            await client.send(PUT + b"abcdeABCDE")
-            client.end_side()
-            for _ in range(5):
-                await elapse(100)
-            assert len(service.state.connections) == 1
-            reader.go_on.set()
-            assert (await client.rest()).endswith(b"abcdeABCDE")
-            assert nobody(service)
-
-    in_own_time(test)
+@in_own_time
+async def test_who_has_ended_its_side_gets_the_answer_and_then_the_end() -> None:
+    reader = Reader()
+    async with served(reader) as service, service.client() as client:
+        reader.go_on.clear()
+        await client.send(PUT + b"abcdeABCDE")
+        client.end_side()
+        for _ in range(5):
+            await elapse(100)
+        assert len(service.state.connections) == 1
+        reader.go_on.set()
+        assert (await client.rest()).endswith(b"abcdeABCDE")
+        assert nobody(service)
 
 
-def test_a_side_that_ends_behind_an_early_answer_ends_the_connection() -> None:
-    async def test() -> None:
-        async with served(Response(b"no", 401)) as service, service.client() as client:
-            await client.send(PUT + b"abc")
-            assert (await client.answer()).endswith(b"no")
-            client.end_side()
-            assert await client.rest() == b""
-            assert nobody(service)
-
-    in_own_time(test)
+@in_own_time
+async def test_a_side_that_ends_behind_an_early_answer_ends_the_connection() -> None:
+    async with served(Response(b"no", 401)) as service, service.client() as client:
+        await client.send(PUT + b"abc")
+        assert (await client.answer()).endswith(b"no")
+        client.end_side()
+        assert await client.rest() == b""
+        assert nobody(service)
 
 
 @pytest.mark.parametrize("sent", [b"", GET[:5], PUT, PUT + b"abc", GET, GET + PUT, GET + GET])
-def test_a_connection_that_breaks_holds_nothing(sent: bytes) -> None:
-    async def test() -> None:
-        async with served(held) as service, service.client() as client:
-            await client.send(sent)
-            assert len(service.state.tasks) == (sent[:4] in (PUT[:4], GET[:4]) and b"\r\n\r\n" in sent)
-            client.break_off()
+@in_own_time
+async def test_a_connection_that_breaks_holds_nothing(sent: bytes) -> None:
+    async with served(held) as service, service.client() as client:
+        await client.send(sent)
+        assert len(service.state.tasks) == (sent[:4] in (PUT[:4], GET[:4]) and b"\r\n\r\n" in sent)
+        client.break_off()
+        await settle()
+        assert nobody(service)
+
+
+@in_own_time
+async def test_a_download_that_breaks_holds_nothing() -> None:
+    download = Download(200)
+    async with served(download) as service, service.client(1 << 16) as client:
+        await client.send(GET)
+        assert await download.waits()
+        client.break_off()
+        await settle()
+        assert not service.state.connections
+        while service.state.tasks:  # what is left of it is written to nobody
             await settle()
-            assert nobody(service)
-
-    in_own_time(test)
-
-
-def test_a_download_that_breaks_holds_nothing() -> None:
-    async def test() -> None:
-        download = Download(200)
-        async with served(download) as service, service.client(1 << 16) as client:
-            await client.send(GET)
-            assert await download.waits()
-            client.break_off()
-            await settle()
-            assert not service.state.connections
-            while service.state.tasks:  # what is left of it is written to nobody
-                await settle()
-
-    in_own_time(test)

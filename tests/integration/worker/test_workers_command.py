@@ -3,10 +3,10 @@
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
+from tests.meanwhile import meanwhile
 from tests.services import Services
 
 from carecase_worker.clock import SystemClock
@@ -56,12 +56,14 @@ def test_it_succeeds_if_a_worker_is_alive(
     }
 
     command = [sys.executable, "-m", "carecase_worker", "workers", *options]
-    with subprocess.Popen(command, env=environment, stdout=-1, stderr=-1, text=True) as process:
-        while process.poll() is None:  # workers say it again and again, and are forgotten after ten seconds
-            for name in seen:
-                presence.seen(name)
-            time.sleep(0.05)
-        done = subprocess.CompletedProcess(command, process.returncode, *process.communicate())
+
+    def say_it() -> None:
+        for name in seen:
+            presence.seen(name)
+
+    say_it()
+    with meanwhile(say_it, 0.05):  # as workers do, who are forgotten after ten seconds
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
     for name in seen:
         presence.unseen(name)
     assert done.returncode == status, done.stderr
