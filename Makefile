@@ -48,9 +48,10 @@ chaos: setup ## The fault harness; SECONDS=600 SEEDS="1 2 3" for a long run
 
 JOBS ?= 2
 LEAST ?= 90
+BUDGET ?= 60
 
 mutants: setup ## Mistakes put into the code that no test notices; MODULES="jobs", SINCE=main, SAMPLE=100 SEED=1
-	$(BIN)/python -m tests.mutants --jobs $(JOBS) --least $(LEAST) $(if $(MODULES),--modules $(MODULES)) $(if $(SINCE),--since $(SINCE)) \
+	$(BIN)/python -m tests.mutants --jobs $(JOBS) --least $(LEAST) --budget $(BUDGET) $(if $(MODULES),--modules $(MODULES)) $(if $(SINCE),--since $(SINCE)) \
 		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again) $(if $(LIST),--list)
 
 BENCH_OPTIONS ?=

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     settled |= {mutant.name: result(mutant, Verdict.EQUIVALENT) for mutant in chosen if _in(entries, mutant)}
     wanted = min(options.sample or len(chosen), len(chosen))
     found = []
-    with Crew(root, options.jobs) as crew:
+    with Crew(root, options.jobs, options.budget) as crew:
         for done in results(chosen, settled, crew, options.jobs, wanted):
             found.append(done)
             if done.name not in settled:
@@ -57,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
     parser.add_argument("--again", action="store_true", help="those that survived the last time, once more")
     parser.add_argument("--jobs", type=int, default=2, help="how many at the same time")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        default=60,
+        help="seconds that the tests of a stage may have taken as they were measured",
+    )
     parser.add_argument("--least", type=float, default=90, help="the lowest score that is good, in percent")
     parser.add_argument("--list", action="store_true", help="only show them")
     return parser

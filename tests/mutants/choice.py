@@ -1,8 +1,12 @@
 """The choice of mutants: by module, by change, or a random sample."""
 
+import json
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from random import Random
 
@@ -10,6 +14,8 @@ from tests.mutants import lua, python
 from tests.mutants.mutant import Mutant
 
 SOURCE = Path("src") / "carecase_worker"
+LISTS = Path("build") / "mutants" / "lists"
+_OPERATORS = ("lua", "mutant", "operators", "python", "settings", "sql")
 
 
 def files(root: Path, modules: Sequence[str] = ()) -> list[str]:
@@ -26,11 +32,26 @@ def files(root: Path, modules: Sequence[str] = ()) -> list[str]:
 
 def mutants_of(root: Path, paths: Iterable[str]) -> list[Mutant]:
     """Every mutant of these files."""
-    found: list[Mutant] = []
-    for path in paths:
-        text = (root / path).read_text("utf-8")
-        found += (lua if path.endswith(".lua") else python).mutants_of(path, text)
+    return [mutant for path in paths for mutant in _listed(root, path, (root / path).read_text("utf-8"))]
+
+
+def _listed(root: Path, path: str, text: str) -> list[Mutant]:
+    """The mutants of a file; they are kept until its text or the operators change, for they take a second."""
+    name = sha256(f"{_operators()}{path}:{text}".encode()).hexdigest()
+    kept = root / LISTS / f"{name}.json"
+    if kept.exists():
+        return [Mutant(path, text, *exchanged) for exchanged in json.loads(kept.read_text("utf-8"))]
+    found: list[Mutant] = (lua if path.endswith(".lua") else python).mutants_of(path, text)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps([(one.start, one.end, one.instead, one.kind) for one in found]), "utf-8")
     return found
+
+
+@cache
+def _operators() -> str:
+    """A name that other operators do not have."""
+    modules = (Path(__file__).with_name(f"{name}.py") for name in _OPERATORS)
+    return sha256(b"\0".join([version("mutmut").encode(), *(module.read_bytes() for module in modules)])).hexdigest()
 
 
 def shuffled(mutants: Sequence[Mutant], seed: int) -> list[Mutant]:

@@ -17,9 +17,9 @@ from tests.mutants.workshop import Workshop
 class Crew:
     """So many benches, and a thread for each; built when there is something to try."""
 
-    def __init__(self, root: Path, jobs: int) -> None:
+    def __init__(self, root: Path, jobs: int, budget: float) -> None:
         self.experience = Experience()
-        self._root, self._jobs = root, jobs
+        self._root, self._jobs, self._budget = root, jobs, budget
         self._stack = ExitStack()
         self._free = SimpleQueue[Bench]()
         self._pool: ThreadPoolExecutor | None = None
@@ -56,7 +56,7 @@ class Crew:
         self._stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         types, reach = TypeChecker(self._root, workshops.pop()), Reach(self._root)
         for workshop in workshops:
-            self._free.put(Bench(workshop, types, reach, self.experience))
+            self._free.put(Bench(workshop, types, reach, self.experience, self._budget))
         return pool
 
 

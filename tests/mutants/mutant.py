@@ -17,7 +17,7 @@ class Mutant:
     instead: str
     kind: str
 
-    @cached_property
+    @property
     def mutated(self) -> str:
         """The whole text with the mistake."""
         return self.text[: self.start] + self.instead + self.text[self.end :]
@@ -37,18 +37,23 @@ class Mutant:
     @property
     def before(self) -> str:
         """The lines of the exchanged piece, without indentation."""
-        return _lines_around(self.text, self.start, self.end)
+        return _plain(self._around(self.text[self.start : self.end]))
 
     @property
     def after(self) -> str:
         """What becomes of these lines."""
-        return _lines_around(self.mutated, self.start, self.start + len(self.instead))
+        return _plain(self._around(self.instead))
 
     @property
     def diff(self) -> str:
         """The mistake as a unified diff."""
         before, after = (text.splitlines(keepends=True) for text in (self.text, self.mutated))
         return "".join(difflib.unified_diff(before, after, self.path, self.path, n=2))
+
+    def _around(self, piece: str) -> str:
+        """A piece in the place of the exchanged one, with the rest of the lines that it stands on."""
+        first, last = self.text.rfind("\n", 0, self.start) + 1, self.text.find("\n", self.end)
+        return self.text[first : self.start] + piece + self.text[self.end : last if last >= 0 else None]
 
 
 def exchange(path: str, text: str, span: tuple[int, int], instead: str, kind: str) -> Mutant:
@@ -66,6 +71,5 @@ def _same(one: str, other: str) -> int:
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _lines_around(text: str, start: int, end: int) -> str:
-    first, last = text.rfind("\n", 0, start) + 1, text.find("\n", end)
-    return "\n".join(line.strip() for line in text[first : last if last >= 0 else None].splitlines())
+def _plain(lines: str) -> str:
+    return "\n".join(line.strip() for line in lines.splitlines())

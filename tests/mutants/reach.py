@@ -3,7 +3,8 @@
 import ast
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ MAP = Path("build") / "coverage" / "map.json"
 STAGES = ("tests/unit", "tests/integration", "tests/contract", "tests/acceptance")
 """From the cheapest to the dearest. Tests of architecture, packages, containers and random faults are left out."""
 _PACKAGE = "carecase_worker"
+_UNMEASURED_SECONDS = 5.0
+_HUNG_SECONDS = 15.0
+_MOST_SECONDS = 120.0
 _RUNNING_SYSTEM = {
     "cli": ("test_command_line", "test_submit", "test_operator", "test_endings", "test_doctor", "test_tokens"),
     "client": ("test_client", "test_client_docs", "test_submit"),
@@ -33,6 +37,22 @@ class Reach:
         self._measured_at = measured.stat().st_mtime if measured.exists() else 0
         self._imported: dict[Path, frozenset[str]] = {}
 
+    def seconds(self, test: str) -> float:
+        """The time that a test took as the map was made; a guess for one that is not on it."""
+        return self._measured.seconds(test) if self._measured else _UNMEASURED_SECONDS
+
+    def within(self, tests: Sequence[str], budget: float) -> list[str]:
+        """The first tests that took no longer than the budget together, and at least one."""
+        taken = accumulate(map(self.seconds, tests))
+        return [
+            test for at, (test, seconds) in enumerate(zip(tests, taken, strict=True)) if not at or seconds <= budget
+        ]
+
+    def limit(self, test: str) -> float:
+        """The seconds after which a test hangs: it may set up what others of its file share."""
+        shared = 0.0 if self._measured is None else self._measured.slowest(test.partition("::")[0])
+        return min(_HUNG_SECONDS + shared + self.seconds(test), _MOST_SECONDS)
+
     def tests_of(self, mutant: Mutant) -> list[list[str]]:
         """The tests to run, stage by stage, in each the nearest first; a test is a file or a function in it."""
         found = list(dict.fromkeys(self._all_tests(mutant)))
@@ -43,8 +63,10 @@ class Reach:
             return self._by_import(mutant.path)
         numbers = () if self._is_newer(mutant.path) else mutant.lines
         found = [test for test in self._measured.tests(mutant.path, numbers) if self._is_there(test)]
+        near = self._near(mutant.path)
+        found.sort(key=lambda test: test.partition("::")[0] not in near)
         unmeasured = [test for test in self._by_import(mutant.path) if self._measured.lacks(test)]
-        return [*filter(self._is_newer, self._near(mutant.path)), *found, *unmeasured]
+        return [*filter(self._is_newer, near), *found, *unmeasured]
 
     def _is_newer(self, path: str) -> bool:
         """Tell whether a file was written after the map: its lines, or its tests, are others then."""
@@ -98,9 +120,20 @@ class Measured:
             for path, lines in document["lines"].items()
         }
         self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._functions: defaultdict[str, list[str]] = defaultdict(list)
         for test, told in document["tests"].items():
+            file = test.partition("::")[0]
             self._seconds[test] = told["seconds"]
-            self._seconds[test.partition("::")[0]] += told["seconds"]
+            self._seconds[file] += told["seconds"]
+            self._functions[file].append(test)
+
+    def seconds(self, test: str) -> float:
+        """The time that a test, or all of a file, took."""
+        return self._seconds.get(test, _UNMEASURED_SECONDS)
+
+    def slowest(self, file: str) -> float:
+        """The time that the slowest test of a file took."""
+        return max((self._seconds[test] for test in self._functions[file]), default=_UNMEASURED_SECONDS)
 
     def lacks(self, file: str) -> bool:
         """Tell whether the map is one of a part of the tests, to which a file of tests does not belong."""
@@ -110,9 +143,9 @@ class Measured:
         """The tests that reach some lines, the quickest first; of lines that run at import, those that reach others."""
         lines = self.lines[path]
         found = set().union(*(lines.get(number, set()) for number in numbers)) or set().union(*lines.values())
-        files = {test for test in found if "::" not in test}
-        left = [test for test in found if test in files or test.partition("::")[0] not in files]
-        return sorted(left, key=lambda test: (self._seconds.get(test, 0), test))
+        alone = {test for test in found if "::" in test}
+        shared = {test for file in found - alone for test in self._functions[file] or [file]}
+        return sorted(alone | shared, key=lambda test: (self.seconds(test), test))
 
 
 def _module(path: str) -> str:

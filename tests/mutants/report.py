@@ -53,4 +53,6 @@ def summary(results: Sequence[Result]) -> str:
 
 def _survivor(result: Result) -> str:
     tests = ", ".join(result.tests) or "no test runs over it"
+    if result.left:
+        tests += f" (and {result.left} that were beyond the budget)"
     return f"{result.verdict}: {result.path}:{result.line} ({result.kind})\n{result.diff}tests: {tests}\n"

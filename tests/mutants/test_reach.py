@@ -62,7 +62,7 @@ def test_with_a_map_they_are_those_that_reach_the_line_the_quickest_first(root: 
 
 def test_a_line_that_runs_at_import_is_reached_by_all_of_its_module(root: Path) -> None:
     measure(root, {"1": [0], "3": [0], "4": [1, 3]})
-    assert chosen(root, "LIMIT = 1") == [[NAMES[1]], [NAMES[3]]]
+    assert chosen(root, "LIMIT = 1") == [[NAMES[1]], [f"{NAMES[3]}::test_e"]]
 
 
 def test_a_line_that_is_not_on_the_map_is_tried_by_all_of_its_module(root: Path) -> None:
@@ -86,3 +86,15 @@ def test_a_test_that_is_gone_is_not_asked_for(root: Path) -> None:
 def test_a_file_that_was_not_measured_is_chosen_by_import(root: Path) -> None:
     measure(root, {"4": [2]}, without="tests/unit/test_a_store.py::test_c")
     assert chosen(root, "return LIMIT") == [[NAMES[2], "tests/unit/test_a_store.py"]]
+
+
+def test_no_more_tests_are_run_than_the_budget_buys_and_at_least_one(root: Path) -> None:
+    measure(root, {})
+    tests = [NAMES[2], NAMES[1], f"{NAMES[3]}::test_e"]
+    found = [Reach(root).within(tests, budget) for budget in (0.5, 2.9, 3, 12)]
+    assert found == [tests[:1], tests[:1], tests[:2], tests]
+
+
+def test_a_test_hangs_when_it_takes_far_longer_than_it_and_what_its_file_shares_have_taken(root: Path) -> None:
+    measure(root, {})
+    assert [Reach(root).limit(test) for test in NAMES[1:3]] == [15 + 2 + 2, 15 + 2 + 1]

@@ -12,11 +12,11 @@ from tests.mutants.reach import Reach
 from tests.mutants.type_checker import TypeChecker
 from tests.mutants.workshop import Ran, Workshop
 
-_TEST_SECONDS = 120
-_RUN_SECONDS = 3600
+_RUN_SECONDS = 60
+"""Of a run, beside its tests."""
 _HUNG = "Timeout (>"
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - |$)", re.MULTILINE)
-_OPTIONS = ("-x", "--no-header", "-rfE", "--tb=line", "--show-capture=no", f"--timeout={_TEST_SECONDS}")
+_OPTIONS = ("-x", "--no-header", "-rfE", "--tb=line", "--show-capture=no")
 
 
 class Verdict(StrEnum):
@@ -32,7 +32,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """A mutant and its end; `by` is the test that killed it, `tests` are the files that were run."""
+    """A mutant and its end; `by` is the test that killed it, `left` the number of tests that the budget left out."""
 
     name: str
     path: str
@@ -45,6 +45,7 @@ class Result:
     by: str
     tests: list[str]
     seconds: float
+    left: int = 0
 
     @property
     def counts(self) -> bool:
@@ -69,16 +70,16 @@ class Experience:
         """Tests that have killed other mutants of the module first."""
         return sorted(tests, key=lambda test: -self._kills[path, test.partition("[")[0]])
 
-    def believes(self, mutant: Mutant, test: str, workshop: Workshop) -> bool:
-        """Tell whether a test that failed passes without the mistake; the copy has none now."""
-        if test not in self._sound and not workshop.run([*_OPTIONS, test], _RUN_SECONDS).passed:
-            self.unsound.add(test)
-            return False
+    def is_sound(self, test: str) -> bool:
+        """Tell whether a test is known to pass without a mistake."""
+        return test in self._sound
+
+    def killed(self, mutant: Mutant, test: str) -> None:
+        """Learn that a sound test has killed a mutant."""
         self._sound.add(test)
         function = test.partition("[")[0]
         for name in {function, function.partition("::")[0]}:
             self._kills[mutant.path, name] += 1
-        return True
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Bench:
     types: TypeChecker
     reach: Reach
     experience: Experience
+    budget: float
 
     def tried(self, mutant: Mutant) -> Result:
         """Run the tests over a mutant, stage by stage, unless the type checker refuses it."""
@@ -97,12 +99,14 @@ class Bench:
         stages = [stage for stage in self.reach.tests_of(mutant) if stage]
         began, done = time.monotonic(), list[str]()
         for stage in stages:
-            tests = self.experience.in_order(mutant.path, stage)
+            tests = self.reach.within(self.experience.in_order(mutant.path, stage), self.budget)
             done += tests
             if noticed := self._noticed(mutant, tests):
                 verdict, by = noticed
                 return result(mutant, verdict, by, done, time.monotonic() - began)
-        return result(mutant, Verdict.SURVIVED if stages else Verdict.UNREACHED, "", done, time.monotonic() - began)
+        left = sum(map(len, stages)) - len(done)
+        verdict = Verdict.SURVIVED if stages else Verdict.UNREACHED
+        return result(mutant, verdict, "", done, time.monotonic() - began, left)
 
     def _noticed(self, mutant: Mutant, tests: Sequence[str]) -> tuple[Verdict, str] | None:
         """Run tests over a mutant; how and by which of them it was noticed, if it was."""
@@ -117,28 +121,42 @@ class Bench:
             if not by:
                 self._must_be_collected(tests)
                 return Verdict.KILLED, "as the tests are collected"
-            if self.experience.believes(mutant, by, self.workshop):
+            if self._believes(by):
+                self.experience.killed(mutant, by)
                 return Verdict.KILLED, by
+
+    def _believes(self, test: str) -> bool:
+        """Tell whether a test that failed passes without the mistake; the copy has none now."""
+        if not self.experience.is_sound(test) and not self._pytest([test], *_OPTIONS).passed:
+            self.experience.unsound.add(test)
+            return False
+        return True
 
     def _run(self, mutant: Mutant, tests: Sequence[str]) -> Ran:
         left_out = [f"--deselect={test}" for test in self.experience.unsound]
         self.workshop.put(mutant.path, mutant.mutated)
         try:
-            return self.workshop.run([*_OPTIONS, *left_out, *tests], _RUN_SECONDS)
+            return self._pytest(tests, *_OPTIONS, *left_out)
         finally:
             self.workshop.put(mutant.path, mutant.text)
 
+    def _pytest(self, tests: Sequence[str], *options: str) -> Ran:
+        limits = {test: self.reach.limit(test) for test in tests}
+        return self.workshop.run([*options, *tests], limits, _RUN_SECONDS + sum(limits.values()))
+
     def _must_be_collected(self, tests: Sequence[str]) -> None:
         if not self.experience.collected.issuperset(tests):
-            ran = self.workshop.run(["--collect-only", *tests], _RUN_SECONDS)
+            ran = self._pytest(tests, "--collect-only")
             if not ran.passed:
                 raise RuntimeError(f"These tests cannot be collected without a mistake, either:\n{ran.output}")
             self.experience.collected.update(tests)
 
 
-def result(mutant: Mutant, verdict: Verdict, by: str = "", tests: Sequence[str] = (), seconds: float = 0) -> Result:
+def result(
+    mutant: Mutant, verdict: Verdict, by: str = "", tests: Sequence[str] = (), seconds: float = 0, left: int = 0
+) -> Result:
     """The result for a mutant."""
     return Result(
         mutant.name, mutant.path, mutant.lines.start, mutant.kind, mutant.before, mutant.after, mutant.diff,
-        verdict, by, list(tests), round(seconds, 1),
+        verdict, by, list(tests), round(seconds, 1), left,
     )  # fmt: skip

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -64,10 +64,17 @@ class Workshop:
         """Run a command in the copy; what it leaves running is ended with the workshop."""
         return subprocess.run(command, cwd=self._copy, env=self._environment, capture_output=True, text=True)
 
-    def run(self, arguments: Sequence[str], seconds: float) -> Ran:
-        """Run pytest in the copy for so many seconds at most; nothing that it started is left."""
+    def run(self, arguments: Sequence[str], limits: Mapping[str, float], seconds: float) -> Ran:
+        """Run pytest in the copy for so many seconds at most; nothing that it started is left.
+
+        Args:
+            arguments: of pytest
+            limits: the seconds after which a test has failed, by its name without parameters, or by its file's
+            seconds: those after which it is ended
+
+        """
         temporary, output = self.place / "tmp", self.place / "output"
-        asked = [str(output), ["-p", "no:cacheprovider", f"--basetemp={temporary}", *arguments]]
+        asked = [str(output), ["-p", "no:cacheprovider", f"--basetemp={temporary}", *arguments], dict(limits)]
         zygote, began = self._zygote(), time.monotonic()
         assert zygote.stdin
         assert zygote.stdout
@@ -94,7 +101,7 @@ class Workshop:
             program = Path(__file__).with_name("zygote.py")
             self._started = subprocess.Popen(
                 [self._python, "-P", program], cwd=self._copy, env=self._environment, bufsize=0,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
             )  # fmt: skip
         return self._started
 
