@@ -47,6 +47,7 @@ class Workshop:
         self._copy, self._python = place / "repository", place / "repository" / ".venv" / "bin" / "python"
         self._environment = {**os.environ, _MARK: str(place), "HYPOTHESIS_STORAGE_DIRECTORY": str(place / "examples")}
         self._started: subprocess.Popen[bytes] | None = None
+        self._is_removed = False
         place.mkdir(parents=True)
         for name in _files(root):
             copied = self._copy / name
@@ -88,7 +89,8 @@ class Workshop:
         )
 
     def remove(self) -> None:
-        """End what still runs, and delete the copy."""
+        """End what still runs, and delete the copy; whoever is about to use it fails."""
+        self._is_removed = True
         if self._started:
             self._started.kill()
             self._started.wait()
@@ -97,6 +99,8 @@ class Workshop:
 
     def _zygote(self) -> "subprocess.Popen[bytes]":
         """The process that forks for each run."""
+        if self._is_removed:
+            raise RuntimeError("The run of mutants has ended.")
         if self._started is None or self._started.poll() is not None:
             program = Path(__file__).with_name("zygote.py")
             self._started = subprocess.Popen(
