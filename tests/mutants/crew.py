@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.mutants.mutant import Mutant
-from tests.mutants.reach import Reach
+from tests.mutants.reach import MAP, Reach
 from tests.mutants.trial import Bench, Experience, Result
 from tests.mutants.type_checker import TypeChecker
 from tests.mutants.workshop import Workshop
@@ -54,7 +54,7 @@ class Crew:
         for workshop in workshops:
             self._stack.callback(workshop.remove)
         self._stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        types, reach = TypeChecker(self._root, workshops.pop()), Reach(self._root)
+        types, reach = TypeChecker(self._root, workshops.pop()), Reach(workshops[0].copy, self._root / MAP)
         for workshop in workshops:
             self._free.put(Bench(workshop, types, reach, self.experience, self._budget))
         return pool

@@ -15,24 +15,36 @@ STAGES = ("tests/unit", "tests/integration", "tests/contract", "tests/acceptance
 """From the cheapest to the dearest. Tests of architecture, packages, containers and random faults are left out."""
 _PACKAGE = "carecase_worker"
 _UNMEASURED_SECONDS = 5.0
-_HUNG_SECONDS = 15.0
-_MOST_SECONDS = 120.0
+_START_SECONDS = 15.0
+"""Of a running system, for each file of tests that needs one."""
+_HUNG_SECONDS = {"tests/unit/": 15.0, "tests/integration/": 30.0, "tests/": 90.0}
+"""By which a test hangs that takes so much longer than measured: the first one of a run starts what all need."""
+_MOST_SECONDS = 180.0
 _RUNNING_SYSTEM = {
     "cli": ("test_command_line", "test_submit", "test_operator", "test_endings", "test_doctor", "test_tokens"),
     "client": ("test_client", "test_client_docs", "test_submit"),
     "embedded": ("test_operator", "test_kills"),
-    "intake": ("test_main_job", "test_refusals", "test_results", "test_waiting", "test_connections", "test_parameters"),
+    "intake": (
+        "test_main_job",
+        "test_refusals",
+        "test_results",
+        "test_waiting",
+        "test_connections",
+        "test_parameters",
+        "../contract/test_openapi",
+    ),
     "worker": ("test_main_job", "test_outages", "test_kills", "test_guards", "test_lifetimes"),
     "targets": ("test_main_job", "test_outages", "test_databases"),
     "jobs": ("test_main_job", "test_lifetimes", "test_job_list", "test_outages", "test_waiting"),
-}
+}  # fmt: skip
 
 
 class Reach:
     """The tests of a repository by the lines of its package."""
 
-    def __init__(self, root: Path) -> None:
-        self._root, measured = root, root / MAP
+    def __init__(self, root: Path, measured: Path) -> None:
+        """Choose from the tests below `root`, by a map if there is one."""
+        self._root = root
         self._measured = Measured(json.loads(measured.read_text("utf-8"))) if measured.exists() else None
         self._measured_at = measured.stat().st_mtime if measured.exists() else 0
         self._imported: dict[Path, frozenset[str]] = {}
@@ -43,7 +55,9 @@ class Reach:
 
     def within(self, tests: Sequence[str], budget: float) -> list[str]:
         """The first tests that took no longer than the budget together, and at least one."""
-        taken = accumulate(map(self.seconds, tests))
+        files = [test.partition("::")[0] for test in tests]
+        new = (file.startswith(STAGES[-1]) and file not in files[:at] for at, file in enumerate(files))
+        taken = accumulate(self.seconds(test) + _START_SECONDS * start for test, start in zip(tests, new, strict=True))
         return [
             test for at, (test, seconds) in enumerate(zip(tests, taken, strict=True)) if not at or seconds <= budget
         ]
@@ -51,7 +65,8 @@ class Reach:
     def limit(self, test: str) -> float:
         """The seconds after which a test hangs: it may set up what others of its file share."""
         shared = 0.0 if self._measured is None else self._measured.slowest(test.partition("::")[0])
-        return min(_HUNG_SECONDS + shared + self.seconds(test), _MOST_SECONDS)
+        least = next(seconds for stage, seconds in _HUNG_SECONDS.items() if test.startswith(stage))
+        return min(least + shared + self.seconds(test), _MOST_SECONDS)
 
     def tests_of(self, mutant: Mutant) -> list[list[str]]:
         """The tests to run, stage by stage, in each the nearest first; a test is a file or a function in it."""
@@ -90,7 +105,7 @@ class Reach:
         far = [test for test in tests if self._imports(test) & users]
         package = path.removeprefix(f"src/{_PACKAGE}/").partition("/")[0]
         running = _RUNNING_SYSTEM.get(package, ("test_main_job", "test_operator", "test_lifetimes"))
-        files = [*far, *(self._root / STAGES[-1] / f"{name}.py" for name in running)]
+        files = [*far, *((self._root / STAGES[-1] / f"{name}.py").resolve() for name in running)]
         return [*self._near(path), *(file.relative_to(self._root).as_posix() for file in files if file.exists())]
 
     def _users(self, module: str) -> set[str]:
@@ -121,6 +136,7 @@ class Measured:
         }
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._functions: defaultdict[str, list[str]] = defaultdict(list)
+        self._failed = {test.partition("::")[0] for test, told in document["tests"].items() if not told["passed"]}
         for test, told in document["tests"].items():
             file = test.partition("::")[0]
             self._seconds[test] = told["seconds"]
@@ -136,8 +152,8 @@ class Measured:
         return max((self._seconds[test] for test in self._functions[file]), default=_UNMEASURED_SECONDS)
 
     def lacks(self, file: str) -> bool:
-        """Tell whether the map is one of a part of the tests, to which a file of tests does not belong."""
-        return file not in self._seconds
+        """Tell whether the map was made without a file of tests, or with one that failed before it reached much."""
+        return file not in self._seconds or file in self._failed
 
     def tests(self, path: str, numbers: Iterable[int]) -> list[str]:
         """The tests that reach some lines, the quickest first; of lines that run at import, those that reach others."""

@@ -113,10 +113,14 @@ def test_survivors_are_shown_as_diffs_with_the_score(repository: Path, capsys: p
 def test_an_equivalent_mutant_does_not_count_and_a_stale_entry_is_told(
     repository: Path, capsys: pytest.CaptureFixture[str], results: dict[tuple[str, str], dict[str, object]]
 ) -> None:
-    entries = [("return a > b", "return a >= b"), ("return b", "return c")]
+    entries = [
+        ("return a > b", 'becomes = "return a >= b"'),
+        ("return a + b", ""),
+        ("return b", 'becomes = "return c"'),
+    ]
     (repository / LIST).write_text(
         "".join(
-            f'[[equivalent]]\nfile = "{ADD}"\nline = "{line}"\nbecomes = "{becomes}"\nreason = "none"\n'
+            f'[[equivalent]]\nfile = "{ADD}"\nline = "{line}"\n{becomes}\nreason = "none"\n'
             for line, becomes in entries
         )
     )

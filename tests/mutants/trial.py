@@ -116,14 +116,14 @@ class Bench:
                 return None
             failed = _FAILED.search(ran.output)
             by = failed[1] if failed else ""
-            if ran.timed_out or _HUNG in ran.output:
+            if not by and ran.timed_out:
                 return Verdict.TIMED_OUT, by
             if not by:
                 self._must_be_collected(tests)
                 return Verdict.KILLED, "as the tests are collected"
             if self._believes(by):
                 self.experience.killed(mutant, by)
-                return Verdict.KILLED, by
+                return Verdict.TIMED_OUT if _HUNG in ran.output else Verdict.KILLED, by
 
     def _believes(self, test: str) -> bool:
         """Tell whether a test that failed passes without the mistake; the copy has none now."""

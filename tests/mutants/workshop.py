@@ -44,26 +44,26 @@ class Workshop:
 
     def __init__(self, root: Path, place: Path) -> None:
         self.place = place
-        self._copy, self._python = place / "repository", place / "repository" / ".venv" / "bin" / "python"
+        self.copy, self._python = place / "repository", place / "repository" / ".venv" / "bin" / "python"
         self._environment = {**os.environ, _MARK: str(place), "HYPOTHESIS_STORAGE_DIRECTORY": str(place / "examples")}
         self._started: subprocess.Popen[bytes] | None = None
         self._is_removed = False
         place.mkdir(parents=True)
         for name in _files(root):
-            copied = self._copy / name
+            copied = self.copy / name
             copied.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, copied, follow_symlinks=False)
         self._make_environment()
 
     def put(self, path: str, text: str) -> None:
         """Write a file of the copy."""
-        (self._copy / path).write_text(text, "utf-8")
+        (self.copy / path).write_text(text, "utf-8")
         moment = next(_moments)
-        os.utime(self._copy / path, (moment, moment))
+        os.utime(self.copy / path, (moment, moment))
 
     def command(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """Run a command in the copy; what it leaves running is ended with the workshop."""
-        return subprocess.run(command, cwd=self._copy, env=self._environment, capture_output=True, text=True)
+        return subprocess.run(command, cwd=self.copy, env=self._environment, capture_output=True, text=True)
 
     def run(self, arguments: Sequence[str], limits: Mapping[str, float], seconds: float) -> Ran:
         """Run pytest in the copy for so many seconds at most; nothing that it started is left.
@@ -104,16 +104,16 @@ class Workshop:
         if self._started is None or self._started.poll() is not None:
             program = Path(__file__).with_name("zygote.py")
             self._started = subprocess.Popen(
-                [self._python, "-P", program], cwd=self._copy, env=self._environment, bufsize=0,
+                [self._python, "-P", program], cwd=self.copy, env=self._environment, bufsize=0,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
             )  # fmt: skip
         return self._started
 
     def _make_environment(self) -> None:
-        environment, programs = self._copy / ".venv", Path(sys.executable).parent
+        environment, programs = self.copy / ".venv", Path(sys.executable).parent
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
         packages = next((environment / "lib").glob("*/site-packages"))
-        (packages / "copy.pth").write_text(f"{self._copy / 'src'}\n{sysconfig.get_path('purelib')}\n")
+        (packages / "copy.pth").write_text(f"{self.copy / 'src'}\n{sysconfig.get_path('purelib')}\n")
         for program in programs.iterdir():
             copied = environment / "bin" / program.name
             if copied.exists() or not program.is_file():

@@ -204,3 +204,21 @@ def test_a_body_that_comes_in_crumbs_is_taken_in_pieces_and_in_order(size: int) 
     assert all(len(piece) < (1 << 20) + size for piece in taken)
     if size == 1:
         assert len(taken) == len(sent) >> 10, "a thousand crumbs are a piece, too"
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+def test_whatever_piece_is_refused_the_body_is(pieces: int) -> None:
+    """The last one is taken while nothing more comes in."""
+    taken: list[bytes] = []
+
+    async def stream() -> AsyncIterator[bytes]:
+        for _ in range(pieces):
+            yield bytes(1 << 20)
+
+    def take(piece: bytes) -> None:
+        taken.append(piece)
+        if len(taken) == pieces:
+            raise BatchRefused(BatchFault.TOO_LARGE, "no more")
+
+    with pytest.raises(BatchRefused, match="no more"):
+        asyncio.run(receive(stream(), take))
