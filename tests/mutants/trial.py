@@ -3,7 +3,7 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -110,8 +110,9 @@ class Bench:
 
     def _noticed(self, mutant: Mutant, tests: Sequence[str]) -> tuple[Verdict, str] | None:
         """Run tests over a mutant; how and by which of them it was noticed, if it was."""
+        by_chance = set[str]()
         while True:
-            ran = self._run(mutant, tests)
+            ran = self._run(mutant, tests, by_chance)
             if ran.passed:
                 return None
             failed = _FAILED.search(ran.output)
@@ -121,9 +122,12 @@ class Bench:
             if not by:
                 self._must_be_collected(tests)
                 return Verdict.KILLED, "as the tests are collected"
-            if self._believes(by):
+            hung = _HUNG in ran.output
+            if hung and self._run(mutant, [by]).passed:  # the machine was busy
+                by_chance.add(by)
+            elif self._believes(by):
                 self.experience.killed(mutant, by)
-                return Verdict.TIMED_OUT if _HUNG in ran.output else Verdict.KILLED, by
+                return Verdict.TIMED_OUT if hung else Verdict.KILLED, by
 
     def _believes(self, test: str) -> bool:
         """Tell whether a test that failed passes without the mistake; the copy has none now."""
@@ -132,8 +136,8 @@ class Bench:
             return False
         return True
 
-    def _run(self, mutant: Mutant, tests: Sequence[str]) -> Ran:
-        left_out = [f"--deselect={test}" for test in self.experience.unsound]
+    def _run(self, mutant: Mutant, tests: Sequence[str], without: Iterable[str] = ()) -> Ran:
+        left_out = [f"--deselect={test}" for test in self.experience.unsound.union(without)]
         self.workshop.put(mutant.path, mutant.mutated)
         try:
             return self._pytest(tests, *_OPTIONS, *left_out)
@@ -141,7 +145,7 @@ class Bench:
             self.workshop.put(mutant.path, mutant.text)
 
     def _pytest(self, tests: Sequence[str], *options: str) -> Ran:
-        limits = {test: self.reach.limit(test) for test in tests}
+        limits = {test: self.reach.limit(test) for test in (test.partition("[")[0] for test in tests)}
         return self.workshop.run([*options, *tests], limits, _RUN_SECONDS + sum(limits.values()))
 
     def _must_be_collected(self, tests: Sequence[str]) -> None:
