@@ -98,4 +98,4 @@ def test_no_more_tests_are_run_than_the_budget_buys_and_at_least_one(root: Path)
 def test_a_test_hangs_when_it_takes_far_longer_than_it_and_what_its_file_shares_have_taken(root: Path) -> None:
     measure(root, {})
     limits = [Reach(root, root / MAP).limit(test) for test in (*NAMES[1:3], f"{NAMES[3]}::test_e")]
-    assert limits == [15 + 2 + 2, 15 + 2 + 1, 90 + 9 + 9]
+    assert limits == [20 + 2 + 2, 20 + 2 + 1, 120 + 9 + 9]

@@ -125,13 +125,13 @@ class Bench:
             hung = _HUNG in ran.output
             if hung and self._run(mutant, [by]).passed:  # the machine was busy
                 by_chance.add(by)
-            elif self._believes(by):
+            elif self._believes(by, anew=hung):
                 self.experience.killed(mutant, by)
                 return Verdict.TIMED_OUT if hung else Verdict.KILLED, by
 
-    def _believes(self, test: str) -> bool:
+    def _believes(self, test: str, anew: bool) -> bool:
         """Tell whether a test that failed passes without the mistake; the copy has none now."""
-        if not self.experience.is_sound(test) and not self._pytest([test], *_OPTIONS).passed:
+        if (anew or not self.experience.is_sound(test)) and not self._pytest([test], *_OPTIONS).passed:
             self.experience.unsound.add(test)
             return False
         return True

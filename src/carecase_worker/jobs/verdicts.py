@@ -21,7 +21,7 @@ class ChunkRef:
     @classmethod
     def of(cls, member: bytes) -> "ChunkRef":
         """The chunk that a member of `due` names."""
-        job_id, chunk_no = member.decode().rsplit(":", 1)
+        job_id, chunk_no = member.decode().split(":")
         return cls(job_id, int(chunk_no))
 
 
