@@ -54,13 +54,13 @@ class Reach:
         return self._measured.seconds(test) if self._measured else _UNMEASURED_SECONDS
 
     def within(self, tests: Sequence[str], budget: float) -> list[str]:
-        """The first tests that took no longer than the budget together, and at least one."""
+        """The first tests that took no longer than the budget together, and at least one; a file's in its own order."""
         files = [test.partition("::")[0] for test in tests]
         new = (file.startswith(STAGES[-1]) and file not in files[:at] for at, file in enumerate(files))
         taken = accumulate(self.seconds(test) + _START_SECONDS * start for test, start in zip(tests, new, strict=True))
-        return [
-            test for at, (test, seconds) in enumerate(zip(tests, taken, strict=True)) if not at or seconds <= budget
-        ]
+        bought = sum(seconds <= budget for seconds in taken)
+        found = tests[: max(bought, 1)]
+        return sorted(found, key=lambda test: (files.index(test.partition("::")[0]), self._place(test)))
 
     def limit(self, test: str) -> float:
         """The seconds after which a test hangs: it may set up what others of its file share."""
@@ -91,6 +91,11 @@ class Reach:
         file, _, function = test.partition("::")
         path = self._root / file
         return path.exists() and (not function or f"def {function}(" in path.read_text("utf-8"))
+
+    def _place(self, test: str) -> int:
+        """The place of a test in its file: the last ones may end what the others share."""
+        file, _, function = test.partition("::")
+        return (self._root / file).read_text("utf-8").find(f"def {function}(")
 
     def _near(self, path: str) -> list[str]:
         """The unit and integration tests that import a module."""
