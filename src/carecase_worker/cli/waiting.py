@@ -10,8 +10,7 @@ from typing import Annotated
 
 import typer
 
-from carecase_worker.client.blocking import Moved, Notice
-from carecase_worker.client.steps import Delay, Request
+from carecase_worker.client.steps import Delay, Moved, Notice, Request
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import DeadlineExceeded
 

@@ -9,8 +9,9 @@ What a call does is written once, in `calls.py`; `blocking.py` and `asynchronous
 
 from carecase_worker.client.access import Access
 from carecase_worker.client.asynchronous import AsyncCareCases
-from carecase_worker.client.blocking import CareCases, Notice, unnoticed
+from carecase_worker.client.blocking import CareCases, unnoticed
 from carecase_worker.client.calls import Calls
+from carecase_worker.client.steps import Notice
 from carecase_worker.client.verdicts import Patience
 from carecase_worker.clock import SystemClock, SystemDice, system_async_sleep, system_sleep, uuid7
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 
@@ -12,7 +12,7 @@ from carecase_worker.client.access import Access
 from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import PAGE_SIZE, Group, ItemResult, Job, Page, id_of
 from carecase_worker.client.durations import Duration, duration_of
-from carecase_worker.client.steps import Delay, Reply, Request, Result, Steps, advance
+from carecase_worker.client.steps import Delay, Moved, Notice, Reply, Request, Result, Steps, advance
 from carecase_worker.client.uploads import (
     BATCH_BYTES,
     BATCH_ITEMS,
@@ -27,10 +27,6 @@ from carecase_worker.client.uploads import (
 from carecase_worker.clock import Sleep
 
 _T = TypeVar("_T")
-
-Moved: TypeAlias = Callable[[], None]
-Notice: TypeAlias = Callable[[Request | Delay], AbstractContextManager[Moved]]
-"""Told of every step that is carried out; gives a function that is called whenever a piece of a body has gone."""
 
 
 def unnoticed(_: Request | Delay) -> AbstractContextManager[Moved]:

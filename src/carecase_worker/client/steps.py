@@ -8,6 +8,7 @@ advance(steps, Answer(200, …))      Result(Job(…))
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, TypeAlias, TypeVar
@@ -62,6 +63,10 @@ Reply: TypeAlias = Answer | NoAnswer | None
 """What a step comes to: an answer or none for a request, None for a delay."""
 
 Steps: TypeAlias = Generator[Request | Delay, Reply, T]
+
+Moved: TypeAlias = Callable[[], None]
+Notice: TypeAlias = Callable[[Request | Delay], AbstractContextManager[Moved]]
+"""Told of every step that is carried out; gives a function that is called whenever a piece of a body has gone."""
 
 
 @dataclass(frozen=True, slots=True)
