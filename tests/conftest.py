@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as effort
 from tests.acceptance.system import System, running
+from tests.cpu_time import CpuTime
 from tests.elapsing import elapse as elapse_for
+from tests.scheduling import Scheduling, place_in_line
 from tests.services import Services, services
 
 from carecase_worker.jobs.store import JobStore
@@ -27,16 +30,6 @@ effort.register_profile("steady", _unhurried, derandomize=True)
 effort.register_profile("explore", _unhurried, derandomize=False)
 effort.load_profile("steady")
 
-LONGEST_FIRST = (
-    "containers/",
-    "acceptance/test_bench",
-    "chaos/",
-    "packaging/",
-    "acceptance/",
-    "contract/",
-    "integration/",
-)
-
 _own_place = pytest.StashKey[str]()
 _prefixes = count(1)
 _first_keys = count(1_000_000, 1_000_000)
@@ -47,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give the session a directory of its own: every session that starts shuts the usual one to PostgreSQL's user."""
     if config.option.basetemp is None:
         config.option.basetemp = config.stash[_own_place] = tempfile.mkdtemp(prefix="carecase-tests-")
+    config.pluginmanager.register(CpuTime())
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -64,12 +58,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where files run side by side, begin with those that take longest, so that no process ends long after the rest."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=_place_in_line)
+        items.sort(key=place_in_line)
 
 
-def _place_in_line(item: pytest.Item) -> int:
-    beginnings = (f"tests/{kind}" for kind in LONGEST_FIRST)
-    return next((place for place, beginning in enumerate(beginnings) if item.nodeid.startswith(beginning)), 99)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    """Deal out files as scheduling.py says, where whole files are dealt out."""
+    return Scheduling(config, log) if config.option.dist == "loadfile" else None
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
