@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 import jwt
 import pytest
-from tests.acceptance.system import System, eventually, run, running
+from tests.acceptance.system import System, eventually, intake_beside, run
 from tests.builders import a_case, a_key_pair, a_key_set
 
 CONFIG = """[intake]
@@ -39,12 +39,11 @@ SOON_S = 9
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A system with the rate of the contract and short patience."""
+def guarded(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """An intake with the rate of the contract and short patience."""
     place = tmp_path_factory.mktemp("guarded")
-    (place / "guarded.toml").write_text(CONFIG.replace("issuer.json", str(place / "issuer.json")))
     (place / "issuer.json").write_bytes(a_key_set(old=OLD))
-    with running(place, "--workers", "1", "--config", "guarded.toml") as started:
+    with intake_beside(system, place, CONFIG) as started:
         yield started
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.acceptance.system import COMMAND, System, run, running
+from tests.acceptance.system import COMMAND, System, intake_beside, run
 from tests.acceptance.test_client import client_of
 from tests.builders import a_case
 
@@ -24,11 +24,9 @@ BAD = {"case_Status": "far too long"}
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A system that takes batches of up to 100 items."""
-    place = tmp_path_factory.mktemp("small")
-    (place / "small.toml").write_text(SMALL)
-    with running(place, "--workers", "1", "--config", "small.toml") as started:
+def small(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """An intake that takes batches of up to 100 items."""
+    with intake_beside(system, tmp_path_factory.mktemp("small"), SMALL) as started:
         yield started
 
 
