@@ -21,10 +21,17 @@ from tests.builders import a_case
 from carecase_worker.settings.loading import process_environment
 
 
-def test_data_survives_a_restart_and_a_stop_leaves_no_process(tmp_path: Path) -> None:
-    with running(tmp_path, "--workers", "1") as system:
-        job_id = system.send([a_case(1), a_case(2)])
-        assert system.final(job_id)["created"] == 2
+def test_a_data_directory_keeps_all_through_a_stop_a_kill_and_a_port_that_is_taken(tmp_path: Path) -> None:
+    """Live three times: the start is most of the time of a test, so that one looks at all that another start shows."""
+
+    def log() -> str:
+        return (tmp_path / "up.log").read_text()
+
+    with running(tmp_path, "--workers", "1", "--demo") as system:
+        eventually(lambda: "Ctrl-C" in log())
+        assert "completed: 5,000 of 5,000" in log(), "the sample goes into a new directory"
+        job_id = system.send([a_case(1, case_ID="mine"), a_case(100_001)])
+        before = system.final(job_id)
         stack_file = system.data_dir / "stack.json"
         assert stat.S_IMODE(stack_file.stat().st_mode) == 0o600
         family = psutil.Process(system.process.pid).children(recursive=True)
@@ -34,9 +41,22 @@ def test_data_survives_a_restart_and_a_stop_leaves_no_process(tmp_path: Path) ->
     assert not stack_file.exists()
     assert [process for process in family if process.is_running()] == []
     with running(tmp_path, "--workers", "1") as system:
-        assert system.final(job_id)["created"] == 2
-        assert system.query("SELECT count(*) FROM care_case") == [(2,)]
+        assert system.final(job_id) == before
         assert urls_of(system) == urls
+        unfinished = system.send([a_case(key) for key in range(200_000, 220_000)])
+        family = psutil.Process(system.process.pid).children(recursive=True)
+        system.process.send_signal(signal.SIGKILL)
+        eventually(lambda: not [one for one in family if alive(one)], what="no child is left")
+    port = urlsplit(urls[0]).port
+    with socket.create_server(("127.0.0.1", port or 0)), running(tmp_path, "--workers", "1", "--demo") as system:
+        eventually(lambda: "Ctrl-C" in log())
+        assert "No sample is sent: this data directory has been used" in log()
+        assert f"Port {port} is taken by another program: the API listens on" in log()
+        assert system.final(unfinished)["created"] == 20_000
+        assert system.query("SELECT case_id FROM care_case WHERE case_key = 1") == [("mine",)]
+        assert system.query("SELECT count(*) FROM care_case WHERE case_key > 100000") == [(20_001,)]
+        with system.client() as client:
+            assert len(client.get("/jobs").json()["data"]) == 3
 
 
 def urls_of(system: System) -> list[str]:
@@ -45,40 +65,12 @@ def urls_of(system: System) -> list[str]:
     return [stack[part]["url"] for part in ("intake", "flower", "redis")] + [stack["databases"]["demo"]["url"]]
 
 
-def test_the_sample_goes_into_a_new_data_directory_only_and_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
-    def log() -> str:
-        return (tmp_path / "up.log").read_text()
-
-    with running(tmp_path, "--workers", "1", "--demo") as system:
-        eventually(lambda: "Ctrl-C" in log())
-        assert "completed: 5,000 of 5,000" in log()
-        system.final(system.send([a_case(1, case_ID="mine")]))
-        port = urlsplit(system.stack["intake"]["url"]).port
-    with socket.create_server(("127.0.0.1", port or 0)), running(tmp_path, "--workers", "1", "--demo") as system:
-        eventually(lambda: "Ctrl-C" in log())
-        assert "No sample is sent: this data directory has been used" in log()
-        assert f"Port {port} is taken by another program: the API listens on" in log()
-        assert system.query("SELECT case_id FROM care_case WHERE case_key = 1") == [("mine",)]
-        with system.client() as client:
-            assert len(client.get("/jobs").json()["data"]) == 2
-
-
 def alive(process: psutil.Process) -> str:
     """What a process is, if it runs; one that has ended may wait for whoever is process 1 to ask about it."""
     try:
         return "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return ""
-
-
-def test_when_up_itself_is_killed_its_children_go_and_the_next_one_goes_on(tmp_path: Path) -> None:
-    with running(tmp_path, "--workers", "1") as system:
-        job_id = system.send([a_case(key) for key in range(20_000)])
-        family = psutil.Process(system.process.pid).children(recursive=True)
-        system.process.send_signal(signal.SIGKILL)
-        eventually(lambda: not [one for one in family if alive(one)], what="no child is left")
-    with running(tmp_path, "--workers", "1") as system:
-        assert system.final(job_id)["created"] == 20_000
 
 
 def test_two_systems_started_together_keep_out_of_each_others_way(tmp_path: Path) -> None:
