@@ -72,6 +72,12 @@ def test_another_format_is_told_with_what_to_do(tmp_path: Path, raw: bytes, word
         list(items_in(file))
 
 
+def test_a_line_that_is_nested_too_deeply_to_be_looked_into_is_sent_as_it_is() -> None:
+    deep = b'{"case_Key": 1, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
+    with reading(deep) as upload:
+        assert (upload.content_type, b"".join(upload.pieces())) == ("application/x-ndjson", deep)
+
+
 @pytest.mark.parametrize("magic", [b"\x1f\x8b", b"\x28\xb5\x2f\xfd"])
 def test_what_is_compressed_and_broken_is_told(tmp_path: Path, magic: bytes) -> None:
     file = tmp_path / "cases.json.gz"

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -167,6 +168,18 @@ def test_a_file_that_can_be_read_only_once_is_cut_into_its_items(compress: Any, 
             return self._held.read(min(size, 5))
 
     assert [json.loads(item) for item in items_in(cast(Any, Pipe()))] == [{"case_Key": 1}, {"case_Key": 2}]
+
+
+def test_a_file_that_cannot_be_sent_again_from_its_beginning_is_told() -> None:
+    class Socket(io.RawIOBase):
+        """Can be read, and not from its beginning."""
+
+        def readable(self) -> bool:
+            return True
+
+    for file in (Socket(), SimpleNamespace(read=lambda _: b"")):
+        with pytest.raises(BatchUnreadable, match=r"The file cannot be read from its beginning. Give its Path, or its"):
+            body_of(file)
 
 
 def test_what_is_split_and_breaks_off_is_told(tmp_path: Path) -> None:

@@ -56,6 +56,34 @@ class NotAvailable:
     __hash__ = None  # type: ignore[assignment]
 
 
+class Moment:
+    """A moment that is no datetime, as those of the library Arrow."""
+
+    year = 2026
+
+    def isoformat(self) -> str:
+        return "2026-01-02T03:04:05+00:00"
+
+
+class ScalarOfArrow:
+    """A value that gives itself by `as_py`, as those of pyarrow."""
+
+    def __init__(self, held: Any) -> None:
+        self._held = held
+
+    def as_py(self) -> Any:
+        return self._held
+
+
+class Undecided:
+    """A value that cannot be compared, as those of symbolic mathematics."""
+
+    def __ne__(self, _: object) -> Any:
+        return NotAvailable()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Scalar:
     """A number that gives itself by `item`, as numpy's do; `kind` is that of its dtype."""
 
@@ -152,6 +180,9 @@ MOMENT = datetime(2026, 1, 2, 3, 4, 5)
         ("case_Start_Date", date(2026, 1, 2), "2026-01-02"),
         ("case_Start_Date", Timestamp(2026, 1, 2), "2026-01-02T03:04:05.123456789"),
         ("case_Start_Date", Scalar(1767323045123456789, "M"), "2026-01-02T03:04:05.123456"),
+        ("case_Start_Date", Moment(), "2026-01-02T03:04:05+00:00"),
+        ("case_Start_Date", ScalarOfArrow(date(2026, 1, 2)), "2026-01-02"),
+        ("case_Start_Date", ScalarOfArrow(None), None),
         ("case_Start_Date", NotATime(2026, 1, 2), None),
         ("case_Start_Date", Scalar(float("nan"), "M"), None),
         ("case_Score", NotAvailable(), None),
@@ -194,6 +225,7 @@ def test_dates_and_numbers_convert_and_missing_values_become_null(field: str, va
     ("value", "words"),
     [
         (object(), "a value of type object has no form in JSON"),
+        (Undecided(), "has no form in JSON"),
         (time(1), "a value of type datetime.time has no form"),
         (timedelta(1), "a value of type datetime.timedelta has no form"),
         (Scalar(5, "m"), "has no form in JSON"),
@@ -229,6 +261,11 @@ def test_what_holds_itself_is_told() -> None:
 def test_a_field_needs_a_name(name: Any) -> None:
     with pytest.raises(BatchUnreadable, match="Case 2: the name of a field is of type"):
         encoded({name: 1}, 2)
+
+
+def test_a_name_that_is_no_unicode_is_told() -> None:
+    with pytest.raises(BatchUnreadable, match="Case 2, the name of a field: a lone surrogate is no Unicode text"):
+        encoded({"case_Key": 1, "\ud800": 1}, 2)
 
 
 @dataclass

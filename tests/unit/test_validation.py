@@ -114,8 +114,11 @@ def test_what_is_too_much_for_the_parser_is_judged_by_the_same_rules() -> None:
         assert isinstance(one, dict) if rule is None else one == Outcome(Kind.INVALID, rule)
 
 
-def test_an_item_that_is_no_json_is_its_own_fault() -> None:
-    one, other = validate(b'[{"case_ID": "\xff"}, ' + a_batch(a_case(2))[1:], RULES)
+@pytest.mark.parametrize(
+    "item", [b'{"case_Key": 1, "case_ID": "\xff"}', b'{"case_Key": 1, "\xff": 1}', b'{"case_Key": "1", "\xff": 1}']
+)
+def test_an_item_that_is_no_json_is_its_own_fault(item: bytes) -> None:
+    one, other = validate(b"[" + item + b", " + a_batch(a_case(2))[1:], RULES)
     assert one == Outcome(Kind.INVALID, "item: must be JSON")
     assert isinstance(other, dict)
 

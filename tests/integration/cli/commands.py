@@ -1,9 +1,14 @@
 """The `carecase` command, run in this process as a shell runs it: arguments, directory and environment are given."""
 
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
+from tests.acceptance.system import eventually
+from tests.peers import Peer
 
 from carecase_worker.cli.app import run
 
@@ -32,3 +37,17 @@ def carecase_in(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         return Ran(end.value.code, written.out, written.err)
 
     return carecase
+
+
+@contextmanager
+def ctrl_c_at(peer: Peer, count: int) -> Iterator[None]:
+    """Press Ctrl-C once the service has been asked so often."""
+
+    def press() -> None:
+        eventually(lambda: len(peer.received) >= count)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    yield
+    thread.join()

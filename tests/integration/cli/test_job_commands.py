@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.cli.commands import Carecase
+from tests.integration.cli.commands import Carecase, ctrl_c_at
 from tests.peers import JOB, Peer, Reply, a_job, accepted, answering, items, problem, told
 
 COUNTS = "3 of 3 (2 created, 0 updated, 0 superseded, 1 failed, 0 cancelled)"
@@ -55,6 +55,13 @@ def test_status_that_watches_ends_with_what_became_of_the_job(
     assert (ran.status, json.loads(ran.out)["state"]) == (status, last.get("state", "completed"))
     assert peer.calls == [f"GET /jobs/{JOB}"] * 3
     assert [one.headers.get("prefer") for one in peer.received] == [None, "wait=1", "wait=1"]
+
+
+def test_ctrl_c_ends_the_watching_and_says_that_the_job_goes_on(carecase: Carecase) -> None:
+    running = told(state="running")
+    with answering(running, Reply(200, running.body, silence_s=300)) as peer, ctrl_c_at(peer, 2):
+        ran = carecase("status", JOB, "--watch", "--url", peer.url)
+    assert (ran.status, ran.out, ran.err) == (130, "", GOES_ON)
 
 
 def test_a_job_is_given_as_json_as_the_service_has_it(carecase: Carecase) -> None:

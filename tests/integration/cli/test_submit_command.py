@@ -4,13 +4,14 @@ import gzip
 import io
 import json
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.builders import a_batch, a_case
-from tests.integration.cli.commands import Carecase
+from tests.integration.cli.commands import Carecase, ctrl_c_at
 from tests.peers import JOB, Reply, a_job, accepted, answering, items, problem, told
 
 BATCH = a_batch(*(a_case(n) for n in range(3)))
@@ -149,6 +150,60 @@ def test_what_was_accepted_before_a_refusal_is_told(carecase: Carecase, tmp_path
         "403: So it is. Check the database's name, and what this client may use.",
         f"The service's URL is {peer.url} (--url).",
     ]
+
+
+OUTSTANDING = "Interrupted. An answer was outstanding: carecase jobs shows if what was sent last has been accepted."
+ONE, TWO = accepted(job_id="1", total=2), accepted(job_id="2", total=1)
+
+
+@pytest.mark.parametrize(
+    ("replies", "said"),
+    [
+        ([Reply(202, silence_s=300)], [OUTSTANDING]),
+        (
+            [accepted(), Reply(200, silence_s=300)],
+            [
+                f"Interrupted. What was accepted is not lost: job {JOB} goes on.",
+                f"To watch: carecase status {JOB} --watch. To cancel: carecase cancel {JOB}",
+            ],
+        ),
+        (
+            [problem(413), problem(413), ONE, TWO, Reply(200, silence_s=300)],
+            [
+                "Interrupted. What was accepted is not lost: 2 jobs go on.",
+                "To watch: carecase status 2 --watch. To cancel: carecase cancel 2",
+                "The other jobs: carecase jobs",
+            ],
+        ),
+    ],
+    ids=["nothing", "one", "two"],
+)
+def test_ctrl_c_says_what_was_accepted_and_goes_on(
+    carecase: Carecase, tmp_path: Path, replies: list[Reply], said: list[str]
+) -> None:
+    (tmp_path / "batch").write_bytes(LINES)
+    with answering(*replies) as peer, ctrl_c_at(peer, len(replies)):
+        ran = carecase("submit", "batch", "--url", peer.url)
+    assert (ran.status, ran.out) == (130, "")
+    assert ran.err.splitlines()[-len(said) :] == said
+    assert ran.err.count("Interrupted.") == 1
+
+
+def test_ctrl_c_before_anything_was_sent_says_so(carecase: Carecase, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pipe(io.RawIOBase):
+        """Somebody presses Ctrl-C while it is read."""
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, _: Any) -> int:
+            signal.raise_signal(signal.SIGINT)
+            return 0
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Pipe())))
+    with answering() as peer:
+        ran = carecase("submit", "-", "--url", peer.url)
+    assert (ran.status, ran.out, ran.err, peer.calls) == (130, "", "Interrupted. Nothing was accepted.\n", [])
 
 
 def test_a_refusal_of_a_file_is_told_and_nothing_else(carecase: Carecase, tmp_path: Path) -> None:
