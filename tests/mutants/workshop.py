@@ -137,10 +137,11 @@ class Workshop:
                 return
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        """PostgreSQL writes over its environment, but is told its directory; others are not told, but inherit."""
+        """PostgreSQL and Celery write over their environment: one is told its directory, the other works there."""
         try:
             place = str(self.place)
-            return process.environ().get(_MARK) == place or any(place in part for part in process.cmdline())
+            told = (process.cwd(), *process.cmdline())
+            return process.environ().get(_MARK) == place or any(place in part for part in told)
         except psutil.Error:
             return False
 
