@@ -136,7 +136,7 @@ class Measured:
     def __init__(self, document: Mapping[str, Any]) -> None:
         names = document["names"]
         self.lines: dict[str, dict[int, set[str]]] = {
-            path: {int(line): {names[at] for at in by} - {""} for line, by in lines.items()}
+            path: {int(line): {names[at] for at in by} for line, by in lines.items()}
             for path, lines in document["lines"].items()
         }
         self._seconds: defaultdict[str, float] = defaultdict(float)
@@ -161,9 +161,15 @@ class Measured:
         return file not in self._seconds or file in self._failed
 
     def tests(self, path: str, numbers: Iterable[int]) -> list[str]:
-        """The tests that reach some lines, the quickest first; of lines that run at import, those that reach others."""
+        """The tests that reach some lines, the quickest first; of lines that run at import, those that reach others.
+
+        Each program that a test starts runs the lines of an import: they tell nothing.
+        """
         lines = self.lines[path]
-        found = set().union(*(lines.get(number, set()) for number in numbers)) or set().union(*lines.values())
+        reached = [lines.get(number, {""}) for number in numbers] or [{""}]
+        if any("" in by for by in reached):
+            reached = [by for by in lines.values() if "" not in by] or [*lines.values()]
+        found = set().union(*reached) - {""}
         alone = {test for test in found if "::" in test}
         shared = {test for file in found - alone for test in self._functions[file] or [file]}
         return sorted(alone | shared, key=lambda test: (self.seconds(test), test))

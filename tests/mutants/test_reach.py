@@ -61,7 +61,7 @@ def test_with_a_map_they_are_those_that_reach_the_line_the_quickest_first(root: 
 
 
 def test_a_line_that_runs_at_import_is_reached_by_all_of_its_module(root: Path) -> None:
-    measure(root, {"1": [0], "3": [0], "4": [1, 3]})
+    measure(root, {"1": [0, 2], "3": [0], "4": [1, 3]})
     assert chosen(root, "LIMIT = 1") == [[NAMES[1]], [f"{NAMES[3]}::test_e"]]
 
 
