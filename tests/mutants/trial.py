@@ -15,7 +15,7 @@ from tests.mutants.workshop import Ran, Workshop
 _RUN_SECONDS = 60
 """Of a run, beside its tests."""
 _HUNG = "Timeout (>"
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - |$)", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+::.+?|\S+)(?: - |$)", re.MULTILINE)
 _OPTIONS = ("-x", "--no-header", "-rfE", "--tb=line", "--show-capture=no")
 
 
