@@ -16,6 +16,7 @@ from hypothesis import settings as effort
 from tests.acceptance.system import System, running
 from tests.cpu_time import CpuTime
 from tests.elapsing import elapse as elapse_for
+from tests.kept import KeptDirectories
 from tests.scheduling import Scheduling, place_in_line
 from tests.services import Services, services
 
@@ -100,6 +101,13 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with running(tmp_path_factory.mktemp("system")) as started:
         yield started
     assert started.process.returncode == 0, "up ends cleanly"
+
+
+@pytest.fixture(scope="session")
+def kept(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> KeptDirectories:
+    """Directories that stay for the next session."""
+    assert pytestconfig.cache is not None
+    return KeptDirectories(pytestconfig.cache.mkdir("kept"), tmp_path_factory.mktemp("kept"))
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import httpx
 import pytest
 import yaml
 from tests.acceptance.system import System, eventually
-from tests.environments import environment
+from tests.environments import ROOT, environment
+from tests.kept import KeptDirectories
 
 OPTIONS = {
     "post_hooks": [],
@@ -20,15 +21,17 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def generated(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def generated(system: System, kept: KeptDirectories, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Imports modules of the generated package."""
     place = tmp_path_factory.mktemp("generated")
     (place / "options.yml").write_text(yaml.safe_dump(OPTIONS))
     (place / "openapi.json").write_bytes(httpx.get(f"{system.stack['intake']['url']}/openapi.json", timeout=60).content)
-    programs = environment(place / "generator", "--require-hashes", "-r", "requirements-generator.lock")
+    lock = "requirements-generator.lock"
+    made_of = [(ROOT / lock).read_text()]
+    generator = kept.directory("generator", lambda place: environment(place, "--require-hashes", "-r", lock), made_of)
     options = ("--path=openapi.json", "--output-path=care_client", "--meta=none", "--config=options.yml")
     done = subprocess.run(
-        (programs / "openapi-python-client", "generate", *options), cwd=place, capture_output=True, text=True
+        (generator / "bin" / "openapi-python-client", "generate", *options), cwd=place, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     sys.path.insert(0, str(place))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.environments import ROOT, environment, run_uv
+from tests.kept import KeptDirectories
 
 PROJECTS = {"carecase-worker": ROOT, "carecase-client": ROOT / "packages" / "client"}
 WAYS = {
@@ -27,7 +28,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], str]:
+def installed(distributions: Path, kept: KeptDirectories) -> Callable[[str, str], str]:
     """Install `NAME` or `NAME[extra]` in one of the WAYS, with what it declares and nothing else; its `carecase`."""
 
     @cache
@@ -35,11 +36,15 @@ def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         project, _, extra = name.partition("[")
         (wheel,) = distributions.glob(f"{project.replace('-', '_')}-*.whl")
         wanted = f"{project}[{extra} @ {wheel.as_uri()}" if extra else str(wheel)
-        place = tmp_path_factory.mktemp("environment") / "venv"
-        programs = environment(place, *WAYS[way], *(() if way == "in the image" else (wanted,)))
-        if way == "in the image":  # the lock is for hashed packages only, and must hold all that the wheel wants
-            run_uv("pip", "install", "--python", programs / "python", "--no-deps", wanted)
-            run_uv("pip", "check", "--python", programs / "python")
+        lock, declared = ROOT / WAYS[way][-1], PROJECTS[project] / "pyproject.toml"
+        # the lock of the image is for hashed packages only, and must hold all that the wheel wants
+        what = (*WAYS[way], *(() if way == "in the image" else (wanted,)))
+        made_of = (lock.read_text(), declared.read_text())
+        place = f"{name} {way}".translate(str.maketrans(" []", "---"))
+        programs = kept.directory(place, lambda place: environment(place, *what), made_of) / "bin"
+        python = programs / "python"
+        run_uv("pip", "install", "--python", python, "--no-deps", "--reinstall", wheel)
+        run_uv("pip", "check", "--python", python)
         return str(programs / "carecase")
 
     return install

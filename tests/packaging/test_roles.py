@@ -94,11 +94,18 @@ def roles(command: str, variables: dict[str, str], place: Path) -> Iterator[None
     assert [line for log in logs.values() for line in log.splitlines() if re.search(wrong, line)] == []
 
 
-@pytest.mark.parametrize("way", ["in the image", "lowest"])
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("carecase-worker", "in the image"),
+        ("carecase-worker[embedded]", "lowest"),  # the environment in which up runs, too
+    ],
+    ids=["in the image", "lowest"],
+)
 def test_every_role_starts_and_a_batch_is_applied(
-    servers: Services, installed: Callable[[str, str], str], way: str, tmp_path: Path
+    servers: Services, installed: Callable[[str, str], str], name: str, way: str, tmp_path: Path
 ) -> None:
-    command = installed("carecase-worker", way)
+    command = installed(name, way)
     variables = settings(servers, f"roles_{way.partition(' ')[0]}")
 
     def carecase(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
