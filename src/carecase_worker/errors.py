@@ -11,6 +11,7 @@
     ├── JobConflict              the job is in a state that does not allow what was asked
     ├── PayloadUnreadable        a chunk in the job store is of a form, or sealed with a key, that is not known here
     ├── StoreUnavailable         Redis is away, refuses to write, or is not durable
+    ├── AuditUnavailable         what is to be done cannot be recorded in the audit log, so it is not done
     ├── BacklogFull              there is no room for more work just now
     ├── TargetFailure            a target database failed; `kind` says how, `cause` why
     ├── SchemaRefused            a target database's schema cannot be brought up to date by this version
@@ -123,6 +124,10 @@ class StoreUnavailable(CareCaseError):
 
 class PayloadUnreadable(CareCaseError):
     """A chunk is of a form that this version does not know, or sealed with a key that it does not have."""
+
+
+class AuditUnavailable(CareCaseError):
+    """The audit log cannot be written to; what it was to tell of is not done."""
 
 
 class BacklogFull(CareCaseError):

@@ -22,6 +22,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "databases": ("db",),
     "keys": ("keys",),
     "tokens": ("token",),
+    "audit": ("audit",),
     "doctor": ("doctor",),
     "environment": ("env",),
     "batches": ("submit", "generate"),

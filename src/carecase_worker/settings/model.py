@@ -203,6 +203,28 @@ class EncryptionSettings(Section):
         return parse_keys(self.keys.get_secret_value()) if self.keys else {}
 
 
+class AuditSettings(Section):
+    """The audit log: who read and wrote which cases, in files of its own."""
+
+    directory: Path | None = Field(
+        None, description="Directory for it, on a disk of the intake's machine; without one nothing is recorded"
+    )
+    keys: Keys | None = Field(
+        None,
+        description="Keys of its digests as id:base64, by commas; the first signs; by environment or file only",
+    )
+    durability: Literal["fsync", "relaxed"] = Field(
+        "fsync", description="fsync: nothing is done before its record is on disk; relaxed: before it is written"
+    )
+    max_file_bytes: Count = Field(64 << 20, description="Size at which a file is closed and the next one begun")
+    keep_files: Count = Field(100, description="Closed files that are kept; the oldest is removed")
+
+    @property
+    def by_id(self) -> Mapping[str, bytes]:
+        """The keys by their ids, the one that signs first."""
+        return parse_keys(self.keys.get_secret_value()) if self.keys else {}
+
+
 class FlowerSettings(Section):
     """The operators' page."""
 
@@ -234,6 +256,7 @@ class Settings(Section):
     worker: WorkerSettings = WorkerSettings()
     jwt: JwtSettings = JwtSettings()
     encryption: EncryptionSettings = EncryptionSettings()
+    audit: AuditSettings = AuditSettings()
     flower: FlowerSettings = FlowerSettings()
     log: LogSettings = LogSettings()
     databases: Mapping[Name, DatabaseSettings] = {}

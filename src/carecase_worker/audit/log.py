@@ -1,0 +1,234 @@
+"""The audit log's files: one chain for all intakes of a machine, appended under a lock, closed at a size.
+
+DIRECTORY/audit.jsonl                 what is written to
+DIRECTORY/audit-000000004711.jsonl    closed; its last record is number 4711, and the chain goes on in the next file
+DIRECTORY/lock                        locked by whoever appends
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import IO
+
+from carecase_worker.audit.records import BEGINNING, Act, Head, Key, chained, mended, record_of
+from carecase_worker.clock import Clock
+from carecase_worker.errors import AuditUnavailable, SettingsError
+from carecase_worker.settings.model import AuditSettings
+from carecase_worker.telemetry import logger
+
+_log = logger("audit")
+_CURRENT = "audit.jsonl"
+_CLOSED = "audit-*.jsonl"
+_LOCK = "lock"
+_TAIL_BYTES = 64 << 10
+"""More than the longest line: the subject is its longest part, and has a bound."""
+
+
+@dataclass(slots=True)
+class _File:
+    """The file that is written to, as this process knows it."""
+
+    number: int
+    identity: tuple[int, int]
+    size: int
+
+
+class AuditLog:
+    """The audit log of this machine; without a directory there is none, and nothing is recorded."""
+
+    def __init__(self, settings: AuditSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._key = next((Key(name, secret) for name, secret in settings.by_id.items()), None)
+        self._threads = Lock()
+        self._lock = -1
+        self._file: _File | None = None
+        self._head = BEGINNING
+        self._failures = 0
+
+    def open(self) -> None:
+        """Make the directory and find the chain's end. Raises SettingsError if nothing can be recorded there."""
+        directory = self._settings.directory
+        if directory is None:
+            return
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            with self._turn(directory):
+                pass
+        except OSError as error:
+            raise SettingsError(f"audit.directory: cannot be written to ({error.strerror})") from None
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._forget()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def record(self, act: Act) -> None:
+        """Append a record; it is on disk on return, unless audit.durability is relaxed. Raises AuditUnavailable.
+
+        To be called before what it tells of is done: then nothing is done that is not told.
+        """
+        directory = self._settings.directory
+        if directory is None:
+            return
+        try:
+            with self._turn(directory) as file:
+                line, head = chained(self._head, self._clock.now(), act.members(), self._key)
+                _append(file, line)
+                self._head = head
+                written = os.dup(file.number)
+                if file.size >= self._settings.max_file_bytes:
+                    self._close_file(directory)
+            self._sync(written)
+        except OSError as error:
+            self._failures += 1
+            _log.error("nothing can be recorded in audit.directory", reason=error.strerror, client=act.client)
+            raise AuditUnavailable("The audit log cannot be written to.") from None
+
+    @property
+    def records(self) -> int:
+        """The number of the last record, as far as this process knows."""
+        return self._head.number
+
+    @property
+    def failures(self) -> int:
+        """How often this process could not record."""
+        return self._failures
+
+    def _sync(self, written: int) -> None:
+        """Wait for the disk, without the lock: those who wait together wait once."""
+        try:
+            if self._settings.durability == "fsync":
+                os.fdatasync(written)
+        finally:
+            os.close(written)
+
+    @contextmanager
+    def _turn(self, directory: Path) -> Iterator[_File]:
+        """Have the log to oneself among threads and processes; the file, and the chain's end in `_head`."""
+        with self._threads:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            try:
+                yield self._current(directory)
+            finally:
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _current(self, directory: Path) -> _File:
+        """The file as it is now. Others may have appended to it, closed it, or taken it away."""
+        path, known = directory / _CURRENT, self._file
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            if known and known.identity == (found.st_dev, found.st_ino) and known.size == found.st_size:
+                return known
+        self._forget()
+        number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        found = os.fstat(number)
+        file = self._file = _File(number, (found.st_dev, found.st_ino), found.st_size)
+        if not file.size:
+            _sync_directory(directory)  # a new file outlives a power failure only if its name does
+        self._find_end(directory, file)
+        return file
+
+    def _find_end(self, directory: Path, file: _File) -> None:
+        """Find the chain's end; complete or mend a line that a crash broke off.
+
+        What this process wrote itself is known to have been there: if it is no longer, the chain goes on behind it, so
+        that what is missing is noticed.
+        """
+        tail = os.pread(file.number, _TAIL_BYTES, max(file.size - _TAIL_BYTES, 0))
+        whole, newline, fragment = tail.rpartition(b"\n")
+        if fragment and (last := record_of(fragment)):
+            _append(file, b"\n")
+            found, fragment = last.head, b""
+        else:
+            found = _last_head(whole + newline) or self._closed_head(directory)
+        if found.number >= self._head.number:
+            self._head = found
+        if fragment:
+            line, self._head = chained(self._head, self._clock.now(), mended(fragment), self._key)
+            _append(file, b"\n" + line)
+
+    def _closed_head(self, directory: Path) -> Head:
+        """The end of the chain in the files that are closed."""
+        for path in reversed(_closed(directory)):
+            with path.open("rb") as file:
+                file.seek(max(path.stat().st_size - _TAIL_BYTES, 0))
+                if head := _last_head(file.read()):
+                    return head
+        return BEGINNING
+
+    def _close_file(self, directory: Path) -> None:
+        """Close the file under a name that tells its last record, and remove the oldest ones."""
+        assert self._file is not None
+        os.fsync(self._file.number)
+        path, more = directory / f"audit-{self._head.number:012}.jsonl", 1
+        while path.exists():  # a log that was put back to an earlier state; what was closed later is evidence
+            path, more = directory / f"audit-{self._head.number:012}.{more}.jsonl", more + 1
+        (directory / _CURRENT).rename(path)
+        self._forget()
+        for old in _closed(directory)[: -self._settings.keep_files]:
+            old.unlink(missing_ok=True)
+
+    def _forget(self) -> None:
+        if self._file is not None:
+            os.close(self._file.number)
+            self._file = None
+
+
+def opened_files(directory: Path, held: ExitStack) -> list[tuple[str, IO[bytes], int]]:
+    """Open a log for reading as it is at this moment: name, file and size of each file, the oldest first.
+
+    Raises OSError.
+    """
+    with ExitStack() as turn:
+        with suppress(FileNotFoundError):  # a copy may be without it
+            lock = turn.enter_context((directory / _LOCK).open("rb"))
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        paths = [*_closed(directory), *(path for path in (directory / _CURRENT,) if path.exists())]
+        files = [held.enter_context(path.open("rb")) for path in paths]
+        return [(path.name, file, os.fstat(file.fileno()).st_size) for path, file in zip(paths, files, strict=True)]
+
+
+def _sync_directory(directory: Path) -> None:
+    number = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _append(file: _File, line: bytes) -> None:
+    """Append a line, or nothing of it. Raises OSError."""
+    written = 0
+    try:
+        written = os.write(file.number, line)
+        if written < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        if written:
+            os.ftruncate(file.number, file.size)
+        raise
+    file.size += written
+
+
+def _closed(directory: Path) -> list[Path]:
+    """The closed files, the oldest first."""
+    return sorted(
+        directory.glob(_CLOSED), key=lambda path: (path.name[: len("audit-") + 12], len(path.name), path.name)
+    )
+
+
+def _last_head(text: bytes) -> Head | None:
+    """The end of the chain as the last record of a text tells it; None if there is no record."""
+    for line in reversed(text.split(b"\n")):
+        if record := record_of(line):
+            return record.head
+    return None

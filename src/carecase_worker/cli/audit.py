@@ -1,0 +1,99 @@
+"""`carecase audit`: hold the audit log to its digests."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from carecase_worker.audit.log import opened_files
+from carecase_worker.audit.records import Head
+from carecase_worker.audit.verification import Verification
+from carecase_worker.cli.configuration import Config, settings_nearby
+from carecase_worker.cli.connection import Json
+from carecase_worker.errors import SettingsError
+
+_LONGEST_LINE = 1 << 20
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the group."""
+    audit = typer.Typer(help="The audit log", no_args_is_help=True)
+    audit.callback()(lambda: None)
+    audit.command("verify")(audit_verify)
+    app.add_typer(audit, name="audit", help="The audit log")
+
+
+def audit_verify(
+    directory: Annotated[
+        Path | None, typer.Argument(help="Where the log lies, also a copy of it; audit.directory if left out")
+    ] = None,
+    noted: Annotated[
+        list[str] | None,
+        typer.Option("--noted", metavar="NUMBER:HASH", help="The end of the log as an earlier run told it; repeatable"),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether records were changed, taken out or put in. Exit status 1 if so.
+
+    Digests by a key need audit.keys. The intakes may go on writing meanwhile. What is cut off at the end, and a log
+    without keys that was written anew, show only against an end that was noted elsewhere.
+    """
+    heads = [_head(text) for text in noted or ()]
+    settings = settings_nearby(config).audit
+    place = directory or settings.directory
+    if place is None:
+        raise SettingsError("audit.directory: is not set, so there is no audit log; name a directory with one")
+    made = Verification(settings.by_id, heads)
+    with ExitStack() as held:
+        for name, line in _lines(place, held):
+            made.feed(name, line)
+    made.finish()
+    if not made.records:
+        made.faults.insert(0, f"there is no record in {place}")
+        made.fault_count += 1
+    typer.echo(_as_json(made) if as_json else "\n".join(_told(made)))
+    raise typer.Exit(1 if made.fault_count else 0)
+
+
+def _lines(place: Path, held: ExitStack) -> Iterator[tuple[str, bytes]]:
+    """The lines of a log as it is now, each with a name for it. Raises SettingsError."""
+    try:
+        place.stat()
+        for name, file, size in opened_files(place, held):
+            count = 0
+            while size and (line := file.readline(min(size, _LONGEST_LINE))):
+                count, size = count + 1, size - len(line)
+                yield f"line {count} of {name}", line
+    except OSError as error:
+        raise SettingsError(f"audit.directory: {place} cannot be read ({error.strerror})") from None
+
+
+def _head(text: str) -> Head:
+    parts = re.fullmatch("([1-9][0-9]{0,15}):([0-9a-f]{64})", text.strip())
+    if parts is None:
+        raise typer.BadParameter("give it as carecase audit verify told it: NUMBER:HASH", param_hint="--noted")
+    return Head(int(parts[1]), parts[2])
+
+
+def _told(made: Verification) -> Iterator[str]:
+    yield from (f"fault {fault}" for fault in made.faults)
+    if made.fault_count > len(made.faults):
+        yield f"fault … and {made.fault_count - len(made.faults)} more"
+    yield from (f"note  {note}" for note in made.notes)
+    if made.records:
+        span = f"{made.first.number} to {made.last.number}, the last at {made.last_at}"
+        found = f"{made.fault_count} faults" if made.fault_count else "nothing was changed, taken out or put in"
+        yield f"{made.records} records, {span}: {found}."
+        yield f"It ends with {made.last.number}:{made.last.hash}"
+        yield "Write that down elsewhere, and give it as --noted next time: what is cut off at the end shows only so."
+
+
+def _as_json(made: Verification) -> str:
+    ends = {name: f"{head.number}:{head.hash}" for name, head in (("first", made.first), ("last", made.last))}
+    told = {"records": made.records, **ends, "faults": made.faults, "faultCount": made.fault_count, "notes": made.notes}
+    return msgspec.json.encode(told).decode()
