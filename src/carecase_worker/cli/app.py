@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from carecase_worker.cli.arguments import hide_credentials
 from carecase_worker.cli.ending import ended
 from carecase_worker.errors import NotInstalled
 from carecase_worker.version import VERSION
@@ -93,6 +94,7 @@ def _root_options(
 
 def run() -> None:
     """Run the command line and exit with its status."""
+    hide_credentials()
     sys.exit(ended(_call))
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from carecase_worker.cli.waiting import Timeout, request_notice
 from carecase_worker.client.access import Access, find_access
 from carecase_worker.client.api import connect_to
 from carecase_worker.client.blocking import CareCases
-from carecase_worker.client.transport import shown_url
+from carecase_worker.client.transport import is_plain, leads_elsewhere, shown_url
 from carecase_worker.client.verdicts import Patience
 from carecase_worker.errors import ClientError, ServiceBusy, ServiceUnreachable
 from carecase_worker.settings.loading import client_variables
@@ -25,8 +26,26 @@ _AS_OFTEN_AS_TIME_ALLOWS = 1000
 
 _OPTIONS: dict[str, tuple[Any, Any]] = {
     "url": (Annotated[str | None, typer.Option("--url", help="Where the service is (CARECASE_URL)")], None),
-    "api_key": (Annotated[str | None, typer.Option("--api-key", help="API key (CARECASE_API_KEY)")], None),
-    "token": (Annotated[str | None, typer.Option("--token", help="Bearer token (CARECASE_TOKEN)")], None),
+    "api_key": (
+        Annotated[
+            str | None,
+            typer.Option("--api-key", help="API key (CARECASE_API_KEY); a shell keeps it, so better --api-key-file"),
+        ],
+        None,
+    ),
+    "api_key_file": (Annotated[Path | None, typer.Option("--api-key-file", help="File with the API key")], None),
+    "token": (
+        Annotated[
+            str | None,
+            typer.Option("--token", help="Bearer token (CARECASE_TOKEN); a shell keeps it, so better --token-file"),
+        ],
+        None,
+    ),
+    "token_file": (Annotated[Path | None, typer.Option("--token-file", help="File with the bearer token")], None),
+    "insecure": (
+        Annotated[bool, typer.Option("--insecure", help="Send credentials and cases to another host without TLS")],
+        False,
+    ),
     "timeout": (Timeout, 30.0),
 }
 
@@ -39,6 +58,7 @@ class ServiceFlags:
     api_key: str | None
     token: str | None
     timeout: float
+    insecure: bool = False
 
     def connect(self, database: str | None = None) -> CareCases:
         """A client for what the flags, the environment or a stack.json nearby say. Raises ClientError."""
@@ -56,7 +76,38 @@ class ServiceFlags:
 
     def _access(self, database: str | None) -> Access:
         flags = {"url": self.url, "api_key": self.api_key, "token": self.token, "database": database}
-        return find_access(flags, client_variables())
+        access = find_access(flags, client_variables())
+        if access.source.endswith("stack.json") and leads_elsewhere(access):
+            raise ClientError(f"{access.source}: names another machine, which carecase up never does. Give --url.")
+        if is_plain(access) and not self.insecure:
+            raise ClientError(
+                f"{shown_url(access)} is plain http to another host: API key, token and cases would be legible on the"
+                " way. Use https://, or --insecure if nobody else is on that network."
+            )
+        return access
+
+
+def _flags(given: dict[str, Any]) -> ServiceFlags:
+    """Take the shared options of a command. Raises ClientError for a file of them that gives nothing."""
+    held = {name: given.pop(name) for name in _OPTIONS}
+    for name in ("api_key", "token"):
+        file, option = held.pop(f"{name}_file"), f"--{name.replace('_', '-')}"
+        if file is not None and held[name] is not None:
+            raise ClientError(f"{option} and {option}-file are both given. Give one of them.")
+        held[name] = held[name] if file is None else _content(file, f"{option}-file")
+    return ServiceFlags(**held)
+
+
+def _content(file: Path, option: str) -> str:
+    try:
+        content = file.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise ClientError(
+            f"{option}: {file} cannot be read ({getattr(error, 'strerror', None) or 'no text'})"
+        ) from None
+    if not content:
+        raise ClientError(f"{option}: {file} is empty")
+    return content
 
 
 def with_service(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,7 +115,7 @@ def with_service(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def called(**given: Any) -> None:
-        service = ServiceFlags(**{name: given.pop(name) for name in _OPTIONS})
+        service = _flags(given)
         try:
             command(service, **given)
         except ClientError as error:

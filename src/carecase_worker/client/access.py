@@ -1,6 +1,10 @@
-"""The service's URL, and the credentials: flags, the environment, the stack.json of an embedded system nearby."""
+"""The service's URL, and the credentials: flags and environment, or the stack.json of an embedded system nearby.
+
+Never both: a stack.json is whoever's that wrote the directory, and must not choose where credentials are sent.
+"""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,27 +29,43 @@ class Access:
 def find_access(
     flags: Mapping[str, str | None], variables: Mapping[str, str], nearby: tuple[Path, ...] = NEARBY
 ) -> Access:
-    """Access by flags (`url`, `api_key`, `token`, `database`), CARECASE_… variables, stack.json. Raises ClientError."""
-    stack_file = next((path for path in nearby if path.exists()), None)
+    """Access by flags (`url`, `api_key`, `token`, `database`) over CARECASE_… variables, or else by stack.json.
+
+    Raises ClientError.
+    """
     told = {name.removeprefix("CARECASE_").lower(): value.strip() for name, value in variables.items()}
     flagged = {name: value for name, value in flags.items() if value is not None}
-    found = {**_from_stack(stack_file), **told, **flagged}
-    if "url" not in found:
+    found = {**told, **flagged}
+    if "url" in found:
+        source = "--url" if "url" in flagged else "CARECASE_URL"
+        return Access(found["url"], found.get("api_key"), found.get("token"), found.get("database"), source)
+    stack_file = next((path for path in nearby if path.exists()), None)
+    if stack_file is None:
         looked = " or ".join(map(str, nearby))
         raise ClientError(
             "Where is the service? Give --url or set CARECASE_URL, or call this where carecase up was started"
             f" (there is no {looked} in {Path.cwd()})."
         )
-    source = "--url" if "url" in flagged else "CARECASE_URL" if "url" in told else str(stack_file)
-    return Access(found["url"], found.get("api_key"), found.get("token"), found.get("database"), source)
+    if given := [name for name in ("api_key", "token") if name in found]:
+        named = " and ".join("an API key" if name == "api_key" else "a token" for name in given)
+        raise ClientError(
+            f"You gave {named}, but no URL, and {stack_file} must not choose where it is sent. Give --url or set"
+            " CARECASE_URL with it; or leave out API key and token, then those of stack.json are used."
+        )
+    near = _from_stack(stack_file)
+    database = found.get("database", near["database"])
+    return Access(near["url"], near["api_key"], near["token"], database, str(stack_file))
 
 
-def _from_stack(path: Path | None) -> Mapping[str, str]:
-    """What stack.json says of its first client."""
-    if path is None:
-        return {}
+def _from_stack(path: Path) -> Mapping[str, str]:
+    """What stack.json says of its first client. Raises ClientError."""
     try:
-        stack = json.loads(path.read_text("utf-8"))
+        with path.open(encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_uid not in (os.geteuid(), 0):
+                raise ClientError(
+                    f"{path}: belongs to somebody else, so it is not followed. Give --url and credentials."
+                )
+            stack = json.load(file)
         client = stack["clients"][0]
         return {
             "url": stack["intake"]["url"],

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any, TypeVar
 
 import httpx
@@ -17,7 +18,6 @@ _C = TypeVar("_C")
 NO_ANSWER = httpx.RequestError
 
 _CONNECT = timedelta(seconds=5)
-_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")  # no proxy leads there
 
 
 def opened(kind: Callable[..., _C], access: Access) -> _C:
@@ -44,7 +44,17 @@ def http_options(access: Access) -> dict[str, Any]:
         headers["x-api-key"] = access.api_key
     if access.token:
         headers["Authorization"] = f"Bearer {access.token}"
-    return {"base_url": url, "headers": headers, "trust_env": url.host not in _THIS_MACHINE}
+    return {"base_url": url, "headers": headers, "trust_env": not _is_here(url.host)}  # no proxy leads here
+
+
+def leads_elsewhere(access: Access) -> bool:
+    """Tell whether the service is on another machine, as far as the URL shows."""
+    return not _is_here(_url(access.url).host)
+
+
+def is_plain(access: Access) -> bool:
+    """Tell whether everybody on the way can read what is sent: no TLS, and another machine."""
+    return _url(access.url).scheme == "http" and leads_elsewhere(access)
 
 
 def shown_url(access: Access) -> str:
@@ -97,6 +107,14 @@ def _telling(pieces: Iterator[bytes], moved: Callable[[], None]) -> Iterator[byt
 async def _read_in_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     while piece := await run_sync(next, pieces, b""):
         yield piece
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _url(text: str) -> httpx.URL:

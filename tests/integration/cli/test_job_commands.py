@@ -232,11 +232,15 @@ def test_access_is_taken_from_flags_before_variables_before_a_system_nearby(
         (tmp_path / "stack.json").write_text(json.dumps(stack))
         carecase("jobs")
         monkeypatch.setenv("CARECASE_API_KEY", " of-variable\n")
-        carecase("jobs", "--token", "of-flag")
-        carecase("jobs", "--api-key", "of-flag")
+        mixed = carecase("jobs", "--token", "of-flag")
+        assert (mixed.status, mixed.err[:9], len(peer.received)) == (2, "You gave ", 1), "it is sent nowhere"
+        carecase("jobs", "--token", "of-flag", "--url", peer.url)
+        (tmp_path / "key").write_text("of-file\n")
+        (tmp_path / "token").write_text("  token-of-file")
+        carecase("jobs", "--api-key-file", "key", "--token-file", "token", "--url", peer.url)
     sent = [(one.headers["x-api-key"], one.headers["authorization"]) for one in peer.received]
     assert sent == [
-        ("near", "Bearer near-token"), ("of-variable", "Bearer of-flag"), ("of-flag", "Bearer near-token"),
+        ("near", "Bearer near-token"), ("of-variable", "Bearer of-flag"), ("of-file", "Bearer token-of-file"),
     ]  # fmt: skip
     assert {one.headers["user-agent"] for one in peer.received} == {"carecase-worker"}
     assert {one.headers["accept"] for one in peer.received} == {"application/json"}

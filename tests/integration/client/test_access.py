@@ -1,10 +1,12 @@
-"""Where the client finds the service and its credentials: flags before variables before a system nearby."""
+"""Where the client finds the service and its credentials: flags before variables, or else all from a system nearby."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.needs import lack
 
 from carecase_worker.client.access import find_access
 from carecase_worker.errors import ClientError
@@ -28,8 +30,10 @@ def page(place: Path, name: str = "stack.json", **members: Any) -> Path:
         ({"url": "u", "api_key": None}, VARIABLES, False, ("u", "k", "t", "d", "--url")),
         ({}, VARIABLES, False, ("http://told", "k", "t", "d", "CARECASE_URL")),
         ({}, {}, True, ("http://near", "near-key", "near-token", "near-d", None)),
-        ({"token": "f"}, {"CARECASE_API_KEY": "k"}, True, ("http://near", "k", "f", "near-d", None)),
-        ({"url": "u", "database": "f"}, {}, True, ("u", "near-key", "near-token", "f", "--url")),
+        ({"database": "f"}, {}, True, ("http://near", "near-key", "near-token", "f", None)),
+        ({}, {"CARECASE_DATABASE": "v"}, True, ("http://near", "near-key", "near-token", "v", None)),
+        ({"url": "u", "database": "f"}, {}, True, ("u", None, None, "f", "--url")),
+        ({}, {"CARECASE_URL": "u", "CARECASE_TOKEN": "t"}, True, ("u", None, "t", None, "CARECASE_URL")),
         ({"token": "f", "url": None}, VARIABLES, True, ("http://told", "k", "f", "d", "CARECASE_URL")),
     ],
 )
@@ -41,6 +45,40 @@ def test_flags_come_before_variables_before_what_is_nearby(
     access = find_access(flags, variables, (file,))
     assert [access.url, access.api_key, access.token, access.database] == expected
     assert access.source == (source or str(file))
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "given"),
+    [
+        ({"token": "f"}, {}, "a token"),
+        ({"api_key": "f"}, {}, "an API key"),
+        ({}, {"CARECASE_API_KEY": "k"}, "an API key"),
+        ({"token": "f"}, {"CARECASE_API_KEY": "k", "CARECASE_DATABASE": "d"}, "an API key and a token"),
+    ],
+)
+def test_a_page_nearby_does_not_choose_where_credentials_are_sent(
+    tmp_path: Path, flags: dict[str, str], variables: dict[str, str], given: str
+) -> None:
+    file = page(tmp_path)
+    with pytest.raises(ClientError) as raised:
+        find_access(flags, variables, (file,))
+    assert str(raised.value) == (
+        f"You gave {given}, but no URL, and {file} must not choose where it is sent. Give --url or set CARECASE_URL"
+        " with it; or leave out API key and token, then those of stack.json are used."
+    )
+    with pytest.raises(ClientError, match="Where is the service"):
+        find_access(flags, variables, (tmp_path / "none",))
+
+
+def test_a_page_of_somebody_else_is_not_followed(tmp_path: Path) -> None:
+    if os.geteuid():
+        lack("only root can give a file to somebody else")
+    file = page(tmp_path)
+    os.chown(file, 12345, 12345)
+    with pytest.raises(ClientError) as raised:
+        find_access({}, {}, (file,))
+    assert str(raised.value) == f"{file}: belongs to somebody else, so it is not followed. Give --url and credentials."
+    assert find_access({"url": "u"}, {}, (file,)).url == "u"
 
 
 def test_of_two_pages_the_first_counts(tmp_path: Path) -> None:
@@ -56,12 +94,11 @@ def test_of_two_pages_the_first_counts(tmp_path: Path) -> None:
         {"clients": [{"api_key": "k", "bearer": "b", "databases": []}]},
     ],
 )  # fmt: skip
-def test_a_page_of_something_else_is_told_also_if_only_a_part_of_it_is_needed(
-    tmp_path: Path, members: dict[str, Any]
-) -> None:
+def test_a_page_of_something_else_is_told_unless_it_is_not_needed(tmp_path: Path, members: dict[str, Any]) -> None:
     file = page(tmp_path, **members)
     with pytest.raises(ClientError) as raised:
-        find_access({"url": "u"}, {}, (file,))
+        find_access({"database": "d"}, {}, (file,))
+    assert find_access({"url": "u"}, {}, (file,)).url == "u"
     text = "is not what carecase up writes. Give --url and credentials, or start carecase up again."
     assert str(raised.value) == f"{file}: {text}"
 
