@@ -11,11 +11,15 @@ from carecase_worker.settings.model import JwtSettings
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """The holder of a token: the client, the subject (the user of the audit fields), the moment it expires."""
+    """The holder of a token: the client, the subject (the user of the audit fields), the moment it expires.
+
+    `token_id` is by what the token can be revoked.
+    """
 
     client: str
     subject: str
     expires_at: datetime
+    token_id: str | None = None
 
 
 def lacks_secret(settings: JwtSettings) -> bool:
@@ -40,6 +44,7 @@ def sign(bearer: Bearer, settings: JwtSettings, now: datetime) -> str:
     claims = {
         "sub": bearer.subject,
         "client_id": bearer.client,
+        "jti": bearer.token_id,
         "iat": now,
         "exp": bearer.expires_at,
         "iss": settings.issuer,

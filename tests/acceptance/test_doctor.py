@@ -112,7 +112,8 @@ def test_every_mistake_in_the_configuration_is_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{}", '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'])
 def test_keys_of_an_issuer_that_cannot_be_used_are_told(servers: Services, tmp_path: Path, content: str) -> None:
     (tmp_path / "keys.json").write_text(content)
-    ran = doctor(
-        tmp_path, REDIS_URL=servers.app_redis_url, JWT_ALGORITHMS="RS256", JWT_JWKS_FILE=str(tmp_path / "keys.json")
-    )
+    issuer = {"JWT_ALGORITHMS": "RS256", "JWT_JWKS_FILE": str(tmp_path / "keys.json"), "JWT_ISSUER": "i"}
+    ran = doctor(tmp_path, REDIS_URL=servers.app_redis_url, JWT_AUDIENCE="a", **issuer)
     assert any(line.startswith("jwt.jwks_file: ") for line in lines(ran, "fix"))
+    ran = doctor(tmp_path, REDIS_URL=servers.app_redis_url, **issuer)
+    assert [line for line in lines(ran, "fix") if line.startswith("jwt.audience: must be set")]

@@ -31,7 +31,10 @@ cors_origins = ["https://desk.example"]
 algorithms = ["HS256", "RS256"]
 jwks_file = "issuer.json"
 jwks_refetch_seconds = 0.5
+audience = "carecase"
+issuer = "https://issuer.example"
 """
+FOR_US = {"aud": "carecase", "iss": "https://issuer.example"}
 OLD, NEW = a_key_pair("RS256"), a_key_pair("RS256")
 HEAD = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
 SOON_S = 9
@@ -104,7 +107,7 @@ def test_the_command_line_lives_with_the_rate(guarded: System) -> None:
 
 def test_an_issuers_new_key_is_taken_and_its_old_one_is_not(guarded: System) -> None:
     def status(key_id: str, key: Any) -> int:
-        claims = {"sub": "j.doe", "client_id": "other", "exp": int(time.time()) + 60}
+        claims = {"sub": "j.doe", "client_id": "other", "exp": int(time.time()) + 60, **FOR_US}
         token = jwt.encode(claims, key, algorithm="RS256", headers={"kid": key_id})
         with guarded.client("other", Authorization=f"Bearer {token}") as client:
             return client.get("/jobs/x").status_code

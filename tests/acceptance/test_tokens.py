@@ -66,7 +66,7 @@ def test_the_token_holds_what_the_configuration_asks_for(tmp_path: Path) -> None
     )
 
 
-RS_ONLY = CLIENTS + '[jwt]\nalgorithms = ["RS256"]\njwks_file = "issuer.json"\n'
+RS_ONLY = CLIENTS + '[jwt]\nalgorithms = ["RS256"]\njwks_file = "issuer.json"\naudience = "a"\nissuer = "i"\n'
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import hmac
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import jwt
@@ -18,6 +19,7 @@ from tests.builders import a_key_pair, a_key_set
 from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused, KeysUnavailable
 from carecase_worker.intake.auth import Caller, Gate, granted
 from carecase_worker.intake.key_set import KeySet
+from carecase_worker.intake.revocations import Revocations
 from carecase_worker.settings.model import ClientSettings, JwtSettings
 
 SECRET = "s" * 32
@@ -41,6 +43,7 @@ NOT_VALID = f"The bearer token is not valid. {HOW}"
 EXPIRED = f"The bearer token has expired. Get a new one. {HOW}"
 SIGNED_OTHERWISE = f"The bearer token is signed in a way, or with a key, that is not known here. {HOW}"
 NOT_ONE_CLIENT = f"The API key and the bearer token do not belong to one client. {HOW}"
+NO_CLIENT = f"The bearer token names no client in its client_id. {HOW}"
 BAD_SUBJECT = f"The token's sub has characters that are none. {HOW}"
 
 
@@ -89,7 +92,6 @@ def refused(one: Gate, api_key: str | None, authorization: str | None) -> tuple[
     [
         (KEY, token()),
         (NEW_KEY, token()),
-        (KEY, token(client_id=None)),
         (KEY, token().replace("Bearer ", "bearer ")),
         (KEY, token().replace("Bearer ", "BEARER   ") + " "),
         (KEY, token(aud=["others", "carecase"])),
@@ -108,12 +110,14 @@ def test_key_and_token_tell_client_user_and_databases(api_key: str, authorizatio
         ("", "ann"),
         ("u" * 20, "u" * 20),
         ("u" * 21, "u" * 20),
+        ("u" * 255, "u" * 20),
         ("\N{GRINNING FACE}" * 21, "\N{GRINNING FACE}" * 20),
         ("a b", "a b"),
     ],
 )
 def test_the_user_is_the_subject_as_far_as_it_fits_the_audit_fields(subject: str | None, user: str) -> None:
-    assert gate().caller(KEY, token(sub=subject)).user == user
+    caller = gate().caller(KEY, token(sub=subject))
+    assert (caller.user, caller.subject) == (user, subject or user), "the audit log has all of it"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,8 @@ def test_the_user_is_the_subject_as_far_as_it_fits_the_audit_fields(subject: str
         (KEY, token(client_id="nobody"), NOT_ONE_CLIENT),
         (KEY, token(client_id=["ann"]), NOT_ONE_CLIENT),
         (KEY, token(client_id=5), NOT_ONE_CLIENT),
-        (KEY, signed_by_hand({"alg": "HS256"}, by_secret, client_id=None), NOT_ONE_CLIENT),
+        (KEY, token(client_id=None), NO_CLIENT),
+        (KEY, signed_by_hand({"alg": "HS256"}, by_secret, client_id=None), NO_CLIENT),
         (KEY, token(client_id=""), NOT_ONE_CLIENT),
         (KEY, token("x" * 32), NOT_VALID),
         (KEY, token(aud="others"), NOT_VALID),
@@ -146,6 +151,7 @@ def test_the_user_is_the_subject_as_far_as_it_fits_the_audit_fields(subject: str
         (KEY, "Bearer \u00e9", NOT_VALID),
         (KEY, token(sub="a\0b"), BAD_SUBJECT),
         (KEY, token(sub="a\u2028b"), BAD_SUBJECT),
+        (KEY, token(sub="u" * 256), f"The token's sub has more than 255 characters. {HOW}"),
         (KEY, token(algorithm="HS512", secret="s" * 64), SIGNED_OTHERWISE),
         (KEY, "Bearer " + jwt.encode({"sub": "user"}, "", algorithm="none"), SIGNED_OTHERWISE),
         (KEY, token().replace("Bearer", "Basic"), NO_TOKEN),
@@ -176,8 +182,70 @@ def test_both_are_required_unless_one_is_said_to_do(api_key: str | None, authori
 @pytest.mark.parametrize("client", [None, "nobody", ["ann"], {"ann": 1}, 5, ""])
 def test_a_token_alone_names_its_client(client: Any) -> None:
     alone = gate("either")
-    assert refused(alone, None, token(client_id=client)) == (AccessFault.BAD_CREDENTIALS, NOT_ONE_CLIENT)
+    words = NO_CLIENT if client is None else NOT_ONE_CLIENT
+    assert refused(alone, None, token(client_id=client)) == (AccessFault.BAD_CREDENTIALS, words)
     assert alone.caller(None, token(client_id="tokens only")) == Caller("tokens only", "user", frozenset({"f"}))
+
+
+def test_a_setting_lets_tokens_without_a_client_go_with_any_key() -> None:
+    relaxed = JwtSettings.model_validate({**HELD, "require_client_id": False})
+    assert gate(tokens=relaxed).caller(KEY, token(client_id=None)) == ANN
+    assert gate(tokens=relaxed).caller(BOBS_KEY, token(client_id=None)) == Caller("bob", "user", frozenset({"e"}))
+    assert refused(gate(tokens=relaxed), BOBS_KEY, token())[1] == NOT_ONE_CLIENT
+    assert refused(gate("either", relaxed), None, token(client_id=None))[1] == NOT_ONE_CLIENT
+
+
+def test_a_secret_that_is_replaced_overlaps_with_the_next_one() -> None:
+    older, newer, oldest = "o" * 32, "n" * 32, "p" * 32
+    several = JwtSettings.model_validate({**HELD, "secret": newer, "other_secrets": f"{older}, {oldest}"})
+    for secret in (newer, older, oldest):
+        assert gate(tokens=several).caller(KEY, token(secret)) == ANN
+        assert refused(gate(tokens=several), KEY, token(secret, exp=at(-2 * LEEWAY)))[1] == EXPIRED
+        assert refused(gate(tokens=several), KEY, token(secret, aud="others"))[1] == NOT_VALID
+    for secret in (SECRET, older + oldest, f"{older}, {oldest}"):
+        assert refused(gate(tokens=several), KEY, token(secret))[1] == NOT_VALID
+
+
+REVOKED = "has been revoked. Ask those who run the service."
+
+
+def signed_part(authorization: str) -> str:
+    """The SHA-256 of what a token's signature is of."""
+    return hashlib.sha256(authorization.removeprefix("Bearer ").rpartition(".")[0].encode()).hexdigest()
+
+
+def test_what_is_revoked_is_nobody(tmp_path: Path) -> None:
+    one, other = token(jti="1"), token(jti="2", sub="other")
+    of_bob = token(client_id="bob", sub="bob", jti="3")
+    cases = [
+        ("jti 1\n", "The bearer token", {one}),
+        (f"token {signed_part(other)}", "The bearer token", {other}),
+        ("sub other", "The access of the token's subject", {other}),
+        ("client ann", "The access of this client", {one, other}),
+        (f"api_key {hashlib.sha256(KEY.encode()).hexdigest()}", "The API key", {one, other}),
+        (f"api_key {hashlib.sha256(NEW_KEY.encode()).hexdigest()}", "", set()),
+        ("jti other\nsub 1\nclient user\n# jti 1\nJTI 1", "", set()),
+    ]
+    for listed, what, gone in cases:
+        (tmp_path / "list").write_text(listed)
+        guarded = Gate(CLIENTS, TOKENS, "both", None, Revocations(tmp_path / "list"))
+        for key, authorization in ((KEY, one), (KEY, other), (BOBS_KEY, of_bob)):
+            if authorization in gone:
+                told = refused(guarded, key, authorization)
+                assert told == (AccessFault.BAD_CREDENTIALS, f"{what} {REVOKED} {HOW}"), listed
+            else:
+                assert guarded.caller(key, authorization).client in ("ann", "bob")
+
+
+def test_another_spelling_of_a_revoked_token_is_revoked_too(tmp_path: Path) -> None:
+    one = token()
+    last = one[-1]
+    (tmp_path / "list").write_text(f"token {signed_part(one)}")
+    guarded = Gate(CLIENTS, TOKENS, "both", None, Revocations(tmp_path / "list"))
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    other = one[:-1] + alphabet[alphabet.index(last) ^ 1]  # the last bits of a signature stand for nothing
+    for spelling in (one, other, f"{one}=", f" {one}".replace(" Bearer ", "Bearer  ")):
+        assert refused(guarded, KEY, spelling)[0] is AccessFault.BAD_CREDENTIALS
 
 
 @pytest.mark.parametrize("secret", [b"", SECRET.encode()])

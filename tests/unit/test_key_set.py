@@ -8,6 +8,7 @@ from datetime import timedelta
 from queue import Queue
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from structlog.testing import capture_logs
 from tests.acceptance.system import eventually
 from tests.builders import a_key_pair, a_key_set
@@ -221,6 +222,25 @@ def test_only_public_signature_keys_are_taken() -> None:
         "ec": "ES256",
         "signs": "RS256",
     }
+
+
+@pytest.mark.parametrize(("bits", "is_taken"), [(1024, False), (2040, False), (2048, True), (3072, True)])
+def test_an_rsa_key_below_2048_bits_is_left_out_and_counted(bits: int, is_taken: bool) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    left_out: list[int] = []
+    assert ("one" in keys_of(a_key_set(one=key, ec=NEW), left_out.append)) is is_taken
+    assert left_out == [0 if is_taken else 1]
+    issuer = Issuer(one=key, ec=NEW)
+    held = Held(issuer)
+    with capture_logs() as logs:
+        assert (held.has("one"), held.has("ec")) == (is_taken, True)
+    assert held.keys.short_keys == (not is_taken)
+    words = {
+        "event": "keys of the tokens' issuer are left out: RSA below 2048 bits",
+        "count": 1,
+        "log_level": "warning",
+    }
+    assert logs == ([] if is_taken else [words])
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,11 @@ SAME_PORT = "flower.port: must not be intake.port, where the intake listens; giv
 SAME_PREFIX = "broker.prefix: must not begin as redis.prefix does, nor that as this: both are kept in one Redis"
 SAME_KEY = "has a key that another client has, too; each key must be one client's"
 SAME_BROKER = "flower.broker_url: must lead to the same broker as broker.url, as another user of it"
+BOUND = "audience = 'a'\nissuer = 'i'"
+UNBOUND = [
+    f"jwt.{name}: must be set where keys come from an issuer; it is what `{claim}` of the issuer's tokens for us is"
+    for name, claim in (("audience", "aud"), ("issuer", "iss"))
+]
 KEY_SETS = "jwt.algorithms: RS256 and ES256 need jwt.jwks_file or jwt.jwks_url, and these need one of the two"
 
 WRONG = [
@@ -169,13 +174,16 @@ WRONG = [
     ),
     ("[jwt]\nalgorithms = []", ["jwt.algorithms: must have one of HS256, RS256 and ES256"]),
     ("[jwt]\nalgorithms = ['RS256']", [KEY_SETS]),
-    ("[jwt]\njwks_url = 'https://h/keys'", [KEY_SETS]),
+    ("[jwt]\njwks_url = 'https://h/keys'", [KEY_SETS, *UNBOUND]),
+    ("[jwt]\nalgorithms = ['ES256']\njwks_url = 'https://h/keys'\nissuer = 'i'", UNBOUND[:1]),
+    (f"[jwt]\nalgorithms = ['ES256']\njwks_file = '{HERE}'\naudience = 'a'", UNBOUND[1:]),
+    ("[jwt]\nrevoked_file = 'nowhere'", ["jwt.revoked_file: is no file that can be read (No such file or directory)"]),
     (
-        f"[jwt]\nalgorithms = ['ES256']\njwks_file = '{HERE}'\njwks_url = 'https://h/keys'",
+        f"[jwt]\nalgorithms = ['ES256']\njwks_file = '{HERE}'\njwks_url = 'https://h/keys'\n{BOUND}",
         ["jwt.jwks_url: there is jwt.jwks_file already; set one of them"],
     ),
     (
-        "[jwt]\nalgorithms = ['ES256']\njwks_file = 'nowhere'",
+        f"[jwt]\nalgorithms = ['ES256']\njwks_file = 'nowhere'\n{BOUND}",
         ["jwt.jwks_file: is no file that can be read (No such file or directory)"],
     ),
     # what follows from a setting that is itself wrong is left until that is right, and nothing else is
@@ -223,7 +231,7 @@ RIGHT = [
     "[broker]\nprefix = 'c:'\nurl = 'redis://127.0.0.1:6380'",
     "[broker]\nprefix = 'c:'\nurl = 'amqp://127.0.0.1'",
     "[broker]\nurl = 'amqp://h'\n[flower]\nbroker_url = 'amqp://flower@h'",
-    f"[jwt]\nalgorithms = ['HS256', 'ES256']\njwks_file = '{HERE}'",
+    f"[jwt]\nalgorithms = ['HS256', 'ES256']\njwks_file = '{HERE}'\n{BOUND}\nrevoked_file = '{HERE}'",
 ]
 
 

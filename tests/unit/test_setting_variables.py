@@ -7,6 +7,8 @@ from tests.unit.test_setting_mistakes import DIGESTS, WHOLE, mistakes
 
 KEY = "A" * 43 + "="
 
+BOUND = {"JWT_AUDIENCE": "a", "JWT_ISSUER": "i"}
+OTHERS = "must be 1 to 8 secrets of at least 32 bytes each, by commas; make one with: openssl rand -hex 32"
 WRONG_VARIABLES = [
     ({"NONSENSE": "x"}, ["CARECASE_NONSENSE: no such setting"]),
     ({"ZZZ": "x", "": "x"}, ["CARECASE_: no such setting", "CARECASE_ZZZ: no such setting"]),
@@ -42,11 +44,26 @@ WRONG_VARIABLES = [
         ],
     ),
     (
-        {"JWT_SECRET": "s" * 32, "JWT_ALGORITHMS": "RS256", "JWT_JWKS_URL": "https://h/keys"},
+        {"JWT_SECRET": "s" * 32, "JWT_ALGORITHMS": "RS256", "JWT_JWKS_URL": "https://h/keys", **BOUND},
         [
             "jwt.secret: is for HS256, which jwt.algorithms does not allow; leave it out, or allow HS256"
             " (in the environment: CARECASE_JWT_SECRET)"
         ],
+    ),
+    *(
+        (
+            {"JWT_OTHER_SECRETS": others, **({"JWT_SECRET": "s" * 32} if has_secret else {})},
+            [f"jwt.other_secrets: {told} (in the environment: CARECASE_JWT_OTHER_SECRETS)"],
+        )
+        for others, has_secret, told in (
+            ("o" * 31, True, OTHERS),
+            (f"{'o' * 32},{'p' * 31}", True, OTHERS),
+            (",".join(f"{n}" * 32 for n in range(9)), True, OTHERS),
+            (" , ,", True, OTHERS),
+            ("s" * 32, True, "has a secret twice, or jwt.secret itself"),
+            (f"{'o' * 32} {'o' * 32}", True, "has a secret twice, or jwt.secret itself"),
+            ("o" * 32, False, "needs jwt.secret, the one that signs"),
+        )
     ),
     *(
         (
@@ -91,6 +108,8 @@ WRONG_VARIABLES = [
     ),
 ]  # fmt: skip
 RIGHT_VARIABLES = [
+    {"JWT_SECRET": "s" * 32, "JWT_OTHER_SECRETS": ",".join(f"{n}" * 32 for n in range(8))},
+    {"JWT_SECRET": "s" * 32, "JWT_OTHER_SECRETS": "ä" * 16},
     {"JWT_SECRET": "s" * 32},
     {"JWT_SECRET": "ä" * 16},
     {"ENCRYPTION_KEYS": f"{'k' * 32}:{KEY}, K-2_:{KEY}"},

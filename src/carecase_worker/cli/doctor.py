@@ -15,12 +15,13 @@ from carecase_worker.cli.waiting import Timeout, deadline
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import CareCaseError, DeadlineExceeded, SettingsError, StackError, StoreUnavailable
 from carecase_worker.intake.key_set import key_set_of
+from carecase_worker.intake.revocations import revocations_of
 from carecase_worker.jobs.checkup import reach, redis_hints
 from carecase_worker.jobs.clock_watch import clock_fault
 from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.settings.model import LogSettings, Settings
+from carecase_worker.settings.model import JwtSettings, LogSettings, Settings
 from carecase_worker.settings.urls import without_credentials
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import state
@@ -120,17 +121,23 @@ def _configuration(settings: Settings, used: str) -> Iterator[Finding]:
         yield Finding(Grade.FIX, "databases", "there are none; configure one as [databases.NAME] with its url")
     if not settings.clients:
         yield Finding(Grade.FIX, "clients", "there are none, so nobody can send; see carecase keys new NAME")
+    yield from _clients(settings)
+    if not settings.encryption.by_id:
+        yield Finding(Grade.HINT, "encryption.keys", "are not set: cases lie legible in Redis until they are applied")
+    if settings.audit.directory is None:
+        yield Finding(Grade.HINT, "audit.directory", "is not set: who reads and writes cases is recorded nowhere")
+    if not settings.intake.rate_per_second:
+        yield Finding(Grade.HINT, "intake.rate_per_second", "is 0: a single client can take all of the service")
+    told = f"{_count(len(settings.databases), 'database')}, {_count(len(settings.clients), 'client')}"
+    yield Finding(Grade.OK, "configuration", f"{told}, by {used}")
+
+
+def _clients(settings: Settings) -> Iterator[Finding]:
     for name, client in settings.clients.items():
         if not client.databases:
             yield Finding(Grade.FIX, f"clients.{name}", "may use no database; name some in its databases")
         if not client.api_key_sha256 and settings.intake.require == "both":
             yield Finding(Grade.FIX, f"clients.{name}", f"has no API key; make one with: carecase keys new {name}")
-    if not settings.encryption.by_id:
-        yield Finding(Grade.HINT, "encryption.keys", "are not set: cases lie legible in Redis until they are applied")
-    if not settings.intake.rate_per_second:
-        yield Finding(Grade.HINT, "intake.rate_per_second", "is 0: a single client can take all of the service")
-    told = f"{_count(len(settings.databases), 'database')}, {_count(len(settings.clients), 'client')}"
-    yield Finding(Grade.OK, "configuration", f"{told}, by {used}")
 
 
 def _tokens(settings: Settings) -> Iterator[Finding]:
@@ -138,15 +145,31 @@ def _tokens(settings: Settings) -> Iterator[Finding]:
     if lacks_secret(jwt):
         grade = Grade.FIX if settings.intake.require == "both" and set(jwt.algorithms) == {"HS256"} else Grade.HINT
         yield Finding(grade, "jwt.secret", "is not set, so no HS256 token is believed; set CARECASE_JWT_SECRET")
+    yield from _key_set(jwt)
+    for fault in revocations_of(jwt).faults:
+        yield Finding(Grade.FIX, "jwt.revoked_file", fault)
+    if not jwt.require_client_id:
+        text = "is off: a token that names no client goes with any client's API key"
+        yield Finding(Grade.HINT, "jwt.require_client_id", text)
+    if jwt.other_secrets is not None:
+        text = "are believed, too; take out an older one when the tokens by it have expired"
+        yield Finding(Grade.HINT, "jwt.other_secrets", text)
+
+
+def _key_set(jwt: JwtSettings) -> Iterator[Finding]:
     key_set = key_set_of(jwt)
-    if key_set is not None:
-        try:
-            key_set.find(None)
-        except CareCaseError:
-            source = "jwt.jwks_file" if jwt.jwks_file else "jwt.jwks_url"
-            yield Finding(Grade.FIX, source, "gives no keys that can be used; check that it is a JWKS and can be read")
-        else:
-            yield Finding(Grade.OK, "jwt", "the issuer's keys can be read")
+    if key_set is None:
+        return
+    try:
+        key_set.find(None)
+    except CareCaseError:
+        source = "jwt.jwks_file" if jwt.jwks_file else "jwt.jwks_url"
+        yield Finding(Grade.FIX, source, "gives no keys that can be used; check that it is a JWKS and can be read")
+        return
+    if key_set.short_keys:
+        told = _count(key_set.short_keys, "RSA key")
+        yield Finding(Grade.HINT, "jwt", f"{told} of the issuer below 2,048 bits: no token by it is believed")
+    yield Finding(Grade.OK, "jwt", "the issuer's keys can be read")
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import typer
 from carecase_worker.cases.care_case import USER_LENGTH
 from carecase_worker.cli.configuration import Config, settings_nearby
 from carecase_worker.cli.connection import Json
-from carecase_worker.clock import SystemClock
+from carecase_worker.clock import SystemClock, uuid7
 from carecase_worker.errors import SettingsError
 from carecase_worker.tokens import Bearer, sign
 
@@ -44,12 +44,13 @@ def token_new(
         raise SettingsError(
             f"clients.{client}: is not configured (there are: {there}); carecase keys new {client} says what to add"
         )
-    now = SystemClock().now()
-    bearer = Bearer(client, user, now + lifetime)
+    clock = SystemClock()
+    now = clock.now()
+    bearer = Bearer(client, user, now + lifetime, str(uuid7(clock)))
     token = sign(bearer, settings.jwt, now)
     if as_json:
         token = msgspec.json.encode(
-            {"token": token, "client": client, "subject": user, "expiresAt": bearer.expires_at}
+            {"token": token, "id": bearer.token_id, "client": client, "subject": user, "expiresAt": bearer.expires_at}
         ).decode()
     typer.echo(token)
 

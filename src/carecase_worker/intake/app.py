@@ -23,7 +23,7 @@ from carecase_worker.clock import SystemClock, system_async_sleep, uuid7
 from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError, SettingsError, StoreUnavailable
 from carecase_worker.intake.accepted import Acceptances
 from carecase_worker.intake.admittance import Admittance
-from carecase_worker.intake.auth import Caller, Gate
+from carecase_worker.intake.auth import Caller, gate_of
 from carecase_worker.intake.batches import Intake, batch_routes
 from carecase_worker.intake.descriptions import INFO
 from carecase_worker.intake.documents import envelope
@@ -32,7 +32,6 @@ from carecase_worker.intake.header_lines import HeaderLines
 from carecase_worker.intake.health import Readings, health_routes
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.job_status import Jobs, job_routes
-from carecase_worker.intake.key_set import key_set_of
 from carecase_worker.intake.methods import Methods, allowed
 from carecase_worker.intake.negotiation import json_type_of
 from carecase_worker.intake.openapi import publish
@@ -66,9 +65,8 @@ def create_app(settings: Settings) -> FastAPI:
     store.check()
     doorbells = Doorbells(celery_app(settings))
     bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
-    gate = Gate(settings.clients, settings.jwt, settings.intake.require, key_set_of(settings.jwt))
     rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
-    admittance = Admittance(gate, rates)
+    admittance = Admittance(gate_of(settings), rates)
     presence = Presence(settings.redis, clock)
     readings = Readings(store, presence, tuple(settings.databases), gethostname())
     metrics = Metrics(readings)
@@ -87,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
         if settings.intake.require_user_agent and not request.headers.get("user-agent"):
             raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that says what you are.")
         who = await admittance.admit(api_key, request.headers.get("authorization"))
-        note(request.scope, client=who.client, user=who.user)
+        note(request.scope, client=who.client, user=who.subject)
         require_known_parameters(request)
         return who
 

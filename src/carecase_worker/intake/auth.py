@@ -3,7 +3,8 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,19 +13,38 @@ from jwt import PyJWK
 
 from carecase_worker.cases.care_case import USER_LENGTH
 from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused
-from carecase_worker.intake.key_set import KeySet
-from carecase_worker.settings.model import ClientSettings, JwtSettings
+from carecase_worker.intake.key_set import KeySet, key_set_of
+from carecase_worker.intake.revocations import NOTHING_REVOKED, Revocable, Revocations, revocations_of
+from carecase_worker.settings.model import ClientSettings, JwtSettings, Settings
 
+_SUBJECT_LENGTH = 255
+"""The longest `sub` that OpenID Connect allows."""
+
+_REVOKED: Mapping[Revocable, str] = {
+    Revocable.JTI: "The bearer token",
+    Revocable.BEARER: "The bearer token",
+    Revocable.SUB: "The access of the token's subject",
+    Revocable.CLIENT: "The access of this client",
+    Revocable.API_KEY: "The API key",
+}
 _HOW = "Send the headers x-api-key and Authorization: Bearer <token>."
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the client, whose jobs these are; the user, for the audit fields; the databases it may use."""
+    """Who asks: the client, whose jobs these are; the subject; the databases it may use.
+
+    `user` is the subject as far as it fits the audit fields of a case.
+    """
 
     client: str
-    user: str
+    subject: str
     databases: frozenset[str]
+
+    @property
+    def user(self) -> str:
+        """The user of the audit fields."""
+        return self.subject[:USER_LENGTH]
 
 
 class Gate:
@@ -36,6 +56,7 @@ class Gate:
         tokens: JwtSettings,
         require: Literal["both", "either"],
         key_set: KeySet | None = None,
+        revocations: Revocations = NOTHING_REVOKED,
     ) -> None:
         self._clients = clients
         # A look-up takes longer the more of a name is right. So keys are looked up by a digest under a secret of this
@@ -47,7 +68,9 @@ class Gate:
             for digest in client.api_key_sha256
         }
         self._tokens = tokens
+        self._secrets = tokens.secrets
         self._key_set = key_set
+        self._revocations = revocations
         self._both = require == "both"
 
     def caller(self, api_key: str | None, authorization: str | None) -> Caller:
@@ -56,19 +79,27 @@ class Gate:
             raise AccessRefused(AccessFault.NO_CREDENTIALS, f"Credentials are missing. {_HOW}")
         by_key = self._client_of_key(api_key) if api_key else None
         claims = self._claims(authorization) if authorization else {}
+        if authorization and claims.get("client_id") is None and self._tokens.require_client_id:
+            raise _bad("The bearer token names no client in its client_id.")
         client = claims.get("client_id", by_key)
         if not isinstance(client, str) or client not in self._clients or by_key not in (None, client):
             raise _bad("The API key and the bearer token do not belong to one client.")
-        user = claims.get("sub", client)
-        if not user.isprintable():
+        subject = claims.get("sub", client) or client
+        if not subject.isprintable():
             raise _bad("The token's sub has characters that are none.")
-        return Caller(client, user[:USER_LENGTH] or client, frozenset(self._clients[client].databases))
+        if len(subject) > _SUBJECT_LENGTH:
+            raise _bad(f"The token's sub has more than {_SUBJECT_LENGTH} characters.")
+        self._require_unrevoked(Revocable.CLIENT, client)
+        return Caller(client, subject, frozenset(self._clients[client].databases))
 
     def _client_of_key(self, api_key: str) -> str:
+        digest = hashlib.sha256(api_key.encode())
         try:
-            return self._by_digest[self._digest(hashlib.sha256(api_key.encode()).digest())]
+            client = self._by_digest[self._digest(digest.digest())]
         except KeyError:
             raise _bad("The API key is not known.") from None
+        self._require_unrevoked(Revocable.API_KEY, digest.hexdigest())
+        return client
 
     def _digest(self, digest: bytes) -> bytes:
         return hmac.digest(self._salt, digest, "sha256")
@@ -80,29 +111,61 @@ class Gate:
         token = token.strip()
         try:
             header = jwt.get_unverified_header(token)
-            return jwt.decode(
-                token,
-                self._key(header.get("alg"), header.get("kid")),
-                algorithms=self._tokens.algorithms,
-                audience=self._tokens.audience,
-                issuer=self._tokens.issuer,
-                leeway=self._tokens.leeway,
-                options={"require": ["exp"], "verify_aud": self._tokens.audience is not None},
-            )
+            claims = self._checked(token, self._keys(header.get("alg"), header.get("kid")))
         except jwt.ExpiredSignatureError:
             raise _bad("The bearer token has expired. Get a new one.") from None
         except jwt.PyJWTError:
             raise _bad("The bearer token is not valid.") from None
+        self._require_unrevoked(Revocable.JTI, claims.get("jti"))
+        self._require_unrevoked(Revocable.SUB, claims.get("sub"))
+        # of a signature there are several spellings, of what it signs there is one
+        self._require_unrevoked(Revocable.BEARER, hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest())
+        return claims
 
-    def _key(self, algorithm: object, key_id: str | None) -> str | PyJWK:
+    def _checked(self, token: str, keys: Sequence[str | PyJWK]) -> dict[str, Any]:
+        """The claims of a token that one of the keys has signed. Raises PyJWTError."""
+        *others, last = keys
+        for key in others:
+            with suppress(jwt.InvalidSignatureError):
+                return self._decoded(token, key)
+        return self._decoded(token, last)
+
+    def _decoded(self, token: str, key: str | PyJWK) -> dict[str, Any]:
+        return jwt.decode(
+            token,
+            key,
+            algorithms=self._tokens.algorithms,
+            audience=self._tokens.audience,
+            issuer=self._tokens.issuer,
+            leeway=self._tokens.leeway,
+            options={"require": ["exp"], "verify_aud": self._tokens.audience is not None},
+        )
+
+    def _require_unrevoked(self, kind: Revocable, value: object) -> None:
+        if self._revocations.holds(kind, value):
+            raise _bad(f"{_REVOKED[kind]} has been revoked. Ask those who run the service.")
+
+    def _keys(self, algorithm: object, key_id: str | None) -> Sequence[str | PyJWK]:
         """What a token is checked with. The token says which of our keys it is; a key goes with one algorithm only."""
-        if algorithm == "HS256" and self._tokens.secret is not None:
-            return self._tokens.secret.get_secret_value()
+        if algorithm == "HS256" and self._secrets:
+            return self._secrets
         if algorithm in self._tokens.algorithms and algorithm != "HS256" and self._key_set is not None:
             key = self._key_set.find(key_id)
             if key is not None and key.algorithm_name == algorithm:
-                return key
+                return (key,)
         raise _bad("The bearer token is signed in a way, or with a key, that is not known here.")
+
+
+def gate_of(settings: Settings) -> Gate:
+    """The gate as it is configured."""
+    jwt_settings = settings.jwt
+    return Gate(
+        settings.clients,
+        jwt_settings,
+        settings.intake.require,
+        key_set_of(jwt_settings),
+        revocations_of(jwt_settings),
+    )
 
 
 def granted(caller: Caller, database: str | None) -> str:

@@ -23,6 +23,8 @@ _MOST_BYTES = 1 << 20
 _WAITERS = 16
 _LATER = "The bearer token cannot be checked just now. Send the request again later."
 _PUBLIC = ("RSA", "EC")
+_RSA_BITS = 2048
+"""NIST SP 800-131A allows no shorter one, and RFC 7518 neither."""
 
 
 class KeySet:
@@ -45,6 +47,7 @@ class KeySet:
         self._tried_at = float("-inf")
         self._reader: Thread | None = None
         self._lock = Lock()
+        self.short_keys = 0
         self._waiting = BoundedSemaphore(_WAITERS)
 
     def find(self, key_id: str | None) -> PyJWK | None:
@@ -82,15 +85,28 @@ class KeySet:
         finally:
             self._waiting.release()
 
+    def _leave_out(self, count: int) -> None:
+        self.short_keys = count
+        if count:
+            _log.warning("keys of the tokens' issuer are left out: RSA below 2048 bits", count=count)
+
     def _read_once(self) -> None:
         try:
-            self._keys = keys_of(self._read())
+            self._keys = keys_of(self._read(), self._leave_out)
         except (OSError, ValueError) as error:
             _log.warning("the keys of the tokens' issuer cannot be read", reason=type(error).__name__)
 
 
-def keys_of(document: bytes) -> dict[str | None, PyJWK]:
-    """The signature keys of a JWKS by their ids, without those that we cannot use. Raises ValueError."""
+def _never_mind(_: int) -> None:
+    """Take no notice."""
+
+
+def keys_of(document: bytes, left_out: Callable[[int], None] = _never_mind) -> dict[str | None, PyJWK]:
+    """The signature keys of a JWKS by their ids, without those that we cannot use. Raises ValueError.
+
+    `left_out` is called with how many RSA keys are too short to be believed.
+    """
+    short = 0
     keys: dict[str | None, PyJWK] = {}
     held = json.loads(document)
     described_keys = held.get("keys") if isinstance(held, dict) else None
@@ -102,9 +118,14 @@ def keys_of(document: bytes) -> dict[str | None, PyJWK]:
         ):
             continue
         try:
-            keys[described.get("kid")] = PyJWK(described)
+            key = PyJWK(described)
         except (jwt.PyJWTError, TypeError):
             continue
+        if key.key_type == "RSA" and key.key.key_size < _RSA_BITS:
+            short += 1
+        else:
+            keys[described.get("kid")] = key
+    left_out(short)
     if not keys:
         raise ValueError("no key that can be used")
     return keys

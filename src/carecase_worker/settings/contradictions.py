@@ -16,6 +16,9 @@ from carecase_worker.settings.urls import same_server, takes_password, target_ha
 LEASE_MARGIN = timedelta(seconds=5)
 """By how much a lease outlasts an attempt: the hard time limit, and the way to Redis."""
 
+_SECRET_BYTES = 32
+_MOST_SECRETS = 8
+_MAKE_ONE = "make one with: openssl rand -hex 32"
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # compared with, not listened on
 
 
@@ -146,12 +149,28 @@ def _tokens(jwt: JwtSettings) -> Iterator[Contradiction]:
     secret, algorithms = jwt.secret, ("jwt", "algorithms")
     if not jwt.algorithms:
         yield Contradiction(algorithms, "must have one of HS256, RS256 and ES256")
-    if secret is not None and len(secret.get_secret_value().encode()) < 32:
-        yield Contradiction(("jwt", "secret"), "must have at least 32 bytes; make one with: openssl rand -hex 32")
+    if secret is not None and len(secret.get_secret_value().encode()) < _SECRET_BYTES:
+        yield Contradiction(("jwt", "secret"), f"must have at least {_SECRET_BYTES} bytes; {_MAKE_ONE}")
     if secret is not None and "HS256" not in jwt.algorithms:
         text = "is for HS256, which jwt.algorithms does not allow; leave it out, or allow HS256"
         yield Contradiction(("jwt", "secret"), text, (algorithms,))
+    yield from _other_secrets(jwt)
     yield from _key_sets(jwt)
+    if fault := _file_fault(jwt.revoked_file):
+        yield Contradiction(("jwt", "revoked_file"), fault)
+
+
+def _other_secrets(jwt: JwtSettings) -> Iterator[Contradiction]:
+    if jwt.other_secrets is None:
+        return
+    place, others = ("jwt", "other_secrets"), jwt.secrets[1 if jwt.secret else 0 :]
+    if jwt.secret is None:
+        yield Contradiction(place, "needs jwt.secret, the one that signs", (("jwt", "secret"),))
+    elif len(set(jwt.secrets)) < len(jwt.secrets):
+        yield Contradiction(place, "has a secret twice, or jwt.secret itself", (("jwt", "secret"),))
+    if not 0 < len(others) <= _MOST_SECRETS or any(len(one.encode()) < _SECRET_BYTES for one in others):
+        text = f"must be 1 to {_MOST_SECRETS} secrets of at least {_SECRET_BYTES} bytes each, by commas; {_MAKE_ONE}"
+        yield Contradiction(place, text)
 
 
 def _key_sets(jwt: JwtSettings) -> Iterator[Contradiction]:
@@ -160,6 +179,12 @@ def _key_sets(jwt: JwtSettings) -> Iterator[Contradiction]:
     if jwt.algorithms and wants_keys != (jwt.jwks_file is not None or jwt.jwks_url is not None):
         text = "RS256 and ES256 need jwt.jwks_file or jwt.jwks_url, and these need one of the two"
         yield Contradiction(("jwt", "algorithms"), text, (file, url))
+    # an issuer signs for others, too, with the same keys
+    for name in ("audience", "issuer") if jwt.jwks_file is not None or jwt.jwks_url is not None else ():
+        if getattr(jwt, name) is None:
+            claim = {"audience": "aud", "issuer": "iss"}[name]
+            text = f"must be set where keys come from an issuer; it is what `{claim}` of the issuer's tokens for us is"
+            yield Contradiction(("jwt", name), text, (file, url))
     if jwt.jwks_file is not None and jwt.jwks_url is not None:
         yield Contradiction(url, "there is jwt.jwks_file already; set one of them", (file,))
     if fault := _file_fault(jwt.jwks_file):

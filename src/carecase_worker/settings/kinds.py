@@ -106,6 +106,11 @@ def parse_keys(text: str) -> dict[str, bytes]:
     return keys
 
 
+def parse_secrets(text: str) -> tuple[str, ...]:
+    """Secrets by commas or white space."""
+    return tuple(part for part in re.split(r"[,\s]+", text) if part)
+
+
 def _keys(text: str) -> str:
     parse_keys(text)
     return text

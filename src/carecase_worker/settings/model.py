@@ -31,6 +31,7 @@ from carecase_worker.settings.kinds import (
     UrlPath,
     User,
     parse_keys,
+    parse_secrets,
 )
 
 
@@ -178,15 +179,31 @@ class JwtSettings(Section):
         ("HS256",), description="The only algorithms that a token may be signed with"
     )
     secret: Secret | None = Field(None, description="HS256 secret, 32 bytes or more; by environment or file only")
+    other_secrets: SecretStr | None = Field(
+        None, description="More HS256 secrets that are believed, by commas; by environment or file only"
+    )
+    require_client_id: bool = Field(
+        True, description="Refuse tokens that name no client; else such a token goes with any client's API key"
+    )
+    revoked_file: Path | None = Field(
+        None, description="List of tokens, subjects, clients and API keys that are revoked; read again when it changes"
+    )
+    revoked_refresh: Seconds = _seconds("revoked_refresh", 1, "How often it is looked whether that list has changed")
     jwks_file: Path | None = Field(None, description="File with the public keys (JWKS) for RS256 and ES256")
     jwks_url: KeySetUrl | None = Field(None, description="Where these keys are fetched instead; https, or this machine")
     jwks_refresh: Seconds = _seconds("jwks_refresh", 300, "How old the keys may become before they are read again")
     jwks_refetch: Seconds = _seconds(
         "jwks_refetch", 10, "How long after reading them a token with an unknown key makes them be read again"
     )
-    audience: Text | None = Field(None, description="What `aud` must hold, if anything")
-    issuer: Text | None = Field(None, description="What `iss` must be, if anything")
+    audience: Text | None = Field(None, description="What `aud` must hold; needed with public keys")
+    issuer: Text | None = Field(None, description="What `iss` must be; needed with public keys")
     leeway: Seconds = _seconds("leeway", 30, "Clock skew that is forgiven")
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The HS256 secrets, the one that signs first."""
+        held = (self.secret.get_secret_value(),) if self.secret else ()
+        return (*held, *parse_secrets(self.other_secrets.get_secret_value() if self.other_secrets else ""))
 
 
 class EncryptionSettings(Section):

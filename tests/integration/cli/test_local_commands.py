@@ -13,7 +13,9 @@ from tests.oracle import TABLE, Sender, judge
 from carecase_worker.version import VERSION
 
 ANYBODY = Sender(None, "sender", datetime(2026, 11, 25, tzinfo=UTC))
-COMMANDS = "up intake worker workers flower db keys token doctor env submit generate status result cancel retry jobs"
+COMMANDS = (
+    "up intake worker workers flower db keys token audit doctor env submit generate status result cancel retry jobs"
+)
 SECRET = "0123456789abcdef" * 2
 
 
@@ -122,7 +124,9 @@ def test_a_token_says_who_and_for_how_long(
     expires = datetime.fromtimestamp(float(str(claims["exp"])), UTC)
     assert before + lifetime <= expires <= after + lifetime
     told = json.loads(carecase("token", "new", "--client", "ann", *options, "--json", *configured).out)
-    assert told.keys() == {"token", "client", "subject", "expiresAt"}
+    assert told.keys() == {"token", "id", "client", "subject", "expiresAt"}
+    assert claims_of(told["token"])["jti"] == told["id"]
+    assert claims["jti"] != told["id"], "each can be revoked by itself"
     assert (told["client"], told["subject"]) == ("ann", subject)
     assert claims_of(told["token"])["exp"] == int(datetime.fromisoformat(told["expiresAt"]).timestamp())
 

@@ -1,0 +1,140 @@
+"""The list of revoked credentials: what its lines mean, and how soon a change of it counts."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from tests.integration.intake.intakes import an_intake
+from tests.services import Services
+
+from carecase_worker.intake.revocations import Revocable, Revocations, entries_of, revocations_of
+from carecase_worker.settings.model import JwtSettings
+
+REFRESH_S = 5.0
+WORDS = "jwt.revoked_file is not what it should be"
+
+
+class Held:
+    """A list in a file, whose clock is moved by hand."""
+
+    def __init__(self, file: Path, text: str) -> None:
+        self.file, self.seconds = file, 100.0
+        file.write_text(text)
+        self.list = Revocations(file, timedelta(seconds=REFRESH_S), lambda: self.seconds)
+
+    def has(self, *values: object) -> list[bool]:
+        return [self.list.holds(Revocable.JTI, value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("text", "entries", "wrong"),
+    [
+        ("", set(), []),
+        ("jti a\n\n  # sub b\n#\n\tsub\tJ. Doe \r\n", {(Revocable.JTI, "a"), (Revocable.SUB, "J. Doe")}, []),
+        ("token a\nclient b", {(Revocable.BEARER, "a"), (Revocable.CLIENT, "b")}, []),
+        ("api_key c", {(Revocable.API_KEY, "c")}, []),
+        ("jti\nuser a\njti: a\njti a", {(Revocable.JTI, "a")}, [1, 2, 3]),
+    ],
+)  # fmt: skip
+def test_a_line_is_a_kind_and_a_value(text: str, entries: set[Any], wrong: list[int]) -> None:
+    found, faults = entries_of(text)
+    assert (set(found), faults) == (entries, wrong)
+
+
+def test_a_change_counts_once_the_list_is_looked_at_again(tmp_path: Path) -> None:
+    held = Held(tmp_path / "list", "jti a")
+    assert held.has("a", "b", None, 5, ["a"]) == [True, False, False, False, False]
+    held.file.write_text("jti b, which is longer\njti b")
+    held.seconds += REFRESH_S - 0.25
+    assert held.has("a", "b") == [True, False]
+    held.seconds += 0.25
+    assert held.has("a", "b") == [False, True]
+
+
+def test_a_second_change_that_looks_like_the_first_counts_as_well(tmp_path: Path) -> None:
+    held = Held(tmp_path / "list", "jti a")
+    assert held.has("a", "b") == [True, False]
+    found = held.file.stat()
+    with held.file.open("r+") as file:
+        file.write("jti b")
+    os.utime(held.file, ns=(found.st_atime_ns, found.st_mtime_ns))
+    held.seconds += REFRESH_S
+    assert held.has("a", "b") == [False, True]
+
+
+def rewritten(file: Path) -> None:
+    (file.parent / "other").write_text("jti b")
+    (file.parent / "other").replace(file)
+
+
+def emptied(file: Path) -> None:
+    file.write_text("")
+
+
+@pytest.mark.parametrize(("change", "expected"), [(rewritten, [False, True]), (emptied, [False, False])])
+def test_a_list_may_be_replaced_or_emptied(
+    tmp_path: Path, change: Callable[[Path], None], expected: list[bool]
+) -> None:
+    held = Held(tmp_path / "list", "jti a")
+    assert held.has("a", "b") == [True, False]
+    held.seconds += REFRESH_S
+    assert held.has("a", "b") == [True, False]
+    held.seconds += REFRESH_S
+    change(held.file)
+    assert held.has("a", "b") == expected
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (Path.unlink, "cannot be read (No such file or directory)"),
+        (lambda file: file.write_bytes(b"jti \xff"), "cannot be read (it is no text)"),
+    ],
+)
+def test_what_is_revoked_stays_so_while_the_list_cannot_be_read(
+    tmp_path: Path, damage: Callable[[Path], Any], reason: str
+) -> None:
+    held = Held(tmp_path / "list", "jti a")
+    assert held.has("a") == [True]
+    damage(held.file)
+    with capture_logs() as logs:
+        for _ in range(3):
+            held.seconds += REFRESH_S
+            assert held.has("a", "b") == [True, False]
+    assert logs == [{"event": WORDS, "reason": reason, "log_level": "error"}], "it is said once"
+    held.file.write_text("jti b")
+    held.seconds += REFRESH_S
+    assert held.has("a", "b") == [False, True]
+    assert held.list.faults == ()
+
+
+def test_a_line_that_is_no_entry_is_told_and_the_others_count(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("jti a\nnonsense\njti b")
+    with capture_logs() as logs:
+        made = revocations_of(JwtSettings.model_validate({"revoked_file": tmp_path / "list"}))
+    fault = "line 2 is no entry: give kind and value, as jti ID"
+    assert made.faults == (fault,)
+    assert [line["reason"] for line in logs] == [fault]
+    assert made.holds(Revocable.JTI, "b")
+    assert not revocations_of(JwtSettings()).holds(Revocable.JTI, "a")
+
+
+def test_access_is_revoked_while_the_intake_runs(servers: Services, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("")
+    jwt = {"revoked_file": str(tmp_path / "list"), "revoked_refresh_seconds": 0.001}
+    with (
+        an_intake(servers.redis_url, "revoked:", jwt=jwt) as intake,
+        intake.client() as ann,
+        intake.client("bob") as bob,
+    ):
+        assert (ann.get("/jobs").status_code, bob.get("/jobs").status_code) == (200, 200)
+        (tmp_path / "list").write_text("sub user of ann\n")
+        told = ann.get("/jobs")
+        assert (told.status_code, bob.get("/jobs").status_code) == (401, 200)
+        assert told.json()["error"]["detail"].startswith("The access of the token's subject has been revoked.")
+        (tmp_path / "list").write_text("")
+        assert ann.get("/jobs").status_code == 200
