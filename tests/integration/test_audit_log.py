@@ -63,8 +63,7 @@ def act(count: int) -> Act:
 @contextmanager
 def a_log(place: Path, **settings: Any) -> Iterator[AuditLog]:
     """The log of one process."""
-    log = AuditLog(AuditSettings.model_validate({"directory": place, **settings}), SystemClock())
-    log.open()
+    log = AuditLog(AuditSettings.model_validate({"directory": place, **settings}), SystemClock()).opened()
     yield log
     log.close()
 
@@ -284,8 +283,7 @@ def test_a_directory_that_went_away_is_told_with_each_record(tmp_path: Path) -> 
 
 
 def test_without_a_directory_nothing_is_recorded() -> None:
-    log = AuditLog(AuditSettings(), SystemClock())
-    log.open()
+    log = AuditLog(AuditSettings(), SystemClock()).opened()
     log.record(act(1))
     log.close()
     assert (log.records, log.failures) == (0, 0)

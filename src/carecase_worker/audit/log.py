@@ -51,11 +51,11 @@ class AuditLog:
         self._head = BEGINNING
         self._failures = 0
 
-    def open(self) -> None:
+    def opened(self) -> "AuditLog":
         """Make the directory and find the chain's end. Raises SettingsError if nothing can be recorded there."""
         directory = self._settings.directory
         if directory is None:
-            return
+            return self
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -63,6 +63,7 @@ class AuditLog:
                 pass
         except OSError as error:
             raise SettingsError(f"audit.directory: cannot be written to ({error.strerror})") from None
+        return self
 
     def close(self) -> None:
         """Let go of the files."""

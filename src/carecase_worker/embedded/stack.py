@@ -143,6 +143,7 @@ class Stack:
             "CARECASE_REDIS_URL": self.redis_url(APP),
             "CARECASE_REDIS_PREFIX": JOBS_PREFIX,
             "CARECASE_BROKER_PREFIX": BROKER_PREFIX,
+            "CARECASE_AUDIT_DIRECTORY": str(self.data_dir / "audit"),
             "CARECASE_JWT_SECRET": self.secrets.jwt,
             "CARECASE_FLOWER_HOST": "127.0.0.1",
             "CARECASE_FLOWER_PORT": str(self.ports.flower),

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from anyio.to_thread import run_sync
 from fastapi import Request
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from carecase_worker.errors import JobExpired, JobNotFound, StoreUnavailable
+from carecase_worker.audit.records import Event
+from carecase_worker.errors import AuditUnavailable, JobExpired, JobNotFound, StoreUnavailable
+from carecase_worker.intake.audited import Audited
 from carecase_worker.intake.documents import envelope, job_document, job_path, retry_after
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.negotiation import json_type_of
@@ -47,10 +50,10 @@ class Acceptances:
     held: Held
 
     async def answer(
-        self, request: Request, database: str, wanted: Preferences, admission: Admission, at_once: Response
+        self, audited: Audited, database: str, wanted: Preferences, admission: Admission, at_once: Response
     ) -> Response:
         """Ring. The answer `at_once`; but the result, if the client waits and the job ends in time."""
-        job_id, rings = admission.job_id, admission.rings
+        request, job_id, rings = audited.request, admission.job_id, admission.rings
         if not wanted.wait:
             at_once.headers.update(applied(wanted, final=False, of_batch=True))
             at_once.background = BackgroundTask(ring, self.doorbells, database, rings)
@@ -58,14 +61,16 @@ class Acceptances:
         await run_sync(ring, self.doorbells, database, rings)
         try:
             job = await self.held.job(request, job_id, wanted.wait, lambda: self.store.job(job_id))
-            return await run_sync(self._as_it_is, request, job, applied(wanted, job.state.final, of_batch=True))
-        except (StoreUnavailable, JobNotFound, JobExpired):
+            return await run_sync(self._as_it_is, audited, job, applied(wanted, job.state.final, of_batch=True))
+        except (StoreUnavailable, JobNotFound, JobExpired, AuditUnavailable):
             # the batch is accepted, whatever became of waiting for it
             at_once.headers.update(applied(wanted, final=False, of_batch=True))
             return at_once
 
-    def _as_it_is(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
+    def _as_it_is(self, audited: Audited, job: Job, headers: dict[str, str]) -> Response:
+        request = audited.request
         if job.state.final:
             location = job_path(job.job_id, request.scope["root_path"])
-            return Results(self.store).answer(request, job, Wanted(), {**headers, "Location": location})
+            given = partial(audited.record, Event.READ, job.database, job.job_id)
+            return Results(self.store).answer(request, job, Wanted(), {**headers, "Location": location}, given)
         return accepted(request, job, self.store.pace(job.database), headers)

@@ -19,6 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from carecase_worker.audit.log import AuditLog
 from carecase_worker.clock import SystemClock, system_async_sleep, uuid7
 from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError, SettingsError, StoreUnavailable
 from carecase_worker.intake.accepted import Acceptances
@@ -68,14 +69,15 @@ def create_app(settings: Settings) -> FastAPI:
     rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     admittance = Admittance(gate_of(settings), rates)
     presence = Presence(settings.redis, clock)
-    readings = Readings(store, presence, tuple(settings.databases), gethostname())
+    audit = AuditLog(settings.audit, clock).opened()
+    readings = Readings(store, presence, tuple(settings.databases), gethostname(), audit)
     metrics = Metrics(readings)
     packers, seals = ThreadPoolExecutor(_PACKERS, "packer"), Seals(settings.encryption.by_id)
     admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
     finals = Finals(settings.redis)
     held, new_id = Held(finals, settings.intake.max_wait), partial(uuid7, clock)
-    intake = Intake(settings.intake, admissions, store, Acceptances(store, doorbells, held), new_id, clock)
-    jobs = Jobs(store, JobLists(settings.redis), doorbells, admissions, held, new_id)
+    intake = Intake(settings.intake, admissions, store, Acceptances(store, doorbells, held), new_id, clock, audit)
+    jobs = Jobs(store, JobLists(settings.redis), doorbells, admissions, held, new_id, audit)
 
     async def caller(
         request: Request,

@@ -13,11 +13,14 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BeforeValidator, Field
 
+from carecase_worker.audit.log import AuditLog
+from carecase_worker.audit.records import Event
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 from carecase_worker.cases.validation import Rules
 from carecase_worker.clock import Clock
 from carecase_worker.errors import CareCaseError, StoreUnavailable
 from carecase_worker.intake.accepted import Acceptances, accepted
+from carecase_worker.intake.audited import Audited
 from carecase_worker.intake.auth import Caller, granted
 from carecase_worker.intake.body import Body, Decoder, form_of, receive
 from carecase_worker.intake.checks import Check
@@ -87,6 +90,7 @@ class Intake:
     acceptances: Acceptances
     new_id: Callable[[], UUID]
     clock: Clock
+    audit: AuditLog
     checks: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_CHECKS_AT_ONCE))
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
@@ -95,15 +99,16 @@ class Intake:
         note(request.scope, database=target)
         form = form_of(request.headers.get("content-type"))
         body = Body(Decoder(request.headers.get("content-encoding")), form, self.settings.max_body_bytes)
+        audited = Audited(self.audit, request, caller)
         if headers.validate_only:
-            return await self._check(request, body, Rules(care_plan, caller.user, self.clock.now()))
+            return await self._check(audited, target, body, Rules(care_plan, caller.user, self.clock.now()))
         wanted = self.acceptances.held.wanted(request)
         sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, wanted.strict)
         draft = self.admissions.draft(sender, self.new_id())
 
         def admit(last: bytes) -> tuple[Admission, Response]:
             _finish(body, last, draft)
-            admission = draft.admit(body.sha256)
+            admission = admitted(audited, Event.SENT, target, draft, body.sha256)
             job, pace = self.store.job(admission.job_id), self.store.pace(target)
             note(request.scope, job_id=job.job_id, items=job.total)
             return admission, accepted(request, job, pace)
@@ -114,15 +119,18 @@ class Intake:
         except CareCaseError:
             await run_sync(discard, draft)
             raise
-        return await self.acceptances.answer(request, target, wanted, admission, answer)
+        return await self.acceptances.answer(audited, target, wanted, admission, answer)
 
-    async def _check(self, request: Request, body: Body, rules: Rules) -> Response:
+    async def _check(self, audited: Audited, database: str, body: Body, rules: Rules) -> Response:
         """What the rules say of each item of a batch that is not kept. Raises BatchRefused."""
+        request = audited.request
         check = Check(rules, self.admissions.bounds)
 
         def pieces_of(last: bytes) -> list[bytes]:
             _finish(body, last, check)
-            return check.finish()
+            pieces = check.finish()
+            audited.record(Event.VALIDATED, database, None, check.total)
+            return pieces
 
         async with self.checks:
             pieces = await run_sync(pieces_of, await self._receive(request, body, check))
@@ -141,6 +149,20 @@ def _finish(body: Body, last: bytes, batch: Draft | Check) -> None:
     """Add the items of the last piece."""
     for items in chain(body.take(last), body.finish()):
         batch.add(items)
+
+
+def admitted(audited: Audited, event: Event, database: str, draft: Draft, body_sha256: str) -> Admission:
+    """The job that stands for a batch, recorded before it is one. Raises what `Draft.admit` does, AuditUnavailable."""
+    audited.record(event, database, draft.job_id, draft.total)
+    try:
+        admission = draft.admit(body_sha256)
+    except CareCaseError as error:
+        if not isinstance(error, StoreUnavailable):  # then it may have been admitted
+            audited.void(database, draft.job_id)
+        raise
+    if admission.job_id != draft.job_id:
+        audited.void(database, draft.job_id)
+    return admission
 
 
 def discard(draft: Draft) -> None:

@@ -21,6 +21,11 @@ class Check:
         self._cutter = Cutter(bounds)
         self._pieces: list[bytes] = []
 
+    @property
+    def total(self) -> int:
+        """How many items it has so far."""
+        return self._cutter.total
+
     def add(self, items: Sequence[msgspec.Raw]) -> None:
         """Take the next items."""
         self._judge(self._cutter.add(items))

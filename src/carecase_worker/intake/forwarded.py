@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from carecase_worker.intake.requests import CONNECTED, plain_address
 from carecase_worker.settings.kinds import path_segments
 
 _MAPPED_BITS = 96
@@ -33,7 +34,8 @@ class Forwarded:
             await self._app(scope, receive, send)
             return
         if scope["client"]:
-            scope["client"] = (_plain(scope["client"][0]), scope["client"][1])
+            scope["client"] = (plain_address(scope["client"][0]), scope["client"][1])
+            scope[CONNECTED] = scope["client"][0]
         is_trusted = self._trusts(scope)
         prefix = (_told_prefix(scope) if is_trusted else None) or self._root_path
         if prefix:
@@ -48,11 +50,6 @@ class Forwarded:
             return False
         peer = ip_address(scope["client"][0])
         return any(peer in network for network in self._trusted)
-
-
-def _plain(address: str) -> str:
-    """An address as people write it: one that listens on :: sees those of IPv4 as ::ffff:10.0.0.7."""
-    return str(getattr(ip_address(address), "ipv4_mapped", None) or address)
 
 
 def _plain_network(text: str) -> IPv4Network | IPv6Network:

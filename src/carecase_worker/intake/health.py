@@ -7,6 +7,7 @@ from threading import Lock
 
 from fastapi import APIRouter, Response
 
+from carecase_worker.audit.log import AuditLog
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.presence import Presence
@@ -27,8 +28,12 @@ class Readings:
     presence: Presence
     databases: Sequence[str]
     host: str
+    audit: AuditLog
 
     def __call__(self) -> Iterator[Reading]:
+        failures = "Accesses that were refused because they could not be recorded"
+        yield Reading("carecase_audit_records", "Number of the audit log's last record", self.audit.records, {})
+        yield Reading("carecase_audit_failures", failures, self.audit.failures, {}, counter=True)
         try:
             yield from self._from_store()
         except StoreUnavailable:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -9,11 +10,14 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.background import BackgroundTask
 
+from carecase_worker.audit.log import AuditLog
+from carecase_worker.audit.records import Event
 from carecase_worker.errors import CareCaseError, JobConflict, JobExpired, JobNotFound
 from carecase_worker.intake.accepted import accepted, ring
 from carecase_worker.intake.again import draft_again
+from carecase_worker.intake.audited import Audited
 from carecase_worker.intake.auth import Caller
-from carecase_worker.intake.batches import IdempotencyKey, Prefer, discard
+from carecase_worker.intake.batches import IdempotencyKey, Prefer, admitted, discard
 from carecase_worker.intake.documents import envelope, job_document, job_tag, retry_after
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.negotiation import json_type_of, require_json
@@ -28,6 +32,7 @@ from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Cancelled, Which
 
+_FINAL = "The job is final: there is nothing left to cancel."
 JobId = Annotated[str, Path(alias="jobId", description="The job", json_schema_extra={"format": "uuid"})]
 
 
@@ -41,6 +46,7 @@ class Jobs:
     admissions: Admissions
     held: Held
     new_id: Callable[[], UUID]
+    audit: AuditLog
 
     def job(self, job_id: str, caller: Caller) -> Job:
         """A job of the caller. Raises JobNotFound, also for somebody else's, and JobExpired."""
@@ -73,19 +79,26 @@ class Jobs:
         document = job_document(job, request.scope["root_path"])
         return Response(envelope(job.job_id, document), 200, headers, json_type_of(request))
 
-    def result(self, request: Request, job: Job, wanted: Wanted, headers: dict[str, str]) -> Response:
-        """The multi-status document, or the job while it is not final."""
-        note(request.scope, database=job.database, items=job.total if job.state.final else None)
+    def result(self, request: Request, caller: Caller, job: Job, wanted: Wanted, headers: dict[str, str]) -> Response:
+        """The multi-status document, or the job while it is not final. Raises AuditUnavailable."""
+        note(request.scope, database=job.database)
         if not job.state.final:
             return accepted(request, job, self.store.pace(job.database), headers)
-        return Results(self.store).answer(request, job, wanted, headers)
+        audited = Audited(self.audit, request, caller)
+        given = partial(audited.record, Event.READ, job.database, job.job_id)
+        return Results(self.store).answer(request, job, wanted, headers, given)
 
-    def cancel(self, request: Request, job: Job) -> Response:
-        """Cancel what has not been applied. Raises JobConflict if that is nothing."""
+    def cancel(self, request: Request, caller: Caller, job: Job) -> Response:
+        """Cancel what has not been applied. Raises JobConflict if that is nothing, AuditUnavailable."""
         note(request.scope, database=job.database)
+        if job.state.final:
+            raise JobConflict(_FINAL)
+        Audited(self.audit, request, caller).record(
+            Event.CANCELLED, job.database, job.job_id, job.total - job.processed
+        )
         verdict, rings = self.store.cancel(job.job_id)
         if verdict is Cancelled.FINAL:
-            raise JobConflict("The job is final: there is nothing left to cancel.")
+            raise JobConflict(_FINAL)
         if verdict is Cancelled.GONE:
             raise JobNotFound("There is no such job.")
         answer = accepted(request, self.store.job(job.job_id), self.store.pace(job.database))
@@ -98,7 +111,9 @@ class Jobs:
         sender = Sender(caller.client, caller.user, job.database, job.care_plan, key, job.strict)
         draft = self.admissions.draft(sender, self.new_id())
         try:
-            admission = draft.admit(draft_again(self.store, self.admissions.seals, job, draft))
+            digest = draft_again(self.store, self.admissions.seals, job, draft)
+            audited = Audited(self.audit, request, caller)
+            admission = admitted(audited, Event.RETRIED, job.database, draft, digest)
         except CareCaseError:
             discard(draft)
             raise
@@ -161,7 +176,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         request: Request, job_id: JobId, who: who, wanted: Annotated[Wanted, Depends(_wanted)], _: Prefer = None
     ) -> Response:
         return await jobs.once_final(
-            request, job_id, who, lambda job, headers: jobs.result(request, job, wanted, headers)
+            request, job_id, who, lambda job, headers: jobs.result(request, who, job, wanted, headers)
         )
 
     @router.delete(
@@ -171,7 +186,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         status_code=202,
     )
     def cancel_job(request: Request, job_id: JobId, who: who) -> Response:
-        return jobs.cancel(request, jobs.job(job_id, who))
+        return jobs.cancel(request, who, jobs.job(job_id, who))
 
     @router.post(
         "/jobs/{jobId}/retry",

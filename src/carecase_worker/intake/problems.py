@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from carecase_worker.errors import (
     AccessFault,
     AccessRefused,
+    AuditUnavailable,
     BacklogFull,
     BatchFault,
     BatchRefused,
@@ -126,6 +127,9 @@ def problem_of(error: CareCaseError) -> Problem:
             return Problem(*_JOB[type(error)], str(error))
         case BacklogFull() | KeysUnavailable():
             return Problem(503, _PASSING[type(error)], str(error), {"Retry-After": _RETRY_AFTER_S})
+        case AuditUnavailable():
+            detail = "The service cannot record who asks just now, so it does nothing. Send the request again later."
+            return Problem(503, "audit-unavailable", detail, {"Retry-After": _RETRY_AFTER_S})
         case StoreUnavailable() | PayloadUnreadable():
             detail = "The service cannot say just now. Send the request again, a batch with the same Idempotency-Key."
             return Problem(503, "store-unavailable", detail, {"Retry-After": _RETRY_AFTER_S})

@@ -1,6 +1,7 @@
 """What happens around every request: an id, a line in the log, a count, and an answer even to what nobody expected."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -16,6 +17,8 @@ from carecase_worker.telemetry import Metrics, logger
 
 _log = logger("access")
 _NOTED = "carecase.noted"
+CONNECTED = "carecase.connected"
+"""The place in the scope of the address that the connection comes from, whatever a proxy tells of the client."""
 
 
 def note(scope: Scope, **facts: str | int | None) -> None:
@@ -74,7 +77,7 @@ class Requests:
     def _tell(self, scope: Scope, activity: str, seen: _Seen, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
         self._metrics.answered(route, scope["method"], seen.status, seconds)
-        facts: dict[str, Any] = {"address": _address_of(scope), "job_id": _job_of(scope), **scope[_NOTED]}
+        facts: dict[str, Any] = {"address": address_of(scope), "job_id": _job_of(scope), **scope[_NOTED]}
         _log.info(
             "request",
             activity_id=activity,
@@ -96,12 +99,18 @@ def _job_of(scope: Scope) -> str | None:
         return None
 
 
-def _address_of(scope: Scope) -> str | None:
-    """The client's address; None if a proxy tells something else, which could be anything."""
-    try:
-        return str(ip_address(scope["client"][0]))
-    except (TypeError, ValueError):
-        return None
+def address_of(scope: Scope) -> str | None:
+    """The client's address; the proxy's, if what that tells is no address but could be anything; None for a socket."""
+    for address in ((scope["client"] or ("",))[0], scope.get(CONNECTED) or ""):
+        with suppress(ValueError):
+            return plain_address(address)
+    return None
+
+
+def plain_address(address: str) -> str:
+    """Write an address as people do: who listens on :: sees 10.0.0.7 as ::ffff:10.0.0.7. Raises ValueError."""
+    parsed = ip_address(address)
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 
 
 async def _apologise(scope: Scope, send: Send, activity: str) -> None:

@@ -1,6 +1,6 @@
 """The multi-status document of a final job: whole, a page of it, or what had one outcome."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
@@ -45,6 +45,10 @@ class Wanted:
     page: Page | None = None
     outcome: OutcomeFilter | None = None
 
+    def count(self, total: int) -> int:
+        """How many items an answer has, if `total` have that outcome."""
+        return total if self.page is None else max(min(self.page.size, total - self.page.first), 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Results:
@@ -52,8 +56,13 @@ class Results:
 
     store: JobStore
 
-    def answer(self, request: Request, job: Job, wanted: Wanted, headers: dict[str, str]) -> Response:
-        """The 207 of a final job. Raises JobExpired, StoreUnavailable."""
+    def answer(
+        self, request: Request, job: Job, wanted: Wanted, headers: dict[str, str], given: Callable[[int], None]
+    ) -> Response:
+        """The 207 of a final job. Raises JobExpired, StoreUnavailable.
+
+        `given` is called with how many items the answer has before any is; what it raises keeps them from being given.
+        """
         total = job.counts[wanted.outcome.value] if wanted.outcome else job.total
         if wanted.page:
             headers = {**headers, **wanted.page.header(total)}
@@ -64,6 +73,8 @@ class Results:
         # what is wrong with the store or the result shows with the first piece, while it can still be told
         first = next(pieces)
         rest = () if is_head(request) else pieces
+        if not is_head(request):
+            given(wanted.count(total))
         headers = {**headers, "Vary": "Accept, Accept-Encoding"}
         return StreamingResponse(chain([first], rest), 207, headers, json_type_of(request))
 

@@ -67,6 +67,16 @@ class Draft:
         self._waiting: dict[int, bytes] = {}
         self._waiting_bytes = 0
 
+    @property
+    def job_id(self) -> str:
+        """The id of the job that it becomes."""
+        return self._job_id
+
+    @property
+    def total(self) -> int:
+        """How many items it has so far."""
+        return self._cutter.total
+
     def add(self, items: Sequence[msgspec.Raw]) -> None:
         """Take the next items of the batch."""
         chunks = self._numbered(self._cutter.add(items))

@@ -8,10 +8,11 @@ import redis
 from fastapi import FastAPI
 from tests.services import Services
 
+from carecase_worker.audit.log import AuditLog
 from carecase_worker.clock import SystemClock
 from carecase_worker.intake.health import Readings, health_routes
 from carecase_worker.jobs.presence import Presence
-from carecase_worker.settings.model import RedisSettings
+from carecase_worker.settings.model import AuditSettings, RedisSettings
 from carecase_worker.telemetry import Metrics
 
 
@@ -28,7 +29,8 @@ async def asked(app: FastAPI) -> list[httpx.Response]:
 def test_whoever_asks_often_makes_no_more_than_one_write_a_second_and_learns_no_name(servers: Services) -> None:
     settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "ready:"})
     presence = Presence(settings, SystemClock())
-    readings = Readings(servers.store("ready:"), presence, ("a-database", "another-one"), "host")
+    audit = AuditLog(AuditSettings(), SystemClock())
+    readings = Readings(servers.store("ready:"), presence, ("a-database", "another-one"), "host", audit)
     app = FastAPI()
     app.include_router(health_routes(readings, Metrics(readings)))
     before, began = writes(servers.redis_url), time.monotonic()

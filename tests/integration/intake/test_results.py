@@ -53,12 +53,14 @@ def told(results: tuple[Results, WatchedStore, Job], wanted: Wanted) -> tuple[li
     answers, store, job = results
     store.read = []
     request = Request({"type": "http", "method": "GET", "headers": []})
-    answer: Any = answers.answer(request, job, wanted, {})
+    given: list[int] = []
+    answer: Any = answers.answer(request, job, wanted, {}, given.append)
 
     async def body() -> bytes:
         return b"".join([piece async for piece in answer.body_iterator])
 
     items = json.loads(asyncio.run(body()))["data"]
+    assert given == [len(items)], "it is told beforehand how many are given"
     assert all(item["index"] == item["id"][0]["value"] for item in items if "index" in item)
     return [item["id"][0]["value"] for item in items], store.read
 
@@ -79,7 +81,7 @@ def test_an_outcome_reads_the_chunks_that_have_it_only(results: tuple[Results, W
 def test_the_first_piece_waits_for_the_first_chunk_only(results: tuple[Results, WatchedStore, Job]) -> None:
     answers, store, job = results
     store.read = []
-    answers.answer(Request({"type": "http", "method": "GET", "headers": []}), job, Wanted(), {})
+    answers.answer(Request({"type": "http", "method": "GET", "headers": []}), job, Wanted(), {}, lambda _: None)
     assert store.read == [[0]]
     keys, read = told(results, Wanted())
     assert keys == list(range(CHUNKS * SIZE))

@@ -1,0 +1,191 @@
+"""The audit log of an intake: a record before each access to cases, by whom, from where, and to how many."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from tests.builders import a_batch, a_case
+from tests.integration.intake.intakes import SECRET, Intake, an_intake
+from tests.integration.test_audit_log import lines_of, verified
+from tests.services import Services
+
+from carecase_worker.cases.outcome import CREATED, UNAVAILABLE
+
+BATCH = "/care-cases-batch"
+SUBJECT = "j.doe@clinic.example, of the night shift \N{GREEK SMALL LETTER OMEGA}"
+CHAIN = ("number", "at", "activity", "previous", "hash")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("audited") / "log"
+
+
+@pytest.fixture(scope="module")
+def intake(servers: Services, place: Path) -> Iterator[Intake]:
+    sections: dict[str, Any] = {"audit": {"directory": str(place)}, "intake": {"trusted_proxies": ["127.0.0.1"]}}
+    with an_intake(servers.redis_url, "audited:", **sections) as started:
+        yield started
+    assert verified(place) == ([], [])
+
+
+@contextmanager
+def client_of(intake: Intake, **headers: str) -> Iterator[httpx.Client]:
+    claims = {"sub": SUBJECT, "client_id": "ann", "exp": 4_000_000_000}
+    token = jwt.encode(claims, SECRET, "HS256")
+    with intake.client(authorization=f"Bearer {token}", **{"x-forwarded-for": "192.0.2.7", **headers}) as client:
+        yield client
+
+
+def recorded(place: Path, before: int) -> list[dict[str, Any]]:
+    """The records behind so many, without what chains them."""
+    told = [json.loads(line) for line in lines_of(place)[before:]]
+    assert [record["number"] for record in told] == list(range(before + 1, before + 1 + len(told)))
+    return [{name: value for name, value in record.items() if name not in CHAIN} for record in told]
+
+
+def record(event: str, job: str | None, count: int | None, **changes: Any) -> dict[str, Any]:
+    told = {"event": event, "client": "ann", "subject": SUBJECT, "peer": "192.0.2.7", "database": "demo"}
+    return {**told, "job": job, "count": count, **changes}
+
+
+def job_of(answer: httpx.Response) -> str:
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["job"]["jobId"])
+
+
+def test_a_batch_and_each_reading_of_its_result_is_recorded_by_what_was_given(intake: Intake, place: Path) -> None:
+    before = len(lines_of(place))
+    outcomes = [CREATED] * 5 + [UNAVAILABLE] * 2
+    with client_of(intake) as client:
+        job = job_of(client.put(BATCH, content=a_batch(*(a_case(key) for key in range(7)))))
+        assert client.get(f"/jobs/{job}/result").status_code == 202, "there is none yet"
+        intake.finish(job, outcomes)
+        for query, count in (
+            ("", 7), ("?page=1&pageSize=1", 1), ("?page=2&pageSize=4", 3), ("?page=3&pageSize=4", 0),
+            ("?outcome=failed", 2), ("?outcome=created&page=1&pageSize=4", 4), ("?outcome=updated", 0),
+        ):  # fmt: skip
+            answer = client.get(f"/jobs/{job}/result{query}")
+            assert (answer.status_code, len(answer.json()["data"])) == (207, count), query
+        client.head(f"/jobs/{job}/result")
+        client.get(f"/jobs/{job}")
+        client.get("/jobs")
+    reads = [record("read", job, count) for count in (7, 1, 3, 0, 2, 4, 0)]
+    assert recorded(place, before) == [record("sent", job, 7), *reads], "status, list and HEAD give no case"
+    told = json.loads(lines_of(place)[before])
+    assert len(told["activity"]) == 36
+
+
+def test_a_result_read_by_put_is_a_reading(intake: Intake, place: Path) -> None:
+    before = len(lines_of(place))
+    with client_of(intake, **{"idempotency-key": "read by PUT", "prefer": "wait=1"}) as client:
+        first = client.put(BATCH, content=a_batch(a_case(1), a_case(2)))
+        job = job_of(first)
+        intake.finish(job, [CREATED, CREATED])
+        assert client.put(BATCH, content=a_batch(a_case(1), a_case(2))).status_code == 207
+    sent, again, void, read = recorded(place, before)
+    assert (sent, read) == (record("sent", job, 2), record("read", job, 2))
+    assert again["job"] not in (job, None)
+    assert (again, void) == (record("sent", again["job"], 2), record("void", again["job"], None))
+
+
+def test_what_is_refused_is_void(intake: Intake, place: Path) -> None:
+    before = len(lines_of(place))
+    with client_of(intake, **{"idempotency-key": "used"}) as client:
+        job = job_of(client.put(BATCH, content=a_batch(a_case(1))))
+        assert client.put(BATCH, content=a_batch(a_case(2))).status_code == 422
+        assert client.put(BATCH, content=b"[").status_code == 400
+        assert client.put(BATCH, content=a_batch(a_case(1)), headers={"vbasoftware-database": "x"}).status_code == 403
+    sent, again, void = recorded(place, before)
+    assert sent == record("sent", job, 1)
+    assert (again["event"], void) == ("sent", record("void", again["job"], None))
+
+
+def test_validating_cancelling_and_retrying_are_recorded(intake: Intake, place: Path) -> None:
+    before = len(lines_of(place))
+    with client_of(intake) as client:
+        answer = client.put(f"{BATCH}?validateOnly=true", content=a_batch(a_case(1), "no case", a_case(3)))
+        assert answer.status_code == 207
+        job = job_of(client.put(BATCH, content=a_batch(a_case(1), a_case(2))))
+        assert client.delete(f"/jobs/{job}").status_code == 202
+        other = job_of(client.put(BATCH, content=a_batch(a_case(1), a_case(2), a_case(3))))
+        intake.finish(other, [CREATED, UNAVAILABLE, UNAVAILABLE])
+        assert client.delete(f"/jobs/{other}").status_code == 409
+        again = job_of(client.post(f"/jobs/{other}/retry"))
+    with intake.client("bob") as stranger:
+        assert stranger.get(f"/jobs/{other}/result").status_code == 404
+        assert stranger.delete(f"/jobs/{other}").status_code == 404
+    assert recorded(place, before) == [
+        record("validated", None, 3), record("sent", job, 2), record("cancelled", job, 2), record("sent", other, 3),
+        record("retried", again, 2),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "peer"),
+    [("192.0.2.9", "192.0.2.9"), ("::ffff:192.0.2.9", "192.0.2.9"), ("<script>", "127.0.0.1"), ("", "127.0.0.1")],
+)
+def test_the_peer_is_whom_the_proxy_tells_or_the_proxy(intake: Intake, place: Path, told: str, peer: str) -> None:
+    before = len(lines_of(place))
+    with client_of(intake, **{"x-forwarded-for": told}) as client:
+        job = job_of(client.put(BATCH, content=a_batch(a_case(1))))
+    assert recorded(place, before) == [record("sent", job, 1, peer=peer)]
+
+
+def test_nobody_else_tells_the_peer(servers: Services, tmp_path: Path) -> None:
+    with (
+        an_intake(servers.redis_url, "unproxied:", audit={"directory": str(tmp_path)}) as intake,
+        client_of(intake) as client,
+    ):
+        job = job_of(client.put(BATCH, content=a_batch(a_case(1))))
+    assert recorded(tmp_path, 0) == [record("sent", job, 1, peer="127.0.0.1")]
+
+
+def test_what_cannot_be_recorded_is_not_done(servers: Services, tmp_path: Path) -> None:
+    place = tmp_path / "log"
+    with (
+        an_intake(servers.redis_url, "unrecorded:", audit={"directory": str(place)}) as intake,
+        client_of(intake) as client,
+    ):
+        job = job_of(client.put(BATCH, content=a_batch(a_case(1), a_case(2))))
+        intake.finish(job, [CREATED, UNAVAILABLE])
+        open_job = job_of(client.put(BATCH, content=a_batch(a_case(1))))
+        place.rename(tmp_path / "away")
+        calls = [
+            ("PUT", BATCH, a_batch(a_case(3))), ("PUT", f"{BATCH}?validateOnly=true", a_batch(a_case(3))),
+            ("GET", f"/jobs/{job}/result", b""), ("GET", f"/jobs/{job}/result?page=1", b""),
+            ("DELETE", f"/jobs/{open_job}", b""), ("POST", f"/jobs/{job}/retry", b""),
+        ]  # fmt: skip
+        for method, path, content in calls:
+            answer = client.request(method, path, content=content)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["type"]) == (503, "urn:carecase:problem:audit-unavailable"), path
+            assert answer.json()["data"] is None
+            assert answer.headers["retry-after"] == "5"
+            assert str(tmp_path) not in answer.text
+        assert [told["jobId"] for told in client.get("/jobs").json()["data"]] == [open_job, job]
+        assert client.get(f"/jobs/{open_job}").json()["data"]["state"] == "queued"
+        (tmp_path / "away").rename(place)
+        assert client.get(f"/jobs/{job}/result").status_code == 207
+        metrics = client.get("/metrics").text.splitlines()
+    assert {"carecase_audit_records 3.0", f"carecase_audit_failures_total {len(calls)}.0"} <= set(metrics)
+    assert [told["event"] for told in recorded(place, 0)] == ["sent", "sent", "read"]
+    assert verified(place) == ([], [])
+
+
+def test_no_value_of_a_case_is_recorded(intake: Intake, place: Path) -> None:
+    marked = a_case(1_618_033_988, case_Reason="Ozymandias", case_Status="Ozymandias")
+    with client_of(intake) as client:
+        job = job_of(client.put(BATCH, content=a_batch(marked, "Ozymandias")))
+        intake.finish(job, [CREATED, UNAVAILABLE], first_key=1_618_033_988)
+        client.get(f"/jobs/{job}/result")
+        client.put(f"{BATCH}?validateOnly=true", content=a_batch(marked))
+    whole = b"".join(lines_of(place))
+    assert job.encode() in whole
+    assert b"Ozymandias" not in whole
+    assert b"16180339" not in whole
