@@ -49,4 +49,4 @@ def intake_with_a_clock(system: System) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(300)

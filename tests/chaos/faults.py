@@ -115,18 +115,29 @@ def cut_broker_connections(system: System, dice: Random) -> None:
 
 def fill_valkey(system: System, dice: Random) -> None:
     """Valkey answers OOM to what needs memory."""
-    store = _store(system)
-    store.config_set("maxmemory", "1mb")
-    time.sleep(dice.uniform(0.5, 2))
-    store.config_set("maxmemory", "0")
+    _configured_for_a_while(system, dice, "maxmemory", "1mb")
 
 
 def deny_valkey_writes(system: System, dice: Random) -> None:
     """Valkey refuses every write, as with a full disk or when it has become a replica."""
-    store = _store(system)
-    store.config_set("min-replicas-to-write", "1")
-    time.sleep(dice.uniform(0.5, 2))
-    store.config_set("min-replicas-to-write", "0")
+    _configured_for_a_while(system, dice, "min-replicas-to-write", "1")
+
+
+def _configured_for_a_while(system: System, dice: Random, name: str, value: str) -> None:
+    """Set a number of Valkey's that is 0 else. It is 0 again whatever comes between: what ends a fault must not fail."""
+    try:
+        _store(system).config_set(name, value)
+        time.sleep(dice.uniform(0.5, 2))
+    finally:
+        eventually(partial(_reset, system, name), what=f"{name} is 0 again")
+
+
+def _reset(system: System, name: str) -> bool:
+    """Whether Valkey took it; it may be starting again just now."""
+    try:
+        return bool(_store(system).config_set(name, "0"))
+    except redis.RedisError:
+        return False
 
 
 def fill_disk(system: System, dice: Random) -> None:

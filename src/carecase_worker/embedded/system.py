@@ -41,7 +41,7 @@ _NEEDED_BYTES = 500 << 20
 _TICK = timedelta(milliseconds=100)
 _ROLES = ("intake", "flower", "worker")
 _SERVERS = ("redis", "postgresql")
-_READY_WITHIN_S = 60
+_READY_WITHIN_S = 180
 _STOP_WITHIN_S = 20
 _TURN_WITHIN_S = 300
 _DIRECTLY = build_opener(ProxyHandler({}))

@@ -1,5 +1,9 @@
 """Framing of answers to HTTP/1.0, which knows no chunks."""
 
+import asyncio
+import socket
+import struct
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -24,6 +28,13 @@ def ended_by_close(cycle: RequestResponseCycle, app: ASGIApp) -> ASGIApp:
 
         await app(scope, receive, send_unframed)
         if is_unframed and not cycle.response_complete:
-            cycle.transport.abort()  # an end in good order would make a part look whole
+            _reset(cycle.transport)  # an end in good order would make a part look whole
 
     return serve
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection so that the client sees an error; what has not been sent yet is not sent any more."""
+    linger_for_no_time = struct.pack("ii", 1, 0)
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
+    transport.abort()

@@ -16,6 +16,7 @@ from carecase_worker.settings.model import Settings
 TASK = "carecase.apply_chunk"
 _QUEUE_PREFIX = "cases."
 _UNACKED_FOR_S = 300
+_STARTS_WITHIN_S = 60
 
 
 def queue_name(database: str) -> str:
@@ -44,6 +45,8 @@ def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:
         task_acks_on_failure_or_timeout=True,
         worker_prefetch_multiplier=1,
         worker_concurrency=settings.worker.concurrency,
+        # after four seconds, else, a pool process that a busy machine starts slowly is killed, and so is the next one
+        worker_proc_alive_timeout=_STARTS_WITHIN_S,
         task_soft_time_limit=deadline.total_seconds(),
         task_time_limit=(deadline + timedelta(seconds=3)).total_seconds(),
         worker_soft_shutdown_timeout=(deadline + timedelta(seconds=1)).total_seconds(),

@@ -41,9 +41,8 @@ def _is_harmless(difference: tuple[Any, ...]) -> bool:
             return bool(is_nullable)
         case ("modify_type", *_, String(length=held), String(length=ours)):
             return held is None or (ours is not None and held >= ours)
-        case (name, *_):
-            return name in _ADDED
-    return False
+        case _:
+            return difference[0] in _ADDED
 
 
 def _words(difference: tuple[Any, ...]) -> str:

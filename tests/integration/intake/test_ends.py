@@ -137,3 +137,16 @@ async def test_a_download_that_breaks_holds_nothing() -> None:
         assert not service.state.connections
         while service.state.tasks:  # what is left of it is written to nobody
             await settle()
+
+
+@in_own_time
+async def test_an_answer_that_breaks_off_does_not_look_whole_to_a_client_of_http_1_0() -> None:
+    async def breaks_off(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a part", "more_body": True})
+
+    async with served(breaks_off) as service, service.client() as client:
+        await client.send(b"GET / HTTP/1.0\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            await client.rest()
+        assert nobody(service)

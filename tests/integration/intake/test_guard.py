@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -249,6 +250,30 @@ async def test_a_head_may_be_as_long_as_configured_however_it_is_cut(
         if status == 431:
             assert problem_of(answer)["detail"] == "The request's line and headers are too large."
             assert nobody(service)
+
+
+@pytest.mark.parametrize("more", [b"", b"\r\nX: y\r\n"], ids=["within a header", "behind one"])
+@in_own_time
+async def test_a_head_that_is_too_long_is_refused_before_its_end(more: bytes) -> None:
+    async with served(at_once, **GUARD) as service, service.client() as client:
+        await client.send(b"GET / HTTP/1.1\r\nX-Long: " + b"y" * HEAD_BYTES + more)
+        assert problem_of(await client.rest())["status"] == 431
+        assert nobody(service)
+
+
+@in_own_time
+async def test_what_is_no_http_behind_a_request_ends_its_answer_and_is_no_part_of_it() -> None:
+    download = Download(200)
+    async with served(download, **GUARD) as service, service.client(1 << 16) as client:
+        await client.send(GET)
+        assert await download.waits()
+        await client.send(b"no HTTP\r\n\r\n")
+        assert nobody(service)
+        received = b""
+        with suppress(ConnectionError):
+            while piece := await client.receive():
+                received += piece
+        assert (received.count(b"HTTP/1.1 "), received.endswith(b"\r\n0\r\n\r\n")) == (1, False)
 
 
 CHUNKED = b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"

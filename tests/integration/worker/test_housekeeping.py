@@ -88,6 +88,23 @@ def test_a_sweep_takes_back_at_once_what_a_dead_process_held(
     assert doorbells.waiting("demo") >= 1
     assert doorbells.waiting("other") == 0
     assert store.claim(held, "another").verdict is Claimed.BUSY
+
+
+def test_of_two_sweeps_that_find_a_dead_process_one_takes_its_chunk_back(
+    store: JobStore, doorbells: Doorbells, presence: Presence
+) -> None:
+    lost = admit(store)
+    store.claim(lost, "dead")
+
+    def is_found_by_another_sweep(name: str) -> bool:
+        if name == "dead":
+            assert store.bury(name) == ("demo", lost)
+        return name == "dead"
+
+    with capture_logs() as logs:
+        Sweep(store, doorbells, presence, ClockWatch(), (), "me", is_found_by_another_sweep).once()
+    assert doorbells.waiting("demo") == 0
+    assert logs == []
     claim = store.claim(lost, "another")
     assert claim.lease is not None
     assert claim.lease.history.deaths == 1

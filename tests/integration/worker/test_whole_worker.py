@@ -1,6 +1,7 @@
 """A worker as it is started, which nobody sweeps for: what it does by itself, and what it does when it is rung for."""
 
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
 import pytest
 from sqlalchemy import Engine
 from tests.acceptance.system import COMMAND, eventually
@@ -51,6 +53,11 @@ class Worker:
         pid = self.process.pid
         started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
         return f"{own_name().partition(':')[0]}:{pid}:{started}"
+
+    def children(self) -> list[int]:
+        """Its pool process."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def send(self, *cases: dict[str, Any]) -> str:
         """Admit cases, each in a chunk of its own, one of which is open at a time, and ring for the first; the job."""
@@ -164,6 +171,22 @@ def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(work
     verdicts = [line["verdict"] for line in worker.told(hung) if line["event"] == "chunk"]
     assert {*verdicts} <= {"released: away", "held", "kept", "done"}, "it is never taken for the chunk's own fault"
     assert not [line for line in worker.told(hung) if line["event"] == "chunk failed"]
+
+
+def test_a_pool_process_that_starts_slowly_is_waited_for(worker: Worker) -> None:
+    """Celery's own patience is four seconds: on a machine that is busy for longer, nothing would ever be applied."""
+    eventually(lambda: worker.children() != [], what="there is a pool process")
+    (before,) = worker.children()
+    os.kill(before, signal.SIGKILL)
+    (slow,) = eventually(lambda: [pid for pid in worker.children() if pid != before], what="there is another one")
+    os.kill(slow, signal.SIGSTOP)
+    try:
+        with pytest.raises(psutil.TimeoutExpired):
+            psutil.Process(slow).wait(6)
+    finally:
+        os.kill(slow, signal.SIGCONT)
+    worker.completes(worker.send(a_case(200)))
+    assert worker.children() == [slow]
 
 
 def test_it_ends_when_it_is_told_to_and_says_so(worker: Worker) -> None:
