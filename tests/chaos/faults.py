@@ -124,7 +124,7 @@ def deny_valkey_writes(system: System, dice: Random) -> None:
 
 
 def _configured_for_a_while(system: System, dice: Random, name: str, value: str) -> None:
-    """Set a number of Valkey's that is 0 else. It is 0 again whatever comes between: what ends a fault must not fail."""
+    """Set a number of Valkey's that is 0 else. It is 0 again at the end, whatever fails between."""
     try:
         _store(system).config_set(name, value)
         time.sleep(dice.uniform(0.5, 2))
