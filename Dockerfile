@@ -1,5 +1,6 @@
 # One image for every role: carecase intake, worker, flower, db upgrade.
-FROM python:3.11-slim AS build
+ARG PYTHON_IMAGE=python:3.11-slim
+FROM ${PYTHON_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 COPY requirements-image.lock ./
@@ -12,7 +13,7 @@ COPY src ./src
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && pip --python /opt/carecase install --no-deps --no-index /wheels/*.whl
 
-FROM python:3.11-slim
+FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="carecase-worker" \
       org.opencontainers.image.description="Asynchronous batch ingestion of CareCases" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -128,6 +128,7 @@ def deployed(engine: Engine, place: Path) -> Iterator[Deployment]:
     text = (ROOT / "docker-compose.yml").read_text().replace("\nname: carecase\n", "\n")
     (place / "docker-compose.yml").write_text(text)
     shutil.copy(ROOT / "Dockerfile", place)
+    shutil.copytree(ROOT / "config", place / "config")
     (place / "bin").mkdir()
     (place / "bin" / "docker").write_text(_DOCKER)
     (place / "bin" / "docker").chmod(0o755)
@@ -138,6 +139,8 @@ def deployed(engine: Engine, place: Path) -> Iterator[Deployment]:
         deployment.values["first answer"] = deployment.shell(f'{script}\necho "API_KEY=$API_KEY" >> .env')
         values = (line.partition("=") for line in (place / ".env").read_text().splitlines())
         deployment.values.update({name: value for name, _, value in values})
+        secrets_held = {path.name.upper(): path.read_text().strip() for path in (place / "secrets").iterdir()}
+        deployment.values.update(secrets_held)
         yield deployment
     except AssertionError:
         for container in engine.podman("ps", "--all", "--quiet").split():

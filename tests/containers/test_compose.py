@@ -39,8 +39,7 @@ def test_a_batch_goes_through_all_of_it(deployment: Deployment) -> None:
 
 
 def test_doctor_finds_nothing_to_mend(deployment: Deployment) -> None:
-    (intake,) = deployment.containers("intake")
-    *findings, _, summary = deployment.engine.podman("exec", intake, "carecase", "doctor").splitlines()
+    *findings, _, summary = deployment.compose("run", "--rm", "-T", "doctor").splitlines()
     assert summary == "0 things to fix, 0 hints."
     assert len(findings) >= 5
     assert all(line.startswith("ok ") for line in findings), findings
@@ -88,12 +87,14 @@ def _unpacked(data: bytes) -> Iterator[bytes]:
         ("default", ("PING",), "NOAUTH"),
         ("default", ("KEYS", "*"), "NOAUTH"),
         ("flower", ("PING",), "PONG"),
-        ("flower", ("LLEN", "b:cases.demo"), "0"),
-        ("flower", ("SMEMBERS", "b:_kombu.binding.celeryev"), ""),
+        ("flower", ("SMEMBERS", "b:_kombu.binding.celeryev"), "NOPERM"),
         ("flower", ("GET", "c:x"), "NOPERM"),
         ("flower", ("SUBSCRIBE", "c:x"), "NOPERM"),
         ("flower", ("KEYS", "*"), "NOPERM"),
         ("flower", ("SCAN", "0"), "NOPERM"),
+        ("flower", ("LLEN", "b:cases.demo"), "0"),
+        ("flower", ("LPUSH", "b:cases.demo", "no JSON"), "NOPERM"),
+        ("flower", ("EVAL", "return 1", "0"), "NOPERM"),
         ("flower", ("FLUSHALL",), "NOPERM"),
         ("flower", ("CONFIG", "GET", "*"), "NOPERM"),
         ("flower", ("ACL", "LIST"), "NOPERM"),
@@ -114,6 +115,41 @@ def test_each_user_of_redis_may_do_its_part(
     who = ("--user", user) if password else ()
     told = deployment.engine.podman("exec", "--env", f"REDISCLI_AUTH={password}", redis, "valkey-cli", *who, *command)
     assert told.startswith(answer), told
+
+
+@pytest.mark.parametrize(
+    ("service", "has"),
+    [
+        ("intake", {"redis_password", "encryption_keys", "jwt_secret"}),
+        ("worker", {"redis_password", "encryption_keys", "worker_postgres_password"}),
+        ("flower", {"flower_password", "flower_redis_password"}),
+    ],
+)
+def test_a_container_holds_the_secrets_of_its_role_and_no_other(
+    deployment: Deployment, service: str, has: set[str]
+) -> None:
+    (container,) = deployment.containers(service)
+    engine = deployment.engine
+    assert set(engine.podman("exec", container, "ls", "/run/secrets").split()) >= has
+    seen = engine.podman(
+        "exec", container, "sh", "-c", "cat /proc/*/environ /run/secrets/* 2>/dev/null | tr '\\0' '\\n'"
+    )
+    told = seen + engine.podman("container", "inspect", container)
+    secrets_seen = {path.name for path in (deployment.place / "secrets").iterdir() if path.read_text().strip() in told}
+    assert secrets_seen == has
+    shown = engine.podman("container", "inspect", container)
+    assert not any(path.read_text().strip() in shown for path in (deployment.place / "secrets").iterdir())
+    assert engine.podman("exec", container, "sh", "-c", "ulimit -c") == "0"
+
+
+def test_the_worker_cannot_change_the_tables_that_it_writes_to(deployment: Deployment) -> None:
+    (postgres,) = deployment.containers("postgres")
+    password = f"PGPASSWORD={deployment.values['WORKER_POSTGRES_PASSWORD']}"
+    command = ("psql", "--host=127.0.0.1", "--username=carecase_worker", "--dbname=demo", "-At", "-c")
+    assert deployment.engine.podman("exec", "--env", password, postgres, *command, "SELECT count(*) > 0 FROM care_case")
+    for statement in ("DROP TABLE care_case", "CREATE TABLE more (a int)"):
+        with pytest.raises(AssertionError, match=r"permission denied|must be owner"):
+            deployment.engine.podman("exec", "--env", password, postgres, *command, statement)
 
 
 def test_flower_is_behind_its_password(deployment: Deployment) -> None:

@@ -20,6 +20,7 @@ from carecase_worker.jobs.checkup import reach, redis_hints
 from carecase_worker.jobs.clock_watch import clock_fault
 from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.standstill import Standstill
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.model import JwtSettings, LogSettings, Settings
 from carecase_worker.settings.urls import without_credentials
@@ -229,10 +230,14 @@ def _database(tenant: Tenant, _: Settings) -> Iterator[Finding]:
 def _workers(settings: Settings) -> Iterator[Finding]:
     try:
         workers = Presence(settings.redis, SystemClock()).workers()
+        untaken = Standstill(settings.redis, settings.jobs).everywhere(settings.databases)
     except StoreUnavailable:
         yield Finding(Grade.FIX, "workers", "are not known without Redis; fix that first")
         return
-    if workers.seen:
+    if workers.seen and untaken is not None:
+        text = f"none has taken anything for {untaken.total_seconds():.0f} s, though work is due; restart them"
+        yield Finding(Grade.FIX, "workers", text)
+    elif workers.seen:
         yield Finding(Grade.OK, "workers", f"{workers.seen} were seen within ten seconds")
     else:
         yield Finding(Grade.FIX, "workers", "none was seen within ten seconds; start: carecase worker")

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from socket import gethostname
-from typing import Annotated
+from typing import Annotated, cast
 
 from anyio.to_thread import run_sync
 from fastapi import FastAPI, Security
@@ -48,6 +48,7 @@ from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.rates import Rates
 from carecase_worker.jobs.seal import Seals
+from carecase_worker.jobs.standstill import Standstill
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.waiting import Finals
 from carecase_worker.settings.model import IntakeSettings, Settings
@@ -68,9 +69,9 @@ def create_app(settings: Settings) -> FastAPI:
     bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     admittance = Admittance(gate_of(settings), rates)
-    presence = Presence(settings.redis, clock)
+    presence, standstill = Presence(settings.redis, clock), Standstill(settings.redis, settings.jobs)
     audit = AuditLog(settings.audit, clock).opened()
-    readings = Readings(store, presence, tuple(settings.databases), gethostname(), audit)
+    readings = Readings(store, presence, standstill, tuple(settings.databases), gethostname(), audit)
     metrics = Metrics(readings)
     packers, seals = ThreadPoolExecutor(_PACKERS, "packer"), Seals(settings.encryption.by_id)
     admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
@@ -156,18 +157,17 @@ def _application(finals: Finals, presence: Presence) -> FastAPI:
 
 
 async def _on_care_case_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, CareCaseError)
-    return _answer(request, problem_of(error))
+    return _answer(request, problem_of(cast(CareCaseError, error)))
 
 
 async def _on_bad_parameter(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    refused = bad_parameters(request, (str(detail["loc"][-1]) for detail in error.errors()))
+    details = cast(RequestValidationError, error).errors()
+    refused = bad_parameters(request, (str(detail["loc"][-1]) for detail in details))
     return _answer(request, problem_of(refused))
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+async def _on_http_exception(request: Request, raised: Exception) -> Response:
+    error = cast(HTTPException, raised)
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = allowed(request.scope)  # the framework names the methods of one route only

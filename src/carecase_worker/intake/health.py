@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from threading import Lock
 
 from fastapi import APIRouter, Response
@@ -11,12 +12,14 @@ from carecase_worker.audit.log import AuditLog
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.presence import Presence
+from carecase_worker.jobs.standstill import Standstill
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Trouble
 from carecase_worker.telemetry import Metrics, Reading
 
 _KEPT_S = 1
 _AHEAD = "Seconds by which a host's clock is ahead of Redis's"
+_UNTAKEN = "Seconds for which no worker has taken due work of a database; 0 if one does, or none is due"
 _AWAY = "1 while a database fails its chunks; the reason is the class of the last failure"
 
 
@@ -26,6 +29,7 @@ class Readings:
 
     store: JobStore
     presence: Presence
+    standstill: Standstill
     databases: Sequence[str]
     host: str
     audit: AuditLog
@@ -57,6 +61,8 @@ class Readings:
             yield Reading("carecase_open_items", "Accepted items without an outcome", pace.open_items, labels)
             yield Reading("carecase_items_per_second", "The rate at present", pace.now_per_second, labels)
             yield Reading("carecase_open_chunks", "Chunks that are open", self.store.due_count(database), labels)
+            untaken = self.standstill.untaken(database) or timedelta(0)
+            yield Reading("carecase_untaken_seconds", _UNTAKEN, untaken.total_seconds(), labels)
             trouble = self.store.trouble(database)
             reason = {**labels, "reason": trouble.reason if trouble else ""}
             yield Reading("carecase_database_away", _AWAY, int(trouble is not None), reason)
@@ -84,11 +90,13 @@ class Readiness:
 
     def _look(self) -> dict[str, object]:
         checks, databases = {"redis": "ok", "workers": "ok"}, _standing(None)
-        store, presence = self._readings.store, self._readings.presence
+        store, presence, standstill = self._readings.store, self._readings.presence, self._readings.standstill
         try:
             presence.try_write()
             if not presence.workers().seen:
                 checks["workers"] = "none was seen within ten seconds: start carecase worker"
+            elif (age := standstill.everywhere(self._readings.databases)) is not None:
+                checks["workers"] = f"none has taken anything for {age.total_seconds():.0f} s, though work is due"
             databases = _standing(map(store.trouble, self._readings.databases))
         except StoreUnavailable as error:
             checks = {"redis": str(error), "workers": "not known"}

@@ -7,17 +7,23 @@ _WORK = "+@read +@write +@connection +@transaction +@pubsub +eval +evalsha +scri
 _NOT = "-@admin -@dangerous -scan -randomkey -function +info"
 """SCAN and RANDOMKEY tell the names of keys that the user may not see."""
 
+_LOOKS = (
+    "+auth +hello +select +ping +reset +quit +client|setinfo +client|setname"
+    " +psubscribe +punsubscribe +llen +multi +exec +discard +info"
+)
+"""Listening to events of tasks, and counting messages: Flower's part. It writes nothing, and runs no script."""
 
 # a pattern that is subscribed to must stand among the rules as it is; 0 is the number of Redis's database
-_CHANNELS = ("*", "/0.celery.pidbox", "/0.celeryev/*")
+_EVENTS = "/0.celeryev/*"
+_QUEUES = "cases.*"
 
 
 def app_rules(prefix: str, broker_prefix: str) -> str:
     """Intake and worker: the keys of job store and broker, and nothing that stops, empties or searches a server."""
-    return f"~{prefix}* &{prefix}* {flower_rules(broker_prefix)}"
+    keys = f"~{prefix}* ~{broker_prefix}*"
+    return f"{keys} &{prefix}* &{broker_prefix}{_EVENTS} {_WORK} {_NOT}"
 
 
 def flower_rules(broker_prefix: str) -> str:
-    """Flower: the broker's keys and channels only; it sees no payload."""
-    channels = " ".join(f"&{broker_prefix}{channel}" for channel in _CHANNELS)
-    return f"~{broker_prefix}* {channels} {_WORK} {_NOT}"
+    """Flower: the length of the broker's queues and the events of tasks; it sees no payload and changes nothing."""
+    return f"%R~{broker_prefix}{_QUEUES} &{broker_prefix}{_EVENTS} {_LOOKS}"

@@ -59,6 +59,8 @@ def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:
         broker_channel_error_retry=True,
         broker_connection_timeout=3,
         worker_send_task_events=True,
+        # else whoever can write to the broker can stop every worker
+        worker_enable_remote_control=False,
         task_send_sent_event=False,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,

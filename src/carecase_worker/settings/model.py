@@ -135,6 +135,9 @@ class JobSettings(Section):
     )
     lease: Seconds = _seconds("lease", 15, "How long a claimed chunk is left to its worker")
     ring_again: Seconds = _seconds("ring_again", 2, "How long an open chunk waits before it is rung for again")
+    untaken_after: Seconds = _seconds(
+        "untaken_after", 30, "How long no due work may be taken by any worker before the service says it is not ready"
+    )
 
 
 class WorkerSettings(Section):
@@ -250,6 +253,9 @@ class FlowerSettings(Section):
     url_prefix: UrlPath = Field("flower", description="Path under which it is served")
     user: User = Field("flower", description="User of the page")
     password: Secret | None = Field(None, description="Password of the page; by environment or file only")
+    wrong_passwords_per_minute: Count = Field(
+        10, description="Wrong passwords in a minute from one address, after which it is refused for a while"
+    )
     broker_url: BrokerUrl | None = Field(
         None, description="The broker as Flower's own, lesser user; the broker's URL if unset"
     )

@@ -2,34 +2,37 @@
 
 Flower is put together here, and not by its own command: that one reads flowerconfig.py and FLOWER_… variables, splits
 credentials at commas, and leaves some pages open. Every request passes the password before it finds its handler.
+It shows what workers tell of themselves and asks them nothing: remote control is off, and its user of Redis only reads.
 """
 
-import base64
-import binascii
-import hmac
 import logging
 import secrets
 import signal
+from datetime import timedelta
 from typing import Any, cast
 
-from flower.app import Flower
+from flower.events import Events
 from flower.options import default_options
-from flower.urls import settings as flower_settings
-from flower.utils import prepend_url
-from pydantic import SecretStr
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPServerRequest
+from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
-from tornado.web import RedirectHandler, RequestHandler
 
-from carecase_worker.errors import SettingsError
+from carecase_worker.clock import SystemClock, system_sleep
+from carecase_worker.errors import SettingsError, StoreUnavailable
 from carecase_worker.jobs.checkup import refuse_unsupported
 from carecase_worker.jobs.queue import celery_app
-from carecase_worker.settings.model import FlowerSettings, Settings
-from carecase_worker.telemetry import configure_logging
+from carecase_worker.jobs.task_events import flower_redis, listen
+from carecase_worker.settings.model import RedisSettings, Settings
+from carecase_worker.telemetry import configure_logging, logger
+from carecase_worker.worker.flower_door import GuardedFlower
 
-_HEALTH = "healthcheck"
 _MOST_BODY_BYTES = 1 << 20
+_MOST_HEADER_BYTES = 32 << 10
+_IDLE_S, _BODY_S = 75, 30
+_TASKS_KEPT, _WORKERS_KEPT = 10_000, 1_000
+_AGAIN_AFTER = timedelta(seconds=1)
+
+_log = logger("flower")
 
 
 def run_flower(settings: Settings) -> None:
@@ -47,7 +50,15 @@ def run_flower(settings: Settings) -> None:
         raise SettingsError(
             f"flower.port: {flower.port} of {flower.host} (flower.host) cannot be listened on ({error.strerror})"
         ) from None
-    HTTPServer(page, max_body_size=_MOST_BODY_BYTES, max_buffer_size=_MOST_BODY_BYTES).add_sockets(sockets)
+    server = HTTPServer(
+        page,
+        max_body_size=_MOST_BODY_BYTES,
+        max_buffer_size=_MOST_BODY_BYTES,
+        max_header_size=_MOST_HEADER_BYTES,
+        idle_connection_timeout=_IDLE_S,
+        body_timeout=_BODY_S,
+    )
+    server.add_sockets(sockets)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: page.io_loop.add_callback_from_signal(page.stop))
     page.start()
@@ -60,68 +71,40 @@ def create_flower(settings: Settings) -> "GuardedFlower":
         raise SettingsError(
             "flower.password: is required; set CARECASE_FLOWER_PASSWORD or CARECASE_FLOWER_PASSWORD_FILE"
         )
-    if settings.broker.url is None and settings.flower_broker_url.startswith(("redis://", "rediss://")):
+    redis = None if settings.flower_broker_url.startswith("amqp") else flower_redis(settings)
+    if settings.broker.url is None and settings.flower_broker_url.startswith(("redis://", "rediss://")) and redis:
         # it is the job store's server, as Flower's own user
-        # of which the URL has the password
-        lesser = {"url": SecretStr(settings.flower_broker_url), "password": None}
-        refuse_unsupported(settings.redis.model_copy(update=lesser))
+        refuse_unsupported(redis)
     inner = secrets.token_hex(32)
     _set_options(flower.url_prefix, f"flower:{inner}")
-    return GuardedFlower(flower, inner, capp=celery_app(settings, settings.flower_broker_url))
+    app = celery_app(settings, settings.flower_broker_url)
+    return GuardedFlower(flower, inner, redis and _told_events(redis, settings.broker.prefix, app), capp=app)
 
 
-def is_known(header: str, flower: FlowerSettings) -> bool:
-    """Whether an Authorization header has the page's user and password. Takes as long for a wrong one as for the right.
+class _ToldEvents(Events):  # type: ignore[misc]  # it has no types
+    """Flower's thread of events, by a user of Redis that can do nothing but listen."""
 
-    Programs encode letters outside ASCII in UTF-8, as the page asks them to, or in Latin-1.
-    """
-    scheme, _, encoded = header.strip().partition(" ")
-    try:
-        given = base64.b64decode(encoded.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    password = flower.password.get_secret_value() if flower.password else ""
-    right = f"{flower.user}:{password}"
-    forms = [right.encode(), right.encode("latin-1")] if _is_latin(right) else [right.encode()]
-    # of equal length, whatever is given: the comparison itself tells not even that
-    matches = [hmac.compare_digest(_digest(given), _digest(form)) for form in forms]
-    return any(matches) and scheme.lower() == "basic"
+    def __init__(self, redis: RedisSettings, broker_prefix: str, **options: Any) -> None:
+        super().__init__(enable_events=False, **options)
+        self._redis = redis
+        self._broker_prefix = broker_prefix
+        self._clock = SystemClock()
 
-
-class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
-    """Flower that asks for the password before it looks for what serves a request; all but its health is behind it."""
-
-    def __init__(self, flower: FlowerSettings, inner: str, **options: Any) -> None:
-        root = f"/{flower.url_prefix}"
-        places = {name: prepend_url(flower_settings[name], root) for name in ("login_url", "static_url_prefix")}
-        super().__init__(options=default_options, **{**flower_settings, **places}, **options)
-        self.add_handlers(".*", [(root, RedirectHandler, {"url": f"{root}/", "permanent": False})])
-        self._flower = flower
-        self._health = f"{root}/{_HEALTH}"
-        self._inner = base64.b64encode(f"flower:{inner}".encode()).decode()
-
-    def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
-        """The handler of a request, or one that asks for the password."""
-        is_let_in = is_known(request.headers.get("Authorization", ""), self._flower)
-        if not is_let_in and request.path != self._health:
-            return self.get_handler_delegate(request, _Refused)
-        if is_let_in:  # Flower checks once more, in its own way, which knows ASCII only
-            request.headers["Authorization"] = f"Basic {self._inner}"
-        return super().find_handler(request, **options)
+    def run(self) -> None:
+        """Listen for ever; a connection that breaks is made anew."""
+        while True:
+            try:
+                for events in listen(self._redis, self._broker_prefix):
+                    for event in events:
+                        self.on_event({**event, "local_received": self._clock.now().timestamp()})
+            except (StoreUnavailable, OSError) as error:
+                _log.warning("not listening", reason=str(error), error=type(error).__name__)
+            system_sleep(_AGAIN_AFTER)
 
 
-class _Refused(RequestHandler):
-    """Asks for the password, whatever the request is for."""
-
-    def check_xsrf_cookie(self) -> None:
-        """Leave that to those who are let in."""
-
-    def prepare(self) -> None:
-        """Answer 401."""
-        self.set_status(401)
-        self.set_header("WWW-Authenticate", 'Basic realm="flower", charset="UTF-8"')
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish("User and password of the page are wanted (flower.user, flower.password).\n")
+def _told_events(redis: RedisSettings, broker_prefix: str, app: Any) -> Events:
+    kept = {"max_workers_in_memory": _WORKERS_KEPT, "max_tasks_in_memory": _TASKS_KEPT}
+    return _ToldEvents(redis, broker_prefix, capp=app, io_loop=IOLoop.current(), **kept)
 
 
 def _set_options(url_prefix: str, credentials: str) -> None:
@@ -130,15 +113,10 @@ def _set_options(url_prefix: str, credentials: str) -> None:
     options.url_prefix = url_prefix
     options.basic_auth = [credentials]
     options.read_only = True
+    options.enable_events = False
+    options.max_tasks, options.max_workers = _TASKS_KEPT, _WORKERS_KEPT
+    options.auto_refresh = True
     options.tasks_columns = "name,uuid,state,args,received,runtime,worker"
     options.db = ""
     options.persistent = False
     options.task_runtime_metric_buckets = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]
-
-
-def _is_latin(text: str) -> bool:
-    return all(ord(sign) < 256 for sign in text)
-
-
-def _digest(text: bytes) -> bytes:
-    return hmac.digest(b"", text, "sha256")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# As the official image's, in what the compose file uses of it: POSTGRES_USER, _PASSWORD and _DB make an empty volume a
+# As the official image's, in what the compose file uses of it: POSTGRES_USER, _PASSWORD_FILE and _DB make an empty volume a
 # cluster; the server that makes it listens to nobody but this script; then the server runs as postgres, for everybody.
 set -e
 if [ "$1" = postgres ] && [ "$(id -u)" = 0 ]; then
@@ -9,6 +9,7 @@ if [ "$1" = postgres ] && [ "$(id -u)" = 0 ]; then
   exec setpriv --reuid=postgres --regid=postgres --init-groups -- "$0" "$@"
 fi
 if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
+  [ -z "$POSTGRES_PASSWORD_FILE" ] || POSTGRES_PASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")"
   : "${POSTGRES_PASSWORD:?is not set}"
   user="${POSTGRES_USER:-postgres}"
   printf '%s\n' "$POSTGRES_PASSWORD" > /tmp/password

@@ -5,14 +5,20 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 from urllib.parse import quote_plus
+from uuid import uuid4
 
 from sqlalchemy import Engine, create_engine, text
+from tests.builders import a_batch, a_case, a_lease
 from tests.services import Services
 
+from carecase_worker.cases.outcome import Outcome
+from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.settings.loading import load
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import create_database
+from carecase_worker.targets.writer import LedgerKey, Targets
 from carecase_worker.tenants import Tenant, tenants_of
+from carecase_worker.worker.apply import plan_chunk
 
 _numbers = count(1)
 
@@ -45,6 +51,16 @@ def run(url: str, *statements: str) -> None:
         for statement in statements:
             connection.execute(text(statement))
     engine.dispose()
+
+
+def write(url: str, seq: int = 1) -> list[Outcome]:
+    """Apply a case as a worker does."""
+    targets, key = Targets({"d": tenant(url)}), LedgerKey(uuid4(), 0)
+    lease = a_lease(key.job_id, seq=seq)
+    try:
+        return targets.writer("d").write(key, plan_chunk(Chunk(0, 1, a_batch(a_case(1))), lease))
+    finally:
+        targets.let_go("d")
 
 
 def refuse_negative_priorities(engine: Engine) -> None:

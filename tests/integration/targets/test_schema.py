@@ -3,22 +3,17 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
-from tests.builders import a_batch, a_case, a_lease
-from tests.integration.targets.databases import a_database, ask, engine_at, run, tenant
+from tests.integration.targets.databases import a_database, ask, engine_at, run, write
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, Outcome
+from carecase_worker.cases.outcome import CREATED
 from carecase_worker.errors import SchemaRefused, TargetFailure
-from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.schema import lacks, state, upgrade
-from carecase_worker.targets.writer import LedgerKey, Targets
-from carecase_worker.worker.apply import plan_chunk
 
 NEWER = "UPDATE carecase_schema SET version_num = '9999'"
 ADDED = (
@@ -85,16 +80,6 @@ def migrated(emptied: str) -> str:
     with engine_at(emptied) as engine:
         upgrade(engine)
     return emptied
-
-
-def write(url: str) -> list[Outcome]:
-    """Apply a case as a worker does."""
-    targets, key = Targets({"d": tenant(url)}), LedgerKey(uuid4(), 0)
-    lease = a_lease(key.job_id)
-    try:
-        return targets.writer("d").write(key, plan_chunk(Chunk(0, 1, a_batch(a_case(1))), lease))
-    finally:
-        targets.let_go("d")
 
 
 def test_there_is_one_newest_revision() -> None:

@@ -1,22 +1,28 @@
 """The operators' page as a process: every route that Flower has is behind the password, however that is spelled."""
 
+import base64
+import hashlib
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import psutil
 import pytest
 from flower.urls import handlers
 from tests.acceptance.system import eventually
+from tests.needs import need
 from tests.ports import free_port
 from tests.posing import VALKEY, posing_as
 from tests.services import Services
 
 from carecase_worker.errors import StoreUnavailable
+from carecase_worker.jobs.queue import celery_app
 from carecase_worker.settings.loading import load, process_environment
 from carecase_worker.worker.flower import create_flower
 
@@ -34,6 +40,7 @@ def environment(servers: Services) -> dict[str, str]:
         "FLOWER_USER": USER,
         "FLOWER_PASSWORD": PASSWORD,
         "FLOWER_URL_PREFIX": "/tools/flower/",
+        "FLOWER_WRONG_PASSWORDS_PER_MINUTE": "100000",
     }
     own = {"FLOWER_PORT": "tcp://10.0.0.1:5555", "FLOWER_BASIC_AUTH": "eve:eve", "FLOWER_READ_ONLY": "false"}
     return {**process_environment(), **own, **{f"CARECASE_{name}": value for name, value in settings.items()}}
@@ -44,6 +51,13 @@ def flower(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
     """The address and the process id of a Flower."""
     place = tmp_path_factory.mktemp("flower")
     (place / "flowerconfig.py").write_text("basic_auth = ['eve:eve']\nread_only = False\n")
+    with running(environment, place) as told:
+        yield told
+
+
+@contextmanager
+def running(environment: dict[str, str], place: Path) -> "Iterator[tuple[str, int]]":
+    """Run a Flower; its address and its process id."""
     url = f"http://127.0.0.1:{environment['CARECASE_FLOWER_PORT']}"
     with subprocess.Popen(COMMAND, cwd=place, env=environment, stderr=subprocess.PIPE, text=True) as process:
 
@@ -55,12 +69,13 @@ def flower(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
                 return False
 
         try:
-            eventually(serves)
+            eventually(serves, 120)
             yield url, process.pid
         finally:
             process.terminate()
-            assert process.wait(60) == 0
-            assert "Traceback" not in process.communicate()[1]
+            told = process.communicate(timeout=60)[1]
+            assert process.returncode == 0
+            assert "Traceback" not in told
 
 
 def routes() -> list[str]:
@@ -110,9 +125,94 @@ def test_every_route_needs_the_password(flower: tuple[str, int]) -> None:
             assert client.get(f"{url}/tools/flower/metrics", auth=wrong).status_code == 401
 
 
-def test_its_health_needs_none_and_tells_nothing(flower: tuple[str, int]) -> None:
+def test_its_health_needs_none_from_this_machine_and_tells_nothing(flower: tuple[str, int]) -> None:
     answer = httpx.get(f"{flower[0]}/tools/flower/healthcheck")
     assert (answer.status_code, answer.text) == (200, "OK")
+
+
+def test_from_another_machine_its_health_needs_the_password_as_everything_does(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    address = next(
+        told.address
+        for held in psutil.net_if_addrs().values()
+        for told in held
+        if told.family is socket.AF_INET and not told.address.startswith("127.")
+    )
+    own = {"CARECASE_FLOWER_HOST": "0.0.0.0", "CARECASE_FLOWER_WRONG_PASSWORDS_PER_MINUTE": "2"}
+    with running({**environment, **own, "CARECASE_FLOWER_PORT": str(free_port())}, tmp_path) as (url, _):
+        outside = f"http://{address}:{urlsplit(url).port}/tools/flower"
+        assert httpx.get(f"{outside}/healthcheck").status_code == 401
+        assert httpx.get(f"{outside}/healthcheck", auth=(USER, PASSWORD)).text == "OK"
+        # whoever has been wrong too often is not told by the answer which password is right
+        statuses = [httpx.get(outside, auth=(USER, "wrong")).status_code for _ in range(4)]
+        assert statuses == [401, 401, 429, 429]
+        refused = httpx.get(f"{outside}/metrics", auth=(USER, PASSWORD))
+        assert refused.status_code == 429
+        assert 1 <= int(refused.headers["retry-after"]) <= 30
+        assert httpx.get(f"{outside}/metrics").status_code == 401, "who sends none is asked for it"
+        told = httpx.get(f"{url}/tools/flower/metrics", auth=(USER, PASSWORD))
+        assert "\ncarecase_flower_wrong_passwords_total 2.0\n" in told.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/", 200), ("/workers", 200), ("/api/tasks", 200), ("/nowhere", 404), ("", 302), ("/x", 401)]
+)
+def test_no_answer_can_be_framed_sniffed_or_kept_and_no_foreign_script_runs_in_it(
+    flower: tuple[str, int], path: str, status: int
+) -> None:
+    auth = None if status == 401 else (USER, PASSWORD)
+    answer = httpx.get(f"{flower[0]}/tools/flower{path}", auth=auth)
+    assert answer.status_code == status
+    expected = {
+        "x-frame-options": "DENY",
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "cache-control": "no-store",
+    }
+    assert {name: answer.headers.get(name) for name in expected} == expected
+    assert "server" not in answer.headers
+    policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["content-security-policy"].split(";"))
+    assert (policy["default-src"], policy["frame-ancestors"], policy["base-uri"]) == ("'none'", "'none'", "'none'")
+    assert "unsafe" not in policy["script-src"]
+    for script in re.findall(r"<script(?![^>]*src=)[^>]*>(.*?)</script>", answer.text, flags=re.DOTALL):
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy["script-src"], "a script of the page itself would not run"
+
+
+def test_the_pages_work_in_a_browser_though_nobody_asks_the_workers(flower: tuple[str, int], servers: Services) -> None:
+    browser = need("chromium", "Debian's chromium")
+    tell_of_a_task(servers)
+    shown = {page: seen_in(browser, f"{flower[0]}/tools/flower/{page}") for page in ("workers", "tasks", "broker")}
+    assert re.search(r'id="workers-online">1<', shown["workers"])
+    assert "worker-name-link" in shown["workers"], "drawn by a script"
+    assert "one@here" in shown["tasks"]
+    assert "carecase.apply_chunk" in shown["tasks"]
+    assert "cases.none" in shown["broker"]
+    followed = httpx.get(f"{flower[0]}/tools/flower/worker/one%40here", auth=(USER, PASSWORD))
+    assert (followed.status_code, followed.headers["location"]) == (302, "/tools/flower/tasks?worker=one%40here")
+
+
+def seen_in(browser: str, url: str) -> str:
+    """The page as a browser has it once its scripts have run."""
+    credentials = f"{quote(USER, safe='')}:{quote(PASSWORD, safe='')}"
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom")
+    address = url.replace("http://", f"http://{credentials}@")
+    # Flower's scripts cannot ask from an address with credentials in it; a page before it lets the browser know them
+    return subprocess.run([browser, *options, address], capture_output=True, text=True, timeout=300, check=True).stdout
+
+
+def tell_of_a_task(servers: Services) -> None:
+    """Tell what a worker tells of itself and of a task, as Celery does, by the service's user of Redis."""
+    app = celery_app(load(environment={"CARECASE_REDIS_URL": servers.app_redis_url}))
+    with app.connection_for_write() as connection:
+        events = app.events.Dispatcher(connection, hostname="one@here")
+        events.send(
+            "worker-heartbeat", freq=2, active=1, processed=1, loadavg=(0, 0, 0), sw_ident="", sw_ver="", sw_sys=""
+        )
+        events.send("task-received", uuid="an-id", name="carecase.apply_chunk", args="('a-job', 0)", kwargs="{}")
 
 
 def test_whoever_has_the_password_sees_the_pages(flower: tuple[str, int]) -> None:
@@ -125,6 +225,8 @@ def test_whoever_has_the_password_sees_the_pages(flower: tuple[str, int]) -> Non
         assert client.get("/tools/flower/api/workers").status_code == 200
         assert client.get("/tools/flower/nowhere").status_code == 404
         assert client.post("/tools/flower/api/worker/shutdown/any").status_code == 403
+        for own in ("/api/queues/length", "/api/workers?refresh=true", "/workers?refresh=true", "/broker"):
+            assert client.get(f"/tools/flower{own}").status_code == 200
 
 
 def test_the_password_is_not_in_the_list_of_processes(flower: tuple[str, int]) -> None:
