@@ -8,7 +8,7 @@ BENCH_READY := $(BENCH)/.ready
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --universal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test coverage check chaos mutants bench lint types imports dependencies lock
+.PHONY: help setup up test coverage check chaos mutants bench lint types imports dependencies advisories sbom lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -38,7 +38,7 @@ COVERAGE_OPTIONS ?=
 coverage: setup ## Every test but those of containers and packages; ends with what none of them reaches
 	$(BIN)/python -m tests.line_coverage --options="--numprocesses $(WORKERS) --dist loadfile" $(COVERAGE_OPTIONS)
 
-check: setup lint types imports dependencies test ## What CI runs
+check: setup lint types imports dependencies advisories test ## What CI runs
 
 SECONDS ?= 60
 SEEDS ?= 1
@@ -83,6 +83,15 @@ dependencies: setup
 	$(BIN)/deptry src
 	$(BIN)/deptry tests bench --non-dev-dependency-groups dev,bench --ignore DEP002
 	$(BIN)/python -m pip check
+
+advisories: setup ## Known vulnerabilities of what is locked, by a file; FROM=CHECKOUT refreshes it (advisories/README.md)
+	$(BIN)/python -m tests.advisories $(if $(FROM),--refresh $(FROM))
+
+SBOM ?= dist/sbom.cdx.json
+
+sbom: setup ## The bill of materials of the image's Python packages (CycloneDX), to SBOM=dist/sbom.cdx.json
+	@mkdir -p $(dir $(SBOM))
+	$(BIN)/cyclonedx-py requirements requirements-image.lock --pyproject pyproject.toml --output-reproducible --output-file $(SBOM)
 
 lock: setup ## Bring the locks in step with pyproject.toml; UPGRADE=--upgrade chooses new versions of everything
 	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --group dev -o requirements.lock

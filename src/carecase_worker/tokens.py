@@ -35,12 +35,11 @@ def sign(bearer: Bearer, settings: JwtSettings, now: datetime) -> str:
             f"jwt.algorithms: allows {accepted} only, so tokens come from the issuer of jwt.jwks_file or jwt.jwks_url;"
             " get one there, or add HS256 and set CARECASE_JWT_SECRET"
         )
-    if lacks_secret(settings):
+    if lacks_secret(settings) or settings.secret is None:
         raise SettingsError(
             "jwt.secret: is not set, so no token can be signed; set CARECASE_JWT_SECRET to the intake's secret"
             " (make one with: openssl rand -hex 32), or name the intake's configuration with --config"
         )
-    assert settings.secret is not None
     claims = {
         "sub": bearer.subject,
         "client_id": bearer.client,

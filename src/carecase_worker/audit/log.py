@@ -168,7 +168,8 @@ class AuditLog:
 
     def _close_file(self, directory: Path) -> None:
         """Close the file under a name that tells its last record, and remove the oldest ones."""
-        assert self._file is not None
+        if self._file is None:
+            raise RuntimeError("there is no file that is open")
         os.fsync(self._file.number)
         path, more = directory / f"audit-{self._head.number:012}.jsonl", 1
         while path.exists():  # a log that was put back to an earlier state; what was closed later is evidence

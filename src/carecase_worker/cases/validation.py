@@ -77,7 +77,8 @@ class SoundCases:
     def rows(self, rules: Rules) -> list[Row]:
         """The cases as rows."""
         cases = read_all(self.text)
-        assert cases is not None, "the text was made of such cases"
+        if cases is None:
+            raise ValueError("the text was made of such cases")
         rows = [row_of(case) for case in cases]
         for row in rows:
             _settle(row, rules)

@@ -87,5 +87,6 @@ def advance(steps: Steps[T], reply: Reply = None) -> Request | Delay | Result[T]
 def asked(request: Request) -> Steps[Answer | NoAnswer]:
     """The step of a request."""
     reply = yield request
-    assert reply is not None, "a request is answered, or told that it is not"
+    if reply is None:
+        raise TypeError("a request is answered, or told that it is not")
     return reply

@@ -142,7 +142,7 @@ def _spawn(command: Command) -> "subprocess.Popen[bytes]":
     command.before_start()
     with command.log.open("ab") as log:
         try:
-            return subprocess.Popen(
+            return subprocess.Popen(  # noqa: S603  # our own servers and roles
                 command.argv,
                 env=dict(command.environment),
                 stdin=subprocess.DEVNULL,

@@ -111,7 +111,7 @@ def _postgres_user() -> pwd.struct_passwd | None:
     with suppress(KeyError):
         return pwd.getpwnam(_POSTGRES_USER)
     command = ["useradd", "--system", "--user-group", _POSTGRES_USER]
-    made = subprocess.run(command, check=False, capture_output=True, text=True)
+    made = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603  # a fixed command
     try:
         return pwd.getpwnam(_POSTGRES_USER)  # it fails, too, if another start has made the user meanwhile
     except KeyError:
@@ -139,7 +139,7 @@ def _make_cluster(
         for path in (data_dir, secret):
             os.chown(path, user.pw_uid, user.pw_gid)
     options = ["--auth=scram-sha-256", f"--pwfile={secret}", "--username=postgres", "--encoding=UTF8", "--locale=C"]
-    made = subprocess.run(
+    made = subprocess.run(  # noqa: S603  # the program of the wheel
         [str(programs / "initdb"), "-D", str(data_dir), *options],
         env=dict(environment),
         start_new_session=True,  # so that Ctrl-C is ours to answer

@@ -161,8 +161,8 @@ class _Process:
 
     def _apply_one(self, chunk: ChunkRef, claim: Claim | None, go_on: bool) -> Applied:
         """Apply a chunk; ring for what it opens, but for the one that is claimed to go on with, if so wanted."""
-        assert self.applier is not None, "worker_process_init has run"
-        assert self.doorbells is not None
+        if self.applier is None or self.doorbells is None:
+            raise RuntimeError("worker_process_init has not run")
         began = stopwatch()
         ids = {"job_id": chunk.job_id, "chunk_no": chunk.chunk_no}
         applied = Applied("")
