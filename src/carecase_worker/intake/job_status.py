@@ -49,9 +49,9 @@ class Jobs:
     audit: AuditLog
 
     def job(self, job_id: str, caller: Caller) -> Job:
-        """A job of the caller. Raises JobNotFound, also for somebody else's, and JobExpired."""
+        """A job of the caller, in a database that it may use. Raises JobNotFound, also if it is not, and JobExpired."""
         job = self.store.job(_canonical(job_id))
-        if job.client != caller.client:
+        if job.client != caller.client or job.database not in caller.databases:
             raise JobNotFound("There is no such job.")
         if job.expired:
             raise JobExpired("The job is over and its result is no longer kept.")

@@ -37,7 +37,11 @@ def settings_of(redis_url: str, prefix: str, **sections: Mapping[str, Any]) -> S
     given["jwt"] = {"secret": SECRET, **given.get("jwt", {})}
     given["databases"] = {name: {"url": f"sqlite:///nowhere/{name}"} for name in DATABASES}
     given["clients"] = {
-        name: {"api_key_sha256": [hashlib.sha256(key.encode()).hexdigest()], "databases": DATABASES[: 3 - place]}
+        name: {
+            "api_key_sha256": [hashlib.sha256(key.encode()).hexdigest()],
+            "databases": DATABASES[: 3 - place],
+            **given.get("clients", {}).get(name, {}),
+        }
         for place, (name, key) in enumerate(KEYS.items())
     }
     return Settings.model_validate(given)

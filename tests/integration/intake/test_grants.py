@@ -1,0 +1,68 @@
+"""A database that is no longer granted to a client: its jobs there are to it what they are to anyone else."""
+
+from collections.abc import Iterator
+from itertools import product
+from uuid import UUID
+
+import pytest
+from tests.integration.intake.intakes import Intake, an_intake
+from tests.services import Services
+
+from carecase_worker.cases.outcome import REFUSED
+
+NEVER = UUID(int=7 << 76 | 2 << 62)
+CALLS = [
+    ("GET", ""),
+    ("HEAD", ""),
+    ("GET", "/result"),
+    ("HEAD", "/result"),
+    ("GET", "/result?page=1"),
+    ("GET", "/result?outcome=failed"),
+    ("DELETE", ""),
+    ("POST", "/retry"),
+]
+"""Every call that names a job."""
+
+
+@pytest.fixture(scope="module")
+def before(servers: Services) -> Iterator[Intake]:
+    """An intake of which ann may use the database `second`."""
+    with an_intake(servers.redis_url, "grants:") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def after(servers: Services, before: Intake) -> Iterator[Intake]:
+    """An intake on the same job store once ann may use the database `demo` only."""
+    with an_intake(servers.redis_url, "grants:", clients={"ann": {"databases": ["demo"]}}) as started:
+        yield started
+
+
+@pytest.mark.parametrize("state", ["queued", "completed"])
+def test_a_job_of_a_database_that_is_no_longer_granted_is_as_one_that_never_was(
+    before: Intake, after: Intake, state: str
+) -> None:
+    job_id = before.send(**{"vbasoftware-database": "second"})
+    if state == "completed":
+        before.finish(job_id, [REFUSED])
+    as_it_was, open_jobs = before.store.job(job_id), before.store.backlog("second")[0]
+    with after.client(**{"idempotency-key": "k"}) as client:
+        for (method, path), prefer in product(CALLS, ("respond-async", "wait=1")):
+            answer, never = (
+                client.request(method, f"/jobs/{name}{path}", headers={"prefer": prefer}) for name in (job_id, NEVER)
+            )
+            assert (answer.status_code, never.status_code) == (404, 404), (method, path)
+            if method != "HEAD":
+                told, expected = answer.json()["error"], never.json()["error"]
+                assert told == {**expected, "instance": f"/jobs/{job_id}{path.partition('?')[0]}"}
+    now = before.store.job(job_id)
+    assert (now.state, now.counts) == (as_it_was.state, as_it_was.counts)
+    assert before.store.backlog("second")[0] == open_jobs, "none is made, none is ended"
+
+
+def test_a_job_of_a_database_that_is_granted_is_told_as_ever(before: Intake, after: Intake) -> None:
+    kept, lost = before.send(), before.send(**{"vbasoftware-database": "second"})
+    before.finish(lost, [REFUSED])
+    with after.client() as client, before.client() as as_before:
+        assert client.get(f"/jobs/{kept}").status_code == 200
+        assert as_before.post(f"/jobs/{lost}/retry").status_code == 202
