@@ -117,11 +117,15 @@ def test_every_verb_has_a_script_with_a_full_head() -> None:
     scripts = {path.stem: path.read_text() for path in (SOURCE / "jobs" / "lua").glob("*.lua")}
     assert set(scripts) == {
         "prelude",
+        "stage",
+        "discard",
         "admit",
         "claim",
         "complete",
         "release",
         "cancel",
+        "purge",
+        "list",
         "overdue",
         "bury",
         "settle",
@@ -130,7 +134,7 @@ def test_every_verb_has_a_script_with_a_full_head() -> None:
     }
     for verb, text in scripts.items():
         if verb != "prelude":
-            assert text.startswith(f"#!lua{'' if verb == 'admit' else ' flags=allow-oom'}\n-- {verb}: ")
+            assert text.startswith(f"#!lua{'' if verb in ('stage', 'admit') else ' flags=allow-oom'}\n-- {verb}: ")
             assert all(f"\n-- {part} " in text for part in ("KEYS ", "ARGV ", "gives", "moves"))
 
 

@@ -13,6 +13,7 @@
     ├── StoreUnavailable         Redis is away, refuses to write, or is not durable
     ├── AuditUnavailable         what is to be done cannot be recorded in the audit log, so it is not done
     ├── BacklogFull              there is no room for more work just now
+    ├── StorageFull              what is kept of the client's results, or of all, leaves no room for more
     ├── TargetFailure            a target database failed; `kind` says how, `cause` why
     ├── SchemaRefused            a target database's schema cannot be brought up to date by this version
     ├── DeadlineExceeded         a command has waited for as long as it may; the text says what for
@@ -132,6 +133,10 @@ class AuditUnavailable(CareCaseError):
 
 class BacklogFull(CareCaseError):
     """There is no room for more work just now; try again later."""
+
+
+class StorageFull(CareCaseError):
+    """What is kept leaves no room for more; the text says whose it is, and what to do."""
 
 
 class FailureKind(Enum):

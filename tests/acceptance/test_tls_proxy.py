@@ -30,7 +30,7 @@ def proxied(intake: Intake, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     program, place, port = need("caddy", "Debian's caddy"), tmp_path_factory.mktemp("caddy"), free_port()
     own = {"SITE": f"https://localhost:{port}", "INTAKE": f"127.0.0.1:{intake.port}", "HOME": str(place)}
     places = {"XDG_DATA_HOME": str(place / "data"), "XDG_CONFIG_HOME": str(place / "config")}
-    command = [program, "run", "--config", CONFIG, "--adapter", "caddyfile"]
+    command = [program, "run", "--config", str(CONFIG), "--adapter", "caddyfile"]
     with (place / "caddy.log").open("w") as log:
         process = subprocess.Popen(command, env={**os.environ, **own, **places}, stdout=log, stderr=log)
     try:

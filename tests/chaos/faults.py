@@ -124,18 +124,19 @@ def deny_valkey_writes(system: System, dice: Random) -> None:
 
 
 def _configured_for_a_while(system: System, dice: Random, name: str, value: str) -> None:
-    """Set a number of Valkey's that is 0 else. It is 0 again at the end, whatever fails between."""
+    """Set a number of Valkey's. It is what it was again at the end, whatever fails between."""
+    before = str(_store(system).config_get(name)[name])
     try:
         _store(system).config_set(name, value)
         time.sleep(dice.uniform(0.5, 2))
     finally:
-        eventually(partial(_reset, system, name), what=f"{name} is 0 again")
+        eventually(partial(_set, system, name, before), what=f"{name} is {before} again")
 
 
-def _reset(system: System, name: str) -> bool:
+def _set(system: System, name: str, value: str) -> bool:
     """Whether Valkey took it; it may be starting again just now."""
     try:
-        return bool(_store(system).config_set(name, "0"))
+        return bool(_store(system).config_set(name, value))
     except redis.RedisError:
         return False
 

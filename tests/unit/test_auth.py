@@ -20,7 +20,7 @@ from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, Batch
 from carecase_worker.intake.auth import Caller, Gate, granted
 from carecase_worker.intake.key_set import KeySet
 from carecase_worker.intake.revocations import Revocations
-from carecase_worker.settings.model import ClientSettings, JwtSettings
+from carecase_worker.settings.access import ClientSettings, JwtSettings
 
 SECRET = "s" * 32
 KEY, NEW_KEY, BOBS_KEY = "the key", "the key after it", "another key"

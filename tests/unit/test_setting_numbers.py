@@ -9,7 +9,8 @@ import pytest
 
 from carecase_worker.errors import SettingsError
 from carecase_worker.settings.loading import load
-from carecase_worker.settings.model import Section, Settings
+from carecase_worker.settings.model import Settings
+from carecase_worker.settings.section import Section
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROW = r"^\| `([a-zA-Z.]+)\.(\w+)` \| ([\d.,]+) \| ([\d.,]+) \| ([\d.,]+) \|$"

@@ -114,7 +114,9 @@ def with_service(command: Callable[..., None]) -> Callable[..., None]:
     """The command, its first parameter `service` turned into the options that every client's command has."""
 
     @wraps(command)
-    def called(**given: Any) -> None:
+    def called(context: typer.Context, **given: Any) -> None:
+        if context.invoked_subcommand:
+            return  # the command of a group, which is called instead
         service = _flags(given)
         try:
             command(service, **given)
@@ -129,7 +131,8 @@ def with_service(command: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, (annotation, default) in _OPTIONS.items()
     ]
-    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = [context, *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own), *shared]
     called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return called

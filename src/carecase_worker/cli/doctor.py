@@ -16,13 +16,14 @@ from carecase_worker.clock import SystemClock
 from carecase_worker.errors import CareCaseError, DeadlineExceeded, SettingsError, StackError, StoreUnavailable
 from carecase_worker.intake.key_set import key_set_of
 from carecase_worker.intake.revocations import revocations_of
-from carecase_worker.jobs.checkup import reach, redis_hints
+from carecase_worker.jobs.checkup import reach, redis_faults, redis_hints
 from carecase_worker.jobs.clock_watch import clock_fault
 from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.standstill import Standstill
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.settings.model import JwtSettings, LogSettings, Settings
+from carecase_worker.settings.access import JwtSettings
+from carecase_worker.settings.model import LogSettings, Settings
 from carecase_worker.settings.urls import without_credentials
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import state
@@ -179,12 +180,13 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         store.check()
         store.take_turn("doctor", timedelta(milliseconds=1))
         store.overdue("doctor", 0)
-        hints = redis_hints(settings.redis)
+        faults, hints = redis_faults(settings.redis), redis_hints(settings.redis)
     except SettingsError as error:
         yield from (Finding(Grade.FIX, "redis", line) for line in str(error).splitlines())
     except StoreUnavailable as error:
         yield Finding(Grade.FIX, "redis", str(error))
     else:
+        yield from (Finding(Grade.FIX, "redis", fault) for fault in faults)
         yield from (Finding(Grade.HINT, "redis", hint) for hint in hints)
         kept = "writes to disk" if settings.redis.durability == "fsync" else "may lose batches (redis.durability)"
         url = without_credentials(settings.redis.url.get_secret_value())

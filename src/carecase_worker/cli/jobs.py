@@ -1,4 +1,4 @@
-"""Commands that tell of jobs and change them: status, result, cancel, retry, jobs."""
+"""Commands that tell of jobs and change them: status, result, cancel, retry, jobs, jobs purge."""
 
 import csv
 import sys
@@ -36,7 +36,10 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(result)
     app.command()(cancel)
     app.command()(retry)
-    app.command()(jobs)
+    listed = typer.Typer(invoke_without_command=True)
+    listed.callback()(jobs)
+    listed.command()(purge)
+    app.add_typer(listed, name="jobs")
 
 
 @with_service
@@ -106,7 +109,7 @@ def jobs(
     page_size: Annotated[int, typer.Option(min=1, max=1000, help="How many jobs a page has")] = 20,
     as_json: Json = False,
 ) -> None:
-    """List your jobs, newest first."""
+    """List your jobs, newest first; or purge one."""
     with service.connect() as client:
         listed = list(islice(client.jobs(state, database, page, page_size), page_size))
     if as_json:
@@ -115,6 +118,14 @@ def jobs(
     for job in listed:
         moment = job.submitted_at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if job.submitted_at else ""
         typer.echo(f"{moment}  {job.database}  {summary(job)}")
+
+
+@with_service
+def purge(service: ServiceFlags, job: JobId) -> None:
+    """Remove what the service keeps of a final job, before it would by itself: payload and result."""
+    with service.connect() as client:
+        client.purge(job)
+    typer.echo(f"{job} is purged: its result and what was kept of its cases are gone.")
 
 
 def _tell(job: Job, as_json: bool) -> None:

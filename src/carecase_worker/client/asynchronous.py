@@ -124,6 +124,10 @@ class AsyncCareCases:
         """Cancel what has not been applied; the job as it is then."""
         return await self._run(self._calls.cancel(id_of(job)))
 
+    async def purge(self, job: Job | str) -> None:
+        """Remove payload and result of a final job before they expire. Raises JobStateRefused if it is not final."""
+        await self._run(self._calls.purge(id_of(job)))
+
     async def retry(self, job: Job | str, idempotency_key: str | None = None) -> Job:
         """Send again what failed for a reason outside the items; the new job."""
         return await self._run(self._calls.retry(id_of(job), idempotency_key))

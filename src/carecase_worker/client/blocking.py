@@ -141,6 +141,10 @@ class CareCases:
         """Cancel what has not been applied; the job as it is then. Raises JobStateRefused if that is nothing."""
         return self._run(self._calls.cancel(id_of(job)))
 
+    def purge(self, job: Job | str) -> None:
+        """Remove payload and result of a final job before they expire. Raises JobStateRefused if it is not final."""
+        self._run(self._calls.purge(id_of(job)))
+
     def retry(self, job: Job | str, idempotency_key: str | None = None) -> Job:
         """Send again what failed for a reason outside the items; the new job. Raises JobStateRefused if none is."""
         return self._run(self._calls.retry(id_of(job), idempotency_key))

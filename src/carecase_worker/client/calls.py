@@ -15,13 +15,13 @@ from carecase_worker.client.steps import Answer, Delay, NoAnswer, Request, Steps
 from carecase_worker.client.uploads import Batches, Gathering, Upload
 from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, judge, retry_after, unreadable
 from carecase_worker.clock import Clock, Dice
-from carecase_worker.errors import ClientError, JobNotFinal, RequestRefused
+from carecase_worker.errors import ClientError, JobNotFinal, JobUnknown, RequestRefused
 
 _HOLD = timedelta(seconds=20)
 _BREATH = timedelta(milliseconds=100)
 _USUAL_DELAY = timedelta(seconds=1)
 _A_SECOND = timedelta(seconds=1)
-_TOO_LARGE = 413
+_TOO_LARGE, _GONE = 413, 410
 
 _T = TypeVar("_T")
 
@@ -108,6 +108,14 @@ class Calls:
         """Cancel what has not been applied; the job as it is then."""
         answer = yield from self._answered(Request("DELETE", _path(job_id)))
         return _read(answer, documents.accepted_job)
+
+    def purge(self, job_id: str) -> Steps[None]:
+        """Remove payload and result of a final job; done, too, if its result was no longer kept."""
+        try:
+            yield from self._answered(Request("DELETE", _path(job_id), parameters={"purge": "true"}))
+        except JobUnknown as error:
+            if error.status != _GONE:  # also the answer if the first one was lost
+                raise
 
     def retry(self, job_id: str, key: str | None = None) -> Steps[Job]:
         """Send again what failed for a reason outside the items; the new job, the same however often this is called."""

@@ -37,6 +37,7 @@ def valkey(
         "appendonly": "yes",
         "appendfsync": "always",
         "save": "",
+        "maxmemory": "4gb",  # what a full store refuses is sent again; what the system kills is not
         "maxmemory-policy": "noeviction",
         "rdbcompression": "no",  # of payloads that are compressed already, whenever the append-only file is rewritten
         "daemonize": "no",

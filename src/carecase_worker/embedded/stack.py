@@ -15,7 +15,7 @@ from carecase_worker.clock import Clock
 from carecase_worker.embedded.servers import BROKER_PREFIX, JOBS_PREFIX, write_private
 from carecase_worker.errors import StackError
 from carecase_worker.jobs.acl import APP, FLOWER
-from carecase_worker.settings.model import JwtSettings
+from carecase_worker.settings.access import JwtSettings
 from carecase_worker.tokens import Bearer, sign
 
 STACK_FILE = "stack.json"

@@ -15,7 +15,8 @@ from carecase_worker.cases.care_case import USER_LENGTH
 from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused
 from carecase_worker.intake.key_set import KeySet, key_set_of
 from carecase_worker.intake.revocations import NOTHING_REVOKED, Revocable, Revocations, revocations_of
-from carecase_worker.settings.model import ClientSettings, JwtSettings, Settings
+from carecase_worker.settings.access import ClientSettings, JwtSettings
+from carecase_worker.settings.model import Settings
 
 _SUBJECT_LENGTH = 255
 """The longest `sub` that OpenID Connect allows."""

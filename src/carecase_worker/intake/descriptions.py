@@ -76,11 +76,15 @@ Items with 500, 503 or that were cancelled can be sent again with `POST /jobs/{j
     "CancelJob": """\
 Cancel what has not been applied. What has been applied stays; every other item gets 409 `Cancelled`. The job goes
 on to `cancelling` and then `cancelled`. A job that is final already gets 409.
+
+With `purge=true`, a final job's payload and result are removed before its retention is over: 204, and from then on the
+job has expired (410). A job that is not final gets 409.
 """,
     "RetryJob": """\
 Make a new job of the items that failed for a reason outside themselves (500, 503, cancelled), without sending them
-again. They count as accepted now. Asked twice, it is the same job, or one for each `Idempotency-Key`. 409 where no
-item can be repeated.
+again. They count as accepted now, and belong to the new job: asked again, with whichever `Idempotency-Key`, it is the
+same job. What fails in that one is sent again by a retry of that one. 409 where no item
+can be repeated.
 """,
     "Livez": """\
 200 as long as this process answers. For a liveness probe: restart the process if it does not.

@@ -63,6 +63,10 @@ class Readings:
             yield Reading("carecase_open_chunks", "Chunks that are open", self.store.due_count(database), labels)
             untaken = self.standstill.untaken(database) or timedelta(0)
             yield Reading("carecase_untaken_seconds", _UNTAKEN, untaken.total_seconds(), labels)
+            for client, kept in self.store.kept(database).items():
+                whose = {**labels, "client": client}
+                yield Reading("carecase_kept_jobs", "Jobs that are open or whose result is kept", kept.jobs, whose)
+                yield Reading("carecase_kept_bytes", "Bytes counted for them, and for uploads", kept.size, whose)
             trouble = self.store.trouble(database)
             reason = {**labels, "reason": trouble.reason if trouble else ""}
             yield Reading("carecase_database_away", _AWAY, int(trouble is not None), reason)

@@ -30,7 +30,10 @@ from carecase_worker.jobs.job import Job, State
 from carecase_worker.jobs.listing import JobLists
 from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Cancelled, Which
+from carecase_worker.jobs.verdicts import Admission, Admitted, Cancelled, Purged, Which
+from carecase_worker.telemetry import logger
+
+_log = logger("intake")
 
 _FINAL = "The job is final: there is nothing left to cancel."
 JobId = Annotated[str, Path(alias="jobId", description="The job", json_schema_extra={"format": "uuid"})]
@@ -88,6 +91,17 @@ class Jobs:
         given = partial(audited.record, Event.READ, job.database, job.job_id)
         return Results(self.store).answer(request, job, wanted, headers, given)
 
+    def purge(self, request: Request, caller: Caller, job: Job) -> Response:
+        """Remove what is kept of a final job. Raises JobConflict if it is not final, AuditUnavailable."""
+        note(request.scope, database=job.database)
+        if not job.state.final:
+            raise JobConflict("The job is not final yet. Wait for it, or cancel it first; then purge it.")
+        Audited(self.audit, request, caller).record(Event.PURGED, job.database, job.job_id, job.total)
+        if self.store.purge(job.job_id) is Purged.GONE:
+            raise JobNotFound("There is no such job.")
+        _log.info("job purged", job_id=job.job_id, client=job.client, database=job.database, items=job.total)
+        return Response(status_code=204)
+
     def cancel(self, request: Request, caller: Caller, job: Job) -> Response:
         """Cancel what has not been applied. Raises JobConflict if that is nothing, AuditUnavailable."""
         note(request.scope, database=job.database)
@@ -106,9 +120,14 @@ class Jobs:
         return answer
 
     def send_again(self, request: Request, job: Job, caller: Caller, key: str | None) -> Response:
-        """A new job of the items that failed for a reason outside themselves. Raises JobConflict if there are none."""
+        """The job of the items that failed for a reason outside themselves: a new one, or the one that has them.
+
+        Raises JobConflict if there are none.
+        """
         key = key or f"retry of {job.job_id}"  # asked twice, it is one job
-        sender = Sender(caller.client, caller.user, job.database, job.care_plan, key, job.strict)
+        if job.retried_as is not None:
+            return self._told_again(request, Admission(Admitted.KNOWN, job.retried_as))
+        sender = Sender(caller.client, caller.user, job.database, job.care_plan, key, job.strict, job.job_id)
         draft = self.admissions.draft(sender, self.new_id())
         try:
             digest = draft_again(self.store, self.admissions.seals, job, draft)
@@ -117,7 +136,13 @@ class Jobs:
         except CareCaseError:
             discard(draft)
             raise
+        return self._told_again(request, admission)
+
+    def _told_again(self, request: Request, admission: Admission) -> Response:
+        """The job that has the items of another by now."""
         new = self.store.job(admission.job_id)
+        if new.expired:
+            raise JobConflict("The items were sent again before, and what became of them is no longer kept.")
         note(request.scope, database=new.database, items=new.total, new_job_id=new.job_id)
         answer = accepted(request, new, self.store.pace(new.database))
         answer.background = BackgroundTask(ring, self.doorbells, new.database, admission.rings)
@@ -125,7 +150,7 @@ class Jobs:
 
     def listed(self, request: Request, caller: Caller, page: Page, which: Which) -> Response:
         """One page of the caller's jobs."""
-        total, jobs = self.lists.jobs_of(caller.client, which)
+        total, jobs = self.lists.jobs_of(caller.client, caller.databases, which)
         documents = [job_document(job, request.scope["root_path"]) for job in jobs]
         content = envelope(request.scope["carecase.activity"], documents)
         return Response(content, 200, page.header(total), json_type_of(request))
@@ -182,11 +207,17 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
     @router.delete(
         "/jobs/{jobId}",
         operation_id="CancelJob",
-        summary="Cancel what has not been applied",
+        summary="Cancel what has not been applied, or purge a final job",
         status_code=202,
     )
-    def cancel_job(request: Request, job_id: JobId, who: who) -> Response:
-        return jobs.cancel(request, who, jobs.job(job_id, who))
+    def cancel_job(
+        request: Request,
+        job_id: JobId,
+        who: who,
+        purge: Annotated[bool, Query(description="Remove payload and result of a final job now")] = False,
+    ) -> Response:
+        job = jobs.job(job_id, who)
+        return jobs.purge(request, who, job) if purge else jobs.cancel(request, who, job)
 
     @router.post(
         "/jobs/{jobId}/retry",

@@ -114,6 +114,7 @@ _COMMON = {
     500: "The service failed",
     503: "Redis is away, or the backlog is full; nothing was kept",
 }
+_NO_ROOM = {507: "Jobs and results fill what may be kept; purge some, or wait until they expire"}
 _JOB_GONE = {
     404: "There is no such job, or it is somebody else's",
     410: "The job has expired",
@@ -149,6 +150,7 @@ _OF_BATCH: Answers = {
             415: "Media type or encoding is none of ours",
             422: f"{_REUSED}, or it is too large for handling=strict",
             **_COMMON,
+            **_NO_ROOM,
             400: "Not JSON, not an array, empty, no database named, or a parameter or a header is not as described",
             403: "The database does not exist, or it is not granted",
         }
@@ -170,7 +172,8 @@ _OF_RESULT: Answers = {
 }
 _OF_CANCEL: Answers = {
     202: {**_ACCEPTED, "description": "What has not been applied is being cancelled"},
-    **_problems({409: "The job is final", **_JOB_GONE}),
+    204: {"description": "The job is purged (purge=true): from now on it has expired"},
+    **_problems({409: "The job is final; or, with purge=true, it is not", **_JOB_GONE}),
 }
 _OF_RETRY: Answers = {
     202: {**_ACCEPTED, "description": "A new job of what failed for a reason outside the items"},
@@ -179,6 +182,7 @@ _OF_RETRY: Answers = {
             409: "The job is not final, or none of its items failed for a reason outside itself",
             422: _REUSED,
             **_JOB_GONE,
+            **_NO_ROOM,
         }
     ),
 }

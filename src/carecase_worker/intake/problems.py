@@ -18,6 +18,7 @@ from carecase_worker.errors import (
     KeysUnavailable,
     PayloadUnreadable,
     RateExceeded,
+    StorageFull,
     StoreUnavailable,
 )
 from carecase_worker.intake.negotiation import ENCODINGS
@@ -39,6 +40,7 @@ _TITLES = {
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     503: "Service Unavailable",
+    507: "Insufficient Storage",
 }
 
 _BATCH = {
@@ -75,10 +77,11 @@ _ACCESS = {
     AccessFault.NO_USER_AGENT: 403,
 }
 
-_JOB: Mapping[type[CareCaseError], tuple[int, str]] = {
+_LASTING: Mapping[type[CareCaseError], tuple[int, str]] = {
     JobNotFound: (404, "job-not-found"),
     JobExpired: (410, "job-expired"),
     JobConflict: (409, "job-conflict"),
+    StorageFull: (507, "storage-full"),
 }
 
 _PASSING: Mapping[type[CareCaseError], str] = {BacklogFull: "backlog-full", KeysUnavailable: "keys-unavailable"}
@@ -123,8 +126,8 @@ def problem_of(error: CareCaseError) -> Problem:
             )
         case RateExceeded(wait=wait):
             return Problem(429, "rate-exceeded", str(error), {"Retry-After": str(math.ceil(wait.total_seconds()) or 1)})
-        case JobNotFound() | JobExpired() | JobConflict():
-            return Problem(*_JOB[type(error)], str(error))
+        case JobNotFound() | JobExpired() | JobConflict() | StorageFull():
+            return Problem(*_LASTING[type(error)], str(error))
         case BacklogFull() | KeysUnavailable():
             return Problem(503, _PASSING[type(error)], str(error), {"Retry-After": _RETRY_AFTER_S})
         case AuditUnavailable():

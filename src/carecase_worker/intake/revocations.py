@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 
 from carecase_worker.clock import stopwatch
-from carecase_worker.settings.model import JwtSettings
+from carecase_worker.settings.access import JwtSettings
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")

@@ -3,18 +3,24 @@
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 from uuid import UUID
 
 import msgspec
 
-from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StoreUnavailable
+from carecase_worker.errors import (
+    BacklogFull,
+    BatchFault,
+    BatchRefused,
+    StorageFull,
+    StoreUnavailable,
+)
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter, pack
 from carecase_worker.jobs.idempotency import fingerprint
 from carecase_worker.jobs.seal import UNSEALED, Seals
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admission, Admitted, ChunkRef, NewJob
+from carecase_worker.jobs.verdicts import Admission, Admitted, ChunkRef, NewJob, Staging
 
 _STAGE_BYTES = 1 << 20
 _BEHIND = 3  # calls of `add` whose chunks may still be being packed
@@ -22,7 +28,8 @@ _BEHIND = 3  # calls of `add` whose chunks may still be being packed
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sends a batch where, and how. `care_plan` is the one of the path, if it has one; `strict`: all or nothing."""
+    """Who sends a batch where, and how. `care_plan` is the one of the path, if it has one; `strict`: all or nothing;
+    `retry_of`: the job whose items are sent again."""
 
     client: str
     user: str
@@ -30,6 +37,7 @@ class Sender:
     care_plan: int | None
     idempotency_key: str | None = None
     strict: bool = False
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +59,25 @@ class Draft:
     """A batch on its way to the job store; holds a few chunks of it at a time, whatever its size.
 
     Chunks are packed, and staged by the megabyte, in other threads while the next ones are cut. Each method raises
-    BatchRefused or BacklogFull, and then the draft is to be discarded; or StoreUnavailable, and then the batch may have
-    been admitted: the same Idempotency-Key tells.
+    BatchRefused, BacklogFull or StorageFull, and then the draft is to be discarded; or StoreUnavailable,
+    and then the batch may have been admitted: the same Idempotency-Key tells.
     """
 
     def __init__(self, admissions: Admissions, sender: Sender, job_id: str) -> None:
         self._admissions = admissions
         self._sender = sender
-        self._job_id = job_id
+        self._staged = Staging(job_id, sender.client, sender.database)
         self._cutter = Cutter(admissions.bounds)
         self._firsts: list[int] = []
         self._packing: deque[Future[dict[int, bytes]]] = deque()
-        self._staging: Future[None] | None = None
-        self._payload_bytes = 0
+        self._staging: Future[Admission] | None = None
         self._waiting: dict[int, bytes] = {}
         self._waiting_bytes = 0
 
     @property
     def job_id(self) -> str:
         """The id of the job that it becomes."""
-        return self._job_id
+        return self._staged.job_id
 
     @property
     def total(self) -> int:
@@ -95,21 +102,22 @@ class Draft:
         self._collect(but=0)
         self._take(last)
         if self._staging is not None:
-            self._staging.result()
+            _accepted(self._staging.result())
         sender = self._sender
         new = NewJob(
-            job_id=self._job_id,
+            job_id=self._staged.job_id,
             client=sender.client,
             user=sender.user,
             database=sender.database,
             care_plan=sender.care_plan,
             total=self._cutter.total,
             chunk_firsts=self._firsts,
-            payload_bytes=self._payload_bytes,
+            payload_bytes=self._staged.size + self._waiting_bytes,
             body_sha256=body_sha256,
             fingerprint=fingerprint(sender.database, sender.care_plan, body_sha256, sender.strict),
             idempotency_key=sender.idempotency_key,
             strict=sender.strict,
+            retry_of=sender.retry_of,
         )
         self._staging = None  # what is not admitted is dropped at the same stroke
         return _accepted(self._admissions.store.admit(new, self._waiting))
@@ -120,7 +128,7 @@ class Draft:
             future.cancel()
         if self._staging is not None:
             wait([self._staging])  # that is to be dropped, too
-            self._admissions.store.discard(self._job_id)
+            self._admissions.store.discard(self._staged)
 
     def _numbered(self, chunks: Iterable[Chunk]) -> dict[int, Chunk]:
         """The chunks by their numbers in the job."""
@@ -138,7 +146,7 @@ class Draft:
 
     def _packed(self, chunks: Mapping[int, Chunk]) -> dict[int, bytes]:
         seal = self._admissions.seals.seal
-        return {n: seal(pack(chunk), ChunkRef(self._job_id, n), chunk.count) for n, chunk in chunks.items()}
+        return {n: seal(pack(chunk), ChunkRef(self._staged.job_id, n), chunk.count) for n, chunk in chunks.items()}
 
     def _collect(self, but: int) -> None:
         """Take what is packed, in order; wait for all but the last few calls."""
@@ -150,18 +158,23 @@ class Draft:
         for number, payload in payloads.items():
             if self._waiting_bytes >= _STAGE_BYTES:
                 if self._staging is not None:
-                    self._staging.result()
-                stage = self._admissions.store.stage
-                self._staging = self._admissions.packers.submit(stage, self._job_id, self._waiting)
+                    _accepted(self._staging.result())
+                before, waiting = self._staged, self._waiting
+                self._staged = replace(
+                    before, size=before.size + self._waiting_bytes, chunks=before.chunks + len(waiting)
+                )
+                self._staging = self._admissions.packers.submit(self._admissions.store.stage, self._staged, waiting)
                 self._waiting, self._waiting_bytes = {}, 0
             self._waiting[number] = payload
             self._waiting_bytes += len(payload)
-            self._payload_bytes += len(payload)
+
+
+_WHOSE = {"client": "this client's share", "database": "the share of all clients"}
 
 
 def _accepted(admission: Admission) -> Admission:
     match admission.verdict:
-        case Admitted.ADMITTED | Admitted.KNOWN:
+        case Admitted.STAGED | Admitted.ADMITTED | Admitted.KNOWN:
             return admission
         case Admitted.REUSED:
             raise BatchRefused(
@@ -170,6 +183,16 @@ def _accepted(admission: Admission) -> Admission:
             )
         case Admitted.FULL:
             raise BacklogFull("Too much accepted work is still open. Send the batch again later.")
+        case Admitted.CROWDED:
+            raise BacklogFull(
+                f"Uploads and open jobs fill {_WHOSE[admission.whose]} of what is kept for this database."
+                " Send the batch again once some of them have ended."
+            )
+        case Admitted.USED:
+            raise StorageFull(
+                f"Jobs and results fill {_WHOSE[admission.whose]} of what is kept for this database. Purge final jobs"
+                " that are not needed any more (DELETE /jobs/{jobId}?purge=true), or wait until some expire."
+            )
         case Admitted.LOST:
             raise StoreUnavailable("the job store lost a part of the batch; send it again")
         case never:

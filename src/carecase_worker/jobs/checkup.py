@@ -23,6 +23,7 @@ _FORGETS = (
     "Redis does not write to disk. Put into redis.conf: appendonly yes, and appendfsync always"
     ' (or say redis.durability = "relaxed" if you can lose accepted batches)'
 )
+_UNBOUNDED = "has no maxmemory; set one below what the machine has, so that it refuses before it is killed"
 _PATIENCE = timedelta(seconds=8)
 
 
@@ -77,18 +78,23 @@ def version_fault(server: Mapping[str, Any]) -> str | None:
     return _OLD.format(name=field.removesuffix("_version").capitalize(), version=version or "of no version")
 
 
-def redis_hints(settings: RedisSettings) -> list[str]:
-    """A line for each thing that could be better. Raises StoreUnavailable."""
+def redis_faults(settings: RedisSettings) -> list[str]:
+    """A line for each thing that is to be mended though the service runs. Raises StoreUnavailable."""
     client = connect(settings)
     try:
         with redis_errors():
             memory = cast(Mapping[str, Any], client.info("memory"))
-        hints = []
-        if not int(memory.get("maxmemory", 0)):
-            hints.append("has no maxmemory; set one below what the machine has, so that it refuses before it is killed")
-        if _may_administer(client):
-            hints.append("lets this user do more than the service needs; give it a user of its own (docs/privacy.md)")
-        return hints
+        return [] if int(memory.get("maxmemory", 0)) else [_UNBOUNDED]
+    finally:
+        client.close()
+
+
+def redis_hints(settings: RedisSettings) -> list[str]:
+    """A line for each thing that could be better. Raises StoreUnavailable."""
+    client = connect(settings)
+    try:
+        hint = "lets this user do more than the service needs; give it a user of its own (docs/privacy.md)"
+        return [hint] if _may_administer(client) else []
     finally:
         client.close()
 

@@ -67,7 +67,7 @@ class Job:
     """The record of one accepted batch, as it was at `read_at`. Every moment is one of Redis's clock.
 
     `seq` is its place in the order of acceptance; while it is `unsettled`, the job may still
-    be moved up, with all others.
+    be moved up, with all others. `retried_as` is the job that has its items once they are sent again.
     """
 
     job_id: str
@@ -88,6 +88,7 @@ class Job:
     finished_at: datetime | None
     expires_at: datetime | None
     read_at: datetime
+    retried_as: str | None = None
 
     @property
     def processed(self) -> int:
@@ -126,6 +127,7 @@ def job_from_record(job_id: str, record: Mapping[str, str], read_at: datetime) -
         finished_at=_moment(record, "finished"),
         expires_at=_moment(record, "expires"),
         read_at=read_at,
+        retried_as=record.get("retried_as"),
     )
 
 

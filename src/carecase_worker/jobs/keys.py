@@ -2,13 +2,14 @@
 
 key  (type; lifetime; written by), then its content:
 
-job:{job}  (hash; twice the retention once final; admit, claim, complete, release, cancel, settle)
+job:{job}  (hash; twice the retention once final; admit, claim, complete, release, cancel, purge, settle)
     the job record, see `job.py`
-payload:{job}  (hash; a chunk's until complete; retryable ones as long as the result; stage, discard, admit, complete)
+payload:{job}  (hash; a chunk's until complete; retryable ones as long as the result, or until sent again;
+stage, discard, admit, complete, purge)
     chunk number -> packed items
-outcome:{job}  (hash; the retention once final; complete)
+outcome:{job}  (hash; the retention once final; complete, purge)
     chunk number -> packed outcomes
-tally:{job}  (hash; the retention once final; complete)
+tally:{job}  (hash; the retention once final; complete, purge)
     chunk number -> how many of its items had which outcome, in the order of the job's counts
 lease:{job}  (hash; a chunk's until complete; claim, release, complete, bury)
     `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`, `{n}:too_slow`
@@ -38,12 +39,16 @@ busy  (set; while there are; admit, complete)
     databases that have jobs which are not final
 stats  (hash; for ever; complete)
     `{database}|{count}` -> items ever
-idem:{client}:{digest}  (string; as long as the result; admit, complete)
+idem:{client}:{digest}  (string; as long as the result; admit, complete, purge)
     `{fingerprint}|{job}`
-jobs:{client}  (zset; entries until the job expires; admit, complete, jobs_of)
+jobs:{database}:{client}  (zset; entries until the result expires; admit, and whatever counts)
     job -> us of acceptance
-expiring:{client}  (zset; entries until that moment; complete, jobs_of)
-    final job -> ms at which its result is no longer kept
+kept:{database}  (hash; for ever; stage, discard, admit, complete, purge, and whatever counts)
+    `jobs`, open or with a result; `bytes`, of these, of what is staged and of records; `done`, those of the bytes that
+    are of results and records; each of all clients, and of one as `jobs:{client}`...; `staged:{job}`: of an upload
+leaving:{database}  (zset; entries until that moment; stage, discard, admit, complete, purge, and whatever counts)
+    `{client}|{job}|{staged, result or record}|{bytes}` -> ms at which Redis drops that by itself: then it is taken off
+    `kept` by the next script that counts: stage, admit, complete, overdue, list
 final  (channel; complete)
     the id of each job that has become final
 housekeeping:{what}  (string; until it is to be done again; take_turn, try_write)
@@ -97,13 +102,9 @@ class Keys:
         digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
         return f"{self.prefix}idem:{client}:{digest}"
 
-    def jobs(self, client: str) -> str:
-        """A client's jobs by time of acceptance."""
-        return f"{self.prefix}jobs:{client}"
-
-    def expiring(self, client: str) -> str:
-        """A client's final jobs by when they expire."""
-        return f"{self.prefix}expiring:{client}"
+    def kept(self, database: str) -> str:
+        """What is kept of a database, in all and by client."""
+        return f"{self.prefix}kept:{database}"
 
     def pace(self, database: str) -> str:
         """Open items and rate of a database."""

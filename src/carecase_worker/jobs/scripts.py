@@ -2,14 +2,17 @@
 
 from importlib import resources
 
-VERBS = ("admit", "claim", "complete", "release", "cancel", "overdue", "bury", "settle", "seen", "spend")
+VERBS = (
+    "stage", "discard", "admit", "claim", "complete", "release", "cancel", "purge", "overdue", "bury", "settle", "list",
+    "seen", "spend",
+)  # fmt: skip
 
 
 def script_of(verb: str) -> str:
     """The text of a verb: its first line, then what the verbs share, then its own.
 
     The first line makes Redis refuse the whole script where it would refuse one of its writes: nothing is half done.
-    When memory is full only admit is refused; the others make room.
+    When memory is full only stage and admit are refused; the others make room.
     """
     shebang, _, own = _text(verb).partition("\n")
     return f"{shebang}\n{_text('prelude')}\n{own}"

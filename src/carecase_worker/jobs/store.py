@@ -1,8 +1,9 @@
 """The job store: one method per verb, each one Lua script, and what is read of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, assert_never, cast
+from itertools import chain
+from typing import Any, cast
 
 import redis
 
@@ -15,21 +16,23 @@ from carecase_worker.jobs.keys import Keys
 from carecase_worker.jobs.scripts import VERBS, script_of
 from carecase_worker.jobs.verdicts import (
     Admission,
-    Admitted,
     Cancelled,
     ChunkRef,
     Claim,
     Completed,
     Completion,
     Done,
+    Kept,
     NewJob,
     Pace,
+    Purged,
+    Staging,
     Trouble,
     Wait,
 )
 from carecase_worker.settings.model import JobSettings, RedisSettings
 
-_STAGED_FOR_S = 900
+_STAGED_FOR_MS = 900_000
 _SWEEP_LIMIT = 500
 
 
@@ -52,21 +55,24 @@ class JobStore:
         with redis_errors():
             self._redis.ping()
 
-    def stage(self, job_id: str, payloads: Mapping[int, bytes]) -> None:
-        """Put chunks where admit will look for them; they go by themselves if it never does."""
-        key = self.keys.payload(job_id)
-        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
-            pipe.hset(key, mapping=cast(Any, payloads))
-            pipe.expire(key, _STAGED_FOR_S)
-            pipe.execute()
+    def stage(self, staging: Staging, payloads: Mapping[int, bytes]) -> Admission:
+        """Put chunks where admit will look for them, if there is room; they go by themselves if it never does.
 
-    def discard(self, job_id: str) -> None:
-        """Drop what was staged for a batch that is refused after all."""
-        with redis_errors():
-            self._redis.unlink(self.keys.payload(job_id))
+        `staging` tells how much of the batch is staged with them.
+        """
+        args = [
+            staging.job_id, staging.database, staging.client, _STAGED_FOR_MS, staging.size, staging.chunks,
+            *self._most, *_flat(payloads),
+        ]  # fmt: skip
+        return Admission.of(self._run("stage", args, self._places_of(staging.job_id)), staging.job_id)
+
+    def discard(self, staging: Staging) -> None:
+        """Drop what was staged for a batch that is refused after all, unless it is a job by now."""
+        args = [staging.job_id, staging.database, staging.client]
+        self._run("discard", args, self._places_of(staging.job_id))
 
     def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
-        """Stage the last chunks and make the batch a job. Returns once it is on disk, if that was asked for."""
+        """Make the batch a job, with its last chunks. Returns once it is on disk, if that was asked for."""
         keys = self.keys
         idempotency = [] if new.idempotency_key is None else [keys.idempotency(new.client, new.idempotency_key)]
         jobs = self._jobs
@@ -74,20 +80,12 @@ class JobStore:
             new.job_id, self._ring_again_ms, jobs.width, jobs.max_backlog_jobs, jobs.max_backlog_bytes,
             new.payload_bytes, milliseconds(jobs.retention), new.fingerprint, new.database,
             "" if new.care_plan is None else new.care_plan, new.client, new.user, new.total, len(new.chunk_firsts),
-            ",".join(map(str, new.chunk_firsts)), new.body_sha256, int(new.strict),
+            ",".join(map(str, new.chunk_firsts)), new.body_sha256, int(new.strict), *self._most, new.retry_of,
+            *_flat(last),
         ]  # fmt: skip
-        payload = keys.payload(new.job_id)
-        names = [keys.prefix, keys.job(new.job_id), payload, keys.jobs(new.client), *idempotency]
-
+        names = [keys.prefix, *self._places_of(new.job_id), *idempotency]
         with redis_errors():
-            verdict, *rest = self._admit_in_one_trip(names, args, last)
-        match Admitted(verdict.decode()):
-            case Admitted.KNOWN:
-                return Admission(Admitted.KNOWN, rest[0].decode())
-            case (Admitted.ADMITTED | Admitted.REUSED | Admitted.FULL | Admitted.LOST) as other:
-                return Admission(other, new.job_id, tuple(map(ChunkRef.of, rest)))
-            case never:
-                assert_never(never)
+            return Admission.of(self._admit_in_one_trip(names, args), new.job_id)
 
     def claim(self, chunk: ChunkRef, holder: str) -> Claim:
         """Take the lease of a chunk."""
@@ -116,6 +114,10 @@ class JobStore:
         """Stop what has not been applied. Says whether it was in time, and which chunks to ring for now."""
         verdict, *rest = self._run("cancel", [job_id, self._ring_again_ms])
         return Cancelled(verdict.decode()), tuple(map(ChunkRef.of, rest))
+
+    def purge(self, job_id: str) -> Purged:
+        """Remove payload and result of a final job; its record stays as long as it would have."""
+        return Purged(cast(bytes, self._run("purge", [job_id])).decode())
 
     def overdue(self, database: str, waiting_doorbells: int) -> tuple[ChunkRef, ...]:
         """The chunks of a database to ring for now."""
@@ -209,6 +211,14 @@ class JobStore:
             held = cast(list[bytes | None], self._redis.hmget(self.keys.backlog(database), ["jobs", "bytes"]))
         return int(held[0] or 0), int(held[1] or 0)
 
+    def kept(self, database: str) -> dict[str, Kept]:
+        """What is kept of a database, by client."""
+        with redis_errors():
+            held = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.kept(database)))
+        told = {tuple(name.decode().split(":", 1)): int(value) for name, value in held.items()}
+        clients = sorted(name[1] for name in told if name[0] == "bytes" and len(name) == 2)
+        return {name: Kept(told.get(("jobs", name), 0), told["bytes", name]) for name in clients}
+
     def due_count(self, database: str) -> int:
         """Open chunks of a database."""
         with redis_errors():
@@ -225,12 +235,10 @@ class JobStore:
         """Let go of the connections."""
         self._redis.close()
 
-    def _admit_in_one_trip(self, names: list[str], args: list[Any], last: Mapping[int, bytes]) -> list[bytes]:
-        """Stage `last`, admit, wait for the disk: in one pipeline, so that a small batch costs one round trip."""
+    def _admit_in_one_trip(self, names: list[str], args: list[Any]) -> list[bytes]:
+        """Admit and wait for the disk: in one pipeline, so that a small batch costs one round trip."""
         script = self._scripts["admit"]
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hset(names[2], mapping=cast(Any, last))
-            pipe.expire(names[2], _STAGED_FOR_S)
             pipe.evalsha(script.sha, len(names), *names, *args)
             if self._wait_for_disk:
                 pipe.execute_command("WAITAOF", 1, 0, milliseconds(PATIENCE) // 2)  # type: ignore[no-untyped-call]
@@ -238,14 +246,24 @@ class JobStore:
                 answers = pipe.execute()
             except redis.exceptions.NoScriptError:
                 self._redis.script_load(script.script)
-                return self._admit_in_one_trip(names, args, last)
-        if self._wait_for_disk and answers[3][0] < 1:
+                return self._admit_in_one_trip(names, args)
+        if self._wait_for_disk and answers[1][0] < 1:
             raise StoreUnavailable("the job store has not confirmed that the batch is on disk")
-        return cast(list[bytes], answers[2])
+        return cast(list[bytes], answers[0])
 
-    def _run(self, verb: str, args: Sequence[Any]) -> list[Any]:
+    def _run(self, verb: str, args: Sequence[Any], names: Sequence[str] = ()) -> list[Any]:
         with redis_errors():
-            return cast(list[Any], self._scripts[verb](keys=[self.keys.prefix], args=args))
+            return cast(list[Any], self._scripts[verb](keys=[self.keys.prefix, *names], args=args))
+
+    def _places_of(self, job_id: str) -> list[str]:
+        """The keys of a job's record and payload."""
+        return [self.keys.job(job_id), self.keys.payload(job_id)]
+
+    @property
+    def _most(self) -> tuple[int, int, int, int]:
+        """How many jobs and bytes may be kept of a client, and of all clients of a database."""
+        jobs = self._jobs
+        return jobs.max_client_jobs, jobs.max_client_bytes, jobs.max_database_jobs, jobs.max_database_bytes
 
     @property
     def _ring_again_ms(self) -> int:
@@ -254,6 +272,11 @@ class JobStore:
     @property
     def _lease_ms(self) -> int:
         return milliseconds(self._jobs.lease)
+
+
+def _flat(payloads: Mapping[int, bytes]) -> Iterator[int | bytes]:
+    """The numbers of some chunks, each followed by its payload."""
+    return chain.from_iterable(payloads.items())
 
 
 def _following(answer: Sequence[bytes] | None) -> tuple[ChunkRef, Claim] | None:

@@ -26,22 +26,67 @@ class ChunkRef:
 
 
 class Admitted(Enum):
-    """What admit says."""
+    """What stage and admit say."""
 
+    STAGED = "staged"
     ADMITTED = "admitted"
     KNOWN = "known"
     REUSED = "reused"
     FULL = "full"
+    USED = "used"
+    CROWDED = "crowded"
     LOST = "lost"
+
+
+class Purged(Enum):
+    """What purge says."""
+
+    PURGED = "purged"
+    OPEN = "open"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """A batch that is coming in, whose it is, and how much of it is staged: bytes of payloads, and chunks."""
+
+    job_id: str
+    client: str
+    database: str
+    size: int = 0
+    chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What Redis keeps of a client in a database: jobs, open or with a result, and the bytes counted for all of it."""
+
+    jobs: int = 0
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The verdict on a batch, the job that stands for it, and the chunks to ring for."""
+    """The verdict on a batch, the job that stands for it, the chunks to ring for, and `whose` share is full, if so."""
 
     verdict: Admitted
     job_id: str
     rings: tuple[ChunkRef, ...] = ()
+    whose: str = ""
+
+    @classmethod
+    def of(cls, answer: Sequence[bytes], job_id: str) -> "Admission":
+        """The admission that an answer of stage or admit tells of."""
+        verdict, *rest = answer
+        match Admitted(verdict.decode()):
+            case Admitted.KNOWN:
+                return cls(Admitted.KNOWN, rest[0].decode())
+            case (Admitted.USED | Admitted.CROWDED) as full:
+                return cls(full, job_id, whose=rest[0].decode())
+            case (Admitted.STAGED | Admitted.ADMITTED | Admitted.REUSED | Admitted.FULL | Admitted.LOST) as other:
+                return cls(other, job_id, tuple(map(ChunkRef.of, rest)))
+            case never:
+                assert_never(never)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +105,7 @@ class NewJob:
     fingerprint: str
     idempotency_key: str | None
     strict: bool = False
+    retry_of: str = ""
 
 
 class Claimed(Enum):
@@ -212,15 +258,6 @@ class Which:
     count: int
     state: str | None = None
     database: str | None = None
-
-    @property
-    def every(self) -> bool:
-        """Whether there is no choice among them."""
-        return self.state is None and self.database is None
-
-    def takes(self, state: str, database: str) -> bool:
-        """Whether a job in `state`, of `database`, is wanted."""
-        return self.state in (None, state) and self.database in (None, database)
 
 
 @dataclass(frozen=True, slots=True)

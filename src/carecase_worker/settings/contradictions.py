@@ -9,7 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from carecase_worker.settings import database_parameters
-from carecase_worker.settings.model import DATABASES_PART, DatabaseSettings, JwtSettings, RedisSettings, Settings
+from carecase_worker.settings.access import JwtSettings
+from carecase_worker.settings.model import DATABASES_PART, DatabaseSettings, RedisSettings, Settings
 from carecase_worker.settings.places import Place
 from carecase_worker.settings.urls import same_server, takes_password, target_has_password
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from carecase_worker.settings.access import ClientSettings
 from carecase_worker.settings.kinds import kind_of
-from carecase_worker.settings.model import ClientSettings, DatabaseSettings, Section, Settings
+from carecase_worker.settings.model import DatabaseSettings, Settings
+from carecase_worker.settings.section import Section
 
 PREFIX = "CARECASE_"
 LISTS = frozenset({"databases", "api_key_sha256", "cors_origins", "algorithms", "trusted_proxies"})

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 from tests.integration.cli.commands import Carecase, Ran
+from tests.integration.jobs.test_durability import configured
 from tests.meanwhile import meanwhile
 from tests.services import Services
 
@@ -63,11 +65,23 @@ def about_redis(servers: Services) -> list[str]:
     where = servers.redis_url.partition("@")[2]
     more = "drops nothing, and lets this user do its part"
     return [
-        "hint  redis: has no maxmemory; set one below what the machine has, so that it refuses before it is killed",
         "hint  redis: lets this user do more than the service needs; give it a user of its own (docs/privacy.md)",
         f"ok    redis: redis://{where} is reachable, writes to disk, {more}",
         f"ok    broker: redis://{where} is reachable, 0 doorbells waiting",
     ]
+
+
+@pytest.mark.usefixtures("variables")
+def test_a_redis_without_a_limit_to_its_memory_is_to_be_mended(
+    carecase: Carecase, servers: Services, tmp_path: Path
+) -> None:
+    (tmp_path / "c.toml").write_text(CONFIG)
+    fault = "fix   redis: has no maxmemory; set one below what the machine has, so that it refuses before it is killed"
+    with redis.Redis.from_url(servers.redis_url, decode_responses=True) as server:
+        for limit, found in (("0", True), ("1gb", False)):
+            with configured(server, maxmemory=limit):
+                ran = carecase("doctor", "--config", "c.toml")
+            assert (fault in told(ran)) == found
 
 
 @pytest.mark.usefixtures("variables")
@@ -83,18 +97,18 @@ def test_what_is_well_and_what_is_not_is_a_line_each(carecase: Carecase, servers
         "fix   databases.d: it lacks table care_case (sqlite:///d.sqlite)",
         "fix   databases.d: it lacks table ingest_ledger (sqlite:///d.sqlite)",
         "fix   databases.d: it lacks index ingest_ledger_applied_at (sqlite:///d.sqlite)",
-        "5 things to fix, 2 hints. Begin with the first: it may be the cause of others.",
+        "5 things to fix, 1 hint. Begin with the first: it may be the cause of others.",
     ]  # fmt: skip
     carecase("db", "upgrade", *config)
     fits = "ok    databases.d: sqlite:///d.sqlite is reachable, and its schema fits"
     upgraded = carecase("doctor", *config)
     assert (upgraded.status, told(upgraded)) == (
-        1, [well, *about_redis(servers), NO_WORKER, fits, "1 thing to fix, 2 hints."],
+        1, [well, *about_redis(servers), NO_WORKER, fits, "1 thing to fix, 1 hint."],
     )  # fmt: skip
     with a_worker(servers):
         after = carecase("doctor", *config)
     seen = "ok    workers: 1 were seen within ten seconds"
-    assert (after.status, told(after)) == (0, [well, *about_redis(servers), seen, fits, "0 things to fix, 2 hints."])
+    assert (after.status, told(after)) == (0, [well, *about_redis(servers), seen, fits, "0 things to fix, 1 hint."])
 
 
 def test_with_nothing_configured_it_says_what_to_configure(carecase: Carecase, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -244,3 +244,14 @@ def test_access_is_taken_from_flags_before_variables_before_a_system_nearby(
     ]  # fmt: skip
     assert {one.headers["user-agent"] for one in peer.received} == {"carecase-worker"}
     assert {one.headers["accept"] for one in peer.received} == {"application/json"}
+
+
+def test_a_job_is_purged_and_jobs_alone_still_lists(carecase: Carecase) -> None:
+    """410 tells that nothing is kept, so that is what was wanted."""
+    with answering(Reply(204), problem(410), problem(409), problem(404), Reply(200, {"data": [a_job()]})) as peer:
+        for status in (0, 0, 2, 2):
+            ran = carecase("jobs", "purge", JOB, "--url", peer.url)
+            assert ran.status == status, ran.err
+            assert (f"{JOB} is purged" in ran.out) == (status == 0)
+        assert JOB in carecase("jobs", "--url", peer.url).out
+    assert peer.calls[:-1] == [f"DELETE /jobs/{JOB}?purge=true"] * 4

@@ -43,6 +43,7 @@ def conversation(url: str) -> list[Any]:
         results = [*client.validate(CASES, 5), *client.results(JOB, "failed", page_size=1)]
         jobs += [client.job(JOB), client.job(JOB, within=2), client.wait(JOB), client.cancel(JOB)]
         jobs += [client.retry(JOB, "again"), *client.jobs("queued", "d", 2, 1)]
+        client.purge(JOB)
     return [*jobs, *results]
 
 
@@ -55,6 +56,7 @@ async def conversation_without_blocking(url: str) -> list[Any]:
         jobs += [await client.job(JOB), await client.job(JOB, within=2), await client.wait(JOB)]
         jobs += [await client.cancel(JOB), await client.retry(JOB, "again")]
         jobs += [one async for one in client.jobs("queued", "d", 2, 1)]
+        await client.purge(JOB)
     return [*jobs, *results]
 
 
@@ -65,7 +67,7 @@ def replies() -> list[Reply]:
     ]
     pages = [items((n, 422, "no"), pages=(n, 2), indexes=(n,)) for n in (1, 2)]
     validated = items(*[(n, 200, "Valid") for n in range(3)])
-    return [*[accepted()] * 3, validated, *pages, *[told(created=3)] * 3, *[accepted()] * 2, *listed]
+    return [*[accepted()] * 3, validated, *pages, *[told(created=3)] * 3, *[accepted()] * 2, *listed, Reply(204)]
 
 
 def essence(one: Received) -> tuple[str, dict[str, str], bytes]:
@@ -101,6 +103,7 @@ def test_every_call_is_the_same_on_the_wire_whether_it_blocks_or_not() -> None:
         (f"POST /jobs/{JOB}/retry", {**credentials, "idempotency-key": "again"}, b""),
         ("GET /jobs?state=queued&database=d&page=2&pageSize=1", credentials, b""),
         ("GET /jobs?state=queued&database=d&page=3&pageSize=1", credentials, b""),
+        (f"DELETE /jobs/{JOB}?purge=true", credentials, b""),
     ]
 
 

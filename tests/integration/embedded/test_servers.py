@@ -27,6 +27,7 @@ def test_valkey_is_durable_at_every_write_and_its_users_may_do_their_part(tmp_pa
         'appendonly "yes"',
         'appendfsync "always"',
         'save ""',
+        'maxmemory "4gb"',
         'maxmemory-policy "noeviction"',
         'rdbcompression "no"',
         'daemonize "no"',

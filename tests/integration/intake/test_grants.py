@@ -1,5 +1,6 @@
 """A database that is no longer granted to a client: its jobs there are to it what they are to anyone else."""
 
+import json
 from collections.abc import Iterator
 from itertools import product
 from uuid import UUID
@@ -65,4 +66,14 @@ def test_a_job_of_a_database_that_is_granted_is_told_as_ever(before: Intake, aft
     before.finish(lost, [REFUSED])
     with after.client() as client, before.client() as as_before:
         assert client.get(f"/jobs/{kept}").status_code == 200
+        for query, told in (
+            ("", [kept]),
+            ("?database=demo", [kept]),
+            ("?database=second", []),
+            ("?state=completed", []),
+        ):
+            answer = client.get(f"/jobs{query}")
+            assert [job["jobId"] for job in answer.json()["data"]] == told
+            assert json.loads(answer.headers["x-pagination"])["TotalCount"] == len(told)
+        assert lost in as_before.get("/jobs?state=completed").text
         assert as_before.post(f"/jobs/{lost}/retry").status_code == 202

@@ -13,7 +13,7 @@ from tests.builders import a_key_pair, a_key_set
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import KeysUnavailable
 from carecase_worker.intake.key_set import KeySet, key_set_of
-from carecase_worker.settings.model import JwtSettings
+from carecase_worker.settings.access import JwtSettings
 
 OLD, NEW = a_key_pair("RS256"), a_key_pair("ES256")
 

@@ -17,7 +17,8 @@ from carecase_worker.clock import SystemClock
 from carecase_worker.intake.health import Readings, health_routes
 from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.standstill import Standstill
-from carecase_worker.settings.model import AuditSettings, JobSettings, RedisSettings
+from carecase_worker.settings.access import AuditSettings
+from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.telemetry import Metrics
 
 

@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.integration.jobs.clocked import FIRST_US, Clocked, Content
-from tests.integration.jobs.model import Model
-from tests.integration.jobs.states import COUNTS, Answer, Batch, Limits
+from tests.integration.jobs.model import QUARTER_MS, Model
+from tests.integration.jobs.states import COUNTS, Answer, Batch, Limits, size_of
 
 SWEPT_AT_ONCE = 500
+
+
+def _payload(batch: Batch, n: int) -> str:
+    return f"{batch.job} {n}"
 
 
 @dataclass(frozen=True)
@@ -41,25 +45,45 @@ class Beside:
             assert answer == step.answer, so_far
             assert keys == step.keys, so_far
 
-    def stage(self, batch: Batch, *numbers: int) -> None:
-        payloads = {n: f"{batch.job} {n}" for n in numbers}
-        self.model.stage(batch.job, payloads)
-        self.scripts.stage(f"payload:{batch.job}", payloads, self.model.payloads[batch.job].till_ms or 0)
-        self._note(f"stage {batch.job} {numbers}", None)
+    def stage(self, batch: Batch, *numbers: int) -> Answer:
+        """Stage chunks; the script is told of all that are staged by then."""
+        payloads = {n: _payload(batch, n) for n in numbers}
+        before = self.model.payloads.get(batch.job)
+        now = {**(before.chunks if before else {}), **payloads}
+        size = sum(map(len, now.values()))
+        self.scripts.run(
+            "stage",
+            *(batch.job, batch.database, batch.client, QUARTER_MS, size, len(now), *self._most),
+            *(word for pair in payloads.items() for word in pair),
+            keys=[f"job:{batch.job}", f"payload:{batch.job}"],
+        )
+        answer = self.model.stage(batch, payloads, size_of(size, len(now)), self.limits)
+        return list(self._note(f"stage {batch.job} {numbers}", answer))
 
-    def admit(self, batch: Batch) -> Answer:
-        """Admit what is staged."""
-        limits = self.limits
-        keys = [f"job:{batch.job}", f"payload:{batch.job}", f"jobs:{batch.client}"]
+    def discard(self, batch: Batch) -> str:
+        keys = [f"job:{batch.job}", f"payload:{batch.job}"]
+        self.scripts.run("discard", batch.job, batch.database, batch.client, keys=keys)
+        return str(self._note(f"discard {batch.job}", self.model.discard(batch)))
+
+    def admit(self, batch: Batch, *last: int) -> Answer:
+        """Admit what is staged, with the last chunks."""
+        limits, payloads = self.limits, {n: _payload(batch, n) for n in last}
+        keys = [f"job:{batch.job}", f"payload:{batch.job}"]
         keys += [] if batch.idempotency is None else [batch.idempotency]
         self.scripts.run(
             "admit",
             *(batch.job, limits.ring_again_ms, limits.width, limits.max_jobs, limits.max_bytes, batch.payload_bytes),
             *(limits.retention_ms, batch.fingerprint, batch.database, batch.care_plan, batch.client, batch.user),
             *(sum(batch.sizes), len(batch.sizes), batch.firsts, batch.job[-1] * 64, batch.strict),
+            *(*self._most, batch.retry_of, *(word for pair in payloads.items() for word in pair)),
             keys=keys,
         )
-        return list(self._note(f"admit {batch}", self.model.admit(batch, limits)))
+        return list(self._note(f"admit {batch} {last}", self.model.admit(batch, payloads, limits)))
+
+    @property
+    def _most(self) -> tuple[int, ...]:
+        limits = self.limits
+        return limits.client_jobs, limits.client_bytes, limits.database_jobs, limits.database_bytes
 
     def admitted(self, job: str, sizes: tuple[int, ...] = (1,), **more: Any) -> Batch:
         """Stage and admit a batch."""
@@ -101,6 +125,17 @@ class Beside:
     def cancel(self, job: str) -> Answer:
         self.scripts.run("cancel", job, self.limits.ring_again_ms)
         return list(self._note(f"cancel {job}", self.model.cancel(job, self.limits)))
+
+    def purge(self, job: str) -> str:
+        self.scripts.run("purge", job)
+        return str(self._note(f"purge {job}", self.model.purge(job)))
+
+    def listing(
+        self, *databases: str, client: str = "ann", first: int = 0, count: int = 2, state: str = "", among: int = 3
+    ) -> Answer:
+        self.scripts.run("list", client, first, count, state, among, *databases)
+        answer = self.model.listing(client, first, count, state, among, list(databases))
+        return list(self._note(f"list {client} {first} {count} {state} {among} {databases}", answer))
 
     def overdue(self, database: str = "demo", waiting: int = 0, limit: int = SWEPT_AT_ONCE) -> list[str]:
         self.scripts.run("overdue", database, self.limits.ring_again_ms, waiting, limit, self.limits.lease_ms)

@@ -1,7 +1,7 @@
 """The scripts of the job store by a clock that stands still until it is moved, and all that they leave in Redis."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -49,11 +49,6 @@ end
 return cjson.encode(found)
 """
 
-_STAGED = """
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-redis.call('PEXPIREAT', KEYS[1], ARGV[1])
-"""
-
 _SPOILT = """
 for _, command in ipairs(cjson.decode(ARGV[1])) do redis.call(unpack(command)) end
 """
@@ -92,12 +87,6 @@ class Clocked:
         """Run a script by its name."""
         names = ["c:", *(f"c:{key}" for key in keys)]
         self._row.evalsha(self._shas[name], len(names), *names, *args)
-        self._tell_everything()
-
-    def stage(self, key: str, payloads: Mapping[int, str], till_ms: int) -> None:
-        """Put chunks where `admit` looks for them."""
-        flat = [text for pair in payloads.items() for text in pair]
-        self._row.eval(_STAGED, 1, f"c:{key}", till_ms, *flat)
         self._tell_everything()
 
     def spoil(self, *commands: Sequence[object]) -> None:

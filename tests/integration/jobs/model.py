@@ -6,6 +6,7 @@ from typing import Any
 from tests.integration.jobs.states import (
     COUNTS,
     MINUTE_MS,
+    RECORD_BYTES,
     Answer,
     Batch,
     Chunk,
@@ -24,19 +25,37 @@ class Model(States):
 
     # what admits
 
-    def stage(self, job: str, payloads: dict[int, str]) -> None:
-        held = self.payloads.setdefault(job, Payloads({}, None))
+    def stage(self, batch: Batch, payloads: dict[int, str], size: int, limits: Limits) -> Answer:
+        if batch.job in self.jobs:
+            return ["staged"]
+        why = self._refused(batch, size, limits)
+        if why:
+            return why
+        held = self.payloads.setdefault(batch.job, Payloads({}, None))
         held.chunks |= payloads
         held.till_ms = self.now_ms + QUARTER_MS
+        self.staged[batch.job] = (batch.database, batch.client, size)
+        self.leaving[batch.database][batch.client, batch.job, "staged", 0] = held.till_ms
+        self._count(batch, "bytes")
+        return ["staged"]
 
-    def admit(self, batch: Batch, limits: Limits) -> Answer:
+    def discard(self, batch: Batch) -> str:
         if batch.job in self.jobs:
-            return self._admit_again(self.jobs[batch.job], limits)
-        refused = self._refused(batch, limits)
-        if refused:
-            self.payloads.pop(batch.job, None)
-            return refused
-        self.payloads[batch.job].till_ms = None
+            return "known"
+        self._drop(batch)
+        return "discarded"
+
+    def admit(self, batch: Batch, last: dict[int, str], limits: Limits) -> Answer:
+        if batch.job in self.jobs:
+            return ["admitted"]
+        why = self._not_admitted(batch, len(last), limits)
+        if why:
+            self._drop(batch)
+            return why
+        held = self.payloads.setdefault(batch.job, Payloads({}, None))
+        held.chunks |= last
+        held.till_ms = None
+        self._unstage(batch)
         database = self.databases.get(batch.database) or self.databases.setdefault(batch.database, Database(0))
         database.had_jobs = True
         database.seq = max(database.seq + 1, self.now_ms)
@@ -44,34 +63,119 @@ class Model(States):
         if turn is None or turn.partition("|")[2] != batch.care_plan:
             turn = f"{database.seq}|{batch.care_plan}"
         database.turns.setdefault(turn, []).append(batch.job)
-        job = Job(
-            batch, limits, database.seq, self.now_us, database.settled is None, turn, [Chunk(n) for n in batch.sizes]
-        )
+        chunks = [Chunk(n) for n in batch.sizes]
+        job = Job(batch, limits, database.seq, self.now_us, database.settled is None, turn, chunks, batch.size)
         self.jobs[batch.job] = job
-        self.listed[batch.client][batch.job] = self.now_us
+        self._count(batch, "jobs", "bytes")
+        self.listed[batch.database, batch.client][batch.job] = self.now_us
         if batch.idempotency is not None:
             self.known[batch.idempotency] = (f"{batch.fingerprint}|{batch.job}", None)
+        if batch.retry_of in self.jobs:
+            self._hand_over(self.jobs[batch.retry_of], batch.job)
         opened = self._open_first(job, limits) if next(iter(database.turns)) == turn else []
         return ["admitted", *opened]
 
-    def _admit_again(self, job: Job, limits: Limits) -> Answer:
-        held = self.payloads.get(job.batch.job)
-        if held:
-            held.chunks = {n: text for n, text in held.chunks.items() if job.chunks[n].outcome is None}
-            held.till_ms = self.now_ms + limits.retention_ms if job.final else None
-            if not held.chunks:
-                del self.payloads[job.batch.job]
-        return ["admitted"]
+    def _hand_over(self, old: Job, name: str) -> None:
+        """The items that are kept of a final job are another one's now."""
+        old.marks["retried_as"] = name
+        held = self.payloads.pop(old.batch.job, Payloads({}, None))
+        left = self.leaving[old.batch.database]
+        till = left.pop((old.batch.client, old.batch.job, "result", old.size), None)
+        if till is not None:
+            old.size -= sum(map(len, held.chunks.values()))
+            left[old.batch.client, old.batch.job, "result", old.size] = till
 
-    def _refused(self, batch: Batch, limits: Limits) -> Answer | None:
+    def _not_admitted(self, batch: Batch, last: int, limits: Limits) -> Answer | None:
         if batch.idempotency in self.known:
             fingerprint, _, job = self.known[str(batch.idempotency)][0].partition("|")
             return ["known", job] if fingerprint == batch.fingerprint else ["reused"]
+        if batch.retry_of in self.jobs and "retried_as" in self.jobs[batch.retry_of].marks:
+            return ["known", self.jobs[batch.retry_of].marks["retried_as"]]
         jobs, size = self.backlog(batch.database)
         if jobs == limits.max_jobs or size + batch.payload_bytes > limits.max_bytes:
             return ["full"]
-        held = self.payloads.get(batch.job)
-        return None if held and len(held.chunks) == len(batch.sizes) else ["lost"]
+        why = self._refused(batch, batch.size, limits)
+        if why:
+            return why
+        held = self.payloads.get(batch.job, Payloads({}, None))
+        return None if len(held.chunks) + last == len(batch.sizes) else ["lost"]
+
+    # what is kept
+
+    def _count(self, batch: Batch, *names: str) -> None:
+        self.counted |= {(batch.database, name, batch.client) for name in names}
+
+    def _unstage(self, batch: Batch) -> None:
+        if self.staged.pop(batch.job, None):
+            del self.leaving[batch.database][batch.client, batch.job, "staged", 0]
+
+    def _drop(self, batch: Batch) -> None:
+        self.payloads.pop(batch.job, None)
+        self._unstage(batch)
+
+    def _refused(self, batch: Batch, size: int, limits: Limits) -> Answer | None:
+        """Everything that has gone is off the counts before anybody is refused; else a hundred things."""
+        self.leave(batch.database, 100)
+        if self._no_room(batch, size, limits):
+            self.leave(batch.database, 10_000)
+        return self._no_room(batch, size, limits)
+
+    def _no_room(self, batch: Batch, size: int, limits: Limits) -> Answer | None:
+        staged = self.staged[batch.job][2] if batch.job in self.staged else 0
+        for whose, client, most_jobs, most_bytes in (
+            ("client", batch.client, limits.client_jobs, limits.client_bytes),
+            ("database", None, limits.database_jobs, limits.database_bytes),
+        ):
+            kept = self.kept_of(batch.database, client)
+            if kept["jobs"] == most_jobs or kept["done"] + size > most_bytes:
+                return ["used", whose]
+            if kept["bytes"] - staged + size > most_bytes:
+                return ["crowded", whose]
+        return None
+
+    def leave(self, database: str, limit: int) -> int:
+        left = self.leaving[database]
+        over = sorted((till, "|".join(map(str, one)), one) for one, till in left.items() if till <= self.now_ms)[:limit]
+        for _, _, one in over:
+            client, job, what, size = one
+            if what == "staged":
+                self.staged.pop(job)
+            left.pop(one)
+            if what == "result":
+                self._forget(database, client, job, size)
+        return len(over)
+
+    def _forget(self, database: str, client: str, job: str, size: int) -> None:
+        self.listed[database, client].pop(job, None)
+        if job in self.jobs:
+            till = self.jobs[job].record_till_ms or 0
+            self.leaving[database][client, job, "record", min(RECORD_BYTES, size)] = till
+
+    def purge(self, name: str) -> str:
+        job = self.jobs.get(name)
+        if job is None or not job.final:
+            return "gone" if job is None else "open"
+        self.payloads.pop(name, None)
+        for chunk in job.chunks:
+            chunk.outcome, chunk.tally = None, ""
+        job.result_till_ms = None
+        key = str(job.batch.idempotency)
+        if key in self.known and self.known[key][0].endswith(f"|{name}"):
+            del self.known[key]
+        job.marks["expires_ms"] = min(job.marks["expires_ms"], self.now_ms)
+        job.purged = True
+        if self.leaving[job.batch.database].pop((job.batch.client, name, "result", job.size), None):
+            self._forget(job.batch.database, job.batch.client, name, job.size)
+        return "purged"
+
+    def listing(self, client: str, first: int, count: int, state: str, among: int, databases: list[str]) -> Answer:
+        for database in databases:
+            self.leave(database, 1000)
+        found = [(at, job) for where in databases for job, at in self.listed[where, client].items()]
+        jobs = [job for _, job in sorted(found, reverse=True)]
+        if state:
+            jobs = [job for job in jobs[:among] if self.jobs[job].state == state]
+        return [len(jobs), *jobs[first : first + count]]
 
     # what works
 
@@ -134,7 +238,9 @@ class Model(States):
         if done["answered"]:
             job.marks.pop("failing_since_ms", None)
             database.failures, database.pause, database.trouble = 0, None, {}
+        job.size += len(done["packed"])
         if not done["keep"]:
+            job.size -= len(self.payloads[job_id].chunks[n])
             del self.payloads[job_id].chunks[n]
             if not self.payloads[job_id].chunks:
                 del self.payloads[job_id]
@@ -166,11 +272,9 @@ class Model(States):
             self.payloads[name].till_ms = self.now_ms + retention
         if job.batch.idempotency is not None:
             self.known[job.batch.idempotency] = (f"{job.batch.fingerprint}|{name}", self.now_ms + retention)
-        expiring = self.expiring[job.batch.client]
-        expiring[name] = self.now_ms + retention
-        for _, over in sorted((till, one) for one, till in expiring.items() if till <= self.now_ms)[:100]:
-            del expiring[over]
-            self.listed[job.batch.client].pop(over, None)
+        self._count(job.batch, "done")
+        self.leaving[job.batch.database][job.batch.client, name, "result", job.size] = self.now_ms + retention
+        self.leave(job.batch.database, 100)
         self.told_final.append(name)
         database.turns[job.turn].remove(name)
         if database.turns[job.turn]:
@@ -230,6 +334,7 @@ class Model(States):
     # what sweeps
 
     def overdue(self, name: str, waiting: int, limit: int, limits: Limits) -> list[str]:
+        self.leave(name, limit)
         database, now = self.databases.get(name), self.now_ms
         if database is None or self._paused(database, limits):
             return []

@@ -10,7 +10,15 @@ from typing import Any
 COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
 MINUTE_MS = 60_000
 FINAL = ("completed", "cancelled")
+RECORD_BYTES, CHUNK_BYTES = 4096, 256
 Answer = list[Any]
+Left = tuple[str, str, str, int]
+"""Whose, of which job, what, and how many bytes: something that goes by itself."""
+
+
+def size_of(payload_bytes: int, chunks: int) -> int:
+    """The bytes that are counted for chunks."""
+    return payload_bytes + CHUNK_BYTES * chunks
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,12 @@ class Batch:
     fingerprint: str = "f"
     idempotency: str | None = None
     strict: str = "0"
+    retry_of: str = ""
+
+    @property
+    def size(self) -> int:
+        """The bytes that are counted for it when it is admitted."""
+        return RECORD_BYTES + size_of(self.payload_bytes, len(self.sizes))
 
     @property
     def firsts(self) -> str:
@@ -42,6 +56,10 @@ class Limits:
     max_jobs: int = 5
     max_bytes: int = 60
     retention_ms: int = 3_600_000
+    client_jobs: int = 1_000
+    client_bytes: int = 10_000_000
+    database_jobs: int = 1_000
+    database_bytes: int = 10_000_000
     lease_ms: int = 15_000
 
     @property
@@ -73,10 +91,12 @@ class Job:
     unsettled: bool
     turn: str
     chunks: list[Chunk]
+    size: int
     state: str = "queued"
-    marks: dict[str, int] = field(default_factory=dict)
+    marks: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     untold: tuple[str, ...] = ()
+    purged: bool = False
     result_till_ms: int | None = None
     record_till_ms: int | None = None
 
@@ -105,13 +125,14 @@ class Job:
             "chunks": len(self.chunks),
             "opened": sum(chunk.opened for chunk in self.chunks),
             "firsts": batch.firsts,
-            "sha256": batch.job[-1] * 64,
+            "sha256": "" if self.purged else batch.job[-1] * 64,
             "strict": batch.strict,
             "bytes": batch.payload_bytes,
             "turn": self.turn,
             "retention_ms": limits.retention_ms,
             "width": limits.width,
             "idempotency": "" if batch.idempotency is None else f"c:{batch.idempotency}",
+            "size": self.size,
             **{name: count for name, count in self.counts.items() if count},
             **self.marks,
         }
@@ -150,8 +171,10 @@ class States:
         self.databases: dict[str, Database] = {}
         self.holding: dict[str, str] = {}
         self.known: dict[str, tuple[str, int | None]] = {}
-        self.listed: dict[str, dict[str, int]] = defaultdict(dict)
-        self.expiring: dict[str, dict[str, int]] = defaultdict(dict)
+        self.listed: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        self.leaving: dict[str, dict[Left, int]] = defaultdict(dict)
+        self.staged: dict[str, tuple[str, str, int]] = {}
+        self.counted: set[tuple[str, str, str]] = set()
         self.stats: dict[str, int] = defaultdict(int)
         self.told_final: list[str] = []
         self.workers: dict[str, int] = {}
@@ -199,6 +222,27 @@ class States:
         jobs = self.open_jobs(database)
         return len(jobs), sum(job.batch.payload_bytes for job in jobs)
 
+    def kept(self, database: str) -> dict[str, int]:
+        """What is counted for a database and its clients, counted anew from what is there."""
+        told: dict[str, int] = {}
+        for where, name, client in self.counted:
+            if where == database:
+                told[f"{name}:{client}"] = self.kept_of(database, client)[name]
+                told[name] = self.kept_of(database, None)[name]
+        return told | {f"staged:{job}": size for job, (where, _, size) in self.staged.items() if where == database}
+
+    def kept_of(self, database: str, client: str | None) -> dict[str, int]:
+        """What is counted for one client, or for all."""
+        left = [one for one in self.leaving[database] if client in (None, one[0])]
+        jobs = [job for job in self.open_jobs(database) if client in (None, job.batch.client)]
+        staged = [size for where, who, size in self.staged.values() if where == database and client in (None, who)]
+        done = sum(size for _, _, _, size in left)
+        return {
+            "jobs": len(jobs) + sum(what == "result" for _, _, what, _ in left),
+            "bytes": done + sum(job.size for job in jobs) + sum(staged),
+            "done": done,
+        }
+
     def busy(self) -> set[str]:
         """The databases that have such jobs."""
         return {job.batch.database for job in self.jobs.values() if not job.final}
@@ -216,8 +260,10 @@ class States:
             **{key: (text, till) for key, (text, till) in self.known.items()},
             **{f"payload:{job}": (held.chunks, held.till_ms) for job, held in self.payloads.items()},
         }
-        for kind, held_by in (("jobs", self.listed), ("expiring", self.expiring)):
-            keys |= {f"{kind}:{client}": (dict(held), None) for client, held in held_by.items()}
+        keys |= {f"jobs:{where}:{client}": (dict(held), None) for (where, client), held in self.listed.items()}
+        for where, held_until in self.leaving.items():
+            keys[f"leaving:{where}"] = ({"|".join(map(str, left)): till for left, till in held_until.items()}, None)
+        keys |= {f"kept:{where}": (self.kept(where), None) for where in {where for where, _, _ in self.counted}}
         for name, job in self.jobs.items():
             chunks = list(enumerate(job.chunks))
             lease = {f"{n}:{name}": value for n, chunk in chunks for name, value in chunk.lease.items()}

@@ -13,11 +13,23 @@ from tests.services import Services
 from carecase_worker.clock import SystemClock
 from carecase_worker.jobs.acl import app_rules, flower_rules
 from carecase_worker.jobs.job import COUNTS
+from carecase_worker.jobs.listing import JobLists
 from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.rates import Rates
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Cancelled, ChunkRef, Claimed, Completed, Done, Wait
+from carecase_worker.jobs.verdicts import (
+    Admitted,
+    Cancelled,
+    ChunkRef,
+    Claimed,
+    Completed,
+    Done,
+    Purged,
+    Staging,
+    Wait,
+    Which,
+)
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
 
@@ -56,7 +68,8 @@ def test_every_verb_works_as_the_service(store: JobStore, settings: Settings) ->
     assert store.unsettled(["acl"]) == []
     assert store.take_turn("acl", HOUR)
     one = a_new_job(database="acl", client="acl", idempotency_key="a key", chunk_firsts=(0, 1), total=2)
-    store.stage(one.job_id, {0: b"items"})
+    staging = Staging(one.job_id, "acl", "acl", 5, 1)
+    assert store.stage(staging, {0: b"items"}).verdict is Admitted.STAGED
     first, second = store.admit(one, {1: b"items"}).rings
     claim = store.claim(first, "a holder")
     assert claim.verdict is Claimed.APPLY
@@ -75,7 +88,10 @@ def test_every_verb_works_as_the_service(store: JobStore, settings: Settings) ->
     assert store.payloads(one.job_id, [0]) == [b"items"]
     assert (store.pace("acl").open_items, store.backlog("acl")) == (0, (0, 0))
     assert store.stats()["acl", "created"] >= 2
-    store.discard(one.job_id)
+    store.discard(staging)
+    assert store.kept("acl")["acl"].jobs >= 1
+    assert JobLists(settings.redis).jobs_of("acl", ["acl"], Which(0, 1))[0] >= 1
+    assert store.purge(one.job_id) is Purged.PURGED
     assert store.admit(a_new_job(database="acl", client="acl"), {0: b"items"}).rings, "without a key, too"
     Rates(settings.redis, 1, 1).spend("acl")
 

@@ -25,11 +25,13 @@ class Walk:
         self._beside = beside
         self._dice = Random(seed)
         self._sent = 0
+        self._uploads: list[Batch] = []
 
     def one_step(self) -> None:
         steps: dict[Callable[[], object], int] = {
             self._admit: 5, self._admit_again: 1, self._claim: 8, self._complete: 6, self._release: 4, self._cancel: 1,
             self._sweep: 3, self._bury: 2, self._settle: 1, self._time_goes_on: 5, self._other_settings: 1,
+            self._purge: 1, self._list: 1,
         }  # fmt: skip
         self._dice.choices(list(steps), list(steps.values()))[0]()
 
@@ -58,16 +60,39 @@ class Walk:
             idempotency=self._one_of(None, None, "idem:k1", "idem:k2"),
             strict=self._one_of("0", "1"),
         )
+        final = [name for name, job in self._jobs.items() if job.final and self._same_place(job.batch, batch)]
+        batch = replace(batch, retry_of=self._one_of("", "never", *final))
         self._sent += 1
         numbers = range(len(batch.sizes))[self._one_of(0, 0, 0, 1) :]
-        if numbers:
-            self._beside.stage(batch, *numbers)
-        self._beside.admit(batch)
+        staged = self._one_of(0, 1, len(numbers))
+        for number in numbers[:staged]:
+            self._beside.stage(batch, number)
+        if self._one_of(True, True, True, False):
+            self._beside.admit(batch, *numbers[staged:])
+        else:
+            self._uploads.append(batch)
+
+    @staticmethod
+    def _same_place(one: Batch, other: Batch) -> bool:
+        return (one.client, one.database) == (other.client, other.database)
 
     def _admit_again(self) -> None:
-        for job in self._some(list(self._jobs.values())):
-            self._beside.stage(job.batch, *range(len(job.chunks)))
-            self._beside.admit(job.batch)
+        for batch in self._some([*self._uploads, *(job.batch for job in self._jobs.values())]):
+            self._beside.stage(batch, *range(len(batch.sizes)))
+            self._beside.admit(batch) if self._one_of(True, False) else self._beside.discard(batch)
+
+    def _purge(self) -> None:
+        self._beside.purge(self._one_of(*self._jobs, "never"))
+
+    def _list(self) -> None:
+        self._beside.listing(
+            *self._one_of(("demo",), ("demo", "other"), ("nowhere", "other", "demo")),
+            client=self._one_of("ann", "bob"),
+            first=self._one_of(0, 1, 2, 5),
+            count=self._one_of(1, 3, 50),
+            state=self._one_of("", "", "queued", "completed"),
+            among=self._one_of(1, 4, 50),
+        )
 
     def _some(self, those: Sequence[T]) -> list[T]:
         return self._dice.sample(those, min(1, len(those)))
@@ -126,6 +151,15 @@ class Walk:
 def test_the_operations_in_any_order_do_what_the_model_says(scripts: Clocked, seed: int) -> None:
     for part in range(6):
         beside = Beside(scripts)
+        few = {
+            "max_jobs": 20,
+            "max_bytes": 900,
+            "client_jobs": 4,
+            "client_bytes": 15_000,
+            "database_jobs": 6,
+            "database_bytes": 25_000,
+        }
+        beside.limits = replace(beside.limits, **(few if part % 2 else {}))
         walk = Walk(beside, seed * 6 + part)
         for _ in range(60):
             walk.one_step()

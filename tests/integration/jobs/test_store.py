@@ -23,7 +23,9 @@ from carecase_worker.jobs.verdicts import (
     Completion,
     Done,
     History,
+    Kept,
     NewJob,
+    Staging,
     Wait,
 )
 
@@ -136,8 +138,8 @@ def test_what_is_staged_goes_after_a_quarter_of_an_hour_unless_it_is_admitted(st
     """Each piece gives a slow upload that long for the next one; nothing stays of one that was broken off."""
     late, broken_off = (a_new_job(total=3, chunk_firsts=(0, 1, 2)) for _ in range(2))
     for number in (0, 1):
-        store.stage(late.job_id, {number: b"p"})
-        store.stage(broken_off.job_id, {number: b"p"})
+        for new in (late, broken_off):
+            store.stage(Staging(new.job_id, "demo", "demo", number + 1, number + 1), {number: b"p"})
         elapse(14 * MINUTE)
     assert store.admit(late, {2: b"p"}).verdict is Admitted.ADMITTED
     elapse(MINUTE)
@@ -158,7 +160,7 @@ def test_an_admitted_batch_waits_for_as_long_as_it_takes(store: JobStore, elapse
 
 def test_chunks_staged_before_are_admitted_with_the_last(store: JobStore) -> None:
     new = a_new_job(total=2, chunk_firsts=(0, 1))
-    store.stage(new.job_id, {0: b"first"})
+    store.stage(Staging(new.job_id, "demo", "demo", 5, 1), {0: b"first"})
     rings = store.admit(new, {1: b"second"}).rings
     leases = [store.claim(ref, "w:1").lease for ref in rings]
     assert [lease.payload for lease in leases if lease] == [b"first", b"second"]
@@ -500,12 +502,13 @@ def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
                 store.complete(ref, Done(b"o", {"cancelled" if kept else "updated": 1}, retryable=kept))
         assert store.backlog("demo")[0] == 0
         elapse_for(servers.redis_url, store, timedelta(minutes=3))
+        store.overdue("demo", 0)
 
     one_round(0)
     after_one = keys()
     for number in range(1, 4):
         one_round(number)
-    assert keys() == after_one == {"seq:demo", "pace:demo", "backlog:demo", "stats", "jobs:demo", "expiring:demo"}
-    assert store._redis.zcard("soak:jobs:demo") == 20, "those of the last round; the next batch takes them out"
+    assert keys() == after_one == {"seq:demo", "pace:demo", "backlog:demo", "stats", "kept:demo"}
+    assert store.kept("demo") == {"demo": Kept(0, 0)}
     assert store.backlog("demo") == (0, 0)
     assert store.pace("demo").open_items == 0

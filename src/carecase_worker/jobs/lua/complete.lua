@@ -37,7 +37,13 @@ if ARGV[11] == '1' then
   redis.call('HDEL', record, 'failing_since_ms')
   redis.call('DEL', key('failures', database), key('pause', database), key('trouble', database))
 end
-if ARGV[5] ~= '1' then redis.call('HDEL', payload, n) end
+local grown = #ARGV[4]
+if ARGV[5] ~= '1' then
+  grown = grown - redis.call('HSTRLEN', payload, n)
+  redis.call('HDEL', payload, n)
+end
+local size = redis.call('HINCRBY', record, 'size', grown)
+count(database, client, 'bytes', grown)
 
 redis.call('HSET', key('tally', job), n, table.concat({ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]}, ','))
 local items = 0
@@ -93,12 +99,9 @@ redis.call('PEXPIRE', record, 2 * tonumber(retention))
 redis.call('PEXPIRE', key('outcome', job), retention)
 redis.call('PEXPIRE', key('tally', job), retention)
 redis.call('PEXPIRE', payload, retention)
-local expiring = key('expiring', client)
-redis.call('ZADD', expiring, expires_ms, job)
-for _, over in ipairs(redis.call('ZRANGEBYSCORE', expiring, '-inf', now, 'LIMIT', 0, 100)) do
-  redis.call('ZREM', expiring, over)
-  redis.call('ZREM', key('jobs', client), over)
-end
+redis.call('ZADD', key('leaving', database), expires_ms, client .. '|' .. job .. '|result|' .. whole(size))
+count(database, client, 'done', size)
+leave(database, 100)
 redis.call('PUBLISH', prefix .. 'final', job)
 redis.call('UNLINK', key('lease', job))
 if idempotency ~= '' then redis.call('PEXPIRE', idempotency, retention) end

@@ -6,7 +6,9 @@
 -- moves  nothing
 -- While doorbells wait in the queue, most overdue chunks have theirs among them: only the surplus is rung for, and
 -- always a few of the oldest, in case theirs was lost. A database that is left alone is not rung for.
+-- What has gone by itself is taken off the counts of what is kept: as often as that, they are right.
 local database, ring_again_ms, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
+leave(database, limit)
 if paused(database, ARGV[5]) > 0 then return {} end
 local due = key('due', database)
 local members = redis.call('ZRANGEBYSCORE', due, now + longest_ms(ARGV[5]), '+inf', 'LIMIT', 0, limit)

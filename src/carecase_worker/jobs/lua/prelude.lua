@@ -1,7 +1,14 @@
--- What the verbs share: key names, the clock, the two steps that open chunks, the one that notes that a holder has none, the
+-- What the verbs share: key names, the clock, what is kept and for whom, the two steps that open chunks, the one that notes that a holder has none, the
 -- one that tells whether a database is left alone, and the one that takes a lease. Put before each verb's text.
 -- `prefix` is KEYS[1]: every key of the job store starts with it; the names are those of keys.py.
 local prefix = KEYS[1]
+
+-- What is counted for each job, for its record, its names on lists and its idempotency record, and for each chunk, for
+-- its places in hashes: about what they take.
+local record_bytes, chunk_bytes = 4096, 256
+
+-- The bytes that are counted for chunks whose payloads have so many.
+local function size_of(bytes, chunks) return tonumber(bytes) + chunk_bytes * tonumber(chunks) end
 
 local function key(kind, name) return prefix .. kind .. ':' .. name end
 
@@ -12,6 +19,88 @@ local function whole(number) return string.format('%.0f', number) end
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000) -- ms
+
+-- Counts, for a client and for its database, what Redis keeps more, or less.
+local function count(database, client, what, by)
+  redis.call('HINCRBY', key('kept', database), what, by)
+  redis.call('HINCRBY', key('kept', database), what .. ':' .. client, by)
+end
+
+-- Takes what is staged for a batch off the counts.
+local function unstage(database, client, job)
+  local kept = key('kept', database)
+  local bytes = redis.call('HGET', kept, 'staged:' .. job)
+  if not bytes then return end
+  redis.call('HDEL', kept, 'staged:' .. job)
+  redis.call('ZREM', key('leaving', database), client .. '|' .. job .. '|staged|0')
+  count(database, client, 'bytes', -tonumber(bytes))
+end
+
+-- Takes a result off the list and the counts; the record, which stays, is counted until it goes.
+local function forget(database, client, job, bytes)
+  redis.call('ZREM', key('jobs', database .. ':' .. client), job)
+  count(database, client, 'jobs', -1)
+  local left, till = 0, redis.call('PEXPIRETIME', key('job', job))
+  if till > now then
+    left = math.min(record_bytes, tonumber(bytes))
+    redis.call('ZADD', key('leaving', database), till, client .. '|' .. job .. '|record|' .. left)
+  end
+  count(database, client, 'bytes', left - tonumber(bytes))
+  count(database, client, 'done', left - tonumber(bytes))
+end
+
+-- Drops the payload of a final job, whose items another one has.
+local function drop_payload(database, client, job)
+  local payload, leaving, bytes = key('payload', job), key('leaving', database), 0
+  for _, n in ipairs(redis.call('HKEYS', payload)) do bytes = bytes + redis.call('HSTRLEN', payload, n) end
+  redis.call('UNLINK', payload)
+  local size, name = redis.call('HGET', key('job', job), 'size'), client .. '|' .. job .. '|result|'
+  local till = redis.call('ZSCORE', leaving, name .. size)
+  if not till then return end
+  redis.call('ZREM', leaving, name .. size)
+  redis.call('ZADD', leaving, till, name .. whole(redis.call('HINCRBY', key('job', job), 'size', -bytes)))
+  count(database, client, 'bytes', -bytes)
+  count(database, client, 'done', -bytes)
+end
+
+-- Takes off the counts what has gone by itself since, `limit` things at most; how many there were.
+local function leave(database, limit)
+  local leaving = key('leaving', database)
+  local over = redis.call('ZRANGEBYSCORE', leaving, '-inf', now, 'LIMIT', 0, limit)
+  for _, member in ipairs(over) do
+    redis.call('ZREM', leaving, member)
+    local client, job, what, bytes = string.match(member, '^(.*)|(.*)|(.*)|(.*)$')
+    if what == 'staged' then unstage(database, client, job)
+    elseif what == 'result' then forget(database, client, job, bytes)
+    else
+      count(database, client, 'bytes', -tonumber(bytes))
+      count(database, client, 'done', -tonumber(bytes))
+    end
+  end
+  return #over
+end
+
+-- Tells if a job of `size` bytes finds room: nil, or {why, whose}. `most` has the jobs and bytes that a client, then a
+-- database may have kept. It is 'used' by results, which go later or when they are purged, or 'crowded' by work that
+-- ends soon. What is staged of the job is there already.
+local function no_room(database, client, job, size, most)
+  local kept = redis.call('HMGET', key('kept', database), 'jobs:' .. client, 'bytes:' .. client, 'done:' .. client,
+    'jobs', 'bytes', 'done', 'staged:' .. job)
+  for i, whose in ipairs({'client', 'database'}) do
+    local jobs, bytes, done = tonumber(kept[3 * i - 2] or 0), tonumber(kept[3 * i - 1] or 0), tonumber(kept[3 * i] or 0)
+    local most_jobs, most_bytes = tonumber(most[2 * i - 1]), tonumber(most[2 * i])
+    if jobs + 1 > most_jobs or done + size > most_bytes then return {'used', whose} end
+    if bytes - tonumber(kept[7] or 0) + size > most_bytes then return {'crowded', whose} end
+  end
+end
+
+-- The same, once everything is off the counts that has gone: before anybody is refused, all of it.
+local function refused(database, client, job, size, most)
+  leave(database, 100)
+  local why = no_room(database, client, job, size, most)
+  if why and leave(database, 10000) > 0 then why = no_room(database, client, job, size, most) end
+  return why
+end
 
 -- Lets the next chunk of a job into `due`; adds "job:n" to `rung`. False if all are open already.
 local function open_next(job, database, ring_again_ms, rung)
