@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from tests.acceptance.system import eventually
 
 from carecase_worker.audit.log import AuditLog, opened_files
 from carecase_worker.audit.records import Act, Event, Head, record_of
@@ -20,12 +21,14 @@ from carecase_worker.errors import AuditUnavailable, SettingsError
 from carecase_worker.settings.access import AuditSettings
 from carecase_worker.settings.loading import process_environment
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 from pathlib import Path
 from threading import Thread
 from tests.integration.test_audit_log import act, a_log
 with a_log(Path(sys.argv[1]), max_file_bytes=4000, durability="relaxed") as log:
+    print("ready", flush=True)
     input()
     threads = [Thread(target=lambda: [log.record(act(n)) for n in range(100)]) for _ in range(3)]
     for thread in threads: thread.start()
@@ -99,7 +102,7 @@ def verified(place: Path, *noted: Head) -> tuple[list[str], list[str]]:
 def run(program: str, *arguments: object) -> str:
     ran = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
-        env=process_environment(), capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2],
+        env=process_environment(), capture_output=True, text=True, timeout=120, cwd=ROOT,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
@@ -120,11 +123,18 @@ def test_what_is_recorded_goes_on_where_the_last_process_stopped(tmp_path: Path)
 def test_processes_and_threads_write_one_chain(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, env=process_environment(), cwd=Path(__file__).parents[2])
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=process_environment(), cwd=ROOT)
         for _ in range(2)
     ]
+    for process in processes:  # both are ready before one begins
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
     for process in processes:
-        process.communicate(b"\n", timeout=120)
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=120)
         assert process.returncode == 0
     assert len(held(tmp_path)) > 10, "they closed many files meanwhile"
     assert sorted(counts(tmp_path)) == sorted([*range(100)] * 6)
@@ -246,11 +256,19 @@ def test_whoever_appends_waits_for_whoever_does(tmp_path: Path) -> None:
     holder.stdout.readline()
     writer = Thread(target=recorded, args=(tmp_path, 2))
     writer.start()
+    eventually(lambda: not writer.is_alive() or waits_for_a_lock(), what="it waits")
+    assert writer.is_alive()
     assert counts_without_lock(tmp_path) == [1]
     os.kill(holder.pid, signal.SIGKILL)
     writer.join(60)
     holder.communicate()
     assert counts(tmp_path) == [1, 2]
+
+
+def waits_for_a_lock() -> bool:
+    """Tell whether Linux has this process wait for somebody else's lock."""
+    waiting = [line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
+    return any(line[2] == "FLOCK" and line[5] == str(os.getpid()) for line in waiting)
 
 
 def counts_without_lock(place: Path) -> list[Any]:
