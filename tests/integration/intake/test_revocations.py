@@ -55,14 +55,15 @@ def test_a_change_counts_once_the_list_is_looked_at_again(tmp_path: Path) -> Non
     assert held.has("a", "b") == [False, True]
 
 
-def test_a_second_change_that_looks_like_the_first_counts_as_well(tmp_path: Path) -> None:
+def test_a_change_that_keeps_size_and_date_counts(tmp_path: Path) -> None:
     held = Held(tmp_path / "list", "jti a")
-    assert held.has("a", "b") == [True, False]
+    for _ in range(2):
+        assert held.has("a", "b") == [True, False]
+        held.seconds += REFRESH_S
     found = held.file.stat()
     with held.file.open("r+") as file:
         file.write("jti b")
     os.utime(held.file, ns=(found.st_atime_ns, found.st_mtime_ns))
-    held.seconds += REFRESH_S
     assert held.has("a", "b") == [False, True]
 
 
