@@ -17,7 +17,7 @@ def add_commands(app: typer.Typer) -> None:
     keys = typer.Typer(help="API keys", no_args_is_help=True)
     keys.callback()(lambda: None)
     keys.command("new")(keys_new)
-    app.add_typer(keys, name="keys", help="API keys")
+    app.add_typer(keys, name="keys")
 
 
 def keys_new(

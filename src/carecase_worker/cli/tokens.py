@@ -23,7 +23,7 @@ def add_commands(app: typer.Typer) -> None:
     token = typer.Typer(help="Bearer tokens", no_args_is_help=True)
     token.callback()(lambda: None)
     token.command("new")(token_new)
-    app.add_typer(token, name="token", help="Bearer tokens")
+    app.add_typer(token, name="token")
 
 
 def token_new(
