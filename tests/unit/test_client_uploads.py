@@ -4,7 +4,7 @@ import gzip
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -153,6 +153,13 @@ def test_batches_hold_every_case_in_order_within_bounds(lengths: list[int], item
 def test_a_batch_is_told_full_before_the_next_case_is_asked_for() -> None:
     batches = Batches(2, 1 << 20)
     assert [len(list(batches.add(encoded(a_case(n), n)))) for n in range(5)] == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+def test_what_was_compressed_in_pieces_is_read_to_its_end(compress: Callable[[bytes], bytes]) -> None:
+    pieces = (b'[{"case_Key": 1}', b', {"case_Key": 2}', b', {"case_Key": 3}]')
+    items = list(items_in(b"".join(map(compress, pieces))))
+    assert [json.loads(item)["case_Key"] for item in items] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, zstandard.compress])
