@@ -17,7 +17,7 @@ from carecase_worker.embedded.children import Child, Children, Command, run_as, 
 from carecase_worker.errors import StackError, StackStopped
 
 SLEEPS = "echo $NAME has begun; exec sleep 600"
-STUBBORN = "trap '' TERM; echo stubborn; while true; do sleep 0.1; done"
+STUBBORN = "trap '' TERM; sleep 600 & echo stubborn; while true; do sleep 0.1; done"
 ON_INT = "trap 'echo interrupted; exit 0' INT; echo waiting; while true; do sleep 0.1; done"
 
 
