@@ -82,6 +82,7 @@ def test_it_runs_without_a_home(tmp_path: Path) -> None:
         ("CARECASE_CONFIG=nowhere.toml carecase worker", "nowhere.toml (CARECASE_CONFIG)"),
         ("echo '[' > carecase.toml; carecase worker --config carecase.toml", "carecase.toml: is not TOML"),
         ("carecase db check", "databases: there are none"),
+        ("carecase flower", "flower.password: is required; set CARECASE_FLOWER_PASSWORD"),
         ("echo '{}' > stack.json; carecase jobs", "stack.json: is not what carecase up writes"),
         ("echo '{}' > stack.json; carecase doctor 1>&2", "stack.json: cannot be read"),
         ("carecase jobs --url http://h:99999", "The service's URL is none"),

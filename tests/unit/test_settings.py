@@ -61,6 +61,7 @@ def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
     [
         (f'[jwt]\nsecret = "{"s" * 32}"', "jwt.secret"),
         ('[redis]\nurl = "redis://:word@host"', "redis.url"),
+        ('[redis]\nurl = "redis://:word@[host"', "redis.url"),
         ('[databases.d]\nurl = "postgresql://u:word@host/d"', "databases.d.url"),
         ('[databases.d]\nurl = "postgresql://u@host/d?sslmode=require&password=word"', "databases.d.url"),
         ('[databases.d]\nurl = "postgresql://u@host/d?sslpassword=word"', "databases.d.url"),
@@ -72,6 +73,18 @@ def test_a_secret_in_the_file_is_refused_and_not_told(tmp_path: Path, toml: str,
     (mistake,) = mistakes(tmp_path, toml)
     assert mistake.startswith(f"{place}: a secret does not belong in the file; set CARECASE_")
     assert "word" not in mistake.removeprefix(place).replace("PASSWORD", "")
+
+
+@pytest.mark.parametrize(
+    ("toml", "mistake"),
+    [
+        ("intake = 5", "intake: must be a section, as [intake]"),
+        ("databases = 3", "databases: must be a section, as [databases.NAME]"),
+        ("[databases]\nd = 'x'", "databases.d: must be a section, as [databases.d]"),
+    ],
+)
+def test_a_variable_does_not_hide_that_its_section_is_none(tmp_path: Path, toml: str, mistake: str) -> None:
+    assert mistakes(tmp_path, toml, INTAKE_PORT="1", DATABASES_D_URL="sqlite:///d") == [mistake]
 
 
 def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:

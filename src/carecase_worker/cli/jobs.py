@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from enum import Enum
 from itertools import chain, islice
-from typing import Annotated
+from typing import Annotated, assert_never
 
 import msgspec
 import typer
@@ -82,6 +82,8 @@ def result(
             print_items(items)
             counts = Counter(f"{item.status} {'' if item.status == 422 else item.body}".strip() for item in items)
             typer.echo(", ".join(f"{count:,} × {what}" for what, count in counts.most_common()))
+        case never:
+            assert_never(never)
 
 
 @with_service

@@ -111,6 +111,10 @@ def _postgres_user() -> pwd.struct_passwd | None:
         return None
     with suppress(KeyError):
         return pwd.getpwnam(_POSTGRES_USER)
+    return _make_postgres_user()
+
+
+def _make_postgres_user() -> pwd.struct_passwd:
     command = ["useradd", "--system", "--user-group", _POSTGRES_USER]
     made = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603  # a fixed command
     try:

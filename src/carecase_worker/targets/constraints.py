@@ -1,7 +1,6 @@
 """Constraints of a target database: the outcome of an item that breaks one, and the fields that it is on."""
 
 import re
-import sqlite3
 from collections.abc import Iterable
 
 from psycopg import Error as PostgresError
@@ -86,14 +85,9 @@ class Constraints:
 
         A constraint that is on none of the contract's fields is nothing that the item could be mended for: REFUSED.
         """
-        match error:
-            case DBAPIError(orig=PostgresError() as original):
-                key = _postgres_key(original.diag)
-            case DBAPIError(orig=sqlite3.Error() as original):
-                key = (str(original),)
-            case _:
-                key = ()
-        key = (code_of(error), *key)
+        original = error.orig if isinstance(error, DBAPIError) else None
+        names = _postgres_key(original.diag) if isinstance(original, PostgresError) else (str(original),)
+        key = (code_of(error), *names)
         if key not in self._known:
             self._known[key] = self._outcome(error)
         return self._known[key]

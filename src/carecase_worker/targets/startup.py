@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from threading import Thread
+from typing import assert_never
 
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import SettingsError, TargetFailure
@@ -41,6 +42,8 @@ class _Look(Thread):
                 return [str(self.found)]
             case SchemaState():
                 return self.found.lacks() or ([self.found.summary] if self.found.is_newer else [])
+            case never:
+                assert_never(never)
 
 
 def look_at(tenants: Mapping[str, Tenant]) -> dict[str, str]:

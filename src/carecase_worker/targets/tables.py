@@ -3,7 +3,7 @@
 A column's key is the field's name in the contract, so that a row of cases goes in as it is.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 from sqlalchemy import (
     BigInteger,
@@ -44,6 +44,8 @@ def _type(field: CaseField) -> Any:
             return Boolean()
         case FieldType.DATE_TIME:
             return DateTime(timezone=True)
+        case never:
+            assert_never(never)
 
 
 def _column(field: CaseField) -> Column[Any]:

@@ -1,6 +1,7 @@
 """`carecase up` where it cannot start: what is wrong, where, and what to do; nothing is left running or written."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,19 @@ def test_a_lock_that_is_somebody_elses_is_told(tmp_path: Path) -> None:
     os.chown(lock, 54321, 54321)
     text = f"{lock}: belongs to somebody else. Remove it, or set TMPDIR to a directory of your own."
     assert refusal(tmp_path, TMPDIR=str(tmp_path)) == text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a disk")
+def test_a_disk_that_is_too_small_is_told(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], check=False).returncode:
+        pytest.skip("this root may not mount a disk")
+    try:
+        told = refusal(tmp_path, "--data-dir", "disk", TMPDIR=str(tmp_path))
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+    text = "are free on this disk, 500 are needed. Free some, or choose a directory on another disk with --data-dir."
+    free = told.removeprefix(f"{disk}: ").removesuffix(f" MiB {text}")
+    assert told == f"{disk}: {free} MiB {text}"
+    assert 0 < int(free) <= 8

@@ -2,14 +2,18 @@
 
 import os
 import pwd
+import shutil
 import signal
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
+from tests.acceptance.system import eventually
 
 from carecase_worker.embedded.children import Command
 from carecase_worker.embedded.servers import postgres, valkey, write_private
+from carecase_worker.errors import StackError
 from carecase_worker.jobs.acl import app_rules, flower_rules
 
 PASSWORDS = {"default": "one", "carecase": "two", "flower": "three"}
@@ -89,6 +93,29 @@ def test_the_lock_of_a_server_whose_process_id_is_anothers_by_now_goes_before_a_
     lock.write_text(content)
     command.before_start()
     assert lock.exists() == stays
+
+
+def test_the_lock_of_a_server_that_runs_stays(tmp_path: Path) -> None:
+    server = tmp_path / "programs" / "postgres"
+    server.parent.mkdir()
+    server.symlink_to(shutil.which("sleep") or "")
+    cluster = made_before(tmp_path)
+    with subprocess.Popen([server, "300"]) as running:
+        eventually(lambda: Path(f"/proc/{running.pid}/comm").read_text() == "postgres\n")
+        lock = cluster / "postmaster.pid"
+        lock.write_text(f"{running.pid}\n{cluster}\n")
+        postgres(cluster, 5433, "password", tmp_path / "log", ENVIRONMENT).before_start()
+        running.kill()
+    assert lock.exists()
+
+
+def test_a_cluster_that_cannot_be_made_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StackError) as raised:
+        postgres(tmp_path / "postgres", 5433, "", tmp_path / "log", ENVIRONMENT)  # initdb refuses an empty password
+    told, *reason = str(raised.value).splitlines()
+    assert told == "PostgreSQL could not make its data directory."
+    assert any("password" in line for line in reason)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands a cluster to another user")

@@ -11,7 +11,3 @@ depends_on = None
 
 def upgrade() -> None:
     ${upgrades}
-
-
-def downgrade() -> None:
-    ${downgrades}

@@ -50,9 +50,3 @@ def upgrade() -> None:
         sa.Column("applied_at", moment, nullable=False, server_default=sa.func.now()),
     )
     op.create_index("ingest_ledger_applied_at", "ingest_ledger", ["applied_at"])
-
-
-def downgrade() -> None:
-    """Drop both tables, with everything in them."""
-    op.drop_table("ingest_ledger")
-    op.drop_table("care_case")
