@@ -1,5 +1,6 @@
 """`carecase doctor`, line by line: what it finds, how bad that is, and the status it ends with."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 from tests.integration.cli.commands import Carecase, Ran
 from tests.integration.jobs.test_durability import configured
 from tests.meanwhile import meanwhile
@@ -152,3 +155,16 @@ def test_a_missing_secret_is_to_be_fixed_only_if_nobody_could_be_let_in_without_
     keyless = [line for line in lines if "has no API key" in line]
     needed = [f"fix   clients.{one}: has no API key; make one with: carecase keys new {one}" for one in ("ann", "bob")]
     assert keyless == (needed if require == "both" else [])
+
+
+def test_keys_of_an_issuer_that_can_be_read_are_told(carecase: Carecase, tmp_path: Path) -> None:
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    (tmp_path / "keys.json").write_text(
+        json.dumps({"keys": [{**ECAlgorithm.to_jwk(public, as_dict=True), "kid": "k"}]})
+    )
+    (tmp_path / "c.toml").write_text(
+        '[redis]\nurl = "redis://127.0.0.1:1/0"\n'
+        '[jwt]\nalgorithms = ["ES256"]\njwks_file = "keys.json"\nissuer = "i"\naudience = "a"\n'
+    )
+    lines = told(carecase("doctor", "--config", "c.toml"))
+    assert [line for line in lines if "jwt" in line] == ["ok    jwt: the issuer's keys can be read"]
