@@ -95,6 +95,13 @@ class UpsertConformance:
         assert (held["entry_User"], held["entry_Date"].year) == ("importer", 2026)
         assert held["update_User"] == "bob"
 
+    def test_what_is_written_once_more_is_known_by_its_version(self, engine: Engine, writer: Writer) -> None:
+        """The ledger does not tell, if its row is gone."""
+        case = a_case(case_ID="same")
+        assert self.apply(writer, case, seq=2) == [CREATED]
+        assert self.apply(writer, case, seq=2, user="bob") == [SUPERSEDED]
+        assert self.held(engine)["update_User"] != "bob"
+
     def test_an_older_batch_changes_nothing_but_who_entered_it_first(self, engine: Engine, writer: Writer) -> None:
         assert self.apply(writer, a_case(case_ID="second", entry_User="second"), seq=2) == [CREATED]
         assert self.apply(writer, a_case(case_ID="first", entry_User="first"), seq=1) == [SUPERSEDED]
