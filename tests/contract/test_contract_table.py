@@ -1,15 +1,19 @@
-"""The table of the contract's tests names tests that exist."""
+"""The tables of the contract and of the threat model name tests that exist."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parent.parent
-TABLE = (TESTS.parent / "docs" / "contract-tests.md").read_text()
+DOCS = TESTS.parent / "docs"
+TABLE = (DOCS / "contract-tests.md").read_text()
 
 
-def test_every_test_that_the_table_names_exists() -> None:
-    named = re.findall(r"`([a-z_/]+\.py)::(test_\w+)`", TABLE)
-    assert len(named) > 50
+@pytest.mark.parametrize(("page", "least"), [("contract-tests.md", 50), ("security.md", 30)])
+def test_every_test_that_a_page_names_exists(page: str, least: int) -> None:
+    named = re.findall(r"`([a-z0-9_/]+\.py)::(test_\w+)`", (DOCS / page).read_text())
+    assert len(named) > least
     missing = [
         f"{path}::{name}"
         for path, name in named
