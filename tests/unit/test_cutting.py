@@ -14,7 +14,7 @@ from carecase_worker.cases.lines import LineSplitter
 from carecase_worker.cases.outcome import CREATED, Outcome
 from carecase_worker.cases.validation import Rules, invalid, keys_of, validate
 from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
-from carecase_worker.jobs.chunks import Chunk, ChunkBounds, ChunkOutcomes, pack, pack_done, unpack, unpack_done
+from carecase_worker.jobs.chunks import Chunk, ChunkBounds, ChunkOutcomes, Cutter, pack, pack_done, unpack, unpack_done
 
 JSON = st.recursive(
     st.none()
@@ -210,6 +210,36 @@ def test_an_item_that_is_too_large_keeps_its_key_and_nothing_else(item: str, key
     rules = Rules(None, "user", NOW)
     assert validate(chunk.items, rules, chunk.refused)[1] == invalid("item: must have at most 100 bytes")
     assert isinstance(validate(chunk.items, rules)[1], Outcome), "what is kept of it is no case, whoever reads it"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "key"),
+    [
+        ('{"case_Key": 37, ', 37),
+        ('{"a": "\\"},{", "b": 1.5, "c": null , "case_Key" : -2147483648 , ', -(2**31)),
+        ('{"case_Key": 2147483648, ', None),
+        ('{"case_Key": "37", ', None),
+        ('{"a": "case_Key", "b": {"case_Key": 37}, ', None),
+        ("[37, ", None),
+        ("37", None),
+        ("{", None),
+    ],
+)
+def test_of_an_item_that_is_not_kept_as_a_whole_the_beginning_tells_the_key(beginning: str, key: int | None) -> None:
+    body = f'[{{"case_Key": 1}}, {beginning}"x": "{"y" * 5000}", "case_Key": 38}}, 2]'
+    if beginning == "37":
+        body = f'[{{"case_Key": 1}}, {"3" * 5000}, 2]'
+    elif beginning.startswith("["):
+        body = f'[{{"case_Key": 1}}, {beginning}"{"y" * 5000}"], 2]'
+    for splitter, text in (
+        (ArraySplitter(20, BOUNDS.item_size), body),
+        (LineSplitter(BOUNDS.item_size), body[1:-1].replace("}, ", "}\n", 1).rpartition(", ")[0] + "\n2"),
+    ):
+        cutter = Cutter(BOUNDS)
+        (chunk,) = [*cutter.add(items_of(text.encode(), splitter, 50)), *cutter.finish()]
+        assert keys_of(chunk.items) == [1, key, None]
+        assert (b"yy" in chunk.items, b"33" in chunk.items) == (False, False)
+        assert list(chunk.refused) == [1]
 
 
 def test_a_payload_of_the_first_form_is_read_for_ever() -> None:

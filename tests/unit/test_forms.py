@@ -248,22 +248,44 @@ def test_a_line_that_is_no_json_is_told_by_its_number(body: bytes, what: str, pi
     )
 
 
-LONGEST = 16 << 20
-"""More than any item may have (256 KiB by default), and what an intake holds of an item at most."""
+ITEM = 1000
+"""More than any item may have in these tests; of one with more than twice as much, only the beginning is kept."""
 
 
-def test_an_item_that_has_no_end_is_refused_with_the_bound() -> None:
-    item = b'"' + b"x" * (LONGEST - 2) + b'"'
-    assert lines(b"1\n" + item) == [b"1", item]
-    assert refusal(LineSplitter(), b"1\n" + item + b" ") == (
-        BatchFault.TOO_LARGE,
-        "Line 2 has more than 16 MiB. Send smaller items.",
+@pytest.mark.parametrize("form", ["array", "lines"])
+@pytest.mark.parametrize("piece_bytes", [7, 100, 1 << 20])
+@pytest.mark.parametrize("size", [2 * ITEM - 1, 2 * ITEM, 2 * ITEM + 1, 5 * ITEM, 100 * ITEM])
+def test_of_an_item_that_is_too_large_only_the_beginning_is_kept(form: str, size: int, piece_bytes: int) -> None:
+    beginning = b'{"case_Key": 1, "x": "'
+    item = beginning + b"]},{[" * (size // 5) + b"y" * (size - len(beginning) - 2 - size // 5 * 5) + b'"}'
+    item = item if len(item) == size else beginning + b"y" * (size - len(beginning) - 2) + b'"}'
+    splitter, body = (
+        (ArraySplitter(50, ITEM), b'[2, %b, {"a": 3}]') if form == "array" else (LineSplitter(ITEM), b'2\n%b\n{"a": 3}')
     )
-    assert array(b"[" + item + b"]") == [item]
-    assert refusal(ArraySplitter(), b'["' + b"x" * (2 * LONGEST)) == (
-        BatchFault.TOO_LARGE,
-        "The body has an item of more than 16 MiB. Send smaller items.",
-    )
+    first, large, last = [bytes(one) for one in items_of(body % item, splitter, piece_bytes)]
+    assert (first, last) == (b"2", b'{"a": 3}')
+    if size <= 2 * ITEM:
+        assert large == item
+    else:
+        assert item.startswith(large)
+        assert len(large) > ITEM, "whoever gets it sees that it is too large"
+        assert size < 2 * ITEM + 100 + piece_bytes or len(large) == 2 * ITEM
+
+
+def test_items_that_are_too_large_may_have_so_many_bytes_together() -> None:
+    refused = "The body has items that are too large, together of more than 16 MiB. Send smaller items."
+    piece = b"x" * (1 << 20)
+    for splitter, begin, end in ((ArraySplitter(), b'["', b'"]'), (LineSplitter(), b'"', b'"\n')):
+        splitter.feed(begin)
+        for _ in range(15):
+            splitter.feed(piece)
+        splitter.feed(end)
+        splitter.finish()
+    for splitter, begin, between in ((ArraySplitter(), b'["', b'",\n"'), (LineSplitter(), b'"', b'"\n"')):
+        body = begin + between.join([piece * 6] * 3)
+        with pytest.raises(BatchRefused) as told:
+            items_of(body, splitter)
+        assert (told.value.fault, str(told.value)) == (BatchFault.TOO_LARGE, refused)
 
 
 @pytest.mark.parametrize("body", [b'{"case_Key": 1}', b'{"case_ID": []}', b"5", b"[1]\n{}", b"{}\n{}"])

@@ -1,11 +1,14 @@
 """A request body, cut into its items as it comes in, without parsing them.
 
 Items are cut off whenever enough of the body is there: a guess at where the last whole item ends is right if what lies
-before it, closed with a bracket, is a JSON array. So some megabytes of a body are held at a time, whatever its size.
+before it, closed with a bracket, is a JSON array. Where guesses fail, a scanner goes from item to item. So less than a
+megabyte of a body is held at a time, whatever its size, and no byte is looked at more than a few times.
 """
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from json import JSONDecodeError, JSONDecoder
 from typing import Protocol
 
 import msgspec
@@ -15,20 +18,30 @@ from carecase_worker.cases.faults import (
     empty,
     no_array,
     not_json,
-    too_large,
     without_lone_surrogates,
     without_mark,
 )
+from carecase_worker.cases.oversized import Allowance, Passage
 from carecase_worker.errors import BatchRefused
 
+ITEM_BYTES = 256 << 10
+"""The largest item, if nothing else is configured; of one with more than twice as much, only the beginning is kept."""
+
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+# it finds ends only, and what it takes for numbers is of no use: the parser of the array says what is JSON
+_scan = JSONDecoder(strict=False, parse_int=len, parse_float=len, parse_constant=len).scan_once  # type: ignore[attr-defined]
 _GUESSES = 3
 _TAIL_BYTES = 16 << 10
 _BLANK_COMMA = re.compile(rb"\}[ \t\r\n]+,")
 _WINDOW_BYTES = 256 << 10
-_LONGEST_BYTES = 16 << 20
 _HEAD_BYTES = 1 << 20
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},"]', re.DOTALL)
+_LONGEST_TOKEN = 16
+"""Of a number, a word or an escape that is not whole yet nobody can say if it will be one."""
+_OPEN_STRING = "Unterminated string"  # that is told where the string begins
+_BLANK = (" ", "\t", "\r", "\n")
+_TRUNCATED = "Input data was truncated"
+_BLANKS = re.compile(r"[ \t\r\n]*+")
+_SIGN = re.compile(r"[ \t\r\n]*+([^ \t\r\n])[ \t\r\n]*+")
 _TRAILING = re.compile(r"JSON is malformed: trailing characters \(byte (\d+)\)")
 _PLACE = re.compile(r"byte (\d+)")
 
@@ -46,15 +59,20 @@ class Splitter(Protocol):
 
 
 class ArraySplitter:
-    """Splits a JSON array; looks for items whenever it has `window_bytes` more of it."""
+    """Splits a JSON array; looks for items whenever it has `window_bytes` more of it.
 
-    def __init__(self, window_bytes: int = _WINDOW_BYTES) -> None:
-        self._window_bytes = window_bytes
+    An item of more than twice `item_bytes` is given as its beginning, which is longer than `item_bytes`, and no JSON.
+    """
+
+    def __init__(self, window_bytes: int = _WINDOW_BYTES, item_bytes: int = ITEM_BYTES) -> None:
+        self._window_bytes = self._look_at = window_bytes
+        self._held_bytes = 2 * item_bytes
         self._rest = b""
         self._offset = 0
         self._is_open = self._is_closed = False
         self._given = 0
-        self._look_at = window_bytes
+        self._passage: Passage | None = None
+        self._allowance = Allowance()
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
         """The items that are whole by now and were not given before. Raises BatchRefused."""
@@ -62,6 +80,8 @@ class ArraySplitter:
         if self._is_closed:
             return self._expect_nothing()
         if not self._is_open and not self._opens():
+            return ()
+        if self._passage is not None and not self._passes(self._passage):
             return ()
         if len(self._rest) < self._look_at:
             return ()
@@ -76,6 +96,8 @@ class ArraySplitter:
         """The rest of the items. Raises BatchRefused, also if the body had none at all."""
         if not self._is_open:
             raise no_array(self._rest, is_whole=True) if self._rest.strip(BLANK) else empty()
+        if self._passage is not None:
+            raise not_json(_TRUNCATED)
         if self._is_closed:
             if not self._given:
                 raise empty()
@@ -99,16 +121,49 @@ class ArraySplitter:
         return self._is_open
 
     def _search(self) -> Sequence[msgspec.Raw]:
-        """Where guessing failed: go through the tokens to the last comma between two items."""
-        end, array_end = _last_comma(self._rest)
-        if array_end:
-            return self._close(array_end)
-        if end:
-            return self._give(self._decode(b"[%b]" % self._rest[:end]), end)
-        if len(self._rest) > _LONGEST_BYTES:
-            raise too_large("The body has an item of", _LONGEST_BYTES)
-        self._look_at = 2 * len(self._rest)
+        """Where guessing failed: go from item to item, to the last comma between two."""
+        found = _walk(self._rest)
+        if found.array_end:
+            return self._close(found.array_end)
+        if found.is_broken:
+            return self._decode(b"[" + self._rest)  # the parser says why
+        if found.comma:
+            return self._give(self._decode(b"[%b]" % self._rest[: found.comma]), found.comma)
+        self._skip(found.begin)
+        if found.is_whole:  # but for its comma: blanks before that are no part of it
+            item = self._rest.rstrip(BLANK) + b" "
+            self._offset += max(0, len(self._rest) - len(item))
+            self._rest = item
+        if len(self._rest) > self._held_bytes:
+            return self._let_pass()
+        self._look_at = max(self._window_bytes, min(2 * len(self._rest), self._held_bytes + 1))
         return ()
+
+    def _let_pass(self) -> Sequence[msgspec.Raw]:
+        """Give the beginning of an item that is too large, and what comes behind it."""
+        beginning = msgspec.Raw(self._rest[: self._held_bytes])
+        self._passage = Passage(self._rest[:1])
+        self._skip(1)
+        self._given += 1
+        self._look_at = self._window_bytes
+        return [beginning, *self.feed(b"")]
+
+    def _passes(self, passage: Passage) -> bool:
+        """Let pass what has come of an item that is too large. Tell if another one may follow by now."""
+        size, is_next = passage.feed(self._rest)
+        self._allowance.spend(size)
+        sign = self._rest[size : size + 1]
+        self._skip(size)
+        if not is_next:
+            return False
+        if sign not in (b",", b"]"):
+            raise not_json(f"JSON is malformed: expected ',' or ']' (byte {self._offset})")
+        self._skip(1)
+        self._passage = None
+        self._is_closed = sign == b"]"
+        if self._is_closed:
+            self._expect_nothing()
+        return not self._is_closed
 
     def _close(self, end: int) -> Sequence[msgspec.Raw]:
         """Give the last items; the bracket that ends the array is before `end`."""
@@ -166,25 +221,48 @@ def _guesses(text: bytes) -> Iterator[int]:
     if end < 0:  # it is written with a blank before the comma, or not at all
         tail = max(0, len(text) - _TAIL_BYTES)
         yield from [tail + found.end() - 1 for found in _BLANK_COMMA.finditer(text[tail:])][: -_GUESSES - 1 : -1]
+        yield from (place for place in [text.rfind(b",")] if place >= 0)
     for _ in range(_GUESSES):
         if end >= 0:
             yield end + 1
             end = text.rfind(b"},", 0, end)
 
 
-def _last_comma(text: bytes) -> tuple[int, int]:
-    """Where the last comma between two items is, and where the array ends; 0 for what is not there."""
-    comma = depth = 0
-    for token in _TOKEN.finditer(text):
-        match token[0]:
-            case b"{" | b"[":
-                depth += 1
-            case b"}" | b"]":
-                depth -= 1
-                if depth < 0:
-                    return comma, token.end()
-            case b"," if depth == 0:
-                comma = token.start()
-            case b'"':  # a string that is not whole yet
-                break
-    return comma, 0
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """How far items can be told apart: the last comma between two, and the end of the array; 0 for what is not there.
+
+    `begin` is where the item behind that comma begins; `is_whole` tells if only its comma may be missing, `is_broken`
+    if nothing that is to come can make it an item.
+    """
+
+    comma: int
+    begin: int
+    array_end: int = 0
+    is_whole: bool = False
+    is_broken: bool = False
+
+
+def _walk(rest: bytes) -> _Walk:
+    """Go through the items of a text, from one to the next. Raises BatchRefused if one is nested too deeply."""
+    text = rest.decode("latin-1")  # a character a byte, whatever the bytes are
+    found = _BLANKS.match(text)
+    comma, at, sure = 0, found.end() if found else 0, len(text) - _LONGEST_TOKEN
+    while text[at : at + 1] != "]":
+        try:
+            _, end = _scan(text, at)
+        except JSONDecodeError as error:
+            return _Walk(comma, at, is_broken=error.pos < sure and not error.msg.startswith(_OPEN_STRING))
+        except StopIteration as stop:
+            return _Walk(comma, at, is_broken=stop.value < sure)
+        except RecursionError:
+            raise not_json("it is nested too deeply") from None
+        sign = _SIGN.match(text, end)
+        if sign is None:
+            return _Walk(comma, at, is_whole=text[-1:] in _BLANK)
+        if sign[1] == "]":
+            return _Walk(comma, at, sign.end(1))
+        if sign[1] != ",":
+            return _Walk(comma, at, is_broken=sign.start(1) < sure)
+        comma, at = sign.start(1), sign.end()
+    return _Walk(comma, at, at + 1)

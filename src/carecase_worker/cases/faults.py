@@ -21,8 +21,10 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 _KINDS = {"{": "an object", '"': "a string", "t": "true", "f": "false", "n": "null"}
 _NUL_ESCAPE = rb"\u0000"
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+# each match is what comes before a lone surrogate, and that; the last ones are what comes behind them all
+_LONE = re.compile(
+    rb"((?:[^\\]++|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|\\(?!u[dD][89a-fA-F][0-9a-fA-F]{2}).|\\\Z)*+)(\\u[dD][89a-fA-F][0-9a-fA-F]{2})?+",
     re.DOTALL,
 )
 AN_ARRAY = "an array of CareCase objects"
@@ -108,17 +110,10 @@ def without_lone_surrogates(text: bytes) -> bytes | None:
     The parser takes a lone surrogate for an error of the whole text, while the contract makes it the fault of
     one item. U+0000 breaks the same rule and is seen with the item's other faults.
     """
-    found = False
-
-    def repaired(escape: re.Match[bytes]) -> bytes:
-        nonlocal found
-        if escape["lone"] is None:
-            return escape[0]
-        found = True
-        return _NUL_ESCAPE
-
-    text = _ESCAPE.sub(repaired, text)
-    return text if found else None
+    found = _LONE.findall(text)
+    if not any(lone for _, lone in found):
+        return None
+    return b"".join([before + _NUL_ESCAPE if lone else before for before, lone in found])
 
 
 def _is_followed_by_another(text: bytes, error: str) -> bool:

@@ -92,6 +92,15 @@ class _KeyOnly(msgspec.Struct):
 
 _KEY = msgspec.json.Decoder(_KeyOnly)
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT = rb'"(?:[^"\\]++|\\.)*+"'
+_KEY_AHEAD = re.compile(
+    rb'\s*+\{(?:(?!\s*+"case_Key")\s*+'
+    + _TEXT
+    + rb"\s*+:\s*+(?:"
+    + _TEXT
+    + rb'\s*+|[^"\[\]{},]++),)*+\s*+"case_Key"\s*+:\s*+(-?[0-9]{1,10})\s*+[,}]',
+    re.DOTALL,
+)
 _SMALL_INTEGER = re.compile(rb"-?[0-9]{1,10}")
 _LONG_NUMBER = 400
 """In characters. An integer that is longer is beyond every bound, a double's, too."""
@@ -264,6 +273,8 @@ def key_of(raw: msgspec.Raw) -> int | None:
         key = _KEY.decode(raw).case_Key
     except msgspec.ValidationError:
         key = _last_key_of(raw)
+    except msgspec.DecodeError:  # only its beginning is there
+        key = _key_of_beginning(bytes(raw))
     except ValueError:  # the name of a member is not UTF-8
         return None
     return key if key is not None and INT32_MIN <= key <= INT32_MAX else None
@@ -276,3 +287,9 @@ def _last_key_of(raw: msgspec.Raw) -> int | None:
     except ValueError:
         return None
     return int(key) if _SMALL_INTEGER.fullmatch(key) else None
+
+
+def _key_of_beginning(text: bytes) -> int | None:
+    """The key of an item of which only the beginning is there, if no array or object stands before it."""
+    found = _KEY_AHEAD.match(text)
+    return int(found[1]) if found else None
