@@ -175,7 +175,9 @@ def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(work
 
 def test_a_pool_process_that_starts_slowly_is_waited_for(worker: Worker) -> None:
     """Celery's own patience is four seconds: on a machine that is busy for longer, nothing would ever be applied."""
-    eventually(lambda: worker.children() != [], what="there is a pool process")
+    presence = Presence(worker.settings.redis, SystemClock())
+    eventually(lambda: presence.workers().names == [worker.name], what="the worker is seen, and with that, ready")
+    presence.close()
     (before,) = worker.children()
     os.kill(before, signal.SIGKILL)
     (slow,) = eventually(lambda: [pid for pid in worker.children() if pid != before], what="there is another one")
