@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 from tests.builders import a_batch, a_case, a_lease, a_new_job, chunks_of
 from tests.integration.worker.attempts import SteppedTargets, attempt, nothing
 from tests.services import Services
@@ -139,7 +140,9 @@ def test_a_database_that_has_not_answered_stays_left_alone(
     attempt(store, targets, one.ref, "worker")
     elapse(DAY)
     targets.step = fails_at(AWAY, FailureKind.AWAY, times=1 if answers else 2)
-    assert attempt(store, targets, one.ref, "worker").verdict == "kept"
+    with capture_logs() as logs:
+        assert attempt(store, targets, one.ref, "worker").verdict == "kept"
+    assert ("database is back" in [line["event"] for line in logs]) == answers
     claim, trouble = store.claim(other.ref, "another"), store.trouble("demo")
     if answers:
         assert (claim.verdict, trouble) == (Claimed.APPLY, None)

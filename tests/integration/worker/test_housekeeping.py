@@ -78,6 +78,15 @@ def test_a_sweep_rings_for_what_is_overdue_and_for_nothing_else(
         assert [doorbells.waiting(name) for name in ("demo", "other")] == [2, 1]
 
 
+def test_a_database_with_nothing_to_do_keeps_no_other_from_being_rung_for(
+    store: JobStore, doorbells: Doorbells, sweep: Sweep, elapse: Elapse
+) -> None:
+    admit(store, "other")
+    elapse(MINUTE)
+    sweep.once()
+    assert [doorbells.waiting(name) for name in ("demo", "other")] == [0, 1]
+
+
 def test_a_sweep_takes_back_at_once_what_a_dead_process_held(
     store: JobStore, doorbells: Doorbells, sweep: Sweep
 ) -> None:
