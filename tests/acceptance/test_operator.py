@@ -40,6 +40,9 @@ def test_a_data_directory_keeps_all_through_a_stop_a_kill_and_a_port_that_is_tak
     assert system.process.returncode == 0
     assert not stack_file.exists()
     assert [process for process in family if process.is_running()] == []
+    for part in ("intake", "worker-1", "flower"):
+        said = (system.data_dir / "logs" / f"{part}.log").read_text()
+        assert "cannot be reached" not in said, "Redis goes when nobody needs it any more"
     with running(tmp_path, "--workers", "1") as system:
         assert system.final(job_id) == before
         assert urls_of(system) == urls
