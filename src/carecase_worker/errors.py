@@ -95,11 +95,14 @@ class AccessRefused(CareCaseError):
         self.fault = fault
 
 
+_TOO_OFTEN = "Too many requests from this client. Wait as long as Retry-After says; poll less often."
+
+
 class RateExceeded(CareCaseError):
     """The caller has asked more often than it may; it may again after `wait`."""
 
-    def __init__(self, wait: timedelta) -> None:
-        super().__init__("Too many requests from this client. Wait as long as Retry-After says; poll less often.")
+    def __init__(self, wait: timedelta, text: str = _TOO_OFTEN) -> None:
+        super().__init__(text)
         self.wait = wait
 
 

@@ -199,7 +199,10 @@ def test_a_body_that_comes_in_crumbs_is_taken_in_pieces_and_in_order(size: int) 
         for start in range(0, len(sent), size):
             yield sent[start : start + size]
 
-    last = asyncio.run(receive(stream(), taken.append))
+    async def take(piece: bytes) -> None:
+        taken.append(piece)
+
+    last = asyncio.run(receive(stream(), take))
     assert b"".join([*taken, last]) == sent
     assert all(len(piece) < (1 << 20) + size for piece in taken)
     if size == 1:
@@ -215,7 +218,7 @@ def test_whatever_piece_is_refused_the_body_is(pieces: int) -> None:
         for _ in range(pieces):
             yield bytes(1 << 20)
 
-    def take(piece: bytes) -> None:
+    async def take(piece: bytes) -> None:
         taken.append(piece)
         if len(taken) == pieces:
             raise BatchRefused(BatchFault.TOO_LARGE, "no more")

@@ -1,5 +1,6 @@
 """Prefer and Preference-Applied, as RFC 7240 has them."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -91,3 +92,24 @@ def test_only_the_answer_to_a_batch_says_that_it_is_all_or_nothing(of_batch: boo
 )
 def test_an_answer_says_what_it_honours(wanted: Preferences, final: bool, header: str | None) -> None:
     assert applied(wanted, final).get("Preference-Applied") == header
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "a=" + " " * 985 + "(",
+        " " * 999,
+        '"' * 999,
+        '\\"' * 499,
+        'a="' + '\\"' * 490,
+        "a=b;" * 249,
+        "a " * 499,
+        "," * 999,
+    ],
+)
+def test_no_header_is_read_more_than_a_few_times(header: str) -> None:
+    """A thousand times reading each of a thousand signs again would be a second."""
+    began = time.process_time()
+    for _ in range(20):
+        preferences([header], LONGEST)
+    assert (time.process_time() - began) / 20 < 0.005

@@ -26,6 +26,7 @@ from carecase_worker.intake.accepted import Acceptances
 from carecase_worker.intake.admittance import Admittance
 from carecase_worker.intake.auth import Caller, gate_of
 from carecase_worker.intake.batches import Intake, batch_routes
+from carecase_worker.intake.bodies import Bodies
 from carecase_worker.intake.descriptions import INFO
 from carecase_worker.intake.documents import envelope
 from carecase_worker.intake.forwarded import Forwarded
@@ -34,7 +35,7 @@ from carecase_worker.intake.health import Readings, health_routes
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.job_status import Jobs, job_routes
 from carecase_worker.intake.methods import Methods, allowed
-from carecase_worker.intake.negotiation import json_type_of
+from carecase_worker.intake.negotiation import json_type_of, require_json
 from carecase_worker.intake.openapi import publish
 from carecase_worker.intake.parameters import bad_parameters, require_known_parameters
 from carecase_worker.intake.problems import Problem, problem_of, problem_of_method, problem_of_status
@@ -68,16 +69,15 @@ def create_app(settings: Settings) -> FastAPI:
     doorbells = Doorbells(celery_app(settings))
     bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
-    admittance = Admittance(gate_of(settings), rates)
+    admittance, audit = Admittance(gate_of(settings), rates), AuditLog(settings.audit, clock).opened()
     presence, standstill = Presence(settings.redis, clock), Standstill(settings.redis, settings.jobs)
-    audit = AuditLog(settings.audit, clock).opened()
     readings = Readings(store, presence, standstill, tuple(settings.databases), gethostname(), audit)
-    metrics = Metrics(readings)
-    packers, seals = ThreadPoolExecutor(_PACKERS, "packer"), Seals(settings.encryption.by_id)
+    metrics, seals = Metrics(readings), Seals(settings.encryption.by_id)
+    packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), Finals(settings.redis)
     admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
-    finals = Finals(settings.redis)
     held, new_id = Held(finals, settings.intake.max_wait), partial(uuid7, clock)
-    intake = Intake(settings.intake, admissions, store, Acceptances(store, doorbells, held), new_id, clock, audit)
+    acceptances, bodies = Acceptances(store, doorbells, held), Bodies(settings.intake)
+    intake = Intake(settings.intake, admissions, store, acceptances, new_id, clock, audit, bodies)
     jobs = Jobs(store, JobLists(settings.redis), doorbells, admissions, held, new_id, audit)
 
     async def caller(
@@ -89,6 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
             raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that says what you are.")
         who = await admittance.admit(api_key, request.headers.get("authorization"))
         note(request.scope, client=who.client, user=who.subject)
+        require_json(request)
         require_known_parameters(request)
         return who
 

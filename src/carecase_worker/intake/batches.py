@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Annotated
 from uuid import UUID
 
-from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -22,10 +22,11 @@ from carecase_worker.errors import CareCaseError, StoreUnavailable
 from carecase_worker.intake.accepted import Acceptances, accepted
 from carecase_worker.intake.audited import Audited
 from carecase_worker.intake.auth import Caller, granted
+from carecase_worker.intake.bodies import Bodies, Place
 from carecase_worker.intake.body import Body, Decoder, form_of, receive
 from carecase_worker.intake.checks import Check
 from carecase_worker.intake.documents import multi_status
-from carecase_worker.intake.negotiation import json_type_of, require_json
+from carecase_worker.intake.negotiation import json_type_of
 from carecase_worker.intake.openapi import BATCH
 from carecase_worker.intake.paging import plain_integer
 from carecase_worker.intake.patience import in_time
@@ -34,8 +35,6 @@ from carecase_worker.jobs.admission import Admissions, Draft, Sender
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Admission
 from carecase_worker.settings.model import IntakeSettings
-
-_CHECKS_AT_ONCE = 4  # each holds its answer
 
 CarePlanKey = Annotated[
     int,
@@ -91,37 +90,43 @@ class Intake:
     new_id: Callable[[], UUID]
     clock: Clock
     audit: AuditLog
-    checks: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_CHECKS_AT_ONCE))
+    bodies: Bodies
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """The answer to a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
         target = granted(caller, headers.database)
         note(request.scope, database=target)
         form = form_of(request.headers.get("content-type"))
-        body = Body(Decoder(request.headers.get("content-encoding")), form, self.settings.max_body_bytes)
+        decoder = Decoder(request.headers.get("content-encoding"))
+        body = Body(decoder, form, self.settings.max_body_bytes, self.settings.max_item_bytes)
         audited = Audited(self.audit, request, caller)
-        if headers.validate_only:
-            return await self._check(audited, target, body, Rules(care_plan, caller.user, self.clock.now()))
-        wanted = self.acceptances.held.wanted(request)
-        sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, wanted.strict)
-        draft = self.admissions.draft(sender, self.new_id())
+        with self.bodies.place(caller.client) as place:
+            if headers.validate_only:
+                rules = Rules(care_plan, caller.user, self.clock.now())
+                return await self._check(audited, target, body, rules, place)
+            wanted = self.acceptances.held.wanted(request)
+            sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, wanted.strict)
+            admission, answer = await self._admit(audited, body, sender, place)
+        return await self.acceptances.answer(audited, target, wanted, admission, answer)
+
+    async def _admit(self, audited: Audited, body: Body, sender: Sender, place: Place) -> tuple[Admission, Response]:
+        """The job of a body that comes in, and its 202."""
+        request, draft = audited.request, self.admissions.draft(sender, self.new_id())
 
         def admit(last: bytes) -> tuple[Admission, Response]:
             _finish(body, last, draft)
-            admission = admitted(audited, Event.SENT, target, draft, body.sha256)
-            job, pace = self.store.job(admission.job_id), self.store.pace(target)
+            admission = admitted(audited, Event.SENT, sender.database, draft, body.sha256)
+            job, pace = self.store.job(admission.job_id), self.store.pace(sender.database)
             note(request.scope, job_id=job.job_id, items=job.total)
             return admission, accepted(request, job, pace)
 
         try:
-            last = await self._receive(request, body, draft)
-            admission, answer = await run_sync(admit, last)
+            return await place.run(admit, await self._receive(request, body, draft, place))
         except CareCaseError:
             await run_sync(discard, draft)
             raise
-        return await self.acceptances.answer(audited, target, wanted, admission, answer)
 
-    async def _check(self, audited: Audited, database: str, body: Body, rules: Rules) -> Response:
+    async def _check(self, audited: Audited, database: str, body: Body, rules: Rules, place: Place) -> Response:
         """What the rules say of each item of a batch that is not kept. Raises BatchRefused."""
         request = audited.request
         check = Check(rules, self.admissions.bounds)
@@ -132,17 +137,17 @@ class Intake:
             audited.record(Event.VALIDATED, database, None, check.total)
             return pieces
 
-        async with self.checks:
-            pieces = await run_sync(pieces_of, await self._receive(request, body, check))
+        pieces = await place.run(pieces_of, await self._receive(request, body, check, place))
         document = multi_status(request.scope["carecase.activity"], pieces)
         return StreamingResponse(document, 207, media_type=json_type_of(request))
 
-    async def _receive(self, request: Request, body: Body, batch: Draft | Check) -> bytes:
+    async def _receive(self, request: Request, body: Body, batch: Draft | Check, place: Place) -> bytes:
         def take(piece: bytes) -> None:
             for items in body.take(piece):
                 batch.add(items)
 
-        return await receive(in_time(request.stream(), self.settings.body_timeout), take)
+        pieces = in_time(request.stream(), self.settings.body_timeout, self.settings.body_least_bytes_per_second)
+        return await receive(pieces, partial(place.run, take))
 
 
 def _finish(body: Body, last: bytes, batch: Draft | Check) -> None:
@@ -173,7 +178,7 @@ def discard(draft: Draft) -> None:
 
 def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
     """The routes that take batches."""
-    router = APIRouter(tags=["CareCases"], dependencies=[Depends(require_json)])
+    router = APIRouter(tags=["CareCases"])
 
     @router.put(
         "/care-plans/{carePlanKey}/cases-batch",

@@ -3,16 +3,15 @@
 import asyncio
 import hashlib
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from enum import Enum
 from typing import Any
 
 import msgspec
 import zstandard
-from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect
 
-from carecase_worker.cases.batch import ArraySplitter, Splitter
+from carecase_worker.cases.batch import ITEM_BYTES, ArraySplitter, Splitter
 from carecase_worker.cases.lines import LineSplitter
 from carecase_worker.errors import BatchFault, BatchRefused
 
@@ -133,9 +132,11 @@ def _window_too_large() -> BatchRefused:
 class Body:
     """A body on its way in: decoded, bounded, digested and split, piece by piece. Nothing of it is kept."""
 
-    def __init__(self, decoder: Decoder, form: Form, max_bytes: int) -> None:
+    def __init__(self, decoder: Decoder, form: Form, max_bytes: int, item_bytes: int = ITEM_BYTES) -> None:
         self._decoder = decoder
-        self._splitter: Splitter = ArraySplitter() if form is Form.ARRAY else LineSplitter()
+        self._splitter: Splitter = (
+            ArraySplitter(item_bytes=item_bytes) if form is Form.ARRAY else LineSplitter(item_bytes)
+        )
         self._max_bytes = max_bytes
         self._digest = hashlib.sha256()
         self._received = 0
@@ -159,10 +160,12 @@ class Body:
                     f"The body has more than {self._max_bytes} bytes. Send the cases in several batches.",
                 )
             self._digest.update(decoded)
-            self._waiting.append(decoded)
-            self._waiting_bytes += len(decoded)
-            if self._waiting_bytes >= _DECODED_BYTES:
-                yield self._splitter.feed(self._joined())
+            for start in range(0, len(decoded), _DECODED_BYTES):
+                part = decoded[start : start + _DECODED_BYTES]
+                self._waiting.append(part)
+                self._waiting_bytes += len(part)
+                if self._waiting_bytes >= _DECODED_BYTES:
+                    yield self._splitter.feed(self._joined())
 
     def finish(self) -> Iterator[Sequence[msgspec.Raw]]:
         """The rest of the items. Raises BatchRefused."""
@@ -177,18 +180,15 @@ class Body:
         return joined
 
 
-async def receive(stream: AsyncIterator[bytes], take: Callable[[bytes], None]) -> bytes:
+async def receive(stream: AsyncIterator[bytes], take: Callable[[bytes], Awaitable[None]]) -> bytes:
     """Read a request's body: calls `take` with one piece after the other; what it does not return was taken.
 
-    Pieces have a megabyte, or less if it came in crumbs. They are taken in a thread while the next one comes in; other
-    requests go on meanwhile. Raises BatchRefused if the client breaks off.
+    Pieces have a megabyte, or less if it came in crumbs. One is taken while the next one comes in. Raises BatchRefused
+    if the client breaks off.
     """
     waiting: list[bytes] = []
     waiting_bytes = 0
-    taking: asyncio.Task[None] | None = None
-
-    def take_all(pieces: list[bytes]) -> None:
-        take(b"".join(pieces))
+    taking: asyncio.Future[None] | None = None
 
     try:
         async for piece in stream:
@@ -197,7 +197,7 @@ async def receive(stream: AsyncIterator[bytes], take: Callable[[bytes], None]) -
             if waiting_bytes >= _PIECE_BYTES or len(waiting) >= _MOST_PIECES:
                 if taking is not None:
                     await taking
-                taking = asyncio.create_task(run_sync(take_all, waiting))
+                taking = asyncio.ensure_future(take(b"".join(waiting)))
                 waiting, waiting_bytes = [], 0
         if taking is not None:
             await taking

@@ -20,7 +20,7 @@ from carecase_worker.intake.auth import Caller
 from carecase_worker.intake.batches import IdempotencyKey, Prefer, admitted, discard
 from carecase_worker.intake.documents import envelope, job_document, job_tag, retry_after
 from carecase_worker.intake.held import Held
-from carecase_worker.intake.negotiation import json_type_of, require_json
+from carecase_worker.intake.negotiation import json_type_of
 from carecase_worker.intake.paging import USUAL_SIZE, Page, PageNumber, PageSize
 from carecase_worker.intake.prefer import applied
 from carecase_worker.intake.requests import note
@@ -171,7 +171,7 @@ def _canonical(job_id: str) -> str:
 
 def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
     """The routes that tell of jobs."""
-    router = APIRouter(tags=["Jobs"], dependencies=[Depends(require_json)])
+    router = APIRouter(tags=["Jobs"])
     who = Annotated[Caller, Depends(caller)]
 
     @router.get("/jobs", operation_id="ListJobs", summary="The caller's jobs, newest first")

@@ -12,6 +12,9 @@ JSON_TYPES = ("application/json", "text/json", "text/plain")
 ENCODINGS = ("zstd", "gzip")
 """The encodings that we send and take, the better one first."""
 
+_LONGEST_HEADER = 1000
+"""Characters of a list that are looked at: what is longer is nobody's, and it is read before anybody is known."""
+
 
 def json_type(accept: str | None) -> str | None:
     """The one of our types that a client likes best; None if it takes none of them."""
@@ -31,7 +34,7 @@ def encoding(accept_encoding: str | None) -> str | None:
     return _best(ENCODINGS, {name: wanted.get(name, anything) for name in ENCODINGS})
 
 
-async def require_json(request: Request) -> None:
+def require_json(request: Request) -> None:
     """Refuse who takes no JSON before anything is done. Raises BatchRefused."""
     if json_type(request.headers.get("accept")) is None:
         raise BatchRefused(
@@ -54,7 +57,7 @@ def _quality_of_type(kind: str, wanted: list[tuple[str, float]]) -> float:
 
 
 def _weighed(header: str) -> Iterator[tuple[str, float]]:
-    for element in header.split(","):
+    for element in header[:_LONGEST_HEADER].split(","):
         name, *parameters = (part.strip().lower() for part in element.split(";"))
         if not name:
             continue

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-_PLAIN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_WORD = rf'(?:{_PLAIN}|"(?:[^"\\]|\\.)*")'
-_NAME_AND_VALUE = re.compile(rf"\s*({_PLAIN})\s*(?:=\s*({_WORD})?)?\s*(?:;|$)")
-_ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+')
+# nothing here is tried a second time: what a repetition has taken it keeps
+_PLAIN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_QUOTED = r'"(?:[^"\\]++|\\.)*+"'
+_NAME_AND_VALUE = re.compile(rf"\s*+({_PLAIN})\s*+(?:=\s*+({_PLAIN}|{_QUOTED})?+\s*+)?+(?:;|\Z)")
+_ELEMENT = re.compile(r'(?:[^,"]++|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z))++')
 _LONGEST_NUMBER = 9
 _LONGEST_HEADER = 1000
 

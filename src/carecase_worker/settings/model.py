@@ -50,6 +50,13 @@ class IntakeSettings(Section):
         "max_wait", 60, "How long an answer is held at most, whatever Prefer: wait says"
     )
     body_timeout: Seconds = seconds_setting("body_timeout", 30, "How long the next piece of a body may take to arrive")
+    body_least_bytes_per_second: Count = Field(
+        1000, description="How fast a body must come on the whole, once it has taken body_timeout_seconds"
+    )
+    max_bodies: Count = Field(64, description="Bodies that may come in at once, in each process")
+    max_bodies_per_client: Count = Field(16, description="Bodies of one client that may come in at once, likewise")
+    body_threads: Few = Field(8, description="Threads that take bodies apart, in each process")
+    body_threads_per_client: Few = Field(4, description="How many of them work for one client at a time, at most")
     require: Literal["both", "either"] = Field(
         "both", description="Whether callers need an API key and a bearer token, or one of them"
     )

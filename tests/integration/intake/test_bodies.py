@@ -6,7 +6,7 @@ import random
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,7 +20,8 @@ from tests.services import Services
 
 from carecase_worker.intake.app import create_app
 
-BODY_S, BLINK = 20.0, 0.001
+BODY_S, BLINK, LEAST = 20.0, 0.001, 100
+SLOW = {"body_timeout_seconds": BODY_S, "body_least_bytes_per_second": LEAST}
 SEEDED = random.Random(7)
 
 
@@ -30,9 +31,9 @@ def intake(servers: Services) -> Iterator[Intake]:
         yield started
 
 
-def head(intake: Intake, path: str, *lines: str) -> bytes:
+def head(intake: Intake, path: str, *lines: str, name: str = "ann") -> bytes:
     """The line and the headers of a batch that comes in chunks."""
-    with intake.client() as client:
+    with intake.client(name) as client:
         names = ("x-api-key", "authorization", "vbasoftware-database", "content-type")
         given = [f"{name}: {client.headers[name]}" for name in names]
     return "\r\n".join([f"PUT {path} HTTP/1.1", "host: x", *given, *lines, "", ""]).encode()
@@ -104,17 +105,67 @@ def test_of_a_body_that_is_refused_on_its_way_nothing_is_kept(intake: Intake) ->
 
 @in_own_time
 async def test_each_piece_of_a_body_has_its_time(servers: Services) -> None:
-    settings = settings_of(servers.redis_url, "late:", intake={"body_timeout_seconds": BODY_S})
+    settings = settings_of(servers.redis_url, "late:", intake=SLOW)
     app = create_app(settings)
     async with served(app, header_timeout_seconds=1000) as service, service.client() as client:
         sending = Intake("", settings, None)  # type: ignore[arg-type]
-        await client.send(head(sending, "/care-cases-batch", "content-length: 100", "expect: 100-continue"))
+        await client.send(head(sending, "/care-cases-batch", "content-length: 100000", "expect: 100-continue"))
         assert (await client.receive()).startswith(b"HTTP/1.1 100 "), "the body is awaited"
         for _ in range(3):
             await elapse(BODY_S - BLINK)
-            await client.send(b" ")
+            await client.send(b" " * int(LEAST * BODY_S))  # as much as gives it that time again
         await elapse(BODY_S - BLINK)
         assert await client.is_open()
         await elapse(BLINK)
         words = "The body did not arrive in time. Send the request again."
         assert error_in(await client.rest()) == ("too-slow", words)
+
+
+@in_own_time
+async def test_a_body_that_only_trickles_has_no_more_time_than_its_bytes_give_it(servers: Services) -> None:
+    app = create_app(settings_of(servers.redis_url, "trickle:", intake=SLOW))
+    async with served(app, header_timeout_seconds=1000) as service, service.client() as client:
+        sending = Intake("", settings_of(servers.redis_url, "trickle:"), None)  # type: ignore[arg-type]
+        await client.send(head(sending, "/care-cases-batch", "content-length: 100000", "expect: 100-continue"))
+        assert (await client.receive()).startswith(b"HTTP/1.1 100 "), "the body is awaited"
+        await elapse(BODY_S - 1)
+        await client.send(b" " * LEAST)  # a second's worth
+        await elapse(2 - BLINK)
+        assert await client.is_open()
+        await elapse(2 * BLINK)
+        words = "The body did not arrive in time. Send the request again."
+        assert error_in(await client.rest()) == ("too-slow", words)
+
+
+def opened(intake: Intake, stack: ExitStack, path: str = "/care-cases-batch", name: str = "ann") -> socket.socket:
+    """A connection on which a body has begun, and that has been read."""
+    address = urlsplit(intake.url)
+    connection = stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=60))
+    told = head(intake, path, "transfer-encoding: chunked", "expect: 100-continue", name=name)
+    connection.sendall(told)
+    return connection
+
+
+@pytest.mark.parametrize("path", ["/care-cases-batch", "/care-cases-batch?validateOnly=true"])
+def test_a_client_has_so_many_bodies_open_and_all_have_so_many(servers: Services, path: str) -> None:
+    bounds = {"max_bodies": 3, "max_bodies_per_client": 2}
+    with an_intake(servers.redis_url, "open:", intake=bounds) as intake, ExitStack() as stack:
+        mine = [opened(intake, stack, path) for _ in range(2)]
+        assert [one.recv(100)[:12] for one in mine] == [b"HTTP/1.1 100"] * 2
+        assert opened(intake, stack, path).recv(100).startswith(b"HTTP/1.1 429 ")
+        others = opened(intake, stack, path, "bob")
+        assert others.recv(100).startswith(b"HTTP/1.1 100 ")
+        assert opened(intake, stack, path, "bob").recv(100).startswith(b"HTTP/1.1 503 ")
+        for one in mine:
+            one.sendall(b"3\r\n[1]\r\n0\r\n\r\n")
+            assert one.recv(100)[:12] in (b"HTTP/1.1 202", b"HTTP/1.1 207")
+        assert opened(intake, stack, path).recv(100).startswith(b"HTTP/1.1 100 "), "a body that ended leaves its place"
+
+
+def test_bodies_that_are_slow_to_come_keep_nobody_from_validating(servers: Services) -> None:
+    path = "/care-cases-batch?validateOnly=true"
+    with an_intake(servers.redis_url, "slow:") as intake, ExitStack() as stack:
+        slow = [opened(intake, stack, path) for _ in range(8)]
+        assert [one.recv(100)[:12] for one in slow] == [b"HTTP/1.1 100"] * 8
+        with intake.client("bob") as other:
+            assert other.put(path, content=b"[1]").status_code == 207

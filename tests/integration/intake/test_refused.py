@@ -142,7 +142,7 @@ def test_what_is_wrong_first_is_told_first(intake: Intake) -> None:
     }  # fmt: skip
     path, kinds = "/care-plans/five/cases-batch?dryRun=1&validateOnly=maybe", []
     steps = (
-        "host", "accept", "user_agent", "x_api_key", ("dryRun=1&", ""), ("five", "5"), ("maybe", "false"),
+        "host", "user_agent", "x_api_key", "accept", ("dryRun=1&", ""), ("five", "5"), ("maybe", "false"),
         "vbasoftware_database", "content_type", "content_encoding",
     )  # fmt: skip
     for step in steps:
@@ -152,7 +152,7 @@ def test_what_is_wrong_first_is_told_first(intake: Intake) -> None:
         else:
             path = path.replace(*step)
     assert kinds == [
-        "bad-header", "not-acceptable", "no-user-agent", "no-credentials", "bad-parameter", "bad-parameter",
+        "bad-header", "no-user-agent", "no-credentials", "not-acceptable", "bad-parameter", "bad-parameter",
         "bad-parameter", "no-database", "media-type", "encoding",
     ]  # fmt: skip
     assert asked(intake, "PUT", path, b"{}").status_code == 400
