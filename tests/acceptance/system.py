@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from sqlalchemy import create_engine, text
 from tests.ports import free_port, free_ports
 
 from carecase_worker.embedded.stack import keep_ports, running_stack
+from carecase_worker.settings.access import JwtSettings
 from carecase_worker.settings.loading import process_environment
+from carecase_worker.tokens import Bearer, sign
 
 PR_SET_PDEATHSIG = 1
 COMMAND = (sys.executable, "-m", "carecase_worker")
@@ -217,7 +221,13 @@ def intake_beside(system: System, place: Path, config: str) -> Iterator[System]:
     (place / "intake.toml").write_text(config)
     own = {"CARECASE_INTAKE_PORT": str(port), "CARECASE_CONFIG": "intake.toml"}
     environment = process_environment() | running_stack(system.data_dir / "stack.json").environment() | own
-    stack = system.stack | {"intake": {"url": f"http://127.0.0.1:{port}"}}
+    claims = {name: tomllib.loads(config).get("jwt", {}).get(name) for name in ("issuer", "audience")}
+    jwt, now = JwtSettings.model_validate({"secret": environment["CARECASE_JWT_SECRET"], **claims}), datetime.now(UTC)
+    clients = [
+        who | {"bearer": sign(Bearer(who["name"], who["name"], now + timedelta(days=1)), jwt, now)}
+        for who in system.stack["clients"]
+    ]
+    stack = system.stack | {"clients": clients, "intake": {"url": f"http://127.0.0.1:{port}"}}
     (data_dir / "stack.json").write_text(json.dumps(stack))
     with (data_dir / "logs" / "intake.log").open("w") as log:
         process = subprocess.Popen(

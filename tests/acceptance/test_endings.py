@@ -91,7 +91,7 @@ def test_it_runs_without_a_home(tmp_path: Path) -> None:
         ("carecase jobs --url http://[::1", "The service's URL is none"),
         ("CARECASE_URL=http://127.0.0.1:1 carecase jobs --api-key ä", "The API key has a space or a sign"),
         ("CARECASE_URL=http://127.0.0.1:1 carecase jobs --token 'a b'", "The token has a space or a sign"),
-        ("CARECASE_URL=http://h HTTP_PROXY=nonsense://x carecase jobs", "Check HTTPS_PROXY"),
+        ("CARECASE_URL=http://h HTTP_PROXY=nonsense://x carecase jobs --insecure", "Check HTTPS_PROXY"),
         ("CARECASE_URL=https://h SSL_CERT_FILE=/nowhere carecase jobs", "SSL_CERT_FILE"),
     ],
 )

@@ -28,6 +28,7 @@ api_key_sha256 = ["{"0" * 64}"]
 databases = ["d"]
 """
 NO_WORKER = "fix   workers: none was seen within ten seconds; start: carecase worker"
+NO_AUDIT = "hint  audit.directory: is not set: who reads and writes cases is recorded nowhere"
 
 
 @pytest.fixture
@@ -95,23 +96,25 @@ def test_what_is_well_and_what_is_not_is_a_line_each(carecase: Carecase, servers
     before = carecase("doctor", *config)
     assert before.status == 1
     assert told(before) == [
-        well, *about_redis(servers), NO_WORKER,
+        NO_AUDIT, well, *about_redis(servers), NO_WORKER,
         "fix   databases.d: it is at revision none, not 0001: run carecase db upgrade (sqlite:///d.sqlite)",
         "fix   databases.d: it lacks table care_case (sqlite:///d.sqlite)",
         "fix   databases.d: it lacks table ingest_ledger (sqlite:///d.sqlite)",
         "fix   databases.d: it lacks index ingest_ledger_applied_at (sqlite:///d.sqlite)",
-        "5 things to fix, 1 hint. Begin with the first: it may be the cause of others.",
+        "5 things to fix, 2 hints. Begin with the first: it may be the cause of others.",
     ]  # fmt: skip
     carecase("db", "upgrade", *config)
     fits = "ok    databases.d: sqlite:///d.sqlite is reachable, and its schema fits"
     upgraded = carecase("doctor", *config)
     assert (upgraded.status, told(upgraded)) == (
-        1, [well, *about_redis(servers), NO_WORKER, fits, "1 thing to fix, 1 hint."],
+        1, [NO_AUDIT, well, *about_redis(servers), NO_WORKER, fits, "1 thing to fix, 2 hints."],
     )  # fmt: skip
     with a_worker(servers):
         after = carecase("doctor", *config)
     seen = "ok    workers: 1 were seen within ten seconds"
-    assert (after.status, told(after)) == (0, [well, *about_redis(servers), seen, fits, "0 things to fix, 1 hint."])
+    assert (after.status, told(after)) == (
+        0, [NO_AUDIT, well, *about_redis(servers), seen, fits, "0 things to fix, 2 hints."],
+    )  # fmt: skip
 
 
 def test_with_nothing_configured_it_says_what_to_configure(carecase: Carecase, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,12 +127,13 @@ def test_with_nothing_configured_it_says_what_to_configure(carecase: Carecase, m
         "fix   databases: there are none; configure one as [databases.NAME] with its url",
         "fix   clients: there are none, so nobody can send; see carecase keys new NAME",
         "hint  encryption.keys: are not set: cases lie legible in Redis until they are applied",
+        NO_AUDIT,
         "ok    configuration: 0 databases, 0 clients, by no file (neither --config nor CARECASE_CONFIG names one), "
         "and 1 variable CARECASE_…",
         "fix   jwt.secret: is not set, so no HS256 token is believed; set CARECASE_JWT_SECRET",
         redis,
         "hint  redis: broker and workers are not looked at before that is mended",
-        "4 things to fix, 2 hints. Begin with the first: it may be the cause of others.",
+        "4 things to fix, 3 hints. Begin with the first: it may be the cause of others.",
     ]
 
 

@@ -130,6 +130,7 @@ def test_the_roles_get_these_settings(tmp_path: Path) -> None:
         "CARECASE_REDIS_URL": "redis://carecase:a@127.0.0.1:6380/0",
         "CARECASE_REDIS_PREFIX": "c:",
         "CARECASE_BROKER_PREFIX": "b:",
+        "CARECASE_AUDIT_DIRECTORY": f"{tmp_path}/audit",
         "CARECASE_JWT_SECRET": "j" * 64,
         "CARECASE_FLOWER_HOST": "127.0.0.1",
         "CARECASE_FLOWER_PORT": "5556",
