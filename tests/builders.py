@@ -11,7 +11,9 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from carecase_worker.cases.batch import ArraySplitter, Splitter
 from carecase_worker.clock import from_epoch_us
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter
-from carecase_worker.jobs.verdicts import ChunkRef, History, Lease, NewJob
+from carecase_worker.jobs.idempotency import Mark
+from carecase_worker.jobs.incoming import NewJob
+from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 
@@ -38,10 +40,9 @@ def a_new_job(**changes: Any) -> NewJob:
         "chunk_firsts": (0,),
         "payload_bytes": 10,
         "body_sha256": "0" * 64,
-        "fingerprint": "f",
-        "idempotency_key": None,
     }
-    return NewJob(**{**fields, **changes})
+    mark = Mark(changes.pop("idempotency_key", ""), changes.pop("fingerprint", "f"))
+    return NewJob(**{**fields, "marks": (mark,) if mark.key else (), **changes})
 
 
 def a_lease(job_id: Any, chunk_no: int = 0, seq: int = 1, **changes: Any) -> Lease:

@@ -131,6 +131,7 @@ def test_every_verb_has_a_script_with_a_full_head() -> None:
         "settle",
         "seen",
         "spend",
+        "rewrap",
     }
     for verb, text in scripts.items():
         if verb != "prelude":

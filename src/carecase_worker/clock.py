@@ -89,6 +89,11 @@ def epoch_ms(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
+def epoch_us(moment: datetime) -> int:
+    """Whole microseconds from 1970-01-01T00:00Z to an aware `moment`."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
 def milliseconds(duration: timedelta) -> int:
     """Whole milliseconds in a duration."""
     return duration // timedelta(milliseconds=1)

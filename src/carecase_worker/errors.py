@@ -10,6 +10,7 @@
     ├── JobExpired               it was there, and its result was kept as long as promised
     ├── JobConflict              the job is in a state that does not allow what was asked
     ├── PayloadUnreadable        a chunk in the job store is of a form, or sealed with a key, that is not known here
+    ├── SealBroken               what the job store holds is not what was sealed, or not sealed at all
     ├── StoreUnavailable         Redis is away, refuses to write, or is not durable
     ├── AuditUnavailable         what is to be done cannot be recorded in the audit log, so it is not done
     ├── BacklogFull              there is no room for more work just now
@@ -128,6 +129,10 @@ class StoreUnavailable(CareCaseError):
 
 class PayloadUnreadable(CareCaseError):
     """A chunk is of a form that this version does not know, or sealed with a key that it does not have."""
+
+
+class SealBroken(CareCaseError):
+    """What the job store holds of a job is not what this service put there; the text says which part."""
 
 
 class AuditUnavailable(CareCaseError):

@@ -3,26 +3,50 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carecase_worker.jobs.idempotency import fingerprint
+from carecase_worker.jobs.binding import Binding
+from carecase_worker.jobs.idempotency import Mark
+from carecase_worker.jobs.seal import UNSEALED, Seals
 
 REQUESTS = st.tuples(
     st.sampled_from(["demo", "other", "5", "strict"]),
     st.sampled_from([None, 0, 5, -5, 55]),
     st.sampled_from(["0" * 64, "5" * 64]),
     st.booleans(),
+    st.sampled_from(["k", "K", ""]),
 )
-"""Database, care plan, digest of the body, strictness."""
+"""Database, care plan, digest of the body, strictness, Idempotency-Key."""
+ONE, OTHER = Seals({"one": bytes(32)}), Seals({"other": bytes(range(32))})
+
+
+def marks(seals: Seals, request: tuple[str, int | None, str, bool, str]) -> tuple[Mark, ...]:
+    database, care_plan, digest, strict, key = request
+    return seals.marks(key, Binding("job", "ann", "her token", database, care_plan, 1, 1, strict), digest)
 
 
 @given(REQUESTS, REQUESTS)
-def test_two_requests_have_one_fingerprint_if_and_only_if_they_agree_in_everything(
-    one: tuple[str, int | None, str, bool], other: tuple[str, int | None, str, bool]
+def test_two_requests_have_one_mark_if_and_only_if_they_agree_in_everything(
+    one: tuple[str, int | None, str, bool, str], other: tuple[str, int | None, str, bool, str]
 ) -> None:
-    assert (fingerprint(*one) == fingerprint(*other)) == (one == other)
+    for seals in (UNSEALED, ONE):
+        for mine, theirs in zip(marks(seals, one), marks(seals, other), strict=True):
+            assert (mine.fingerprint == theirs.fingerprint) == (one[:4] == other[:4])
+            assert (mine.key == theirs.key) == (one[4] == other[4])
 
 
-def test_a_fingerprint_stays_what_it_was_over_upgrades() -> None:
+def test_what_is_kept_is_looked_for_under_every_key_and_as_it_was_before_there_were_any() -> None:
+    request = ("demo", 5, "0" * 64, False, "k")
+    (first, plain), (second, _) = marks(ONE, request), marks(OTHER, request)
+    both = Seals({"other": bytes(range(32)), "one": bytes(32)})
+    assert marks(both, request) == (second, first, plain)
+    assert marks(UNSEALED, request) == (plain,)
+    assert len({first.key, first.fingerprint, second.key, second.fingerprint, plain.key, plain.fingerprint}) == 6
+
+
+def test_a_mark_stays_what_it_was_over_upgrades() -> None:
     """Those that are kept in Redis were made by the version before. The recipe: lines of what is told, SHA-256."""
-    plain, strict = fingerprint("demo", 5, "0" * 64), fingerprint("demo", None, "0" * 64, strict=True)
-    assert plain == "f1dae147a6584d363fe2c36bc0b30d4782d19a39416046ac080bebaf9aae73df"
-    assert strict == "22a015bf9ce5a9d868cb9f01f1ddc6100c94e5a5617d33fddd14c29ecd526427"
+    (plain,), (strict,) = (
+        marks(UNSEALED, ("demo", care_plan, "0" * 64, whole, "k")) for care_plan, whole in ((5, False), (None, True))
+    )
+    assert plain.key == "8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a"
+    assert plain.fingerprint == "f1dae147a6584d363fe2c36bc0b30d4782d19a39416046ac080bebaf9aae73df"
+    assert strict.fingerprint == "22a015bf9ce5a9d868cb9f01f1ddc6100c94e5a5617d33fddd14c29ecd526427"

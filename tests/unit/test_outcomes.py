@@ -16,6 +16,7 @@ from carecase_worker.cases.outcome import (
     REFUSED,
     SUPERSEDED,
     UNAVAILABLE,
+    UNTRUSTED,
     UPDATED,
     VALID,
     Kind,
@@ -37,6 +38,7 @@ TABLE = {
     Kind.UNAVAILABLE: (8, 503, "failed", True),
     Kind.NOT_APPLIED: (9, 424, "failed", False),
     Kind.VALID: (10, 200, "valid", False),
+    Kind.UNTRUSTED: (11, 500, "failed", True),
 }
 
 TEXTS = {
@@ -47,6 +49,7 @@ TEXTS = {
     REFUSED: "The target database refused this item for a reason that is not the item's own.",
     UNAVAILABLE: "The target database did not answer before the retry deadline. The item can be sent again.",
     NOT_APPLIED: "Not applied: another item of the batch failed, and the batch was to be applied as a whole.",
+    UNTRUSTED: "Not applied: what the service kept of this item had been changed by another hand. Send it again.",
     VALID: "Valid",
     OTHER_CARE_PLAN: "carePlan_Key: the case exists under another care plan",
 }

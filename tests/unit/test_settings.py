@@ -76,7 +76,7 @@ def test_a_secret_in_the_file_is_refused_and_not_told(tmp_path: Path, toml: str,
 
 def test_a_secret_in_a_url_that_is_none_is_told_as_both(tmp_path: Path) -> None:
     told = mistakes(tmp_path, '[redis]\nurl = "redis://:hush@[host"')
-    assert [line[: len("redis.url: must be")] for line in told] == ["redis.url: a secret", "redis.url: must be"]
+    assert [line.split()[:3] for line in told] == [["redis.url:", "a", "secret"], ["redis.url:", "must", "be"]]
     assert "hush" not in "".join(told)
 
 

@@ -22,6 +22,7 @@ class Kind(IntEnum):
     UNAVAILABLE = 8
     NOT_APPLIED = 9
     VALID = 10
+    UNTRUSTED = 11
 
     @property
     def status(self) -> int:
@@ -56,10 +57,11 @@ _STATUS = MappingProxyType(
         Kind.UNAVAILABLE: 503,
         Kind.NOT_APPLIED: 424,
         Kind.VALID: 200,
+        Kind.UNTRUSTED: 500,
     }
 )
-_FAILED = frozenset({Kind.INVALID, Kind.CONFLICT, Kind.REFUSED, Kind.UNAVAILABLE, Kind.NOT_APPLIED})
-_RETRYABLE = frozenset({Kind.CANCELLED, Kind.REFUSED, Kind.UNAVAILABLE})
+_FAILED = frozenset({Kind.INVALID, Kind.CONFLICT, Kind.REFUSED, Kind.UNAVAILABLE, Kind.NOT_APPLIED, Kind.UNTRUSTED})
+_RETRYABLE = frozenset({Kind.CANCELLED, Kind.REFUSED, Kind.UNAVAILABLE, Kind.UNTRUSTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,14 @@ UNAVAILABLE = Outcome(
 NOT_APPLIED = Outcome(
     Kind.NOT_APPLIED, "Not applied: another item of the batch failed, and the batch was to be applied as a whole."
 )
+UNTRUSTED = Outcome(
+    Kind.UNTRUSTED, "Not applied: what the service kept of this item had been changed by another hand. Send it again."
+)
 VALID = Outcome(Kind.VALID, "Valid")
 OTHER_CARE_PLAN = Outcome(Kind.CONFLICT, "carePlan_Key: the case exists under another care plan")
 
 FIXED = MappingProxyType(
-    {o.kind: o for o in (CREATED, UPDATED, SUPERSEDED, CANCELLED, REFUSED, UNAVAILABLE, NOT_APPLIED, VALID)}
+    {o.kind: o for o in (CREATED, UPDATED, SUPERSEDED, CANCELLED, REFUSED, UNAVAILABLE, NOT_APPLIED, UNTRUSTED, VALID)}
 )
 """The kinds whose text is always the same."""
 

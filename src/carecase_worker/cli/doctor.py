@@ -23,7 +23,7 @@ from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.standstill import Standstill
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.access import JwtSettings
-from carecase_worker.settings.model import LogSettings, Settings
+from carecase_worker.settings.model import EncryptionSettings, LogSettings, Settings
 from carecase_worker.settings.urls import without_credentials
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import state
@@ -124,8 +124,7 @@ def _configuration(settings: Settings, used: str) -> Iterator[Finding]:
     if not settings.clients:
         yield Finding(Grade.FIX, "clients", "there are none, so nobody can send; see carecase keys new NAME")
     yield from _clients(settings)
-    if not settings.encryption.by_id:
-        yield Finding(Grade.HINT, "encryption.keys", "are not set: cases lie legible in Redis until they are applied")
+    yield from _sealing(settings.encryption)
     if settings.audit.directory is None:
         yield Finding(Grade.HINT, "audit.directory", "is not set: who reads and writes cases is recorded nowhere")
     if not settings.intake.rate_per_second:
@@ -140,6 +139,14 @@ def _clients(settings: Settings) -> Iterator[Finding]:
             yield Finding(Grade.FIX, f"clients.{name}", "may use no database; name some in its databases")
         if not client.api_key_sha256 and settings.intake.require == "both":
             yield Finding(Grade.FIX, f"clients.{name}", f"has no API key; make one with: carecase keys new {name}")
+
+
+def _sealing(encryption: EncryptionSettings) -> Iterator[Finding]:
+    if not encryption.by_id:
+        yield Finding(Grade.HINT, "encryption.keys", "are not set: cases lie legible in Redis until they are applied")
+    elif not encryption.required:
+        text = "is false: jobs that nobody sealed are applied; set it to true once those of before are done"
+        yield Finding(Grade.HINT, "encryption.required", text)
 
 
 def _tokens(settings: Settings) -> Iterator[Finding]:

@@ -1,22 +1,27 @@
-"""`carecase keys`: API keys."""
+"""`carecase keys`: API keys, and the data keys of jobs."""
 
 import hashlib
 import re
 import secrets
+from collections import Counter
 from typing import Annotated
 
 import msgspec
 import typer
 
+from carecase_worker.cli.configuration import Config, configured
 from carecase_worker.cli.connection import Json
 from carecase_worker.errors import SettingsError
+from carecase_worker.jobs.rewrapping import Rewrapped, Rewrapping
+from carecase_worker.jobs.seal import Seals
+from carecase_worker.jobs.store import JobStore
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the group."""
-    keys = typer.Typer(help="API keys", no_args_is_help=True)
-    keys.callback()(lambda: None)
+    keys = typer.Typer(help="API keys, and the data keys of jobs", no_args_is_help=True)
     keys.command("new")(keys_new)
+    keys.command("rewrap")(keys_rewrap)
     app.add_typer(keys, name="keys")
 
 
@@ -36,3 +41,21 @@ def keys_new(
     typer.echo(f'Put this into the configuration:\n  [clients.{client}]\n  api_key_sha256 = ["{digest}"]')
     typer.echo("  databases = []  # the databases it may use")
     typer.echo(f"Then its bearer tokens come from: carecase token new --client {client}")
+
+
+def keys_rewrap(config: Config = None) -> None:
+    """Wrap the data keys of all jobs with the first of encryption.keys. Exit status 1 if some cannot be opened."""
+    with configured(config) as settings:
+        keys = settings.encryption.by_id
+        if not keys:
+            raise SettingsError("encryption.keys: there are none, so no job has a data key")
+        seals = Seals(keys, settings.encryption.required)
+        store = JobStore(settings.redis, settings.jobs)
+        rewrapping = Rewrapping(settings.redis, store, seals)
+        told = Counter(map(rewrapping.rewrap, set(rewrapping.jobs(settings.databases))))
+    typer.echo(
+        f"{told[Rewrapped.WRAPPED]} wrapped with the key {next(iter(keys))}, {told[Rewrapped.FRESH]} had no need"
+    )
+    if told[Rewrapped.LOST]:
+        typer.echo(f"{told[Rewrapped.LOST]} cannot be opened with the keys that are here: keep the old keys")
+        raise typer.Exit(1)

@@ -10,17 +10,20 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from carecase_worker.audit.records import Event
-from carecase_worker.errors import AuditUnavailable, JobExpired, JobNotFound, StoreUnavailable
+from carecase_worker.errors import AuditUnavailable, JobExpired, JobNotFound, SealBroken, StoreUnavailable
 from carecase_worker.intake.audited import Audited
 from carecase_worker.intake.documents import envelope, job_document, job_path, retry_after
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.negotiation import json_type_of
 from carecase_worker.intake.prefer import Preferences, applied
 from carecase_worker.intake.results import Results, Wanted
+from carecase_worker.jobs.admission import Sender
+from carecase_worker.jobs.incoming import Admission
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.queue import Doorbells
+from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admission, ChunkRef, Pace
+from carecase_worker.jobs.verdicts import ChunkRef, Pace
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")
@@ -41,6 +44,14 @@ def ring(doorbells: Doorbells, database: str, chunks: Iterable[ChunkRef]) -> Non
         _log.warning("not rung", database=database, reason=str(error))
 
 
+def require_same(job: Job, sender: Sender, body_sha256: str = "") -> None:
+    """Raise SealBroken unless a job that is said to stand for a batch is of this sender and, if told, of this body."""
+    sent = body_sha256 or job.body_sha256
+    theirs = (job.client, job.database, job.care_plan, job.strict, job.body_sha256 or sent)
+    if theirs != (sender.client, sender.database, sender.care_plan, sender.strict, sent):
+        raise SealBroken("the job that is said to have these items is that of another batch")
+
+
 @dataclass(frozen=True, slots=True)
 class Acceptances:
     """Answers batches that have been admitted."""
@@ -48,6 +59,7 @@ class Acceptances:
     store: JobStore
     doorbells: Doorbells
     held: Held
+    seals: Seals
 
     async def answer(
         self, audited: Audited, database: str, wanted: Preferences, admission: Admission, at_once: Response
@@ -72,5 +84,7 @@ class Acceptances:
         if job.state.final:
             location = job_path(job.job_id, request.scope["root_path"])
             given = partial(audited.record, Event.READ, job.database, job.job_id)
-            return Results(self.store).answer(request, job, Wanted(), {**headers, "Location": location}, given)
+            return Results(self.store, self.seals).answer(
+                request, job, Wanted(), {**headers, "Location": location}, given
+            )
         return accepted(request, job, self.store.pace(job.database), headers)

@@ -9,7 +9,7 @@ from carecase_worker.errors import JobConflict
 from carecase_worker.jobs.admission import Draft
 from carecase_worker.jobs.chunks import items_at, unpack, unpack_done
 from carecase_worker.jobs.job import Job
-from carecase_worker.jobs.seal import Seals
+from carecase_worker.jobs.seal import Kind, Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef
 
@@ -21,7 +21,8 @@ def draft_again(store: JobStore, seals: Seals, job: Job, draft: Draft) -> str:
 
     Of a strict job all items are sent again: it is applied whole.
 
-    Raises JobConflict if there are none, or if more may come because the job is not final.
+    Raises JobConflict if there are none, or if more may come because the job is not final; PayloadUnreadable if a key
+    is not here, SealBroken if what is kept was changed.
     """
     if not job.state.final:
         raise JobConflict("The job is not final yet. Wait for it, or cancel it first.")
@@ -39,6 +40,7 @@ def draft_again(store: JobStore, seals: Seals, job: Job, draft: Draft) -> str:
 
 
 def _items(store: JobStore, seals: Seals, job: Job) -> Iterator[list[msgspec.Raw]]:
+    key = seals.opened(job.data_key, job.binding).key
     numbers = range(len(job.chunk_firsts))
     for start in range(0, len(numbers), _CHUNKS_AT_ONCE):
         some = numbers[start : start + _CHUNKS_AT_ONCE]
@@ -46,8 +48,9 @@ def _items(store: JobStore, seals: Seals, job: Job) -> Iterator[list[msgspec.Raw
         for number, packed, payload in held:
             if packed is None or payload is None:
                 continue
-            outcomes = unpack_done(packed).outcomes
+            ref = ChunkRef(job.job_id, number)
+            outcomes = unpack_done(key.open(Kind.RESULT, ref, packed)).outcomes
             places = [place for place, outcome in enumerate(outcomes) if outcome.kind.retryable]
             if job.strict and places:
                 places = list(range(len(outcomes)))
-            yield items_at(unpack(seals.open(payload, ChunkRef(job.job_id, number))), places)
+            yield items_at(unpack(key.open(Kind.PAYLOAD, ref, payload)), places)

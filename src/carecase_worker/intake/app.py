@@ -63,8 +63,8 @@ _PACKERS = 8  # threads, for all bodies that are coming in
 
 def create_app(settings: Settings) -> FastAPI:
     """The HTTP application. Raises SettingsError for a Redis that could lose batches, or StoreUnavailable."""
-    clock = SystemClock()
-    store = JobStore(settings.redis, settings.jobs)
+    clock, seals = SystemClock(), Seals(settings.encryption.by_id, settings.encryption.required)
+    store = JobStore(settings.redis, settings.jobs, seals)
     store.check()
     doorbells = Doorbells(celery_app(settings))
     bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
@@ -72,13 +72,12 @@ def create_app(settings: Settings) -> FastAPI:
     admittance, audit = Admittance(gate_of(settings), rates), AuditLog(settings.audit, clock).opened()
     presence, standstill = Presence(settings.redis, clock), Standstill(settings.redis, settings.jobs)
     readings = Readings(store, presence, standstill, tuple(settings.databases), gethostname(), audit)
-    metrics, seals = Metrics(readings), Seals(settings.encryption.by_id)
-    packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), Finals(settings.redis)
+    metrics, packers, finals = Metrics(readings), ThreadPoolExecutor(_PACKERS, "packer"), Finals(settings.redis)
     admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
     held, new_id = Held(finals, settings.intake.max_wait), partial(uuid7, clock)
-    acceptances, bodies = Acceptances(store, doorbells, held), Bodies(settings.intake)
+    acceptances, bodies = Acceptances(store, doorbells, held, seals), Bodies(settings.intake)
     intake = Intake(settings.intake, admissions, store, acceptances, new_id, clock, audit, bodies)
-    jobs = Jobs(store, JobLists(settings.redis), doorbells, admissions, held, new_id, audit)
+    jobs = Jobs(store, JobLists(settings.redis, seals), doorbells, admissions, held, new_id, audit)
 
     async def caller(
         request: Request,

@@ -19,7 +19,7 @@ from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 from carecase_worker.cases.validation import Rules
 from carecase_worker.clock import Clock
 from carecase_worker.errors import CareCaseError, StoreUnavailable
-from carecase_worker.intake.accepted import Acceptances, accepted
+from carecase_worker.intake.accepted import Acceptances, accepted, require_same
 from carecase_worker.intake.audited import Audited
 from carecase_worker.intake.auth import Caller, granted
 from carecase_worker.intake.bodies import Bodies, Place
@@ -32,8 +32,8 @@ from carecase_worker.intake.paging import plain_integer
 from carecase_worker.intake.patience import in_time
 from carecase_worker.intake.requests import note
 from carecase_worker.jobs.admission import Admissions, Draft, Sender
+from carecase_worker.jobs.incoming import Admission
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admission
 from carecase_worker.settings.model import IntakeSettings
 
 CarePlanKey = Annotated[
@@ -117,6 +117,7 @@ class Intake:
             _finish(body, last, draft)
             admission = admitted(audited, Event.SENT, sender.database, draft, body.sha256)
             job, pace = self.store.job(admission.job_id), self.store.pace(sender.database)
+            require_same(job, sender, body.sha256)
             note(request.scope, job_id=job.job_id, items=job.total)
             return admission, accepted(request, job, pace)
 

@@ -34,7 +34,7 @@ def job_document(job: Job, root_path: str) -> dict[str, Any]:
         "total": job.total,
         "processed": job.processed,
         **job.counts,
-        "bodySha256": job.body_sha256,
+        "bodySha256": job.body_sha256 or None,
         "sequence": _sequence(job),
         "submittedAt": _rfc3339(job.submitted_at),
         "startedAt": _rfc3339(job.started_at),

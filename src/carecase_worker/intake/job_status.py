@@ -13,7 +13,7 @@ from starlette.background import BackgroundTask
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.audit.records import Event
 from carecase_worker.errors import CareCaseError, JobConflict, JobExpired, JobNotFound
-from carecase_worker.intake.accepted import accepted, ring
+from carecase_worker.intake.accepted import accepted, require_same, ring
 from carecase_worker.intake.again import draft_again
 from carecase_worker.intake.audited import Audited
 from carecase_worker.intake.auth import Caller
@@ -26,11 +26,12 @@ from carecase_worker.intake.prefer import applied
 from carecase_worker.intake.requests import note
 from carecase_worker.intake.results import OutcomeFilter, Results, Wanted
 from carecase_worker.jobs.admission import Admissions, Sender
+from carecase_worker.jobs.incoming import Admission, Admitted
 from carecase_worker.jobs.job import Job, State
 from carecase_worker.jobs.listing import JobLists
 from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admission, Admitted, Cancelled, Purged, Which
+from carecase_worker.jobs.verdicts import Cancelled, Purged, Which
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")
@@ -89,7 +90,7 @@ class Jobs:
             return accepted(request, job, self.store.pace(job.database), headers)
         audited = Audited(self.audit, request, caller)
         given = partial(audited.record, Event.READ, job.database, job.job_id)
-        return Results(self.store).answer(request, job, wanted, headers, given)
+        return Results(self.store, self.admissions.seals).answer(request, job, wanted, headers, given)
 
     def purge(self, request: Request, caller: Caller, job: Job) -> Response:
         """Remove what is kept of a final job. Raises JobConflict if it is not final, AuditUnavailable."""
@@ -125,9 +126,9 @@ class Jobs:
         Raises JobConflict if there are none.
         """
         key = key or f"retry of {job.job_id}"  # asked twice, it is one job
-        if job.retried_as is not None:
-            return self._told_again(request, Admission(Admitted.KNOWN, job.retried_as))
         sender = Sender(caller.client, caller.user, job.database, job.care_plan, key, job.strict, job.job_id)
+        if job.retried_as is not None:
+            return self._told_again(request, Admission(Admitted.KNOWN, job.retried_as), sender)
         draft = self.admissions.draft(sender, self.new_id())
         try:
             digest = draft_again(self.store, self.admissions.seals, job, draft)
@@ -136,11 +137,12 @@ class Jobs:
         except CareCaseError:
             discard(draft)
             raise
-        return self._told_again(request, admission)
+        return self._told_again(request, admission, sender)
 
-    def _told_again(self, request: Request, admission: Admission) -> Response:
-        """The job that has the items of another by now."""
+    def _told_again(self, request: Request, admission: Admission, sender: Sender) -> Response:
+        """The job that has the items of another by now. Raises SealBroken if it cannot be."""
         new = self.store.job(admission.job_id)
+        require_same(new, sender)
         if new.expired:
             raise JobConflict("The items were sent again before, and what became of them is no longer kept.")
         note(request.scope, database=new.database, items=new.total, new_job_id=new.job_id)

@@ -18,6 +18,7 @@ from carecase_worker.errors import (
     KeysUnavailable,
     PayloadUnreadable,
     RateExceeded,
+    SealBroken,
     StorageFull,
     StoreUnavailable,
 )
@@ -113,6 +114,15 @@ UNEXPECTED = Problem(
     500, "internal", "The service failed. Try again; if it stays, report the activityID to those who run the service."
 )
 
+CHANGED = Problem(
+    500,
+    "seal-broken",
+    "What is kept of this job was changed by another hand, so nothing of it is told. Report the activityID to those who"
+    " run the service.",
+)
+
+_FIXED: Mapping[type[CareCaseError], Problem] = {SealBroken: CHANGED}
+
 
 def problem_of(error: CareCaseError) -> Problem:
     """The problem that an error is to a client."""
@@ -137,7 +147,7 @@ def problem_of(error: CareCaseError) -> Problem:
             detail = "The service cannot say just now. Send the request again, a batch with the same Idempotency-Key."
             return Problem(503, "store-unavailable", detail, {"Retry-After": _RETRY_AFTER_S})
         case _:
-            return UNEXPECTED
+            return _FIXED.get(type(error), UNEXPECTED)
 
 
 def problem_of_status(status: int) -> Problem:

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from starlette.responses import Response
 
 from carecase_worker.cases.outcome import Outcome
-from carecase_worker.errors import JobExpired
+from carecase_worker.errors import JobExpired, SealBroken
 from carecase_worker.intake.compression import compressed
 from carecase_worker.intake.documents import indexed_items, items, multi_status
 from carecase_worker.intake.methods import is_head
@@ -18,7 +18,9 @@ from carecase_worker.intake.negotiation import encoding, json_type_of
 from carecase_worker.intake.paging import Cut, Page, cuts
 from carecase_worker.jobs.chunks import ChunkOutcomes, unpack_done
 from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.seal import Kind, Seals
 from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import ChunkRef
 
 _CHUNKS_AT_ONCE = 8
 _GONE = "The job is over and its result is no longer kept."
@@ -55,13 +57,16 @@ class Results:
     """Tells results; reads a few chunks at a time, and only those that are needed."""
 
     store: JobStore
+    seals: Seals
 
     def answer(
         self, request: Request, job: Job, wanted: Wanted, headers: dict[str, str], given: Callable[[int], None]
     ) -> Response:
-        """The 207 of a final job. Raises JobExpired, StoreUnavailable.
+        """The 207 of a final job.
 
         `given` is called with how many items the answer has before any is; what it raises keeps them from being given.
+
+        Raises JobExpired, StoreUnavailable, PayloadUnreadable if a key is not here, SealBroken if it was changed.
         """
         total = job.counts[wanted.outcome.value] if wanted.outcome else job.total
         if wanted.page:
@@ -97,13 +102,17 @@ class Results:
 
     def _chunks(self, job: Job, numbers: Sequence[int]) -> Iterator[tuple[int, ChunkOutcomes]]:
         """The outcomes of some chunks; the first one is not held back until the next ones are read."""
+        key, sizes = self.seals.opened(job.data_key, job.binding).key, _sizes(job)
         start, count = 0, 1
         while start < len(numbers):
             some = numbers[start : start + count]
             for number, packed in zip(some, self.store.outcomes(job.job_id, some), strict=True):
                 if packed is None:
                     raise JobExpired(_GONE)
-                yield number, unpack_done(packed)
+                chunk = unpack_done(key.open(Kind.RESULT, ChunkRef(job.job_id, number), packed))
+                if len(chunk.outcomes) != sizes[number]:
+                    raise SealBroken("the places of the job's chunks were changed")
+                yield number, chunk
             start, count = start + count, _CHUNKS_AT_ONCE
 
 

@@ -58,7 +58,7 @@ def _job() -> dict[str, Any]:
         database=_TEXT,
         carePlanKey=_nullable(_KEY),
         **dict.fromkeys(("total", "processed", *COUNTS), _COUNT),
-        bodySha256={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        bodySha256={"type": ["string", "null"], "pattern": "^[0-9a-f]{64}$"},
         sequence=_nullable({"type": "integer", "format": "int64", "description": _SEQUENCE}),
         submittedAt=_MOMENT,
         **{name: _nullable(_MOMENT) for name in ("startedAt", "finishedAt", "expiresAt")},

@@ -17,10 +17,10 @@ from carecase_worker.errors import (
     StoreUnavailable,
 )
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter, pack
-from carecase_worker.jobs.idempotency import fingerprint
-from carecase_worker.jobs.seal import UNSEALED, Seals
+from carecase_worker.jobs.incoming import Admission, Admitted, JobSeal, NewJob, Staging
+from carecase_worker.jobs.seal import UNSEALED, Kind, Seals
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admission, Admitted, ChunkRef, NewJob, Staging
+from carecase_worker.jobs.verdicts import ChunkRef
 
 _STAGE_BYTES = 1 << 20
 _BEHIND = 3  # calls of `add` whose chunks may still be being packed
@@ -67,6 +67,7 @@ class Draft:
         self._admissions = admissions
         self._sender = sender
         self._staged = Staging(job_id, sender.client, sender.database)
+        self._key = admissions.seals.new_key()
         self._cutter = Cutter(admissions.bounds)
         self._firsts: list[int] = []
         self._packing: deque[Future[dict[int, bytes]]] = deque()
@@ -114,13 +115,11 @@ class Draft:
             chunk_firsts=self._firsts,
             payload_bytes=self._staged.size + self._waiting_bytes,
             body_sha256=body_sha256,
-            fingerprint=fingerprint(sender.database, sender.care_plan, body_sha256, sender.strict),
-            idempotency_key=sender.idempotency_key,
             strict=sender.strict,
             retry_of=sender.retry_of,
         )
         self._staging = None  # what is not admitted is dropped at the same stroke
-        return _accepted(self._admissions.store.admit(new, self._waiting))
+        return _accepted(self._admissions.store.admit(self._completed(new), self._waiting))
 
     def discard(self) -> None:
         """Drop what was staged, unless it may be a job by now. Raises StoreUnavailable, and then it goes by itself."""
@@ -129,6 +128,16 @@ class Draft:
         if self._staging is not None:
             wait([self._staging])  # that is to be dropped, too
             self._admissions.store.discard(self._staged)
+
+    def _completed(self, new: NewJob) -> NewJob:
+        """The job with its marks, and its data key, bound to it as it is by now; nobody else has had the key before."""
+        seals, sent_key = self._admissions.seals, self._sender.idempotency_key
+        if sent_key is not None:
+            new = replace(new, marks=seals.marks(sent_key, new.binding, new.body_sha256))
+        if self._key is None:
+            return new
+        wrapped = seals.wrap(self._key, new.binding, new.body_sha256, sent_key)
+        return replace(new, seal=JobSeal(wrapped, *self._key.order_blocks()))
 
     def _numbered(self, chunks: Iterable[Chunk]) -> dict[int, Chunk]:
         """The chunks by their numbers in the job."""
@@ -145,8 +154,10 @@ class Draft:
         return numbered
 
     def _packed(self, chunks: Mapping[int, Chunk]) -> dict[int, bytes]:
-        seal = self._admissions.seals.seal
-        return {n: seal(pack(chunk), ChunkRef(self._staged.job_id, n), chunk.count) for n, chunk in chunks.items()}
+        key, job_id = self._key, self._staged.job_id
+        if key is None:
+            return {n: pack(chunk) for n, chunk in chunks.items()}
+        return {n: key.seal(Kind.PAYLOAD, ChunkRef(job_id, n), pack(chunk)) for n, chunk in chunks.items()}
 
     def _collect(self, but: int) -> None:
         """Take what is packed, in order; wait for all but the last few calls."""

@@ -1,9 +1,17 @@
 """What makes two requests the same one."""
 
-import hashlib
+from dataclasses import dataclass
 
 
-def fingerprint(database: str, care_plan: int | None, body_sha256: str, strict: bool = False) -> str:
-    """A digest of everything that a repeated request must share with the first one, besides key and caller."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A request as the job store knows it again: digests of its Idempotency-Key and of all that it must share."""
+
+    key: str
+    fingerprint: str
+
+
+def shared(database: str, care_plan: int | None, body_sha256: str, strict: bool = False) -> str:
+    """Everything that a repeated request must share with the first one, besides key and caller, as one text."""
     parts = (database, "" if care_plan is None else str(care_plan), body_sha256, *(("strict",) if strict else ()))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return "\n".join(parts)

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum
 
 from carecase_worker.clock import from_epoch_ms, from_epoch_us
+from carecase_worker.jobs.binding import Binding
 
 
 class State(Enum):
@@ -57,6 +58,7 @@ COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
 
 LISTED = (
     "state", "client", "user", "database", "care_plan", "seq", "accepted_us", "unsettled", "total", *COUNTS, "sha256",
+    "chunks", "strict", "data_key",
     "started_us", "started_ms", "finished_us", "finished_ms", "expires_ms",
 )  # fmt: skip
 """The fields of a record that a list of jobs tells of; the chunks are not among them."""
@@ -67,7 +69,8 @@ class Job:
     """The record of one accepted batch, as it was at `read_at`. Every moment is one of Redis's clock.
 
     `seq` is its place in the order of acceptance; while it is `unsettled`, the job may still
-    be moved up, with all others. `retried_as` is the job that has its items once they are sent again.
+    be moved up, with all others. `retried_as` is the job that has its items once they are sent again. `body_sha256` is
+    empty while it is sealed with the `data_key`, which is wrapped.
     """
 
     job_id: str
@@ -89,6 +92,15 @@ class Job:
     expires_at: datetime | None
     read_at: datetime
     retried_as: str | None = None
+    chunks: int = 0
+    data_key: str = ""
+
+    @property
+    def binding(self) -> Binding:
+        """What its data key must be bound to."""
+        return Binding(
+            self.job_id, self.client, self.user, self.database, self.care_plan, self.total, self.chunks, self.strict
+        )
 
     @property
     def processed(self) -> int:
@@ -108,6 +120,7 @@ class Job:
 
 def job_from_record(job_id: str, record: Mapping[str, str], read_at: datetime) -> Job:
     """The job that a record of the job store describes."""
+    firsts = tuple(map(int, record["firsts"].split(","))) if record.get("firsts") else ()
     return Job(
         job_id=job_id,
         client=record["client"],
@@ -119,7 +132,7 @@ def job_from_record(job_id: str, record: Mapping[str, str], read_at: datetime) -
         state=State(record["state"]),
         total=int(record["total"]),
         counts={name: int(record.get(name) or 0) for name in COUNTS},
-        chunk_firsts=tuple(map(int, record["firsts"].split(","))) if record.get("firsts") else (),
+        chunk_firsts=firsts,
         body_sha256=record["sha256"],
         strict=record.get("strict") == "1",
         submitted_at=_moment(record, "accepted") or from_epoch_ms(int(record["seq"])),
@@ -128,6 +141,8 @@ def job_from_record(job_id: str, record: Mapping[str, str], read_at: datetime) -
         expires_at=_moment(record, "expires"),
         read_at=read_at,
         retried_as=record.get("retried_as"),
+        chunks=len(firsts) or int(record.get("chunks") or 0),
+        data_key=record.get("data_key", ""),
     )
 
 

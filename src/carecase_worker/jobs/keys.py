@@ -2,8 +2,8 @@
 
 key  (type; lifetime; written by), then its content:
 
-job:{job}  (hash; twice the retention once final; admit, claim, complete, release, cancel, purge, settle)
-    the job record, see `job.py`
+job:{job}  (hash; twice the retention once final; admit, claim, complete, release, cancel, purge, settle, rewrap)
+    the job record, see `job.py`; its `data_key` opens payloads and results, and is destroyed with the field or record
 payload:{job}  (hash; a chunk's until complete; retryable ones as long as the result, or until sent again;
 stage, discard, admit, complete, purge)
     chunk number -> packed items
@@ -39,8 +39,8 @@ busy  (set; while there are; admit, complete)
     databases that have jobs which are not final
 stats  (hash; for ever; complete)
     `{database}|{count}` -> items ever
-idem:{client}:{digest}  (string; as long as the result; admit, complete, purge)
-    `{fingerprint}|{job}`
+idem:{client}:{digest}  (string; as long as the result; admit, complete, purge, rewrap)
+    `{fingerprint}|{job}`; both digests are keyed where there are encryption keys
 jobs:{database}:{client}  (zset; entries until the result expires; admit, and whatever counts)
     job -> us of acceptance
 kept:{database}  (hash; for ever; stage, discard, admit, complete, purge, and whatever counts)
@@ -67,7 +67,6 @@ Jobs of one turn commute: the newest version of a case wins. Jobs of two turns d
 depends on what came before; so the next turn opens when the one before it is final.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 
@@ -97,14 +96,25 @@ class Keys:
         """The open chunks of a database."""
         return f"{self.prefix}due:{database}"
 
-    def idempotency(self, client: str, idempotency_key: str) -> str:
+    def idempotency(self, client: str, digest: str) -> str:
         """What a client's Idempotency-Key stands for."""
-        digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
         return f"{self.prefix}idem:{client}:{digest}"
 
     def kept(self, database: str) -> str:
         """What is kept of a database, in all and by client."""
         return f"{self.prefix}kept:{database}"
+
+    def turns(self, database: str) -> str:
+        """The turns of a database that are not over."""
+        return f"{self.prefix}turns:{database}"
+
+    def turn(self, database: str, turn: str) -> str:
+        """The open jobs of a turn."""
+        return f"{self.prefix}turn:{database}:{turn}"
+
+    def jobs(self, database: str, client: str) -> str:
+        """A client's jobs of a database by time of acceptance."""
+        return f"{self.prefix}jobs:{database}:{client}"
 
     def pace(self, database: str) -> str:
         """Open items and rate of a database."""

@@ -3,13 +3,17 @@
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 
+from carecase_worker.errors import SealBroken
 from carecase_worker.jobs.connection import connect, moment_of, redis_errors
 from carecase_worker.jobs.job import LISTED, Job, job_from_record
 from carecase_worker.jobs.keys import Keys
 from carecase_worker.jobs.scripts import script_of
+from carecase_worker.jobs.seal import UNSEALED, Seals
 from carecase_worker.jobs.verdicts import Which
 from carecase_worker.settings.model import RedisSettings
+from carecase_worker.telemetry import logger
 
+_log = logger("jobs")
 CHOSEN_AMONG = 5000
 _READ_AT_ONCE = 500
 
@@ -17,9 +21,10 @@ _READ_AT_ONCE = 500
 class JobLists:
     """Lists of jobs in Redis. What it costs does not grow with the jobs. Raises StoreUnavailable."""
 
-    def __init__(self, settings: RedisSettings) -> None:
+    def __init__(self, settings: RedisSettings, seals: Seals = UNSEALED) -> None:
         self._redis = connect(settings)
         self._script = self._redis.register_script(script_of("list"))
+        self._seals = seals
         self.keys = Keys(settings.prefix)
 
     def jobs_of(self, client: str, databases: Collection[str], which: Which) -> tuple[int, list[Job]]:
@@ -41,7 +46,16 @@ class JobLists:
             for job_id, record in zip(job_ids, records, strict=True)
             if record["state"]
         ]
-        return total, [job for job in jobs if not job.expired]
+        return total, [told for job in jobs if not job.expired and (told := self._told(job, client, chosen))]
+
+    def _told(self, job: Job, client: str, databases: Collection[str]) -> Job | None:
+        """A job of a client with what its sender is told; None if somebody changed the record, or a list."""
+        try:
+            told = self._seals.told(job)
+        except SealBroken as error:
+            _log.error("job left out of a list", job_id=job.job_id, reason=str(error))
+            return None
+        return told if told.client == client and told.database in databases else None
 
     def _of_each(self, job_ids: Sequence[bytes], names: Sequence[str]) -> list[list[str]]:
         """Some fields of the records of some jobs; empty where there is none."""

@@ -4,7 +4,7 @@ from importlib import resources
 
 VERBS = (
     "stage", "discard", "admit", "claim", "complete", "release", "cancel", "purge", "overdue", "bury", "settle", "list",
-    "seen", "spend",
+    "seen", "spend", "rewrap",
 )  # fmt: skip
 
 

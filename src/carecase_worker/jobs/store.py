@@ -11,22 +11,20 @@ from carecase_worker.clock import from_epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound, StoreUnavailable
 from carecase_worker.jobs.checkup import require_fit
 from carecase_worker.jobs.connection import PATIENCE, connect, moment_of, redis_errors
+from carecase_worker.jobs.incoming import Admission, Kept, NewJob, Staging
 from carecase_worker.jobs.job import COUNTS, Job, job_from_record
 from carecase_worker.jobs.keys import Keys
 from carecase_worker.jobs.scripts import VERBS, script_of
+from carecase_worker.jobs.seal import UNSEALED, Seals
 from carecase_worker.jobs.verdicts import (
-    Admission,
     Cancelled,
     ChunkRef,
     Claim,
     Completed,
     Completion,
     Done,
-    Kept,
-    NewJob,
     Pace,
     Purged,
-    Staging,
     Trouble,
     Wait,
 )
@@ -39,10 +37,11 @@ _SWEEP_LIMIT = 500
 class JobStore:
     """Jobs, chunks and outcomes in Redis. Every method raises StoreUnavailable if Redis does not do its part."""
 
-    def __init__(self, settings: RedisSettings, jobs: JobSettings) -> None:
+    def __init__(self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED) -> None:
         self._redis = connect(settings)
         self._wait_for_disk = settings.durability == "fsync"
         self._jobs = jobs
+        self._seals = seals
         self.keys = Keys(settings.prefix)
         self._scripts = {verb: self._redis.register_script(script_of(verb)) for verb in VERBS}
 
@@ -74,13 +73,14 @@ class JobStore:
     def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
         """Make the batch a job, with its last chunks. Returns once it is on disk, if that was asked for."""
         keys = self.keys
-        idempotency = [] if new.idempotency_key is None else [keys.idempotency(new.client, new.idempotency_key)]
-        jobs = self._jobs
+        idempotency = [keys.idempotency(new.client, mark.key) for mark in new.marks]
+        jobs, fingerprints = self._jobs, [mark.fingerprint for mark in new.marks]
         args = [
             new.job_id, self._ring_again_ms, jobs.width, jobs.max_backlog_jobs, jobs.max_backlog_bytes,
-            new.payload_bytes, milliseconds(jobs.retention), new.fingerprint, new.database,
+            new.payload_bytes, milliseconds(jobs.retention), *(fingerprints[:1] or [""]), new.database,
             "" if new.care_plan is None else new.care_plan, new.client, new.user, new.total, len(new.chunk_firsts),
-            ",".join(map(str, new.chunk_firsts)), new.body_sha256, int(new.strict), *self._most, new.retry_of,
+            ",".join(map(str, new.chunk_firsts)), "" if new.seal.data_key else new.body_sha256, int(new.strict),
+            *self._most, new.retry_of, new.seal.data_key, new.seal.inner, new.seal.outer, *fingerprints[1:],
             *_flat(last),
         ]  # fmt: skip
         names = [keys.prefix, *self._places_of(new.job_id), *idempotency]
@@ -145,7 +145,7 @@ class JobStore:
         return [database for database, highest in zip(databases, told, strict=True) if highest is None]
 
     def job(self, job_id: str) -> Job:
-        """The record of a job. Raises JobNotFound."""
+        """The record of a job. Raises JobNotFound, and SealBroken if it was changed and its key is here."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.hgetall(self.keys.job(job_id))
@@ -153,9 +153,10 @@ class JobStore:
         record = cast(dict[bytes, bytes], told[1])
         if b"state" not in record:
             raise JobNotFound("There is no such job.")
-        return job_from_record(
+        job = job_from_record(
             job_id, {name.decode(): value.decode() for name, value in record.items()}, moment_of(told[0])
         )
+        return self._seals.told(job)
 
     def outcomes(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
         """The packed outcomes of some chunks of a job; None for those that have none."""

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import assert_never
 
-from carecase_worker.clock import from_epoch_us
+from carecase_worker.clock import epoch_us, from_epoch_us
+from carecase_worker.jobs.binding import Binding, Order
 
 _STILL_AT_WORK = timedelta(seconds=10)
 
@@ -25,87 +26,12 @@ class ChunkRef:
         return cls(job_id, int(chunk_no))
 
 
-class Admitted(Enum):
-    """What stage and admit say."""
-
-    STAGED = "staged"
-    ADMITTED = "admitted"
-    KNOWN = "known"
-    REUSED = "reused"
-    FULL = "full"
-    USED = "used"
-    CROWDED = "crowded"
-    LOST = "lost"
-
-
 class Purged(Enum):
     """What purge says."""
 
     PURGED = "purged"
     OPEN = "open"
     GONE = "gone"
-
-
-@dataclass(frozen=True, slots=True)
-class Staging:
-    """A batch that is coming in, whose it is, and how much of it is staged: bytes of payloads, and chunks."""
-
-    job_id: str
-    client: str
-    database: str
-    size: int = 0
-    chunks: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What Redis keeps of a client in a database: jobs, open or with a result, and the bytes counted for all of it."""
-
-    jobs: int = 0
-    size: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """The verdict on a batch, the job that stands for it, the chunks to ring for, and `whose` share is full, if so."""
-
-    verdict: Admitted
-    job_id: str
-    rings: tuple[ChunkRef, ...] = ()
-    whose: str = ""
-
-    @classmethod
-    def of(cls, answer: Sequence[bytes], job_id: str) -> "Admission":
-        """The admission that an answer of stage or admit tells of."""
-        verdict, *rest = answer
-        match Admitted(verdict.decode()):
-            case Admitted.KNOWN:
-                return cls(Admitted.KNOWN, rest[0].decode())
-            case (Admitted.USED | Admitted.CROWDED) as full:
-                return cls(full, job_id, whose=rest[0].decode())
-            case (Admitted.STAGED | Admitted.ADMITTED | Admitted.REUSED | Admitted.FULL | Admitted.LOST) as other:
-                return cls(other, job_id, tuple(map(ChunkRef.of, rest)))
-            case never:
-                assert_never(never)
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """What admit needs to know of a staged batch."""
-
-    job_id: str
-    client: str
-    user: str
-    database: str
-    care_plan: int | None
-    total: int
-    chunk_firsts: Sequence[int]
-    payload_bytes: int
-    body_sha256: str
-    fingerprint: str
-    idempotency_key: str | None
-    strict: bool = False
-    retry_of: str = ""
 
 
 class Claimed(Enum):
@@ -141,7 +67,8 @@ class Lease:
     """A chunk that is the caller's to apply or to cancel, and what it needs to know of the job.
 
     `seq` is the batch's place in the order of acceptance; while it is `unsettled`, the database may hold higher ones
-    from before this Redis.
+    from before this Redis. `data_key` is the job's, wrapped, and `signature` what `admit` signed the order with; empty
+    if the job is not sealed.
     """
 
     chunk: ChunkRef
@@ -154,12 +81,32 @@ class Lease:
     accepted_at: datetime
     strict: bool = False
     unsettled: bool = False
+    moved: int | None = None
+    client: str = ""
+    total: int = 0
+    chunks: int = 0
+    data_key: str = ""
+    signature: str = ""
+
+    @property
+    def binding(self) -> Binding:
+        """What the data key of the job must be bound to."""
+        return Binding(
+            self.chunk.job_id, self.client, self.user, self.database, self.care_plan, self.total, self.chunks,
+            self.strict,
+        )  # fmt: skip
+
+    @property
+    def order(self) -> Order:
+        """What must have been signed of the job's place in the order of acceptance."""
+        return Order(self.seq, epoch_us(self.accepted_at), self.unsettled, self.moved)
 
     @classmethod
     def of(cls, chunk: ChunkRef, answer: Sequence[bytes]) -> "Lease":
         """The lease that an answer of claim tells of."""
         payload, deaths, releases, faults, too_slow, failures, failing_for_ms, *job = answer
-        database, care_plan, user, seq, strict, accepted_us, unsettled = job
+        database, care_plan, user, seq, strict, accepted_us, unsettled, moved, *sealed = job
+        client, total, chunks, data_key, signature = sealed
         failing_for = timedelta(milliseconds=int(failing_for_ms))
         return cls(
             chunk=chunk,
@@ -172,6 +119,12 @@ class Lease:
             accepted_at=from_epoch_us(int(accepted_us)),
             strict=strict == b"1",
             unsettled=unsettled == b"1",
+            moved=int(moved) if moved else None,
+            client=client.decode(),
+            total=int(total),
+            chunks=int(chunks),
+            data_key=data_key.decode(),
+            signature=signature.decode(),
         )
 
 

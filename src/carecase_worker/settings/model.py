@@ -176,11 +176,14 @@ class DatabaseSettings(Section):
 
 
 class EncryptionSettings(Section):
-    """How chunks are sealed while they lie in Redis; without keys they are not."""
+    """How chunks and results are sealed while they lie in Redis; without keys they are not."""
 
     keys: Keys | None = Field(
         None,
         description="AES-256 keys as id:base64, by commas; the first seals, all open; by environment or file only",
+    )
+    required: bool = Field(
+        True, description="Once there are keys: apply and tell nothing that is not sealed; false while old jobs drain"
     )
 
     @property

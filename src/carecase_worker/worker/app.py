@@ -145,7 +145,7 @@ class _Process:
             holder=own_name(),
             is_dead=is_dead,
             retry_deadline=settings.jobs.retry_deadline,
-            seals=Seals(settings.encryption.by_id),
+            seals=Seals(settings.encryption.by_id, settings.encryption.required),
         )
 
     def apply(self, chunk: ChunkRef) -> None:

@@ -6,11 +6,20 @@ from datetime import timedelta
 from typing import assert_never
 from uuid import UUID
 
-from carecase_worker.cases.outcome import CANCELLED, NOT_APPLIED, REFUSED, UNAVAILABLE, Outcome, none_applied, runs_of
+from carecase_worker.cases.outcome import (
+    CANCELLED,
+    NOT_APPLIED,
+    REFUSED,
+    UNAVAILABLE,
+    UNTRUSTED,
+    Outcome,
+    none_applied,
+    runs_of,
+)
 from carecase_worker.cases.validation import Rules, keys_of, read_sound, validate, without
 from carecase_worker.clock import Dice, Sleep, stopwatch
-from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, StoreUnavailable, TargetFailure
-from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, pack_done, unpack
+from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
+from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, pack_done
 from carecase_worker.jobs.job import COUNTS
 from carecase_worker.jobs.seal import UNSEALED, Seals
 from carecase_worker.jobs.store import JobStore
@@ -22,6 +31,7 @@ from carecase_worker.telemetry import logger
 from carecase_worker.worker.isolation import killers
 from carecase_worker.worker.outages import Outages
 from carecase_worker.worker.retry import GiveUp, plan_retry
+from carecase_worker.worker.sealed import open_payload, require_record, seal_result
 
 _log = logger("worker")
 _DEATHS_BEFORE_ISOLATION = 3
@@ -138,21 +148,22 @@ class Applier:
 
         Raises StoreUnavailable.
         """
-        if lease.unsettled:
-            return self._settle_first(lease, cancel, go_on)
         try:
+            require_record(self.seals, lease, also_unread=cancel)
+            if lease.unsettled:
+                return self._settle_first(lease, cancel, go_on)
             chunk = self._chunk(lease, also_blank=cancel)
             plan = plan_answer(chunk, CANCELLED) if cancel else self._plan(chunk, lease, self._rehearse_at(lease))
             plan = replace(plan, attempts=lease.history.too_slow)
             outcomes = self.targets.writer(lease.database).write(_ledger_key(lease), plan)
         except TargetFailure as failure:
-            ids = {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no}
-            _log.warning("chunk not applied", database=lease.database, reason=str(failure), **ids)
+            _log.warning("chunk not applied", database=lease.database, reason=str(failure), **_ids(lease))
             return self.fail(lease, failure.kind, failure.cause, cancel)
         except PayloadUnreadable as error:
-            ids = {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no}
-            _log.error("chunk waits for a worker that can read it", reason=str(error), **ids)
+            _log.error("chunk waits for a worker that can read it", reason=str(error), **_ids(lease))
             return self.fail(lease, FailureKind.UNREADABLE)
+        except SealBroken as error:
+            return self._refuse(lease, error)
         return self._complete(lease, settle(plan, outcomes), chunk.count, go_on)
 
     def fail(self, lease: Lease, kind: FailureKind, cause: Cause | None = None, cancel: bool = False) -> Applied:
@@ -186,12 +197,16 @@ class Applier:
     def _chunk(self, lease: Lease, also_blank: bool = False) -> Chunk:
         """The chunk; a blank one, if that will do and it cannot be read: a lost key must not hold a tenant up."""
         try:
-            return unpack(self.seals.open(lease.payload, lease.chunk))
+            return open_payload(self.seals, lease)
         except PayloadUnreadable:
             if not also_blank:
                 raise
-            places = self.store.job(lease.chunk.job_id).places_of(lease.chunk.chunk_no)
-            return Chunk(places.start, len(places), b"[" + b",".join([b"null"] * len(places)) + b"]")
+            return self._blank(lease)
+
+    def _blank(self, lease: Lease) -> Chunk:
+        """A chunk of as many items as that of the lease, about which nothing is known."""
+        places = self.store.job(lease.chunk.job_id).places_of(lease.chunk.chunk_no)
+        return Chunk(places.start, len(places), b"[" + b",".join([b"null"] * len(places)) + b"]")
 
     def _plan(self, chunk: Chunk, lease: Lease, rehearse: Callable[[WritePlan], None]) -> WritePlan:
         """The plan of a chunk; one that keeps killing its processes is taken apart first, by rehearsing its parts."""
@@ -216,15 +231,36 @@ class Applier:
             chunk = self._chunk(lease, also_blank=outcome is CANCELLED)
         except PayloadUnreadable:
             return self.fail(lease, FailureKind.UNREADABLE)
+        except SealBroken as error:
+            return self._refuse(lease, error)
         plan = plan_answer(chunk, outcome)
         if outcome is UNAVAILABLE:  # the database is away: only what is certain without it counts
             decided = self._plan(chunk, lease, lambda _: None).decided
             plan = replace(plan, decided=[one or outcome for one in decided])
+        return self._complete(lease, self._told_by_ledger(lease, plan, outcome), chunk.count)
+
+    def _refuse(self, lease: Lease, broken: SealBroken) -> Applied:
+        """Answer every item of a chunk with 500 that is not what was admitted, or whose job is not.
+
+        No database hears of it where it is the job's record that was changed: which database it is for is not certain.
+        """
+        _log.error("chunk refused", reason=str(broken), **_ids(lease))
+        chunk = self._blank(lease)
+        plan = plan_answer(chunk, UNTRUSTED)
         try:
-            done = settle(plan, self.targets.writer(lease.database).write(_ledger_key(lease), plan))
-        except TargetFailure:
-            done = settle(plan, [one or outcome for one in plan.decided], database_answered=False)
+            require_record(self.seals, lease)
+        except (SealBroken, PayloadUnreadable):
+            done = settle(plan, [UNTRUSTED] * chunk.count, database_answered=False)
+        else:
+            done = self._told_by_ledger(lease, plan, UNTRUSTED)
         return self._complete(lease, done, chunk.count)
+
+    def _told_by_ledger(self, lease: Lease, plan: WritePlan, outcome: Outcome) -> Done:
+        """The outcomes of a tombstone that is written, unless the ledger knows better; without it if it is away."""
+        try:
+            return settle(plan, self.targets.writer(lease.database).write(_ledger_key(lease), plan))
+        except TargetFailure:
+            return settle(plan, [one or outcome for one in plan.decided], database_answered=False)
 
     def _complete(self, lease: Lease, done: Done, items: int, go_on: bool = False) -> Applied:
         """Tell the job store, for five seconds if need be: the cases are committed, and nothing is more useful."""
@@ -237,6 +273,7 @@ class Applier:
 
     def _complete_once(self, lease: Lease, done: Done, items: int, go_on: bool) -> Applied:
         holder = self.holder if go_on else ""
+        done = replace(done, packed=seal_result(self.seals, lease, done.packed))
         told = self.store.complete(lease.chunk, done, holder)
         if done.database_answered:
             self.outages.answered(lease.database, lease.history.failures)
@@ -245,3 +282,7 @@ class Applier:
 
 def _ledger_key(lease: Lease) -> LedgerKey:
     return LedgerKey(UUID(lease.chunk.job_id), lease.chunk.chunk_no)
+
+
+def _ids(lease: Lease) -> dict[str, str | int]:
+    return {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no}

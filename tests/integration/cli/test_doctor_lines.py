@@ -1,5 +1,6 @@
 """`carecase doctor`, line by line: what it finds, how bad that is, and the status it ends with."""
 
+import base64
 import json
 import os
 from collections.abc import Iterator
@@ -27,8 +28,8 @@ url = "sqlite:///d.sqlite"
 api_key_sha256 = ["{"0" * 64}"]
 databases = ["d"]
 """
+AUDIT = "hint  audit.directory: is not set: who reads and writes cases is recorded nowhere"
 NO_WORKER = "fix   workers: none was seen within ten seconds; start: carecase worker"
-NO_AUDIT = "hint  audit.directory: is not set: who reads and writes cases is recorded nowhere"
 
 
 @pytest.fixture
@@ -92,11 +93,11 @@ def test_a_redis_without_a_limit_to_its_memory_is_to_be_mended(
 def test_what_is_well_and_what_is_not_is_a_line_each(carecase: Carecase, servers: Services, tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(CONFIG)
     config = ("--config", "c.toml")
-    well = "ok    configuration: 1 database, 1 client, by c.toml (--config), and 5 variables CARECASE_…"
+    well = (AUDIT, "ok    configuration: 1 database, 1 client, by c.toml (--config), and 5 variables CARECASE_…")
     before = carecase("doctor", *config)
     assert before.status == 1
     assert told(before) == [
-        NO_AUDIT, well, *about_redis(servers), NO_WORKER,
+        *well, *about_redis(servers), NO_WORKER,
         "fix   databases.d: it is at revision none, not 0001: run carecase db upgrade (sqlite:///d.sqlite)",
         "fix   databases.d: it lacks table care_case (sqlite:///d.sqlite)",
         "fix   databases.d: it lacks table ingest_ledger (sqlite:///d.sqlite)",
@@ -107,14 +108,12 @@ def test_what_is_well_and_what_is_not_is_a_line_each(carecase: Carecase, servers
     fits = "ok    databases.d: sqlite:///d.sqlite is reachable, and its schema fits"
     upgraded = carecase("doctor", *config)
     assert (upgraded.status, told(upgraded)) == (
-        1, [NO_AUDIT, well, *about_redis(servers), NO_WORKER, fits, "1 thing to fix, 2 hints."],
+        1, [*well, *about_redis(servers), NO_WORKER, fits, "1 thing to fix, 2 hints."],
     )  # fmt: skip
     with a_worker(servers):
         after = carecase("doctor", *config)
     seen = "ok    workers: 1 were seen within ten seconds"
-    assert (after.status, told(after)) == (
-        0, [NO_AUDIT, well, *about_redis(servers), seen, fits, "0 things to fix, 2 hints."],
-    )  # fmt: skip
+    assert (after.status, told(after)) == (0, [*well, *about_redis(servers), seen, fits, "0 things to fix, 2 hints."])
 
 
 def test_with_nothing_configured_it_says_what_to_configure(carecase: Carecase, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +126,7 @@ def test_with_nothing_configured_it_says_what_to_configure(carecase: Carecase, m
         "fix   databases: there are none; configure one as [databases.NAME] with its url",
         "fix   clients: there are none, so nobody can send; see carecase keys new NAME",
         "hint  encryption.keys: are not set: cases lie legible in Redis until they are applied",
-        NO_AUDIT,
+        AUDIT,
         "ok    configuration: 0 databases, 0 clients, by no file (neither --config nor CARECASE_CONFIG names one), "
         "and 1 variable CARECASE_…",
         "fix   jwt.secret: is not set, so no HS256 token is believed; set CARECASE_JWT_SECRET",
@@ -172,3 +171,14 @@ def test_keys_of_an_issuer_that_can_be_read_are_told(carecase: Carecase, tmp_pat
     )
     lines = told(carecase("doctor", "--config", "c.toml"))
     assert [line for line in lines if "jwt" in line] == ["ok    jwt: the issuer's keys can be read"]
+
+
+@pytest.mark.parametrize(("required", "told_of"), [("true", []), ("false", ["encryption.required"])])
+def test_it_says_that_jobs_which_nobody_sealed_are_applied(
+    carecase: Carecase, monkeypatch: pytest.MonkeyPatch, required: str, told_of: list[str]
+) -> None:
+    monkeypatch.setenv("CARECASE_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("CARECASE_ENCRYPTION_KEYS", f"k:{base64.b64encode(bytes(32)).decode()}")
+    monkeypatch.setenv("CARECASE_ENCRYPTION_REQUIRED", required)
+    hints = [line.split()[1].rstrip(":") for line in told(carecase("doctor")) if line.startswith("hint")]
+    assert [name for name in hints if name.startswith("encryption")] == told_of

@@ -8,22 +8,22 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from tests.builders import a_new_job
 
-from carecase_worker.cases.outcome import CANCELLED, FIXED, REFUSED, UNAVAILABLE, Kind, Outcome
+from carecase_worker.cases.outcome import CANCELLED, FIXED, REFUSED, UNAVAILABLE, UNTRUSTED, Outcome
+from carecase_worker.cases.outcome import Kind as OutcomeKind
 from carecase_worker.errors import JobConflict
 from carecase_worker.intake.again import draft_again
 from carecase_worker.jobs.admission import Admissions, Sender
-from carecase_worker.jobs.chunks import Chunk, ChunkBounds, ChunkOutcomes, pack, pack_done, unpack
+from carecase_worker.jobs.chunks import ChunkBounds, ChunkOutcomes, pack_done, unpack
 from carecase_worker.jobs.job import Job
-from carecase_worker.jobs.seal import Seals
+from carecase_worker.jobs.seal import Kind, Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Done
 
 ITEMS = 2  # a chunk
-EVERY_KIND = [FIXED.get(kind, Outcome(kind, "why")) for kind in Kind if kind is not Kind.VALID]
+EVERY_KIND = [FIXED.get(kind, Outcome(kind, "why")) for kind in OutcomeKind if kind is not OutcomeKind.VALID]
 """Of those that a job's items can have: `Valid` is the answer of a check alone."""
-WORTH_IT = (CANCELLED, REFUSED, UNAVAILABLE)
+WORTH_IT = (CANCELLED, REFUSED, UNAVAILABLE, UNTRUSTED)
 """409 `Cancelled`, 500, 503: the contract's reasons outside an item."""
 SEALS = Seals({"k": bytes(32)})
 
@@ -39,26 +39,23 @@ def item(place: int) -> bytes:
 
 
 def a_job(store: JobStore, strict: bool, chunks: int) -> Job:
-    """A job of so many chunks, of items that tell their places in the batch, accepted just now."""
-    firsts = tuple(range(0, chunks * ITEMS, ITEMS))
-    new = a_new_job(total=chunks * ITEMS, chunk_firsts=firsts, strict=strict)
-    payloads = {
-        number: SEALS.seal(
-            pack(Chunk(first, ITEMS, b"[%b,%b]" % (item(first), item(first + 1)))), ChunkRef(new.job_id, number), ITEMS
-        )
-        for number, first in enumerate(firsts)
-    }
-    store.admit(new, payloads)
-    return store.job(new.job_id)
+    """A sealed job of so many chunks, of items that tell their places in the batch, accepted just now."""
+    with ThreadPoolExecutor(1) as packers:
+        admissions = Admissions(store, ChunkBounds(ITEMS, 1000, 1000), 1000, packers, SEALS)
+        draft = admissions.draft(Sender("demo", "demo", "demo", None, strict=strict), uuid4())
+        draft.add([msgspec.Raw(item(place)) for place in range(chunks * ITEMS)])
+        return store.job(draft.admit("0" * 64).job_id)
 
 
 def ended(store: JobStore, job: Job, outcomes: Sequence[Outcome], keep: Sequence[bool]) -> Job:
     """The job once each item has its outcome, and the payloads are kept as `keep` says."""
+    key = SEALS.opened(job.data_key, job.binding).key
     for number, kept in enumerate(keep):
         some = [outcomes[place] for place in job.places_of(number)]
         counts = {name: sum(one.kind.counted_as == name for one in some) for name in job.counts}
-        packed = pack_done(ChunkOutcomes([None] * len(some), some))
-        store.complete(ChunkRef(job.job_id, number), Done(packed, counts, retryable=kept))
+        ref = ChunkRef(job.job_id, number)
+        packed = key.seal(Kind.RESULT, ref, pack_done(ChunkOutcomes([None] * len(some), some)))
+        store.complete(ref, Done(packed, counts, retryable=kept))
     return store.job(job.job_id)
 
 
@@ -101,7 +98,7 @@ def test_of_a_strict_job_all_goes_again_or_nothing(
     store: JobStore, packers: ThreadPoolExecutor, outcome: Outcome
 ) -> None:
     """It is applied whole: what was not applied, because of another item, goes again with that one."""
-    job = ended(store, a_job(store, True, 1), [outcome, Outcome(Kind.INVALID, "why")], [True])
+    job = ended(store, a_job(store, True, 1), [outcome, Outcome(OutcomeKind.INVALID, "why")], [True])
     if outcome in WORTH_IT:
         assert sent_again(store, packers, job) == [item(0), item(1)]
     else:

@@ -15,6 +15,7 @@ from carecase_worker.intake.paging import Page
 from carecase_worker.intake.results import OutcomeFilter, Results, Wanted
 from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
 from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.seal import UNSEALED
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Done
 from carecase_worker.settings.model import JobSettings, RedisSettings
@@ -45,7 +46,7 @@ def results(servers: Services) -> tuple[Results, WatchedStore, Job]:
         failed = sum(outcome.kind.failed for outcome in outcomes)
         counts = {"failed": failed, "updated" if number == 9 else "created": SIZE - failed}
         store.complete(ChunkRef(new.job_id, number), Done(packed, counts))
-    return Results(store), store, store.job(new.job_id)
+    return Results(store, UNSEALED), store, store.job(new.job_id)
 
 
 def told(results: tuple[Results, WatchedStore, Job], wanted: Wanted) -> tuple[list[int], list[list[int]]]:

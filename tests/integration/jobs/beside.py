@@ -15,6 +15,13 @@ def _payload(batch: Batch, n: int) -> str:
     return f"{batch.job} {n}"
 
 
+def _blocks(key: str) -> tuple[str, str]:
+    """The two blocks that HMAC puts before what it digests, as RFC 2104 has them; of a short key they are ASCII."""
+    block = key.encode().ljust(64, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in block).decode() for pad in (0x36, 0x5C))
+    return inner, outer
+
+
 @dataclass(frozen=True)
 class Step:
     """An operation, its answer, and what all keys hold afterwards."""
@@ -69,13 +76,16 @@ class Beside:
         """Admit what is staged, with the last chunks."""
         limits, payloads = self.limits, {n: _payload(batch, n) for n in last}
         keys = [f"job:{batch.job}", f"payload:{batch.job}"]
-        keys += [] if batch.idempotency is None else [batch.idempotency]
+        known = [] if batch.idempotency is None else [(batch.idempotency, batch.fingerprint), *batch.also_known]
+        keys += [name for name, _ in known]
         self.scripts.run(
             "admit",
             *(batch.job, limits.ring_again_ms, limits.width, limits.max_jobs, limits.max_bytes, batch.payload_bytes),
             *(limits.retention_ms, batch.fingerprint, batch.database, batch.care_plan, batch.client, batch.user),
             *(sum(batch.sizes), len(batch.sizes), batch.firsts, batch.job[-1] * 64, batch.strict),
-            *(*self._most, batch.retry_of, *(word for pair in payloads.items() for word in pair)),
+            *(*self._most, batch.retry_of, batch.data_key, *_blocks(batch.job)),
+            *(fingerprint for _, fingerprint in known[1:]),
+            *(word for pair in payloads.items() for word in pair),
             keys=keys,
         )
         return list(self._note(f"admit {batch} {last}", self.model.admit(batch, payloads, limits)))
@@ -149,6 +159,11 @@ class Beside:
     def settle(self, highest: int, database: str = "demo") -> str:
         self.scripts.run("settle", database, highest)
         return str(self._note(f"settle {database} {highest}", self.model.settle(database, highest)))
+
+    def rewrap(self, job: str, held: str, anew: str, name: str = "", fingerprint: str = "") -> str:
+        self.scripts.run("rewrap", job, held, anew, f"c:{name}" if name else "", fingerprint)
+        answer = self.model.rewrap(job, held, anew, name, fingerprint)
+        return str(self._note(f"rewrap {job} {held} {anew} {name} {fingerprint}", answer))
 
     def seen(self, worker: str, ahead_ms: str = "") -> int:
         self.scripts.run("seen", worker, ahead_ms)

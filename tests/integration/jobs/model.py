@@ -1,5 +1,7 @@
 """What the job store should do and answer, as keys.py, job.py and the heads of the scripts say; nothing is from Lua."""
 
+import hmac
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
@@ -65,6 +67,9 @@ class Model(States):
         database.turns.setdefault(turn, []).append(batch.job)
         chunks = [Chunk(n) for n in batch.sizes]
         job = Job(batch, limits, database.seq, self.now_us, database.settled is None, turn, chunks, batch.size)
+        if batch.data_key:
+            noted = f"{job.seq}|{job.accepted_us}|{int(job.unsettled)}"
+            job.signature = hmac.digest(batch.job.encode(), noted.encode(), "sha1").hex()
         self.jobs[batch.job] = job
         self._count(batch, "jobs", "bytes")
         self.listed[batch.database, batch.client][batch.job] = self.now_us
@@ -86,9 +91,10 @@ class Model(States):
             left[old.batch.client, old.batch.job, "result", old.size] = till
 
     def _not_admitted(self, batch: Batch, last: int, limits: Limits) -> Answer | None:
-        if batch.idempotency in self.known:
-            fingerprint, _, job = self.known[str(batch.idempotency)][0].partition("|")
-            return ["known", job] if fingerprint == batch.fingerprint else ["reused"]
+        for name, own in ((batch.idempotency, batch.fingerprint), *batch.also_known):
+            if batch.idempotency is not None and name in self.known:
+                fingerprint, _, job = self.known[name][0].partition("|")
+                return ["known", job] if fingerprint == own else ["reused"]
         if batch.retry_of in self.jobs and "retried_as" in self.jobs[batch.retry_of].marks:
             return ["known", self.jobs[batch.retry_of].marks["retried_as"]]
         jobs, size = self.backlog(batch.database)
@@ -222,6 +228,8 @@ class Model(States):
             *(job.batch.database, job.batch.care_plan, job.batch.user, str(job.seq), job.batch.strict),
             str(job.accepted_us),
             str(int(job.unsettled)),
+            str(job.marks.get("moved", "")),
+            *(job.batch.client, str(sum(job.batch.sizes)), str(len(job.chunks)), job.batch.data_key, job.signature),
         ]
 
     def complete(self, job_id: str, n: int, done: dict[str, Any], holder: str, limits: Limits) -> Answer:
@@ -373,11 +381,23 @@ class Model(States):
         up = highest + 1 + MARGIN_MS - least if least is not None and highest >= least else 0
         for job in moved:
             job.seq, job.unsettled = job.seq + up, False
+            job.marks["moved"] = up
         database.seq += up
         if highest >= database.seq:
             database.seq = highest + (MARGIN_MS if highest >= self.now_ms else 0)
         database.settled = highest
         return "settled"
+
+    def rewrap(self, job_id: str, held: str, anew: str, name: str, fingerprint: str) -> str:
+        job = self.jobs.get(job_id)
+        if job is None or job.purged or job.batch.data_key != held:
+            return "other"
+        job.batch = replace(job.batch, data_key=anew)
+        if name and job.batch.idempotency in self.known:
+            _, till_ms = self.known.pop(str(job.batch.idempotency))
+            self.known[name] = (f"{fingerprint}|{job_id}", till_ms)
+            job.batch = replace(job.batch, idempotency=name, fingerprint=fingerprint)
+        return "wrapped"
 
     def seen(self, worker: str, ahead_ms: str) -> int:
         self.workers[worker] = self.now_ms

@@ -36,6 +36,9 @@ class Batch:
     idempotency: str | None = None
     strict: str = "0"
     retry_of: str = ""
+    data_key: str = ""
+    also_known: tuple[tuple[str, str], ...] = ()
+    """Further idempotency records that the batch may be known by, with its fingerprints there."""
 
     @property
     def size(self) -> int:
@@ -99,6 +102,7 @@ class Job:
     purged: bool = False
     result_till_ms: int | None = None
     record_till_ms: int | None = None
+    signature: str = ""
 
     @property
     def final(self) -> bool:
@@ -125,7 +129,7 @@ class Job:
             "chunks": len(self.chunks),
             "opened": sum(chunk.opened for chunk in self.chunks),
             "firsts": batch.firsts,
-            "sha256": "" if self.purged else batch.job[-1] * 64,
+            "sha256": batch.job[-1] * 64,
             "strict": batch.strict,
             "bytes": batch.payload_bytes,
             "turn": self.turn,
@@ -133,9 +137,14 @@ class Job:
             "width": limits.width,
             "idempotency": "" if batch.idempotency is None else f"c:{batch.idempotency}",
             "size": self.size,
+            "data_key": batch.data_key,
+            "signature": self.signature,
             **{name: count for name, count in self.counts.items() if count},
             **self.marks,
         }
+        if self.purged:
+            record |= {"sha256": "", "idempotency": ""}
+            del record["data_key"], record["signature"]
         return {name: value for name, value in record.items() if name not in self.untold}
 
 

@@ -12,24 +12,14 @@ from tests.services import Services
 
 from carecase_worker.clock import SystemClock
 from carecase_worker.jobs.acl import app_rules, flower_rules
+from carecase_worker.jobs.incoming import Admitted, Staging
 from carecase_worker.jobs.job import COUNTS
 from carecase_worker.jobs.listing import JobLists
 from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.rates import Rates
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import (
-    Admitted,
-    Cancelled,
-    ChunkRef,
-    Claimed,
-    Completed,
-    Done,
-    Purged,
-    Staging,
-    Wait,
-    Which,
-)
+from carecase_worker.jobs.verdicts import Cancelled, ChunkRef, Claimed, Completed, Done, Purged, Wait, Which
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
 

@@ -17,8 +17,8 @@ from tests.services import Services
 from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StoreUnavailable
 from carecase_worker.jobs.admission import Admissions, Draft, Sender
 from carecase_worker.jobs.chunks import ChunkBounds, unpack
+from carecase_worker.jobs.incoming import Admission, Admitted
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admission, Admitted
 
 JOB = UUID(int=7)
 ITEMS_A_CALL, CALLS = 100, 40

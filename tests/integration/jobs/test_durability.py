@@ -16,9 +16,10 @@ from tests.services import Services
 
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.jobs.checkup import reach, redis_faults, redis_hints, refuse_unsupported
+from carecase_worker.jobs.incoming import Admitted, NewJob
 from carecase_worker.jobs.job import Job, State
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admitted, ChunkRef, Claimed, Completed, Done, NewJob, Wait
+from carecase_worker.jobs.verdicts import ChunkRef, Claimed, Completed, Done, Wait
 from carecase_worker.settings.model import JobSettings, RedisSettings
 
 SECOND = timedelta(seconds=1)

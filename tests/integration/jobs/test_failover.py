@@ -13,9 +13,10 @@ from tests.builders import a_new_job
 from tests.services import lone_valkey, redis_url
 
 from carecase_worker.errors import JobNotFound, StoreUnavailable
+from carecase_worker.jobs.incoming import Admitted
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admitted, ChunkRef
+from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import JobSettings, RedisSettings
 

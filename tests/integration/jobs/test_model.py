@@ -59,6 +59,8 @@ class Walk:
             fingerprint=self._one_of("f", "g"),
             idempotency=self._one_of(None, None, "idem:k1", "idem:k2"),
             strict=self._one_of("0", "1"),
+            data_key=self._one_of("", "a wrapped key"),
+            also_known=self._one_of((), (("idem:k2", "f"),), (("idem:k0", "h"), ("idem:k1", "g"))),
         )
         final = [name for name, job in self._jobs.items() if job.final and self._same_place(job.batch, batch)]
         batch = replace(batch, retry_of=self._one_of("", "never", *final))

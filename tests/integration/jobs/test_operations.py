@@ -273,7 +273,7 @@ def test_before_anybody_is_refused_all_that_has_gone_is_off_the_counts(beside: B
 def test_what_is_purged_is_gone_and_its_record_stays_as_long_as_it_would_have(
     beside: Beside, later_ms: int, key: str | None
 ) -> None:
-    beside.admitted("a", (1, 1), idempotency=key)
+    beside.admitted("a", (1, 1), idempotency=key, data_key="wrapped")
     beside.complete("a", 0, keep=True)
     assert beside.purge("a") == "open"
     beside.complete("a", 1, keep=True)
@@ -364,7 +364,7 @@ def test_a_database_without_open_jobs_is_settled_too(beside: Beside, above: int,
         beside.elapse(later_ms)
     beside.settle(last + above)
     beside.admitted("b")
-    assert beside.claim("b", 0, "w")[-1] == "0"
+    assert beside.claim("b", 0, "w")[14] == "0"
 
 
 def test_a_database_that_looks_again_moves_what_has_come_since(beside: Beside) -> None:
@@ -517,3 +517,50 @@ def test_a_bucket_holds_a_burst_and_fills_by_and_by(beside: Beside, each_us: flo
     assert beside.spend("ann", each_us, burst) < each_us + 1, "a clock that is set back costs one whole bucket at most"
     beside.elapse(each_us * burst / 1_000 + 70_000)
     beside.spend("ann", each_us, burst)
+
+
+@pytest.mark.parametrize("final", [False, True])
+@pytest.mark.parametrize("name", ["", "idem:k", "idem:anew"])
+def test_a_data_key_is_wrapped_anew_with_what_the_batch_is_known_by(beside: Beside, name: str, final: bool) -> None:
+    batch = beside.admitted("a", idempotency="idem:k", data_key="old")
+    beside.admitted("b", data_key="old")
+    if final:
+        beside.complete("a", 0)
+    assert beside.rewrap("a", "another", "new", name, "g") == "other"
+    assert beside.rewrap("never", "old", "new", name, "g") == "other"
+    assert beside.rewrap("b", "old", "new") == "wrapped"
+    assert beside.rewrap("a", "old", "new", name, "f" if name == "idem:k" else "g") == "wrapped"
+    again = replace(batch, job="c", idempotency=name or "idem:k", fingerprint="g" if name == "idem:anew" else "f")
+    beside.stage(again, 0)
+    assert beside.admit(again) == ["known", "a"]
+    if not final:
+        beside.complete("a", 0)
+    beside.elapse(3_600_000)
+
+
+def test_a_data_key_that_was_purged_is_not_wrapped_anew(beside: Beside) -> None:
+    beside.admitted("a", idempotency="idem:k", data_key="old")
+    beside.complete("a", 0)
+    assert beside.purge("a") == "purged"
+    assert beside.rewrap("a", "old", "new", "idem:anew", "g") == "other"
+
+
+def test_a_batch_that_may_be_known_by_several_names_comes_with_its_last_chunks(beside: Beside) -> None:
+    """The names' fingerprints stand before the chunks: the right ones are taken for each."""
+    names = (("idem:second", "f2"), ("idem:plain", "f3"))
+    batch = Batch("a", (1, 1, 1), idempotency="idem:first", also_known=names, data_key="wrapped")
+    beside.stage(batch, 0)
+    assert beside.admit(batch, 1, 2)[0] == "admitted"
+    for name, fingerprint, answer in (("idem:first", "f", ["known", "a"]), ("idem:first", "f2", ["reused"])):
+        later = ("idem:newest", "f9"), (name, fingerprint)
+        again = Batch("b", (1, 1), idempotency="idem:newer", also_known=later)
+        assert beside.admit(again, 0, 1) == answer
+    assert beside.admit(replace(again, also_known=names), 0) == ["lost"]
+    assert beside.admit(replace(again, also_known=names), 0, 1)[0] == "admitted"
+
+
+def test_what_was_forgotten_is_not_known_again_by_a_data_key_that_is_wrapped_anew(beside: Beside) -> None:
+    beside.admitted("a", idempotency="idem:k", data_key="old")
+    beside.complete("a", 0)
+    beside.elapse(3_600_000)
+    assert beside.rewrap("a", "old", "new", "idem:anew", "g") == "wrapped"

@@ -12,22 +12,10 @@ from tests.services import Services
 
 from carecase_worker.clock import epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound
+from carecase_worker.jobs.incoming import Admitted, Kept, NewJob, Staging
 from carecase_worker.jobs.job import State
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import (
-    Admitted,
-    Cancelled,
-    ChunkRef,
-    Claimed,
-    Completed,
-    Completion,
-    Done,
-    History,
-    Kept,
-    NewJob,
-    Staging,
-    Wait,
-)
+from carecase_worker.jobs.verdicts import Cancelled, ChunkRef, Claimed, Completed, Completion, Done, History, Wait
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 LEASE = timedelta(seconds=15)

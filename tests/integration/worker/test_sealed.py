@@ -1,33 +1,52 @@
-"""A chunk that this worker cannot open waits, and nothing of it is lost."""
+"""Sealed jobs: what somebody else put into Redis is never applied; what cannot be opened waits, and nothing is lost."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 from tests.builders import a_batch, a_case, items_of
 from tests.integration.worker.attempts import SteppedTargets
+from tests.services import Services
 
 from carecase_worker.cases.batch import ArraySplitter
+from carecase_worker.cases.outcome import CREATED, UNTRUSTED
 from carecase_worker.clock import SystemClock, SystemDice, uuid7
 from carecase_worker.jobs.admission import Admissions, Sender
-from carecase_worker.jobs.chunks import ChunkBounds
+from carecase_worker.jobs.chunks import Chunk, ChunkBounds, pack, unpack_done
+from carecase_worker.jobs.incoming import Admission
 from carecase_worker.jobs.job import State
-from carecase_worker.jobs.seal import UNSEALED, Seals
+from carecase_worker.jobs.seal import UNSEALED, Kind, Seals
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Admission, ChunkRef, Claimed
+from carecase_worker.jobs.verdicts import ChunkRef, Claimed
 from carecase_worker.worker.apply import Applied, Applier
 
 OLD, NEW = bytes(32), bytes(range(32))
+SEALS = Seals({"k": NEW})
+MARK = "Ozymandias"
 
 
-def admit(store: JobStore, body: bytes, seals: Seals = UNSEALED) -> Admission:
+@pytest.fixture
+def targets(tmp_path: Path) -> SteppedTargets:
+    made = SteppedTargets(f"sqlite:///{tmp_path / 'cases.sqlite'}")
+    made.prepare()
+    return made
+
+
+def admit(store: JobStore, body: bytes, seals: Seals = UNSEALED, sender: Sender | None = None) -> Admission:
     """A body, admitted with seals in chunks of ten items."""
     with ThreadPoolExecutor(1) as packers:
         admissions = Admissions(store, ChunkBounds(10, 1 << 20, 1 << 18), 1000, packers, seals)
-        draft = admissions.draft(Sender("demo", "demo", "demo", None), uuid7(SystemClock()))
+        draft = admissions.draft(sender or Sender("demo", "demo", "demo", 5), uuid7(SystemClock()))
         draft.add(items_of(body, ArraySplitter()))
         return draft.admit("0" * 64)
+
+
+def cases(first: int, count: int) -> bytes:
+    return a_batch(*(a_case(key, case_ID=MARK) for key in range(first, first + count)))
 
 
 def attempt(store: JobStore, targets: SteppedTargets, ref: ChunkRef, seals: Seals) -> Applied:
@@ -42,14 +61,178 @@ def attempt(store: JobStore, targets: SteppedTargets, ref: ChunkRef, seals: Seal
         seals=seals,
     )
     claim = applier.claim(ref)
-    assert claim.lease is not None
+    assert claim.lease is not None, claim
     return applier.carry_out(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
 
 
-def test_a_chunk_waits_for_its_key(store: JobStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    targets = SteppedTargets(f"sqlite:///{tmp_path / 'cases.sqlite'}")
-    targets.prepare()
-    admission = admit(store, a_batch(*(a_case(key) for key in range(25))), Seals({"new": NEW, "old": OLD}))
+def result(store: JobStore, ref: ChunkRef, seals: Seals = SEALS) -> Any:
+    (packed,) = store.outcomes(ref.job_id, [ref.chunk_no])
+    job = store.job(ref.job_id)
+    assert packed is not None
+    return unpack_done(seals.opened(job.data_key, job.binding).key.open(Kind.RESULT, ref, packed))
+
+
+class Attacker:
+    """Who may write to Redis, and has seen two jobs in it: `mine` of three chunks, and `other` of the same sender."""
+
+    def __init__(self, redis_url: str, store: JobStore, mine: str, other: str) -> None:
+        self.redis = redis.Redis.from_url(redis_url)
+        self.store, self.mine, self.other = store, mine, other
+
+    def payload(self, job: str, number: int) -> bytes:
+        (held,) = self.store.payloads(job, [number])
+        assert held is not None
+        return held
+
+    def plant(self, payload: bytes) -> None:
+        """Exchange the payload of the first chunk."""
+        self.redis.hset(self.store.keys.payload(self.mine), "0", payload)
+
+    def field(self, name: str, of: str = "") -> str:
+        held = self.redis.hget(self.store.keys.job(of or self.mine), name)
+        assert isinstance(held, bytes)
+        return held.decode()
+
+    def write(self, **fields: object) -> None:
+        """Change fields of the job's record."""
+        self.redis.hset(self.store.keys.job(self.mine), mapping={name: str(value) for name, value in fields.items()})
+
+    def move_to(self, database: str) -> None:
+        """Have the job be one of another database, with its first chunk due there."""
+        self.write(database=database)
+        self.redis.zadd(self.store.keys.due(database), {f"{self.mine}:0": 1})
+
+
+PLANTED: dict[str, Callable[[Attacker], None]] = {
+    "not sealed": lambda it: it.plant(pack(Chunk(0, 10, cases(900, 10)))),
+    "of another chunk": lambda it: it.plant(it.payload(it.mine, 1)),
+    "of another job": lambda it: it.plant(it.payload(it.other, 0)),
+    "changed": lambda it: it.plant(it.payload(it.mine, 0)[:-1] + bytes((it.payload(it.mine, 0)[-1] ^ 1,))),
+}
+"""Payloads that are exchanged."""
+
+CHANGED: dict[str, Callable[[Attacker], None]] = {
+    "client": lambda it: it.write(client="other"),
+    "user": lambda it: it.write(user="somebody"),
+    "database": lambda it: it.move_to("demo_sqlite"),
+    "care plan": lambda it: it.write(care_plan=6),
+    "no care plan": lambda it: it.write(care_plan=""),
+    "strictness": lambda it: it.write(strict=1),
+    "total": lambda it: it.write(total=29),
+    "chunks": lambda it: it.write(chunks=2),
+    "data key of another job": lambda it: it.write(data_key=it.field("data_key", it.other)),
+    "all of another job's seal": lambda it: it.write(
+        **{name: it.field(name, it.other) for name in ("data_key", "signature", "seq", "accepted_us")}
+    ),
+    "later": lambda it: it.write(seq=int(it.field("seq")) + 1),
+    "earlier": lambda it: it.write(seq=int(it.field("seq")) - 1),
+    "moved up": lambda it: it.write(seq=int(it.field("seq")) + 5, moved=5),
+    "another moment": lambda it: it.write(accepted_us=int(it.field("accepted_us")) - 1),
+    "signature of another job": lambda it: it.write(signature=it.field("signature", it.other)),
+    "no signature": lambda it: it.write(signature=""),
+}
+"""Records that are changed."""
+
+
+@pytest.fixture
+def attacker(servers: Services, store: JobStore) -> Attacker:
+    store.settle("demo", 0)
+    mine, other = (admit(store, cases(first, 30), SEALS) for first in (1, 101))
+    return Attacker(servers.redis_url, store, mine.job_id, other.job_id)
+
+
+@pytest.mark.parametrize("attack", [*PLANTED, *CHANGED])
+def test_what_somebody_else_wrote_is_never_applied(
+    attacker: Attacker, store: JobStore, targets: SteppedTargets, attack: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = ChunkRef(attacker.mine, 0)
+    {**PLANTED, **CHANGED}[attack](attacker)
+    assert attempt(store, targets, first, SEALS).verdict == "kept"
+    assert targets.rows("SELECT case_key FROM care_case") == []
+    job = store.job(attacker.mine)
+    assert (job.processed, job.counts["failed"]) == (10, 10)
+    printed = "".join(capfd.readouterr())
+    assert "chunk refused" in printed
+    assert attacker.mine in printed
+    assert MARK not in printed
+    # where it is certain which database it was for, it says that nothing was applied; else no database hears of it
+    assert len(targets.rows("SELECT job_id FROM ingest_ledger")) == (attack in PLANTED)
+
+
+@pytest.mark.parametrize("attack", PLANTED)
+def test_the_client_is_told_500_of_each_item_and_the_other_chunks_are_applied(
+    attacker: Attacker, store: JobStore, targets: SteppedTargets, attack: str
+) -> None:
+    PLANTED[attack](attacker)
+    for number in range(3):
+        assert attempt(store, targets, ChunkRef(attacker.mine, number), SEALS).verdict == "kept"
+    told = result(store, ChunkRef(attacker.mine, 0))
+    assert (told.keys, told.outcomes) == ([None] * 10, [UNTRUSTED] * 10)
+    assert {one.kind.status for one in told.outcomes} == {500}
+    told = result(store, ChunkRef(attacker.mine, 2))
+    assert (told.keys, told.outcomes) == (list(range(21, 31)), [CREATED] * 10)
+    assert store.job(attacker.mine).state is State.COMPLETED
+
+
+def test_what_was_told_500_is_not_applied_once_the_payload_is_put_back(
+    attacker: Attacker, store: JobStore, targets: SteppedTargets
+) -> None:
+    first, good = ChunkRef(attacker.mine, 0), attacker.payload(attacker.mine, 0)
+    attacker.plant(b"")
+    attempt(store, targets, first, SEALS)
+    attacker.plant(good)
+    attacker.redis.delete(store.keys.outcome(attacker.mine))
+    attacker.redis.zadd(store.keys.due("demo"), {f"{attacker.mine}:0": 1})
+    assert attempt(store, targets, first, SEALS).verdict == "kept"
+    assert result(store, first).outcomes == [UNTRUSTED] * 10
+    assert targets.rows("SELECT case_key FROM care_case") == []
+
+
+def test_what_had_been_applied_is_told_as_it_was(attacker: Attacker, store: JobStore, targets: SteppedTargets) -> None:
+    """A worker died between commit and complete; somebody exchanges the payload before the next one comes."""
+    first = ChunkRef(attacker.mine, 0)
+    attempt(store, targets, first, SEALS)
+    attacker.redis.delete(store.keys.outcome(attacker.mine))
+    attacker.redis.zadd(store.keys.due("demo"), {f"{attacker.mine}:0": 1})
+    attacker.plant(b"")
+    attempt(store, targets, first, SEALS)
+    assert result(store, first).outcomes == [CREATED] * 10
+
+
+def test_a_job_that_nobody_sealed_waits_and_is_applied_only_while_old_jobs_drain(
+    store: JobStore, targets: SteppedTargets, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It may be from before there were keys: then its sender was promised that it is applied."""
+    admission = admit(store, cases(1, 3))
+    for _ in range(7):
+        assert attempt(store, targets, admission.rings[0], SEALS).verdict == "released: unreadable"
+    assert "set encryption.required = false" in "".join(capfd.readouterr())
+    assert targets.rows("SELECT case_key FROM care_case") == []
+    draining = Seals({"k": NEW}, required=False)
+    assert attempt(store, targets, admission.rings[0], draining).verdict == "kept"
+    assert result(store, admission.rings[0], draining).outcomes == [CREATED] * 3
+
+
+def test_while_old_jobs_drain_a_sealed_job_is_held_to_its_seal(
+    attacker: Attacker, store: JobStore, targets: SteppedTargets
+) -> None:
+    PLANTED["not sealed"](attacker)
+    attempt(store, targets, ChunkRef(attacker.mine, 0), Seals({"k": NEW}, required=False))
+    assert targets.rows("SELECT case_key FROM care_case") == []
+
+
+def test_a_job_that_is_moved_up_is_applied(store: JobStore, targets: SteppedTargets) -> None:
+    """The first jobs of a new Redis are moved above what the database holds, after they were signed."""
+    admission = admit(store, cases(1, 3), SEALS)
+    signed = store.job(admission.job_id).seq
+    store.settle("demo", signed + 5)
+    assert store.job(admission.job_id).seq > signed + 5
+    assert attempt(store, targets, admission.rings[0], SEALS).verdict == "kept"
+    assert store.job(admission.job_id).counts["created"] == 3
+
+
+def test_a_chunk_waits_for_its_key(store: JobStore, targets: SteppedTargets, capfd: pytest.CaptureFixture[str]) -> None:
+    admission = admit(store, cases(1, 25), Seals({"new": NEW, "old": OLD}))
     for seals in (UNSEALED, Seals({"old": OLD}), Seals({"new": OLD})) * 2:
         for ref in admission.rings:
             assert attempt(store, targets, ref, seals).verdict == "released: unreadable"
@@ -66,20 +249,13 @@ def test_a_chunk_waits_for_its_key(store: JobStore, tmp_path: Path, capfd: pytes
     assert (job.state, job.counts["created"]) == (State.COMPLETED, 25)
 
 
-def test_a_chunk_from_before_there_were_keys_is_applied_by_a_worker_with_keys(store: JobStore, tmp_path: Path) -> None:
-    targets = SteppedTargets(f"sqlite:///{tmp_path / 'cases.sqlite'}")
-    targets.prepare()
-    admission = admit(store, b'[{"case_Key": 1}]')
-    assert attempt(store, targets, admission.rings[0], Seals({"new": NEW})).verdict == "kept"
-    assert store.job(admission.job_id).state is State.COMPLETED
-
-
-def test_a_job_whose_key_is_lost_can_be_cancelled(store: JobStore, tmp_path: Path) -> None:
-    targets = SteppedTargets(f"sqlite:///{tmp_path / 'cases.sqlite'}")
-    targets.prepare()
-    admission = admit(store, a_batch(*(a_case(key) for key in range(3))), Seals({"lost": NEW}))
-    assert attempt(store, targets, admission.rings[0], UNSEALED).verdict == "released: unreadable"
+@pytest.mark.parametrize(("sealed", "worker"), [(Seals({"lost": NEW}), UNSEALED), (UNSEALED, SEALS)])
+def test_a_job_that_cannot_be_opened_can_be_cancelled(
+    store: JobStore, targets: SteppedTargets, sealed: Seals, worker: Seals
+) -> None:
+    admission = admit(store, cases(1, 3), sealed)
+    assert attempt(store, targets, admission.rings[0], worker).verdict == "released: unreadable"
     store.cancel(admission.job_id)
-    assert attempt(store, targets, admission.rings[0], UNSEALED).verdict == "kept"
+    assert attempt(store, targets, admission.rings[0], worker).verdict == "kept"
     job = store.job(admission.job_id)
     assert (job.state, job.counts["cancelled"]) == (State.CANCELLED, 3)

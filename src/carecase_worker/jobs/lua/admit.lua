@@ -1,10 +1,13 @@
 #!lua
 -- admit: make a staged batch a job, at one stroke.
--- KEYS   1 prefix, 2 job record, 3 payload (what is staged of it), 4 idempotency record, if any
+-- KEYS   1 prefix, 2 job record, 3 payload (what is staged of it), 4... idempotency records that the batch may be
+--        known by, if any; the first one is written
 -- ARGV   1 job, 2 ring_again_ms, 3 width, 4 max_jobs, 5 max_bytes, 6 bytes, 7 retention_ms, 8 fingerprint,
 --        9 database, 10 care plan or "", 11 client, 12 user, 13 total, 14 chunks, 15 firsts, 16 sha256,
 --        17 "1" if all or nothing is to be applied, 18 jobs and 19 bytes that a client may have kept,
 --        20 jobs and 21 bytes that a database may, 22 the final job whose items are sent again, or "",
+--        23 wrapped data key or "", 24 and 25 the blocks of HMAC-SHA-1 that sign the job's place in the order of
+--        acceptance; they are kept nowhere; 26... fingerprints for KEYS 5...,
 --        then chunk, payload... of what is not staged yet
 -- gives  {'admitted', "job:n"...}: the job is there, queued, and these chunks are open
 --        {'known', job}: the same key and the same batch gave this job before; or it has the items that are sent again
@@ -18,6 +21,10 @@ local idempotency, size = KEYS[4] or '', record_bytes + size_of(ARGV[6], ARGV[14
 
 if redis.call('EXISTS', KEYS[2]) == 1 then return {'admitted'} end
 
+local function bytes_of(hex)
+  return (string.gsub(hex, '%x%x', function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
 -- Drops what was staged; the answer that says why.
 local function dropped(...)
   redis.call('UNLINK', KEYS[3])
@@ -25,11 +32,11 @@ local function dropped(...)
   return {...}
 end
 
-if idempotency ~= '' then
-  local known = redis.call('GET', idempotency)
+for i = 4, #KEYS do
+  local known = redis.call('GET', KEYS[i])
   if known then
     local fingerprint, first = string.match(known, '^(.-)|(.*)$')
-    if fingerprint == ARGV[8] then return dropped('known', first) end
+    if fingerprint == (i == 4 and ARGV[8] or ARGV[21 + i]) then return dropped('known', first) end
     return dropped('reused')
   end
 end
@@ -44,8 +51,9 @@ end
 local why = refused(database, client, job, size, {unpack(ARGV, 18, 21)})
 if why then return dropped(unpack(why)) end
 
-if redis.call('HLEN', KEYS[3]) + (#ARGV - 22) / 2 ~= tonumber(ARGV[14]) then return dropped('lost') end
-for i = 23, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
+local last = 26 + math.max(0, #KEYS - 4)
+if redis.call('HLEN', KEYS[3]) + (#ARGV - last + 1) / 2 ~= tonumber(ARGV[14]) then return dropped('lost') end
+for i = last, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
 redis.call('PERSIST', KEYS[3])
 unstage(database, client, job)
 count(database, client, 'jobs', 1)
@@ -66,11 +74,17 @@ if not turn or string.match(turn, '|(.*)$') ~= ARGV[10] then
 end
 redis.call('SADD', key('turn', database .. ':' .. turn), job)
 
+local accepted_us = whole(now_us)
+local data_key, signature = ARGV[23], ''
+if data_key ~= '' then
+  local inner = redis.sha1hex(ARGV[24] .. table.concat({seq, accepted_us, unsettled}, '|'))
+  signature = redis.sha1hex(ARGV[25] .. bytes_of(inner))
+end
 redis.call('HSET', KEYS[2], 'client', client, 'user', ARGV[12], 'database', database, 'care_plan', ARGV[10],
-  'seq', seq, 'accepted_us', whole(now_us), 'unsettled', unsettled, 'state', 'queued', 'total', ARGV[13],
+  'seq', seq, 'accepted_us', accepted_us, 'unsettled', unsettled, 'state', 'queued', 'total', ARGV[13],
   'processed', 0, 'chunks', ARGV[14], 'opened', 0, 'firsts', ARGV[15], 'sha256', ARGV[16], 'strict', ARGV[17],
   'bytes', ARGV[6], 'turn', turn, 'retention_ms', ARGV[7], 'width', ARGV[3], 'idempotency', idempotency,
-  'size', size)
+  'size', size, 'data_key', data_key, 'signature', signature)
 redis.call('HINCRBY', backlog, 'jobs', 1)
 redis.call('SADD', prefix .. 'busy', database)
 redis.call('HINCRBY', backlog, 'bytes', ARGV[6])

@@ -3,8 +3,8 @@
 -- `prefix` is KEYS[1]: every key of the job store starts with it; the names are those of keys.py.
 local prefix = KEYS[1]
 
--- What is counted for each job, for its record, its names on lists and its idempotency record, and for each chunk, for
--- its places in hashes: about what they take.
+-- What is counted for each job, for its record with the wrapped data key, its names on lists and its idempotency record,
+-- and for each chunk, for its places in hashes: about what they take. Payloads and results are counted as they are sealed.
 local record_bytes, chunk_bytes = 4096, 256
 
 -- The bytes that are counted for chunks whose payloads have so many.
@@ -191,9 +191,11 @@ local function take(job, n, lease_ms, holder)
   -- one attempt at a time finds out whether a database that was away is back
   local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
   if failures > 0 then redis.call('SET', key('pause', database), holder, 'PX', lease_ms) end
-  local care_plan, user, seq, strict, accepted_us, unsettled, failing_since_ms = unpack(redis.call('HMGET', record,
-    'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled', 'failing_since_ms'))
+  local care_plan, user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data_key, signature,
+    failing_since_ms = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
+    'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'failing_since_ms'))
   local failing_for_ms = failing_since_ms and math.max(0, now - tonumber(failing_since_ms)) or 0
   return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), tonumber(faults or 0),
-    tonumber(too_slow or 0), failures, failing_for_ms, database, care_plan, user, seq, strict, accepted_us or seq .. '000', unsettled or '0'}
+    tonumber(too_slow or 0), failures, failing_for_ms, database, care_plan, user, seq, strict, accepted_us or seq .. '000', unsettled or '0',
+    moved or '', client, total, chunks, data_key or '', signature or ''}
 end

@@ -21,7 +21,7 @@ for _, turn in ipairs(redis.call('LRANGE', key('turns', database), 0, -1)) do
 end
 
 local up = least and highest >= least and highest + 1 + margin - least or 0
-for _, job in ipairs(jobs) do redis.call('HSET', job[1], 'seq', whole(job[2] + up), 'unsettled', '0') end
+for _, job in ipairs(jobs) do redis.call('HSET', job[1], 'seq', whole(job[2] + up), 'unsettled', '0', 'moved', whole(up)) end
 
 local last = tonumber(redis.call('GET', key('seq', database)) or 0) + up
 if highest >= last then last = highest + (highest >= now and margin or 0) end

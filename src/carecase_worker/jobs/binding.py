@@ -1,0 +1,45 @@
+"""The facts of a job that its data key is bound to."""
+
+import hashlib
+from dataclasses import dataclass
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """All of a job's record that decides what is written where, by whom, and who is told of it.
+
+    A data key opens for exactly these facts: a record in which one of them was changed opens nothing any more.
+    """
+
+    job_id: str
+    client: str
+    user: str
+    database: str
+    care_plan: int | None
+    total: int
+    chunks: int
+    strict: bool
+
+    def digest(self) -> bytes:
+        """A SHA-256 digest of all of them, each told from the next."""
+        return hashlib.sha256(msgspec.msgpack.encode(self)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """When a batch was accepted, as `admit` has noted it: its place in the order of acceptance and the moment in us.
+
+    `moved` is by how much `settle` has moved the place up since; None if the place was final from the beginning.
+    """
+
+    seq: int
+    accepted_us: int
+    unsettled: bool = False
+    moved: int | None = None
+
+    def noted(self) -> str:
+        """The text that `admit` signs."""
+        was_unsettled = self.unsettled or self.moved is not None
+        return f"{self.seq - (self.moved or 0)}|{self.accepted_us}|{int(was_unsettled)}"

@@ -1,0 +1,108 @@
+"""A batch on its way into the job store: what stage and admit are told, and what they say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+from carecase_worker.jobs.binding import Binding
+from carecase_worker.jobs.idempotency import Mark
+from carecase_worker.jobs.verdicts import ChunkRef
+
+
+class Admitted(Enum):
+    """What stage and admit say."""
+
+    STAGED = "staged"
+    ADMITTED = "admitted"
+    KNOWN = "known"
+    REUSED = "reused"
+    FULL = "full"
+    USED = "used"
+    CROWDED = "crowded"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """A batch that is coming in, whose it is, and how much of it is staged: bytes of payloads, and chunks."""
+
+    job_id: str
+    client: str
+    database: str
+    size: int = 0
+    chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What Redis keeps of a client in a database: jobs, open or with a result, and the bytes counted for all of it."""
+
+    jobs: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The verdict on a batch, the job that stands for it, the chunks to ring for, and `whose` share is full, if so."""
+
+    verdict: Admitted
+    job_id: str
+    rings: tuple[ChunkRef, ...] = ()
+    whose: str = ""
+
+    @classmethod
+    def of(cls, answer: Sequence[bytes], job_id: str) -> "Admission":
+        """The admission that an answer of stage or admit tells of."""
+        verdict, *rest = answer
+        match Admitted(verdict.decode()):
+            case Admitted.KNOWN:
+                return cls(Admitted.KNOWN, rest[0].decode())
+            case (Admitted.USED | Admitted.CROWDED) as full:
+                return cls(full, job_id, whose=rest[0].decode())
+            case (Admitted.STAGED | Admitted.ADMITTED | Admitted.REUSED | Admitted.FULL | Admitted.LOST) as other:
+                return cls(other, job_id, tuple(map(ChunkRef.of, rest)))
+            case never:
+                assert_never(never)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeal:
+    """What admit needs of a job's seal: its data key, wrapped, and two blocks that sign its place in the order."""
+
+    data_key: str
+    inner: bytes
+    outer: bytes
+
+
+NOT_SEALED = JobSeal("", b"", b"")
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What admit needs to know of a staged batch. Of a sealed one, `body_sha256` is kept with its data key alone.
+
+    With any of its `marks` it may have come before; the first one is kept. There are none without an Idempotency-Key.
+    """
+
+    job_id: str
+    client: str
+    user: str
+    database: str
+    care_plan: int | None
+    total: int
+    chunk_firsts: Sequence[int]
+    payload_bytes: int
+    body_sha256: str
+    marks: Sequence[Mark] = ()
+    strict: bool = False
+    retry_of: str = ""
+    seal: JobSeal = NOT_SEALED
+
+    @property
+    def binding(self) -> Binding:
+        """What its data key is bound to."""
+        return Binding(
+            self.job_id, self.client, self.user, self.database, self.care_plan, self.total, len(self.chunk_firsts),
+            self.strict,
+        )  # fmt: skip

@@ -1,0 +1,65 @@
+"""Data keys wrapped anew with the first configured key, so that the one that wrapped them before can be destroyed."""
+
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import cast
+
+from carecase_worker.errors import JobNotFound, PayloadUnreadable, SealBroken
+from carecase_worker.jobs.connection import connect, redis_errors
+from carecase_worker.jobs.keys import Keys
+from carecase_worker.jobs.scripts import script_of
+from carecase_worker.jobs.seal import Seals
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.settings.model import RedisSettings
+
+
+class Rewrapped(Enum):
+    """What became of a job's data key."""
+
+    WRAPPED = "wrapped"
+    FRESH = "fresh"  # it was wrapped with the first key before, or the job has none, or is gone
+    LOST = "lost"  # the key that wraps it is not here, or its record was changed
+
+
+class Rewrapping:
+    """Wraps data keys anew. Every method raises StoreUnavailable."""
+
+    def __init__(self, settings: RedisSettings, store: JobStore, seals: Seals) -> None:
+        self._redis = connect(settings)
+        self._script = self._redis.register_script(script_of("rewrap"))
+        self._keys = Keys(settings.prefix)
+        self._store = store
+        self._seals = seals
+
+    def jobs(self, databases: Iterable[str]) -> Iterator[str]:
+        """The jobs of databases whose results are kept, and those that are not final; some come twice.
+
+        A list is read at once: in parts, jobs would be passed by while others leave it.
+        """
+        for database in databases:
+            for client in self._store.kept(database):
+                with redis_errors():
+                    listed = cast(list[bytes], self._redis.zrange(self._keys.jobs(database, client), 0, -1))
+                yield from (name.decode() for name in listed)
+            with redis_errors():
+                turns = cast(list[bytes], self._redis.lrange(self._keys.turns(database), 0, -1))
+                for turn in turns:
+                    members = cast(set[bytes], self._redis.smembers(self._keys.turn(database, turn.decode())))
+                    yield from (name.decode() for name in members)
+
+    def rewrap(self, job_id: str) -> Rewrapped:
+        """Have the first configured key wrap the data key of a job."""
+        try:
+            job = self._store.job(job_id)
+            if not job.data_key or self._seals.is_own(job.data_key):
+                return Rewrapped.FRESH
+            anew, mark = self._seals.rewrapped(job.data_key, job.binding)
+        except JobNotFound:
+            return Rewrapped.FRESH
+        except (PayloadUnreadable, SealBroken):
+            return Rewrapped.LOST
+        name = self._keys.idempotency(job.client, mark.key) if mark else ""
+        args = [job_id, job.data_key, anew, name, mark.fingerprint if mark else ""]
+        with redis_errors():
+            told = cast(bytes, self._script(keys=[self._keys.prefix], args=args))
+        return Rewrapped.WRAPPED if told == b"wrapped" else Rewrapped.FRESH

@@ -1,0 +1,32 @@
+"""The seal of a leased chunk: its job's record is held against it, its payload opened, its outcomes sealed."""
+
+from carecase_worker.errors import PayloadUnreadable, SealBroken
+from carecase_worker.jobs.chunks import Chunk, unpack
+from carecase_worker.jobs.seal import Kind, Seals
+from carecase_worker.jobs.verdicts import Lease
+
+
+def require_record(seals: Seals, lease: Lease, also_unread: bool = False) -> None:
+    """Raise SealBroken unless the job's record is what was admitted.
+
+    Raises PayloadUnreadable if that cannot be known, unless such a record will do, too.
+    """
+    try:
+        seals.opened(lease.data_key, lease.binding).key.require_order(lease.order, lease.signature)
+    except PayloadUnreadable:
+        if not also_unread:
+            raise
+
+
+def open_payload(seals: Seals, lease: Lease) -> Chunk:
+    """The chunk. Raises SealBroken, PayloadUnreadable."""
+    key = seals.opened(lease.data_key, lease.binding).key
+    return unpack(key.open(Kind.PAYLOAD, lease.chunk, lease.payload))
+
+
+def seal_result(seals: Seals, lease: Lease, packed: bytes) -> bytes:
+    """Packed outcomes as they may lie in Redis: as they are, of a job without a data key or with one that is lost."""
+    try:
+        return seals.opened(lease.data_key, lease.binding).key.seal(Kind.RESULT, lease.chunk, packed)
+    except (PayloadUnreadable, SealBroken):
+        return packed

@@ -1,0 +1,86 @@
+"""`carecase keys rewrap`: a key can be destroyed, and takes with it what was deleted, but nothing that is wanted."""
+
+import base64
+from collections.abc import Callable
+
+import pytest
+import redis
+from tests.builders import a_case
+from tests.integration.cli.commands import Carecase, Ran
+from tests.integration.intake.intakes import KEYS as API_KEYS
+from tests.integration.intake.intakes import Intake, an_intake
+from tests.services import Services
+
+from carecase_worker.cases.outcome import CREATED
+from carecase_worker.errors import PayloadUnreadable
+from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
+from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.seal import Kind, Seals
+from carecase_worker.jobs.verdicts import ChunkRef, Done
+
+OLD, NEW = bytes(32), bytes(range(32))
+
+
+def key(name: str, raw: bytes) -> str:
+    return f"{name}:{base64.b64encode(raw).decode()}"
+
+
+BOTH = f"{key('new', NEW)},{key('old', OLD)}"
+
+
+def a_final_job(intake: Intake, number: int) -> Job:
+    """A job that is over, of one case, sent with an Idempotency-Key."""
+    job_id = intake.send(a_case(number), **{"Idempotency-Key": f"key {number}"})
+    job, ref = intake.store.job(job_id), ChunkRef(job_id, 0)
+    packed = pack_done(ChunkOutcomes([number], [CREATED]))
+    sealed = Seals({"old": OLD}).opened(job.data_key, job.binding).key.seal(Kind.RESULT, ref, packed)
+    intake.store.complete(ref, Done(sealed, {"created": 1}))
+    return intake.store.job(job_id)
+
+
+@pytest.fixture
+def rewrap(carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Ran]:
+    """The command, with both keys configured, the new one first."""
+    settings = {
+        "REDIS_URL": servers.redis_url,
+        "REDIS_PREFIX": "rewrap:",
+        "BROKER_PREFIX": "brewrap:",
+        "ENCRYPTION_KEYS": BOTH,
+        "DATABASES_DEMO_URL": "sqlite:///nowhere",
+        **{f"CLIENTS_{name.upper()}_DATABASES": "demo" for name in API_KEYS},
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"CARECASE_{name}", value)
+    return lambda: carecase("keys", "rewrap")
+
+
+def test_after_it_the_old_key_opens_nothing_that_is_wanted(rewrap: Callable[[], Ran], servers: Services) -> None:
+    with an_intake(servers.redis_url, "rewrap:", encryption={"keys": key("old", OLD)}) as before:
+        final, deleted = a_final_job(before, 1), a_final_job(before, 2)
+        waiting = before.store.job(before.send(a_case(3), **{"Idempotency-Key": "key 3"}))
+        with redis.Redis.from_url(servers.redis_url) as raw:
+            raw.delete(before.store.keys.job(deleted.job_id))
+    for wrapped in (2, 0):
+        ran = rewrap()
+        assert (ran.status, ran.out.splitlines()[-1]) == (
+            0, f"{wrapped} wrapped with the key new, {3 - wrapped} had no need",
+        )  # fmt: skip
+
+    for job in (final, deleted, waiting):  # as they lie in a backup of before
+        with pytest.raises(PayloadUnreadable):
+            Seals({"new": NEW}).opened(job.data_key, job.binding)
+    with an_intake(servers.redis_url, "rewrap:", encryption={"keys": key("new", NEW)}) as after:
+        with after.client() as client:
+            assert client.get(f"/jobs/{final.job_id}/result").status_code == 207
+            assert client.get(f"/jobs/{deleted.job_id}").status_code == 404
+        assert after.send(a_case(1), **{"Idempotency-Key": "key 1"}) == final.job_id
+        assert after.send(a_case(3), **{"Idempotency-Key": "key 3"}) == waiting.job_id
+        assert after.store.job(waiting.job_id).seq == waiting.seq
+
+
+def test_it_says_of_how_many_jobs_the_key_is_not_here(rewrap: Callable[[], Ran], servers: Services) -> None:
+    with an_intake(servers.redis_url, "rewrap:", encryption={"keys": key("lost", bytes(reversed(NEW)))}) as before:
+        before.send(a_case(4))
+    ran = rewrap()
+    assert ran.status == 1
+    assert ran.out.splitlines()[-1] == "1 cannot be opened with the keys that are here: keep the old keys"
