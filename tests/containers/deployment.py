@@ -12,11 +12,14 @@ from typing import Any
 
 import httpx
 import jwt
+import yaml
 from tests.acceptance.system import eventually
 from tests.containers.engine import Engine
 from tests.containers.images import OURS, ROOT
 from tests.ports import free_port
 
+_WITHIN = {"nofile": 1024, "nproc": 1024}
+"""Where a container has any limit of its own, Podman gives it the highest others, which a user may not have to give."""
 SERVICES = ("redis", "postgres", "intake", "worker", "flower")
 _DOCKER = f"""#!/bin/sh
 # docker as a manual has it, for Podman and an old Compose: the image is there already, and who waits looks for itself
@@ -127,6 +130,8 @@ def deployed(engine: Engine, place: Path) -> Iterator[Deployment]:
     # the one line that an old Compose does not know: the environment names the project
     text = (ROOT / "docker-compose.yml").read_text().replace("\nname: carecase\n", "\n")
     (place / "docker-compose.yml").write_text(text)
+    bounds = {"services": {name: {"ulimits": _WITHIN} for name in yaml.safe_load(text)["services"]}}
+    (place / "docker-compose.override.yml").write_text(yaml.safe_dump(bounds, default_flow_style=None))
     shutil.copy(ROOT / "Dockerfile", place)
     shutil.copytree(ROOT / "config", place / "config")
     (place / "bin").mkdir()
