@@ -49,6 +49,7 @@ def test_a_job_is_what_its_record_says() -> None:
         total=7,
         counts={"created": 1, "updated": 2, "superseded": 1, "failed": 1, "cancelled": 2},
         chunk_firsts=(0, 3, 5),
+        chunks=3,
         body_sha256="f" * 64,
         strict=True,
         submitted_at=at(1764000000120456),
