@@ -67,7 +67,7 @@ class Deployment:
                 def healthy(container: str = container) -> bool:
                     return self.engine.inspect(container, "{{.State.Health.Status}}") == "healthy"
 
-                eventually(healthy, 60, f"{service} is healthy")
+                eventually(healthy, what=f"{service} is healthy")
 
     def volume(self, name: str) -> Path:
         """The directory that a volume is."""

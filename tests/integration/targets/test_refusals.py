@@ -298,7 +298,7 @@ def test_items_that_take_too_long_are_refused_and_the_others_applied(
 
 
 def test_many_items_that_take_too_long_are_refused_after_more_attempts(engine: Engine) -> None:
-    slow, longest = set(range(0, 100, 5)), timedelta(seconds=10)
+    slow, longest = set(range(0, 100, 5)), timedelta(seconds=30)
     cases = [a_case(key) for key in range(100)]
     with spoiled(engine, *some_slow(slow)):
         outcomes = apply(engine, PostgresUpsert(), *cases, attempts=7, longest=longest)
@@ -310,7 +310,7 @@ def test_an_item_alone_that_takes_too_long_is_refused(engine: Engine, upsert: Up
     with spoiled(engine, *refusing(SLOW)):
         if full:
             apply(engine, upsert, a_case(100))
-        assert attempted(engine, upsert, a_case(BAD)) == (1, [REFUSED])
+        assert attempted(engine, upsert, a_case(BAD), seconds=3) == (1, [REFUSED])
 
 
 def test_a_database_that_is_slow_for_every_item_blames_none(engine: Engine, upsert: Upsert) -> None:
