@@ -132,7 +132,7 @@ class PayloadUnreadable(CareCaseError):
 
 
 class SealBroken(CareCaseError):
-    """What the job store holds of a job is not what this service put there; the text says which part."""
+    """A part of a job in the job store is not what this service put there; the text says which."""
 
 
 class AuditUnavailable(CareCaseError):
@@ -144,7 +144,7 @@ class BacklogFull(CareCaseError):
 
 
 class StorageFull(CareCaseError):
-    """What is kept leaves no room for more; the text says whose it is, and what to do."""
+    """Jobs and results leave no room for more; the text says whose they are, and what to do."""
 
 
 class FailureKind(Enum):

@@ -101,7 +101,7 @@ class AuditLog:
 
     @property
     def failures(self) -> int:
-        """How often this process could not record."""
+        """The number of times that this process could not record."""
         return self._failures
 
     def _sync(self, written: int) -> None:

@@ -121,7 +121,7 @@ class ArraySplitter:
         return self._is_open
 
     def _search(self) -> Sequence[msgspec.Raw]:
-        """Where guessing failed: go from item to item, to the last comma between two."""
+        """Go from item to item, to the last comma between two, after guessing has failed."""
         found = _walk(self._rest)
         if found.array_end:
             return self._close(found.array_end)
@@ -221,7 +221,8 @@ def _guesses(text: bytes) -> Iterator[int]:
     if end < 0:  # it is written with a blank before the comma, or not at all
         tail = max(0, len(text) - _TAIL_BYTES)
         yield from [tail + found.end() - 1 for found in _BLANK_COMMA.finditer(text[tail:])][: -_GUESSES - 1 : -1]
-        yield from (place for place in [text.rfind(b",")] if place >= 0)
+        if (last := text.rfind(b",")) >= 0:
+            yield last
     for _ in range(_GUESSES):
         if end >= 0:
             yield end + 1
@@ -230,7 +231,7 @@ def _guesses(text: bytes) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """How far items can be told apart: the last comma between two, and the end of the array; 0 for what is not there.
+    """The ends that were found: the last comma between two items, and that of the array; 0 for what is not there.
 
     `begin` is where the item behind that comma begins; `is_whole` tells if only its comma may be missing, `is_broken`
     if nothing that is to come can make it an item.

@@ -39,7 +39,7 @@ class Passage:
         self._in_string = first == b'"'
 
     def feed(self, text: bytes) -> tuple[int, bool]:
-        """How many bytes of a text have passed, and whether the sign is next: a comma, or a bracket that closes."""
+        """The bytes of a text that have passed, and whether the sign is next: a comma, or a bracket that closes."""
         at = 0
         while at < len(text):
             block = text[at : at + _BLOCK_BYTES]

@@ -58,7 +58,7 @@ def find_access(
 
 
 def _from_stack(path: Path) -> Mapping[str, str]:
-    """What stack.json says of its first client. Raises ClientError."""
+    """Read the URL and the first client of a stack.json. Raises ClientError."""
     try:
         with path.open(encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_uid not in (os.geteuid(), 0):

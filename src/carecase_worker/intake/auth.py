@@ -33,7 +33,7 @@ _HOW = "Send the headers x-api-key and Authorization: Bearer <token>."
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the client, whose jobs these are; the subject; the databases it may use.
+    """A caller: the client, whose jobs these are; the subject; the databases it may use.
 
     `user` is the subject as far as it fits the audit fields of a case.
     """

@@ -121,7 +121,25 @@ CHANGED = Problem(
     " run the service.",
 )
 
-_FIXED: Mapping[type[CareCaseError], Problem] = {SealBroken: CHANGED}
+_NOT_RECORDED = Problem(
+    503,
+    "audit-unavailable",
+    "The service cannot record who asks just now, so it does nothing. Send the request again later.",
+    {"Retry-After": _RETRY_AFTER_S},
+)
+_NOT_KNOWN = Problem(
+    503,
+    "store-unavailable",
+    "The service cannot say just now. Send the request again, a batch with the same Idempotency-Key.",
+    {"Retry-After": _RETRY_AFTER_S},
+)
+_FIXED: Mapping[type[CareCaseError], Problem] = {
+    SealBroken: CHANGED,
+    AuditUnavailable: _NOT_RECORDED,
+    StoreUnavailable: _NOT_KNOWN,
+    PayloadUnreadable: _NOT_KNOWN,
+}
+"""The problems whose text does not come from the error."""
 
 
 def problem_of(error: CareCaseError) -> Problem:
@@ -140,12 +158,6 @@ def problem_of(error: CareCaseError) -> Problem:
             return Problem(*_LASTING[type(error)], str(error))
         case BacklogFull() | KeysUnavailable():
             return Problem(503, _PASSING[type(error)], str(error), {"Retry-After": _RETRY_AFTER_S})
-        case AuditUnavailable():
-            detail = "The service cannot record who asks just now, so it does nothing. Send the request again later."
-            return Problem(503, "audit-unavailable", detail, {"Retry-After": _RETRY_AFTER_S})
-        case StoreUnavailable() | PayloadUnreadable():
-            detail = "The service cannot say just now. Send the request again, a batch with the same Idempotency-Key."
-            return Problem(503, "store-unavailable", detail, {"Retry-After": _RETRY_AFTER_S})
         case _:
             return _FIXED.get(type(error), UNEXPECTED)
 

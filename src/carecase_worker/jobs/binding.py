@@ -2,8 +2,31 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
+
+
+class Facts(Protocol):
+    """Whatever tells the facts of a batch: what is to become a job, the job, the lease of one of its chunks."""
+
+    @property
+    def client(self) -> str: ...
+
+    @property
+    def user(self) -> str: ...
+
+    @property
+    def database(self) -> str: ...
+
+    @property
+    def care_plan(self) -> int | None: ...
+
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def strict(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +44,11 @@ class Binding:
     total: int
     chunks: int
     strict: bool
+
+    @classmethod
+    def of(cls, facts: Facts, job_id: str, chunks: int) -> "Binding":
+        """The binding of a job of so many chunks."""
+        return cls(job_id, facts.client, facts.user, facts.database, facts.care_plan, facts.total, chunks, facts.strict)
 
     def digest(self) -> bytes:
         """A SHA-256 digest of all of them, each told from the next."""

@@ -80,23 +80,16 @@ def version_fault(server: Mapping[str, Any]) -> str | None:
 
 def redis_faults(settings: RedisSettings) -> list[str]:
     """A line for each thing that is to be mended though the service runs. Raises StoreUnavailable."""
-    client = connect(settings)
-    try:
-        with redis_errors():
-            memory = cast(Mapping[str, Any], client.info("memory"))
-        return [] if int(memory.get("maxmemory", 0)) else [_UNBOUNDED]
-    finally:
-        client.close()
+    with redis_errors(), connect(settings) as client:
+        memory = cast(Mapping[str, Any], client.info("memory"))
+    return [] if int(memory.get("maxmemory", 0)) else [_UNBOUNDED]
 
 
 def redis_hints(settings: RedisSettings) -> list[str]:
     """A line for each thing that could be better. Raises StoreUnavailable."""
-    client = connect(settings)
-    try:
-        hint = "lets this user do more than the service needs; give it a user of its own (docs/privacy.md)"
+    hint = "lets this user do more than the service needs; give it a user of its own (docs/privacy.md)"
+    with connect(settings) as client:
         return [hint] if _may_administer(client) else []
-    finally:
-        client.close()
 
 
 def _may_administer(client: Any) -> bool:

@@ -102,7 +102,4 @@ class NewJob:
     @property
     def binding(self) -> Binding:
         """What its data key is bound to."""
-        return Binding(
-            self.job_id, self.client, self.user, self.database, self.care_plan, self.total, len(self.chunk_firsts),
-            self.strict,
-        )  # fmt: skip
+        return Binding.of(self, self.job_id, len(self.chunk_firsts))

@@ -98,9 +98,7 @@ class Job:
     @property
     def binding(self) -> Binding:
         """What its data key must be bound to."""
-        return Binding(
-            self.job_id, self.client, self.user, self.database, self.care_plan, self.total, self.chunks, self.strict
-        )
+        return Binding.of(self, self.job_id, self.chunks)
 
     @property
     def processed(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import cast
 
-from carecase_worker.clock import from_epoch_ms, from_epoch_us, milliseconds
+from carecase_worker.clock import epoch_ms, from_epoch_ms, from_epoch_us, milliseconds
 from carecase_worker.jobs.connection import connect, moment_of, redis_errors
 from carecase_worker.jobs.keys import Keys
 from carecase_worker.settings.model import JobSettings, RedisSettings
@@ -42,7 +42,7 @@ class Standstill:
             return None
         now = moment_of(told)
         # whoever takes a chunk, or gives it back, puts it off for longer than it takes to notify again
-        if cast(float, latest[0][1]) > milliseconds(now - from_epoch_ms(0)) + milliseconds(self._jobs.ring_again):
+        if cast(float, latest[0][1]) > epoch_ms(now) + milliseconds(self._jobs.ring_again):
             return timedelta(0)
         accepted = self._accepted({member.rpartition(b":")[0].decode() for member in members})
         if not accepted:

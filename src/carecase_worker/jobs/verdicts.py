@@ -91,10 +91,7 @@ class Lease:
     @property
     def binding(self) -> Binding:
         """What the data key of the job must be bound to."""
-        return Binding(
-            self.chunk.job_id, self.client, self.user, self.database, self.care_plan, self.total, self.chunks,
-            self.strict,
-        )  # fmt: skip
+        return Binding.of(self, self.chunk.job_id, self.chunks)
 
     @property
     def order(self) -> Order:
