@@ -18,7 +18,9 @@ LABEL org.opencontainers.image.title="carecase-worker" \
       org.opencontainers.image.description="Asynchronous batch ingestion of CareCases" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --gid 10001 carecase \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin carecase
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin carecase \
+    # a volume that is mounted here belongs to the user, too
+    && install --directory --owner 10001 --group 10001 --mode 0700 /var/lib/carecase/audit
 COPY --from=build /opt/carecase /opt/carecase
 ENV PATH=/opt/carecase/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # a number, so that Kubernetes can tell that it is not root

@@ -18,6 +18,8 @@ from tests.containers.images import OURS, ROOT
 
 pytestmark = pytest.mark.timeout(900)
 
+_VERIFY = block_of(ROOT / "docs" / "operations" / "deployment.md", "audit verify")
+
 
 def test_the_lines_of_the_readme_bring_it_up_and_send_a_batch(deployment: Deployment) -> None:
     answer = deployment.values["first answer"]
@@ -40,11 +42,24 @@ def test_a_batch_goes_through_all_of_it(deployment: Deployment) -> None:
 
 def test_doctor_finds_nothing_to_mend(deployment: Deployment) -> None:
     *findings, _, summary = deployment.compose("run", "--rm", "-T", "doctor").splitlines()
-    assert summary == "0 things to fix, 1 hint."
-    assert len(findings) >= 6
-    assert [line for line in findings if not line.startswith("ok ")] == [
-        "hint  audit.directory: is not set: who reads and writes cases is recorded nowhere"
+    assert summary == "0 things to fix, 0 hints."
+    assert len(findings) >= 5
+    assert [line for line in findings if not line.startswith("ok ")] == []
+
+
+def test_who_sends_and_reads_is_recorded_by_the_intake_alone(deployment: Deployment) -> None:
+    job = deployment.send([a_case(20)])
+    deployment.result(job)
+    assert "nothing was changed, taken out or put in" in deployment.shell(_VERIFY)
+    files = deployment.volume("audit").glob("*.jsonl")
+    records = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    of_it = [record for record in records if record.get("job") == job]
+    assert [(record["event"], record["client"], record["subject"], record["count"]) for record in of_it] == [
+        ("sent", "demo", "j.doe", 1),
+        ("read", "demo", "j.doe", 1),
     ]
+    seen = deployment.shell("docker compose run --rm -T doctor audit verify")
+    assert "nothing was changed, taken out or put in" in seen, "who looks at everything sees it, too"
 
 
 def test_the_image_holds_the_service_and_no_more(deployment: Deployment) -> None:
@@ -122,7 +137,7 @@ def test_each_user_of_redis_may_do_its_part(
 @pytest.mark.parametrize(
     ("service", "has"),
     [
-        ("intake", {"redis_password", "encryption_keys", "jwt_secret"}),
+        ("intake", {"redis_password", "encryption_keys", "jwt_secret", "audit_keys"}),
         ("worker", {"redis_password", "encryption_keys", "worker_postgres_password"}),
         ("flower", {"flower_password", "flower_redis_password"}),
     ],
@@ -228,6 +243,7 @@ def test_a_backup_gives_back_jobs_results_and_cases(deployment: Deployment) -> N
     job = deployment.send([a_case(9_200, case_Status="OPEN"), a_case(9_201, case_Status="far too long")])
     before, cases = deployment.result(job), deployment.query("SELECT * FROM care_case ORDER BY case_key")
     deployment.shell(block_of(page, "> redis.tar"))
+    copied = (deployment.place / "audit.tar").stat().st_size
     lost = deployment.send([a_case(9_200, case_Status="LATER")])
     deployment.result(lost)
     deployment.shell(block_of(page, "< redis.tar"))
@@ -235,6 +251,8 @@ def test_a_backup_gives_back_jobs_results_and_cases(deployment: Deployment) -> N
     with deployment.client() as client:
         assert client.get(f"/jobs/{lost}").status_code == 404
     assert deployment.query("SELECT * FROM care_case ORDER BY case_key") == cases
+    assert copied
+    assert "nothing was changed, taken out or put in" in deployment.shell(_VERIFY)
     # and work goes on, above what was there before
     after = deployment.send([a_case(9_200, case_Status="AFTER"), a_case(9_202)])
     assert [item["body"] for item in deployment.result(after)] == ["Updated", "Created"]

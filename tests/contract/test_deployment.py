@@ -33,11 +33,11 @@ SECRETS = {
     "postgres": {"postgres_password"},
     "migrate": {"postgres_password"},
     "grants": {"postgres_password", "worker_postgres_password"},
-    "intake": {"redis_password", "encryption_keys", "jwt_secret"},
+    "intake": {"redis_password", "encryption_keys", "jwt_secret", "audit_keys"},
     "worker": {"redis_password", "encryption_keys", "worker_postgres_password"},
     "flower": {"flower_password", "flower_redis_password"},
     "proxy": set[str](),
-    "doctor": {"redis_password", "encryption_keys", "jwt_secret", "worker_postgres_password"},
+    "doctor": {"redis_password", "encryption_keys", "jwt_secret", "audit_keys", "worker_postgres_password"},
 }
 """Each role's secrets: what its part needs. Only `doctor` has more, which runs when it is called and serves nobody."""
 
@@ -47,7 +47,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the secrets, as they lie in a container."""
     place = tmp_path_factory.mktemp("secrets")
     for name in COMPOSE["secrets"]:
-        (place / name).write_text(f"{KEYS if name == 'encryption_keys' else VALUE}\n")
+        (place / name).write_text(f"{KEYS if name.endswith('_keys') else VALUE}\n")
     return place
 
 
@@ -78,6 +78,7 @@ def test_every_setting_that_it_names_exists_and_it_has_the_secrets_of_its_part_o
         "redis_password": settings.redis.address == f"redis://carecase:{VALUE}@redis:6379/0",
         "encryption_keys": bool(settings.encryption.by_id),
         "jwt_secret": settings.jwt.secret is not None,
+        "audit_keys": bool(settings.audit.by_id),
         "flower_password": settings.flower.password is not None,
         "flower_redis_password": settings.flower_broker_url == f"redis://flower:{VALUE}@redis:6379/0",
     }
