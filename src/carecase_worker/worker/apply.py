@@ -37,6 +37,7 @@ _log = logger("worker")
 _DEATHS_BEFORE_ISOLATION = 3
 _COMPLETE_ATTEMPTS = 20
 _COMPLETE_AGAIN = timedelta(milliseconds=250)
+_COMPLETE_FOR_S = 5
 PLACE_BITS = 20
 """A version is the batch's place in the order of acceptance, then the item's place in the batch in this many bits."""
 
@@ -263,11 +264,17 @@ class Applier:
             return settle(plan, [one or outcome for one in plan.decided], database_answered=False)
 
     def _complete(self, lease: Lease, done: Done, items: int, go_on: bool = False) -> Applied:
-        """Tell the job store, for five seconds if need be: the cases are committed, and nothing is more useful."""
+        """Tell the job store, for five seconds if need be: the cases are committed, and nothing is more useful.
+
+        A store that hangs, rather than refuses, takes as long for one attempt, and is told no more.
+        """
+        began = stopwatch()
         for _ in range(_COMPLETE_ATTEMPTS):
             try:
                 return self._complete_once(lease, done, items, go_on)
             except StoreUnavailable:
+                if stopwatch() - began > _COMPLETE_FOR_S:
+                    raise
                 self.sleep(_COMPLETE_AGAIN)
         return self._complete_once(lease, done, items, go_on)
 

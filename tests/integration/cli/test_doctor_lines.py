@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -182,3 +183,42 @@ def test_it_says_that_jobs_which_nobody_sealed_are_applied(
     monkeypatch.setenv("CARECASE_ENCRYPTION_REQUIRED", required)
     hints = [line.split()[1].rstrip(":") for line in told(carecase("doctor")) if line.startswith("hint")]
     assert [name for name in hints if name.startswith("encryption")] == told_of
+
+
+def test_a_user_of_redis_that_may_not_do_its_part_is_told(
+    carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARECASE_REDIS_URL", servers.flower_redis_url)
+    where = servers.redis_url.partition("@")[2]
+    *_, redis_line, broker, workers, _ = told(carecase("doctor"))
+    assert [redis_line, broker, workers] == [
+        "fix   redis: the job store refuses a command to this user; check its ACL",
+        f"ok    broker: redis://{where} is reachable, 0 doorbells waiting",
+        "fix   workers: are not known without Redis; fix that first",
+    ]
+
+
+def test_a_broker_that_is_away_is_told_without_its_password(
+    carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARECASE_REDIS_URL", servers.app_redis_url)
+    monkeypatch.setenv("CARECASE_BROKER_URL", "redis://u:lost@127.0.0.1:1/0")
+    lines = told(carecase("doctor"))
+    away = "the broker cannot be reached; check that it runs, and broker.url (redis://127.0.0.1:1/0)"
+    assert [line for line in lines if " broker: " in line] == [f"fix   broker: {away}"]
+    assert [line for line in lines if line.startswith("ok    redis: ")]
+
+
+def test_what_does_not_answer_in_time_is_told_and_the_rest_is_looked_at(carecase: Carecase, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        (tmp_path / "c.toml").write_text(
+            '[redis]\nurl = "redis://127.0.0.1:1/0"\n[databases.b]\nurl = "sqlite:///b.sqlite"\n'
+            f'[databases.a]\nurl = "postgresql+psycopg://u@127.0.0.1:{silent.getsockname()[1]}/a"\n'
+        )
+        ran = carecase("doctor", "--config", "c.toml", "--timeout", "1")
+    late = (
+        "fix   databases.a: the answer of databases.a did not come within 1 s. Check that it runs and is not"
+        " overloaded. --timeout gives it longer."
+    )
+    assert late in ran.out.splitlines()
+    assert "fix   databases.b: it lacks table care_case (sqlite:///b.sqlite)" in ran.out.splitlines()

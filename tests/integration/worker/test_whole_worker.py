@@ -5,14 +5,16 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psutil
 import pytest
+import redis
 from sqlalchemy import Engine
 from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
@@ -23,6 +25,7 @@ from tests.services import Services
 from carecase_worker.clock import SystemClock
 from carecase_worker.jobs.chunks import ChunkBounds, pack
 from carecase_worker.jobs.job import State
+from carecase_worker.jobs.keys import Keys
 from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.store import JobStore
@@ -37,12 +40,13 @@ NEVER = "86400"
 
 @dataclass
 class Worker:
-    """A worker with one pool process and one database, to which there is a way that can be blocked."""
+    """A worker with one pool process and one database; the ways to it and to Redis can be blocked."""
 
     settings: Settings
     log: Path
     database: Engine
     unblocked: threading.Event
+    redis_unblocked: threading.Event
     store: JobStore
     doorbells: Doorbells
     process: "subprocess.Popen[bytes]"
@@ -60,12 +64,17 @@ class Worker:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def send(self, *cases: dict[str, Any]) -> str:
-        """Admit cases, each in a chunk of its own, one of which is open at a time, and ring for the first; the job."""
+        """Admit cases, and ring for the first; the job."""
+        job_id, rings = self.admit(*cases)
+        self.doorbells.ring("demo", rings)
+        return job_id
+
+    def admit(self, *cases: dict[str, Any]) -> tuple[str, list[ChunkRef]]:
+        """Admit cases, each in a chunk of its own, one of which is open at a time; the job, and what to ring for."""
         chunks = chunks_of(a_batch(*cases), ChunkBounds(1, 1 << 20, 1 << 18))
         new = a_new_job(total=len(cases), chunk_firsts=range(len(chunks)))
         rings = self.store.admit(new, {number: pack(chunk) for number, chunk in enumerate(chunks)}).rings
-        self.doorbells.ring("demo", rings)
-        return new.job_id
+        return new.job_id, list(rings)
 
     def completes(self, job_id: str) -> None:
         eventually(lambda: self.store.job(job_id).state is State.COMPLETED, what="the job completes")
@@ -75,26 +84,37 @@ class Worker:
         return [json.loads(line) for line in self.log.read_text().splitlines() if job_id in line]
 
 
-@pytest.fixture(scope="module")
-def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    place, unblocked = tmp_path_factory.mktemp("worker"), threading.Event()
+@contextmanager
+def _way(url: str, unblocked: threading.Event) -> Iterator[str]:
+    """The URL of a way to a server on which nothing comes back while it is blocked."""
     unblocked.set()
+    port = url.rpartition(":")[2].partition("/")[0]
 
     def wait(piece: bytes) -> bytes:
         unblocked.wait()
         return piece
 
+    with passing_on(int(port), wait) as way_in:
+        yield url.replace(port, str(way_in))
+
+
+@pytest.fixture(scope="module")
+def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    place, unblocked, redis_unblocked = tmp_path_factory.mktemp("worker"), threading.Event(), threading.Event()
     url = a_database(servers)
-    port = int(url.rpartition(":")[2].partition("/")[0])
-    with engine_at(url) as database, passing_on(port, wait) as way_in:
+    with (
+        engine_at(url) as database,
+        _way(url, unblocked) as way_in,
+        _way(servers.redis_url, redis_unblocked) as redis_way,
+    ):
         upgrade(database)
         rows = "(job_id, chunk_no, outcome, applied_at) VALUES ('{}', 0, 'o', now() - interval '{}')"
         run(url, *(f"INSERT INTO ingest_ledger {rows.format(uuid4(), age)}" for age in ("9 days", "7 days")))
         settings = {
-            "REDIS_URL": servers.redis_url,
+            "REDIS_URL": redis_way,
             "REDIS_PREFIX": "whole:",
             "BROKER_PREFIX": "wholeb:",
-            "DATABASES_DEMO_URL": url.replace(str(port), str(way_in)),
+            "DATABASES_DEMO_URL": way_in,
             "DATABASES_DEMO_STATEMENT_TIMEOUT_SECONDS": "1.5",
             "DATABASES_DEMO_CONNECT_TIMEOUT_SECONDS": "2",
             "WORKER_CHUNK_DEADLINE_SECONDS": "2",
@@ -103,7 +123,6 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "JOBS_WIDTH": "1",
         }
         variables = {f"CARECASE_{name}": value for name, value in settings.items()}
-        made = load(environment=variables)
         log = place / "worker.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -113,11 +132,13 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 stdout=output,
                 stderr=output,
             )
-        store = JobStore(made.redis, made.jobs)
+        direct = load(environment={**variables, "CARECASE_REDIS_URL": servers.redis_url})
+        store, doorbells = JobStore(direct.redis, direct.jobs), Doorbells(celery_app(direct))
         try:
-            yield Worker(made, log, database, unblocked, store, Doorbells(celery_app(made)), process)
+            yield Worker(direct, log, database, unblocked, redis_unblocked, store, doorbells, process)
         finally:
             unblocked.set()
+            redis_unblocked.set()
             process.terminate()
             process.wait(120)
             store.close()
@@ -173,11 +194,64 @@ def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(work
     assert not [line for line in worker.told(hung) if line["event"] == "chunk failed"]
 
 
+def test_a_redis_that_hangs_is_not_waited_for_and_nothing_is_lost(worker: Worker) -> None:
+    worker.unblocked.clear()
+    hung = worker.send(a_case(301))
+    eventually(lambda: worker.store.job(hung).started_at, what="the chunk is taken")
+    worker.redis_unblocked.clear()
+    worker.unblocked.set()
+
+    def left() -> list[dict[str, Any]]:
+        return [line for line in worker.told(hung) if line["event"] == "chunk left for the sweep"]
+
+    (line,) = eventually(left, what="the pool process lets the chunk be")
+    assert line["reason"] == "the job store cannot be reached; check that Redis runs, and redis.url"
+    worker.redis_unblocked.set()
+    worker.completes(worker.send(a_case(302)))
+
+    def completes() -> bool:
+        worker.doorbells.ring("demo", [ChunkRef(hung, 0)])
+        return worker.store.job(hung).state.final
+
+    eventually(completes, what="the job completes once its lease is over")
+    assert worker.store.job(hung).counts["created"] == 1
+    assert ask(worker.database, "SELECT count(*) FROM care_case WHERE case_key = 301") == 1
+
+
+def _spoil_record(client: "redis.Redis", keys: Keys, job_id: str) -> None:
+    client.hset(keys.job(job_id), "total", "many")
+
+
+def _spoil_payload(client: "redis.Redis", keys: Keys, job_id: str) -> None:
+    (chunk,) = chunks_of(a_batch(a_case(1)))
+    client.hset(keys.payload(job_id), "0", pack(replace(chunk, items=b"no list")))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "event"),
+    [
+        (_spoil_record, "chunk left for the sweep"),
+        (_spoil_payload, "chunk failed"),
+    ],
+    ids=["a record", "a payload"],
+)
+def test_what_somebody_broke_in_redis_ends_no_pool_process(
+    worker: Worker, servers: Services, break_it: Callable[..., None], event: str
+) -> None:
+    worker.completes(worker.send(a_case(400)))
+    before = worker.children()
+    job_id, rings = worker.admit(a_case(401))
+    with redis.Redis.from_url(servers.redis_url) as client:
+        break_it(client, worker.store.keys, job_id)
+    worker.doorbells.ring("demo", rings)
+    eventually(lambda: [line for line in worker.told(job_id) if line["event"] == event], what="it is told")
+    worker.completes(worker.send(a_case(402)))
+    assert worker.children() == before
+
+
 def test_a_pool_process_that_starts_slowly_is_waited_for(worker: Worker) -> None:
     """Celery's own patience is four seconds: on a machine that is busy for longer, nothing would ever be applied."""
-    presence = Presence(worker.settings.redis, SystemClock())
-    eventually(lambda: presence.workers().names == [worker.name], what="the worker is seen, and with that, ready")
-    presence.close()
+    worker.completes(worker.send(a_case(199)))
     (before,) = worker.children()
     os.kill(before, signal.SIGKILL)
     (slow,) = eventually(lambda: [pid for pid in worker.children() if pid != before], what="there is another one")
