@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import accumulate
 
 from psycopg import Error as PostgresError
 from psycopg.errors import Diagnostic
@@ -144,7 +145,7 @@ class Constraints:
         return {word for column in columns for word in (column.lower(), *_words(_source_of(column, definition)))}
 
     def _sqlite_definition(self, name: str) -> str:
-        return self._connection.execute(_SQLITE_TEXT, {"name": name}).scalar() or ""
+        return _bare(self._connection.execute(_SQLITE_TEXT, {"name": name}).scalar() or "")
 
 
 def _postgres_key(diag: Diagnostic) -> tuple[str | None, ...]:
@@ -159,7 +160,7 @@ def _words(expression: str) -> list[str]:
 def _condition_of(check: str, definition: str) -> str:
     """The condition of a check constraint that SQLite calls by its name or, where it has none, by its condition."""
     name = rf"[\"`\[]?{re.escape(check)}[\"`\]]?"
-    return _in_parentheses(rf"CONSTRAINT\s+{name}\s+CHECK\s*\(", definition) or check
+    return _in_parentheses(rf"CONSTRAINT\s+{name}\s+CHECK\s*\(", definition) or _bare(check)
 
 
 def _source_of(column: str, definition: str) -> str:
@@ -172,9 +173,11 @@ def _in_parentheses(opening: str, definition: str) -> str:
     found = re.search(opening, definition, re.IGNORECASE)
     if found is None:
         return ""
-    depth = 1
-    for end in range(found.end(), len(definition)):
-        depth += (definition[end] == "(") - (definition[end] == ")")
-        if depth == 0:
-            return definition[found.end() : end]
-    return ""
+    rest = definition[found.end() :]
+    depths = accumulate(((sign == "(") - (sign == ")") for sign in rest), initial=1)
+    return rest[: next((place for place, depth in enumerate(depths) if depth == 0), 1) - 1]
+
+
+def _bare(definition: str) -> str:
+    """A definition without its literals and comments, whose words and parentheses mean nothing."""
+    return re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", "''", definition, flags=re.DOTALL)

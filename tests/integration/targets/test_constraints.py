@@ -199,6 +199,17 @@ SQLITE = {
         "case_priority INTEGER", 'CONSTRAINT "a check" CHECK (case_priority >= 0 OR case_status IS NULL)',
         "case_Priority, case_Status",
     ),
+    "a check with a parenthesis in a text": (
+        "case_priority INTEGER", "CONSTRAINT p CHECK (case_status <> ')' AND case_priority >= 0)",
+        "case_Priority, case_Status",
+    ),
+    "a check with words that are no columns": (
+        "case_priority INTEGER", "CONSTRAINT w CHECK (case_priority >= 0 /* (case_id */ OR case_status = 'case_id')",
+        "case_Priority, case_Status",
+    ),
+    "a check without a name and with a text": (
+        "case_priority INTEGER CHECK (case_priority >= 0 OR case_status = 'case_id')", "", "case_Priority, case_Status",
+    ),
     "a foreign key": ("case_priority INTEGER", "FOREIGN KEY (case_status) REFERENCES statuses (status)", "case_Status"),
     "a unique constraint": ("case_priority INTEGER", "UNIQUE (case_status, careplan_key)", "carePlan_Key, case_Status"),
     "a generated column": (
