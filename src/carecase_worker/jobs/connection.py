@@ -95,8 +95,6 @@ def _said_of(error: redis.RedisError) -> str:
     if code in _SAID:
         return _SAID[code]
     match error:
-        case redis.AuthenticationError():
-            return _SAID["NOAUTH"]
         case redis.ConnectionError() | redis.TimeoutError():
             return "cannot be reached; check that Redis runs, and redis.url"
         case _:
