@@ -13,7 +13,6 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
-from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -39,6 +38,7 @@ from carecase_worker.intake.negotiation import json_type_of, require_json
 from carecase_worker.intake.openapi import publish
 from carecase_worker.intake.parameters import bad_parameters, require_known_parameters
 from carecase_worker.intake.problems import Problem, problem_of, problem_of_method, problem_of_status
+from carecase_worker.intake.public import add_public
 from carecase_worker.intake.requests import Requests, note
 from carecase_worker.intake.safe_headers import SafeHeaders, cors_options
 from carecase_worker.jobs.admission import Admissions
@@ -115,6 +115,7 @@ def _surround(app: FastAPI, settings: IntakeSettings, metrics: Metrics, new_id: 
 def _publish(app: FastAPI, settings: IntakeSettings) -> None:
     """Have the service describe itself. Raises SettingsError for a prefix that its own paths begin with."""
     publish(app, settings.require == "both", settings.root_path)
+    add_public(app)
     if settings.root_path:
         first = settings.root_path.split("/")[1]
         paths = [*app.openapi()["paths"], *(getattr(route, "path", None) or "" for route in app.routes)]
@@ -142,13 +143,7 @@ def _application(finals: Finals, presence: Presence) -> FastAPI:
         for task in tasks:
             task.cancel()
 
-    # the pages' scripts come from here, not from somebody else's servers
-    app = FastAPIOffline(
-        redoc_url=None,
-        lifespan=listening,
-        redirect_slashes=False,
-        **INFO,
-    )
+    app = FastAPI(openapi_url=None, lifespan=listening, redirect_slashes=False, **INFO)
     app.add_exception_handler(CareCaseError, _on_care_case_error)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_exception_handler(HTTPException, _on_http_exception)

@@ -1,23 +1,22 @@
 """livez, readyz, metrics."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from threading import Lock
 
 from fastapi import APIRouter, Response
 
 from carecase_worker.audit.log import AuditLog
-from carecase_worker.clock import stopwatch
 from carecase_worker.errors import StoreUnavailable
+from carecase_worker.intake.single_flight import SingleFlight
 from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.standstill import Standstill
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Trouble
 from carecase_worker.telemetry import Metrics, Reading
 
-_KEPT_S = 1
+_KEPT = timedelta(seconds=1)
+"""Readiness and metrics are as of the last second: anybody may ask for them, and Redis tells them."""
 _AHEAD = "Seconds by which a host's clock is ahead of Redis's"
 _UNTAKEN = "Seconds for which no worker has taken due work of a database; 0 if one does, or none is due"
 _AWAY = "1 while a database fails its chunks; the reason is the class of the last failure"
@@ -75,37 +74,21 @@ class Readings:
             yield Reading("carecase_items", "Items by outcome, ever", items, labels, counter=True)
 
 
-class Readiness:
-    """Readiness: batches are taken and applied. Anybody may ask, so Redis is asked once a second at most."""
-
-    def __init__(self, readings: Readings) -> None:
-        self._readings = readings
-        self._lock = Lock()
-        self._told: dict[str, object] = {}
-        self._looked_at = -math.inf
-
-    def __call__(self) -> dict[str, object]:
-        """Tell it, as of the last second."""
-        with self._lock:
-            if stopwatch() - self._looked_at >= _KEPT_S:
-                self._told = self._look()
-                self._looked_at = stopwatch()
-            return self._told
-
-    def _look(self) -> dict[str, object]:
-        checks, databases = {"redis": "ok", "workers": "ok"}, _standing(None)
-        store, presence, standstill = self._readings.store, self._readings.presence, self._readings.standstill
-        try:
-            presence.try_write()
-            if not presence.workers().seen:
-                checks["workers"] = "none was seen within ten seconds: start carecase worker"
-            elif (age := standstill.everywhere(self._readings.databases)) is not None:
-                checks["workers"] = f"none has taken anything for {age.total_seconds():.0f} s, though work is due"
-            databases = _standing(map(store.trouble, self._readings.databases))
-        except StoreUnavailable as error:
-            checks = {"redis": str(error), "workers": "not known"}
-        is_ready = set(checks.values()) == {"ok"}
-        return {"status": "ok" if is_ready else "not ready", "checks": checks, "databases": databases}
+def readiness(readings: Readings) -> dict[str, object]:
+    """Tell if batches are taken and applied."""
+    checks, databases = {"redis": "ok", "workers": "ok"}, _standing(None)
+    store, presence, standstill = readings.store, readings.presence, readings.standstill
+    try:
+        presence.try_write()
+        if not presence.workers().seen:
+            checks["workers"] = "none was seen within ten seconds: start carecase worker"
+        elif (age := standstill.everywhere(readings.databases)) is not None:
+            checks["workers"] = f"none has taken anything for {age.total_seconds():.0f} s, though work is due"
+        databases = _standing(map(store.trouble, readings.databases))
+    except StoreUnavailable as error:
+        checks = {"redis": str(error), "workers": "not known"}
+    is_ready = set(checks.values()) == {"ok"}
+    return {"status": "ok" if is_ready else "not ready", "checks": checks, "databases": databases}
 
 
 def _standing(troubles: Iterable[Trouble | None] | None) -> dict[str, object]:
@@ -125,8 +108,8 @@ def _of(role: str, host: str) -> dict[str, str]:
 
 
 def health_routes(readings: Readings, metrics: Metrics) -> APIRouter:
-    """The routes for those who run the service; they take no credentials and tell no ids."""
-    readiness = Readiness(readings)
+    """The routes for those who run the service, without credentials: they tell no ids and take no client's thread."""
+    ready, scraped = SingleFlight(lambda: readiness(readings), _KEPT), SingleFlight(metrics.render, _KEPT)
     router = APIRouter(tags=["Health"])
 
     @router.get("/livez", operation_id="Livez", summary="Whether this process answers")
@@ -138,13 +121,13 @@ def health_routes(readings: Readings, metrics: Metrics) -> APIRouter:
         operation_id="Readyz",
         summary="Whether batches are taken and applied",
     )
-    def readyz(response: Response) -> dict[str, object]:
-        told = readiness()
+    async def readyz(response: Response) -> dict[str, object]:
+        told = await ready()
         response.status_code = 200 if told["status"] == "ok" else 503
         return told
 
     @router.get("/metrics", operation_id="Metrics", summary="Metrics for Prometheus", response_class=Response)
-    def scrape() -> Response:
-        return Response(metrics.render(), media_type="text/plain; version=0.0.4")
+    async def scrape() -> Response:
+        return Response(await scraped(), media_type="text/plain; version=0.0.4")
 
     return router

@@ -20,7 +20,7 @@ from carecase_worker.intake.auth import Caller
 from carecase_worker.intake.batches import IdempotencyKey, Prefer, admitted, discard
 from carecase_worker.intake.documents import envelope, job_document, job_tag, retry_after
 from carecase_worker.intake.held import Held
-from carecase_worker.intake.negotiation import json_type_of
+from carecase_worker.intake.negotiation import json_type_of, names_version
 from carecase_worker.intake.paging import USUAL_SIZE, Page, PageNumber, PageSize
 from carecase_worker.intake.prefer import applied
 from carecase_worker.intake.requests import note
@@ -78,7 +78,7 @@ class Jobs:
         headers = {**headers, "ETag": tag, "Vary": "Accept"}
         if not job.state.final:
             headers["Retry-After"] = retry_after(self.store.pace(job.database))
-        if _matches(request.headers.get("if-none-match"), tag):
+        if names_version(request.headers.get("if-none-match"), tag):
             return Response(status_code=304, headers=headers)
         document = job_document(job, request.scope["root_path"])
         return Response(envelope(job.job_id, document), 200, headers, json_type_of(request))
@@ -156,12 +156,6 @@ class Jobs:
         documents = [job_document(job, request.scope["root_path"]) for job in jobs]
         content = envelope(request.scope["carecase.activity"], documents)
         return Response(content, 200, page.header(total), json_type_of(request))
-
-
-def _matches(if_none_match: str | None, tag: str) -> bool:
-    """Whether the client has this version; RFC 9110 compares weakly here."""
-    held = [part.strip().removeprefix("W/") for part in (if_none_match or "").split(",")]
-    return tag in held or "*" in held
 
 
 def _canonical(job_id: str) -> str:

@@ -34,6 +34,12 @@ def encoding(accept_encoding: str | None) -> str | None:
     return _best(ENCODINGS, {name: wanted.get(name, anything) for name in ENCODINGS})
 
 
+def names_version(if_none_match: str | None, tag: str) -> bool:
+    """Tell if the header If-None-Match has this version; RFC 9110 compares weakly here."""
+    held = [part.strip().removeprefix("W/") for part in (if_none_match or "")[:_LONGEST_HEADER].split(",")]
+    return tag in held or "*" in held
+
+
 def require_json(request: Request) -> None:
     """Refuse who takes no JSON before anything is done. Raises BatchRefused."""
     if json_type(request.headers.get("accept")) is None:

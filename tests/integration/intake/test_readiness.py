@@ -3,20 +3,25 @@
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
+import pytest
 import redis
+from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from tests.builders import a_new_job
 from tests.elapsing import elapse
-from tests.services import Services
+from tests.services import Services, lone_valkey, redis_url
 
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.clock import SystemClock
 from carecase_worker.intake.health import Readings, health_routes
 from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.standstill import Standstill
+from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.access import AuditSettings
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.telemetry import Metrics
@@ -27,24 +32,57 @@ def writes(url: str) -> int:
         return int(server.info("commandstats").get("cmdstat_set", {"calls": 0})["calls"])
 
 
-async def asked(app: FastAPI) -> list[httpx.Response]:
+async def asked(app: FastAPI, path: str = "/readyz") -> list[httpx.Response]:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://intake") as client:
-        return [await client.get("/readyz") for _ in range(20)]
+        return [await client.get(path) for _ in range(20)]
 
 
-def test_whoever_asks_often_makes_no_more_than_one_write_a_second_and_learns_no_name(servers: Services) -> None:
-    settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "ready:"})
-    presence = Presence(settings, SystemClock())
-    standstill, audit = Standstill(settings, JobSettings()), AuditLog(AuditSettings(), SystemClock())
-    readings = Readings(servers.store("ready:"), presence, standstill, ("a-database", "another-one"), "host", audit)
+def readings_of(url: str, store: JobStore, prefix: str) -> Readings:
+    settings = RedisSettings.model_validate({"url": url, "prefix": prefix})
+    audit = AuditLog(AuditSettings(), SystemClock())
+    standstill, presence = Standstill(settings, JobSettings()), Presence(settings, SystemClock())
+    return Readings(store, presence, standstill, ("a-database", "another-one"), "host", audit)
+
+
+def app_of(readings: Readings) -> FastAPI:
     app = FastAPI()
     app.include_router(health_routes(readings, Metrics(readings)))
+    return app
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/metrics"])
+def test_whoever_asks_often_makes_no_more_than_one_write_a_second(servers: Services, path: str) -> None:
+    app = app_of(readings_of(servers.redis_url, servers.store("ready:"), "ready:"))
     before, began = writes(servers.redis_url), time.monotonic()
-    answers = asyncio.run(asked(app))
+    answers = asyncio.run(asked(app, path))
     assert 1 <= writes(servers.redis_url) - before <= 1 + time.monotonic() - began
-    assert {answer.status_code for answer in answers} == {503}
-    assert answers[0].json()["databases"] == {"away": 0, "reasons": []}
-    assert not any(name in answers[0].text for name in readings.databases)
+    assert {answer.status_code for answer in answers} == {503 if path == "/readyz" else 200}
+
+
+def test_readiness_names_no_database(servers: Services) -> None:
+    readings = readings_of(servers.redis_url, servers.store("unnamed:"), "unnamed:")
+    answer = asyncio.run(asked(app_of(readings)))[0]
+    assert answer.json()["databases"] == {"away": 0, "reasons": []}
+    assert not any(name in answer.text for name in readings.databases)
+
+
+def test_who_asks_while_redis_hangs_takes_no_thread_that_others_need(servers: Services, tmp_path: Path) -> None:
+    async def asked_while_it_hangs(app: FastAPI, resume: Callable[[], object]) -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://intake") as client:
+            asking = [asyncio.create_task(client.get(path)) for path in ("/readyz", "/metrics") * 60]
+            await asyncio.sleep(0)
+            assert (await client.get("/livez")).status_code == 200
+            assert await asyncio.wait_for(run_sync(lambda: "a thread of the common pool"), 60)
+            assert not all(one.done() for one in asking)
+            resume()
+            return await asyncio.gather(*asking)
+
+    with lone_valkey(tmp_path / "valkey") as port, redis.Redis.from_url(redis_url(port)) as server:
+        store = JobStore(RedisSettings.model_validate({"url": redis_url(port), "prefix": "h:"}), JobSettings())
+        app = app_of(readings_of(redis_url(port), store, "h:"))
+        server.client_pause(600_000, all=False)  # what writes waits
+        answers = asyncio.run(asked_while_it_hangs(app, server.client_unpause))
+    assert {answer.status_code for answer in answers} == {200, 503}
 
 
 def test_it_notices_work_that_is_due_and_that_nobody_takes_though_workers_are_there(servers: Services) -> None:
