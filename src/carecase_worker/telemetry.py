@@ -67,6 +67,7 @@ def configure_logging(settings: LogSettings) -> None:
     logging.captureWarnings(True)
     for noisy in ("httpx", "httpcore", "alembic", "celery.worker.strategy", "celery.app.trace", "tornado.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error.connection").setLevel(logging.ERROR)  # what it warns of, our own line tells
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -110,6 +110,10 @@ WRONG = [
     ),
     # between settings
     (
+        "[intake]\nmax_connections = 600",
+        ["intake.max_requests: must be below intake.max_connections: probes, and who comes anew, need some of them"],
+    ),
+    (
         "[jobs]\nlease_seconds = 14.999",
         ["jobs.lease_seconds: must be at least 15, that is worker.chunk_deadline_seconds and 5 s"],
     ),
@@ -216,6 +220,7 @@ RIGHT = [
     "[intake]\nport = 9000\nhost = '10.0.0.2'\n[flower]\nport = 9000\nhost = '10.0.0.1'",
     "[intake]\nport = 9000\nhost = '0.0.0.0'\n[flower]\nport = 9001\nhost = '0.0.0.0'",
     "[intake]\nhost = '::1'",
+    "[intake]\nmax_connections = 601",
     f"[intake]\nhost = '{'a' * 63}.example.'",
     "[intake]\nroot_path = 'a/b/'\ntrusted_proxies = ['10.0.0.0/8', '::1', '2001:db8::/32']",
     "[intake]\nrequire_user_agent = 'yes'\nrate_per_second = 0.5",

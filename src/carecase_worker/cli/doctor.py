@@ -14,6 +14,7 @@ from carecase_worker.cli.configuration import Config, settings_nearby, sources_n
 from carecase_worker.cli.waiting import Timeout, deadline
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import CareCaseError, DeadlineExceeded, SettingsError, StackError, StoreUnavailable
+from carecase_worker.intake.descriptors import descriptors_fault, most_descriptors
 from carecase_worker.intake.key_set import key_set_of
 from carecase_worker.intake.revocations import revocations_of
 from carecase_worker.jobs.checkup import reach, redis_faults, redis_hints
@@ -127,6 +128,8 @@ def _configuration(settings: Settings, used: str) -> Iterator[Finding]:
     yield from _sealing(settings.encryption)
     if settings.audit.directory is None:
         yield Finding(Grade.HINT, "audit.directory", "is not set: who reads and writes cases is recorded nowhere")
+    if fault := descriptors_fault(settings.intake.max_connections, most_descriptors()):
+        yield Finding(Grade.HINT, "intake.max_connections", f"carecase intake would not start on this machine: {fault}")
     if not settings.intake.rate_per_second:
         yield Finding(Grade.HINT, "intake.rate_per_second", "is 0: a single client can take all of the service")
     told = f"{_count(len(settings.databases), 'database')}, {_count(len(settings.clients), 'client')}"

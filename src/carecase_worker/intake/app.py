@@ -1,11 +1,12 @@
 """All the intake's wiring."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 from socket import gethostname
 from typing import Annotated, cast
 
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.clock import SystemClock, system_async_sleep, uuid7
@@ -32,6 +34,7 @@ from carecase_worker.intake.forwarded import Forwarded
 from carecase_worker.intake.header_lines import HeaderLines
 from carecase_worker.intake.health import Readings, health_routes
 from carecase_worker.intake.held import Held
+from carecase_worker.intake.in_progress import InProgress
 from carecase_worker.intake.job_status import Jobs, job_routes
 from carecase_worker.intake.methods import Methods, allowed
 from carecase_worker.intake.negotiation import json_type_of, require_json
@@ -39,8 +42,9 @@ from carecase_worker.intake.openapi import publish
 from carecase_worker.intake.parameters import bad_parameters, require_known_parameters
 from carecase_worker.intake.problems import Problem, problem_of, problem_of_method, problem_of_status
 from carecase_worker.intake.public import add_public
-from carecase_worker.intake.requests import Requests, note
+from carecase_worker.intake.requests import Requests, note, until_answered
 from carecase_worker.intake.safe_headers import SafeHeaders, cors_options
+from carecase_worker.intake.shared import Shared
 from carecase_worker.jobs.admission import Admissions
 from carecase_worker.jobs.chunks import ChunkBounds
 from carecase_worker.jobs.clock_watch import ClockWatch
@@ -72,42 +76,58 @@ def create_app(settings: Settings) -> FastAPI:
     admittance, audit = Admittance(gate_of(settings), rates), AuditLog(settings.audit, clock).opened()
     presence, standstill = Presence(settings.redis, clock), Standstill(settings.redis, settings.jobs)
     readings = Readings(store, presence, standstill, tuple(settings.databases), gethostname(), audit)
-    metrics, packers, finals = Metrics(readings), ThreadPoolExecutor(_PACKERS, "packer"), Finals(settings.redis)
+    in_progress = InProgress(settings.intake.max_requests, settings.intake.max_requests_per_client)
+    shared = Shared.of(settings.intake)
+    gauges = (shared.connections, shared.quota, in_progress, readings)
+    metrics = Metrics(lambda: chain.from_iterable(each() for each in gauges))
+    packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), Finals(settings.redis)
     admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
     held, new_id = Held(finals, settings.intake.max_wait), partial(uuid7, clock)
     acceptances, bodies = Acceptances(store, doorbells, held, seals), Bodies(settings.intake)
     intake = Intake(settings.intake, admissions, store, acceptances, new_id, clock, audit, bodies)
     jobs = Jobs(store, JobLists(settings.redis, seals), doorbells, admissions, held, new_id, audit)
 
+    caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
+    app = _application(finals, presence)
+    app.include_router(batch_routes(intake, caller))
+    app.include_router(job_routes(jobs, caller))
+    app.include_router(health_routes(readings, metrics))
+    requests = partial(Requests, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota)
+    _surround(app, settings.intake, requests)
+    _publish(app, settings.intake)
+    app.state.shared = shared
+    return app
+
+
+def _caller_by(
+    admittance: Admittance, in_progress: InProgress, require_user_agent: bool
+) -> Callable[..., Awaitable[Caller]]:
+    """Let in who has good credentials and keeps to the bounds; then hold the request to what its route takes."""
+
     async def caller(
         request: Request,
         api_key: Annotated[str | None, Security(_api_key)] = None,
         _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
     ) -> Caller:
-        if settings.intake.require_user_agent and not request.headers.get("user-agent"):
+        if require_user_agent and not request.headers.get("user-agent"):
             raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that says what you are.")
         who = await admittance.admit(api_key, request.headers.get("authorization"))
         note(request.scope, client=who.client, user=who.subject)
+        until_answered(request.scope, in_progress.place(who.client))
         require_json(request)
         require_known_parameters(request)
         return who
 
-    app = _application(finals, presence)
-    app.include_router(batch_routes(intake, caller))
-    app.include_router(job_routes(jobs, caller))
-    app.include_router(health_routes(readings, metrics))
-    _surround(app, settings.intake, metrics, lambda: str(new_id()))
-    _publish(app, settings.intake)
-    return app
+    return caller
 
 
-def _surround(app: FastAPI, settings: IntakeSettings, metrics: Metrics, new_id: Callable[[], str]) -> None:
+def _surround(app: FastAPI, settings: IntakeSettings, requests: Callable[[ASGIApp], Requests]) -> None:
     """Put around every request what it passes through; what is added last is outermost."""
     app.add_middleware(Methods)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, **cors_options(settings.cors_origins))
     app.add_middleware(HeaderLines, answer=_answer)
-    app.add_middleware(Requests, metrics=metrics, new_id=new_id)
+    app.add_middleware(requests)
     app.add_middleware(SafeHeaders)
     app.add_middleware(Forwarded, root_path=settings.root_path or "", trusted_proxies=settings.trusted_proxies)
 

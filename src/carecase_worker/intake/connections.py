@@ -1,10 +1,11 @@
 """One connection of a client, guarded: whoever sends or reads too slowly, or too long a head, is let go."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -12,20 +13,28 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from carecase_worker.intake.documents import envelope
 from carecase_worker.intake.framing import ended_by_close
 from carecase_worker.intake.problems import problem_of_status
+from carecase_worker.intake.requests import has_known_caller
+from carecase_worker.intake.shared import Shared
 from carecase_worker.settings.model import IntakeSettings
 from carecase_worker.telemetry import logger
 
 _log = logger("access")
+_uvicorn = logging.getLogger("uvicorn.error.connection")
+_LONGEST_TARGET = 8000
+"""Bytes that RFC 9110 (4.1) wants to be taken; what the service has at most is a tenth of that."""
+_MOST_WAITING = 32
+"""Requests that may come on a connection before the one ahead of them is answered."""
 _AROUND_A_HEADER = len(": \r\n")
 _AROUND_A_TARGET = len("  HTTP/1.1\r\n\r\n")  # with the line that ends the head
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """How long a head may be and may take to come, and how long a client may leave an answer unread or a body unsent
-    that nobody waits for any more."""
+    """How long a head may be, how many headers it may have and how long it may take to come, and how long a client may
+    leave an answer unread or a body unsent that nobody waits for any more."""
 
     head_bytes: int
+    headers: int
     head_s: float
     stall_s: float
 
@@ -33,7 +42,10 @@ class Guard:
     def of(cls, settings: IntakeSettings) -> "Guard":
         """The guard that is configured."""
         return cls(
-            settings.max_header_bytes, settings.header_timeout.total_seconds(), settings.stall_timeout.total_seconds()
+            settings.max_header_bytes,
+            settings.max_headers,
+            settings.header_timeout.total_seconds(),
+            settings.stall_timeout.total_seconds(),
         )
 
 
@@ -52,10 +64,12 @@ class _HeadRefused(Exception):
 class GuardedConnection(HttpToolsProtocol):
     """uvicorn's connection, with deadlines where it has none; its refusals are problems, as all others."""
 
-    def __init__(self, *arguments: Any, guard: Guard, new_id: Callable[[], str], **named: Any) -> None:
+    def __init__(self, *arguments: Any, guard: Guard, new_id: Callable[[], str], shared: Shared, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.logger = _uvicorn
         self._guard = guard
         self._new_id = new_id
+        self._shared = shared
         self._part = _Part.NONE
         self._head_bytes = self._fed_bytes = 0
         self._heard = self._ended = self._has_body = self._is_half_closed = False
@@ -65,12 +79,27 @@ class GuardedConnection(HttpToolsProtocol):
         self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The head may take so long from now on."""
+        """The head may take so long from now on, if there is a place for the connection."""
         super().connection_made(transport)
-        self._expect_head()
+        if self._shared.connections.enter(self):
+            self._expect_head()
+        else:
+            self._refuse(503)
+
+    def serves_known(self) -> bool:
+        """Tell if it has a request of a caller that is known, and that is not answered yet."""
+        answering = self._answering
+        return (
+            answering is not None and not answering.response_complete and has_known_caller(cast(Scope, answering.scope))
+        )
+
+    def give_way(self) -> None:
+        """Close at once, for a newer connection."""
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more, nor held for the request at hand; uvicorn sees to the last one that came."""
+        self._shared.connections.leave(self)
         self._cancel_late()
         self.resume_writing()
         if self._answering is not None and not self._answering.response_complete:
@@ -109,6 +138,8 @@ class GuardedConnection(HttpToolsProtocol):
         self._expect_head()
         self._head_bytes = self._fed_bytes = 0
         super().on_message_begin()
+        if len(self.pipeline) >= _MOST_WAITING:
+            raise _HeadRefused
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header is complete; those behind a body are nobody's."""
@@ -129,6 +160,7 @@ class GuardedConnection(HttpToolsProtocol):
             self.expect_100_continue = False  # such a client knows no interim answers
         self._cancel_late()
         self._part, self._fed_bytes, self._has_body = _Part.BODY, 0, True
+        self._shared.connections.heard(self)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -151,6 +183,7 @@ class GuardedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The answer is sent. A body may go on coming for a while, so that the client reads the answer."""
         is_last = not self.pipeline
+        self._shared.connections.heard(self)
         super().on_response_complete()
         if self._is_half_closed and is_last:
             self.transport.close()
@@ -197,7 +230,8 @@ class GuardedConnection(HttpToolsProtocol):
     def _head_is_too_long(self) -> bool:
         # a header that is not complete yet is seen as bytes only, a head that comes in one piece as headers only
         seen = max(self._head_bytes + len(self.url), self._fed_bytes)
-        return self._part is _Part.HEAD and seen > self._guard.head_bytes
+        is_too_long = seen > self._guard.head_bytes or len(self.url) > _LONGEST_TARGET
+        return self._part is _Part.HEAD and (is_too_long or len(self.headers) > self._guard.headers)
 
     def _head_is_late(self) -> None:
         self._late = None
@@ -210,15 +244,27 @@ class GuardedConnection(HttpToolsProtocol):
             self._refuse(408)
 
     def _refuse(self, status: int) -> None:
-        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
-            self.transport.abort()  # nothing can be said in the middle of another answer
+        if self._owes_another_answer():
+            self.transport.abort()  # what was said now would be taken for that answer, or for a part of it
             return
         activity, problem = self._new_id(), problem_of_status(status)
-        _log.info("connection refused", activity_id=activity, status=status, reason=problem.kind)
+        if self._shared.quota.takes():
+            _log.info("connection refused", activity_id=activity, status=status, reason=problem.kind)
         content = envelope(activity, error=problem.members("/"))
-        head = f"HTTP/1.1 {status} \r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n"
-        self.transport.write(f"{head}connection: close\r\n\r\n".encode() + content)
+        told = {"content-type": "application/json", "content-length": len(content), "connection": "close"}
+        lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in {**told, **problem.headers}.items())
+        self.transport.write(f"HTTP/1.1 {status} \r\n{lines}\r\n".encode() + content)
         self.transport.close()
+
+    def _owes_another_answer(self) -> bool:
+        """Tell if an answer is owed that is not that to the request at hand, or has begun."""
+        owed = self._answering
+        if owed is None or owed.response_complete:
+            return False
+        return owed.response_started or owed is not self.cycle or self._part is not _Part.BODY
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: a client may offer another protocol, and is answered in this one."""
 
     def _expect_head(self) -> None:
         if self._late is None:

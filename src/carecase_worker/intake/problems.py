@@ -169,8 +169,10 @@ def problem_of_status(status: int) -> Problem:
         404: "There is nothing at this path.",
         408: "The request took too long to come.",
         431: "The request's line and headers are too large.",
+        503: "Too many connections are open just now. Send the request again later.",
     }
-    return Problem(status, f"http-{status}", details.get(status, _TITLES.get(status, "Error")))
+    headers = {"Retry-After": _RETRY_AFTER_S} if status == 503 else {}
+    return Problem(status, f"http-{status}", details.get(status, _TITLES.get(status, "Error")), headers)
 
 
 def problem_of_method(allowed: str) -> Problem:

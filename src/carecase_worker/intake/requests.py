@@ -1,7 +1,7 @@
 """What happens around every request: an id, a line in the log, a count, and an answer even to what nobody expected."""
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -12,11 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import traces
 from carecase_worker.intake.documents import envelope
+from carecase_worker.intake.log_quota import LogQuota
 from carecase_worker.intake.problems import UNEXPECTED
 from carecase_worker.telemetry import Metrics, logger
 
 _log = logger("access")
-_NOTED = "carecase.noted"
+_NOTED, _ENDING = "carecase.noted", "carecase.ending"
 CONNECTED = "carecase.connected"
 """The place in the scope of the address that the connection comes from, whatever a proxy tells of the client."""
 
@@ -24,6 +25,17 @@ CONNECTED = "carecase.connected"
 def note(scope: Scope, **facts: str | int | None) -> None:
     """Have the request's line in the log tell these, too. The names are those of telemetry; no value of a case."""
     scope.setdefault(_NOTED, {}).update(facts)
+
+
+def has_known_caller(scope: Scope) -> bool:
+    """Tell if the caller of a request is known: its credentials were found to be right."""
+    return "client" in scope.get(_NOTED, ())
+
+
+def until_answered(scope: Scope, held: AbstractContextManager[object]) -> None:
+    """Enter a context that is left once the request is answered."""
+    ending: ExitStack = scope[_ENDING]
+    ending.enter_context(held)
 
 
 @dataclass
@@ -39,10 +51,11 @@ class _Seen:
 class Requests:
     """ASGI middleware; puts the request's id into the scope as `carecase.activity`."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, new_id: Callable[[], str]) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, new_id: Callable[[], str], quota: LogQuota) -> None:
         self._app = app
         self._metrics = metrics
         self._new_id = new_id
+        self._quota = quota
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -67,7 +80,8 @@ class Requests:
                 seen.seconds = stopwatch() - began
 
         try:
-            await self._app(scope, count, watch)
+            with ExitStack() as scope[_ENDING]:
+                await self._app(scope, count, watch)
         except Exception as error:  # noqa: BLE001  # one of the three edges: every request gets an answer
             _log.error("request failed", activity_id=activity, **traces(error))
             if not seen.status:
@@ -77,6 +91,8 @@ class Requests:
     def _tell(self, scope: Scope, activity: str, seen: _Seen, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
         self._metrics.answered(route, scope["method"], seen.status, seconds)
+        if not has_known_caller(scope) and not self._quota.takes():
+            return
         facts: dict[str, Any] = {"address": address_of(scope), "job_id": _job_of(scope), **scope[_NOTED]}
         _log.info(
             "request",

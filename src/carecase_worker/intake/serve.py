@@ -14,6 +14,8 @@ from carecase_worker.clock import SystemClock, uuid7
 from carecase_worker.errors import SettingsError
 from carecase_worker.intake.app import create_app
 from carecase_worker.intake.connections import Guard, GuardedConnection
+from carecase_worker.intake.descriptors import reserve_descriptors
+from carecase_worker.intake.shared import Shared
 from carecase_worker.settings.model import IntakeSettings, Settings
 from carecase_worker.telemetry import configure_logging
 
@@ -25,9 +27,10 @@ _SWITCH_S = 0.0005
 def serve(settings: Settings) -> None:
     """Serve in this process. Raises SettingsError or StoreUnavailable before it listens."""
     configure_logging(settings.log)
+    reserve_descriptors(settings.intake.max_connections)
     sys.setswitchinterval(_SWITCH_S)
     app = create_app(settings)
-    server = server_of(app, settings.intake, app.state.end_waiting)
+    server = server_of(app, settings.intake, app.state.end_waiting, app.state.shared)
     # uvicorn sends itself the signal again once it has answered everything: that is an end as wanted, not a death
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run([_bound(settings.intake)])
@@ -35,10 +38,12 @@ def serve(settings: Settings) -> None:
         raise SystemExit(_NOT_STARTED)
 
 
-def server_of(app: ASGIApp, settings: IntakeSettings, end_waiting: Callable[[], None]) -> uvicorn.Server:
+def server_of(
+    app: ASGIApp, settings: IntakeSettings, end_waiting: Callable[[], None], shared: Shared | None = None
+) -> uvicorn.Server:
     """The server of an application, with guarded connections; `end_waiting` is called when it is told to stop."""
-    clock = SystemClock()
-    connection = partial(GuardedConnection, guard=Guard.of(settings), new_id=lambda: str(uuid7(clock)))
+    clock, shared = SystemClock(), shared or Shared.of(settings)
+    connection = partial(GuardedConnection, guard=Guard.of(settings), new_id=lambda: str(uuid7(clock)), shared=shared)
     config = uvicorn.Config(
         cast(Any, app),
         host=settings.host,

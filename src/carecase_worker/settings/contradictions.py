@@ -36,6 +36,7 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     """Every mistake between settings that are right by themselves."""
     yield from _deadlines(settings)
     yield from _listeners(settings)
+    yield from _connections(settings)
     yield from _passwords(settings)
     yield from _stores(settings)
     yield from _redis_files(settings.redis)
@@ -92,6 +93,13 @@ def _listeners(settings: Settings) -> Iterator[Contradiction]:
         text = "must not be intake.port, where the intake listens; give one of the two another port"
         others = (("intake", "port"), ("intake", "host"), ("flower", "host"))
         yield Contradiction(("flower", "port"), text, others)
+
+
+def _connections(settings: Settings) -> Iterator[Contradiction]:
+    intake = settings.intake
+    if intake.max_requests >= intake.max_connections:
+        text = "must be below intake.max_connections: probes, and who comes anew, need some of them"
+        yield Contradiction(("intake", "max_requests"), text, (("intake", "max_connections"),))
 
 
 def _passwords(settings: Settings) -> Iterator[Contradiction]:

@@ -65,6 +65,17 @@ class IntakeSettings(Section):
         25.0, description="Requests a second that a client may make for long, at all intakes together; 0: no limit"
     )
     rate_burst: Count = Field(50, description="Requests that a client may make at once")
+    log_unknown_per_second: Count = Field(
+        100, description="Lines a second in each process's log for requests of which the caller is not known, at most"
+    )
+    max_connections: Annotated[Count, Field(le=1_000_000)] = Field(
+        800, description="Connections that are open at once, in each process; then the one that waits longest gives way"
+    )
+    max_requests: Count = Field(
+        600, description="Requests of clients that are answered at once, in each process; below max_connections"
+    )
+    max_requests_per_client: Count = Field(200, description="Those of one client, likewise, held answers among them")
+    max_headers: Annotated[Count, Field(ge=32)] = Field(100, description="Header lines of a request")
     max_header_bytes: Annotated[Count, Field(ge=1024)] = Field(
         32 << 10, description="Size of a request's line and headers"
     )
