@@ -80,6 +80,17 @@ def by_secret(text: bytes) -> bytes:
     return hmac.digest(SECRET.encode(), text, "sha256")
 
 
+def token_of(length: int) -> str:
+    """A good token of so many characters."""
+    made = (token(x="y" * size) for size in range(length // 2, length))
+    return next(one for one in made if len(one) == len("Bearer ") + length)
+
+
+def nested(depth: int) -> str:
+    """A token's header in which arrays lie in each other."""
+    return base64.urlsafe_b64encode(b"[" * depth).rstrip(b"=").decode()
+
+
 def refused(one: Gate, api_key: str | None, authorization: str | None) -> tuple[AccessFault, str]:
     """Why a caller is turned away, and in which words."""
     with pytest.raises(AccessRefused) as refusal:
@@ -91,6 +102,8 @@ def refused(one: Gate, api_key: str | None, authorization: str | None) -> tuple[
     ("api_key", "authorization"),
     [
         (KEY, token()),
+        (KEY, token_of(8191)),
+        (KEY, token_of(8192)),
         (NEW_KEY, token()),
         (KEY, token().replace("Bearer ", "bearer ")),
         (KEY, token().replace("Bearer ", "BEARER   ") + " "),
@@ -148,6 +161,9 @@ def test_the_user_is_the_subject_as_far_as_it_fits_the_audit_fields(subject: str
         (KEY, signed_by_hand({}, by_secret), SIGNED_OTHERWISE),
         (KEY, token()[:-3], NOT_VALID),
         (KEY, "Bearer a.b.c", NOT_VALID),
+        (KEY, f"Bearer {nested(2000)}.b.c", NOT_VALID),
+        (KEY, token_of(8193), f"The bearer token has more than 8192 characters. {HOW}"),
+        (KEY, "Bearer " + "a" * 30_000, f"The bearer token has more than 8192 characters. {HOW}"),
         (KEY, "Bearer \u00e9", NOT_VALID),
         (KEY, token(sub="a\0b"), BAD_SUBJECT),
         (KEY, token(sub="a\u2028b"), BAD_SUBJECT),

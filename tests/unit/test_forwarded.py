@@ -72,6 +72,32 @@ def test_a_peer_without_an_address_is_nobody() -> None:
     assert (scope["client"], scope["scheme"], scope["root_path"], scope["path"]) == (None, "http", "", "/jobs")
 
 
+def hops(size: int, *lines: str) -> list[tuple[bytes, bytes]]:
+    """A client, a named proxy in front, and before them so many bytes of what is made up, on one line or on several."""
+    real = "198.51.100.1, 10.0.0.7"
+    made_up = "203.0.113.9," * 100
+    last = f"{made_up[: size - len(real) - 1]},{real}"
+    assert len(last) == size
+    return [(b"x-forwarded-for", text.encode()) for text in (*lines, last)]
+
+
+@pytest.mark.parametrize("told", [hops(999), hops(1000), hops(1001), hops(1150), hops(900, "10.0.0.7, " * 100)])
+def test_of_many_hops_the_last_ones_count(told: list[tuple[bytes, bytes]]) -> None:
+    assert served("10.0.0.7", ["10.0.0.7"], told=told)["client"][0] == "198.51.100.1"
+    assert served("10.0.0.8", ["10.0.0.7"], told=told)["client"][0] == "10.0.0.8"
+
+
+@pytest.mark.parametrize(("length", "client"), [(999, "10.0.0.6"), (1000, "10.0.0.6"), (1001, "10.0.0.5")])
+def test_exactly_a_thousand_characters_of_hops_are_looked_at(length: int, client: str) -> None:
+    """Where all are proxies that are named, the first one of them counts as the client."""
+    first, others = b"10.0.0.6,", b"10.0.0.5,"
+    tail = others * ((length - len(first)) // len(others))
+    filler = b" " * (length - len(first) - len(tail))
+    told = [(b"x-forwarded-for", first + filler + tail[:-1] + b" ")]
+    assert len(told[0][1]) == length
+    assert served("10.0.0.7", ["10.0.0.0/29"], told=told)["client"][0] == client
+
+
 def test_nobody_is_believed_where_no_proxy_is_named() -> None:
     scope = served("10.0.0.7", [])
     assert (scope["client"], scope["scheme"], scope["root_path"]) == (("10.0.0.7", 4711), "http", "")

@@ -34,6 +34,11 @@ def test_blanks_around_a_value_are_no_part_of_it() -> None:
         assert joined([HOST, (b"x", b"y" + blank)], needs_host=True) == [HOST, (b"x", b"y")]
 
 
+def test_cookies_are_nobodys() -> None:
+    headers = [HOST, (b"cookie", b"a=b"), (b"cookie2", b"c"), (b"cookie", b"d=e")]
+    assert joined(headers, needs_host=True) == [HOST, (b"cookie2", b"c")]
+
+
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_is_one_however_many_lines_it_has(name: bytes) -> None:
     headers = [(name, b"a, b"), HOST, (name, b""), (b"other", b"1"), (name, b" c"), (b"other", b"2")]

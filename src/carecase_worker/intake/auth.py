@@ -21,6 +21,9 @@ from carecase_worker.settings.model import Settings
 _SUBJECT_LENGTH = 255
 """The longest `sub` that OpenID Connect allows."""
 
+_LONGEST_TOKEN = 8192
+"""Characters of a bearer token, which is decoded before anybody knows whose it is. Issuers' have a few thousand."""
+
 _REVOKED: Mapping[Revocable, str] = {
     Revocable.JTI: "The bearer token",
     Revocable.BEARER: "The bearer token",
@@ -110,12 +113,14 @@ class Gate:
         if scheme.lower() != "bearer" or not token:
             raise _bad("The Authorization header holds no bearer token that can be checked.")
         token = token.strip()
+        if len(token) > _LONGEST_TOKEN:
+            raise _bad(f"The bearer token has more than {_LONGEST_TOKEN} characters.")
         try:
             header = jwt.get_unverified_header(token)
             claims = self._checked(token, self._keys(header.get("alg"), header.get("kid")))
         except jwt.ExpiredSignatureError:
             raise _bad("The bearer token has expired. Get a new one.") from None
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, RecursionError):  # the latter for a header that is nested too deeply
             raise _bad("The bearer token is not valid.") from None
         self._require_unrevoked(Revocable.JTI, claims.get("jti"))
         self._require_unrevoked(Revocable.SUB, claims.get("sub"))

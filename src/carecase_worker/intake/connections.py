@@ -22,6 +22,8 @@ _log = logger("access")
 _uvicorn = logging.getLogger("uvicorn.error.connection")
 _LONGEST_TARGET = 8000
 """Bytes that RFC 9110 (4.1) wants to be taken; what the service has at most is a tenth of that."""
+_MOST_PARAMETERS = 100
+"""Query parameters of a target; no path takes a tenth of that, and the framework reads them before anybody is known."""
 _MOST_WAITING = 32
 """Requests that may come on a connection before the one ahead of them is answered."""
 _AROUND_A_HEADER = len(": \r\n")
@@ -231,6 +233,7 @@ class GuardedConnection(HttpToolsProtocol):
         # a header that is not complete yet is seen as bytes only, a head that comes in one piece as headers only
         seen = max(self._head_bytes + len(self.url), self._fed_bytes)
         is_too_long = seen > self._guard.head_bytes or len(self.url) > _LONGEST_TARGET
+        is_too_long |= self.url.count(b"&") >= _MOST_PARAMETERS
         return self._part is _Part.HEAD and (is_too_long or len(self.headers) > self._guard.headers)
 
     def _head_is_late(self) -> None:

@@ -7,11 +7,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from carecase_worker.intake.header_lines import Headers
 from carecase_worker.intake.requests import CONNECTED, plain_address
 from carecase_worker.settings.kinds import path_segments
 
 _MAPPED_BITS = 96
-_PREFIX_HEADER = b"x-forwarded-prefix"
+_PREFIX_HEADER, _HOPS_HEADER = b"x-forwarded-prefix", b"x-forwarded-for"
+_LONGEST_HOPS = 1000
+"""Characters of the hops that are looked at, the last ones: a proxy adds the one that it knows at the end."""
 
 
 class Forwarded:
@@ -43,6 +46,8 @@ class Forwarded:
             has_prefix = path == prefix or path.startswith(f"{prefix}/")
             scope["path"] = path if has_prefix else prefix + path
             scope["root_path"] = prefix
+        if is_trusted:
+            scope["headers"] = _with_last_hops(scope["headers"])
         await (self._behind_proxy if is_trusted else self._app)(scope, receive, send)  # type: ignore[arg-type]
 
     def _trusts(self, scope: Scope) -> bool:
@@ -58,6 +63,15 @@ def _plain_network(text: str) -> IPv4Network | IPv6Network:
     if mapped is None or network.prefixlen < _MAPPED_BITS:
         return network
     return ip_network((mapped, network.prefixlen - _MAPPED_BITS))
+
+
+def _with_last_hops(headers: Headers) -> Headers:
+    """The headers without the beginning of a long list of hops; what is left begins with a whole one."""
+    hops = b", ".join(value for name, value in headers if name == _HOPS_HEADER)
+    if len(hops) <= _LONGEST_HOPS:
+        return headers
+    last = hops[-_LONGEST_HOPS:].partition(b",")[2]
+    return [*((name, value) for name, value in headers if name != _HOPS_HEADER), (_HOPS_HEADER, last)]
 
 
 def _told_prefix(scope: Scope) -> str | None:

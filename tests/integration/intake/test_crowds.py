@@ -175,6 +175,15 @@ async def test_a_target_is_so_long(length: int, status: bytes, beginning: bytes)
         assert (await client.answer()).startswith(b"HTTP/1.1 %b " % status)
 
 
+@pytest.mark.parametrize(("number", "status"), [(99, b"200"), (100, b"200"), (101, b"431")])
+@in_own_time
+async def test_a_target_has_so_many_parameters(number: int, status: bytes) -> None:
+    query = "&".join(f"p{place}=x" for place in range(number)).encode()
+    async with served(Application(), **BOUNDS) as service, service.client() as client:
+        await client.send(b"GET /?%b HTTP/1.1\r\nHost: x\r\n\r\n" % query)
+        assert (await client.answer()).startswith(b"HTTP/1.1 %b " % status)
+
+
 NO_HTTP = (b"no HTTP\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 40, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 
