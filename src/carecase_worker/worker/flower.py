@@ -13,7 +13,6 @@ from typing import Any, cast
 
 from flower.events import Events
 from flower.options import default_options
-from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 
@@ -24,8 +23,9 @@ from carecase_worker.jobs.queue import celery_app
 from carecase_worker.jobs.task_events import flower_redis, listen
 from carecase_worker.settings.model import RedisSettings, Settings
 from carecase_worker.telemetry import configure_logging, logger
-from carecase_worker.worker.flower_door import GuardedFlower
+from carecase_worker.worker.flower_door import BoundedServer, GuardedFlower
 
+_MOST_CONNECTIONS = 200
 _MOST_BODY_BYTES = 1 << 20
 _MOST_HEADER_BYTES = 32 << 10
 _IDLE_S, _BODY_S = 75, 30
@@ -50,8 +50,9 @@ def run_flower(settings: Settings) -> None:
         raise SettingsError(
             f"flower.port: {flower.port} of {flower.host} (flower.host) cannot be listened on ({error.strerror})"
         ) from None
-    server = HTTPServer(
+    server = BoundedServer(
         page,
+        most=_MOST_CONNECTIONS,
         max_body_size=_MOST_BODY_BYTES,
         max_buffer_size=_MOST_BODY_BYTES,
         max_header_size=_MOST_HEADER_BYTES,

@@ -15,7 +15,9 @@ from flower.events import Events
 from flower.options import default_options
 from flower.urls import settings as flower_settings
 from flower.utils import prepend_url
+from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.iostream import IOStream
 from tornado.web import OutputTransform, RedirectHandler, RequestHandler
 
 from carecase_worker.clock import stopwatch
@@ -121,6 +123,40 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
     def _readings(self) -> Iterator[Reading]:
         text = "Wrong passwords that were sent to the operators' page"
         yield Reading("carecase_flower_wrong_passwords", text, self._wrong.total, {}, counter=True)
+
+
+class BoundedServer(HTTPServer):
+    """Tornado's server with a bound on open connections: the oldest gives way to a new one.
+
+    Without it, descriptors would run out, and accepting would be tried again and again. A page is asked for in moments.
+    """
+
+    def initialize(self, *arguments: Any, most: int, **options: Any) -> None:  # type: ignore[override]  # one more
+        """Take the bound, beside what Tornado takes."""
+        super().initialize(*arguments, **options)
+        self._most = most
+        self._open: dict[IOStream, None] = {}
+        self._gave_way = 0
+        tell_of_process(self._readings)
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        """Serve a new connection."""
+        if len(self._open) >= self._most:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.close()
+            self._gave_way += 1
+        self._open[stream] = None
+        super().handle_stream(stream, address)
+
+    def on_close(self, server_conn: Any) -> None:
+        """Forget a connection that has ended."""
+        self._open.pop(server_conn.stream, None)
+        super().on_close(server_conn)
+
+    def _readings(self) -> Iterator[Reading]:
+        text = "Connections to the operators' page that were closed for newer ones"
+        yield Reading("carecase_flower_connections_gave_way", text, self._gave_way, {}, counter=True)
 
 
 class _Refused(RequestHandler):

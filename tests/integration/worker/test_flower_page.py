@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -257,3 +257,31 @@ def test_a_taken_port_is_told(flower: tuple[str, int], environment: dict[str, st
     assert ran.returncode == 2
     assert "flower.port: " in ran.stderr
     assert "in use" in ran.stderr
+
+
+def test_of_many_connections_the_oldest_gives_way_and_the_health_is_still_told(flower: tuple[str, int]) -> None:
+    url, pid = flower
+    address, most = urlsplit(url), 200
+    with ExitStack() as stack:
+
+        def connected() -> socket.socket:
+            return stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=60))
+
+        def asked(one: socket.socket) -> bytes:
+            received = b""
+            with suppress(ConnectionError):
+                one.sendall(b"GET /tools/flower/healthcheck HTTP/1.1\r\nHost: x\r\n\r\n")
+                while not received.endswith(b"\r\n\r\nOK") and (piece := one.recv(1 << 16)):
+                    received += piece
+            return received[:12]
+
+        held = [connected() for _ in range(most)]
+        assert [asked(one) for one in (held[0], held[-1])] == [b"HTTP/1.1 200"] * 2
+        held.append(connected())
+        assert [asked(one) for one in (held[-1], held[1], held[0])] == [b"HTTP/1.1 200", b"HTTP/1.1 200", b""]
+        for _ in range(1100):  # more than there are descriptors, usually
+            connected()
+        assert httpx.get(f"{url}/tools/flower/healthcheck", timeout=60).status_code == 200
+        assert psutil.Process(pid).num_fds() < most + 100
+        told = httpx.get(f"{url}/tools/flower/metrics", auth=(USER, PASSWORD), timeout=60).text
+        assert re.search(r"\ncarecase_flower_connections_gave_way_total 1\d\d\d\.0\n", told)
