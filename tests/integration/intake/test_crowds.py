@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import time
 from contextlib import AsyncExitStack, suppress
 from itertools import count
 from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 from tests.integration.intake.own_time import Client, Service, elapse, in_own_time, served, settle
 
 from carecase_worker.intake.requests import note
@@ -59,8 +61,8 @@ async def test_so_many_are_open_and_the_oldest_gives_way_to_a_new_one(number: in
 @in_own_time
 async def test_one_that_has_ended_leaves_its_place() -> None:
     async with served(Application(), **BOUNDS) as service, AsyncExitStack() as stack:
-        first, *others = await connections(service, stack, MOST)
-        first.break_off()
+        *others, last = await connections(service, stack, MOST)
+        last.break_off()
         await settle()
         others += await connections(service, stack, 1)
         assert await open_of(others) == [True] * MOST
@@ -184,7 +186,12 @@ async def test_a_target_has_so_many_parameters(number: int, status: bytes) -> No
         assert (await client.answer()).startswith(b"HTTP/1.1 %b " % status)
 
 
-NO_HTTP = (b"no HTTP\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 40, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+NO_HTTP = (
+    b"no HTTP\r\n\r\n",
+    b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 40,
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+)
 
 
 @pytest.mark.parametrize("behind", NO_HTTP)
@@ -226,3 +233,17 @@ async def test_who_offers_another_protocol_is_answered_in_this_one(protocol: byt
     async with served(Application(), **BOUNDS) as service, service.client() as client:
         await client.send(GET[:-2] + offer)
         assert (await client.answer()).endswith(b"\r\n\r\n0")
+
+
+@in_own_time
+async def test_the_log_has_so_many_lines_of_what_is_no_http() -> None:
+    began = time.monotonic()
+    with capture_logs() as logs:
+        async with served(Application(), **BOUNDS, log_unknown_per_second=2) as service:
+            for _ in range(30):
+                async with service.client() as client:
+                    await client.send(b"no HTTP\r\n\r\n")
+                    assert (await client.rest()).startswith(b"HTTP/1.1 400 ")
+    seconds = time.monotonic() - began
+    lines = [line for line in logs if line["event"] == "connection refused"]
+    assert 2 <= len(lines) <= 2 * (1 + seconds)
