@@ -1,0 +1,39 @@
+"""`make hostile`: python -m tests.hostile [--seconds N] [--only NAME …] [--json FILE]"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.hostile.bench import LONG, SHORT, Bench
+from tests.hostile.catalogue import ATTACKS
+from tests.hostile.table import HEADINGS, lines, part, row
+
+_MOST_MS = 100
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--seconds", type=float, default=60, help="how long all attacks are made together")
+parser.add_argument("--only", nargs="+", choices=ATTACKS, default=list(ATTACKS), metavar="NAME", help="these attacks")
+parser.add_argument("--short", action="store_true", help="as small as in make test")
+parser.add_argument("--without", choices=("alone", "together"), help="leave out a half")
+parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file, too")
+options = parser.parse_args()
+
+place = Path(tempfile.mkdtemp(prefix="hostile-"))
+print("\n".join(HEADINGS), flush=True)
+try:
+    bench = Bench(place, SHORT if options.short else LONG)
+    report = bench.run(options.only, options.seconds, options.without, lambda cost: print(row(cost), flush=True))
+finally:
+    shutil.rmtree(place, ignore_errors=True)
+print("\n".join(lines(report)))
+if options.json:
+    options.json.write_text(json.dumps(asdict(report), default=str, indent=1) + "\n")
+together = report.together
+is_slow = together is not None and part(together.meanwhile.polls_ms, 0.99) > _MOST_MS
+if is_slow:
+    print(f"Another client's polls took more than {_MOST_MS} ms.")
+sys.exit(bool(report.faults or is_slow or (together and not together.meanwhile.faultless)))

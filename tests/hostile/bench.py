@@ -1,0 +1,179 @@
+"""Each attack alone, and what it costs; then all of them together, beside another client."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import redis
+from tests.acceptance.system import NO_RATE, System, eventually, intake_beside, running, stopped_with_parent
+from tests.hostile.attack import Scale
+from tests.hostile.bounds import CONFIG, NOTHING_BYTES, Cost
+from tests.hostile.catalogue import ATTACKS
+from tests.hostile.generator import Orders, tallies_of
+from tests.hostile.neighbour import Seen
+from tests.hostile.readings import Ground, Used, watched
+from tests.hostile.wire import Access, Tally
+
+LONG = Scale(bomb_bytes=16 << 20, rounds=5, hold_s=5)
+SHORT = Scale(bomb_bytes=4 << 20, rounds=1, hold_s=0.5)
+_GONE_WITHIN_S = 60
+_BATCHES = 3
+_ATTACKER, _NEIGHBOUR = ("other", "demo"), ("demo", "demo_sqlite")
+
+
+@dataclass
+class Together:
+    """All attacks at once: what another client has seen before and meanwhile, and what they used and were answered."""
+
+    before: Seen
+    meanwhile: Seen
+    used: Used
+    tallies: dict[str, Tally]
+
+
+@dataclass
+class Report:
+    """What was found."""
+
+    costs: list[Cost] = field(default_factory=list)
+    together: Together | None = None
+
+    @property
+    def faults(self) -> list[str]:
+        """What went over its bounds."""
+        return [fault for cost in self.costs for fault in cost.faults()]
+
+
+def access_of(system: System, name: str, database: str, source: str) -> Access:
+    """A client's way into a system."""
+    who = next(client for client in system.stack["clients"] if client["name"] == name)
+    url = urlsplit(system.stack["intake"]["url"])
+    assert url.hostname is not None
+    assert url.port is not None
+    return Access(url.hostname, url.port, who["api_key"], who["bearer"], database, source)
+
+
+@dataclass(frozen=True, slots=True)
+class Attackers:
+    """A generator that runs."""
+
+    process: "subprocess.Popen[str]"
+
+    def order(self, orders: Orders) -> None:
+        """Have it prepare attacks."""
+        self._tell(orders.line())
+        assert self._told() == "ready\n"
+
+    def begin(self) -> None:
+        """Have it begin them."""
+        self._tell("\n")
+
+    def end(self) -> None:
+        """Have it end those that have no end of their own."""
+        self._tell("\n")
+
+    def tallies(self) -> dict[str, Tally]:
+        """Wait for the end, and tell what was sent and answered."""
+        return tallies_of(self._told())
+
+    def _tell(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line)
+        self.process.stdin.flush()
+
+    def _told(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+
+@dataclass
+class Bench:
+    """A system under attack by one of its clients, and by nobody."""
+
+    place: Path
+    scale: Scale
+
+    def run(self, names: Sequence[str], seconds: float, without: str | None, tell: Callable[[Cost], None]) -> Report:
+        """Make each attack alone, then all together for so long, unless one of these is left out."""
+        report = Report()
+        (self.place / "hostile.toml").write_text(NO_RATE + CONFIG)
+        with running(self.place, "--config", "hostile.toml") as system, _program("generator") as process:
+            ground, attackers = Ground(system, system), Attackers(process)
+            for name in names if without != "alone" else ():
+                report.costs.append(self._alone(ground, attackers, name))
+                tell(report.costs[-1])
+            if without != "together":
+                place = self.place / "published"
+                place.mkdir()
+                with intake_beside(system, place, f"[intake]\n{CONFIG}") as intake:
+                    report.together = self._together(Ground(system, intake), attackers, names, seconds)
+        return report
+
+    def _alone(self, ground: Ground, attackers: Attackers, name: str) -> Cost:
+        """What one attack costs, whatever the rate of its client."""
+        attack = ATTACKS[name]
+        attackers.order(self._orders(ground, [name], endless=False))
+        _settle(ground)
+        before = ground.redis_bytes()
+        with watched(ground) as used:
+            attackers.begin()
+            tally = attackers.tallies()[name]
+            _settle(ground)
+        if not attack.keeps:
+            gone = before + NOTHING_BYTES
+            eventually(lambda: ground.redis_bytes() < gone, _GONE_WITHIN_S, f"what Redis has of {name!r} goes")
+        return Cost(name, attack, tally, used, ground.redis_bytes() - before)
+
+    def _together(self, ground: Ground, attackers: Attackers, names: Sequence[str], seconds: float) -> Together:
+        """What another client sees, of another database."""
+        before = _neighbour(ground, seconds / 6)
+        attackers.order(self._orders(ground, names, endless=True))
+        with watched(ground) as used:
+            attackers.begin()
+            meanwhile = _neighbour(ground, seconds)
+            attackers.end()
+            tallies = attackers.tallies()
+        return Together(before, meanwhile, used, tallies)
+
+    def _orders(self, ground: Ground, names: Sequence[str], endless: bool) -> Orders:
+        access = access_of(ground.intake, *_ATTACKER, source="127.0.0.1")
+        return Orders(access, names, self.scale, endless)
+
+
+@contextmanager
+def _program(name: str) -> Iterator["subprocess.Popen[str]"]:
+    """One of the programs beside this module, ended with the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"tests.hostile.{name}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=stopped_with_parent(),
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _neighbour(ground: Ground, seconds: float) -> Seen:
+    """What another client sees for so long, and while it sends some batches."""
+    access = access_of(ground.intake, *_NEIGHBOUR, source="127.0.0.2")
+    with _program("neighbour") as process:
+        told, _ = process.communicate(
+            json.dumps({"access": asdict(access), "seconds": seconds, "batches": _BATCHES}) + "\n"
+        )
+        assert process.returncode == 0
+    return Seen(**json.loads(told))
+
+
+def _settle(ground: Ground) -> None:
+    """Wait until what was accepted is applied."""
+    with redis.Redis.from_url(ground.system.stack["redis"]["url"]) as server:
+        eventually(lambda: not server.scard("c:busy"), what="every job is final")

@@ -1,0 +1,67 @@
+"""What an attack may cost, derived from what the configuration lets one client have; and what one did cost."""
+
+from dataclasses import dataclass
+
+from tests.hostile.attack import Attack
+from tests.hostile.readings import Used
+from tests.hostile.wire import Tally
+
+CLIENT_BYTES = 32 << 20
+CLIENT_JOBS = 5000
+BODIES = 16
+CONFIG = f"""max_bodies_per_client = {BODIES}
+[jobs]
+max_client_bytes = {CLIENT_BYTES}
+max_client_jobs = {CLIENT_JOBS}
+"""
+"""Of what the bounds follow from. A client may have less than by default, so that attacks can reach it."""
+
+_MS_A_REQUEST = 10
+"""CPU time of the intake and Redis: at 25 requests a second, a client has a quarter of one processor at most."""
+_NS_A_BYTE = 300
+"""CPU time for each decoded byte, as `tests/unit/test_splitting_costs.py` holds it, and for each byte sent."""
+_BASE_S = 0.3
+"""CPU time that a part takes for itself meanwhile."""
+_BODY_BYTES = 16 << 20
+"""Memory of a body: pieces as sent, a window of 8 MiB, an item and a chunk that are not complete."""
+_BASE_BYTES = 48 << 20
+"""Memory that the allocator keeps, and answers on their way."""
+_REDIS_BASE_BYTES = 4 << 20
+NOTHING_BYTES = 1 << 20
+"""Of what Redis keeps nothing, the space that it may have kept in the tables of its keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an attack sent and what that used; `left` is what Redis has in the end above what it had before."""
+
+    name: str
+    attack: Attack
+    tally: Tally
+    used: Used
+    left: int
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds of what answers requests: of intake and Redis."""
+        return self.used.cpu["intake"] + self.used.cpu["redis"]
+
+    def faults(self) -> list[str]:
+        """Where it went over its bounds, in words."""
+        tally, peaks = self.tally, self.used.peaks
+        bounds = {
+            "CPU seconds": (self.cpu, self._most_cpu()),
+            "bytes of the intake": (peaks.intake, self._most_memory()),
+            "bytes of Redis": (peaks.redis, CLIENT_BYTES + CLIENT_BYTES // 4 + _REDIS_BASE_BYTES),
+        }
+        over = [
+            f"{self.name}: {what} {is_:,.2f}, at most {most:,.2f}" for what, (is_, most) in bounds.items() if is_ > most
+        ]
+        return over if tally.requests else [*over, f"{self.name}: nothing came to an end"]
+
+    def _most_cpu(self) -> float:
+        tally = self.tally
+        return _BASE_S + tally.requests * _MS_A_REQUEST / 1e3 + (tally.sent + tally.decoded) * _NS_A_BYTE / 1e9
+
+    def _most_memory(self) -> int:
+        return _BASE_BYTES + min(self.attack.lanes, BODIES) * _BODY_BYTES

@@ -1,0 +1,114 @@
+"""Attacks by connections and floods: they take no credentials."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from tests.hostile.attack import Attack, Attacker, Send, Who, by_name
+from tests.hostile.wire import request
+
+_LIVEZ = request("GET", "/livez")
+_LONG = 64 << 10
+
+
+async def idle(attacker: Attacker) -> None:
+    """A connection on which nothing is sent."""
+    async with attacker.connection() as connection:
+        await _held(attacker, connection.end())
+
+
+async def trickling(attacker: Attacker) -> None:
+    """A head that comes byte by byte and never ends."""
+
+    async def trickle() -> None:
+        while True:
+            await connection.send(b"x")
+            await asyncio.sleep(0.1)
+
+    async with attacker.connection() as connection:
+        await connection.send(b"GET /livez HTTP/1.1\r\nx-slow: ")
+        await _held(attacker, trickle())
+
+
+async def _held(attacker: Attacker, what: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(attacker.scale.hold_s):
+            await what
+    except (TimeoutError, OSError):
+        attacker.tally.ended()
+
+
+async def endless_head(attacker: Attacker) -> None:
+    """A head without end."""
+    async with attacker.connection() as connection:
+        await connection.send(b"GET /livez HTTP/1.1\r\n" + b"x: y\r\n" * (_LONG // 6))
+        await connection.end()
+
+
+async def endless_target(attacker: Attacker) -> None:
+    """A first line without end."""
+    async with attacker.connection() as connection:
+        await connection.send(b"GET /" + b"x" * _LONG)
+        await connection.end()
+
+
+async def no_http(attacker: Attacker) -> None:
+    """What is no HTTP."""
+    async with attacker.connection() as connection:
+        await connection.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+        await connection.end()
+
+
+async def pipelined(attacker: Attacker) -> None:
+    """A hundred requests in one piece."""
+    async with attacker.connection() as connection:
+        await connection.send(_LIVEZ * 100)
+        for _ in range(100):
+            await connection.answer()
+
+
+async def unread(attacker: Attacker) -> None:
+    """Requests for a long answer, none of which is read."""
+    async with attacker.connection() as connection:
+        await connection.send(request("GET", "/openapi.json") * 100)
+        await asyncio.sleep(min(1.0, attacker.scale.hold_s))
+        attacker.tally.ended()
+
+
+async def opened_and_closed(attacker: Attacker) -> None:
+    """A connection that is closed at once."""
+    async with attacker.connection():
+        attacker.tally.ended()
+
+
+def flood(target: str) -> Send:
+    """Requests on one connection, each sent once the one before is answered."""
+
+    async def send(attacker: Attacker) -> None:
+        async with attacker.connection() as connection:
+            for _ in range(20):
+                await connection.send(request("GET", target))
+                await connection.answer()
+
+    return send
+
+
+def _nobody(name: str, send: Send, lanes: int = 2) -> Attack:
+    return Attack(name, Who.NOBODY, send, lanes)
+
+
+CONNECTIONS = by_name(
+    _nobody("idle connections", idle, lanes=100),
+    _nobody("trickling heads", trickling, lanes=50),
+    _nobody("a head without end", endless_head),
+    _nobody("a first line without end", endless_target),
+    _nobody("no HTTP", no_http),
+    _nobody("connections opened and closed", opened_and_closed),
+    _nobody("pipelined requests", pipelined),
+    _nobody("answers that are not read", unread),
+    _nobody("a flood of /livez", flood("/livez")),
+    _nobody("a flood of /readyz", flood("/readyz")),
+    _nobody("a flood of /metrics", flood("/metrics")),
+    _nobody("a flood of /openapi.json", flood("/openapi.json")),
+    _nobody("a flood of /docs", flood("/docs")),
+    _nobody("a flood of what is not there", flood("/nowhere/" + "x" * 2000)),
+)

@@ -1,0 +1,84 @@
+"""Attacks by heads: long or strange header lines, paths, queries and credentials."""
+
+import base64
+from itertools import cycle
+
+from tests.hostile.attack import Attack, Attacker, Send, Who, by_name
+from tests.hostile.wire import request
+
+_LONG = 28 << 10
+"""Bytes of a header that is nearly all that a head may have."""
+_JOB = "/jobs/01976b5e-0000-7000-8000-000000000000"
+_PATHS = cycle(
+    ["/jobs/..%2f..%2fmetrics", "//jobs//x", "/jobs/%00", "/jobs/" + "%2e%2e%2f" * 3000, "/jobs/x;" + "a;" * 10_000]
+)
+
+
+def told(*lines: str, target: str = _JOB, who: Who = Who.CLIENT) -> Send:
+    """A request with these lines, again and again on one connection."""
+
+    async def send(attacker: Attacker) -> None:
+        head = request("GET", target, *lines) if who is Who.NOBODY else attacker.head("GET", target, *lines)
+        async with attacker.connection() as connection:
+            for _ in range(10):
+                await connection.send(head)
+                await connection.answer()
+
+    return send
+
+
+async def strange_paths(attacker: Attacker) -> None:
+    """A path that leads elsewhere to whoever reads it carelessly."""
+    await attacker.once(attacker.head("GET", next(_PATHS)))
+
+
+def _segment(text: bytes) -> str:
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def a_token(header: bytes, claims: bytes = b"{}") -> str:
+    """The header line of a token that nobody has signed."""
+    return f"authorization: Bearer {_segment(header)}.{_segment(claims)}.{_segment(bytes(32))}"
+
+
+_TOKENS = cycle(
+    [
+        "authorization: Bearer " + "x" * _LONG,
+        "authorization: Bearer " + "." * _LONG,
+        a_token(b'{"alg":"none"}'),
+        a_token(b'{"alg":"HS256"}', b'{"sub":"' + b"x" * 20_000 + b'"}'),
+        a_token(b'{"alg":"RS256","kid":"' + b"k" * 15_000 + b'"}'),
+        a_token(b"[" * 15_000),
+    ]
+)
+
+
+async def strange_tokens(attacker: Attacker) -> None:
+    """The key of a client with a token that nobody has signed."""
+    await attacker.once(request("GET", _JOB, f"x-api-key: {attacker.access.api_key}", next(_TOKENS)))
+
+
+def _told(name: str, *lines: str, target: str = _JOB, who: Who = Who.CLIENT) -> Attack:
+    return Attack(name, who, told(*lines, target=target, who=who))
+
+
+_WRONG = a_token(b'{"alg":"HS256"}', b'{"sub":"x"}')
+_COMMAS = "," * _LONG
+
+HEADS = by_name(
+    _told("Prefer with spaces", *[f"prefer: a={' ' * 900}("] * 30),
+    _told("Prefer with quotes", f'prefer: a="{chr(92) * _LONG}'),
+    _told("Accept of commas", f"accept: {_COMMAS}"),
+    _told("Accept of commas, without credentials", f"accept: {_COMMAS}", who=Who.NOBODY),
+    _told("Accept-Encoding of commas", f"accept-encoding: {_COMMAS}", target=f"{_JOB}/result"),
+    _told("If-None-Match of tags", f"if-none-match: {','.join(['W/' + chr(34) * 2] * (_LONG // 5))}"),
+    _told("a long cookie", f"cookie: {'a=b;' * (_LONG // 4)}", who=Who.NOBODY),
+    _told("a long X-Forwarded-For", f"x-forwarded-for: {'1.1.1.1,' * (_LONG // 8)}", who=Who.NOBODY),
+    _told("a thousand header lines", *[f"x-{number}: y" for number in range(1500)], who=Who.NOBODY),
+    _told("a long query", target=f"/jobs?{'a=b&' * (_LONG // 4)}"),
+    _told("a long query, without credentials", target=f"/livez?{'%41' * (_LONG // 3)}", who=Who.NOBODY),
+    _told("a page far away", target="/jobs?page=999999999&pageSize=1000"),
+    Attack("strange paths", Who.CLIENT, strange_paths),
+    Attack("strange tokens", Who.NOBODY, strange_tokens),
+    _told("wrong credentials", "x-api-key: cck_wrong", _WRONG, who=Who.NOBODY),
+)

@@ -1,0 +1,81 @@
+"""Attacks by jobs: what is kept for a client, and what is read of it again and again."""
+
+import json
+
+from tests.builders import a_batch, a_case
+from tests.hostile.attack import Attack, Attacker, Send, Who, by_name
+
+_RESULT_ITEMS = 20_000
+_FILTERED = "/jobs?state=cancelled&pageSize=1000"
+_TINY = a_batch(a_case(1))
+_LARGE = a_batch(*(a_case(key) for key in range(_RESULT_ITEMS)))
+_TO_CANCEL = a_batch(*(a_case(key, case_Reason="x" * 50) for key in range(5000)))
+
+
+async def tiny_jobs(attacker: Attacker) -> None:
+    """Jobs of one item, each under a new key."""
+    for _ in range(10):
+        await attacker.batch(_TINY, attacker.key())
+
+
+async def same_job(attacker: Attacker) -> None:
+    """One job again and again, under keys as long as a head may be."""
+    await attacker.batch(_TINY, f"idempotency-key: {'k' * 20_000}")
+
+
+async def cancelled_and_retried(attacker: Attacker) -> None:
+    """A job that is cancelled, sent again under a new key, cancelled, and so on."""
+    job_id = json.loads((await attacker.batch(_TO_CANCEL, attacker.key())).body).get("job", {}).get("jobId", "none")
+    for _ in range(5):
+        await attacker.once(attacker.head("DELETE", f"/jobs/{job_id}"))
+        path = f"/jobs/{job_id}/retry"
+        answer = await attacker.once(attacker.head("POST", path, attacker.key(), "content-length: 0"))
+        job_id = json.loads(answer.body).get("job", {}).get("jobId", job_id)
+
+
+async def a_large_result(attacker: Attacker) -> None:
+    """Have a result to ask for."""
+    attacker.found = await attacker.accepted(_LARGE)
+    await attacker.final(attacker.found)
+
+
+async def many_jobs(attacker: Attacker) -> None:
+    """Have jobs to list."""
+    for _ in range(200):
+        await attacker.accepted(_TINY)
+
+
+def read(target: str, *lines: str) -> Send:
+    """Ask for the same thing again and again; `{}` stands for the job that was prepared."""
+
+    async def send(attacker: Attacker) -> None:
+        head = attacker.head("GET", target.format(attacker.found), *lines)
+        async with attacker.connection() as connection:
+            for _ in range(5):
+                await connection.send(head)
+                await connection.answer()
+
+    return send
+
+
+async def held_answers(attacker: Attacker) -> None:
+    """A job of one item, whose answer is held until it is final, beside hundreds of the same kind."""
+    await attacker.batch(_TINY, attacker.key(), "prefer: wait=60")
+
+
+def _reads(name: str, target: str, *lines: str) -> Attack:
+    return Attack(name, Who.CLIENT, read(target, *lines), prepare=a_large_result, keeps=True)
+
+
+JOBS = by_name(
+    Attack("tiny jobs", Who.CLIENT, tiny_jobs, keeps=True),
+    Attack("long idempotency keys", Who.CLIENT, same_job, keeps=True),
+    Attack("cancelled and retried jobs", Who.CLIENT, cancelled_and_retried, keeps=True),
+    _reads("a large result", "/jobs/{}/result"),
+    _reads("a large result in gzip", "/jobs/{}/result", "accept-encoding: gzip"),
+    _reads("pages of one item, from the end", f"/jobs/{{}}/result?page={_RESULT_ITEMS}&pageSize=1"),
+    _reads("a filtered result", "/jobs/{}/result?outcome=failed"),
+    _reads("a result in a type that is not had", "/jobs/{}/result", "accept: text/html"),
+    Attack("filtered lists of jobs", Who.CLIENT, read(_FILTERED), prepare=many_jobs, keeps=True),
+    Attack("answers that are held", Who.CLIENT, held_answers, lanes=200, keeps=True),
+)

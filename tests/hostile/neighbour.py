@@ -1,0 +1,119 @@
+"""Another client, which sends batches and polls them as it should, in a process of its own.
+
+python -m tests.hostile.neighbour: reads its orders as a line of JSON, prints how long each answer took and how many
+items of its batches were applied.
+"""
+
+import http.client
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from itertools import count
+from typing import Any
+
+from tests.builders import a_batch, a_case
+from tests.hostile.attack import BATCH
+from tests.hostile.wire import Access
+
+_SIZES = (100, 300, 1000)
+_BETWEEN_S = 0.05
+"""Between two requests: it keeps within the rate that a client has for long."""
+_PATIENCE_S = 60
+_FINAL = ("completed", "cancelled")
+
+
+@dataclass
+class Seen:
+    """What the neighbour has seen: how long polls, batches and `/livez` took, in ms, and what became of items."""
+
+    polls_ms: list[float] = field(default_factory=list)
+    batches_ms: list[float] = field(default_factory=list)
+    livez_ms: list[float] = field(default_factory=list)
+    items: int = 0
+    applied: int = 0
+    wrong: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def faultless(self) -> bool:
+        """Whether each poll was answered, and each item of each batch was applied."""
+        return not self.wrong and self.applied == self.items > 0
+
+
+class _Neighbour:
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._headers = {"x-api-key": access.api_key, "authorization": f"Bearer {access.bearer}"}
+        self._connection = http.client.HTTPConnection(
+            access.host, access.port, timeout=_PATIENCE_S, source_address=(access.source, 0)
+        )
+        self._keys = count(time.time_ns())
+        self.seen = Seen()
+
+    def batch(self, size: int) -> None:
+        """Send a batch until it is accepted, poll it until it is final, and read its result."""
+        headers = {
+            "content-type": "application/json",
+            "vbasoftware-database": self._access.database,
+            "idempotency-key": str(next(self._keys)),
+        }
+        body = a_batch(*(a_case(key) for key in range(size)))
+        while (told := self._timed(self.seen.batches_ms, "PUT", BATCH, body, headers))[0] != 202:
+            self._count(f"PUT {told[0]}")
+            time.sleep(1)
+        path = f"/jobs/{json.loads(told[1])['job']['jobId']}"
+        self.seen.items += size
+        while not self._is_final(path):
+            self._timed(self.seen.livez_ms, "GET", "/livez")
+        status, result = self._timed([], "GET", f"{path}/result")
+        if status == 207:
+            self.seen.applied += sum(item["status"] in (200, 201) for item in json.loads(result)["data"])
+
+    def _is_final(self, path: str) -> bool:
+        status, body = self._timed(self.seen.polls_ms, "GET", path)
+        if status != 200:
+            self._count(f"poll {status}")
+            time.sleep(1)
+            return False
+        return json.loads(body)["data"]["state"] in _FINAL
+
+    def _timed(
+        self,
+        times: list[float],
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        """The status and body of an answer, 0 if there is none; how long it took is added to the times."""
+        time.sleep(_BETWEEN_S)
+        began = time.perf_counter()
+        try:
+            self._connection.request(method, path, body, {**self._headers, **(headers or {})})
+            answer = self._connection.getresponse()
+            told = answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            self._count(f"{method} unanswered")
+            told = 0, b""
+        times.append((time.perf_counter() - began) * 1000)
+        return told
+
+    def _count(self, what: str) -> None:
+        self.seen.wrong[what] = self.seen.wrong.get(what, 0) + 1
+
+
+def main() -> None:
+    """Send batches for so long, and at least so many."""
+    orders: dict[str, Any] = json.loads(sys.stdin.readline())
+    neighbour = _Neighbour(Access(**orders["access"]))
+    end = time.monotonic() + orders["seconds"]
+    for number in count():
+        if time.monotonic() > end and number >= orders["batches"]:
+            break
+        neighbour.batch(_SIZES[number % len(_SIZES)])
+    print(json.dumps(asdict(neighbour.seen)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What a system has used: CPU time of each of its parts, the intake's memory, Redis's."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import psutil
+import redis
+from tests.acceptance.system import System
+
+_SAMPLE_S = 0.05
+PARTS = ("intake", "worker", "redis", "postgresql")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A running system, and the intake of it that is attacked."""
+
+    system: System
+    intake: System
+
+    @property
+    def pids(self) -> Mapping[str, list[int]]:
+        """The processes of each part."""
+        pids: dict[str, list[int]] = self.system.stack["processes"]
+        beside = self.intake is not self.system
+        return {part: [self.intake.process.pid] if beside and part == "intake" else pids[part] for part in PARTS}
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU time of each part so far, with that of processes below it that have ended."""
+        return {part: sum(map(_cpu_seconds, pids)) for part, pids in self.pids.items()}
+
+    def intake_bytes(self) -> int:
+        """Memory that the intake has."""
+        return sum(int(psutil.Process(pid).memory_info().rss) for pid in self.pids["intake"])
+
+    def redis_bytes(self) -> int:
+        """Memory that Redis has for what it keeps: not for connections, nor for what it is just writing to disk."""
+        with redis.Redis.from_url(self.system.stack["redis"]["url"]) as server:
+            told = server.info("memory")
+        return int(told["used_memory"] - told["mem_clients_normal"] - told["mem_aof_buffer"])
+
+
+@dataclass
+class Peaks:
+    """The most that was held at a time above what was held before, in bytes."""
+
+    intake: int = 0
+    redis: int = 0
+
+
+@dataclass
+class Used:
+    """What was used within a block, by each part; complete once it has ended."""
+
+    cpu: dict[str, float] = field(default_factory=dict)
+    peaks: Peaks = field(default_factory=Peaks)
+
+
+@contextmanager
+def watched(ground: Ground) -> Iterator[Used]:
+    """Watch a system while a block runs."""
+    used, over = Used(), threading.Event()
+    cpu, intake, kept = ground.cpu_seconds(), ground.intake_bytes(), ground.redis_bytes()
+
+    def look() -> None:
+        while not over.wait(_SAMPLE_S):
+            used.peaks.intake = max(used.peaks.intake, ground.intake_bytes() - intake)
+            used.peaks.redis = max(used.peaks.redis, ground.redis_bytes() - kept)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield used
+    finally:
+        over.set()
+        watcher.join()
+        used.cpu = {part: seconds - cpu[part] for part, seconds in ground.cpu_seconds().items()}
+
+
+def _cpu_seconds(pid: int) -> float:
+    process, total = psutil.Process(pid), 0.0
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.Error):
+            total += sum(one.cpu_times()[:4])
+    return total

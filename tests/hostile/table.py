@@ -1,0 +1,68 @@
+"""The report for people, in Markdown."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from tests.hostile.bench import Report, Together
+from tests.hostile.bounds import Cost
+from tests.hostile.readings import PARTS
+
+HEADINGS = (
+    "| attack | by | sent | ends | intake CPU | each | ns a byte | Redis | worker | PostgreSQL | intake grows"
+    " | Redis grows | a byte | left | answers |",
+    "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|",
+)
+_MIB = 1 << 20
+
+
+def row(cost: Cost) -> str:
+    """What one attack cost: seconds and MiB, CPU for each request in ms and for each byte in ns."""
+    tally, used = cost.tally, cost.used
+    intake = used.cpu["intake"]
+    each, byte = intake / max(tally.requests, 1) * 1e3, intake / max(tally.sent, 1) * 1e9
+    others = " | ".join(f"{used.cpu[part]:.2f}" for part in ("redis", "worker", "postgresql"))
+    grown = (
+        f"{used.peaks.intake / _MIB:.1f} | {used.peaks.redis / _MIB:.2f} | {used.peaks.redis / max(tally.sent, 1):.2f}"
+    )
+    return (
+        f"| {cost.name} | {cost.attack.who.value} | {tally.sent:,} | {tally.requests:,} | {intake:.2f} | {each:.2f}"
+        f" | {byte:,.0f} | {others} | {grown} | {max(cost.left, 0) / _MIB:.2f} | {_answers(tally.answers)} |"
+    )
+
+
+def lines(report: Report) -> Iterator[str]:
+    """What came of all attacks together, and what went over its bounds."""
+    if report.together:
+        yield from _together(report.together)
+    yield ""
+    yield from report.faults or ["Nothing went over its bounds."]
+
+
+def _together(together: Together) -> Iterator[str]:
+    yield "\n| other client | polls | p50 ms | p99 | longest | batches | p99 | /livez p99 | items | applied | refused |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"
+    for when, seen in (("before", together.before), ("meanwhile", together.meanwhile)):
+        polls, batches, livez = seen.polls_ms, seen.batches_ms, seen.livez_ms
+        yield (
+            f"| {when} | {len(polls)} | {part(polls, 0.5):.1f} | {part(polls, 0.99):.1f} | {max(polls, default=0):.1f}"
+            f" | {len(batches)} | {part(batches, 0.99):.1f} | {part(livez, 0.99):.1f}"
+            f" | {seen.items:,} | {seen.applied:,} | {seen.wrong or 'none'} |"
+        )
+    used, tallies = together.used, together.tallies.values()
+    answers = sum((Counter(tally.answers) for tally in tallies), Counter[int]())
+    cpu = ", ".join(f"{name} {used.cpu[name]:.1f}" for name in PARTS)
+    yield (
+        f"\nThe attackers sent {sum(tally.sent for tally in tallies) / _MIB:,.0f} MiB in {answers.total():,} requests:"
+        f" {_answers(answers)}.\nCPU seconds: {cpu}. The intake grew by {used.peaks.intake / _MIB:.0f} MiB, Redis by"
+        f" {used.peaks.redis / _MIB:.0f} MiB."
+    )
+
+
+def part(values: Sequence[float], share: float) -> float:
+    """The value below which a share of them lies; 0 if there is none."""
+    return sorted(values)[min(int(len(values) * share), len(values) - 1)] if values else 0.0
+
+
+def _answers(answers: Mapping[int, int]) -> str:
+    """How many answers had each status."""
+    return ", ".join(f"{number:,} × {status or 'none'}" for status, number in sorted(answers.items()))

@@ -1,0 +1,117 @@
+"""HTTP by hand, as an attacker speaks it: every byte is the attack's own, and is counted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+_LINE_BYTES = 1 << 20
+_PATIENCE_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An intake, and the credentials by which one client comes in; the address that its connections come from."""
+
+    host: str
+    port: int
+    api_key: str
+    bearer: str
+    database: str
+    source: str
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The header lines that say who sends a request."""
+        return (f"x-api-key: {self.api_key}", f"authorization: Bearer {self.bearer}")
+
+
+@dataclass
+class Tally:
+    """The bytes that an attack has sent, what they decode to, and the answers by status; 0 counts ends without one."""
+
+    sent: int = 0
+    decoded: int = 0
+    answers: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def requests(self) -> int:
+        """How many requests, or connections without one, came to an end."""
+        return sum(self.answers.values())
+
+    def ended(self, status: int = 0) -> None:
+        """Count an answer, or an end without one."""
+        self.answers[status] = self.answers.get(status, 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The status and body of an answer."""
+
+    status: int
+    body: bytes
+
+
+class Connection:
+    """One connection, on which requests are sent and answers are read."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tally: Tally) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._tally = tally
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, access: Access, tally: Tally) -> AsyncIterator[Self]:
+        """A connection until the block ends, and then nothing more is read of it."""
+        opened = asyncio.open_connection(access.host, access.port, local_addr=(access.source, 0), limit=_LINE_BYTES)
+        reader, writer = await opened
+        try:
+            yield cls(reader, writer, tally)
+        finally:
+            writer.transport.abort()
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes, as fast as they are taken."""
+        self._tally.sent += len(data)
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def answer(self) -> Answer:
+        """The next answer, read to its end; of what is no final answer nothing is told. Raises OSError, EOFError."""
+        async with asyncio.timeout(_PATIENCE_S):
+            status = 100
+            while status < 200:
+                head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+                status = int(head[9:12])
+            body = await self._body(head)
+        self._tally.ended(status)
+        return Answer(status, body)
+
+    async def end(self) -> None:
+        """Wait until the service closes the connection; an answer that it gives first is counted."""
+        async with asyncio.timeout(_PATIENCE_S):
+            told = await self._reader.read(-1)
+        self._tally.ended(int(told[9:12]) if told.startswith(b"HTTP/1.1 ") else 0)
+
+    async def _body(self, head: bytes) -> bytes:
+        fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
+        if b"transfer-encoding" not in fields:
+            return await self._reader.readexactly(int(fields.get(b"content-length", b"0")))
+        pieces = []
+        while size := int(await self._reader.readuntil(b"\r\n"), 16):
+            pieces.append(await self._reader.readexactly(size))
+            await self._reader.readexactly(2)
+        await self._reader.readexactly(2)
+        return b"".join(pieces)
+
+
+def request(method: str, target: str, *lines: str) -> bytes:
+    """The head of a request."""
+    return "\r\n".join([f"{method} {target} HTTP/1.1", "host: x", *lines, "", ""]).encode()
+
+
+def chunk(data: bytes) -> bytes:
+    """A chunk of a body whose length nobody knows."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
