@@ -27,7 +27,7 @@ from carecase_worker.tokens import Bearer, sign
 
 PR_SET_PDEATHSIG = 1
 COMMAND = (sys.executable, "-m", "carecase_worker")
-NO_RATE = "[intake]\nrate_per_second = 0\n"
+NO_RATE = "[intake]\nrate_per_second = 0\nrefusal_hold_seconds = 0.001\n"
 """Tests ask more often than clients may; test_rate.py has a system with the rate of the contract."""
 
 

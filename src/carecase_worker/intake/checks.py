@@ -28,12 +28,12 @@ class Check:
 
     def add(self, items: Sequence[msgspec.Raw]) -> None:
         """Take the next items."""
-        self._judge(self._cutter.add(items))
-        if self._cutter.total > _MOST_ITEMS:
+        if self._cutter.total + len(items) > _MOST_ITEMS:  # before they are judged: that costs most
             raise BatchRefused(
                 BatchFault.TOO_MANY_ITEMS,
                 f"validateOnly takes at most {_MOST_ITEMS} items. Send fewer, or the batch itself.",
             )
+        self._judge(self._cutter.add(items))
 
     def finish(self) -> list[bytes]:
         """What became of the items, as JSON, some a piece."""

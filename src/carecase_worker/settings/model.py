@@ -79,6 +79,9 @@ class IntakeSettings(Section):
     max_header_bytes: Annotated[Count, Field(ge=1024)] = Field(
         32 << 10, description="Size of a request's line and headers"
     )
+    refusal_hold: Seconds = seconds_setting(
+        "refusal_hold", 0.5, "How long the answer to wrong credentials, or to one request too many, is held"
+    )
     header_timeout: Seconds = seconds_setting("header_timeout", 10, "How long a request's headers may take to come")
     idle_timeout: Seconds = seconds_setting("idle_timeout", 75, "How long a connection is kept between two requests")
     stall_timeout: Seconds = seconds_setting("stall_timeout", 30, "How long a client may leave an answer unread")

@@ -33,7 +33,7 @@ def settings_of(redis_url: str, prefix: str, **sections: Mapping[str, Any]) -> S
     given: dict[str, Any] = {name: dict(section) for name, section in sections.items()}
     given["redis"] = {"url": redis_url, "prefix": prefix, **given.get("redis", {})}
     given["broker"] = {"prefix": f"b{prefix}", **given.get("broker", {})}
-    given["intake"] = {"rate_per_second": 0, **given.get("intake", {})}
+    given["intake"] = {"rate_per_second": 0, "refusal_hold_seconds": 0.001, **given.get("intake", {})}
     given["jwt"] = {"secret": SECRET, **given.get("jwt", {})}
     given["databases"] = {name: {"url": f"sqlite:///nowhere/{name}"} for name in DATABASES}
     given["clients"] = {

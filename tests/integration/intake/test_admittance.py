@@ -1,0 +1,60 @@
+"""Who is not let in waits for the answer, and nobody else does. Only how long at least is held here: no bound is one of
+wall time that a slow machine breaks."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+import pytest
+from tests.integration.intake.intakes import KEYS, settings_of
+from tests.services import Services
+
+from carecase_worker.errors import AccessRefused, RateExceeded
+from carecase_worker.intake.admittance import Admittance
+from carecase_worker.intake.auth import gate_of
+from carecase_worker.jobs.rates import Rates
+
+HOLD_S = 0.2
+FOR_EVER = timedelta(days=1)
+
+
+def admittance(servers: Services, hold: timedelta, client: str) -> Admittance:
+    """The gate of intakes, by which a client comes in once a day."""
+    settings = settings_of(servers.redis_url, f"admittance-{client}:", intake={"require": "either"})
+    return Admittance(gate_of(settings), Rates(settings.redis, 1 / 86_400, 1), hold)
+
+
+def test_who_is_refused_waits_for_the_answer(servers: Services) -> None:
+    door = admittance(servers, timedelta(seconds=HOLD_S), "ann")
+    with pytest.raises(AccessRefused):
+        _timed(door, "wrong")
+    assert _timed(door, KEYS["ann"]) == "ann"
+    with pytest.raises(RateExceeded):
+        _timed(door, KEYS["ann"])
+
+
+def test_who_is_let_in_does_not_wait(servers: Services) -> None:
+    assert asyncio.run(admittance(servers, FOR_EVER, "bob").admit(KEYS["bob"], None)).client == "bob"
+
+
+def test_others_come_in_while_a_refusal_is_held(servers: Services) -> None:
+    async def come_in() -> str:
+        door = admittance(servers, FOR_EVER, "both")
+        held = [asyncio.create_task(door.admit("wrong", None)) for _ in range(100)]
+        caller = await door.admit(KEYS["ann"], None)
+        assert not any(one.done() for one in held)
+        for one in held:
+            one.cancel()
+        return caller.client
+
+    assert asyncio.run(come_in()) == "ann"
+
+
+def _timed(door: Admittance, key: str) -> str:
+    """The client of a key; a refusal is raised once it was seen to be held."""
+    began = time.monotonic()
+    try:
+        return asyncio.run(door.admit(key, None)).client
+    except (AccessRefused, RateExceeded):
+        assert time.monotonic() - began >= HOLD_S
+        raise

@@ -1,0 +1,35 @@
+"""The check of a batch that is not kept: it has a bound, and nothing beyond that is judged."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from carecase_worker.cases.validation import Rules
+from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.intake.checks import Check
+from carecase_worker.jobs.chunks import ChunkBounds
+
+MOST = 20_000
+TOO_DEEP = msgspec.Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+"""An item that cannot be judged: who tries is told that the body is nested too deeply."""
+
+
+def a_check() -> Check:
+    return Check(Rules(None, "ann", datetime(2026, 11, 25, tzinfo=UTC)), ChunkBounds(1, 1 << 20, 1 << 20))
+
+
+def test_of_too_many_items_none_is_judged() -> None:
+    """To judge one that breaks rules takes a hundred times as long as to receive it."""
+    with pytest.raises(BatchRefused) as refusal:
+        a_check().add([TOO_DEEP, *[msgspec.Raw(b"{}")] * MOST])
+    assert refusal.value.fault is BatchFault.TOO_MANY_ITEMS
+
+
+def test_as_many_as_may_be_are_judged() -> None:
+    check = a_check()
+    check.add([msgspec.Raw(b"1")] * (MOST - 1))
+    check.add([msgspec.Raw(b"1")])
+    assert check.total == MOST
+    with pytest.raises(BatchRefused, match=r"at most 20000 items"):
+        check.add([msgspec.Raw(b"1")])
