@@ -8,7 +8,7 @@ BENCH_READY := $(BENCH)/.ready
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --universal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test coverage check chaos mutants bench lint types imports dependencies advisories sbom lock
+.PHONY: help setup up test coverage check chaos hostile mutants bench lint types imports dependencies advisories sbom lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -45,6 +45,11 @@ SEEDS ?= 1
 
 chaos: setup ## The fault harness; SECONDS=600 SEEDS="1 2 3" for a long run
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEEDS)
+
+HOSTILE_OPTIONS ?=
+
+hostile: setup ## Hostile requests: what each costs, and what another client sees of all together; HOSTILE_OPTIONS="--only 'deep nests'"
+	$(BIN)/python -m tests.hostile --seconds $(SECONDS) $(HOSTILE_OPTIONS)
 
 JOBS ?= 2
 LEAST ?= 90

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import redis
 from tests.acceptance.system import NO_RATE, System, eventually, intake_beside, running, stopped_with_parent
 from tests.hostile.attack import Scale
 from tests.hostile.bounds import CONFIG, NOTHING_BYTES, Cost
@@ -103,7 +102,7 @@ class Bench:
         report = Report()
         (self.place / "hostile.toml").write_text(NO_RATE + CONFIG)
         with running(self.place, "--config", "hostile.toml") as system, _program("generator") as process:
-            ground, attackers = Ground(system, system), Attackers(process)
+            ground, attackers = Ground.of(system, system), Attackers(process)
             for name in names if without != "alone" else ():
                 report.costs.append(self._alone(ground, attackers, name))
                 tell(report.costs[-1])
@@ -111,7 +110,7 @@ class Bench:
                 place = self.place / "published"
                 place.mkdir()
                 with intake_beside(system, place, f"[intake]\n{CONFIG}") as intake:
-                    report.together = self._together(Ground(system, intake), attackers, names, seconds)
+                    report.together = self._together(Ground.of(system, intake), attackers, names, seconds)
         return report
 
     def _alone(self, ground: Ground, attackers: Attackers, name: str) -> Cost:
@@ -131,7 +130,7 @@ class Bench:
 
     def _together(self, ground: Ground, attackers: Attackers, names: Sequence[str], seconds: float) -> Together:
         """What another client sees, of another database."""
-        before = _neighbour(ground, seconds / 6)
+        before = _neighbour(ground, seconds / 6) if seconds else Seen()
         attackers.order(self._orders(ground, names, endless=True))
         with watched(ground) as used:
             attackers.begin()
@@ -175,5 +174,4 @@ def _neighbour(ground: Ground, seconds: float) -> Seen:
 
 def _settle(ground: Ground) -> None:
     """Wait until what was accepted is applied."""
-    with redis.Redis.from_url(ground.system.stack["redis"]["url"]) as server:
-        eventually(lambda: not server.scard("c:busy"), what="every job is final")
+    eventually(lambda: not ground.redis.scard("c:busy"), what="every job is final")

@@ -16,10 +16,12 @@ max_client_jobs = {CLIENT_JOBS}
 """
 """Of what the bounds follow from. A client may have less than by default, so that attacks can reach it."""
 
-_MS_A_REQUEST = 10
-"""CPU time of the intake and Redis: at 25 requests a second, a client has a quarter of one processor at most."""
+_MS_A_REQUEST = 25
+"""CPU time of the intake and Redis, on a slow machine: some times what a request takes that is answered with little."""
 _NS_A_BYTE = 300
-"""CPU time for each decoded byte, as `tests/unit/test_splitting_costs.py` holds it, and for each byte sent."""
+"""CPU time for each byte sent and answered."""
+_NS_A_DECODED_BYTE = 1000
+"""CPU time for each byte that a body decodes to, as `tests/unit/test_splitting_costs.py` holds it for the worst."""
 _BASE_S = 0.3
 """CPU time that a part takes for itself meanwhile."""
 _BODY_BYTES = 16 << 20
@@ -61,7 +63,8 @@ class Cost:
 
     def _most_cpu(self) -> float:
         tally = self.tally
-        return _BASE_S + tally.requests * _MS_A_REQUEST / 1e3 + (tally.sent + tally.decoded) * _NS_A_BYTE / 1e9
+        by_bytes = (tally.sent + tally.received) * _NS_A_BYTE + tally.decoded * _NS_A_DECODED_BYTE
+        return _BASE_S + tally.requests * _MS_A_REQUEST / 1e3 + by_bytes / 1e9
 
     def _most_memory(self) -> int:
         return _BASE_BYTES + min(self.attack.lanes, BODIES) * _BODY_BYTES

@@ -47,7 +47,9 @@ def tallies_of(text: str) -> dict[str, Tally]:
     """The tallies that a generator has printed."""
     told: dict[str, Any] = json.loads(text)
     return {
-        name: Tally(one["sent"], one["decoded"], {int(status): n for status, n in one["answers"].items()})
+        name: Tally(
+            one["sent"], one["decoded"], one["received"], {int(status): n for status, n in one["answers"].items()}
+        )
         for name, one in told.items()
     }
 

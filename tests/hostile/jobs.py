@@ -5,7 +5,7 @@ import json
 from tests.builders import a_batch, a_case
 from tests.hostile.attack import Attack, Attacker, Send, Who, by_name
 
-_RESULT_ITEMS = 20_000
+_RESULT_ITEMS = 10_000
 _FILTERED = "/jobs?state=cancelled&pageSize=1000"
 _TINY = a_batch(a_case(1))
 _LARGE = a_batch(*(a_case(key) for key in range(_RESULT_ITEMS)))
@@ -41,7 +41,7 @@ async def a_large_result(attacker: Attacker) -> None:
 
 async def many_jobs(attacker: Attacker) -> None:
     """Have jobs to list."""
-    for _ in range(200):
+    for _ in range(100):
         await attacker.accepted(_TINY)
 
 

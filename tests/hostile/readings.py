@@ -9,7 +9,7 @@ import psutil
 import redis
 from tests.acceptance.system import System
 
-_SAMPLE_S = 0.05
+_SAMPLE_S = 0.1
 PARTS = ("intake", "worker", "redis", "postgresql")
 
 
@@ -19,13 +19,17 @@ class Ground:
 
     system: System
     intake: System
+    redis: "redis.Redis"
+    pids: Mapping[str, list[int]]
 
-    @property
-    def pids(self) -> Mapping[str, list[int]]:
-        """The processes of each part."""
-        pids: dict[str, list[int]] = self.system.stack["processes"]
-        beside = self.intake is not self.system
-        return {part: [self.intake.process.pid] if beside and part == "intake" else pids[part] for part in PARTS}
+    @classmethod
+    def of(cls, system: System, intake: System) -> "Ground":
+        """The ground that a system is, attacked at an intake of its own, or at one beside it."""
+        pids: dict[str, list[int]] = dict(system.stack["processes"])
+        if intake is not system:
+            pids["intake"] = [intake.process.pid]
+        url = system.stack["redis"]["url"]
+        return cls(system, intake, redis.Redis.from_url(url), {part: pids[part] for part in PARTS})
 
     def cpu_seconds(self) -> dict[str, float]:
         """CPU time of each part so far, with that of processes below it that have ended."""
@@ -37,8 +41,7 @@ class Ground:
 
     def redis_bytes(self) -> int:
         """Memory that Redis has for what it keeps: not for connections, nor for what it is just writing to disk."""
-        with redis.Redis.from_url(self.system.stack["redis"]["url"]) as server:
-            told = server.info("memory")
+        told = self.redis.info("memory")
         return int(told["used_memory"] - told["mem_clients_normal"] - told["mem_aof_buffer"])
 
 

@@ -29,10 +29,12 @@ class Access:
 
 @dataclass
 class Tally:
-    """The bytes that an attack has sent, what they decode to, and the answers by status; 0 counts ends without one."""
+    """The bytes that an attack has sent, what they decode to, those of the answers, and these by status; 0 counts ends
+    without one."""
 
     sent: int = 0
     decoded: int = 0
+    received: int = 0
     answers: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -86,6 +88,7 @@ class Connection:
                 head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
                 status = int(head[9:12])
             body = await self._body(head)
+        self._tally.received += len(body)
         self._tally.ended(status)
         return Answer(status, body)
 

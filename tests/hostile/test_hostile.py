@@ -1,0 +1,14 @@
+"""A short run of the hostile requests; `make hostile` is the long one, and holds how long another client waits."""
+
+from pathlib import Path
+
+from tests.hostile.bench import SHORT, Bench
+from tests.hostile.catalogue import ATTACKS
+from tests.hostile.table import row
+
+
+def test_each_attack_is_bounded_and_all_together_leave_another_client_served(tmp_path: Path) -> None:
+    report = Bench(tmp_path, SHORT).run(list(ATTACKS), 0, None, lambda cost: print(row(cost)))
+    assert report.faults == []
+    assert report.together is not None
+    assert report.together.meanwhile.faultless, report.together.meanwhile
