@@ -17,6 +17,7 @@ _SYSTEMS = 2
 _LONGEST_FIRST = (
     "containers/",
     "chaos/",
+    "hostile/",
     "packaging/",
     "acceptance/test_operator",
     "acceptance/test_bench",

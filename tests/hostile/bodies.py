@@ -58,13 +58,13 @@ def _member() -> bytes:
 
 
 def endless(frame: bytes, encoding: str) -> Send:
-    """Frames that decode to nothing, one after the other, until they have a sixty-fourth of a bomb's bytes."""
+    """Frames that decode to nothing, one after the other."""
 
     async def send(attacker: Attacker) -> None:
         frames = frame * (_PIECE // len(frame))
         async with attacker.connection() as connection:
             await connection.send(attacker.batch_head(f"content-encoding: {encoding}", "transfer-encoding: chunked"))
-            for _ in range(attacker.scale.bomb_bytes // 64 // _PIECE):
+            for _ in range(attacker.scale.bomb_bytes // 256 // _PIECE):
                 await connection.send(chunk(frames))
             await connection.send(b"0\r\n\r\n")
             await connection.answer()
