@@ -12,6 +12,8 @@ from itertools import count
 from tests.hostile.wire import Access, Answer, Connection, Tally, request
 
 BATCH = "/care-cases-batch"
+FIRST_KEY = 1_900_000_000
+"""The first of the case keys of attacks and of the other client."""
 _AGAIN_S = 0.2
 
 

@@ -21,7 +21,7 @@ from tests.hostile.wire import Access, Tally
 LONG = Scale(bomb_bytes=16 << 20, rounds=5, hold_s=5)
 SHORT = Scale(bomb_bytes=4 << 20, rounds=1, hold_s=0.5)
 _GONE_WITHIN_S = 60
-_BATCHES = 3
+_BATCHES = 2
 _ATTACKER, _NEIGHBOUR = ("other", "demo"), ("demo", "demo_sqlite")
 
 
@@ -98,20 +98,36 @@ class Bench:
     scale: Scale
 
     def run(self, names: Sequence[str], seconds: float, without: str | None, tell: Callable[[Cost], None]) -> Report:
-        """Make each attack alone, then all together for so long, unless one of these is left out."""
+        """Make each attack alone, then all together for so long, unless one of these is left out, on a system of its
+        own: alone without a rate, together with the published one."""
         report = Report()
         (self.place / "hostile.toml").write_text(NO_RATE + CONFIG)
         with running(self.place, "--config", "hostile.toml") as system, _program("generator") as process:
-            ground, attackers = Ground.of(system, system), Attackers(process)
-            for name in names if without != "alone" else ():
-                report.costs.append(self._alone(ground, attackers, name))
-                tell(report.costs[-1])
+            attackers = Attackers(process)
+            if without != "alone":
+                self._each(report, Ground.of(system, system), attackers, names, tell)
             if without != "together":
                 place = self.place / "published"
                 place.mkdir()
                 with intake_beside(system, place, f"[intake]\n{CONFIG}") as intake:
                     report.together = self._together(Ground.of(system, intake), attackers, names, seconds)
         return report
+
+    def run_beside(self, system: System, names: Sequence[str], tell: Callable[[Cost], None]) -> Report:
+        """Do the same within seconds, at an intake beside a system that is there."""
+        report = Report()
+        with intake_beside(system, self.place, NO_RATE + CONFIG) as intake, _program("generator") as process:
+            ground, attackers = Ground.of(system, intake), Attackers(process)
+            self._each(report, ground, attackers, names, tell)
+            report.together = self._together(ground, attackers, names, 0)
+        return report
+
+    def _each(
+        self, report: Report, ground: Ground, attackers: Attackers, names: Sequence[str], tell: Callable[[Cost], None]
+    ) -> None:
+        for name in names:
+            report.costs.append(self._alone(ground, attackers, name))
+            tell(report.costs[-1])
 
     def _alone(self, ground: Ground, attackers: Attackers, name: str) -> Cost:
         """What one attack costs, whatever the rate of its client."""

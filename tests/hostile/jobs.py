@@ -3,13 +3,13 @@
 import json
 
 from tests.builders import a_batch, a_case
-from tests.hostile.attack import Attack, Attacker, Send, Who, by_name
+from tests.hostile.attack import FIRST_KEY, Attack, Attacker, Send, Who, by_name
 
 _RESULT_ITEMS = 10_000
 _FILTERED = "/jobs?state=cancelled&pageSize=1000"
-_TINY = a_batch(a_case(1))
-_LARGE = a_batch(*(a_case(key) for key in range(_RESULT_ITEMS)))
-_TO_CANCEL = a_batch(*(a_case(key, case_Reason="x" * 50) for key in range(5000)))
+_TINY = a_batch(a_case(FIRST_KEY))
+_LARGE = a_batch(*(a_case(FIRST_KEY + key) for key in range(_RESULT_ITEMS)))
+_TO_CANCEL = a_batch(*(a_case(FIRST_KEY + key, case_Reason="x" * 50) for key in range(5000)))
 
 
 async def tiny_jobs(attacker: Attacker) -> None:
@@ -77,5 +77,5 @@ JOBS = by_name(
     _reads("a filtered result", "/jobs/{}/result?outcome=failed"),
     _reads("a result in a type that is not had", "/jobs/{}/result", "accept: text/html"),
     Attack("filtered lists of jobs", Who.CLIENT, read(_FILTERED), prepare=many_jobs, keeps=True),
-    Attack("answers that are held", Who.CLIENT, held_answers, lanes=200, keeps=True),
+    Attack("answers that are held", Who.CLIENT, held_answers, lanes=100, keeps=True),
 )

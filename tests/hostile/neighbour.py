@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any
 
 from tests.builders import a_batch, a_case
-from tests.hostile.attack import BATCH
+from tests.hostile.attack import BATCH, FIRST_KEY
 from tests.hostile.wire import Access
 
 _SIZES = (100, 300, 1000)
@@ -57,7 +57,7 @@ class _Neighbour:
             "vbasoftware-database": self._access.database,
             "idempotency-key": str(next(self._keys)),
         }
-        body = a_batch(*(a_case(key) for key in range(size)))
+        body = a_batch(*(a_case(FIRST_KEY + key) for key in range(size)))
         while (told := self._timed(self.seen.batches_ms, "PUT", BATCH, body, headers))[0] != 202:
             self._count(f"PUT {told[0]}")
             time.sleep(1)

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from tests.acceptance.system import System
 from tests.hostile.bench import SHORT, Bench
 from tests.hostile.catalogue import ATTACKS
 from tests.hostile.table import row
 
 
-def test_each_attack_is_bounded_and_all_together_leave_another_client_served(tmp_path: Path) -> None:
-    report = Bench(tmp_path, SHORT).run(list(ATTACKS), 0, None, lambda cost: print(row(cost)))
+def test_each_attack_is_bounded_and_all_together_leave_another_client_served(system: System, tmp_path: Path) -> None:
+    report = Bench(tmp_path, SHORT).run_beside(system, list(ATTACKS), lambda cost: print(row(cost)))
     assert report.faults == []
     assert report.together is not None
     assert report.together.meanwhile.faultless, report.together.meanwhile
