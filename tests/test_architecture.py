@@ -30,7 +30,13 @@ HOMES = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "httpx": ("client/",),
-    "zstandard": ("jobs/chunks.py", "intake/body.py", "intake/compression.py", "client/sources.py"),
+    "zstandard": (
+        "jobs/chunks.py",
+        "intake/decoding.py",
+        "intake/zstd_frames.py",
+        "intake/compression.py",
+        "client/sources.py",
+    ),
     "cryptography": ("jobs/seal.py",),
     "jwt": ("intake/auth.py", "intake/key_set.py", "tokens.py"),
 }

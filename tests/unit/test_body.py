@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.body import Body, Decoder, Form, form_of, receive
+from carecase_worker.intake.body import Body, Form, form_of, receive
+from carecase_worker.intake.decoding import Decoder
 from carecase_worker.intake.problems import problem_of
 
 LARGE = 3 << 20
@@ -202,7 +203,8 @@ def test_a_body_that_comes_in_crumbs_is_taken_in_pieces_and_in_order(size: int) 
     async def take(piece: bytes) -> None:
         taken.append(piece)
 
-    last = asyncio.run(receive(stream(), take))
+    waited: list[int] = []
+    last = asyncio.run(receive(stream(), take, waited.append))
     assert b"".join([*taken, last]) == sent
     assert all(len(piece) < (1 << 20) + size for piece in taken)
     if size == 1:
@@ -224,4 +226,4 @@ def test_whatever_piece_is_refused_the_body_is(pieces: int) -> None:
             raise BatchRefused(BatchFault.TOO_LARGE, "no more")
 
     with pytest.raises(BatchRefused, match="no more"):
-        asyncio.run(receive(stream(), take))
+        asyncio.run(receive(stream(), take, lambda _: None))

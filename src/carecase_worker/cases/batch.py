@@ -49,6 +49,11 @@ _PLACE = re.compile(r"byte (\d+)")
 class Splitter(Protocol):
     """Takes a body piece by piece and gives its items, each as the bytes that were sent."""
 
+    @property
+    def held_bytes(self) -> int:
+        """The bytes that it holds, of items that are not whole yet."""
+        ...
+
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
         """The items that are whole by now and were not given before. Raises BatchRefused."""
         ...
@@ -73,6 +78,11 @@ class ArraySplitter:
         self._given = 0
         self._passage: Passage | None = None
         self._allowance = Allowance()
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes that it holds, of items that are not whole yet."""
+        return len(self._rest)
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
         """The items that are whole by now and were not given before. Raises BatchRefused."""

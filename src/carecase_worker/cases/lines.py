@@ -43,6 +43,11 @@ class LineSplitter:
         self._lone = b""
         self._allowance = Allowance()
 
+    @property
+    def held_bytes(self) -> int:
+        """The bytes that it holds, of items that are not whole yet, and of one that may be the only one."""
+        return len(self._rest) + len(self._lone)
+
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
         """The items that are whole by now and were not given before. Raises BatchRefused."""
         if self._passing:

@@ -1,16 +1,13 @@
 """The two PUT routes: read the batch, split it, admit it, ring for it, answer 202."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from typing import Annotated
 from uuid import UUID
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BeforeValidator, Field
 
 from carecase_worker.audit.log import AuditLog
@@ -22,10 +19,12 @@ from carecase_worker.errors import CareCaseError, StoreUnavailable
 from carecase_worker.intake.accepted import Acceptances, accepted, require_same
 from carecase_worker.intake.audited import Audited
 from carecase_worker.intake.auth import Caller, granted
-from carecase_worker.intake.bodies import Bodies, Place
-from carecase_worker.intake.body import Body, Decoder, form_of, receive
+from carecase_worker.intake.bodies import Bodies, Open
+from carecase_worker.intake.body import Body, form_of
 from carecase_worker.intake.checks import Check
+from carecase_worker.intake.decoding import Decoder
 from carecase_worker.intake.documents import multi_status
+from carecase_worker.intake.incoming import Incoming, Told
 from carecase_worker.intake.negotiation import json_type_of
 from carecase_worker.intake.openapi import BATCH
 from carecase_worker.intake.paging import plain_integer
@@ -100,21 +99,23 @@ class Intake:
         decoder = Decoder(request.headers.get("content-encoding"))
         body = Body(decoder, form, self.settings.max_body_bytes, self.settings.max_item_bytes)
         audited = Audited(self.audit, request, caller)
-        with self.bodies.place(caller.client) as place:
+        with ExitStack() as stack:
+            announced = int(request.headers.get("content-length", 0))
+            opened = stack.enter_context(self.bodies.open(caller.client, announced, body.is_encoded))
             if headers.validate_only:
                 rules = Rules(care_plan, caller.user, self.clock.now())
-                return await self._check(audited, target, body, rules, place)
+                document = await self._check(audited, target, rules, body, opened)
+                return Told(document, json_type_of(request), stack.pop_all())
             wanted = self.acceptances.held.wanted(request)
             sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, wanted.strict)
-            admission, answer = await self._admit(audited, body, sender, place)
+            admission, answer = await self._admit(audited, sender, body, opened)
         return await self.acceptances.answer(audited, target, wanted, admission, answer)
 
-    async def _admit(self, audited: Audited, body: Body, sender: Sender, place: Place) -> tuple[Admission, Response]:
+    async def _admit(self, audited: Audited, sender: Sender, body: Body, opened: Open) -> tuple[Admission, Response]:
         """The job of a body that comes in, and its 202."""
         request, draft = audited.request, self.admissions.draft(sender, self.new_id())
 
-        def admit(last: bytes) -> tuple[Admission, Response]:
-            _finish(body, last, draft)
+        def admit() -> tuple[Admission, Response]:
             admission = admitted(audited, Event.SENT, sender.database, draft, body.sha256)
             job, pace = self.store.job(admission.job_id), self.store.pace(sender.database)
             require_same(job, sender, body.sha256)
@@ -122,39 +123,27 @@ class Intake:
             return admission, accepted(request, job, pace)
 
         try:
-            return await place.run(admit, await self._receive(request, body, draft, place))
+            return await Incoming(body, draft, opened).receive(self._pieces(request), admit)
         except CareCaseError:
             await run_sync(discard, draft)
             raise
 
-    async def _check(self, audited: Audited, database: str, body: Body, rules: Rules, place: Place) -> Response:
+    async def _check(self, audited: Audited, database: str, rules: Rules, body: Body, opened: Open) -> Iterator[bytes]:
         """What the rules say of each item of a batch that is not kept. Raises BatchRefused."""
         request = audited.request
         check = Check(rules, self.admissions.bounds)
 
-        def pieces_of(last: bytes) -> list[bytes]:
-            _finish(body, last, check)
+        def told() -> list[bytes]:
             pieces = check.finish()
             audited.record(Event.VALIDATED, database, None, check.total)
             return pieces
 
-        pieces = await place.run(pieces_of, await self._receive(request, body, check, place))
-        document = multi_status(request.scope["carecase.activity"], pieces)
-        return StreamingResponse(document, 207, media_type=json_type_of(request))
+        pieces = await Incoming(body, check, opened).receive(self._pieces(request), told)
+        opened.holds(check.held_bytes)
+        return multi_status(request.scope["carecase.activity"], pieces)
 
-    async def _receive(self, request: Request, body: Body, batch: Draft | Check, place: Place) -> bytes:
-        def take(piece: bytes) -> None:
-            for items in body.take(piece):
-                batch.add(items)
-
-        pieces = in_time(request.stream(), self.settings.body_timeout, self.settings.body_least_bytes_per_second)
-        return await receive(pieces, partial(place.run, take))
-
-
-def _finish(body: Body, last: bytes, batch: Draft | Check) -> None:
-    """Add the items of the last piece."""
-    for items in chain(body.take(last), body.finish()):
-        batch.add(items)
+    def _pieces(self, request: Request) -> AsyncIterator[bytes]:
+        return in_time(request.stream(), self.settings.body_timeout, self.settings.body_least_bytes_per_second)
 
 
 def admitted(audited: Audited, event: Event, database: str, draft: Draft, body_sha256: str) -> Admission:

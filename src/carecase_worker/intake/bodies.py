@@ -1,66 +1,172 @@
-"""The bodies that come in at once: how many, and the threads that take them apart, with a share for each client."""
+"""The bodies that come in at once: how many, what they hold, and the threads that take them apart, with a share of each
+for every client."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
+from carecase_worker.clock import system_async_sleep
 from carecase_worker.errors import BacklogFull, RateExceeded
+from carecase_worker.intake.inflation import Inflation
 from carecase_worker.settings.model import IntakeSettings
+from carecase_worker.telemetry import Reading
 
 _T = TypeVar("_T")
 _LATER = timedelta(seconds=1)
+_AROUND_SMALL_BYTES = 64 << 10  # its request and task
+_AROUND_LARGE_BYTES = (
+    448 << 10
+)  # and what the connection reads ahead of us: the server's 64 KiB, and a last read of 256
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The place of a body; its client's bodies share some of the threads that all bodies have."""
+@dataclass(slots=True)
+class _Share:
+    """The large bodies that are open and the bytes that all hold, and how many of each there may be."""
 
-    share: CapacityLimiter
-    threads: CapacityLimiter
-
-    async def run(self, work: Callable[[bytes], _T], piece: bytes) -> _T:
-        """Have a thread do some work on a piece of the body, once it is the client's turn."""
-        async with self.share:
-            return await run_sync(work, piece, limiter=self.threads)
+    most_bodies: int
+    most_bytes: int
+    bodies: int = 0
+    bytes: int = 0
 
 
 @dataclass(slots=True)
 class _Client:
-    """The bodies of a client that are open, and its share of the threads."""
+    """The bodies of a client that are open, its share of the threads, and the bytes that it has had inflated."""
 
-    share: CapacityLimiter
-    open: int = 0
+    share: _Share
+    threads: CapacityLimiter
+    inflation: Inflation
+    waited_s: float = 0.0
 
 
-@dataclass(slots=True)
+class Open:
+    """A body that is open: what it holds is counted, and it is taken apart when it is its client's turn."""
+
+    def __init__(self, bodies: "Bodies", client: _Client, announced: int, is_encoded: bool) -> None:
+        self._bodies = bodies
+        self._client = client
+        self._is_encoded = is_encoded
+        self._waiting = self._taken = self._counted = self._inflated = 0
+        self._is_large = False
+        self._count(announced)
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Have a thread do some work on the body, once it is the client's turn."""
+        while True:
+            async with self._client.threads:
+                wait_s = self._client.inflation.wait(self._now()) if self._is_encoded else 0.0
+                if not wait_s:
+                    return await run_sync(work, limiter=self._bodies.threads)
+            self._client.waited_s += wait_s
+            await system_async_sleep(timedelta(seconds=wait_s))
+
+    def waits(self, size: int) -> None:
+        """Note how many bytes of the body, as it was sent, have not been taken apart. Raises as `Bodies.open` does."""
+        self._waiting = size
+        self._count()
+
+    def holds(self, size: int) -> None:
+        """Note how many bytes are held of what was taken apart. Raises as `Bodies.open` does."""
+        self._taken = size
+        self._count()
+
+    def decodes(self, size: int, received: int) -> None:
+        """Note how many bytes of the body have come so far, and to how many they decode."""
+        inflated = size - self._bodies.free_ratio * received
+        if inflated > self._inflated:
+            self._client.inflation.spend(inflated - self._inflated, self._now())
+            self._inflated = inflated
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._bodies.take(self._client.share, -int(self._is_large), -self._counted)
+
+    def _count(self, announced: int = 0) -> None:
+        held = self._waiting + self._taken
+        is_large = self._is_large or max(held, announced) > self._bodies.large_bytes
+        more = held + (_AROUND_LARGE_BYTES if is_large else _AROUND_SMALL_BYTES) - self._counted
+        self._bodies.take(self._client.share, is_large - self._is_large, more)
+        self._counted += more
+        self._is_large = is_large
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+_TEXTS = {
+    ("client", "bodies"): "This client sends too many large bodies at once. Let some of them end first.",
+    ("client", "bytes"): "The bodies that this client sends at once hold too much memory. Let some of them end first.",
+    ("all", "bodies"): "Too many large bodies are coming in just now. Send the batch again later.",
+    ("all", "bytes"): "The bodies that are coming in hold too much memory just now. Send the batch again later.",
+}
+
+
 class Bodies:
-    """Gives places to bodies. What a body holds is bounded, and so what all of them hold together."""
+    """Opens bodies. What they hold is bounded, and of large ones the number, too: a client may send many small ones."""
 
-    settings: IntakeSettings
-    open: int = 0
-    _clients: dict[str, _Client] = field(default_factory=dict)
-    _threads: CapacityLimiter = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._threads = CapacityLimiter(self.settings.body_threads)
+    def __init__(self, settings: IntakeSettings) -> None:
+        self._settings = settings
+        self._all = _Share(settings.max_bodies, settings.max_open_bytes)
+        self._clients: dict[str, _Client] = {}
+        self._refused: Counter[tuple[str, str]] = Counter()
+        self.threads = CapacityLimiter(settings.body_threads)
+        self.large_bytes = settings.large_body_bytes
+        self.free_ratio = settings.free_compression_ratio
 
     @contextmanager
-    def place(self, client: str) -> Iterator[Place]:
-        """A place until the body is there. Raises RateExceeded if the client has too many, BacklogFull if all have."""
-        its = self._clients.setdefault(client, _Client(CapacityLimiter(self.settings.body_threads_per_client)))
-        if its.open >= self.settings.max_bodies_per_client:
-            raise RateExceeded(_LATER, "This client sends too many bodies at once. Let some of them end first.")
-        if self.open >= self.settings.max_bodies:
-            raise BacklogFull("Too many bodies are coming in just now. Send the batch again later.")
-        self.open += 1
-        its.open += 1
+    def open(self, client: str, announced: int, is_encoded: bool) -> Iterator[Open]:
+        """Have a body open, of so many bytes as far as that is announced.
+
+        Raises RateExceeded if the client has too many or too much open, BacklogFull if all have; so do the calls that
+        note what the body holds.
+        """
+        opened = Open(self, self._client(client), announced, is_encoded)
         try:
-            yield Place(its.share, self._threads)
+            yield opened
         finally:
-            self.open -= 1
-            its.open -= 1
+            opened.close()
+
+    def take(self, its: _Share, bodies: int, size: int) -> None:
+        """Count bodies and bytes of a client, or count them off. Raises as `open` does, and then counts nothing."""
+        for whose, share in (("client", its), ("all", self._all)):
+            if bodies > 0 and share.bodies + bodies > share.most_bodies:
+                raise self._refusal(whose, "bodies")
+            if size > 0 and share.bytes + size > share.most_bytes:
+                raise self._refusal(whose, "bytes")
+        for share in (its, self._all):
+            share.bodies += bodies
+            share.bytes += size
+
+    def readings(self) -> Iterator[Reading]:
+        """What is open, and what was refused or had to wait."""
+        for name, client in list(self._clients.items()):
+            whose = {"client": name}
+            yield Reading("carecase_open_bodies", "Large bodies that are open", client.share.bodies, whose)
+            yield Reading("carecase_open_bytes", "Memory that open bodies hold", client.share.bytes, whose)
+            waited = "Seconds for which bodies waited that decode to far more than was sent"
+            yield Reading("carecase_inflation_wait_seconds", waited, client.waited_s, whose, counter=True)
+        for (holder, bound), count in sorted(self._refused.items()):
+            labels = {"bound": bound, "whose": holder}
+            yield Reading("carecase_bodies_refused", "Bodies for which there was no room", count, labels, counter=True)
+
+    def _client(self, name: str) -> _Client:
+        settings = self._settings
+        if name not in self._clients:
+            self._clients[name] = _Client(
+                _Share(settings.max_bodies_per_client, settings.max_open_bytes_per_client),
+                CapacityLimiter(settings.body_threads_per_client),
+                Inflation(settings.inflated_bytes_per_second, settings.inflated_bytes_burst),
+            )
+        return self._clients[name]
+
+    def _refusal(self, whose: str, what: str) -> RateExceeded | BacklogFull:
+        self._refused[whose, what] += 1
+        text = _TEXTS[whose, what]
+        return RateExceeded(_LATER, text) if whose == "client" else BacklogFull(text)

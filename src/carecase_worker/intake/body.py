@@ -1,27 +1,21 @@
-"""The request body: its media type, its bounded decompression, and its items as they come in."""
+"""The request body: its media type, and its items as they come in."""
 
 import asyncio
 import hashlib
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from enum import Enum
-from typing import Any
 
 import msgspec
-import zstandard
 from starlette.requests import ClientDisconnect
 
 from carecase_worker.cases.batch import ITEM_BYTES, ArraySplitter, Splitter
 from carecase_worker.cases.lines import LineSplitter
 from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.intake.decoding import Decoder
 
-# what one slice decodes to is bounded: gzip makes a thousand times as much of it, zstd thirty thousand times
-_GZIP_SLICE_BYTES = 1 << 10
-_ZSTD_SLICE_BYTES = 1 << 7
-_ZSTD_WINDOW_LOG = 23  # 8 MiB: what RFC 9659 lets a sender use
-_WINDOW_TOO_LARGE = "Frame requires too much memory"
 _PIECE_BYTES = 1 << 20
-_MOST_PIECES = 1 << 10  # of a client that sends a few bytes at a time
+_ENCODED_PIECE_BYTES = 256 << 10  # which decode to more
+_MOST_PIECES = 1 << 10  # of a client that sends, or compresses, a few bytes at a time
 _DECODED_BYTES = 256 << 10
 
 
@@ -46,89 +40,6 @@ def form_of(content_type: str | None) -> Form:
     )
 
 
-Decode = Callable[[bytes], Iterator[bytes]]
-
-
-def encoding_of(content_encoding: str | None) -> str:
-    """The one encoding that a Content-Encoding names. Raises BatchRefused if it is none of ours, or several."""
-    names = [name.strip().lower() for name in (content_encoding or "").split(",")]
-    applied = [{"x-gzip": "gzip"}.get(name, name) for name in names if name not in ("", "identity")]
-    if applied and applied not in (["gzip"], ["zstd"]):
-        raise BatchRefused(
-            BatchFault.ENCODING, "Send Content-Encoding: gzip or zstd, one of them and once, or leave it out."
-        )
-    return applied[0] if applied else "identity"
-
-
-class Decoder:
-    """Undoes a Content-Encoding piece by piece, in pieces of bounded size. Raises BatchRefused."""
-
-    def __init__(self, content_encoding: str | None) -> None:
-        ways: dict[str, Decode] = {"identity": self._identity, "gzip": self._gzip, "zstd": self._zstd}
-        self._name = encoding_of(content_encoding)
-        self._way = ways[self._name]
-        self._inflate = zlib.decompressobj(31)
-        self._unzstd = _zstd_frame()
-        self._fed = False
-
-    def decode(self, piece: bytes) -> Iterator[bytes]:
-        """What a piece decodes to."""
-        self._fed = self._fed or bool(piece)
-        try:
-            yield from self._way(piece)
-        except zlib.error:
-            raise self._broken() from None
-        except zstandard.ZstdError as error:
-            raise (_window_too_large() if _WINDOW_TOO_LARGE in str(error) else self._broken()) from None
-
-    def finish(self) -> None:
-        """Raises BatchRefused if the body broke off."""
-        ended = {"identity": True, "gzip": self._inflate.eof, "zstd": self._unzstd.eof}[self._name]
-        if self._fed and not ended:
-            raise self._broken()
-
-    def _identity(self, piece: bytes) -> Iterator[bytes]:
-        yield piece
-
-    def _gzip(self, piece: bytes) -> Iterator[bytes]:
-        for start in range(0, len(piece), _GZIP_SLICE_BYTES):
-            rest = piece[start : start + _GZIP_SLICE_BYTES]
-            while rest:
-                if self._inflate.eof:
-                    rest = rest.lstrip(b"\0")  # padding, as tapes and some tools leave it
-                    if not rest:
-                        break
-                    self._inflate = zlib.decompressobj(31)
-                yield self._inflate.decompress(rest, _DECODED_BYTES)
-                rest = self._inflate.unconsumed_tail or self._inflate.unused_data
-
-    def _zstd(self, piece: bytes) -> Iterator[bytes]:
-        for start in range(0, len(piece), _ZSTD_SLICE_BYTES):
-            rest = piece[start : start + _ZSTD_SLICE_BYTES]
-            while rest:
-                if self._unzstd.eof:
-                    self._unzstd = _zstd_frame()
-                yield self._unzstd.decompress(rest)
-                rest = self._unzstd.unused_data
-
-    def _broken(self) -> BatchRefused:
-        return BatchRefused(
-            BatchFault.BROKEN_ENCODING, f"The body is not {self._name}, or it broke off. Send it again."
-        )
-
-
-def _zstd_frame() -> Any:
-    return zstandard.ZstdDecompressor(max_window_size=1 << _ZSTD_WINDOW_LOG).decompressobj()
-
-
-def _window_too_large() -> BatchRefused:
-    return BatchRefused(
-        BatchFault.BROKEN_ENCODING,
-        f"The zstd frame has a window of more than {1 << _ZSTD_WINDOW_LOG >> 20} MiB. Compress the body with"
-        f" --long={_ZSTD_WINDOW_LOG} or less, and without --ultra.",
-    )
-
-
 class Body:
     """A body on its way in: decoded, bounded, digested and split, piece by piece. Nothing of it is kept."""
 
@@ -139,22 +50,40 @@ class Body:
         )
         self._max_bytes = max_bytes
         self._digest = hashlib.sha256()
-        self._received = 0
         self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
-        self.size = 0
+        self._waiting_bytes = self._decoded_bytes = 0
+        self.size = self.received = 0
 
     @property
     def sha256(self) -> str:
         """Digest of the decoded body, in hex."""
         return self._digest.hexdigest()
 
+    @property
+    def is_encoded(self) -> bool:
+        """Tell if it may decode to more than is sent."""
+        return self._decoder.encoding != "identity"
+
+    @property
+    def piece_bytes(self) -> int:
+        """The bytes of it, as they are sent, that are worth taking at once."""
+        return _ENCODED_PIECE_BYTES if self.is_encoded else _PIECE_BYTES
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that it holds by now, beside the piece that is being taken."""
+        return self._decoder.held_bytes + self._decoded_bytes + self._waiting_bytes + self._splitter.held_bytes
+
     def take(self, piece: bytes) -> Iterator[Sequence[msgspec.Raw]]:
-        """Take a piece as it was sent; the items that are whole by now. Raises BatchRefused."""
-        self._received += len(piece)
-        for decoded in self._decoder.decode(piece):
+        """Take a piece as it was sent; the items that are whole by now. Raises BatchRefused.
+
+        Between two groups of items lies little work: a quarter megabyte that is split, or a thousand tiny parts.
+        """
+        self.received += len(piece)
+        for number, decoded in enumerate(self._decoder.decode(piece), start=1):
             self.size += len(decoded)
-            if max(self.size, self._received) > self._max_bytes:
+            self._decoded_bytes = len(decoded)
+            if max(self.size, self.received) > self._max_bytes:
                 raise BatchRefused(
                     BatchFault.TOO_LARGE,
                     f"The body has more than {self._max_bytes} bytes. Send the cases in several batches.",
@@ -166,6 +95,9 @@ class Body:
                 self._waiting_bytes += len(part)
                 if self._waiting_bytes >= _DECODED_BYTES:
                     yield self._splitter.feed(self._joined())
+            if number % _MOST_PIECES == 0:
+                yield self._splitter.feed(self._joined())
+        self._decoded_bytes = 0
 
     def finish(self) -> Iterator[Sequence[msgspec.Raw]]:
         """The rest of the items. Raises BatchRefused."""
@@ -180,25 +112,33 @@ class Body:
         return joined
 
 
-async def receive(stream: AsyncIterator[bytes], take: Callable[[bytes], Awaitable[None]]) -> bytes:
+async def receive(
+    stream: AsyncIterator[bytes],
+    take: Callable[[bytes], Awaitable[None]],
+    waits: Callable[[int], None],
+    piece_bytes: int = _PIECE_BYTES,
+) -> bytes:
     """Read a request's body: calls `take` with one piece after the other; what it does not return was taken.
 
-    Pieces have a megabyte, or less if it came in crumbs. One is taken while the next one comes in. Raises BatchRefused
-    if the client breaks off.
+    Pieces have `piece_bytes` or somewhat more, or less if it came in crumbs. One is taken while the next one comes in;
+    `waits` is told how many bytes both have. Raises BatchRefused if the client breaks off.
     """
     waiting: list[bytes] = []
-    waiting_bytes = 0
+    waiting_bytes = taking_bytes = 0
     taking: asyncio.Future[None] | None = None
 
     try:
         async for piece in stream:
             waiting.append(piece)
             waiting_bytes += len(piece)
-            if waiting_bytes >= _PIECE_BYTES or len(waiting) >= _MOST_PIECES:
+            if taking is not None and taking.done():
+                taking_bytes = 0
+            waits(waiting_bytes + taking_bytes)
+            if waiting_bytes >= piece_bytes or len(waiting) >= _MOST_PIECES:
                 if taking is not None:
                     await taking
                 taking = asyncio.ensure_future(take(b"".join(waiting)))
-                waiting, waiting_bytes = [], 0
+                waiting, waiting_bytes, taking_bytes = [], 0, waiting_bytes
         if taking is not None:
             await taking
     except ClientDisconnect:

@@ -26,6 +26,11 @@ class Check:
         """How many items it has so far."""
         return self._cutter.total
 
+    @property
+    def held_bytes(self) -> int:
+        """The memory that it holds: items, and what is told of those that were judged."""
+        return self._cutter.held_bytes + sum(map(len, self._pieces))
+
     def add(self, items: Sequence[msgspec.Raw]) -> None:
         """Take the next items."""
         if self._cutter.total + len(items) > _MOST_ITEMS:  # before they are judged: that costs most

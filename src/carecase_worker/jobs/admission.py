@@ -70,10 +70,11 @@ class Draft:
         self._key = admissions.seals.new_key()
         self._cutter = Cutter(admissions.bounds)
         self._firsts: list[int] = []
-        self._packing: deque[Future[dict[int, bytes]]] = deque()
+        self._packing: deque[tuple[int, Future[dict[int, bytes]]]] = deque()
+        """Bytes of the chunks that are being packed, and what comes of them."""
         self._staging: Future[Admission] | None = None
         self._waiting: dict[int, bytes] = {}
-        self._waiting_bytes = 0
+        self._waiting_bytes = self._staging_bytes = 0
 
     @property
     def job_id(self) -> str:
@@ -85,6 +86,12 @@ class Draft:
         """How many items it has so far."""
         return self._cutter.total
 
+    @property
+    def held_bytes(self) -> int:
+        """The memory that it holds, at most: items, and chunks on their way."""
+        packing = sum(size for size, _ in self._packing)
+        return self._cutter.held_bytes + packing + self._waiting_bytes + self._staging_bytes
+
     def add(self, items: Sequence[msgspec.Raw]) -> None:
         """Take the next items of the batch."""
         chunks = self._numbered(self._cutter.add(items))
@@ -94,7 +101,8 @@ class Draft:
                 f"The batch has more than {self._admissions.max_items} items. Send them in several batches.",
             )
         if chunks:
-            self._packing.append(self._admissions.packers.submit(self._packed, chunks))
+            size = sum(len(chunk.items) for chunk in chunks.values())
+            self._packing.append((size, self._admissions.packers.submit(self._packed, chunks)))
             self._collect(but=_BEHIND)
 
     def admit(self, body_sha256: str) -> Admission:
@@ -123,7 +131,7 @@ class Draft:
 
     def discard(self) -> None:
         """Drop what was staged, unless it may be a job by now. Raises StoreUnavailable, and then it goes by itself."""
-        for future in self._packing:
+        for _, future in self._packing:
             future.cancel()
         if self._staging is not None:
             wait([self._staging])  # that is to be dropped, too
@@ -162,7 +170,7 @@ class Draft:
     def _collect(self, but: int) -> None:
         """Take what is packed, in order; wait for all but the last few calls."""
         while len(self._packing) > but:
-            self._take(self._packing.popleft().result())
+            self._take(self._packing.popleft()[1].result())
 
     def _take(self, payloads: Mapping[int, bytes]) -> None:
         """Keep payloads for staging; stage those that wait once they are a megabyte, one call after the other."""
@@ -175,7 +183,7 @@ class Draft:
                     before, size=before.size + self._waiting_bytes, chunks=before.chunks + len(waiting)
                 )
                 self._staging = self._admissions.packers.submit(self._admissions.store.stage, self._staged, waiting)
-                self._waiting, self._waiting_bytes = {}, 0
+                self._waiting, self._waiting_bytes, self._staging_bytes = {}, 0, self._waiting_bytes
             self._waiting[number] = payload
             self._waiting_bytes += len(payload)
 

@@ -84,6 +84,11 @@ class Cutter:
         """Items that have been taken so far."""
         return self._first + len(self._waiting)
 
+    @property
+    def held_bytes(self) -> int:
+        """The memory that the items hold which are in no chunk yet: they may lie in texts of twice their size."""
+        return 2 * self._waiting_bytes
+
     def add(self, items: Sequence[msgspec.Raw]) -> Iterator[Chunk]:
         """Take the next items; the chunks that are full by now. Raises BatchRefused if an item is not UTF-8."""
         self._waiting += items

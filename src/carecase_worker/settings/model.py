@@ -53,8 +53,18 @@ class IntakeSettings(Section):
     body_least_bytes_per_second: Count = Field(
         1000, description="How fast a body must come on the whole, once it has taken body_timeout_seconds"
     )
-    max_bodies: Count = Field(64, description="Bodies that may come in at once, in each process")
-    max_bodies_per_client: Count = Field(16, description="Bodies of one client that may come in at once, likewise")
+    large_body_bytes: Count = Field(256 << 10, description="Size up to which a body is not counted by max_bodies")
+    max_bodies: Count = Field(64, description="Larger bodies that may come in at once, in each process")
+    max_bodies_per_client: Count = Field(16, description="How many of them may be one client's")
+    max_open_bytes: Count = Field(512 << 20, description="Memory that open bodies may hold, in each process")
+    max_open_bytes_per_client: Count = Field(256 << 20, description="How much of it the bodies of one client may hold")
+    free_compression_ratio: Count = Field(
+        20, description="Bytes that each byte of a body may decode to before more count as inflated"
+    )
+    inflated_bytes_per_second: Count = Field(
+        64 << 20, description="Inflated bytes that a client may send for long without waiting, in each process"
+    )
+    inflated_bytes_burst: Count = Field(256 << 20, description="Inflated bytes that it may send at once")
     body_threads: Few = Field(8, description="Threads that take bodies apart, in each process")
     body_threads_per_client: Few = Field(4, description="How many of them work for one client at a time, at most")
     require: Literal["both", "either"] = Field(

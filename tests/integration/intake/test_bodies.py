@@ -137,18 +137,24 @@ async def test_a_body_that_only_trickles_has_no_more_time_than_its_bytes_give_it
         assert error_in(await client.rest()) == ("too-slow", words)
 
 
-def opened(intake: Intake, stack: ExitStack, path: str = "/care-cases-batch", name: str = "ann") -> socket.socket:
-    """A connection on which a body has begun, and that has been read."""
+LARGE = 1000
+ANNOUNCED = f"content-length: {LARGE + 1}"
+
+
+def opened(
+    intake: Intake, stack: ExitStack, path: str = "/care-cases-batch", name: str = "ann", framed: str = ANNOUNCED
+) -> socket.socket:
+    """A connection on which a body is awaited, or refused."""
     address = urlsplit(intake.url)
     connection = stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=60))
-    told = head(intake, path, "transfer-encoding: chunked", "expect: 100-continue", name=name)
+    told = head(intake, path, framed, "expect: 100-continue", name=name)
     connection.sendall(told)
     return connection
 
 
 @pytest.mark.parametrize("path", ["/care-cases-batch", "/care-cases-batch?validateOnly=true"])
 def test_a_client_has_so_many_bodies_open_and_all_have_so_many(servers: Services, path: str) -> None:
-    bounds = {"max_bodies": 3, "max_bodies_per_client": 2}
+    bounds = {"large_body_bytes": LARGE, "max_bodies": 3, "max_bodies_per_client": 2}
     with an_intake(servers.redis_url, "open:", intake=bounds) as intake, ExitStack() as stack:
         mine = [opened(intake, stack, path) for _ in range(2)]
         assert [one.recv(100)[:12] for one in mine] == [b"HTTP/1.1 100"] * 2
@@ -156,8 +162,10 @@ def test_a_client_has_so_many_bodies_open_and_all_have_so_many(servers: Services
         others = opened(intake, stack, path, "bob")
         assert others.recv(100).startswith(b"HTTP/1.1 100 ")
         assert opened(intake, stack, path, "bob").recv(100).startswith(b"HTTP/1.1 503 ")
+        small = [opened(intake, stack, path, name, f"content-length: {LARGE}") for name in ("ann", "bob") * 5]
+        assert [one.recv(100)[:12] for one in small] == [b"HTTP/1.1 100"] * 10, "small ones do not count"
         for one in mine:
-            one.sendall(b"3\r\n[1]\r\n0\r\n\r\n")
+            one.sendall(b"[1]" + b" " * (LARGE - 2))
             assert one.recv(100)[:12] in (b"HTTP/1.1 202", b"HTTP/1.1 207")
         assert opened(intake, stack, path).recv(100).startswith(b"HTTP/1.1 100 "), "a body that ended leaves its place"
 

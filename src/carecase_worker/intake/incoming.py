@@ -1,0 +1,89 @@
+"""A body on its way into a batch: received, and taken apart by threads, one short turn after the other."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from typing import Protocol, TypeVar
+
+import msgspec
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from carecase_worker.intake.bodies import Open
+from carecase_worker.intake.body import Body, receive
+
+_T = TypeVar("_T")
+_TURN = 6
+"""Groups of items for which a thread works on a body at a time: 1.5 MiB, as much as a piece may have."""
+_ITEM_BYTES = 128
+"""The least that an item counts for: so much costs as much as to cut off an item, however small."""
+
+
+class Batch(Protocol):
+    """Takes the items of a body."""
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that it holds."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """How many items it has so far."""
+        ...
+
+    def add(self, items: Sequence[msgspec.Raw]) -> None:
+        """Take the next items. Raises BatchRefused."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A body that is open, and the batch that its items go into."""
+
+    body: Body
+    batch: Batch
+    opened: Open
+
+    async def receive(self, pieces: AsyncIterator[bytes], then: Callable[[], _T]) -> _T:
+        """Take the whole body; what `then` gives, called by a thread once the batch has all items.
+
+        Raises BatchRefused, RateExceeded, BacklogFull, and whatever `then` does.
+        """
+        last = await receive(pieces, self._take, self.opened.waits, self.body.piece_bytes)
+        return await self._turns(chain(self.body.take(last), self.body.finish()), then)
+
+    async def _take(self, piece: bytes) -> None:
+        await self._turns(self.body.take(piece), lambda: None)
+
+    async def _turns(self, groups: Iterator[Sequence[msgspec.Raw]], then: Callable[[], _T]) -> _T:
+        def turn() -> tuple[_T] | None:
+            for number, items in enumerate(groups, start=1):
+                self.batch.add(items)
+                if number == _TURN:
+                    return None
+            return (then(),)
+
+        while True:
+            try:
+                ended = await self.opened.run(turn)
+            finally:
+                decoded_bytes = max(self.body.size, _ITEM_BYTES * self.batch.total)
+                self.opened.decodes(decoded_bytes, self.body.received)
+            if ended is not None:
+                return ended[0]
+            self.opened.holds(self.body.held_bytes + self.batch.held_bytes)
+
+
+class Told(StreamingResponse):
+    """What is told of a body, which stays open until all of it is sent: what is not read yet is held, too."""
+
+    def __init__(self, document: Iterator[bytes], media_type: str, open_until_then: ExitStack) -> None:
+        super().__init__(document, 207, media_type=media_type)
+        self._open = open_until_then
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._open:
+            await super().__call__(scope, receive, send)

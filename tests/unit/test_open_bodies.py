@@ -1,0 +1,257 @@
+"""Bodies that are open: how many large ones, how much memory all may hold, and how much may be inflated."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.integration.intake.own_time import elapse, in_own_time, settle
+
+from carecase_worker.errors import BacklogFull, CareCaseError, RateExceeded
+from carecase_worker.intake.bodies import Bodies, Open
+from carecase_worker.intake.problems import problem_of
+from carecase_worker.settings.model import IntakeSettings
+
+LARGE, SMALL_AROUND, LARGE_AROUND = 1000, 64 << 10, 448 << 10
+"""What a body counts for its request and what its connection reads ahead: docs/configuration.md."""
+PLENTY = 1 << 40
+
+
+def bodies_of(**bounds: int) -> Bodies:
+    roomy = {
+        "max_bodies": 99,
+        "max_bodies_per_client": 99,
+        "max_open_bytes": PLENTY,
+        "max_open_bytes_per_client": PLENTY,
+    }
+    return Bodies(IntakeSettings.model_validate({"large_body_bytes": LARGE, **roomy, **bounds}))
+
+
+def told(bodies: Bodies) -> dict[str, float]:
+    """Every reading, by its name and labels as Prometheus has them."""
+    return {
+        f"{one.name}{{{','.join(f'{name}={label}' for name, label in one.labels.items())}}}": one.value
+        for one in bodies.readings()
+    }
+
+
+def problem(call: Callable[[], object]) -> tuple[int, str, dict[str, str]]:
+    with pytest.raises(CareCaseError) as refused:
+        call()
+    seen = problem_of(refused.value)
+    return seen.status, seen.kind, dict(seen.headers)
+
+
+def announce(stack: ExitStack, bodies: Bodies, size: int, name: str = "ann") -> Open:
+    return stack.enter_context(bodies.open(name, announced=size, is_encoded=False))
+
+
+def wait(stack: ExitStack, bodies: Bodies, size: int, name: str = "ann") -> None:
+    announce(stack, bodies, 0, name).waits(size)
+
+
+def hold(stack: ExitStack, bodies: Bodies, size: int, name: str = "ann") -> None:
+    announce(stack, bodies, 0, name).holds(size)
+
+
+def both(stack: ExitStack, bodies: Bodies, size: int, name: str = "ann") -> None:
+    opened = announce(stack, bodies, 0, name)
+    opened.waits(size - 1)
+    opened.holds(1)
+
+
+WAYS = [announce, wait, hold, both]
+TOO_MANY_OF_CLIENT = (429, "rate-exceeded", {"Retry-After": "1"})
+TOO_MANY_OF_ALL = (503, "backlog-full", {"Retry-After": "5"})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_large_bodies_of_a_client_and_of_all_are_counted_and_small_ones_are_not(way: Callable[..., object]) -> None:
+    bodies = bodies_of(max_bodies=3, max_bodies_per_client=2)
+    with ExitStack() as stack:
+        for _ in range(4):
+            way(stack, bodies, LARGE)
+        for _ in range(2):
+            way(stack, bodies, LARGE + 1)
+        assert problem(lambda: way(stack, bodies, LARGE + 1)) == TOO_MANY_OF_CLIENT
+        way(stack, bodies, LARGE + 1, "bob")
+        assert problem(lambda: way(stack, bodies, LARGE + 1, "bob")) == TOO_MANY_OF_ALL
+        way(stack, bodies, LARGE, "bob")
+        counts = told(bodies)
+        assert (counts["carecase_open_bodies{client=ann}"], counts["carecase_open_bodies{client=bob}"]) == (2, 1)
+        assert counts["carecase_bodies_refused{bound=bodies,whose=client}"] == 1
+        assert counts["carecase_bodies_refused{bound=bodies,whose=all}"] == 1
+    for _ in range(2):  # all have left their places
+        with bodies.open("ann", LARGE + 1, False), bodies.open("ann", LARGE + 1, False):
+            assert told(bodies)["carecase_open_bodies{client=ann}"] == 2
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+@pytest.mark.parametrize(
+    ("bounds", "expected", "whose"),
+    [
+        ({"max_open_bytes_per_client": 1 << 20}, TOO_MANY_OF_CLIENT, "client"),
+        ({"max_open_bytes": 1 << 20}, TOO_MANY_OF_ALL, "all"),
+    ],
+)
+def test_exactly_so_much_is_held(more: int, bounds: dict[str, int], expected: object, whose: str) -> None:
+    bodies = bodies_of(**bounds)
+    with bodies.open("ann", 0, False) as first, bodies.open("ann", 0, False) as second:
+        first.waits(LARGE)  # small
+        second.waits(300_000)
+        left = (1 << 20) - LARGE - SMALL_AROUND - 300_000 - LARGE_AROUND
+        if more <= 0:
+            second.holds(left + more)
+            held = (1 << 20) + more
+        else:
+            assert problem(lambda: second.holds(left + more)) == expected
+            assert told(bodies)[f"carecase_bodies_refused{{bound=bytes,whose={whose}}}"] == 1
+            held = LARGE + SMALL_AROUND + 300_000 + LARGE_AROUND
+        assert told(bodies)["carecase_open_bytes{client=ann}"] == held, "what is refused is not counted"
+    assert told(bodies)["carecase_open_bytes{client=ann}"] == 0
+
+
+def test_what_is_let_go_may_be_held_by_others() -> None:
+    bodies = bodies_of(max_open_bytes_per_client=1 << 20, max_open_bytes=1 << 20)
+    with bodies.open("ann", 0, False) as first, bodies.open("bob", 0, False) as second:
+        first.holds((1 << 20) - LARGE_AROUND - SMALL_AROUND)
+        assert problem(lambda: second.waits(1)) == TOO_MANY_OF_ALL
+        first.holds(10)
+        second.waits(1)
+        assert told(bodies)["carecase_open_bodies{client=ann}"] == 1, "large once is large until it ends"
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["open", "waits", "holds", "close"]),
+        st.integers(0, 5),
+        st.integers(0, 3 * LARGE),
+        st.sampled_from(["ann", "bob"]),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS, st.integers(1, 4), st.integers(1, 4), st.integers(1, 1 << 21), st.integers(1, 1 << 21))
+def test_no_more_is_open_than_may_be_and_all_is_given_back(
+    steps: list[tuple[str, int, int, str]], most: int, of_client: int, most_bytes: int, bytes_of_client: int
+) -> None:
+    """A model keeps for each body what it waits with and holds; a body that is refused ends."""
+    bodies = bodies_of(
+        max_bodies=most,
+        max_bodies_per_client=of_client,
+        max_open_bytes=most_bytes,
+        max_open_bytes_per_client=bytes_of_client,
+    )
+    places: dict[int, ExitStack] = {}
+    opened: dict[int, Open] = {}
+    model: dict[int, tuple[str, int, int, bool]] = {}
+
+    def totals(seen: Iterator[tuple[str, int, int, bool]]) -> dict[str, tuple[int, int]]:
+        found = {"ann": (0, 0), "bob": (0, 0)}
+        for name, waiting, held, is_large in seen:
+            count, size = found[name]
+            around = LARGE_AROUND if is_large else SMALL_AROUND
+            found[name] = count + is_large, size + waiting + held + around
+        return found
+
+    def fits(seen: dict[str, tuple[int, int]]) -> bool:
+        counts, sizes = [count for count, _ in seen.values()], [size for _, size in seen.values()]
+        return (
+            max(counts) <= of_client
+            and sum(counts) <= most
+            and max(sizes) <= bytes_of_client
+            and sum(sizes) <= most_bytes
+        )
+
+    for step, place, size, name in steps:
+        if step == "close" and place in opened:
+            del opened[place], model[place]
+            places.pop(place).close()
+        if (step == "open") == (place in opened) or step == "close":
+            continue
+        if step == "open":
+            wanted = (name, 0, 0, size > LARGE)
+        else:
+            whose, waiting, held, was_large = model[place]
+            waiting, held = (size, held) if step == "waits" else (waiting, size)
+            wanted = (whose, waiting, held, was_large or waiting + held > LARGE)
+        try:
+            if step == "open":
+                places[place] = ExitStack()
+                opened[place] = announce(places[place], bodies, size, name)
+            else:
+                getattr(opened[place], step)(size)
+            is_taken = True
+        except (RateExceeded, BacklogFull):
+            is_taken = False
+        grown = totals(iter({**model, place: wanted}.values()))
+        assert is_taken == fits(grown)
+        if is_taken:
+            model[place] = wanted
+        else:
+            places.pop(place).close()
+            opened.pop(place, None)
+            model.pop(place, None)
+        seen, expected = told(bodies), totals(iter(model.values()))
+        for whose, (count, size_of_all) in expected.items():
+            assert seen.get(f"carecase_open_bodies{{client={whose}}}", 0) == count
+            assert seen.get(f"carecase_open_bytes{{client={whose}}}", 0) == size_of_all
+
+
+@pytest.mark.parametrize("connections", [64, 256])
+def test_a_client_with_many_small_batches_at_once_is_never_refused(connections: int) -> None:
+    settings = IntakeSettings.model_validate({})
+    bodies = Bodies(settings)
+    with ExitStack() as stack:
+        for _ in range(connections):
+            announce(stack, bodies, settings.large_body_bytes).waits(settings.large_body_bytes)
+        assert not [name for name in told(bodies) if "refused" in name]
+
+
+PER_SECOND, BURST, RATIO = 100, 1000, 20
+
+
+@in_own_time
+async def test_a_client_that_has_too_much_inflated_waits_and_nobody_else_does() -> None:
+    bodies = bodies_of(free_compression_ratio=RATIO, inflated_bytes_per_second=PER_SECOND, inflated_bytes_burst=BURST)
+    with (
+        bodies.open("ann", 0, is_encoded=True) as bomb,
+        bodies.open("ann", 0, is_encoded=True) as another,
+        bodies.open("ann", 0, is_encoded=False) as plain,
+        bodies.open("bob", 0, is_encoded=True) as other,
+    ):
+        bomb.decodes(RATIO * 7, received=7)
+        bomb.decodes(RATIO * 10 + BURST, received=10)
+        assert await bomb.run(lambda: "at once") == "at once", "so much is free, and the burst"
+        bomb.decodes(RATIO * 10 + BURST + 2 * PER_SECOND, received=10)
+        assert await plain.run(lambda: "at once") == "at once"
+        assert await other.run(lambda: "at once") == "at once"
+        assert told(bodies)["carecase_inflation_wait_seconds{client=ann}"] == 0
+        waiting = [asyncio.ensure_future(one.run(lambda: "later")) for one in (bomb, another)]
+        await settle()
+        await elapse(1.9)
+        assert not any(task.done() for task in waiting)
+        await elapse(0.2)
+        assert await asyncio.gather(*waiting) == ["later", "later"]
+        waited = told(bodies)
+        assert waited["carecase_inflation_wait_seconds{client=ann}"] == pytest.approx(4)
+        assert waited["carecase_inflation_wait_seconds{client=bob}"] == 0
+
+
+@in_own_time
+async def test_bytes_that_are_sent_later_are_free_and_none_are_given_back() -> None:
+    bodies = bodies_of(free_compression_ratio=RATIO, inflated_bytes_per_second=PER_SECOND, inflated_bytes_burst=BURST)
+    with bodies.open("ann", 0, is_encoded=True) as body:
+        body.decodes(BURST, received=0)
+        body.decodes(BURST, received=BURST)  # not inflated any more
+        body.decodes(BURST + RATIO * BURST, received=BURST)  # by as much as has been paid
+        assert await body.run(lambda: "at once") == "at once"
+        body.decodes(BURST + PER_SECOND + RATIO * BURST, received=BURST)
+        waiting = asyncio.ensure_future(body.run(lambda: "later"))
+        await settle()
+        await elapse(1.01)
+        assert await waiting == "later"
+        assert told(bodies)["carecase_inflation_wait_seconds{client=ann}"] == pytest.approx(1)
