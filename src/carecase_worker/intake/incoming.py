@@ -18,6 +18,8 @@ _TURN = 6
 """Groups of items for which a thread works on a body at a time: 1.5 MiB, as much as a piece may have."""
 _ITEM_BYTES = 128
 """The least that an item counts for: so much costs as much as to cut off an item, however small."""
+_CUT_FROM_BYTES = 640 << 10
+"""The texts that the last items were cut from, which they keep, at most; and the items themselves, however small."""
 
 
 class Batch(Protocol):
@@ -56,6 +58,7 @@ class Incoming:
 
     async def _take(self, piece: bytes) -> None:
         await self._turns(self.body.take(piece), lambda: None)
+        self._count_held()
 
     async def _turns(self, groups: Iterator[Sequence[msgspec.Raw]], then: Callable[[], _T]) -> _T:
         def turn() -> tuple[_T] | None:
@@ -73,7 +76,10 @@ class Incoming:
                 self.opened.decodes(decoded_bytes, self.body.received)
             if ended is not None:
                 return ended[0]
-            self.opened.holds(self.body.held_bytes + self.batch.held_bytes)
+            self._count_held()
+
+    def _count_held(self) -> None:
+        self.opened.holds(self.body.held_bytes + self.batch.held_bytes + _CUT_FROM_BYTES)
 
 
 class Told(StreamingResponse):

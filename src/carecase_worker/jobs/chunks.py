@@ -76,13 +76,14 @@ class Cutter:
     def __init__(self, bounds: ChunkBounds) -> None:
         self._bounds = bounds
         self._waiting: list[msgspec.Raw] = []
+        self._gone = 0  # of those that wait, how many are in chunks by now
         self._waiting_bytes = 0
         self._first = 0
 
     @property
     def total(self) -> int:
         """Items that have been taken so far."""
-        return self._first + len(self._waiting)
+        return self._first + len(self._waiting) - self._gone
 
     @property
     def held_bytes(self) -> int:
@@ -93,19 +94,21 @@ class Cutter:
         """Take the next items; the chunks that are full by now. Raises BatchRefused if an item is not UTF-8."""
         self._waiting += items
         self._waiting_bytes += sum(map(len, items))
-        while len(self._waiting) >= self._bounds.items or self._waiting_bytes >= self._bounds.size:
+        while len(self._waiting) - self._gone >= self._bounds.items or self._waiting_bytes >= self._bounds.size:
             yield self._next()
+        del self._waiting[: self._gone]
+        self._gone = 0
 
     def finish(self) -> Iterator[Chunk]:
         """The chunks of what is left. Raises BatchRefused."""
-        while self._waiting:
+        while self._gone < len(self._waiting):
             yield self._next()
 
     def _next(self) -> Chunk:
-        chunk = _chunk_of(self._waiting[: self._bounds.items], self._first, self._bounds)
-        taken = self._waiting[: chunk.count]
-        self._waiting = self._waiting[chunk.count :]
-        self._waiting_bytes -= sum(map(len, taken))
+        some = self._waiting[self._gone : self._gone + self._bounds.items]
+        chunk = _chunk_of(some, self._first, self._bounds)
+        self._gone += chunk.count
+        self._waiting_bytes -= sum(map(len, some[: chunk.count]))
         self._first += chunk.count
         return chunk
 

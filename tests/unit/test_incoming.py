@@ -1,0 +1,280 @@
+"""Bodies on their way into batches: what they hold is what is counted, and none keeps a thread from the others."""
+
+import asyncio
+import gzip
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+
+import msgspec
+import pytest
+import zstandard
+from starlette.requests import ClientDisconnect
+from tests.integration.intake.own_time import elapse, in_own_time
+
+from carecase_worker.errors import BatchRefused, RateExceeded
+from carecase_worker.intake.bodies import Bodies
+from carecase_worker.intake.body import Body, Form
+from carecase_worker.intake.decoding import Decoder
+from carecase_worker.intake.incoming import Incoming
+from carecase_worker.jobs.chunks import ChunkBounds, Cutter
+from carecase_worker.settings.model import IntakeSettings
+
+KIB, MIB = 1 << 10, 1 << 20
+LARGE_AROUND, CUT_FROM = 448 * KIB, 640 * KIB
+"""What a large body counts beside what its parts hold: docs/configuration.md."""
+ENCODERS: dict[str | None, Callable[[bytes], bytes]] = {
+    None: bytes,
+    "gzip": gzip.compress,
+    "zstd": zstandard.compress,
+}
+
+
+class Batch:
+    """A batch of which every chunk is gone as soon as it is cut."""
+
+    def __init__(self) -> None:
+        self._cutter = Cutter(ChunkBounds(1000, 4 * MIB, 256 * KIB))
+
+    @property
+    def held_bytes(self) -> int:
+        return self._cutter.held_bytes
+
+    @property
+    def total(self) -> int:
+        return self._cutter.total
+
+    def add(self, items: Sequence[msgspec.Raw]) -> None:
+        for _ in self._cutter.add(items):
+            pass
+
+
+def case_of(size: int) -> bytes:
+    return b'{"case_Key":1,"x":"%b"}' % (b"y" * (size - 24))
+
+
+def cases(count: int, size: int, blanks: int = 0) -> bytes:
+    return b"[" + b",".join([case_of(size) + b" " * blanks] * count)
+
+
+def body_of(encoding: str | None = None, form: Form = Form.ARRAY) -> Body:
+    return Body(Decoder(encoding), form, 1 << 30)
+
+
+def open_bytes(bodies: Bodies) -> float:
+    return next(one.value for one in bodies.readings() if one.name == "carecase_open_bytes")
+
+
+async def pieces_of(sent: bytes, size: int = 64 * KIB) -> AsyncIterator[bytes]:
+    for start in range(0, len(sent), size):
+        yield sent[start : start + size]
+
+
+BEGINNINGS: dict[str, tuple[str | None, Form, bytes]] = {
+    "cases": (None, Form.ARRAY, cases(20_000, 590)),
+    "items of a quarter megabyte": (None, Form.ARRAY, cases(15, 256 * KIB)),
+    "items of four kilobytes": (None, Form.ARRAY, cases(999, 4 * KIB)),
+    "items far from each other": (None, Form.ARRAY, cases(900, 60, blanks=4000)),
+    "items as large as the blanks between them": (None, Form.ARRAY, cases(900, 3000, blanks=2900)),
+    "tiny items": (None, Form.ARRAY, b"[" + b"0," * (300 * KIB)),
+    "one long string": (None, Form.ARRAY, b'["' + b"x" * (500 * KIB)),
+    "a line that may be the only one": (None, Form.LINES, case_of(256 * KIB) + b"\n"),
+    "lines": (None, Form.LINES, b"\n".join([case_of(4 * KIB)] * 900)),
+    "tiny members of gzip": ("gzip", Form.ARRAY, gzip.compress(b"[1") + gzip.compress(b"  ") * 20_000),
+}
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_what_a_body_that_is_left_open_holds_is_counted(name: str) -> None:
+    encoding, form, sent = BEGINNINGS[name]
+    body, batch = body_of(encoding, form), Batch()
+    tracemalloc.start()
+    try:
+        for start in range(0, len(sent), 300 * KIB):
+            for items in body.take(bytes(memoryview(sent)[start : start + 300 * KIB])):
+                batch.add(items)
+                del items
+            held = tracemalloc.get_traced_memory()[0]
+            counted = body.held_bytes + batch.held_bytes
+            assert held <= counted + CUT_FROM
+            assert counted <= 2 * held + 64 * KIB, "and not much more"
+    finally:
+        tracemalloc.stop()
+
+
+# RFC 8878: a window descriptor of 0x68 says 8 MiB; an empty last block
+WINDOW_OF_8_MIB = b"\x28\xb5\x2f\xfd\x00\x68\x01\x00\x00"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sent", "least", "most"),
+    [
+        (None, b"[1]", 0, 0),
+        ("gzip", gzip.compress(b"[1]"), 40 * KIB, 64 * KIB),
+        ("zstd", zstandard.compress(b"[1]"), 90 * KIB, 512 * KIB),
+        ("zstd", WINDOW_OF_8_MIB, 8 * MIB, 9 * MIB),
+        ("zstd", WINDOW_OF_8_MIB * 100, 8 * MIB, 9 * MIB),
+    ],
+)
+def test_what_decoding_needs_is_counted_from_the_first_byte_on(
+    encoding: str | None, sent: bytes, least: int, most: int
+) -> None:
+    decoder = Decoder(encoding)
+    assert decoder.held_bytes == 0
+    for _ in decoder.decode(sent):
+        pass
+    assert least <= decoder.held_bytes <= most
+
+
+def test_a_body_that_is_left_open_is_counted() -> None:
+    bodies = Bodies(IntakeSettings.model_validate({}))
+    sent = cases(900, 4 * KIB)  # fewer than a chunk has
+
+    async def stream(received: asyncio.Event) -> AsyncIterator[bytes]:
+        async for piece in pieces_of(sent):
+            yield piece
+        await received.wait()
+        raise ClientDisconnect
+
+    async def look() -> None:
+        body, batch, end = body_of(), Batch(), asyncio.Event()
+        with bodies.open("ann", 0, body.is_encoded) as opened:
+            receiving = asyncio.ensure_future(Incoming(body, batch, opened).receive(stream(end), lambda: None))
+            least, most = (LARGE_AROUND + CUT_FROM + size for size in (2 * 3 * MIB, 2 * 4 * MIB))
+            async with asyncio.timeout(60):
+                while open_bytes(bodies) < least:
+                    await asyncio.sleep(0.001)
+            assert open_bytes(bodies) < most
+            end.set()
+            with pytest.raises(BatchRefused, match="broke off"):
+                await receiving
+        assert open_bytes(bodies) == 0
+
+    asyncio.run(look())
+
+
+@pytest.mark.parametrize("encoding", ENCODERS)
+@pytest.mark.parametrize("count", [1, 40, 12_000, 200_000])
+def test_the_batch_has_every_item_when_it_ends_and_nothing_is_open_after_that(encoding: str | None, count: int) -> None:
+    bodies, batch = Bodies(IntakeSettings.model_validate({})), Batch()
+    sent = str(list(range(10**24, 10**24 + count))).encode()
+
+    async def receive() -> int:
+        body = body_of(encoding)
+        with bodies.open("ann", 0, body.is_encoded) as opened:
+            stream = pieces_of(ENCODERS[encoding](sent))
+            return await Incoming(body, batch, opened).receive(stream, lambda: batch.total)
+
+    assert asyncio.run(receive()) == count
+    assert open_bytes(bodies) == 0
+
+
+def test_a_bomb_gives_the_other_bodies_of_its_client_turns() -> None:
+    bodies = Bodies(IntakeSettings.model_validate({"body_threads_per_client": 1}))
+    bomb, seen = body_of("zstd"), []
+
+    async def receive(body: Body, sent: bytes, then: Callable[[], None]) -> None:
+        with bodies.open("ann", 0, body.is_encoded) as opened:
+            await Incoming(body, Batch(), opened).receive(pieces_of(sent), then)
+
+    async def both() -> None:
+        await asyncio.gather(
+            receive(bomb, zstandard.compress(b"[1" + b" " * (32 * MIB) + b"]"), lambda: seen.append(bomb.size)),
+            receive(body_of(), b"[1]", lambda: seen.append(bomb.size)),
+        )
+
+    asyncio.run(both())
+    first, last = seen
+    assert first <= 4 * MIB < last == 32 * MIB + 3
+
+
+@pytest.mark.parametrize("more_than_the_burst", [0, 1000])
+@pytest.mark.parametrize(
+    ("content", "decoded"),
+    [
+        (b"[1" + b" " * (3 * MIB) + b"]", 3 * MIB + 3),
+        (b"[1" + b",1" * 20_000 + b"]", 128 * 20_001),  # an item counts for 128 bytes at least
+        (b"[1" + b" " * (3 * MIB) + b"}", 3 * MIB + 3),  # which is refused at the end
+    ],
+    ids=["blanks", "tiny items", "no JSON"],
+)
+def test_exactly_what_is_decoded_beyond_twenty_times_what_was_sent_is_waited_for(
+    content: bytes, decoded: int, more_than_the_burst: int
+) -> None:
+    """Two bodies, of which the second one has almost nothing; the first one may have to wait before its end, too."""
+    sent = zstandard.compress(content)
+    burst = decoded - 20 * len(sent) - more_than_the_burst
+    bodies = Bodies(IntakeSettings.model_validate({"inflated_bytes_burst": burst, "inflated_bytes_per_second": 100}))
+
+    def waited_s() -> float:
+        return sum(one.value for one in bodies.readings() if one.name == "carecase_inflation_wait_seconds")
+
+    async def receive() -> None:
+        for one in (sent, zstandard.compress(b"[1]")):
+            body = body_of("zstd")
+            with suppress(BatchRefused), bodies.open("ann", 0, body.is_encoded) as opened:
+                await Incoming(body, Batch(), opened).receive(pieces_of(one), lambda: None)
+
+    @in_own_time
+    async def run() -> None:
+        receiving = asyncio.ensure_future(receive())
+        elapsed_s = 0.0
+        while not receiving.done():
+            await asyncio.sleep(0)
+            if (now_s := waited_s()) > elapsed_s:
+                await elapse(now_s - elapsed_s)
+                elapsed_s = now_s
+        await receiving
+
+    run()
+    assert waited_s() == pytest.approx(more_than_the_burst / 100)
+
+
+def test_a_body_that_would_hold_more_than_its_client_may_is_refused() -> None:
+    bodies = Bodies(IntakeSettings.model_validate({"max_open_bytes_per_client": 4 * MIB}))
+
+    async def receive(sent: bytes) -> None:
+        body = body_of("zstd")
+        with bodies.open("ann", 0, body.is_encoded) as opened:
+            await Incoming(body, Batch(), opened).receive(pieces_of(sent), lambda: None)
+
+    asyncio.run(receive(zstandard.compress(b"[1" + b" " * (3 * MIB) + b"]")))
+    with pytest.raises(RateExceeded, match="hold too much memory"):  # one that has a window of 8 MiB and goes on
+        asyncio.run(receive(WINDOW_OF_8_MIB + zstandard.compress(b"[1" + b" " * (3 * MIB) + b"]")))
+    assert open_bytes(bodies) == 0
+
+
+def frames_of(text: bytes, count: int) -> bytes:
+    return zstandard.compress(text) * count
+
+
+FLUSHED = zstandard.ZstdCompressor(level=1).compressobj()
+CRUMBS: dict[str, tuple[str, bytes]] = {
+    "empty frames": ("zstd", frames_of(b"", 40_000)),
+    "frames of a byte": ("zstd", frames_of(b" ", 40_000)),
+    "frames that are skipped": ("zstd", b"\x50\x2a\x4d\x18\0\0\0\0" * 40_000),
+    "empty frames with large windows": ("zstd", WINDOW_OF_8_MIB * 40_000),
+    "large windows and small ones": ("zstd", (WINDOW_OF_8_MIB + WINDOW_OF_8_MIB.replace(b"\x68", b"\0")) * 20_000),
+    "empty blocks": ("zstd", WINDOW_OF_8_MIB[:6] + bytes(3) * 100_000),
+    "blocks of a byte": ("zstd", WINDOW_OF_8_MIB[:6] + b"\x08\x00\x00 " * 100_000),
+    "small compressed blocks": (
+        "zstd",
+        b"".join(FLUSHED.compress(b" " * 40) + FLUSHED.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK) for _ in range(50_000)),
+    ),
+    "empty members": ("gzip", gzip.compress(b"") * 20_000),
+    "members of a byte": ("gzip", gzip.compress(b" ") * 20_000),
+    "zeros behind a member": ("gzip", gzip.compress(b"[1]") + bytes(400_000)),
+}
+
+
+@pytest.mark.parametrize("name", CRUMBS)
+def test_what_decodes_to_next_to_nothing_costs_no_more_than_its_bytes(name: str) -> None:
+    """The bound is five times what it costs on a machine that has nothing else to do, and counted in process time."""
+    encoding, sent = CRUMBS[name]
+    body = body_of(encoding)
+    began = time.process_time_ns()
+    for start in range(0, len(sent), 64 * KIB):
+        for _ in body.take(sent[start : start + 64 * KIB]):
+            pass
+    assert (time.process_time_ns() - began) / len(sent) < 1000
