@@ -1,9 +1,10 @@
 """A batch that comes in is packed and staged by other threads, and is whole, in order, or nothing."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
+from threading import Event
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -172,3 +173,49 @@ def test_what_finds_no_room_is_to_come_again(servers: Services, packers: ThreadP
     with pytest.raises(BacklogFull):
         admit(some, Sender("ann", "ann", "demo", None), [b"1"])
     assert admit(some, Sender("ann", "ann", "other", None), [b"1"]).verdict is Admitted.ADMITTED
+
+
+class Delayed(ThreadPoolExecutor):
+    """Packers that do some of their work only once they may."""
+
+    def __init__(self, delayed: str) -> None:
+        super().__init__(4)
+        self._delayed = delayed
+        self.may_go_on = Event()
+
+    def submit(self, work: Any, /, *args: Any, **named: Any) -> Future[Any]:
+        def later() -> Any:
+            if self._delayed in work.__name__:
+                assert self.may_go_on.wait(60)
+            return work(*args, **named)
+
+        return super().submit(later)
+
+    def __exit__(self, *_: Any) -> None:
+        self.may_go_on.set()
+        self.shutdown()
+
+
+def test_items_and_chunks_that_are_not_packed_yet_are_counted(store: JobStore) -> None:
+    items = [msgspec.Raw(b'"%0500d"' % number) for number in range(250)]
+    with Delayed("packed") as packers:
+        draft = draft_of(store, packers)
+        assert draft.held_bytes == 0
+        for chunks in range(3):
+            draft.add(items[:1])
+            assert draft.held_bytes == chunks * (250 * 503 + 1) + 2 * 502
+            draft.add(items[1:])
+            assert draft.held_bytes == (chunks + 1) * (250 * 503 + 1)
+
+
+def test_chunks_are_counted_until_they_are_staged(store: JobStore) -> None:
+    dice, size = Random(3), 0
+    with Delayed("stage") as packers:
+        draft = draft_of(store, packers)
+        while size < 1.8 * (1 << 20):  # packed, of which the first megabyte is being staged
+            items = [b'"%b"' % dice.randbytes(250).hex().encode() for _ in range(250)]
+            draft.add(list(map(msgspec.Raw, items)))
+            size += sum(map(len, items)) // 2
+        assert size <= draft.held_bytes <= 2 * size
+        packers.may_go_on.set()
+        assert draft.admit("0" * 64).verdict is Admitted.ADMITTED
