@@ -177,3 +177,48 @@ def test_bodies_that_are_slow_to_come_keep_nobody_from_validating(servers: Servi
         assert [one.recv(100)[:12] for one in slow] == [b"HTTP/1.1 100"] * 8
         with intake.client("bob") as other:
             assert other.put(path, content=b"[1]").status_code == 207
+
+
+def metrics(intake: Intake) -> str:
+    with intake.client() as client:
+        return client.get("/metrics").text
+
+
+def open_bytes(intake: Intake, name: str) -> float:
+    """What the bodies of a client hold, as the metrics tell it."""
+    beginning = f'carecase_open_bytes{{client="{name}"}} '
+    return next(
+        float(line.removeprefix(beginning)) for line in metrics(intake).splitlines() if line.startswith(beginning)
+    )
+
+
+def test_a_body_that_comes_to_hold_too_much_is_refused_on_its_way_and_the_others_go_on(servers: Services) -> None:
+    """Each has come with a million bytes, and counts 448 KiB beside that."""
+    bounds = {"max_open_bytes_per_client": 2_500_000, "max_open_bytes": 3_300_000}
+    piece = b"f4240\r\n[1" + b" " * 999_998 + b"\r\n"
+    with an_intake(servers.redis_url, "much:", intake=bounds) as intake, ExitStack() as stack:
+        chunked = "transfer-encoding: chunked"
+        mine, more = (opened(intake, stack, framed=chunked) for _ in range(2))
+        others, one_more = (opened(intake, stack, name="bob", framed=chunked) for _ in range(2))
+        for one in (mine, others, more, one_more):
+            assert one.recv(100).startswith(b"HTTP/1.1 100 ")
+        mine.sendall(piece)
+        eventually(lambda: open_bytes(intake, "ann") > 1_450_000, what="it has come")
+        more.sendall(piece)
+        assert more.recv(100).startswith(b"HTTP/1.1 429 ")
+        others.sendall(piece)
+        eventually(lambda: open_bytes(intake, "bob") > 1_450_000, what="it has come")
+        with intake.client("bob") as client:
+            assert client.put("/care-cases-batch", content=b"[1]").status_code == 202
+        one_more.sendall(b"80000\r\n[1" + b" " * 524_286 + b"\r\n")  # within bob's share
+        assert one_more.recv(100).startswith(b"HTTP/1.1 503 ")
+        for one in (mine, others):
+            one.sendall(b"1\r\n]\r\n0\r\n\r\n")
+            assert one.recv(100).startswith(b"HTTP/1.1 202 ")
+        eventually(lambda: open_bytes(intake, "ann") == open_bytes(intake, "bob") == 0, what="all have ended")
+        told = metrics(intake)
+        for whose in ("client", "all"):
+            assert f'carecase_bodies_refused_total{{bound="bytes",whose="{whose}"}} 1.0' in told
+        for name in ("ann", "bob"):
+            assert f'carecase_open_bodies{{client="{name}"}} 0.0' in told
+            assert f'carecase_inflation_wait_seconds_total{{client="{name}"}} 0.0' in told
