@@ -136,9 +136,9 @@ class Bodies:
     def take(self, its: _Share, bodies: int, size: int) -> None:
         """Count bodies and bytes of a client, or count them off. Raises as `open` does, and then counts nothing."""
         for whose, share in (("client", its), ("all", self._all)):
-            if bodies > 0 and share.bodies + bodies > share.most_bodies:
+            if share.bodies + bodies > share.most_bodies:
                 raise self._refusal(whose, "bodies")
-            if size > 0 and share.bytes + size > share.most_bytes:
+            if share.bytes + size > share.most_bytes:
                 raise self._refusal(whose, "bytes")
         for share in (its, self._all):
             share.bodies += bodies

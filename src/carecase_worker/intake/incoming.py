@@ -1,4 +1,4 @@
-"""A body on its way into a batch: received, and taken apart by threads, one short turn after the other."""
+"""A body on its way into a batch: received, and taken apart by threads, one time slice after the other."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ from carecase_worker.intake.bodies import Open
 from carecase_worker.intake.body import Body, receive
 
 _T = TypeVar("_T")
-_TURN = 6
+_SLICE = 6
 """Groups of items for which a thread works on a body at a time: 1.5 MiB, as much as a piece may have."""
 _ITEM_BYTES = 128
 """The least that an item counts for: so much costs as much as to cut off an item, however small."""
@@ -54,23 +54,23 @@ class Incoming:
         Raises BatchRefused, RateExceeded, BacklogFull, and whatever `then` does.
         """
         last = await receive(pieces, self._take, self.opened.waits, self.body.piece_bytes)
-        return await self._turns(chain(self.body.take(last), self.body.finish()), then)
+        return await self._slices(chain(self.body.take(last), self.body.finish()), then)
 
     async def _take(self, piece: bytes) -> None:
-        await self._turns(self.body.take(piece), lambda: None)
+        await self._slices(self.body.take(piece), lambda: None)
         self._count_held()
 
-    async def _turns(self, groups: Iterator[Sequence[msgspec.Raw]], then: Callable[[], _T]) -> _T:
-        def turn() -> tuple[_T] | None:
+    async def _slices(self, groups: Iterator[Sequence[msgspec.Raw]], then: Callable[[], _T]) -> _T:
+        def time_slice() -> tuple[_T] | None:
             for number, items in enumerate(groups, start=1):
                 self.batch.add(items)
-                if number == _TURN:
+                if number == _SLICE:
                     return None
             return (then(),)
 
         while True:
             try:
-                ended = await self.opened.run(turn)
+                ended = await self.opened.run(time_slice)
             finally:
                 decoded_bytes = max(self.body.size, _ITEM_BYTES * self.batch.total)
                 self.opened.decodes(decoded_bytes, self.body.received)
