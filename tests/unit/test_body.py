@@ -203,8 +203,7 @@ def test_a_body_that_comes_in_crumbs_is_taken_in_pieces_and_in_order(size: int) 
     async def take(piece: bytes) -> None:
         taken.append(piece)
 
-    waited: list[int] = []
-    last = asyncio.run(receive(stream(), take, waited.append))
+    last = asyncio.run(receive(stream(), take, lambda _: None))
     assert b"".join([*taken, last]) == sent
     assert all(len(piece) < (1 << 20) + size for piece in taken)
     if size == 1:
@@ -227,3 +226,26 @@ def test_whatever_piece_is_refused_the_body_is(pieces: int) -> None:
 
     with pytest.raises(BatchRefused, match="no more"):
         asyncio.run(receive(stream(), take, lambda _: None))
+
+
+def test_what_waits_is_told_with_what_is_being_taken() -> None:
+    told: list[int] = []
+
+    async def run() -> None:
+        may_end = asyncio.Event()
+
+        async def stream() -> AsyncIterator[bytes]:
+            yield bytes(1 << 20)
+            yield bytes(100)
+            may_end.set()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            yield bytes(50)
+
+        async def take(_: bytes) -> None:
+            await may_end.wait()
+
+        assert await receive(stream(), take, told.append) == bytes(150)
+
+    asyncio.run(run())
+    assert told == [1 << 20, 100 + (1 << 20), 150]

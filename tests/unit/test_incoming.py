@@ -127,6 +127,14 @@ def test_what_decoding_needs_is_counted_from_the_first_byte_on(
     assert least <= decoder.held_bytes <= most
 
 
+@pytest.mark.parametrize("size", [1000, 250 * KIB, 500 * KIB])
+@pytest.mark.parametrize("form", Form)
+def test_an_item_that_is_not_whole_is_counted(form: Form, size: int) -> None:
+    body, sent = body_of(form=form), b'["' + b"x" * size
+    list(body.take(sent if form is Form.ARRAY else sent[1:]))
+    assert size <= body.held_bytes <= size + 2
+
+
 def test_a_body_that_is_left_open_is_counted() -> None:
     bodies = Bodies(IntakeSettings.model_validate({}))
     sent = cases(900, 4 * KIB)  # fewer than a chunk has

@@ -54,7 +54,9 @@ class Incoming:
         Raises BatchRefused, RateExceeded, BacklogFull, and whatever `then` does.
         """
         last = await receive(pieces, self._take, self.opened.waits, self.body.piece_bytes)
-        return await self._slices(chain(self.body.take(last), self.body.finish()), then)
+        ended = await self._slices(chain(self.body.take(last), self.body.finish()), then)
+        self.opened.waits(0)
+        return ended
 
     async def _take(self, piece: bytes) -> None:
         await self._slices(self.body.take(piece), lambda: None)
