@@ -84,7 +84,7 @@ class IntakeSettings(Section):
     max_requests: Count = Field(
         600, description="Requests of clients that are answered at once, in each process; below max_connections"
     )
-    max_requests_per_client: Count = Field(200, description="Those of one client, likewise, held answers among them")
+    max_requests_per_client: Count = Field(300, description="Those of one client, likewise, held answers among them")
     max_headers: Annotated[Count, Field(ge=32)] = Field(100, description="Header lines of a request")
     max_header_bytes: Annotated[Count, Field(ge=1024)] = Field(
         32 << 10, description="Size of a request's line and headers"
