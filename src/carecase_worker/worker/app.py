@@ -29,6 +29,7 @@ from carecase_worker.worker.apply import Applied, Applier
 from carecase_worker.worker.consumer import NotificationConsumer, take_only_notifications
 from carecase_worker.worker.holder import is_dead, own_name
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
+from carecase_worker.worker.inherited import let_go_of_sockets
 from carecase_worker.worker.tasks import add_task
 
 _log = logger("worker")
@@ -135,6 +136,7 @@ class _Process:
 
     def start(self) -> None:
         """Make this process's own connections; those from before the fork are the parent's."""
+        let_go_of_sockets()
         settings = self.settings
         self.doorbells = Doorbells(celery_app(settings))
         self.applier = Applier(

@@ -265,6 +265,24 @@ def test_a_pool_process_that_starts_slowly_is_waited_for(worker: Worker) -> None
     assert worker.children() == [slow]
 
 
+def _sockets(pid: int) -> set[str]:
+    """The sockets that a process has open."""
+    links = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    return {link for link in links if link.startswith("socket:")}
+
+
+def test_a_pool_process_that_takes_anothers_place_has_none_of_its_parents_connections(worker: Worker) -> None:
+    """The parent would be told of a broken one for ever, and spin: epoll forgets it once nobody has it open."""
+    worker.completes(worker.send(a_case(203)))
+    (before,) = worker.children()
+    os.kill(before, signal.SIGKILL)
+    (after,) = eventually(lambda: [pid for pid in worker.children() if pid != before], what="there is another one")
+    worker.completes(worker.send(a_case(201)))
+    assert _sockets(after)
+    assert _sockets(worker.process.pid)
+    assert _sockets(after) & _sockets(worker.process.pid) == set()
+
+
 def test_it_ends_when_it_is_told_to_and_says_so(worker: Worker) -> None:
     presence = Presence(worker.settings.redis, SystemClock())
     presence.seen(worker.name)  # long ago, it may not be listed any more
