@@ -95,9 +95,7 @@ class Intake:
         """The answer to a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
         target = granted(caller, headers.database)
         note(request.scope, database=target)
-        form = form_of(request.headers.get("content-type"))
-        decoder = Decoder(request.headers.get("content-encoding"))
-        body = Body(decoder, form, self.settings.max_body_bytes, self.settings.max_item_bytes)
+        body = self._body_of(request)
         audited = Audited(self.audit, request, caller)
         with ExitStack() as stack:
             announced = int(request.headers.get("content-length", 0))
@@ -109,7 +107,14 @@ class Intake:
             wanted = self.acceptances.held.wanted(request)
             sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, wanted.strict)
             admission, answer = await self._admit(audited, sender, body, opened)
+        del body  # what it holds is no longer counted, and an answer may be held for a minute
         return await self.acceptances.answer(audited, target, wanted, admission, answer)
+
+    def _body_of(self, request: Request) -> Body:
+        """Read what a request says of its body. Raises BatchRefused."""
+        form = form_of(request.headers.get("content-type"))
+        decoder = Decoder(request.headers.get("content-encoding"))
+        return Body(decoder, form, self.settings.max_body_bytes, self.settings.max_item_bytes)
 
     async def _admit(self, audited: Audited, sender: Sender, body: Body, opened: Open) -> tuple[Admission, Response]:
         """The job of a body that comes in, and its 202."""

@@ -112,6 +112,13 @@ class Body:
         return joined
 
 
+def _started(work: Awaitable[None]) -> "asyncio.Future[None]":
+    """Start work whose failure is told where it is awaited, or comes too late to be told."""
+    started = asyncio.ensure_future(work)
+    started.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return started
+
+
 async def receive(
     stream: AsyncIterator[bytes],
     take: Callable[[bytes], Awaitable[None]],
@@ -132,12 +139,13 @@ async def receive(
             waiting.append(piece)
             waiting_bytes += len(piece)
             if taking is not None and taking.done():
+                taking.result()
                 taking_bytes = 0
             waits(waiting_bytes + taking_bytes)
             if waiting_bytes >= piece_bytes or len(waiting) >= _MOST_PIECES:
                 if taking is not None:
                     await taking
-                taking = asyncio.ensure_future(take(b"".join(waiting)))
+                taking = _started(take(b"".join(waiting)))
                 waiting, waiting_bytes, taking_bytes = [], 0, waiting_bytes
         if taking is not None:
             await taking

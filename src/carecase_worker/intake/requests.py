@@ -66,6 +66,7 @@ class Requests:
         scope[_NOTED] = {}
         began = stopwatch()
         seen = _Seen()
+        ending = scope[_ENDING] = ExitStack()
 
         async def count() -> Message:
             message = await receive()
@@ -78,9 +79,10 @@ class Requests:
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body"):
                 seen.seconds = stopwatch() - began
+                ending.close()
 
         try:
-            with ExitStack() as scope[_ENDING]:
+            with ending:
                 await self._app(scope, count, watch)
         except Exception as error:  # noqa: BLE001  # one of the three edges: every request gets an answer
             _log.error("request failed", activity_id=activity, **traces(error))
