@@ -1,6 +1,7 @@
 """A body as it comes in: decoded in bounded pieces, bounded as a whole, taken in pieces."""
 
 import asyncio
+import gc
 import gzip
 import hashlib
 from collections.abc import AsyncIterator, Callable
@@ -249,3 +250,36 @@ def test_what_waits_is_told_with_what_is_being_taken() -> None:
 
     asyncio.run(run())
     assert told == [1 << 20, 100 + (1 << 20), 150]
+
+
+async def refuse(_: bytes) -> None:
+    raise BatchRefused(BatchFault.NOT_JSON, "no JSON")
+
+
+def test_a_piece_that_is_refused_ends_the_body_at_its_next_byte() -> None:
+    came: list[bytes] = []
+
+    async def stream() -> AsyncIterator[bytes]:
+        for piece in (bytes(1 << 20), *[b"x"] * 100):
+            came.append(piece)
+            yield piece
+            await asyncio.sleep(0)
+
+    with pytest.raises(BatchRefused, match="no JSON"):
+        asyncio.run(receive(stream(), refuse, lambda _: None))
+    assert len(came) < 10
+
+
+def test_of_two_failures_one_is_told_and_none_is_left_for_the_log() -> None:
+    left: list[object] = []
+
+    async def stream() -> AsyncIterator[bytes]:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: left.append(context))
+        yield bytes(1 << 20)
+        await asyncio.sleep(0)
+        raise BatchRefused(BatchFault.TOO_LARGE, "too slow")
+
+    with pytest.raises(BatchRefused, match="too slow"):
+        asyncio.run(receive(stream(), refuse, lambda _: None))
+    gc.collect()
+    assert left == []
