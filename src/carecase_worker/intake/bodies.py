@@ -53,7 +53,7 @@ class Open:
         self._bodies = bodies
         self._client = client
         self._is_encoded = is_encoded
-        self._waiting = self._taken = self._counted = self._inflated = 0
+        self._waiting = self._received = self._taken = self._counted = self._inflated = 0
         self._is_large = False
         self._count(announced)
 
@@ -79,6 +79,7 @@ class Open:
 
     def decodes(self, size: int, received: int) -> None:
         """Note how many bytes of the body have come so far, and to how many they decode."""
+        self._received = received
         inflated = size - self._bodies.free_ratio * received
         if inflated > self._inflated:
             self._client.inflation.spend(inflated - self._inflated, self._now())
@@ -89,9 +90,9 @@ class Open:
         self._bodies.take(self._client.share, -int(self._is_large), -self._counted)
 
     def _count(self, announced: int = 0) -> None:
-        held = self._waiting + self._taken
-        is_large = self._is_large or max(held, announced) > self._bodies.large_bytes
-        more = held + (_AROUND_LARGE_BYTES if is_large else _AROUND_SMALL_BYTES) - self._counted
+        sent = max(self._waiting, self._received, announced)
+        is_large = self._is_large or sent > self._bodies.large_bytes
+        more = self._waiting + self._taken + (_AROUND_LARGE_BYTES if is_large else _AROUND_SMALL_BYTES) - self._counted
         self._bodies.take(self._client.share, is_large - self._is_large, more)
         self._counted += more
         self._is_large = is_large
