@@ -38,25 +38,21 @@ class Reading:
 
 def configure_logging(settings: LogSettings) -> None:
     """Send structlog's and the standard library's records to stderr, in the configured form."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _only_allowed,
-    ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if settings.format == "json"
         else structlog.dev.ConsoleRenderer(colors=False)
     )
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=_PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, _first_line_only],
+            foreign_pre_chain=[*_SHARED, _first_line_only],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
@@ -90,6 +86,15 @@ def _first_line_only(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutabl
         event["error"] = getattr(record.exc_info[0], "__name__", "error")
         record.exc_info = record.exc_text = None
     return event
+
+
+_SHARED: list[structlog.typing.Processor] = [
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _only_allowed,
+]
+_PROCESSORS = [*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
+"""One list for all set-ups of a process: loggers are bound once and keep it."""
 
 
 class Metrics:

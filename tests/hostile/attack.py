@@ -63,6 +63,13 @@ class Attacker:
             await connection.send(data)
             return await connection.answer()
 
+    async def again(self, data: bytes, times: int) -> None:
+        """Send a whole request so many times on one connection, each once the one before is answered."""
+        async with self.connection() as connection:
+            for _ in range(times):
+                await connection.send(data)
+                await connection.answer()
+
     async def batch(self, body: bytes, *lines: str, target: str = BATCH, decoded: int = 0) -> Answer:
         """Send a batch on a connection of its own; `decoded` says what its body decodes to."""
         self.tally.decoded += decoded or len(body)

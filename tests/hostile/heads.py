@@ -19,10 +19,7 @@ def told(*lines: str, target: str = _JOB, who: Who = Who.CLIENT) -> Send:
 
     async def send(attacker: Attacker) -> None:
         head = request("GET", target, *lines) if who is Who.NOBODY else attacker.head("GET", target, *lines)
-        async with attacker.connection() as connection:
-            for _ in range(10):
-                await connection.send(head)
-                await connection.answer()
+        await attacker.again(head, 10)
 
     return send
 

@@ -49,11 +49,7 @@ def read(target: str, *lines: str) -> Send:
     """Ask for the same thing again and again; `{}` stands for the job that was prepared."""
 
     async def send(attacker: Attacker) -> None:
-        head = attacker.head("GET", target.format(attacker.found), *lines)
-        async with attacker.connection() as connection:
-            for _ in range(5):
-                await connection.send(head)
-                await connection.answer()
+        await attacker.again(attacker.head("GET", target.format(attacker.found), *lines), 5)
 
     return send
 

@@ -146,7 +146,7 @@ class Bodies:
             share.bytes += size
 
     def readings(self) -> Iterator[Reading]:
-        """What is open, and what was refused or had to wait."""
+        """The numbers that an operator sees: what is open, and what was refused or had to wait."""
         for name, client in list(self._clients.items()):
             whose = {"client": name}
             yield Reading("carecase_open_bodies", "Large bodies that are open", client.share.bodies, whose)

@@ -12,11 +12,11 @@ from carecase_worker.cases.batch import ITEM_BYTES, ArraySplitter, Splitter
 from carecase_worker.cases.lines import LineSplitter
 from carecase_worker.errors import BatchFault, BatchRefused
 from carecase_worker.intake.decoding import Decoder
+from carecase_worker.intake.zstd_frames import PART_BYTES
 
 _PIECE_BYTES = 1 << 20
 _ENCODED_PIECE_BYTES = 256 << 10  # which decode to more
 _MOST_PIECES = 1 << 10  # of a client that sends, or compresses, a few bytes at a time
-_DECODED_BYTES = 256 << 10
 
 
 class Form(Enum):
@@ -89,11 +89,11 @@ class Body:
                     f"The body has more than {self._max_bytes} bytes. Send the cases in several batches.",
                 )
             self._digest.update(decoded)
-            for start in range(0, len(decoded), _DECODED_BYTES):
-                part = decoded[start : start + _DECODED_BYTES]
+            for start in range(0, len(decoded), PART_BYTES):
+                part = decoded[start : start + PART_BYTES]
                 self._waiting.append(part)
                 self._waiting_bytes += len(part)
-                if self._waiting_bytes >= _DECODED_BYTES:
+                if self._waiting_bytes >= PART_BYTES:
                     yield self._splitter.feed(self._joined())
             if number % _MOST_PIECES == 0:
                 yield self._splitter.feed(self._joined())

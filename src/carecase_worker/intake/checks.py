@@ -23,7 +23,7 @@ class Check:
 
     @property
     def total(self) -> int:
-        """How many items it has so far."""
+        """The number of items so far."""
         return self._cutter.total
 
     @property

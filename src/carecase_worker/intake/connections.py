@@ -32,8 +32,8 @@ _AROUND_A_TARGET = len("  HTTP/1.1\r\n\r\n")  # with the line that ends the head
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """How long a head may be, how many headers it may have and how long it may take to come, and how long a client may
-    leave an answer unread or a body unsent that nobody waits for any more."""
+    """Bounds of a connection: the length of a head, its headers, the time that it may take to come, and that for which
+    a client may leave an answer unread, or a body unsent that nobody waits for any more."""
 
     head_bytes: int
     headers: int

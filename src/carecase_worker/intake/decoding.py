@@ -7,13 +7,12 @@ from typing import Any
 import zstandard
 
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.zstd_frames import Frames
+from carecase_worker.intake.zstd_frames import PART_BYTES, Frames
 
 _GZIP_SLICE_BYTES = 1 << 10  # which is copied once for each 256 KiB that it decodes to
 _GZIP_HELD_BYTES = 48 << 10  # its window, and tables
 _ZSTD_WINDOW_LOG = 23  # 8 MiB: what RFC 9659 lets a sender use
 _WINDOW_TOO_LARGE = "Frame requires too much memory"
-_DECODED_BYTES = 256 << 10
 
 
 def encoding_of(content_encoding: str | None) -> str:
@@ -47,7 +46,7 @@ class Decoder:
         return 0 if self._member is None else _GZIP_HELD_BYTES
 
     def decode(self, piece: bytes) -> Iterator[bytes]:
-        """What a piece decodes to, in parts of some 256 KiB at most, unless it is not encoded."""
+        """Decode a piece, in parts of about `PART_BYTES` at most; as it is, if it is not encoded."""
         try:
             yield from self._way(piece)
         except zlib.error:
@@ -73,7 +72,7 @@ class Decoder:
                         if not rest:
                             break
                     self._member = zlib.decompressobj(31)
-                yield self._member.decompress(rest, _DECODED_BYTES)
+                yield self._member.decompress(rest, PART_BYTES)
                 rest = self._member.unconsumed_tail or self._member.unused_data
 
     def _zstd(self, piece: bytes) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ class Batch(Protocol):
 
     @property
     def total(self) -> int:
-        """How many items it has so far."""
+        """The number of items so far."""
         ...
 
     def add(self, items: Sequence[msgspec.Raw]) -> None:
@@ -85,7 +85,7 @@ class Incoming:
 
 
 class Told(StreamingResponse):
-    """What is told of a body, which stays open until all of it is sent: what is not read yet is held, too."""
+    """An answer about a body, which stays open until all of the answer is sent: what is not read yet is held, too."""
 
     def __init__(self, document: Iterator[bytes], media_type: str, open_until_then: ExitStack) -> None:
         super().__init__(document, 207, media_type=media_type)

@@ -39,10 +39,10 @@ def serve(settings: Settings) -> None:
 
 
 def server_of(
-    app: ASGIApp, settings: IntakeSettings, end_waiting: Callable[[], None], shared: Shared | None = None
+    app: ASGIApp, settings: IntakeSettings, end_waiting: Callable[[], None], shared: Shared
 ) -> uvicorn.Server:
     """The server of an application, with guarded connections; `end_waiting` is called when it is told to stop."""
-    clock, shared = SystemClock(), shared or Shared.of(settings)
+    clock = SystemClock()
     connection = partial(GuardedConnection, guard=Guard.of(settings), new_id=lambda: str(uuid7(clock)), shared=shared)
     config = uvicorn.Config(
         cast(Any, app),

@@ -1,4 +1,4 @@
-"""What all connections of a process share: the places for them, and the log's quota for callers that are not known."""
+"""Places for connections, and the quota of the log for callers that are not known: all connections share them."""
 
 from dataclasses import dataclass
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import zstandard
 
-_MOST_DECODED_BYTES = 256 << 10
+PART_BYTES = 256 << 10
+"""About the most that a part of a body decodes to: what is worth splitting at once, and no long step of a thread."""
+
 _BLOCK_DECODED_BYTES = 128 << 10  # a compressed block decodes to no more, whatever its size
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = b"\x2a\x4d\x18"  # behind a first byte whose upper half is 5
@@ -37,7 +39,7 @@ class Frames:
             size, more_bytes = self._frame(text, at) if not self._is_in_frame else self._block(text, at)
             if not size:
                 break
-            if decoded_bytes + more_bytes > _MOST_DECODED_BYTES:
+            if decoded_bytes + more_bytes > PART_BYTES:
                 yield text[start:at]
                 start, decoded_bytes = at, 0
             at += size

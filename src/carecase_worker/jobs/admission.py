@@ -83,7 +83,7 @@ class Draft:
 
     @property
     def total(self) -> int:
-        """How many items it has so far."""
+        """The number of items so far."""
         return self._cutter.total
 
     @property

@@ -1,4 +1,4 @@
-"""What a pool process has from its parent, and must not keep."""
+"""The sockets that a pool process inherits from its parent, and must not keep."""
 
 import os
 import stat

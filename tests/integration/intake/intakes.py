@@ -97,7 +97,7 @@ def an_intake(redis_url: str, prefix: str, **sections: Mapping[str, Any]) -> Ite
     """Serve until the end; `sections` are settings by their names in the file."""
     settings = settings_of(redis_url, prefix, **sections)
     app = create_app(settings)
-    server = server_of(app, settings.intake, app.state.end_waiting)
+    server = server_of(app, settings.intake, app.state.end_waiting, app.state.shared)
     listening = socket.create_server(("127.0.0.1", 0))
     thread = Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from carecase_worker.intake.serve import server_of
+from carecase_worker.intake.shared import Shared
 from carecase_worker.settings.model import IntakeSettings
 
 _P = ParamSpec("_P")
@@ -127,7 +128,8 @@ class Service:
 async def served(app: ASGIApp, **settings: Any) -> AsyncIterator[Service]:
     """Serve an application behind the guard that `[intake]` settings describe, in this loop."""
     made: Any = app
-    config = server_of(made, IntakeSettings.model_validate(settings), lambda: None).config
+    intake = IntakeSettings.model_validate(settings)
+    config = server_of(made, intake, lambda: None, Shared.of(intake)).config
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
