@@ -20,10 +20,10 @@ from carecase_worker.telemetry import Reading
 
 _T = TypeVar("_T")
 _LATER = timedelta(seconds=1)
-_AROUND_SMALL_BYTES = 64 << 10  # its request and task
-_AROUND_LARGE_BYTES = (
-    448 << 10
-)  # and what the connection reads ahead of us: the server's 64 KiB, and a last read of 256
+_AROUND_SMALL_BYTES = 64 << 10
+"""Of a body, its request and task."""
+_AROUND_LARGE_BYTES = 448 << 10
+"""Of a large one also what its connection reads ahead: the server's 64 KiB, and a last read of 256."""
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from itertools import accumulate
 
 from psycopg import Error as PostgresError
 from psycopg.errors import Diagnostic
@@ -173,9 +172,11 @@ def _in_parentheses(opening: str, definition: str) -> str:
     found = re.search(opening, definition, re.IGNORECASE)
     if found is None:
         return ""
-    rest = definition[found.end() :]
-    depths = accumulate(((sign == "(") - (sign == ")") for sign in rest), initial=1)
-    return rest[: next((place for place, depth in enumerate(depths) if depth == 0), 1) - 1]
+    depth, end = 1, found.end()
+    while depth and end < len(definition):
+        depth += (definition[end] == "(") - (definition[end] == ")")
+        end += 1
+    return "" if depth else definition[found.end() : end - 1]
 
 
 def _bare(definition: str) -> str:

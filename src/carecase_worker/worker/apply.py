@@ -37,7 +37,7 @@ _log = logger("worker")
 _DEATHS_BEFORE_ISOLATION = 3
 _COMPLETE_ATTEMPTS = 20
 _COMPLETE_AGAIN = timedelta(milliseconds=250)
-_COMPLETE_FOR_S = 5
+_COMPLETE_FOR_S = _COMPLETE_ATTEMPTS * _COMPLETE_AGAIN.total_seconds()
 PLACE_BITS = 20
 """A version is the batch's place in the order of acceptance, then the item's place in the batch in this many bits."""
 
