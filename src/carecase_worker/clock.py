@@ -84,6 +84,11 @@ def stopwatch() -> float:
     return time.monotonic()
 
 
+def thread_seconds() -> float:
+    """Processor time that this thread has used, in seconds; for measuring what work costs."""
+    return time.thread_time()
+
+
 def epoch_ms(moment: datetime) -> int:
     """Whole milliseconds from 1970-01-01T00:00Z to an aware `moment`."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)

@@ -5,19 +5,18 @@ import gzip
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 
 import msgspec
 import pytest
 import zstandard
 from starlette.requests import ClientDisconnect
-from tests.integration.intake.own_time import elapse, in_own_time
 
 from carecase_worker.errors import BatchRefused, RateExceeded
 from carecase_worker.intake.bodies import Bodies
 from carecase_worker.intake.body import Body, Form
 from carecase_worker.intake.decoding import Decoder
 from carecase_worker.intake.incoming import Incoming
+from carecase_worker.intake.threads import Processor
 from carecase_worker.jobs.chunks import ChunkBounds, Cutter
 from carecase_worker.settings.model import IntakeSettings
 
@@ -48,6 +47,11 @@ class Batch:
     def add(self, items: Sequence[msgspec.Raw]) -> None:
         for _ in self._cutter.add(items):
             pass
+
+
+def bodies_of(**settings: int) -> Bodies:
+    intake = IntakeSettings.model_validate(settings)
+    return Bodies(intake, Processor(intake))
 
 
 def case_of(size: int) -> bytes:
@@ -136,7 +140,7 @@ def test_an_item_that_is_not_whole_is_counted(form: Form, size: int) -> None:
 
 
 def test_a_body_that_is_left_open_is_counted() -> None:
-    bodies = Bodies(IntakeSettings.model_validate({}))
+    bodies = bodies_of()
     sent = cases(900, 4 * KIB)  # fewer than a chunk has
 
     async def stream(received: asyncio.Event) -> AsyncIterator[bytes]:
@@ -147,7 +151,7 @@ def test_a_body_that_is_left_open_is_counted() -> None:
 
     async def look() -> None:
         body, batch, end = body_of(), Batch(), asyncio.Event()
-        with bodies.open("ann", 0, body.is_encoded) as opened:
+        with bodies.open("ann", 0) as opened:
             receiving = asyncio.ensure_future(Incoming(body, batch, opened).receive(stream(end), lambda: None))
             least, most = (LARGE_AROUND + CUT_FROM + size for size in (2 * 3 * MIB, 2 * 4 * MIB))
             async with asyncio.timeout(60):
@@ -165,12 +169,12 @@ def test_a_body_that_is_left_open_is_counted() -> None:
 @pytest.mark.parametrize("encoding", ENCODERS)
 @pytest.mark.parametrize("count", [1, 40, 12_000, 200_000])
 def test_the_batch_has_every_item_when_it_ends_and_nothing_is_open_after_that(encoding: str | None, count: int) -> None:
-    bodies, batch = Bodies(IntakeSettings.model_validate({})), Batch()
+    bodies, batch = bodies_of(), Batch()
     sent = str(list(range(10**24, 10**24 + count))).encode()
 
     async def receive() -> int:
         body = body_of(encoding)
-        with bodies.open("ann", 0, body.is_encoded) as opened:
+        with bodies.open("ann", 0) as opened:
             stream = pieces_of(ENCODERS[encoding](sent))
             return await Incoming(body, batch, opened).receive(stream, lambda: batch.total)
 
@@ -179,11 +183,11 @@ def test_the_batch_has_every_item_when_it_ends_and_nothing_is_open_after_that(en
 
 
 def test_a_bomb_gives_the_other_bodies_of_its_client_turns() -> None:
-    bodies = Bodies(IntakeSettings.model_validate({"body_threads_per_client": 1}))
+    bodies = bodies_of(body_threads_per_client=1)
     bomb, seen = body_of("zstd"), []
 
     async def receive(body: Body, sent: bytes, then: Callable[[], None]) -> None:
-        with bodies.open("ann", 0, body.is_encoded) as opened:
+        with bodies.open("ann", 0) as opened:
             await Incoming(body, Batch(), opened).receive(pieces_of(sent), then)
 
     async def both() -> None:
@@ -197,54 +201,12 @@ def test_a_bomb_gives_the_other_bodies_of_its_client_turns() -> None:
     assert first <= 4 * MIB < last == 32 * MIB + 3
 
 
-@pytest.mark.parametrize("more_than_the_burst", [0, 1000])
-@pytest.mark.parametrize(
-    ("content", "decoded"),
-    [
-        (b"[1" + b" " * (3 * MIB) + b"]", 3 * MIB + 3),
-        (b"[1" + b",1" * 20_000 + b"]", 128 * 20_001),  # an item counts for 128 bytes at least
-        (b"[1" + b" " * (3 * MIB) + b"}", 3 * MIB + 3),  # which is refused at the end
-    ],
-    ids=["blanks", "tiny items", "no JSON"],
-)
-def test_exactly_what_is_decoded_beyond_twenty_times_what_was_sent_is_waited_for(
-    content: bytes, decoded: int, more_than_the_burst: int
-) -> None:
-    """Two bodies, of which the second one has almost nothing; the first one may have to wait before its end, too."""
-    sent = zstandard.compress(content)
-    burst = decoded - 20 * len(sent) - more_than_the_burst
-    bodies = Bodies(IntakeSettings.model_validate({"inflated_bytes_burst": burst, "inflated_bytes_per_second": 100}))
-
-    def waited_s() -> float:
-        return sum(one.value for one in bodies.readings() if one.name == "carecase_inflation_wait_seconds")
-
-    async def receive() -> None:
-        for one in (sent, zstandard.compress(b"[1]")):
-            body = body_of("zstd")
-            with suppress(BatchRefused), bodies.open("ann", 0, body.is_encoded) as opened:
-                await Incoming(body, Batch(), opened).receive(pieces_of(one), lambda: None)
-
-    @in_own_time
-    async def run() -> None:
-        receiving = asyncio.ensure_future(receive())
-        elapsed_s = 0.0
-        while not receiving.done():
-            await asyncio.sleep(0)
-            if (now_s := waited_s()) > elapsed_s:
-                await elapse(now_s - elapsed_s)
-                elapsed_s = now_s
-        await receiving
-
-    run()
-    assert waited_s() == pytest.approx(more_than_the_burst / 100)
-
-
 def test_a_body_that_would_hold_more_than_its_client_may_is_refused() -> None:
-    bodies = Bodies(IntakeSettings.model_validate({"max_open_bytes_per_client": 4 * MIB}))
+    bodies = bodies_of(max_open_bytes_per_client=4 * MIB)
 
     async def receive(sent: bytes) -> None:
         body = body_of("zstd")
-        with bodies.open("ann", 0, body.is_encoded) as opened:
+        with bodies.open("ann", 0) as opened:
             await Incoming(body, Batch(), opened).receive(pieces_of(sent), lambda: None)
 
     asyncio.run(receive(zstandard.compress(b"[1" + b" " * (3 * MIB) + b"]")))

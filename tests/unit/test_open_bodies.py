@@ -1,17 +1,16 @@
-"""Bodies that are open: how many large ones, how much memory all may hold, and how much may be inflated."""
+"""Bodies that are open: how many large ones, and how much memory all may hold."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.integration.intake.own_time import elapse, in_own_time, settle
 
 from carecase_worker.errors import BacklogFull, CareCaseError, RateExceeded
 from carecase_worker.intake.bodies import Bodies, Open
 from carecase_worker.intake.problems import problem_of
+from carecase_worker.intake.threads import Processor
 from carecase_worker.settings.model import IntakeSettings
 
 LARGE, SMALL_AROUND, LARGE_AROUND = 1000, 64 << 10, 448 << 10
@@ -26,7 +25,8 @@ def bodies_of(**bounds: int) -> Bodies:
         "max_open_bytes": PLENTY,
         "max_open_bytes_per_client": PLENTY,
     }
-    return Bodies(IntakeSettings.model_validate({"large_body_bytes": LARGE, **roomy, **bounds}))
+    settings = IntakeSettings.model_validate({"large_body_bytes": LARGE, **roomy, **bounds})
+    return Bodies(settings, Processor(settings))
 
 
 def told(bodies: Bodies) -> dict[str, float]:
@@ -45,7 +45,7 @@ def problem(call: Callable[[], object]) -> tuple[int, str, dict[str, str]]:
 
 
 def announce(stack: ExitStack, bodies: Bodies, size: int, name: str = "ann") -> Open:
-    return stack.enter_context(bodies.open(name, announced=size, is_encoded=False))
+    return stack.enter_context(bodies.open(name, announced=size))
 
 
 def wait(stack: ExitStack, bodies: Bodies, size: int, name: str = "ann") -> None:
@@ -54,7 +54,7 @@ def wait(stack: ExitStack, bodies: Bodies, size: int, name: str = "ann") -> None
 
 def come(stack: ExitStack, bodies: Bodies, size: int, name: str = "ann") -> None:
     opened = announce(stack, bodies, 0, name)
-    opened.decodes(1, received=size)
+    opened.takes(size)
     opened.holds(1)
 
 
@@ -80,7 +80,7 @@ def test_large_bodies_of_a_client_and_of_all_are_counted_and_small_ones_are_not(
         assert counts["carecase_bodies_refused{bound=bodies,whose=client}"] == 1
         assert counts["carecase_bodies_refused{bound=bodies,whose=all}"] == 1
     for _ in range(2):  # all have left their places
-        with bodies.open("ann", LARGE + 1, False), bodies.open("ann", LARGE + 1, False):
+        with bodies.open("ann", LARGE + 1), bodies.open("ann", LARGE + 1):
             assert told(bodies)["carecase_open_bodies{client=ann}"] == 2
 
 
@@ -94,7 +94,7 @@ def test_large_bodies_of_a_client_and_of_all_are_counted_and_small_ones_are_not(
 )
 def test_exactly_so_much_is_held(more: int, bounds: dict[str, int], expected: object, whose: str) -> None:
     bodies = bodies_of(**bounds)
-    with bodies.open("ann", 0, False) as first, bodies.open("ann", 0, False) as second:
+    with bodies.open("ann", 0) as first, bodies.open("ann", 0) as second:
         first.waits(LARGE)  # small
         second.waits(300_000)
         left = (1 << 20) - LARGE - SMALL_AROUND - 300_000 - LARGE_AROUND
@@ -111,7 +111,7 @@ def test_exactly_so_much_is_held(more: int, bounds: dict[str, int], expected: ob
 
 def test_what_is_let_go_may_be_held_by_others() -> None:
     bodies = bodies_of(max_open_bytes_per_client=1 << 20, max_open_bytes=1 << 20)
-    with bodies.open("ann", 0, False) as first, bodies.open("bob", 0, False) as second:
+    with bodies.open("ann", 0) as first, bodies.open("bob", 0) as second:
         first.waits((1 << 20) - LARGE_AROUND - SMALL_AROUND)
         assert problem(lambda: second.waits(1)) == TOO_MANY_OF_ALL
         first.waits(10)
@@ -201,64 +201,12 @@ def test_no_more_is_open_than_may_be_and_all_is_given_back(
 def test_a_client_with_many_small_batches_at_once_is_never_refused(connections: int) -> None:
     """However much they decode to: what they hold meanwhile is bounded by itself."""
     settings = IntakeSettings.model_validate({})
-    bodies = Bodies(settings)
+    bodies = Bodies(settings, Processor(settings))
     with ExitStack() as stack:
         for _ in range(connections):
             opened = announce(stack, bodies, settings.large_body_bytes)
             opened.waits(settings.large_body_bytes)
-            opened.decodes(2 << 20, received=settings.large_body_bytes)
+            opened.takes(settings.large_body_bytes)
             opened.waits(0)
             opened.holds(800 << 10)
         assert not [name for name in told(bodies) if "refused" in name]
-
-
-PER_SECOND, BURST, RATIO = 100, 1000, 20
-
-
-async def require_at_once(bodies: Bodies, *opened: Open) -> None:
-    """Require that none of them waits."""
-    running = [asyncio.ensure_future(one.run(lambda: "at once")) for one in opened]
-    await settle()
-    assert {value for name, value in told(bodies).items() if "wait" in name} == {0}
-    assert await asyncio.gather(*running) == ["at once"] * len(opened)
-
-
-@in_own_time
-async def test_a_client_that_has_too_much_inflated_waits_and_nobody_else_does() -> None:
-    bodies = bodies_of(free_compression_ratio=RATIO, inflated_bytes_per_second=PER_SECOND, inflated_bytes_burst=BURST)
-    with (
-        bodies.open("ann", 0, is_encoded=True) as bomb,
-        bodies.open("ann", 0, is_encoded=True) as another,
-        bodies.open("ann", 0, is_encoded=False) as plain,
-        bodies.open("bob", 0, is_encoded=True) as other,
-    ):
-        bomb.decodes(RATIO * 7, received=7)
-        bomb.decodes(RATIO * 10 + BURST, received=10)
-        await require_at_once(bodies, bomb)  # so much is free, and the burst
-        bomb.decodes(RATIO * 10 + BURST + 2 * PER_SECOND, received=10)
-        await require_at_once(bodies, plain, other)
-        waiting = [asyncio.ensure_future(one.run(lambda: "later")) for one in (bomb, another)]
-        await settle()
-        await elapse(1.9)
-        assert not any(task.done() for task in waiting)
-        await elapse(0.2)
-        assert await asyncio.gather(*waiting) == ["later", "later"]
-        waited = told(bodies)
-        assert waited["carecase_inflation_wait_seconds{client=ann}"] == pytest.approx(4)
-        assert waited["carecase_inflation_wait_seconds{client=bob}"] == 0
-
-
-@in_own_time
-async def test_bytes_that_are_sent_later_are_free_and_none_are_given_back() -> None:
-    bodies = bodies_of(free_compression_ratio=RATIO, inflated_bytes_per_second=PER_SECOND, inflated_bytes_burst=BURST)
-    with bodies.open("ann", 0, is_encoded=True) as body:
-        body.decodes(BURST, received=0)
-        body.decodes(BURST, received=BURST)  # not inflated any more
-        body.decodes(BURST + RATIO * BURST, received=BURST)  # by as much as has been paid
-        await require_at_once(bodies, body)
-        body.decodes(BURST + PER_SECOND + RATIO * BURST, received=BURST)
-        waiting = asyncio.ensure_future(body.run(lambda: "later"))
-        await settle()
-        await elapse(1.01)
-        assert await waiting == "later"
-        assert told(bodies)["carecase_inflation_wait_seconds{client=ann}"] == pytest.approx(1)

@@ -101,7 +101,7 @@ def test_what_the_docs_say_beside_a_settings_name_is_its_default() -> None:
 @pytest.mark.parametrize(("section", "leaf"), NUMBERS)
 def test_exactly_the_bounds_are_taken(section: str, leaf: str, by: str, tmp_path: Path) -> None:
     _, least, most = NUMBERS[section, leaf]
-    is_whole = not leaf.endswith("_seconds") and leaf != "rate_per_second"
+    is_whole = not leaf.endswith("_seconds") and leaf not in ("rate_per_second", "processor_share_per_client")
     kind = "a whole number" if is_whole else "a number of seconds" if leaf.endswith("_seconds") else "a number"
     for value in (least, most):
         assert fault(section, leaf, value, by, tmp_path) == ""

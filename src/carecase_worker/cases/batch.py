@@ -27,13 +27,15 @@ from carecase_worker.errors import BatchRefused
 ITEM_BYTES = 256 << 10
 """The largest item, if nothing else is configured; of one with more than twice as much, only the beginning is kept."""
 
+WINDOW_BYTES = 64 << 10
+"""Worth splitting at once; of the tiniest items, it keeps other threads from the interpreter for 4 ms."""
+
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 # it finds ends only, and what it takes for numbers is of no use: the parser of the array says what is JSON
 _scan = JSONDecoder(strict=False, parse_int=len, parse_float=len, parse_constant=len).scan_once  # type: ignore[attr-defined]
 _GUESSES = 3
 _TAIL_BYTES = 16 << 10
 _BLANK_COMMA = re.compile(rb"\}[ \t\r\n]+,")
-_WINDOW_BYTES = 256 << 10
 _HEAD_BYTES = 1 << 20
 _LONGEST_TOKEN = 16
 """Of a number, a word or an escape that is not whole yet nobody can say if it will be one."""
@@ -69,7 +71,7 @@ class ArraySplitter:
     An item of more than twice `item_bytes` is given as its beginning, which is longer than `item_bytes`, and no JSON.
     """
 
-    def __init__(self, window_bytes: int = _WINDOW_BYTES, item_bytes: int = ITEM_BYTES) -> None:
+    def __init__(self, window_bytes: int = WINDOW_BYTES, item_bytes: int = ITEM_BYTES) -> None:
         self._window_bytes = self._look_at = window_bytes
         self._held_bytes = 2 * item_bytes
         self._rest = b""

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from anyio.to_thread import run_sync
 from fastapi import Request
 from starlette.background import BackgroundTask
 from starlette.responses import Response
@@ -17,11 +16,11 @@ from carecase_worker.intake.held import Held
 from carecase_worker.intake.negotiation import json_type_of
 from carecase_worker.intake.prefer import Preferences, applied
 from carecase_worker.intake.results import Results, Wanted
+from carecase_worker.intake.threads import ClientThreads
 from carecase_worker.jobs.admission import Sender
 from carecase_worker.jobs.incoming import Admission
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.queue import Doorbells
-from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Pace
 from carecase_worker.telemetry import logger
@@ -59,21 +58,24 @@ class Acceptances:
     store: JobStore
     doorbells: Doorbells
     held: Held
-    seals: Seals
+    threads: ClientThreads
+    results: Results
 
     async def answer(
         self, audited: Audited, database: str, wanted: Preferences, admission: Admission, at_once: Response
     ) -> Response:
         """Ring. The answer `at_once`; but the result, if the client waits and the job ends in time."""
         request, job_id, rings = audited.request, admission.job_id, admission.rings
+        client = audited.caller.client
         if not wanted.wait:
             at_once.headers.update(applied(wanted, final=False, of_batch=True))
             at_once.background = BackgroundTask(ring, self.doorbells, database, rings)
             return at_once
-        await run_sync(ring, self.doorbells, database, rings)
+        await self.threads.run(client, partial(ring, self.doorbells, database, rings))
         try:
-            job = await self.held.job(request, job_id, wanted.wait, lambda: self.store.job(job_id))
-            return await run_sync(self._as_it_is, audited, job, applied(wanted, job.state.final, of_batch=True))
+            job = await self.held.job(request, client, job_id, wanted.wait, lambda: self.store.job(job_id))
+            headers = applied(wanted, job.state.final, of_batch=True)
+            return await self.threads.run(client, partial(self._as_it_is, audited, job, headers))
         except (StoreUnavailable, JobNotFound, JobExpired, AuditUnavailable):
             # the batch is accepted, whatever became of waiting for it
             at_once.headers.update(applied(wanted, final=False, of_batch=True))
@@ -84,7 +86,5 @@ class Acceptances:
         if job.state.final:
             location = job_path(job.job_id, request.scope["root_path"])
             given = partial(audited.record, Event.READ, job.database, job.job_id)
-            return Results(self.store, self.seals).answer(
-                request, job, Wanted(), {**headers, "Location": location}, given
-            )
+            return self.results.answer(request, job, Wanted(), {**headers, "Location": location}, given)
         return accepted(request, job, self.store.pace(job.database), headers)

@@ -1,17 +1,17 @@
 """Who may come in, and how often: credentials, then the rate."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
-from anyio import CapacityLimiter
-from anyio.to_thread import run_sync
-
-from carecase_worker.clock import system_async_sleep
+from carecase_worker.clock import Dice, SystemDice, system_async_sleep
 from carecase_worker.errors import AccessRefused, RateExceeded
 from carecase_worker.intake.auth import Caller, Gate
+from carecase_worker.intake.threads import Threads
 from carecase_worker.jobs.rates import Rates
 
-_THREADS = 40
+_THREADS, _THREADS_PER_ADDRESS = 8, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,35 @@ class Admittance:
     gate: Gate
     rates: Rates
     hold: timedelta
-    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_THREADS))
+    dice: Dice = field(default_factory=SystemDice)
+    threads: Threads = field(default_factory=lambda: Threads(_THREADS, _THREADS_PER_ADDRESS))
 
-    async def admit(self, api_key: str | None, authorization: str | None) -> Caller:
-        """The caller of a request. Raises AccessRefused, KeysUnavailable, RateExceeded."""
+    async def admit(
+        self, api_key: str | None, authorization: str | None, address: str | None, known: Callable[[Caller], None]
+    ) -> Caller:
+        """The caller of a request; `known` is told of it before anything else follows, also if it comes too often.
+
+        Raises AccessRefused, KeysUnavailable, RateExceeded.
+        """
         try:
-            return await run_sync(self._admit, api_key, authorization, limiter=self.threads)
-        except (AccessRefused, RateExceeded):
-            await system_async_sleep(self.hold)
+            caller, excess = await self.threads.run(address or "", partial(self._admit, api_key, authorization))
+        except AccessRefused:
+            await self._hold()
             raise
-
-    def _admit(self, api_key: str | None, authorization: str | None) -> Caller:
-        caller = self.gate.caller(api_key, authorization)
-        self.rates.spend(caller.client)
+        if excess:
+            await self._hold()  # as nobody's: it is no reason to keep the connection
+        known(caller)
+        if excess:
+            raise excess
         return caller
+
+    async def _hold(self) -> None:
+        await system_async_sleep(self.hold * (1 + self.dice.roll()))  # many that came at once are not told at once
+
+    def _admit(self, api_key: str | None, authorization: str | None) -> tuple[Caller, RateExceeded | None]:
+        caller = self.gate.caller(api_key, authorization)
+        try:
+            self.rates.spend(caller.client)
+        except RateExceeded as excess:
+            return caller, excess
+        return caller, None

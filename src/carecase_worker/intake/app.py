@@ -42,9 +42,11 @@ from carecase_worker.intake.openapi import publish
 from carecase_worker.intake.parameters import bad_parameters, require_known_parameters
 from carecase_worker.intake.problems import Problem, problem_of, problem_of_method, problem_of_status
 from carecase_worker.intake.public import add_public
-from carecase_worker.intake.requests import Requests, note, until_answered
+from carecase_worker.intake.requests import Requests, address_of, note, until_answered
+from carecase_worker.intake.results import Results
 from carecase_worker.intake.safe_headers import SafeHeaders, cors_options
 from carecase_worker.intake.shared import Shared
+from carecase_worker.intake.threads import ClientThreads, Processor, Threads
 from carecase_worker.jobs.admission import Admissions
 from carecase_worker.jobs.chunks import ChunkBounds
 from carecase_worker.jobs.clock_watch import ClockWatch
@@ -78,21 +80,22 @@ def create_app(settings: Settings) -> FastAPI:
     presence, standstill = Presence(settings.redis, clock), Standstill(settings.redis, settings.jobs)
     readings = Readings(store, presence, standstill, tuple(settings.databases), gethostname(), audit)
     in_progress = InProgress(settings.intake.max_requests, settings.intake.max_requests_per_client)
-    shared, bodies = Shared.of(settings.intake), Bodies(settings.intake)
-    gauges = (shared.connections, shared.quota, in_progress, bodies.readings, readings)
+    shared, processor = Shared.of(settings.intake), Processor(settings.intake)
+    bodies, threads = Bodies(settings.intake, processor), ClientThreads(processor, Threads.of_requests(settings.intake))
+    gauges = (shared.connections, shared.quota, in_progress, bodies.readings, processor.readings, readings)
     metrics = Metrics(lambda: chain.from_iterable(each() for each in gauges))
     packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), Finals(settings.redis)
     admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
-    held, new_id = Held(finals, settings.intake.max_wait), partial(uuid7, clock)
-    acceptances = Acceptances(store, doorbells, held, seals)
-    intake = Intake(settings.intake, admissions, store, acceptances, new_id, clock, audit, bodies)
-    jobs = Jobs(store, JobLists(settings.redis, seals), doorbells, admissions, held, new_id, audit)
+    held, new_id = Held(finals, threads, settings.intake.max_wait), partial(uuid7, clock)
+    results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
+    acceptances = Acceptances(store, doorbells, held, threads, results)
+    intake = Intake(settings.intake, admissions, store, acceptances, new_id, clock, audit, bodies, threads)
+    jobs = Jobs(store, lists, doorbells, admissions, held, threads, results, new_id, audit)
 
     caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
     app = _application(finals, presence)
-    app.include_router(batch_routes(intake, caller))
-    app.include_router(job_routes(jobs, caller))
-    app.include_router(health_routes(readings, metrics))
+    for routes in (batch_routes(intake, caller), job_routes(jobs, caller), health_routes(readings, metrics)):
+        app.include_router(routes)
     requests = partial(Requests, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota)
     _surround(app, settings.intake, requests)
     _publish(app, settings.intake)
@@ -112,8 +115,11 @@ def _caller_by(
     ) -> Caller:
         if require_user_agent and not request.headers.get("user-agent"):
             raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that says what you are.")
-        who = await admittance.admit(api_key, request.headers.get("authorization"))
-        note(request.scope, client=who.client, user=who.subject)
+
+        def known(caller: Caller) -> None:
+            note(request.scope, client=caller.client, user=caller.subject)
+
+        who = await admittance.admit(api_key, request.headers.get("authorization"), address_of(request.scope), known)
         until_answered(request.scope, in_progress.place(who.client))
         require_json(request)
         require_known_parameters(request)

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BeforeValidator, Field
 
@@ -30,6 +30,7 @@ from carecase_worker.intake.openapi import BATCH
 from carecase_worker.intake.paging import plain_integer
 from carecase_worker.intake.patience import in_time
 from carecase_worker.intake.requests import note
+from carecase_worker.intake.threads import ClientThreads
 from carecase_worker.jobs.admission import Admissions, Draft, Sender
 from carecase_worker.jobs.incoming import Admission
 from carecase_worker.jobs.store import JobStore
@@ -90,6 +91,7 @@ class Intake:
     clock: Clock
     audit: AuditLog
     bodies: Bodies
+    threads: ClientThreads
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """The answer to a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
@@ -99,11 +101,11 @@ class Intake:
         audited = Audited(self.audit, request, caller)
         with ExitStack() as stack:
             announced = int(request.headers.get("content-length", 0))
-            opened = stack.enter_context(self.bodies.open(caller.client, announced, body.is_encoded))
+            opened = stack.enter_context(self.bodies.open(caller.client, announced))
             if headers.validate_only:
                 rules = Rules(care_plan, caller.user, self.clock.now())
                 document = await self._check(audited, target, rules, body, opened)
-                return Told(document, json_type_of(request), stack.pop_all())
+                return Told(self.threads.pieces(caller.client, document), json_type_of(request), stack.pop_all())
             wanted = self.acceptances.held.wanted(request)
             sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, wanted.strict)
             admission, answer = await self._admit(audited, sender, body, opened)
@@ -130,7 +132,7 @@ class Intake:
         try:
             return await Incoming(body, draft, opened).receive(self._pieces(request), admit)
         except CareCaseError:
-            await run_sync(discard, draft)
+            await self.threads.run(sender.client, partial(discard, draft))
             raise
 
     async def _check(self, audited: Audited, database: str, rules: Rules, body: Body, opened: Open) -> Iterator[bytes]:

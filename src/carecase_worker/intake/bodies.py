@@ -1,7 +1,6 @@
 """The bodies that come in at once: how many, what they hold, and the threads that take them apart, with a share of each
 for every client."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,12 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from anyio import CapacityLimiter
-from anyio.to_thread import run_sync
-
-from carecase_worker.clock import system_async_sleep
 from carecase_worker.errors import BacklogFull, RateExceeded
-from carecase_worker.intake.inflation import Inflation
+from carecase_worker.intake.threads import ClientThreads, Processor, Threads
 from carecase_worker.settings.model import IntakeSettings
 from carecase_worker.telemetry import Reading
 
@@ -36,36 +31,20 @@ class _Share:
     bytes: int = 0
 
 
-@dataclass(slots=True)
-class _Client:
-    """The bodies of a client that are open, its share of the threads, and the bytes that it has had inflated."""
-
-    share: _Share
-    threads: CapacityLimiter
-    inflation: Inflation
-    waited_s: float = 0.0
-
-
 class Open:
     """A body that is open: what it holds is counted, and it is taken apart when it is its client's turn."""
 
-    def __init__(self, bodies: "Bodies", client: _Client, announced: int, is_encoded: bool) -> None:
+    def __init__(self, bodies: "Bodies", client: str, share: _Share, announced: int) -> None:
         self._bodies = bodies
         self._client = client
-        self._is_encoded = is_encoded
-        self._waiting = self._received = self._taken = self._counted = self._inflated = 0
+        self._share = share
+        self._waiting = self._received = self._taken = self._counted = 0
         self._is_large = False
         self._count(announced)
 
     async def run(self, work: Callable[[], _T]) -> _T:
         """Have a thread do some work on the body, once it is the client's turn."""
-        while True:
-            async with self._client.threads:
-                wait_s = self._client.inflation.wait(self._now()) if self._is_encoded else 0.0
-                if not wait_s:
-                    return await run_sync(work, limiter=self._bodies.threads)
-            self._client.waited_s += wait_s
-            await system_async_sleep(timedelta(seconds=wait_s))
+        return await self._bodies.threads.run(self._client, work)
 
     def waits(self, size: int) -> None:
         """Note how many bytes of the body, as it was sent, have not been taken apart. Raises as `Bodies.open` does."""
@@ -77,28 +56,21 @@ class Open:
         self._taken = size
         self._count()
 
-    def decodes(self, size: int, received: int) -> None:
-        """Note how many bytes of the body have come so far, and to how many they decode."""
+    def takes(self, received: int) -> None:
+        """Note how many bytes of the body, as it was sent, have been taken so far."""
         self._received = received
-        inflated = size - self._bodies.free_ratio * received
-        if inflated > self._inflated:
-            self._client.inflation.spend(inflated - self._inflated, self._now())
-            self._inflated = inflated
 
     def close(self) -> None:
         """Give everything back."""
-        self._bodies.take(self._client.share, -int(self._is_large), -self._counted)
+        self._bodies.take(self._share, -int(self._is_large), -self._counted)
 
     def _count(self, announced: int = 0) -> None:
         sent = max(self._waiting, self._received, announced)
         is_large = self._is_large or sent > self._bodies.large_bytes
         more = self._waiting + self._taken + (_AROUND_LARGE_BYTES if is_large else _AROUND_SMALL_BYTES) - self._counted
-        self._bodies.take(self._client.share, is_large - self._is_large, more)
+        self._bodies.take(self._share, is_large - self._is_large, more)
         self._counted += more
         self._is_large = is_large
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 _TEXTS = {
@@ -112,23 +84,22 @@ _TEXTS = {
 class Bodies:
     """Opens bodies. What they hold is bounded, and of large ones the number, too: a client may send many small ones."""
 
-    def __init__(self, settings: IntakeSettings) -> None:
+    def __init__(self, settings: IntakeSettings, processor: Processor) -> None:
         self._settings = settings
         self._all = _Share(settings.max_bodies, settings.max_open_bytes)
-        self._clients: dict[str, _Client] = {}
+        self._clients: dict[str, _Share] = {}
         self._refused: Counter[tuple[str, str]] = Counter()
-        self.threads = CapacityLimiter(settings.body_threads)
+        self.threads = ClientThreads(processor, Threads(settings.body_threads, settings.body_threads_per_client))
         self.large_bytes = settings.large_body_bytes
-        self.free_ratio = settings.free_compression_ratio
 
     @contextmanager
-    def open(self, client: str, announced: int, is_encoded: bool) -> Iterator[Open]:
+    def open(self, client: str, announced: int) -> Iterator[Open]:
         """Have a body open, of so many bytes as far as that is announced.
 
         Raises RateExceeded if the client has too many or too much open, BacklogFull if all have; so do the calls that
         note what the body holds.
         """
-        opened = Open(self, self._client(client), announced, is_encoded)
+        opened = Open(self, client, self._share(client), announced)
         try:
             yield opened
         finally:
@@ -146,26 +117,19 @@ class Bodies:
             share.bytes += size
 
     def readings(self) -> Iterator[Reading]:
-        """The numbers that an operator sees: what is open, and what was refused or had to wait."""
-        for name, client in list(self._clients.items()):
-            whose = {"client": name}
-            yield Reading("carecase_open_bodies", "Large bodies that are open", client.share.bodies, whose)
-            yield Reading("carecase_open_bytes", "Memory that open bodies hold", client.share.bytes, whose)
-            waited = "Seconds for which bodies waited that decode to far more than was sent"
-            yield Reading("carecase_inflation_wait_seconds", waited, client.waited_s, whose, counter=True)
+        """The numbers that an operator sees: what is open, and what was refused."""
+        for client, share in list(self._clients.items()):
+            whose = {"client": client}
+            yield Reading("carecase_open_bodies", "Large bodies that are open", share.bodies, whose)
+            yield Reading("carecase_open_bytes", "Memory that open bodies hold", share.bytes, whose)
         for (holder, bound), count in sorted(self._refused.items()):
             labels = {"bound": bound, "whose": holder}
             yield Reading("carecase_bodies_refused", "Bodies for which there was no room", count, labels, counter=True)
 
-    def _client(self, name: str) -> _Client:
+    def _share(self, client: str) -> _Share:
         settings = self._settings
-        if name not in self._clients:
-            self._clients[name] = _Client(
-                _Share(settings.max_bodies_per_client, settings.max_open_bytes_per_client),
-                CapacityLimiter(settings.body_threads_per_client),
-                Inflation(settings.inflated_bytes_per_second, settings.inflated_bytes_burst),
-            )
-        return self._clients[name]
+        bounds = settings.max_bodies_per_client, settings.max_open_bytes_per_client
+        return self._clients.setdefault(client, _Share(*bounds))
 
     def _refusal(self, whose: str, what: str) -> RateExceeded | BacklogFull:
         self._refused[whose, what] += 1

@@ -8,11 +8,10 @@ from enum import Enum
 import msgspec
 from starlette.requests import ClientDisconnect
 
-from carecase_worker.cases.batch import ITEM_BYTES, ArraySplitter, Splitter
+from carecase_worker.cases.batch import ITEM_BYTES, WINDOW_BYTES, ArraySplitter, Splitter
 from carecase_worker.cases.lines import LineSplitter
 from carecase_worker.errors import BatchFault, BatchRefused
 from carecase_worker.intake.decoding import Decoder
-from carecase_worker.intake.zstd_frames import PART_BYTES
 
 _PIECE_BYTES = 1 << 20
 _ENCODED_PIECE_BYTES = 256 << 10  # which decode to more
@@ -77,7 +76,8 @@ class Body:
     def take(self, piece: bytes) -> Iterator[Sequence[msgspec.Raw]]:
         """Take a piece as it was sent; the items that are whole by now. Raises BatchRefused.
 
-        Between two groups of items lies little work: a quarter megabyte that is split, or a thousand tiny parts.
+        Between two groups of items lies little work: a quarter megabyte that is decoded, 64 KiB of it that are split,
+        or a thousand tiny parts.
         """
         self.received += len(piece)
         for number, decoded in enumerate(self._decoder.decode(piece), start=1):
@@ -89,11 +89,11 @@ class Body:
                     f"The body has more than {self._max_bytes} bytes. Send the cases in several batches.",
                 )
             self._digest.update(decoded)
-            for start in range(0, len(decoded), PART_BYTES):
-                part = decoded[start : start + PART_BYTES]
+            for start in range(0, len(decoded), WINDOW_BYTES):
+                part = decoded[start : start + WINDOW_BYTES]
                 self._waiting.append(part)
                 self._waiting_bytes += len(part)
-                if self._waiting_bytes >= PART_BYTES:
+                if self._waiting_bytes >= WINDOW_BYTES:
                     yield self._splitter.feed(self._joined())
             if number % _MOST_PIECES == 0:
                 yield self._splitter.feed(self._joined())

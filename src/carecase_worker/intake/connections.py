@@ -63,10 +63,12 @@ class _HeadRefused(Exception):
     """Ends the parsing of a head."""
 
 
-class GuardedConnection(HttpToolsProtocol):
+class GuardedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
     """uvicorn's connection, with deadlines where it has none; its refusals are problems, as all others."""
 
     def __init__(self, *arguments: Any, guard: Guard, new_id: Callable[[], str], shared: Shared, **named: Any) -> None:
+        self._came: list[bytes] = []
+        self.on_body = self._came.append  # type: ignore[method-assign,assignment]  # a chunk may have one byte only
         super().__init__(*arguments, **named)
         self.logger = _uvicorn
         self._guard = guard
@@ -109,6 +111,14 @@ class GuardedConnection(HttpToolsProtocol):
             self._answering.message_event.set()
         super().connection_lost(exc)
 
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # the loop would have much more read at once
+        """Where what comes next is put: all connections have one place for it, which is free again at once."""
+        return self._shared.read
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So much has come."""
+        self.data_received(bytes(self._shared.read[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
         """Between two requests, the first byte starts the time that a head may take."""
         self._heard = True
@@ -116,6 +126,7 @@ class GuardedConnection(HttpToolsProtocol):
             self._expect_head()
         self._ended = self._has_body = False
         super().data_received(data)
+        self._take_body()
         if self._part is _Part.HEAD and not self._ended:  # else only the end of this piece is of the head
             self._fed_bytes += len(data)
             if self._head_is_too_long() and not self.transport.is_closing():
@@ -165,13 +176,9 @@ class GuardedConnection(HttpToolsProtocol):
         self._shared.connections.heard(self)
         super().on_headers_complete()
 
-    def on_body(self, body: bytes) -> None:
-        """A part of the body is there; what comes around it is counted anew."""
-        self._has_body, self._fed_bytes = True, 0
-        super().on_body(body)
-
     def on_message_complete(self) -> None:
         """The whole request is there."""
+        self._take_body()
         self._cancel_late()
         self._part, self._ended = _Part.NONE, True
         super().on_message_complete()
@@ -268,6 +275,13 @@ class GuardedConnection(HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: a client may offer another protocol, and is answered in this one."""
+
+    def _take_body(self) -> None:
+        """Take what has come of the body, all chunks at once; what comes around them is counted anew."""
+        if self._came:
+            self._has_body, self._fed_bytes = True, 0
+            super().on_body(b"".join(self._came))
+            self._came.clear()
 
     def _expect_head(self) -> None:
         if self._late is None:

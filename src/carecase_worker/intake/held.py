@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from anyio.to_thread import run_sync
 from fastapi import Request
 
 from carecase_worker.intake.prefer import Preferences, preferences
+from carecase_worker.intake.threads import ClientThreads
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.waiting import Finals
 
@@ -19,18 +19,17 @@ class Held:
     """Holds answers; many at a time cost no thread."""
 
     finals: Finals
+    threads: ClientThreads
     longest: timedelta
 
     def wanted(self, request: Request) -> Preferences:
         """What a request prefers, as far as it is granted."""
         return preferences(request.headers.getlist("prefer"), self.longest)
 
-    async def job(self, request: Request, job_id: str, wait: timedelta | None, read: Callable[[], Job]) -> Job:
+    async def job(self, request: Request, client: str, job_id: str, wait: timedelta, read: Callable[[], Job]) -> Job:
         """The job as `read` tells it: once it is final, or as it is when the time is over or the client has left."""
-        if not wait:
-            return await run_sync(read)
         with self.finals.awaited(job_id) as look_again:
-            job = await run_sync(read)
+            job = await self.threads.run(client, read)
             if job.state.final:
                 return job
             leaving = asyncio.ensure_future(_set_when_left(request, look_again))
@@ -40,7 +39,7 @@ class Held:
                         await look_again.wait()
             finally:
                 leaving.cancel()
-        return await run_sync(read)
+        return await self.threads.run(client, read)
 
 
 async def _set_when_left(request: Request, left: asyncio.Event) -> None:

@@ -14,10 +14,8 @@ from carecase_worker.intake.bodies import Open
 from carecase_worker.intake.body import Body, receive
 
 _T = TypeVar("_T")
-_SLICE = 6
+_SLICE = 24
 """Groups of items for which a thread works on a body at a time: 1.5 MiB, as much as a piece may have."""
-_ITEM_BYTES = 128
-"""The least that an item counts for: so much costs as much as to cut off an item, however small."""
 _CUT_FROM_BYTES = 640 << 10
 """The texts that the last items were cut from, which they keep, at most; and the items themselves, however small."""
 
@@ -28,11 +26,6 @@ class Batch(Protocol):
     @property
     def held_bytes(self) -> int:
         """The memory that it holds."""
-        ...
-
-    @property
-    def total(self) -> int:
-        """The number of items so far."""
         ...
 
     def add(self, items: Sequence[msgspec.Raw]) -> None:
@@ -71,11 +64,8 @@ class Incoming:
             return (then(),)
 
         while True:
-            try:
-                ended = await self.opened.run(time_slice)
-            finally:
-                decoded_bytes = max(self.body.size, _ITEM_BYTES * self.batch.total)
-                self.opened.decodes(decoded_bytes, self.body.received)
+            ended = await self.opened.run(time_slice)
+            self.opened.takes(self.body.received)
             if ended is not None:
                 return ended[0]
             self._count_held()
@@ -87,7 +77,7 @@ class Incoming:
 class Told(StreamingResponse):
     """An answer about a body, which stays open until all of the answer is sent: what is not read yet is held, too."""
 
-    def __init__(self, document: Iterator[bytes], media_type: str, open_until_then: ExitStack) -> None:
+    def __init__(self, document: AsyncIterator[bytes], media_type: str, open_until_then: ExitStack) -> None:
         super().__init__(document, 207, media_type=media_type)
         self._open = open_until_then
 

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Annotated
 from uuid import UUID
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.background import BackgroundTask
 
@@ -25,6 +24,7 @@ from carecase_worker.intake.paging import USUAL_SIZE, Page, PageNumber, PageSize
 from carecase_worker.intake.prefer import applied
 from carecase_worker.intake.requests import note
 from carecase_worker.intake.results import OutcomeFilter, Results, Wanted
+from carecase_worker.intake.threads import ClientThreads
 from carecase_worker.jobs.admission import Admissions, Sender
 from carecase_worker.jobs.incoming import Admission, Admitted
 from carecase_worker.jobs.job import Job, State
@@ -49,6 +49,8 @@ class Jobs:
     doorbells: Doorbells
     admissions: Admissions
     held: Held
+    threads: ClientThreads
+    results: Results
     new_id: Callable[[], UUID]
     audit: AuditLog
 
@@ -67,9 +69,13 @@ class Jobs:
         """What `answer` makes of a job of the caller, held as the client prefers, and of the headers that say so."""
         wanted = self.held.wanted(request)
         if not wanted.wait:
-            return await run_sync(lambda: answer(self.job(job_id, caller), applied(wanted, final=True)))
-        job = await self.held.job(request, _canonical(job_id), wanted.wait, lambda: self.job(job_id, caller))
-        return await run_sync(answer, job, applied(wanted, final=True))
+            return await self.threads.run(
+                caller.client, lambda: answer(self.job(job_id, caller), applied(wanted, final=True))
+            )
+        job = await self.held.job(
+            request, caller.client, _canonical(job_id), wanted.wait, lambda: self.job(job_id, caller)
+        )
+        return await self.threads.run(caller.client, lambda: answer(job, applied(wanted, final=True)))
 
     def status(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
         """The job document; 304 if the client has it already."""
@@ -90,7 +96,7 @@ class Jobs:
             return accepted(request, job, self.store.pace(job.database), headers)
         audited = Audited(self.audit, request, caller)
         given = partial(audited.record, Event.READ, job.database, job.job_id)
-        return Results(self.store, self.admissions.seals).answer(request, job, wanted, headers, given)
+        return self.results.answer(request, job, wanted, headers, given)
 
     def purge(self, request: Request, caller: Caller, job: Job) -> Response:
         """Remove what is kept of a final job. Raises JobConflict if it is not final, AuditUnavailable."""
@@ -171,7 +177,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
     who = Annotated[Caller, Depends(caller)]
 
     @router.get("/jobs", operation_id="ListJobs", summary="The caller's jobs, newest first")
-    def list_jobs(
+    async def list_jobs(
         request: Request,
         who: who,
         page: PageNumber = 1,
@@ -181,7 +187,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
     ) -> Response:
         wanted = Page(page, page_size)
         which = Which(wanted.first, wanted.size, state.value if state else None, database)
-        return jobs.listed(request, who, wanted, which)
+        return await jobs.threads.run(who.client, lambda: jobs.listed(request, who, wanted, which))
 
     @router.get("/jobs/{jobId}", operation_id="GetJob", summary="Where a job stands")
     async def get_job(request: Request, job_id: JobId, who: who, _: Prefer = None) -> Response:
@@ -206,14 +212,14 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         summary="Cancel what has not been applied, or purge a final job",
         status_code=202,
     )
-    def cancel_job(
+    async def cancel_job(
         request: Request,
         job_id: JobId,
         who: who,
         purge: Annotated[bool, Query(description="Remove payload and result of a final job now")] = False,
     ) -> Response:
-        job = jobs.job(job_id, who)
-        return jobs.purge(request, who, job) if purge else jobs.cancel(request, who, job)
+        end = jobs.purge if purge else jobs.cancel
+        return await jobs.threads.run(who.client, lambda: end(request, who, jobs.job(job_id, who)))
 
     @router.post(
         "/jobs/{jobId}/retry",
@@ -221,8 +227,10 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         summary="Send again what failed for a reason outside the items",
         status_code=202,
     )
-    def retry_job(request: Request, job_id: JobId, who: who, idempotency_key: IdempotencyKey = None) -> Response:
-        return jobs.send_again(request, jobs.job(job_id, who), who, idempotency_key)
+    async def retry_job(request: Request, job_id: JobId, who: who, idempotency_key: IdempotencyKey = None) -> Response:
+        return await jobs.threads.run(
+            who.client, lambda: jobs.send_again(request, jobs.job(job_id, who), who, idempotency_key)
+        )
 
     return router
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import chain
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
@@ -16,6 +15,7 @@ from carecase_worker.intake.documents import indexed_items, items, multi_status
 from carecase_worker.intake.methods import is_head
 from carecase_worker.intake.negotiation import encoding, json_type_of
 from carecase_worker.intake.paging import Cut, Page, cuts
+from carecase_worker.intake.threads import ClientThreads, some_of
 from carecase_worker.jobs.chunks import ChunkOutcomes, unpack_done
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.seal import Kind, Seals
@@ -58,6 +58,7 @@ class Results:
 
     store: JobStore
     seals: Seals
+    threads: ClientThreads
 
     def answer(
         self, request: Request, job: Job, wanted: Wanted, headers: dict[str, str], given: Callable[[int], None]
@@ -75,13 +76,13 @@ class Results:
         if chosen:
             headers = {**headers, "Content-Encoding": chosen}
         pieces = compressed(multi_status(job.job_id, self._items(job, wanted, total)), chosen)
-        # what is wrong with the store or the result shows with the first piece, while it can still be told
-        first = next(pieces)
-        rest = () if is_head(request) else pieces
+        # what is wrong with the store or the result shows with the first pieces, while it can still be told
+        first = some_of(pieces)
         if not is_head(request):
             given(wanted.count(total))
         headers = {**headers, "Vary": "Accept, Accept-Encoding"}
-        return StreamingResponse(chain([first], rest), 207, headers, json_type_of(request))
+        made = self.threads.pieces(job.client, iter(()) if is_head(request) else pieces, first)
+        return StreamingResponse(made, 207, headers, json_type_of(request))
 
     def _items(self, job: Job, wanted: Wanted, total: int) -> Iterator[bytes]:
         """The items wanted, as JSON, some at a time."""

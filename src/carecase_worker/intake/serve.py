@@ -1,5 +1,6 @@
 """Serve the application over HTTP until told to stop."""
 
+import gc
 import signal
 import socket
 import sys
@@ -20,6 +21,8 @@ from carecase_worker.settings.model import IntakeSettings, Settings
 from carecase_worker.telemetry import configure_logging
 
 _NOT_STARTED = 3
+_COLLECT_AFTER = 20_000
+"""Objects that a body's items may be, before the collector looks for cycles among them; Python's default is 700."""
 _SWITCH_S = 0.0005
 """How long a thread that splits a large body may keep the others from the interpreter; Python's default is 5 ms."""
 
@@ -30,6 +33,8 @@ def serve(settings: Settings) -> None:
     reserve_descriptors(settings.intake.max_connections)
     sys.setswitchinterval(_SWITCH_S)
     app = create_app(settings)
+    gc.set_threshold(_COLLECT_AFTER)
+    gc.freeze()  # what is there by now stays: to look through it again and again would hold up everybody for 0.1 s
     server = server_of(app, settings.intake, app.state.end_waiting, app.state.shared)
     # uvicorn sends itself the signal again once it has answered everything: that is an end as wanted, not a death
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

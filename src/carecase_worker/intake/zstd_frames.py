@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import zstandard
 
 PART_BYTES = 256 << 10
-"""About the most that a part of a body decodes to: what is worth splitting at once, and no long step of a thread."""
+"""About the most that a part of a body decodes to: no long step of a thread."""
 
 _BLOCK_DECODED_BYTES = 128 << 10  # a compressed block decodes to no more, whatever its size
 _MAGIC = b"\x28\xb5\x2f\xfd"

@@ -119,6 +119,7 @@ def _keys(text: str) -> str:
 Port = Annotated[int, BeforeValidator(_no_truth), Field(ge=0, le=65535)]
 Count = Annotated[int, BeforeValidator(_no_truth), Field(ge=1, le=_MOST)]
 Few = Annotated[int, BeforeValidator(_no_truth), Field(ge=1, le=1000)]
+Share = Annotated[float, BeforeValidator(_no_truth), Field(ge=0.001, le=1000, allow_inf_nan=False)]
 Rate = Annotated[float, BeforeValidator(_no_truth), Field(ge=0, le=1e9, allow_inf_nan=False)]
 Seconds = Annotated[
     timedelta,
@@ -189,4 +190,5 @@ def _bounds(metadata: list[Any]) -> str:
 
 
 def _figure(bound: Any) -> str:
-    return f"{bound.total_seconds():.12g}" if isinstance(bound, timedelta) else f"{bound:.0f}"
+    figure = bound.total_seconds() if isinstance(bound, timedelta) else bound
+    return f"{figure}" if isinstance(figure, int) else f"{figure:.12g}"

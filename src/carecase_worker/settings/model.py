@@ -25,6 +25,7 @@ from carecase_worker.settings.kinds import (
     RootPath,
     Seconds,
     Secret,
+    Share,
     TargetUrl,
     UrlPath,
     User,
@@ -58,15 +59,14 @@ class IntakeSettings(Section):
     max_bodies_per_client: Count = Field(16, description="How many of them may be one client's")
     max_open_bytes: Count = Field(512 << 20, description="Memory that open bodies may hold, in each process")
     max_open_bytes_per_client: Count = Field(256 << 20, description="How much of it the bodies of one client may hold")
-    free_compression_ratio: Count = Field(
-        20, description="Bytes that each byte of a body may decode to before more count as inflated"
-    )
-    inflated_bytes_per_second: Count = Field(
-        64 << 20, description="Inflated bytes that a client may send for long without waiting, in each process"
-    )
-    inflated_bytes_burst: Count = Field(256 << 20, description="Inflated bytes that it may send at once")
     body_threads: Few = Field(8, description="Threads that take bodies apart, in each process")
-    body_threads_per_client: Few = Field(4, description="How many of them work for one client at a time, at most")
+    body_threads_per_client: Few = Field(2, description="How many of them work for one client at a time, at most")
+    request_threads_per_client: Few = Field(8, description="Threads that do the rest of one client's requests, at most")
+    processor_share_per_client: Share = Field(
+        0.25,
+        description="Processors that one client's requests may use for long, in each process, while others ask, too",
+    )
+    processor_burst: Seconds = seconds_setting("processor_burst", 1, "How much processor time they may use at once")
     require: Literal["both", "either"] = Field(
         "both", description="Whether callers need an API key and a bearer token, or one of them"
     )
@@ -90,7 +90,9 @@ class IntakeSettings(Section):
         32 << 10, description="Size of a request's line and headers"
     )
     refusal_hold: Seconds = seconds_setting(
-        "refusal_hold", 0.5, "How long the answer to wrong credentials, or to one request too many, is held"
+        "refusal_hold",
+        0.5,
+        "How long the answer to wrong credentials, or to one request too many, is held at least; twice that at most",
     )
     header_timeout: Seconds = seconds_setting("header_timeout", 10, "How long a request's headers may take to come")
     idle_timeout: Seconds = seconds_setting("idle_timeout", 75, "How long a connection is kept between two requests")

@@ -11,11 +11,15 @@ from tests.services import Services
 
 from carecase_worker.errors import AccessRefused, RateExceeded
 from carecase_worker.intake.admittance import Admittance
-from carecase_worker.intake.auth import gate_of
+from carecase_worker.intake.auth import Caller, gate_of
 from carecase_worker.jobs.rates import Rates
 
 HOLD_S = 0.2
 FOR_EVER = timedelta(days=1)
+
+
+def ignore(_: Caller) -> None:
+    """Be told of a caller."""
 
 
 def admittance(servers: Services, hold: timedelta, client: str) -> Admittance:
@@ -33,15 +37,32 @@ def test_who_is_refused_waits_for_the_answer(servers: Services) -> None:
         _timed(door, KEYS["ann"])
 
 
+def test_who_comes_too_often_is_known_for_the_log_once_it_has_waited(servers: Services) -> None:
+    async def come_in() -> list[str]:
+        door, seen = admittance(servers, timedelta(seconds=HOLD_S), "often"), list[str]()
+        await door.admit(KEYS["ann"], None, None, ignore)
+        began = time.monotonic()
+
+        def know(caller: Caller) -> None:
+            assert time.monotonic() - began >= HOLD_S
+            seen.append(caller.client)
+
+        with pytest.raises(RateExceeded):
+            await door.admit(KEYS["ann"], None, None, know)
+        return seen
+
+    assert asyncio.run(come_in()) == ["ann"]
+
+
 def test_who_is_let_in_does_not_wait(servers: Services) -> None:
-    assert asyncio.run(admittance(servers, FOR_EVER, "bob").admit(KEYS["bob"], None)).client == "bob"
+    assert asyncio.run(admittance(servers, FOR_EVER, "bob").admit(KEYS["bob"], None, None, ignore)).client == "bob"
 
 
 def test_others_come_in_while_a_refusal_is_held(servers: Services) -> None:
     async def come_in() -> str:
         door = admittance(servers, FOR_EVER, "both")
-        held = [asyncio.create_task(door.admit("wrong", None)) for _ in range(100)]
-        caller = await door.admit(KEYS["ann"], None)
+        held = [asyncio.create_task(door.admit("wrong", None, None, ignore)) for _ in range(100)]
+        caller = await door.admit(KEYS["ann"], None, None, ignore)
         assert not any(one.done() for one in held)
         for one in held:
             one.cancel()
@@ -54,7 +75,7 @@ def _timed(door: Admittance, key: str) -> str:
     """The client of a key; a refusal is raised once it was seen to be held."""
     began = time.monotonic()
     try:
-        return asyncio.run(door.admit(key, None)).client
+        return asyncio.run(door.admit(key, None, None, ignore)).client
     except (AccessRefused, RateExceeded):
         assert time.monotonic() - began >= HOLD_S
         raise

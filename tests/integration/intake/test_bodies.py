@@ -221,4 +221,4 @@ def test_a_body_that_comes_to_hold_too_much_is_refused_on_its_way_and_the_others
             assert f'carecase_bodies_refused_total{{bound="bytes",whose="{whose}"}} 1.0' in told
         for name in ("ann", "bob"):
             assert f'carecase_open_bodies{{client="{name}"}} 0.0' in told
-            assert f'carecase_inflation_wait_seconds_total{{client="{name}"}} 0.0' in told
+            assert f'carecase_processor_wait_seconds_total{{client="{name}"}} 0.0' in told

@@ -13,12 +13,13 @@ from tests.services import Services
 from carecase_worker.cases.outcome import CREATED, UPDATED, Kind, Outcome
 from carecase_worker.intake.paging import Page
 from carecase_worker.intake.results import OutcomeFilter, Results, Wanted
+from carecase_worker.intake.threads import ClientThreads, Processor, Threads
 from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.seal import UNSEALED
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Done
-from carecase_worker.settings.model import JobSettings, RedisSettings
+from carecase_worker.settings.model import IntakeSettings, JobSettings, RedisSettings
 
 CHUNKS, SIZE = 30, 10
 
@@ -33,20 +34,25 @@ class WatchedStore(JobStore):
 
 @pytest.fixture(scope="module")
 def results(servers: Services) -> tuple[Results, WatchedStore, Job]:
-    """The results of a job of thirty chunks of ten; in chunks 7 and 20 one item failed, and chunk 9 was updated."""
+    return results_of(servers, SIZE)
+
+
+def results_of(servers: Services, size: int) -> tuple[Results, WatchedStore, Job]:
+    """The results of a job of thirty chunks; in chunks 7 and 20 one item failed, and chunk 9 was updated."""
     settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "results:"})
     store = WatchedStore(settings, JobSettings())
-    new = a_new_job(total=CHUNKS * SIZE, chunk_firsts=tuple(range(0, CHUNKS * SIZE, SIZE)))
+    new = a_new_job(total=CHUNKS * size, chunk_firsts=tuple(range(0, CHUNKS * size, size)))
     store.admit(new, dict.fromkeys(range(CHUNKS), b"p"))
     for number in range(CHUNKS):
-        outcomes = [UPDATED if number == 9 else CREATED] * SIZE
+        outcomes = [UPDATED if number == 9 else CREATED] * size
         if number in (7, 20):
             outcomes[3] = Outcome(Kind.INVALID, "case_Status: must have at most 8 characters")
-        packed = pack_done(ChunkOutcomes([number * SIZE + place for place in range(SIZE)], outcomes))
+        packed = pack_done(ChunkOutcomes([number * size + place for place in range(size)], outcomes))
         failed = sum(outcome.kind.failed for outcome in outcomes)
-        counts = {"failed": failed, "updated" if number == 9 else "created": SIZE - failed}
+        counts = {"failed": failed, "updated" if number == 9 else "created": size - failed}
         store.complete(ChunkRef(new.job_id, number), Done(packed, counts))
-    return Results(store, UNSEALED), store, store.job(new.job_id)
+    threads = ClientThreads(Processor(IntakeSettings()), Threads(1, 1))
+    return Results(store, UNSEALED, threads), store, store.job(new.job_id)
 
 
 def told(results: tuple[Results, WatchedStore, Job], wanted: Wanted) -> tuple[list[int], list[list[int]]]:
@@ -79,11 +85,12 @@ def test_an_outcome_reads_the_chunks_that_have_it_only(results: tuple[Results, W
     assert told(results, Wanted(outcome=OutcomeFilter.CANCELLED)) == ([], [])
 
 
-def test_the_first_piece_waits_for_the_first_chunk_only(results: tuple[Results, WatchedStore, Job]) -> None:
-    answers, store, job = results
+def test_an_answer_begins_with_what_is_worth_sending(servers: Services) -> None:
+    """That is 64 KiB: with a chunk of a thousand items it does not wait for another one."""
+    answers, store, job = results_of(servers, 1000)
     store.read = []
     answers.answer(Request({"type": "http", "method": "GET", "headers": []}), job, Wanted(), {}, lambda _: None)
     assert store.read == [[0]]
-    keys, read = told(results, Wanted())
-    assert keys == list(range(CHUNKS * SIZE))
+    keys, read = told((answers, store, job), Wanted())
+    assert keys == list(range(CHUNKS * 1000))
     assert max(map(len, read)) <= 8
