@@ -15,7 +15,6 @@ from tests.hostile.wire import chunk
 _VALIDATE = f"{BATCH}?validateOnly=true"
 _LINES = "content-type: application/x-ndjson"
 _PIECE = 1 << 10
-_CRUMBS = 64
 _EMPTY_FRAME = zstandard.compress(b"")
 _EMPTY_MEMBER = gzip.compress(b"", mtime=0)
 
@@ -72,12 +71,14 @@ def endless(frame: bytes, encoding: str) -> Send:
     return send
 
 
-def left_open(body: Callable[[Attacker], tuple[bytes, int]], *lines: str, target: str = BATCH) -> Send:
+def left_open(
+    body: Callable[[Attacker], tuple[bytes, int]], *lines: str, target: str = BATCH, crumbs: int = 64
+) -> Send:
     """A body that comes by crumbs and never ends; the connection is kept as long as the service lets it."""
 
     async def send(attacker: Attacker) -> None:
         data, decoded = body(attacker)
-        size = max(1, len(data) // _CRUMBS)
+        size = max(1, len(data) // crumbs)
         async with attacker.connection() as connection:
             await connection.send(attacker.batch_head(*lines, "transfer-encoding: chunked", target=target))
             attacker.tally.decoded += decoded
@@ -94,8 +95,9 @@ def left_open(body: Callable[[Attacker], tuple[bytes, int]], *lines: str, target
 
 
 def _a_long_string(_: Attacker) -> tuple[bytes, int]:
-    size = 16 << 20
-    return zstd(b'["', b"x", size), size
+    """In so many frames that the service takes what has come, though that is little: after a thousand crumbs."""
+    size, part = 16 << 20, b"x" * (64 << 10)
+    return zstandard.compress(b'["') + zstandard.compress(part) * (size // len(part)), size
 
 
 def _staged(_: Attacker) -> tuple[bytes, int]:
@@ -138,7 +140,7 @@ BODIES = by_name(
     _client("empty members of gzip", endless(_EMPTY_MEMBER, "gzip")),
     _client("chunks of one byte", one_byte_chunks, keeps=True),
     _client("too wide a window", too_wide_a_window, lanes=1),
-    _client("long strings left open", left_open(_a_long_string, "content-encoding: zstd"), lanes=30),
+    _client("long strings left open", left_open(_a_long_string, "content-encoding: zstd", crumbs=1500), lanes=30),
     _client("staged uploads left", left_open(_staged), lanes=4),
     _client("slow uploads to be validated", left_open(_a_beginning, target=_VALIDATE), lanes=8),
     _client("uploads that only begin", left_open(_a_beginning), lanes=30),

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -72,14 +73,14 @@ def watched(ground: Ground) -> Iterator[Used]:
             used.peaks.intake = max(used.peaks.intake, ground.intake_bytes() - intake)
             used.peaks.redis = max(used.peaks.redis, ground.redis_bytes() - kept)
 
-    watcher = threading.Thread(target=look, daemon=True)
-    watcher.start()
-    try:
-        yield used
-    finally:
-        over.set()
-        watcher.join()
-        used.cpu = {part: seconds - cpu[part] for part, seconds in ground.cpu_seconds().items()}
+    with ThreadPoolExecutor(1) as threads:
+        watching = threads.submit(look)
+        try:
+            yield used
+        finally:
+            over.set()
+            watching.result()
+            used.cpu = {part: seconds - cpu[part] for part, seconds in ground.cpu_seconds().items()}
 
 
 def _cpu_seconds(pid: int) -> float:
