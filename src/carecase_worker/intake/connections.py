@@ -63,7 +63,7 @@ class _HeadRefused(Exception):
     """Ends the parsing of a head."""
 
 
-class GuardedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
+class GuardedConnection(HttpToolsProtocol):
     """uvicorn's connection, with deadlines where it has none; its refusals are problems, as all others."""
 
     def __init__(self, *arguments: Any, guard: Guard, new_id: Callable[[], str], shared: Shared, **named: Any) -> None:
@@ -110,14 +110,6 @@ class GuardedConnection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._answering.disconnected = True
             self._answering.message_event.set()
         super().connection_lost(exc)
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # the loop would have much more read at once
-        """Where what comes next is put: all connections have one place for it, which is free again at once."""
-        return self._shared.read
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """So much has come."""
-        self.data_received(bytes(self._shared.read[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Between two requests, the first byte starts the time that a head may take."""

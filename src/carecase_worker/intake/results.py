@@ -77,11 +77,11 @@ class Results:
             headers = {**headers, "Content-Encoding": chosen}
         pieces = compressed(multi_status(job.job_id, self._items(job, wanted, total)), chosen)
         # what is wrong with the store or the result shows with the first pieces, while it can still be told
-        first = some_of(pieces)
+        first, is_last = some_of(pieces)
         if not is_head(request):
             given(wanted.count(total))
         headers = {**headers, "Vary": "Accept, Accept-Encoding"}
-        made = self.threads.pieces(job.client, iter(()) if is_head(request) else pieces, first)
+        made = self.threads.pieces(job.client, pieces, first, is_last or is_head(request))
         return StreamingResponse(made, 207, headers, json_type_of(request))
 
     def _items(self, job: Job, wanted: Wanted, total: int) -> Iterator[bytes]:

@@ -34,6 +34,7 @@ def serve(settings: Settings) -> None:
     sys.setswitchinterval(_SWITCH_S)
     app = create_app(settings)
     gc.set_threshold(_COLLECT_AFTER)
+    gc.collect()
     gc.freeze()  # what is there by now stays: to look through it again and again would hold up everybody for 0.1 s
     server = server_of(app, settings.intake, app.state.end_waiting, app.state.shared)
     # uvicorn sends itself the signal again once it has answered everything: that is an end as wanted, not a death

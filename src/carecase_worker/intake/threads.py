@@ -16,9 +16,12 @@ from carecase_worker.telemetry import Reading
 
 _T = TypeVar("_T")
 _REQUEST_THREADS = 40
-_WORTH_BYTES = 64 << 10
-_OTHERS_S = 60.0
-"""How long a client counts as there after a request: longer than any wait between two polls of a job."""
+_WORTH_BYTES, _MOST_PIECES = 64 << 10, 8
+"""What is made of an answer at a time, at most: so many bytes or, where little is found, so many pieces."""
+_OTHERS_S = 120.0
+"""How long a client counts as there after a request: longer than two polls of a job lie apart (`Retry-After`, 60 s)."""
+_LOOK_AGAIN_S = 1.0
+"""How long a client waits at most before it is seen if it has to wait on: the others may have left."""
 
 
 @dataclass(slots=True)
@@ -32,6 +35,10 @@ class ProcessorTime:
     def spend(self, seconds: float, now: float) -> None:
         """Count what was used."""
         self._full_at = max(self._full_at, now) + seconds / self.per_second
+
+    def forgive(self, now: float) -> None:
+        """Let no more be owed than the burst."""
+        self._full_at = min(self._full_at, now + self.burst_s / self.per_second)
 
     def wait(self, now: float) -> float:
         """Tell for how many seconds nothing more may be used: until what was spent is no more than the burst."""
@@ -63,14 +70,15 @@ class Processor:
 
         One that has used too much has one piece of work done after the other, each once it has the time for it.
         """
-        client = self._clients.setdefault(name, _Client(ProcessorTime(self._share, self._burst_s)))
+        client = self._asking(name)
         if not (client.one_by_one.locked() or self._wait(name, client)):
-            return await self._timed(client, work, threads)
+            return await self._timed(name, client, work, threads)
+        began = _now()
         async with client.one_by_one:
-            if wait_s := self._wait(name, client):
-                client.waited_s += wait_s
-                await system_async_sleep(timedelta(seconds=wait_s))
-            return await self._timed(client, work, threads)
+            while wait_s := self._wait(name, client):
+                await system_async_sleep(timedelta(seconds=min(wait_s, _LOOK_AGAIN_S)))
+            client.waited_s += _now() - began
+            return await self._timed(name, client, work, threads)
 
     def readings(self) -> Iterator[Reading]:
         """The numbers that an operator sees."""
@@ -81,15 +89,21 @@ class Processor:
             waited = "Seconds for which a client's requests waited since they had used too much of the processor"
             yield Reading("carecase_processor_wait_seconds", waited, client.waited_s, whose, counter=True)
 
-    def _wait(self, name: str, client: _Client) -> float:
-        now = _now()
+    def _asking(self, name: str) -> _Client:
+        """Note that a client asks for something."""
         if self._last[0] != name:
             self._last_other = self._last
-        self._last = name, now
-        is_alone = now - self._last_other[1] >= _OTHERS_S
-        return 0.0 if is_alone else client.time.wait(now)
+        self._last = name, _now()
+        return self._clients.setdefault(name, _Client(ProcessorTime(self._share, self._burst_s)))
 
-    async def _timed(self, client: _Client, work: Callable[[], _T], threads: CapacityLimiter) -> _T:
+    def _is_alone(self, name: str) -> bool:
+        _, asked_s = self._last if self._last[0] != name else self._last_other
+        return _now() - asked_s >= _OTHERS_S
+
+    def _wait(self, name: str, client: _Client) -> float:
+        return 0.0 if self._is_alone(name) else client.time.wait(_now())
+
+    async def _timed(self, name: str, client: _Client, work: Callable[[], _T], threads: CapacityLimiter) -> _T:
         used_s = 0.0
 
         def timed() -> _T:
@@ -105,10 +119,15 @@ class Processor:
         finally:
             client.used_s += used_s
             client.time.spend(used_s, _now())
+            if self._is_alone(name):
+                client.time.forgive(_now())
 
 
 class Threads:
-    """So many threads, of which so many work for one of those who ask."""
+    """Threads of which no caller has more than its share at a time.
+
+    Acquire the share first, so that who waits for that holds no thread.
+    """
 
     def __init__(self, most: int, most_each: int) -> None:
         self.all = CapacityLimiter(most)
@@ -117,48 +136,55 @@ class Threads:
 
     @classmethod
     def of_requests(cls, settings: IntakeSettings) -> "Threads":
-        """Those for the requests of all clients, beside those for bodies."""
+        """Make the threads for all that clients' requests need beside the reading of bodies."""
         return cls(_REQUEST_THREADS, settings.request_threads_per_client)
 
-    def share(self, whose: str) -> CapacityLimiter:
-        """Enter it before any of the threads."""
-        return self._shares.setdefault(whose, CapacityLimiter(self._most_each))
+    def share(self, caller: str) -> CapacityLimiter:
+        """Give the limiter of one caller, a client or an address; it is kept as long as somebody holds it."""
+        return self._shares.setdefault(caller, CapacityLimiter(self._most_each))
 
-    async def run(self, whose: str, work: Callable[[], _T]) -> _T:
+    async def run(self, caller: str, work: Callable[[], _T]) -> _T:
         """Have one of them do some work."""
-        async with self.share(whose):
+        async with self.share(caller):
             return await run_sync(work, limiter=self.all)
 
 
 class ClientThreads:
-    """Threads for the work of clients, each of which has a share of them, and of the processor."""
+    """Threads for the work of clients, each of which has a share of them and of the processor.
+
+    One that waits has its share first, then is the one of its client that goes on (`Processor`), then has a thread.
+    """
 
     def __init__(self, processor: Processor, threads: Threads) -> None:
         self._processor = processor
         self._threads = threads
 
     async def run(self, client: str, work: Callable[[], _T]) -> _T:
-        """Have a thread do some work, once it is the client's turn."""
+        """Have a thread do some work, once the client may go on."""
         async with self._threads.share(client):
             return await self._processor.run(client, work, self._threads.all)
 
-    async def pieces(self, client: str, made: Iterator[bytes], first: bytes = b"") -> AsyncIterator[bytes]:
-        """What threads make, some of it at a turn; `first` is what was made before, by `some_of`."""
-        some = first or await self.run(client, lambda: some_of(made))
-        while some:
-            yield some
-            some = await self.run(client, lambda: some_of(made)) if len(some) >= _WORTH_BYTES else b""
+    async def pieces(
+        self, client: str, made: Iterator[bytes], first: bytes = b"", is_last: bool = False
+    ) -> AsyncIterator[bytes]:
+        """Have threads make an answer, some pieces at a time; `first` and `is_last` are what `some_of` gave before."""
+        if first:
+            yield first
+        while not is_last:
+            some, is_last = await self.run(client, lambda: some_of(made))
+            if some:
+                yield some
 
 
-def some_of(made: Iterator[bytes]) -> bytes:
-    """The next pieces together: as many as are worth a turn, or all that are left."""
+def some_of(made: Iterator[bytes]) -> tuple[bytes, bool]:
+    """Take the next pieces together, as many as are worth a thread's time; tell if they were the last."""
     taken, size = [], 0
     for piece in made:
         taken.append(piece)
         size += len(piece)
-        if size >= _WORTH_BYTES:
-            break
-    return b"".join(taken)
+        if size >= _WORTH_BYTES or len(taken) >= _MOST_PIECES:
+            return b"".join(taken), False
+    return b"".join(taken), True
 
 
 def _now() -> float:

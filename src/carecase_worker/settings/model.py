@@ -61,7 +61,9 @@ class IntakeSettings(Section):
     max_open_bytes_per_client: Count = Field(256 << 20, description="How much of it the bodies of one client may hold")
     body_threads: Few = Field(8, description="Threads that take bodies apart, in each process")
     body_threads_per_client: Few = Field(2, description="How many of them work for one client at a time, at most")
-    request_threads_per_client: Few = Field(8, description="Threads that do the rest of one client's requests, at most")
+    request_threads_per_client: Few = Field(
+        8, description="Threads for one client's requests, beside those for its bodies, in each process"
+    )
     processor_share_per_client: Share = Field(
         0.25,
         description="Processors that one client's requests may use for long, in each process, while others ask, too",
