@@ -101,13 +101,16 @@ def connected(intake: Intake) -> Iterator[socket.socket]:
 
 
 def cost_ms(intake: Intake, head: bytes) -> float:
-    """The processor time that it takes to answer a head, on a connection of its own."""
-    began = time.process_time()
+    """The processor time that it takes to answer a head, on a connection of its own: the least of some, since the
+    collector of cycles may look through all of the tests' process meanwhile."""
+    costs = []
     for _ in range(TIMES):
+        began = time.process_time()
         with connected(intake) as connection:
             connection.sendall(head)
             assert connection.recv(1 << 16).startswith(b"HTTP/1.1 "), "it is answered"
-    return (time.process_time() - began) * 1000 / TIMES
+        costs.append(time.process_time() - began)
+    return min(costs) * 1000
 
 
 def head_of(intake: Intake, method: str, target: str, is_known: bool, name: str = "", value: str = "") -> bytes:
