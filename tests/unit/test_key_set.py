@@ -21,7 +21,7 @@ OLD, NEW = a_key_pair("RS256"), a_key_pair("ES256")
 REFRESH_S, REFETCH_S, PATIENCE_S = 300.0, 10.0, 60.0
 BLINK = 0.25
 LATER = "The bearer token cannot be checked just now. Send the request again later."
-MOST_WHO_WAIT = 16
+MOST_WHO_WAIT = 6
 
 
 class Issuer:

@@ -11,7 +11,7 @@ from carecase_worker.intake.auth import Caller, Gate
 from carecase_worker.intake.threads import Threads
 from carecase_worker.jobs.rates import Rates
 
-_THREADS, _THREADS_PER_ADDRESS = 8, 4
+_THREADS, _THREADS_PER_ADDRESS = 16, 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from carecase_worker.telemetry import logger
 _log = logger("intake")
 _PATIENCE = timedelta(seconds=3)
 _MOST_BYTES = 1 << 20
-_WAITERS = 2
+_WAITERS = 6
 """Threads that may wait for the issuer at a time: fewer than one address has of those that look at credentials."""
 _LATER = "The bearer token cannot be checked just now. Send the request again later."
 _PUBLIC = ("RSA", "EC")
