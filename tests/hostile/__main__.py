@@ -12,7 +12,7 @@ from tests.hostile.bench import LONG, SHORT, Bench
 from tests.hostile.catalogue import ATTACKS
 from tests.hostile.table import HEADINGS, lines, part, row
 
-_WANTED_MS = 100
+_MOST_MS = 100
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--seconds", type=float, default=60, help="how long all attacks are made together")
@@ -33,6 +33,7 @@ print("\n".join(lines(report)))
 if options.json:
     options.json.write_text(json.dumps(asdict(report), default=str, indent=1) + "\n")
 together = report.together
-if together is not None and part(together.meanwhile.polls_ms, 0.99) > _WANTED_MS:
-    print(f"Another client's polls took more than {_WANTED_MS} ms, which is no fault: it depends on the machine.")
-sys.exit(bool(report.faults or (together and not together.meanwhile.faultless)))
+is_slow = together is not None and part(together.meanwhile.polls_ms, 0.99) > _MOST_MS
+if is_slow:
+    print(f"Another client's polls took more than {_MOST_MS} ms.")
+sys.exit(bool(report.faults or is_slow or (together and not together.meanwhile.faultless)))

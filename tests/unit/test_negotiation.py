@@ -55,7 +55,7 @@ def test_the_encoding_is_the_one_that_the_client_likes_best(accept: str | None, 
     assert encoding(accept) == name
 
 
-def test_compressed_pieces_are_the_pieces_and_the_first_one_does_not_wait() -> None:
+def test_compressed_pieces_are_the_pieces() -> None:
     pieces = [b"first " * 10, b"second " * 10_000, b"", b"third"]
     whole = b"".join(pieces)
     assert b"".join(compressed(pieces, None)) == whole

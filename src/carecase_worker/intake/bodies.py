@@ -32,7 +32,7 @@ class _Share:
 
 
 class Open:
-    """A body that is open: what it holds is counted, and it is taken apart when it is its client's turn."""
+    """A body that is open: what it holds is counted, and it is taken apart when its client may go on."""
 
     def __init__(self, bodies: "Bodies", client: str, share: _Share, announced: int) -> None:
         self._bodies = bodies
@@ -43,7 +43,7 @@ class Open:
         self._count(announced)
 
     async def run(self, work: Callable[[], _T]) -> _T:
-        """Have a thread do some work on the body, once it is the client's turn."""
+        """Have a thread do some work on the body, once the client may go on."""
         return await self._bodies.threads.run(self._client, work)
 
     def waits(self, size: int) -> None:

@@ -59,14 +59,9 @@ class Body:
         return self._digest.hexdigest()
 
     @property
-    def is_encoded(self) -> bool:
-        """Tell if it may decode to more than is sent."""
-        return self._decoder.encoding != "identity"
-
-    @property
     def piece_bytes(self) -> int:
         """The bytes of it, as they are sent, that are worth taking at once."""
-        return _ENCODED_PIECE_BYTES if self.is_encoded else _PIECE_BYTES
+        return _PIECE_BYTES if self._decoder.encoding == "identity" else _ENCODED_PIECE_BYTES
 
     @property
     def held_bytes(self) -> int:

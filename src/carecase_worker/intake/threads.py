@@ -17,11 +17,11 @@ from carecase_worker.telemetry import Reading
 _T = TypeVar("_T")
 _REQUEST_THREADS = 40
 _WORTH_BYTES, _MOST_PIECES = 64 << 10, 8
-"""What is made of an answer at a time, at most: so many bytes or, where little is found, so many pieces."""
+"""The bytes of an answer that are made at a time, and the pieces, where little is found in each."""
 _OTHERS_S = 120.0
-"""How long a client counts as there after a request: longer than two polls of a job lie apart (`Retry-After`, 60 s)."""
+"""A client is there for so long after a request: longer than two polls of a job lie apart (`Retry-After`, 60 s)."""
 _LOOK_AGAIN_S = 1.0
-"""How long a client waits at most before it is seen if it has to wait on: the others may have left."""
+"""A client that waits is looked at again after so long: the others may have left."""
 
 
 @dataclass(slots=True)
@@ -47,8 +47,9 @@ class ProcessorTime:
 
 @dataclass(slots=True)
 class _Client:
-    """What a client has used of the processor, and how long it has waited for more."""
+    """A client's use of the processor, and its waiting for more."""
 
+    name: str
     time: ProcessorTime
     used_s: float = 0.0
     waited_s: float = 0.0
@@ -71,19 +72,19 @@ class Processor:
         One that has used too much has one piece of work done after the other, each once it has the time for it.
         """
         client = self._asking(name)
-        if not (client.one_by_one.locked() or self._wait(name, client)):
-            return await self._timed(name, client, work, threads)
+        if not (client.one_by_one.locked() or self._wait(client)):
+            return await self._timed(client, work, threads)
         began = _now()
         async with client.one_by_one:
-            while wait_s := self._wait(name, client):
+            while wait_s := self._wait(client):
                 await system_async_sleep(timedelta(seconds=min(wait_s, _LOOK_AGAIN_S)))
             client.waited_s += _now() - began
-            return await self._timed(name, client, work, threads)
+            return await self._timed(client, work, threads)
 
     def readings(self) -> Iterator[Reading]:
         """The numbers that an operator sees."""
-        for name, client in list(self._clients.items()):  # read in another thread
-            whose = {"client": name}
+        for client in list(self._clients.values()):  # read in another thread
+            whose = {"client": client.name}
             used = "Processor time that threads used for a client's requests"
             yield Reading("carecase_processor_seconds", used, client.used_s, whose, counter=True)
             waited = "Seconds for which a client's requests waited since they had used too much of the processor"
@@ -94,16 +95,16 @@ class Processor:
         if self._last[0] != name:
             self._last_other = self._last
         self._last = name, _now()
-        return self._clients.setdefault(name, _Client(ProcessorTime(self._share, self._burst_s)))
+        return self._clients.setdefault(name, _Client(name, ProcessorTime(self._share, self._burst_s)))
 
-    def _is_alone(self, name: str) -> bool:
-        _, asked_s = self._last if self._last[0] != name else self._last_other
+    def _is_alone(self, client: _Client) -> bool:
+        _, asked_s = self._last if self._last[0] != client.name else self._last_other
         return _now() - asked_s >= _OTHERS_S
 
-    def _wait(self, name: str, client: _Client) -> float:
-        return 0.0 if self._is_alone(name) else client.time.wait(_now())
+    def _wait(self, client: _Client) -> float:
+        return 0.0 if self._is_alone(client) else client.time.wait(_now())
 
-    async def _timed(self, name: str, client: _Client, work: Callable[[], _T], threads: CapacityLimiter) -> _T:
+    async def _timed(self, client: _Client, work: Callable[[], _T], threads: CapacityLimiter) -> _T:
         used_s = 0.0
 
         def timed() -> _T:
@@ -119,7 +120,7 @@ class Processor:
         finally:
             client.used_s += used_s
             client.time.spend(used_s, _now())
-            if self._is_alone(name):
+            if self._is_alone(client):
                 client.time.forgive(_now())
 
 
