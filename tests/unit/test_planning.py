@@ -28,7 +28,7 @@ from carecase_worker.cases.outcome import (
 from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, unpack_done
 from carecase_worker.jobs.verdicts import Lease
 from carecase_worker.targets.plan import Wave, WritePlan, case_by_case
-from carecase_worker.worker.apply import plan_answer, plan_chunk, plan_item_by_item, settle
+from carecase_worker.worker.planning import plan_answer, plan_chunk, plan_item_by_item, settle
 
 TOO_LARGE = "item: must have at most 262144 bytes"
 INVALID = Outcome(Kind.INVALID, "case_Status: must have at most 8 characters")

@@ -70,6 +70,7 @@ class Draft:
         self._key = admissions.seals.new_key()
         self._cutter = Cutter(admissions.bounds)
         self._firsts: list[int] = []
+        self._items_bytes = 0
         self._packing: deque[tuple[int, Future[dict[int, bytes]]]] = deque()
         """Bytes of the chunks that are being packed, and what comes of them."""
         self._staging: Future[Admission] | None = None
@@ -125,6 +126,7 @@ class Draft:
             body_sha256=body_sha256,
             strict=sender.strict,
             retry_of=sender.retry_of,
+            weight=self._weight,
         )
         self._staging = None  # what is not admitted is dropped at the same stroke
         return _accepted(self._admissions.store.admit(self._completed(new), self._waiting))
@@ -136,6 +138,13 @@ class Draft:
         if self._staging is not None:
             wait([self._staging])  # that is to be dropped, too
             self._admissions.store.discard(self._staged)
+
+    @property
+    def _weight(self) -> int:
+        """What the batch takes of a group's room, in items, also for its bytes; 0 if it fills half of one or more."""
+        bounds = self._admissions.bounds
+        weight = max(self.total, -(-self._items_bytes * bounds.items // bounds.size))
+        return weight if len(self._firsts) == 1 and weight * 2 <= bounds.items else 0
 
     def _completed(self, new: NewJob) -> NewJob:
         """The job with its marks, and its data key, bound to it as it is by now; nobody else has had the key before."""
@@ -159,6 +168,7 @@ class Draft:
                 )
             numbered[len(self._firsts)] = chunk
             self._firsts.append(chunk.first)
+            self._items_bytes += len(chunk.items)
         return numbered
 
     def _packed(self, chunks: Mapping[int, Chunk]) -> dict[int, bytes]:

@@ -83,6 +83,7 @@ class NewJob:
     """What admit needs to know of a staged batch. Of a sealed one, `body_sha256` is kept with its data key alone.
 
     With any of its `marks` it may have come before; the first one is kept. There are none without an Idempotency-Key.
+    `weight` is what its chunk takes of the room of a group, 0 if it is to be applied alone.
     """
 
     job_id: str
@@ -98,6 +99,7 @@ class NewJob:
     strict: bool = False
     retry_of: str = ""
     seal: JobSeal = NOT_SEALED
+    weight: int = 0
 
     @property
     def binding(self) -> Binding:

@@ -20,18 +20,20 @@ from carecase_worker.jobs.verdicts import (
     Cancelled,
     ChunkRef,
     Claim,
-    Completed,
     Completion,
     Done,
     Pace,
     Purged,
     Trouble,
     Wait,
+    named_claim,
 )
 from carecase_worker.settings.model import JobSettings, RedisSettings
 
 _STAGED_FOR_MS = 900_000
 _SWEEP_LIMIT = 500
+_GROUP_CHUNKS = 100
+"""Small chunks that are taken together, at most: keeping their outcomes occupies Redis for a few milliseconds."""
 
 
 class JobStore:
@@ -80,7 +82,8 @@ class JobStore:
             new.payload_bytes, milliseconds(jobs.retention), *(fingerprints[:1] or [""]), new.database,
             "" if new.care_plan is None else new.care_plan, new.client, new.user, new.total, len(new.chunk_firsts),
             ",".join(map(str, new.chunk_firsts)), "" if new.seal.data_key else new.body_sha256, int(new.strict),
-            *self._most, new.retry_of, new.seal.data_key, new.seal.inner, new.seal.outer, *fingerprints[1:],
+            *self._most, new.retry_of, new.seal.data_key, new.seal.inner, new.seal.outer, new.weight or "",
+            *fingerprints[1:],
             *_flat(last),
         ]  # fmt: skip
         names = [keys.prefix, *self._places_of(new.job_id), *idempotency]
@@ -89,26 +92,38 @@ class JobStore:
 
     def claim(self, chunk: ChunkRef, holder: str) -> Claim:
         """Take the lease of a chunk."""
-        args = [chunk.job_id, chunk.chunk_no, self._lease_ms, holder]
-        return Claim.of(chunk, self._run("claim", args))
+        return self._claimed(chunk, holder, 0)[0][1]
+
+    def claim_group(self, chunk: ChunkRef, holder: str) -> tuple[tuple[ChunkRef, Claim], ...]:
+        """Take the lease of a chunk, told first; if it is small, also those of others that are ready."""
+        return self._claimed(chunk, holder, self._jobs.chunk_items)
 
     def complete(self, chunk: ChunkRef, done: Done, holder: str = "") -> Completion:
-        """Keep a chunk's outcomes, and claim the first of the chunks that this opens for a holder, if one is named."""
-        args = [
-            chunk.job_id, chunk.chunk_no, self._ring_again_ms, done.packed, int(done.retryable),
-            *(done.counts.get(name, 0) for name in COUNTS), int(done.database_answered), self._lease_ms, holder,
-        ]  # fmt: skip
-        verdict, shares, following, *rest = self._run("complete", args)
-        return Completion(Completed(verdict.decode()), shares, tuple(map(ChunkRef.of, rest)), _following(following))
+        """Keep a chunk's outcomes; see `complete_all`."""
+        return self.complete_all([(chunk, done)], holder)
 
-    def release(self, chunk: ChunkRef, holder: str, wait: Wait) -> None:
-        """Give a chunk back for a while; leave its database alone meanwhile if `wait` says so."""
+    def complete_all(self, chunks: Sequence[tuple[ChunkRef, Done]], holder: str = "") -> Completion:
+        """Keep the outcomes of chunks of a database, and claim for a holder, if one is named, what it goes on with."""
+        args: list[Any] = [self._ring_again_ms, self._lease_ms, holder, self._jobs.chunk_items, _GROUP_CHUNKS]
+        for chunk, done in chunks:
+            counts = (done.counts.get(name, 0) for name in COUNTS)
+            args += [
+                chunk.job_id,
+                chunk.chunk_no,
+                done.packed,
+                int(done.retryable),
+                *counts,
+                int(done.database_answered),
+            ]
+        return Completion.of(self._run("complete", args))
+
+    def release(self, chunks: Sequence[ChunkRef], holder: str, wait: Wait) -> None:
+        """Give chunks back for a while; leave their database alone meanwhile if `wait` says so."""
         args = [
-            chunk.job_id, chunk.chunk_no, holder, milliseconds(wait.after), milliseconds(wait.pause),
-            int(wait.unexplained), int(wait.database_to_blame), wait.reason,
-            int(wait.too_slow),
+            holder, milliseconds(wait.after), milliseconds(wait.pause), int(wait.unexplained),
+            int(wait.database_to_blame), wait.reason, int(wait.too_slow),
         ]  # fmt: skip
-        self._run("release", args)
+        self._run("release", [*args, *chain.from_iterable((chunk.job_id, chunk.chunk_no) for chunk in chunks)])
 
     def cancel(self, job_id: str) -> tuple[Cancelled, tuple[ChunkRef, ...]]:
         """Stop what has not been applied. Says whether it was in time, and which chunks to ring for now."""
@@ -127,12 +142,12 @@ class JobStore:
     def holders(self) -> list[str]:
         """The processes that hold a chunk."""
         with redis_errors():
-            return [name.decode() for name in cast(list[bytes], self._redis.hkeys(self.keys.holding))]
+            return sorted({name.decode() for name in cast(list[bytes], self._redis.hvals(self.keys.holding))})
 
-    def bury(self, holder: str) -> tuple[str, ChunkRef] | None:
-        """Take back the chunk of a process that is no more; its database and which one it was, if it held one."""
+    def bury(self, holder: str) -> list[tuple[str, ChunkRef]]:
+        """Take back the chunks of a process that is no more; the database of each, and which one it is."""
         answer = self._run("bury", [holder])
-        return (answer[0].decode(), ChunkRef.of(answer[1])) if answer else None
+        return [(name.decode(), ChunkRef.of(member)) for name, member in zip(answer[::2], answer[1::2], strict=True)]
 
     def settle(self, database: str, highest: int) -> bool:
         """Start the order of acceptance above a database's highest place in it; False if that was done before."""
@@ -252,6 +267,11 @@ class JobStore:
             raise StoreUnavailable("the job store has not confirmed that the batch is on disk")
         return cast(list[bytes], answers[0])
 
+    def _claimed(self, chunk: ChunkRef, holder: str, room: int) -> tuple[tuple[ChunkRef, Claim], ...]:
+        args = [chunk.job_id, chunk.chunk_no, self._lease_ms, holder, room, _GROUP_CHUNKS]
+        first, *others = self._run("claim", args)
+        return (chunk, Claim.of(chunk, first)), *map(named_claim, others)
+
     def _run(self, verb: str, args: Sequence[Any], names: Sequence[str] = ()) -> list[Any]:
         with redis_errors():
             return cast(list[Any], self._scripts[verb](keys=[self.keys.prefix, *names], args=args))
@@ -278,10 +298,3 @@ class JobStore:
 def _flat(payloads: Mapping[int, bytes]) -> Iterator[int | bytes]:
     """The numbers of some chunks, each followed by its payload."""
     return chain.from_iterable(payloads.items())
-
-
-def _following(answer: Sequence[bytes] | None) -> tuple[ChunkRef, Claim] | None:
-    if answer is None:
-        return None
-    chunk = ChunkRef.of(answer[0])
-    return chunk, Claim.of(chunk, answer[1:])

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import assert_never
+from typing import Any, assert_never
 
 from carecase_worker.clock import epoch_us, from_epoch_us
 from carecase_worker.jobs.binding import Binding, Order
@@ -148,6 +148,12 @@ class Claim:
                 assert_never(never)
 
 
+def named_claim(answer: Sequence[bytes]) -> tuple[ChunkRef, Claim]:
+    """The claim of a chunk that an answer names first."""
+    chunk = ChunkRef.of(answer[0])
+    return chunk, Claim.of(chunk, answer[1:])
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What complete is told of a chunk: its outcomes, packed and counted; whether `retry` may want the payload again;
@@ -183,13 +189,29 @@ class Completed(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What became of a chunk's outcomes, into how many shares the workers' time goes, the chunks to ring for now, and
-    one that was claimed to go on with."""
+    """What became of each chunk's outcomes, into how many shares the workers' time goes, the chunks to ring for now,
+    and those that were claimed to go on with."""
 
-    verdict: Completed
+    verdicts: tuple[Completed, ...]
     shares: int = 1
     rings: tuple[ChunkRef, ...] = ()
-    following: tuple[ChunkRef, Claim] | None = None
+    following: tuple[tuple[ChunkRef, Claim], ...] = ()
+
+    @property
+    def verdict(self) -> Completed:
+        """What became of the first one's."""
+        return self.verdicts[0]
+
+    @classmethod
+    def of(cls, answer: Sequence[Any]) -> "Completion":
+        """The completion that an answer of complete tells of."""
+        shares, following, rings, *verdicts = answer
+        return cls(
+            verdicts=tuple(Completed(verdict.decode()) for verdict in verdicts),
+            shares=shares,
+            rings=tuple(map(ChunkRef.of, rings)),
+            following=tuple(map(named_claim, following)),
+        )
 
 
 class Cancelled(Enum):

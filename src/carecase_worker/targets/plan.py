@@ -130,6 +130,21 @@ class WaveOfAll:
         return self.sound.text
 
 
+def in_waves(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Entries in waves of distinct keys, in key order; a key's entries come in the order of their places."""
+    ordered: list[list[Entry]] = []
+    times: dict[int, int] = {}
+    for entry in entries:
+        wave = times.get(key_of(entry), 0)
+        times[key_of(entry)] = wave + 1
+        if wave == len(ordered):
+            ordered.append([])
+        ordered[wave].append(entry)
+    for one in ordered:
+        one.sort(key=key_of)
+    return ordered
+
+
 def case_by_case(waves: Sequence[Wave]) -> list[WaveOfRows]:
     """The same waves, each case with all that is written of it: what a database refuses as it was sent may be fine."""
     return [WaveOfRows(wave.entries(), wave.defaults) for wave in waves]

@@ -2,8 +2,9 @@
 
 from sqlalchemy import Connection
 
+from carecase_worker.cases.care_case import CARE_PLAN
 from carecase_worker.cases.outcome import CREATED, OTHER_CARE_PLAN, REFUSED, SUPERSEDED, UPDATED, Outcome
-from carecase_worker.targets.plan import Wave
+from carecase_worker.targets.plan import Wave, key_of
 from carecase_worker.targets.upserts import Upsert
 
 
@@ -20,27 +21,32 @@ def apply_wave(
     outcome_of = dict.fromkeys(written.created, CREATED) | dict.fromkeys(written.updated, UPDATED)
     for key, place in zip(wave.keys, wave.places, strict=True):
         outcomes[place] = outcome_of.get(key)
-    _pass_over(connection, upsert, wave, outcomes)
+    _pass_over(connection, upsert, wave, guard_care_plan, outcomes)
 
 
-def _pass_over(connection: Connection, upsert: Upsert, wave: Wave, outcomes: list[Outcome | None]) -> None:
+def _pass_over(
+    connection: Connection, upsert: Upsert, wave: Wave, guard_care_plan: bool, outcomes: list[Outcome | None]
+) -> None:
     """Set the outcomes of the cases that the upsert left out.
 
     The case holds a newer version: superseded. It may have been created by that one, though this one was accepted
     before it: then the entry date and user are this one's. Otherwise the care plan's guard has held it back, or a
     trigger of the database has kept it out.
     """
-    guarded_for = wave.defaults.rules.care_plan
     cases = zip(wave.keys, wave.places, wave.versions, strict=True)
     passed_over = [case for case in cases if outcomes[case[1]] is None]
     found = upsert.held(connection, [key for key, _, _ in passed_over])
+    kept_out = []
     for key, place, version in passed_over:
-        held = found.get(key)
-        if held is not None and held.version >= version:
+        if key in found and found[key].version >= version:
             outcomes[place] = SUPERSEDED
-        elif held is not None and guarded_for not in (None, held.care_plan):
-            outcomes[place] = OTHER_CARE_PLAN
         else:
             outcomes[place] = REFUSED
+            kept_out.append(key)
+    if kept_out and guard_care_plan:
+        for entry in wave.entries():
+            held = found.get(key_of(entry)) if outcomes[entry.place] is REFUSED else None
+            if held is not None and held.care_plan != entry.row[CARE_PLAN]:
+                outcomes[entry.place] = OTHER_CARE_PLAN
     if any(key in found and found[key].entry_version > version for key, _, version in passed_over):
         upsert.backdate(connection, wave)

@@ -1,7 +1,7 @@
 """One chunk into one target database: one transaction, with the ledger row that tells it was done."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,22 +13,21 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from carecase_worker.cases.outcome import REFUSED, Outcome, none_applied, pack_outcomes, unpack_outcomes
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.failures import answered, failure_of, kind_of
+from carecase_worker.targets.group import apart, as_one
 from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.plan import WritePlan, case_by_case
-from carecase_worker.targets.schema import require_fitting
 from carecase_worker.targets.sifting import Findings, Sifter, TransactionLostError, limit_statements
 from carecase_worker.targets.sqlite_file import has_lost_transaction, is_replaced, limit_sqlite
 from carecase_worker.targets.tables import INGEST_LEDGER
-from carecase_worker.targets.upserts import Upsert, upsert_for
+from carecase_worker.targets.upserts import Upsert
 from carecase_worker.targets.waves import apply_wave
 from carecase_worker.telemetry import logger
-from carecase_worker.tenants import Tenant
 
 _log = logger("targets")
 _CONTENTION_ATTEMPTS = 4
-_LONGEST = timedelta(minutes=1)
+LONGEST = timedelta(minutes=1)
+"""How long one attempt may take, unless it is told otherwise."""
 _NOBODYS_FAULTS = (FailureKind.CONTENTION, FailureKind.TOO_SLOW)
 _HURRY = 3 / 4
 """The part of an attempt's time below which what is left of it bounds each further statement."""
@@ -42,8 +41,20 @@ class LedgerKey:
     chunk_no: int
 
 
+Members = Sequence[tuple[LedgerKey, WritePlan]]
+"""The chunks of a group."""
+
+
 class _LedgerTakenError(Exception):
     """Another attempt has written the ledger row, a moment or long ago."""
+
+
+class _StrictFailedError(Exception):
+    """Items of some chunks of a group failed that are to be applied as a whole or not at all."""
+
+    def __init__(self, keys: Collection[LedgerKey]) -> None:
+        super().__init__()
+        self.keys = keys
 
 
 class _FileReplacedError(Exception):
@@ -52,6 +63,9 @@ class _FileReplacedError(Exception):
 
 _OUTCOME = select(INGEST_LEDGER.c.outcome).where(
     INGEST_LEDGER.c.job_id == bindparam("the_job"), INGEST_LEDGER.c.chunk_no == bindparam("the_chunk")
+)
+_NOTED_OF_JOBS = select(INGEST_LEDGER.c.job_id, INGEST_LEDGER.c.chunk_no).where(
+    INGEST_LEDGER.c.job_id.in_(bindparam("the_jobs", expanding=True))
 )
 _NOTE = insert(INGEST_LEDGER)
 _CHECK_AT_ONCE = text("SET CONSTRAINTS ALL IMMEDIATE")
@@ -68,7 +82,7 @@ class _Settled:
 class Writer:
     """Writes chunks into one target database."""
 
-    def __init__(self, engine: Engine, upsert: Upsert, database: str = "", longest: timedelta = _LONGEST) -> None:
+    def __init__(self, engine: Engine, upsert: Upsert, database: str = "", longest: timedelta = LONGEST) -> None:
         """Write through an engine; `database` is its name in the log, `longest` how long one attempt may take."""
         self._engine = engine
         self._upsert = upsert
@@ -91,12 +105,45 @@ class Writer:
             except _FileReplacedError:
                 continue
             except SQLAlchemyError as error:
-                kind = kind_of(error)
-                if answered(error) and kind not in _NOBODYS_FAULTS and not carefully:
-                    carefully = True
-                elif kind is not FailureKind.CONTENTION or stopwatch() > findings.until:
-                    raise failure_of(error) from None
+                carefully = self._may_be_an_items_fault(error, findings, carefully) or carefully
         raise TargetFailure(FailureKind.TOO_SLOW)
+
+    def write_group(self, members: Members) -> list[list[Outcome] | None]:
+        """The outcomes of each of several chunks, all committed at one stroke; None for one to be written by itself.
+
+        That is a chunk that was written before, or that others must not wait for any longer. Raises TargetFailure; then
+        either nothing is written or the ledger knows.
+        """
+        findings, carefully, left = self._findings(), False, members
+        for _ in range(_CONTENTION_ATTEMPTS):
+            if not left:
+                break
+            try:
+                written = self._write_together(left, findings, carefully)
+                return [written.get(key) for key, _ in members]
+            except _LedgerTakenError:
+                left = self._not_noted(left)
+            except _StrictFailedError as failed:
+                left = [member for member in left if member[0] not in failed.keys]
+            except _FileReplacedError:
+                continue
+            except SQLAlchemyError as error:
+                if self._may_be_an_items_fault(error, findings, carefully):
+                    carefully, left = True, [member for member in left if not member[1].all_or_nothing]
+        return [None] * len(members)
+
+    @staticmethod
+    def _may_be_an_items_fault(error: SQLAlchemyError, findings: Findings, carefully: bool) -> bool:
+        """Tell if another attempt should look for the items that were refused; False if it should just be made.
+
+        Raises TargetFailure if there should be none.
+        """
+        kind = kind_of(error)
+        if answered(error) and kind not in _NOBODYS_FAULTS and not carefully:
+            return True
+        if kind is not FailureKind.CONTENTION or stopwatch() > findings.until:
+            raise failure_of(error) from None
+        return False
 
     def highest_version(self) -> int:
         """The highest version of any case, 0 if there is none. Raises TargetFailure, too, if that is slow to find."""
@@ -131,20 +178,49 @@ class Writer:
                     settled = self._apply_all(connection, plan, findings, carefully)
                     if has_lost_transaction(connection):  # a ledger row now would tell of cases that are not there
                         raise TargetFailure(FailureKind.TOO_SLOW)
-                    _note(connection, key, settled.outcomes)
+                    _note(connection, (key, settled.outcomes))
             if is_replaced(connection):
                 raise _FileReplacedError
         if settled.refused:
             self._tell(key, settled.refused)
         return settled.outcomes
 
-    def _tell(self, key: LedgerKey, refused: Counter[str]) -> None:
-        """Log which codes the database gave for the items that it refused."""
+    def _write_together(self, members: Members, findings: Findings, carefully: bool) -> dict[LedgerKey, list[Outcome]]:
+        """Write the cases of several chunks, then their ledger rows, in one transaction.
+
+        Raises _LedgerTakenError, _StrictFailedError, _FileReplacedError.
+        """
+        keys, plans = [key for key, _ in members], [plan for _, plan in members]
+        merged = as_one(plans)
+        with self._engine.connect() as connection:
+            written: list[list[Outcome]] | None = None
+            while written is None:
+                with suppress(TransactionLostError), connection.begin():
+                    settled = self._apply_all(connection, merged, findings, carefully)
+                    if has_lost_transaction(connection):
+                        raise TargetFailure(FailureKind.TOO_SLOW)
+                    written = apart(settled.outcomes, plans)
+                    _require_strict_whole(members, written)
+                    _note(connection, *zip(keys, written, strict=True))
+            if is_replaced(connection):
+                raise _FileReplacedError
+        if settled.refused:
+            self._tell(None, settled.refused)
+        return dict(zip(keys, written, strict=True))
+
+    def _not_noted(self, members: Members) -> list[tuple[LedgerKey, WritePlan]]:
+        """The chunks that the ledger does not know."""
+        with self._engine.connect() as connection:
+            jobs = list({key.job_id for key, _ in members})
+            noted = {LedgerKey(*row) for row in connection.execute(_NOTED_OF_JOBS, {"the_jobs": jobs})}
+        return [member for member in members if member[0] not in noted]
+
+    def _tell(self, key: LedgerKey | None, refused: Counter[str]) -> None:
+        """Log which codes the database gave for the items that it refused, of one chunk or of a group."""
         _log.warning(
             "items refused by the target database",
             database=self._database,
-            job_id=str(key.job_id),
-            chunk_no=key.chunk_no,
+            **({"job_id": str(key.job_id), "chunk_no": key.chunk_no} if key else {}),
             count=refused.total(),
             reason=", ".join(f"{code or 'no code'}: {count}" for code, count in refused.most_common()),
         )
@@ -197,43 +273,23 @@ class Writer:
         return sifter
 
 
-class Targets:
-    """The writers of one process, one for each target database."""
-
-    def __init__(self, tenants: Mapping[str, Tenant], longest: timedelta = _LONGEST) -> None:
-        """Serve tenants; no attempt at a chunk keeps a database busy for more than `longest`, whatever its settings."""
-        self._tenants = tenants
-        self._longest = longest
-        self._writers: dict[str, Writer] = {}
-
-    def writer(self, database: str) -> Writer:
-        """The writer of a database. Raises TargetFailure."""
-        if database not in self._writers:
-            self._writers[database] = self.own_writer(database)
-        return self._writers[database]
-
-    def own_writer(self, database: str) -> Writer:
-        """A writer with a connection of its own, for a process that was forked. Raises TargetFailure."""
-        settings = self._tenants[database].database
-        longest = min(settings.statement_timeout, self._longest)
-        engine = engine_for(Tenant(database, settings.model_copy(update={"statement_timeout": longest})))
-        try:
-            require_fitting(engine)
-        except TargetFailure:
-            engine.dispose()
-            raise
-        return Writer(engine, upsert_for(engine.dialect.name), database, longest)
-
-    def let_go(self, database: str) -> None:
-        """Drop the connections to a database, in whatever state they are."""
-        writer = self._writers.pop(database, None)
-        if writer is not None:
-            writer.close()
+def _require_strict_whole(members: Members, written: Sequence[Sequence[Outcome]]) -> None:
+    """Raise _StrictFailedError if a chunk that is all or nothing was written in part."""
+    failed = {
+        key
+        for (key, plan), outcomes in zip(members, written, strict=True)
+        if plan.all_or_nothing and any(outcome.kind.failed for outcome in outcomes)
+    }
+    if failed:
+        raise _StrictFailedError(failed)
 
 
-def _note(connection: Connection, key: LedgerKey, outcomes: Sequence[Outcome]) -> None:
-    row = {"job_id": key.job_id, "chunk_no": key.chunk_no, "outcome": pack_outcomes(outcomes)}
+def _note(connection: Connection, *written: tuple[LedgerKey, Sequence[Outcome]]) -> None:
+    rows = [
+        {"job_id": key.job_id, "chunk_no": key.chunk_no, "outcome": pack_outcomes(outcomes)}
+        for key, outcomes in written
+    ]
     try:
-        connection.execute(_NOTE, row)
+        connection.execute(_NOTE, rows)
     except IntegrityError:
         raise _LedgerTakenError from None

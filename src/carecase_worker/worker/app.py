@@ -3,8 +3,9 @@
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from billiard import pool
@@ -18,15 +19,16 @@ from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claim, Claimed
+from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.model import DATABASES_PART, Settings
 from carecase_worker.targets.causes import Causes
+from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.startup import look_at
-from carecase_worker.targets.writer import Targets
 from carecase_worker.telemetry import configure_logging, logger
 from carecase_worker.tenants import tenants_of
-from carecase_worker.worker.apply import Applied, Applier
+from carecase_worker.worker.apply import Applied, Applier, Claims
 from carecase_worker.worker.consumer import NotificationConsumer, take_only_notifications
+from carecase_worker.worker.group import carry_out, fail, members_of
 from carecase_worker.worker.holder import is_dead, own_name
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.inherited import let_go_of_sockets
@@ -151,25 +153,27 @@ class _Process:
         )
 
     def apply(self, chunk: ChunkRef) -> None:
-        """Answer a doorbell: apply its chunk, and what that opens, for a moment; ring for what is opened then.
+        """Answer a doorbell: apply its chunk, and what is ready or opened by then, for a moment; ring for the rest.
 
         Nothing gets out: what failed comes again by itself.
         """
-        began = stopwatch()
-        applied = self._apply_one(chunk, None, go_on=True)
-        while applied.following is not None:
-            moment = max(_LEAST_MOMENT_S, _MOMENT_S / applied.shares)
-            applied = self._apply_one(*applied.following, go_on=stopwatch() - began < moment)
-
-    def _apply_one(self, chunk: ChunkRef, claim: Claim | None, go_on: bool) -> Applied:
-        """Apply a chunk; ring for what it opens, but for the one that is claimed to go on with, if so wanted."""
-        if self.applier is None or self.doorbells is None:
+        if self.applier is None:
             raise RuntimeError("worker_process_init has not run")
-        began = stopwatch()
-        ids = {"job_id": chunk.job_id, "chunk_no": chunk.chunk_no}
+        applier, began = self.applier, stopwatch()
+        applied = self._guarded([chunk], lambda: self._attempt(applier, applier.claim(chunk), go_on=True))
+        while applied.following:
+            claims = applied.following
+            go_on = stopwatch() - began < max(_LEAST_MOMENT_S, _MOMENT_S / applied.shares)
+            applied = self._guarded([ref for ref, _ in claims], partial(self._attempt, applier, claims, go_on))
+
+    def _guarded(self, chunks: Sequence[ChunkRef], attempt: Callable[[], Applied]) -> Applied:
+        """Make an attempt at chunks, and ring for what it opens."""
+        if self.doorbells is None:
+            raise RuntimeError("worker_process_init has not run")
+        began, ids = stopwatch(), _ids(chunks)
         applied = Applied("")
         try:
-            applied = self._attempt(self.applier, claim or self.applier.claim(chunk), go_on)
+            applied = attempt()
             self.doorbells.ring(applied.database, applied.rings)
         except StoreUnavailable as error:
             _log.warning("chunk left for the sweep", reason=str(error), **ids)
@@ -180,17 +184,22 @@ class _Process:
             _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **ids)
         return applied
 
-    def _attempt(self, applier: Applier, claim: Claim, go_on: bool) -> Applied:
-        lease = claim.lease
-        if lease is None:
-            return Applied(claim.verdict.value)
-        cancel = claim.verdict is Claimed.CANCEL
+    def _attempt(self, applier: Applier, claims: Claims, go_on: bool) -> Applied:
+        members = members_of(claims)
+        if not members:
+            return Applied(claims[0][1].verdict.value)
         try:
-            return applier.carry_out(lease, cancel, go_on)
+            return carry_out(applier, members, go_on)
         except StoreUnavailable:
             raise
         except SoftTimeLimitExceeded:  # nothing else takes that long: the database hangs
-            return applier.fail(lease, FailureKind.AWAY, Causes.TIMEOUT.value, cancel)
-        except Exception as error:  # noqa: BLE001  # the same edge, while the chunk can still be released
-            _log.error("chunk failed", job_id=lease.chunk.job_id, chunk_no=lease.chunk.chunk_no, **traces(error))
-            return applier.fail(lease, FailureKind.UNEXPECTED, cancel=cancel)
+            return fail(applier, members, FailureKind.AWAY, Causes.TIMEOUT.value)
+        except Exception as error:  # noqa: BLE001  # the same edge, while the chunks can still be released
+            _log.error("chunk failed", **_ids([member.lease.chunk for member in members]), **traces(error))
+            return fail(applier, members, FailureKind.UNEXPECTED)
+
+
+def _ids(chunks: Sequence[ChunkRef]) -> dict[str, str | int]:
+    """What the log tells of some chunks: the first one, and how many more there are."""
+    first: dict[str, str | int] = {"job_id": chunks[0].job_id, "chunk_no": chunks[0].chunk_no}
+    return first if len(chunks) == 1 else {**first, "chunks": len(chunks)}

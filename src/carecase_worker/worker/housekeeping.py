@@ -16,7 +16,7 @@ from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.telemetry import logger
 from carecase_worker.tenants import Tenant
-from carecase_worker.worker.apply import PLACE_BITS
+from carecase_worker.worker.planning import PLACE_BITS
 
 _log = logger("housekeeping")
 _PURGE_EVERY = timedelta(hours=1)
@@ -37,9 +37,7 @@ class Sweep:
     def once(self) -> None:
         """One sweep. Raises StoreUnavailable if Redis or the broker is away; the next sweep makes up for it."""
         for holder in filter(self.is_dead, self.store.holders()):
-            buried = self.store.bury(holder)
-            if buried is not None:
-                database, chunk = buried
+            for database, chunk in self.store.bury(holder):
                 _log.warning("taken back from the dead", job_id=chunk.job_id, chunk_no=chunk.chunk_no)
                 self.doorbells.ring(database, [chunk])
         for database in self.databases:

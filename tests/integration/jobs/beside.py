@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.integration.jobs.clocked import FIRST_US, Clocked, Content
-from tests.integration.jobs.model import QUARTER_MS, Model
+from tests.integration.jobs.model import GROUP, QUARTER_MS, Model
 from tests.integration.jobs.states import COUNTS, Answer, Batch, Limits, size_of
 
 SWEPT_AT_ONCE = 500
@@ -20,6 +20,12 @@ def _blocks(key: str) -> tuple[str, str]:
     block = key.encode().ljust(64, b"\0")
     inner, outer = (bytes(byte ^ pad for byte in block).decode() for pad in (0x36, 0x5C))
     return inner, outer
+
+
+def _words_of(job: str, n: int, done: dict[str, Any]) -> list[Any]:
+    """What complete is told of one chunk."""
+    counts = [done["counts"].get(name, 0) for name in COUNTS]
+    return [job, n, done["packed"], int(done["keep"]), *counts, int(done["answered"])]
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Beside:
             *(batch.job, limits.ring_again_ms, limits.width, limits.max_jobs, limits.max_bytes, batch.payload_bytes),
             *(limits.retention_ms, batch.fingerprint, batch.database, batch.care_plan, batch.client, batch.user),
             *(sum(batch.sizes), len(batch.sizes), batch.firsts, batch.job[-1] * 64, batch.strict),
-            *(*self._most, batch.retry_of, batch.data_key, *_blocks(batch.job)),
+            *(*self._most, batch.retry_of, batch.data_key, *_blocks(batch.job), batch.weight),
             *(fingerprint for _, fingerprint in known[1:]),
             *(word for pair in payloads.items() for word in pair),
             keys=keys,
@@ -102,35 +108,57 @@ class Beside:
         assert self.admit(batch)[0] == "admitted"
         return batch
 
-    def claim(self, job: str, n: int, holder: str) -> Answer:
-        self.scripts.run("claim", job, n, self.limits.lease_ms, holder)
-        return list(self._note(f"claim {job}:{n} {holder}", self.model.claim(job, n, holder, self.limits)))
+    def claim(self, job: str, n: int, holder: str, room: int = 0) -> Answer:
+        """Claim a chunk, and with some room others like it; what claim tells of the chunk itself."""
+        return list(self.claim_group(job, n, holder, room)[0])
+
+    def claim_group(self, job: str, n: int, holder: str, room: int = 10) -> Answer:
+        self.scripts.run("claim", job, n, self.limits.lease_ms, holder, room, GROUP)
+        answer = self.model.claim(job, n, holder, self.limits, room)
+        return list(self._note(f"claim {job}:{n} {holder} {room}", answer))
 
     def complete(self, job: str, n: int, holder: str = "", **done: Any) -> Answer:
-        """Complete a chunk; its items were updated, unless `counts` says otherwise."""
-        size = self.model.jobs[job].chunks[n].size if job in self.model.jobs else 1
-        told: dict[str, Any] = {"counts": {"updated": size}, "packed": f"packed {job} {n}", "keep": False}
-        told |= {"answered": True} | done
+        """Complete a chunk; its items were updated, unless `counts` says otherwise.
+
+        The answer: the verdict, the shares, what was claimed to go on with, if one chunk was, and what to notify for.
+        """
+        shares, taken, rung, verdict = self.complete_group([(job, n)], holder, **done)
+        assert len(taken) <= 1
+        return [verdict, shares, taken[0] if taken else None, *rung]
+
+    def complete_group(
+        self, chunks: Sequence[tuple[str, int]], holder: str = "", room: int = 10, **done: Any
+    ) -> Answer:
+        """Complete chunks, each in the same way."""
+        told = []
+        for job, n in chunks:
+            size = self.model.jobs[job].chunks[n].size if job in self.model.jobs else 1
+            one: dict[str, Any] = {"counts": {"updated": size}, "packed": f"packed {job} {n}", "keep": False}
+            told.append((job, n, one | {"answered": True} | done))
         self.scripts.run(
             "complete",
-            *(job, n, self.limits.ring_again_ms, told["packed"], int(told["keep"])),
-            *(told["counts"].get(name, 0) for name in COUNTS),
-            *(int(told["answered"]), self.limits.lease_ms, holder),
+            *(self.limits.ring_again_ms, self.limits.lease_ms, holder, room, GROUP),
+            *(word for job, n, one in told for word in _words_of(job, n, one)),
         )
-        answer = self.model.complete(job, n, told, holder, self.limits)
-        return list(self._note(f"complete {job}:{n} {holder} {told}", answer))
+        answer = self.model.complete(told, holder, self.limits, room)
+        return list(self._note(f"complete {told} {holder} {room}", answer))
 
     def release(self, job: str, n: int, holder: str, **wait: Any) -> str:
         """Give a chunk back; its database is to blame and left alone for a second, unless told otherwise."""
+        return str(self.release_group([(job, n)], holder, **wait)[0])
+
+    def release_group(self, chunks: list[tuple[str, int]], holder: str, **wait: Any) -> Answer:
+        """Give chunks back in the same way."""
         told: dict[str, Any] = {"after_ms": 1_000, "pause_ms": 1_000, "unexplained": False, "to_blame": True}
         told |= {"reason": "away", "too_slow": False} | wait
         self.scripts.run(
             "release",
-            *(job, n, holder, told["after_ms"], told["pause_ms"], int(told["unexplained"]), int(told["to_blame"])),
+            *(holder, told["after_ms"], told["pause_ms"], int(told["unexplained"]), int(told["to_blame"])),
             *(told["reason"], int(told["too_slow"])),
+            *(word for chunk in chunks for word in chunk),
         )
-        answer = self.model.release(job, n, holder, told)
-        return str(self._note(f"release {job}:{n} {holder} {told}", answer))
+        answer = self.model.release(chunks, holder, told)
+        return list(self._note(f"release {chunks} {holder} {told}", answer))
 
     def cancel(self, job: str) -> Answer:
         self.scripts.run("cancel", job, self.limits.ring_again_ms)

@@ -20,6 +20,7 @@ from tests.integration.jobs.states import (
 )
 
 QUARTER_MS, MARGIN_MS = 900_000, 60_000
+GROUP = 100
 
 
 class Model(States):
@@ -185,11 +186,23 @@ class Model(States):
 
     # what works
 
-    def claim(self, job_id: str, n: int, holder: str, limits: Limits) -> Answer:
+    def claim(self, job_id: str, n: int, holder: str, limits: Limits, room: int = 0) -> Answer:
+        one = self._take(job_id, n, holder, limits)
+        answer = [one]
+        job = self.jobs.get(job_id)
+        if room and one[0] in ("apply", "cancel") and job is not None and self._is_for_groups(job, n):
+            left = room - int(job.batch.weight)
+            self._take_ready(
+                self.databases[job.batch.database], holder, limits, left, bool(job.batch.care_plan), answer
+            )
+        return answer
+
+    def _take(self, job_id: str, n: int, holder: str, limits: Limits) -> Answer:
         job, member = self.jobs.get(job_id), f"{job_id}:{n}"
         if job is None:
             return ["gone"]
         chunk, database, now = job.chunks[n], self.databases[job.batch.database], self.now_ms
+        database.ready.pop(member, None)
         if chunk.outcome is not None:
             chunk.due_ms = None
             return ["done"]
@@ -214,7 +227,7 @@ class Model(States):
             return ["gone"]
         chunk.lease |= {"deaths": deaths, "until": now + limits.lease_ms, "holder": holder}
         chunk.due_ms = now + limits.lease_ms
-        self.holding[holder] = member
+        self.holding[member] = holder
         job.marks.setdefault("started_us", self.now_us)
         job.state = "cancelling" if job.state == "cancelling" else "running"
         if database.failures:
@@ -232,15 +245,83 @@ class Model(States):
             *(job.batch.client, str(sum(job.batch.sizes)), str(len(job.chunks)), job.batch.data_key, job.signature),
         ]
 
-    def complete(self, job_id: str, n: int, done: dict[str, Any], holder: str, limits: Limits) -> Answer:
+    def _is_for_groups(self, job: Job, n: int) -> bool:
+        lease = job.chunks[n].lease
+        troubled = any(lease.get(name) for name in ("deaths", "faults", "too_slow"))
+        return bool(job.batch.weight) and not job.unsettled and not troubled
+
+    def _line_up(self, database: Database, member: str, seq: int) -> bool:
+        """Line a small chunk up; whether it must be notified for."""
+        database.ready[member] = seq
+        if database.awake_till_ms is not None and len(database.ready) % 64:
+            return False
+        database.awake_till_ms = self.now_ms + 50
+        return True
+
+    def _take_ready(
+        self, database: Database, holder: str, limits: Limits, room: int, guarded: bool | None, taken: Answer
+    ) -> None:
+        """Take what is lined up, in the order of acceptance: what finds room and is guarded alike."""
+        if len(taken) >= GROUP or self._paused(database, limits) or database.failures:
+            return
+        for member, _ in sorted(database.ready.items(), key=lambda one: (one[1], one[0]))[:GROUP]:
+            name, _, n = member.partition(":")
+            if name not in self.jobs:
+                del database.ready[member]
+                continue
+            job = self.jobs[name]
+            if int(job.batch.weight) > room or len(taken) >= GROUP:
+                break
+            if guarded in (None, bool(job.batch.care_plan)):
+                answer = self._take(name, int(n), holder, limits)
+                if answer[0] in ("apply", "cancel"):
+                    room -= int(job.batch.weight)
+                    guarded = bool(job.batch.care_plan)
+                    taken.append([member, *answer])
+        if taken:
+            database.awake_till_ms = self.now_ms + 100
+
+    def complete(self, chunks: list[tuple[str, int, dict[str, Any]]], holder: str, limits: Limits, room: int) -> Answer:
+        opened: list[str] = []
+        verdicts = [self._complete(job_id, n, done, opened, limits) for job_id, n, done in chunks]
+        names = {self.jobs[job_id].batch.database for job_id, _, _ in chunks if job_id in self.jobs}
+        if not names:
+            return [1, [], [], *verdicts]
+        own = [f"{job_id}:{n}" for job_id, n, _ in chunks]
+        (name,) = names
+        database, shares = self.databases[name], 1
+        taken: Answer = []
+        if "kept" not in verdicts:
+            held = [] if self._paused(database, limits) else sorted(self.holding)
+            mine = [member for member in held if self.holding[member] == holder and member not in own]
+            return [1, [self._claimed(member, holder, limits) for member in mine if holder], [], *verdicts]
+        items = sum(
+            sum(done["counts"].values()) for (_, _, done), how in zip(chunks, verdicts, strict=True) if how == "kept"
+        )
+        self._measure(database, items)
+        self.leave(name, 100)
+        shares = max(1, len(next(iter(database.turns.values()), ())) * len(self.busy()))
+        if holder:
+            self._take_ready(database, holder, limits, room, None, taken)
+            if not taken and opened:
+                taken.append(self._claimed(opened[0], holder, limits))
+        wanted = [member for member in opened if member not in [*own, *(one[0] for one in taken)]]
+        if not taken:
+            database.awake_till_ms = None
+            first = sorted(database.ready, key=lambda member: (database.ready[member], member))[:1]
+            if first and not wanted:
+                database.awake_till_ms, wanted = self.now_ms + 50, first
+        return [shares, taken, wanted, *verdicts]
+
+    def _complete(self, job_id: str, n: int, done: dict[str, Any], opened: list[str], limits: Limits) -> str:
         job, member = self.jobs.get(job_id), f"{job_id}:{n}"
         if job is None:
-            return ["gone", 1, None]
+            return "gone"
         chunk, database = job.chunks[n], self.databases[job.batch.database]
         chunk.due_ms = None
+        database.ready.pop(member, None)
         if job.final or chunk.outcome is not None:
-            held = None if self._paused(database, limits) else self.holding.get(holder)
-            return ["done", 1, self._claimed(held, holder, limits)]
+            return "done"
         self._let_go(chunk.lease.get("holder"), member)
         chunk.lease = {}
         if done["answered"]:
@@ -259,14 +340,11 @@ class Model(States):
                 continue
             job.counts[name] += count
             self.stats[f"{job.batch.database}|{name}"] += count
-        self._measure(database, sum(done["counts"].values()))
-        opened = self._after(job, database, limits)
-        following = self._claimed(opened[0], holder, limits) if opened else None
-        shares = len(next(iter(database.turns.values()), ())) * len(self.busy())
-        return ["kept", max(1, shares), following, *opened[1 if following else 0 :]]
+        opened += self._after(job, database, limits)
+        return "kept"
 
     def _after(self, job: Job, database: Database, limits: Limits) -> list[str]:
-        """The chunks that are open now that one more of a job has its outcome."""
+        """The chunks to notify for now that one more of a job has its outcome."""
         if job.left:
             job.state = "cancelling" if job.state == "cancelling" else "running"
             return self._open_next(job, limits)
@@ -282,7 +360,6 @@ class Model(States):
             self.known[job.batch.idempotency] = (f"{job.batch.fingerprint}|{name}", self.now_ms + retention)
         self._count(job.batch, "done")
         self.leaving[job.batch.database][job.batch.client, name, "result", job.size] = self.now_ms + retention
-        self.leave(job.batch.database, 100)
         self.told_final.append(name)
         database.turns[job.turn].remove(name)
         if database.turns[job.turn]:
@@ -305,7 +382,11 @@ class Model(States):
             pace["items_per_second"] = ceil((before + measured) / 2 if before else measured)
         pace |= {"window_began_ms": now, "window_items": 0}
 
-    def release(self, job_id: str, n: int, holder: str, wait: dict[str, Any]) -> str:
+    def release(self, chunks: list[tuple[str, int]], holder: str, wait: dict[str, Any]) -> Answer:
+        failed: set[str] = set()
+        return [self._release(job_id, n, holder, wait, failed) for job_id, n in chunks]
+
+    def _release(self, job_id: str, n: int, holder: str, wait: dict[str, Any], failed: set[str]) -> str:
         job = self.jobs.get(job_id)
         if job is None:
             return "gone"
@@ -321,13 +402,16 @@ class Model(States):
         if wait["to_blame"] and not wait["unexplained"]:
             job.marks.setdefault("failing_since_ms", self.now_ms)
             database.trouble = {"since_ms": database.trouble.get("since_ms", self.now_ms), "reason": wait["reason"]}
+        if job.state == "running":
+            job.state = "waiting"
+        if job.batch.database in failed:
+            return "released"
+        failed.add(job.batch.database)
         if wait["pause_ms"]:
             database.failures += 1
             database.pause = ("", self.now_ms + wait["pause_ms"])
         elif database.pause and database.pause[0] == holder:
             database.pause = None
-        if job.state == "running":
-            job.state = "waiting"
         return "released"
 
     def cancel(self, job_id: str, limits: Limits) -> Answer:
@@ -350,27 +434,36 @@ class Model(States):
         late = [member for at, member in due if at <= now]
         never = [member for at, member in due if at >= now + limits.longest_ms]
         surplus = max(len(late) - waiting, min(len(late), 10))
-        rung = never[:limit] + late[: min(surplus, limit)]
-        for member in rung:
-            job, _, n = member.partition(":")
-            self.jobs[job].chunks[int(n)].due_ms = now + limits.ring_again_ms
+        moved = never[:limit] + late[: min(surplus, limit)]
+        rung, small = [], 0
+        for member in moved:
+            name, _, n = member.partition(":")
+            job = self.jobs[name]
+            job.chunks[int(n)].due_ms = now + limits.ring_again_ms
+            if self._is_for_groups(job, int(n)) and "holder" not in job.chunks[int(n)].lease:
+                database.ready[member] = job.seq
+                small += 1
+                if small % 64 != 1:
+                    continue
+            rung.append(member)
         return rung
 
     def bury(self, holder: str) -> list[str]:
-        member = self.holding.pop(holder, None)
-        if member is None:
-            return []
-        job_id, _, n = member.partition(":")
-        job = self.jobs.get(job_id)
-        if job is None or job.chunks[int(n)].lease.get("holder") != holder:
-            return []
-        chunk, database = job.chunks[int(n)], self.databases[job.batch.database]
-        self._unlease(chunk)
-        chunk.lease["deaths"] += 1
-        chunk.due_ms = self.now_ms
-        if database.pause and database.pause[0] == holder:
-            database.pause = None
-        return [job.batch.database, member]
+        answer = []
+        for member in sorted(member for member, by in self.holding.items() if by == holder):
+            del self.holding[member]
+            job_id, _, n = member.partition(":")
+            job = self.jobs.get(job_id)
+            if job is None or job.chunks[int(n)].lease.get("holder") != holder:
+                continue
+            chunk, database = job.chunks[int(n)], self.databases[job.batch.database]
+            self._unlease(chunk)
+            chunk.lease["deaths"] += 1
+            chunk.due_ms = self.now_ms
+            if database.pause and database.pause[0] == holder:
+                database.pause = None
+            answer += [job.batch.database, member]
+        return answer
 
     def settle(self, name: str, highest: int) -> str:
         database = self.databases.get(name) or self.databases.setdefault(name, Database(0))
@@ -426,24 +519,28 @@ class Model(States):
             database.pause = None
         return database.pause[1] - self.now_ms if database.pause else 0
 
-    def _claimed(self, member: str | None, holder: str, limits: Limits) -> Answer | None:
-        if member is None or not holder:
-            return None
+    def _claimed(self, member: str, holder: str, limits: Limits) -> Answer:
         job, _, n = member.partition(":")
-        return [member, *self.claim(job, int(n), holder, limits)]
+        return [member, *self._take(job, int(n), holder, limits)]
 
     def _let_go(self, holder: str | None, member: str) -> None:
-        if holder is not None and self.holding.get(holder) == member:
-            del self.holding[holder]
+        if holder is not None and self.holding.get(member) == holder:
+            del self.holding[member]
 
     def _unlease(self, chunk: Chunk) -> None:
         chunk.lease = {name: value for name, value in chunk.lease.items() if name not in ("until", "holder")}
 
     def _open_next(self, job: Job, limits: Limits) -> list[str]:
+        """Open the next chunk; it is told if it must be notified for."""
         closed = [n for n, chunk in enumerate(job.chunks) if not chunk.opened][:1]
+        told = []
         for n in closed:
+            member = f"{job.batch.job}:{n}"
             job.chunks[n].opened, job.chunks[n].due_ms = True, self.now_ms + limits.ring_again_ms
-        return [f"{job.batch.job}:{n}" for n in closed]
+            database = self.databases[job.batch.database]
+            if not self._is_for_groups(job, n) or self._line_up(database, member, job.seq):
+                told.append(member)
+        return told
 
     def _open_first(self, job: Job, limits: Limits) -> list[str]:
         if any(chunk.opened for chunk in job.chunks):

@@ -39,6 +39,8 @@ class Batch:
     data_key: str = ""
     also_known: tuple[tuple[str, str], ...] = ()
     """Further idempotency records that the batch may be known by, with its fingerprints there."""
+    weight: str = ""
+    """What it takes of a group's room, if it may go in one."""
 
     @property
     def size(self) -> int:
@@ -139,6 +141,7 @@ class Job:
             "size": self.size,
             "data_key": batch.data_key,
             "signature": self.signature,
+            "weight": batch.weight,
             **{name: count for name, count in self.counts.items() if count},
             **self.marks,
         }
@@ -160,6 +163,8 @@ class Database:
     pause: tuple[str, int] | None = None
     failures: int = 0
     trouble: dict[str, Any] = field(default_factory=dict)
+    ready: dict[str, int] = field(default_factory=dict)
+    awake_till_ms: int | None = None
 
 
 @dataclass
@@ -178,7 +183,7 @@ class States:
         self.jobs: dict[str, Job] = {}
         self.payloads: dict[str, Payloads] = {}
         self.databases: dict[str, Database] = {}
-        self.holding: dict[str, str] = {}
+        self.holding: dict[str, str] = {}  # chunk -> process
         self.known: dict[str, tuple[str, int | None]] = {}
         self.listed: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
         self.leaving: dict[str, dict[Left, int]] = defaultdict(dict)
@@ -212,6 +217,8 @@ class States:
         for database in self.databases.values():
             if database.pause and over(database.pause[1]):
                 database.pause = None
+            if over(database.awake_till_ms):
+                database.awake_till_ms = None
 
     def due(self, database: str) -> dict[str, int]:
         """When to notify for each open chunk of a database."""
@@ -300,6 +307,9 @@ class States:
             keys[f"pace:{name}"] = ({"open": sum(job.left for job in self.open_jobs(name)), **database.pace}, None)
         if database.settled is not None:
             keys[f"settled:{name}"] = (str(database.settled), None)
+        keys[f"ready:{name}"] = (database.ready, None)
+        if database.awake_till_ms is not None:
+            keys[f"awake:{name}"] = (("",), database.awake_till_ms)
         if database.pause:
             keys[f"pause:{name}"] = ((database.pause[0],), database.pause[1])
         return keys

@@ -63,7 +63,7 @@ def test_every_verb_works_as_the_service(store: JobStore, settings: Settings) ->
     first, second = store.admit(one, {1: b"items"}).rings
     claim = store.claim(first, "a holder")
     assert claim.verdict is Claimed.APPLY
-    store.release(first, "a holder", Wait(timedelta(seconds=1), pause=timedelta(milliseconds=1)))
+    store.release([first], "a holder", Wait(timedelta(seconds=1), pause=timedelta(milliseconds=1)))
     assert store.due_count("acl") == 2
     assert store.trouble("acl") is not None
     time.sleep(0.01)  # the pause

@@ -126,7 +126,7 @@ def test_a_redis_that_takes_no_writes_leaves_nothing_half_done(
     with configured(server, min_replicas_to_write="1"):
         for verb in (
             lambda: store.complete(ref, CREATED),
-            lambda: store.release(ref, "w:1", Wait(SECOND)),
+            lambda: store.release([ref], "w:1", Wait(SECOND)),
             lambda: store.cancel(new.job_id),
             lambda: store.claim(ref, "w:2"),
             lambda: store.overdue("demo", 0),

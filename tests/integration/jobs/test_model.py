@@ -62,6 +62,8 @@ class Walk:
             data_key=self._one_of("", "a wrapped key"),
             also_known=self._one_of((), (("idem:k2", "f"),), (("idem:k0", "h"), ("idem:k1", "g"))),
         )
+        if len(batch.sizes) == 1:
+            batch = replace(batch, weight=self._one_of("", "1", "2", "5"))
         final = [name for name, job in self._jobs.items() if job.final and self._same_place(job.batch, batch)]
         batch = replace(batch, retry_of=self._one_of("", "never", *final))
         self._sent += 1
@@ -100,7 +102,7 @@ class Walk:
         return self._dice.sample(those, min(1, len(those)))
 
     def _claim(self) -> None:
-        self._beside.claim(*self._chunk(), self._one_of(*"abcd"))
+        self._beside.claim_group(*self._chunk(), self._one_of(*"abcd"), self._one_of(0, 3, 10, 10))
 
     def _complete(self) -> None:
         name, n = self._chunk()
@@ -109,16 +111,24 @@ class Walk:
             counts["cancelled" if job and job.state == "cancelling" else self._one_of(*COUNTS)] += 1
         keep, answered = self._one_of(True, False), self._one_of(True, False)
         packed = self._one_of("packed", "other")
-        self._beside.complete(
-            name, n, self._one_of("", *"abcd"), counts=counts, keep=keep, answered=answered, packed=packed
-        )
+        chunks = [(name, n)]
+        if job and job.batch.weight:
+            alike = [
+                (other, 0)
+                for other, one in self._jobs.items()
+                if one.batch.weight and (one.batch.database, one.batch.sizes) == (job.batch.database, job.batch.sizes)
+            ]
+            chunks = list(dict.fromkeys([*chunks, *self._dice.sample(alike, self._one_of(0, len(alike)))]))
+        holder, room = self._one_of("", *"abcd"), self._one_of(3, 10)
+        self._beside.complete_group(chunks, holder, room, counts=counts, keep=keep, answered=answered, packed=packed)
 
     def _release(self) -> None:
-        for holder, member in self._some(sorted(self._beside.model.holding.items())):
+        for member, holder in self._some(sorted(self._beside.model.holding.items())):
             job, _, n = member.partition(":")
-            self._beside.release(
-                job,
-                int(n),
+            held = [other for other, by in self._beside.model.holding.items() if by == holder and other != member]
+            others = [(other.partition(":")[0], int(other.partition(":")[2])) for other in held]
+            self._beside.release_group(
+                [(job, int(n)), *self._dice.sample(others, self._one_of(0, len(others)))],
                 self._one_of(holder, holder, holder, holder, "stranger"),
                 after_ms=self._one_of(0, 500, 4000),
                 pause_ms=self._one_of(0, 0, 1000, 60_000),

@@ -404,18 +404,18 @@ def test_a_chunk_that_has_lost_its_payload_is_gone(beside: Beside) -> None:
 
 
 def test_what_a_dead_process_held_of_a_job_that_is_gone_is_nothing(beside: Beside) -> None:
-    beside.model.holding |= {"w": "gone:0"}
-    beside.spoil(("HSET", "holding", "w", "gone:0"))
+    beside.model.holding |= {"gone:0": "w"}
+    beside.spoil(("HSET", "holding", "gone:0", "w"))
     assert beside.bury("w") == []
 
 
 def test_what_another_holds_by_now_is_not_taken_back_from_it(beside: Beside) -> None:
     beside.admitted("a")
     beside.claim("a", 0, "v")
-    beside.model.holding |= {"w": "a:0"}
-    beside.spoil(("HSET", "holding", "w", "a:0"))
+    beside.model.holding |= {"a:0": "w"}
+    beside.spoil(("HSET", "holding", "a:0", "w"))
     assert beside.bury("w") == []
-    assert beside.bury("v") == ["demo", "a:0"]
+    assert beside.claim("a", 0, "x") == ["busy", "v"]
 
 
 @pytest.mark.parametrize("prober", [None, "w", "v"])

@@ -26,7 +26,7 @@ from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
 from carecase_worker.targets.upserts import Upsert
 from carecase_worker.targets.writer import LedgerKey, Writer
-from carecase_worker.worker.apply import plan_answer, plan_chunk
+from carecase_worker.worker.planning import plan_answer, plan_chunk
 
 MOMENT = "2026-01-02T03:04:05.678900+00:00"
 FULL: dict[str, Any] = {

@@ -18,9 +18,10 @@ from carecase_worker.cases.outcome import CREATED
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.jobs.chunks import Chunk, pack
 from carecase_worker.jobs.store import JobStore
+from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.schema import upgrade
-from carecase_worker.targets.writer import LedgerKey, Targets
-from carecase_worker.worker.apply import plan_chunk
+from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.worker.planning import plan_chunk
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])

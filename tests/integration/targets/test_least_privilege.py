@@ -17,7 +17,7 @@ from carecase_worker.cases.outcome import CREATED, UPDATED
 from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.targets.schema import state, upgrade
-from carecase_worker.worker.apply import PLACE_BITS
+from carecase_worker.worker.planning import PLACE_BITS
 
 SCRIPT = Path(__file__).parents[3] / "config" / "least-privilege.sql"
 PSQL = Path(embedded).parent / "pginstall" / "bin" / "psql"

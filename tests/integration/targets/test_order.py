@@ -26,10 +26,11 @@ from tests.services import Services
 from carecase_worker.cases.outcome import Kind, Outcome
 from carecase_worker.clock import epoch_ms
 from carecase_worker.jobs.chunks import Chunk
+from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
 from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert
 from carecase_worker.targets.writer import LedgerKey, Writer
-from carecase_worker.worker.apply import plan_chunk, plan_item_by_item
+from carecase_worker.worker.planning import plan_chunk, plan_item_by_item
 
 FIELDS = tuple(field["field"] for field in TABLE)
 FIRST_SEQ = epoch_ms(NOW)
@@ -158,12 +159,12 @@ def executions(draw: st.DrawFn) -> list[tuple[Run, int]]:
     return [(one, draw(st.integers(0, 15))) for one in order]
 
 
-def execute(target: Target, one: Run, how: int) -> list[Answer]:
-    """Run a chunk: whole or item by item, quickly or for finding slow cases, rehearsed before that or not."""
-    number = 0 if one.first == 0 else 1
+def planned(one: Run, item_by_item: bool) -> tuple[LedgerKey, WritePlan]:
+    """What the ledger knows a chunk by, and its plan."""
+    key = LedgerKey(UUID(int=one.seq), 0 if one.first == 0 else 1)
     lease = a_lease(
-        UUID(int=one.seq),
-        number,
+        key.job_id,
+        key.chunk_no,
         one.seq,
         care_plan=one.care_plan,
         user=one.user,
@@ -171,11 +172,16 @@ def execute(target: Target, one: Run, how: int) -> list[Answer]:
         strict=one.strict,
     )
     chunk = Chunk(one.first, len(one.cases), a_batch(*map(dict, one.cases)))
-    plan = plan_item_by_item(chunk, lease) if how & 1 else plan_chunk(chunk, lease)
+    return key, plan_item_by_item(chunk, lease) if item_by_item else plan_chunk(chunk, lease)
+
+
+def execute(target: Target, one: Run, how: int) -> list[Answer]:
+    """Run a chunk: whole or item by item, quickly or for finding slow cases, rehearsed before that or not."""
+    key, plan = planned(one, item_by_item=bool(how & 1))
     plan = replace(plan, attempts=how >> 1 & 1)
     if how & 4:
         target.writer.rehearse(plan)
-    return [answer_of(outcome) for outcome in target.writer.write(LedgerKey(UUID(int=one.seq), number), plan)]
+    return [answer_of(outcome) for outcome in target.writer.write(key, plan)]
 
 
 def check_held(target: Target, expected: dict[int, HeldCase]) -> None:
@@ -216,3 +222,39 @@ def test_every_answer_and_every_case_is_the_contracts(target: Target, plan: list
     assert target.noted() == {(seq, 0 if first == 0 else 1) for seq, first in reference.done}
     if all(commutes(one) for one, _ in plan):
         assert reference.cases == in_order([one for one, _ in plan])
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> list[list[Run]]:
+    """Small chunks of different batches, taken together, guarded alike in a group; some come in a second group, too."""
+    accepted = [draw(jobs(seq))[0] for seq in range(draw(st.integers(2, 7)))]
+    again = draw(st.lists(st.sampled_from(accepted), max_size=2))
+    order = draw(st.permutations(accepted + again))
+    alike = [[one for one in order if (one.care_plan is None) == free] for free in (True, False)]
+    sizes = st.integers(1, 5)
+    taken = []
+    for some in alike:
+        while some:
+            size = draw(sizes)
+            taken.append(list({one.name: one for one in some[:size]}.values()))
+            some = some[size:]
+    return taken
+
+
+@settings(max_examples=60, phases=[Phase.explicit, Phase.generate])
+@given(groups())
+def test_a_chunk_in_a_group_is_answered_as_if_it_had_come_alone(target: Target, taken: list[list[Run]]) -> None:
+    target.clear()
+    reference = Reference(refusal, is_passed_over)
+    for group in taken:
+        members = [planned(one, item_by_item=False) for one in group]
+        written = list(zip(group, members, target.writer.write_group(members), strict=True))
+        together = [(one, outcomes) for one, _, outcomes in written if outcomes is not None]
+        for one, outcomes in sorted(together, key=lambda pair: pair[0].name):
+            assert [*map(answer_of, outcomes)] == reference.apply(one), (group, one)
+        for one, (key, plan), outcomes in written:
+            if outcomes is None:
+                alone = target.writer.write(key, plan)
+                assert [*map(answer_of, alone)] == reference.apply(one), (group, one)
+    check_held(target, reference.cases)
+    assert target.noted() == {(seq, 0 if first == 0 else 1) for seq, first in reference.done}

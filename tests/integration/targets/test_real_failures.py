@@ -19,9 +19,10 @@ from tests.services import Services
 from carecase_worker.cases.outcome import CREATED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.jobs.chunks import Chunk
+from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.schema import upgrade
-from carecase_worker.targets.writer import LedgerKey, Targets
-from carecase_worker.worker.apply import plan_chunk
+from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.worker.planning import plan_chunk
 
 FULL_OF_TEXT = [a_case(key, eligibility_Verified_Comment="x" * 500) for key in range(1500)]
 

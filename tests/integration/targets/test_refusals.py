@@ -23,7 +23,7 @@ from carecase_worker.targets.schema import create_database
 from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert, Upsert
 from carecase_worker.targets.writer import LedgerKey, Writer
 from carecase_worker.tenants import Tenant
-from carecase_worker.worker.apply import plan_chunk
+from carecase_worker.worker.planning import plan_chunk
 
 STATES = (
     "08000", "08006", "25006", "25P02", "28000", "28P01", "3D000", "3F000", "42501", "42601", "42703", "42883", "42P01",

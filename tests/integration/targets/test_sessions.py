@@ -22,9 +22,10 @@ from carecase_worker.errors import SettingsError, TargetFailure
 from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.purge import purge_ledger
+from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.schema import lacks, upgrade
-from carecase_worker.targets.writer import LedgerKey, Targets
-from carecase_worker.worker.apply import plan_chunk
+from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.worker.planning import plan_chunk
 
 OURS = {
     "statement_timeout": "8s", "lock_timeout": "3s", "idle_in_transaction_session_timeout": "16s",

@@ -25,7 +25,7 @@ from carecase_worker.jobs.chunks import ChunkBounds
 from carecase_worker.targets.tables import CARE_CASE
 from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert
 from carecase_worker.targets.writer import LedgerKey, Writer
-from carecase_worker.worker.apply import plan_chunk, settle
+from carecase_worker.worker.planning import plan_chunk, settle
 
 SENDER = Sender(None, "sender", NOW)
 BOUNDS = ChunkBounds(items=1000, size=1 << 22, item_size=1 << 20)

@@ -23,7 +23,7 @@ from carecase_worker.targets.schema import upgrade
 from carecase_worker.targets.tables import INGEST_LEDGER
 from carecase_worker.targets.upserts import PostgresUpsert, upsert_for
 from carecase_worker.targets.writer import LedgerKey, Writer
-from carecase_worker.worker.apply import plan_chunk
+from carecase_worker.worker.planning import plan_chunk
 
 TRIED = "PERFORM nextval('tries');"
 """A sequence counts also what is rolled back."""

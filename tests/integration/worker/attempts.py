@@ -14,15 +14,16 @@ from carecase_worker.cases.outcome import Outcome
 from carecase_worker.clock import SystemDice
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed
+from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.plan import Wave, WritePlan
 from carecase_worker.targets.schema import upgrade
 from carecase_worker.targets.upserts import Held, Upsert, Written, upsert_for
-from carecase_worker.targets.writer import LedgerKey, Writer
+from carecase_worker.targets.writer import LedgerKey, Members, Writer
 from carecase_worker.tenants import Tenant
 from carecase_worker.worker.apply import Applied, Applier
+from carecase_worker.worker.group import carry_out, members_of
 
 Step = Callable[[str], None]
 """Told the name of each step as it is reached; may never come back."""
@@ -55,18 +56,18 @@ def away_at(point: str, times: int = sys.maxsize) -> Step:
 
 @dataclass(frozen=True)
 class SteppedStore:
-    """A job store that tells of each verb before and after it."""
+    """A job store that tells of each verb before and after it, of one chunk or of a group."""
 
     store: JobStore
     step: Step
 
     def __getattr__(self, verb: str) -> Any:
-        real = getattr(self.store, verb)
+        real, name = getattr(self.store, verb), verb.partition("_")[0]
 
         def stepped(*arguments: Any, **named: Any) -> Any:
-            self.step(f"before {verb}")
+            self.step(f"before {name}")
             answer = real(*arguments, **named)
-            self.step(f"after {verb}")
+            self.step(f"after {name}")
             return answer
 
         return stepped
@@ -82,6 +83,12 @@ class SteppedWriter:
     def write(self, key: LedgerKey, plan: WritePlan) -> list[Outcome]:
         self.step("before write")
         outcomes = self.writer.write(key, plan)
+        self.step("after commit")
+        return outcomes
+
+    def write_group(self, members: Members) -> list[list[Outcome] | None]:
+        self.step("before write")
+        outcomes = self.writer.write_group(members)
         self.step("after commit")
         return outcomes
 
@@ -170,10 +177,9 @@ def attempt(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str, go_
         is_dead=lambda name: name != holder,
         retry_deadline=timedelta(days=1),
     )
-    claim = applier.claim(ref)
-    if claim.lease is None:
-        return Applied(claim.verdict.value)
-    return applier.carry_out(claim.lease, cancel=claim.verdict is Claimed.CANCEL, go_on=go_on)
+    claims = applier.claim(ref)
+    members = members_of(claims)
+    return carry_out(applier, members, go_on) if members else Applied(claims[0][1].verdict.value)
 
 
 def attempt_in_a_process(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str) -> int:

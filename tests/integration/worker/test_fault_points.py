@@ -108,8 +108,7 @@ def test_redis_away_for_a_moment_at_the_end_is_waited_for(batch: Batch) -> None:
 
 def test_a_process_goes_on_with_the_chunk_that_it_has_opened(batch: Batch) -> None:
     applied = attempt(batch.store, batch.targets, batch.rings[0], "worker", go_on=True)
-    assert applied.following is not None
-    ref, claim = applied.following
+    ((ref, claim),) = applied.following
     assert (ref, applied.rings) == (ChunkRef(batch.job_id, len(batch.rings)), ())
     assert claim.lease is not None
     assert batch.store.claim(ref, "another").verdict is Claimed.BUSY
@@ -121,8 +120,7 @@ def test_an_answer_of_complete_that_is_lost_leaves_nothing_leased_to_nobody(batc
     store = SteppedStore(batch.store, away_at("after complete", times=1))
     applied = attempt(store, batch.targets, batch.rings[0], "worker", go_on=True)
     assert (applied.verdict, applied.rings) == ("done", ())
-    assert applied.following is not None
-    ref, claim = applied.following
+    ((ref, claim),) = applied.following
     assert ref == ChunkRef(batch.job_id, len(batch.rings))
     assert claim.verdict is Claimed.APPLY
     batch.finish()

@@ -19,7 +19,7 @@ from carecase_worker.jobs.job import State
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claimed
 from carecase_worker.targets.writer import LedgerKey
-from carecase_worker.worker.apply import plan_chunk
+from carecase_worker.worker.planning import plan_chunk
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 CASES = [a_case(1), a_case(2, case_Status="too long for it"), a_case(3)]

@@ -107,7 +107,7 @@ def test_of_two_sweeps_that_find_a_dead_process_one_takes_its_chunk_back(
 
     def is_found_by_another_sweep(name: str) -> bool:
         if name == "dead":
-            assert store.bury(name) == ("demo", lost)
+            assert store.bury(name) == [("demo", lost)]
         return name == "dead"
 
     with capture_logs() as logs:
@@ -131,7 +131,7 @@ def test_a_database_that_is_left_alone_is_not_rung_for(
 ) -> None:
     ref = admit(store)
     store.claim(ref, "alive")
-    store.release(ref, "alive", Wait(timedelta(0), pause=MINUTE))
+    store.release([ref], "alive", Wait(timedelta(0), pause=MINUTE))
     sweep.once()
     assert doorbells.waiting("demo") == 0
     elapse(MINUTE)

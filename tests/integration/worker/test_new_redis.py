@@ -16,8 +16,8 @@ from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.tenants import Tenant
-from carecase_worker.worker.apply import PLACE_BITS
 from carecase_worker.worker.housekeeping import Settle
+from carecase_worker.worker.planning import PLACE_BITS
 
 LONG_AGO = "'2020-01-01 00:00:00.000000'"
 TOMORROW = epoch_ms(datetime.now(UTC) + timedelta(days=1))

@@ -60,7 +60,7 @@ def attempt(store: JobStore, targets: SteppedTargets, ref: ChunkRef, seals: Seal
         retry_deadline=timedelta(0),  # a day is over
         seals=seals,
     )
-    claim = applier.claim(ref)
+    ((_, claim),) = applier.claim(ref)
     assert claim.lease is not None, claim
     return applier.carry_out(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
 

@@ -2,18 +2,20 @@
 -- bury: take back what a process held that is no more.
 -- KEYS   1 prefix
 -- ARGV   1 holder
--- gives  {database, "job:n"}: the chunk has died once more and is due now; {}: the process held nothing
+-- gives  database, "job:n"... of each chunk: it has died once more and is due now; none: the process held nothing
 -- moves  nothing
-local holder = ARGV[1]
-local member = redis.call('HGET', prefix .. 'holding', holder)
-if not member then return {} end
-redis.call('HDEL', prefix .. 'holding', holder)
-local job, n = string.match(member, '^(.*):(%d+)$')
-local database, lease = redis.call('HGET', key('job', job), 'database'), key('lease', job)
-if not database or redis.call('HGET', lease, n .. ':holder') ~= holder then return {} end
-redis.call('HDEL', lease, n .. ':until', n .. ':holder')
-redis.call('HINCRBY', lease, n .. ':deaths', 1)
-redis.call('ZADD', key('due', database), 'XX', now, member)
--- a pause that is a probe ends with the process that probes
-if redis.call('GET', key('pause', database)) == holder then redis.call('DEL', key('pause', database)) end
-return {database, member}
+local holder, answer = ARGV[1], {}
+for _, member in ipairs(held_by(holder)) do
+  redis.call('HDEL', prefix .. 'holding', member)
+  local job, n = string.match(member, '^(.*):(%d+)$')
+  local database, lease = redis.call('HGET', key('job', job), 'database'), key('lease', job)
+  if database and redis.call('HGET', lease, n .. ':holder') == holder then
+    redis.call('HDEL', lease, n .. ':until', n .. ':holder')
+    redis.call('HINCRBY', lease, n .. ':deaths', 1)
+    redis.call('ZADD', key('due', database), 'XX', now, member)
+    -- a pause that is a probe ends with the process that probes
+    if redis.call('GET', key('pause', database)) == holder then redis.call('DEL', key('pause', database)) end
+    answer[#answer + 1], answer[#answer + 2] = database, member
+  end
+end
+return answer

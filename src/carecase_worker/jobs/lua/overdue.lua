@@ -2,7 +2,8 @@
 -- overdue: which open chunks of a database to ring for now.
 -- KEYS   1 prefix
 -- ARGV   1 database, 2 ring_again_ms, 3 doorbells still waiting in the queue, 4 limit, 5 lease_ms
--- gives  "job:n"...; each has been moved on by ring_again_ms, so that two sweepers do not ring for the same one
+-- gives  "job:n"...; each has been moved on by ring_again_ms, so that two sweepers do not ring for the same one; so have
+--        small ones that are lined up, which a few doorbells do for
 -- moves  nothing
 -- While doorbells wait in the queue, most overdue chunks have theirs among them: only the surplus is rung for, and
 -- always a few of the oldest, in case theirs was lost. A database that is left alone is not rung for.
@@ -17,5 +18,17 @@ local surplus = math.max(overdue - tonumber(ARGV[3]), math.min(overdue, 10))
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, math.min(surplus, limit))) do
   members[#members + 1] = member
 end
-for _, member in ipairs(members) do redis.call('ZADD', due, 'XX', now + ring_again_ms, member) end
-return members
+local rung, small = {}, 0
+for _, member in ipairs(members) do
+  redis.call('ZADD', due, 'XX', now + ring_again_ms, member)
+  local job, n = string.match(member, '^(.*):(.*)$')
+  local weight, unsettled, seq = unpack(redis.call('HMGET', key('job', job), 'weight', 'unsettled', 'seq'))
+  if is_for_groups(job, n, weight, unsettled) and redis.call('HEXISTS', key('lease', job), n .. ':holder') == 0 then
+    redis.call('ZADD', key('ready', database), seq, member)
+    if small % per_ring == 0 then rung[#rung + 1] = member end
+    small = small + 1
+  else
+    rung[#rung + 1] = member
+  end
+end
+return rung

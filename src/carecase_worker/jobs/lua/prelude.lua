@@ -1,5 +1,6 @@
--- What the verbs share: key names, the clock, what is kept and for whom, the two steps that open chunks, the one that notes that a holder has none, the
--- one that tells whether a database is left alone, and the one that takes a lease. Put before each verb's text.
+-- What the verbs share: key names, the clock, what is kept and for whom, the steps that open chunks and line them up, the
+-- one that notes that a holder has one no more, the one that tells whether a database is left alone, and the ones that
+-- take leases. Put before each verb's text.
 -- `prefix` is KEYS[1]: every key of the job store starts with it; the names are those of keys.py.
 local prefix = KEYS[1]
 
@@ -102,15 +103,39 @@ local function refused(database, client, job, size, most)
   return why
 end
 
--- Lets the next chunk of a job into `due`; adds "job:n" to `rung`. False if all are open already.
+-- A group has small chunks of many jobs. Who takes one soon takes what is ready by then, so a doorbell does for
+-- `per_ring` of them, and for none where a process is awake, or was rung for: that is expected to look within these times.
+local per_ring, rung_ms, awake_ms = 64, 50, 100
+
+-- Tells if a chunk may be taken together with others: it is small, its job's place in the order of acceptance is final,
+-- and no attempt has failed at it for a reason that may lie in it. `weight` is what it takes of a group's room.
+local function is_for_groups(job, n, weight, unsettled)
+  if not weight or weight == '' or unsettled == '1' then return false end
+  for _, what in ipairs(redis.call('HMGET', key('lease', job), n .. ':deaths', n .. ':faults', n .. ':too_slow')) do
+    if what and what ~= '0' then return false end
+  end
+  return true
+end
+
+-- Lines a small chunk up with others; tells if it must be rung for.
+local function line_up(database, member, seq)
+  local ready, awake = key('ready', database), key('awake', database)
+  redis.call('ZADD', ready, seq, member)
+  if redis.call('EXISTS', awake) == 1 and redis.call('ZCARD', ready) % per_ring ~= 0 then return false end
+  redis.call('SET', awake, '', 'PX', rung_ms)
+  return true
+end
+
+-- Lets the next chunk of a job into `due`; adds "job:n" to `rung` if it must be rung for. False if all are open already.
 local function open_next(job, database, ring_again_ms, rung)
   local record = key('job', job)
-  local opened, chunks = unpack(redis.call('HMGET', record, 'opened', 'chunks'))
+  local opened, chunks, weight, seq, unsettled = unpack(redis.call('HMGET', record,
+    'opened', 'chunks', 'weight', 'seq', 'unsettled'))
   if not opened or tonumber(opened) >= tonumber(chunks) then return false end
   redis.call('HINCRBY', record, 'opened', 1)
   local member = job .. ':' .. opened
   redis.call('ZADD', key('due', database), now + ring_again_ms, member)
-  rung[#rung + 1] = member
+  if not is_for_groups(job, opened, weight, unsettled) or line_up(database, member, seq) then rung[#rung + 1] = member end
   return true
 end
 
@@ -122,11 +147,21 @@ local function open_first(job, database, width, ring_again_ms, rung)
   end
 end
 
--- Notes that a holder does not hold this chunk any more; it may hold another by now.
+-- Notes that a holder does not hold this chunk any more; another may hold it by now.
 local function let_go(holder, member)
-  if holder and redis.call('HGET', prefix .. 'holding', holder) == member then
-    redis.call('HDEL', prefix .. 'holding', holder)
+  if holder and redis.call('HGET', prefix .. 'holding', member) == holder then
+    redis.call('HDEL', prefix .. 'holding', member)
   end
+end
+
+-- The chunks that a holder holds, in order.
+local function held_by(holder)
+  local held, all = {}, redis.call('HGETALL', prefix .. 'holding')
+  for i = 1, #all, 2 do
+    if all[i + 1] == holder then held[#held + 1] = all[i] end
+  end
+  table.sort(held)
+  return held
 end
 
 -- Nothing waits for longer than this. What seems to is from before the clock was set back: its time has come.
@@ -148,6 +183,7 @@ local function take(job, n, lease_ms, holder)
   local database, state = unpack(redis.call('HMGET', record, 'database', 'state'))
   if not database then return {'gone'} end
   local due, member = key('due', database), job .. ':' .. n
+  redis.call('ZREM', key('ready', database), member)
   if redis.call('HEXISTS', key('outcome', job), n) == 1 then
     redis.call('ZREM', due, member)
     return {'done'}
@@ -157,15 +193,15 @@ local function take(job, n, lease_ms, holder)
     return {'busy', ''}
   end
 
-  local held_till, held_by, deaths, releases, faults, too_slow = unpack(redis.call('HMGET', lease,
+  local held_till, its_holder, deaths, releases, faults, too_slow = unpack(redis.call('HMGET', lease,
     n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults', n .. ':too_slow'))
   deaths = tonumber(deaths or 0)
-  if held_by then
+  if its_holder then
     local left_ms = tonumber(held_till) - now
-    if left_ms > 0 and left_ms <= longest_ms(lease_ms) and held_by ~= holder then return {'busy', held_by} end
-    if held_by ~= holder then
+    if left_ms > 0 and left_ms <= longest_ms(lease_ms) and its_holder ~= holder then return {'busy', its_holder} end
+    if its_holder ~= holder then
       deaths = deaths + 1
-      let_go(held_by, member)
+      let_go(its_holder, member)
     end
   end
 
@@ -185,7 +221,7 @@ local function take(job, n, lease_ms, holder)
   if not payload then return {'gone'} end
   redis.call('HSET', lease, n .. ':until', till, n .. ':holder', holder, n .. ':deaths', deaths)
   redis.call('ZADD', due, 'XX', till, member)
-  redis.call('HSET', prefix .. 'holding', holder, member)
+  redis.call('HSET', prefix .. 'holding', member, holder)
   redis.call('HSETNX', record, 'started_us', whole(now_us))
   if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
   -- one attempt at a time finds out whether a database that was away is back
@@ -198,4 +234,27 @@ local function take(job, n, lease_ms, holder)
   return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), tonumber(faults or 0),
     tonumber(too_slow or 0), failures, failing_for_ms, database, care_plan, user, seq, strict, accepted_us or seq .. '000', unsettled or '0',
     moved or '', client, total, chunks, data_key or '', signature or ''}
+end
+
+-- Takes the leases of chunks that are lined up, in order of acceptance, while they find room and are guarded alike; adds
+-- {"job:n", what `take` gives...} of each to `taken`. Who takes any is awake for a while.
+local function take_ready(database, lease_ms, holder, room, most, guarded, taken)
+  if most <= #taken or paused(database, lease_ms) > 0 or redis.call('EXISTS', key('failures', database)) == 1 then return end
+  for _, member in ipairs(redis.call('ZRANGE', key('ready', database), 0, most - 1)) do
+    local job, n = string.match(member, '^(.*):(.*)$')
+    local weight, care_plan = unpack(redis.call('HMGET', key('job', job), 'weight', 'care_plan'))
+    local is_guarded = care_plan ~= ''
+    if not weight then
+      redis.call('ZREM', key('ready', database), member) -- there is no such job
+    elseif tonumber(weight) > room or #taken >= most then
+      break
+    elseif guarded == nil or is_guarded == guarded then
+      local answer = take(job, n, lease_ms, holder)
+      if answer[1] == 'apply' or answer[1] == 'cancel' then
+        room, guarded = room - tonumber(weight), is_guarded
+        taken[#taken + 1] = {member, unpack(answer)}
+      end
+    end
+  end
+  if #taken > 0 then redis.call('SET', key('awake', database), '', 'PX', awake_ms) end
 end

@@ -1,0 +1,98 @@
+"""Small chunks of many jobs, applied in one transaction; who cannot go with the others goes alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import assert_never
+
+from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, TargetFailure
+from carecase_worker.jobs.verdicts import Claimed, Lease, Wait
+from carecase_worker.targets.plan import WritePlan
+from carecase_worker.telemetry import logger
+from carecase_worker.worker.apply import Applied, Applier, Claims, ledger_key
+from carecase_worker.worker.planning import settle
+from carecase_worker.worker.retry import GiveUp, plan_retry
+
+_log = logger("worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A leased chunk of a group, to be applied or to be cancelled."""
+
+    lease: Lease
+    cancel: bool
+
+
+def members_of(claims: Claims) -> list[Member]:
+    """The chunks of some claims that are the caller's."""
+    return [Member(claim.lease, claim.verdict is Claimed.CANCEL) for _, claim in claims if claim.lease is not None]
+
+
+def carry_out(applier: Applier, members: Sequence[Member], go_on: bool = False) -> Applied:
+    """Apply leased chunks of one database, as far as they can be together; claim what comes next, to go on.
+
+    Each is answered as if it had come alone. Raises StoreUnavailable.
+    """
+    if len(members) == 1:
+        return applier.carry_out(members[0].lease, members[0].cancel, go_on)
+    together, alone = _prepared(applier, members)
+    applied = Applied("", members[0].lease.database)
+    if together:
+        try:
+            writer = applier.targets.writer(applied.database)
+            written = writer.write_group([(ledger_key(member.lease), plan) for member, plan in together])
+        except TargetFailure as failure:
+            _log.warning("chunks not applied", database=applied.database, reason=str(failure), count=len(together))
+            applied = fail(applier, [member for member, _ in together], failure.kind, failure.cause)
+        else:
+            done = [
+                (member.lease, settle(plan, outcomes))
+                for (member, plan), outcomes in zip(together, written, strict=True)
+                if outcomes is not None
+            ]
+            alone += [member for (member, _), outcomes in zip(together, written, strict=True) if outcomes is None]
+            if done:
+                applied = applier.complete(done, go_on and not alone)
+    for number, member in enumerate(alone, 1):
+        last = applier.carry_out(member.lease, member.cancel, go_on and number == len(alone))
+        applied = _both(applied, last)
+    return applied
+
+
+def fail(applier: Applier, members: Sequence[Member], kind: FailureKind, cause: Cause | None = None) -> Applied:
+    """Release chunks after a failed attempt at all of them, or give them up. Raises StoreUnavailable.
+
+    They wait for the longest that one of them has to: it is one failure of their database.
+    """
+    waits: list[tuple[Lease, Wait]] = []
+    applied = Applied(f"released: {kind.value}", members[0].lease.database)
+    for member in members:
+        match plan_retry(kind, member.lease.history, applier.retry_deadline, applier.dice.roll()):
+            case Wait() as wait:
+                waits.append((member.lease, wait))
+            case GiveUp():
+                applied = _both(applied, applier.fail(member.lease, kind, cause, member.cancel))
+            case never:
+                assert_never(never)
+    if waits:
+        longest = max((wait for _, wait in waits), key=attrgetter("after"))
+        applier.release([lease for lease, _ in waits], longest, kind, cause)
+    return applied
+
+
+def _prepared(applier: Applier, members: Sequence[Member]) -> tuple[list[tuple[Member, WritePlan]], list[Member]]:
+    """The chunks with their plans, and those that cannot be applied, for now or ever."""
+    together, alone = [], []
+    for member in members:
+        try:
+            together.append((member, applier.prepared(member.lease, member.cancel)))
+        except (PayloadUnreadable, SealBroken):
+            alone.append(member)
+    return together, alone
+
+
+def _both(one: Applied, other: Applied) -> Applied:
+    """How both went: rings and items of both; the rest is of the later one."""
+    rings = (*one.rings, *(ring for ring in other.rings if ring not in one.rings))
+    return replace(other, rings=rings, items=one.items + other.items)

@@ -1,0 +1,67 @@
+"""What to write of a chunk, and what came of it, as values. Pure."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from carecase_worker.cases.outcome import NOT_APPLIED, REFUSED, Outcome, none_applied, runs_of
+from carecase_worker.cases.validation import Rules, keys_of, read_sound, validate, without
+from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, pack_done
+from carecase_worker.jobs.job import COUNTS
+from carecase_worker.jobs.verdicts import Done, Lease
+from carecase_worker.targets.plan import Defaults, Entry, WaveOfAll, WaveOfRows, WritePlan, in_waves
+from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
+
+PLACE_BITS = 20
+"""A version is the batch's place in the order of acceptance, then the item's place in the batch in this many bits."""
+
+
+def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
+    """What to write of a chunk, and what is certain without writing."""
+    defaults = _defaults_of(chunk, lease)
+    sound = read_sound(chunk.items, defaults.rules)  # None, too, if there are items that were not kept
+    if sound is not None and len(set(sound.keys)) == len(sound.keys):
+        whole = WaveOfAll(sound, defaults)
+        return WritePlan(sound.keys, [None] * chunk.count, (whole,), lease.care_plan is not None, lease.strict)
+    return plan_item_by_item(chunk, lease)
+
+
+def plan_item_by_item(chunk: Chunk, lease: Lease, killers: Collection[int] = ()) -> WritePlan:
+    """The same, no item taken together with another before it was looked at; `killers` are places not to be touched."""
+    plan = _plan_items(chunk, _defaults_of(chunk, lease), killers)
+    if lease.strict and any(one is not None and one.kind.failed for one in plan.decided):
+        return replace(plan, decided=none_applied([one or NOT_APPLIED for one in plan.decided]), waves=())
+    return replace(plan, all_or_nothing=lease.strict)
+
+
+def _defaults_of(chunk: Chunk, lease: Lease) -> Defaults:
+    rules = Rules(lease.care_plan, lease.user, lease.accepted_at)
+    return Defaults(lease.seq << PLACE_BITS | chunk.first, rules)
+
+
+def _plan_items(chunk: Chunk, defaults: Defaults, killers: Collection[int]) -> WritePlan:
+    judged = validate(without(chunk.items, killers), defaults.rules, chunk.refused)
+    for place in killers:
+        judged[place] = REFUSED
+    entries = []
+    for place, one in enumerate(judged):
+        if not isinstance(one, Outcome):
+            one[VERSION] = one[ENTRY_VERSION] = defaults.first_version + place
+            entries.append(Entry(place, one))
+    decided = [one if isinstance(one, Outcome) else None for one in judged]
+    waves = [WaveOfRows(wave, defaults) for wave in in_waves(entries)]
+    return WritePlan(keys_of(chunk.items), decided, waves, defaults.rules.care_plan is not None)
+
+
+def plan_answer(chunk: Chunk, outcome: Outcome) -> WritePlan:
+    """A tombstone: nothing to write, every item answered alike."""
+    return WritePlan(keys_of(chunk.items), [outcome] * chunk.count, waves=(), guard_care_plan=False)
+
+
+def settle(plan: WritePlan, outcomes: Sequence[Outcome], database_answered: bool = True) -> Done:
+    """One outcome per item, in order, as complete takes them."""
+    counts = dict.fromkeys(COUNTS, 0)
+    retryable = False
+    for outcome, count in runs_of(outcomes):
+        counts[outcome.kind.counted_as] += count
+        retryable = retryable or outcome.kind.retryable
+    return Done(pack_done(ChunkOutcomes(plan.keys, outcomes)), counts, retryable, database_answered)

@@ -1,0 +1,248 @@
+"""Small batches that are applied together: each is answered as if it had come alone, whatever happens to the others."""
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.builders import a_batch, a_case, a_new_job, chunks_of
+from tests.integration.worker.attempts import (
+    SteppedStore,
+    SteppedTargets,
+    attempt,
+    attempt_in_a_process,
+    away_at,
+    dies_at,
+    nothing,
+)
+from tests.services import Services
+
+from carecase_worker.cases.outcome import CANCELLED, CREATED, NOT_APPLIED, REFUSED, UPDATED, Kind, Outcome
+from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
+from carecase_worker.jobs.chunks import pack, unpack_done
+from carecase_worker.jobs.job import State
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import ChunkRef
+
+POINTS = (
+    "before claim", "after claim", "before write", "before upsert", "after upsert", "after ledger row", "before commit",
+    "after commit", "before complete", "after complete",
+)  # fmt: skip
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+Elapse = Callable[[timedelta], None]
+
+
+@dataclass
+class Accepted:
+    """Small batches that were accepted one after the other."""
+
+    store: JobStore
+    targets: SteppedTargets
+    jobs: list[str] = field(default_factory=list)
+    rings: list[ChunkRef] = field(default_factory=list)
+
+    def accept(self, *cases: dict[str, Any], payload: bytes | None = None, weight: int = 1, **more: Any) -> str:
+        (chunk,) = chunks_of(a_batch(*cases))
+        new = a_new_job(total=len(cases), weight=weight, **more)
+        self.rings += self.store.admit(new, {0: payload or pack(chunk)}).rings
+        self.jobs.append(new.job_id)
+        return new.job_id
+
+    def attempt(self, holder: str = "worker", number: int = 0, **more: Any) -> str:
+        """Attempt a batch, and what is ready by then."""
+        return attempt(self.store, self.targets, ChunkRef(self.jobs[number], 0), holder, **more).verdict
+
+    def finish(self) -> None:
+        """Attempt one after the other until each is final."""
+        self.targets.step = nothing
+        for number, job in enumerate(self.jobs):
+            if not self.store.job(job).state.final:
+                self.attempt(f"finisher {number}", number)
+
+    def told(self, job: str) -> list[Outcome]:
+        """What became of each item of a batch."""
+        assert self.store.job(job).state.final
+        (packed,) = self.store.outcomes(job, [0])
+        assert packed is not None
+        return list(unpack_done(packed).outcomes)
+
+    def count(self, table: str) -> int:
+        return int(self.targets.rows(f"SELECT count(*) FROM {table}")[0][0])
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def accepted(request: pytest.FixtureRequest, store: JobStore, servers: Services, tmp_path: Path) -> Accepted:
+    sqlite = f"sqlite:///{tmp_path / 'cases.sqlite'}"
+    targets = SteppedTargets(servers.postgres_url if request.param == "postgresql" else sqlite)
+    targets.prepare()
+    store.settle("demo", 0)
+    return Accepted(store, targets)
+
+
+class Transactions:
+    """Counts the transactions that are committed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, reached: str) -> None:
+        self.count += reached == "before commit"
+
+
+def test_small_batches_take_one_transaction(accepted: Accepted) -> None:
+    for key in range(20):
+        accepted.accept(a_case(key), a_case(100))
+    accepted.targets.step = commits = Transactions()
+    assert accepted.attempt() == "kept"
+    assert commits.count == 1
+    assert [accepted.told(job) for job in accepted.jobs] == [[CREATED, CREATED]] + [[CREATED, UPDATED]] * 19
+    assert (accepted.count("care_case"), accepted.count("ingest_ledger")) == (21, 20)
+    assert accepted.store.due_count("demo") == 0
+    assert accepted.store.backlog("demo") == (0, 0)
+
+
+def test_a_group_has_no_more_items_than_a_chunk(accepted: Accepted) -> None:
+    """A thousand, of which two batches that fill half of it each take all."""
+    for key in range(3):
+        accepted.accept(a_case(key), weight=500)
+    accepted.attempt()
+    assert [accepted.store.job(job).state for job in accepted.jobs] == [State.COMPLETED] * 2 + [State.QUEUED]
+
+
+def test_who_goes_on_takes_what_has_come_since(accepted: Accepted) -> None:
+    accepted.accept(a_case(1))
+    targets = accepted.targets
+    targets.step = lambda reached: [accepted.accept(a_case(2)), None][1] if reached == "before write" else None
+    applied = attempt(accepted.store, targets, ChunkRef(accepted.jobs[0], 0), "worker", go_on=True)
+    assert [ref.job_id for ref, _ in applied.following] == accepted.jobs[1:]
+
+
+def test_who_does_not_go_on_has_another_take_what_is_ready(accepted: Accepted) -> None:
+    accepted.accept(a_case(1))
+    accepted.targets.step = lambda reached: [accepted.accept(a_case(2)), None][1] if reached == "before write" else None
+    applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[0], 0), "worker")
+    assert applied.rings == (ChunkRef(accepted.jobs[1], 0),)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_death_at_any_step_costs_nothing_but_time(accepted: Accepted, point: str) -> None:
+    for key in range(4):
+        accepted.accept(a_case(key))
+    accepted.targets.step = dies_at(point)
+    stepped = SteppedStore(accepted.store, accepted.targets.step)
+    first = ChunkRef(accepted.jobs[0], 0)
+    assert attempt_in_a_process(stepped, accepted.targets, first, "victim") == signal.SIGKILL
+    buried = accepted.store.bury("victim")
+    assert len(buried) == (0 if point in ("before claim", "after complete") else 4)
+    accepted.finish()
+    assert [accepted.told(job) for job in accepted.jobs] == [[CREATED]] * 4, "a doubled one would be Updated"
+    assert (accepted.count("care_case"), accepted.count("ingest_ledger")) == (4, 4)
+    assert accepted.store.holders() == []
+
+
+@pytest.mark.parametrize("point", ["before claim", "after claim", "before complete", "after complete"])
+def test_redis_away_at_any_step_costs_nothing_but_time(accepted: Accepted, point: str) -> None:
+    for key in range(3):
+        accepted.accept(a_case(key))
+    first = ChunkRef(accepted.jobs[0], 0)
+    with pytest.raises(StoreUnavailable):
+        attempt(SteppedStore(accepted.store, away_at(point)), accepted.targets, first, "victim", go_on=True)
+    accepted.finish()
+    assert [accepted.told(job) for job in accepted.jobs] == [[CREATED]] * 3
+
+
+def test_an_answer_of_complete_that_is_lost_leaves_nothing_leased_to_nobody(accepted: Accepted) -> None:
+    for key in range(4):
+        accepted.accept(a_case(key), weight=400)
+    store = SteppedStore(accepted.store, away_at("after complete", times=1))
+    applied = attempt(store, accepted.targets, ChunkRef(accepted.jobs[0], 0), "worker", go_on=True)
+    assert applied.verdict == "done"
+    assert {ref.job_id for ref, _ in applied.following} == set(accepted.jobs[2:])
+
+
+def test_those_whom_a_death_was_shared_with_go_alone_and_the_killer_harms_only_itself(accepted: Accepted) -> None:
+    for key in range(3):
+        accepted.accept(a_case(key))
+    for number in (1, 0, 2):
+        accepted.targets.step = dies_at("case 1")
+        ref = ChunkRef(accepted.jobs[number], 0)
+        attempt_in_a_process(SteppedStore(accepted.store, nothing), accepted.targets, ref, f"victim {number}")
+        accepted.store.bury(f"victim {number}")
+    states = [accepted.store.job(job).state for job in accepted.jobs]
+    assert states == [State.COMPLETED, State.RUNNING, State.COMPLETED]
+    assert accepted.told(accepted.jobs[0]) == accepted.told(accepted.jobs[2]) == [CREATED]
+
+
+def test_each_kind_of_culprit_costs_the_others_nothing_but_a_second_transaction(accepted: Accepted) -> None:
+    wrong = accepted.accept(a_case(1, case_Status="too long for it"), a_case(2))
+    unreadable = accepted.accept(a_case(3), payload=b"\xff of a form that is not known here")
+    cancelled = accepted.accept(a_case(4))
+    accepted.store.cancel(cancelled)
+    strict = accepted.accept(a_case(5), a_case(6, case_Status="too long for it"), strict=True)
+    fine = accepted.accept(a_case(7), strict=True)
+    accepted.targets.step = commits = Transactions()
+    accepted.attempt()
+    invalid = Outcome(Kind.INVALID, "case_Status: must have at most 8 characters")
+    assert accepted.told(wrong) == [invalid, CREATED]
+    assert accepted.told(cancelled) == [CANCELLED]
+    assert accepted.told(strict) == [NOT_APPLIED, invalid]
+    assert accepted.told(fine) == [CREATED]
+    assert accepted.store.job(cancelled).state is State.CANCELLED
+    assert accepted.store.job(unreadable).state is State.WAITING, "for a worker that can read it"
+    assert commits.count == 1
+
+
+def test_a_batch_that_was_written_before_is_answered_from_the_ledger(accepted: Accepted) -> None:
+    """Its answer was lost, as that of the whole group it was in; another batch has come since."""
+    accepted.accept(a_case(1))
+    accepted.targets.step = dies_at("before complete")
+    stepped = SteppedStore(accepted.store, accepted.targets.step)
+    attempt_in_a_process(stepped, accepted.targets, ChunkRef(accepted.jobs[0], 0), "victim")
+    accepted.targets.step = nothing
+    accepted.store.bury("victim")
+    for key in (1, 2):
+        accepted.accept(a_case(key))
+    accepted.attempt("worker", 1)
+    accepted.finish()
+    assert [accepted.told(job) for job in accepted.jobs] == [[CREATED], [UPDATED], [CREATED]]
+
+
+def test_an_absent_database_is_one_failure_and_all_come_back_together(accepted: Accepted, elapse: Elapse) -> None:
+    for key in range(5):
+        accepted.accept(a_case(key))
+
+    def away(reached: str) -> None:
+        if reached == "before write":
+            raise TargetFailure(FailureKind.AWAY)
+
+    accepted.targets.step = away
+    assert accepted.attempt() == "released: away"
+    assert {accepted.store.job(job).state for job in accepted.jobs} == {State.WAITING}
+    assert accepted.store._redis.get(f"{accepted.store.keys.prefix}failures:demo") == b"1"
+    elapse(SECOND)
+    (rung,) = accepted.store.overdue("demo", 0)
+    accepted.targets.step = commits = Transactions()
+    assert attempt(accepted.store, accepted.targets, rung, "probe").verdict == "kept", "one attempt finds it back"
+    accepted.attempt("worker", next(n for n, job in enumerate(accepted.jobs) if job != rung.job_id))
+    assert [accepted.told(job) for job in accepted.jobs] == [[CREATED]] * 5
+    assert commits.count == 2
+
+
+def test_past_the_deadline_each_is_given_up(accepted: Accepted, elapse: Elapse) -> None:
+    for key in range(3):
+        accepted.accept(a_case(key))
+
+    def slow(reached: str) -> None:
+        if reached == "before write":
+            raise TargetFailure(FailureKind.TOO_SLOW)
+
+    accepted.targets.step = slow
+    accepted.attempt()
+    elapse(DAY)
+    for number in range(3):
+        accepted.attempt(f"worker {number}", number)
+    assert all(accepted.store.job(job).counts["failed"] == 1 for job in accepted.jobs)
+    assert REFUSED not in [outcome for job in accepted.jobs for outcome in accepted.told(job)]
