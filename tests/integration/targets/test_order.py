@@ -250,8 +250,8 @@ def test_a_chunk_in_a_group_is_answered_as_if_it_had_come_alone(target: Target, 
         members = [planned(one, item_by_item=False) for one in group]
         written = list(zip(group, members, target.writer.write_group(members), strict=True))
         together = [(one, outcomes) for one, _, outcomes in written if outcomes is not None]
-        for one, outcomes in sorted(together, key=lambda pair: pair[0].name):
-            assert [*map(answer_of, outcomes)] == reference.apply(one), (group, one)
+        for one, told in sorted(together, key=lambda pair: pair[0].name):
+            assert [*map(answer_of, told)] == reference.apply(one), (group, one)
         for one, (key, plan), outcomes in written:
             if outcomes is None:
                 alone = target.writer.write(key, plan)

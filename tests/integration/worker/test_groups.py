@@ -51,6 +51,11 @@ class Accepted:
         self.jobs.append(new.job_id)
         return new.job_id
 
+    def another_comes(self, reached: str) -> None:
+        """The step at which another batch is accepted."""
+        if reached == "before write":
+            self.accept(a_case(2))
+
     def attempt(self, holder: str = "worker", number: int = 0, **more: Any) -> str:
         """Attempt a batch, and what is ready by then."""
         return attempt(self.store, self.targets, ChunkRef(self.jobs[number], 0), holder, **more).verdict
@@ -114,15 +119,14 @@ def test_a_group_has_no_more_items_than_a_chunk(accepted: Accepted) -> None:
 
 def test_who_goes_on_takes_what_has_come_since(accepted: Accepted) -> None:
     accepted.accept(a_case(1))
-    targets = accepted.targets
-    targets.step = lambda reached: [accepted.accept(a_case(2)), None][1] if reached == "before write" else None
-    applied = attempt(accepted.store, targets, ChunkRef(accepted.jobs[0], 0), "worker", go_on=True)
+    accepted.targets.step = accepted.another_comes
+    applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[0], 0), "worker", go_on=True)
     assert [ref.job_id for ref, _ in applied.following] == accepted.jobs[1:]
 
 
 def test_who_does_not_go_on_has_another_take_what_is_ready(accepted: Accepted) -> None:
     accepted.accept(a_case(1))
-    accepted.targets.step = lambda reached: [accepted.accept(a_case(2)), None][1] if reached == "before write" else None
+    accepted.targets.step = accepted.another_comes
     applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[0], 0), "worker")
     assert applied.rings == (ChunkRef(accepted.jobs[1], 0),)
 
