@@ -69,9 +69,10 @@ class Acceptances:
         client = audited.caller.client
         if not wanted.wait:
             at_once.headers.update(applied(wanted, final=False, of_batch=True))
-            at_once.background = BackgroundTask(ring, self.doorbells, database, rings)
+            at_once.background = BackgroundTask(ring, self.doorbells, database, rings) if rings else None
             return at_once
-        await self.threads.run(client, partial(ring, self.doorbells, database, rings))
+        if rings:
+            await self.threads.run(client, partial(ring, self.doorbells, database, rings))
         try:
             job = await self.held.job(request, client, job_id, wanted.wait, lambda: self.store.job(job_id))
             headers = applied(wanted, job.state.final, of_batch=True)

@@ -124,7 +124,8 @@ class Intake:
 
         def admit() -> tuple[Admission, Response]:
             admission = admitted(audited, Event.SENT, sender.database, draft, body.sha256)
-            job, pace = self.store.job(admission.job_id), self.store.pace(sender.database)
+            job = admission.job or self.store.job(admission.job_id)
+            pace = admission.pace or self.store.pace(sender.database)
             require_same(job, sender, body.sha256)
             note(request.scope, job_id=job.job_id, items=job.total)
             return admission, accepted(request, job, pace)

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
-from typing import assert_never
+from typing import Any, assert_never
 
+from carecase_worker.clock import from_epoch_ms, from_epoch_us
 from carecase_worker.jobs.binding import Binding
 from carecase_worker.jobs.idempotency import Mark
-from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.jobs.job import COUNTS, Job, State
+from carecase_worker.jobs.verdicts import ChunkRef, Pace
 
 
 class Admitted(Enum):
@@ -40,30 +43,6 @@ class Kept:
 
     jobs: int = 0
     size: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """The verdict on a batch, the job that stands for it, the chunks to ring for, and `whose` share is full, if so."""
-
-    verdict: Admitted
-    job_id: str
-    rings: tuple[ChunkRef, ...] = ()
-    whose: str = ""
-
-    @classmethod
-    def of(cls, answer: Sequence[bytes], job_id: str) -> "Admission":
-        """The admission that an answer of stage or admit tells of."""
-        verdict, *rest = answer
-        match Admitted(verdict.decode()):
-            case Admitted.KNOWN:
-                return cls(Admitted.KNOWN, rest[0].decode())
-            case (Admitted.USED | Admitted.CROWDED) as full:
-                return cls(full, job_id, whose=rest[0].decode())
-            case (Admitted.STAGED | Admitted.ADMITTED | Admitted.REUSED | Admitted.FULL | Admitted.LOST) as other:
-                return cls(other, job_id, tuple(map(ChunkRef.of, rest)))
-            case never:
-                assert_never(never)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +84,69 @@ class NewJob:
     def binding(self) -> Binding:
         """What its data key is bound to."""
         return Binding.of(self, self.job_id, len(self.chunk_firsts))
+
+
+def queued_job(new: NewJob, seq: int, unsettled: bool, accepted_at: datetime) -> Job:
+    """The job that a batch becomes, at the moment at which it does."""
+    return Job(
+        job_id=new.job_id,
+        client=new.client,
+        user=new.user,
+        database=new.database,
+        care_plan=new.care_plan,
+        seq=seq,
+        unsettled=unsettled,
+        state=State.QUEUED,
+        total=new.total,
+        counts=dict.fromkeys(COUNTS, 0),
+        chunk_firsts=tuple(new.chunk_firsts),
+        body_sha256=new.body_sha256,
+        strict=new.strict,
+        submitted_at=accepted_at,
+        started_at=None,
+        finished_at=None,
+        expires_at=None,
+        read_at=accepted_at,
+        chunks=len(new.chunk_firsts),
+        data_key=new.seal.data_key,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The verdict on a batch, the job that stands for it, the chunks to ring for, and `whose` share is full, if so.
+
+    Of a batch that was not known before, also the job as it is at this moment, and the pace of its database.
+    """
+
+    verdict: Admitted
+    job_id: str
+    rings: tuple[ChunkRef, ...] = ()
+    whose: str = ""
+    job: Job | None = None
+    pace: Pace | None = None
+
+    @classmethod
+    def of_new(cls, answer: Sequence[Any], new: NewJob) -> "Admission":
+        """The admission that an answer of admit tells of."""
+        if answer[0] != b"admitted" or not answer[1]:
+            return cls.of([answer[0], *answer[1 + (answer[0] == b"admitted") :]], new.job_id)
+        seq, accepted_us, unsettled, open_items, rate, completed_ms = map(int, answer[1])
+        accepted_at = from_epoch_us(accepted_us)
+        job = queued_job(new, seq, bool(unsettled), accepted_at)
+        pace = Pace(open_items, rate, accepted_at - from_epoch_ms(completed_ms))
+        return cls(Admitted.ADMITTED, new.job_id, tuple(map(ChunkRef.of, answer[2:])), job=job, pace=pace)
+
+    @classmethod
+    def of(cls, answer: Sequence[bytes], job_id: str) -> "Admission":
+        """The admission that an answer of stage tells of."""
+        verdict, *rest = answer
+        match Admitted(verdict.decode()):
+            case Admitted.KNOWN:
+                return cls(Admitted.KNOWN, rest[0].decode())
+            case (Admitted.USED | Admitted.CROWDED) as full:
+                return cls(full, job_id, whose=rest[0].decode())
+            case (Admitted.STAGED | Admitted.ADMITTED | Admitted.REUSED | Admitted.FULL | Admitted.LOST) as other:
+                return cls(other, job_id, tuple(map(ChunkRef.of, rest)))
+            case never:
+                assert_never(never)

@@ -88,7 +88,7 @@ class JobStore:
         ]  # fmt: skip
         names = [keys.prefix, *self._places_of(new.job_id), *idempotency]
         with redis_errors():
-            return Admission.of(self._admit_in_one_trip(names, args), new.job_id)
+            return Admission.of_new(self._admit_in_one_trip(names, args), new)
 
     def claim(self, chunk: ChunkRef, holder: str) -> Claim:
         """Take the lease of a chunk."""

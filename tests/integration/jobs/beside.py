@@ -79,7 +79,7 @@ class Beside:
         return str(self._note(f"discard {batch.job}", self.model.discard(batch)))
 
     def admit(self, batch: Batch, *last: int) -> Answer:
-        """Admit what is staged, with the last chunks."""
+        """Admit what is staged, with the last chunks; the verdict, and what to notify for or what else is told."""
         limits, payloads = self.limits, {n: _payload(batch, n) for n in last}
         keys = [f"job:{batch.job}", f"payload:{batch.job}"]
         known = [] if batch.idempotency is None else [(batch.idempotency, batch.fingerprint), *batch.also_known]
@@ -94,7 +94,8 @@ class Beside:
             *(word for pair in payloads.items() for word in pair),
             keys=keys,
         )
-        return list(self._note(f"admit {batch} {last}", self.model.admit(batch, payloads, limits)))
+        verdict, *told = self._note(f"admit {batch} {last}", self.model.admit(batch, payloads, limits))
+        return [verdict, *told[verdict == "admitted" :]]
 
     @property
     def _most(self) -> tuple[int, ...]:

@@ -50,7 +50,7 @@ class Model(States):
 
     def admit(self, batch: Batch, last: dict[int, str], limits: Limits) -> Answer:
         if batch.job in self.jobs:
-            return ["admitted"]
+            return ["admitted", []]
         why = self._not_admitted(batch, len(last), limits)
         if why:
             self._drop(batch)
@@ -79,7 +79,9 @@ class Model(States):
         if batch.retry_of in self.jobs:
             self._hand_over(self.jobs[batch.retry_of], batch.job)
         opened = self._open_first(job, limits) if next(iter(database.turns)) == turn else []
-        return ["admitted", *opened]
+        open_items = sum(one.left for one in self.open_jobs(batch.database))
+        pace = [str(database.pace.get(name, 0)) for name in ("items_per_second", "completed_ms")]
+        return ["admitted", [str(job.seq), str(job.accepted_us), str(int(job.unsettled)), open_items, *pace], *opened]
 
     def _hand_over(self, old: Job, name: str) -> None:
         """The items that are kept of a final job are another one's now."""

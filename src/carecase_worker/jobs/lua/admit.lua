@@ -10,17 +10,18 @@
 --        acceptance; they are kept nowhere; 26 what its chunk takes of a group's room, or "" if it goes alone;
 --        27... fingerprints for KEYS 5...,
 --        then chunk, payload... of what is not staged yet
--- gives  {'admitted', "job:n"...}: the job is there, queued, and these chunks are open
+-- gives  {'admitted', {seq, accepted_us, unsettled, open items, items a second, completed_ms}, "job:n"...}: the job is
+--        there, queued, these chunks are open and want to be rung for; then how the database does
 --        {'known', job}: the same key and the same batch gave this job before; or it has the items that are sent again
 --        {'reused'}: the same key came with another batch
 --        {'full'}: the backlog is
 --        {'used' or 'crowded', 'client' or 'database'}: no more may be kept of it, see `no_room`
 --        {'lost'}: the staged chunks are not all there
--- moves  nothing -> queued. Anything but 'admitted' drops what was staged. A repeated call gives {'admitted'} alone.
+-- moves  nothing -> queued. Anything but 'admitted' drops what was staged. A repeated call gives {'admitted', {}}.
 local job, ring_again_ms, database, client, before = ARGV[1], tonumber(ARGV[2]), ARGV[9], ARGV[11], ARGV[22]
 local idempotency, size = KEYS[4] or '', record_bytes + size_of(ARGV[6], ARGV[14])
 
-if redis.call('EXISTS', KEYS[2]) == 1 then return {'admitted'} end
+if redis.call('EXISTS', KEYS[2]) == 1 then return {'admitted', {}} end
 
 local function bytes_of(hex)
   return (string.gsub(hex, '%x%x', function(digits) return string.char(tonumber(digits, 16)) end))
@@ -89,7 +90,7 @@ redis.call('HSET', KEYS[2], 'client', client, 'user', ARGV[12], 'database', data
 redis.call('HINCRBY', backlog, 'jobs', 1)
 redis.call('SADD', prefix .. 'busy', database)
 redis.call('HINCRBY', backlog, 'bytes', ARGV[6])
-redis.call('HINCRBY', key('pace', database), 'open', ARGV[13])
+local open = redis.call('HINCRBY', key('pace', database), 'open', ARGV[13])
 redis.call('ZADD', key('jobs', database .. ':' .. client), now_us, job)
 if idempotency ~= '' then redis.call('SET', idempotency, ARGV[8] .. '|' .. job) end
 
@@ -99,6 +100,7 @@ if before ~= '' and redis.call('EXISTS', key('job', before)) == 1 then
   drop_payload(database, client, before)
 end
 
-local answer = {'admitted'}
+local pace = redis.call('HMGET', key('pace', database), 'items_per_second', 'completed_ms')
+local answer = {'admitted', {seq, accepted_us, unsettled, open, pace[1] or '0', pace[2] or '0'}}
 if redis.call('LINDEX', turns, 0) == turn then open_first(job, database, tonumber(ARGV[3]), ring_again_ms, answer) end
 return answer
