@@ -6,12 +6,14 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import is_
 from typing import Any, Literal
 
 import jwt
 from jwt import PyJWK
 
 from carecase_worker.cases.care_case import USER_LENGTH
+from carecase_worker.clock import Clock, SystemClock
 from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused
 from carecase_worker.intake.key_set import KeySet, key_set_of
 from carecase_worker.intake.revocations import NOTHING_REVOKED, Revocable, Revocations, revocations_of
@@ -23,6 +25,9 @@ _SUBJECT_LENGTH = 255
 
 _LONGEST_TOKEN = 8192
 """Characters of a bearer token, which is decoded before anybody knows whose it is. Issuers' have a few thousand."""
+
+_MOST_REMEMBERED = 1_000
+"""Tokens that were found to be right and are remembered, at most; the first one goes for a new one."""
 
 _REVOKED: Mapping[Revocable, str] = {
     Revocable.JTI: "The bearer token",
@@ -51,8 +56,19 @@ class Caller:
         return self.subject[:USER_LENGTH]
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """A token that was found to be right: what it claims, by which keys, and a digest of what was signed."""
+
+    claims: Mapping[str, Any]
+    algorithm: object
+    key_id: str | None
+    keys: Sequence[str | PyJWK]
+    signed_sha256: str
+
+
 class Gate:
-    """Tells callers from their credentials."""
+    """Tells callers from their credentials. Tokens that were found to be right are remembered until they expire."""
 
     def __init__(
         self,
@@ -61,7 +77,10 @@ class Gate:
         require: Literal["both", "either"],
         key_set: KeySet | None = None,
         revocations: Revocations = NOTHING_REVOKED,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or SystemClock()
+        self._verified: dict[bytes, _Verified] = {}
         self._clients = clients
         # A look-up takes longer the more of a name is right. So keys are looked up by a digest under a secret of this
         # process, which nobody can aim at: how long it takes tells nothing of a key, however many clients there are.
@@ -82,7 +101,7 @@ class Gate:
         if (self._both and not (api_key and authorization)) or not (api_key or authorization):
             raise AccessRefused(AccessFault.NO_CREDENTIALS, f"Credentials are missing. {_HOW}")
         by_key = self._client_of_key(api_key) if api_key else None
-        claims = self._claims(authorization) if authorization else {}
+        claims: Mapping[str, Any] = self._claims(authorization) if authorization else {}
         if authorization and claims.get("client_id") is None and self._tokens.require_client_id:
             raise _bad("The bearer token names no client in its client_id.")
         client = claims.get("client_id", by_key)
@@ -108,25 +127,46 @@ class Gate:
     def _digest(self, digest: bytes) -> bytes:
         return hmac.digest(self._salt, digest, "sha256")
 
-    def _claims(self, authorization: str) -> dict[str, Any]:
+    def _claims(self, authorization: str) -> Mapping[str, Any]:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _bad("The Authorization header holds no bearer token that can be checked.")
         token = token.strip()
         if len(token) > _LONGEST_TOKEN:
             raise _bad(f"The bearer token has more than {_LONGEST_TOKEN} characters.")
+        verified = self._remembered(token) or self._verify(token)
+        self._require_unrevoked(Revocable.JTI, verified.claims.get("jti"))
+        self._require_unrevoked(Revocable.SUB, verified.claims.get("sub"))
+        self._require_unrevoked(Revocable.BEARER, verified.signed_sha256)
+        return verified.claims
+
+    def _remembered(self, token: str) -> _Verified | None:
+        """What was found of a token before, if that still holds: it has not expired, and its key is the same."""
+        verified = self._verified.get(self._digest(token.encode()))
+        if verified is None or verified.claims["exp"] <= (self._clock.now() - self._tokens.leeway).timestamp():
+            return None
+        keys = self._keys(verified.algorithm, verified.key_id)
+        return verified if len(keys) == len(verified.keys) and all(map(is_, keys, verified.keys)) else None
+
+    def _verify(self, token: str) -> _Verified:
+        """Check a token, and remember it."""
         try:
             header = jwt.get_unverified_header(token)
-            claims = self._checked(token, self._keys(header.get("alg"), header.get("kid")))
+            algorithm, key_id = header.get("alg"), header.get("kid")
+            keys = self._keys(algorithm, key_id)
+            claims = self._checked(token, keys)
         except jwt.ExpiredSignatureError:
             raise _bad("The bearer token has expired. Get a new one.") from None
         except jwt.PyJWTError:
             raise _bad("The bearer token is not valid.") from None
-        self._require_unrevoked(Revocable.JTI, claims.get("jti"))
-        self._require_unrevoked(Revocable.SUB, claims.get("sub"))
         # of a signature there are several spellings, of what it signs there is one
-        self._require_unrevoked(Revocable.BEARER, hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest())
-        return claims
+        signed = hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()
+        verified = _Verified(claims, algorithm, key_id, keys, signed)
+        if isinstance(claims["exp"], int | float):
+            while len(self._verified) >= _MOST_REMEMBERED:
+                self._verified.pop(next(iter(self._verified), b""), None)
+            self._verified[self._digest(token.encode())] = verified
+        return verified
 
     def _checked(self, token: str, keys: Sequence[str | PyJWK]) -> dict[str, Any]:
         """The claims of a token that one of the keys has signed. Raises PyJWTError."""
