@@ -1,5 +1,6 @@
 """Redis and PostgreSQL by TLS: with the configured authority and no other. The wheels of the servers have no TLS."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -63,7 +64,7 @@ def test_job_store_rates_and_broker_by_tls(secured: dict[str, str], files: Certi
     store = JobStore(held.redis, held.jobs)
     store.check()
     assert store.admit(a_new_job(database="tls"), {0: b"items"}).rings
-    Rates(held.redis, 1, 1).spend("tls")
+    asyncio.run(Rates(held.redis, 1, 1).spend("tls"))
     doorbells = Doorbells(celery_app(held))
     doorbells.ring("tls", store.overdue("tls", 0))
     assert doorbells.waiting("tls") == 1

@@ -20,8 +20,8 @@ from carecase_worker.intake.threads import ClientThreads
 from carecase_worker.jobs.admission import Sender
 from carecase_worker.jobs.incoming import Admission
 from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.loop_store import LoopStore
 from carecase_worker.jobs.queue import Doorbells
-from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Pace
 from carecase_worker.telemetry import logger
 
@@ -55,7 +55,7 @@ def require_same(job: Job, sender: Sender, body_sha256: str = "") -> None:
 class Acceptances:
     """Answers batches that have been admitted."""
 
-    store: JobStore
+    store: LoopStore
     doorbells: Doorbells
     held: Held
     threads: ClientThreads
@@ -74,18 +74,18 @@ class Acceptances:
         if rings:
             await self.threads.run(client, partial(ring, self.doorbells, database, rings))
         try:
-            job = await self.held.job(request, client, job_id, wanted.wait, lambda: self.store.job(job_id))
+            job = await self.held.job(request, job_id, wanted.wait, lambda: self.store.job(job_id))
             headers = applied(wanted, job.state.final, of_batch=True)
-            return await self.threads.run(client, partial(self._as_it_is, audited, job, headers))
+            if not job.state.final:
+                return accepted(request, job, await self.store.pace(job.database), headers)
+            return await self.threads.run(client, partial(self._result, audited, job, headers))
         except (StoreUnavailable, JobNotFound, JobExpired, AuditUnavailable):
             # the batch is accepted, whatever became of waiting for it
             at_once.headers.update(applied(wanted, final=False, of_batch=True))
             return at_once
 
-    def _as_it_is(self, audited: Audited, job: Job, headers: dict[str, str]) -> Response:
+    def _result(self, audited: Audited, job: Job, headers: dict[str, str]) -> Response:
         request = audited.request
-        if job.state.final:
-            location = job_path(job.job_id, request.scope["root_path"])
-            given = partial(audited.record, Event.READ, job.database, job.job_id)
-            return self.results.answer(request, job, Wanted(), {**headers, "Location": location}, given)
-        return accepted(request, job, self.store.pace(job.database), headers)
+        location = job_path(job.job_id, request.scope["root_path"])
+        given = partial(audited.record, Event.READ, job.database, job.job_id)
+        return self.results.answer(request, job, Wanted(), {**headers, "Location": location}, given)

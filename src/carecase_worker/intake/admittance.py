@@ -16,7 +16,7 @@ _THREADS, _THREADS_PER_ADDRESS = 16, 8
 
 @dataclass(frozen=True, slots=True)
 class Admittance:
-    """The gate and the rate, asked together in one thread of their own: bodies that are read do not delay them.
+    """The gate and the rate. Credentials that are not known yet are looked at by threads of their own.
 
     A refusal is held for a while: to whoever asks again at once, connections are worth few requests then, and those of
     others do not wait behind them.
@@ -36,10 +36,13 @@ class Admittance:
         Raises AccessRefused, KeysUnavailable, RateExceeded.
         """
         try:
-            caller, excess = await self.threads.run(address or "", partial(self._admit, api_key, authorization))
+            caller = self.gate.known(api_key, authorization)
+            if caller is None:
+                caller = await self.threads.run(address or "", partial(self.gate.caller, api_key, authorization))
         except AccessRefused:
             await self._hold()
             raise
+        excess = await self._excess(caller.client)
         if excess:
             await self._hold()  # as nobody's: it is no reason to keep the connection
         known(caller)
@@ -50,10 +53,9 @@ class Admittance:
     async def _hold(self) -> None:
         await system_async_sleep(self.hold * (1 + self.dice.roll()))  # many that came at once are not told at once
 
-    def _admit(self, api_key: str | None, authorization: str | None) -> tuple[Caller, RateExceeded | None]:
-        caller = self.gate.caller(api_key, authorization)
+    async def _excess(self, client: str) -> RateExceeded | None:
         try:
-            self.rates.spend(caller.client)
+            await self.rates.spend(client)
         except RateExceeded as excess:
-            return caller, excess
-        return caller, None
+            return excess
+        return None

@@ -1,7 +1,7 @@
 """All the intake's wiring."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -51,6 +51,7 @@ from carecase_worker.jobs.admission import Admissions
 from carecase_worker.jobs.chunks import ChunkBounds
 from carecase_worker.jobs.clock_watch import ClockWatch
 from carecase_worker.jobs.listing import JobLists
+from carecase_worker.jobs.loop_store import LoopStore
 from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.rates import Rates
@@ -70,7 +71,7 @@ _PACKERS = 8  # threads, for all bodies that are coming in
 def create_app(settings: Settings) -> FastAPI:
     """The HTTP application. Raises SettingsError for a Redis that could lose batches, or StoreUnavailable."""
     clock, seals = SystemClock(), Seals(settings.encryption.by_id, settings.encryption.required)
-    store = JobStore(settings.redis, settings.jobs, seals)
+    store, loop_store = JobStore(settings.redis, settings.jobs, seals), LoopStore(settings.redis, settings.jobs, seals)
     store.check()
     doorbells = Doorbells(celery_app(settings))
     bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
@@ -86,14 +87,14 @@ def create_app(settings: Settings) -> FastAPI:
     metrics = Metrics(lambda: chain.from_iterable(each() for each in gauges))
     packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), Finals(settings.redis)
     admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
-    held, new_id = Held(finals, threads, settings.intake.max_wait), partial(uuid7, clock)
+    held, new_id = Held(finals, settings.intake.max_wait), partial(uuid7, clock)
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
-    acceptances = Acceptances(store, doorbells, held, threads, results)
-    intake = Intake(settings.intake, admissions, store, acceptances, new_id, clock, audit, bodies, threads)
-    jobs = Jobs(store, lists, doorbells, admissions, held, threads, results, new_id, audit)
+    acceptances = Acceptances(loop_store, doorbells, held, threads, results)
+    intake = Intake(settings.intake, admissions, loop_store, acceptances, new_id, clock, audit, bodies, threads)
+    jobs = Jobs(store, loop_store, lists, doorbells, admissions, held, threads, results, new_id, audit)
 
     caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
-    app = _application(finals, presence)
+    app = _application(finals, presence, (loop_store, rates))
     for routes in (batch_routes(intake, caller), job_routes(jobs, caller), health_routes(readings, metrics)):
         app.include_router(routes)
     requests = partial(Requests, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota)
@@ -160,7 +161,7 @@ async def _watch_clock(presence: Presence) -> None:
         await system_async_sleep(_CLOCK_LOOK)
 
 
-def _application(finals: Finals, presence: Presence) -> FastAPI:
+def _application(finals: Finals, presence: Presence, connections: Iterable[LoopStore | Rates]) -> FastAPI:
     """The application without routes: it listens while it serves, and every error has an answer."""
 
     @asynccontextmanager
@@ -169,6 +170,8 @@ def _application(finals: Finals, presence: Presence) -> FastAPI:
         yield
         for task in tasks:
             task.cancel()
+        for one in connections:
+            await one.close()
 
     app = FastAPI(openapi_url=None, lifespan=listening, redirect_slashes=False, **INFO)
     app.add_exception_handler(CareCaseError, _on_care_case_error)

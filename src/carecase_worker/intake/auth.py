@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from operator import is_
 from typing import Any, Literal
 
 import jwt
@@ -96,6 +95,15 @@ class Gate:
         self._revocations = revocations
         self._both = require == "both"
 
+    def known(self, api_key: str | None, authorization: str | None) -> Caller | None:
+        """Who sends these headers, if that can be told at once; None if it takes a thread to find out.
+
+        Raises AccessRefused.
+        """
+        if not self._revocations.looked or (authorization and not self._is_remembered(authorization)):
+            return None
+        return self.caller(api_key, authorization)
+
     def caller(self, api_key: str | None, authorization: str | None) -> Caller:
         """Who sends these headers. Raises AccessRefused, or KeysUnavailable if that cannot be told just now."""
         if (self._both and not (api_key and authorization)) or not (api_key or authorization):
@@ -140,13 +148,18 @@ class Gate:
         self._require_unrevoked(Revocable.BEARER, verified.signed_sha256)
         return verified.claims
 
+    def _is_remembered(self, authorization: str) -> bool:
+        return self._remembered(authorization.partition(" ")[2].strip()) is not None
+
     def _remembered(self, token: str) -> _Verified | None:
-        """What was found of a token before, if that still holds: it has not expired, and its key is the same."""
+        """What was found of a token before, if that still holds: it has not expired, and its key is still held."""
         verified = self._verified.get(self._digest(token.encode()))
         if verified is None or verified.claims["exp"] <= (self._clock.now() - self._tokens.leeway).timestamp():
             return None
-        keys = self._keys(verified.algorithm, verified.key_id)
-        return verified if len(keys) == len(verified.keys) and all(map(is_, keys, verified.keys)) else None
+        if verified.algorithm == "HS256":
+            return verified
+        is_held = self._key_set is not None and self._key_set.holds(verified.key_id, verified.keys[0])
+        return verified if is_held else None
 
     def _verify(self, token: str) -> _Verified:
         """Check a token, and remember it."""

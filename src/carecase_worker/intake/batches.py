@@ -1,6 +1,6 @@
 """The two PUT routes: read the batch, split it, admit it, ring for it, answer 202."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -31,9 +31,9 @@ from carecase_worker.intake.paging import plain_integer
 from carecase_worker.intake.patience import in_time
 from carecase_worker.intake.requests import note
 from carecase_worker.intake.threads import ClientThreads
-from carecase_worker.jobs.admission import Admissions, Draft, Sender
-from carecase_worker.jobs.incoming import Admission
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.admission import Admissions, Draft, Sender, require_admitted
+from carecase_worker.jobs.incoming import Admission, NewJob
+from carecase_worker.jobs.loop_store import LoopStore
 from carecase_worker.settings.model import IntakeSettings
 
 CarePlanKey = Annotated[
@@ -85,7 +85,7 @@ class Intake:
 
     settings: IntakeSettings
     admissions: Admissions
-    store: JobStore
+    store: LoopStore
     acceptances: Acceptances
     new_id: Callable[[], UUID]
     clock: Clock
@@ -122,19 +122,38 @@ class Intake:
         """The job of a body that comes in, and its 202."""
         request, draft = audited.request, self.admissions.draft(sender, self.new_id())
 
-        def admit() -> tuple[Admission, Response]:
-            admission = admitted(audited, Event.SENT, sender.database, draft, body.sha256)
-            job = admission.job or self.store.job(admission.job_id)
-            pace = admission.pace or self.store.pace(sender.database)
-            require_same(job, sender, body.sha256)
-            note(request.scope, job_id=job.job_id, items=job.total)
-            return admission, accepted(request, job, pace)
+        def recorded() -> tuple[NewJob, Mapping[int, bytes]]:
+            ended = draft.ended(body.sha256)
+            audited.record(Event.SENT, sender.database, draft.job_id, draft.total)
+            return ended
 
         try:
-            return await Incoming(body, draft, opened).receive(self._pieces(request), admit)
+            new, last = await Incoming(body, draft, opened).receive(self._pieces(request), recorded)
+            admission = await self._admitted(audited, new, last)
         except CareCaseError:
-            await self.threads.run(sender.client, partial(discard, draft))
+            if draft.has_staged:
+                await self.threads.run(sender.client, partial(discard, draft))
             raise
+        job = admission.job or await self.store.job(admission.job_id)
+        pace = admission.pace or await self.store.pace(sender.database)
+        require_same(job, sender, body.sha256)
+        note(request.scope, job_id=job.job_id, items=job.total)
+        return admission, accepted(request, job, pace)
+
+    async def _admitted(self, audited: Audited, new: NewJob, last: Mapping[int, bytes]) -> Admission:
+        """The job that stands for a batch whose sending is recorded; if that is not this one, that is recorded, too."""
+        try:
+            admission = require_admitted(await self.store.admit(new, last))
+        except CareCaseError as error:
+            if not isinstance(error, StoreUnavailable):  # then it may have been admitted
+                await self._void(audited, new)
+            raise
+        if admission.job_id != new.job_id:
+            await self._void(audited, new)
+        return admission
+
+    async def _void(self, audited: Audited, new: NewJob) -> None:
+        await self.threads.run(new.client, partial(audited.void, new.database, new.job_id))
 
     async def _check(self, audited: Audited, database: str, rules: Rules, body: Body, opened: Open) -> Iterator[bytes]:
         """What the rules say of each item of a batch that is not kept. Raises BatchRefused."""

@@ -1,7 +1,7 @@
 """Answers that are held until a job is final, as a client prefers."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +9,6 @@ from datetime import timedelta
 from fastapi import Request
 
 from carecase_worker.intake.prefer import Preferences, preferences
-from carecase_worker.intake.threads import ClientThreads
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.waiting import Finals
 
@@ -19,17 +18,16 @@ class Held:
     """Holds answers; many at a time cost no thread."""
 
     finals: Finals
-    threads: ClientThreads
     longest: timedelta
 
     def wanted(self, request: Request) -> Preferences:
         """What a request prefers, as far as it is granted."""
         return preferences(request.headers.getlist("prefer"), self.longest)
 
-    async def job(self, request: Request, client: str, job_id: str, wait: timedelta, read: Callable[[], Job]) -> Job:
+    async def job(self, request: Request, job_id: str, wait: timedelta, read: Callable[[], Awaitable[Job]]) -> Job:
         """The job as `read` tells it: once it is final, or as it is when the time is over or the client has left."""
         with self.finals.awaited(job_id) as look_again:
-            job = await self.threads.run(client, read)
+            job = await read()
             if job.state.final:
                 return job
             leaving = asyncio.ensure_future(_set_when_left(request, look_again))
@@ -39,7 +37,7 @@ class Held:
                         await look_again.wait()
             finally:
                 leaving.cancel()
-        return await self.threads.run(client, read)
+        return await read()
 
 
 async def _set_when_left(request: Request, left: asyncio.Event) -> None:

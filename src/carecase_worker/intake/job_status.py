@@ -29,6 +29,7 @@ from carecase_worker.jobs.admission import Admissions, Sender
 from carecase_worker.jobs.incoming import Admission, Admitted
 from carecase_worker.jobs.job import Job, State
 from carecase_worker.jobs.listing import JobLists
+from carecase_worker.jobs.loop_store import LoopStore
 from carecase_worker.jobs.queue import Doorbells
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Cancelled, Purged, Which
@@ -45,6 +46,7 @@ class Jobs:
     """What telling of jobs takes."""
 
     store: JobStore
+    reads: LoopStore
     lists: JobLists
     doorbells: Doorbells
     admissions: Admissions
@@ -56,47 +58,39 @@ class Jobs:
 
     def job(self, job_id: str, caller: Caller) -> Job:
         """A job of the caller, in a database that it may use. Raises JobNotFound, also if it is not, and JobExpired."""
-        job = self.store.job(_canonical(job_id))
-        if job.client != caller.client or job.database not in caller.databases:
-            raise JobNotFound("There is no such job.")
-        if job.expired:
-            raise JobExpired("The job is over and its result is no longer kept.")
-        return job
+        return _of(caller, self.store.job(_canonical(job_id)))
 
-    async def once_final(
-        self, request: Request, job_id: str, caller: Caller, answer: Callable[[Job, dict[str, str]], Response]
-    ) -> Response:
-        """What `answer` makes of a job of the caller, held as the client prefers, and of the headers that say so."""
-        wanted = self.held.wanted(request)
-        if not wanted.wait:
-            return await self.threads.run(
-                caller.client, lambda: answer(self.job(job_id, caller), applied(wanted, final=True))
-            )
-        job = await self.held.job(
-            request, caller.client, _canonical(job_id), wanted.wait, lambda: self.job(job_id, caller)
-        )
-        return await self.threads.run(caller.client, lambda: answer(job, applied(wanted, final=True)))
+    async def once_final(self, request: Request, job_id: str, caller: Caller) -> tuple[Job, dict[str, str]]:
+        """A job of the caller, read when the client prefers, and the headers that say so. Raises as `job` does."""
+        wanted, name = self.held.wanted(request), _canonical(job_id)
 
-    def status(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
-        """The job document; 304 if the client has it already."""
+        async def read() -> Job:
+            return _of(caller, await self.reads.job(name))
+
+        job = await self.held.job(request, name, wanted.wait, read) if wanted.wait else await read()
         note(request.scope, database=job.database)
+        return job, applied(wanted, final=True)
+
+    async def status(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
+        """The job document; 304 if the client has it already."""
         tag = job_tag(job)
         headers = {**headers, "ETag": tag, "Vary": "Accept"}
         if not job.state.final:
-            headers["Retry-After"] = retry_after(self.store.pace(job.database))
+            headers["Retry-After"] = retry_after(await self.reads.pace(job.database))
         if names_version(request.headers.get("if-none-match"), tag):
             return Response(status_code=304, headers=headers)
         document = job_document(job, request.scope["root_path"])
         return Response(envelope(job.job_id, document), 200, headers, json_type_of(request))
 
-    def result(self, request: Request, caller: Caller, job: Job, wanted: Wanted, headers: dict[str, str]) -> Response:
+    async def result(
+        self, request: Request, caller: Caller, job: Job, wanted: Wanted, headers: dict[str, str]
+    ) -> Response:
         """The multi-status document, or the job while it is not final. Raises AuditUnavailable."""
-        note(request.scope, database=job.database)
         if not job.state.final:
-            return accepted(request, job, self.store.pace(job.database), headers)
+            return accepted(request, job, await self.reads.pace(job.database), headers)
         audited = Audited(self.audit, request, caller)
         given = partial(audited.record, Event.READ, job.database, job.job_id)
-        return self.results.answer(request, job, wanted, headers, given)
+        return await self.threads.run(caller.client, partial(self.results.answer, request, job, wanted, headers, given))
 
     def purge(self, request: Request, caller: Caller, job: Job) -> Response:
         """Remove what is kept of a final job. Raises JobConflict if it is not final, AuditUnavailable."""
@@ -164,6 +158,14 @@ class Jobs:
         return Response(content, 200, page.header(total), json_type_of(request))
 
 
+def _of(caller: Caller, job: Job) -> Job:
+    if job.client != caller.client or job.database not in caller.databases:
+        raise JobNotFound("There is no such job.")
+    if job.expired:
+        raise JobExpired("The job is over and its result is no longer kept.")
+    return job
+
+
 def _canonical(job_id: str) -> str:
     try:
         return str(UUID(job_id))
@@ -191,7 +193,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
 
     @router.get("/jobs/{jobId}", operation_id="GetJob", summary="Where a job stands")
     async def get_job(request: Request, job_id: JobId, who: who, _: Prefer = None) -> Response:
-        return await jobs.once_final(request, job_id, who, lambda job, headers: jobs.status(request, job, headers))
+        return await jobs.status(request, *await jobs.once_final(request, job_id, who))
 
     @router.get(
         "/jobs/{jobId}/result",
@@ -202,9 +204,8 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
     async def get_result(
         request: Request, job_id: JobId, who: who, wanted: Annotated[Wanted, Depends(_wanted)], _: Prefer = None
     ) -> Response:
-        return await jobs.once_final(
-            request, job_id, who, lambda job, headers: jobs.result(request, who, job, wanted, headers)
-        )
+        job, headers = await jobs.once_final(request, job_id, who)
+        return await jobs.result(request, who, job, wanted, headers)
 
     @router.delete(
         "/jobs/{jobId}",

@@ -66,6 +66,11 @@ class KeySet:
             raise KeysUnavailable(_LATER)
         return self._keys.get(key_id)
 
+    def holds(self, key_id: str | None, key: object) -> bool:
+        """Tell if a key that was found before is still the one of its id, and have it looked for anew in its time."""
+        self._read_again(self._refresh_s, wait=False)
+        return self._keys is not None and self._keys.get(key_id) is key
+
     def _read_again(self, after_s: float, wait: bool) -> None:
         """Have one thread read the keys, unless that was tried less than so long ago. It may hang: it holds nobody."""
         with self._lock:

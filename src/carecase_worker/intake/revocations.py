@@ -65,6 +65,11 @@ class Revocations:
         self._has_changed = False
         self.faults: tuple[str, ...] = ()
 
+    @property
+    def looked(self) -> bool:
+        """Tell if the list was looked at lately, so that asking for an entry takes no look at its file."""
+        return self._file is None or self._seconds() - self._looked_at < self._refresh_s
+
     def holds(self, kind: Revocable, value: object) -> bool:
         """Tell whether something is revoked."""
         if self._file is None:

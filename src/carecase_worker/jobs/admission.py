@@ -108,11 +108,15 @@ class Draft:
 
     def admit(self, body_sha256: str) -> Admission:
         """The job that stands for the batch: a new one, or the one that its Idempotency-Key gave before."""
+        return require_admitted(self._admissions.store.admit(*self.ended(body_sha256)))
+
+    def ended(self, body_sha256: str) -> tuple[NewJob, Mapping[int, bytes]]:
+        """What admits the batch, now that it has all items: the job that it becomes, and its last chunks."""
         last = self._packed(self._numbered(self._cutter.finish()))
         self._collect(but=0)
         self._take(last)
         if self._staging is not None:
-            _accepted(self._staging.result())
+            require_admitted(self._staging.result())
         sender = self._sender
         new = NewJob(
             job_id=self._staged.job_id,
@@ -129,7 +133,12 @@ class Draft:
             weight=self._weight,
         )
         self._staging = None  # what is not admitted is dropped at the same stroke
-        return _accepted(self._admissions.store.admit(self._completed(new), self._waiting))
+        return self._completed(new), self._waiting
+
+    @property
+    def has_staged(self) -> bool:
+        """Tell if there is something to be dropped."""
+        return bool(self._packing) or self._staging is not None
 
     def discard(self) -> None:
         """Drop what was staged, unless it may be a job by now. Raises StoreUnavailable, and then it goes by itself."""
@@ -187,7 +196,7 @@ class Draft:
         for number, payload in payloads.items():
             if self._waiting_bytes >= _STAGE_BYTES:
                 if self._staging is not None:
-                    _accepted(self._staging.result())
+                    require_admitted(self._staging.result())
                 before, waiting = self._staged, self._waiting
                 self._staged = replace(
                     before, size=before.size + self._waiting_bytes, chunks=before.chunks + len(waiting)
@@ -201,7 +210,8 @@ class Draft:
 _WHOSE = {"client": "this client's share", "database": "the share of all clients"}
 
 
-def _accepted(admission: Admission) -> Admission:
+def require_admitted(admission: Admission) -> Admission:
+    """Give back an admission of a batch that is staged, or stands for a job. Raises what `Draft` does."""
     match admission.verdict:
         case Admitted.STAGED | Admitted.ADMITTED | Admitted.KNOWN:
             return admission

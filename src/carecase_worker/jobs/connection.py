@@ -35,7 +35,7 @@ _SAID = {
 }
 """Words for a Redis that answers with an error, and what to do, by the error's code."""
 
-_ELSEWHERE = [redis.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.MasterDownError]
+ELSEWHERE = (redis.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.MasterDownError)
 """Errors that another server at the same address may not give: the connection is dropped, and made anew at once."""
 
 
@@ -53,6 +53,12 @@ def connect_listener(settings: RedisSettings) -> "redis.asyncio.Redis":
     )
 
 
+def connect_loop(settings: RedisSettings, patience: timedelta = PATIENCE, attempts: int = 2) -> "redis.asyncio.Redis":
+    """Connections for one event loop, as those for threads."""
+    options = {**_options(settings, patience), "health_check_interval": 30}
+    return redis.asyncio.Redis.from_url(settings.address, **options, retry=AsyncRetry(NoBackoff(), attempts - 1))
+
+
 def _options(settings: RedisSettings, patience: timedelta) -> dict[str, Any]:
     seconds, url = patience.total_seconds(), settings.address
     if url.startswith("unix:"):  # there is nothing to keep alive, nor to connect to for long
@@ -62,7 +68,7 @@ def _options(settings: RedisSettings, patience: timedelta) -> dict[str, Any]:
         "socket_timeout": seconds,
         "socket_connect_timeout": min(seconds, _CONNECT_TIMEOUT_S),
         "socket_keepalive": True,
-        "retry_on_error": _ELSEWHERE,
+        "retry_on_error": list(ELSEWHERE),
         **(tls_options(settings) if is_tls else {}),
     }
 

@@ -1,12 +1,11 @@
 """How often a client may ask: a bucket of tokens for each client, shared by all intakes through Redis."""
 
 from datetime import timedelta
-from typing import cast
 
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import RateExceeded, StoreUnavailable
-from carecase_worker.jobs.connection import connect, redis_errors
-from carecase_worker.jobs.scripts import script_of
+from carecase_worker.jobs.connection import connect_loop, redis_errors
+from carecase_worker.jobs.pipelining import Pipelining
 from carecase_worker.settings.model import RedisSettings
 
 _PATIENCE = timedelta(milliseconds=500)
@@ -20,19 +19,23 @@ class Rates:
         self._each_us = 1_000_000 / per_second if per_second else 0.0
         self._burst = burst
         self._prefix = settings.prefix
-        self._script = connect(settings, _PATIENCE, attempts=1).register_script(script_of("spend"))
+        self._redis = Pipelining(connect_loop(settings, _PATIENCE, attempts=1), "spend")
         self._alone_until = 0.0
 
-    def spend(self, client: str) -> None:
+    async def spend(self, client: str) -> None:
         """Count a request of a client. Raises RateExceeded if it has made too many."""
         if not self._each_us or stopwatch() < self._alone_until:
             return
         try:
             with redis_errors():
-                wait_us = cast(int, self._script(keys=[self._prefix], args=[client, self._each_us, self._burst]))
+                wait_us: int = await self._redis.script([self._prefix], [client, self._each_us, self._burst])
         except StoreUnavailable:
             # what the request needs of Redis says so itself; let not each one wait here first
             self._alone_until = stopwatch() + _LEFT_ALONE_S
             return
         if wait_us:
             raise RateExceeded(timedelta(microseconds=wait_us))
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._redis.close()

@@ -1,6 +1,6 @@
 """The job store: one method per verb, each one Lua script, and what is read of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import chain
 from typing import Any, cast
@@ -8,11 +8,12 @@ from typing import Any, cast
 import redis
 
 from carecase_worker.clock import from_epoch_ms, milliseconds
-from carecase_worker.errors import JobNotFound, StoreUnavailable
+from carecase_worker.errors import StoreUnavailable
+from carecase_worker.jobs.calls import PACE_FIELDS, admit_call, flat, job_told, most_kept, pace_told, places_of
 from carecase_worker.jobs.checkup import require_fit
 from carecase_worker.jobs.connection import PATIENCE, connect, moment_of, redis_errors
 from carecase_worker.jobs.incoming import Admission, Kept, NewJob, Staging
-from carecase_worker.jobs.job import COUNTS, Job, job_from_record
+from carecase_worker.jobs.job import COUNTS, Job
 from carecase_worker.jobs.keys import Keys
 from carecase_worker.jobs.scripts import VERBS, script_of
 from carecase_worker.jobs.seal import UNSEALED, Seals
@@ -63,30 +64,18 @@ class JobStore:
         """
         args = [
             staging.job_id, staging.database, staging.client, _STAGED_FOR_MS, staging.size, staging.chunks,
-            *self._most, *_flat(payloads),
+            *most_kept(self._jobs), *flat(payloads),
         ]  # fmt: skip
-        return Admission.of(self._run("stage", args, self._places_of(staging.job_id)), staging.job_id)
+        return Admission.of(self._run("stage", args, places_of(self.keys, staging.job_id)), staging.job_id)
 
     def discard(self, staging: Staging) -> None:
         """Drop what was staged for a batch that is refused after all, unless it is a job by now."""
         args = [staging.job_id, staging.database, staging.client]
-        self._run("discard", args, self._places_of(staging.job_id))
+        self._run("discard", args, places_of(self.keys, staging.job_id))
 
     def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
         """Make the batch a job, with its last chunks. Returns once it is on disk, if that was asked for."""
-        keys = self.keys
-        idempotency = [keys.idempotency(new.client, mark.key) for mark in new.marks]
-        jobs, fingerprints = self._jobs, [mark.fingerprint for mark in new.marks]
-        args = [
-            new.job_id, self._ring_again_ms, jobs.width, jobs.max_backlog_jobs, jobs.max_backlog_bytes,
-            new.payload_bytes, milliseconds(jobs.retention), *(fingerprints[:1] or [""]), new.database,
-            "" if new.care_plan is None else new.care_plan, new.client, new.user, new.total, len(new.chunk_firsts),
-            ",".join(map(str, new.chunk_firsts)), "" if new.seal.data_key else new.body_sha256, int(new.strict),
-            *self._most, new.retry_of, new.seal.data_key, new.seal.inner, new.seal.outer, new.weight or "",
-            *fingerprints[1:],
-            *_flat(last),
-        ]  # fmt: skip
-        names = [keys.prefix, *self._places_of(new.job_id), *idempotency]
+        names, args = admit_call(self.keys, self._jobs, new, last)
         with redis_errors():
             return Admission.of_new(self._admit_in_one_trip(names, args), new)
 
@@ -165,13 +154,7 @@ class JobStore:
             pipe.time()
             pipe.hgetall(self.keys.job(job_id))
             told = pipe.execute()
-        record = cast(dict[bytes, bytes], told[1])
-        if b"state" not in record:
-            raise JobNotFound("There is no such job.")
-        job = job_from_record(
-            job_id, {name.decode(): value.decode() for name, value in record.items()}, moment_of(told[0])
-        )
-        return self._seals.told(job)
+        return self._seals.told(job_told(job_id, *told))
 
     def outcomes(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
         """The packed outcomes of some chunks of a job; None for those that have none."""
@@ -202,13 +185,10 @@ class JobStore:
 
     def pace(self, database: str) -> Pace:
         """Open work and rate of a database."""
-        fields = ["open", "items_per_second", "completed_ms"]
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
-            pipe.hmget(self.keys.pace(database), fields)
-            now, (open_items, rate, completed_ms) = pipe.execute()
-        quiet = moment_of(now) - from_epoch_ms(int(completed_ms or 0))
-        return Pace(int(open_items or 0), int(rate or 0), quiet)
+            pipe.hmget(self.keys.pace(database), PACE_FIELDS)
+            return pace_told(*pipe.execute())
 
     def trouble(self, database: str) -> Trouble | None:
         """Look up a database's failure with its open chunks; None if there is none, or no chunk open to tell by."""
@@ -276,16 +256,6 @@ class JobStore:
         with redis_errors():
             return cast(list[Any], self._scripts[verb](keys=[self.keys.prefix, *names], args=args))
 
-    def _places_of(self, job_id: str) -> list[str]:
-        """The keys of a job's record and payload."""
-        return [self.keys.job(job_id), self.keys.payload(job_id)]
-
-    @property
-    def _most(self) -> tuple[int, int, int, int]:
-        """How many jobs and bytes may be kept of a client, and of all clients of a database."""
-        jobs = self._jobs
-        return jobs.max_client_jobs, jobs.max_client_bytes, jobs.max_database_jobs, jobs.max_database_bytes
-
     @property
     def _ring_again_ms(self) -> int:
         return milliseconds(self._jobs.ring_again)
@@ -293,8 +263,3 @@ class JobStore:
     @property
     def _lease_ms(self) -> int:
         return milliseconds(self._jobs.lease)
-
-
-def _flat(payloads: Mapping[int, bytes]) -> Iterator[int | bytes]:
-    """The numbers of some chunks, each followed by its payload."""
-    return chain.from_iterable(payloads.items())

@@ -1,5 +1,6 @@
 """The users of Redis: every verb and doorbell works under the rules of the service, and nothing else does."""
 
+import asyncio
 import re
 import time
 from collections.abc import Iterator
@@ -83,7 +84,7 @@ def test_every_verb_works_as_the_service(store: JobStore, settings: Settings) ->
     assert JobLists(settings.redis).jobs_of("acl", ["acl"], Which(0, 1))[0] >= 1
     assert store.purge(one.job_id) is Purged.PURGED
     assert store.admit(a_new_job(database="acl", client="acl"), {0: b"items"}).rings, "without a key, too"
-    Rates(settings.redis, 1, 1).spend("acl")
+    asyncio.run(Rates(settings.redis, 1, 1).spend("acl"))
 
 
 def test_doorbells_ring_as_the_service(settings: Settings) -> None:

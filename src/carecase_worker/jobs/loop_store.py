@@ -1,0 +1,45 @@
+"""The job store for an event loop: what each request of a client needs of it, without a thread."""
+
+from collections.abc import Mapping
+
+from carecase_worker.jobs.calls import PACE_FIELDS, admit_call, job_told, pace_told
+from carecase_worker.jobs.connection import connect_loop, redis_errors
+from carecase_worker.jobs.incoming import Admission, NewJob
+from carecase_worker.jobs.job import Job
+from carecase_worker.jobs.keys import Keys
+from carecase_worker.jobs.pipelining import Pipelining
+from carecase_worker.jobs.seal import UNSEALED, Seals
+from carecase_worker.jobs.verdicts import Pace
+from carecase_worker.settings.model import JobSettings, RedisSettings
+
+
+class LoopStore:
+    """Admits batches and reads jobs. Every method raises StoreUnavailable if Redis does not do its part."""
+
+    def __init__(self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED) -> None:
+        self._keys = Keys(settings.prefix)
+        self._jobs = jobs
+        self._seals = seals
+        self._admissions = Pipelining(connect_loop(settings), "admit", settings.durability == "fsync")
+        self._reads = Pipelining(connect_loop(settings))
+
+    async def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
+        """Make the batch a job, with its last chunks. Returns once it is on disk, if that was asked for."""
+        with redis_errors():
+            answer = await self._admissions.script(*admit_call(self._keys, self._jobs, new, last))
+        return Admission.of_new(answer, new)
+
+    async def job(self, job_id: str) -> Job:
+        """The record of a job. Raises JobNotFound, and SealBroken if it was changed and its key is here."""
+        now, record = await self._reads.commands(("TIME",), ("HGETALL", self._keys.job(job_id)))
+        return self._seals.told(job_told(job_id, now, record))
+
+    async def pace(self, database: str) -> Pace:
+        """Open work and rate of a database."""
+        now, fields = await self._reads.commands(("TIME",), ("HMGET", self._keys.pace(database), *PACE_FIELDS))
+        return pace_told(now, fields)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._admissions.close()
+        await self._reads.close()
