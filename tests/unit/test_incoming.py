@@ -44,6 +44,10 @@ class Batch:
     def total(self) -> int:
         return self._cutter.total
 
+    @property
+    def is_busy(self) -> bool:
+        return False
+
     def add(self, items: Sequence[msgspec.Raw]) -> None:
         for _ in self._cutter.add(items):
             pass

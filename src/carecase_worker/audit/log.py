@@ -72,26 +72,35 @@ class AuditLog:
             os.close(self._lock)
             self._lock = -1
 
-    def record(self, act: Act) -> None:
-        """Append a record; it is on disk on return, unless audit.durability is relaxed. Raises AuditUnavailable.
+    @property
+    def is_on(self) -> bool:
+        """Tell if anything is recorded."""
+        return self._settings.directory is not None
 
-        To be called before what it tells of is done: then nothing is done that is not told.
+    def record(self, *acts: Act) -> None:
+        """Append records; they are on disk on return, unless audit.durability is relaxed. Raises AuditUnavailable.
+
+        To be called before what they tell of is done: then nothing is done that is not told. All are appended or none.
         """
         directory = self._settings.directory
         if directory is None:
             return
         try:
             with self._turn(directory) as file:
-                line, head = chained(self._head, self._clock.now(), act.members(), self._key)
-                _append(file, line)
+                lines, head = [], self._head
+                for act in acts:
+                    line, head = chained(head, self._clock.now(), act.members(), self._key)
+                    lines.append(line)
+                _append(file, b"".join(lines))
                 self._head = head
                 written = os.dup(file.number)
                 if file.size >= self._settings.max_file_bytes:
                     self._close_file(directory)
             self._sync(written)
         except OSError as error:
-            self._failures += 1
-            _log.error("nothing can be recorded in audit.directory", reason=error.strerror, client=act.client)
+            self._failures += len(acts)
+            clients = ", ".join(sorted({act.client for act in acts}))
+            _log.error("nothing can be recorded in audit.directory", reason=error.strerror, client=clients)
             raise AuditUnavailable("The audit log cannot be written to.") from None
 
     @property

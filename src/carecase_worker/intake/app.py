@@ -25,6 +25,7 @@ from carecase_worker.clock import SystemClock, system_async_sleep, uuid7
 from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError, SettingsError, StoreUnavailable
 from carecase_worker.intake.accepted import Acceptances
 from carecase_worker.intake.admittance import Admittance
+from carecase_worker.intake.audited import Recorder
 from carecase_worker.intake.auth import Caller, gate_of
 from carecase_worker.intake.batches import Intake, batch_routes
 from carecase_worker.intake.bodies import Bodies
@@ -77,9 +78,9 @@ def create_app(settings: Settings) -> FastAPI:
     bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     admittance = Admittance(gate_of(settings), rates, settings.intake.refusal_hold)
-    audit = AuditLog(settings.audit, clock).opened()
+    recorder = Recorder(AuditLog(settings.audit, clock).opened())
     presence, standstill = Presence(settings.redis, clock), Standstill(settings.redis, settings.jobs)
-    readings = Readings(store, presence, standstill, tuple(settings.databases), gethostname(), audit)
+    readings = Readings(store, presence, standstill, tuple(settings.databases), gethostname(), recorder.log)
     in_progress = InProgress(settings.intake.max_requests, settings.intake.max_requests_per_client)
     shared, processor = Shared.of(settings.intake), Processor(settings.intake)
     bodies, threads = Bodies(settings.intake, processor), ClientThreads(processor, Threads.of_requests(settings.intake))
@@ -90,8 +91,8 @@ def create_app(settings: Settings) -> FastAPI:
     held, new_id = Held(finals, settings.intake.max_wait), partial(uuid7, clock)
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
     acceptances = Acceptances(loop_store, doorbells, held, threads, results)
-    intake = Intake(settings.intake, admissions, loop_store, acceptances, new_id, clock, audit, bodies, threads)
-    jobs = Jobs(store, loop_store, lists, doorbells, admissions, held, threads, results, new_id, audit)
+    intake = Intake(settings.intake, admissions, loop_store, acceptances, new_id, clock, recorder, bodies, threads)
+    jobs = Jobs(store, loop_store, lists, doorbells, admissions, held, threads, results, new_id, recorder)
 
     caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
     app = _application(finals, presence, (loop_store, rates))

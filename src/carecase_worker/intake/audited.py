@@ -1,46 +1,66 @@
 """Requests to records of the audit log: who asked, from where, for what."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import Request
 
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.audit.records import Act, Event
 from carecase_worker.errors import AuditUnavailable
+from carecase_worker.grouping import Grouping
 from carecase_worker.intake.auth import Caller
 from carecase_worker.intake.requests import address_of, note
+
+_MOST = 64
+
+
+class Recorder:
+    """Appends records for an event loop: those of the same moment share a thread's visit, and one wait for the disk."""
+
+    def __init__(self, log: AuditLog) -> None:
+        self.log = log
+        self._records = Grouping(self._append, _MOST)
+        self._thread = CapacityLimiter(1)
+
+    async def record(self, act: Act) -> None:
+        """Append a record; it is on disk on return. Raises AuditUnavailable."""
+        if self.log.is_on:
+            await self._records.one(act)
+
+    async def _append(self, acts: Sequence[Act]) -> list[None]:
+        await run_sync(self.log.record, *acts, limiter=self._thread)
+        return [None] * len(acts)
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
     """A request of a caller whose access to cases is recorded before it is given."""
 
-    log: AuditLog
+    recorder: Recorder
     request: Request
     caller: Caller
 
     def record(self, event: Event, database: str, job: str | None, count: int) -> None:
-        """Record an access to so many items. Raises AuditUnavailable, and then it must not be given."""
-        note(self.request.scope, items=count)
-        self._append(event, database, job, count)
+        """Record an access to so many items. Raises AuditUnavailable, and then it must not be given. For a thread."""
+        self.recorder.log.record(self._act(event, database, job, count))
+
+    async def recorded(self, event: Event, database: str, job: str | None, count: int) -> None:
+        """Record the same for an event loop."""
+        await self.recorder.record(self._act(event, database, job, count))
 
     def void(self, database: str, job: str) -> None:
         """Record that what was recorded last of a job came to nothing. If it cannot be, the log says so."""
         with suppress(AuditUnavailable):
-            self._append(Event.VOID, database, job, None)
+            self.recorder.log.record(self._act(Event.VOID, database, job, None))
 
-    def _append(self, event: Event, database: str, job: str | None, count: int | None) -> None:
+    def _act(self, event: Event, database: str, job: str | None, count: int | None) -> Act:
         scope = self.request.scope
-        self.log.record(
-            Act(
-                event,
-                self.caller.client,
-                self.caller.subject,
-                address_of(scope),
-                database,
-                job,
-                count,
-                scope.get("carecase.activity"),
-            )
-        )
+        if count is not None:
+            note(scope, items=count)
+        caller, address = self.caller, address_of(scope)
+        activity = scope.get("carecase.activity")
+        return Act(event, caller.client, caller.subject, address, database, job, count, activity)

@@ -10,14 +10,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BeforeValidator, Field
 
-from carecase_worker.audit.log import AuditLog
 from carecase_worker.audit.records import Event
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 from carecase_worker.cases.validation import Rules
 from carecase_worker.clock import Clock
 from carecase_worker.errors import CareCaseError, StoreUnavailable
 from carecase_worker.intake.accepted import Acceptances, accepted, require_same
-from carecase_worker.intake.audited import Audited
+from carecase_worker.intake.audited import Audited, Recorder
 from carecase_worker.intake.auth import Caller, granted
 from carecase_worker.intake.bodies import Bodies, Open
 from carecase_worker.intake.body import Body, form_of
@@ -59,6 +58,9 @@ ValidateOnly = Annotated[
     bool, Query(alias="validateOnly", description="Hold the items to the rules, and keep and apply nothing")
 ]
 
+_AT_ONCE_BYTES = 16 << 10
+"""A body of that size keeps the event loop a millisecond, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class BatchHeaders:
@@ -89,7 +91,7 @@ class Intake:
     acceptances: Acceptances
     new_id: Callable[[], UUID]
     clock: Clock
-    audit: AuditLog
+    recorder: Recorder
     bodies: Bodies
     threads: ClientThreads
 
@@ -98,7 +100,7 @@ class Intake:
         target = granted(caller, headers.database)
         note(request.scope, database=target)
         body = self._body_of(request)
-        audited = Audited(self.audit, request, caller)
+        audited = Audited(self.recorder, request, caller)
         with ExitStack() as stack:
             announced = int(request.headers.get("content-length", 0))
             opened = stack.enter_context(self.bodies.open(caller.client, announced))
@@ -122,16 +124,13 @@ class Intake:
         """The job of a body that comes in, and its 202."""
         request, draft = audited.request, self.admissions.draft(sender, self.new_id())
 
-        def recorded() -> tuple[NewJob, Mapping[int, bytes]]:
-            ended = draft.ended(body.sha256)
-            audited.record(Event.SENT, sender.database, draft.job_id, draft.total)
-            return ended
-
+        incoming = Incoming(body, draft, opened, _AT_ONCE_BYTES)
         try:
-            new, last = await Incoming(body, draft, opened).receive(self._pieces(request), recorded)
+            new, last = await incoming.receive(self._pieces(request), lambda: draft.ended(body.sha256))
+            await audited.recorded(Event.SENT, sender.database, draft.job_id, draft.total)
             admission = await self._admitted(audited, new, last)
         except CareCaseError:
-            if draft.has_staged:
+            if draft.is_busy:
                 await self.threads.run(sender.client, partial(discard, draft))
             raise
         job = admission.job or await self.store.job(admission.job_id)

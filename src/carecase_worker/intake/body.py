@@ -68,6 +68,10 @@ class Body:
         """The memory that it holds by now, beside the piece that is being taken."""
         return self._decoder.held_bytes + self._decoded_bytes + self._waiting_bytes + self._splitter.held_bytes
 
+    def is_small(self, piece: bytes, at_most: int) -> bool:
+        """Tell if a piece is all of the body as it was sent, and no larger than that; it is then not compressed."""
+        return not self.received and len(piece) <= at_most and self._decoder.encoding == "identity"
+
     def take(self, piece: bytes) -> Iterator[Sequence[msgspec.Raw]]:
         """Take a piece as it was sent; the items that are whole by now. Raises BatchRefused.
 

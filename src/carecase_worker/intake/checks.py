@@ -31,6 +31,11 @@ class Check:
         """The memory that it holds: items, and what is told of those that were judged."""
         return self._cutter.held_bytes + sum(map(len, self._pieces))
 
+    @property
+    def is_busy(self) -> bool:
+        """Tell if threads are at work for it: none are."""
+        return False
+
     def add(self, items: Sequence[msgspec.Raw]) -> None:
         """Take the next items."""
         if self._cutter.total + len(items) > _MOST_ITEMS:  # before they are judged: that costs most

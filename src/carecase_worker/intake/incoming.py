@@ -28,6 +28,11 @@ class Batch(Protocol):
         """The memory that it holds."""
         ...
 
+    @property
+    def is_busy(self) -> bool:
+        """Tell if threads are at work for it, so that its end must be waited for."""
+        ...
+
     def add(self, items: Sequence[msgspec.Raw]) -> None:
         """Take the next items. Raises BatchRefused."""
         ...
@@ -40,6 +45,8 @@ class Incoming:
     body: Body
     batch: Batch
     opened: Open
+    at_once_bytes: int = 0
+    """The size up to which a body that came as a whole is taken apart without a thread: that costs less than one."""
 
     async def receive(self, pieces: AsyncIterator[bytes], then: Callable[[], _T]) -> _T:
         """Take the whole body; what `then` gives, called by a thread once the batch has all items.
@@ -47,6 +54,11 @@ class Incoming:
         Raises BatchRefused, RateExceeded, BacklogFull, and whatever `then` does.
         """
         last = await receive(pieces, self._take, self.opened.waits, self.body.piece_bytes)
+        if self.body.is_small(last, self.at_once_bytes):
+            for items in chain(self.body.take(last), self.body.finish()):
+                self.batch.add(items)
+            self.opened.takes(self.body.received)
+            return await self.opened.run(then) if self.batch.is_busy else then()
         ended = await self._slices(chain(self.body.take(last), self.body.finish()), then)
         self.opened.waits(0)
         return ended

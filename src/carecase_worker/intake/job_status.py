@@ -9,12 +9,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.background import BackgroundTask
 
-from carecase_worker.audit.log import AuditLog
 from carecase_worker.audit.records import Event
 from carecase_worker.errors import CareCaseError, JobConflict, JobExpired, JobNotFound
 from carecase_worker.intake.accepted import accepted, require_same, ring
 from carecase_worker.intake.again import draft_again
-from carecase_worker.intake.audited import Audited
+from carecase_worker.intake.audited import Audited, Recorder
 from carecase_worker.intake.auth import Caller
 from carecase_worker.intake.batches import IdempotencyKey, Prefer, admitted, discard
 from carecase_worker.intake.documents import envelope, job_document, job_tag, retry_after
@@ -54,7 +53,7 @@ class Jobs:
     threads: ClientThreads
     results: Results
     new_id: Callable[[], UUID]
-    audit: AuditLog
+    recorder: Recorder
 
     def job(self, job_id: str, caller: Caller) -> Job:
         """A job of the caller, in a database that it may use. Raises JobNotFound, also if it is not, and JobExpired."""
@@ -88,7 +87,7 @@ class Jobs:
         """The multi-status document, or the job while it is not final. Raises AuditUnavailable."""
         if not job.state.final:
             return accepted(request, job, await self.reads.pace(job.database), headers)
-        audited = Audited(self.audit, request, caller)
+        audited = Audited(self.recorder, request, caller)
         given = partial(audited.record, Event.READ, job.database, job.job_id)
         return await self.threads.run(caller.client, partial(self.results.answer, request, job, wanted, headers, given))
 
@@ -97,7 +96,7 @@ class Jobs:
         note(request.scope, database=job.database)
         if not job.state.final:
             raise JobConflict("The job is not final yet. Wait for it, or cancel it first; then purge it.")
-        Audited(self.audit, request, caller).record(Event.PURGED, job.database, job.job_id, job.total)
+        Audited(self.recorder, request, caller).record(Event.PURGED, job.database, job.job_id, job.total)
         if self.store.purge(job.job_id) is Purged.GONE:
             raise JobNotFound("There is no such job.")
         _log.info("job purged", job_id=job.job_id, client=job.client, database=job.database, items=job.total)
@@ -108,7 +107,7 @@ class Jobs:
         note(request.scope, database=job.database)
         if job.state.final:
             raise JobConflict(_FINAL)
-        Audited(self.audit, request, caller).record(
+        Audited(self.recorder, request, caller).record(
             Event.CANCELLED, job.database, job.job_id, job.total - job.processed
         )
         verdict, rings = self.store.cancel(job.job_id)
@@ -132,7 +131,7 @@ class Jobs:
         draft = self.admissions.draft(sender, self.new_id())
         try:
             digest = draft_again(self.store, self.admissions.seals, job, draft)
-            audited = Audited(self.audit, request, caller)
+            audited = Audited(self.recorder, request, caller)
             admission = admitted(audited, Event.RETRIED, job.database, draft, digest)
         except CareCaseError:
             discard(draft)

@@ -136,8 +136,8 @@ class Draft:
         return self._completed(new), self._waiting
 
     @property
-    def has_staged(self) -> bool:
-        """Tell if there is something to be dropped."""
+    def is_busy(self) -> bool:
+        """Tell if threads are at work for it, or have staged something."""
         return bool(self._packing) or self._staging is not None
 
     def discard(self) -> None:

@@ -9,11 +9,15 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError as NoScriptError
 from redis.retry import Retry
 
 from carecase_worker.clock import from_epoch_us
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import RedisSettings
+
+LoopRedis = redis.asyncio.Redis
+"""Connections for one event loop."""
 
 PATIENCE = timedelta(seconds=5)
 """How long an answer of Redis may take."""
@@ -45,7 +49,7 @@ def connect(settings: RedisSettings, patience: timedelta = PATIENCE, attempts: i
     return redis.Redis.from_url(settings.address, **options, retry=Retry(NoBackoff(), attempts - 1))
 
 
-def connect_listener(settings: RedisSettings) -> "redis.asyncio.Redis":
+def connect_listener(settings: RedisSettings) -> LoopRedis:
     """Connections for one event loop; a broken one shows at once, since what was said meanwhile is lost."""
     options = _options(settings, PATIENCE)
     return redis.asyncio.Redis.from_url(
@@ -53,7 +57,7 @@ def connect_listener(settings: RedisSettings) -> "redis.asyncio.Redis":
     )
 
 
-def connect_loop(settings: RedisSettings, patience: timedelta = PATIENCE, attempts: int = 2) -> "redis.asyncio.Redis":
+def connect_loop(settings: RedisSettings, patience: timedelta = PATIENCE, attempts: int = 2) -> LoopRedis:
     """Connections for one event loop, as those for threads."""
     options = {**_options(settings, patience), "health_check_interval": 30}
     return redis.asyncio.Redis.from_url(settings.address, **options, retry=AsyncRetry(NoBackoff(), attempts - 1))

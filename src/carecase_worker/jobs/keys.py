@@ -19,6 +19,10 @@ trouble:{database}  (hash; until the database answers; release, complete)
     `reason`: what its chunks failed with last; `since_ms`
 due:{database}  (zset; a chunk's from opened to complete; admit, claim, complete, release, cancel, overdue, bury)
     `{job}:{n}` -> ms at which to ring again
+ready:{database}  (zset; a small chunk's from opened to claimed; admit, complete, cancel, overdue, claim)
+    `{job}:{n}` -> its job's place in the order of acceptance
+awake:{database}  (string; some milliseconds; admit, claim, complete, cancel)
+    there while a process is expected to look for what is ready
 seq:{database}  (string; for ever; admit, settle)
     the last place in the order of acceptance: Redis's time in ms, or one more than the last where that is not new
 turns:{database}  (list; while jobs are open; admit, complete)
@@ -26,7 +30,7 @@ turns:{database}  (list; while jobs are open; admit, complete)
 turn:{database}:{turn}  (set; while it has any; admit, complete)
     the open jobs of one turn
 holding  (hash; an entry while a process holds a chunk; claim, release, complete, bury)
-    holder -> `{job}:{n}`
+    `{job}:{n}` -> holder
 pause:{database}  (string; as long as the pause; claim, release, complete, bury)
     there while the database is left alone; holds the name of the process that finds out whether it is back, if one does
 failures:{database}  (string; until the database answers; release, complete)

@@ -1,19 +1,13 @@
-"""Commands of one event loop that go to Redis together: what comes up while others are on their way goes next.
+"""Commands of one event loop that go to Redis together: they share a round trip, and one wait for the disk."""
 
-A command that is alone waits for no company; many at once share a round trip, and one wait for the disk.
-"""
-
-import asyncio
 from collections.abc import Sequence
-from itertools import islice, repeat
+from itertools import islice
 from typing import Any
-
-import redis
-import redis.asyncio
 
 from carecase_worker.clock import milliseconds
 from carecase_worker.errors import StoreUnavailable
-from carecase_worker.jobs.connection import ELSEWHERE, PATIENCE, redis_errors
+from carecase_worker.grouping import Grouping
+from carecase_worker.jobs.connection import ELSEWHERE, PATIENCE, LoopRedis, NoScriptError, redis_errors
 from carecase_worker.jobs.scripts import script_of
 
 _MOST = 64
@@ -29,60 +23,41 @@ class Pipelining:
     With `wait_for_disk`, what was written is on disk when a command is answered.
     """
 
-    def __init__(self, connection: "redis.asyncio.Redis", verb: str = "", wait_for_disk: bool = False) -> None:
+    def __init__(self, connection: LoopRedis, verb: str = "", wait_for_disk: bool = False) -> None:
         """Send commands over a connection; `verb` is the script that `script` runs."""
         self._redis = connection
         self._script = connection.register_script(script_of(verb)) if verb else None
         self._wait_for_disk = wait_for_disk
-        self._waiting: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = []
-        self._trips: asyncio.Task[None] | None = None
+        self._trips = Grouping(self._trip, _MOST)
 
     async def script(self, names: Sequence[str], args: Sequence[Any]) -> Any:
         """What the script answers. Raises StoreUnavailable."""
         if self._script is None:
             raise RuntimeError("no script was named")
         run = ("EVALSHA", self._script.sha, len(names), *names, *args)
-        try:
-            (answer,) = await self._sent(run)
-        except redis.exceptions.NoScriptError:
-            answer = (await self.commands(("SCRIPT LOAD", self._script.script), run))[1]
-        return answer
+        with redis_errors():
+            try:
+                return (await self._trips.one([run]))[0]
+            except NoScriptError:
+                return (await self._trips.one([("SCRIPT LOAD", self._script.script), run]))[1]
 
     async def commands(self, *commands: Command) -> list[Any]:
         """What Redis answers to some commands. Raises StoreUnavailable."""
         with redis_errors():
-            return await self._sent(*commands)
+            return await self._trips.one(commands)
 
     async def close(self) -> None:
         """Close the connection."""
         await self._redis.aclose()
 
-    async def _sent(self, *commands: Command) -> list[Any]:
-        answers: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((commands, answers))
-        if self._trips is None or self._trips.done():
-            self._trips = asyncio.create_task(self._make_trips())
-        return await answers
+    async def _trip(self, wanted: Sequence[Sequence[Command]]) -> list[list[Any] | BaseException]:
+        """Send commands; what those who wanted some are answered each, or the first error among it."""
+        answers = iter(await self._answers([command for commands in wanted for command in commands]))
+        told = [list(islice(answers, len(commands))) for commands in wanted]
+        return [next((one for one in some if isinstance(one, Exception)), some) for some in told]
 
-    async def _make_trips(self) -> None:
-        while self._waiting:
-            some, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-            try:
-                answers = iter(await self._trip([command for commands, _ in some for command in commands]))
-            except (redis.RedisError, StoreUnavailable) as error:
-                answers = repeat(error)
-            for commands, waiting in some:
-                told = list(islice(answers, len(commands)))
-                failed = next((one for one in told if isinstance(one, Exception)), None)
-                if waiting.done():  # who asked has left
-                    continue
-                if failed is not None:
-                    waiting.set_exception(failed)
-                else:
-                    waiting.set_result(told)
-
-    async def _trip(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands; what each is answered, also if that is an error. A server that is no more the one is left."""
+    async def _answers(self, commands: Sequence[Command]) -> list[Any]:
+        """The answers to some commands, errors among them. A server that is no more the one for them is left."""
         for _ in range(_TIMES):
             async with self._redis.pipeline(transaction=False) as pipe:
                 for command in commands:
