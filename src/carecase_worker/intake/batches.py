@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from carecase_worker.audit.records import Event
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
@@ -28,6 +28,7 @@ from carecase_worker.intake.negotiation import json_type_of
 from carecase_worker.intake.openapi import BATCH
 from carecase_worker.intake.paging import plain_integer
 from carecase_worker.intake.patience import in_time
+from carecase_worker.intake.plain_routes import Parameters, read_by
 from carecase_worker.intake.requests import note
 from carecase_worker.intake.threads import ClientThreads
 from carecase_worker.jobs.admission import Admissions, Draft, Sender, require_admitted
@@ -58,6 +59,9 @@ ValidateOnly = Annotated[
     bool, Query(alias="validateOnly", description="Hold the items to the rules, and keep and apply nothing")
 ]
 
+_CARE_PLAN_KEY: TypeAdapter[int] = TypeAdapter(CarePlanKey)
+_IDEMPOTENCY_KEY: TypeAdapter[str | None] = TypeAdapter(IdempotencyKey)
+_VALIDATE_ONLY: TypeAdapter[bool] = TypeAdapter(ValidateOnly)
 _AT_ONCE_BYTES = 16 << 10
 """A body of that size keeps the event loop a millisecond, at most."""
 
@@ -194,7 +198,22 @@ def discard(draft: Draft) -> None:
 
 def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
     """The routes that take batches."""
-    router = APIRouter(tags=["CareCases"])
+
+    async def read(request: Request) -> dict[str, Any]:
+        who = await caller(request, request.headers.get("x-api-key"))
+        sent, parameters = request.headers, Parameters(request)
+        path = (
+            {}
+            if (named := request.path_params.get("carePlanKey")) is None
+            else {"care_plan": parameters.take("carePlanKey", _CARE_PLAN_KEY, named)}
+        )
+        key = parameters.take("Idempotency-Key", _IDEMPOTENCY_KEY, sent.get("idempotency-key"))
+        validate_only = parameters.take("validateOnly", _VALIDATE_ONLY, request.query_params.get("validateOnly"))
+        parameters.require_good()
+        headers = BatchHeaders(sent.get("vbasoftware-database"), key, bool(validate_only))
+        return {**path, "who": who, "headers": headers}
+
+    router = APIRouter(tags=["CareCases"], route_class=read_by(read))
 
     @router.put(
         "/care-plans/{carePlanKey}/cases-batch",

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -20,6 +20,7 @@ from carecase_worker.intake.documents import envelope, job_document, job_tag, re
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.negotiation import json_type_of, names_version
 from carecase_worker.intake.paging import USUAL_SIZE, Page, PageNumber, PageSize
+from carecase_worker.intake.plain_routes import read_by
 from carecase_worker.intake.prefer import applied
 from carecase_worker.intake.requests import note
 from carecase_worker.intake.results import OutcomeFilter, Results, Wanted
@@ -174,7 +175,11 @@ def _canonical(job_id: str) -> str:
 
 def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
     """The routes that tell of jobs."""
-    router = APIRouter(tags=["Jobs"])
+
+    async def read(request: Request) -> dict[str, Any]:
+        return {"who": await caller(request, request.headers.get("x-api-key")), "job_id": request.path_params["jobId"]}
+
+    router, polls = APIRouter(tags=["Jobs"]), APIRouter(tags=["Jobs"], route_class=read_by(read))
     who = Annotated[Caller, Depends(caller)]
 
     @router.get("/jobs", operation_id="ListJobs", summary="The caller's jobs, newest first")
@@ -190,9 +195,11 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         which = Which(wanted.first, wanted.size, state.value if state else None, database)
         return await jobs.threads.run(who.client, lambda: jobs.listed(request, who, wanted, which))
 
-    @router.get("/jobs/{jobId}", operation_id="GetJob", summary="Where a job stands")
+    @polls.get("/jobs/{jobId}", operation_id="GetJob", summary="Where a job stands")
     async def get_job(request: Request, job_id: JobId, who: who, _: Prefer = None) -> Response:
         return await jobs.status(request, *await jobs.once_final(request, job_id, who))
+
+    router.include_router(polls)
 
     @router.get(
         "/jobs/{jobId}/result",
