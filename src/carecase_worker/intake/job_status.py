@@ -179,7 +179,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
     async def read(request: Request) -> dict[str, Any]:
         return {"who": await caller(request, request.headers.get("x-api-key")), "job_id": request.path_params["jobId"]}
 
-    router, polls = APIRouter(tags=["Jobs"]), APIRouter(tags=["Jobs"], route_class=read_by(read))
+    router, polls = APIRouter(tags=["Jobs"]), APIRouter(route_class=read_by(read))
     who = Annotated[Caller, Depends(caller)]
 
     @router.get("/jobs", operation_id="ListJobs", summary="The caller's jobs, newest first")

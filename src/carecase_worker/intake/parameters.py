@@ -13,6 +13,8 @@ from carecase_worker.settings.places import closest
 
 def require_known_parameters(request: Request) -> None:
     """Raise BatchRefused for a parameter that would be ignored: misspelt, it may mean anything but what is done."""
+    if not request.scope["query_string"]:
+        return
     known = [name for name, described in _described(request).items() if described["in"] == "query"]
     counts = Counter(name for name, _ in request.query_params.multi_items())
     unknown = [name for name in counts if name not in known]

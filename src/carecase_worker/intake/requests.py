@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
@@ -125,6 +126,7 @@ def address_of(scope: Scope) -> str | None:
     return None
 
 
+@lru_cache(1024)
 def plain_address(address: str) -> str:
     """Write an address as people do: who listens on :: sees 10.0.0.7 as ::ffff:10.0.0.7. Raises ValueError."""
     parsed = ip_address(address)

@@ -117,6 +117,8 @@ class Service:
         """A connection; with a small buffer, what it does not read stays with the service."""
         with socket.socket() as opened:
             opened.setblocking(False)
+            # else a piece waits in real time until the one before it is acknowledged
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if receive_buffer:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             await asyncio.get_running_loop().sock_connect(opened, self.address)
