@@ -13,17 +13,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import tables
+from bench import small, tables
 from bench.arena import SYSTEM, TENANTS, Arena, arena
 from bench.cases import CaseFiles
 from bench.crew import BenchError
 from bench.field import FIELD, LIMIT, THIS
 from bench.measures import FULL, QUICK, USUAL, Measures
 from bench.rounds import NEW, WORKLOADS, Race, Rounds
+from bench.small import SmallBatches
 
 _QUICK_SHARE = 0.05
 _WORKLOADS = "workloads"
-_MEASURES = ("latency", "polls", "sizes", "results", "cpu")
+_MEASURES = ("latency", "polls", "sizes", "results", "cpu", "small")
 _NAMES = (*(contestant.name for contestant in FIELD), _WORKLOADS, *_MEASURES)
 
 
@@ -67,6 +68,8 @@ class Report:
         self._options = options
         self._rounds = Rounds(started, files, _QUICK_SHARE if options.quick else 1)
         self._measures = Measures(started, files, QUICK if options.quick else FULL if options.full else USUAL)
+        rounds = 1 if options.quick else max(1, options.rounds)
+        self._small_batches = SmallBatches(started, files, small.QUICK if options.quick else small.USUAL, rounds)
         self._machine = f"{_machine()}, PostgreSQL {started.version()}"
         self.figures: dict[str, Any] = {}
 
@@ -82,6 +85,7 @@ class Report:
             "results": self._results,
             "sizes": self._sizes,
             "cpu": self._cpu,
+            "small": self._small,
         }
         for name, section in sections.items():
             if name in self._options.only:
@@ -138,6 +142,14 @@ class Report:
         found = self._measures.cpu()
         self.figures["cpu"] = asdict(found)
         yield from tables.cpu(found)
+
+    def _small(self) -> Iterator[str]:
+        found = self._small_batches.run()
+        self.figures["small"] = [
+            {"load": asdict(load), "carecase": list(map(asdict, ours)), "plain": list(map(asdict, plain))}
+            for load, (ours, plain) in found.items()
+        ]
+        yield from tables.small(found)
 
 
 def _machine() -> str:

@@ -1,12 +1,15 @@
 """The figures as Markdown, for people."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from statistics import median
 
 from bench.client import Timing
 from bench.field import LIMIT, THIS
 from bench.measures import Cost, Cpu
 from bench.rounds import NEW, WORKLOADS, Race, Rates, Spread, ratio
+from bench.small import Found, Load
 
+_TOLD_MS = 0.01
 _ALIGNED = {False: "---", True: "---:"}
 
 
@@ -46,6 +49,40 @@ def workloads(rates: Rates) -> Iterator[str]:
             spreads = (Spread.of(rates[this]), Spread.of(rates[limit]))
             rows.append((workload.name, *map(_rate, spreads), _share(ratio(rates, this, limit))))
     yield from table(("workload", "this system, cases/s", "bare limit, cases/s", "of the limit"), rows)
+
+
+def small(found: dict[Load, tuple[list[Found], list[Found]]]) -> Iterator[str]:
+    """Small batches: medians of the rounds of this system, and how many times the plain way that is in its rounds."""
+    rows = []
+    for load, (ours, plain) in found.items():
+        accepted, applied = median(one.accepted_per_s for one in ours), median(one.applied_per_s for one in ours)
+        times = [
+            _ratio(ours, plain, lambda one: one.accepted_per_s),
+            _ratio(ours, plain, lambda one: one.applied_per_s),
+        ]
+        middle_ms = median(second for one in ours for second in one.seconds) * 1000
+        cpu = {name: median(one.cpu[name] for one in ours) / load.batches * 1000 for name in ours[0].cpu}
+        costs = ", ".join(f"{name} {ms:.2f}" for name, ms in cpu.items() if ms >= _TOLD_MS)
+        plans = f"{load.care_plans} care plans" if load.care_plans else ""
+        rows.append(
+            (
+                f"{load.size:,} {plans}".strip(),
+                str(load.connections),
+                f"{accepted:,.0f}",
+                times[0],
+                f"{applied:,.0f}",
+                times[1],
+                f"{middle_ms:.1f}",
+                f"{sum(cpu.values()):.2f} ({costs})",
+            )
+        )
+    heads = ("batches of", "connections", "accepted/s", "× plain", "applied/s", "× plain", "202, ms", "CPU ms a batch")
+    yield from table(heads, rows)
+
+
+def _ratio(ours: Sequence[Found], plain: Sequence[Found], rate: Callable[[Found], float]) -> str:
+    """The median of the rounds' ratios; nothing where the plain way had no round."""
+    return f"{median(rate(one) / rate(other) for one, other in zip(ours, plain, strict=True)):.1f}" if plain else ""
 
 
 def latency(timings: dict[int, list[Timing]]) -> Iterator[str]:

@@ -22,7 +22,10 @@ class Grouping(Generic[_T, _R]):
         self._running: asyncio.Task[None] | None = None
 
     async def one(self, thing: _T) -> _R:
-        """The result of a thing, once it is done. Raises what came of it, and what `do` raises."""
+        """The result of a thing, once it is done.
+
+        Raises what came of it, and what `do` raises for its group or for one that it has waited for.
+        """
         result: asyncio.Future[_R] = asyncio.get_running_loop().create_future()
         self._waiting.append((thing, result))
         if self._running is None or self._running.done():
@@ -33,7 +36,8 @@ class Grouping(Generic[_T, _R]):
         while self._waiting:
             group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             (results,) = await asyncio.gather(self._do([thing for thing, _ in group]), return_exceptions=True)
-            if isinstance(results, BaseException):
+            if isinstance(results, BaseException):  # whoever waits would have to wait for the same
+                group, self._waiting = group + self._waiting, []
                 results = [results] * len(group)
             for (_, waiting), result in zip(group, results, strict=True):
                 if waiting.done():  # who asked has left

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Literal
 
 import jwt
@@ -79,7 +80,8 @@ class Gate:
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
-        self._verified: dict[bytes, _Verified] = {}
+        self._tokens_found: dict[bytes, _Verified] = {}
+        self._remembering = Lock()
         self._clients = clients
         # A look-up takes longer the more of a name is right. So keys are looked up by a digest under a secret of this
         # process, which nobody can aim at: how long it takes tells nothing of a key, however many clients there are.
@@ -100,16 +102,22 @@ class Gate:
 
         Raises AccessRefused.
         """
-        if not self._revocations.looked or (authorization and not self._is_remembered(authorization)):
+        verified = self._remembered(authorization) if authorization else None
+        if not self._revocations.looked or (authorization and verified is None):
             return None
-        return self.caller(api_key, authorization)
+        return self._caller(api_key, authorization, verified)
 
     def caller(self, api_key: str | None, authorization: str | None) -> Caller:
         """Who sends these headers. Raises AccessRefused, or KeysUnavailable if that cannot be told just now."""
+        return self._caller(api_key, authorization, None)
+
+    def _caller(self, api_key: str | None, authorization: str | None, verified: _Verified | None) -> Caller:
         if (self._both and not (api_key and authorization)) or not (api_key or authorization):
             raise AccessRefused(AccessFault.NO_CREDENTIALS, f"Credentials are missing. {_HOW}")
         by_key = self._client_of_key(api_key) if api_key else None
-        claims: Mapping[str, Any] = self._claims(authorization) if authorization else {}
+        claims: Mapping[str, Any] = (
+            self._unrevoked(verified or self._verified_of(authorization)) if authorization else {}
+        )
         if authorization and claims.get("client_id") is None and self._tokens.require_client_id:
             raise _bad("The bearer token names no client in its client_id.")
         client = claims.get("client_id", by_key)
@@ -135,25 +143,27 @@ class Gate:
     def _digest(self, digest: bytes) -> bytes:
         return hmac.digest(self._salt, digest, "sha256")
 
-    def _claims(self, authorization: str) -> Mapping[str, Any]:
+    def _verified_of(self, authorization: str) -> _Verified:
+        """The token of a header, as it was found to be. Raises AccessRefused."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _bad("The Authorization header holds no bearer token that can be checked.")
         token = token.strip()
         if len(token) > _LONGEST_TOKEN:
             raise _bad(f"The bearer token has more than {_LONGEST_TOKEN} characters.")
-        verified = self._remembered(token) or self._verify(token)
+        return self._remembered(authorization) or self._verify(token)
+
+    def _unrevoked(self, verified: _Verified) -> Mapping[str, Any]:
+        """What a token claims. Raises AccessRefused if it was revoked."""
         self._require_unrevoked(Revocable.JTI, verified.claims.get("jti"))
         self._require_unrevoked(Revocable.SUB, verified.claims.get("sub"))
         self._require_unrevoked(Revocable.BEARER, verified.signed_sha256)
         return verified.claims
 
-    def _is_remembered(self, authorization: str) -> bool:
-        return self._remembered(authorization.partition(" ")[2].strip()) is not None
-
-    def _remembered(self, token: str) -> _Verified | None:
+    def _remembered(self, authorization: str) -> _Verified | None:
         """What was found of a token before, if that still holds: it has not expired, and its key is still held."""
-        verified = self._verified.get(self._digest(token.encode()))
+        scheme, _, token = authorization.partition(" ")
+        verified = self._tokens_found.get(self._digest(token.strip().encode())) if scheme.lower() == "bearer" else None
         if verified is None or verified.claims["exp"] <= (self._clock.now() - self._tokens.leeway).timestamp():
             return None
         if verified.algorithm == "HS256":
@@ -176,9 +186,10 @@ class Gate:
         signed = hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()
         verified = _Verified(claims, algorithm, key_id, keys, signed)
         if isinstance(claims["exp"], int | float):
-            while len(self._verified) >= _MOST_REMEMBERED:
-                self._verified.pop(next(iter(self._verified), b""), None)
-            self._verified[self._digest(token.encode())] = verified
+            with self._remembering:
+                while len(self._tokens_found) >= _MOST_REMEMBERED:
+                    del self._tokens_found[next(iter(self._tokens_found))]
+                self._tokens_found[self._digest(token.encode())] = verified
         return verified
 
     def _checked(self, token: str, keys: Sequence[str | PyJWK]) -> dict[str, Any]:

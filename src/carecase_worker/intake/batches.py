@@ -62,6 +62,8 @@ ValidateOnly = Annotated[
 _CARE_PLAN_KEY: TypeAdapter[int] = TypeAdapter(CarePlanKey)
 _IDEMPOTENCY_KEY: TypeAdapter[str | None] = TypeAdapter(IdempotencyKey)
 _VALIDATE_ONLY: TypeAdapter[bool] = TypeAdapter(ValidateOnly)
+_ON_ITS_OWN_BYTES = 64 << 10
+"""Payloads that are larger go to Redis by a thread: those of others are not kept waiting."""
 _AT_ONCE_BYTES = 16 << 10
 """A body of that size keeps the event loop a millisecond, at most."""
 
@@ -146,7 +148,11 @@ class Intake:
     async def _admitted(self, audited: Audited, new: NewJob, last: Mapping[int, bytes]) -> Admission:
         """The job that stands for a batch whose sending is recorded; if that is not this one, that is recorded, too."""
         try:
-            admission = require_admitted(await self.store.admit(new, last))
+            if sum(map(len, last.values())) > _ON_ITS_OWN_BYTES:
+                admission = await self.threads.run(new.client, partial(self.admissions.store.admit, new, last))
+            else:
+                admission = await self.store.admit(new, last)
+            require_admitted(admission)
         except CareCaseError as error:
             if not isinstance(error, StoreUnavailable):  # then it may have been admitted
                 await self._void(audited, new)

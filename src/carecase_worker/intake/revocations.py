@@ -78,7 +78,9 @@ class Revocations:
         return (kind, value) in self._entries if isinstance(value, str) else False
 
     def look(self, file: Path) -> None:
-        """Read the list again if it has changed, once in a `refresh` at most."""
+        """Read the list again if it has changed, once in a `refresh` at most; nobody waits for who is at it."""
+        if self.looked:
+            return
         with self._lock:
             if self._seconds() - self._looked_at < self._refresh_s:
                 return

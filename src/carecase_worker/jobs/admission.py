@@ -132,7 +132,6 @@ class Draft:
             retry_of=sender.retry_of,
             weight=self._weight,
         )
-        self._staging = None  # what is not admitted is dropped at the same stroke
         return self._completed(new), self._waiting
 
     @property

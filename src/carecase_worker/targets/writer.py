@@ -114,15 +114,15 @@ class Writer:
         That is a chunk that was written before, or that others must not wait for any longer. Raises TargetFailure; then
         either nothing is written or the ledger knows.
         """
-        findings, carefully, left = self._findings(), False, members
+        findings, carefully, left, is_noted = self._findings(), False, members, False
         for _ in range(_CONTENTION_ATTEMPTS):
-            if not left:
-                break
             try:
+                if is_noted:
+                    left, is_noted = self._not_noted(left), False
                 written = self._write_together(left, findings, carefully)
                 return [written.get(key) for key, _ in members]
             except _LedgerTakenError:
-                left = self._not_noted(left)
+                is_noted = True
             except _StrictFailedError as failed:
                 left = [member for member in left if member[0] not in failed.keys]
             except _FileReplacedError:
@@ -130,6 +130,8 @@ class Writer:
             except SQLAlchemyError as error:
                 if self._may_be_an_items_fault(error, findings, carefully):
                     carefully, left = True, [member for member in left if not member[1].all_or_nothing]
+            # what was found was told by places, which change with the members
+            findings = Findings(findings.until, findings.time_s)
         return [None] * len(members)
 
     @staticmethod
@@ -190,6 +192,8 @@ class Writer:
 
         Raises _LedgerTakenError, _StrictFailedError, _FileReplacedError.
         """
+        if not members:
+            return {}
         keys, plans = [key for key, _ in members], [plan for _, plan in members]
         merged = as_one(plans)
         with self._engine.connect() as connection:

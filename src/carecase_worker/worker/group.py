@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from operator import attrgetter
 from typing import assert_never
 
-from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, TargetFailure
+from carecase_worker.clock import stopwatch
+from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
 from carecase_worker.jobs.verdicts import Claimed, Lease, Wait
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.telemetry import logger
@@ -14,6 +16,9 @@ from carecase_worker.worker.planning import settle
 from carecase_worker.worker.retry import GiveUp, plan_retry
 
 _log = logger("worker")
+_ALONE_FOR_S = 1.0
+"""The time after which no further chunk of a group is applied alone: all of it has the deadline of one chunk."""
+_AWAY = f"released: {FailureKind.AWAY.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ def carry_out(applier: Applier, members: Sequence[Member], go_on: bool = False) 
     """
     if len(members) == 1:
         return applier.carry_out(members[0].lease, members[0].cancel, go_on)
+    began = stopwatch()
     together, alone = _prepared(applier, members)
     applied = Applied("", members[0].lease.database)
     if together:
@@ -54,8 +60,25 @@ def carry_out(applier: Applier, members: Sequence[Member], go_on: bool = False) 
             alone += [member for (member, _), outcomes in zip(together, written, strict=True) if outcomes is None]
             if done:
                 applied = applier.complete(done, go_on and not alone)
+    return _each_alone(applier, alone, applied, go_on, began)
+
+
+def _each_alone(applier: Applier, alone: Sequence[Member], applied: Applied, go_on: bool, began: float) -> Applied:
+    """Apply chunks one after the other, while there is time and their database answers; release the others."""
     for number, member in enumerate(alone, 1):
-        last = applier.carry_out(member.lease, member.cancel, go_on and number == len(alone))
+        if applied.verdict == _AWAY or (number > 1 and stopwatch() - began > _ALONE_FOR_S):
+            rest = [one.lease.chunk for one in alone[number - 1 :]]
+            # as if each had taken too long: it goes alone from then on
+            is_away = applied.verdict == _AWAY
+            applier.store.release(
+                rest, applier.holder, Wait(timedelta(0), too_slow=not is_away, database_to_blame=False)
+            )
+            break
+        try:
+            last = applier.carry_out(member.lease, member.cancel, go_on and number == len(alone))
+        except StoreUnavailable as error:
+            _log.warning("chunks left for the sweep", reason=str(error), count=len(alone) - number + 1)
+            break
         applied = _both(applied, last)
     return applied
 
@@ -85,6 +108,9 @@ def _prepared(applier: Applier, members: Sequence[Member]) -> tuple[list[tuple[M
     """The chunks with their plans, and those that cannot be applied, for now or ever."""
     together, alone = [], []
     for member in members:
+        if member.lease.unsettled or member.lease.database != members[0].lease.database:
+            alone.append(member)
+            continue
         try:
             together.append((member, applier.prepared(member.lease, member.cancel)))
         except (PayloadUnreadable, SealBroken):

@@ -189,6 +189,8 @@ class Model(States):
     # what works
 
     def claim(self, job_id: str, n: int, holder: str, limits: Limits, room: int = 0) -> Answer:
+        if room:
+            self._give_back(holder, [f"{job_id}:{n}"])
         one = self._take(job_id, n, holder, limits)
         answer = [one]
         job = self.jobs.get(job_id)
@@ -268,7 +270,7 @@ class Model(States):
             return
         for member, _ in sorted(database.ready.items(), key=lambda one: (one[1], one[0]))[:GROUP]:
             name, _, n = member.partition(":")
-            if name not in self.jobs:
+            if name not in self.jobs or not self._is_for_groups(self.jobs[name], int(n)):
                 del database.ready[member]
                 continue
             job = self.jobs[name]
@@ -293,27 +295,46 @@ class Model(States):
         (name,) = names
         database, shares = self.databases[name], 1
         taken: Answer = []
-        if "kept" not in verdicts:
-            held = [] if self._paused(database, limits) else sorted(self.holding)
-            mine = [member for member in held if self.holding[member] == holder and member not in own]
-            return [1, [self._claimed(member, holder, limits) for member in mine if holder], [], *verdicts]
-        items = sum(
-            sum(done["counts"].values()) for (_, _, done), how in zip(chunks, verdicts, strict=True) if how == "kept"
-        )
-        self._measure(database, items)
-        self.leave(name, 100)
-        shares = max(1, len(next(iter(database.turns.values()), ())) * len(self.busy()))
-        if holder:
+        kept, again = "kept" in verdicts, opened[:1]
+        if kept:
+            pairs = zip(chunks, verdicts, strict=True)
+            self._measure(database, sum(sum(done["counts"].values()) for (_, _, done), how in pairs if how == "kept"))
+            self.leave(name, 100)
+            shares = max(1, len(next(iter(database.turns.values()), ())) * len(self.busy()))
+        elif holder:
+            given = self._give_back(holder, own)
+            again = [member for member in given if self.jobs[member.partition(":")[0]].batch.database == name]
+        if holder and (kept or not self._paused(database, limits)):
             self._take_ready(database, holder, limits, room, None, taken)
-            if not taken and opened:
-                taken.append(self._claimed(opened[0], holder, limits))
+            if not taken and again:
+                taken.append(self._claimed(again[0], holder, limits))
         wanted = [member for member in opened if member not in [*own, *(one[0] for one in taken)]]
         if not taken:
             database.awake_till_ms = None
             first = sorted(database.ready, key=lambda member: (database.ready[member], member))[:1]
-            if first and not wanted:
-                database.awake_till_ms, wanted = self.now_ms + 50, first
+            if first:
+                database.awake_till_ms = self.now_ms + 50
+                wanted += [] if any(member in database.ready for member in wanted) else first
         return [shares, taken, wanted, *verdicts]
+
+    def _give_back(self, holder: str, but: list[str]) -> list[str]:
+        """Have the chunks due that a process holds beside some."""
+        given = []
+        for member in sorted(member for member, by in self.holding.items() if by == holder and member not in but):
+            del self.holding[member]
+            name, _, n = member.partition(":")
+            job = self.jobs.get(name)
+            if job is None or job.chunks[int(n)].lease.get("holder") != holder:
+                continue
+            chunk, database = job.chunks[int(n)], self.databases[job.batch.database]
+            self._unlease(chunk)
+            chunk.due_ms = self.now_ms
+            if self._is_for_groups(job, int(n)):
+                database.ready[member] = job.seq
+            if database.pause and database.pause[0] == holder:
+                database.pause = None
+            given.append(member)
+        return given
 
     def _complete(self, job_id: str, n: int, done: dict[str, Any], opened: list[str], limits: Limits) -> str:
         job, member = self.jobs.get(job_id), f"{job_id}:{n}"

@@ -109,3 +109,37 @@ def test_a_job_that_is_gone_holds_up_nobody_behind_it(roomy: Beside) -> None:
     roomy.model.databases["demo"].ready["gone:0"] = 0
     roomy.spoil(("ZADD", "ready:demo", "0", "gone:0"))
     assert [one[0] for one in roomy.claim_group("a", 0, "w")[1:]] == ["b:0"]
+
+
+def test_who_claims_anew_gives_back_what_it_has_not_heard_of(roomy: Beside) -> None:
+    """The answer to the first claim was lost, and the process lives on."""
+    _small(roomy, *"abc")
+    roomy.claim_group("a", 0, "w")
+    assert [one[0] for one in roomy.claim_group("a", 0, "w")[1:]] == ["b:0", "c:0"]
+    roomy.admitted("d", database="other", weight="1")
+    roomy.claim_group("d", 0, "w")
+    assert roomy.model.holding == {"d:0": "w"}
+    assert [one[0] for one in roomy.claim_group("a", 0, "v")[1:]] == ["b:0", "c:0"]
+    assert all(roomy.model.jobs[job].chunks[0].lease["deaths"] == 0 for job in "abc")
+
+
+@pytest.mark.parametrize("weight", ["1", ""])
+def test_what_a_process_held_of_another_database_is_none_of_what_it_goes_on_with(roomy: Beside, weight: str) -> None:
+    roomy.settle(0, "other")
+    roomy.admitted("a", database="other", weight=weight)
+    roomy.claim("a", 0, "w")
+    roomy.admitted("b", (1, 1, 1), client="bob")
+    roomy.claim("b", 0, "w")
+    assert roomy.complete_group([("b", 0)], "w")[1][0][0] == "b:2"
+    assert [one[0] for one in roomy.complete_group([("b", 0)], "w")[1]] == ["b:2"], "the first answer was lost"
+    assert roomy.model.holding == {"b:2": "w"}
+
+
+def test_a_killer_that_came_in_line_before_it_killed_is_not_taken_with_others(roomy: Beside) -> None:
+    """As a process of an older version leaves it: that claims without taking out of the line."""
+    _small(roomy, *"ab")
+    roomy.claim("b", 0, "v")
+    roomy.bury("v")
+    roomy.model.databases["demo"].ready["b:0"] = roomy.model.jobs["b"].seq
+    roomy.spoil(("ZADD", "ready:demo", roomy.model.jobs["b"].seq, "b:0"))
+    assert [one[0] for one in roomy.claim_group("a", 0, "w")[1:]] == []

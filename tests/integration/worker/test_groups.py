@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,16 @@ from tests.integration.worker.attempts import (
 )
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CANCELLED, CREATED, NOT_APPLIED, REFUSED, UPDATED, Kind, Outcome
+from carecase_worker.cases.outcome import (
+    CANCELLED,
+    CREATED,
+    NOT_APPLIED,
+    OTHER_CARE_PLAN,
+    REFUSED,
+    UPDATED,
+    Kind,
+    Outcome,
+)
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
 from carecase_worker.jobs.chunks import pack, unpack_done
 from carecase_worker.jobs.job import State
@@ -250,3 +260,24 @@ def test_past_the_deadline_each_is_given_up(accepted: Accepted, elapse: Elapse) 
         accepted.attempt(f"worker {number}", number)
     assert all(accepted.store.job(job).counts["failed"] == 1 for job in accepted.jobs)
     assert REFUSED not in [outcome for job in accepted.jobs for outcome in accepted.told(job)]
+
+
+def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(accepted: Accepted) -> None:
+    """Three strict batches fail together, as a case is another care plan's, and are to go alone."""
+    accepted.accept(a_case(9, carePlan_Key=6))
+    accepted.attempt()
+    strict = [accepted.accept(a_case(key), a_case(9), strict=True, care_plan=5) for key in (1, 2, 3)]
+
+    writes = count()
+
+    def away_from_then_on(reached: str) -> None:
+        if reached == "before write" and next(writes):
+            raise TargetFailure(FailureKind.AWAY)
+
+    accepted.targets.step = away_from_then_on
+    assert accepted.attempt("worker", 1) == "released: away"
+    assert accepted.store._redis.get(f"{accepted.store.keys.prefix}failures:demo") == b"1"
+    assert {accepted.store.job(job).state for job in strict} == {State.WAITING}
+    accepted.store._redis.delete(f"{accepted.store.keys.prefix}pause:demo")
+    accepted.finish()
+    assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3

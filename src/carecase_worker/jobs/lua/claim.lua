@@ -3,6 +3,7 @@
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 chunk, 3 lease_ms, 4 holder, 5 room and 6 chunks of a group, at most; without room one chunk is taken
 -- gives  {one, {"job:n", one...}...}: the chunk's, then those of others whose leases have been taken, too.
+--        Who takes a group holds nothing else: what it does, it has not heard of, and that is given back.
 --        `one` is
 --        {'apply' or 'cancel', payload, deaths, releases, faults, too_slow, failures, failing_for_ms, database, care plan, user, seq,
 --         strict, accepted_us, unsettled, moved, client, total, chunks, data key, signature}: the lease is the caller's for lease_ms; 'cancel' if the job is to be cancelled.
@@ -15,6 +16,7 @@
 --        {'held', ms}: its database is left alone for so long
 -- moves  queued, waiting -> running ('apply'); queued, running, waiting -> waiting ('held')
 local job, n, lease_ms, holder, room, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+if room > 0 then give_back(holder, {[job .. ':' .. n] = true}) end
 local one = take(job, n, lease_ms, holder)
 local answer = {one}
 if room > 0 and (one[1] == 'apply' or one[1] == 'cancel') then

@@ -7,8 +7,8 @@
 --        created, updated, superseded, failed, cancelled, "1" if the database answered
 -- gives  {shares, {next...}, {"job:n"...}, verdict...}
 --        shares: unfinished jobs of the database's present turn times databases that have work, at least 1
---        next: {"job:n", what claim gives...} of each chunk that was claimed for the holder. A repeated call gives those
---        that the first call claimed, unless their database is left alone meanwhile
+--        next: {"job:n", what claim gives...} of each chunk that was claimed for the holder. What the first one of repeated
+--        calls claimed is given back, and claimed again if it is of the database, as long as that is not left alone
 --        "job:n"...: these chunks are open and want to be rung for
 --        verdicts, one for each chunk: 'kept': the outcome is; 'done': there was one before, and it stands;
 --        'gone': there is no such job
@@ -126,16 +126,16 @@ end
 
 -- The chunks that the holder goes on with: small ones that are ready, or one that is open now.
 local function following(kept)
-  local taken = {}
+  local taken, opened = {}, rung[1]
   if holder == '' then return taken end
   if not kept then
-    for _, member in ipairs(paused(database, lease_ms) == 0 and held_by(holder) or {}) do
-      if not own[member] then take_member(member, taken) end
+    for _, given in ipairs(give_back(holder, own)) do
+      if given[2] == database then opened = opened or given[1] end
     end
-    return taken
+    if paused(database, lease_ms) > 0 then return taken end
   end
   take_ready(database, lease_ms, holder, room, most, nil, taken)
-  if #taken == 0 and rung[1] then take_member(rung[1], taken) end
+  if #taken == 0 and opened then take_member(opened, taken) end
   return taken
 end
 
@@ -155,18 +155,21 @@ if kept then
   shares = math.max(1, jobs * redis.call('SCARD', prefix .. 'busy'))
 end
 
-local taken, wanted = following(kept), {}
+local taken, wanted, is_ready_rung = following(kept), {}, false
 for _, one in ipairs(taken) do own[one[1]] = true end
 for _, member in ipairs(rung) do
-  if not own[member] then wanted[#wanted + 1] = member end
+  if not own[member] then
+    wanted[#wanted + 1] = member
+    is_ready_rung = is_ready_rung or redis.call('ZSCORE', key('ready', database), member) ~= false
+  end
 end
-if kept and #taken == 0 then
+if #taken == 0 then
   -- nobody looks for what is ready now: who is rung for it does
   redis.call('DEL', key('awake', database))
   local first = redis.call('ZRANGE', key('ready', database), 0, 0)[1]
-  if first and #wanted == 0 then
+  if first then
     redis.call('SET', key('awake', database), '', 'PX', rung_ms)
-    wanted[1] = first
+    if not is_ready_rung then wanted[#wanted + 1] = first end
   end
 end
 return {shares, taken, wanted, unpack(verdicts)}

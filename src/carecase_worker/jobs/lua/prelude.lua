@@ -164,6 +164,28 @@ local function held_by(holder)
   return held
 end
 
+-- Gives back what a holder holds beside some chunks: it has not heard of it, since the answer that told it was lost. They
+-- are due now, and no attempt has failed. The chunks, in order.
+local function give_back(holder, but)
+  local given = {}
+  for _, member in ipairs(held_by(holder)) do
+    if not but[member] then
+      redis.call('HDEL', prefix .. 'holding', member)
+      local job, n = string.match(member, '^(.*):(.*)$')
+      local database, weight, unsettled, seq = unpack(redis.call('HMGET', key('job', job),
+        'database', 'weight', 'unsettled', 'seq'))
+      if database and redis.call('HGET', key('lease', job), n .. ':holder') == holder then
+        redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder')
+        redis.call('ZADD', key('due', database), 'XX', now, member)
+        if is_for_groups(job, n, weight, unsettled) then redis.call('ZADD', key('ready', database), seq, member) end
+        if redis.call('GET', key('pause', database)) == holder then redis.call('DEL', key('pause', database)) end
+        given[#given + 1] = {member, database}
+      end
+    end
+  end
+  return given
+end
+
 -- Nothing waits for longer than this. What seems to is from before the clock was set back: its time has come.
 local function longest_ms(lease_ms) return math.max(60000, 10 * tonumber(lease_ms)) end
 
@@ -242,10 +264,10 @@ local function take_ready(database, lease_ms, holder, room, most, guarded, taken
   if most <= #taken or paused(database, lease_ms) > 0 or redis.call('EXISTS', key('failures', database)) == 1 then return end
   for _, member in ipairs(redis.call('ZRANGE', key('ready', database), 0, most - 1)) do
     local job, n = string.match(member, '^(.*):(.*)$')
-    local weight, care_plan = unpack(redis.call('HMGET', key('job', job), 'weight', 'care_plan'))
+    local weight, care_plan, unsettled = unpack(redis.call('HMGET', key('job', job), 'weight', 'care_plan', 'unsettled'))
     local is_guarded = care_plan ~= ''
-    if not weight then
-      redis.call('ZREM', key('ready', database), member) -- there is no such job
+    if not is_for_groups(job, n, weight, unsettled) then
+      redis.call('ZREM', key('ready', database), member) -- it is gone, or goes alone: the sweep rings for it
     elseif tonumber(weight) > room or #taken >= most then
       break
     elseif guarded == nil or is_guarded == guarded then
