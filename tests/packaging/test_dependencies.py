@@ -23,7 +23,7 @@ DECLARED = (ROOT / "pyproject.toml").read_text()
         (DECLARED.replace('    "starlette>', '    # "'), {("DEP003", "starlette")}),
         (DECLARED.replace("\ndependencies = [", '\ndependencies = ["tomli",'), {("DEP002", "tomli")}),
         (
-            DECLARED.replace('    "redis>', '    # "').replace("\ndev = [", '\ndev = ["redis",'),
+            DECLARED.replace('    "redis[', '    # "').replace("\ndev = [", '\ndev = ["redis",'),
             {("DEP004", "redis")},
         ),
     ],
