@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import httpx
 import jwt
 import pytest
+import redis
 from tests.builders import a_batch, a_case
 from tests.integration.intake.intakes import SECRET, Intake, an_intake
 from tests.integration.test_audit_log import lines_of, verified
@@ -176,6 +178,21 @@ def test_what_cannot_be_recorded_is_not_done(servers: Services, tmp_path: Path) 
     assert {"carecase_audit_records 3.0", f"carecase_audit_failures_total {len(calls)}.0"} <= set(metrics)
     assert [told["event"] for told in recorded(place, 0)] == ["sent", "sent", "read"]
     assert verified(place) == ([], [])
+
+
+def test_nothing_is_kept_of_a_large_batch_that_cannot_be_recorded(servers: Services, tmp_path: Path) -> None:
+    """A part of it was staged before that was known."""
+    place, cases = tmp_path / "log", [a_case(key, x=token_hex(2000)) for key in range(1500)]
+    with (
+        an_intake(servers.redis_url, "unkept:", audit={"directory": str(place)}) as intake,
+        client_of(intake) as client,
+        redis.Redis.from_url(servers.redis_url) as server,
+    ):
+        place.rename(tmp_path / "away")
+        assert client.put(BATCH, content=a_batch(*cases)).status_code == 503
+        assert list(server.scan_iter("unkept:payload:*", count=1000)) == []
+        assert int(server.hget("unkept:kept:demo", "bytes") or 0) == 0
+        (tmp_path / "away").rename(place)
 
 
 def test_no_value_of_a_case_is_recorded(intake: Intake, place: Path) -> None:
