@@ -73,8 +73,13 @@ class Acceptances:
             return at_once
         if rings:
             await self.threads.run(client, partial(ring, self.doorbells, database, rings))
+
+        async def read() -> Job:
+            async with self.threads.share(client):
+                return await self.store.job(job_id)
+
         try:
-            job = await self.held.job(request, job_id, wanted.wait, lambda: self.store.job(job_id))
+            job = await self.held.job(request, job_id, wanted.wait, read)
             headers = applied(wanted, job.state.final, of_batch=True)
             if not job.state.final:
                 return accepted(request, job, await self.store.pace(job.database), headers)

@@ -65,7 +65,8 @@ class Jobs:
         wanted, name = self.held.wanted(request), _canonical(job_id)
 
         async def read() -> Job:
-            return _of(caller, await self.reads.job(name))
+            async with self.threads.share(caller.client):
+                return _of(caller, await self.reads.job(name))
 
         job = await self.held.job(request, name, wanted.wait, read) if wanted.wait else await read()
         note(request.scope, database=job.database)

@@ -160,6 +160,10 @@ class ClientThreads:
         self._processor = processor
         self._threads = threads
 
+    def share(self, client: str) -> CapacityLimiter:
+        """Give what bounds how much is done for a client at a time, also of what the event loop does."""
+        return self._threads.share(client)
+
     async def run(self, client: str, work: Callable[[], _T]) -> _T:
         """Have a thread do some work, once the client may go on."""
         async with self._threads.share(client):
