@@ -98,7 +98,7 @@ class Gate:
         self._both = require == "both"
 
     def known(self, api_key: str | None, authorization: str | None) -> Caller | None:
-        """Who sends these headers, if that can be told at once; None if it takes a thread to find out.
+        """Tell a caller from its headers, if that can be done at once; None if it takes a thread to find out.
 
         Raises AccessRefused.
         """
@@ -154,14 +154,14 @@ class Gate:
         return self._remembered(authorization) or self._verify(token)
 
     def _unrevoked(self, verified: _Verified) -> Mapping[str, Any]:
-        """What a token claims. Raises AccessRefused if it was revoked."""
+        """Give the claims of a token. Raises AccessRefused if it was revoked."""
         self._require_unrevoked(Revocable.JTI, verified.claims.get("jti"))
         self._require_unrevoked(Revocable.SUB, verified.claims.get("sub"))
         self._require_unrevoked(Revocable.BEARER, verified.signed_sha256)
         return verified.claims
 
     def _remembered(self, authorization: str) -> _Verified | None:
-        """What was found of a token before, if that still holds: it has not expired, and its key is still held."""
+        """Recall what was found of a token, if that still holds: it has not expired, and its key is still held."""
         scheme, _, token = authorization.partition(" ")
         verified = self._tokens_found.get(self._digest(token.strip().encode())) if scheme.lower() == "bearer" else None
         if verified is None or verified.claims["exp"] <= (self._clock.now() - self._tokens.leeway).timestamp():

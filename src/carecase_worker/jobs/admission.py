@@ -111,7 +111,7 @@ class Draft:
         return require_admitted(self._admissions.store.admit(*self.ended(body_sha256)))
 
     def ended(self, body_sha256: str) -> tuple[NewJob, Mapping[int, bytes]]:
-        """What admits the batch, now that it has all items: the job that it becomes, and its last chunks."""
+        """Give what admits the batch, now that it has all items: the job that it becomes, and its last chunks."""
         last = self._packed(self._numbered(self._cutter.finish()))
         self._collect(but=0)
         self._take(last)
@@ -149,7 +149,7 @@ class Draft:
 
     @property
     def _weight(self) -> int:
-        """What the batch takes of a group's room, in items, also for its bytes; 0 if it fills half of one or more."""
+        """Room of a group that the batch takes, in items, also for its bytes; 0 if it fills half of one or more."""
         bounds = self._admissions.bounds
         weight = max(self.total, -(-self._items_bytes * bounds.items // bounds.size))
         return weight if len(self._firsts) == 1 and weight * 2 <= bounds.items else 0

@@ -37,7 +37,7 @@ def places_of(keys: Keys, job_id: str) -> list[str]:
 
 
 def most_kept(jobs: JobSettings) -> tuple[int, int, int, int]:
-    """How many jobs and bytes may be kept of a client, and of all clients of a database."""
+    """Jobs and bytes that may be kept, at most, of a client, and of all clients of a database."""
     return jobs.max_client_jobs, jobs.max_client_bytes, jobs.max_database_jobs, jobs.max_database_bytes
 
 

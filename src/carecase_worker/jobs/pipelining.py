@@ -11,7 +11,7 @@ from carecase_worker.jobs.connection import ELSEWHERE, PATIENCE, LoopRedis, NoSc
 from carecase_worker.jobs.scripts import script_of
 
 _MOST = 64
-"""What goes in one trip, at most: what it occupies Redis for, others wait."""
+"""Things in one trip, at most: while Redis is occupied with it, others wait."""
 _TIMES = 2
 
 Command = tuple[Any, ...]
@@ -31,7 +31,7 @@ class Pipelining:
         self._trips = Grouping(self._trip, _MOST)
 
     async def script(self, names: Sequence[str], args: Sequence[Any]) -> Any:
-        """What the script answers. Raises StoreUnavailable."""
+        """Run the script; its answer. Raises StoreUnavailable."""
         if self._script is None:
             raise RuntimeError("no script was named")
         run = ("EVALSHA", self._script.sha, len(names), *names, *args)
@@ -42,7 +42,7 @@ class Pipelining:
                 return (await self._trips.one([("SCRIPT LOAD", self._script.script), run]))[1]
 
     async def commands(self, *commands: Command) -> list[Any]:
-        """What Redis answers to some commands. Raises StoreUnavailable."""
+        """Send some commands; their answers. Raises StoreUnavailable."""
         with redis_errors():
             return await self._trips.one(commands)
 

@@ -66,10 +66,10 @@ def carry_out(applier: Applier, members: Sequence[Member], go_on: bool = False) 
 def _each_alone(applier: Applier, alone: Sequence[Member], applied: Applied, go_on: bool, began: float) -> Applied:
     """Apply chunks one after the other, while there is time and their database answers; release the others."""
     for number, member in enumerate(alone, 1):
-        if applied.verdict == _AWAY or (number > 1 and stopwatch() - began > _ALONE_FOR_S):
+        is_away = applied.verdict == _AWAY
+        if is_away or (number > 1 and stopwatch() - began > _ALONE_FOR_S):
             rest = [one.lease.chunk for one in alone[number - 1 :]]
             # as if each had taken too long: it goes alone from then on
-            is_away = applied.verdict == _AWAY
             applier.store.release(
                 rest, applier.holder, Wait(timedelta(0), too_slow=not is_away, database_to_blame=False)
             )

@@ -25,6 +25,12 @@ from carecase_worker.tenants import Tenant
 from carecase_worker.worker.apply import Applied, Applier
 from carecase_worker.worker.group import carry_out, members_of
 
+POINTS = (
+    "before claim", "after claim", "before write", "before upsert", "after upsert", "after ledger row", "before commit",
+    "after commit", "before complete", "after complete",
+)  # fmt: skip
+"""The steps of an attempt, in order."""
+
 Step = Callable[[str], None]
 """Told the name of each step as it is reached; may never come back."""
 

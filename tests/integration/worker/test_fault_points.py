@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import (
+    POINTS,
     SteppedStore,
     SteppedTargets,
     attempt,
@@ -24,10 +25,6 @@ from carecase_worker.jobs.job import State
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claimed
 
-POINTS = (
-    "before claim", "after claim", "before write", "before upsert", "after upsert", "after ledger row", "before commit",
-    "after commit", "before complete", "after complete",
-)  # fmt: skip
 CHUNKS = 3
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import (
+    POINTS,
     SteppedStore,
     SteppedTargets,
     attempt,
@@ -37,10 +38,6 @@ from carecase_worker.jobs.job import State
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef
 
-POINTS = (
-    "before claim", "after claim", "before write", "before upsert", "after upsert", "after ledger row", "before commit",
-    "after commit", "before complete", "after complete",
-)  # fmt: skip
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 Elapse = Callable[[timedelta], None]
 

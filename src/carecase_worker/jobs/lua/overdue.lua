@@ -22,9 +22,7 @@ local rung, small = {}, 0
 for _, member in ipairs(members) do
   redis.call('ZADD', due, 'XX', now + ring_again_ms, member)
   local job, n = string.match(member, '^(.*):(.*)$')
-  local weight, unsettled, seq = unpack(redis.call('HMGET', key('job', job), 'weight', 'unsettled', 'seq'))
-  if is_for_groups(job, n, weight, unsettled) and redis.call('HEXISTS', key('lease', job), n .. ':holder') == 0 then
-    redis.call('ZADD', key('ready', database), seq, member)
+  if line_up_again(database, job, n) then
     if small % per_ring == 0 then rung[#rung + 1] = member end
     small = small + 1
   else

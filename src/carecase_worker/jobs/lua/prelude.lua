@@ -126,6 +126,16 @@ local function line_up(database, member, seq)
   return true
 end
 
+-- Lines a chunk that is due up again, if it may be taken with others and nobody holds it; tells if it is.
+local function line_up_again(database, job, n)
+  local weight, unsettled, seq = unpack(redis.call('HMGET', key('job', job), 'weight', 'unsettled', 'seq'))
+  if not is_for_groups(job, n, weight, unsettled) or redis.call('HEXISTS', key('lease', job), n .. ':holder') == 1 then
+    return false
+  end
+  redis.call('ZADD', key('ready', database), seq, job .. ':' .. n)
+  return true
+end
+
 -- Lets the next chunk of a job into `due`; adds "job:n" to `rung` if it must be rung for. False if all are open already.
 local function open_next(job, database, ring_again_ms, rung)
   local record = key('job', job)
@@ -172,12 +182,11 @@ local function give_back(holder, but)
     if not but[member] then
       redis.call('HDEL', prefix .. 'holding', member)
       local job, n = string.match(member, '^(.*):(.*)$')
-      local database, weight, unsettled, seq = unpack(redis.call('HMGET', key('job', job),
-        'database', 'weight', 'unsettled', 'seq'))
+      local database = redis.call('HGET', key('job', job), 'database')
       if database and redis.call('HGET', key('lease', job), n .. ':holder') == holder then
         redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder')
         redis.call('ZADD', key('due', database), 'XX', now, member)
-        if is_for_groups(job, n, weight, unsettled) then redis.call('ZADD', key('ready', database), seq, member) end
+        line_up_again(database, job, n)
         if redis.call('GET', key('pause', database)) == holder then redis.call('DEL', key('pause', database)) end
         given[#given + 1] = {member, database}
       end
