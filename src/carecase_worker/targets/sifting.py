@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from carecase_worker.cases.care_case import CARE_PLAN, FIELDS, INT32_MIN, KEY
@@ -20,8 +20,9 @@ from carecase_worker.clock import stopwatch
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.constraints import Constraints
 from carecase_worker.targets.failures import ITEM_FAULTS, answered, away, code_of, kind_of, raised_by_code
+from carecase_worker.targets.limits import is_a_lock, limit_statements, may_have_waited_for_us
 from carecase_worker.targets.plan import Entry, WaveOfRows, WritePlan
-from carecase_worker.targets.sqlite_file import has_lost_transaction, limit_sqlite
+from carecase_worker.targets.sqlite_file import has_lost_transaction
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 from carecase_worker.targets.upserts import Upsert, nothing_written
 from carecase_worker.targets.waves import apply_wave
@@ -183,28 +184,36 @@ class Sifter:
         while pieces:
             share_s = self._left_s() * part / len(pieces)
             self._limit(share_s)
-            slow = [(piece, code) for piece in pieces if (code := self._too_slow(WaveOfRows(piece, wave.defaults)))]
+            slow = [
+                (piece, code) for piece in pieces if (code := self._too_slow(WaveOfRows(piece, wave.defaults), share_s))
+            ]
             if part == _FOR_SUSPECTS:
                 self._give_up(slow, share_s)
                 return
             part = _FOR_SUSPECTS if len(pieces[0]) == 1 else _FOR_PIECES
             pieces = [smaller for piece, _ in slow for smaller in _in_pieces(piece)]
 
-    def _too_slow(self, wave: WaveOfRows) -> str:
-        """Write a piece; the code of the error if it takes too long, and then nothing of it is written."""
+    def _too_slow(self, wave: WaveOfRows, share_s: float) -> str:
+        """Write a piece; the code of the error if it takes too long, and then nothing of it is written.
+
+        Raises TargetFailure if it is a single case whose row another chunk may be holding.
+        """
         try:
             with self._connection.begin_nested() if len(wave.rows) > 1 else nullcontext():
                 self._halve(wave)
         except SQLAlchemyError as error:
             if not answered(error) or kind_of(error) is not FailureKind.TOO_SLOW:
                 raise
-            return code_of(error)
+            code = code_of(error)
+            if len(wave.rows) == 1 and is_a_lock(code) and may_have_waited_for_us(self._connection, share_s):
+                raise TargetFailure(FailureKind.TOO_SLOW, code) from None
+            return code
         return ""
 
     def _give_up(self, slow: Sequence[tuple[Sequence[Entry], str]], share_s: float) -> None:
         """Refuse single cases that were too slow. Raises TargetFailure if they had too little time to say so."""
         for (entry,), code in slow:
-            if share_s < self._enough_s or (_is_a_lock(code) and self._plan.attempts < _PATIENT_ATTEMPT):
+            if share_s < self._enough_s or (is_a_lock(code) and self._plan.attempts < _PATIENT_ATTEMPT):
                 raise TargetFailure(FailureKind.TOO_SLOW, code)
             self._outcomes[entry.place] = REFUSED
             self.refused[code] += 1
@@ -254,21 +263,6 @@ class Sifter:
         limit_statements(self._connection, share_s)
 
 
-_LIMITS = text(
-    "SELECT set_config('statement_timeout', :statement_ms, true), set_config('lock_timeout', :lock_ms, true)"
-)
-
-
-def limit_statements(connection: Connection, seconds: float) -> None:
-    """Bound each statement up to the end of the transaction, where the database can; waiting for a lock ends before."""
-    if connection.dialect.name == "postgresql":
-        statement_ms = max(2, round(seconds * 1000))
-        lock_ms = statement_ms * 4 // 5
-        connection.execute(_LIMITS, {"statement_ms": str(statement_ms), "lock_ms": str(lock_ms)})
-    else:
-        limit_sqlite(connection, seconds)
-
-
 def _group(wave: WaveOfRows) -> tuple[int, int]:
     """The name of a part of a wave, the same each time the wave is halved: its first place, and the number of cases."""
     return wave.rows[0].place, len(wave.rows)
@@ -283,7 +277,3 @@ def _bare(entry: Entry) -> dict[str, object]:
     """A case with nothing in it but what it must have."""
     required = {field.name for field in FIELDS if not field.nullable} | {CARE_PLAN}
     return {name: value if name in required else None for name, value in entry.row.items()}
-
-
-def _is_a_lock(code: str) -> bool:
-    return code == "55P03"

@@ -16,8 +16,9 @@ from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.failures import answered, failure_of, kind_of
 from carecase_worker.targets.group import apart, as_one
 from carecase_worker.targets.highest import highest_version
+from carecase_worker.targets.limits import limit_statements
 from carecase_worker.targets.plan import WritePlan, case_by_case
-from carecase_worker.targets.sifting import Findings, Sifter, TransactionLostError, limit_statements
+from carecase_worker.targets.sifting import Findings, Sifter, TransactionLostError
 from carecase_worker.targets.sqlite_file import has_lost_transaction, is_replaced, limit_sqlite
 from carecase_worker.targets.tables import INGEST_LEDGER
 from carecase_worker.targets.upserts import Upsert

@@ -336,3 +336,17 @@ def test_a_lock_on_one_case_is_waited_for_and_then_costs_that_item_alone(engine:
             outcomes = attempted(engine, upsert, *CASES, seq=2)
         owner.dispose()
     assert outcomes == (3, [REFUSED if case["case_Key"] == BAD else UPDATED for case in CASES])
+
+
+def test_a_lock_that_another_chunk_holds_costs_no_item(engine: Engine) -> None:
+    with spoiled(engine), hasty(engine, 1) as limited, hasty(engine, 60) as patient:
+        apply(engine, PostgresUpsert(), *CASES)
+        with patient.begin() as another:
+            another.execute(text(f"SELECT 1 FROM care_case WHERE case_key = {BAD} FOR UPDATE"))
+            for attempts in (3, 5, 7, 9):
+                with pytest.raises(TargetFailure) as failure:
+                    apply(limited, PostgresUpsert(), *CASES, attempts=attempts, longest=timedelta(seconds=1), seq=2)
+                assert failure.value.kind is FailureKind.TOO_SLOW
+        assert (
+            apply(limited, PostgresUpsert(), *CASES, attempts=11, longest=timedelta(seconds=1), seq=2) == [UPDATED] * 10
+        )
