@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from carecase_worker.cases.case_keys import written_keys
 from carecase_worker.errors import (
     BacklogFull,
     BatchFault,
@@ -18,12 +19,17 @@ from carecase_worker.errors import (
 )
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter, pack
 from carecase_worker.jobs.incoming import Admission, Admitted, JobSeal, NewJob, Staging
+from carecase_worker.jobs.key_sets import KeySet
 from carecase_worker.jobs.seal import UNSEALED, Kind, Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef
 
 _STAGE_BYTES = 1 << 20
 _BEHIND = 3  # calls of `add` whose chunks may still be being packed
+_KEY_BYTES = 4
+
+_Packed = tuple[dict[int, bytes], KeySet]
+"""The payloads of some chunks, and the keys of their cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,8 @@ class Draft:
         self._cutter = Cutter(admissions.bounds)
         self._firsts: list[int] = []
         self._items_bytes = 0
-        self._packing: deque[tuple[int, Future[dict[int, bytes]]]] = deque()
+        self._keys, self._keys_bytes = KeySet(), 0
+        self._packing: deque[tuple[int, Future[_Packed]]] = deque()
         """Bytes of the chunks that are being packed, and what comes of them."""
         self._staging: Future[Admission] | None = None
         self._waiting: dict[int, bytes] = {}
@@ -91,7 +98,7 @@ class Draft:
     def held_bytes(self) -> int:
         """The memory that it holds, at most: items, and chunks on their way."""
         packing = sum(size for size, _ in self._packing)
-        return self._cutter.held_bytes + packing + self._waiting_bytes + self._staging_bytes
+        return self._cutter.held_bytes + packing + self._waiting_bytes + self._staging_bytes + self._keys_bytes
 
     def add(self, items: Sequence[msgspec.Raw]) -> None:
         """Take the next items of the batch."""
@@ -117,7 +124,7 @@ class Draft:
         self._take(last)
         if self._staging is not None:
             require_admitted(self._staging.result())
-        sender = self._sender
+        sender, key_set = self._sender, self._key_set()
         new = NewJob(
             job_id=self._staged.job_id,
             client=sender.client,
@@ -126,11 +133,12 @@ class Draft:
             care_plan=sender.care_plan,
             total=self._cutter.total,
             chunk_firsts=self._firsts,
-            payload_bytes=self._staged.size + self._waiting_bytes,
+            payload_bytes=self._staged.size + self._waiting_bytes + len(key_set),
             body_sha256=body_sha256,
             strict=sender.strict,
             retry_of=sender.retry_of,
             weight=self._weight,
+            key_set=key_set,
         )
         return self._completed(new), self._waiting
 
@@ -179,19 +187,28 @@ class Draft:
             self._items_bytes += len(chunk.items)
         return numbered
 
-    def _packed(self, chunks: Mapping[int, Chunk]) -> dict[int, bytes]:
+    def _packed(self, chunks: Mapping[int, Chunk]) -> _Packed:
         key, job_id = self._key, self._staged.job_id
+        keys = KeySet.union(KeySet(written_keys(chunk.items)) for chunk in chunks.values())
         if key is None:
-            return {n: pack(chunk) for n, chunk in chunks.items()}
-        return {n: key.seal(Kind.PAYLOAD, ChunkRef(job_id, n), pack(chunk)) for n, chunk in chunks.items()}
+            return {n: pack(chunk) for n, chunk in chunks.items()}, keys
+        return {n: key.seal(Kind.PAYLOAD, ChunkRef(job_id, n), pack(chunk)) for n, chunk in chunks.items()}, keys
+
+    def _key_set(self) -> bytes:
+        """The set of all keys as it may lie in Redis."""
+        packed, key = self._keys.packed(), self._key
+        return packed if key is None else key.seal(Kind.KEYS, ChunkRef(self.job_id, 0), packed)
 
     def _collect(self, but: int) -> None:
         """Take what is packed, in order; wait for all but the last few calls."""
         while len(self._packing) > but:
             self._take(self._packing.popleft()[1].result())
 
-    def _take(self, payloads: Mapping[int, bytes]) -> None:
+    def _take(self, packed: _Packed) -> None:
         """Keep payloads for staging; stage those that wait once they are a megabyte, one call after the other."""
+        payloads, keys = packed
+        self._keys.add(keys)
+        self._keys_bytes += _KEY_BYTES * len(keys)
         for number, payload in payloads.items():
             if self._waiting_bytes >= _STAGE_BYTES:
                 if self._staging is not None:

@@ -62,7 +62,8 @@ class NewJob:
     """What admit needs to know of a staged batch. Of a sealed one, `body_sha256` is kept with its data key alone.
 
     With any of its `marks` it may have come before; the first one is kept. There are none without an Idempotency-Key.
-    `weight` is what its chunk takes of the room of a group, 0 if it is to be applied alone.
+    `weight` is what its chunk takes of the room of a group, 0 if it is to be applied alone. `key_set` is the set of its
+    cases' keys, as it may lie in Redis.
     """
 
     job_id: str
@@ -79,6 +80,7 @@ class NewJob:
     retry_of: str = ""
     seal: JobSeal = NOT_SEALED
     weight: int = 0
+    key_set: bytes = b""
 
     @property
     def binding(self) -> Binding:

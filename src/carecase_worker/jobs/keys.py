@@ -17,18 +17,28 @@ settled:{database}  (string; for ever; settle)
     the highest place in the order of acceptance that the database held when this Redis first met it
 trouble:{database}  (hash; until the database answers; release, complete)
     `reason`: what its chunks failed with last; `since_ms`
-due:{database}  (zset; a chunk's from opened to complete; admit, claim, complete, release, cancel, overdue, bury)
-    `{job}:{n}` -> ms at which to ring again
-ready:{database}  (zset; a small chunk's from opened to claimed; admit, complete, cancel, overdue, claim)
+due:{database}  (zset; a chunk's from opened to complete; admit, place, claim, complete, release, cancel, overdue, bury)
+    `{job}:{n}` -> ms at which to ring again; the first chunk of a job that is to be placed stands for that
+ready:{database}  (zset; a small chunk's from opened to claimed; admit, place, complete, cancel, overdue, claim)
     `{job}:{n}` -> its job's place in the order of acceptance
-awake:{database}  (string; some milliseconds; admit, claim, complete, cancel)
+awake:{database}  (string; some milliseconds; admit, place, claim, complete, cancel)
     there while a process is expected to look for what is ready
 seq:{database}  (string; for ever; admit, settle)
     the last place in the order of acceptance: Redis's time in ms, or one more than the last where that is not new
-turns:{database}  (list; while jobs are open; admit, complete)
-    turns in order of acceptance, `{seq}|{care plan}`; the first one is being applied
-turn:{database}:{turn}  (set; while it has any; admit, complete)
-    the open jobs of one turn
+keys:{job}  (string; until final; admit, complete)
+    the set of its cases' keys, see `key_sets.py`
+open:{database}  (zset; a job's until it is final; admit, complete, settle)
+    `{job}|{care plan}` -> its place in the order of acceptance
+plans:{database}  (hash; a care plan's while it has open jobs; admit, complete)
+    care plan of the path, or "" -> how many jobs are open
+unplaced:{database}  (zset; a job's until it is placed; admit, place, complete, settle)
+    job -> its place in the order of acceptance; nobody has found out yet for which earlier ones it must wait
+after:{job}  (set; until final; place, complete)
+    jobs that wait for this one; how many things a job waits for is `waits` in its record
+behind:{database}  (zset; a job's until that place is passed; place, complete, settle)
+    a job that waits for all up to a place in the order of acceptance -> that place
+working:{database}  (set; a job's from opened to final; admit, place, cancel, complete)
+    jobs that are being applied
 holding  (hash; an entry while a process holds a chunk; claim, release, complete, bury)
     `{job}:{n}` -> holder
 pause:{database}  (string; as long as the pause; claim, release, complete, bury)
@@ -66,9 +76,9 @@ clocks  (hash; entries as long as those of workers; seen, unseen)
 
 Every moment is one of Redis's own clock.
 
-A *turn* is a run of jobs accepted one after the other under the same care plan (or all without one in the path).
-Jobs of one turn commute: the newest version of a case wins. Jobs of two turns do not, since a care plan's guard
-depends on what came before; so the next turn opens when the one before it is final.
+Jobs under the same care plan in the path (or all without one) commute: the newest version of a case wins. Others do
+not if they share a case, since a care plan's guard depends on what came before: the later one waits until the earlier
+one is final (decision 0043).
 """
 
 from dataclasses import dataclass
@@ -108,13 +118,17 @@ class Keys:
         """What is kept of a database, in all and by client."""
         return f"{self.prefix}kept:{database}"
 
-    def turns(self, database: str) -> str:
-        """The turns of a database that are not over."""
-        return f"{self.prefix}turns:{database}"
+    def key_set(self, job_id: str) -> str:
+        """The set of the keys of a job's cases."""
+        return f"{self.prefix}keys:{job_id}"
 
-    def turn(self, database: str, turn: str) -> str:
-        """The open jobs of a turn."""
-        return f"{self.prefix}turn:{database}:{turn}"
+    def open(self, database: str) -> str:
+        """The jobs of a database that are not final, in order of acceptance."""
+        return f"{self.prefix}open:{database}"
+
+    def unplaced(self, database: str) -> str:
+        """Those of them that are still to be placed."""
+        return f"{self.prefix}unplaced:{database}"
 
     def jobs(self, database: str, client: str) -> str:
         """A client's jobs of a database by time of acceptance."""

@@ -42,10 +42,8 @@ class Rewrapping:
                     listed = cast(list[bytes], self._redis.zrange(self._keys.jobs(database, client), 0, -1))
                 yield from (name.decode() for name in listed)
             with redis_errors():
-                turns = cast(list[bytes], self._redis.lrange(self._keys.turns(database), 0, -1))
-                for turn in turns:
-                    members = cast(set[bytes], self._redis.smembers(self._keys.turn(database, turn.decode())))
-                    yield from (name.decode() for name in members)
+                members = cast(list[bytes], self._redis.zrange(self._keys.open(database), 0, -1))
+            yield from (name.decode().partition("|")[0] for name in members)
 
     def rewrap(self, job_id: str) -> Rewrapped:
         """Have the first configured key wrap the data key of a job."""

@@ -3,8 +3,8 @@
 from importlib import resources
 
 VERBS = (
-    "stage", "discard", "admit", "claim", "complete", "release", "cancel", "purge", "overdue", "bury", "settle", "list",
-    "seen", "spend", "rewrap",
+    "stage", "discard", "admit", "place", "claim", "complete", "release", "cancel", "purge", "overdue", "bury", "settle",
+    "list", "seen", "spend", "rewrap",
 )  # fmt: skip
 
 
@@ -15,7 +15,7 @@ def script_of(verb: str) -> str:
     When memory is full only stage and admit are refused; the others make room.
     """
     shebang, _, own = _text(verb).partition("\n")
-    return f"{shebang}\n{_text('prelude')}\n{own}"
+    return f"{shebang}\n{_text('prelude')}\n{_text('chunks')}\n{own}"
 
 
 def _text(name: str) -> str:

@@ -42,6 +42,7 @@ class Kind(Enum):
 
     PAYLOAD = b"payload"
     RESULT = b"result"
+    KEYS = b"keys"
 
 
 class Opener(Protocol):

@@ -24,6 +24,7 @@ from carecase_worker.jobs.verdicts import (
     Completion,
     Done,
     Pace,
+    Placement,
     Purged,
     Trouble,
     Wait,
@@ -105,6 +106,15 @@ class JobStore:
                 int(done.database_answered),
             ]
         return Completion.of(self._run("complete", args))
+
+    def place(self, database: str, placements: Sequence[Placement], holder: str) -> Completion:
+        """Note for what jobs of a database wait, and claim for a holder what it goes on with."""
+        args: list[Any] = [
+            database, self._ring_again_ms, self._lease_ms, holder, self._jobs.chunk_items, _GROUP_CHUNKS,
+        ]  # fmt: skip
+        for one in placements:
+            args += [one.job_id, one.behind, len(one.after), *one.after]
+        return Completion.of(self._run("place", args))
 
     def release(self, chunks: Sequence[ChunkRef], holder: str, wait: Wait) -> None:
         """Give chunks back for a while; leave their database alone meanwhile if `wait` says so."""

@@ -43,6 +43,7 @@ class Claimed(Enum):
     GONE = "gone"
     BUSY = "busy"
     HELD = "held"
+    UNPLACED = "unplaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,13 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The verdict on a claim; the lease is there with APPLY and CANCEL, the holder with BUSY."""
+    """The verdict on a claim; the lease is there with APPLY and CANCEL, the holder with BUSY, and with UNPLACED the
+    database: it has jobs that are to be placed, this one among them."""
 
     verdict: Claimed
     lease: Lease | None = None
     holder: str = ""
+    database: str = ""
 
     @classmethod
     def of(cls, chunk: ChunkRef, answer: Sequence[bytes]) -> "Claim":
@@ -142,6 +145,8 @@ class Claim:
                 return cls(taken, Lease.of(chunk, rest))
             case Claimed.BUSY:
                 return cls(Claimed.BUSY, holder=rest[0].decode())
+            case Claimed.UNPLACED:
+                return cls(Claimed.UNPLACED, database=rest[0].decode())
             case (Claimed.DONE | Claimed.GONE | Claimed.HELD) as other:
                 return cls(other)
             case never:
@@ -212,6 +217,15 @@ class Completion:
             rings=tuple(map(ChunkRef.of, rings)),
             following=tuple(map(named_claim, following)),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What place is told of a job: it waits for these, or, `behind` one, for all in the order of acceptance up to it."""
+
+    job_id: str
+    after: tuple[str, ...] = ()
+    behind: str = ""
 
 
 class Cancelled(Enum):

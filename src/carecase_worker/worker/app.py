@@ -15,11 +15,12 @@ from celery import Celery, signals
 from carecase_worker.clock import SystemClock, SystemDice, stopwatch, system_sleep
 from carecase_worker.errors import FailureKind, StoreUnavailable, traces
 from carecase_worker.jobs.clock_watch import ClockWatch
+from carecase_worker.jobs.open_jobs import OpenJobs
 from carecase_worker.jobs.presence import Presence
 from carecase_worker.jobs.queue import Doorbells, celery_app
 from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.jobs.verdicts import ChunkRef, Claimed
 from carecase_worker.settings.model import DATABASES_PART, Settings
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.registry import Targets
@@ -32,6 +33,7 @@ from carecase_worker.worker.group import carry_out, fail, members_of
 from carecase_worker.worker.holder import is_dead, own_name
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.inherited import let_go_of_sockets
+from carecase_worker.worker.placing import Placer
 from carecase_worker.worker.tasks import add_task
 
 _log = logger("worker")
@@ -134,6 +136,7 @@ class _Process:
 
     settings: Settings
     applier: Applier | None = None
+    placer: Placer | None = None
     doorbells: Doorbells | None = None
 
     def start(self) -> None:
@@ -141,6 +144,7 @@ class _Process:
         let_go_of_sockets()
         settings = self.settings
         self.doorbells = Doorbells(celery_app(settings))
+        seals = Seals(settings.encryption.by_id, settings.encryption.required)
         self.applier = Applier(
             store=JobStore(settings.redis, settings.jobs),
             targets=Targets(tenants_of(settings.databases), DATABASES_PART * settings.worker.chunk_deadline),
@@ -149,8 +153,9 @@ class _Process:
             holder=own_name(),
             is_dead=is_dead,
             retry_deadline=settings.jobs.retry_deadline,
-            seals=Seals(settings.encryption.by_id, settings.encryption.required),
+            seals=seals,
         )
+        self.placer = Placer(self.applier.store, OpenJobs(settings.redis, seals), own_name())
 
     def apply(self, chunk: ChunkRef) -> None:
         """Answer a doorbell: apply its chunk, and what is ready or opened by then, for a moment; ring for the rest.
@@ -185,9 +190,12 @@ class _Process:
         return applied
 
     def _attempt(self, applier: Applier, claims: Claims, go_on: bool) -> Applied:
+        first = claims[0][1]
+        if first.verdict is Claimed.UNPLACED and self.placer is not None:
+            return self.placer.place(first.database)
         members = members_of(claims)
         if not members:
-            return Applied(claims[0][1].verdict.value)
+            return Applied(first.verdict.value)
         try:
             return carry_out(applier, members, go_on)
         except StoreUnavailable:

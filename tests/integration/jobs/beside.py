@@ -55,8 +55,13 @@ class Beside:
         self.steps = []
         for number, (step, (answer, keys)) in enumerate(zip(steps, done, strict=True)):
             so_far = "\n".join(one.text for one in steps[: number + 1])
-            assert answer == step.answer, so_far
-            assert keys == step.keys, so_far
+            assert answer == step.answer, f"{so_far}\n{answer}, and should be {step.answer}"
+            other = {
+                key: (keys.get(key), step.keys.get(key))
+                for key in keys | step.keys
+                if keys.get(key) != step.keys.get(key)
+            }
+            assert not other, f"{so_far}\nkeys, as they are and as they should be: {other}"
 
     def stage(self, batch: Batch, *numbers: int) -> Answer:
         """Stage chunks; the script is told of all that are staged by then."""
@@ -89,7 +94,7 @@ class Beside:
             *(batch.job, limits.ring_again_ms, limits.width, limits.max_jobs, limits.max_bytes, batch.payload_bytes),
             *(limits.retention_ms, batch.fingerprint, batch.database, batch.care_plan, batch.client, batch.user),
             *(sum(batch.sizes), len(batch.sizes), batch.firsts, batch.job[-1] * 64, batch.strict),
-            *(*self._most, batch.retry_of, batch.data_key, *_blocks(batch.job), batch.weight),
+            *(*self._most, batch.retry_of, batch.data_key, *_blocks(batch.job), batch.weight, batch.keys),
             *(fingerprint for _, fingerprint in known[1:]),
             *(word for pair in payloads.items() for word in pair),
             keys=keys,
@@ -143,6 +148,18 @@ class Beside:
         )
         answer = self.model.complete(told, holder, self.limits, room)
         return list(self._note(f"complete {told} {holder} {room}", answer))
+
+    def place(
+        self, *jobs: tuple[str, str, list[str]], database: str = "demo", holder: str = "p", room: int = 10
+    ) -> Answer:
+        """Place jobs, each with the one up to which it waits for all, or "", and those it waits for one by one."""
+        told = list(jobs)
+        self.scripts.run(
+            "place",
+            *(database, self.limits.ring_again_ms, self.limits.lease_ms, holder, room, GROUP),
+            *(word for job, last, earlier in told for word in (job, last, len(earlier), *earlier)),
+        )
+        return list(self._note(f"place {told} {holder}", self.model.place(database, told, holder, self.limits, room)))
 
     def release(self, job: str, n: int, holder: str, **wait: Any) -> str:
         """Give a chunk back; its database is to blame and left alone for a second, unless told otherwise."""

@@ -62,12 +62,9 @@ class Model(States):
         database = self.databases.get(batch.database) or self.databases.setdefault(batch.database, Database(0))
         database.had_jobs = True
         database.seq = max(database.seq + 1, self.now_ms)
-        turn = list(database.turns)[-1] if database.turns else None
-        if turn is None or turn.partition("|")[2] != batch.care_plan:
-            turn = f"{database.seq}|{batch.care_plan}"
-        database.turns.setdefault(turn, []).append(batch.job)
+        others = {job.batch.care_plan for job in self.open_jobs(batch.database)} - {batch.care_plan}
         chunks = [Chunk(n) for n in batch.sizes]
-        job = Job(batch, limits, database.seq, self.now_us, database.settled is None, turn, chunks, batch.size)
+        job = Job(batch, limits, database.seq, self.now_us, database.settled is None, chunks, batch.size)
         if batch.data_key:
             noted = f"{job.seq}|{job.accepted_us}|{int(job.unsettled)}"
             job.signature = hmac.digest(batch.job.encode(), noted.encode(), "sha1").hex()
@@ -78,10 +75,20 @@ class Model(States):
             self.known[batch.idempotency] = (f"{batch.fingerprint}|{batch.job}", None)
         if batch.retry_of in self.jobs:
             self._hand_over(self.jobs[batch.retry_of], batch.job)
-        opened = self._open_first(job, limits) if next(iter(database.turns)) == turn else []
+        opened = self._leave_unplaced(job, limits) if others else self._open_first(job, limits)
         open_items = sum(one.left for one in self.open_jobs(batch.database))
         pace = [str(database.pace.get(name, 0)) for name in ("items_per_second", "completed_ms")]
         return ["admitted", [str(job.seq), str(job.accepted_us), str(int(job.unsettled)), open_items, *pace], *opened]
+
+    def _leave_unplaced(self, job: Job, limits: Limits) -> list[str]:
+        """Who waits for whom is to be found out; the first chunk stands for that."""
+        database = self.databases[job.batch.database]
+        database.unplaced.append(job.batch.job)
+        job.chunks[0].due_ms = self.now_ms + limits.ring_again_ms
+        if database.awake_till_ms is not None:
+            return []
+        database.awake_till_ms = self.now_ms + 50
+        return [f"{job.batch.job}:0"]
 
     def _hand_over(self, old: Job, name: str) -> None:
         """The items that are kept of a final job are another one's now."""
@@ -212,6 +219,8 @@ class Model(States):
             return ["done"]
         if chunk.due_ms is None:
             return ["gone"] if job.final else ["busy", ""]
+        if not any(one.opened for one in job.chunks):
+            return ["unplaced", job.batch.database]
         held_by = chunk.lease.get("holder")
         if held_by not in (None, holder):
             if 0 < chunk.lease["until"] - now <= limits.longest_ms:
@@ -300,22 +309,69 @@ class Model(States):
             pairs = zip(chunks, verdicts, strict=True)
             self._measure(database, sum(sum(done["counts"].values()) for (_, _, done), how in pairs if how == "kept"))
             self.leave(name, 100)
-            shares = max(1, len(next(iter(database.turns.values()), ())) * len(self.busy()))
+            shares = self._shares(name)
         elif holder:
             given = self._give_back(holder, own)
             again = [member for member in given if self.jobs[member.partition(":")[0]].batch.database == name]
         if holder and (kept or not self._paused(database, limits)):
-            self._take_ready(database, holder, limits, room, None, taken)
-            if not taken and again:
-                taken.append(self._claimed(again[0], holder, limits))
+            taken = self._following(database, holder, limits, room, again)
+        return [shares, taken, self._to_notify(database, opened, taken, own), *verdicts]
+
+    def _shares(self, name: str) -> int:
+        return max(1, len(self.working(name)) * len(self.busy()))
+
+    def _following(self, database: Database, holder: str, limits: Limits, room: int, opened: list[str]) -> Answer:
+        """What a process goes on with: a job to place, what is ready, or what is open now."""
+        for job in database.unplaced:
+            return [[f"{job}:0", "unplaced", self.jobs[job].batch.database]]
+        taken: Answer = []
+        self._take_ready(database, holder, limits, room, None, taken)
+        if not taken and opened:
+            taken.append(self._claimed(opened[0], holder, limits))
+        return taken
+
+    def _to_notify(self, database: Database, opened: list[str], taken: Answer, own: list[str]) -> list[str]:
         wanted = [member for member in opened if member not in [*own, *(one[0] for one in taken)]]
-        if not taken:
-            database.awake_till_ms = None
-            first = sorted(database.ready, key=lambda member: (database.ready[member], member))[:1]
-            if first:
-                database.awake_till_ms = self.now_ms + 50
-                wanted += [] if any(member in database.ready for member in wanted) else first
-        return [shares, taken, wanted, *verdicts]
+        if taken:
+            return wanted
+        database.awake_till_ms = None
+        ready = sorted(database.ready, key=lambda member: (database.ready[member], member))[:1]
+        first = [f"{job}:0" for job in database.unplaced[:1]] or ready
+        if first:
+            database.awake_till_ms = self.now_ms + 50
+            if database.unplaced or not any(member in database.ready for member in wanted):
+                wanted += first
+        return wanted
+
+    def place(
+        self, name: str, jobs: list[tuple[str, str, list[str]]], holder: str, limits: Limits, room: int
+    ) -> Answer:
+        """Each job with the one up to which it waits for all, or "", and those that it waits for one by one."""
+        database, opened = self.databases[name], []
+        for job_id, last, earlier in jobs:
+            if job_id not in database.unplaced:
+                continue
+            database.unplaced.remove(job_id)
+            job = self.jobs[job_id]
+            if any(chunk.opened for chunk in job.chunks):
+                continue
+            job.chunks[0].due_ms = None
+            waits = 0
+            if last:
+                seq = self.jobs[last].seq if last in self.jobs else job.seq - 1
+                if min(one.seq for one in self.open_jobs(name)) <= seq:
+                    database.behind[job_id] = seq
+                    waits += 1
+            for one in earlier:
+                if one in self.jobs and not self.jobs[one].final:
+                    self.jobs[one].after.append(job_id)
+                    waits += 1
+            if waits:
+                job.marks["waits"] = waits
+            else:
+                opened += self._open_first(job, limits)
+        taken = self._following(database, holder, limits, room, opened[:1])
+        return [self._shares(name), taken, self._to_notify(database, opened, taken, [])]
 
     def _give_back(self, holder: str, but: list[str]) -> list[str]:
         """Have the chunks due that a process holds beside some."""
@@ -381,15 +437,22 @@ class Model(States):
             self.payloads[name].till_ms = self.now_ms + retention
         if job.batch.idempotency is not None:
             self.known[job.batch.idempotency] = (f"{job.batch.fingerprint}|{name}", self.now_ms + retention)
+        job.size -= len(job.batch.keys)
         self._count(job.batch, "done")
         self.leaving[job.batch.database][job.batch.client, name, "result", job.size] = self.now_ms + retention
         self.told_final.append(name)
-        database.turns[job.turn].remove(name)
-        if database.turns[job.turn]:
-            return []
-        del database.turns[job.turn]
-        present = next(iter(database.turns.values()), [])
-        return [member for one in present for member in self._open_first(self.jobs[one], limits)]
+        if name in database.unplaced:
+            database.unplaced.remove(name)
+        oldest = min((one.seq for one in self.open_jobs(job.batch.database)), default=None)
+        passed = sorted((seq, one) for one, seq in database.behind.items() if oldest is None or seq < oldest)
+        opened = []
+        for one in [*sorted(job.after), *(one for _, one in passed)]:
+            database.behind = {held: seq for held, seq in database.behind.items() if (seq, held) not in passed}
+            waiting = self.jobs[one]
+            waiting.marks["waits"] -= 1
+            if not waiting.marks["waits"]:
+                opened += self._open_first(waiting, limits)
+        return opened
 
     def _measure(self, database: Database, items: int) -> None:
         """Items a second over windows of a second or more, each new one counting half; five seconds are a gap."""
@@ -463,7 +526,8 @@ class Model(States):
             name, _, n = member.partition(":")
             job = self.jobs[name]
             job.chunks[int(n)].due_ms = now + limits.ring_again_ms
-            if self._is_for_groups(job, int(n)) and "holder" not in job.chunks[int(n)].lease:
+            opened = any(chunk.opened for chunk in job.chunks)
+            if opened and self._is_for_groups(job, int(n)) and "holder" not in job.chunks[int(n)].lease:
                 database.ready[member] = job.seq
                 small += 1
                 if small % 64 != 1:
@@ -498,6 +562,7 @@ class Model(States):
         for job in moved:
             job.seq, job.unsettled = job.seq + up, False
             job.marks["moved"] = up
+        database.behind = {job: seq + up for job, seq in database.behind.items()}
         database.seq += up
         if highest >= database.seq:
             database.seq = highest + (MARGIN_MS if highest >= self.now_ms else 0)

@@ -3,7 +3,7 @@
 What the store keeps beside jobs and chunks (backlogs, open work, busy databases) is counted anew from them each time.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,8 @@ class Batch:
     """Further idempotency records that the batch may be known by, with its fingerprints there."""
     weight: str = ""
     """What it takes of a group's room, if it may go in one."""
+    keys: str = ""
+    """The set of its cases' keys, packed."""
 
     @property
     def size(self) -> int:
@@ -94,7 +96,6 @@ class Job:
     seq: int
     accepted_us: int
     unsettled: bool
-    turn: str
     chunks: list[Chunk]
     size: int
     state: str = "queued"
@@ -105,6 +106,8 @@ class Job:
     result_till_ms: int | None = None
     record_till_ms: int | None = None
     signature: str = ""
+    after: list[str] = field(default_factory=list)
+    """The jobs that wait for this one, while it is open."""
 
     @property
     def final(self) -> bool:
@@ -134,7 +137,6 @@ class Job:
             "sha256": batch.job[-1] * 64,
             "strict": batch.strict,
             "bytes": batch.payload_bytes,
-            "turn": self.turn,
             "retention_ms": limits.retention_ms,
             "width": limits.width,
             "idempotency": "" if batch.idempotency is None else f"c:{batch.idempotency}",
@@ -153,11 +155,12 @@ class Job:
 
 @dataclass
 class Database:
-    """What is kept of a database: its order of acceptance, turns of jobs, and how it does."""
+    """What is kept of a database: its order of acceptance, jobs that wait, and how it does."""
 
     seq: int
     had_jobs: bool = False
-    turns: dict[str, list[str]] = field(default_factory=dict)
+    unplaced: list[str] = field(default_factory=list)
+    behind: dict[str, int] = field(default_factory=dict)
     pace: dict[str, int] = field(default_factory=dict)
     settled: int | None = None
     pause: tuple[str, int] | None = None
@@ -233,6 +236,10 @@ class States:
         """The jobs of a database that are not final."""
         return [job for job in self.jobs.values() if job.batch.database == database and not job.final]
 
+    def working(self, database: str) -> set[str]:
+        """Those that are being applied."""
+        return {job.batch.job for job in self.open_jobs(database) if any(chunk.opened for chunk in job.chunks)}
+
     def backlog(self, database: str) -> tuple[int, int]:
         """How many those are, and their bytes."""
         jobs = self.open_jobs(database)
@@ -284,6 +291,10 @@ class States:
             chunks = list(enumerate(job.chunks))
             lease = {f"{n}:{name}": value for n, chunk in chunks for name, value in chunk.lease.items()}
             keys[f"job:{name}"] = (job.record(), job.record_till_ms)
+            if not job.final:
+                if job.batch.keys:
+                    keys[f"keys:{name}"] = ((job.batch.keys,), None)
+                keys[f"after:{name}"] = (set(job.after), None)
             keys[f"lease:{name}"] = (lease, None)
             for kind in ("outcome", "tally"):
                 held = {n: getattr(chunk, kind) for n, chunk in chunks if getattr(chunk, kind)}
@@ -297,10 +308,13 @@ class States:
         keys: dict[str, tuple[Any, int | None]] = {
             f"seq:{name}": (str(database.seq), None),
             f"due:{name}": (self.due(name), None),
-            f"turns:{name}": (list(database.turns), None),
+            f"open:{name}": ({f"{job.batch.job}|{job.batch.care_plan}": job.seq for job in self.open_jobs(name)}, None),
+            f"plans:{name}": (Counter(job.batch.care_plan for job in self.open_jobs(name)), None),
+            f"unplaced:{name}": ({job: self.jobs[job].seq for job in database.unplaced}, None),
+            f"behind:{name}": (database.behind, None),
+            f"working:{name}": (self.working(name), None),
             f"trouble:{name}": (database.trouble, None),
             f"failures:{name}": (str(database.failures or ""), None),
-            **{f"turn:{name}:{turn}": (set(jobs), None) for turn, jobs in database.turns.items()},
         }
         if database.had_jobs:
             keys[f"backlog:{name}"] = ({"jobs": jobs, "bytes": size}, None)

@@ -115,7 +115,7 @@ NOT_OF_FLOWER = [
     ("SORT", "b:cases.acl", "BY", "c:job:*", "GET", "c:job:*"), ("SORT_RO", "b:cases.acl", "BY", "c:job:*"),
     ("HSET", "b:unacked", "x", "no JSON"), ("ZADD", "b:unacked_index", "0", "x"), ("SET", "b:unacked_mutex", "x"),
     ("SADD", "b:_kombu.binding.cases.acl", "x"), ("HGETALL", "b:unacked"), ("LLEN", "b:unacked"),
-    ("LLEN", "c:turns:acl"),
+    ("LLEN", "c:open:acl"),
     ("HGETALL", "c:payload:x"), ("GET", "c:seq:acl"), ("EXISTS", "c:job:x"), ("OBJECT", "ENCODING", "c:job:x"),
     ("DBSIZE",), ("TIME",), ("WAITAOF", "0", "0", "0"), ("WAIT", "1", "0"), ("CLIENT", "LIST"),
     ("CLIENT", "PAUSE", "1000"),

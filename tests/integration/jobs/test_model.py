@@ -31,7 +31,7 @@ class Walk:
         steps: dict[Callable[[], object], int] = {
             self._admit: 5, self._admit_again: 1, self._claim: 8, self._complete: 6, self._release: 4, self._cancel: 1,
             self._sweep: 3, self._bury: 2, self._settle: 1, self._time_goes_on: 5, self._other_settings: 1,
-            self._purge: 1, self._list: 1,
+            self._purge: 1, self._list: 1, self._place: 3,
         }  # fmt: skip
         self._dice.choices(list(steps), list(steps.values()))[0]()
 
@@ -60,6 +60,7 @@ class Walk:
             idempotency=self._one_of(None, None, "idem:k1", "idem:k2"),
             strict=self._one_of("0", "1"),
             data_key=self._one_of("", "a wrapped key"),
+            keys=self._one_of("", "keys"),
             also_known=self._one_of((), (("idem:k2", "f"),), (("idem:k0", "h"), ("idem:k1", "g"))),
         )
         if len(batch.sizes) == 1:
@@ -100,6 +101,18 @@ class Walk:
 
     def _some(self, those: Sequence[T]) -> list[T]:
         return self._dice.sample(those, min(1, len(those)))
+
+    def _place(self) -> None:
+        """Place some of what is to be placed, behind any that came before."""
+        name = self._one_of("demo", "demo", "other")
+        if name not in self._beside.model.databases:
+            return
+        told = []
+        for job in self._some(self._beside.model.databases[name].unplaced) + self._one_of([], ["never"]):
+            seq = self._jobs[job].seq if job in self._jobs else 0
+            before = [one for one, held in self._jobs.items() if held.batch.database == name and held.seq < seq]
+            told.append((job, self._one_of("", *before), self._dice.sample(before, self._one_of(0, len(before)))))
+        self._beside.place(*told, database=name, holder=self._one_of(*"abcd"), room=self._one_of(3, 10))
 
     def _claim(self) -> None:
         self._beside.claim_group(*self._chunk(), self._one_of(*"abcd"), self._one_of(0, 3, 10, 10))

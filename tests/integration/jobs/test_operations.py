@@ -335,7 +335,7 @@ def test_jobs_of_several_databases_are_listed_as_one_list(beside: Beside) -> Non
 @pytest.mark.parametrize("above", [-70_000, -60_001, -60_000, -2, -1, 0, 1, 60_000, 70_000])
 @pytest.mark.parametrize("measured_from", ["least", "last", "now"])
 def test_a_database_is_settled_above_what_it_holds(beside: Beside, above: int, measured_from: str) -> None:
-    """Jobs of several turns, one of them final; jobs that come before and after; the clock was set back between."""
+    """Jobs of several care plans, one of them final; jobs before and after; the clock was set back between."""
     if measured_from == "now":
         beside.admitted("far")
         beside.elapse(-600_000)
@@ -459,7 +459,7 @@ def test_a_process_that_holds_two_chunks_is_known_for_the_last(beside: Beside) -
 def test_every_operation_from_every_state(
     beside: Beside, operation: str, state: str, last: bool, later_ms: int
 ) -> None:
-    """On a chunk that is leased where it can be, and is the last one or not; another job waits for its turn.
+    """On a chunk that is leased where it can be, and is the last one or not; another job is to be placed.
 
     Later, the result of a final job is gone, and then the job.
     """

@@ -67,7 +67,7 @@ def test_small_batches_are_taken_in_order_of_acceptance_while_they_find_room(roo
 
 def test_batches_of_a_care_plan_and_others_are_not_taken_together(roomy: Beside) -> None:
     _small(roomy, "a", "c")
-    roomy.admitted("b", weight="1", care_plan="5")  # waits for its turn, unless it is cancelled
+    roomy.admitted("b", weight="1", care_plan="5")  # is to be placed, unless it is cancelled
     roomy.cancel("b")
     _small(roomy, "d")
     roomy.cancel("d")

@@ -14,8 +14,11 @@ from carecase_worker.clock import epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound
 from carecase_worker.jobs.incoming import Admitted, Kept, NewJob, Staging
 from carecase_worker.jobs.job import State
+from carecase_worker.jobs.open_jobs import OpenJobs
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Cancelled, ChunkRef, Claimed, Completed, Completion, Done, History, Wait
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.worker.placing import Placer
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 LEASE = timedelta(seconds=15)
@@ -349,19 +352,6 @@ def test_a_job_cancelled_too_late_is_completed(store: JobStore) -> None:
     assert store.job(new.job_id).state is State.COMPLETED
 
 
-def test_a_care_plan_waits_for_the_jobs_of_another_that_were_accepted_before(store: JobStore) -> None:
-    _, rings_a = admitted(store, care_plan=1)
-    job_b, rings_b = admitted(store, care_plan=2)
-    job_c, rings_c = admitted(store, care_plan=2)
-    job_d, rings_d = admitted(store, care_plan=None)
-    assert (rings_b, rings_c, rings_d) == ([], [], [])
-    assert store.claim(ChunkRef(job_b.job_id, 0), "w:1").verdict is Claimed.BUSY
-    opened = complete(store, rings_a[0])
-    assert {ref.job_id for ref in opened} == {job_b.job_id, job_c.job_id}, "jobs of one care plan go together"
-    assert complete(store, opened[0]) == []
-    assert [ref.job_id for ref in complete(store, opened[1])] == [job_d.job_id]
-
-
 def test_tenants_do_not_wait_for_each_other(store: JobStore) -> None:
     admitted(store, care_plan=1)
     _, rings = admitted(store, care_plan=2, database="other")
@@ -474,6 +464,7 @@ def test_a_restored_redis_that_looks_again_keeps_the_places_that_it_gave(servers
 
 def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
     store = servers.store("soak:", width=2, retention_seconds=60, ring_again_seconds=0.001)
+    placer = Placer(store, OpenJobs(RedisSettings(url=servers.redis_url, prefix="soak:")), "w:1")
 
     def keys() -> set[str]:
         found = store._redis.scan_iter("soak:*", count=1000)
@@ -486,6 +477,10 @@ def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
         while store.due_count("demo"):
             for ref in store.overdue("demo", 0):
                 claim = store.claim(ref, "w:1")
+                if claim.verdict is Claimed.UNPLACED:
+                    placer.place("demo")
+                if claim.lease is None:
+                    continue
                 kept = claim.verdict is Claimed.CANCEL
                 store.complete(ref, Done(b"o", {"cancelled" if kept else "updated": 1}, retryable=kept))
         assert store.backlog("demo")[0] == 0

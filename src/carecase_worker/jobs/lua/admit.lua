@@ -8,10 +8,10 @@
 --        20 jobs and 21 bytes that a database may, 22 the final job whose items are sent again, or "",
 --        23 wrapped data key or "", 24 and 25 the blocks of HMAC-SHA-1 that sign the job's place in the order of
 --        acceptance; they are kept nowhere; 26 what its chunk takes of a group's room, or "" if it goes alone;
---        27... fingerprints for KEYS 5...,
+--        27 the set of its cases' keys, packed, or "" if nobody knows them; 28... fingerprints for KEYS 5...,
 --        then chunk, payload... of what is not staged yet
 -- gives  {'admitted', {seq, accepted_us, unsettled, open items, items a second, completed_ms}, "job:n"...}: the job is
---        there, queued, these chunks are open and want to be rung for; then how the database does
+--        there, queued; how the database does; these chunks are open, or stand for the job, and want to be rung for
 --        {'known', job}: the same key and the same batch gave this job before; or it has the items that are sent again
 --        {'reused'}: the same key came with another batch
 --        {'full'}: the backlog is
@@ -38,7 +38,7 @@ for i = 4, #KEYS do
   local known = redis.call('GET', KEYS[i])
   if known then
     local fingerprint, first = string.match(known, '^(.-)|(.*)$')
-    if fingerprint == (i == 4 and ARGV[8] or ARGV[22 + i]) then return dropped('known', first) end
+    if fingerprint == (i == 4 and ARGV[8] or ARGV[23 + i]) then return dropped('known', first) end
     return dropped('reused')
   end
 end
@@ -53,7 +53,7 @@ end
 local why = refused(database, client, job, size, {unpack(ARGV, 18, 21)})
 if why then return dropped(unpack(why)) end
 
-local last = 27 + math.max(0, #KEYS - 4)
+local last = 28 + math.max(0, #KEYS - 4)
 if redis.call('HLEN', KEYS[3]) + (#ARGV - last + 1) / 2 ~= tonumber(ARGV[14]) then return dropped('lost') end
 for i = last, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
 redis.call('PERSIST', KEYS[3])
@@ -67,14 +67,12 @@ redis.call('SET', key('seq', database), seq)
 -- Nobody knows yet what the database holds from before this Redis: `settle` may move the job up once somebody does.
 local unsettled = redis.call('EXISTS', key('settled', database)) == 0 and '1' or '0'
 
--- the last turn takes the job if it is of the same care plan; else the job starts a turn of its own
-local turns = key('turns', database)
-local turn = redis.call('LINDEX', turns, -1)
-if not turn or string.match(turn, '|(.*)$') ~= ARGV[10] then
-  turn = seq .. '|' .. ARGV[10]
-  redis.call('RPUSH', turns, turn)
-end
-redis.call('SADD', key('turn', database .. ':' .. turn), job)
+-- open jobs of another care plan may come before it: for which it must wait is for `place` to tell
+local plans, care_plan = key('plans', database), ARGV[10]
+local others = redis.call('HLEN', plans) - redis.call('HEXISTS', plans, care_plan)
+redis.call('HINCRBY', plans, care_plan, 1)
+redis.call('ZADD', key('open', database), seq, job .. '|' .. care_plan)
+if ARGV[27] ~= '' then redis.call('SET', key('keys', job), ARGV[27]) end
 
 local accepted_us = whole(now_us)
 local data_key, signature = ARGV[23], ''
@@ -82,10 +80,10 @@ if data_key ~= '' then
   local inner = redis.sha1hex(ARGV[24] .. table.concat({seq, accepted_us, unsettled}, '|'))
   signature = redis.sha1hex(ARGV[25] .. bytes_of(inner))
 end
-redis.call('HSET', KEYS[2], 'client', client, 'user', ARGV[12], 'database', database, 'care_plan', ARGV[10],
+redis.call('HSET', KEYS[2], 'client', client, 'user', ARGV[12], 'database', database, 'care_plan', care_plan,
   'seq', seq, 'accepted_us', accepted_us, 'unsettled', unsettled, 'state', 'queued', 'total', ARGV[13],
   'processed', 0, 'chunks', ARGV[14], 'opened', 0, 'firsts', ARGV[15], 'sha256', ARGV[16], 'strict', ARGV[17],
-  'bytes', ARGV[6], 'turn', turn, 'retention_ms', ARGV[7], 'width', ARGV[3], 'idempotency', idempotency,
+  'bytes', ARGV[6], 'retention_ms', ARGV[7], 'width', ARGV[3], 'idempotency', idempotency,
   'size', size, 'data_key', data_key, 'signature', signature, 'weight', ARGV[26])
 redis.call('HINCRBY', backlog, 'jobs', 1)
 redis.call('SADD', prefix .. 'busy', database)
@@ -102,5 +100,6 @@ end
 
 local pace = redis.call('HMGET', key('pace', database), 'items_per_second', 'completed_ms')
 local answer = {'admitted', {seq, accepted_us, unsettled, open, pace[1] or '0', pace[2] or '0'}}
-if redis.call('LINDEX', turns, 0) == turn then open_first(job, database, tonumber(ARGV[3]), ring_again_ms, answer) end
+if others == 0 then open_first(job, database, tonumber(ARGV[3]), ring_again_ms, answer)
+else leave_unplaced(job, database, seq, ring_again_ms, answer) end
 return answer

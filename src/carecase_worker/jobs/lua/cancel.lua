@@ -6,7 +6,7 @@
 --        {'final'}: too late
 --        {'gone'}: there is no such job
 -- moves  queued, running, waiting -> cancelling
--- A job that waits for its turn is opened at once: cancelling changes no case, so the order does not matter.
+-- A job that waits for others is opened at once: cancelling changes no case, so the order does not matter.
 local record = key('job', ARGV[1])
 local state, database, width = unpack(redis.call('HMGET', record, 'state', 'database', 'width'))
 if not state then return {'gone'} end

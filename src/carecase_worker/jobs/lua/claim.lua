@@ -13,6 +13,7 @@
 --        {'done'}: it has its outcome
 --        {'gone'}: there is no such job or payload
 --        {'busy', holder}: another has the lease, or the chunk is not open yet (then holder is "")
+--        {'unplaced', database}: its job is to be placed first
 --        {'held', ms}: its database is left alone for so long
 -- moves  queued, waiting -> running ('apply'); queued, running, waiting -> waiting ('held')
 local job, n, lease_ms, holder, room, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])

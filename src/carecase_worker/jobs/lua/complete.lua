@@ -6,8 +6,9 @@
 --        then for each chunk: job, chunk, packed outcomes, keep the payload ("1") or not,
 --        created, updated, superseded, failed, cancelled, "1" if the database answered
 -- gives  {shares, {next...}, {"job:n"...}, verdict...}
---        shares: unfinished jobs of the database's present turn times databases that have work, at least 1
---        next: {"job:n", what claim gives...} of each chunk that was claimed for the holder. What the first one of repeated
+--        shares: see `shares_of`
+--        next: {"job:n", what claim gives...} of each chunk that was claimed for the holder, or of one that stands for a
+--        job that is to be placed. What the first one of repeated
 --        calls claimed is given back, and claimed again if it is of the database, as long as that is not left alone
 --        "job:n"...: these chunks are open and want to be rung for
 --        verdicts, one for each chunk: 'kept': the outcome is; 'done': there was one before, and it stands;
@@ -20,22 +21,42 @@ local names = {'created', 'updated', 'superseded', 'failed', 'cancelled'}
 local database -- of all chunks
 local sums, rung, own = {0, 0, 0, 0, 0}, {}, {}
 
--- The last job of a turn gives the next turn way.
-local function leave_turn(job, turn)
-  local turns, mine = key('turns', database), key('turn', database .. ':' .. turn)
-  redis.call('SREM', mine, job)
-  if redis.call('SCARD', mine) > 0 then return end
-  redis.call('LREM', turns, 1, turn)
-  local next_turn = redis.call('LINDEX', turns, 0)
-  if not next_turn then return end
-  for _, waiting in ipairs(redis.call('SMEMBERS', key('turn', database .. ':' .. next_turn))) do
-    open_first(waiting, database, tonumber(redis.call('HGET', key('job', waiting), 'width')), ring_again_ms, rung)
+-- Opens a job that waits for one thing less.
+local function wait_less(job)
+  local record = key('job', job)
+  local waits, width = unpack(redis.call('HMGET', record, 'waits', 'width'))
+  if not waits then return end
+  redis.call('HSET', record, 'waits', tonumber(waits) - 1)
+  if waits == '1' then open_first(job, database, tonumber(width), ring_again_ms, rung) end
+end
+
+-- Takes a final job off those that are open, and opens what has waited for it.
+local function make_way(job, care_plan)
+  local plans, open, behind = key('plans', database), key('open', database), key('behind', database)
+  if redis.call('HINCRBY', plans, care_plan, -1) == 0 then redis.call('HDEL', plans, care_plan) end
+  redis.call('ZREM', open, job .. '|' .. care_plan)
+  redis.call('ZREM', key('unplaced', database), job)
+  redis.call('SREM', key('working', database), job)
+  local after = redis.call('SMEMBERS', key('after', job))
+  table.sort(after)
+  for _, waiting in ipairs(after) do wait_less(waiting) end
+  redis.call('UNLINK', key('after', job), key('keys', job))
+  if redis.call('EXISTS', behind) == 0 then return end
+  local oldest = redis.call('ZRANGE', open, 0, 0, 'WITHSCORES')[2]
+  for _, waiting in ipairs(redis.call('ZRANGEBYSCORE', behind, '-inf', oldest and '(' .. oldest or '+inf')) do
+    redis.call('ZREM', behind, waiting)
+    wait_less(waiting)
   end
 end
 
 local function finish(job, record, client, state, size)
-  local retention, bytes, idempotency, turn, cancelled = unpack(redis.call('HMGET', record,
-    'retention_ms', 'bytes', 'idempotency', 'turn', 'cancelled'))
+  local retention, bytes, idempotency, care_plan, cancelled = unpack(redis.call('HMGET', record,
+    'retention_ms', 'bytes', 'idempotency', 'care_plan', 'cancelled'))
+  local keys_bytes = redis.call('STRLEN', key('keys', job))
+  if keys_bytes > 0 then
+    size = redis.call('HINCRBY', record, 'size', -keys_bytes)
+    count(database, client, 'bytes', -keys_bytes)
+  end
   local expires_ms = whole(now + tonumber(retention))
   redis.call('HSET', record, 'state', tonumber(cancelled or 0) > 0 and state == 'cancelling' and 'cancelled' or 'completed',
     'finished_us', whole(now_us), 'expires_ms', expires_ms)
@@ -48,7 +69,7 @@ local function finish(job, record, client, state, size)
   if idempotency ~= '' then redis.call('PEXPIRE', idempotency, retention) end
   if redis.call('HINCRBY', key('backlog', database), 'jobs', -1) <= 0 then redis.call('SREM', prefix .. 'busy', database) end
   redis.call('HINCRBY', key('backlog', database), 'bytes', -tonumber(bytes))
-  leave_turn(job, turn)
+  make_way(job, care_plan)
 end
 
 local function complete(job, n, packed, keep, counts, answered)
@@ -118,25 +139,17 @@ local function measure()
   end
 end
 
--- Claims a chunk for the holder, to go on with.
-local function take_member(member, taken)
-  local job, n = string.match(member, '^(.*):(.*)$')
-  taken[#taken + 1] = {member, unpack(take(job, n, lease_ms, holder))}
-end
-
--- The chunks that the holder goes on with: small ones that are ready, or one that is open now.
-local function following(kept)
-  local taken, opened = {}, rung[1]
-  if holder == '' then return taken end
+-- What the holder goes on with. The first one of repeated calls may have claimed something: that is given back.
+local function going_on(kept)
+  local opened = rung[1]
+  if holder == '' then return {} end
   if not kept then
     for _, given in ipairs(give_back(holder, own)) do
       if given[2] == database then opened = opened or given[1] end
     end
-    if paused(database, lease_ms) > 0 then return taken end
+    if paused(database, lease_ms) > 0 then return {} end
   end
-  take_ready(database, lease_ms, holder, room, most, nil, taken)
-  if #taken == 0 and opened then take_member(opened, taken) end
-  return taken
+  return following(database, lease_ms, holder, room, most, opened)
 end
 
 local verdicts, kept = {}, false
@@ -150,26 +163,8 @@ local shares = 1
 if kept then
   measure()
   leave(database, 100)
-  local present = redis.call('LINDEX', key('turns', database), 0)
-  local jobs = present and redis.call('SCARD', key('turn', database .. ':' .. present)) or 1
-  shares = math.max(1, jobs * redis.call('SCARD', prefix .. 'busy'))
+  shares = shares_of(database)
 end
 
-local taken, wanted, is_ready_rung = following(kept), {}, false
-for _, one in ipairs(taken) do own[one[1]] = true end
-for _, member in ipairs(rung) do
-  if not own[member] then
-    wanted[#wanted + 1] = member
-    is_ready_rung = is_ready_rung or redis.call('ZSCORE', key('ready', database), member) ~= false
-  end
-end
-if #taken == 0 then
-  -- nobody looks for what is ready now: who is rung for it does
-  redis.call('DEL', key('awake', database))
-  local first = redis.call('ZRANGE', key('ready', database), 0, 0)[1]
-  if first then
-    redis.call('SET', key('awake', database), '', 'PX', rung_ms)
-    if not is_ready_rung then wanted[#wanted + 1] = first end
-  end
-end
-return {shares, taken, wanted, unpack(verdicts)}
+local taken = going_on(kept)
+return {shares, taken, to_ring(database, rung, taken, own), unpack(verdicts)}

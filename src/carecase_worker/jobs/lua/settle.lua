@@ -10,18 +10,26 @@ local database, highest, margin = ARGV[1], tonumber(ARGV[2]), 60000
 if redis.call('EXISTS', key('settled', database)) == 1 then return 'known' end
 
 local jobs, least = {}, nil
-for _, turn in ipairs(redis.call('LRANGE', key('turns', database), 0, -1)) do
-  for _, job in ipairs(redis.call('SMEMBERS', key('turn', database .. ':' .. turn))) do
-    local seq, unsettled = unpack(redis.call('HMGET', key('job', job), 'seq', 'unsettled'))
-    if unsettled == '1' then
-      jobs[#jobs + 1] = {key('job', job), tonumber(seq)}
-      least = math.min(least or tonumber(seq), tonumber(seq))
-    end
+for _, member in ipairs(redis.call('ZRANGE', key('open', database), 0, -1)) do
+  local job = string.match(member, '^(.-)|')
+  local seq, unsettled = unpack(redis.call('HMGET', key('job', job), 'seq', 'unsettled'))
+  if unsettled == '1' then
+    jobs[#jobs + 1] = {job, member, tonumber(seq)}
+    least = math.min(least or tonumber(seq), tonumber(seq))
   end
 end
 
 local up = least and highest >= least and highest + 1 + margin - least or 0
-for _, job in ipairs(jobs) do redis.call('HSET', job[1], 'seq', whole(job[2] + up), 'unsettled', '0', 'moved', whole(up)) end
+for _, job in ipairs(jobs) do
+  local seq = whole(job[3] + up)
+  redis.call('HSET', key('job', job[1]), 'seq', seq, 'unsettled', '0', 'moved', whole(up))
+  redis.call('ZADD', key('open', database), seq, job[2])
+  redis.call('ZADD', key('unplaced', database), 'XX', seq, job[1])
+end
+-- whoever waits for all up to one of these waits for that one's new place
+for _, job in ipairs(redis.call('ZRANGE', key('behind', database), 0, -1)) do
+  if up > 0 then redis.call('ZINCRBY', key('behind', database), up, job) end
+end
 
 local last = tonumber(redis.call('GET', key('seq', database)) or 0) + up
 if highest >= last then last = highest + (highest >= now and margin or 0) end

@@ -1,0 +1,244 @@
+-- What the verbs share of chunks: the steps that place jobs, open chunks and line them up, the one that notes that a
+-- holder has one no more, the one that tells whether a database is left alone, and the ones that take leases. Put
+-- after the prelude, before each verb's text.
+
+-- A group has small chunks of many jobs. Who takes one soon takes what is ready by then, so a doorbell does for
+-- `per_ring` of them, and for none where a process is awake, or was rung for: that is expected to look within these times.
+local per_ring, rung_ms, awake_ms = 64, 50, 100
+
+-- Tells if a chunk may be taken together with others: it is small, its job's place in the order of acceptance is final,
+-- and no attempt has failed at it for a reason that may lie in it. `weight` is what it takes of a group's room.
+local function is_for_groups(job, n, weight, unsettled)
+  if not weight or weight == '' or unsettled == '1' then return false end
+  for _, what in ipairs(redis.call('HMGET', key('lease', job), n .. ':deaths', n .. ':faults', n .. ':too_slow')) do
+    if what and what ~= '0' then return false end
+  end
+  return true
+end
+
+-- Lines a small chunk up with others; tells if it must be rung for.
+local function line_up(database, member, seq)
+  local ready, awake = key('ready', database), key('awake', database)
+  redis.call('ZADD', ready, seq, member)
+  if redis.call('EXISTS', awake) == 1 and redis.call('ZCARD', ready) % per_ring ~= 0 then return false end
+  redis.call('SET', awake, '', 'PX', rung_ms)
+  return true
+end
+
+-- Lines a chunk that is due up again, if it may be taken with others and nobody holds it; tells if it is.
+local function line_up_again(database, job, n)
+  local weight, unsettled, seq, opened = unpack(redis.call('HMGET', key('job', job), 'weight', 'unsettled', 'seq', 'opened'))
+  if opened == '0' or not is_for_groups(job, n, weight, unsettled)
+    or redis.call('HEXISTS', key('lease', job), n .. ':holder') == 1 then
+    return false
+  end
+  redis.call('ZADD', key('ready', database), seq, job .. ':' .. n)
+  return true
+end
+
+-- Lets the next chunk of a job into `due`; adds "job:n" to `rung` if it must be rung for. False if all are open already.
+local function open_next(job, database, ring_again_ms, rung)
+  local record = key('job', job)
+  local opened, chunks, weight, seq, unsettled = unpack(redis.call('HMGET', record,
+    'opened', 'chunks', 'weight', 'seq', 'unsettled'))
+  if not opened or tonumber(opened) >= tonumber(chunks) then return false end
+  redis.call('HINCRBY', record, 'opened', 1)
+  if opened == '0' then redis.call('SADD', key('working', database), job) end
+  local member = job .. ':' .. opened
+  redis.call('ZADD', key('due', database), now + ring_again_ms, member)
+  if not is_for_groups(job, opened, weight, unsettled) or line_up(database, member, seq) then rung[#rung + 1] = member end
+  return true
+end
+
+-- Opens the first chunks of a job, as many as one job may have open; nothing if it has been opened before.
+local function open_first(job, database, width, ring_again_ms, rung)
+  if redis.call('HGET', key('job', job), 'opened') ~= '0' then return end
+  for _ = 1, width do
+    if not open_next(job, database, ring_again_ms, rung) then return end
+  end
+end
+
+-- Notes that nobody has found out yet for which others a job must wait. Its first chunk stands for it in `due`; adds
+-- "job:0" to `rung` if it must be rung for.
+local function leave_unplaced(job, database, seq, ring_again_ms, rung)
+  redis.call('ZADD', key('unplaced', database), seq, job)
+  redis.call('ZADD', key('due', database), now + ring_again_ms, job .. ':0')
+  local awake = key('awake', database)
+  if redis.call('EXISTS', awake) == 1 then return end
+  redis.call('SET', awake, '', 'PX', rung_ms)
+  rung[#rung + 1] = job .. ':0'
+end
+
+-- Into how many shares the workers' time goes: jobs of a database that are being applied, times databases with work.
+local function shares_of(database)
+  return math.max(1, redis.call('SCARD', key('working', database)) * redis.call('SCARD', prefix .. 'busy'))
+end
+
+-- Notes that a holder does not hold this chunk any more; another may hold it by now.
+local function let_go(holder, member)
+  if holder and redis.call('HGET', prefix .. 'holding', member) == holder then
+    redis.call('HDEL', prefix .. 'holding', member)
+  end
+end
+
+-- The chunks that a holder holds, in order.
+local function held_by(holder)
+  local held, all = {}, redis.call('HGETALL', prefix .. 'holding')
+  for i = 1, #all, 2 do
+    if all[i + 1] == holder then held[#held + 1] = all[i] end
+  end
+  table.sort(held)
+  return held
+end
+
+-- Gives back what a holder holds beside some chunks: it has not heard of it, since the answer that told it was lost. They
+-- are due now, and no attempt has failed. The chunks, in order.
+local function give_back(holder, but)
+  local given = {}
+  for _, member in ipairs(held_by(holder)) do
+    if not but[member] then
+      redis.call('HDEL', prefix .. 'holding', member)
+      local job, n = string.match(member, '^(.*):(.*)$')
+      local database = redis.call('HGET', key('job', job), 'database')
+      if database and redis.call('HGET', key('lease', job), n .. ':holder') == holder then
+        redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder')
+        redis.call('ZADD', key('due', database), 'XX', now, member)
+        line_up_again(database, job, n)
+        if redis.call('GET', key('pause', database)) == holder then redis.call('DEL', key('pause', database)) end
+        given[#given + 1] = {member, database}
+      end
+    end
+  end
+  return given
+end
+
+-- Nothing waits for longer than this. What seems to is from before the clock was set back: its time has come.
+local function longest_ms(lease_ms) return math.max(60000, 10 * tonumber(lease_ms)) end
+
+-- How many ms a database is still left alone; 0 if it is not.
+local function paused(database, lease_ms)
+  local pause_ms = redis.call('PTTL', key('pause', database))
+  if pause_ms <= longest_ms(lease_ms) then return math.max(0, pause_ms) end
+  redis.call('DEL', key('pause', database))
+  return 0
+end
+
+-- Takes the lease of a chunk for a holder; what it gives is what `claim` gives.
+-- A chunk whose holder let the lease run out has died once more.
+local function take(job, n, lease_ms, holder)
+  local record, lease = key('job', job), key('lease', job)
+
+  local database, state, opened = unpack(redis.call('HMGET', record, 'database', 'state', 'opened'))
+  if not database then return {'gone'} end
+  local due, member = key('due', database), job .. ':' .. n
+  redis.call('ZREM', key('ready', database), member)
+  if redis.call('HEXISTS', key('outcome', job), n) == 1 then
+    redis.call('ZREM', due, member)
+    return {'done'}
+  end
+  if not redis.call('ZSCORE', due, member) then
+    if state == 'completed' or state == 'cancelled' then return {'gone'} end
+    return {'busy', ''}
+  end
+  if opened == '0' then return {'unplaced', database} end
+
+  local held_till, its_holder, deaths, releases, faults, too_slow = unpack(redis.call('HMGET', lease,
+    n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults', n .. ':too_slow'))
+  deaths = tonumber(deaths or 0)
+  if its_holder then
+    local left_ms = tonumber(held_till) - now
+    if left_ms > 0 and left_ms <= longest_ms(lease_ms) and its_holder ~= holder then return {'busy', its_holder} end
+    if its_holder ~= holder then
+      deaths = deaths + 1
+      let_go(its_holder, member)
+    end
+  end
+
+  -- whoever is held is due as soon as the pause is over; a probe is not held by the pause that is its own
+  local pause_ms = paused(database, lease_ms)
+  if pause_ms > 0 and redis.call('GET', key('pause', database)) ~= holder then
+    redis.call('ZADD', due, 'XX', now, member)
+    redis.call('HDEL', lease, n .. ':until', n .. ':holder')
+    let_go(holder, member)
+    redis.call('HSET', lease, n .. ':deaths', deaths)
+    if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'waiting') end
+    return {'held', pause_ms}
+  end
+
+  local till = now + tonumber(lease_ms)
+  local payload = redis.call('HGET', key('payload', job), n)
+  if not payload then return {'gone'} end
+  redis.call('HSET', lease, n .. ':until', till, n .. ':holder', holder, n .. ':deaths', deaths)
+  redis.call('ZADD', due, 'XX', till, member)
+  redis.call('HSET', prefix .. 'holding', member, holder)
+  redis.call('HSETNX', record, 'started_us', whole(now_us))
+  if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
+  -- one attempt at a time finds out whether a database that was away is back
+  local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
+  if failures > 0 then redis.call('SET', key('pause', database), holder, 'PX', lease_ms) end
+  local care_plan, user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data_key, signature,
+    failing_since_ms = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
+    'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'failing_since_ms'))
+  local failing_for_ms = failing_since_ms and math.max(0, now - tonumber(failing_since_ms)) or 0
+  return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), tonumber(faults or 0),
+    tonumber(too_slow or 0), failures, failing_for_ms, database, care_plan, user, seq, strict, accepted_us or seq .. '000', unsettled or '0',
+    moved or '', client, total, chunks, data_key or '', signature or ''}
+end
+
+-- Takes the leases of chunks that are lined up, in order of acceptance, while they find room and are guarded alike; adds
+-- {"job:n", what `take` gives...} of each to `taken`. Who takes any is awake for a while.
+local function take_ready(database, lease_ms, holder, room, most, guarded, taken)
+  if most <= #taken or paused(database, lease_ms) > 0 or redis.call('EXISTS', key('failures', database)) == 1 then return end
+  for _, member in ipairs(redis.call('ZRANGE', key('ready', database), 0, most - 1)) do
+    local job, n = string.match(member, '^(.*):(.*)$')
+    local weight, care_plan, unsettled = unpack(redis.call('HMGET', key('job', job), 'weight', 'care_plan', 'unsettled'))
+    local is_guarded = care_plan ~= ''
+    if not is_for_groups(job, n, weight, unsettled) then
+      redis.call('ZREM', key('ready', database), member) -- it is gone, or goes alone: the sweep rings for it
+    elseif tonumber(weight) > room or #taken >= most then
+      break
+    elseif guarded == nil or is_guarded == guarded then
+      local answer = take(job, n, lease_ms, holder)
+      if answer[1] == 'apply' or answer[1] == 'cancel' then
+        room, guarded = room - tonumber(weight), is_guarded
+        taken[#taken + 1] = {member, unpack(answer)}
+      end
+    end
+  end
+  if #taken > 0 then redis.call('SET', key('awake', database), '', 'PX', awake_ms) end
+end
+
+-- What a holder goes on with: a job that is to be placed, small chunks that are ready, or `opened`, that is open now.
+local function following(database, lease_ms, holder, room, most, opened)
+  local unplaced = redis.call('ZRANGE', key('unplaced', database), 0, 0)[1]
+  if unplaced then return {{unplaced .. ':0', 'unplaced', database}} end
+  local taken = {}
+  take_ready(database, lease_ms, holder, room, most, nil, taken)
+  if #taken == 0 and opened then
+    local job, n = string.match(opened, '^(.*):(.*)$')
+    taken[1] = {opened, unpack(take(job, n, lease_ms, holder))}
+  end
+  return taken
+end
+
+-- The chunks that must be rung for, of those that are open now: not what is the caller's `own`. If it takes none, also
+-- the one for whoever looks for what is to be placed or ready next.
+local function to_ring(database, rung, taken, own)
+  for _, one in ipairs(taken) do own[one[1]] = true end
+  local wanted, is_ready_rung = {}, false
+  for _, member in ipairs(rung) do
+    if not own[member] then
+      wanted[#wanted + 1] = member
+      is_ready_rung = is_ready_rung or redis.call('ZSCORE', key('ready', database), member) ~= false
+    end
+  end
+  if #taken > 0 then return wanted end
+  redis.call('DEL', key('awake', database))
+  local unplaced = redis.call('ZRANGE', key('unplaced', database), 0, 0)[1]
+  local first = unplaced and unplaced .. ':0' or redis.call('ZRANGE', key('ready', database), 0, 0)[1]
+  if first then
+    redis.call('SET', key('awake', database), '', 'PX', rung_ms)
+    if unplaced or not is_ready_rung then wanted[#wanted + 1] = first end
+  end
+  return wanted
+end

@@ -1,0 +1,86 @@
+"""For which earlier batches each must wait: those under another care plan that share a case with it, and no others."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from carecase_worker.jobs.key_sets import KeySet
+from carecase_worker.jobs.open_jobs import OpenJob, OpenJobs
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import Placement
+from carecase_worker.worker.apply import Applied
+
+_ONE_BY_ONE = 32
+"""For more jobs than that a batch does not wait one by one, but for all up to the newest of them."""
+
+Sets = Mapping[str, KeySet | None]
+"""The set of each job's keys by its id; None if nobody knows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placer:
+    """Places jobs, in one process."""
+
+    store: JobStore
+    open_jobs: OpenJobs
+    holder: str
+
+    def place(self, database: str) -> Applied:
+        """Place what is to be placed of a database; claim what comes next, to go on. Raises StoreUnavailable."""
+        unplaced, there = self.open_jobs.unplaced(database)
+        sets = self.open_jobs.key_sets(there) if unplaced else {}
+        told = self.store.place(database, placements(unplaced, there, sets), self.holder)
+        return Applied("placed", database, 0, told.rings, told.following, told.shares)
+
+
+def placements(unplaced: Iterable[OpenJob], there: Sequence[OpenJob], sets: Sets) -> list[Placement]:
+    """For what each job that is to be placed waits, of all open ones, in order of acceptance. Pure."""
+    by_plan = _by_plan(there, sets)
+    placed = []
+    for job in unplaced:
+        meeting = _meeting(job, by_plan, sets) if job.job_id in sets else ()
+        earlier = [one for one in meeting if one.seq < job.seq]
+        if len(earlier) <= _ONE_BY_ONE:
+            placed.append(Placement(job.job_id, tuple(one.job_id for one in earlier)))
+        else:
+            placed.append(Placement(job.job_id, behind=max(earlier, key=lambda one: one.seq).job_id))
+    return placed
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The open jobs of one care plan: those whose sets are small with the union of these, and the others."""
+
+    small: list[OpenJob]
+    keys: KeySet
+    others: list[OpenJob]
+
+
+def _by_plan(there: Iterable[OpenJob], sets: Sets) -> dict[str, _Plan]:
+    plans: dict[str, _Plan] = defaultdict(lambda: _Plan([], KeySet(), []))
+    for job in there:
+        keys, plan = sets[job.job_id], plans[job.care_plan]
+        if keys is not None and keys.is_small:
+            plan.small.append(job)
+            plan.keys.add(keys)
+        else:
+            plan.others.append(job)
+    return plans
+
+
+def _meeting(job: OpenJob, by_plan: Mapping[str, _Plan], sets: Sets) -> Iterator[OpenJob]:
+    """The open jobs of other care plans that share a case with a job, or may."""
+    keys = sets[job.job_id]
+    for care_plan, plan in by_plan.items():
+        if care_plan == job.care_plan:
+            continue
+        if keys is None:
+            yield from (*plan.small, *plan.others)
+            continue
+        if keys.meets(plan.keys):
+            yield from (one for one in plan.small if _meet(keys, sets[one.job_id]))
+        yield from (one for one in plan.others if _meet(keys, sets[one.job_id]))
+
+
+def _meet(keys: KeySet, other: KeySet | None) -> bool:
+    return other is None or keys.meets(other)
