@@ -3,8 +3,8 @@
 from importlib import resources
 
 VERBS = (
-    "stage", "discard", "admit", "place", "claim", "complete", "release", "cancel", "purge", "overdue", "bury", "settle",
-    "list", "seen", "spend", "rewrap",
+    "stage", "discard", "admit", "place", "claim", "complete", "release", "cancel", "purge", "overdue", "bury",
+    "settle", "list", "seen", "spend", "rewrap",
 )  # fmt: skip
 
 

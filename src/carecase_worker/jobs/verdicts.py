@@ -221,7 +221,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What place is told of a job: it waits for these, or, `behind` one, for all in the order of acceptance up to it."""
+    """For what place is told that a job waits: these, or, `behind` one, all up to it in the order of acceptance."""
 
     job_id: str
     after: tuple[str, ...] = ()

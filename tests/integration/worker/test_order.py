@@ -1,0 +1,165 @@
+"""Batches of several care plans, with cases in common or not: all is as if applied in order of acceptance."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+from tests.builders import a_case
+from tests.chaos.replay import Found, Sent, compare
+from tests.integration.worker.attempts import SteppedTargets
+from tests.services import Services
+
+from carecase_worker.cases.outcome import OTHER_CARE_PLAN
+from carecase_worker.clock import SystemDice
+from carecase_worker.jobs.admission import Admissions, Sender
+from carecase_worker.jobs.chunks import ChunkBounds, unpack_done
+from carecase_worker.jobs.open_jobs import OpenJobs
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import ChunkRef, Claimed, Wait
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.worker.apply import Applied, Applier
+from carecase_worker.worker.group import carry_out, members_of
+from carecase_worker.worker.placing import Placer
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Tenant:
+    """A database with an intake and workers, of which each does one thing at a time."""
+
+    store: JobStore
+    redis: RedisSettings
+    targets: SteppedTargets
+    packers: ThreadPoolExecutor
+    sent: list[Sent]
+    rings: list[ChunkRef]
+
+    def accept(self, care_plan: int | None, *cases: dict[str, Any]) -> str:
+        admissions = Admissions(self.store, ChunkBounds(4, 10_000, 10_000), 1_000, self.packers)
+        draft = admissions.draft(Sender("demo", "demo", "demo", care_plan), uuid4())
+        draft.add([msgspec.Raw(msgspec.json.encode(case)) for case in cases])
+        admission = draft.admit("0" * 64)
+        self.rings += admission.rings
+        seq = self.store.job(admission.job_id).seq
+        self.sent.append(Sent(admission.job_id, AT, AT, "demo", care_plan, cases, seq=seq))
+        return admission.job_id
+
+    def work(self, ref: ChunkRef, holder: str, go_on: bool) -> None:
+        """Answer a notification as a pool process does."""
+        applier = Applier(
+            store=self.store,
+            targets=self.targets,  # type: ignore[arg-type]
+            dice=SystemDice(),
+            sleep=lambda _: None,
+            holder=holder,
+            is_dead=lambda _: False,
+            retry_deadline=timedelta(days=1),
+        )
+        placer = Placer(self.store, OpenJobs(self.redis), holder)
+        claims = applier.claim(ref)
+        while claims:
+            if claims[0][1].verdict is Claimed.UNPLACED:
+                applied = placer.place("demo")
+            else:
+                members = members_of(claims)
+                applied = carry_out(applier, members, go_on) if members else Applied("")
+            self.rings += applied.rings
+            claims = applied.following
+
+    def finish(self, dice: Random) -> None:
+        """Answer notifications in any order, until each job is final."""
+        while self.rings or self.store.due_count("demo"):
+            if not self.rings:
+                self.rings += self.store.overdue("demo", 0)
+                continue
+            ref = self.rings.pop(dice.randrange(len(self.rings)))
+            self.work(ref, f"w:{dice.randrange(3)}", dice.random() < 0.7)
+
+    def state(self, job_id: str) -> str:
+        return self.store.job(job_id).state.value
+
+    def found(self) -> Found:
+        results = {}
+        for sent in self.sent:
+            chunks = range(len(self.store.job(sent.job_id).chunk_firsts))
+            told = [unpack_done(packed) for packed in self.store.outcomes(sent.job_id, chunks) if packed is not None]
+            results[sent.job_id] = [
+                (key, outcome.kind.status, outcome.body)
+                for done in told
+                for key, outcome in zip(done.keys, done.outcomes, strict=True)
+            ]
+        rows = self.targets.rows("SELECT case_key, careplan_key, case_id, entry_user FROM care_case")
+        written = {
+            (key, sent.seq << 20 | place)
+            for sent in self.sent
+            for place, (key, _, body) in enumerate(results[sent.job_id])
+            if body in ("Created", "Updated")
+        }  # which version is written is for tests/integration/targets to hold
+        return Found({row[0]: tuple(row[1:]) for row in rows}, results, written)
+
+
+@pytest.fixture
+def tenant(servers: Services) -> Iterator[Tenant]:
+    prefix = f"order-{uuid4()}:"
+    store = servers.store(prefix, width=2, ring_again_seconds=0.001)
+    store.settle("demo", 0)
+    targets = SteppedTargets(servers.postgres_url)
+    targets.prepare()
+    with ThreadPoolExecutor(2) as packers:
+        yield Tenant(store, RedisSettings(url=servers.redis_url, prefix=prefix), targets, packers, [], [])
+    targets.engine.dispose()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_answer_is_that_of_applying_batches_in_order_of_acceptance(tenant: Tenant, seed: int) -> None:
+    dice = Random(seed)
+    for number in range(25):
+        care_plan = dice.choice([None, 5, 5, 6])
+        cases = [
+            a_case(
+                dice.randint(1, 12),
+                carePlan_Key=dice.choice([5, 6]) if care_plan is None or dice.random() < 0.1 else care_plan,
+                case_ID=f"{number}.{place}",
+            )
+            for place in range(dice.choice([1, 1, 2, 6]))
+        ]
+        tenant.accept(care_plan, *cases)
+        if tenant.rings and dice.random() < 0.5:
+            tenant.work(tenant.rings.pop(0), "w:0", dice.random() < 0.5)
+    tenant.finish(dice)
+    assert {tenant.state(sent.job_id) for sent in tenant.sent} == {"completed"}
+    verdict = compare(tenant.sent, tenant.found(), "demo")
+    assert (verdict.lost, verdict.stale, verdict.wrong) == (0, 0, 0), verdict.details
+
+
+def test_a_batch_that_shares_no_case_does_not_wait(tenant: Tenant) -> None:
+    earlier = tenant.accept(5, *(a_case(key) for key in range(40)))
+    apart, meeting = (tenant.accept(6, a_case(key, carePlan_Key=6)) for key in (100, 7))
+    for ref in [ring for ring in tenant.rings if ring.job_id != earlier]:
+        tenant.work(ref, "w:1", go_on=False)
+    assert (tenant.state(earlier), tenant.state(apart), tenant.state(meeting)) == ("queued", "completed", "queued")
+    tenant.finish(Random(0))
+    assert tenant.state(meeting) == "completed"
+
+
+def test_who_waits_for_a_batch_that_is_cancelled_waits_for_what_was_before_it_too(tenant: Tenant) -> None:
+    first = tenant.accept(5, a_case(1))
+    taken = tenant.store.claim(ChunkRef(first, 0), "w:2").lease
+    cancelled = tenant.accept(6, a_case(1, carePlan_Key=6))
+    last = tenant.accept(7, a_case(1, carePlan_Key=7))
+    tenant.work(ChunkRef(cancelled, 0), "w:1", go_on=False)
+    tenant.rings += tenant.store.cancel(cancelled)[1]
+    for ref in [ring for ring in tenant.rings if ring.job_id != first]:
+        tenant.work(ref, "w:1", go_on=False)
+    assert (tenant.state(first), tenant.state(cancelled), tenant.state(last)) == ("running", "cancelled", "queued")
+    assert taken is not None
+    tenant.store.release([taken.chunk], "w:2", Wait(timedelta(0), database_to_blame=False))
+    tenant.finish(Random(0))
+    assert [one[1:] for one in tenant.found().results[last]] == [(409, OTHER_CARE_PLAN.body)]

@@ -1,0 +1,63 @@
+"""For which earlier batches each waits: held against the definition, on plain sets."""
+
+from array import array
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carecase_worker.jobs.key_sets import KeySet
+from carecase_worker.jobs.open_jobs import OpenJob
+from carecase_worker.jobs.verdicts import Placement
+from carecase_worker.worker.placing import placements
+
+PLANS = st.sampled_from(["", "5", "6"])
+SETS = st.none() | st.sets(st.integers(0, 20), max_size=3)
+JOBS = st.lists(st.tuples(PLANS, SETS, st.booleans()), max_size=12)
+LARGE = range(100, 10_200)
+
+
+def as_set(keys: set[int] | None) -> KeySet | None:
+    return None if keys is None else KeySet(array("I", keys))
+
+
+@given(JOBS, st.integers(0, 3))
+def test_a_batch_waits_for_earlier_ones_of_other_care_plans_that_share_a_case(
+    jobs: list[tuple[str, set[int] | None, bool]], large: int
+) -> None:
+    """One of which nobody knows the cases shares some with all. Some of the sets are large."""
+    there = [OpenJob(str(seq), seq, care_plan) for seq, (care_plan, _, _) in enumerate(jobs)]
+    keys = {str(seq): held for seq, (_, held, _) in enumerate(jobs)}
+    for name in list(keys)[:large]:
+        keys[name] = None if keys[name] is None else {*(keys[name] or ()), *LARGE}
+    wanted = [job for job, (_, _, is_unplaced) in zip(there, jobs, strict=True) if is_unplaced]
+
+    def meet(one: str, other: str) -> bool:
+        mine, its = keys[one], keys[other]
+        return mine is None or its is None or bool(mine & its)
+
+    told = placements(wanted, there, {name: as_set(held) for name, held in keys.items()})
+    assert [(one.job_id, set(one.after), one.behind) for one in told] == [
+        (
+            job.job_id,
+            {
+                o.job_id
+                for o in there
+                if o.seq < job.seq and o.care_plan != job.care_plan and meet(job.job_id, o.job_id)
+            },
+            "",
+        )
+        for job in wanted
+    ]
+
+
+def test_for_many_it_waits_up_to_the_newest_of_them() -> None:
+    there = [OpenJob(str(seq), seq, "5" if seq < 40 else "6") for seq in range(42)]
+    sets = {job.job_id: as_set({1} if job.seq < 33 else {2}) for job in there} | {"40": as_set({1}), "41": as_set({2})}
+    assert placements(there[40:], there, sets) == [
+        Placement("40", behind="32"),
+        Placement("41", after=tuple(str(seq) for seq in range(33, 40))),
+    ]
+
+
+def test_one_that_has_ended_meanwhile_waits_for_nothing() -> None:
+    assert placements([OpenJob("gone", 0, "")], [OpenJob("1", 1, "5")], {"1": None}) == [Placement("gone")]
