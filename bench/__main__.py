@@ -13,8 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import small, tables
+from bench import behind, small, tables
 from bench.arena import SYSTEM, TENANTS, Arena, arena
+from bench.behind import Waiting
 from bench.cases import CaseFiles
 from bench.crew import BenchError
 from bench.field import FIELD, LIMIT, THIS
@@ -24,7 +25,7 @@ from bench.small import SmallBatches
 
 _QUICK_SHARE = 0.05
 _WORKLOADS = "workloads"
-_MEASURES = ("latency", "polls", "sizes", "results", "cpu", "small")
+_MEASURES = ("latency", "polls", "sizes", "results", "cpu", "small", "behind")
 _NAMES = (*(contestant.name for contestant in FIELD), _WORKLOADS, *_MEASURES)
 
 
@@ -70,6 +71,7 @@ class Report:
         self._measures = Measures(started, files, QUICK if options.quick else FULL if options.full else USUAL)
         rounds = 1 if options.quick else max(1, options.rounds)
         self._small_batches = SmallBatches(started, files, small.QUICK if options.quick else small.USUAL, rounds)
+        self._waiting = Waiting(started, files, behind.QUICK if options.quick else behind.USUAL, rounds)
         self._machine = f"{_machine()}, PostgreSQL {started.version()}"
         self.figures: dict[str, Any] = {}
 
@@ -86,6 +88,7 @@ class Report:
             "sizes": self._sizes,
             "cpu": self._cpu,
             "small": self._small,
+            "behind": self._behind,
         }
         for name, section in sections.items():
             if name in self._options.only:
@@ -150,6 +153,11 @@ class Report:
             for load, (ours, plain) in found.items()
         ]
         yield from tables.small(found)
+
+    def _behind(self) -> Iterator[str]:
+        found = self._waiting.run()
+        self.figures["behind"] = {one.value: list(map(asdict, waited)) for one, waited in found.items()}
+        yield from tables.behind(found)
 
 
 def _machine() -> str:

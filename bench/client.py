@@ -38,10 +38,11 @@ class Client:
         self._connection = http.client.HTTPConnection(address, timeout=300)
         self._connection.connect()
 
-    def put(self, database: str, body: bytes) -> str:
+    def put(self, database: str, body: bytes, care_plan: int | None = None) -> str:
         """Send a batch; its job's id. Raises BenchError if it is not accepted."""
         headers = {"vbasoftware-database": database, "Content-Type": "application/json"}
-        _, answer = self._call("PUT", "/care-cases-batch", 202, headers, body)
+        path = "/care-cases-batch" if care_plan is None else f"/care-plans/{care_plan}/cases-batch"
+        _, answer = self._call("PUT", path, 202, headers, body)
         return str(json.loads(answer)["job"]["jobId"])
 
     def job(self, job_id: str, **headers: str) -> tuple[dict[str, Any], bool]:
@@ -49,14 +50,18 @@ class Client:
         held, answer = self._call("GET", f"/jobs/{job_id}", 200, headers)
         return dict(json.loads(answer)["data"]), held
 
-    def final(self, job_id: str, every_s: float) -> dict[str, Any]:
-        """The job once it is final: by long polls where the intake has them, else by polls. BenchError if not whole."""
+    def ended(self, job_id: str, every_s: float = _POLL_CLOSELY_S) -> dict[str, Any]:
+        """The job once it is final: by long polls where the intake has them, else by polls."""
         while True:
             job, held = self.job(job_id, Prefer="wait=20")
             if job["state"] in _FINAL:
-                break
+                return job
             if not held:
                 time.sleep(every_s)
+
+    def final(self, job_id: str, every_s: float) -> dict[str, Any]:
+        """The same. Raises BenchError if not every case was applied."""
+        job = self.ended(job_id, every_s)
         if job["created"] + job["updated"] + job["superseded"] != job["total"]:
             raise BenchError(f"not every case was applied: {job}")
         return job

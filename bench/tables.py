@@ -1,8 +1,10 @@
 """The figures as Markdown, for people."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple
 from statistics import median
 
+from bench.behind import Behind, Waited
 from bench.client import Timing
 from bench.field import LIMIT, THIS
 from bench.measures import Cost, Cpu
@@ -78,6 +80,15 @@ def small(found: dict[Load, tuple[list[Found], list[Found]]]) -> Iterator[str]:
         )
     heads = ("batches of", "connections", "accepted/s", "× plain", "applied/s", "× plain", "202, ms", "CPU ms a batch")
     yield from table(heads, rows)
+
+
+def behind(found: dict[Behind, list[Waited]]) -> Iterator[str]:
+    """Ten cases behind large batches: medians of the rounds, in seconds from their PUT."""
+    rows = [
+        (one.value, *(f"{median(seconds):.3f}" for seconds in zip(*map(astuple, waited), strict=True)))
+        for one, waited in found.items()
+    ]
+    yield from table(("the large batches are of", "ten cases final, s", "first large, s", "last large, s"), rows)
 
 
 def _ratio(ours: Sequence[Found], plain: Sequence[Found], rate: Callable[[Found], float]) -> str:

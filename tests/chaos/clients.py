@@ -13,7 +13,7 @@ from tests.chaos.clocks import intakes
 from tests.chaos.replay import Case, Sent
 
 KEYS = 60
-CARE_PLANS = (5, 6)
+CARE_PLANS = (5, 6, 7)
 TRIPS = "TRIPS"
 """The `case_Reason` of cases over which the triggers of `faults.fail_over_some_cases` fail."""
 DATABASES = ("demo", "demo", "demo", "demo_sqlite")
@@ -43,7 +43,9 @@ class Client(Thread):
         dice = self._dice
         database = dice.choice(DATABASES)
         care_plan = dice.choice((None, None, None, *CARE_PLANS))
-        cases = [self._case(f"{key}.{place}", care_plan) for place in range(dice.choice((1, 3, 40, 200, 900)))]
+        own = 1000 * care_plan if care_plan and dice.random() < 0.5 else 0  # cases that no other care plan has, or any
+        size = dice.choice((1, 1, 1, 3, 3, 40, 200, 900))
+        cases = [self._case(f"{key}.{place}", care_plan, own) for place in range(size)]
         path = "/care-cases-batch" if care_plan is None else f"/care-plans/{care_plan}/cases-batch"
         began = datetime.now(UTC)
         while True:
@@ -58,10 +60,10 @@ class Client(Thread):
         with self._lock:
             self.accepted.append(sent)
 
-    def _case(self, name: str, care_plan: int | None) -> Case:
+    def _case(self, name: str, care_plan: int | None, above: int) -> Case:
         dice = self._dice
         case: dict[str, Any] = {
-            "case_Key": dice.randint(1, KEYS),
+            "case_Key": above + dice.randint(1, KEYS),
             "carePlan_Key": dice.choice(CARE_PLANS) if care_plan is None or dice.random() < 0.03 else care_plan,
             "do_Not_Contact": False,
             "case_ID": name,
