@@ -73,7 +73,7 @@ class Waiting:
 
 
 def send(access: Access, large: Sequence[Path], few: Path, behind: Behind) -> Callable[[], tuple[float, float, float]]:
-    """Send large batches, then few cases; seconds from there until these, the first and the last large one are final."""
+    """Send large batches, then few cases; seconds from there until these, the first and the last of those are final."""
     plan = _PLAN if behind is Behind.SAME_PLAN else _OTHER_PLAN
     bodies, last = [_under(_PLAN, path) for path in large], _under(plan, few)
     client, tenant = Client(access), TENANTS[0] if behind is Behind.OTHER_TENANT else SYSTEM

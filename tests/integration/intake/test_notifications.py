@@ -89,7 +89,7 @@ def test_a_batch_is_notified_for_as_far_as_it_is_open(intake: Intake, prefer: st
     intake.send(5, {"prefer": prefer, "idempotency-key": "k"})
     assert intake.waiting == WIDTH, "it is open already"
     intake.send(6, {"prefer": prefer})
-    assert intake.waiting == WIDTH, "it waits for its turn"
+    assert intake.waiting == WIDTH + 1, "a worker is to find out if it has to wait"
 
 
 def test_what_a_cancellation_opens_is_notified_for(intake: Intake) -> None:
@@ -97,7 +97,7 @@ def test_what_a_cancellation_opens_is_notified_for(intake: Intake) -> None:
     later = intake.send(6)
     for _ in range(2):
         intake.ask("DELETE", f"/jobs/{later}")
-        assert intake.waiting == WIDTH + WIDTH
+        assert intake.waiting == WIDTH + 1 + WIDTH
 
 
 def test_what_is_sent_again_is_notified_for(intake: Intake) -> None:

@@ -121,11 +121,12 @@ def test_what_is_kept_is_counted_as_it_is_sealed(intake: Intake, raw: Any) -> No
     with intake.client(**{"vbasoftware-database": "second"}) as client:
         job_id = client.put("/care-cases-batch", content=a_batch(*CASES)).json()["job"]["jobId"]
     payloads = [payload for payload in intake.store.payloads(job_id, [0, 1]) if payload]
-    size = 4096 + sum(256 + len(payload) for payload in payloads)
+    key_set = raw.get(intake.store.keys.key_set(job_id))
+    size = 4096 + sum(256 + len(payload) for payload in payloads) + len(key_set)
     assert intake.store.kept("second")["ann"] == Kept(before.jobs + 1, before.size + size)
     finish(intake, job_id)
     results = [result for result in intake.store.outcomes(job_id, [0, 1]) if result]
-    size += sum(map(len, results)) - sum(map(len, payloads))
+    size += sum(map(len, results)) - sum(map(len, payloads)) - len(key_set)
     assert intake.store.kept("second")["ann"] == Kept(before.jobs + 1, before.size + size)
 
 
