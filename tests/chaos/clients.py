@@ -1,8 +1,11 @@
 """Clients that send overlapping batches, try again until 202, and remember what was accepted."""
 
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from threading import Event, Lock, Thread
 from typing import Any
@@ -17,15 +20,20 @@ CARE_PLANS = (5, 6, 7)
 TRIPS = "TRIPS"
 """The `case_Reason` of cases over which the triggers of `faults.fail_over_some_cases` fail."""
 DATABASES = ("demo", "demo", "demo", "demo_sqlite")
+SIZES, SMALL = (1, 3, 40, 200, 900), (1, 1, 2)
+AT_ONCE = 10
 
 
 class Client(Thread):
     """One client with a chance of its own."""
 
-    def __init__(self, system: System, name: str, seed: int, stop: Event) -> None:
+    def __init__(self, system: System, name: str, seed: int, stop: Event, sizes: Sequence[int] = SIZES) -> None:
         super().__init__(name=name, daemon=True)
         self.accepted: list[Sent] = []
         self.refused = 0
+        self.surprises: list[str] = []
+        """Answers that nobody should get, whatever is broken."""
+        self._sizes = sizes
         self._system = system
         self._dice = Random(seed)
         self._stop_sending = stop
@@ -36,15 +44,16 @@ class Client(Thread):
         number = 0
         while not self._stop_sending.is_set():
             number += 1
-            self._send(f"{self.name}-{number}")
+            self.send(f"{self.name}-{number}")
             time.sleep(self._dice.uniform(0, 0.3))
 
-    def _send(self, key: str) -> None:
+    def send(self, key: str) -> None:
+        """Send a batch until it is accepted."""
         dice = self._dice
         database = dice.choice(DATABASES)
         care_plan = dice.choice((None, None, None, *CARE_PLANS))
         own = 1000 * care_plan if care_plan and dice.random() < 0.5 else 0  # cases that no other care plan has, or any
-        size = dice.choice((1, 1, 1, 3, 3, 40, 200, 900))
+        size = dice.choice(self._sizes)
         cases = [self._case(f"{key}.{place}", care_plan, own) for place in range(size)]
         path = "/care-cases-batch" if care_plan is None else f"/care-plans/{care_plan}/cases-batch"
         began = datetime.now(UTC)
@@ -83,7 +92,8 @@ class Client(Thread):
                 answer = client.put(path, json=cases, headers=headers, timeout=15)
         except (httpx.HTTPError, OSError, ValueError):
             return None
-        assert answer.status_code in (202, 503), f"{answer.status_code}: {answer.text}"
+        if answer.status_code not in (202, 503):
+            self.surprises.append(f"{answer.status_code}: {answer.text}")
         return dict(answer.json()["job"]) if answer.status_code == 202 else None
 
     def _cancel(self, job_id: str) -> bool:
@@ -93,3 +103,38 @@ class Client(Thread):
                 return client.delete(f"/jobs/{job_id}", timeout=15).status_code != 409
         except (httpx.HTTPError, OSError, ValueError):
             return True
+
+
+class Crowd(Thread):
+    """Clients that send small batches at the same moment, so that these are applied in groups."""
+
+    def __init__(self, system: System, name: str, seed: int, stop: Event) -> None:
+        super().__init__(name=name, daemon=True)
+        self._dice = Random(seed)
+        self._stop_sending = stop
+        self._clients = [Client(system, f"{name}.{n}", seed * 100 + n, stop, SMALL) for n in range(AT_ONCE)]
+
+    @property
+    def accepted(self) -> list[Sent]:
+        return [sent for client in self._clients for sent in client.accepted]
+
+    @property
+    def surprises(self) -> list[str]:
+        return [surprise for client in self._clients for surprise in client.surprises]
+
+    @property
+    def refused(self) -> int:
+        return sum(client.refused for client in self._clients)
+
+    def run(self) -> None:
+        """Send until told to stop; the next ones once all are accepted."""
+        number = 0
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            while not self._stop_sending.is_set():
+                number += 1
+                list(pool.map(partial(self._one, number), self._clients))
+                time.sleep(self._dice.uniform(0.2, 1))
+
+    @staticmethod
+    def _one(number: int, client: Client) -> None:
+        client.send(f"{client.name}-{number}")

@@ -17,7 +17,7 @@ import psutil
 import redis
 from tests.acceptance.system import NO_RATE, System, eventually, running
 from tests.chaos.attempts import held_twice
-from tests.chaos.clients import Client
+from tests.chaos.clients import Client, Crowd
 from tests.chaos.clocks import intake_with_a_clock
 from tests.chaos.faults import WEIGHTS, Fault
 from tests.chaos.replay import Found, Sent, Verdict, compare
@@ -60,13 +60,15 @@ class Report:
     held_twice: int = 0
     untimely: int = 0
     unfinished: list[str] = field(default_factory=list)
+    surprises: list[str] = field(default_factory=list)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, doubled, stale, wrong or left unfinished."""
+        """Whether nothing was lost, doubled, stale, wrong, left unfinished or answered with 500."""
         sums = sum(one.lost + one.stale + one.wrong for one in self.verdicts.values())
-        return not (sums or self.doubled or self.held_twice or self.untimely or self.unfinished) and bool(self.verdicts)
+        left = self.unfinished or self.surprises
+        return not (sums or self.doubled or self.held_twice or self.untimely or left) and bool(self.verdicts)
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -80,11 +82,12 @@ class Report:
         told.append(
             f"lost {lost}, doubled {self.doubled}, stale {stale}, wrong {wrong}, held by two at once {self.held_twice},"
             f" at a wrong time {self.untimely},"
-            f" not final {len(self.unfinished)}"
+            f" not final {len(self.unfinished)}, answers that nobody should get {len(self.surprises)}"
         )
         for database, verdict in self.verdicts.items():
             told += [f"  {database}: {detail}" for detail in verdict.details]
         told += [f"  not final: {job_id}" for job_id in self.unfinished[:20]]
+        told += [f"  answered {surprise}" for surprise in self.surprises[:20]]
         return told
 
 
@@ -101,7 +104,10 @@ def run(place: Path, seed: int, seconds: float) -> Report:
             for statement in statements:
                 system.execute(statement, database)
         stop = Event()
-        clients = [Client(system, f"c{seed}-{number}", seed * 1000 + number, stop) for number in range(CLIENTS)]
+        clients: list[Client | Crowd] = [
+            *(Client(system, f"c{seed}-{number}", seed * 1000 + number, stop) for number in range(CLIENTS)),
+            Crowd(system, f"c{seed}-crowd", seed, stop),
+        ]
         for client in clients:
             client.start()
         _strike(system, Random(seed), seconds, report)
@@ -114,6 +120,7 @@ def run(place: Path, seed: int, seconds: float) -> Report:
         report.held_twice = held_twice(system.data_dir / "logs")
         _judge(system, [sent for client in clients for sent in client.accepted], report)
         report.refused = sum(client.refused for client in clients)
+        report.surprises = [surprise for client in clients for surprise in client.surprises]
     return report
 
 
