@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from carecase_worker import cli
+from carecase_worker.errors import ClientError
 from carecase_worker.intake.app import create_app
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.access import ClientSettings
@@ -35,6 +36,7 @@ How they are used: [the Python client](../client.md).
     options:
       show_root_heading: false
       show_root_toc_entry: false
+      members: [connect, connect_async]
 
 ## Blocking
 
@@ -46,10 +48,9 @@ How they are used: [the Python client](../client.md).
 
 ## Documents
 
-::: carecase_worker.client.documents
-    options:
-      show_root_heading: false
-      show_root_toc_entry: false
+::: carecase_worker.client.documents.Job
+
+::: carecase_worker.client.documents.ItemResult
 
 ## Errors
 
@@ -129,6 +130,13 @@ def description() -> dict[str, Any]:
     """The description that an intake serves. It is the same whatever Redis holds, so none is asked."""
     with patch.object(JobStore, "check"):
         return create_app(Settings.model_validate({"jwt": {"secret": "a secret that signs nothing at all"}})).openapi()
+
+
+def client_page() -> str:
+    """The client's API, for mkdocstrings to fill in."""
+    return _CLIENT + "".join(
+        f"\n::: carecase_worker.errors.{error.__name__}\n" for error in ClientError.__subclasses__()
+    )
 
 
 def description_file() -> str:
@@ -220,6 +228,6 @@ MADE: Mapping[str, Callable[[], str]] = {
     "reference/commands.md": commands_page,
     "reference/http.md": http_page,
     "reference/openapi.json": description_file,
-    "reference/client.md": lambda: _CLIENT,
+    "reference/client.md": client_page,
 }
 """Pages and files by where they go."""
