@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/.ready
+DOCS := .venv-docs
+DOCS_READY := $(DOCS)/.ready
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --universal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test coverage check chaos hostile mutants bench lint types imports dependencies advisories sbom lock
+.PHONY: help setup up test coverage check chaos hostile mutants bench docs pictures lint types imports dependencies advisories sbom lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -38,7 +40,7 @@ COVERAGE_OPTIONS ?=
 coverage: setup ## Every test but those of containers and packages; ends with what none of them reaches
 	$(BIN)/python -m tests.line_coverage --options="--numprocesses $(WORKERS) --dist loadfile" $(COVERAGE_OPTIONS)
 
-check: setup lint types imports dependencies advisories test ## What CI runs
+check: setup lint types imports dependencies advisories docs test ## What CI runs
 
 SECONDS ?= 60
 SEEDS ?= 1
@@ -73,6 +75,21 @@ $(BENCH_READY): requirements-bench.lock pyproject.toml
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(BENCH_READY)
 
+docs: $(DOCS_READY) ## The documentation site, to site/; nothing of it needs a network when it is read
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --clean
+
+pictures: $(DOCS_READY) ## Draw docs/pictures anew, of docs_site/pictures.py
+	@$(DOCS)/bin/python -m docs_site.pictures
+
+# what builds the site stays out of .venv, and the package is in it for its docstrings, settings and commands
+$(DOCS_READY): requirements-docs.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Building $(DOCS) …"
+	@$(PYTHON) -m venv --clear $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(DOCS_READY)
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -103,5 +120,6 @@ lock: setup ## Bring the locks in step with pyproject.toml; UPGRADE=--upgrade ch
 	$(COMPILE) $(UPGRADE) pyproject.toml -c requirements.lock -o requirements-image.lock
 	$(COMPILE) $(UPGRADE) --group build -c requirements.lock -o requirements-build.lock
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra embedded --group bench -c requirements.lock -o requirements-bench.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml --group docs -c requirements.lock -o requirements-docs.lock
 	$(COMPILE) $(UPGRADE) --group generator -o requirements-generator.lock
 	$(COMPILE) --upgrade pyproject.toml --all-extras --resolution lowest-direct -o requirements-lowest.lock

@@ -21,7 +21,7 @@ NUMBERS = {
 """Default, least and most by section and name, as they are written there."""
 CONTRACT = {
     # docs/contract.md: "1,000,000 items, 1 GiB decoded, 256 KiB an item", "25 requests a second sustained, 50 burst",
-    # "default retention: 7 days"; and a day of retries, of the design
+    # "default retention: 7 days"; and a day of retries
     ("intake", "max_items"): 1_000_000,
     ("intake", "max_body_bytes"): 1024**3,
     ("intake", "max_item_bytes"): 256 * 1024,

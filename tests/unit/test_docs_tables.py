@@ -1,0 +1,37 @@
+"""Pages that list what the code has: the moves of a job, its picture, the metrics."""
+
+import re
+from pathlib import Path
+
+from carecase_worker.jobs.job import MOVES
+
+ROOT = Path(__file__).parents[2]
+DOCS, SOURCE = ROOT / "docs", ROOT / "src" / "carecase_worker"
+READINGS = r"""(Reading|Counter|Histogram)\(\s*"(carecase_\w+)"([^\n]*)"""
+
+
+def test_the_page_of_states_has_every_move() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([`\w, ]+) \|$", (DOCS / "explanation" / "states.md").read_text(), re.M)
+    told = {(state, operation): set(re.findall(r"\w+", ends)) for state, operation, ends in rows}
+    assert told == {
+        (state.value, verb.value): {one.value for one in ends} for (state, verb), ends in MOVES.items() if ends
+    }
+
+
+def test_the_picture_of_states_has_every_move() -> None:
+    drawn = re.findall(
+        r"<title>(\w+) -&gt; (\w+): ([\w, ]+)</title>", (DOCS / "pictures" / "job-states.svg").read_text()
+    )
+    told = {(one, operation, other) for one, other, operations in drawn for operation in operations.split(", ")}
+    assert told == {(state.value, verb.value, one.value) for (state, verb), ends in MOVES.items() for one in ends}
+
+
+def test_the_page_of_metrics_has_every_metric() -> None:
+    named = {
+        f"{name}_total" if kind == "Counter" or "counter=True" in rest else name
+        for module in SOURCE.rglob("*.py")
+        for kind, name, rest in re.findall(READINGS, module.read_text())
+    }
+    rows = re.findall(r"^\| `(carecase_\w+)` \| (\w+) \|", (DOCS / "reference" / "metrics.md").read_text(), re.M)
+    assert {name for name, _ in rows} == named
+    assert [name for name, kind in rows if name.endswith("_total") != (kind == "counter")] == []
