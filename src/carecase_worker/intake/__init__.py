@@ -1,1 +1,1 @@
-"""HTTP in, HTTP out. Opens no target database and looks into no case."""
+"""HTTP in, HTTP out. Opens no target database, and reads of a case its key alone."""
