@@ -109,15 +109,15 @@ def test_a_database_that_goes_silent_after_it_has_let_a_worker_in_is_told_and_th
         begin, ready, _ = piece.partition(READY)
         if not ready:
             return piece
-        silent.append(begin)
+        let_in.append(begin)
         return begin + ready
 
     def change(piece: bytes) -> bytes:
-        if silent:
+        if let_in:
             ended.wait()
         return silenced(piece)
 
-    silent: list[bytes] = []
+    let_in: list[bytes] = []
     port = urlsplit(fitting).port
     assert port is not None
     with passing_on(port, change) as way_in:
