@@ -104,6 +104,20 @@ def test_a_server_that_is_not_supported_is_refused_where_the_job_store_has_a_pas
             create_flower(load(environment=variables))
 
 
+def test_with_a_broker_of_its_own_nobody_looks_at_the_job_stores_server(
+    servers: Services, environment: dict[str, str], tmp_path: Path
+) -> None:
+    store = urlsplit(servers.redis_url)
+    with posing_as(6, store.port or 0, VALKEY) as old:
+        apart = {
+            "REDIS_URL": f"redis://{store.username}:{store.password}@127.0.0.1:{old}/0",
+            "BROKER_URL": servers.flower_redis_url,
+            "FLOWER_PORT": str(free_port()),
+        }
+        with running({**environment, **{f"CARECASE_{name}": value for name, value in apart.items()}}, tmp_path):
+            pass  # it serves
+
+
 def test_every_route_needs_the_password(flower: tuple[str, int]) -> None:
     url, _ = flower
     others = ["", "/", "/tools", "/metrics", "/tools/flower", "/static/js/flower.js", "/ws", "//tools/flower/metrics"]
