@@ -188,6 +188,17 @@ def test_what_was_told_500_is_not_applied_once_the_payload_is_put_back(
     assert targets.rows("SELECT case_key FROM care_case") == []
 
 
+def test_it_is_told_500_and_not_503_though_the_database_has_stayed_away(
+    servers: Services, store: JobStore, tmp_path: Path
+) -> None:
+    """Nobody could look whether the database holds anything of before this Redis: the payload was not opened yet."""
+    first = ChunkRef(admit(store, cases(1, 10), SEALS).job_id, 0)
+    Attacker(servers.redis_url, store, first.job_id, first.job_id).plant(b"")
+    nowhere = SteppedTargets(f"sqlite:///{tmp_path}/no/such/place.sqlite")
+    assert attempt(store, nowhere, first, SEALS).verdict == "kept"
+    assert result(store, first).outcomes == [UNTRUSTED] * 10
+
+
 def test_what_had_been_applied_is_told_as_it_was(attacker: Attacker, store: JobStore, targets: SteppedTargets) -> None:
     """A worker died between commit and complete; somebody exchanges the payload before the next one comes."""
     first = ChunkRef(attacker.mine, 0)
