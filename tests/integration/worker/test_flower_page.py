@@ -104,17 +104,16 @@ def test_a_server_that_is_not_supported_is_refused_where_the_job_store_has_a_pas
             create_flower(load(environment=variables))
 
 
-def test_with_a_broker_of_its_own_nobody_looks_at_the_job_stores_server(
+def test_a_broker_of_its_own_may_be_older_than_a_job_store_has_to_be(
     servers: Services, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    store = urlsplit(servers.redis_url)
-    with posing_as(6, store.port or 0, VALKEY) as old:
+    page = urlsplit(servers.flower_redis_url)
+    with posing_as(6, page.port or 0, VALKEY) as old:
         apart = {
-            "REDIS_URL": f"redis://{store.username}:{store.password}@127.0.0.1:{old}/0",
-            "BROKER_URL": servers.flower_redis_url,
-            "FLOWER_PORT": str(free_port()),
+            "CARECASE_BROKER_URL": f"redis://{page.username}:{page.password}@127.0.0.1:{old}/0",
+            "CARECASE_FLOWER_PORT": str(free_port()),
         }
-        with running({**environment, **{f"CARECASE_{name}": value for name, value in apart.items()}}, tmp_path):
+        with running({**environment, **apart}, tmp_path):
             pass  # it serves
 
 
