@@ -229,6 +229,14 @@ def test_what_is_no_record_is_left_and_told(tmp_path: Path) -> None:
     assert counts(tmp_path)[-1] == 3
 
 
+def test_a_closed_file_without_a_record_is_passed_over(tmp_path: Path) -> None:
+    recorded(tmp_path, 1, 2, max_file_bytes=1)
+    (tmp_path / "audit-000000000002.jsonl").write_bytes(b"x" * 100 + b"\n")
+    recorded(tmp_path, 3)
+    assert [record.head.number for line in lines_of(tmp_path) if (record := record_of(line))] == [1, 2]
+    assert counts(tmp_path) == [1, 3], "the chain goes on behind the last record that is there"
+
+
 def test_a_full_disk_leaves_whole_lines_and_says_that_nothing_is_recorded(tmp_path: Path) -> None:
     recorded(tmp_path / "one", 1)
     size = len(lines_of(tmp_path / "one")[0])

@@ -33,3 +33,12 @@ def test_as_many_as_may_be_are_judged() -> None:
     assert check.total == MOST
     with pytest.raises(BatchRefused, match=r"at most 20000 items"):
         check.add([msgspec.Raw(b"1")])
+
+
+def test_an_item_that_is_nested_too_deeply_to_be_judged_is_told() -> None:
+    with pytest.raises(BatchRefused) as refusal:
+        a_check().add([TOO_DEEP])
+    assert (refusal.value.fault, str(refusal.value)) == (
+        BatchFault.NOT_JSON,
+        "The body is nested too deeply. Send an array of CareCase objects.",
+    )

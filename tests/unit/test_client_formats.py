@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -72,10 +73,21 @@ def test_another_format_is_told_with_what_to_do(tmp_path: Path, raw: bytes, word
         list(items_in(file))
 
 
-def test_a_line_that_is_nested_too_deeply_to_be_looked_into_is_sent_as_it_is() -> None:
-    deep = b'{"case_Key": 1, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
+@pytest.mark.parametrize("depth", [5_000, 100_000])
+def test_a_line_that_is_nested_too_deeply_to_be_looked_into_is_sent_as_it_is(depth: int) -> None:
+    deep = b'{"case_Key": 1, "x": ' + b"[" * depth + b"]" * depth + b"}\n"
     with reading(deep) as upload:
         assert (upload.content_type, b"".join(upload.pieces())) == ("application/x-ndjson", deep)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has a file that can be opened and not read")
+def test_a_file_that_cannot_be_read_is_told() -> None:
+    file = Path("/proc/self/mem")
+    told = f"{file}: cannot be read \\(Input/output error\\)"
+    with pytest.raises(BatchUnreadable, match=told):
+        list(items_in(file))
+    with pytest.raises(BatchUnreadable, match=told), reading(file):
+        pass
 
 
 @pytest.mark.parametrize("magic", [b"\x1f\x8b", b"\x28\xb5\x2f\xfd"])

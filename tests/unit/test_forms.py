@@ -153,6 +153,7 @@ def test_lines_that_are_called_an_array_are_told_as_lines(body: bytes) -> None:
         (b"case_Key,case_ID\n1,x\n", "JSON is malformed: invalid character (byte 0)"),
         (b'{"a":' * 5000, "it is nested too deeply"),
         (b"[" * 5000 + b"]" * 5000, "it is nested too deeply"),
+        (b"[" * 400_000 + b"]" * 400_000, "it is nested too deeply"),  # and larger than an item may be
         (b"[1,2", "Input data was truncated"),
         (b"[,1]", "JSON is malformed: invalid character (byte 1)"),
         (b"[1,]", "JSON is malformed: trailing comma in array (byte 3)"),
@@ -271,6 +272,16 @@ def test_of_an_item_that_is_too_large_only_the_beginning_is_kept(form: str, size
         assert item.startswith(large)
         assert len(large) > ITEM, "whoever gets it sees that it is too large"
         assert size < 2 * ITEM + 100 + piece_bytes or len(large) == 2 * ITEM
+
+
+@pytest.mark.parametrize("piece_bytes", [7, 1 << 20])
+@pytest.mark.parametrize("item", [b"1" * 5 * ITEM, b'{"x": "%b"}' % (b"y" * 5 * ITEM)])
+def test_what_follows_an_item_that_is_too_large_is_another_or_the_end(item: bytes, piece_bytes: int) -> None:
+    assert refusal(ArraySplitter(50, ITEM), b"[%b}, 2]" % item, piece_bytes) == (
+        BatchFault.NOT_JSON,
+        f"The body is not JSON (JSON is malformed: expected ',' or ']' (byte {1 + len(item)}))."
+        " Send an array of CareCase objects, in UTF-8.",
+    )
 
 
 def test_items_that_are_too_large_may_have_so_many_bytes_together() -> None:

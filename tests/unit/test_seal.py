@@ -77,6 +77,11 @@ def test_what_was_sealed_before_there_were_data_keys_is_read_for_ever() -> None:
         a_key(Seals({"new": NEW}, required=False), "").open(Kind.PAYLOAD, HERE, RECORDED_16)
 
 
+def test_a_job_without_a_data_key_has_none_to_be_wrapped_anew() -> None:
+    with pytest.raises(SealBroken, match="the job has no data key"):
+        Seals({"new": NEW}, required=False).rewrapped("", JOB)
+
+
 def test_what_was_sealed_with_a_data_key_is_read_for_ever() -> None:
     opened = Seals({"new": NEW, "2026": OLD}).opened(WRAPPED, JOB)
     assert (opened.body_sha256, opened.idempotency_key) == (DIGEST, "k")

@@ -95,7 +95,7 @@ class AuditLog:
                 self._head = head
                 written = os.dup(file.number)
                 if file.size >= self._settings.max_file_bytes:
-                    self._close_file(directory)
+                    self._close_file(directory, file)
             self._sync(written)
         except OSError as error:
             self._failures += len(acts)
@@ -175,11 +175,9 @@ class AuditLog:
                     return head
         return BEGINNING
 
-    def _close_file(self, directory: Path) -> None:
+    def _close_file(self, directory: Path, file: _File) -> None:
         """Close the file under a name that tells its last record, and remove the oldest ones."""
-        if self._file is None:
-            raise RuntimeError("there is no file that is open")
-        os.fsync(self._file.number)
+        os.fsync(file.number)
         path, more = directory / f"audit-{self._head.number:012}.jsonl", 1
         while path.exists():  # a log that was put back to an earlier state; what was closed later is evidence
             path, more = directory / f"audit-{self._head.number:012}.{more}.jsonl", more + 1

@@ -78,6 +78,11 @@ def write_all(cases: Sequence[Any]) -> bytes:
     return _encoder.encode(cases)
 
 
+def read_written(text: bytes) -> list[Any]:
+    """The cases of an array that `write_all` has written."""
+    return _ALL.decode(text)
+
+
 def row_of(case: Any) -> dict[str, Any]:
     """Every field of a case by its name; None for what was left out."""
     row = msgspec.structs.asdict(case)

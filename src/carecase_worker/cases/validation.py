@@ -32,7 +32,7 @@ from carecase_worker.cases.care_case import (
 )
 from carecase_worker.cases.date_time import in_utc, moment_of
 from carecase_worker.cases.outcome import Kind, Outcome
-from carecase_worker.cases.typed import read_all, read_one, row_of, write_all
+from carecase_worker.cases.typed import read_all, read_one, read_written, row_of, write_all
 
 Row = dict[str, Any]
 """A valid case: every field of the table by its name; date-times are aware and in UTC."""
@@ -76,10 +76,7 @@ class SoundCases:
 
     def rows(self, rules: Rules) -> list[Row]:
         """The cases as rows."""
-        cases = read_all(self.text)
-        if cases is None:
-            raise ValueError("the text was made of such cases")
-        rows = [row_of(case) for case in cases]
+        rows = [row_of(case) for case in read_written(self.text)]
         for row in rows:
             _settle(row, rules)
             _fill_audit_fields(row, rules)
@@ -275,8 +272,6 @@ def key_of(raw: msgspec.Raw) -> int | None:
         key = _last_key_of(raw)
     except msgspec.DecodeError:  # only its beginning is there
         key = _key_of_beginning(bytes(raw))
-    except ValueError:  # the name of a member is not UTF-8
-        return None
     return key if key is not None and INT32_MIN <= key <= INT32_MAX else None
 
 

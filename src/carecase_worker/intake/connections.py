@@ -196,8 +196,7 @@ class GuardedConnection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not read fast enough."""
         super().pause_writing()
-        if self._stalled is None:
-            self._stalled = self.loop.call_later(self._guard.stall_s, self.transport.abort)
+        self._stalled = self.loop.call_later(self._guard.stall_s, self.transport.abort)  # it reads on before the next
 
     def resume_writing(self) -> None:
         """It has read on."""

@@ -105,7 +105,7 @@ class Jobs:
         return Response(status_code=204)
 
     def cancel(self, request: Request, caller: Caller, job: Job) -> Response:
-        """Cancel what has not been applied. Raises JobConflict if that is nothing, AuditUnavailable."""
+        """Cancel what has not been applied. Raises JobConflict if that is nothing, JobNotFound, AuditUnavailable."""
         note(request.scope, database=job.database)
         if job.state.final:
             raise JobConflict(_FINAL)
@@ -115,8 +115,6 @@ class Jobs:
         verdict, rings = self.store.cancel(job.job_id)
         if verdict is Cancelled.FINAL:
             raise JobConflict(_FINAL)
-        if verdict is Cancelled.GONE:
-            raise JobNotFound("There is no such job.")
         answer = accepted(request, self.store.job(job.job_id), self.store.pace(job.database))
         answer.background = BackgroundTask(ring, self.doorbells, job.database, rings)
         return answer

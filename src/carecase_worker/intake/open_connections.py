@@ -36,10 +36,6 @@ class OpenConnections:
     refused: int = 0
     _open: dict[Connection, None] = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        """The number of those that are open."""
-        return len(self._open)
-
     def enter(self, connection: Connection) -> bool:
         """Take a new one. False if there is no place for it."""
         if len(self._open) >= self.most:

@@ -20,7 +20,6 @@ from carecase_worker.intake.shared import Shared
 from carecase_worker.settings.model import IntakeSettings, Settings
 from carecase_worker.telemetry import configure_logging
 
-_NOT_STARTED = 3
 _COLLECT_AFTER = 20_000
 """Objects that a body's items may be, before the collector looks for cycles among them; Python's default is 700."""
 _SWITCH_S = 0.0005
@@ -40,8 +39,6 @@ def serve(settings: Settings) -> None:
     # uvicorn sends itself the signal again once it has answered everything: that is an end as wanted, not a death
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run([_bound(settings.intake)])
-    if not server.started:
-        raise SystemExit(_NOT_STARTED)
 
 
 def server_of(

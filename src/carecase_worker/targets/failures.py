@@ -75,6 +75,7 @@ _SQLITE_NAMES: Mapping[str, _Meaning] = {
     "SQLITE_TOOBIG": (FailureKind.REFUSED, None),
 }
 """By the longest known beginning of an extended result code's name. What is not here is taken for the database's."""
+_NAMELESS = "unknown"
 _AWAY: _Meaning = (FailureKind.AWAY, Causes.UNKNOWN)
 
 
@@ -130,9 +131,16 @@ def code_of(error: SQLAlchemyError) -> str:
         case DBAPIError(orig=PostgresError() as original):
             return original.sqlstate or ""
         case DBAPIError(orig=sqlite3.Error() as original):
-            return getattr(original, "sqlite_errorname", None) or ""
+            name = getattr(original, "sqlite_errorname", None) or ""
+            return _primary_name(original.sqlite_errorcode) if name == _NAMELESS else name
         case _:
             return ""
+
+
+def _primary_name(code: int) -> str:
+    """The name of the result code that an extended one is a kind of; Python does not know the names of all of these."""
+    primary = code & 0xFF
+    return next((name for name in _SQLITE_NAMES if getattr(sqlite3, name, None) == primary), _NAMELESS)
 
 
 def _meaning(error: SQLAlchemyError) -> _Meaning:

@@ -36,34 +36,32 @@ Identity = tuple[int, int] | None
 """Device and inode of a file, by which the open one is told from another of its name; None if there is none."""
 
 
-def path_of(url: URL) -> Path | None:
-    """The absolute path of a database's file; None for one in memory, and for an URI, which settings do not allow."""
-    name = url.database or ":memory:"
-    return None if name == ":memory:" or "uri" in url.query else Path.cwd() / name
+def path_of(url: URL) -> Path:
+    """The absolute path of a database's file; settings allow no database in memory, and no URI."""
+    return Path.cwd() / str(url.database)
 
 
 def watch(engine: Engine) -> None:
     """Have the engine open its file without making it, and open it anew once there is another one in its place."""
-    path = path_of(engine.url)
-    if path is not None:
-        file = _WatchedFile(path)
-        event.listen(engine, "do_connect", file.connect)
-        event.listen(engine, "checkout", file.check)
-        event.listen(engine, "before_cursor_execute", _begin_statement)
+    file = _WatchedFile(path_of(engine.url))
+    event.listen(engine, "do_connect", file.connect)
+    event.listen(engine, "checkout", file.check)
+    event.listen(engine, "before_cursor_execute", _begin_statement)
 
 
 def make_file(engine: Engine) -> None:
     """Make an empty file where there is none, for the migrations to fill; if that fails, connecting tells why."""
-    path = path_of(engine.url) if engine.dialect.name == "sqlite" else None
-    if path is not None:
+    if engine.dialect.name == "sqlite":
         with suppress(OSError):
-            path.touch()
+            path_of(engine.url).touch()
 
 
 def lacks_file(engine: Engine) -> bool:
     """Tell whether there is no SQLite file yet where `make_file` would make one."""
-    path = path_of(engine.url) if engine.dialect.name == "sqlite" else None
-    return path is not None and not path.exists() and path.parent.is_dir()
+    if engine.dialect.name != "sqlite":
+        return False
+    path = path_of(engine.url)
+    return not path.exists() and path.parent.is_dir()
 
 
 @dataclass

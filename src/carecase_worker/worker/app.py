@@ -162,24 +162,23 @@ class _Process:
 
         Nothing gets out: what failed comes again by itself.
         """
-        if self.applier is None:
+        if self.applier is None or self.doorbells is None:
             raise RuntimeError("worker_process_init has not run")
-        applier, began = self.applier, stopwatch()
-        applied = self._guarded([chunk], lambda: self._attempt(applier, applier.claim(chunk), go_on=True))
+        applier, doorbells, began = self.applier, self.doorbells, stopwatch()
+        applied = self._guarded(doorbells, [chunk], lambda: self._attempt(applier, applier.claim(chunk), go_on=True))
         while applied.following:
             claims = applied.following
             go_on = stopwatch() - began < max(_LEAST_MOMENT_S, _MOMENT_S / applied.shares)
-            applied = self._guarded([ref for ref, _ in claims], partial(self._attempt, applier, claims, go_on))
+            chunks = [ref for ref, _ in claims]
+            applied = self._guarded(doorbells, chunks, partial(self._attempt, applier, claims, go_on))
 
-    def _guarded(self, chunks: Sequence[ChunkRef], attempt: Callable[[], Applied]) -> Applied:
+    def _guarded(self, doorbells: Doorbells, chunks: Sequence[ChunkRef], attempt: Callable[[], Applied]) -> Applied:
         """Make an attempt at chunks, and ring for what it opens."""
-        if self.doorbells is None:
-            raise RuntimeError("worker_process_init has not run")
         began, ids = stopwatch(), _ids(chunks)
         applied = Applied("")
         try:
             applied = attempt()
-            self.doorbells.ring(applied.database, applied.rings)
+            doorbells.ring(applied.database, applied.rings)
         except StoreUnavailable as error:
             _log.warning("chunk left for the sweep", reason=str(error), **ids)
         except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on

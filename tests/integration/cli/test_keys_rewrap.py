@@ -78,6 +78,12 @@ def test_after_it_the_old_key_opens_nothing_that_is_wanted(rewrap: Callable[[], 
         assert after.store.job(waiting.job_id).seq == waiting.seq
 
 
+def test_without_keys_there_is_nothing_to_wrap_with(carecase: Carecase) -> None:
+    ran = carecase("keys", "rewrap")
+    assert (ran.status, ran.out) == (2, "")
+    assert "encryption.keys: there are none, so no job has a data key" in ran.err
+
+
 def test_it_says_of_how_many_jobs_the_key_is_not_here(rewrap: Callable[[], Ran], servers: Services) -> None:
     with an_intake(servers.redis_url, "rewrap:", encryption={"keys": key("lost", bytes(reversed(NEW)))}) as before:
         before.send(a_case(4))

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect, connect_async, connect_to
 from carecase_worker.client.asynchronous import AsyncCareCases
 from carecase_worker.client.calls import Calls
+from carecase_worker.client.documents import ItemResult
 from carecase_worker.client.steps import Delay, Request
 from carecase_worker.client.verdicts import Patience
 from carecase_worker.clock import SystemClock, SystemDice, system_async_sleep, uuid7
@@ -105,6 +107,33 @@ def test_every_call_is_the_same_on_the_wire_whether_it_blocks_or_not() -> None:
         ("GET /jobs?state=queued&database=d&page=3&pageSize=1", credentials, b""),
         (f"DELETE /jobs/{JOB}?purge=true", credentials, b""),
     ]
+
+
+async def sent_without_blocking(url: str, cases: Any) -> list[ItemResult]:
+    async with connect_async(url) as client:
+        _ = [job async for job in client.submit_all(cases, batch_items=2, idempotency_key="run")]
+        return [one async for one in client.validate(cases)]
+
+
+def test_without_blocking_cases_may_come_from_anywhere_where_they_may_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "cases.json"
+    file.write_bytes(json.dumps(CASES).encode())
+    bodies = [json.dumps(some, separators=(",", ":")).encode() for some in (CASES[:2], CASES[2:], CASES)]
+    for cases in (CASES, file):
+        with answering(accepted(), accepted(), items(*[(n, 200, "Valid") for n in range(3)])) as peer:
+            told = asyncio.run(sent_without_blocking(peer.url, cases))
+        assert [json.loads(one.body) for one in peer.received] == list(map(json.loads, bodies))
+        assert [one.index for one in told] == [0, 1, 2]
+
+
+def test_of_more_than_the_service_validates_at_once_each_part_is_counted_on() -> None:
+    parts = [items(*[(n, 200, "Valid") for n in range(20_000)]), items((20_000, 422, "no"))]
+    with answering(*parts) as peer, connect(peer.url) as client:
+        told = list(client.validate({"case_Key": n} for n in range(20_001)))
+    assert peer.calls == ["PUT /care-cases-batch?validateOnly=true"] * 2
+    assert [len(json.loads(one.body)) for one in peer.received] == [20_000, 1]
+    assert [one.index for one in told] == list(range(20_001))
+    assert told[-1] == ItemResult(20_000, 20_000, 422, "no")
 
 
 def test_a_batch_is_sent_whole_again_after_a_refusal() -> None:

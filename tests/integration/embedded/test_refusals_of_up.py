@@ -1,11 +1,16 @@
 """`carecase up` where it cannot start: what is wrong, where, and what to do; nothing is left running or written."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
-from tests.acceptance.system import run
+from tests.acceptance.system import COMMAND, eventually, give_ports, run
+
+from carecase_worker.settings.loading import process_environment
+from carecase_worker.targets.causes import Causes
 
 
 def refusal(place: Path, *options: str, **variables: str) -> str:
@@ -62,3 +67,23 @@ def test_a_disk_that_is_too_small_is_told(tmp_path: Path) -> None:
     free = told.removeprefix(f"{disk}: ").removesuffix(f" MiB {text}")
     assert told == f"{disk}: {free} MiB {text}"
     assert 0 < int(free) <= 8
+
+
+def test_a_database_that_cannot_be_used_is_told_and_once_it_is_away_everything_starts_without_a_configuration(
+    tmp_path: Path,
+) -> None:
+    ports = give_ports(tmp_path)
+    spoiled = tmp_path / ".carecase" / "demo.sqlite"
+    spoiled.write_bytes(b"no database" * 1000)
+    assert refusal(tmp_path, **ports) == f"databases.demo_sqlite: {Causes.DAMAGED.value.text} (SQLITE_NOTADB)"
+    spoiled.unlink()
+    environment = {**process_environment(), **ports}
+    with subprocess.Popen([*COMMAND, "up"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as process:
+        try:
+            stack = tmp_path / ".carecase" / "stack.json"
+            eventually(lambda: process.poll() is not None or stack.exists(), what="the system is up")
+            assert httpx.get(f"{json.loads(stack.read_text())['intake']['url']}/readyz").status_code == 200
+        finally:
+            process.terminate()
+            process.communicate(timeout=120)
+    assert process.returncode == 0

@@ -11,6 +11,7 @@ from tests.integration.intake.test_guard import GET, Download, nobody
 
 PUT = b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
 CHUNKED = b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n"
+LARGE = 16 << 20
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -149,4 +150,23 @@ async def test_an_answer_that_breaks_off_does_not_look_whole_to_a_client_of_http
         await client.send(b"GET / HTTP/1.0\r\n\r\n")
         with pytest.raises(ConnectionError):
             await client.rest()
+        assert nobody(service)
+
+
+@in_own_time
+async def test_a_head_that_is_late_behind_the_last_answer_is_no_part_of_it() -> None:
+    """The client has not read that answer yet, which is why the connection is still there."""
+
+    async def last(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"%d" % LARGE), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"x" * LARGE})
+
+    times = {"header_timeout_seconds": 10.0, "stall_timeout_seconds": 30.0}
+    async with served(last, **times) as service, service.client(1 << 16) as client:
+        await client.send(GET + b"GET / HT")
+        await elapse(10.001)
+        head, _, body = (await client.rest()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert body == b"x" * LARGE
         assert nobody(service)

@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -14,6 +16,8 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from tests.builders import a_new_job
 from tests.elapsing import elapse
+from tests.ports import free_port
+from tests.posing import passing_on
 from tests.services import Services, lone_valkey, redis_url
 
 from carecase_worker.audit.log import AuditLog
@@ -57,6 +61,39 @@ def test_whoever_asks_often_makes_no_more_than_one_write_a_second(servers: Servi
     answers = asyncio.run(asked(app, path))
     assert 1 <= writes(servers.redis_url) - before <= 1 + time.monotonic() - began
     assert {answer.status_code for answer in answers} == {503 if path == "/readyz" else 200}
+
+
+def test_a_clock_that_took_too_long_to_be_compared_is_not_told_of(servers: Services) -> None:
+    """Nobody knows within which moment of a second Redis has looked at its own."""
+    port, moment = urlsplit(servers.redis_url).port, b"*2\r\n$10\r\n"
+    assert port is not None
+
+    def change(piece: bytes) -> bytes:
+        if piece.startswith(moment):
+            threading.Event().wait(1.2)
+        return piece
+
+    with passing_on(port, change) as way_in:
+        url = servers.redis_url.replace(f":{port}/", f":{way_in}/")
+        told = {one.name: one.value for one in readings_of(url, servers.store("ready:"), "ready:")()}
+    assert told["carecase_store_up"] == 1
+    assert "carecase_workers" in told
+    assert "carecase_clock_offset_seconds" not in told
+
+
+def test_while_redis_is_away_it_says_so_and_that_no_more_is_known() -> None:
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    store = JobStore(RedisSettings.model_validate({"url": url, "prefix": "away:"}), JobSettings())
+    answer = asyncio.run(asked(app_of(readings_of(url, store, "away:"))))[0]
+    reason = "the job store cannot be reached; check that Redis runs, and redis.url"
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {
+            "status": "not ready",
+            "checks": {"redis": reason, "workers": "not known"},
+            "databases": {"away": None, "reasons": []},
+        },
+    )
 
 
 def test_readiness_names_no_database(servers: Services) -> None:

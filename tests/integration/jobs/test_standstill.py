@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import redis
 from tests.builders import a_new_job
 from tests.elapsing import elapse
 from tests.services import Services
@@ -97,3 +98,14 @@ def test_as_long_as_any_database_is_served_there_are_workers(
     assert minutes(standstill.everywhere(["demo", "other"])) == 15
     store.claim(chunk, "a holder")
     assert standstill.everywhere(["demo", "other"]) is None
+
+
+def test_what_is_due_of_a_job_that_is_gone_is_nothing_to_take(
+    servers: Services, store: JobStore, standstill: Standstill
+) -> None:
+    (chunk,) = admitted(store)
+    elapse(servers.redis_url, store, 20 * MINUTE)
+    with redis.Redis.from_url(servers.redis_url) as server:
+        server.delete(store.keys.job(chunk.job_id))
+    assert standstill.untaken("demo") is None
+    assert standstill.everywhere(["demo"]) is None

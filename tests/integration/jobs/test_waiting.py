@@ -1,13 +1,17 @@
 """Who waits for a job is woken, whatever happens to the connection meanwhile."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 from tests.builders import a_new_job
+from tests.posing import passing_on
 from tests.services import Services
 
 from carecase_worker.jobs.job import State
@@ -101,6 +105,37 @@ def test_an_end_while_the_connection_is_broken_is_noticed(play: Callable[[Scene]
                     await another.wait()
 
     play(scene)
+
+
+def test_a_connection_that_is_dead_at_the_other_end_is_noticed_and_made_anew(servers: Services) -> None:
+    """It is quiet for five seconds before anybody asks, and as long for an answer."""
+    passes = threading.Event()
+
+    def change(piece: bytes) -> bytes:
+        passes.wait()
+        return piece
+
+    async def scene(store: JobStore, finals: Finals) -> None:
+        job_id = admitted(store)
+        async with asyncio.timeout(120), listening(finals):
+            await subscribed(store)
+            with finals.awaited(job_id) as event, capture_logs() as logs:
+                passes.clear()
+                finish(store, job_id)
+                while not logs:
+                    await asyncio.sleep(0.01)
+                assert not event.is_set()
+                passes.set()
+                await event.wait()
+        assert (logs[0]["event"], logs[0]["reason"]) == ("not listening", "the job store does not answer")
+
+    port, prefix = urlsplit(servers.redis_url).port, f"waiting{next(_prefixes)}:"
+    assert port is not None
+    passes.set()
+    with passing_on(port, change) as way_in:
+        url = servers.redis_url.replace(f":{port}/", f":{way_in}/")
+        finals = Finals(RedisSettings.model_validate({"url": url, "prefix": prefix}))
+        asyncio.run(scene(servers.store(prefix), finals))
 
 
 def test_a_cancelled_job_wakes_when_it_is_final(play: Callable[[Scene], None]) -> None:

@@ -1,5 +1,6 @@
 """A 409 names the fields of the contract that a constraint is on; one on none of them is not the item's fault."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -276,3 +277,17 @@ def test_a_field_of_ours_that_sqlite_wants_is_named(sqlite: Engine) -> None:
     define(sqlite, "case_priority INTEGER NOT NULL")
     (outcome,) = apply(sqlite, upsert_for("sqlite"), a_case(1))
     assert outcome.body == "case_Priority: the item conflicts with a not-null constraint of the target database"
+
+
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 37), reason="this SQLite knows no strict tables")
+def test_a_constraint_of_which_sqlite_tells_no_more_gives_a_conflict_without_fields(sqlite: Engine) -> None:
+    execute(
+        sqlite,
+        "CREATE TABLE counts (number INTEGER) STRICT",
+        "CREATE TRIGGER count BEFORE INSERT ON care_case BEGIN INSERT INTO counts VALUES (NEW.case_status); END",
+    )
+    (outcome,) = apply(sqlite, upsert_for("sqlite"), a_case(1, case_Status="x"))
+    assert (outcome.kind, outcome.body) == (
+        Kind.CONFLICT,
+        "The item conflicts with a constraint of the target database.",
+    )

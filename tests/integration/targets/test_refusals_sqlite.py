@@ -109,3 +109,21 @@ def test_what_was_written_is_not_lost_over_a_look_at_the_database(engine: Engine
     with owner.connect() as connection:
         assert set(connection.scalars(text("SELECT case_key FROM care_case"))) == {1, 99}
     owner.dispose()
+
+
+def test_an_item_that_takes_too_long_beside_one_that_is_refused_waits_for_an_attempt_that_has_time_for_it(
+    engine: Engine,
+) -> None:
+    add_trigger(engine, TRIGGERS["abort"], {7})
+    owner = create_engine(engine.url)
+    with owner.begin() as connection:
+        connection.execute(
+            text(f"CREATE TRIGGER slow BEFORE INSERT ON care_case WHEN NEW.case_key = 300 BEGIN {FOR_EVER}; END")
+        )
+    owner.dispose()
+    places = [7, 8, 300]
+    with pytest.raises(TargetFailure) as failure:
+        apply(engine, UPSERT, *(CASES[place] for place in places), longest=timedelta(seconds=0.5))
+    assert failure.value.kind is FailureKind.TOO_SLOW
+    _, outcomes = attempted(engine, UPSERT, *(CASES[place] for place in places), seconds=2)
+    assert outcomes == [ALL_BUT_THE_BAD[place] for place in places]

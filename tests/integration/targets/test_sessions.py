@@ -264,6 +264,8 @@ class TestTablesOfAnotherTenantFurtherDownTheSearchPath:
         '"No where", public',
         '"tenant""b", tenant_b',
         "Tenant_A,public",
+        '"$user"',
+        '"$user", pg_temp',
     ],
 )
 def test_a_search_path_whose_first_schema_is_not_there_is_refused(schemas: str, path: str) -> None:

@@ -1,17 +1,20 @@
 """An SQLite file is replaced, deleted or spoiled under a worker: what is answered 201 is where it is looked for."""
 
+import fcntl
 import multiprocessing
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event
+from tests.acceptance.system import eventually
 from tests.builders import a_case
 from tests.integration.targets.test_conformance import engine_at
 from tests.integration.targets.test_refusals import apply
+from tests.integration.test_audit_log import waits_for_a_lock
 
 from carecase_worker.cases.outcome import CREATED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
@@ -237,3 +240,27 @@ def test_a_file_whose_directory_is_not_there_cannot_be_made(tmp_path: Path) -> N
     with pytest.raises(TargetFailure) as failure:
         upgrade(engine)
     assert failure.value.kind is FailureKind.AWAY
+
+
+def test_a_file_that_is_replaced_while_it_is_opened_is_opened_anew(path: Path, engine: Engine, backup: Path) -> None:
+    """Whoever opens it waits for whoever does, and knows by then which file it is to be."""
+    engine.dispose()
+    with Path(f"{path}-carecase").open() as note, ThreadPoolExecutor(1) as threads:
+        fcntl.flock(note, fcntl.LOCK_EX)
+        applied = threads.submit(apply, engine, UPSERT, a_case(3))
+        eventually(waits_for_a_lock, what="it is about to be opened")
+        shutil.move(backup, path)
+        fcntl.flock(note, fcntl.LOCK_UN)
+        with pytest.raises(TargetFailure) as failure:
+            applied.result(60)
+    assert failure.value.kind is FailureKind.AWAY
+    assert apply(engine, UPSERT, a_case(3), seq=2) == [CREATED]
+    assert held(path) == [1, 3]
+
+
+def test_a_file_is_used_though_no_note_can_be_kept_beside_it(path: Path) -> None:
+    Path(f"{path}-carecase").mkdir()
+    engine = engine_at(f"sqlite:///{path}")
+    assert apply(engine, UPSERT, a_case(1)) == [CREATED]
+    engine.dispose()
+    assert held(path) == [1]

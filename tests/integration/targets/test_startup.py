@@ -1,13 +1,14 @@
 """The look at every database with which a worker begins: what it says of each, and when it does not begin."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from tests.integration.targets.databases import a_database, engine_at, run
-from tests.posing import posing_as
+from tests.posing import passing_on, posing_as
 from tests.services import Services
 
 from carecase_worker.errors import SettingsError
@@ -93,3 +94,35 @@ def test_every_url_with_a_parameter_that_libpq_does_not_know_is_told_at_once(fit
         "databases.a.url: has conect_timeout, sslmod, which libpq has no parameters for; take them out",
         "databases.b.url: has sslmod, which libpq has no parameters for; take them out",
     ]
+
+
+READY = b"Z\x00\x00\x00\x05I"
+"""The end of what PostgreSQL says when somebody has connected."""
+
+
+def test_a_database_that_goes_silent_after_it_has_let_a_worker_in_is_told_and_the_others_are_looked_at(
+    fitting: str,
+) -> None:
+    ended = threading.Event()
+
+    def silenced(piece: bytes) -> bytes:
+        begin, ready, _ = piece.partition(READY)
+        if not ready:
+            return piece
+        let_in.append(begin)
+        return begin + ready
+
+    def change(piece: bytes) -> bytes:
+        if let_in:
+            ended.wait()
+        return silenced(piece)
+
+    let_in: list[bytes] = []
+    port = urlsplit(fitting).port
+    assert port is not None
+    with passing_on(port, change) as way_in:
+        try:
+            told = looked_at(fitting=fitting, hung=fitting.replace(f":{port}/", f":{way_in}/"))
+        finally:
+            ended.set()
+    assert told == {"hung": Causes.TIMEOUT.value.text}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tests.integration.targets.databases import a_database, ask, engine_at, run
 from tests.integration.targets.test_refusals import raising, refusing
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CANCELLED, CREATED, Outcome, pack_outcomes
+from carecase_worker.cases.outcome import CANCELLED, CREATED, REFUSED, Outcome, pack_outcomes
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.plan import WritePlan
@@ -128,3 +129,30 @@ def test_a_rehearsal_goes_on_when_sqlite_takes_everything_back(tmp_path: Path) -
         Writer(engine, upsert_for("sqlite")).rehearse(plan_of(a_case(1), a_case(2), a_case(3))[1])
         for table in ("care_case", "ingest_ledger"):
             assert ask(engine, f"SELECT count(*) FROM {table}") == 0
+
+
+REFUSED_ONE = "IF NEW.case_key = 1 THEN RAISE EXCEPTION 'no' USING ERRCODE = 'P0001'; END IF;"
+
+
+@pytest.mark.parametrize(("losses", "ends_well"), [(1, True), (10, False)])
+def test_a_case_that_was_broken_off_beside_one_that_is_refused_has_the_transaction_done_again(
+    engine: Engine, url: str, losses: int, ends_well: bool
+) -> None:
+    lost = f"IF NEW.case_key = 2 AND nextval('tries') <= {losses} THEN {raising('40001')} END IF;"
+    run(url, *refusing(f"{REFUSED_ONE} {lost}", when="true"))
+    writer, cases = Writer(engine, PostgresUpsert()), [a_case(key) for key in (1, 2, 3)]
+    if ends_well:
+        assert writer.write(*plan_of(*cases)) == [REFUSED, CREATED, CREATED]
+    else:
+        assert failure(writer, *cases) is FailureKind.TOO_SLOW
+    assert ask(engine, "SELECT count(*) FROM care_case") == (2 if ends_well else 0)
+
+
+@pytest.mark.parametrize(("losses", "outcome"), [(3, CREATED), (1000, REFUSED)])
+def test_a_case_over_which_code_says_so_is_tried_some_times_alone_before_it_is_refused(
+    engine: Engine, url: str, losses: int, outcome: Outcome
+) -> None:
+    run(url, *refusing(raising("40001"), when=f"NEW.case_key = 2 AND nextval('tries') <= {losses}"))
+    key, plan = plan_of(*(a_case(key) for key in (1, 2, 3)))
+    written = Writer(engine, PostgresUpsert()).write(key, replace(plan, attempts=1))
+    assert written == [CREATED, outcome, CREATED]

@@ -104,6 +104,19 @@ def test_a_server_that_is_not_supported_is_refused_where_the_job_store_has_a_pas
             create_flower(load(environment=variables))
 
 
+def test_a_broker_of_its_own_may_be_older_than_a_job_store_has_to_be(
+    servers: Services, environment: dict[str, str], tmp_path: Path
+) -> None:
+    page = urlsplit(servers.flower_redis_url)
+    with posing_as(6, page.port or 0, VALKEY) as old:
+        apart = {
+            "CARECASE_BROKER_URL": f"redis://{page.username}:{page.password}@127.0.0.1:{old}/0",
+            "CARECASE_FLOWER_PORT": str(free_port()),
+        }
+        with running({**environment, **apart}, tmp_path):
+            pass  # it serves
+
+
 def test_every_route_needs_the_password(flower: tuple[str, int]) -> None:
     url, _ = flower
     others = ["", "/", "/tools", "/metrics", "/tools/flower", "/static/js/flower.js", "/ws", "//tools/flower/metrics"]

@@ -1,7 +1,10 @@
 """A Redis that is new to a database, empty or behind it: what is accepted from now on is newer than what is there."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
@@ -13,7 +16,7 @@ from carecase_worker.clock import epoch_ms
 from carecase_worker.jobs.chunks import pack, unpack_done
 from carecase_worker.jobs.job import State
 from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.jobs.verdicts import ChunkRef, Wait
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.tenants import Tenant
 from carecase_worker.worker.housekeeping import Settle
@@ -91,6 +94,35 @@ def test_a_database_that_is_away_is_waited_for_as_ever(
     assert attempt(store, nowhere, ref, "worker").verdict == "released: away"
     assert store.job(ref.job_id).state is State.WAITING
     assert store.unsettled(["demo"]) == ["demo"]
+
+
+@dataclass
+class LeftAlone(SteppedTargets):
+    """A database that is found away by somebody else while it is looked at."""
+
+    found_away: Callable[[], None] = lambda: None
+
+    def writer(self, database: str) -> Any:
+        self.found_away()
+        return super().writer(database)
+
+
+def test_a_database_that_is_left_alone_meanwhile_is_waited_for(
+    store: JobStore, elapse: Callable[[timedelta], None], tmp_path: Path
+) -> None:
+    ref, other = admit(store, a_case(1)), admit(store, a_case(2))
+    store.claim(other, "somebody else")
+    pause = Wait(timedelta(minutes=1), pause=timedelta(minutes=1))
+    targets = LeftAlone(
+        f"sqlite:///{tmp_path}/cases.sqlite", found_away=lambda: store.release([other], "somebody else", pause)
+    )
+    targets.prepare()
+    assert attempt(store, targets, ref, "worker").verdict == "held"
+    assert targets.rows("SELECT case_key FROM care_case") == []
+    targets.found_away = lambda: None
+    elapse(timedelta(minutes=2))
+    assert attempt(store, targets, ref, "worker").verdict == "kept"
+    assert outcomes(store, ref) == [CREATED]
 
 
 def test_housekeeping_looks_before_anything_is_claimed_and_has_no_deadline(

@@ -15,6 +15,7 @@ from tests.services import Services
 from carecase_worker.cases.batch import ArraySplitter
 from carecase_worker.cases.outcome import CREATED, UNTRUSTED
 from carecase_worker.clock import SystemClock, SystemDice, uuid7
+from carecase_worker.errors import FailureKind
 from carecase_worker.jobs.admission import Admissions, Sender
 from carecase_worker.jobs.chunks import Chunk, ChunkBounds, pack, unpack_done
 from carecase_worker.jobs.incoming import Admission
@@ -22,6 +23,7 @@ from carecase_worker.jobs.job import State
 from carecase_worker.jobs.seal import UNSEALED, Kind, Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claimed
+from carecase_worker.targets.causes import Causes
 from carecase_worker.worker.apply import Applied, Applier
 
 OLD, NEW = bytes(32), bytes(range(32))
@@ -49,8 +51,8 @@ def cases(first: int, count: int) -> bytes:
     return a_batch(*(a_case(key, case_ID=MARK) for key in range(first, first + count)))
 
 
-def attempt(store: JobStore, targets: SteppedTargets, ref: ChunkRef, seals: Seals) -> Applied:
-    applier = Applier(
+def applier_of(store: JobStore, targets: SteppedTargets, seals: Seals) -> Applier:
+    return Applier(
         store=store,
         targets=targets,  # type: ignore[arg-type]
         dice=SystemDice(),
@@ -60,6 +62,10 @@ def attempt(store: JobStore, targets: SteppedTargets, ref: ChunkRef, seals: Seal
         retry_deadline=timedelta(0),  # a day is over
         seals=seals,
     )
+
+
+def attempt(store: JobStore, targets: SteppedTargets, ref: ChunkRef, seals: Seals) -> Applied:
+    applier = applier_of(store, targets, seals)
     ((_, claim),) = applier.claim(ref)
     assert claim.lease is not None, claim
     return applier.carry_out(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
@@ -186,6 +192,28 @@ def test_what_was_told_500_is_not_applied_once_the_payload_is_put_back(
     assert attempt(store, targets, first, SEALS).verdict == "kept"
     assert result(store, first).outcomes == [UNTRUSTED] * 10
     assert targets.rows("SELECT case_key FROM care_case") == []
+
+
+def test_it_is_told_500_and_not_503_though_the_database_has_stayed_away(
+    servers: Services, store: JobStore, tmp_path: Path
+) -> None:
+    """It was not opened yet: nobody could look whether the database holds anything of before this Redis."""
+    first = ChunkRef(admit(store, cases(1, 10), SEALS).job_id, 0)
+    Attacker(servers.redis_url, store, first.job_id, first.job_id).plant(b"")
+    nowhere = SteppedTargets(f"sqlite:///{tmp_path}/no/such/place.sqlite")
+    assert attempt(store, nowhere, first, SEALS).verdict == "kept"
+    assert result(store, first).outcomes == [UNTRUSTED] * 10
+
+
+def test_it_is_told_500_and_not_503_though_the_attempt_ran_out_of_time_before_it_was_opened(
+    attacker: Attacker, store: JobStore, targets: SteppedTargets
+) -> None:
+    first, applier = ChunkRef(attacker.mine, 0), applier_of(store, targets, SEALS)
+    attacker.plant(b"")
+    ((_, claim),) = applier.claim(first)
+    assert claim.lease is not None
+    assert applier.fail(claim.lease, FailureKind.AWAY, Causes.TIMEOUT.value).verdict == "kept"
+    assert result(store, first).outcomes == [UNTRUSTED] * 10
 
 
 def test_what_had_been_applied_is_told_as_it_was(attacker: Attacker, store: JobStore, targets: SteppedTargets) -> None:

@@ -1,0 +1,111 @@
+"""Jobs that end, or go, between the look at them and what is asked for; and a Redis that goes while one is awaited."""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.acceptance.system import eventually
+from tests.builders import a_batch, a_case
+from tests.elapsing import elapse
+from tests.integration.intake.intakes import Intake, an_intake
+from tests.integration.test_audit_log import waits_for_a_lock
+from tests.services import Services, lone_valkey, redis_url
+
+from carecase_worker.cases.outcome import CREATED, UNAVAILABLE
+
+LONG = timedelta(days=400)
+Change = Callable[[Intake, str], None]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def intake(servers: Services, place: Path) -> Iterator[Intake]:
+    """One that records what is done to a job, once it has looked at the job."""
+    with an_intake(servers.redis_url, "meanwhile:", audit={"directory": str(place)}) as started:
+        yield started
+
+
+@contextmanager
+def held_up(place: Path) -> Iterator[None]:
+    """Let nobody record."""
+    with (place / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def ended(intake: Intake, job: str) -> None:
+    intake.finish(job)
+
+
+def gone(intake: Intake, job: str) -> None:
+    """It is over, and for so long that nothing tells of it."""
+    if not intake.store.job(job).state.final:
+        intake.finish(job)
+    elapse(str(intake.settings.redis.url.get_secret_value()), intake.store, LONG)
+
+
+@pytest.mark.parametrize(
+    ("query", "before", "meanwhile", "status", "detail"),
+    [
+        ("", None, ended, 409, "The job is final: there is nothing left to cancel."),
+        ("", None, gone, 404, "There is no such job."),
+        ("?purge=true", ended, gone, 404, "There is no such job."),
+    ],
+    ids=["one that ends is not cancelled", "one that goes is not cancelled", "one that goes is not purged"],
+)
+def test_what_a_client_is_told_is_true_of_the_job_by_then(
+    intake: Intake, place: Path, query: str, before: Change | None, meanwhile: Change, status: int, detail: str
+) -> None:
+    job = intake.send()
+    if before:
+        before(intake, job)
+    with intake.client() as client, ThreadPoolExecutor(1) as threads:
+        with held_up(place):
+            asked = threads.submit(client.delete, f"/jobs/{job}{query}")
+            eventually(waits_for_a_lock, what="the job was looked at")
+            meanwhile(intake, job)
+        answer = asked.result(60)
+    assert (answer.status_code, answer.json()["error"]["detail"]) == (status, detail)
+
+
+def test_what_was_sent_again_and_is_no_longer_kept_is_not_sent_once_more(intake: Intake) -> None:
+    job = intake.send(a_case(1), a_case(2))
+    intake.finish(job, [CREATED, UNAVAILABLE])
+    with intake.client() as client:
+        again = client.post(f"/jobs/{job}/retry").json()["job"]["jobId"]
+        intake.finish(again)
+        assert client.delete(f"/jobs/{again}?purge=true").status_code == 204
+        answer = client.post(f"/jobs/{job}/retry")
+    assert (answer.status_code, answer.json()["error"]["detail"]) == (
+        409,
+        "The items were sent again before, and what became of them is no longer kept.",
+    )
+
+
+def put(client: httpx.Client, **headers: str) -> httpx.Response:
+    return client.put("/care-cases-batch", content=a_batch(a_case()), headers=headers)
+
+
+def test_a_batch_is_accepted_whatever_becomes_of_waiting_for_it(tmp_path: Path) -> None:
+    """However late Redis goes within these seconds, the answer is no other."""
+    with ExitStack() as redis, ThreadPoolExecutor(1) as threads:
+        port = redis.enter_context(lone_valkey(tmp_path / "valkey"))
+        with an_intake(redis_url(port), "held:") as intake, intake.client() as client:
+            asked = threads.submit(put, client, prefer="wait=3")
+            eventually(lambda: intake.store.backlog("demo")[0] == 1, what="the batch is accepted")
+            redis.close()
+            answer = asked.result(120)
+    assert answer.status_code == 202
+    told: dict[str, Any] = answer.json()["job"]
+    assert answer.headers["location"] == f"/jobs/{told['jobId']}"
+    assert (told["state"], told["total"]) == ("queued", 1)

@@ -1,0 +1,136 @@
+"""A worker over what nobody expected: it is told in the log, by type and place alone, and the worker goes on."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from tests.acceptance.system import COMMAND, eventually
+from tests.builders import a_batch, a_case, a_new_job
+from tests.integration.targets.databases import engine_at
+from tests.services import Services
+
+from carecase_worker.jobs.chunks import Chunk, pack
+from carecase_worker.jobs.job import State
+from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.store import JobStore
+from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.settings.loading import load, process_environment
+from carecase_worker.targets.schema import upgrade
+
+UNREADY = """
+from carecase_worker.settings.loading import load
+from carecase_worker.worker.app import create_worker
+app = create_worker(load())
+(apply,) = (task for name, task in app.tasks.items() if not name.startswith("celery."))
+apply("0199c0de-0000-7000-8000-000000000001", 0)
+"""
+MARKED = "Winterfylleth"
+"""What no log may have."""
+
+
+@dataclass
+class Worker:
+    """A worker that sweeps twice a second, and a Redis in which somebody else has written."""
+
+    log: Path
+    store: JobStore
+    doorbells: Doorbells
+    redis: "redis.Redis"
+
+    def admit(self, items: bytes = a_batch(a_case(1, case_ID=MARKED)), ring: bool = True) -> str:
+        """Admit one chunk; the job."""
+        new = a_new_job()
+        rings = self.store.admit(new, {0: pack(Chunk(0, 1, items))}).rings
+        if ring:
+            self.doorbells.ring("demo", rings)
+        return new.job_id
+
+    def completes(self, job_id: str) -> None:
+        eventually(lambda: self.store.job(job_id).state is State.COMPLETED, what="the job completes")
+
+    def tells(self, is_it: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first line of the log that it is."""
+
+        def found() -> dict[str, Any] | None:
+            whole = self.log.read_text().rpartition("\n")[0]
+            lines = (json.loads(line) for line in whole.splitlines() if line.startswith("{"))
+            return next(filter(is_it, lines), None)
+
+        line: dict[str, Any] = eventually(found, what="it is told")
+        return line
+
+
+@pytest.fixture(scope="module")
+def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    place = tmp_path_factory.mktemp("unexpected")
+    settings = {
+        "REDIS_URL": servers.redis_url,
+        "REDIS_PREFIX": "unexpected:",
+        "BROKER_PREFIX": "unexpectedb:",
+        "DATABASES_DEMO_URL": f"sqlite:///{place}/demo.sqlite",
+        "WORKER_CONCURRENCY": "1",
+        "WORKER_SWEEP_SECONDS": "0.5",
+        "JOBS_RING_AGAIN_SECONDS": "1",
+    }
+    variables = {f"CARECASE_{name}": value for name, value in settings.items()}
+    with engine_at(settings["DATABASES_DEMO_URL"]) as database:
+        upgrade(database)
+    log = place / "worker.log"
+    with log.open("wb") as output:
+        environment = {**process_environment(), **variables}
+        process = subprocess.Popen([*COMMAND, "worker"], cwd=place, env=environment, stdout=output, stderr=output)
+    loaded = load(environment=variables)
+    store = JobStore(loaded.redis, loaded.jobs)
+    try:
+        with redis.Redis.from_url(servers.redis_url, decode_responses=True) as client:
+            yield Worker(log, store, Doorbells(celery_app(loaded)), client)
+        assert MARKED not in log.read_text()
+    finally:
+        process.terminate()
+        process.wait(120)
+        store.close()
+
+
+def test_a_chunk_that_cannot_even_be_taken_is_left_for_the_sweep(worker: Worker) -> None:
+    job_id = worker.admit(ring=False)
+    record = worker.store.keys.job(job_id)
+    right = worker.redis.hget(record, "accepted_us")
+    worker.redis.hset(record, "accepted_us", "no moment")
+    told = worker.tells(lambda line: line.get("job_id") == job_id and line["level"] == "error")
+    assert (told["event"], told["error"], told["chunk_no"]) == ("chunk left for the sweep", "ValueError", 0)
+    worker.redis.hset(record, "accepted_us", str(right))
+    worker.doorbells.ring("demo", [ChunkRef(job_id, 0)])  # the sweep does, too, once the lease is over
+    worker.completes(job_id)
+
+
+def test_a_chunk_over_which_an_attempt_fails_is_let_go_and_others_are_applied(worker: Worker) -> None:
+    job_id = worker.admit(items=f'[{{"case_ID": "{MARKED}"'.encode())
+    told = worker.tells(lambda line: line.get("job_id") == job_id and line["level"] == "error")
+    assert (told["event"], told["error"], told["chunk_no"]) == ("chunk failed", "DecodeError", 0)
+    worker.completes(worker.admit())
+    eventually(lambda: not worker.redis.hgetall(f"{worker.store.keys.prefix}holding"), what="nobody holds it")
+    assert not worker.store.job(job_id).state.final, "it comes again"
+    worker.store.cancel(job_id)
+
+
+def test_a_sweep_that_fails_is_made_again_next_time(worker: Worker) -> None:
+    due = worker.store.keys.due("demo")
+    worker.redis.zadd(due, {"a job:no number": 0})
+    told = worker.tells(lambda line: line["event"] == "housekeeping left for next time")
+    assert (told["level"], told["error"]) == ("error", "ValueError")
+    worker.redis.zrem(due, "a job:no number")
+    worker.completes(worker.admit(ring=False))
+
+
+def test_a_notification_in_a_process_that_was_not_made_ready_is_an_error(servers: Services) -> None:
+    environment = {**process_environment(), "CARECASE_REDIS_URL": servers.redis_url}
+    command = [sys.executable, "-c", UNREADY]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1] == "RuntimeError: worker_process_init has not run"
