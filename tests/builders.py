@@ -80,7 +80,7 @@ def a_key_pair(algorithm: str) -> Any:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def a_key_set(**pairs: Any) -> bytes:
+def a_jwks(**pairs: Any) -> bytes:
     """The public halves of key pairs by their ids, as an issuer publishes them."""
     keys = []
     for key_id, pair in pairs.items():

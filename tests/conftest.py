@@ -83,7 +83,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 @pytest.fixture
 def store(servers: Services) -> Iterator[JobStore]:
     """A job store with nothing in it."""
-    made = servers.store(f"t{next(_prefixes)}:", width=2, ring_again_seconds=2, lease_seconds=15)
+    made = servers.store(f"t{next(_prefixes)}:", width=2, renotify_after_seconds=2, lease_seconds=15)
     made.check()
     yield made
     made.close()

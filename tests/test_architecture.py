@@ -38,7 +38,7 @@ HOMES = {
         "client/sources.py",
     ),
     "cryptography": ("jobs/seal.py",),
-    "jwt": ("intake/auth.py", "intake/key_set.py", "tokens.py"),
+    "jwt": ("intake/auth.py", "intake/jwks.py", "tokens.py"),
 }
 BROAD_EDGES = {"intake/requests.py": 1, "worker/app.py": 3, "cli/ending.py": 1}
 
@@ -119,7 +119,7 @@ def test_only_the_table_of_keys_spells_redis_keys() -> None:
     assert spelled == []
 
 
-def test_every_verb_has_a_script_with_a_full_head() -> None:
+def test_every_operation_has_a_script_with_a_full_head() -> None:
     scripts = {path.stem: path.read_text() for path in (SOURCE / "jobs" / "lua").glob("*.lua")}
     assert set(scripts) == {
         "prelude",
@@ -135,15 +135,17 @@ def test_every_verb_has_a_script_with_a_full_head() -> None:
         "purge",
         "list",
         "overdue",
-        "bury",
+        "reclaim",
         "settle",
         "seen",
         "spend",
         "rewrap",
     }
-    for verb, text in scripts.items():
-        if verb not in ("prelude", "chunks"):
-            assert text.startswith(f"#!lua{'' if verb in ('stage', 'admit') else ' flags=allow-oom'}\n-- {verb}: ")
+    for operation, text in scripts.items():
+        if operation not in ("prelude", "chunks"):
+            assert text.startswith(
+                f"#!lua{'' if operation in ('stage', 'admit') else ' flags=allow-oom'}\n-- {operation}: "
+            )
             assert all(f"\n-- {part} " in text for part in ("KEYS ", "ARGV ", "gives", "moves"))
 
 

@@ -19,7 +19,7 @@ from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.services import lone_valkey, redis_url
 
 from carecase_worker.jobs.chunks import pack
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.loading import load, process_environment
@@ -47,7 +47,7 @@ class Worker:
     process: "subprocess.Popen[bytes]"
     broker: "redis.Redis"
     store: JobStore
-    doorbells: Doorbells
+    notifier: Notifier
     log: Path
 
     def dropped(self) -> int:
@@ -57,7 +57,7 @@ class Worker:
         """Send a case; it is applied."""
         (chunk,) = chunks_of(a_batch(a_case(1)))
         new = a_new_job()
-        self.doorbells.ring("demo", self.store.admit(new, {0: pack(chunk)}).rings)
+        self.notifier.notify("demo", self.store.admit(new, {0: pack(chunk)}).to_notify)
         eventually(lambda: self.store.job(new.job_id).state.final, what="the case is applied")
 
 
@@ -78,7 +78,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
                 process,
                 redis.Redis.from_url(url),
                 JobStore(settings.redis, settings.jobs),
-                Doorbells(celery_app(settings)),
+                Notifier(celery_app(settings)),
                 log,
             )
             made.works()

@@ -19,7 +19,7 @@ import httpx
 import jwt
 import pytest
 from tests.acceptance.system import System, eventually, intake_beside, run
-from tests.builders import a_case, a_key_pair, a_key_set
+from tests.builders import a_case, a_jwks, a_key_pair
 
 CONFIG = """[intake]
 header_timeout_seconds = 2
@@ -45,7 +45,7 @@ SOON_S = 9
 def guarded(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """An intake with the rate of the contract and short patience."""
     place = tmp_path_factory.mktemp("guarded")
-    (place / "issuer.json").write_bytes(a_key_set(old=OLD))
+    (place / "issuer.json").write_bytes(a_jwks(old=OLD))
     with intake_beside(system, place, CONFIG) as started:
         yield started
 
@@ -115,7 +115,7 @@ def test_an_issuers_new_key_is_taken_and_its_old_one_is_not(guarded: System) -> 
     assert status("old", OLD) == 404
     assert status("old", NEW) == 401
     assert status("new", NEW) == 401
-    (guarded.place / "issuer.json").write_bytes(a_key_set(new=NEW))
+    (guarded.place / "issuer.json").write_bytes(a_jwks(new=NEW))
     time.sleep(0.6)
     assert status("new", NEW) == 404
     assert status("old", OLD) == 401

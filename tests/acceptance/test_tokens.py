@@ -10,7 +10,7 @@ import httpx
 import jwt
 import pytest
 from tests.acceptance.system import COMMAND, System, run
-from tests.builders import a_case, a_key_pair, a_key_set
+from tests.builders import a_case, a_jwks, a_key_pair
 
 from carecase_worker.settings.loading import process_environment
 
@@ -84,7 +84,7 @@ RS_ONLY = CLIENTS + '[jwt]\nalgorithms = ["RS256"]\njwks_file = "issuer.json"\na
 def test_a_token_that_would_be_refused_is_not_made(
     tmp_path: Path, config: str, arguments: tuple[str, ...], secret: str | None, words: str
 ) -> None:
-    (tmp_path / "issuer.json").write_bytes(a_key_set(one=a_key_pair("RS256")))
+    (tmp_path / "issuer.json").write_bytes(a_jwks(one=a_key_pair("RS256")))
     variables = {} if secret is None else {"CARECASE_JWT_SECRET": secret}
     made = token_new(tmp_path, *arguments, config=config, **variables)
     assert (made.returncode, made.stdout) == (2, "")

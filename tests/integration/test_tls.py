@@ -12,7 +12,7 @@ from tests.services import Services
 from tests.tls import Certificates, certificates, tls_before
 
 from carecase_worker.errors import StoreUnavailable, TargetFailure
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.jobs.rates import Rates
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.loading import load
@@ -53,7 +53,7 @@ def settings(url: str, **redis: Path) -> Settings:
         environment={
             "CARECASE_REDIS_URL": url,
             "CARECASE_DATABASES_TLS_URL": "sqlite:///nowhere",
-            "CARECASE_JOBS_RING_AGAIN_SECONDS": "0.001",
+            "CARECASE_JOBS_RENOTIFY_AFTER_SECONDS": "0.001",
             **files,
         }
     )
@@ -63,11 +63,11 @@ def test_job_store_rates_and_broker_by_tls(secured: dict[str, str], files: Certi
     held = settings(secured["redis"], ca=files.ca, cert=files.certificate, key=files.key)
     store = JobStore(held.redis, held.jobs)
     store.check()
-    assert store.admit(a_new_job(database="tls"), {0: b"items"}).rings
+    assert store.admit(a_new_job(database="tls"), {0: b"items"}).to_notify
     asyncio.run(Rates(held.redis, 1, 1).spend("tls"))
-    doorbells = Doorbells(celery_app(held))
-    doorbells.ring("tls", store.overdue("tls", 0))
-    assert doorbells.waiting("tls") == 1
+    notifier = Notifier(celery_app(held))
+    notifier.notify("tls", store.overdue("tls", 0))
+    assert notifier.waiting("tls") == 1
 
 
 def test_another_server_and_a_client_without_certificate_are_refused(
@@ -82,7 +82,7 @@ def test_another_server_and_a_client_without_certificate_are_refused(
         with pytest.raises(StoreUnavailable):
             JobStore(held.redis, held.jobs).ping()
         with pytest.raises(StoreUnavailable):
-            Doorbells(celery_app(held)).waiting("tls")
+            Notifier(celery_app(held)).waiting("tls")
 
 
 def test_a_target_database_by_tls(secured: dict[str, str], files: Certificates, strangers: Certificates) -> None:

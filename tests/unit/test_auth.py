@@ -14,11 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from tests.builders import a_key_pair, a_key_set
+from tests.builders import a_jwks, a_key_pair
 
 from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused, KeysUnavailable
 from carecase_worker.intake.auth import Caller, Gate, granted
-from carecase_worker.intake.key_set import KeySet
+from carecase_worker.intake.jwks import Jwks
 from carecase_worker.intake.revocations import Revocations
 from carecase_worker.settings.access import ClientSettings, JwtSettings
 
@@ -312,7 +312,7 @@ EC = a_key_pair("ES256")
 
 def published() -> bytes:
     """Keys by their ids, one for another algorithm of its kind, and one without an id."""
-    document = json.loads(a_key_set(r1=RSA, e1=EC, r512=RSA, unnamed=UNNAMED_RSA))
+    document = json.loads(a_jwks(r1=RSA, e1=EC, r512=RSA, unnamed=UNNAMED_RSA))
     document["keys"][2]["alg"] = "RS512"
     del document["keys"][3]["kid"]
     return json.dumps(document).encode()
@@ -324,7 +324,7 @@ def away() -> bytes:
 
 def gate_of_keys(*algorithms: str, secret: str | None = None, read: Callable[[], bytes] = published) -> Gate:
     tokens = JwtSettings.model_validate({**HELD, "algorithms": algorithms, "secret": secret})
-    return Gate(CLIENTS, tokens, "both", KeySet(read, timedelta(days=1), timedelta(days=1)))
+    return Gate(CLIENTS, tokens, "both", Jwks(read, timedelta(days=1), timedelta(days=1)))
 
 
 def signed(key: Any, algorithm: str, key_id: str | None, **changes: Any) -> str:

@@ -14,7 +14,9 @@ def test_the_page_of_states_has_every_move() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([`\w, ]+) \|$", (DOCS / "explanation" / "states.md").read_text(), re.M)
     told = {(state, operation): set(re.findall(r"\w+", ends)) for state, operation, ends in rows}
     assert told == {
-        (state.value, verb.value): {one.value for one in ends} for (state, verb), ends in MOVES.items() if ends
+        (state.value, operation.value): {one.value for one in ends}
+        for (state, operation), ends in MOVES.items()
+        if ends
     }
 
 
@@ -23,7 +25,9 @@ def test_the_picture_of_states_has_every_move() -> None:
         r"<title>(\w+) -&gt; (\w+): ([\w, ]+)</title>", (DOCS / "pictures" / "job-states.svg").read_text()
     )
     told = {(one, operation, other) for one, other, operations in drawn for operation in operations.split(", ")}
-    assert told == {(state.value, verb.value, one.value) for (state, verb), ends in MOVES.items() for one in ends}
+    assert told == {
+        (state.value, operation.value, one.value) for (state, operation), ends in MOVES.items() for one in ends
+    }
 
 
 def test_the_page_of_metrics_has_every_metric() -> None:

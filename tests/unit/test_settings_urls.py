@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from carecase_worker.errors import SettingsError
 from carecase_worker.jobs.connection import connect
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.places import leaves
@@ -65,9 +65,9 @@ REDISES = [
 def used(settings: Settings) -> None:
     """Make of the settings what the roles make of them, as far as that asks nobody."""
     connect(settings.redis).close()
-    Doorbells(celery_app(settings))
+    Notifier(celery_app(settings))
     flower = settings.flower.broker_url
-    Doorbells(celery_app(settings, flower.get_secret_value() if flower else None))
+    Notifier(celery_app(settings, flower.get_secret_value() if flower else None))
     for tenant in tenants_of(settings.databases).values():
         engine_for(tenant).dispose()
 

@@ -15,12 +15,12 @@ from carecase_worker.cli.waiting import Timeout, deadline
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import CareCaseError, DeadlineExceeded, SettingsError, StackError, StoreUnavailable
 from carecase_worker.intake.descriptors import descriptors_fault, most_descriptors
-from carecase_worker.intake.key_set import key_set_of
+from carecase_worker.intake.jwks import jwks_of
 from carecase_worker.intake.revocations import revocations_of
 from carecase_worker.jobs.checkup import reach, redis_faults, redis_hints
 from carecase_worker.jobs.clock_watch import clock_fault
 from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.jobs.standstill import Standstill
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.access import JwtSettings
@@ -169,17 +169,17 @@ def _tokens(settings: Settings) -> Iterator[Finding]:
 
 
 def _key_set(jwt: JwtSettings) -> Iterator[Finding]:
-    key_set = key_set_of(jwt)
-    if key_set is None:
+    jwks = jwks_of(jwt)
+    if jwks is None:
         return
     try:
-        key_set.find(None)
+        jwks.find(None)
     except CareCaseError:
         source = "jwt.jwks_file" if jwt.jwks_file else "jwt.jwks_url"
         yield Finding(Grade.FIX, source, "gives no keys that can be used; check that it is a JWKS and can be read")
         return
-    if key_set.short_keys:
-        told = _count(key_set.short_keys, "RSA key")
+    if jwks.short_keys:
+        told = _count(jwks.short_keys, "RSA key")
         yield Finding(Grade.HINT, "jwt", f"{told} of the issuer below 2,048 bits: no token by it is believed")
     yield Finding(Grade.OK, "jwt", "the issuer's keys can be read")
 
@@ -216,14 +216,14 @@ def _clocks(settings: Settings) -> Iterator[Finding]:
 
 
 def _broker(settings: Settings) -> Iterator[Finding]:
-    doorbells = Doorbells(celery_app(settings))
+    notifier = Notifier(celery_app(settings))
     try:
-        waiting = sum(doorbells.waiting(name) for name in settings.databases or ("none",))
+        waiting = sum(notifier.waiting(name) for name in settings.databases or ("none",))
     except StoreUnavailable as error:
         yield Finding(Grade.FIX, "broker", f"{error} ({without_credentials(settings.broker_url)})")
     else:
         url = without_credentials(settings.broker_url)
-        yield Finding(Grade.OK, "broker", f"{url} is reachable, {_count(waiting, 'doorbell')} waiting")
+        yield Finding(Grade.OK, "broker", f"{url} is reachable, {_count(waiting, 'notification')} waiting")
 
 
 def _database(tenant: Tenant, _: Settings) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What follows an acceptance: the 202 or, if the client waits for it, the 207; and the doorbells."""
+"""What follows an acceptance: the 202 or, if the client waits for it, the 207; and the notifications."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from carecase_worker.jobs.admission import Sender
 from carecase_worker.jobs.incoming import Admission
 from carecase_worker.jobs.job import Job
 from carecase_worker.jobs.loop_store import LoopStore
-from carecase_worker.jobs.queue import Doorbells
+from carecase_worker.jobs.queue import Notifier
 from carecase_worker.jobs.verdicts import ChunkRef, Pace
 from carecase_worker.telemetry import logger
 
@@ -35,12 +35,12 @@ def accepted(request: Request, job: Job, pace: Pace, headers: dict[str, str] | N
     return Response(envelope(job.job_id, job=job_document(job, root_path)), 202, told, json_type_of(request))
 
 
-def ring(doorbells: Doorbells, database: str, chunks: Iterable[ChunkRef]) -> None:
-    """Ring for chunks that are open. The batch is safe already: what is not rung for now, the sweep rings for."""
+def notify(notifier: Notifier, database: str, chunks: Iterable[ChunkRef]) -> None:
+    """Notify workers of open chunks: best effort, since the batch is durable and the sweep finds what is missed."""
     try:
-        doorbells.ring(database, chunks)
+        notifier.notify(database, chunks)
     except StoreUnavailable as error:
-        _log.warning("not rung", database=database, reason=str(error))
+        _log.warning("not notified", database=database, reason=str(error))
 
 
 def require_same(job: Job, sender: Sender, body_sha256: str = "") -> None:
@@ -56,7 +56,7 @@ class Acceptances:
     """Answers batches that have been admitted."""
 
     store: LoopStore
-    doorbells: Doorbells
+    notifier: Notifier
     held: Held
     threads: ClientThreads
     results: Results
@@ -65,14 +65,14 @@ class Acceptances:
         self, audited: Audited, database: str, wanted: Preferences, admission: Admission, at_once: Response
     ) -> Response:
         """Ring. The answer `at_once`; but the result, if the client waits and the job ends in time."""
-        request, job_id, rings = audited.request, admission.job_id, admission.rings
+        request, job_id, to_notify = audited.request, admission.job_id, admission.to_notify
         client = audited.caller.client
         if not wanted.wait:
             at_once.headers.update(applied(wanted, final=False, of_batch=True))
-            at_once.background = BackgroundTask(ring, self.doorbells, database, rings) if rings else None
+            at_once.background = BackgroundTask(notify, self.notifier, database, to_notify) if to_notify else None
             return at_once
-        if rings:
-            await self.threads.run(client, partial(ring, self.doorbells, database, rings))
+        if to_notify:
+            await self.threads.run(client, partial(notify, self.notifier, database, to_notify))
 
         async def read() -> Job:
             async with self.threads.share(client):

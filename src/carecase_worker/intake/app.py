@@ -54,7 +54,7 @@ from carecase_worker.jobs.clock_watch import ClockWatch
 from carecase_worker.jobs.listing import JobLists
 from carecase_worker.jobs.loop_store import LoopStore
 from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.jobs.rates import Rates
 from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.standstill import Standstill
@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     clock, seals = SystemClock(), Seals(settings.encryption.by_id, settings.encryption.required)
     store, loop_store = JobStore(settings.redis, settings.jobs, seals), LoopStore(settings.redis, settings.jobs, seals)
     store.check()
-    doorbells = Doorbells(celery_app(settings))
+    notifier = Notifier(celery_app(settings))
     bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     admittance = Admittance(gate_of(settings), rates, settings.intake.refusal_hold)
@@ -90,9 +90,9 @@ def create_app(settings: Settings) -> FastAPI:
     admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
     held, new_id = Held(finals, settings.intake.max_wait), partial(uuid7, clock)
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
-    acceptances = Acceptances(loop_store, doorbells, held, threads, results)
+    acceptances = Acceptances(loop_store, notifier, held, threads, results)
     intake = Intake(settings.intake, admissions, loop_store, acceptances, new_id, clock, recorder, bodies, threads)
-    jobs = Jobs(store, loop_store, lists, doorbells, admissions, held, threads, results, new_id, recorder)
+    jobs = Jobs(store, loop_store, lists, notifier, admissions, held, threads, results, new_id, recorder)
 
     caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
     app = _application(finals, presence, (loop_store, rates))

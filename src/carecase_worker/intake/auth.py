@@ -15,7 +15,7 @@ from jwt import PyJWK
 from carecase_worker.cases.care_case import USER_LENGTH
 from carecase_worker.clock import Clock, SystemClock
 from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused
-from carecase_worker.intake.key_set import KeySet, key_set_of
+from carecase_worker.intake.jwks import Jwks, jwks_of
 from carecase_worker.intake.revocations import NOTHING_REVOKED, Revocable, Revocations, revocations_of
 from carecase_worker.settings.access import ClientSettings, JwtSettings
 from carecase_worker.settings.model import Settings
@@ -75,7 +75,7 @@ class Gate:
         clients: Mapping[str, ClientSettings],
         tokens: JwtSettings,
         require: Literal["both", "either"],
-        key_set: KeySet | None = None,
+        jwks: Jwks | None = None,
         revocations: Revocations = NOTHING_REVOKED,
         clock: Clock | None = None,
     ) -> None:
@@ -93,7 +93,7 @@ class Gate:
         }
         self._tokens = tokens
         self._secrets = tokens.secrets
-        self._key_set = key_set
+        self._key_set = jwks
         self._revocations = revocations
         self._both = require == "both"
 
@@ -233,7 +233,7 @@ def gate_of(settings: Settings) -> Gate:
         settings.clients,
         jwt_settings,
         settings.intake.require,
-        key_set_of(jwt_settings),
+        jwks_of(jwt_settings),
         revocations_of(jwt_settings),
     )
 

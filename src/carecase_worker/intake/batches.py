@@ -1,4 +1,4 @@
-"""The two PUT routes: read the batch, split it, admit it, ring for it, answer 202."""
+"""The two PUT routes: read the batch, split it, admit it, notify for it, answer 202."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress

@@ -11,7 +11,7 @@ from starlette.background import BackgroundTask
 
 from carecase_worker.audit.records import Event
 from carecase_worker.errors import CareCaseError, JobConflict, JobExpired, JobNotFound
-from carecase_worker.intake.accepted import accepted, require_same, ring
+from carecase_worker.intake.accepted import accepted, notify, require_same
 from carecase_worker.intake.again import draft_again
 from carecase_worker.intake.audited import Audited, Recorder
 from carecase_worker.intake.auth import Caller
@@ -30,7 +30,7 @@ from carecase_worker.jobs.incoming import Admission, Admitted
 from carecase_worker.jobs.job import Job, State
 from carecase_worker.jobs.listing import JobLists
 from carecase_worker.jobs.loop_store import LoopStore
-from carecase_worker.jobs.queue import Doorbells
+from carecase_worker.jobs.queue import Notifier
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Cancelled, Purged, Which
 from carecase_worker.telemetry import logger
@@ -48,7 +48,7 @@ class Jobs:
     store: JobStore
     reads: LoopStore
     lists: JobLists
-    doorbells: Doorbells
+    notifier: Notifier
     admissions: Admissions
     held: Held
     threads: ClientThreads
@@ -112,11 +112,11 @@ class Jobs:
         Audited(self.recorder, request, caller).record(
             Event.CANCELLED, job.database, job.job_id, job.total - job.processed
         )
-        verdict, rings = self.store.cancel(job.job_id)
+        verdict, to_notify = self.store.cancel(job.job_id)
         if verdict is Cancelled.FINAL:
             raise JobConflict(_FINAL)
         answer = accepted(request, self.store.job(job.job_id), self.store.pace(job.database))
-        answer.background = BackgroundTask(ring, self.doorbells, job.database, rings)
+        answer.background = BackgroundTask(notify, self.notifier, job.database, to_notify)
         return answer
 
     def send_again(self, request: Request, job: Job, caller: Caller, key: str | None) -> Response:
@@ -146,7 +146,7 @@ class Jobs:
             raise JobConflict("The items were sent again before, and what became of them is no longer kept.")
         note(request.scope, database=new.database, items=new.total, new_job_id=new.job_id)
         answer = accepted(request, new, self.store.pace(new.database))
-        answer.background = BackgroundTask(ring, self.doorbells, new.database, admission.rings)
+        answer.background = BackgroundTask(notify, self.notifier, new.database, admission.to_notify)
         return answer
 
     def listed(self, request: Request, caller: Caller, page: Page, which: Which) -> Response:

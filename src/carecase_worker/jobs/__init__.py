@@ -1,1 +1,1 @@
-"""What Redis holds: jobs, chunks, outcomes, doorbells."""
+"""What Redis holds: jobs, chunks, outcomes, notifications."""

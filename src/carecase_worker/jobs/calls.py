@@ -1,4 +1,4 @@
-"""Arguments of the job store's verbs, and what Redis answers, as values: for threads and for an event loop. Pure."""
+"""Arguments of the job store's operations, and Redis's replies, as values: for threads and for an event loop. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -21,7 +21,7 @@ def admit_call(keys: Keys, jobs: JobSettings, new: NewJob, last: Mapping[int, by
     idempotency = [keys.idempotency(new.client, mark.key) for mark in new.marks]
     fingerprints = [mark.fingerprint for mark in new.marks]
     args = [
-        new.job_id, milliseconds(jobs.ring_again), jobs.width, jobs.max_backlog_jobs, jobs.max_backlog_bytes,
+        new.job_id, milliseconds(jobs.renotify_after), jobs.width, jobs.max_backlog_jobs, jobs.max_backlog_bytes,
         new.payload_bytes, milliseconds(jobs.retention), *(fingerprints[:1] or [""]), new.database,
         "" if new.care_plan is None else new.care_plan, new.client, new.user, new.total, len(new.chunk_firsts),
         ",".join(map(str, new.chunk_firsts)), "" if new.seal.data_key else new.body_sha256, int(new.strict),

@@ -116,14 +116,14 @@ def queued_job(new: NewJob, seq: int, unsettled: bool, accepted_at: datetime) ->
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The verdict on a batch, the job that stands for it, the chunks to ring for, and `whose` share is full, if so.
+    """The verdict on a batch, the job that stands for it, the chunks to notify for, and `whose` share is full, if so.
 
     Of a batch that was not known before, also the job as it is at this moment, and the pace of its database.
     """
 
     verdict: Admitted
     job_id: str
-    rings: tuple[ChunkRef, ...] = ()
+    to_notify: tuple[ChunkRef, ...] = ()
     whose: str = ""
     job: Job | None = None
     pace: Pace | None = None

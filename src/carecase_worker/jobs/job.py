@@ -25,7 +25,7 @@ class State(Enum):
         return self in (State.COMPLETED, State.CANCELLED)
 
 
-class Verb(Enum):
+class Operation(Enum):
     """What can move a job."""
 
     CLAIM = "claim"
@@ -34,24 +34,24 @@ class Verb(Enum):
     CANCEL = "cancel"
 
 
-MOVES: Mapping[tuple[State, Verb], frozenset[State]] = {
-    (State.QUEUED, Verb.CLAIM): frozenset({State.RUNNING, State.WAITING}),
-    (State.QUEUED, Verb.COMPLETE): frozenset({State.RUNNING, State.COMPLETED}),
-    (State.QUEUED, Verb.CANCEL): frozenset({State.CANCELLING}),
-    (State.RUNNING, Verb.CLAIM): frozenset({State.RUNNING, State.WAITING}),
-    (State.RUNNING, Verb.COMPLETE): frozenset({State.RUNNING, State.COMPLETED}),
-    (State.RUNNING, Verb.RELEASE): frozenset({State.WAITING}),
-    (State.RUNNING, Verb.CANCEL): frozenset({State.CANCELLING}),
-    (State.WAITING, Verb.CLAIM): frozenset({State.RUNNING, State.WAITING}),
-    (State.WAITING, Verb.COMPLETE): frozenset({State.RUNNING, State.COMPLETED}),
-    (State.WAITING, Verb.RELEASE): frozenset({State.WAITING}),
-    (State.WAITING, Verb.CANCEL): frozenset({State.CANCELLING}),
-    (State.CANCELLING, Verb.CLAIM): frozenset({State.CANCELLING}),
-    (State.CANCELLING, Verb.COMPLETE): frozenset({State.CANCELLING, State.COMPLETED, State.CANCELLED}),
-    (State.CANCELLING, Verb.RELEASE): frozenset({State.CANCELLING}),
-    (State.CANCELLING, Verb.CANCEL): frozenset({State.CANCELLING}),
+MOVES: Mapping[tuple[State, Operation], frozenset[State]] = {
+    (State.QUEUED, Operation.CLAIM): frozenset({State.RUNNING, State.WAITING}),
+    (State.QUEUED, Operation.COMPLETE): frozenset({State.RUNNING, State.COMPLETED}),
+    (State.QUEUED, Operation.CANCEL): frozenset({State.CANCELLING}),
+    (State.RUNNING, Operation.CLAIM): frozenset({State.RUNNING, State.WAITING}),
+    (State.RUNNING, Operation.COMPLETE): frozenset({State.RUNNING, State.COMPLETED}),
+    (State.RUNNING, Operation.RELEASE): frozenset({State.WAITING}),
+    (State.RUNNING, Operation.CANCEL): frozenset({State.CANCELLING}),
+    (State.WAITING, Operation.CLAIM): frozenset({State.RUNNING, State.WAITING}),
+    (State.WAITING, Operation.COMPLETE): frozenset({State.RUNNING, State.COMPLETED}),
+    (State.WAITING, Operation.RELEASE): frozenset({State.WAITING}),
+    (State.WAITING, Operation.CANCEL): frozenset({State.CANCELLING}),
+    (State.CANCELLING, Operation.CLAIM): frozenset({State.CANCELLING}),
+    (State.CANCELLING, Operation.COMPLETE): frozenset({State.CANCELLING, State.COMPLETED, State.CANCELLED}),
+    (State.CANCELLING, Operation.RELEASE): frozenset({State.CANCELLING}),
+    (State.CANCELLING, Operation.CANCEL): frozenset({State.CANCELLING}),
 }
-"""Every move a verb may make. What is not here stays where it is: nothing leaves a final state."""
+"""Every move an operation may make. What is not here stays where it is: nothing leaves a final state."""
 
 COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
 

@@ -11,14 +11,15 @@ outcome:{job}  (hash; the retention once final; complete, purge)
     chunk number -> packed outcomes
 tally:{job}  (hash; the retention once final; complete, purge)
     chunk number -> how many of its items had which outcome, in the order of the job's counts
-lease:{job}  (hash; a chunk's until complete; claim, release, complete, bury)
+lease:{job}  (hash; a chunk's until complete; claim, release, complete, reclaim)
     `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`, `{n}:too_slow`
 settled:{database}  (string; for ever; settle)
     the highest place in the order of acceptance that the database held when this Redis first met it
 trouble:{database}  (hash; until the database answers; release, complete)
     `reason`: what its chunks failed with last; `since_ms`
-due:{database}  (zset; a chunk's from opened to complete; admit, place, claim, complete, release, cancel, overdue, bury)
-    `{job}:{n}` -> ms at which to ring again; the first chunk of a job that is to be placed stands for that
+due:{database}  (zset; a chunk's from opened to complete; admit, place, claim, complete, release, cancel, overdue,
+reclaim)
+    `{job}:{n}` -> ms at which to notify again; the first chunk of a job that is to be placed stands for that
 ready:{database}  (zset; a small chunk's from opened to claimed; admit, place, complete, cancel, overdue, claim)
     `{job}:{n}` -> its job's place in the order of acceptance
 awake:{database}  (string; some milliseconds; admit, place, claim, complete, cancel)
@@ -39,9 +40,9 @@ behind:{database}  (zset; a job's until that place is passed; place, complete, s
     a job that waits for all up to a place in the order of acceptance -> that place
 working:{database}  (set; a job's from opened to final; admit, place, cancel, complete)
     jobs that are being applied
-holding  (hash; an entry while a process holds a chunk; claim, release, complete, bury)
+holding  (hash; an entry while a process holds a chunk; claim, release, complete, reclaim)
     `{job}:{n}` -> holder
-pause:{database}  (string; as long as the pause; claim, release, complete, bury)
+pause:{database}  (string; as long as the pause; claim, release, complete, reclaim)
     there while the database is left alone; holds the name of the process that finds out whether it is back, if one does
 failures:{database}  (string; until the database answers; release, complete)
     attempts in a row that found it away

@@ -23,10 +23,10 @@ class Pipelining:
     With `wait_for_disk`, what was written is on disk when a command is answered.
     """
 
-    def __init__(self, connection: LoopRedis, verb: str = "", wait_for_disk: bool = False) -> None:
-        """Send commands over a connection; `verb` is the script that `script` runs."""
+    def __init__(self, connection: LoopRedis, operation: str = "", wait_for_disk: bool = False) -> None:
+        """Send commands over a connection; `operation` is the script that `script` runs."""
         self._redis = connection
-        self._script = connection.register_script(script_of(verb)) if verb else None
+        self._script = connection.register_script(script_of(operation)) if operation else None
         self._wait_for_disk = wait_for_disk
         self._trips = Grouping(self._trip, _MOST)
 

@@ -1,4 +1,4 @@
-"""The doorbell: one queue per database, messages of ids, and Celery's settings, each of which has bitten somebody."""
+"""Notifications, messages of ids in a queue per database; and Celery's settings, each with why it is no default."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _STARTS_WITHIN_S = 60
 
 
 def queue_name(database: str) -> str:
-    """The queue of a database's doorbells."""
+    """The queue of a database's notifications."""
     return f"{_QUEUE_PREFIX}{database}"
 
 
@@ -33,13 +33,13 @@ def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:
         task_queues=[Queue(name, routing_key=name) for name in names],  # type: ignore[no-untyped-call]
         task_create_missing_queues=False,
         task_default_queue=queue_name("none"),
-        # a doorbell has no result; the ledger tells what was done
+        # a notification has no result; the ledger tells what was done
         result_backend=None,
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
         task_serializer="json",
         accept_content=["json"],
-        # a doorbell is taken off only when its chunk is done with, and rings again if its process dies
+        # a notification is taken off only when its chunk is done with, and comes again if its process dies
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         task_acks_on_failure_or_timeout=True,
@@ -52,7 +52,7 @@ def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:
         worker_soft_shutdown_timeout=(deadline + timedelta(seconds=1)).total_seconds(),
         worker_enable_soft_shutdown_on_idle=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        # the intake does not insist: the sweep rings for what was not rung
+        # the intake does not insist: the sweep notifies for what was not notified
         task_publish_retry=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -87,16 +87,16 @@ def _transport_options(settings: Settings) -> dict[str, object]:
     }
 
 
-class Doorbells:
-    """Rings for chunks, and counts the doorbells nobody has answered yet."""
+class Notifier:
+    """Notifies for chunks, and counts the notifications nobody has answered yet."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
         transport = app.connection_for_write()
         self._transport_errors = (*transport.connection_errors, *transport.channel_errors)
 
-    def ring(self, database: str, chunks: Iterable[ChunkRef]) -> None:
-        """Ring for each chunk. Raises StoreUnavailable if the broker is away; the sweep makes up for it."""
+    def notify(self, database: str, chunks: Iterable[ChunkRef]) -> None:
+        """Notify for each chunk. Raises StoreUnavailable if the broker is away; the sweep makes up for it."""
         waiting = list(chunks)
         if not waiting:
             return
@@ -112,7 +112,7 @@ class Doorbells:
                 )
 
     def waiting(self, database: str) -> int:
-        """Doorbells in a database's queue."""
+        """Notifications in a database's queue."""
         with self._broker_errors(), self._app.producer_or_acquire() as producer:
             # not a passive one: for Redis, kombu would look for the queue without the broker's prefix, and find none
             return int(producer.channel.queue_declare(queue_name(database), durable=True).message_count)

@@ -1,20 +1,20 @@
-"""The texts of the verbs' Lua scripts."""
+"""The texts of the operations' Lua scripts."""
 
 from importlib import resources
 
-VERBS = (
-    "stage", "discard", "admit", "place", "claim", "complete", "release", "cancel", "purge", "overdue", "bury",
+OPERATIONS = (
+    "stage", "discard", "admit", "place", "claim", "complete", "release", "cancel", "purge", "overdue", "reclaim",
     "settle", "list", "seen", "spend", "rewrap",
 )  # fmt: skip
 
 
-def script_of(verb: str) -> str:
-    """The text of a verb: its first line, then what the verbs share, then its own.
+def script_of(operation: str) -> str:
+    """The text of an operation: its first line, then what the operations share, then its own.
 
     The first line makes Redis refuse the whole script where it would refuse one of its writes: nothing is half done.
     When memory is full only stage and admit are refused; the others make room.
     """
-    shebang, _, own = _text(verb).partition("\n")
+    shebang, _, own = _text(operation).partition("\n")
     return f"{shebang}\n{_text('prelude')}\n{_text('chunks')}\n{own}"
 
 

@@ -1,7 +1,7 @@
 """Standstill: work that is due and that no worker takes, although workers may be there and say that they are well.
 
 Somebody else may take the notifications, something else may stand in the place of a queue, or a worker may have ceased
-to listen. It is told by what the verbs note anyway: nothing is written for it.
+to listen. It is told by what the operations note anyway: nothing is written for it.
 """
 
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ class Standstill:
             return None
         now = moment_of(told)
         # whoever takes a chunk, or gives it back, puts it off for longer than it takes to notify again
-        if cast(float, latest[0][1]) > epoch_ms(now) + milliseconds(self._jobs.ring_again):
+        if cast(float, latest[0][1]) > epoch_ms(now) + milliseconds(self._jobs.renotify_after):
             return timedelta(0)
         accepted = self._accepted({member.rpartition(b":")[0].decode() for member in members})
         if not accepted:

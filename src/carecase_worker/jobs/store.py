@@ -1,4 +1,4 @@
-"""The job store: one method per verb, each one Lua script, and what is read of it."""
+"""The job store: one method per operation, each one Lua script, and what is read of it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -15,7 +15,7 @@ from carecase_worker.jobs.connection import PATIENCE, connect, moment_of, redis_
 from carecase_worker.jobs.incoming import Admission, Kept, NewJob, Staging
 from carecase_worker.jobs.job import COUNTS, Job
 from carecase_worker.jobs.keys import Keys
-from carecase_worker.jobs.scripts import VERBS, script_of
+from carecase_worker.jobs.scripts import OPERATIONS, script_of
 from carecase_worker.jobs.seal import UNSEALED, Seals
 from carecase_worker.jobs.verdicts import (
     Cancelled,
@@ -47,7 +47,7 @@ class JobStore:
         self._jobs = jobs
         self._seals = seals
         self.keys = Keys(settings.prefix)
-        self._scripts = {verb: self._redis.register_script(script_of(verb)) for verb in VERBS}
+        self._scripts = {operation: self._redis.register_script(script_of(operation)) for operation in OPERATIONS}
 
     def check(self) -> None:
         """Refuse a Redis that is too old (StoreUnavailable) or could lose what was accepted (SettingsError)."""
@@ -94,7 +94,7 @@ class JobStore:
 
     def complete_all(self, chunks: Sequence[tuple[ChunkRef, Done]], holder: str = "") -> Completion:
         """Keep the outcomes of chunks of a database, and claim for a holder, if one is named, what it goes on with."""
-        args: list[Any] = [self._ring_again_ms, self._lease_ms, holder, self._jobs.chunk_items, _GROUP_CHUNKS]
+        args: list[Any] = [self._renotify_after_ms, self._lease_ms, holder, self._jobs.chunk_items, _GROUP_CHUNKS]
         for chunk, done in chunks:
             counts = (done.counts.get(name, 0) for name in COUNTS)
             args += [
@@ -110,7 +110,7 @@ class JobStore:
     def place(self, database: str, placements: Sequence[Placement], holder: str) -> Completion:
         """Note for what jobs of a database wait, and claim for a holder what it goes on with."""
         args: list[Any] = [
-            database, self._ring_again_ms, self._lease_ms, holder, self._jobs.chunk_items, _GROUP_CHUNKS,
+            database, self._renotify_after_ms, self._lease_ms, holder, self._jobs.chunk_items, _GROUP_CHUNKS,
         ]  # fmt: skip
         for one in placements:
             args += [one.job_id, one.behind, len(one.after), *one.after]
@@ -125,17 +125,17 @@ class JobStore:
         self._run("release", [*args, *chain.from_iterable((chunk.job_id, chunk.chunk_no) for chunk in chunks)])
 
     def cancel(self, job_id: str) -> tuple[Cancelled, tuple[ChunkRef, ...]]:
-        """Stop what has not been applied. Says whether it was in time, and which chunks to ring for now."""
-        verdict, *rest = self._run("cancel", [job_id, self._ring_again_ms])
+        """Stop what has not been applied. Says whether it was in time, and which chunks to notify for now."""
+        verdict, *rest = self._run("cancel", [job_id, self._renotify_after_ms])
         return Cancelled(verdict.decode()), tuple(map(ChunkRef.of, rest))
 
     def purge(self, job_id: str) -> Purged:
         """Remove payload and result of a final job; its record stays as long as it would have."""
         return Purged(cast(bytes, self._run("purge", [job_id])).decode())
 
-    def overdue(self, database: str, waiting_doorbells: int) -> tuple[ChunkRef, ...]:
-        """The chunks of a database to ring for now."""
-        args = [database, self._ring_again_ms, waiting_doorbells, _SWEEP_LIMIT, self._lease_ms]
+    def overdue(self, database: str, waiting_notifications: int) -> tuple[ChunkRef, ...]:
+        """The chunks of a database to notify for now."""
+        args = [database, self._renotify_after_ms, waiting_notifications, _SWEEP_LIMIT, self._lease_ms]
         return tuple(map(ChunkRef.of, self._run("overdue", args)))
 
     def holders(self) -> list[str]:
@@ -143,9 +143,9 @@ class JobStore:
         with redis_errors():
             return sorted({name.decode() for name in cast(list[bytes], self._redis.hvals(self.keys.holding))})
 
-    def bury(self, holder: str) -> list[tuple[str, ChunkRef]]:
+    def reclaim(self, holder: str) -> list[tuple[str, ChunkRef]]:
         """Take back the chunks of a process that is no more; the database of each, and which one it is."""
-        answer = self._run("bury", [holder])
+        answer = self._run("reclaim", [holder])
         return [(name.decode(), ChunkRef.of(member)) for name, member in zip(answer[::2], answer[1::2], strict=True)]
 
     def settle(self, database: str, highest: int) -> bool:
@@ -262,13 +262,13 @@ class JobStore:
         first, *others = self._run("claim", args)
         return (chunk, Claim.of(chunk, first)), *map(named_claim, others)
 
-    def _run(self, verb: str, args: Sequence[Any], names: Sequence[str] = ()) -> list[Any]:
+    def _run(self, operation: str, args: Sequence[Any], names: Sequence[str] = ()) -> list[Any]:
         with redis_errors():
-            return cast(list[Any], self._scripts[verb](keys=[self.keys.prefix, *names], args=args))
+            return cast(list[Any], self._scripts[operation](keys=[self.keys.prefix, *names], args=args))
 
     @property
-    def _ring_again_ms(self) -> int:
-        return milliseconds(self._jobs.ring_again)
+    def _renotify_after_ms(self) -> int:
+        return milliseconds(self._jobs.renotify_after)
 
     @property
     def _lease_ms(self) -> int:

@@ -1,4 +1,4 @@
-"""What goes into the verbs of the job store, and what they say."""
+"""What goes into the operations of the job store, and what they say."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -194,12 +194,12 @@ class Completed(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What became of each chunk's outcomes, into how many shares the workers' time goes, the chunks to ring for now,
+    """What became of each chunk's outcomes, into how many shares the workers' time goes, the chunks to notify for now,
     and those that were claimed to go on with."""
 
     verdicts: tuple[Completed, ...]
     shares: int = 1
-    rings: tuple[ChunkRef, ...] = ()
+    to_notify: tuple[ChunkRef, ...] = ()
     following: tuple[tuple[ChunkRef, Claim], ...] = ()
 
     @property
@@ -210,11 +210,11 @@ class Completion:
     @classmethod
     def of(cls, answer: Sequence[Any]) -> "Completion":
         """The completion that an answer of complete tells of."""
-        shares, following, rings, *verdicts = answer
+        shares, following, to_notify, *verdicts = answer
         return cls(
             verdicts=tuple(Completed(verdict.decode()) for verdict in verdicts),
             shares=shares,
-            rings=tuple(map(ChunkRef.of, rings)),
+            to_notify=tuple(map(ChunkRef.of, to_notify)),
             following=tuple(map(named_claim, following)),
         )
 

@@ -1,6 +1,6 @@
 """Waiting for jobs to become final: woken by the job store, over one connection for all who wait in a process.
 
-The verb that makes a job final says so on a channel. Redis keeps nothing for those who do not listen just then, so:
+`complete` publishes the id of a job that is final. Pub/sub keeps nothing for those who do not listen just then, so:
 - who waits first says for which job (`awaited`), then reads the job, then waits: what happens in between wakes;
 - when the connection was away and is back, the jobs waited for are looked at once: what happened meanwhile wakes.
 A wake-up means "look again"; it is no promise that the job is final.

@@ -133,7 +133,7 @@ class RedisSettings(Section):
 
 
 class BrokerSettings(Section):
-    """Celery's broker: it carries doorbells, never data."""
+    """Celery's broker: it carries notifications, never data."""
 
     url: BrokerUrl | None = Field(None, description="The broker; the job store's Redis if unset")
     password: Secret | None = Field(None, description="Password for the URL; by environment or file only")
@@ -169,7 +169,9 @@ class JobSettings(Section):
         "retry_deadline", 86_400, "How long a database may be away before its items get 503"
     )
     lease: Seconds = seconds_setting("lease", 15, "How long a claimed chunk is left to its worker")
-    ring_again: Seconds = seconds_setting("ring_again", 2, "How long an open chunk waits before it is rung for again")
+    renotify_after: Seconds = seconds_setting(
+        "renotify_after", 2, "How long an open chunk waits before it is notified for again"
+    )
     untaken_after: Seconds = seconds_setting(
         "untaken_after", 30, "How long no due work may be taken by any worker before the service says it is not ready"
     )
@@ -179,7 +181,7 @@ class WorkerSettings(Section):
     """The side that applies chunks."""
 
     concurrency: Few = Field(2, description="Pool processes of one worker")
-    sweep: Seconds = seconds_setting("sweep", 1, "How often a worker looks for chunks nobody rings for")
+    sweep: Seconds = seconds_setting("sweep", 1, "How often a worker looks for chunks nobody notifies for")
     chunk_deadline: Seconds = seconds_setting("chunk_deadline", 10, "How long one attempt at a chunk may take")
 
 

@@ -92,7 +92,7 @@ def target_url(text: str) -> str:
     return text
 
 
-def key_set_url(text: str) -> str:
+def jwks_url(text: str) -> str:
     """Check the URL at which an issuer's keys are fetched. Raises ValueError."""
     should = "must be https://host/path, or http:// on this machine"
     found = _parts(text, should, {"https", "http"})

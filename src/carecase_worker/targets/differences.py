@@ -47,6 +47,6 @@ def _is_harmless(difference: tuple[Any, ...]) -> bool:
 
 def _words(difference: tuple[Any, ...]) -> str:
     """A difference as the schema's: it lacks something, has something too much, or has it otherwise."""
-    verb, _, thing = difference[0].partition("_")
+    operation, _, thing = difference[0].partition("_")
     names = [getattr(part, "name", part) for part in difference[1:4]]
-    return f"{_VERBS.get(verb, verb)} {thing} {'.'.join(name for name in names if isinstance(name, str))}"
+    return f"{_VERBS.get(operation, operation)} {thing} {'.'.join(name for name in names if isinstance(name, str))}"

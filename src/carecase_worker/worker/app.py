@@ -17,7 +17,7 @@ from carecase_worker.errors import FailureKind, StoreUnavailable, traces
 from carecase_worker.jobs.clock_watch import ClockWatch
 from carecase_worker.jobs.open_jobs import OpenJobs
 from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.jobs.seal import Seals
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claimed
@@ -41,9 +41,9 @@ _PURGE_LOOK_S = 60
 _RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
-_MOMENT_S, _LEAST_MOMENT_S = 0.25, 0.05
-"""How long one doorbell may keep a process: it spares most doorbells. Jobs and databases with work share it, so that a
-small batch does not wait the longer the more there are; each has the least, below which doorbells cost too much."""
+_TIME_SLICE_S, _LEAST_TIME_SLICE_S = 0.25, 0.05
+"""How long one notification may keep a process: that spares most notifications. Jobs and databases with work share it,
+so that a small batch waits no longer the more there are; each has the least, below which they cost too much."""
 
 
 def create_worker(settings: Settings) -> Celery:
@@ -105,8 +105,8 @@ def run_worker(settings: Settings) -> int:
 def _housekeeping(settings: Settings) -> tuple[Repeated, ...]:
     """Made in the main process and started there, once the pool runs. A ledger that hangs does not stop the sweep."""
     store, presence = JobStore(settings.redis, settings.jobs), Presence(settings.redis, SystemClock())
-    doorbells, databases = Doorbells(celery_app(settings)), tenants_of(settings.databases)
-    sweep = Sweep(store, doorbells, presence, ClockWatch(), tuple(databases), worker=own_name(), is_dead=is_dead)
+    notifier, databases = Notifier(celery_app(settings)), tenants_of(settings.databases)
+    sweep = Sweep(store, notifier, presence, ClockWatch(), tuple(databases), worker=own_name(), is_dead=is_dead)
     purge = Purge(store, databases, settings.jobs.retention + settings.jobs.retry_deadline)
     settle = Settle(store, databases, _guarded)
     return (
@@ -137,13 +137,13 @@ class _Process:
     settings: Settings
     applier: Applier | None = None
     placer: Placer | None = None
-    doorbells: Doorbells | None = None
+    notifier: Notifier | None = None
 
     def start(self) -> None:
         """Make this process's own connections; those from before the fork are the parent's."""
         let_go_of_sockets()
         settings = self.settings
-        self.doorbells = Doorbells(celery_app(settings))
+        self.notifier = Notifier(celery_app(settings))
         seals = Seals(settings.encryption.by_id, settings.encryption.required)
         self.applier = Applier(
             store=JobStore(settings.redis, settings.jobs),
@@ -158,27 +158,27 @@ class _Process:
         self.placer = Placer(self.applier.store, OpenJobs(settings.redis, seals), own_name())
 
     def apply(self, chunk: ChunkRef) -> None:
-        """Answer a doorbell: apply its chunk, and what is ready or opened by then, for a moment; ring for the rest.
+        """Handle a notification: apply its chunk, then what is ready or opened, for a time slice; notify for the rest.
 
         Nothing gets out: what failed comes again by itself.
         """
-        if self.applier is None or self.doorbells is None:
+        if self.applier is None or self.notifier is None:
             raise RuntimeError("worker_process_init has not run")
-        applier, doorbells, began = self.applier, self.doorbells, stopwatch()
-        applied = self._guarded(doorbells, [chunk], lambda: self._attempt(applier, applier.claim(chunk), go_on=True))
+        applier, notifier, began = self.applier, self.notifier, stopwatch()
+        applied = self._guarded(notifier, [chunk], lambda: self._attempt(applier, applier.claim(chunk), go_on=True))
         while applied.following:
             claims = applied.following
-            go_on = stopwatch() - began < max(_LEAST_MOMENT_S, _MOMENT_S / applied.shares)
+            go_on = stopwatch() - began < max(_LEAST_TIME_SLICE_S, _TIME_SLICE_S / applied.shares)
             chunks = [ref for ref, _ in claims]
-            applied = self._guarded(doorbells, chunks, partial(self._attempt, applier, claims, go_on))
+            applied = self._guarded(notifier, chunks, partial(self._attempt, applier, claims, go_on))
 
-    def _guarded(self, doorbells: Doorbells, chunks: Sequence[ChunkRef], attempt: Callable[[], Applied]) -> Applied:
-        """Make an attempt at chunks, and ring for what it opens."""
+    def _guarded(self, notifier: Notifier, chunks: Sequence[ChunkRef], attempt: Callable[[], Applied]) -> Applied:
+        """Make an attempt at chunks, and notify for what it opens."""
         began, ids = stopwatch(), _ids(chunks)
         applied = Applied("")
         try:
             applied = attempt()
-            doorbells.ring(applied.database, applied.rings)
+            notifier.notify(applied.database, applied.to_notify)
         except StoreUnavailable as error:
             _log.warning("chunk left for the sweep", reason=str(error), **ids)
         except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on

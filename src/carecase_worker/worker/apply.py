@@ -40,13 +40,13 @@ Claims = tuple[tuple[ChunkRef, Claim], ...]
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How an attempt at a chunk went, what to ring for now, what was claimed to go on with, and into how many shares
+    """How an attempt at a chunk went, what to notify for now, what was claimed to go on with, and into how many shares
     the workers' time goes."""
 
     verdict: str
     database: str = ""
     items: int = 0
-    rings: tuple[ChunkRef, ...] = ()
+    to_notify: tuple[ChunkRef, ...] = ()
     following: Claims = ()
     shares: int = 1
 
@@ -73,7 +73,7 @@ class Applier:
         claims = self.store.claim_group(ref, self.holder)
         first = claims[0][1]
         if first.verdict is Claimed.BUSY and self.is_dead(first.holder):
-            self.store.bury(first.holder)
+            self.store.reclaim(first.holder)
             return self.store.claim_group(ref, self.holder)
         return claims
 
@@ -232,7 +232,7 @@ class Applier:
         if any(one.database_answered for _, one in done):
             self.outages.answered(database, failures)
         items = sum(sum(one.counts.values()) for _, one in done)
-        return Applied(told.verdict.value, database, items, told.rings, told.following, told.shares)
+        return Applied(told.verdict.value, database, items, told.to_notify, told.following, told.shares)
 
 
 def ledger_key(lease: Lease) -> LedgerKey:

@@ -38,7 +38,7 @@ _log = logger("flower")
 def run_flower(settings: Settings) -> None:
     """Serve Flower until told to stop. Raises SettingsError without a password for it, or if its port is taken.
 
-    It speaks to the broker as a user of its own, if one is configured, and sees doorbells: ids, no case.
+    It speaks to the broker as a user of its own, if one is configured, and sees notifications: ids, no case.
     """
     configure_logging(settings.log)
     logging.getLogger("tornado.access").propagate = False

@@ -119,6 +119,6 @@ def _prepared(applier: Applier, members: Sequence[Member]) -> tuple[list[tuple[M
 
 
 def _both(one: Applied, other: Applied) -> Applied:
-    """How both went: rings and items of both; the rest is of the later one."""
-    rings = (*one.rings, *(ring for ring in other.rings if ring not in one.rings))
-    return replace(other, rings=rings, items=one.items + other.items)
+    """How both went: notifies and items of both; the rest is of the later one."""
+    to_notify = (*one.to_notify, *(notify for notify in other.to_notify if notify not in one.to_notify))
+    return replace(other, to_notify=to_notify, items=one.items + other.items)

@@ -1,4 +1,4 @@
-"""What every worker's main process does beside its pool: ring for what nobody rang for, be seen, purge, settle."""
+"""A worker's main process beside its pool: sweep for missed chunks, heartbeat, purge ledgers, settle the order."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from threading import Event, Thread
 from carecase_worker.errors import StoreUnavailable, TargetFailure
 from carecase_worker.jobs.clock_watch import ClockWatch
 from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Doorbells
+from carecase_worker.jobs.queue import Notifier
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.highest import highest_version
@@ -24,10 +24,10 @@ _PURGE_EVERY = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Rings for overdue chunks of every database."""
+    """Notifies for overdue chunks of every database."""
 
     store: JobStore
-    doorbells: Doorbells
+    notifier: Notifier
     presence: Presence
     clock_watch: ClockWatch
     databases: Iterable[str]
@@ -37,17 +37,17 @@ class Sweep:
     def once(self) -> None:
         """One sweep. Raises StoreUnavailable if Redis or the broker is away; the next sweep makes up for it."""
         for holder in filter(self.is_dead, self.store.holders()):
-            for database, chunk in self.store.bury(holder):
+            for database, chunk in self.store.reclaim(holder):
                 _log.warning("taken back from the dead", job_id=chunk.job_id, chunk_no=chunk.chunk_no)
-                self.doorbells.ring(database, [chunk])
+                self.notifier.notify(database, [chunk])
         for database in self.databases:
             if not self.store.due_count(database):
                 continue
-            waiting = self.doorbells.waiting(database)
+            waiting = self.notifier.waiting(database)
             overdue = self.store.overdue(database, waiting)
-            self.doorbells.ring(database, overdue)
+            self.notifier.notify(database, overdue)
             if overdue:
-                _log.info("rung again", database=database, count=len(overdue))
+                _log.info("notified again", database=database, count=len(overdue))
         self.clock_watch.told(self.presence.seen(self.worker))
 
     def sign_off(self) -> None:

@@ -30,7 +30,7 @@ class Placer:
         unplaced, there = self.open_jobs.unplaced(database)
         sets = self.open_jobs.key_sets(there) if unplaced else {}
         told = self.store.place(database, placements(unplaced, there, sets), self.holder)
-        return Applied("placed", database, 0, told.rings, told.following, told.shares)
+        return Applied("placed", database, 0, told.to_notify, told.following, told.shares)
 
 
 def placements(unplaced: Iterable[OpenJob], there: Sequence[OpenJob], sets: Sets) -> list[Placement]:

@@ -73,7 +73,7 @@ def about_redis(servers: Services) -> list[str]:
     return [
         "hint  redis: lets this user do more than the service needs; give it a user of its own (docs/privacy.md)",
         f"ok    redis: redis://{where} is reachable, writes to disk, {more}",
-        f"ok    broker: redis://{where} is reachable, 0 doorbells waiting",
+        f"ok    broker: redis://{where} is reachable, 0 notifications waiting",
     ]
 
 
@@ -193,7 +193,7 @@ def test_a_user_of_redis_that_may_not_do_its_part_is_told(
     *_, redis_line, broker, workers, _ = told(carecase("doctor"))
     assert [redis_line, broker, workers] == [
         "fix   redis: the job store refuses a command to this user; check its ACL",
-        f"ok    broker: redis://{where} is reachable, 0 doorbells waiting",
+        f"ok    broker: redis://{where} is reachable, 0 notifications waiting",
         "fix   workers: are not known without Redis; fix that first",
     ]
 

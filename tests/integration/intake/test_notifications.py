@@ -16,7 +16,7 @@ from tests.services import Services
 from carecase_worker.cases.outcome import CANCELLED
 from carecase_worker.intake.app import create_app
 from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Done
 from carecase_worker.settings.loading import load
@@ -32,7 +32,7 @@ class Intake:
     app: FastAPI
     runner: asyncio.Runner
     store: JobStore
-    doorbells: Doorbells
+    notifier: Notifier
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request; its answer, which is 202."""
@@ -57,7 +57,7 @@ class Intake:
     @property
     def waiting(self) -> int:
         """Notifications that nobody has taken yet."""
-        return self.doorbells.waiting("demo")
+        return self.notifier.waiting("demo")
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ def intake(servers: Services) -> Iterator[Intake]:
         "INTAKE_MAX_WAIT_SECONDS": "0.2",
     }
     settings = load(environment={f"CARECASE_{name}": value for name, value in variables.items()})
-    store, doorbells = JobStore(settings.redis, settings.jobs), Doorbells(celery_app(settings))
+    store, notifier = JobStore(settings.redis, settings.jobs), Notifier(celery_app(settings))
     with asyncio.Runner() as runner:
-        yield Intake(create_app(settings), runner, store, doorbells)
+        yield Intake(create_app(settings), runner, store, notifier)
     store.close()
 
 

@@ -122,7 +122,7 @@ def test_a_batch_is_accepted_also_while_nobody_can_be_notified(servers: Services
     with an_intake(servers.redis_url, "unrung:", broker=nowhere) as intake, capture_logs() as logs:
         job_id = intake.send()
         words = "the broker cannot be reached; check that it runs, and broker.url"
-        line = {"event": "not rung", "database": "demo", "reason": words, "log_level": "warning"}
+        line = {"event": "not notified", "database": "demo", "reason": words, "log_level": "warning"}
         eventually(lambda: line in logs, what="the operator is told")
         assert intake.store.job(job_id).total == 1
 

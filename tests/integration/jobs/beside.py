@@ -91,7 +91,14 @@ class Beside:
         keys += [name for name, _ in known]
         self.scripts.run(
             "admit",
-            *(batch.job, limits.ring_again_ms, limits.width, limits.max_jobs, limits.max_bytes, batch.payload_bytes),
+            *(
+                batch.job,
+                limits.renotify_after_ms,
+                limits.width,
+                limits.max_jobs,
+                limits.max_bytes,
+                batch.payload_bytes,
+            ),
             *(limits.retention_ms, batch.fingerprint, batch.database, batch.care_plan, batch.client, batch.user),
             *(sum(batch.sizes), len(batch.sizes), batch.firsts, batch.job[-1] * 64, batch.strict),
             *(*self._most, batch.retry_of, batch.data_key, *_blocks(batch.job), batch.weight, batch.keys),
@@ -128,9 +135,9 @@ class Beside:
 
         The answer: the verdict, the shares, what was claimed to go on with, if one chunk was, and what to notify for.
         """
-        shares, taken, rung, verdict = self.complete_group([(job, n)], holder, **done)
+        shares, taken, to_notify, verdict = self.complete_group([(job, n)], holder, **done)
         assert len(taken) <= 1
-        return [verdict, shares, taken[0] if taken else None, *rung]
+        return [verdict, shares, taken[0] if taken else None, *to_notify]
 
     def complete_group(
         self, chunks: Sequence[tuple[str, int]], holder: str = "", room: int = 10, **done: Any
@@ -143,7 +150,7 @@ class Beside:
             told.append((job, n, one | {"answered": True} | done))
         self.scripts.run(
             "complete",
-            *(self.limits.ring_again_ms, self.limits.lease_ms, holder, room, GROUP),
+            *(self.limits.renotify_after_ms, self.limits.lease_ms, holder, room, GROUP),
             *(word for job, n, one in told for word in _words_of(job, n, one)),
         )
         answer = self.model.complete(told, holder, self.limits, room)
@@ -156,7 +163,7 @@ class Beside:
         told = list(jobs)
         self.scripts.run(
             "place",
-            *(database, self.limits.ring_again_ms, self.limits.lease_ms, holder, room, GROUP),
+            *(database, self.limits.renotify_after_ms, self.limits.lease_ms, holder, room, GROUP),
             *(word for job, last, earlier in told for word in (job, last, len(earlier), *earlier)),
         )
         return list(self._note(f"place {told} {holder}", self.model.place(database, told, holder, self.limits, room)))
@@ -179,7 +186,7 @@ class Beside:
         return list(self._note(f"release {chunks} {holder} {told}", answer))
 
     def cancel(self, job: str) -> Answer:
-        self.scripts.run("cancel", job, self.limits.ring_again_ms)
+        self.scripts.run("cancel", job, self.limits.renotify_after_ms)
         return list(self._note(f"cancel {job}", self.model.cancel(job, self.limits)))
 
     def purge(self, job: str) -> str:
@@ -194,13 +201,13 @@ class Beside:
         return list(self._note(f"list {client} {first} {count} {state} {among} {databases}", answer))
 
     def overdue(self, database: str = "demo", waiting: int = 0, limit: int = SWEPT_AT_ONCE) -> list[str]:
-        self.scripts.run("overdue", database, self.limits.ring_again_ms, waiting, limit, self.limits.lease_ms)
+        self.scripts.run("overdue", database, self.limits.renotify_after_ms, waiting, limit, self.limits.lease_ms)
         answer = self.model.overdue(database, waiting, limit, self.limits)
         return list(self._note(f"overdue {database} {waiting} {limit}", answer))
 
-    def bury(self, holder: str) -> list[str]:
-        self.scripts.run("bury", holder)
-        return list(self._note(f"bury {holder}", self.model.bury(holder)))
+    def reclaim(self, holder: str) -> list[str]:
+        self.scripts.run("reclaim", holder)
+        return list(self._note(f"reclaim {holder}", self.model.reclaim(holder)))
 
     def settle(self, highest: int, database: str = "demo") -> str:
         self.scripts.run("settle", database, highest)

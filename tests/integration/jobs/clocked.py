@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from carecase_worker.jobs.scripts import VERBS, script_of
+from carecase_worker.jobs.scripts import OPERATIONS, script_of
 
 FIRST_US = 4_102_444_800_000_000
 """The year 2100: no key goes by itself, only when this clock has come to its moment."""
@@ -69,7 +69,7 @@ class Clocked:
     """Commands that are put into a row, and done at one stroke: in a database of Redis that holds nothing else."""
 
     def __init__(self, client: "redis.Redis", text_of: Callable[[str], str] = script_of) -> None:
-        texts = {name: text_of(name).partition("\n") for name in VERBS}
+        texts = {name: text_of(name).partition("\n") for name in OPERATIONS}
         self._shas = {
             name: client.script_load(f"{first}\n{_CLOCK}\n{rest}") for name, (first, _, rest) in texts.items()
         }

@@ -84,7 +84,7 @@ class Model(States):
         """Who waits for whom is to be found out; the first chunk stands for that."""
         database = self.databases[job.batch.database]
         database.unplaced.append(job.batch.job)
-        job.chunks[0].due_ms = self.now_ms + limits.ring_again_ms
+        job.chunks[0].due_ms = self.now_ms + limits.renotify_after_ms
         if database.awake_till_ms is not None:
             return []
         database.awake_till_ms = self.now_ms + 50
@@ -521,21 +521,21 @@ class Model(States):
         never = [member for at, member in due if at >= now + limits.longest_ms]
         surplus = max(len(late) - waiting, min(len(late), 10))
         moved = never[:limit] + late[: min(surplus, limit)]
-        rung, small = [], 0
+        to_notify, small = [], 0
         for member in moved:
             name, _, n = member.partition(":")
             job = self.jobs[name]
-            job.chunks[int(n)].due_ms = now + limits.ring_again_ms
+            job.chunks[int(n)].due_ms = now + limits.renotify_after_ms
             opened = any(chunk.opened for chunk in job.chunks)
             if opened and self._is_for_groups(job, int(n)) and "holder" not in job.chunks[int(n)].lease:
                 database.ready[member] = job.seq
                 small += 1
                 if small % 64 != 1:
                     continue
-            rung.append(member)
-        return rung
+            to_notify.append(member)
+        return to_notify
 
-    def bury(self, holder: str) -> list[str]:
+    def reclaim(self, holder: str) -> list[str]:
         answer = []
         for member in sorted(member for member, by in self.holding.items() if by == holder):
             del self.holding[member]
@@ -624,7 +624,7 @@ class Model(States):
         told = []
         for n in closed:
             member = f"{job.batch.job}:{n}"
-            job.chunks[n].opened, job.chunks[n].due_ms = True, self.now_ms + limits.ring_again_ms
+            job.chunks[n].opened, job.chunks[n].due_ms = True, self.now_ms + limits.renotify_after_ms
             database = self.databases[job.batch.database]
             if not self._is_for_groups(job, n) or self._line_up(database, member, job.seq):
                 told.append(member)

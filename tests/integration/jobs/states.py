@@ -58,7 +58,7 @@ class Batch:
 class Limits:
     """What a process goes by: settings of `[jobs]`."""
 
-    ring_again_ms: int = 2_000
+    renotify_after_ms: int = 2_000
     width: int = 2
     max_jobs: int = 5
     max_bytes: int = 60

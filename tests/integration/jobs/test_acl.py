@@ -1,4 +1,4 @@
-"""The users of Redis: every verb and doorbell works under the rules of the service, and nothing else does."""
+"""The users of Redis: every operation and notification works under the rules of the service, and nothing else does."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ from carecase_worker.jobs.incoming import Admitted, Staging
 from carecase_worker.jobs.job import COUNTS
 from carecase_worker.jobs.listing import JobLists
 from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.jobs.rates import Rates
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import Cancelled, ChunkRef, Claimed, Completed, Done, Purged, Wait, Which
@@ -35,7 +35,7 @@ def settings(servers: Services) -> Settings:
             "CARECASE_REDIS_URL": servers.app_redis_url,
             "CARECASE_DATABASES_ACL_URL": "sqlite:///nowhere",
             "CARECASE_JOBS_RETENTION_SECONDS": "60",
-            "CARECASE_JOBS_RING_AGAIN_SECONDS": "0.001",
+            "CARECASE_JOBS_RENOTIFY_AFTER_SECONDS": "0.001",
         }
     )
 
@@ -47,7 +47,7 @@ def store(settings: Settings) -> Iterator[JobStore]:
     made.close()
 
 
-def test_every_verb_works_as_the_service(store: JobStore, settings: Settings) -> None:
+def test_every_operation_works_as_the_service(store: JobStore, settings: Settings) -> None:
     store.check()
     store.ping()
     presence = Presence(settings.redis, SystemClock())
@@ -61,7 +61,7 @@ def test_every_verb_works_as_the_service(store: JobStore, settings: Settings) ->
     one = a_new_job(database="acl", client="acl", idempotency_key="a key", chunk_firsts=(0, 1), total=2)
     staging = Staging(one.job_id, "acl", "acl", 5, 1)
     assert store.stage(staging, {0: b"items"}).verdict is Admitted.STAGED
-    first, second = store.admit(one, {1: b"items"}).rings
+    first, second = store.admit(one, {1: b"items"}).to_notify
     claim = store.claim(first, "a holder")
     assert claim.verdict is Claimed.APPLY
     store.release([first], "a holder", Wait(timedelta(seconds=1), pause=timedelta(milliseconds=1)))
@@ -83,15 +83,15 @@ def test_every_verb_works_as_the_service(store: JobStore, settings: Settings) ->
     assert store.kept("acl")["acl"].jobs >= 1
     assert JobLists(settings.redis).jobs_of("acl", ["acl"], Which(0, 1))[0] >= 1
     assert store.purge(one.job_id) is Purged.PURGED
-    assert store.admit(a_new_job(database="acl", client="acl"), {0: b"items"}).rings, "without a key, too"
+    assert store.admit(a_new_job(database="acl", client="acl"), {0: b"items"}).to_notify, "without a key, too"
     asyncio.run(Rates(settings.redis, 1, 1).spend("acl"))
 
 
-def test_doorbells_ring_as_the_service(settings: Settings) -> None:
-    doorbells = Doorbells(celery_app(settings))
-    assert doorbells.waiting("acl") == 0
-    doorbells.ring("acl", [ChunkRef("a job", number) for number in range(3)])
-    assert doorbells.waiting("acl") == 3
+def test_notifications_notify_as_the_service(settings: Settings) -> None:
+    notifier = Notifier(celery_app(settings))
+    assert notifier.waiting("acl") == 0
+    notifier.notify("acl", [ChunkRef("a job", number) for number in range(3)])
+    assert notifier.waiting("acl") == 3
 
 
 REFUSED = r"(?i)permission|acl|not allowed"

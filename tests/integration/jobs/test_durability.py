@@ -50,7 +50,7 @@ def admitted(store: JobStore, chunks: int = 1) -> tuple[NewJob, list[ChunkRef]]:
     new = a_new_job(total=chunks, chunk_firsts=tuple(range(chunks)))
     admission = store.admit(new, dict.fromkeys(range(chunks), b"p"))
     assert admission.verdict is Admitted.ADMITTED
-    return new, list(admission.rings)
+    return new, list(admission.to_notify)
 
 
 def no_longer_waits(server: "redis.Redis") -> bool:
@@ -74,8 +74,8 @@ def test_without_fsync_at_every_write_admit_waits_for_the_disk(servers: Services
     store = servers.store("everysec:")
     with configured(server, appendfsync="everysec"):
         store.check()
-        new, rings = admitted(store)
-        assert rings == [ChunkRef(new.job_id, 0)]
+        new, to_notify = admitted(store)
+        assert to_notify == [ChunkRef(new.job_id, 0)]
 
 
 def test_a_redis_that_can_lose_batches_is_refused(servers: Services, server: "redis.Redis") -> None:
@@ -93,21 +93,21 @@ def test_who_can_lose_batches_may_say_so(servers: Services, server: "redis.Redis
     for lax in ({"appendonly": "no"}, {"appendfsync": "no"}):
         with configured(server, **lax):
             store.check()
-            new, rings = admitted(store)
-            assert rings == [ChunkRef(new.job_id, 0)]
+            new, to_notify = admitted(store)
+            assert to_notify == [ChunkRef(new.job_id, 0)]
 
 
 def test_a_full_redis_refuses_new_batches_whole_and_still_lets_work_get_done(
     store: JobStore, server: "redis.Redis"
 ) -> None:
-    new, rings = admitted(store, chunks=3)
+    new, to_notify = admitted(store, chunks=3)
     late = a_new_job()
     with configured(server, maxmemory="1mb"):
         with pytest.raises(StoreUnavailable):
             store.admit(late, {0: b"p"})
-        assert store.claim(rings[0], "w:1").verdict is Claimed.APPLY
-        while rings:
-            rings += store.complete(rings.pop(0), CREATED).rings
+        assert store.claim(to_notify[0], "w:1").verdict is Claimed.APPLY
+        while to_notify:
+            to_notify += store.complete(to_notify.pop(0), CREATED).to_notify
     assert store.job(new.job_id).state is State.COMPLETED
     with pytest.raises(JobNotFound):
         store.job(late.job_id)
@@ -124,7 +124,7 @@ def test_a_redis_that_takes_no_writes_leaves_nothing_half_done(
     elapse(15 * SECOND)  # the lease
     before = as_it_is()
     with configured(server, min_replicas_to_write="1"):
-        for verb in (
+        for operation in (
             lambda: store.complete(ref, CREATED),
             lambda: store.release([ref], "w:1", Wait(SECOND)),
             lambda: store.cancel(new.job_id),
@@ -132,7 +132,7 @@ def test_a_redis_that_takes_no_writes_leaves_nothing_half_done(
             lambda: store.overdue("demo", 0),
         ):
             with pytest.raises(StoreUnavailable):
-                verb()
+                operation()
         assert as_it_is() == before
     assert store.complete(ref, CREATED).verdict is Completed.KEPT
     assert store.job(new.job_id).state is State.COMPLETED

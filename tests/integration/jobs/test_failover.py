@@ -14,7 +14,7 @@ from tests.services import lone_valkey, redis_url
 
 from carecase_worker.errors import JobNotFound, StoreUnavailable
 from carecase_worker.jobs.incoming import Admitted
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.loading import load
@@ -69,9 +69,9 @@ def test_a_failover_behind_one_address_is_followed_at_once(tmp_path: Path) -> No
     with lone_valkey(tmp_path / "one") as one, lone_valkey(tmp_path / "two") as two, one_address(one) as address:
         url = redis_url(address.port)
         settings = load(environment={"CARECASE_REDIS_URL": url, "CARECASE_DATABASES_DEMO_URL": "sqlite:///nowhere"})
-        store, doorbells = JobStore(settings.redis, settings.jobs), Doorbells(celery_app(settings))
+        store, notifier = JobStore(settings.redis, settings.jobs), Notifier(celery_app(settings))
         assert store.admit(a_new_job(), {0: b"p"}).verdict is Admitted.ADMITTED
-        doorbells.ring("demo", [ChunkRef(a_new_job().job_id, 0)])
+        notifier.notify("demo", [ChunkRef(a_new_job().job_id, 0)])
 
         address.server = two
         old = redis.Redis.from_url(redis_url(one))
@@ -81,15 +81,15 @@ def test_a_failover_behind_one_address_is_followed_at_once(tmp_path: Path) -> No
         assert store.admit(new, {0: b"p"}).verdict is Admitted.ADMITTED
         store.settle("demo", 0)
         assert redis.Redis.from_url(redis_url(two)).exists(store.keys.job(new.job_id))
-        rung = 0
+        to_notify = 0
         for _ in range(2):  # the first one tells that the server has changed
             try:
-                doorbells.ring("demo", [ChunkRef(new.job_id, 0)])
+                notifier.notify("demo", [ChunkRef(new.job_id, 0)])
             except StoreUnavailable:
                 continue
-            rung += 1
-        assert rung >= 1
-        assert redis.Redis.from_url(redis_url(two)).llen("b:cases.demo") == rung
+            to_notify += 1
+        assert to_notify >= 1
+        assert redis.Redis.from_url(redis_url(two)).llen("b:cases.demo") == to_notify
 
 
 def _set(name: str, value: str, back: str) -> Callable[["redis.Redis"], Callable[[], object]]:

@@ -11,7 +11,7 @@ from tests.integration.jobs.beside import Beside
 from tests.integration.jobs.clocked import Clocked
 from tests.integration.jobs.states import COUNTS, Batch, Job
 
-from carecase_worker.jobs.job import MOVES, State, Verb
+from carecase_worker.jobs.job import MOVES, Operation, State
 
 TIMES_MS = (0.001, 0.5, 999, 1000, 2000, 5000, 5001, 14_999, 15_000, 60_000, 150_000, 900_000, 3_600_000, 7_200_000)
 BACK_MS = (-1, -30_000, -600_000)
@@ -30,7 +30,7 @@ class Walk:
     def one_step(self) -> None:
         steps: dict[Callable[[], object], int] = {
             self._admit: 5, self._admit_again: 1, self._claim: 8, self._complete: 6, self._release: 4, self._cancel: 1,
-            self._sweep: 3, self._bury: 2, self._settle: 1, self._time_goes_on: 5, self._other_settings: 1,
+            self._sweep: 3, self._reclaim: 2, self._settle: 1, self._time_goes_on: 5, self._other_settings: 1,
             self._purge: 1, self._list: 1, self._place: 3,
         }  # fmt: skip
         self._dice.choices(list(steps), list(steps.values()))[0]()
@@ -157,8 +157,8 @@ class Walk:
     def _sweep(self) -> None:
         self._beside.overdue(self._one_of("demo", "demo", "other"), self._one_of(0, 0, 1, 3), self._one_of(500, 2))
 
-    def _bury(self) -> None:
-        self._beside.bury(self._one_of(*"abcd"))
+    def _reclaim(self) -> None:
+        self._beside.reclaim(self._one_of(*"abcd"))
 
     def _settle(self) -> None:
         above_ms = self._one_of(-100_000, -1, 0, 1, 100_000)
@@ -191,9 +191,11 @@ def test_the_operations_in_any_order_do_what_the_model_says(scripts: Clocked, se
         beside.check()
 
 
-@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("operation", Operation)
 @pytest.mark.parametrize("before", [state for state in State if not state.final])
-def test_the_table_has_the_moves_that_the_model_makes_and_no_other(scripts: Clocked, verb: Verb, before: State) -> None:
+def test_the_table_has_the_moves_that_the_model_makes_and_no_other(
+    scripts: Clocked, operation: Operation, before: State
+) -> None:
     """From each state, on the last chunk and on one before it, of items cancelled and not, of a database left alone."""
     after = set()
     for sizes, count, pause_ms in product([(1,), (1, 1)], ["created", "cancelled"], [0, 1_000]):
@@ -210,21 +212,21 @@ def test_the_table_has_the_moves_that_the_model_makes_and_no_other(scripts: Cloc
             beside.spoil(("HSET", "lease:a", "0:holder", "w", "0:until", held["until"]))
         if before is State.CANCELLING:
             beside.cancel("a")
-        if pause_ms and verb is Verb.CLAIM:
+        if pause_ms and operation is Operation.CLAIM:
             beside.release("b", 0, "v", pause_ms=pause_ms)
         assert beside.model.jobs["a"].state == before.value
-        match verb:
-            case Verb.CLAIM:
+        match operation:
+            case Operation.CLAIM:
                 beside.claim("a", 0, "w")
-            case Verb.COMPLETE:
+            case Operation.COMPLETE:
                 beside.complete("a", 0, counts={count: 1})
-            case Verb.RELEASE:
+            case Operation.RELEASE:
                 beside.release("a", 0, "w")
-            case Verb.CANCEL:
+            case Operation.CANCEL:
                 beside.cancel("a")
         beside.check()
         after.add(State(beside.model.jobs["a"].state))
-    assert after == MOVES.get((before, verb), {before})
+    assert after == MOVES.get((before, operation), {before})
 
 
 def test_nothing_is_in_the_table_for_a_final_state() -> None:

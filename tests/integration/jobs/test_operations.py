@@ -88,8 +88,8 @@ def test_a_lease_lasts_as_long_as_it_says_and_never_longer_than_any(beside: Besi
     beside.elapse(15_000 - left_ms)
     beside.claim("a", 0, holder)
     beside.claim("a", 0, "u")
-    beside.bury("w")
-    beside.bury("v")
+    beside.reclaim("w")
+    beside.reclaim("v")
 
 
 @pytest.mark.parametrize("state", ["running", "cancelling"])
@@ -109,8 +109,8 @@ def test_a_lease_that_has_run_out_is_taken_off_also_while_the_database_is_left_a
     assert beside.claim("a", 0, holder)[0] == (
         "held" if pause_ms > 15_000 else {"running": "apply"}.get(state, "cancel")
     )
-    beside.bury("w")
-    beside.bury("v")
+    beside.reclaim("w")
+    beside.reclaim("v")
     beside.elapse(60_000)
     beside.claim("a", 0, "v")
 
@@ -406,7 +406,7 @@ def test_a_chunk_that_has_lost_its_payload_is_gone(beside: Beside) -> None:
 def test_what_a_dead_process_held_of_a_job_that_is_gone_is_nothing(beside: Beside) -> None:
     beside.model.holding |= {"gone:0": "w"}
     beside.spoil(("HSET", "holding", "gone:0", "w"))
-    assert beside.bury("w") == []
+    assert beside.reclaim("w") == []
 
 
 def test_what_another_holds_by_now_is_not_taken_back_from_it(beside: Beside) -> None:
@@ -414,12 +414,12 @@ def test_what_another_holds_by_now_is_not_taken_back_from_it(beside: Beside) -> 
     beside.claim("a", 0, "v")
     beside.model.holding |= {"a:0": "w"}
     beside.spoil(("HSET", "holding", "a:0", "w"))
-    assert beside.bury("w") == []
+    assert beside.reclaim("w") == []
     assert beside.claim("a", 0, "x") == ["busy", "v"]
 
 
 @pytest.mark.parametrize("prober", [None, "w", "v"])
-@pytest.mark.parametrize("goes", ["bury", "release", "release and pause", "claim again"])
+@pytest.mark.parametrize("goes", ["reclaim", "release", "release and pause", "claim again"])
 def test_a_pause_ends_with_its_prober_and_with_nobody_else(beside: Beside, prober: str | None, goes: str) -> None:
     """Four chunks: one that failed, two that are held from before, one that asks."""
     beside.limits = replace(beside.limits, width=4)
@@ -431,8 +431,8 @@ def test_a_pause_ends_with_its_prober_and_with_nobody_else(beside: Beside, probe
         beside.elapse(1_000)
         beside.claim("a", 1 if prober == "w" else 2, prober)
     match goes:
-        case "bury":
-            beside.bury("w")
+        case "reclaim":
+            beside.reclaim("w")
         case "claim again":
             beside.claim("a", 1, "w")
         case _:
@@ -448,11 +448,11 @@ def test_a_process_that_holds_two_chunks_is_known_for_the_last(beside: Beside) -
     beside.claim("a", 0, "w")
     beside.claim("a", 1, "w")
     beside.release("a", 0, "w", pause_ms=0)
-    assert beside.bury("w") == ["demo", "a:1"]
-    assert beside.bury("w") == []
+    assert beside.reclaim("w") == ["demo", "a:1"]
+    assert beside.reclaim("w") == []
 
 
-@pytest.mark.parametrize("operation", ["claim", "complete", "release", "cancel", "admit", "bury"])
+@pytest.mark.parametrize("operation", ["claim", "complete", "release", "cancel", "admit", "reclaim"])
 @pytest.mark.parametrize("state", ["queued", "running", "waiting", "cancelling", "completed", "cancelled"])
 @pytest.mark.parametrize("last", [True, False])
 @pytest.mark.parametrize("later_ms", [0, 3_600_000, 7_200_000])
@@ -485,8 +485,8 @@ def test_every_operation_from_every_state(
             beside.release("a", 0, "w")
         case "cancel":
             beside.cancel("a")
-        case "bury":
-            beside.bury("w")
+        case "reclaim":
+            beside.reclaim("w")
         case _:
             beside.stage(batch, 0)
             beside.admit(batch)

@@ -83,7 +83,7 @@ def test_what_may_harm_others_goes_alone(roomy: Beside, why: str) -> None:
     if why not in ("large", "unsettled"):
         roomy.claim("b", 0, "v")
     if why == "deaths":
-        roomy.bury("v")
+        roomy.reclaim("v")
     if why in ("faults", "too_slow"):
         roomy.release("b", 0, "v", pause_ms=0, unexplained=why == "faults", too_slow=why == "too_slow", after_ms=0)
     roomy.elapse(2_000)
@@ -139,7 +139,7 @@ def test_a_killer_that_came_in_line_before_it_killed_is_not_taken_with_others(ro
     """As a process of an older version leaves it: that claims without taking out of the line."""
     _small(roomy, *"ab")
     roomy.claim("b", 0, "v")
-    roomy.bury("v")
+    roomy.reclaim("v")
     roomy.model.databases["demo"].ready["b:0"] = roomy.model.jobs["b"].seq
     roomy.spoil(("ZADD", "ready:demo", roomy.model.jobs["b"].seq, "b:0"))
     assert [one[0] for one in roomy.claim_group("a", 0, "w")[1:]] == []

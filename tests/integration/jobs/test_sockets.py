@@ -13,7 +13,7 @@ from tests.services import PASSWORDS, answers
 from carecase_worker.clock import system_sleep
 from carecase_worker.embedded.children import Children
 from carecase_worker.embedded.servers import valkey
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.loading import load, process_environment
 
@@ -40,9 +40,9 @@ def socket() -> Iterator[Path]:
 def test_a_socket_serves_job_store_and_broker(socket: Path, scheme: str, option: str) -> None:
     url = f"{scheme}://carecase:own@{str(socket).replace(' ', '%20')}{option}"
     settings = load(environment={"CARECASE_REDIS_URL": url, "CARECASE_DATABASES_D_URL": "sqlite:///nowhere"})
-    store, doorbells = JobStore(settings.redis, settings.jobs), Doorbells(celery_app(settings))
+    store, notifier = JobStore(settings.redis, settings.jobs), Notifier(celery_app(settings))
     store.check()
-    waiting = doorbells.waiting("d")
-    doorbells.ring("d", store.admit(a_new_job(database="d"), {0: b"items"}).rings)
-    assert doorbells.waiting("d") == waiting + 1
+    waiting = notifier.waiting("d")
+    notifier.notify("d", store.admit(a_new_job(database="d"), {0: b"items"}).to_notify)
+    assert notifier.waiting("d") == waiting + 1
     store.close()

@@ -1,4 +1,4 @@
-"""Standstill: for how long no worker has taken what is due, as the verbs leave it."""
+"""Standstill: for how long no worker has taken what is due, as the operations leave it."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ DONE = Done(b"outcomes", dict.fromkeys(COUNTS, 0) | {"created": 1}, retryable=Fa
 @pytest.fixture
 def standstill(servers: Services, store: JobStore) -> Standstill:
     redis = RedisSettings.model_validate({"url": servers.redis_url, "prefix": store.keys.prefix})
-    jobs = JobSettings.model_validate({"untaken_after_seconds": LIMIT.total_seconds(), "ring_again_seconds": 2})
+    jobs = JobSettings.model_validate({"untaken_after_seconds": LIMIT.total_seconds(), "renotify_after_seconds": 2})
     return Standstill(redis, jobs)
 
 
@@ -33,7 +33,7 @@ def minutes(age: timedelta | None) -> int | None:
 def admitted(store: JobStore, database: str = "demo", chunks: int = 1) -> tuple[ChunkRef, ...]:
     firsts = tuple(range(chunks))
     job = a_new_job(database=database, chunk_firsts=firsts, total=chunks)
-    return store.admit(job, dict.fromkeys(firsts, b"items")).rings
+    return store.admit(job, dict.fromkeys(firsts, b"items")).to_notify
 
 
 def test_where_nothing_is_due_nothing_is_left_alone(standstill: Standstill) -> None:

@@ -1,4 +1,4 @@
-"""The verbs of the job store, on the real scripts and a real Valkey."""
+"""The operations of the job store, on the real scripts and a real Valkey."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -27,17 +27,17 @@ Elapse = Callable[[timedelta], None]
 
 
 def admitted(store: JobStore, chunks: int = 1, **changes: object) -> tuple[NewJob, list[ChunkRef]]:
-    """A job of so many chunks with one item each, and the chunks to ring for."""
+    """A job of so many chunks with one item each, and the chunks to notify for."""
     new = a_new_job(total=chunks, chunk_firsts=tuple(range(chunks)), **changes)
     admission = store.admit(new, {n: b"payload %d" % n for n in range(chunks)})
     assert admission.verdict is Admitted.ADMITTED
-    return new, list(admission.rings)
+    return new, list(admission.to_notify)
 
 
 def complete(store: JobStore, ref: ChunkRef, **counts: int) -> list[ChunkRef]:
     completion = store.complete(ref, Done(b"outcome", counts or {"created": 1}))
     assert completion.verdict is Completed.KEPT
-    return list(completion.rings)
+    return list(completion.to_notify)
 
 
 def store_ahead(store: JobStore, database: str, by: timedelta) -> None:
@@ -45,30 +45,30 @@ def store_ahead(store: JobStore, database: str, by: timedelta) -> None:
     store._redis.incrby(f"{store.keys.prefix}seq:{database}", milliseconds(by))
 
 
-def finish(store: JobStore, rings: list[ChunkRef]) -> list[ChunkRef]:
+def finish(store: JobStore, to_notify: list[ChunkRef]) -> list[ChunkRef]:
     """Complete the chunks and whatever they open; the order in which they were completed."""
     done = []
-    while rings:
-        ref = rings.pop(0)
-        rings += complete(store, ref)
+    while to_notify:
+        ref = to_notify.pop(0)
+        to_notify += complete(store, ref)
         done.append(ref)
     return done
 
 
 def test_an_admitted_job_is_queued_with_its_first_chunks_open(store: JobStore) -> None:
     before = datetime.now(UTC)
-    new, rings = admitted(store, chunks=5)
+    new, to_notify = admitted(store, chunks=5)
     job = store.job(new.job_id)
     assert job.state is State.QUEUED
     assert job.total == 5
     assert job.processed == 0
     assert before <= job.submitted_at <= datetime.now(UTC)
-    assert rings == [ChunkRef(new.job_id, 0), ChunkRef(new.job_id, 1)], "width is two"
+    assert to_notify == [ChunkRef(new.job_id, 0), ChunkRef(new.job_id, 1)], "width is two"
 
 
 def test_a_job_opens_a_chunk_for_each_one_completed_and_ends_with_the_last(store: JobStore) -> None:
-    new, rings = admitted(store, chunks=5)
-    done = finish(store, rings)
+    new, to_notify = admitted(store, chunks=5)
+    done = finish(store, to_notify)
     assert [ref.chunk_no for ref in done] == [0, 1, 2, 3, 4]
     job = store.job(new.job_id)
     assert job.state is State.COMPLETED
@@ -96,7 +96,7 @@ def test_places_in_the_order_of_acceptance_only_grow(store: JobStore, elapse: El
 def test_the_same_idempotency_key_gives_the_same_job(store: JobStore) -> None:
     first, _ = admitted(store, idempotency_key="k")
     again = store.admit(a_new_job(idempotency_key="k"), {0: b"p"})
-    assert (again.verdict, again.job_id, again.rings) == (Admitted.KNOWN, first.job_id, ())
+    assert (again.verdict, again.job_id, again.to_notify) == (Admitted.KNOWN, first.job_id, ())
     other = store.admit(a_new_job(idempotency_key="k", fingerprint="another body"), {0: b"p"})
     assert other.verdict is Admitted.REUSED
     assert store.admit(a_new_job(idempotency_key="k", client="other"), {0: b"p"}).verdict is Admitted.ADMITTED
@@ -152,8 +152,8 @@ def test_an_admitted_batch_waits_for_as_long_as_it_takes(store: JobStore, elapse
 def test_chunks_staged_before_are_admitted_with_the_last(store: JobStore) -> None:
     new = a_new_job(total=2, chunk_firsts=(0, 1))
     store.stage(Staging(new.job_id, "demo", "demo", 5, 1), {0: b"first"})
-    rings = store.admit(new, {1: b"second"}).rings
-    leases = [store.claim(ref, "w:1").lease for ref in rings]
+    to_notify = store.admit(new, {1: b"second"}).to_notify
+    leases = [store.claim(ref, "w:1").lease for ref in to_notify]
     assert [lease.payload for lease in leases if lease] == [b"first", b"second"]
 
 
@@ -176,9 +176,9 @@ def test_a_leased_chunk_is_busy_until_the_lease_is_over_or_its_holder_dead(store
     elapse(LEASE - 5 * SECOND)
     busy = store.claim(ref, "w:2")
     assert (busy.verdict, busy.holder) == (Claimed.BUSY, "w:1")
-    assert store.bury("w:1") == [("demo", ref)]
+    assert store.reclaim("w:1") == [("demo", ref)]
     assert store.overdue("demo", 0) == (ref,), "it is due at once"
-    assert store.bury("w:1") == [], "a process dies once"
+    assert store.reclaim("w:1") == [], "a process dies once"
     after_death = store.claim(ref, "w:2")
     assert after_death.lease is not None
     assert after_death.lease.history.deaths == 1
@@ -233,7 +233,7 @@ def test_one_attempt_at_a_time_finds_out_whether_a_database_is_back(store: JobSt
     assert probe is not None
     assert probe.history == History(releases=1, failures=1, failing_for=probe.history.failing_for)
     assert store.claim(other, "w:2").verdict is Claimed.HELD
-    assert store.overdue("demo", 0) == (), "nobody rings while one finds out"
+    assert store.overdue("demo", 0) == (), "nobody notifies while one finds out"
     complete(store, ref)
     assert store.overdue("demo", 0) == (other,), "and all at once when it is back"
     lease = store.claim(other, "w:2").lease
@@ -249,7 +249,7 @@ def test_a_probe_ends_with_the_process_that_probes(store: JobStore) -> None:
     store.claim(ref, "w:1")
     assert store.claim(other, "w:2").verdict is Claimed.HELD
     assert store.claim(ref, "w:2").verdict is Claimed.BUSY
-    store.bury("w:1")
+    store.reclaim("w:1")
     assert store.claim(ref, "w:2").verdict is Claimed.APPLY
 
 
@@ -262,7 +262,7 @@ def test_the_store_knows_who_holds_a_chunk(store: JobStore, elapse: Elapse) -> N
     complete(store, ref)
     store.release([other], "w:2", Wait(SECOND))
     assert store.holders() == []
-    assert store.bury("w:1") == [], "it held nothing when it died"
+    assert store.reclaim("w:1") == [], "it held nothing when it died"
     store.claim(other, "w:3")
     elapse(LEASE)
     store.claim(other, "w:4")
@@ -315,14 +315,14 @@ def test_only_the_holder_releases(store: JobStore) -> None:
 
 
 def test_what_nobody_rang_for_is_overdue_once(store: JobStore, elapse: Elapse) -> None:
-    _, rings = admitted(store, chunks=2)
+    _, to_notify = admitted(store, chunks=2)
     assert store.overdue("demo", 0) == ()
     elapse(3 * SECOND)
-    assert sorted(store.overdue("demo", 0), key=lambda r: r.chunk_no) == rings
+    assert sorted(store.overdue("demo", 0), key=lambda r: r.chunk_no) == to_notify
     assert store.overdue("demo", 0) == (), "two sweepers do not ring twice"
 
 
-def test_while_doorbells_wait_only_a_few_chunks_are_rung_for_again(store: JobStore, elapse: Elapse) -> None:
+def test_while_notifications_wait_only_a_few_chunks_are_notified_for_again(store: JobStore, elapse: Elapse) -> None:
     for _ in range(30):
         admitted(store)
     elapse(3 * SECOND)
@@ -331,8 +331,8 @@ def test_while_doorbells_wait_only_a_few_chunks_are_rung_for_again(store: JobSto
 
 
 def test_a_cancelled_job_ends_cancelled_once_its_chunks_are(store: JobStore) -> None:
-    new, rings = admitted(store, chunks=3)
-    complete(store, rings[0])
+    new, to_notify = admitted(store, chunks=3)
+    complete(store, to_notify[0])
     assert store.cancel(new.job_id)[0] is Cancelled.CANCELLING
     for n in (1, 2):
         ref = ChunkRef(new.job_id, n)
@@ -354,8 +354,8 @@ def test_a_job_cancelled_too_late_is_completed(store: JobStore) -> None:
 
 def test_tenants_do_not_wait_for_each_other(store: JobStore) -> None:
     admitted(store, care_plan=1)
-    _, rings = admitted(store, care_plan=2, database="other")
-    assert len(rings) == 1
+    _, to_notify = admitted(store, care_plan=2, database="other")
+    assert len(to_notify) == 1
 
 
 def test_a_job_that_is_not_there_is_gone(store: JobStore) -> None:
@@ -367,10 +367,10 @@ def test_a_job_that_is_not_there_is_gone(store: JobStore) -> None:
 
 
 def test_the_pace_is_measured_from_what_is_completed(store: JobStore, elapse: Elapse) -> None:
-    new, rings = admitted(store, chunks=6)
-    while rings:
+    new, to_notify = admitted(store, chunks=6)
+    while to_notify:
         elapse(timedelta(milliseconds=500))
-        rings += complete(store, rings.pop(0))
+        to_notify += complete(store, to_notify.pop(0))
     pace = store.pace("demo")
     assert pace.open_items == 0
     assert 1 <= pace.items_per_second <= 3
@@ -406,7 +406,7 @@ def test_of_a_database_without_open_chunks_nobody_says_that_it_is_in_trouble(sto
 
 
 def test_a_clock_that_is_set_back_holds_up_nothing(store: JobStore, elapse: Elapse) -> None:
-    """What was to come within seconds comes at once: leases, pauses, and when to ring again."""
+    """What was to come within seconds comes at once: leases, pauses, and when to notify again."""
     _, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1")
     store.claim(other, "w:2")
@@ -463,7 +463,7 @@ def test_a_restored_redis_that_looks_again_keeps_the_places_that_it_gave(servers
 
 
 def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
-    store = servers.store("soak:", width=2, retention_seconds=60, ring_again_seconds=0.001)
+    store = servers.store("soak:", width=2, retention_seconds=60, renotify_after_seconds=0.001)
     placer = Placer(store, OpenJobs(RedisSettings(url=servers.redis_url, prefix="soak:")), "w:1")
 
     def keys() -> set[str]:

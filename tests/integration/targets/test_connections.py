@@ -78,7 +78,7 @@ def test_a_failed_attempt_leaves_no_connection_behind(store: JobStore, url: str)
     """A statement that has come to no end may hold locks for as long as its connection is there."""
     targets = Targets({"demo": tenant(url, LOCK_TIMEOUT_SECONDS="0.1")})
     (chunk,) = chunks_of(a_batch(a_case(1)))
-    (ref,) = store.admit(a_new_job(), {0: pack(chunk)}).rings
+    (ref,) = store.admit(a_new_job(), {0: pack(chunk)}).to_notify
     store.settle("demo", 0)
     with engine_at(url) as engine:
         upgrade(engine)

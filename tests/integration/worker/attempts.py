@@ -62,13 +62,13 @@ def away_at(point: str, times: int = sys.maxsize) -> Step:
 
 @dataclass(frozen=True)
 class SteppedStore:
-    """A job store that tells of each verb before and after it, of one chunk or of a group."""
+    """A job store that tells of each operation before and after it, of one chunk or of a group."""
 
     store: JobStore
     step: Step
 
-    def __getattr__(self, verb: str) -> Any:
-        real, name = getattr(self.store, verb), verb.partition("_")[0]
+    def __getattr__(self, operation: str) -> Any:
+        real, name = getattr(self.store, operation), operation.partition("_")[0]
 
         def stepped(*arguments: Any, **named: Any) -> Any:
             self.step(f"before {name}")

@@ -35,23 +35,23 @@ class Batch:
     store: JobStore
     targets: SteppedTargets
     job_id: str = ""
-    rings: list[ChunkRef] = field(default_factory=list)
+    to_notify: list[ChunkRef] = field(default_factory=list)
 
     def accept(self) -> "Batch":
         cases = [a_case(key) for key in range(2 * CHUNKS)]
         chunks = chunks_of(a_batch(*cases), ChunkBounds(2, 1 << 20, 1 << 18))
         new = a_new_job(total=len(cases), chunk_firsts=[chunk.first for chunk in chunks])
         admission = self.store.admit(new, {n: pack(chunk) for n, chunk in enumerate(chunks)})
-        self.job_id, self.rings = new.job_id, list(admission.rings)
+        self.job_id, self.to_notify = new.job_id, list(admission.to_notify)
         return self
 
     def finish(self) -> None:
-        """Attempt whatever is rung for or overdue, until the job is final."""
+        """Attempt whatever is notified for or overdue, until the job is final."""
         self.targets.step = nothing
         for turn in range(10):
             if self.store.job(self.job_id).state.final:
                 return
-            todo = [ChunkRef(self.job_id, n) for n in range(CHUNKS)] if turn else self.rings
+            todo = [ChunkRef(self.job_id, n) for n in range(CHUNKS)] if turn else self.to_notify
             for ref in todo:
                 attempt(self.store, self.targets, ref, f"finisher {turn} {ref}")
         raise AssertionError("the job did not become final")
@@ -82,7 +82,7 @@ def batch(request: pytest.FixtureRequest, store: JobStore, servers: Services, tm
 def test_a_death_at_any_step_costs_nothing_but_time(batch: Batch, point: str) -> None:
     batch.targets.step = dies_at(point)
     stepped = SteppedStore(batch.store, batch.targets.step)
-    assert attempt_in_a_process(stepped, batch.targets, batch.rings[0], "victim") == signal.SIGKILL
+    assert attempt_in_a_process(stepped, batch.targets, batch.to_notify[0], "victim") == signal.SIGKILL
     batch.finish()
     batch.verify()
 
@@ -90,23 +90,23 @@ def test_a_death_at_any_step_costs_nothing_but_time(batch: Batch, point: str) ->
 @pytest.mark.parametrize("point", [point for point in POINTS if point.split()[1] in ("claim", "complete")])
 def test_redis_away_at_any_step_costs_nothing_but_time(batch: Batch, point: str) -> None:
     with pytest.raises(StoreUnavailable):
-        attempt(SteppedStore(batch.store, away_at(point)), batch.targets, batch.rings[0], "victim", go_on=True)
+        attempt(SteppedStore(batch.store, away_at(point)), batch.targets, batch.to_notify[0], "victim", go_on=True)
     batch.finish()
     batch.verify()
 
 
 def test_redis_away_for_a_moment_at_the_end_is_waited_for(batch: Batch) -> None:
     store = SteppedStore(batch.store, away_at("before complete", times=3))
-    applied = attempt(store, batch.targets, batch.rings[0], "worker")
+    applied = attempt(store, batch.targets, batch.to_notify[0], "worker")
     assert applied.verdict == "kept"
     batch.finish()
     batch.verify()
 
 
 def test_a_process_goes_on_with_the_chunk_that_it_has_opened(batch: Batch) -> None:
-    applied = attempt(batch.store, batch.targets, batch.rings[0], "worker", go_on=True)
+    applied = attempt(batch.store, batch.targets, batch.to_notify[0], "worker", go_on=True)
     ((ref, claim),) = applied.following
-    assert (ref, applied.rings) == (ChunkRef(batch.job_id, len(batch.rings)), ())
+    assert (ref, applied.to_notify) == (ChunkRef(batch.job_id, len(batch.to_notify)), ())
     assert claim.lease is not None
     assert batch.store.claim(ref, "another").verdict is Claimed.BUSY
     batch.finish()
@@ -115,10 +115,10 @@ def test_a_process_goes_on_with_the_chunk_that_it_has_opened(batch: Batch) -> No
 
 def test_an_answer_of_complete_that_is_lost_leaves_nothing_leased_to_nobody(batch: Batch) -> None:
     store = SteppedStore(batch.store, away_at("after complete", times=1))
-    applied = attempt(store, batch.targets, batch.rings[0], "worker", go_on=True)
-    assert (applied.verdict, applied.rings) == ("done", ())
+    applied = attempt(store, batch.targets, batch.to_notify[0], "worker", go_on=True)
+    assert (applied.verdict, applied.to_notify) == ("done", ())
     ((ref, claim),) = applied.following
-    assert ref == ChunkRef(batch.job_id, len(batch.rings))
+    assert ref == ChunkRef(batch.job_id, len(batch.to_notify))
     assert claim.verdict is Claimed.APPLY
     batch.finish()
     batch.verify()
@@ -130,7 +130,7 @@ def test_a_commit_whose_answer_is_lost_is_found_in_the_ledger(batch: Batch) -> N
             raise TargetFailure(FailureKind.AWAY)
 
     batch.targets.step = cut
-    applied = attempt(batch.store, batch.targets, batch.rings[0], "worker")
+    applied = attempt(batch.store, batch.targets, batch.to_notify[0], "worker")
     assert applied.verdict == "released: away"
     batch.store._redis.delete(f"{batch.store.keys.prefix}pause:demo")
     batch.finish()
@@ -141,16 +141,16 @@ def test_two_attempts_at_once_make_one(batch: Batch) -> None:
     def second_comes_in_between(reached: str) -> None:
         if reached == "before write":
             batch.targets.step = nothing
-            attempt(batch.store, batch.targets, batch.rings[0], "second")
+            attempt(batch.store, batch.targets, batch.to_notify[0], "second")
 
     batch.targets.step = second_comes_in_between
-    assert attempt(batch.store, batch.targets, batch.rings[0], "first").verdict == "done"
+    assert attempt(batch.store, batch.targets, batch.to_notify[0], "first").verdict == "done"
     batch.finish()
     batch.verify()
 
 
-def test_doorbells_that_never_ring_ring_twice_or_late_do_no_harm(batch: Batch) -> None:
-    first = batch.rings[0]
+def test_notifications_that_never_notify_notify_twice_or_late_do_no_harm(batch: Batch) -> None:
+    first = batch.to_notify[0]
     for holder in ("a", "b"):
         attempt(batch.store, batch.targets, first, holder)
     attempt(batch.store, batch.targets, ChunkRef(batch.job_id, 2), "too early")

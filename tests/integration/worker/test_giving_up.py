@@ -66,7 +66,7 @@ class Admitted:
 
 def admit(store: JobStore, *cases: dict[str, object], strict: bool = False, payload: bytes | None = None) -> Admitted:
     (chunk,) = chunks_of(a_batch(*cases))
-    (ref,) = store.admit(a_new_job(total=len(cases), strict=strict), {0: payload or pack(chunk)}).rings
+    (ref,) = store.admit(a_new_job(total=len(cases), strict=strict), {0: payload or pack(chunk)}).to_notify
     return Admitted(store, ref, chunk)
 
 
@@ -173,7 +173,7 @@ def test_a_chunk_that_has_killed_its_processes_is_given_up_like_any_other(
     one = admit(store, *CASES)
     for number in range(3):
         store.claim(one.ref, f"victim {number}")
-        store.bury(f"victim {number}")
+        store.reclaim(f"victim {number}")
     given_up(nowhere, one, elapse)
     assert one.told().outcomes == [UNAVAILABLE, INVALID, UNAVAILABLE]
 

@@ -49,12 +49,12 @@ class Accepted:
     store: JobStore
     targets: SteppedTargets
     jobs: list[str] = field(default_factory=list)
-    rings: list[ChunkRef] = field(default_factory=list)
+    to_notify: list[ChunkRef] = field(default_factory=list)
 
     def accept(self, *cases: dict[str, Any], payload: bytes | None = None, weight: int = 1, **more: Any) -> str:
         (chunk,) = chunks_of(a_batch(*cases))
         new = a_new_job(total=len(cases), weight=weight, **more)
-        self.rings += self.store.admit(new, {0: payload or pack(chunk)}).rings
+        self.to_notify += self.store.admit(new, {0: payload or pack(chunk)}).to_notify
         self.jobs.append(new.job_id)
         return new.job_id
 
@@ -135,7 +135,7 @@ def test_who_does_not_go_on_has_another_take_what_is_ready(accepted: Accepted) -
     accepted.accept(a_case(1))
     accepted.targets.step = accepted.another_comes
     applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[0], 0), "worker")
-    assert applied.rings == (ChunkRef(accepted.jobs[1], 0),)
+    assert applied.to_notify == (ChunkRef(accepted.jobs[1], 0),)
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -146,8 +146,8 @@ def test_a_death_at_any_step_costs_nothing_but_time(accepted: Accepted, point: s
     stepped = SteppedStore(accepted.store, accepted.targets.step)
     first = ChunkRef(accepted.jobs[0], 0)
     assert attempt_in_a_process(stepped, accepted.targets, first, "victim") == signal.SIGKILL
-    buried = accepted.store.bury("victim")
-    assert len(buried) == (0 if point in ("before claim", "after complete") else 4)
+    reclaimed = accepted.store.reclaim("victim")
+    assert len(reclaimed) == (0 if point in ("before claim", "after complete") else 4)
     accepted.finish()
     assert [accepted.told(job) for job in accepted.jobs] == [[CREATED]] * 4, "a doubled one would be Updated"
     assert (accepted.count("care_case"), accepted.count("ingest_ledger")) == (4, 4)
@@ -181,7 +181,7 @@ def test_those_whom_a_death_was_shared_with_go_alone_and_the_killer_harms_only_i
         accepted.targets.step = dies_at("case 1")
         ref = ChunkRef(accepted.jobs[number], 0)
         attempt_in_a_process(SteppedStore(accepted.store, nothing), accepted.targets, ref, f"victim {number}")
-        accepted.store.bury(f"victim {number}")
+        accepted.store.reclaim(f"victim {number}")
     states = [accepted.store.job(job).state for job in accepted.jobs]
     assert states == [State.COMPLETED, State.RUNNING, State.COMPLETED]
     assert accepted.told(accepted.jobs[0]) == accepted.told(accepted.jobs[2]) == [CREATED]
@@ -213,7 +213,7 @@ def test_a_batch_that_was_written_before_is_answered_from_the_ledger(accepted: A
     stepped = SteppedStore(accepted.store, accepted.targets.step)
     attempt_in_a_process(stepped, accepted.targets, ChunkRef(accepted.jobs[0], 0), "victim")
     accepted.targets.step = nothing
-    accepted.store.bury("victim")
+    accepted.store.reclaim("victim")
     for key in (1, 2):
         accepted.accept(a_case(key))
     accepted.attempt("worker", 1)
@@ -234,10 +234,10 @@ def test_an_absent_database_is_one_failure_and_all_come_back_together(accepted: 
     assert {accepted.store.job(job).state for job in accepted.jobs} == {State.WAITING}
     assert accepted.store._redis.get(f"{accepted.store.keys.prefix}failures:demo") == b"1"
     elapse(SECOND)
-    (rung,) = accepted.store.overdue("demo", 0)
+    (to_notify,) = accepted.store.overdue("demo", 0)
     accepted.targets.step = commits = Transactions()
-    assert attempt(accepted.store, accepted.targets, rung, "probe").verdict == "kept", "one attempt finds it back"
-    accepted.attempt("worker", next(n for n, job in enumerate(accepted.jobs) if job != rung.job_id))
+    assert attempt(accepted.store, accepted.targets, to_notify, "probe").verdict == "kept", "one attempt finds it back"
+    accepted.attempt("worker", next(n for n, job in enumerate(accepted.jobs) if job != to_notify.job_id))
     assert [accepted.told(job) for job in accepted.jobs] == [[CREATED]] * 5
     assert commits.count == 2
 

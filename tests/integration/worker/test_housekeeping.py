@@ -17,7 +17,7 @@ from tests.services import Services
 from carecase_worker.clock import SystemClock
 from carecase_worker.jobs.clock_watch import ClockWatch
 from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claimed, Wait
 from carecase_worker.settings.loading import load
@@ -30,9 +30,9 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def doorbells(servers: Services) -> Doorbells:
-    """Doorbells of a broker with nothing in it."""
-    return Doorbells(
+def notifier(servers: Services) -> Notifier:
+    """Notifications of a broker with nothing in it."""
+    return Notifier(
         celery_app(
             load(
                 environment={
@@ -55,64 +55,62 @@ def presence(servers: Services, store: JobStore) -> Iterator[Presence]:
 
 
 @pytest.fixture
-def sweep(store: JobStore, doorbells: Doorbells, presence: Presence) -> Sweep:
+def sweep(store: JobStore, notifier: Notifier, presence: Presence) -> Sweep:
     """The sweep of a worker that takes the holder `dead` for dead."""
-    return Sweep(store, doorbells, presence, ClockWatch(), ("demo", "other"), "me", lambda name: name == "dead")
+    return Sweep(store, notifier, presence, ClockWatch(), ("demo", "other"), "me", lambda name: name == "dead")
 
 
 def admit(store: JobStore, database: str = "demo") -> ChunkRef:
-    (ref,) = store.admit(a_new_job(database=database), {0: b"payload"}).rings
+    (ref,) = store.admit(a_new_job(database=database), {0: b"payload"}).to_notify
     return ref
 
 
-def test_a_sweep_rings_for_what_is_overdue_and_for_nothing_else(
-    store: JobStore, doorbells: Doorbells, sweep: Sweep, elapse: Elapse
+def test_a_sweep_notifies_for_what_is_overdue_and_for_nothing_else(
+    store: JobStore, notifier: Notifier, sweep: Sweep, elapse: Elapse
 ) -> None:
     for database in ("demo", "demo", "other"):
         admit(store, database)
     sweep.once()
-    assert [doorbells.waiting(name) for name in ("demo", "other")] == [0, 0], "they have been rung for just now"
+    assert [notifier.waiting(name) for name in ("demo", "other")] == [0, 0], "they have been notified for just now"
     elapse(MINUTE)
     for _ in range(2):
         sweep.once()
-        assert [doorbells.waiting(name) for name in ("demo", "other")] == [2, 1]
+        assert [notifier.waiting(name) for name in ("demo", "other")] == [2, 1]
 
 
-def test_a_database_with_nothing_to_do_keeps_no_other_from_being_rung_for(
-    store: JobStore, doorbells: Doorbells, sweep: Sweep, elapse: Elapse
+def test_a_database_with_nothing_to_do_keeps_no_other_from_being_notified_for(
+    store: JobStore, notifier: Notifier, sweep: Sweep, elapse: Elapse
 ) -> None:
     admit(store, "other")
     elapse(MINUTE)
     sweep.once()
-    assert [doorbells.waiting(name) for name in ("demo", "other")] == [0, 1]
+    assert [notifier.waiting(name) for name in ("demo", "other")] == [0, 1]
 
 
-def test_a_sweep_takes_back_at_once_what_a_dead_process_held(
-    store: JobStore, doorbells: Doorbells, sweep: Sweep
-) -> None:
+def test_a_sweep_takes_back_at_once_what_a_dead_process_held(store: JobStore, notifier: Notifier, sweep: Sweep) -> None:
     lost, held = admit(store), admit(store, "other")
     store.claim(lost, "dead")
     store.claim(held, "alive")
     sweep.once()
-    assert doorbells.waiting("demo") >= 1
-    assert doorbells.waiting("other") == 0
+    assert notifier.waiting("demo") >= 1
+    assert notifier.waiting("other") == 0
     assert store.claim(held, "another").verdict is Claimed.BUSY
 
 
 def test_of_two_sweeps_that_find_a_dead_process_one_takes_its_chunk_back(
-    store: JobStore, doorbells: Doorbells, presence: Presence
+    store: JobStore, notifier: Notifier, presence: Presence
 ) -> None:
     lost = admit(store)
     store.claim(lost, "dead")
 
     def is_found_by_another_sweep(name: str) -> bool:
         if name == "dead":
-            assert store.bury(name) == [("demo", lost)]
+            assert store.reclaim(name) == [("demo", lost)]
         return name == "dead"
 
     with capture_logs() as logs:
-        Sweep(store, doorbells, presence, ClockWatch(), (), "me", is_found_by_another_sweep).once()
-    assert doorbells.waiting("demo") == 0
+        Sweep(store, notifier, presence, ClockWatch(), (), "me", is_found_by_another_sweep).once()
+    assert notifier.waiting("demo") == 0
     assert logs == []
     claim = store.claim(lost, "another")
     assert claim.lease is not None
@@ -126,17 +124,17 @@ def test_a_worker_is_seen_from_its_first_sweep_until_it_signs_off(sweep: Sweep, 
     assert presence.workers().names == []
 
 
-def test_a_database_that_is_left_alone_is_not_rung_for(
-    store: JobStore, doorbells: Doorbells, sweep: Sweep, elapse: Elapse
+def test_a_database_that_is_left_alone_is_not_notified_for(
+    store: JobStore, notifier: Notifier, sweep: Sweep, elapse: Elapse
 ) -> None:
     ref = admit(store)
     store.claim(ref, "alive")
     store.release([ref], "alive", Wait(timedelta(0), pause=MINUTE))
     sweep.once()
-    assert doorbells.waiting("demo") == 0
+    assert notifier.waiting("demo") == 0
     elapse(MINUTE)
     sweep.once()
-    assert doorbells.waiting("demo") == 1
+    assert notifier.waiting("demo") == 1
 
 
 @pytest.fixture

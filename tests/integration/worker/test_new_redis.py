@@ -44,7 +44,7 @@ def targets(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -
 def admit(store: JobStore, *cases: dict[str, object]) -> ChunkRef:
     """A job of one chunk."""
     (chunk,) = chunks_of(a_batch(*cases))
-    (ref,) = store.admit(a_new_job(total=len(cases)), {0: pack(chunk)}).rings
+    (ref,) = store.admit(a_new_job(total=len(cases)), {0: pack(chunk)}).to_notify
     return ref
 
 

@@ -39,14 +39,14 @@ class Tenant:
     targets: SteppedTargets
     packers: ThreadPoolExecutor
     sent: list[Sent]
-    rings: list[ChunkRef]
+    to_notify: list[ChunkRef]
 
     def accept(self, care_plan: int | None, *cases: dict[str, Any]) -> str:
         admissions = Admissions(self.store, ChunkBounds(4, 10_000, 10_000), 1_000, self.packers)
         draft = admissions.draft(Sender("demo", "demo", "demo", care_plan), uuid4())
         draft.add([msgspec.Raw(msgspec.json.encode(case)) for case in cases])
         admission = draft.admit("0" * 64)
-        self.rings += admission.rings
+        self.to_notify += admission.to_notify
         seq = self.store.job(admission.job_id).seq
         self.sent.append(Sent(admission.job_id, AT, AT, "demo", care_plan, cases, seq=seq))
         return admission.job_id
@@ -70,16 +70,16 @@ class Tenant:
             else:
                 members = members_of(claims)
                 applied = carry_out(applier, members, go_on) if members else Applied("")
-            self.rings += applied.rings
+            self.to_notify += applied.to_notify
             claims = applied.following
 
     def finish(self, dice: Random) -> None:
         """Answer notifications in any order, until each job is final."""
-        while self.rings or self.store.due_count("demo"):
-            if not self.rings:
-                self.rings += self.store.overdue("demo", 0)
+        while self.to_notify or self.store.due_count("demo"):
+            if not self.to_notify:
+                self.to_notify += self.store.overdue("demo", 0)
                 continue
-            ref = self.rings.pop(dice.randrange(len(self.rings)))
+            ref = self.to_notify.pop(dice.randrange(len(self.to_notify)))
             self.work(ref, f"w:{dice.randrange(3)}", dice.random() < 0.7)
 
     def state(self, job_id: str) -> str:
@@ -108,7 +108,7 @@ class Tenant:
 @pytest.fixture
 def tenant(servers: Services) -> Iterator[Tenant]:
     prefix = f"order-{uuid4()}:"
-    store = servers.store(prefix, width=2, ring_again_seconds=0.001)
+    store = servers.store(prefix, width=2, renotify_after_seconds=0.001)
     store.settle("demo", 0)
     targets = SteppedTargets(servers.postgres_url)
     targets.prepare()
@@ -131,8 +131,8 @@ def test_every_answer_is_that_of_applying_batches_in_order_of_acceptance(tenant:
             for place in range(dice.choice([1, 1, 2, 6]))
         ]
         tenant.accept(care_plan, *cases)
-        if tenant.rings and dice.random() < 0.5:
-            tenant.work(tenant.rings.pop(0), "w:0", dice.random() < 0.5)
+        if tenant.to_notify and dice.random() < 0.5:
+            tenant.work(tenant.to_notify.pop(0), "w:0", dice.random() < 0.5)
     tenant.finish(dice)
     assert {tenant.state(sent.job_id) for sent in tenant.sent} == {"completed"}
     verdict = compare(tenant.sent, tenant.found(), "demo")
@@ -142,7 +142,7 @@ def test_every_answer_is_that_of_applying_batches_in_order_of_acceptance(tenant:
 def test_a_batch_that_shares_no_case_does_not_wait(tenant: Tenant) -> None:
     earlier = tenant.accept(5, *(a_case(key) for key in range(40)))
     apart, meeting = (tenant.accept(6, a_case(key, carePlan_Key=6)) for key in (100, 7))
-    for ref in [ring for ring in tenant.rings if ring.job_id != earlier]:
+    for ref in [notify for notify in tenant.to_notify if notify.job_id != earlier]:
         tenant.work(ref, "w:1", go_on=False)
     assert (tenant.state(earlier), tenant.state(apart), tenant.state(meeting)) == ("queued", "completed", "queued")
     tenant.finish(Random(0))
@@ -155,8 +155,8 @@ def test_who_waits_for_a_batch_that_is_cancelled_waits_for_what_was_before_it_to
     cancelled = tenant.accept(6, a_case(1, carePlan_Key=6))
     last = tenant.accept(7, a_case(1, carePlan_Key=7))
     tenant.work(ChunkRef(cancelled, 0), "w:1", go_on=False)
-    tenant.rings += tenant.store.cancel(cancelled)[1]
-    for ref in [ring for ring in tenant.rings if ring.job_id != first]:
+    tenant.to_notify += tenant.store.cancel(cancelled)[1]
+    for ref in [notify for notify in tenant.to_notify if notify.job_id != first]:
         tenant.work(ref, "w:1", go_on=False)
     assert (tenant.state(first), tenant.state(cancelled), tenant.state(last)) == ("running", "cancelled", "queued")
     assert taken is not None

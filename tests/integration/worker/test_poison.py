@@ -32,7 +32,7 @@ def attempts_at_a_poisoned_chunk(store: JobStore, place: Path, strict: bool) -> 
     targets.prepare()
     (chunk,) = chunks_of(a_batch(*(a_case(key) for key in range(100))))
     new = a_new_job(total=100, strict=strict)
-    (ref,) = store.admit(new, {0: pack(chunk)}).rings
+    (ref,) = store.admit(new, {0: pack(chunk)}).to_notify
     ends = [attempt_in_a_process(store, targets, ref, f"holder {n}") for n in range(4)]
     assert ends == [signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, 0]
     return targets, new.job_id

@@ -233,12 +233,12 @@ def test_a_job_that_nobody_sealed_waits_and_is_applied_only_while_old_jobs_drain
     """It may be from before there were keys: then its sender was promised that it is applied."""
     admission = admit(store, cases(1, 3))
     for _ in range(7):
-        assert attempt(store, targets, admission.rings[0], SEALS).verdict == "released: unreadable"
+        assert attempt(store, targets, admission.to_notify[0], SEALS).verdict == "released: unreadable"
     assert "set encryption.required = false" in "".join(capfd.readouterr())
     assert targets.rows("SELECT case_key FROM care_case") == []
     draining = Seals({"k": NEW}, required=False)
-    assert attempt(store, targets, admission.rings[0], draining).verdict == "kept"
-    assert result(store, admission.rings[0], draining).outcomes == [CREATED] * 3
+    assert attempt(store, targets, admission.to_notify[0], draining).verdict == "kept"
+    assert result(store, admission.to_notify[0], draining).outcomes == [CREATED] * 3
 
 
 def test_while_old_jobs_drain_a_sealed_job_is_held_to_its_seal(
@@ -255,24 +255,24 @@ def test_a_job_that_is_moved_up_is_applied(store: JobStore, targets: SteppedTarg
     signed = store.job(admission.job_id).seq
     store.settle("demo", signed + 5)
     assert store.job(admission.job_id).seq > signed + 5
-    assert attempt(store, targets, admission.rings[0], SEALS).verdict == "kept"
+    assert attempt(store, targets, admission.to_notify[0], SEALS).verdict == "kept"
     assert store.job(admission.job_id).counts["created"] == 3
 
 
 def test_a_chunk_waits_for_its_key(store: JobStore, targets: SteppedTargets, capfd: pytest.CaptureFixture[str]) -> None:
     admission = admit(store, cases(1, 25), Seals({"new": NEW, "old": OLD}))
     for seals in (UNSEALED, Seals({"old": OLD}), Seals({"new": OLD})) * 2:
-        for ref in admission.rings:
+        for ref in admission.to_notify:
             assert attempt(store, targets, ref, seals).verdict == "released: unreadable"
     assert store.job(admission.job_id).state is State.WAITING
     printed = "".join(capfd.readouterr())
     assert "chunk waits for a worker that can read it" in printed
     assert "sealed with the key 'new', which is not here; add it to encryption.keys" in printed
 
-    rings = list(admission.rings)
-    while rings:
-        applied = attempt(store, targets, rings.pop(), Seals({"newest": bytes(reversed(NEW)), "new": NEW}))
-        rings += applied.rings
+    to_notify = list(admission.to_notify)
+    while to_notify:
+        applied = attempt(store, targets, to_notify.pop(), Seals({"newest": bytes(reversed(NEW)), "new": NEW}))
+        to_notify += applied.to_notify
     job = store.job(admission.job_id)
     assert (job.state, job.counts["created"]) == (State.COMPLETED, 25)
 
@@ -282,8 +282,8 @@ def test_a_job_that_cannot_be_opened_can_be_cancelled(
     store: JobStore, targets: SteppedTargets, sealed: Seals, worker: Seals
 ) -> None:
     admission = admit(store, cases(1, 3), sealed)
-    assert attempt(store, targets, admission.rings[0], worker).verdict == "released: unreadable"
+    assert attempt(store, targets, admission.to_notify[0], worker).verdict == "released: unreadable"
     store.cancel(admission.job_id)
-    assert attempt(store, targets, admission.rings[0], worker).verdict == "kept"
+    assert attempt(store, targets, admission.to_notify[0], worker).verdict == "kept"
     job = store.job(admission.job_id)
     assert (job.state, job.counts["cancelled"]) == (State.CANCELLED, 3)

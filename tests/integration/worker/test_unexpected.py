@@ -17,7 +17,7 @@ from tests.services import Services
 
 from carecase_worker.jobs.chunks import Chunk, pack
 from carecase_worker.jobs.job import State
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.loading import load, process_environment
@@ -40,15 +40,15 @@ class Worker:
 
     log: Path
     store: JobStore
-    doorbells: Doorbells
+    notifier: Notifier
     redis: "redis.Redis"
 
-    def admit(self, items: bytes = a_batch(a_case(1, case_ID=MARKED)), ring: bool = True) -> str:
+    def admit(self, items: bytes = a_batch(a_case(1, case_ID=MARKED)), notify: bool = True) -> str:
         """Admit one chunk; the job."""
         new = a_new_job()
-        rings = self.store.admit(new, {0: pack(Chunk(0, 1, items))}).rings
-        if ring:
-            self.doorbells.ring("demo", rings)
+        to_notify = self.store.admit(new, {0: pack(Chunk(0, 1, items))}).to_notify
+        if notify:
+            self.notifier.notify("demo", to_notify)
         return new.job_id
 
     def completes(self, job_id: str) -> None:
@@ -76,7 +76,7 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "DATABASES_DEMO_URL": f"sqlite:///{place}/demo.sqlite",
         "WORKER_CONCURRENCY": "1",
         "WORKER_SWEEP_SECONDS": "0.5",
-        "JOBS_RING_AGAIN_SECONDS": "1",
+        "JOBS_RENOTIFY_AFTER_SECONDS": "1",
     }
     variables = {f"CARECASE_{name}": value for name, value in settings.items()}
     with engine_at(settings["DATABASES_DEMO_URL"]) as database:
@@ -89,7 +89,7 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
     store = JobStore(loaded.redis, loaded.jobs)
     try:
         with redis.Redis.from_url(servers.redis_url, decode_responses=True) as client:
-            yield Worker(log, store, Doorbells(celery_app(loaded)), client)
+            yield Worker(log, store, Notifier(celery_app(loaded)), client)
         assert MARKED not in log.read_text()
     finally:
         process.terminate()
@@ -98,14 +98,14 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def test_a_chunk_that_cannot_even_be_taken_is_left_for_the_sweep(worker: Worker) -> None:
-    job_id = worker.admit(ring=False)
+    job_id = worker.admit(notify=False)
     record = worker.store.keys.job(job_id)
     right = worker.redis.hget(record, "accepted_us")
     worker.redis.hset(record, "accepted_us", "no moment")
     told = worker.tells(lambda line: line.get("job_id") == job_id and line["level"] == "error")
     assert (told["event"], told["error"], told["chunk_no"]) == ("chunk left for the sweep", "ValueError", 0)
     worker.redis.hset(record, "accepted_us", str(right))
-    worker.doorbells.ring("demo", [ChunkRef(job_id, 0)])  # the sweep does, too, once the lease is over
+    worker.notifier.notify("demo", [ChunkRef(job_id, 0)])  # the sweep does, too, once the lease is over
     worker.completes(job_id)
 
 
@@ -125,7 +125,7 @@ def test_a_sweep_that_fails_is_made_again_next_time(worker: Worker) -> None:
     told = worker.tells(lambda line: line["event"] == "housekeeping left for next time")
     assert (told["level"], told["error"]) == ("error", "ValueError")
     worker.redis.zrem(due, "a job:no number")
-    worker.completes(worker.admit(ring=False))
+    worker.completes(worker.admit(notify=False))
 
 
 def test_a_notification_in_a_process_that_was_not_made_ready_is_an_error(servers: Services) -> None:

@@ -1,4 +1,4 @@
-"""A worker as it is started, which nobody sweeps for: what it does by itself, and what it does when it is rung for."""
+"""A worker as it is started, which nobody sweeps for: what it does by itself, and once it is notified."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from carecase_worker.jobs.chunks import ChunkBounds, pack
 from carecase_worker.jobs.job import State
 from carecase_worker.jobs.keys import Keys
 from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Doorbells, celery_app
+from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.loading import load, process_environment
@@ -48,7 +48,7 @@ class Worker:
     unblocked: threading.Event
     redis_unblocked: threading.Event
     store: JobStore
-    doorbells: Doorbells
+    notifier: Notifier
     process: "subprocess.Popen[bytes]"
 
     @property
@@ -64,17 +64,17 @@ class Worker:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def send(self, *cases: dict[str, Any]) -> str:
-        """Admit cases, and ring for the first; the job."""
-        job_id, rings = self.admit(*cases)
-        self.doorbells.ring("demo", rings)
+        """Admit cases, and notify for the first; the job."""
+        job_id, to_notify = self.admit(*cases)
+        self.notifier.notify("demo", to_notify)
         return job_id
 
     def admit(self, *cases: dict[str, Any]) -> tuple[str, list[ChunkRef]]:
-        """Admit cases, each in a chunk of its own, one of which is open at a time; the job, and what to ring for."""
+        """Admit cases, each in a chunk of its own, one of which is open at a time; the job, and what to notify for."""
         chunks = chunks_of(a_batch(*cases), ChunkBounds(1, 1 << 20, 1 << 18))
         new = a_new_job(total=len(cases), chunk_firsts=range(len(chunks)))
-        rings = self.store.admit(new, {number: pack(chunk) for number, chunk in enumerate(chunks)}).rings
-        return new.job_id, list(rings)
+        to_notify = self.store.admit(new, {number: pack(chunk) for number, chunk in enumerate(chunks)}).to_notify
+        return new.job_id, list(to_notify)
 
     def completes(self, job_id: str) -> None:
         eventually(lambda: self.store.job(job_id).state is State.COMPLETED, what="the job completes")
@@ -133,9 +133,9 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 stderr=output,
             )
         direct = load(environment={**variables, "CARECASE_REDIS_URL": servers.redis_url})
-        store, doorbells = JobStore(direct.redis, direct.jobs), Doorbells(celery_app(direct))
+        store, notifier = JobStore(direct.redis, direct.jobs), Notifier(celery_app(direct))
         try:
-            yield Worker(direct, log, database, unblocked, redis_unblocked, store, doorbells, process)
+            yield Worker(direct, log, database, unblocked, redis_unblocked, store, notifier, process)
         finally:
             unblocked.set()
             redis_unblocked.set()
@@ -155,7 +155,7 @@ def test_it_looks_after_the_ledger_and_the_order_of_acceptance_and_is_seen_as_so
     presence.close()
 
 
-def test_what_a_chunk_opens_is_rung_for(worker: Worker) -> None:
+def test_what_a_chunk_opens_is_notified_for(worker: Worker) -> None:
     """Each chunk takes longer than a process goes on with what it has opened."""
     with worker.database.begin() as connection:
         connection.exec_driver_sql(
@@ -183,7 +183,7 @@ def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(work
     worker.unblocked.set()
 
     def completes() -> bool:
-        worker.doorbells.ring("demo", [ChunkRef(hung, 0)])
+        worker.notifier.notify("demo", [ChunkRef(hung, 0)])
         return worker.store.job(hung).state.final
 
     eventually(completes, what="the job completes once the database answers")
@@ -210,7 +210,7 @@ def test_a_redis_that_hangs_is_not_waited_for_and_nothing_is_lost(worker: Worker
     worker.completes(worker.send(a_case(302)))
 
     def completes() -> bool:
-        worker.doorbells.ring("demo", [ChunkRef(hung, 0)])
+        worker.notifier.notify("demo", [ChunkRef(hung, 0)])
         return worker.store.job(hung).state.final
 
     eventually(completes, what="the job completes once its lease is over")
@@ -240,10 +240,10 @@ def test_what_somebody_broke_in_redis_ends_no_pool_process(
 ) -> None:
     worker.completes(worker.send(a_case(400)))
     before = worker.children()
-    job_id, rings = worker.admit(a_case(401))
+    job_id, to_notify = worker.admit(a_case(401))
     with redis.Redis.from_url(servers.redis_url) as client:
         break_it(client, worker.store.keys, job_id)
-    worker.doorbells.ring("demo", rings)
+    worker.notifier.notify("demo", to_notify)
     eventually(lambda: [line for line in worker.told(job_id) if line["event"] == event], what="it is told")
     worker.completes(worker.send(a_case(402)))
     assert worker.children() == before

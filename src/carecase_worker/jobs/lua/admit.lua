@@ -2,7 +2,7 @@
 -- admit: make a staged batch a job, at one stroke.
 -- KEYS   1 prefix, 2 job record, 3 payload (what is staged of it), 4... idempotency records that the batch may be
 --        known by, if any; the first one is written
--- ARGV   1 job, 2 ring_again_ms, 3 width, 4 max_jobs, 5 max_bytes, 6 bytes, 7 retention_ms, 8 fingerprint,
+-- ARGV   1 job, 2 renotify_after_ms, 3 width, 4 max_jobs, 5 max_bytes, 6 bytes, 7 retention_ms, 8 fingerprint,
 --        9 database, 10 care plan or "", 11 client, 12 user, 13 total, 14 chunks, 15 firsts, 16 sha256,
 --        17 "1" if all or nothing is to be applied, 18 jobs and 19 bytes that a client may have kept,
 --        20 jobs and 21 bytes that a database may, 22 the final job whose items are sent again, or "",
@@ -11,14 +11,14 @@
 --        27 the set of its cases' keys, packed, or "" if nobody knows them; 28... fingerprints for KEYS 5...,
 --        then chunk, payload... of what is not staged yet
 -- gives  {'admitted', {seq, accepted_us, unsettled, open items, items a second, completed_ms}, "job:n"...}: the job is
---        there, queued; how the database does; these chunks are open, or stand for the job, and want to be rung for
+--        there, queued; how the database does; these chunks are open, or stand for the job, and want to be notified for
 --        {'known', job}: the same key and the same batch gave this job before; or it has the items that are sent again
 --        {'reused'}: the same key came with another batch
 --        {'full'}: the backlog is
 --        {'used' or 'crowded', 'client' or 'database'}: no more may be kept of it, see `no_room`
 --        {'lost'}: the staged chunks are not all there
 -- moves  nothing -> queued. Anything but 'admitted' drops what was staged. A repeated call gives {'admitted', {}}.
-local job, ring_again_ms, database, client, before = ARGV[1], tonumber(ARGV[2]), ARGV[9], ARGV[11], ARGV[22]
+local job, renotify_after_ms, database, client, before = ARGV[1], tonumber(ARGV[2]), ARGV[9], ARGV[11], ARGV[22]
 local idempotency, size = KEYS[4] or '', record_bytes + size_of(ARGV[6], ARGV[14])
 
 if redis.call('EXISTS', KEYS[2]) == 1 then return {'admitted', {}} end
@@ -100,6 +100,6 @@ end
 
 local pace = redis.call('HMGET', key('pace', database), 'items_per_second', 'completed_ms')
 local answer = {'admitted', {seq, accepted_us, unsettled, open, pace[1] or '0', pace[2] or '0'}}
-if others == 0 then open_first(job, database, tonumber(ARGV[3]), ring_again_ms, answer)
-else leave_unplaced(job, database, seq, ring_again_ms, answer) end
+if others == 0 then open_first(job, database, tonumber(ARGV[3]), renotify_after_ms, answer)
+else leave_unplaced(job, database, seq, renotify_after_ms, answer) end
 return answer

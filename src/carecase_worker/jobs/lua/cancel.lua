@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- cancel: stop what has not been applied.
 -- KEYS   1 prefix
--- ARGV   1 job, 2 ring_again_ms
+-- ARGV   1 job, 2 renotify_after_ms
 -- gives  {'cancelling', "job:n"...}: whoever claims a chunk from now on cancels it; these are open now
 --        {'final'}: too late
 --        {'gone'}: there is no such job

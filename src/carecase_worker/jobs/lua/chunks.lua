@@ -1,10 +1,10 @@
--- What the verbs share of chunks: the steps that place jobs, open chunks and line them up, the one that notes that a
+-- What the operations share of chunks: the steps that place jobs, open chunks and line them up, the one that notes that a
 -- holder has one no more, the one that tells whether a database is left alone, and the ones that take leases. Put
--- after the prelude, before each verb's text.
+-- after the prelude, before each operation's text.
 
--- A group has small chunks of many jobs. Who takes one soon takes what is ready by then, so a doorbell does for
--- `per_ring` of them, and for none where a process is awake, or was rung for: that is expected to look within these times.
-local per_ring, rung_ms, awake_ms = 64, 50, 100
+-- A group has small chunks of many jobs. Who takes one soon takes what is ready by then, so a notification does for
+-- `per_notification` of them, and for none where a process is awake, or was notified for: that is expected to look within these times.
+local per_notification, notified_ms, awake_ms = 64, 50, 100
 
 -- Tells if a chunk may be taken together with others: it is small, its job's place in the order of acceptance is final,
 -- and no attempt has failed at it for a reason that may lie in it. `weight` is what it takes of a group's room.
@@ -16,12 +16,12 @@ local function is_for_groups(job, n, weight, unsettled)
   return true
 end
 
--- Lines a small chunk up with others; tells if it must be rung for.
+-- Lines a small chunk up with others; tells if it must be notified for.
 local function line_up(database, member, seq)
   local ready, awake = key('ready', database), key('awake', database)
   redis.call('ZADD', ready, seq, member)
-  if redis.call('EXISTS', awake) == 1 and redis.call('ZCARD', ready) % per_ring ~= 0 then return false end
-  redis.call('SET', awake, '', 'PX', rung_ms)
+  if redis.call('EXISTS', awake) == 1 and redis.call('ZCARD', ready) % per_notification ~= 0 then return false end
+  redis.call('SET', awake, '', 'PX', notified_ms)
   return true
 end
 
@@ -36,8 +36,8 @@ local function line_up_again(database, job, n)
   return true
 end
 
--- Lets the next chunk of a job into `due`; adds "job:n" to `rung` if it must be rung for. False if all are open already.
-local function open_next(job, database, ring_again_ms, rung)
+-- Lets the next chunk of a job into `due`; adds "job:n" to `to_notify` if it must be notified for. False if all are open already.
+local function open_next(job, database, renotify_after_ms, to_notify)
   local record = key('job', job)
   local opened, chunks, weight, seq, unsettled = unpack(redis.call('HMGET', record,
     'opened', 'chunks', 'weight', 'seq', 'unsettled'))
@@ -45,28 +45,28 @@ local function open_next(job, database, ring_again_ms, rung)
   redis.call('HINCRBY', record, 'opened', 1)
   if opened == '0' then redis.call('SADD', key('working', database), job) end
   local member = job .. ':' .. opened
-  redis.call('ZADD', key('due', database), now + ring_again_ms, member)
-  if not is_for_groups(job, opened, weight, unsettled) or line_up(database, member, seq) then rung[#rung + 1] = member end
+  redis.call('ZADD', key('due', database), now + renotify_after_ms, member)
+  if not is_for_groups(job, opened, weight, unsettled) or line_up(database, member, seq) then to_notify[#to_notify + 1] = member end
   return true
 end
 
 -- Opens the first chunks of a job, as many as one job may have open; nothing if it has been opened before.
-local function open_first(job, database, width, ring_again_ms, rung)
+local function open_first(job, database, width, renotify_after_ms, to_notify)
   if redis.call('HGET', key('job', job), 'opened') ~= '0' then return end
   for _ = 1, width do
-    if not open_next(job, database, ring_again_ms, rung) then return end
+    if not open_next(job, database, renotify_after_ms, to_notify) then return end
   end
 end
 
 -- Notes that nobody has found out yet for which others a job must wait. Its first chunk stands for it in `due`; adds
--- "job:0" to `rung` if it must be rung for.
-local function leave_unplaced(job, database, seq, ring_again_ms, rung)
+-- "job:0" to `to_notify` if it must be notified for.
+local function leave_unplaced(job, database, seq, renotify_after_ms, to_notify)
   redis.call('ZADD', key('unplaced', database), seq, job)
-  redis.call('ZADD', key('due', database), now + ring_again_ms, job .. ':0')
+  redis.call('ZADD', key('due', database), now + renotify_after_ms, job .. ':0')
   local awake = key('awake', database)
   if redis.call('EXISTS', awake) == 1 then return end
-  redis.call('SET', awake, '', 'PX', rung_ms)
-  rung[#rung + 1] = job .. ':0'
+  redis.call('SET', awake, '', 'PX', notified_ms)
+  to_notify[#to_notify + 1] = job .. ':0'
 end
 
 -- Into how many shares the workers' time goes: jobs of a database that are being applied, times databases with work.
@@ -194,7 +194,7 @@ local function take_ready(database, lease_ms, holder, room, most, guarded, taken
     local weight, care_plan, unsettled = unpack(redis.call('HMGET', key('job', job), 'weight', 'care_plan', 'unsettled'))
     local is_guarded = care_plan ~= ''
     if not is_for_groups(job, n, weight, unsettled) then
-      redis.call('ZREM', key('ready', database), member) -- it is gone, or goes alone: the sweep rings for it
+      redis.call('ZREM', key('ready', database), member) -- it is gone, or goes alone: the sweep notifies for it
     elseif tonumber(weight) > room or #taken >= most then
       break
     elseif guarded == nil or is_guarded == guarded then
@@ -221,15 +221,15 @@ local function following(database, lease_ms, holder, room, most, opened)
   return taken
 end
 
--- The chunks that must be rung for, of those that are open now: not what is the caller's `own`. If it takes none, also
+-- The chunks that must be notified for, of those that are open now: not what is the caller's `own`. If it takes none, also
 -- the one for whoever looks for what is to be placed or ready next.
-local function to_ring(database, rung, taken, own)
+local function notify_for(database, to_notify, taken, own)
   for _, one in ipairs(taken) do own[one[1]] = true end
-  local wanted, is_ready_rung = {}, false
-  for _, member in ipairs(rung) do
+  local wanted, is_ready_notified = {}, false
+  for _, member in ipairs(to_notify) do
     if not own[member] then
       wanted[#wanted + 1] = member
-      is_ready_rung = is_ready_rung or redis.call('ZSCORE', key('ready', database), member) ~= false
+      is_ready_notified = is_ready_notified or redis.call('ZSCORE', key('ready', database), member) ~= false
     end
   end
   if #taken > 0 then return wanted end
@@ -237,8 +237,8 @@ local function to_ring(database, rung, taken, own)
   local unplaced = redis.call('ZRANGE', key('unplaced', database), 0, 0)[1]
   local first = unplaced and unplaced .. ':0' or redis.call('ZRANGE', key('ready', database), 0, 0)[1]
   if first then
-    redis.call('SET', key('awake', database), '', 'PX', rung_ms)
-    if unplaced or not is_ready_rung then wanted[#wanted + 1] = first end
+    redis.call('SET', key('awake', database), '', 'PX', notified_ms)
+    if unplaced or not is_ready_notified then wanted[#wanted + 1] = first end
   end
   return wanted
 end

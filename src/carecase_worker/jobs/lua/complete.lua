@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- complete: keep the outcomes of chunks of a database, and open what comes next.
 -- KEYS   1 prefix
--- ARGV   1 ring_again_ms, 2 lease_ms, 3 holder that wants to go on with what is ready or opened now, or "",
+-- ARGV   1 renotify_after_ms, 2 lease_ms, 3 holder that wants to go on with what is ready or opened now, or "",
 --        4 room and 5 chunks of a group, at most,
 --        then for each chunk: job, chunk, packed outcomes, keep the payload ("1") or not,
 --        created, updated, superseded, failed, cancelled, "1" if the database answered
@@ -10,16 +10,16 @@
 --        next: {"job:n", what claim gives...} of each chunk that was claimed for the holder, or of one that stands for a
 --        job that is to be placed. What the first one of repeated
 --        calls claimed is given back, and claimed again if it is of the database, as long as that is not left alone
---        "job:n"...: these chunks are open and want to be rung for
+--        "job:n"...: these chunks are open and want to be notified for
 --        verdicts, one for each chunk: 'kept': the outcome is; 'done': there was one before, and it stands;
 --        'gone': there is no such job
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
 --        (completed, if nothing was left to cancel); the jobs of next: queued, waiting -> running.
 --        Whoever listens to the channel `final` is told of a job that is.
-local ring_again_ms, lease_ms, holder, room, most = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local renotify_after_ms, lease_ms, holder, room, most = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local names = {'created', 'updated', 'superseded', 'failed', 'cancelled'}
 local database -- of all chunks
-local sums, rung, own = {0, 0, 0, 0, 0}, {}, {}
+local sums, to_notify, own = {0, 0, 0, 0, 0}, {}, {}
 
 -- Opens a job that waits for one thing less.
 local function wait_less(job)
@@ -27,7 +27,7 @@ local function wait_less(job)
   local waits, width = unpack(redis.call('HMGET', record, 'waits', 'width'))
   if not waits then return end
   redis.call('HSET', record, 'waits', tonumber(waits) - 1)
-  if waits == '1' then open_first(job, database, tonumber(width), ring_again_ms, rung) end
+  if waits == '1' then open_first(job, database, tonumber(width), renotify_after_ms, to_notify) end
 end
 
 -- Takes a final job off those that are open, and opens what has waited for it.
@@ -110,7 +110,7 @@ local function complete(job, n, packed, keep, counts, answered)
     finish(job, record, client, state, size)
   else
     if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
-    open_next(job, database, ring_again_ms, rung)
+    open_next(job, database, renotify_after_ms, to_notify)
   end
   return 'kept'
 end
@@ -141,7 +141,7 @@ end
 
 -- What the holder goes on with. The first one of repeated calls may have claimed something: that is given back.
 local function going_on(kept)
-  local opened = rung[1]
+  local opened = to_notify[1]
   if holder == '' then return {} end
   if not kept then
     for _, given in ipairs(give_back(holder, own)) do
@@ -167,4 +167,4 @@ if kept then
 end
 
 local taken = going_on(kept)
-return {shares, taken, to_ring(database, rung, taken, own), unpack(verdicts)}
+return {shares, taken, notify_for(database, to_notify, taken, own), unpack(verdicts)}

@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- overdue: which open chunks of a database to ring for now.
+-- overdue: which open chunks of a database to notify for now.
 -- KEYS   1 prefix
--- ARGV   1 database, 2 ring_again_ms, 3 doorbells still waiting in the queue, 4 limit, 5 lease_ms
--- gives  "job:n"...; each has been moved on by ring_again_ms, so that two sweepers do not ring for the same one; so have
---        small ones that are lined up, which a few doorbells do for
+-- ARGV   1 database, 2 renotify_after_ms, 3 notifications still waiting in the queue, 4 limit, 5 lease_ms
+-- gives  "job:n"...; each has been moved on by renotify_after_ms, so that two sweepers do not notify for the same one; so have
+--        small ones that are lined up, which a few notifications do for
 -- moves  nothing
--- While doorbells wait in the queue, most overdue chunks have theirs among them: only the surplus is rung for, and
--- always a few of the oldest, in case theirs was lost. A database that is left alone is not rung for.
+-- While notifications wait in the queue, most overdue chunks have theirs among them: only the surplus is notified for, and
+-- always a few of the oldest, in case theirs was lost. A database that is left alone is not notified for.
 -- What has gone by itself is taken off the counts of what is kept: as often as that, they are right.
-local database, ring_again_ms, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
+local database, renotify_after_ms, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 leave(database, limit)
 if paused(database, ARGV[5]) > 0 then return {} end
 local due = key('due', database)
@@ -18,15 +18,15 @@ local surplus = math.max(overdue - tonumber(ARGV[3]), math.min(overdue, 10))
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, math.min(surplus, limit))) do
   members[#members + 1] = member
 end
-local rung, small = {}, 0
+local to_notify, small = {}, 0
 for _, member in ipairs(members) do
-  redis.call('ZADD', due, 'XX', now + ring_again_ms, member)
+  redis.call('ZADD', due, 'XX', now + renotify_after_ms, member)
   local job, n = string.match(member, '^(.*):(.*)$')
   if line_up_again(database, job, n) then
-    if small % per_ring == 0 then rung[#rung + 1] = member end
+    if small % per_notification == 0 then to_notify[#to_notify + 1] = member end
     small = small + 1
   else
-    rung[#rung + 1] = member
+    to_notify[#to_notify + 1] = member
   end
 end
-return rung
+return to_notify

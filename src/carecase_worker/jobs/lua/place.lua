@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- place: note for which earlier jobs some jobs of a database wait, open those that wait for none, and go on.
 -- KEYS   1 prefix
--- ARGV   1 database, 2 ring_again_ms, 3 lease_ms, 4 holder that wants to go on, 5 room and 6 chunks of a group, at most,
+-- ARGV   1 database, 2 renotify_after_ms, 3 lease_ms, 4 holder that wants to go on, 5 room and 6 chunks of a group, at most,
 --        then for each job: its id, the job up to which it waits for all in the order of acceptance, or "", how many
 --        jobs it waits for one by one, and these
 -- gives  {shares, {next...}, {"job:n"...}}, as `complete` does
 -- moves  the jobs of next: queued, waiting -> running. What was placed before stays so; what is final is not waited for.
-local database, ring_again_ms, lease_ms, holder = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local rung = {}
+local database, renotify_after_ms, lease_ms, holder = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local to_notify = {}
 
 -- Notes that a job waits for another, if that is not final; how many those are.
 local function wait_for(job, earlier)
@@ -34,7 +34,7 @@ local function place(job, last, earlier)
   local waits = wait_behind(job, last)
   for _, one in ipairs(earlier) do waits = waits + wait_for(job, one) end
   if waits > 0 then redis.call('HSET', record, 'waits', waits)
-  else open_first(job, database, tonumber(width), ring_again_ms, rung) end
+  else open_first(job, database, tonumber(width), renotify_after_ms, to_notify) end
 end
 
 local i = 7
@@ -43,5 +43,5 @@ while i <= #ARGV do
   place(ARGV[i], ARGV[i + 1], {unpack(ARGV, i + 3, till)})
   i = till + 1
 end
-local taken = following(database, lease_ms, holder, tonumber(ARGV[5]), tonumber(ARGV[6]), rung[1])
-return {shares_of(database), taken, to_ring(database, rung, taken, {})}
+local taken = following(database, lease_ms, holder, tonumber(ARGV[5]), tonumber(ARGV[6]), to_notify[1])
+return {shares_of(database), taken, notify_for(database, to_notify, taken, {})}

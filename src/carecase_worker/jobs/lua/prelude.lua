@@ -1,4 +1,4 @@
--- What the verbs share: key names, the clock, and what is kept and for whom. Put before each verb's text.
+-- What the operations share: key names, the clock, and what is kept and for whom. Put before each operation's text.
 -- `prefix` is KEYS[1]: every key of the job store starts with it; the names are those of keys.py.
 local prefix = KEYS[1]
 

@@ -4,7 +4,7 @@
 -- ARGV   1 client, 2 us_per_request, 3 burst
 -- gives  0: the request is within the rate; else the us after which one would be, and this one is not counted
 -- moves  nothing
--- The one verb that a repeated call changes: asking twice is two requests.
+-- The one operation that a repeated call changes: asking twice is two requests.
 -- A bucket of `burst` tokens, as one number: the moment at which it is full again (GCRA). By Redis's own clock, so that
 -- the intakes' need not agree. The key goes to no disk and no replica: it would cost each poll an fsync, and a bucket
 -- that is lost is a full one. Expiries do go to disk, though: a bucket stays for a minute after it is full again, so that

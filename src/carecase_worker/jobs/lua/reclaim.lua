@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- bury: take back what a process held that is no more.
+-- reclaim: take back what a process held that is no more.
 -- KEYS   1 prefix
 -- ARGV   1 holder
 -- gives  database, "job:n"... of each chunk: it has died once more and is due now; none: the process held nothing

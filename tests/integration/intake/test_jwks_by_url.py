@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from tests.acceptance.system import eventually
-from tests.builders import a_key_pair, a_key_set
+from tests.builders import a_jwks, a_key_pair
 
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import KeysUnavailable
-from carecase_worker.intake.key_set import KeySet, key_set_of
+from carecase_worker.intake.jwks import Jwks, jwks_of
 from carecase_worker.settings.access import JwtSettings
 
 OLD, NEW = a_key_pair("RS256"), a_key_pair("ES256")
@@ -28,8 +28,8 @@ class Issuer:
     asked: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
 
-    def key_set(self) -> KeySet:
-        made = key_set_of(
+    def jwks(self) -> Jwks:
+        made = jwks_of(
             JwtSettings.model_validate(
                 {"algorithms": ("RS256", "ES256"), "jwks_url": self.url, "jwks_refetch_seconds": 0.001}
             )
@@ -67,17 +67,17 @@ def issuer() -> Iterator[Issuer]:
 
 
 def test_keys_are_read_and_rotated(issuer: Issuer) -> None:
-    issuer.document = a_key_set(old=OLD)
-    keys = issuer.key_set()
+    issuer.document = a_jwks(old=OLD)
+    keys = issuer.jwks()
     assert keys.find("old") is not None
-    issuer.document = a_key_set(old=OLD, new=NEW)
+    issuer.document = a_jwks(old=OLD, new=NEW)
     assert keys.find("new") is not None
     assert issuer.asked == 2
 
 
 def test_an_issuer_that_hangs_holds_nobody_who_has_a_known_key(issuer: Issuer) -> None:
-    issuer.document = a_key_set(old=OLD)
-    keys = issuer.key_set()
+    issuer.document = a_jwks(old=OLD)
+    keys = issuer.jwks()
     assert keys.find("old") is not None
     issuer.document = None
     began = stopwatch()
@@ -88,31 +88,31 @@ def test_an_issuer_that_hangs_holds_nobody_who_has_a_known_key(issuer: Issuer) -
 
 @pytest.mark.parametrize(("size", "is_read"), [(2**20 - 1, True), (2**20, True), (2**20 + 1, False)])
 def test_an_answer_may_have_a_mebibyte(issuer: Issuer, size: int, is_read: bool) -> None:
-    issuer.document = a_key_set(old=OLD).ljust(size)
+    issuer.document = a_jwks(old=OLD).ljust(size)
     if is_read:
-        assert issuer.key_set().find("old") is not None
+        assert issuer.jwks().find("old") is not None
     else:
         with pytest.raises(KeysUnavailable):
-            issuer.key_set().find("old")
+            issuer.jwks().find("old")
 
 
 def test_a_file_is_read_again_as_an_address_is(tmp_path: Path) -> None:
     file = tmp_path / "issuer.json"
-    file.write_bytes(a_key_set(old=OLD))
-    keys = key_set_of(JwtSettings.model_validate({"jwks_file": file, "jwks_refetch_seconds": 0.001}))
+    file.write_bytes(a_jwks(old=OLD))
+    keys = jwks_of(JwtSettings.model_validate({"jwks_file": file, "jwks_refetch_seconds": 0.001}))
     assert keys is not None
     assert keys.find("old") is not None
-    file.write_bytes(a_key_set(new=NEW))
+    file.write_bytes(a_jwks(new=NEW))
     eventually(lambda: keys.find("new"), 30)
     assert keys.find("old") is None
 
 
 @pytest.mark.parametrize(
     ("document", "status"),
-    [(b"no keys", 200), (a_key_set(old=OLD), 500), (a_key_set(old=OLD), 302)],
+    [(b"no keys", 200), (a_jwks(old=OLD), 500), (a_jwks(old=OLD), 302)],
 )
 def test_what_is_no_answer_gives_no_keys(issuer: Issuer, document: bytes, status: int) -> None:
     issuer.document, issuer.status = document, status
     with pytest.raises(KeysUnavailable):
-        issuer.key_set().find("old")
+        issuer.jwks().find("old")
     assert issuer.asked == 1, "a redirection is not followed"

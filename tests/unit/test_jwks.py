@@ -11,10 +11,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from structlog.testing import capture_logs
 from tests.acceptance.system import eventually
-from tests.builders import a_key_pair, a_key_set
+from tests.builders import a_jwks, a_key_pair
 
 from carecase_worker.errors import KeysUnavailable
-from carecase_worker.intake.key_set import KeySet, key_set_of, keys_of
+from carecase_worker.intake.jwks import Jwks, jwks_of, keys_of
 from carecase_worker.settings.access import JwtSettings
 
 OLD, NEW = a_key_pair("RS256"), a_key_pair("ES256")
@@ -28,7 +28,7 @@ class Issuer:
     """Publishes keys, or fails, or hangs; tells whenever it is asked."""
 
     def __init__(self, **pairs: object) -> None:
-        self.document: bytes | Exception = a_key_set(**pairs)
+        self.document: bytes | Exception = a_jwks(**pairs)
         self.asked = 0
         self.was_asked: Queue[int] = Queue()
         self._answers = threading.Event()
@@ -61,7 +61,7 @@ class Held:
     def __init__(self, issuer: Issuer) -> None:
         self.seconds = 1000.0
         refresh, refetch, patience = (timedelta(seconds=seconds) for seconds in (REFRESH_S, REFETCH_S, PATIENCE_S))
-        self.keys = KeySet(issuer, refresh, refetch, patience, seconds=lambda: self.seconds)
+        self.keys = Jwks(issuer, refresh, refetch, patience, seconds=lambda: self.seconds)
 
     def elapse(self, seconds: float) -> None:
         self.seconds += seconds
@@ -103,7 +103,7 @@ def test_an_unknown_id_has_the_keys_read_again_but_not_too_soon() -> None:
     issuer = Issuer(old=OLD)
     held = Held(issuer)
     assert held.has("old")
-    issuer.document = a_key_set(new=NEW)
+    issuer.document = a_jwks(new=NEW)
     held.elapse(REFETCH_S - BLINK)
     assert not held.has("new")
     assert [held.has(f"made up {n}") for n in range(100)] == [False] * 100
@@ -120,7 +120,7 @@ def test_known_keys_are_read_again_when_they_are_old_and_nobody_waits_for_that()
     assert held.has("old")
     assert issuer.asked == 1
     held.elapse(BLINK)
-    issuer.document = a_key_set(new=NEW)
+    issuer.document = a_jwks(new=NEW)
     with issuer.hanging():
         assert held.has("old")
         assert issuer.was_asked.get(timeout=30) == 2
@@ -142,7 +142,7 @@ def test_what_is_held_goes_on_while_the_issuer_is_away() -> None:
         words = "the keys of the tokens' issuer cannot be read"
         assert logs == [{"event": words, "reason": type(fault).__name__, "log_level": "warning"}]
         assert held.has("old")
-    issuer.document = a_key_set(new=NEW)
+    issuer.document = a_jwks(new=NEW)
     held.elapse(REFETCH_S)
     assert held.has("new")
     assert issuer.asked == 4
@@ -200,7 +200,7 @@ def test_without_any_key_nothing_is_said_of_a_token() -> None:
 
 
 def test_only_public_signature_keys_are_taken() -> None:
-    document = json.loads(a_key_set(rsa=OLD, ec=NEW, unused=OLD, encrypts=OLD, signs=OLD))
+    document = json.loads(a_jwks(rsa=OLD, ec=NEW, unused=OLD, encrypts=OLD, signs=OLD))
     document["keys"][2]["use"] = "enc"
     document["keys"][3].update(use="enc", kid="encrypts")
     del document["keys"][4]["use"]
@@ -228,7 +228,7 @@ def test_only_public_signature_keys_are_taken() -> None:
 def test_an_rsa_key_below_2048_bits_is_left_out_and_counted(bits: int, is_taken: bool) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
     left_out: list[int] = []
-    assert ("one" in keys_of(a_key_set(one=key, ec=NEW), left_out.append)) is is_taken
+    assert ("one" in keys_of(a_jwks(one=key, ec=NEW), left_out.append)) is is_taken
     assert left_out == [0 if is_taken else 1]
     issuer = Issuer(one=key, ec=NEW)
     held = Held(issuer)
@@ -254,4 +254,4 @@ def test_what_is_no_key_set_is_refused(document: bytes) -> None:
 
 
 def test_without_a_place_to_read_from_there_is_no_key_set() -> None:
-    assert key_set_of(JwtSettings()) is None
+    assert jwks_of(JwtSettings()) is None

@@ -28,7 +28,7 @@ _RSA_BITS = 2048
 """NIST SP 800-131A allows no shorter one, and RFC 7518 neither."""
 
 
-class KeySet:
+class Jwks:
     """The keys by their ids. What is held goes on when `read` fails or hangs: nobody waits longer than `patience`."""
 
     def __init__(
@@ -137,13 +137,13 @@ def keys_of(document: bytes, left_out: Callable[[int], None] = _never_mind) -> d
     return keys
 
 
-def key_set_of(settings: JwtSettings) -> KeySet | None:
+def jwks_of(settings: JwtSettings) -> Jwks | None:
     """The configured key set; None if there is none."""
     file, url = settings.jwks_file, settings.jwks_url
     if file is not None:
-        return KeySet(file.read_bytes, settings.jwks_refresh, settings.jwks_refetch)
+        return Jwks(file.read_bytes, settings.jwks_refresh, settings.jwks_refetch)
     if url is not None:
-        return KeySet(lambda: _fetch(url), settings.jwks_refresh, settings.jwks_refetch)
+        return Jwks(lambda: _fetch(url), settings.jwks_refresh, settings.jwks_refetch)
     return None
 
 
