@@ -133,7 +133,7 @@ class Crowd(Thread):
             while not self._stop_sending.is_set():
                 number += 1
                 list(pool.map(partial(self._one, number), self._clients))
-                time.sleep(self._dice.uniform(0.2, 1))
+                time.sleep(self._dice.uniform(0, 0.3))
 
     @staticmethod
     def _one(number: int, client: Client) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
 from threading import Event
 from typing import Any
 
+import httpx
 import psutil
 import redis
 from tests.acceptance.system import NO_RATE, System, eventually, running
@@ -184,20 +186,27 @@ def _judge_moments(sent: Sent, final: Mapping[str, Any], report: Report) -> None
         report.untimely += 1
 
 
+def _final(client: httpx.Client, job_id: str) -> dict[str, Any] | None:
+    """The job once it is final; nothing is broken any more."""
+    job = dict(client.get(f"/jobs/{job_id}").json()["data"] or {"state": "unknown"})
+    return job if job["state"] in ("completed", "cancelled") else None
+
+
 def _judge(system: System, accepted: list[Sent], report: Report) -> None:
     report.batches, report.items = len(accepted), sum(len(sent.cases) for sent in accepted)
     results: dict[str, list[Any]] = {}
     deadline = time.monotonic() + SETTLE_S
-    for place, sent in enumerate(accepted):
-        try:
-            final = system.final(sent.job_id, max(0.1, deadline - time.monotonic()))
-        except AssertionError:
-            report.unfinished.append(sent.job_id)
-            continue
-        accepted[place] = replace(sent, seq=final["sequence"])
-        _judge_moments(sent, final, report)
-        items = system.result(sent.job_id)
-        results[sent.job_id] = [(item["id"][0]["value"], item["status"], item["body"]) for item in items]
+    with system.client() as client:
+        for place, sent in enumerate(accepted):
+            try:
+                final = eventually(partial(_final, client, sent.job_id), max(0.1, deadline - time.monotonic()))
+            except AssertionError:
+                report.unfinished.append(sent.job_id)
+                continue
+            accepted[place] = replace(sent, seq=final["sequence"])
+            _judge_moments(sent, final, report)
+            items = client.get(f"/jobs/{sent.job_id}/result").json()["data"]
+            results[sent.job_id] = [(item["id"][0]["value"], item["status"], item["body"]) for item in items]
     for database in AUDIT:
         rows = system.query("SELECT case_key, careplan_key, case_id, entry_user FROM care_case", database)
         held = {key: (plan, case_id, user) for key, plan, case_id, user in rows}
