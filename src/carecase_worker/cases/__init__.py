@@ -1,1 +1,1 @@
-"""What a case is. No I/O."""
+"""Cases: their fields, their validation and their outcomes. No I/O."""

@@ -1,7 +1,7 @@
 """A request body, cut into its items as it comes in, without parsing them.
 
-Items are cut off whenever enough of the body is there: a guess at where the last whole item ends is right if what lies
-before it, closed with a bracket, is a JSON array. Where guesses fail, a scanner goes from item to item. So less than a
+Whenever enough of the body is there, it is guessed where the last whole item ends. The guess is right if the text
+before it, closed with a bracket, is a JSON array. If guesses fail, a scanner goes from item to item. So less than a
 megabyte of a body is held at a time, whatever its size, and no byte is looked at more than a few times.
 """
 
@@ -25,21 +25,21 @@ from carecase_worker.cases.oversized import Allowance, Passage
 from carecase_worker.errors import BatchRefused
 
 ITEM_BYTES = 256 << 10
-"""The largest item, if nothing else is configured; of one with more than twice as much, only the beginning is kept."""
+"""Default size limit of an item; of one with more than twice as much, only the beginning is kept."""
 
 WINDOW_BYTES = 64 << 10
-"""Worth splitting at once; of the tiniest items, it keeps other threads from the interpreter for 4 ms."""
+"""Size of the part that is split at once; with the tiniest items that occupies the interpreter for 4 ms."""
 
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
-# it finds ends only, and what it takes for numbers is of no use: the parser of the array says what is JSON
+# used to find ends only, so numbers become their lengths; the parser of the array decides what is JSON
 _scan = JSONDecoder(strict=False, parse_int=len, parse_float=len, parse_constant=len).scan_once  # type: ignore[attr-defined]
 _GUESSES = 3
 _TAIL_BYTES = 16 << 10
 _BLANK_COMMA = re.compile(rb"\}[ \t\r\n]+,")
 _HEAD_BYTES = 1 << 20
 _LONGEST_TOKEN = 16
-"""Of a number, a word or an escape that is not whole yet nobody can say if it will be one."""
-_OPEN_STRING = "Unterminated string"  # that is told where the string begins
+"""Length of the longest token; at the end of the text one may be cut off, so an error in it proves nothing yet."""
+_OPEN_STRING = "Unterminated string"  # reported where the string begins
 _BLANK = (" ", "\t", "\r", "\n")
 _TRUNCATED = "Input data was truncated"
 _BLANKS = re.compile(r"[ \t\r\n]*+")
@@ -49,26 +49,26 @@ _PLACE = re.compile(r"byte (\d+)")
 
 
 class Splitter(Protocol):
-    """Takes a body piece by piece and gives its items, each as the bytes that were sent."""
+    """A splitter takes a body piece by piece and returns its items, each as the bytes that were sent."""
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that it holds, of items that are not whole yet."""
+        """The bytes that it holds of items that are not whole yet."""
         ...
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
-        """The items that are whole by now and were not given before. Raises BatchRefused."""
+        """Take a piece; return the items that are whole by now and were not returned before. Raises BatchRefused."""
         ...
 
     def finish(self) -> Sequence[msgspec.Raw]:
-        """The rest of the items. Raises BatchRefused, also if the body had none at all."""
+        """Return the rest of the items. Raises BatchRefused, also if the body had none at all."""
         ...
 
 
 class ArraySplitter:
-    """Splits a JSON array; looks for items whenever it has `window_bytes` more of it.
+    """A splitter of a JSON array; it looks for items whenever it has `window_bytes` more of it.
 
-    An item of more than twice `item_bytes` is given as its beginning, which is longer than `item_bytes`, and no JSON.
+    Of an item of more than twice `item_bytes` it returns the beginning, which is longer than `item_bytes` and not JSON.
     """
 
     def __init__(self, window_bytes: int = WINDOW_BYTES, item_bytes: int = ITEM_BYTES) -> None:
@@ -83,11 +83,11 @@ class ArraySplitter:
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that it holds, of items that are not whole yet."""
+        """The bytes that it holds of items that are not whole yet."""
         return len(self._rest)
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
-        """The items that are whole by now and were not given before. Raises BatchRefused."""
+        """Take a piece; return the items that are whole by now and were not returned before. Raises BatchRefused."""
         self._rest += piece
         if self._is_closed:
             return self._expect_nothing()
@@ -105,7 +105,7 @@ class ArraySplitter:
         return self._search()
 
     def finish(self) -> Sequence[msgspec.Raw]:
-        """The rest of the items. Raises BatchRefused, also if the body had none at all."""
+        """Return the rest of the items. Raises BatchRefused, also if the body had none at all."""
         if not self._is_open:
             raise no_array(self._rest, is_whole=True) if self._rest.strip(BLANK) else empty()
         if self._passage is not None:
@@ -133,7 +133,7 @@ class ArraySplitter:
         return self._is_open
 
     def _search(self) -> Sequence[msgspec.Raw]:
-        """Go from item to item, to the last comma between two, after guessing has failed."""
+        """Return the items up to the last comma between two, found item by item, after guessing has failed."""
         found = _walk(self._rest)
         if found.array_end:
             return self._close(found.array_end)
@@ -142,7 +142,7 @@ class ArraySplitter:
         if found.comma:
             return self._give(self._decode(b"[%b]" % self._rest[: found.comma]), found.comma)
         self._skip(found.begin)
-        if found.is_whole:  # but for its comma: blanks before that are no part of it
+        if found.is_whole:  # only its comma is missing: blanks before that do not belong to the item
             item = self._rest.rstrip(BLANK) + b" "
             self._offset += max(0, len(self._rest) - len(item))
             self._rest = item
@@ -152,7 +152,7 @@ class ArraySplitter:
         return ()
 
     def _let_pass(self) -> Sequence[msgspec.Raw]:
-        """Give the beginning of an item that is too large, and what comes behind it."""
+        """Return the beginning of an item that is too large, and the items behind it."""
         beginning = msgspec.Raw(self._rest[: self._held_bytes])
         self._passage = Passage(self._rest[:1])
         self._skip(1)
@@ -161,7 +161,7 @@ class ArraySplitter:
         return [beginning, *self.feed(b"")]
 
     def _passes(self, passage: Passage) -> bool:
-        """Let pass what has come of an item that is too large. Tell if another one may follow by now."""
+        """Skip what has come of an item that is too large; return whether another one may follow by now."""
         size, is_next = passage.feed(self._rest)
         self._allowance.spend(size)
         sign = self._rest[size : size + 1]
@@ -178,7 +178,7 @@ class ArraySplitter:
         return not self._is_closed
 
     def _close(self, end: int) -> Sequence[msgspec.Raw]:
-        """Give the last items; the bracket that ends the array is before `end`."""
+        """Return the last items; the bracket that ends the array is before `end`."""
         items = self._decode(b"[" + self._rest[:end])
         if self._given and not items:
             raise not_json("it ends with a comma")
@@ -189,14 +189,14 @@ class ArraySplitter:
         return items
 
     def _expect_nothing(self) -> Sequence[msgspec.Raw]:
-        """After the array only blanks may come."""
+        """Raise BatchRefused unless only blanks come after the array."""
         if self._rest.strip(BLANK):
             raise _something_follows(self._offset + len(self._rest) - len(self._rest.lstrip(BLANK)))
         self._skip(len(self._rest))
         return ()
 
     def _give(self, items: Sequence[msgspec.Raw], end: int) -> Sequence[msgspec.Raw]:
-        """Give items that end before the comma at `end`; they do not keep the blanks around them in memory."""
+        """Return items that end before the comma at `end`; copy them if they would keep many blanks in memory."""
         if 2 * sum(map(len, items)) < end:
             items = [item.copy() for item in items]
         self._skip(end + 1)
@@ -228,9 +228,9 @@ def _something_follows(place: int) -> BatchRefused:
 
 
 def _guesses(text: bytes) -> Iterator[int]:
-    """Commas that may well stand between two items, from the last one on."""
+    """Yield commas that probably stand between two items, from the last one on."""
     end = text.rfind(b"},")
-    if end < 0:  # it is written with a blank before the comma, or not at all
+    if end < 0:  # there is a blank before each comma, or no comma
         tail = max(0, len(text) - _TAIL_BYTES)
         yield from [tail + found.end() - 1 for found in _BLANK_COMMA.finditer(text[tail:])][: -_GUESSES - 1 : -1]
         if (last := text.rfind(b",")) >= 0:
@@ -243,10 +243,10 @@ def _guesses(text: bytes) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """The ends that were found: the last comma between two items, and that of the array; 0 for what is not there.
+    """The ends that were found: the last comma between two items, and the end of the array; 0 for one not found.
 
-    `begin` is where the item behind that comma begins; `is_whole` tells if only its comma may be missing, `is_broken`
-    if nothing that is to come can make it an item.
+    `begin` is where the item behind that comma begins. `is_whole`: only its comma may be missing. `is_broken`: nothing
+    that is to come can make it an item.
     """
 
     comma: int

@@ -1,7 +1,7 @@
-"""What a case is: the field table, and the model of one case that follows from it.
+"""Cases: the field table, and the model of one case that is made from it.
 
-The table is the only list of fields in the package. The columns of `care_case`, the SQL, the checks and the
-published description are all made from it; a test holds it to the contract's own table.
+The table is the only list of fields in the package. The columns of `care_case`, the SQL, the checks and the published
+description are all made from it; a test holds it to the contract's own table.
 """
 
 from dataclasses import dataclass
@@ -113,7 +113,7 @@ _ANNOTATIONS: dict[FieldType, Any] = {
 
 
 def _definition(field: CaseField) -> tuple[Any, Any]:
-    """The pydantic definition of a field: its annotation, and its default with its description."""
+    """Return the pydantic definition of a field: its annotation, and its default with its description."""
     if field.type is FieldType.STRING:
         annotation: Any = Annotated[str, Field(max_length=field.max_length)]
     else:

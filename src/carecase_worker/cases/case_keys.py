@@ -19,8 +19,8 @@ _KEYS = msgspec.json.Decoder(list[_KeyAlone])
 
 
 def written_keys(items: bytes) -> "array[int]":
-    """The key of every item of a JSON array that may be valid, each modulo 2**32."""
+    """Return the key of every item of a JSON array that may be valid, each modulo 2**32."""
     try:
         return array("I", [item.case_Key % _UINT32 for item in _KEYS.decode(items)])
-    except ValueError:  # of one at least it cannot be read so
+    except ValueError:  # at least one item has no key that can be read so
         return array("I", [key % _UINT32 for key in keys_of(items) if key is not None])

@@ -16,20 +16,23 @@ _ANNOTATION = r"\[[A-Za-z0-9_./+=-]{1,64}\]"
 DATE_TIME_PATTERN = (
     f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[Tt ](?:{_TIME}|{_END_OF_DAY})(?:{_ZONE}(?:{_ANNOTATION}){{0,4}})?)?$"
 )
-"""What a date-time looks like; whether there is such a moment, `moment_of` says."""
+"""The syntax of a date-time; `moment_of` checks that there is such a moment."""
 
 _BEYOND = re.compile(f"(.{{10}}).(?:(..):(..):60{_FRACTION}|24:00(?::00)?(?:[.,]0+)?)((?:Z|{_OFFSET})?)")
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The moment in UTC; without an offset it is that already. Raises OverflowError beyond the years 1 to 9999."""
+    """Return the moment in UTC; one without an offset is in UTC already.
+
+    Raises OverflowError beyond the years 1 to 9999.
+    """
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def moment_of(text: str) -> datetime:
     """Return the moment, aware and in UTC, of a text of DATE_TIME_PATTERN; a fraction is cut to microseconds.
 
-    Without an offset it is UTC. 24:00 is the next day's 00:00. A leap second, and all of it, is the 00:00:00 that
+    Without an offset it is UTC. 24:00 is the next day's 00:00. A moment within a leap second is the 00:00:00 that
     follows. An annotation (RFC 9557) is ignored: the offset before it decides. Raises ValueError or OverflowError if
     there is no such moment in the years 1 to 9999.
     """
@@ -50,7 +53,7 @@ def _plain(text: str) -> str:
 
 
 def _beyond(date: str, hour: str | None, minute: str | None, zone: str) -> datetime:
-    """The moment after the last second of a minute or, without one, of a day."""
+    """Return the moment after the last second of a minute or, without hour and minute, of a day."""
     begin = datetime.fromisoformat(f"{date}T00:00{zone or 'Z'}")
     offset = begin.utcoffset() or timedelta()
     if hour is None or minute is None:

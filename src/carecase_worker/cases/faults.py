@@ -1,4 +1,4 @@
-"""Refusals of a body as a whole, each with a hint at what the body is instead of a batch."""
+"""Refusals of a body as a whole, each with a hint at what was sent instead of a batch."""
 
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE
@@ -15,13 +15,13 @@ _COMPRESSED = {
     b"\x28\xb5\x2f\xfd": "the header Content-Encoding: zstd with it",
     b"PK\x03\x04": "the file that is in the archive",
 }
-"""First bytes of what people compress with, and what to send instead."""
+"""First bytes of common compressed formats, and what to send instead."""
 _VALUE = msgspec.json.Decoder(msgspec.Raw)
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 _KINDS = {"{": "an object", '"': "a string", "t": "true", "f": "false", "n": "null"}
 _NUL_ESCAPE = rb"\u0000"
-# each match is what comes before a lone surrogate, and that; the last ones are what comes behind them all
+# each match is the text before a lone surrogate, and the surrogate; the last ones are the text behind them all
 _LONE = re.compile(
     rb"((?:[^\\]++|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|\\(?!u[dD][89a-fA-F][0-9a-fA-F]{2}).|\\\Z)*+)(\\u[dD][89a-fA-F][0-9a-fA-F]{2})?+",
@@ -32,22 +32,25 @@ LINES = "one CareCase object a line, each line ended by a line feed"
 
 
 def empty() -> BatchRefused:
-    """Refusal of a body without items."""
+    """Return the refusal of a body without items."""
     return BatchRefused(BatchFault.EMPTY, "The batch is empty. Send at least one CareCase.")
 
 
 def not_json(detail: str, what: str = AN_ARRAY) -> BatchRefused:
-    """Refusal of a body that is not JSON, with `what` to send instead."""
+    """Return the refusal of a body that is not JSON, with `what` to send instead."""
     return BatchRefused(BatchFault.NOT_JSON, f"The body is not JSON ({detail}). Send {what}, in UTF-8.")
 
 
 def too_large(what: str, limit_bytes: int) -> BatchRefused:
-    """Refusal of a body with an item that would fill the memory."""
+    """Return the refusal of a body with too many bytes in items that are too large."""
     return BatchRefused(BatchFault.TOO_LARGE, f"{what} more than {limit_bytes >> 20} MiB. Send smaller items.")
 
 
 def without_mark(beginning: bytes) -> bytes:
-    """Take a byte order mark of UTF-8 off a body. Raises BatchRefused for UTF-16, UTF-32, and what is compressed."""
+    """Remove a byte order mark of UTF-8 from the beginning of a body.
+
+    Raises BatchRefused for UTF-16, UTF-32 and compressed bodies.
+    """
     for magic, what in _COMPRESSED.items():
         if beginning.startswith(magic):
             raise BatchRefused(BatchFault.NOT_JSON, f"The body is compressed, and nothing says so. Send {what}.")
@@ -59,7 +62,7 @@ def without_mark(beginning: bytes) -> bytes:
 
 
 def no_array(text: bytes, is_whole: bool) -> BatchRefused:
-    """Refusal of a body that begins with anything but a bracket; `text` is the body, or its beginning."""
+    """Return the refusal of a body that begins with anything but a bracket; `text` is the body, or its beginning."""
     try:
         _VALUE.decode(text)
     except RecursionError:
@@ -81,7 +84,7 @@ def no_array(text: bytes, is_whole: bool) -> BatchRefused:
 
 
 def array_as_lines() -> BatchRefused:
-    """Refusal of a body that is an array and is called lines."""
+    """Return the refusal of a body that is an array although its media type says lines."""
     return BatchRefused(
         BatchFault.NOT_LINES,
         "The body is an array, not one CareCase a line. Send it as Content-Type: application/json.",
@@ -95,7 +98,7 @@ def require_case(lone: bytes) -> None:
     try:
         members = _MEMBERS.decode(lone)
     except (ValueError, RecursionError):
-        return  # the item's own fault, or a name that is not UTF-8, which whoever packs the items refuses
+        return  # the item's own fault, or a name that is not UTF-8, which packing refuses
     if FIELD.keys().isdisjoint(members):
         raise BatchRefused(
             BatchFault.NOT_LINES,
@@ -105,10 +108,10 @@ def require_case(lone: bytes) -> None:
 
 
 def without_lone_surrogates(text: bytes) -> bytes | None:
-    r"""The text with `\u0000` for each lone surrogate escape, or None if it has none.
+    r"""Return the text with `\u0000` for each lone surrogate escape, or None if it has none.
 
-    The parser takes a lone surrogate for an error of the whole text, while the contract makes it the fault of
-    one item. U+0000 breaks the same rule and is seen with the item's other faults.
+    The parser takes a lone surrogate for an error of the whole text, while the contract makes it the fault of one item.
+    U+0000 breaks the same rule and is seen with the item's other faults.
     """
     found = _LONE.findall(text)
     if not any(lone for _, lone in found):
@@ -117,6 +120,6 @@ def without_lone_surrogates(text: bytes) -> bytes | None:
 
 
 def _is_followed_by_another(text: bytes, error: str) -> bool:
-    """Tell by the parser's message if another object or array follows the first value of a text."""
+    """Return whether another object or array follows a text's first value, by the parser's message."""
     trailing = _TRAILING.search(error)
     return trailing is not None and text[int(trailing[1]) - 1 : int(trailing[1])] in (b"{", b"[")

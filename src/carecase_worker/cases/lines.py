@@ -25,13 +25,13 @@ _LINE = msgspec.json.Decoder(msgspec.Raw)
 _FILLED = re.compile(rb"[^ \t\r\n][^\n]*+")
 _MARKED_LINE = b"\n" + BOM_UTF8
 _SHORT_BYTES = 64
-"""Of lines that are shorter on average, blank ones may be many: they are passed over without becoming values."""
+"""The average length of lines below which many may be blank: then blank ones are skipped without becoming values."""
 
 
 class LineSplitter:
-    """Splits newline-delimited JSON, one item a line; blank lines do not count.
+    """A splitter of newline-delimited JSON, one item a line; blank lines do not count.
 
-    A line of more than twice `item_bytes` is given as its beginning, which is longer than `item_bytes`, and no JSON.
+    Of a line of more than twice `item_bytes` it returns the beginning, which is longer than `item_bytes` and not JSON.
     """
 
     def __init__(self, item_bytes: int = ITEM_BYTES) -> None:
@@ -45,11 +45,11 @@ class LineSplitter:
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that it holds, of items that are not whole yet, and of one that may be the only one."""
+        """The bytes that it holds of items that are not whole yet, and of a first one that may be the only one."""
         return len(self._rest) + len(self._lone)
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
-        """The items that are whole by now and were not given before. Raises BatchRefused."""
+        """Take a piece; return the items that are whole by now and were not returned before. Raises BatchRefused."""
         if self._passing:
             piece = self._pass(piece)
         end = piece.rfind(b"\n")
@@ -60,7 +60,7 @@ class LineSplitter:
         return [*self._split(text), *self._hold()]
 
     def finish(self) -> Sequence[msgspec.Raw]:
-        """The rest of the items. Raises BatchRefused, also if the body had none at all."""
+        """Return the rest of the items. Raises BatchRefused, also if the body had none at all."""
         items = self._split(self._rest)
         if not self._given:
             raise empty()
@@ -69,7 +69,7 @@ class LineSplitter:
         return items
 
     def _hold(self) -> Sequence[msgspec.Raw]:
-        """Keep no more of a line than may be held: give the beginning of one that is too large."""
+        """Limit what is held of a line: return the beginning of one that is too large."""
         if len(self._rest) <= self._held_bytes:
             return ()
         self._rest = _stripped(self._rest)  # blanks are no item, however many they are
@@ -84,7 +84,7 @@ class LineSplitter:
         return [item]
 
     def _pass(self, piece: bytes) -> bytes:
-        """The part of a piece that is behind a line that is too large."""
+        """Return the part of a piece that is behind a line that is too large."""
         end = piece.find(b"\n")
         self._allowance.spend(len(piece) if end < 0 else end)
         if end < 0:
@@ -111,7 +111,7 @@ class LineSplitter:
         return items
 
     def _one_by_one(self, text: bytes) -> list[msgspec.Raw]:
-        """The items of lines one of which is broken, or looks so. Raises BatchRefused."""
+        """Return the items of lines of which one is broken, or looks so. Raises BatchRefused."""
         items = []
         for found in _FILLED.finditer(text):
             item = _item_of(found[0].rstrip(BLANK))
@@ -128,27 +128,27 @@ class LineSplitter:
 
 
 def _lines_of(text: bytes) -> tuple[list[bytes], int]:
-    """The lines of a text, without blank ones if they may be many, and how many line feeds it has."""
+    """Return the lines of a text, without blank ones if they may be many, and how many line feeds it has."""
     most = len(text) // _SHORT_BYTES
-    lines = text.split(b"\n", most)  # which is many times faster than to count them first
+    lines = text.split(b"\n", most)  # many times faster than counting them first
     if len(lines) <= most:
         return lines, len(lines) - 1
     return _FILLED.findall(text), text.count(b"\n")
 
 
 def _at_once(lines: Sequence[bytes]) -> Sequence[msgspec.Raw] | None:
-    """The items of lines that each hold exactly one, or None if that does not show in one go."""
+    """Return the items of lines that each hold exactly one; None if parsing them together does not prove that."""
     held = [line for line in map(bytes.strip, lines, repeat(BLANK)) if line]
     try:
         items = _ARRAY.decode(b"[%b]" % b",".join(held))
     except (msgspec.DecodeError, RecursionError):
         return None
-    # a comma may join what two lines have halves of, or stand in a line: then an item is not as long as its line
+    # a comma may join the halves of an item on two lines, or be within a line: then lengths of items and lines differ
     return items if list(map(len, items)) == list(map(len, held)) else None
 
 
 def _item_of(line: bytes) -> msgspec.Raw | str:
-    """The item of a line, or its fault as it follows the line's number."""
+    """Return the item of a line, or its fault in words that follow the line's number."""
     try:
         return _LINE.decode(line)
     except msgspec.DecodeError as error:
@@ -158,5 +158,5 @@ def _item_of(line: bytes) -> msgspec.Raw | str:
 
 
 def _stripped(text: bytes) -> bytes:
-    """A text without blanks around it, and without the byte order mark of a file that was appended to another."""
+    """Return a text without blanks around it, and without a byte order mark that appending files left in it."""
     return text.strip(BLANK).removeprefix(BOM_UTF8).lstrip(BLANK)

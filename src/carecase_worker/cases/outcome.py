@@ -10,7 +10,7 @@ import msgspec
 
 
 class Kind(IntEnum):
-    """What became of an item. The numbers are kept in Redis and in ledgers: never reuse one."""
+    """The kinds of outcomes. The numbers are kept in Redis and in ledgers: never reuse one."""
 
     CREATED = 1
     UPDATED = 2
@@ -31,17 +31,17 @@ class Kind(IntEnum):
 
     @property
     def failed(self) -> bool:
-        """Whether the job counts it as failed."""
+        """True if the job counts it as failed."""
         return self in _FAILED
 
     @property
     def counted_as(self) -> str:
-        """Which of a job's counts it goes into."""
+        """The count of a job that it goes into."""
         return "failed" if self.failed else self.name.lower()
 
     @property
     def retryable(self) -> bool:
-        """Whether it failed for a reason outside the item, so that sending it again can help."""
+        """True if the item failed for a reason outside itself, so that sending it again can help."""
         return self in _RETRYABLE
 
 
@@ -66,7 +66,7 @@ _RETRYABLE = frozenset({Kind.CANCELLED, Kind.REFUSED, Kind.UNAVAILABLE, Kind.UNT
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item. `body` names fields and rules, never a value."""
+    """The outcome of one item. `body` names fields and rules, never a value."""
 
     kind: Kind
     body: str
@@ -92,11 +92,11 @@ OTHER_CARE_PLAN = Outcome(Kind.CONFLICT, "carePlan_Key: the case exists under an
 FIXED = MappingProxyType(
     {o.kind: o for o in (CREATED, UPDATED, SUPERSEDED, CANCELLED, REFUSED, UNAVAILABLE, NOT_APPLIED, UNTRUSTED, VALID)}
 )
-"""The kinds whose text is always the same."""
+"""The outcomes of the kinds whose text is always the same."""
 
 
 def none_applied(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """What becomes of the items of a batch that is applied as a whole, once one of them has failed."""
+    """Return the outcomes of a strict batch of which an item has failed: NOT_APPLIED for those that have not."""
     return [outcome if outcome.kind.failed else NOT_APPLIED for outcome in outcomes]
 
 
@@ -109,12 +109,12 @@ _decoder = msgspec.msgpack.Decoder(_Packed)
 
 
 def runs_of(outcomes: Sequence[Outcome]) -> Iterator[tuple[Outcome, int]]:
-    """Neighbours that are alike, as one of them and how many there are."""
+    """Return each run of equal neighbours as one of them and their number."""
     return ((outcome, len(list(alike))) for outcome, alike in groupby(outcomes))
 
 
 def pack_outcomes(outcomes: Sequence[Outcome]) -> bytes:
-    """Outcomes as runs of equal kinds, and the texts of those whose text is their own."""
+    """Pack outcomes as runs of equal kinds, and the texts of the kinds that have no fixed one."""
     runs: list[tuple[int, int]] = []
     texts: dict[int, str] = {}
     place = 0
@@ -127,7 +127,7 @@ def pack_outcomes(outcomes: Sequence[Outcome]) -> bytes:
 
 
 def unpack_outcomes(packed: bytes) -> list[Outcome]:
-    """The outcomes that were packed."""
+    """Unpack outcomes."""
     read = _decoder.decode(packed)
     return list(_unpacked(read.runs, read.texts))
 

@@ -1,4 +1,4 @@
-"""An item that is too large to be kept: its bytes pass by, and only its end is looked for."""
+"""Items that are too large to be kept: their bytes are skipped, and only the end is looked for."""
 
 from bisect import bisect_left
 from itertools import accumulate, count
@@ -16,22 +16,22 @@ _STEPS = bytes.maketrans(b"[]", b"\2\0")  # each one more than what it adds to t
 
 
 class Allowance:
-    """The bytes of a body that may pass by in this way: to look at them costs, and nothing comes of it."""
+    """The bytes of a body that may be skipped so: looking at them costs time, and nothing comes of it."""
 
     def __init__(self) -> None:
         self._left_bytes = _MOST_BYTES
 
     def spend(self, size: int) -> None:
-        """Count bytes that pass by. Raises BatchRefused if they are too many."""
+        """Count bytes that are skipped. Raises BatchRefused if they are too many."""
         self._left_bytes -= size
         if self._left_bytes < 0:
             raise too_large("The body has items that are too large, together of", _MOST_BYTES)
 
 
 class Passage:
-    """The way to the sign behind an item of an array; `first` is the item's first byte.
+    """The skipping of an item of an array, up to the sign behind it; `first` is the item's first byte.
 
-    Of what comes behind that, only brackets and strings are looked at, a block at a time and each byte a few times.
+    In the bytes after that, only brackets and strings are looked at, a block at a time and each byte a few times.
     """
 
     def __init__(self, first: bytes) -> None:
@@ -39,7 +39,7 @@ class Passage:
         self._in_string = first == b'"'
 
     def feed(self, text: bytes) -> tuple[int, bool]:
-        """The bytes of a text that have passed, and whether the sign is next: a comma, or a bracket that closes."""
+        """Skip bytes of a text; return their number, and whether the sign is next: a comma, or a closing bracket."""
         at = 0
         while at < len(text):
             block = text[at : at + _BLOCK_BYTES]
@@ -62,32 +62,32 @@ class Passage:
         return at, False
 
     def _size_to_end(self, block: bytes) -> int:
-        """The size of the shortest beginning of a block that the item ends in."""
+        """Return the size of the shortest prefix of a block in which the item ends."""
         return bisect_left(
             range(len(block)), True, key=lambda size: self._ends_in(self._outside_strings(block[:size])[0])
         )
 
     def _outside_strings(self, block: bytes) -> tuple[bytes, bool]:
-        """A block without its strings, and whether it breaks off in one."""
+        """Return a block without its strings, and whether it breaks off in one."""
         parts = block.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
         return b"".join(parts[self._in_string :: 2]), self._in_string == len(parts) % 2
 
     def _ends_in(self, plain: bytes) -> bool:
-        """Tell if the item ends in a block, here without its strings: with its last bracket, or before the sign."""
+        """Return whether the item ends in a block without strings: with its last bracket, or before the sign."""
         if not self._depth:
             return bool(plain.translate(None, _NO_ENDS))
         return self._depth + _levels(plain)[0] <= 0
 
 
 def _levels(plain: bytes) -> tuple[int, int]:
-    """The lowest level that the brackets of a text lead to, from 0, and the last one."""
+    """Return the lowest level that the brackets of a text lead to, from 0, and the last one."""
     brackets = plain.translate(_SQUARE, _NO_BRACKETS)
-    for pairs in _PAIRS:  # these change neither, and are most of what comes
+    for pairs in _PAIRS:  # pairs change neither level, and are most of the brackets
         brackets = brackets.replace(pairs, b"")
     levels = list(map(sub, accumulate(brackets.translate(_STEPS), initial=0), count()))
     return min(levels), levels[-1]
 
 
 def _ends_in_escape(block: bytes) -> bool:
-    """Tell if the last byte is a backslash that belongs to the next one."""
+    """Return whether the last byte is a backslash that belongs to the next one."""
     return (len(block) - len(block.rstrip(b"\\"))) % 2 == 1

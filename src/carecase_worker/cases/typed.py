@@ -1,8 +1,8 @@
 """A case as msgspec reads it: in less than a microsecond, and from the same field table as the published model.
 
-What it reads is valid but for what a type cannot say (see `validation.py`); what it refuses may still be valid, since
-it knows one way to write a date-time, and the rules know several. msgspec rounds what is finer than a microsecond, and
-the contract wants it cut: so the digits beyond are taken off before it reads.
+A case that it reads keeps every rule that a type can express (see `validation.py` for the others). A case that it
+refuses may still be valid: it knows one form of date-time, and the rules know several. msgspec rounds fractions that
+are finer than a microsecond, and the contract wants them cut: so the digits beyond are removed before it reads.
 """
 
 import re
@@ -23,7 +23,10 @@ _TYPES: dict[FieldType, Any] = {
 
 
 def _member(field: CaseField) -> tuple[Any, ...]:
-    """A field's name and type, and its default where it may be left out: None, or UNSET where null is refused."""
+    """Return a field's name, its type and, if it may be left out, its default.
+
+    That is None, or UNSET where null is refused.
+    """
     is_text = field.type is FieldType.STRING
     kind = Annotated[str, msgspec.Meta(max_length=field.max_length)] if is_text else _TYPES[field.type]
     if field.required:
@@ -36,7 +39,7 @@ TypedCase: Any = msgspec.defstruct(
     [_member(field) for field in FIELDS],
     module=__name__,
     kw_only=True,
-    gc=False,  # it holds nothing that could refer to it
+    gc=False,  # no reference cycles are possible
     omit_defaults=True,
 )
 
@@ -53,7 +56,7 @@ _FINER = re.compile(
 
 
 def read_all(items: bytes) -> list[Any] | None:
-    """The cases of a JSON array, or None if one of them is not to be read this way."""
+    """Read the cases of a JSON array; None if one of them cannot be read this way."""
     try:
         return _ALL.decode(_cut_fractions(items))
     except (ValueError, RecursionError):
@@ -61,7 +64,7 @@ def read_all(items: bytes) -> list[Any] | None:
 
 
 def read_one(item: msgspec.Raw) -> Any | None:
-    """One case, or None if it is not to be read this way."""
+    """Read one case; None if it cannot be read this way."""
     try:
         return _ONE.decode(_cut_fractions(item))
     except (ValueError, RecursionError):
@@ -74,17 +77,17 @@ def _cut_fractions(text: bytes | msgspec.Raw) -> bytes | msgspec.Raw:
 
 
 def write_all(cases: Sequence[Any]) -> bytes:
-    """The cases as a JSON array in one fixed form: members once each, nulls left out, RFC 3339 date-times."""
+    """Write cases as a JSON array in one fixed form: members once each, nulls left out, RFC 3339 date-times."""
     return _encoder.encode(cases)
 
 
 def read_written(text: bytes) -> list[Any]:
-    """The cases of an array that `write_all` has written."""
+    """Read the cases of an array that `write_all` has written."""
     return _ALL.decode(text)
 
 
 def row_of(case: Any) -> dict[str, Any]:
-    """Every field of a case by its name; None for what was left out."""
+    """Return every field of a case by its name; None for one that was left out."""
     row = msgspec.structs.asdict(case)
     for name in _MAY_BE_UNSET:
         if row[name] is msgspec.UNSET:

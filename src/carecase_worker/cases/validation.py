@@ -1,7 +1,7 @@
-"""Raw items to rows of `care_case` or outcomes; one item's faults never touch another.
+"""Validation: raw items to rows of `care_case` or outcomes; one item's faults never affect another.
 
-Most items are read by msgspec alone (`typed.py`). What it refuses is judged by the published model, which knows every
-rule and names the ones that are broken.
+Most items are read by msgspec alone (`typed.py`). Those that it refuses are judged by the published model, which knows
+every rule and names the broken ones.
 """
 
 import re
@@ -40,7 +40,7 @@ Row = dict[str, Any]
 _RAW = msgspec.json.Decoder(list[msgspec.Raw])
 _NONE: Mapping[int, str] = MappingProxyType({})
 _MISREAD_ESCAPE = re.compile(rb"\\u00(?:00|2[eE]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9Aa])")
-"""U+0000, which msgspec takes for the end of a date-time, and the letters and digits that may hide a fraction."""
+"""Escapes of U+0000, which msgspec takes for a date-time's end, and of letters and digits that may hide a fraction."""
 _LAST_DAY, _FIRST_DAY = b'"9999-12-31', b'"0001-01-01'
 _OUT_OF_RANGE = re.compile(rb'"(?:9999-12-31T[^"Z]*-|0001-01-01T[^"Z]*\+)')
 """A date-time of the last day that is later in UTC, or of the first one that is earlier."""
@@ -57,7 +57,7 @@ _TYPE_RULES = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What validation needs to know of the batch: the care plan of its path if it has one, who sent it, when."""
+    """The facts of a batch for validation: the care plan of its path if it has one, its user, its moment."""
 
     care_plan: int | None
     user: str
@@ -66,7 +66,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class SoundCases:
-    """The cases of a JSON array of which every item keeps every rule."""
+    """The cases of a JSON array whose items all keep every rule."""
 
     keys: Sequence[int]
     """The key of each case, in order."""
@@ -75,7 +75,7 @@ class SoundCases:
     offset, and are in UTC if they have none."""
 
     def rows(self, rules: Rules) -> list[Row]:
-        """The cases as rows."""
+        """Return the cases as rows."""
         rows = [row_of(case) for case in read_written(self.text)]
         for row in rows:
             _settle(row, rules)
@@ -100,23 +100,23 @@ _KEY_AHEAD = re.compile(
 )
 _SMALL_INTEGER = re.compile(rb"-?[0-9]{1,10}")
 _LONG_NUMBER = 400
-"""In characters. An integer that is longer is beyond every bound, a double's, too."""
+"""In characters. A longer integer is beyond every bound, even that of a double."""
 
 
 def read_sound(items: bytes, rules: Rules) -> SoundCases | None:
-    """The cases of a JSON array, or None where a glance does not tell that every item keeps every rule."""
+    """Return the cases of a JSON array, or None if any item needs item-by-item validation."""
     cases = None if _may_be_misread(items) else read_all(items)
     if cases is None or not _keep_care_plan(cases, rules.care_plan):
         return None
     keys, text = [case.case_Key for case in cases], write_all(cases)
-    del cases  # while the processor's caches have them: a quarter of what they cost is to let them go
+    del cases  # free them now, while they are in the CPU cache; freeing is a quarter of their cost
     # searched from the right: CPython takes about half the time for it
     may_leave_range = text.rfind(_LAST_DAY) >= 0 or (b"+" in text and text.rfind(_FIRST_DAY) >= 0)
     return None if may_leave_range and _OUT_OF_RANGE.search(text) else SoundCases(keys, text)
 
 
 def validate(items: bytes, rules: Rules, refused: Mapping[int, str] = _NONE) -> list[Row | Outcome]:
-    """A row or an outcome for each item of a JSON array, in order; `refused` has faults that are known already."""
+    """Return a row or an outcome for each item of a JSON array, in order; `refused` has faults that are known."""
     read = _judge_by_model if _may_be_misread(items) else _judge
     judged = [read(raw, rules) for raw in _RAW.decode(items)]
     for place, fault in refused.items():
@@ -125,7 +125,7 @@ def validate(items: bytes, rules: Rules, refused: Mapping[int, str] = _NONE) -> 
 
 
 def _may_be_misread(items: bytes) -> bool:
-    """Tell whether there may be an escape with which msgspec reads a date-time otherwise than the rules do."""
+    """Return whether there may be an escape that makes msgspec read a date-time otherwise than the rules do."""
     return b"\\" in items and _MISREAD_ESCAPE.search(items) is not None  # the first look is sixty times as fast
 
 
@@ -134,19 +134,19 @@ def _keep_care_plan(cases: Sequence[Any], care_plan: int | None) -> bool:
 
 
 def keys_of(items: bytes) -> list[int | None]:
-    """The case key of each item of a JSON array, or None where it has no usable one."""
+    """Return the case key of each item of a JSON array; None for one without a usable key."""
     return [key_of(raw) for raw in _RAW.decode(items)]
 
 
 def without(items: bytes, places: Collection[int]) -> bytes:
-    """A JSON array with null at some places."""
+    """Return a JSON array with null at some places."""
     if not places:
         return items
     return b"[" + b",".join(b"null" if n in places else bytes(raw) for n, raw in enumerate(_RAW.decode(items))) + b"]"
 
 
 def invalid(*faults: str) -> Outcome:
-    """The outcome of an item that breaks rules; each fault is `field: rule`."""
+    """Return the outcome of an item that breaks rules; each fault is `field: rule`."""
     return Outcome(Kind.INVALID, "; ".join(faults))
 
 
@@ -168,9 +168,9 @@ def _judge_by_model(raw: msgspec.Raw | bytes, rules: Rules) -> Row | Outcome:
 
 
 def _readable(item: bytes) -> bytes:
-    """An item that is JSON but too much for the parser, as one that is not and has the same faults.
+    """Shrink an item beyond the parser's depth or digit limits to one that breaks the same rules.
 
-    Members that are no fields are left out, and of the fields no value is deep or has thousands of digits.
+    Members that are not fields are left out, and no value of a field is deeply nested or has thousands of digits.
     """
     try:
         members = _MEMBERS.decode(item)
@@ -183,7 +183,7 @@ def _readable(item: bytes) -> bytes:
 
 
 def _short(value: bytes) -> bytes:
-    """A value that breaks the same rules as this one."""
+    """Return a short value that breaks the same rules as this one."""
     if value[:1] in (b"[", b"{"):
         return b"[]"
     if value[:1] == b'"' or len(value) <= _LONG_NUMBER:
@@ -195,7 +195,7 @@ def _short(value: bytes) -> bytes:
 
 
 def _more_faults(item: bytes, details: Collection[ErrorDetails], rules: Rules) -> list[str]:
-    """The faults of the fields with which pydantic finds none, or none but the length."""
+    """Return the faults of the fields in which pydantic finds none, or only one of length."""
     members = from_json(item)
     if not isinstance(members, dict):
         return []
@@ -204,7 +204,7 @@ def _more_faults(item: bytes, details: Collection[ErrorDetails], rules: Rules) -
 
 
 def _fault(detail: ErrorDetails) -> str:
-    """Field and rule of one pydantic error, without the value."""
+    """Return field and rule of one pydantic error, without the value."""
     if not detail["loc"]:
         return "item: must be an object"
     name = str(detail["loc"][0])
@@ -227,7 +227,7 @@ def _rule(name: str, detail: ErrorDetails) -> str:
 
 
 def _row(row: Row, rules: Rules) -> Row | Outcome:
-    """The row, its date-times in UTC and its audit fields filled in; or why there is none."""
+    """Return the row with date-times in UTC and audit fields filled in, or the outcome that names its faults."""
     if faults := _settle(row, rules):
         return invalid(*faults)
     _fill_audit_fields(row, rules)
@@ -235,7 +235,7 @@ def _row(row: Row, rules: Rules) -> Row | Outcome:
 
 
 def _settle(row: Row, rules: Rules) -> list[str]:
-    """Turn the date-times of fields into moments in UTC; the faults that a field's type does not show."""
+    """Convert the date-times of fields to UTC; return the faults that a field's type does not show."""
     faults = []
     for name in DATE_TIME_FIELDS:
         held = row.get(name)
@@ -264,19 +264,19 @@ def _fill_audit_fields(row: Row, rules: Rules) -> None:
 
 
 def key_of(raw: msgspec.Raw) -> int | None:
-    """The case key of an item, or None where it has no usable one."""
+    """Return the case key of an item; None if it has no usable one."""
     key: int | None
     try:
         key = _KEY.decode(raw).case_Key
     except msgspec.ValidationError:
         key = _last_key_of(raw)
-    except msgspec.DecodeError:  # only its beginning is there
+    except msgspec.DecodeError:  # the item is only the beginning of one
         key = _key_of_beginning(bytes(raw))
     return key if key is not None and INT32_MIN <= key <= INT32_MAX else None
 
 
 def _last_key_of(raw: msgspec.Raw) -> int | None:
-    """The key of an item that has several: the last one counts, as in every other member."""
+    """Return the key of an item that has several: the last one counts, as in every other member."""
     try:
         key = bytes(_MEMBERS.decode(raw).get(KEY, b""))
     except ValueError:
@@ -285,6 +285,6 @@ def _last_key_of(raw: msgspec.Raw) -> int | None:
 
 
 def _key_of_beginning(text: bytes) -> int | None:
-    """The key of an item of which only the beginning is there, if no array or object stands before it."""
+    """Return the key of an item of which only the beginning is there; None if an array or object is before it."""
     found = _KEY_AHEAD.match(text)
     return int(found[1]) if found else None

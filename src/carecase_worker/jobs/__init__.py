@@ -1,1 +1,1 @@
-"""What Redis holds: jobs, chunks, outcomes, notifications."""
+"""Jobs in Redis: chunks, outcomes, notifications, and the operations on them."""

@@ -1,4 +1,4 @@
-"""What the users of Redis may do: each its part, none more. A test holds the compose file to these rules."""
+"""Redis ACL rules of this service's users: each may do its own part only. A test holds the compose file to them."""
 
 APP = "carecase"
 FLOWER = "flower"
@@ -11,7 +11,7 @@ _LOOKS = (
     "+auth +hello +select +ping +reset +quit +client|setinfo +client|setname"
     " +psubscribe +punsubscribe +llen +multi +exec +discard +info"
 )
-"""Listening to events of tasks, and counting messages: Flower's part. It writes nothing, and runs no script."""
+"""Flower's commands: it listens to task events and counts messages; it writes nothing and runs no script."""
 
 # a pattern that is subscribed to must stand among the rules as it is; 0 is the number of Redis's database
 _EVENTS = "/0.celeryev/*"
@@ -19,11 +19,17 @@ _QUEUES = "cases.*"
 
 
 def app_rules(prefix: str, broker_prefix: str) -> str:
-    """Intake and worker: the keys of job store and broker, and nothing that stops, empties or searches a server."""
+    """Return the rules of intake and worker: the keys of job store and broker.
+
+    None of their commands stops, empties or searches a server.
+    """
     keys = f"~{prefix}* ~{broker_prefix}*"
     return f"{keys} &{prefix}* &{broker_prefix}{_EVENTS} {_WORK} {_NOT}"
 
 
 def flower_rules(broker_prefix: str) -> str:
-    """Flower: the length of the broker's queues and the events of tasks; it sees no payload and changes nothing."""
+    """Return Flower's rules: the length of the broker's queues and the events of tasks.
+
+    It sees no payload and changes nothing.
+    """
     return f"%R~{broker_prefix}{_QUEUES} &{broker_prefix}{_EVENTS} {_LOOKS}"

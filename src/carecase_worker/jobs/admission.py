@@ -1,4 +1,4 @@
-"""A batch becomes a job: cut into chunks and staged as it comes in, admitted at one stroke."""
+"""Admission of a batch: cut into chunks and staged as it comes in, then made a job at one stroke."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,8 +34,11 @@ _Packed = tuple[dict[int, bytes], KeySet]
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sends a batch where, and how. `care_plan` is the one of the path, if it has one; `strict`: all or nothing;
-    `retry_of`: the job whose items are sent again."""
+    """The sender of a batch, and how the batch is to be applied.
+
+    `care_plan` is that of the path, if the path has one; `strict`: all or nothing; `retry_of`: the job whose items are
+    sent again.
+    """
 
     client: str
     user: str
@@ -48,7 +51,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Admissions:
-    """Admits batches to the job store, cut by `bounds`, packed and staged by the threads of `packers`."""
+    """Admission of batches to the job store: cut by `bounds`, packed and staged by the threads of `packers`."""
 
     store: JobStore
     bounds: ChunkBounds
@@ -57,16 +60,16 @@ class Admissions:
     seals: Seals = UNSEALED
 
     def draft(self, sender: Sender, job_id: UUID) -> "Draft":
-        """A batch that is coming in; nothing of it is a job yet."""
+        """Return a draft for a batch that is coming in; nothing of it is a job yet."""
         return Draft(self, sender, str(job_id))
 
 
 class Draft:
-    """A batch on its way to the job store; holds a few chunks of it at a time, whatever its size.
+    """A batch on its way to the job store; it holds a few chunks at a time, whatever the size of the batch.
 
     Chunks are packed, and staged by the megabyte, in other threads while the next ones are cut. Each method raises
-    BatchRefused, BacklogFull or StorageFull, and then the draft is to be discarded; or StoreUnavailable,
-    and then the batch may have been admitted: the same Idempotency-Key tells.
+    BatchRefused, BacklogFull or StorageFull: then discard the draft. Or it raises StoreUnavailable: then the batch may
+    have been admitted; sending it again with the same Idempotency-Key tells.
     """
 
     def __init__(self, admissions: Admissions, sender: Sender, job_id: str) -> None:
@@ -79,7 +82,7 @@ class Draft:
         self._items_bytes = 0
         self._keys, self._keys_bytes = KeySet(), 0
         self._packing: deque[tuple[int, Future[_Packed]]] = deque()
-        """Bytes of the chunks that are being packed, and what comes of them."""
+        """Size in bytes and result of each call that packs chunks, in order."""
         self._staging: Future[Admission] | None = None
         self._waiting: dict[int, bytes] = {}
         self._waiting_bytes = self._staging_bytes = 0
@@ -96,7 +99,7 @@ class Draft:
 
     @property
     def held_bytes(self) -> int:
-        """The memory that it holds, at most: items, and chunks on their way."""
+        """Upper bound of the memory it uses, in bytes: items, and chunks that are being packed or staged."""
         packing = sum(size for size, _ in self._packing)
         return self._cutter.held_bytes + packing + self._waiting_bytes + self._staging_bytes + self._keys_bytes
 
@@ -114,11 +117,11 @@ class Draft:
             self._collect(but=_BEHIND)
 
     def admit(self, body_sha256: str) -> Admission:
-        """The job that stands for the batch: a new one, or the one that its Idempotency-Key gave before."""
+        """Admit the batch: as a new job, or as the one that its Idempotency-Key already stands for."""
         return require_admitted(self._admissions.store.admit(*self.ended(body_sha256)))
 
     def ended(self, body_sha256: str) -> tuple[NewJob, Mapping[int, bytes]]:
-        """Give what admits the batch, now that it has all items: the job that it becomes, and its last chunks."""
+        """Finish cutting and return the arguments of `admit`: the job that the batch becomes, and its last chunks."""
         last = self._packed(self._numbered(self._cutter.finish()))
         self._collect(but=0)
         self._take(last)
@@ -144,26 +147,32 @@ class Draft:
 
     @property
     def is_busy(self) -> bool:
-        """Tell if threads are at work for it, or have staged something."""
+        """True while threads work for the draft, and from then on if they have staged something."""
         return bool(self._packing) or self._staging is not None
 
     def discard(self) -> None:
-        """Drop what was staged, unless it may be a job by now. Raises StoreUnavailable, and then it goes by itself."""
+        """Drop the staged chunks; a batch that is a job by now stays one.
+
+        If this raises StoreUnavailable, the chunks expire.
+        """
         for _, future in self._packing:
             future.cancel()
         if self._staging is not None:
-            wait([self._staging])  # that is to be dropped, too
+            wait([self._staging])  # its chunks are to be dropped, too
             self._admissions.store.discard(self._staged)
 
     @property
     def _weight(self) -> int:
-        """Room of a group that the batch takes, in items, also for its bytes; 0 if it fills half of one or more."""
+        """Room that the batch takes in a group, in items, its bytes converted to items.
+
+        0 if it has several chunks or fills more than half a group.
+        """
         bounds = self._admissions.bounds
         weight = max(self.total, -(-self._items_bytes * bounds.items // bounds.size))
         return weight if len(self._firsts) == 1 and weight * 2 <= bounds.items else 0
 
     def _completed(self, new: NewJob) -> NewJob:
-        """The job with its marks, and its data key, bound to it as it is by now; nobody else has had the key before."""
+        """Return the job with its marks, and with its data key wrapped and bound to the job's final facts."""
         seals, sent_key = self._admissions.seals, self._sender.idempotency_key
         if sent_key is not None:
             new = replace(new, marks=seals.marks(sent_key, new.binding, new.body_sha256))
@@ -173,7 +182,7 @@ class Draft:
         return replace(new, seal=JobSeal(wrapped, *self._key.order_blocks()))
 
     def _numbered(self, chunks: Iterable[Chunk]) -> dict[int, Chunk]:
-        """The chunks by their numbers in the job."""
+        """Return the chunks by their numbers in the job. Raises BatchRefused if a strict batch has a second one."""
         numbered = {}
         for chunk in chunks:
             if self._sender.strict and self._firsts:
@@ -195,17 +204,17 @@ class Draft:
         return {n: key.seal(Kind.PAYLOAD, ChunkRef(job_id, n), pack(chunk)) for n, chunk in chunks.items()}, keys
 
     def _key_set(self) -> bytes:
-        """The set of all keys as it may lie in Redis."""
+        """Return the set of all case keys as Redis may keep it: packed, and sealed if there is a data key."""
         packed, key = self._keys.packed(), self._key
         return packed if key is None else key.seal(Kind.KEYS, ChunkRef(self.job_id, 0), packed)
 
     def _collect(self, but: int) -> None:
-        """Take what is packed, in order; wait for all but the last few calls."""
+        """Take packed chunks in order; wait for all but the last `but` calls."""
         while len(self._packing) > but:
             self._take(self._packing.popleft()[1].result())
 
     def _take(self, packed: _Packed) -> None:
-        """Keep payloads for staging; stage those that wait once they are a megabyte, one call after the other."""
+        """Keep payloads until they are a megabyte, then stage them; only one call to stage runs at a time."""
         payloads, keys = packed
         self._keys.add(keys)
         self._keys_bytes += _KEY_BYTES * len(keys)
@@ -227,7 +236,7 @@ _WHOSE = {"client": "this client's share", "database": "the share of all clients
 
 
 def require_admitted(admission: Admission) -> Admission:
-    """Give back an admission of a batch that is staged, or stands for a job. Raises what `Draft` does."""
+    """Return the admission if the batch is staged or stands for a job. Raises the refusals that `Draft` names."""
     match admission.verdict:
         case Admitted.STAGED | Admitted.ADMITTED | Admitted.KNOWN:
             return admission

@@ -8,7 +8,7 @@ import msgspec
 
 
 class Facts(Protocol):
-    """Whatever tells the facts of a batch: what is to become a job, the job, the lease of one of its chunks."""
+    """The facts of a batch: of one that is to become a job, of a job, or of the lease of one of its chunks."""
 
     @property
     def client(self) -> str: ...
@@ -31,9 +31,9 @@ class Facts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """All of a job's record that decides what is written where, by whom, and who is told of it.
+    """The facts of a job's record that decide what is written where, for whom, and who may read its result.
 
-    A data key opens for exactly these facts: a record in which one of them was changed opens nothing any more.
+    A data key opens for exactly these facts: if one of them was changed in the record, it opens nothing.
     """
 
     job_id: str
@@ -47,17 +47,17 @@ class Binding:
 
     @classmethod
     def of(cls, facts: Facts, job_id: str, chunks: int) -> "Binding":
-        """The binding of a job of so many chunks."""
+        """Return the binding of a job of so many chunks."""
         return cls(job_id, facts.client, facts.user, facts.database, facts.care_plan, facts.total, chunks, facts.strict)
 
     def digest(self) -> bytes:
-        """A SHA-256 digest of all of them, each told from the next."""
+        """Return a SHA-256 digest of all facts, in an encoding that keeps them apart."""
         return hashlib.sha256(msgspec.msgpack.encode(self)).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """When a batch was accepted, as `admit` has noted it: its place in the order of acceptance and the moment in us.
+    """A batch's place in the order of acceptance, and the moment of acceptance in us, as `admit` noted them.
 
     `moved` is by how much `settle` has moved the place up since; None if the place was final from the beginning.
     """
@@ -68,6 +68,6 @@ class Order:
     moved: int | None = None
 
     def noted(self) -> str:
-        """The text that `admit` signs."""
+        """Return the text that `admit` signs."""
         was_unsettled = self.unsettled or self.moved is not None
         return f"{self.seq - (self.moved or 0)}|{self.accepted_us}|{int(was_unsettled)}"

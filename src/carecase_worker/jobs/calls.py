@@ -1,4 +1,4 @@
-"""Arguments of the job store's operations, and Redis's replies, as values: for threads and for an event loop. Pure."""
+"""Arguments of the job store's operations, and Redis's replies, as values: for threads and an event loop. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -17,7 +17,7 @@ PACE_FIELDS = ("open", "items_per_second", "completed_ms")
 
 
 def admit_call(keys: Keys, jobs: JobSettings, new: NewJob, last: Mapping[int, bytes]) -> tuple[list[str], list[Any]]:
-    """The keys and arguments with which `admit` makes a batch a job, with its last chunks."""
+    """Return the keys and arguments with which `admit` makes a batch a job, with its last chunks."""
     idempotency = [keys.idempotency(new.client, mark.key) for mark in new.marks]
     fingerprints = [mark.fingerprint for mark in new.marks]
     args = [
@@ -32,28 +32,28 @@ def admit_call(keys: Keys, jobs: JobSettings, new: NewJob, last: Mapping[int, by
 
 
 def places_of(keys: Keys, job_id: str) -> list[str]:
-    """The keys of a job's record and payload."""
+    """Return the keys of a job's record and payload."""
     return [keys.job(job_id), keys.payload(job_id)]
 
 
 def most_kept(jobs: JobSettings) -> tuple[int, int, int, int]:
-    """Jobs and bytes that may be kept, at most, of a client, and of all clients of a database."""
+    """Return the limits of what is kept: jobs and bytes of a client, then those of all clients of a database."""
     return jobs.max_client_jobs, jobs.max_client_bytes, jobs.max_database_jobs, jobs.max_database_bytes
 
 
 def flat(payloads: Mapping[int, bytes]) -> Iterator[int | bytes]:
-    """The numbers of some chunks, each followed by its payload."""
+    """Return the numbers of some chunks, each followed by its payload."""
     return chain.from_iterable(payloads.items())
 
 
 def job_told(job_id: str, now: tuple[int, int], record: Mapping[bytes, bytes]) -> Job:
-    """The job of which TIME and HGETALL tell. Raises JobNotFound."""
+    """Return the job from the replies to TIME and HGETALL. Raises JobNotFound."""
     if b"state" not in record:
         raise JobNotFound("There is no such job.")
     return job_from_record(job_id, {name.decode(): value.decode() for name, value in record.items()}, moment_of(now))
 
 
 def pace_told(now: tuple[int, int], fields: Sequence[bytes | None]) -> Pace:
-    """The pace of which TIME and HMGET of its fields tell."""
+    """Return the pace from the replies to TIME and to HMGET of PACE_FIELDS."""
     open_items, rate, completed_ms = (int(field or 0) for field in fields)
     return Pace(open_items, rate, moment_of(now) - from_epoch_ms(completed_ms))

@@ -1,4 +1,4 @@
-"""Faults of a Redis, and advice for one that does its part."""
+"""Checks of a Redis: faults that stop the service, faults that do not, and hints for `carecase doctor`."""
 
 import re
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from carecase_worker.jobs.connection import connect, redis_errors
 from carecase_worker.settings.model import RedisSettings
 
 _NEEDED = (7, 2)
-"""Of Redis and of Valkey: WAITAOF came with 7.2, scripts that are refused whole with 7.0."""
+"""Lowest version of Redis and of Valkey: 7.0 refuses scripts as a whole, 7.2 has WAITAOF."""
 _OTHERS = ("dragonfly_version", "kvrocks_version", "garnet_version")
-"""Servers that speak the protocol, and call themselves a Redis of some version, too."""
+"""Version fields of servers that speak the protocol and also report some version of Redis."""
 
 _OLD = (
     "{name} {version} is not supported: Redis 7.2 or newer is needed, or Valkey 7.2 or newer"
@@ -28,7 +28,7 @@ _PATIENCE = timedelta(seconds=8)
 
 
 def reach(settings: RedisSettings, patience: timedelta = _PATIENCE) -> None:
-    """Return if Redis answers to this user, asked once. Raises StoreUnavailable."""
+    """Ping Redis once, as this user. Raises StoreUnavailable."""
     client = connect(settings, patience, attempts=1)
     try:
         with redis_errors():
@@ -54,13 +54,13 @@ def require_fit(client: Any, durable: bool) -> None:
 
 
 def refuse_unsupported(settings: RedisSettings) -> None:
-    """Refuse a server of a version that is not supported, if it answers. Raises StoreUnavailable."""
+    """Raise StoreUnavailable if the server answers and its version is not supported."""
     client = connect(settings)
     try:
         with redis_errors():
             fault = version_fault(cast(Mapping[str, Any], client.info("server")))
     except StoreUnavailable:
-        return  # whoever asks goes on trying
+        return  # the caller goes on trying, and says so itself
     finally:
         client.close()
     if fault is not None:
@@ -68,7 +68,7 @@ def refuse_unsupported(settings: RedisSettings) -> None:
 
 
 def version_fault(server: Mapping[str, Any]) -> str | None:
-    """Name the fault of the version that a server tells in its INFO; None if it is supported."""
+    """Return the fault of the version in a server's INFO; None if the version is supported."""
     other = next((field for field in _OTHERS if field in server), None)
     field = other or ("valkey_version" if "valkey_version" in server else "redis_version")
     version = str(server.get(field, ""))
@@ -79,14 +79,14 @@ def version_fault(server: Mapping[str, Any]) -> str | None:
 
 
 def redis_faults(settings: RedisSettings) -> list[str]:
-    """A line for each thing that is to be mended though the service runs. Raises StoreUnavailable."""
+    """Return a line for each fault to mend although the service runs. Raises StoreUnavailable."""
     with redis_errors(), connect(settings) as client:
         memory = cast(Mapping[str, Any], client.info("memory"))
     return [] if int(memory.get("maxmemory", 0)) else [_UNBOUNDED]
 
 
 def redis_hints(settings: RedisSettings) -> list[str]:
-    """A line for each thing that could be better. Raises StoreUnavailable."""
+    """Return a line for each thing that could be better. Raises StoreUnavailable."""
     hint = "lets this user do more than the service needs; give it a user of its own (docs/privacy.md)"
     with connect(settings) as client:
         return [hint] if _may_administer(client) else []

@@ -1,7 +1,8 @@
-"""Items to chunk payload and back; outcomes to their packed form and back.
+"""Encoding of chunk payloads, and of the outcomes of chunks.
 
-A payload is one byte that tells its form, then the form's own bytes. Form 1: a msgpack header, its length before it as
-a 32-bit little-endian number, then the items as a zstd-compressed JSON array. A form, once released, is read for ever.
+A payload is one byte for its form, then the form's own bytes. Form 1: the length of a msgpack header as a 32-bit
+little-endian number, the header, then the items as a zstd-compressed JSON array. A form that was released stays
+readable for ever.
 """
 
 import struct
@@ -41,7 +42,7 @@ _done_decoder = msgspec.msgpack.Decoder(_PackedDone)
 
 @dataclass(frozen=True, slots=True)
 class ChunkBounds:
-    """How large a chunk may become, in items and bytes, and an item in bytes. A chunk of one item may exceed `size`."""
+    """Limits of a chunk in items and bytes, and of an item in bytes. A chunk of one item may exceed `size`."""
 
     items: int
     size: int
@@ -52,8 +53,8 @@ class ChunkBounds:
 class Chunk:
     """The items of one chunk: a JSON array, with the place of its first item in the batch.
 
-    `refused` has the fault of each item, by its place in the chunk, that was not kept. Of such an item the array has
-    its key, as an object that no rule lets pass, or null.
+    `refused` has the faults of the items that were too large to keep, by their places in the chunk. In the array such
+    an item is null, or an object with its case key alone, which is never valid.
     """
 
     first: int
@@ -64,19 +65,19 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkOutcomes:
-    """What became of each item of a chunk: the cases' keys, and the outcomes."""
+    """The outcomes of a chunk's items, and the keys of their cases."""
 
     keys: Sequence[int | None]
     outcomes: Sequence[Outcome]
 
 
 class Cutter:
-    """Cuts the items of a batch into chunks as they come."""
+    """A cutter of a batch's items into chunks, as they come."""
 
     def __init__(self, bounds: ChunkBounds) -> None:
         self._bounds = bounds
         self._waiting: list[msgspec.Raw] = []
-        self._gone = 0  # of those that wait, how many are in chunks by now
+        self._gone = 0  # number of the waiting items that are in chunks by now
         self._waiting_bytes = 0
         self._first = 0
 
@@ -87,11 +88,14 @@ class Cutter:
 
     @property
     def held_bytes(self) -> int:
-        """The memory that the items hold which are in no chunk yet: they may lie in texts of twice their size."""
+        """Memory of the items that are in no chunk yet, in bytes: they may lie in texts of twice their size."""
         return 2 * self._waiting_bytes
 
     def add(self, items: Sequence[msgspec.Raw]) -> Iterator[Chunk]:
-        """Take the next items; the chunks that are full by now. Raises BatchRefused if an item is not UTF-8."""
+        """Take the next items and yield the chunks that are full by now.
+
+        Raises BatchRefused if an item is not UTF-8.
+        """
         self._waiting += items
         self._waiting_bytes += sum(map(len, items))
         while len(self._waiting) - self._gone >= self._bounds.items or self._waiting_bytes >= self._bounds.size:
@@ -100,7 +104,7 @@ class Cutter:
         self._gone = 0
 
     def finish(self) -> Iterator[Chunk]:
-        """The chunks of what is left. Raises BatchRefused."""
+        """Yield the chunks of the remaining items. Raises BatchRefused."""
         while self._gone < len(self._waiting):
             yield self._next()
 
@@ -114,7 +118,7 @@ class Cutter:
 
 
 def _chunk_of(items: Sequence[msgspec.Raw], first: int, bounds: ChunkBounds) -> Chunk:
-    """A chunk that begins with these items, and has as many of them as it may hold."""
+    """Return a chunk that begins with these items, and has as many of them as it may hold."""
     sizes = list(map(len, items))
     refused: dict[int, str] = {}
     kept: Sequence[bytes | msgspec.Raw] = items
@@ -143,7 +147,7 @@ def _within_bounds(
 
 
 def _key_alone(item: msgspec.Raw) -> bytes:
-    """Keep the key alone of an item that is too large: its answer names that, and required fields are missing."""
+    """Return an item that is too large as an object with its case key alone, which its outcome names; or null."""
     key = key_of(item)
     return _NULL if key is None else f'{{"{KEY}":{key}}}'.encode()
 
@@ -165,14 +169,14 @@ def _require_utf8(text: bytes, first: int) -> None:
 
 
 def pack(chunk: Chunk) -> bytes:
-    """The payload of a chunk."""
+    """Return the payload of a chunk."""
     header = msgspec.msgpack.encode(_Header(chunk.first, chunk.count, dict(chunk.refused)))
     compressed = zstandard.ZstdCompressor(level=1).compress(chunk.items)
     return b"".join((_FORM_1, _LENGTH.pack(len(header)), header, compressed))
 
 
 def unpack(payload: bytes) -> Chunk:
-    """The chunk of a payload. Raises PayloadUnreadable."""
+    """Return the chunk of a payload. Raises PayloadUnreadable."""
     if payload[:1] != _FORM_1:
         raise PayloadUnreadable("the payload is of a form that this worker does not know; upgrade the worker")
     try:
@@ -186,20 +190,20 @@ def unpack(payload: bytes) -> Chunk:
 
 
 def items_at(chunk: Chunk, places: Sequence[int]) -> list[msgspec.Raw]:
-    """The items at some places of a chunk, as they were sent."""
+    """Return the items at some places of a chunk, as they were sent."""
     raw = _ITEMS.decode(chunk.items)
     return [raw[place] for place in places]
 
 
 def pack_done(done: ChunkOutcomes) -> bytes:
-    """The packed form of a chunk's outcomes."""
+    """Return the packed form of a chunk's outcomes."""
     keys = array("q", (_NO_KEY if key is None else key for key in done.keys)).tobytes()
     packed = _PackedDone(keys, pack_outcomes(done.outcomes))
     return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(packed))
 
 
 def unpack_done(packed: bytes) -> ChunkOutcomes:
-    """The outcomes of a chunk from their packed form."""
+    """Return the outcomes of a chunk from their packed form."""
     read = _done_decoder.decode(zstandard.ZstdDecompressor().decompress(packed))
     keys = array("q")
     keys.frombytes(read.keys)

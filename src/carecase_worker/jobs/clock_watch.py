@@ -1,4 +1,4 @@
-"""The log's word about a clock that is off."""
+"""Log entries about a host whose clock differs from Redis's."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ _log = logger("clock")
 
 
 def clock_fault(ahead: timedelta | None, clock: str = "this host's clock") -> str | None:
-    """Say what is wrong with a clock, and what to do; None if nothing is, or if nobody knows."""
+    """Describe the fault of a clock and its remedy; None if there is no fault, or the offset is unknown."""
     if ahead is None or abs(ahead) <= TOLERATED:
         return None
     side = "ahead of" if ahead > timedelta(0) else "behind"
@@ -23,7 +23,7 @@ class ClockWatch:
         self._off = False
 
     def told(self, ahead: timedelta | None) -> None:
-        """Take by how much the clock is ahead; None: nobody knows just now."""
+        """Take the offset of the clock, positive if it is ahead; None if the offset is unknown at the moment."""
         if ahead is None:
             return
         fault = clock_fault(ahead)

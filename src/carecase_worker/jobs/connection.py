@@ -1,4 +1,7 @@
-"""How Redis is reached, and its errors as ours; with the job store the only modules that know redis."""
+"""Redis connections, and redis-py errors translated into StoreUnavailable.
+
+Only this module and the job store import redis.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +23,7 @@ LoopRedis = redis.asyncio.Redis
 """Connections for one event loop."""
 
 PATIENCE = timedelta(seconds=5)
-"""How long an answer of Redis may take."""
+"""Timeout of a response of Redis."""
 
 _CONNECT_TIMEOUT_S = 3
 
@@ -37,20 +40,23 @@ _SAID = {
     "MISCONF": "cannot write to its disk; make room, and see its log",
     "BUSY": "is busy with a script; wait",
 }
-"""Words for a Redis that answers with an error, and what to do, by the error's code."""
+"""Fault and remedy by the code of a Redis error."""
 
 ELSEWHERE = (redis.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.MasterDownError)
-"""Errors that another server at the same address may not give: the connection is dropped, and made anew at once."""
+"""Errors of a server that is not the right one at its address any more: the connection is made anew at once."""
 
 
 def connect(settings: RedisSettings, patience: timedelta = PATIENCE, attempts: int = 2) -> redis.Redis:
-    """Connections for threads, made when they are first used; a command that meets a broken one is tried once more."""
+    """Return connections for threads, opened at first use; a command on a broken one is tried `attempts` times."""
     options = {**_options(settings, patience), "health_check_interval": 30}
     return redis.Redis.from_url(settings.address, **options, retry=Retry(NoBackoff(), attempts - 1))
 
 
 def connect_listener(settings: RedisSettings) -> LoopRedis:
-    """Connections for one event loop; a broken one shows at once, since what was said meanwhile is lost."""
+    """Return connections for one event loop that retry nothing.
+
+    Messages published while a connection is broken are lost, so the listener must hear of it at once.
+    """
     options = _options(settings, PATIENCE)
     return redis.asyncio.Redis.from_url(
         settings.address, **options, retry=AsyncRetry(NoBackoff(), 0), decode_responses=True
@@ -58,14 +64,14 @@ def connect_listener(settings: RedisSettings) -> LoopRedis:
 
 
 def connect_loop(settings: RedisSettings, patience: timedelta = PATIENCE, attempts: int = 2) -> LoopRedis:
-    """Connections for one event loop, as those for threads."""
+    """Return connections for one event loop that behave as those of `connect`."""
     options = {**_options(settings, patience), "health_check_interval": 30}
     return redis.asyncio.Redis.from_url(settings.address, **options, retry=AsyncRetry(NoBackoff(), attempts - 1))
 
 
 def _options(settings: RedisSettings, patience: timedelta) -> dict[str, Any]:
     seconds, url = patience.total_seconds(), settings.address
-    if url.startswith("unix:"):  # there is nothing to keep alive, nor to connect to for long
+    if url.startswith("unix:"):  # a Unix socket needs neither keepalive nor a timeout for connecting
         return {"socket_timeout": seconds}
     is_tls = url.startswith("rediss:")
     return {
@@ -78,21 +84,21 @@ def _options(settings: RedisSettings, patience: timedelta) -> dict[str, Any]:
 
 
 def tls_options(settings: RedisSettings) -> dict[str, Any]:
-    """What a rediss:// connection is checked with: the server's certificate and its name, always."""
+    """Return the TLS options of a rediss:// connection: the server's certificate and name are always checked."""
     files = {"ssl_ca_certs": settings.ca_file, "ssl_certfile": settings.cert_file, "ssl_keyfile": settings.key_file}
     named = {option: str(path) for option, path in files.items() if path is not None}
     return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **named}
 
 
 def moment_of(answer: tuple[int, int]) -> datetime:
-    """The moment that an answer to TIME tells: seconds and microseconds."""
+    """Return the moment of a reply to TIME: seconds and microseconds."""
     seconds, microseconds = answer
     return from_epoch_us(seconds * 1_000_000 + microseconds)
 
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Redis's errors as ours; the text says nothing of host or command."""
+    """Translate redis-py errors into StoreUnavailable; its text has neither host nor command."""
     try:
         yield
     except redis.RedisError as error:
@@ -100,7 +106,7 @@ def redis_errors() -> Iterator[None]:
 
 
 def _said_of(error: redis.RedisError) -> str:
-    # of a pipeline, redis puts the command before what the server said
+    # redis-py puts the command before the server's text if it is of a pipeline
     code = getattr(error, "status_code", None) or str(error).rpartition(" caused error: ")[2].partition(" ")[0]
     if code in _SAID:
         return _SAID[code]

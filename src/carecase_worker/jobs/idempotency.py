@@ -1,17 +1,17 @@
-"""What makes two requests the same one."""
+"""Marks by which a repeated request is recognised."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A request as the job store knows it again: digests of its Idempotency-Key and of all that it must share."""
+    """The mark of a request: digests of its Idempotency-Key and of all that a repeated request must share with it."""
 
     key: str
     fingerprint: str
 
 
 def shared(database: str, care_plan: int | None, body_sha256: str, strict: bool = False) -> str:
-    """Everything that a repeated request must share with the first one, besides key and caller, as one text."""
+    """Return as one text all that a repeated request must share with the first one, besides key and caller."""
     parts = (database, "" if care_plan is None else str(care_plan), body_sha256, *(("strict",) if strict else ()))
     return "\n".join(parts)

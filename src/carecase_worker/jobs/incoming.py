@@ -1,4 +1,4 @@
-"""A batch on its way into the job store: what stage and admit are told, and what they say."""
+"""Argument and result types of `stage` and `admit`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from carecase_worker.jobs.verdicts import ChunkRef, Pace
 
 
 class Admitted(Enum):
-    """What stage and admit say."""
+    """Verdicts of `stage` and `admit`."""
 
     STAGED = "staged"
     ADMITTED = "admitted"
@@ -28,7 +28,7 @@ class Admitted(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """A batch that is coming in, whose it is, and how much of it is staged: bytes of payloads, and chunks."""
+    """A batch that is coming in: its client, its database, and the bytes and chunks of it that are staged."""
 
     job_id: str
     client: str
@@ -39,7 +39,7 @@ class Staging:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What Redis keeps of a client in a database: jobs, open or with a result, and the bytes counted for all of it."""
+    """Usage of a client in a database: jobs, open or with a result, and the bytes counted for all of it."""
 
     jobs: int = 0
     size: int = 0
@@ -47,7 +47,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class JobSeal:
-    """What admit needs of a job's seal: its data key, wrapped, and two blocks that sign its place in the order."""
+    """The seal of a new job: its wrapped data key, and the two blocks with which `admit` signs its place in order."""
 
     data_key: str
     inner: bytes
@@ -59,11 +59,11 @@ NOT_SEALED = JobSeal("", b"", b"")
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What admit needs to know of a staged batch. Of a sealed one, `body_sha256` is kept with its data key alone.
+    """A staged batch, described for `admit`.
 
-    With any of its `marks` it may have come before; the first one is kept. There are none without an Idempotency-Key.
-    `weight` is what its chunk takes of the room of a group, 0 if it is to be applied alone. `key_set` is the set of its
-    cases' keys, as it may lie in Redis.
+    `marks` are those by which the batch may have come before; the first one is kept. Without an Idempotency-Key there
+    are none. `weight` is the room that its chunk takes in a group, 0 if it is to be applied alone. `key_set` is the set
+    of its cases' keys, as it may lie in Redis. The `body_sha256` of a sealed job is kept with its data key only.
     """
 
     job_id: str
@@ -84,12 +84,12 @@ class NewJob:
 
     @property
     def binding(self) -> Binding:
-        """What its data key is bound to."""
+        """The facts that its data key is bound to."""
         return Binding.of(self, self.job_id, len(self.chunk_firsts))
 
 
 def queued_job(new: NewJob, seq: int, unsettled: bool, accepted_at: datetime) -> Job:
-    """The job that a batch becomes, at the moment at which it does."""
+    """Return the job of a batch as it is at the moment of its admission."""
     return Job(
         job_id=new.job_id,
         client=new.client,
@@ -118,7 +118,7 @@ def queued_job(new: NewJob, seq: int, unsettled: bool, accepted_at: datetime) ->
 class Admission:
     """The verdict on a batch, the job that stands for it, the chunks to notify for, and `whose` share is full, if so.
 
-    Of a batch that was not known before, also the job as it is at this moment, and the pace of its database.
+    A batch that was not known before also has its job as it is at this moment, and the pace of its database.
     """
 
     verdict: Admitted
@@ -130,7 +130,7 @@ class Admission:
 
     @classmethod
     def of_new(cls, answer: Sequence[Any], new: NewJob) -> "Admission":
-        """The admission that an answer of admit tells of."""
+        """Return the admission from a reply of `admit`."""
         if answer[0] != b"admitted" or not answer[1]:
             return cls.of([answer[0], *answer[1 + (answer[0] == b"admitted") :]], new.job_id)
         seq, accepted_us, unsettled, open_items, rate, completed_ms = map(int, answer[1])
@@ -141,7 +141,7 @@ class Admission:
 
     @classmethod
     def of(cls, answer: Sequence[bytes], job_id: str) -> "Admission":
-        """The admission that an answer of stage tells of."""
+        """Return the admission from a reply of `stage`, or from one of `admit` that made no new job."""
         verdict, *rest = answer
         match Admitted(verdict.decode()):
             case Admitted.KNOWN:

@@ -10,7 +10,7 @@ from carecase_worker.jobs.binding import Binding
 
 
 class State(Enum):
-    """Where a job stands; the names are the contract's."""
+    """The states of a job, by the contract's names."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -21,12 +21,12 @@ class State(Enum):
 
     @property
     def final(self) -> bool:
-        """Whether the job stays in it for ever."""
+        """True if the job stays in this state for ever."""
         return self in (State.COMPLETED, State.CANCELLED)
 
 
 class Operation(Enum):
-    """What can move a job."""
+    """The operations that can move a job from state to state."""
 
     CLAIM = "claim"
     COMPLETE = "complete"
@@ -51,7 +51,7 @@ MOVES: Mapping[tuple[State, Operation], frozenset[State]] = {
     (State.CANCELLING, Operation.RELEASE): frozenset({State.CANCELLING}),
     (State.CANCELLING, Operation.CANCEL): frozenset({State.CANCELLING}),
 }
-"""Every move an operation may make. What is not here stays where it is: nothing leaves a final state."""
+"""Every move that an operation may make. Any other leaves the state as it is: nothing leaves a final state."""
 
 COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
 
@@ -61,16 +61,16 @@ LISTED = (
     "chunks", "strict", "data_key",
     "started_us", "started_ms", "finished_us", "finished_ms", "expires_ms",
 )  # fmt: skip
-"""The fields of a record that a list of jobs tells of; the chunks are not among them."""
+"""Fields of a record that are read for a list of jobs; the first items of its chunks are not among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """The record of one accepted batch, as it was at `read_at`. Every moment is one of Redis's clock.
 
-    `seq` is its place in the order of acceptance; while it is `unsettled`, the job may still
-    be moved up, with all others. `retried_as` is the job that has its items once they are sent again. `body_sha256` is
-    empty while it is sealed with the `data_key`, which is wrapped.
+    `seq` is its place in the order of acceptance; while it is `unsettled`, the job may still be moved up, with all
+    others. `retried_as` is the job that has its items once they are sent again. `data_key` is wrapped; `body_sha256` is
+    empty as long as it is sealed with that.
     """
 
     job_id: str
@@ -97,7 +97,7 @@ class Job:
 
     @property
     def binding(self) -> Binding:
-        """What its data key must be bound to."""
+        """The facts that its data key must be bound to."""
         return Binding.of(self, self.job_id, self.chunks)
 
     @property
@@ -106,18 +106,18 @@ class Job:
         return sum(self.counts.values())
 
     def places_of(self, chunk_no: int) -> range:
-        """The places in the batch of a chunk's items."""
+        """Return the places in the batch of a chunk's items."""
         ends = (*self.chunk_firsts[1:], self.total)
         return range(self.chunk_firsts[chunk_no], ends[chunk_no])
 
     @property
     def expired(self) -> bool:
-        """Tell if its result had been dropped."""
+        """True if its result had been dropped."""
         return self.expires_at is not None and self.expires_at <= self.read_at
 
 
 def job_from_record(job_id: str, record: Mapping[str, str], read_at: datetime) -> Job:
-    """The job that a record of the job store describes."""
+    """Return the job that a record of the job store describes."""
     firsts = tuple(map(int, record["firsts"].split(","))) if record.get("firsts") else ()
     return Job(
         job_id=job_id,
@@ -145,7 +145,7 @@ def job_from_record(job_id: str, record: Mapping[str, str], read_at: datetime) -
 
 
 def _moment(record: Mapping[str, str], name: str) -> datetime | None:
-    """A moment of a record; an older version of this package noted whole milliseconds."""
+    """Return a moment of a record; an older version of this package noted whole milliseconds."""
     if record.get(f"{name}_us"):
         return from_epoch_us(int(record[f"{name}_us"]))
     return from_epoch_ms(int(record[f"{name}_ms"])) if record.get(f"{name}_ms") else None

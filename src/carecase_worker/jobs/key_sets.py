@@ -22,25 +22,25 @@ class KeySet:
 
     @property
     def is_small(self) -> bool:
-        """Tell whether making unions with it costs little."""
+        """True if unions with it cost little."""
         return len(self._keys) <= _SMALL
 
     def add(self, others: "KeySet") -> None:
-        """Take the keys of another set, too."""
+        """Add the keys of another set."""
         self._keys |= others._keys
 
     def meets(self, other: "KeySet") -> bool:
-        """Tell whether the sets share a key."""
+        """Return whether the sets share a key."""
         return self._keys.intersect(other._keys)
 
     def packed(self) -> bytes:
-        """The set in the portable format of roaring bitmaps."""
+        """Return the set in the portable format of roaring bitmaps."""
         self._keys.run_optimize()
         return self._keys.serialize()
 
     @classmethod
     def unpacked(cls, packed: bytes) -> Self:
-        """The set of its packed form. Raises PayloadUnreadable."""
+        """Return the set from its packed form. Raises PayloadUnreadable."""
         try:
             return cls(BitMap.deserialize(packed))
         except (ValueError, IndexError):
@@ -48,7 +48,7 @@ class KeySet:
 
     @classmethod
     def union(cls, sets: Iterable["KeySet"]) -> Self:
-        """The keys of all of them."""
+        """Return the union of some sets."""
         made = cls()
         for one in sets:
             made.add(one)

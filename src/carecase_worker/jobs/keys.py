@@ -16,7 +16,7 @@ lease:{job}  (hash; a chunk's until complete; claim, release, complete, reclaim)
 settled:{database}  (string; for ever; settle)
     the highest place in the order of acceptance that the database held when this Redis first met it
 trouble:{database}  (hash; until the database answers; release, complete)
-    `reason`: what its chunks failed with last; `since_ms`
+    `reason`: the last failure of its chunks; `since_ms`
 due:{database}  (zset; a chunk's from opened to complete; admit, place, claim, complete, release, cancel, overdue,
 reclaim)
     `{job}:{n}` -> ms at which to notify again; the first chunk of a job that is to be placed stands for that
@@ -25,7 +25,7 @@ ready:{database}  (zset; a small chunk's from opened to claimed; admit, place, c
 awake:{database}  (string; some milliseconds; admit, place, claim, complete, cancel)
     there while a process is expected to look for what is ready
 seq:{database}  (string; for ever; admit, settle)
-    the last place in the order of acceptance: Redis's time in ms, or one more than the last where that is not new
+    the last place in the order of acceptance: max(Redis's time in ms, previous + 1)
 keys:{job}  (string; until final; admit, complete)
     the set of its cases' keys, see `key_sets.py`
 open:{database}  (zset; a job's until it is final; admit, complete, settle)
@@ -35,7 +35,7 @@ plans:{database}  (hash; a care plan's while it has open jobs; admit, complete)
 unplaced:{database}  (zset; a job's until it is placed; admit, place, complete, settle)
     job -> its place in the order of acceptance; nobody has found out yet for which earlier ones it must wait
 after:{job}  (set; until final; place, complete)
-    jobs that wait for this one; how many things a job waits for is `waits` in its record
+    jobs that wait for this one; `waits` in a job's record is the number of things that it waits for
 behind:{database}  (zset; a job's until that place is passed; place, complete, settle)
     a job that waits for all up to a place in the order of acceptance -> that place
 working:{database}  (set; a job's from opened to final; admit, place, cancel, complete)
@@ -43,7 +43,7 @@ working:{database}  (set; a job's from opened to final; admit, place, cancel, co
 holding  (hash; an entry while a process holds a chunk; claim, release, complete, reclaim)
     `{job}:{n}` -> holder
 pause:{database}  (string; as long as the pause; claim, release, complete, reclaim)
-    there while the database is left alone; holds the name of the process that finds out whether it is back, if one does
+    there while the database is left alone; holds the name of the process that probes whether it is back, if one does
 failures:{database}  (string; until the database answers; release, complete)
     attempts in a row that found it away
 pace:{database}  (hash; for ever; admit, complete)
@@ -60,10 +60,10 @@ jobs:{database}:{client}  (zset; entries until the result expires; admit, and wh
     job -> us of acceptance
 kept:{database}  (hash; for ever; stage, discard, admit, complete, purge, and whatever counts)
     `jobs`, open or with a result; `bytes`, of these, of what is staged and of records; `done`, those of the bytes that
-    are of results and records; each of all clients, and of one as `jobs:{client}`...; `staged:{job}`: of an upload
+    are of results and records; each for all clients, and for one as `jobs:{client}`...; `staged:{job}`: of an upload
 leaving:{database}  (zset; entries until that moment; stage, discard, admit, complete, purge, and whatever counts)
-    `{client}|{job}|{staged, result or record}|{bytes}` -> ms at which Redis drops that by itself: then it is taken off
-    `kept` by the next script that counts: stage, admit, complete, overdue, list
+    `{client}|{job}|{staged, result or record}|{bytes}` -> ms at which that expires: then the next script that counts
+    (stage, admit, complete, overdue, list) takes it off `kept`
 final  (channel; complete)
     the id of each job that has become final
 housekeeping:{what}  (string; until it is to be done again; take_turn, try_write)
@@ -77,9 +77,9 @@ clocks  (hash; entries as long as those of workers; seen, unseen)
 
 Every moment is one of Redis's own clock.
 
-Jobs under the same care plan in the path (or all without one) commute: the newest version of a case wins. Others do
-not if they share a case, since a care plan's guard depends on what came before: the later one waits until the earlier
-one is final (decision 0043).
+Jobs under the same care plan in the path (or all without one) commute: the newest version of a case wins. Jobs of
+different care plans that share a case do not, since a care plan's guard depends on the order: the later job waits until
+the earlier one is final (decision 0043).
 """
 
 from dataclasses import dataclass
@@ -92,90 +92,90 @@ class Keys:
     prefix: str
 
     def job(self, job_id: str) -> str:
-        """The job record."""
+        """Return the key of a job's record."""
         return f"{self.prefix}job:{job_id}"
 
     def payload(self, job_id: str) -> str:
-        """The chunks not applied yet."""
+        """Return the key of the chunks that are not applied yet."""
         return f"{self.prefix}payload:{job_id}"
 
     def outcome(self, job_id: str) -> str:
-        """The outcomes of the chunks applied."""
+        """Return the key of the outcomes of applied chunks."""
         return f"{self.prefix}outcome:{job_id}"
 
     def tally(self, job_id: str) -> str:
-        """How many items of each chunk had which outcome."""
+        """Return the key of the tallies of a job's chunks."""
         return f"{self.prefix}tally:{job_id}"
 
     def due(self, database: str) -> str:
-        """The open chunks of a database."""
+        """Return the key of the open chunks of a database."""
         return f"{self.prefix}due:{database}"
 
     def idempotency(self, client: str, digest: str) -> str:
-        """What a client's Idempotency-Key stands for."""
+        """Return the key of a client's idempotency record."""
         return f"{self.prefix}idem:{client}:{digest}"
 
     def kept(self, database: str) -> str:
-        """What is kept of a database, in all and by client."""
+        """Return the key of the usage of a database, in all and by client."""
         return f"{self.prefix}kept:{database}"
 
     def key_set(self, job_id: str) -> str:
-        """The set of the keys of a job's cases."""
+        """Return the key of the key set of a job."""
         return f"{self.prefix}keys:{job_id}"
 
     def open(self, database: str) -> str:
-        """The jobs of a database that are not final, in order of acceptance."""
+        """Return the key of the jobs of a database that are not final, in order of acceptance."""
         return f"{self.prefix}open:{database}"
 
     def unplaced(self, database: str) -> str:
-        """Those of them that are still to be placed."""
+        """Return the key of the open jobs that are still to be placed."""
         return f"{self.prefix}unplaced:{database}"
 
     def jobs(self, database: str, client: str) -> str:
-        """A client's jobs of a database by time of acceptance."""
+        """Return the key of a client's jobs of a database by time of acceptance."""
         return f"{self.prefix}jobs:{database}:{client}"
 
     def pace(self, database: str) -> str:
-        """Open items and rate of a database."""
+        """Return the key of the open items and the rate of a database."""
         return f"{self.prefix}pace:{database}"
 
     def settled(self, database: str) -> str:
-        """The highest place that a database held when this Redis first met it."""
+        """Return the key of the highest place that a database held when this Redis first met it."""
         return f"{self.prefix}settled:{database}"
 
     def trouble(self, database: str) -> str:
-        """The failure that a database's chunks met last."""
+        """Return the key of the failure that a database's chunks met last."""
         return f"{self.prefix}trouble:{database}"
 
     def backlog(self, database: str) -> str:
-        """Jobs and bytes of a database that are not final yet."""
+        """Return the key of the numbers of jobs and bytes of a database that are not final yet."""
         return f"{self.prefix}backlog:{database}"
 
     def housekeeping(self, what: str) -> str:
-        """There while a piece of housekeeping need not be done again."""
+        """Return the key that is there while a piece of housekeeping need not be done again."""
         return f"{self.prefix}housekeeping:{what}"
 
     @property
     def holding(self) -> str:
-        """Which process holds which chunk."""
+        """Key of the holders of chunks."""
         return f"{self.prefix}holding"
 
     @property
     def final(self) -> str:
-        """The channel that tells which jobs have become final."""
+        """Channel of the ids of jobs that have become final."""
         return f"{self.prefix}final"
 
     @property
     def stats(self) -> str:
-        """Items ever, by database and count."""
+        """Key of the numbers of items ever, by database and count."""
         return f"{self.prefix}stats"
 
     @property
     def workers(self) -> str:
-        """Workers by when they were last seen."""
+        """Key of the workers by when they were last seen."""
         return f"{self.prefix}workers"
 
     @property
     def clocks(self) -> str:
-        """Workers by how much the clocks of their hosts are ahead."""
+        """Key of the offsets of the workers' clocks."""
         return f"{self.prefix}clocks"

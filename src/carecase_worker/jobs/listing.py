@@ -19,7 +19,7 @@ _READ_AT_ONCE = 500
 
 
 class JobLists:
-    """Lists of jobs in Redis. What it costs does not grow with the jobs. Raises StoreUnavailable."""
+    """Lists of jobs in Redis; the cost of a page does not grow with the jobs. Raises StoreUnavailable."""
 
     def __init__(self, settings: RedisSettings, seals: Seals = UNSEALED) -> None:
         self._redis = connect(settings)
@@ -28,10 +28,10 @@ class JobLists:
         self.keys = Keys(settings.prefix)
 
     def jobs_of(self, client: str, databases: Collection[str], which: Which) -> tuple[int, list[Job]]:
-        """How many jobs a client has in some databases, and some of them, newest first, without their chunks.
+        """Count a client's jobs in some databases and return some of them, newest first, without their chunks.
 
-        Expired ones are left out. A choice by state looks at the newest `CHOSEN_AMONG` jobs only, in Redis: no more is
-        read of the others.
+        Expired ones are left out. A choice by state looks at the newest `CHOSEN_AMONG` jobs only, and Redis makes it:
+        no other record is sent.
         """
         chosen = sorted(databases if which.database is None else {which.database} & set(databases))
         if not chosen:
@@ -49,7 +49,7 @@ class JobLists:
         return total, [told for job in jobs if not job.expired and (told := self._told(job, client, chosen))]
 
     def _told(self, job: Job, client: str, databases: Collection[str]) -> Job | None:
-        """A job of a client with what its sender is told; None if somebody changed the record, or a list."""
+        """Return a job of a client with the digest of its body; None if another hand changed its record or a list."""
         try:
             told = self._seals.told(job)
         except SealBroken as error:
@@ -58,7 +58,7 @@ class JobLists:
         return told if told.client == client and told.database in databases else None
 
     def _of_each(self, job_ids: Sequence[bytes], names: Sequence[str]) -> list[list[str]]:
-        """Some fields of the records of some jobs; empty where there is none."""
+        """Return some fields of the records of some jobs; empty for what is not there."""
         found: list[list[bytes | None]] = []
         for start in range(0, len(job_ids), _READ_AT_ONCE):
             with self._redis.pipeline(transaction=False) as pipe:

@@ -1,4 +1,4 @@
-"""The job store for an event loop: what each request of a client needs of it, without a thread."""
+"""The job store for an event loop: the operations that a client's requests need, without a thread."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,10 @@ from carecase_worker.settings.model import JobSettings, RedisSettings
 
 
 class LoopStore:
-    """Admits batches and reads jobs. Every method raises StoreUnavailable if Redis does not do its part."""
+    """Admission of batches, and reading of jobs.
+
+    Every method raises StoreUnavailable if Redis is unreachable or rejects a command.
+    """
 
     def __init__(self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED) -> None:
         self._keys = Keys(settings.prefix)
@@ -24,18 +27,21 @@ class LoopStore:
         self._reads = Pipelining(connect_loop(settings))
 
     async def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
-        """Make the batch a job, with its last chunks. Returns once it is on disk, if that was asked for."""
+        """Make the batch a job, with its last chunks. Returns once it is on disk, if the durability is fsync."""
         with redis_errors():
             answer = await self._admissions.script(*admit_call(self._keys, self._jobs, new, last))
         return Admission.of_new(answer, new)
 
     async def job(self, job_id: str) -> Job:
-        """The record of a job. Raises JobNotFound, and SealBroken if it was changed and its key is here."""
+        """Read the record of a job.
+
+        Raises JobNotFound, and SealBroken if the record was changed and the key that wraps its data key is here.
+        """
         now, record = await self._reads.commands(("TIME",), ("HGETALL", self._keys.job(job_id)))
         return self._seals.told(job_told(job_id, now, record))
 
     async def pace(self, database: str) -> Pace:
-        """Open work and rate of a database."""
+        """Read the open work and the rate of a database."""
         now, fields = await self._reads.commands(("TIME",), ("HMGET", self._keys.pace(database), *PACE_FIELDS))
         return pace_told(now, fields)
 

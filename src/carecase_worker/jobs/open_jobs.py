@@ -1,4 +1,4 @@
-"""The open jobs of a database, and the sets of their cases' keys: what is read to find out who waits for whom."""
+"""Open jobs of a database, and their key sets, from which it is decided which job waits for which."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from carecase_worker.settings.model import RedisSettings
 _PLACED_AT_ONCE = 200
 _READ_AT_ONCE = 50
 _KEPT_KEYS = 20_000_000
-"""Keys of sets that are kept, at most: 80 MB, if hardly any lie close together."""
+"""Upper bound of the keys in the sets that are cached: 80 MB, if hardly any lie close together."""
 _BOUND = ("client", "user", "database", "care_plan", "total", "chunks", "strict", "data_key")
 
 
@@ -30,13 +30,13 @@ class OpenJob:
 
     @classmethod
     def of(cls, member: bytes, seq: float) -> "OpenJob":
-        """The job of an entry of the list of open jobs."""
+        """Return the job from an entry of the list of open jobs."""
         job_id, _, care_plan = member.decode().partition("|")
         return cls(job_id, int(seq), care_plan)
 
 
 class OpenJobs:
-    """Reads open jobs, and keeps their sets while they are open. Every method raises StoreUnavailable."""
+    """The open jobs in Redis, and a cache of their sets. Every method raises StoreUnavailable."""
 
     def __init__(self, settings: RedisSettings, seals: Seals = UNSEALED) -> None:
         self._redis = connect(settings)
@@ -45,7 +45,7 @@ class OpenJobs:
         self._sets: dict[str, KeySet | None] = {}
 
     def unplaced(self, database: str) -> tuple[list[OpenJob], list[OpenJob]]:
-        """The oldest jobs that are to be placed, with those that are not open any more, and all open ones in order."""
+        """Return the oldest jobs to be placed, also those not open any more, and all open ones in order."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.zrange(self._keys.unplaced(database), 0, _PLACED_AT_ONCE - 1)
             pipe.zrange(self._keys.open(database), 0, -1, withscores=True)
@@ -55,9 +55,9 @@ class OpenJobs:
         return [known.get(name, OpenJob(name, 0, "")) for name in map(bytes.decode, unplaced)], there
 
     def key_sets(self, jobs: Iterable[OpenJob]) -> Mapping[str, KeySet | None]:
-        """The set of each job, by its id; None if it cannot be read. What is read is kept for the next time.
+        """Return the set of each job, by its id; None if it cannot be read.
 
-        Of others nothing is kept any more.
+        The sets that were read are cached for the next call; those of other jobs are dropped.
         """
         wanted = [job.job_id for job in jobs]
         held = {job_id: self._sets[job_id] for job_id in wanted if job_id in self._sets}

@@ -1,4 +1,4 @@
-"""Commands of one event loop that go to Redis together: they share a round trip, and one wait for the disk."""
+"""Commands of one event loop that share a round trip to Redis, and one wait for the disk."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -11,16 +11,16 @@ from carecase_worker.jobs.connection import ELSEWHERE, PATIENCE, LoopRedis, NoSc
 from carecase_worker.jobs.scripts import script_of
 
 _MOST = 64
-"""Things in one trip, at most: while Redis is occupied with it, others wait."""
+"""Upper bound of the calls in one trip: Redis serves nobody else meanwhile."""
 _TIMES = 2
 
 Command = tuple[Any, ...]
 
 
 class Pipelining:
-    """Sends commands. Belongs to the event loop that it is used on.
+    """A sender of commands. It belongs to the event loop that it is used on.
 
-    With `wait_for_disk`, what was written is on disk when a command is answered.
+    With `wait_for_disk`, a response comes only when what was written before is on disk.
     """
 
     def __init__(self, connection: LoopRedis, operation: str = "", wait_for_disk: bool = False) -> None:
@@ -31,7 +31,7 @@ class Pipelining:
         self._trips = Grouping(self._trip, _MOST)
 
     async def script(self, names: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run the script; its answer. Raises StoreUnavailable."""
+        """Run the script and return its reply. Raises StoreUnavailable."""
         if self._script is None:
             raise RuntimeError("no script was named")
         run = ("EVALSHA", self._script.sha, len(names), *names, *args)
@@ -42,7 +42,7 @@ class Pipelining:
                 return (await self._trips.one([("SCRIPT LOAD", self._script.script), run]))[1]
 
     async def commands(self, *commands: Command) -> list[Any]:
-        """Send some commands; their answers. Raises StoreUnavailable."""
+        """Send some commands and return their replies. Raises StoreUnavailable."""
         with redis_errors():
             return await self._trips.one(commands)
 
@@ -51,13 +51,16 @@ class Pipelining:
         await self._redis.aclose()
 
     async def _trip(self, wanted: Sequence[Sequence[Command]]) -> list[list[Any] | BaseException]:
-        """Send commands; what those who wanted some are answered each, or the first error among it."""
+        """Send the commands of some calls; return the replies of each call, or the first error among them."""
         answers = iter(await self._answers([command for commands in wanted for command in commands]))
         told = [list(islice(answers, len(commands))) for commands in wanted]
         return [next((one for one in some if isinstance(one, Exception)), some) for some in told]
 
     async def _answers(self, commands: Sequence[Command]) -> list[Any]:
-        """The answers to some commands, errors among them. A server that is no more the one for them is left."""
+        """Return the replies to some commands, errors among them.
+
+        If the server is no longer the right one at its address, connect anew and send them once more.
+        """
         for _ in range(_TIMES):
             async with self._redis.pipeline(transaction=False) as pipe:
                 for command in commands:

@@ -14,7 +14,7 @@ from carecase_worker.settings.model import RedisSettings
 _SEEN_WITHIN = timedelta(seconds=10)
 _SLOW_S = 1.0
 TOLERATED = timedelta(seconds=3)
-"""By how much a clock may be off before somebody should be told."""
+"""The largest offset of a clock that nobody need be told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Workers:
         return len(self.names)
 
     def by_host(self) -> dict[str, timedelta]:
-        """The clocks by host; of what several workers of one say, that which is furthest off."""
+        """Return the offsets of clocks by host; the largest where workers of one host differ."""
         hosts: dict[str, timedelta] = {}
         for worker, ahead in self.ahead.items():
             host = worker.partition("/")[0]
@@ -39,7 +39,10 @@ class Workers:
 
 
 class Presence:
-    """The processes that Redis knows around it. Every method raises StoreUnavailable."""
+    """Workers that have reported to Redis, and the offset of this host's clock.
+
+    Every method raises StoreUnavailable.
+    """
 
     def __init__(self, settings: RedisSettings, clock: Clock) -> None:
         self._redis = connect(settings)
@@ -49,7 +52,7 @@ class Presence:
         self._ahead: timedelta | None = None
 
     def ahead(self) -> timedelta | None:
-        """By how much this host's clock is ahead of Redis's; None if the answer took too long to tell."""
+        """Return by how much this host's clock is ahead of Redis's; None if the reply was too slow to tell."""
         began = stopwatch()
         before = self._clock.now()
         with redis_errors():
@@ -57,7 +60,7 @@ class Presence:
         return _ahead(before, told, stopwatch() - began)
 
     def seen(self, worker: str) -> timedelta | None:
-        """Note that a worker is alive; by how much this host's clock is ahead, as `ahead` tells."""
+        """Note that a worker is alive; return the offset of this host's clock, as `ahead` does."""
         began = stopwatch()
         before = self._clock.now()
         ahead_ms = "" if self._ahead is None else milliseconds(self._ahead)
@@ -74,12 +77,15 @@ class Presence:
             pipe.execute()
 
     def try_write(self) -> None:
-        """Return if Redis takes writes: one that answers may be a replica, full, or without room on its disk."""
+        """Write a key, to check that Redis takes writes.
+
+        A Redis that answers may still be a replica, be full, or have no room on its disk.
+        """
         with redis_errors():
             self._redis.set(self._keys.housekeeping("write"), 1, px=1000)
 
     def workers(self) -> Workers:
-        """The workers that are there."""
+        """Return the workers that were seen within ten seconds."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.zrange(self._keys.workers, 0, -1, withscores=True)
@@ -91,10 +97,13 @@ class Presence:
         return Workers(sorted(name.decode() for name in names), told)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._redis.close()
 
 
 def _ahead(before: datetime, told: datetime, took_s: float) -> timedelta | None:
-    """By how much a clock that said `before`, and then asked for `took_s`, is ahead of one that answered `told`."""
+    """Return by how much a clock is ahead of another one; None if that is too uncertain.
+
+    It said `before`, then asked the other one, which replied `told`; the reply took `took_s`.
+    """
     return None if took_s > _SLOW_S else before + timedelta(seconds=took_s / 2) - told

@@ -1,4 +1,7 @@
-"""Notifications, messages of ids in a queue per database; and Celery's settings, each with why it is no default."""
+"""Notifications: messages of ids, in a queue per database.
+
+Celery settings; each deviation from the default says why.
+"""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,12 +23,12 @@ _STARTS_WITHIN_S = 60
 
 
 def queue_name(database: str) -> str:
-    """The queue of a database's notifications."""
+    """Return the queue of a database's notifications."""
     return f"{_QUEUE_PREFIX}{database}"
 
 
 def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:
-    """A Celery application that speaks to the configured broker; whoever serves adds the task."""
+    """Return a Celery application for the configured broker; the worker adds the task."""
     names = [queue_name(database) for database in settings.databases]
     app = Celery("carecase", broker=broker_url or settings.broker_url, set_as_current=False)
     deadline = settings.worker.chunk_deadline
@@ -45,21 +48,21 @@ def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:
         task_acks_on_failure_or_timeout=True,
         worker_prefetch_multiplier=1,
         worker_concurrency=settings.worker.concurrency,
-        # after four seconds, else, a pool process that a busy machine starts slowly is killed, and so is the next one
+        # by default a pool process that takes four seconds to start is killed: on a busy machine, one after the other
         worker_proc_alive_timeout=_STARTS_WITHIN_S,
         task_soft_time_limit=deadline.total_seconds(),
         task_time_limit=(deadline + timedelta(seconds=3)).total_seconds(),
         worker_soft_shutdown_timeout=(deadline + timedelta(seconds=1)).total_seconds(),
         worker_enable_soft_shutdown_on_idle=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        # the intake does not insist: the sweep notifies for what was not notified
+        # the intake does not retry: the sweep notifies for chunks that were missed
         task_publish_retry=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,
         broker_connection_timeout=3,
         worker_send_task_events=True,
-        # else whoever can write to the broker can stop every worker
+        # with it, anybody who can write to the broker could stop every worker
         worker_enable_remote_control=False,
         task_send_sent_event=False,
         worker_hijack_root_logger=False,
@@ -88,7 +91,7 @@ def _transport_options(settings: Settings) -> dict[str, object]:
 
 
 class Notifier:
-    """Notifies for chunks, and counts the notifications nobody has answered yet."""
+    """A sender of notifications for chunks; it also counts those that no worker has taken yet."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
@@ -112,14 +115,14 @@ class Notifier:
                 )
 
     def waiting(self, database: str) -> int:
-        """Notifications in a database's queue."""
+        """Count the notifications in a database's queue."""
         with self._broker_errors(), self._app.producer_or_acquire() as producer:
             # not a passive one: for Redis, kombu would look for the queue without the broker's prefix, and find none
             return int(producer.channel.queue_declare(queue_name(database), durable=True).message_count)
 
     @contextmanager
     def _broker_errors(self) -> Iterator[None]:
-        """The broker's errors as ours; which they are depends on the transport."""
+        """Translate the broker's errors into StoreUnavailable; their types depend on the transport."""
         try:
             yield
         except (OperationalError, OSError, *self._transport_errors):

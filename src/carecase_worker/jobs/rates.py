@@ -1,4 +1,4 @@
-"""How often a client may ask: a bucket of tokens for each client, shared by all intakes through Redis."""
+"""Rate limits: a bucket of tokens for each client, shared by all intakes through Redis."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ _LEFT_ALONE_S = 1.0
 
 
 class Rates:
-    """Counts requests. It never stands in the way: while Redis is away nothing is counted and every request goes on."""
+    """Rate limiter of the clients. While Redis is unreachable it counts nothing and lets every request pass."""
 
     def __init__(self, settings: RedisSettings, per_second: float, burst: int) -> None:
         self._each_us = 1_000_000 / per_second if per_second else 0.0
@@ -30,7 +30,7 @@ class Rates:
             with redis_errors():
                 wait_us: int = await self._redis.script([self._prefix], [client, self._each_us, self._burst])
         except StoreUnavailable:
-            # what the request needs of Redis says so itself; let not each one wait here first
+            # the request's own use of Redis reports that; skip the limit for a second, so that not all wait here
             self._alone_until = stopwatch() + _LEFT_ALONE_S
             return
         if wait_us:

@@ -1,4 +1,4 @@
-"""Data keys wrapped anew with the first configured key, so that the one that wrapped them before can be destroyed."""
+"""Rewrapping of data keys with the first configured key, so that the key that wrapped them before can be destroyed."""
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
@@ -14,7 +14,7 @@ from carecase_worker.settings.model import RedisSettings
 
 
 class Rewrapped(Enum):
-    """What became of a job's data key."""
+    """The result of rewrapping a job's data key."""
 
     WRAPPED = "wrapped"
     FRESH = "fresh"  # it was wrapped with the first key before, or the job has none, or is gone
@@ -22,7 +22,7 @@ class Rewrapped(Enum):
 
 
 class Rewrapping:
-    """Wraps data keys anew. Every method raises StoreUnavailable."""
+    """The rewrapping of data keys in Redis. Every method raises StoreUnavailable."""
 
     def __init__(self, settings: RedisSettings, store: JobStore, seals: Seals) -> None:
         self._redis = connect(settings)
@@ -32,9 +32,9 @@ class Rewrapping:
         self._seals = seals
 
     def jobs(self, databases: Iterable[str]) -> Iterator[str]:
-        """The jobs of databases whose results are kept, and those that are not final; some come twice.
+        """Yield the jobs of databases whose results are kept, and those that are not final; some come twice.
 
-        A list is read at once: in parts, jobs would be passed by while others leave it.
+        A list is read at once: read in parts, it would skip jobs while others leave it.
         """
         for database in databases:
             for client in self._store.kept(database):
@@ -46,7 +46,7 @@ class Rewrapping:
             yield from (name.decode().partition("|")[0] for name in members)
 
     def rewrap(self, job_id: str) -> Rewrapped:
-        """Have the first configured key wrap the data key of a job."""
+        """Wrap the data key of a job with the first configured key."""
         try:
             job = self._store.job(job_id)
             if not job.data_key or self._seals.is_own(job.data_key):

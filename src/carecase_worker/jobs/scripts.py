@@ -9,10 +9,10 @@ OPERATIONS = (
 
 
 def script_of(operation: str) -> str:
-    """The text of an operation: its first line, then what the operations share, then its own.
+    """Return the script of an operation: its first line, then the parts that all share, then its own text.
 
-    The first line makes Redis refuse the whole script where it would refuse one of its writes: nothing is half done.
-    When memory is full only stage and admit are refused; the others make room.
+    The first line makes Redis refuse the whole script if it would refuse one of its writes: nothing is half done. When
+    memory is full only stage and admit are refused; the others make room.
     """
     shebang, _, own = _text(operation).partition("\n")
     return f"{shebang}\n{_text('prelude')}\n{_text('chunks')}\n{own}"

@@ -1,13 +1,13 @@
 """Payloads and results sealed for their stay in Redis: AES-256-GCM, under a data key that each job has for itself.
 
-A sealed text is of form 17: the form's byte, 12 bytes of nonce, then the sealed text and its tag. Sealed in, too, are
-what kind of text it is, the job and the chunk: it opens nowhere else.
+A sealed text is of form 17: the form's byte, 12 bytes of nonce, then the sealed text and its tag. Its kind, job and
+chunk are authenticated with it: it opens nowhere else.
 
 The data key lies in the job's record, wrapped by one of the configured keys, as base64 of: the form's byte, the length
-of that key's id in a byte, the id, 8 bytes by which the key itself is known, 12 bytes of nonce, then, sealed together
-with the job's binding, the data key, the digest of the body as sent, and the Idempotency-Key.
+of that key's id in a byte, the id, 8 bytes that identify the key itself, 12 bytes of nonce, then, sealed and bound to
+the job's facts, the data key, the digest of the body as sent, and the Idempotency-Key.
 
-Form 16 is what older versions wrote: payloads under a configured key itself, bound to job and chunk alone.
+Form 16 is that of older versions: payloads under a configured key itself, bound to job and chunk alone.
 """
 
 import base64
@@ -46,14 +46,17 @@ class Kind(Enum):
 
 
 class Opener(Protocol):
-    """Whatever seals and opens the texts of one job."""
+    """The sealing and opening of one job's texts."""
 
     def seal(self, kind: Kind, chunk: ChunkRef, text: bytes) -> bytes:
-        """A text of a chunk, as it may lie in Redis."""
+        """Seal a text of a chunk for Redis."""
         ...
 
     def open(self, kind: Kind, chunk: ChunkRef, sealed: bytes) -> bytes:
-        """The text as it was before. Raises SealBroken, or PayloadUnreadable for one of before there were data keys."""
+        """Open a sealed text of a chunk.
+
+        Raises SealBroken, or PayloadUnreadable if an older version sealed it with a key that is not here.
+        """
         ...
 
     def require_order(self, order: Order, signature: str) -> None:
@@ -70,16 +73,16 @@ class DataKey:
 
     @classmethod
     def new(cls) -> "DataKey":
-        """A key that nobody has had before."""
+        """Return a new random key."""
         return cls(secrets.token_bytes(_KEY_BYTES))
 
     def seal(self, kind: Kind, chunk: ChunkRef, text: bytes) -> bytes:
-        """A text of a chunk, as it may lie in Redis."""
+        """Seal a text of a chunk for Redis."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return _FORM_17 + nonce + self._cipher.encrypt(nonce, text, _place(kind, chunk))
 
     def open(self, kind: Kind, chunk: ChunkRef, sealed: bytes) -> bytes:
-        """The text as it was before. Raises SealBroken."""
+        """Open a sealed text of a chunk. Raises SealBroken."""
         if sealed[:1] != _FORM_17:
             raise SealBroken(f"the {kind.value.decode()} of the chunk is not sealed with the job's data key")
         nonce, rest = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
@@ -90,7 +93,10 @@ class DataKey:
             raise SealBroken(text) from None
 
     def order_blocks(self) -> tuple[bytes, bytes]:
-        """The two blocks of HMAC-SHA-1 (RFC 2104) that `admit` signs the order with: Lua in Redis has SHA-1 alone."""
+        """Return the two blocks of HMAC-SHA-1 (RFC 2104) with which `admit` signs the order.
+
+        It is SHA-1 because Lua in Redis has nothing else.
+        """
         block = self._order_key().ljust(_HMAC_BLOCK_BYTES, b"\0")
         return block.translate(_INNER), block.translate(_OUTER)
 
@@ -105,7 +111,7 @@ class DataKey:
 
 
 class _NoDataKey:
-    """What stands in for the data key of a job that has none: nothing is sealed; what older versions sealed, opens."""
+    """Stand-in for the data key of a job that has none: it seals nothing, and opens what older versions sealed."""
 
     def __init__(self, keys: Mapping[str, "_WrappingKey"]) -> None:
         self._keys = keys
@@ -131,7 +137,11 @@ class _NoDataKey:
 
 @dataclass(frozen=True, slots=True)
 class _WrappingKey:
-    """A configured key: `direct` itself, for what older versions sealed; `wraps` data keys; `check` tells it apart."""
+    """A configured key, with the keys derived from it and the bytes that identify it.
+
+    `direct` is the key itself, for texts of older versions; `wraps` wraps data keys; `digests` keys the marks of
+    requests; `check` identifies the key.
+    """
 
     key_id: str
     direct: AESGCM
@@ -141,7 +151,7 @@ class _WrappingKey:
 
     @property
     def head(self) -> bytes:
-        """What stands in front of a data key that it wraps."""
+        """The bytes in front of a data key that it wraps."""
         return bytes((_WRAPPED, len(self.key_id))) + self.key_id.encode() + self.check
 
     @classmethod
@@ -152,7 +162,7 @@ class _WrappingKey:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the record of a job gives with the configured keys: what opens its texts, and what is told of it alone."""
+    """A job's data key, unwrapped, and what was sealed with it: the body's digest and the Idempotency-Key."""
 
     key: Opener
     body_sha256: str = ""
@@ -160,9 +170,9 @@ class Opened:
 
 
 class Seals:
-    """The configured keys: the first one wraps the data keys of new jobs, all open. Without keys nothing is sealed.
+    """The configured keys: the first one wraps the data keys of new jobs, all unwrap. Without keys nothing is sealed.
 
-    If sealing is `required`, a job without a data key opens as little as one whose key is not here.
+    If sealing is `required`, a job without a data key cannot be read, as one whose wrapping key is not here.
     """
 
     def __init__(self, keys: Mapping[str, bytes], required: bool = True) -> None:
@@ -171,11 +181,11 @@ class Seals:
         self._required = required and bool(keys)
 
     def new_key(self) -> DataKey | None:
-        """A data key for a job that is coming in; None if there are no keys to wrap it with."""
+        """Return a data key for a job that is coming in; None if there are no keys to wrap it with."""
         return DataKey.new() if self._own else None
 
     def wrap(self, key: DataKey, binding: Binding, body_sha256: str, idempotency_key: str | None = None) -> str:
-        """A job's data key as it may lie in its record, with what only the sender is told."""
+        """Wrap a job's data key for its record, with the body's digest and the Idempotency-Key."""
         own, *_ = self._keys.values()  # there is a data key only where there are keys
         head, nonce = own.head, secrets.token_bytes(_NONCE_BYTES)
         told = bytes.fromhex(body_sha256) + (b"" if idempotency_key is None else b"=" + idempotency_key.encode())
@@ -183,7 +193,7 @@ class Seals:
         return base64.b64encode(head + nonce + sealed).decode()
 
     def opened(self, wrapped: str, binding: Binding) -> Opened:
-        """The data key of a job, from its record.
+        """Unwrap the data key of a job, from its record.
 
         Raises SealBroken if the record was changed, PayloadUnreadable if the key that wraps it is not here.
         """
@@ -206,14 +216,14 @@ class Seals:
         return Opened(DataKey(text[:_KEY_BYTES]), digest.hex(), sent_key[1:].decode() if sent_key else None)
 
     def is_own(self, wrapped: str) -> bool:
-        """Whether the first key wraps this data key already. Raises SealBroken, PayloadUnreadable."""
+        """Return whether the first key already wraps this data key. Raises SealBroken, PayloadUnreadable."""
         head, _, _ = _parts(wrapped)
         return self._own is not None and head == self._own.head
 
     def rewrapped(self, wrapped: str, binding: Binding) -> tuple[str, Mark | None]:
-        """A data key wrapped by the first key, and the mark that its batch is kept by then, if it has one.
+        """Wrap a data key with the first key; return it, and the mark that its batch is kept by from then on.
 
-        Raises SealBroken, PayloadUnreadable.
+        The mark is None if the batch came without an Idempotency-Key. Raises SealBroken, PayloadUnreadable.
         """
         opened = self.opened(wrapped, binding)
         if not isinstance(opened.key, DataKey):
@@ -223,9 +233,9 @@ class Seals:
         return self.wrap(opened.key, binding, opened.body_sha256, sent_key), mark
 
     def marks(self, sent_key: str, binding: Binding, body_sha256: str) -> tuple[Mark, ...]:
-        """The marks that a request may be known by: one under each key, of which the first is kept, then the plain one.
+        """Return the marks that a request may be known by: one under each key, then the plain one.
 
-        The plain one is what is kept where there are no keys, and what older versions kept.
+        The first one is kept. The plain one is kept where there are no keys, and was kept by older versions.
         """
         text = shared(binding.database, binding.care_plan, body_sha256, binding.strict).encode()
         parts = b"key " + sent_key.encode(), b"all " + text
@@ -235,7 +245,7 @@ class Seals:
         return (*keyed, Mark(*(hashlib.sha256(part).hexdigest() for part in (sent_key.encode(), text))))
 
     def told(self, job: Job) -> Job:
-        """A job with what its sender is told; without the digest of its body if the key that wraps it is not here.
+        """Return a job with the digest of its body; without it if the key that wraps its data key is not here.
 
         Raises SealBroken if its record was changed.
         """
@@ -246,11 +256,11 @@ class Seals:
 
 
 UNSEALED = Seals({})
-"""For where there are no keys."""
+"""The seals of an installation without keys."""
 
 
 def _parts(wrapped: str) -> tuple[bytes, bytes, bytes]:
-    """What stands in front of a wrapped data key, the nonce, and the rest. Raises SealBroken."""
+    """Split a wrapped data key into its head, the nonce, and the rest. Raises SealBroken, PayloadUnreadable."""
     try:
         raw = base64.b64decode(wrapped, validate=True)
         start = 2 + raw[1] + _CHECK_BYTES
@@ -279,5 +289,5 @@ def _place(kind: Kind, chunk: ChunkRef) -> bytes:
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:
-    """A key for one purpose: HKDF-Expand (RFC 5869) with SHA-256, whose first block is one HMAC."""
+    """Derive a key for one purpose: HKDF-Expand (RFC 5869) with SHA-256, whose first block is one HMAC."""
     return hmac.digest(key, b"carecase " + purpose + b"\x01", "sha256")

@@ -1,7 +1,7 @@
-"""Standstill: work that is due and that no worker takes, although workers may be there and say that they are well.
+"""Standstill: work that is due and that no worker takes, although workers may be there and report that they are well.
 
-Somebody else may take the notifications, something else may stand in the place of a queue, or a worker may have ceased
-to listen. It is told by what the operations note anyway: nothing is written for it.
+Another program may take the notifications, something else may stand in the place of a queue, or a worker may have
+stopped listening. Standstill is detected from the records that the operations keep anyway.
 """
 
 from collections.abc import Iterable
@@ -14,11 +14,11 @@ from carecase_worker.jobs.keys import Keys
 from carecase_worker.settings.model import JobSettings, RedisSettings
 
 _LOOKED_AT = 100
-"""Open chunks of a database among which the oldest is looked for: those for which to notify first."""
+"""Number of open chunks of a database among which the oldest job is looked for: those to notify for first."""
 
 
 class Standstill:
-    """How long due work has been left alone. Every method raises StoreUnavailable."""
+    """The time for which due work has not been taken. Every method raises StoreUnavailable."""
 
     def __init__(self, settings: RedisSettings, jobs: JobSettings) -> None:
         self._redis = connect(settings)
@@ -26,9 +26,9 @@ class Standstill:
         self._jobs = jobs
 
     def untaken(self, database: str) -> timedelta | None:
-        """How long a database has had due work without any being taken; zero if some is, None if none is due.
+        """Return for how long no due work of a database has been taken; zero if some is, None if none is due.
 
-        Nor is any due of a database that is away: it is left alone on purpose.
+        A database that is away has no due work: it is left alone on purpose.
         """
         keys = self._keys
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
@@ -41,7 +41,7 @@ class Standstill:
         if not members or is_away:
             return None
         now = moment_of(told)
-        # whoever takes a chunk, or gives it back, puts it off for longer than it takes to notify again
+        # taking a chunk, or giving it back, makes it due later than notifying for it does
         if cast(float, latest[0][1]) > epoch_ms(now) + milliseconds(self._jobs.renotify_after):
             return timedelta(0)
         accepted = self._accepted({member.rpartition(b":")[0].decode() for member in members})
@@ -50,16 +50,16 @@ class Standstill:
         return max(timedelta(0), now - max(min(accepted), from_epoch_ms(int(completed_ms or 0))))
 
     def everywhere(self, databases: Iterable[str]) -> timedelta | None:
-        """How long no due work of any database has been taken, once that is too long; else None."""
+        """Return for how long no due work of any database has been taken, once that is too long; else None."""
         due = [age for database in databases if (age := self.untaken(database)) is not None]
         return min(due) if due and min(due) >= self._jobs.untaken_after else None
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._redis.close()
 
     def _accepted(self, job_ids: Iterable[str]) -> list[datetime]:
-        """The moments at which jobs were accepted, of those that are still there."""
+        """Return the moments at which jobs were accepted, of those that are still there."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hget(self._keys.job(job_id), "accepted_us")

@@ -1,4 +1,4 @@
-"""The job store: one method per operation, each one Lua script, and what is read of it."""
+"""The job store: one method for each operation, which is one Lua script, and methods that read."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -39,7 +39,10 @@ _GROUP_CHUNKS = 100
 
 
 class JobStore:
-    """Jobs, chunks and outcomes in Redis. Every method raises StoreUnavailable if Redis does not do its part."""
+    """Jobs, chunks and outcomes in Redis.
+
+    Every method raises StoreUnavailable if Redis is unreachable or rejects the command.
+    """
 
     def __init__(self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED) -> None:
         self._redis = connect(settings)
@@ -54,14 +57,14 @@ class JobStore:
         require_fit(self._redis, self._wait_for_disk)
 
     def ping(self) -> None:
-        """Return if Redis answers."""
+        """Ping Redis."""
         with redis_errors():
             self._redis.ping()
 
     def stage(self, staging: Staging, payloads: Mapping[int, bytes]) -> Admission:
-        """Put chunks where admit will look for them, if there is room; they go by themselves if it never does.
+        """Write chunk payloads to the staging hash, if there is room; they expire after 15 minutes unless admitted.
 
-        `staging` tells how much of the batch is staged with them.
+        `staging` says how much of the batch is staged, these chunks included.
         """
         args = [
             staging.job_id, staging.database, staging.client, _STAGED_FOR_MS, staging.size, staging.chunks,
@@ -70,12 +73,12 @@ class JobStore:
         return Admission.of(self._run("stage", args, places_of(self.keys, staging.job_id)), staging.job_id)
 
     def discard(self, staging: Staging) -> None:
-        """Drop what was staged for a batch that is refused after all, unless it is a job by now."""
+        """Drop the staged chunks of a batch that is refused after all, unless it is a job by now."""
         args = [staging.job_id, staging.database, staging.client]
         self._run("discard", args, places_of(self.keys, staging.job_id))
 
     def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
-        """Make the batch a job, with its last chunks. Returns once it is on disk, if that was asked for."""
+        """Make the batch a job, with its last chunks. Returns once it is on disk, if the durability is fsync."""
         names, args = admit_call(self.keys, self._jobs, new, last)
         with redis_errors():
             return Admission.of_new(self._admit_in_one_trip(names, args), new)
@@ -85,7 +88,7 @@ class JobStore:
         return self._claimed(chunk, holder, 0)[0][1]
 
     def claim_group(self, chunk: ChunkRef, holder: str) -> tuple[tuple[ChunkRef, Claim], ...]:
-        """Take the lease of a chunk, told first; if it is small, also those of others that are ready."""
+        """Take the lease of a chunk, which is returned first; if it is small, also those of others that are ready."""
         return self._claimed(chunk, holder, self._jobs.chunk_items)
 
     def complete(self, chunk: ChunkRef, done: Done, holder: str = "") -> Completion:
@@ -93,7 +96,7 @@ class JobStore:
         return self.complete_all([(chunk, done)], holder)
 
     def complete_all(self, chunks: Sequence[tuple[ChunkRef, Done]], holder: str = "") -> Completion:
-        """Keep the outcomes of chunks of a database, and claim for a holder, if one is named, what it goes on with."""
+        """Keep the outcomes of chunks of one database; claim for `holder`, if one is named, the next chunks."""
         args: list[Any] = [self._renotify_after_ms, self._lease_ms, holder, self._jobs.chunk_items, _GROUP_CHUNKS]
         for chunk, done in chunks:
             counts = (done.counts.get(name, 0) for name in COUNTS)
@@ -108,7 +111,7 @@ class JobStore:
         return Completion.of(self._run("complete", args))
 
     def place(self, database: str, placements: Sequence[Placement], holder: str) -> Completion:
-        """Note for what jobs of a database wait, and claim for a holder what it goes on with."""
+        """Note which jobs others of a database wait for; claim the next chunks for a holder."""
         args: list[Any] = [
             database, self._renotify_after_ms, self._lease_ms, holder, self._jobs.chunk_items, _GROUP_CHUNKS,
         ]  # fmt: skip
@@ -117,7 +120,7 @@ class JobStore:
         return Completion.of(self._run("place", args))
 
     def release(self, chunks: Sequence[ChunkRef], holder: str, wait: Wait) -> None:
-        """Give chunks back for a while; leave their database alone meanwhile if `wait` says so."""
+        """Give chunks back to be tried again later; leave their database alone meanwhile if `wait` says so."""
         args = [
             holder, milliseconds(wait.after), milliseconds(wait.pause), int(wait.unexplained),
             int(wait.database_to_blame), wait.reason, int(wait.too_slow),
@@ -125,7 +128,7 @@ class JobStore:
         self._run("release", [*args, *chain.from_iterable((chunk.job_id, chunk.chunk_no) for chunk in chunks)])
 
     def cancel(self, job_id: str) -> tuple[Cancelled, tuple[ChunkRef, ...]]:
-        """Stop what has not been applied. Says whether it was in time, and which chunks to notify for now."""
+        """Cancel the chunks not applied yet; return whether it was in time, and the chunks to notify for now."""
         verdict, *rest = self._run("cancel", [job_id, self._renotify_after_ms])
         return Cancelled(verdict.decode()), tuple(map(ChunkRef.of, rest))
 
@@ -134,17 +137,17 @@ class JobStore:
         return Purged(cast(bytes, self._run("purge", [job_id])).decode())
 
     def overdue(self, database: str, waiting_notifications: int) -> tuple[ChunkRef, ...]:
-        """The chunks of a database to notify for now."""
+        """Return the chunks of a database to notify for now."""
         args = [database, self._renotify_after_ms, waiting_notifications, _SWEEP_LIMIT, self._lease_ms]
         return tuple(map(ChunkRef.of, self._run("overdue", args)))
 
     def holders(self) -> list[str]:
-        """The processes that hold a chunk."""
+        """Return the processes that hold a chunk."""
         with redis_errors():
             return sorted({name.decode() for name in cast(list[bytes], self._redis.hvals(self.keys.holding))})
 
     def reclaim(self, holder: str) -> list[tuple[str, ChunkRef]]:
-        """Take back the chunks of a process that is no more; the database of each, and which one it is."""
+        """Take back the chunks of a process that is no more; return each with its database."""
         answer = self._run("reclaim", [holder])
         return [(name.decode(), ChunkRef.of(member)) for name, member in zip(answer[::2], answer[1::2], strict=True)]
 
@@ -153,13 +156,16 @@ class JobStore:
         return cast(bytes, self._run("settle", [database, highest])) == b"settled"
 
     def unsettled(self, databases: Sequence[str]) -> list[str]:
-        """The databases of which nobody has told yet what they hold from before this Redis."""
+        """Return the databases whose order of acceptance this Redis has not settled yet."""
         with redis_errors():
             told = cast(list[bytes | None], self._redis.mget([self.keys.settled(database) for database in databases]))
         return [database for database, highest in zip(databases, told, strict=True) if highest is None]
 
     def job(self, job_id: str) -> Job:
-        """The record of a job. Raises JobNotFound, and SealBroken if it was changed and its key is here."""
+        """Read the record of a job.
+
+        Raises JobNotFound, and SealBroken if the record was changed and the key that wraps its data key is here.
+        """
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.hgetall(self.keys.job(job_id))
@@ -167,21 +173,21 @@ class JobStore:
         return self._seals.told(job_told(job_id, *told))
 
     def outcomes(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
-        """The packed outcomes of some chunks of a job; None for those that have none."""
+        """Read the packed outcomes of some chunks of a job; None for those that have none."""
         with redis_errors():
             return cast(
                 list[bytes | None], self._redis.hmget(self.keys.outcome(job_id), [str(number) for number in chunk_nos])
             )
 
     def payloads(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
-        """The payloads of some chunks of a job; None for those that are not kept."""
+        """Read the payloads of some chunks of a job; None for those that are not kept."""
         with redis_errors():
             return cast(
                 list[bytes | None], self._redis.hmget(self.keys.payload(job_id), [str(number) for number in chunk_nos])
             )
 
     def tallies(self, job_id: str, chunks: int) -> list[Mapping[str, int]]:
-        """How many items of each chunk of a final job had which outcome, by the names of the job's counts."""
+        """Read the tally of each chunk of a final job, by the names of the job's counts."""
         with redis_errors():
             held = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.tally(job_id)))
         empty = b",".join([b"0"] * len(COUNTS))
@@ -189,19 +195,19 @@ class JobStore:
         return [dict(zip(COUNTS, map(int, counts), strict=True)) for counts in split]
 
     def take_turn(self, what: str, every: timedelta) -> bool:
-        """Whether it is the caller who does a piece of housekeeping this time; nobody else does for so long."""
+        """Return whether the caller is to do a piece of housekeeping; nobody else is for `every` from then on."""
         with redis_errors():
             return bool(self._redis.set(self.keys.housekeeping(what), 1, nx=True, px=milliseconds(every)))
 
     def pace(self, database: str) -> Pace:
-        """Open work and rate of a database."""
+        """Read the open work and the rate of a database."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.hmget(self.keys.pace(database), PACE_FIELDS)
             return pace_told(*pipe.execute())
 
     def trouble(self, database: str) -> Trouble | None:
-        """Look up a database's failure with its open chunks; None if there is none, or no chunk open to tell by."""
+        """Read the failure that a database's open chunks meet; None if there is none, or no chunk is open."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.hmget(self.keys.trouble(database), ["since_ms", "reason"])
@@ -212,13 +218,13 @@ class JobStore:
         return Trouble(reason.decode(), moment_of(now) - from_epoch_ms(int(since_ms)))
 
     def backlog(self, database: str) -> tuple[int, int]:
-        """Unfinished jobs of a database, and the bytes of their payloads."""
+        """Read the number of unfinished jobs of a database, and the bytes of their payloads."""
         with redis_errors():
             held = cast(list[bytes | None], self._redis.hmget(self.keys.backlog(database), ["jobs", "bytes"]))
         return int(held[0] or 0), int(held[1] or 0)
 
     def kept(self, database: str) -> dict[str, Kept]:
-        """What is kept of a database, by client."""
+        """Read the usage of a database, by client."""
         with redis_errors():
             held = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.kept(database)))
         told = {tuple(name.decode().split(":", 1)): int(value) for name, value in held.items()}
@@ -226,19 +232,19 @@ class JobStore:
         return {name: Kept(told.get(("jobs", name), 0), told["bytes", name]) for name in clients}
 
     def due_count(self, database: str) -> int:
-        """Open chunks of a database."""
+        """Count the open chunks of a database."""
         with redis_errors():
             return self._redis.zcard(self.keys.due(database))
 
     def stats(self) -> dict[tuple[str, str], int]:
-        """Items ever, by database and count."""
+        """Read the numbers of items ever, by database and count."""
         with redis_errors():
             held = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.stats))
         split = ((name.decode().rsplit("|", 1), int(value)) for name, value in held.items())
         return {(database, count): value for (database, count), value in split}
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._redis.close()
 
     def _admit_in_one_trip(self, names: list[str], args: list[Any]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Celery's events of tasks and workers, as a user of Redis hears them who may do nothing but listen.
+"""Celery's events of tasks and workers, for a Redis user that may do nothing but listen.
 
 Celery's own receiver declares a queue for itself, wakes workers by remote control and takes locks: each of them writes.
 """
@@ -22,13 +22,13 @@ Event = dict[str, Any]
 
 
 def flower_redis(settings: Settings) -> RedisSettings:
-    """The broker's Redis as Flower's own user, of which the URL has the password."""
+    """Return the settings of the broker's Redis for Flower's own user, with the password in the URL."""
     url = redis_url(settings.flower_broker_url)
     return settings.redis.model_copy(update={"url": SecretStr(url), "password": None})
 
 
 def listen(settings: RedisSettings, broker_prefix: str) -> Iterator[list[Event]]:
-    """Events as they are told, without end; an empty list when all was quiet for a while. Raises StoreUnavailable."""
+    """Yield events as they come, without end; an empty list after five quiet seconds. Raises StoreUnavailable."""
     client = connect(settings)
     number = client.get_connection_kwargs().get("db") or 0
     with redis_errors(), client, client.pubsub() as channel:  # type: ignore[no-untyped-call]  # redis has no type for it
@@ -47,7 +47,7 @@ def listen(settings: RedisSettings, broker_prefix: str) -> Iterator[list[Event]]
 
 
 def events_of(data: bytes) -> list[Event]:
-    """The events of one message; none if it is no message of Celery's."""
+    """Return the events of one message; an empty list if it is not a message of Celery's."""
     try:
         told = json.loads(base64.b64decode(json.loads(data)["body"], validate=True))
     except _UNREADABLE:
@@ -56,7 +56,7 @@ def events_of(data: bytes) -> list[Event]:
 
 
 def _is_event(event: object) -> bool:
-    """Tell if Flower can count an event: whose it is, when it was, and of which task it is, if it is of one."""
+    """Return whether Flower can count an event: it has a type, a worker, a time and, for a task, the task's id."""
     match event:
         case {"type": str(kind), "hostname": str(), "timestamp": int() | float(), "clock": int(), **rest}:
             return not kind.startswith("task-") or isinstance(rest.get("uuid"), str)

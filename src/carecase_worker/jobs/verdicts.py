@@ -1,4 +1,4 @@
-"""What goes into the operations of the job store, and what they say."""
+"""Argument and result types of the job store's operations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ _STILL_AT_WORK = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class ChunkRef:
-    """Which chunk of which job."""
+    """A chunk's name: its job, and its number in the job."""
 
     job_id: str
     chunk_no: int
 
     @classmethod
     def of(cls, member: bytes) -> "ChunkRef":
-        """The chunk that a member of `due` names."""
+        """Return the chunk that a member of `due` names."""
         job_id, chunk_no = member.decode().split(":")
         return cls(job_id, int(chunk_no))
 
 
 class Purged(Enum):
-    """What purge says."""
+    """Verdicts of `purge`."""
 
     PURGED = "purged"
     OPEN = "open"
@@ -35,7 +35,7 @@ class Purged(Enum):
 
 
 class Claimed(Enum):
-    """What claim says."""
+    """Verdicts of `claim`."""
 
     APPLY = "apply"
     CANCEL = "cancel"
@@ -48,11 +48,11 @@ class Claimed(Enum):
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What went wrong before.
+    """Failures before this attempt.
 
     Of the chunk: `deaths` of processes that held it, `releases` after failed attempts, `faults` among these that nobody
-    could explain, and those that took too long. Of the job: for how long its database has been failing it. Of the
-    database: `failures`, the attempts in a row that found it away.
+    could explain, and `too_slow`, those that took too long. Of the job: for how long its database has been failing it.
+    Of the database: `failures`, the attempts in a row that found it away.
     """
 
     deaths: int = 0
@@ -65,11 +65,11 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A chunk that is the caller's to apply or to cancel, and what it needs to know of the job.
+    """A chunk that the caller is to apply or to cancel, and the facts of its job.
 
     `seq` is the batch's place in the order of acceptance; while it is `unsettled`, the database may hold higher ones
-    from before this Redis. `data_key` is the job's, wrapped, and `signature` what `admit` signed the order with; empty
-    if the job is not sealed.
+    from before this Redis. `data_key` is the job's, wrapped, and `signature` that of `admit` over the order; both are
+    empty if the job is not sealed.
     """
 
     chunk: ChunkRef
@@ -91,17 +91,17 @@ class Lease:
 
     @property
     def binding(self) -> Binding:
-        """What the data key of the job must be bound to."""
+        """The facts that the data key of the job must be bound to."""
         return Binding.of(self, self.chunk.job_id, self.chunks)
 
     @property
     def order(self) -> Order:
-        """What must have been signed of the job's place in the order of acceptance."""
+        """The place in the order of acceptance that `admit` must have signed."""
         return Order(self.seq, epoch_us(self.accepted_at), self.unsettled, self.moved)
 
     @classmethod
     def of(cls, chunk: ChunkRef, answer: Sequence[bytes]) -> "Lease":
-        """The lease that an answer of claim tells of."""
+        """Return the lease from a reply of `claim`."""
         payload, deaths, releases, faults, too_slow, failures, failing_for_ms, *job = answer
         database, care_plan, user, seq, strict, accepted_us, unsettled, moved, *sealed = job
         client, total, chunks, data_key, signature = sealed
@@ -128,8 +128,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The verdict on a claim; the lease is there with APPLY and CANCEL, the holder with BUSY, and with UNPLACED the
-    database: it has jobs that are to be placed, this one among them."""
+    """The verdict on a claim.
+
+    There is a lease with APPLY and CANCEL, a holder with BUSY, and a database with UNPLACED: this database has jobs to
+    be placed, the chunk's among them.
+    """
 
     verdict: Claimed
     lease: Lease | None = None
@@ -138,7 +141,7 @@ class Claim:
 
     @classmethod
     def of(cls, chunk: ChunkRef, answer: Sequence[bytes]) -> "Claim":
-        """The claim that an answer of claim tells of."""
+        """Return the claim from a reply of `claim`."""
         verdict, *rest = answer
         match Claimed(verdict.decode()):
             case (Claimed.APPLY | Claimed.CANCEL) as taken:
@@ -154,15 +157,17 @@ class Claim:
 
 
 def named_claim(answer: Sequence[bytes]) -> tuple[ChunkRef, Claim]:
-    """The claim of a chunk that an answer names first."""
+    """Return the claim from a reply that names the chunk first."""
     chunk = ChunkRef.of(answer[0])
     return chunk, Claim.of(chunk, answer[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What complete is told of a chunk: its outcomes, packed and counted; whether `retry` may want the payload again;
-    whether it was the database that decided, rather than its absence."""
+    """The outcomes of a chunk for `complete`, packed and counted.
+
+    `retryable`: `retry` may want the payload again. `database_answered`: the database decided, rather than its absence.
+    """
 
     packed: bytes
     counts: Mapping[str, int]
@@ -172,9 +177,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What release is told: when to try again, how long to leave the database alone, whether nobody knows why the
-    attempt failed, whether the database is to blame, and what it failed with: then its retry deadline runs; and whether
-    the attempt came to no end in its time."""
+    """Arguments of `release`.
+
+    `after`: when to try again; `pause`: how long to leave the database alone; `unexplained`: nobody knows why the
+    attempt failed; `database_to_blame`: the retry deadline runs, and `reason` says what the database failed with;
+    `too_slow`: the attempt did not end in its time.
+    """
 
     after: timedelta
     pause: timedelta = timedelta(0)
@@ -185,7 +193,7 @@ class Wait:
 
 
 class Completed(Enum):
-    """What complete says."""
+    """Verdicts of `complete`."""
 
     KEPT = "kept"
     DONE = "done"
@@ -194,8 +202,12 @@ class Completed(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What became of each chunk's outcomes, into how many shares the workers' time goes, the chunks to notify for now,
-    and those that were claimed to go on with."""
+    """The result of `complete` and of `place`.
+
+    `verdicts` says for each chunk whether its outcomes were stored; `shares` is the number of shares into which the
+    workers' time goes; `to_notify` are the chunks to notify for now; `following` are those claimed for the caller to go
+    on with.
+    """
 
     verdicts: tuple[Completed, ...]
     shares: int = 1
@@ -204,12 +216,12 @@ class Completion:
 
     @property
     def verdict(self) -> Completed:
-        """What became of the first one's."""
+        """The verdict on the first chunk."""
         return self.verdicts[0]
 
     @classmethod
     def of(cls, answer: Sequence[Any]) -> "Completion":
-        """The completion that an answer of complete tells of."""
+        """Return the completion from a reply of `complete` or `place`."""
         shares, following, to_notify, *verdicts = answer
         return cls(
             verdicts=tuple(Completed(verdict.decode()) for verdict in verdicts),
@@ -221,7 +233,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """For what place is told that a job waits: these, or, `behind` one, all up to it in the order of acceptance."""
+    """The jobs that a job waits for: those in `after`, or all up to `behind` in the order of acceptance."""
 
     job_id: str
     after: tuple[str, ...] = ()
@@ -229,7 +241,7 @@ class Placement:
 
 
 class Cancelled(Enum):
-    """What cancel says."""
+    """Verdicts of `cancel`."""
 
     CANCELLING = "cancelling"
     FINAL = "final"
@@ -238,7 +250,7 @@ class Cancelled(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """Which of a client's jobs are wanted: `count` from the place `first` on, of those in a state, of a database."""
+    """A selection of a client's jobs: `count` from the place `first` on, of one state, of one database, if given."""
 
     first: int
     count: int
@@ -248,7 +260,7 @@ class Which:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A database that has been failing its chunks: what with, and for how long."""
+    """A failure of a database that lasts: its reason, and for how long it has been failing chunks."""
 
     reason: str
     lasting: timedelta
@@ -256,9 +268,9 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """A database's open work, and its pace: items, and items a second (0: not known).
+    """A database's open work in items, and its pace in items a second (0: not known).
 
-    `quiet` is how long ago a chunk was completed.
+    `quiet` is how long ago a chunk was completed last.
     """
 
     open_items: int

@@ -1,9 +1,9 @@
-"""Waiting for jobs to become final: woken by the job store, over one connection for all who wait in a process.
+"""Wake-ups for those who wait for jobs to become final, over one connection for a whole process.
 
-`complete` publishes the id of a job that is final. Pub/sub keeps nothing for those who do not listen just then, so:
-- who waits first says for which job (`awaited`), then reads the job, then waits: what happens in between wakes;
-- when the connection was away and is back, the jobs waited for are looked at once: what happened meanwhile wakes.
-A wake-up means "look again"; it is no promise that the job is final.
+`complete` publishes the id of a job that is final. Pub/sub is not buffered, so:
+- a waiter first names the job (`awaited`), then reads it, then waits: if it becomes final in between, that wakes;
+- after a reconnect every awaited job is read once: if it has become final meanwhile, that wakes.
+A wake-up means "look again"; it does not promise that the job is final.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _log = logger("waiting")
 
 
 class Finals:
-    """Wakes those who wait for jobs to become final. Belongs to the event loop that `listen` runs on."""
+    """The waiters for jobs to become final, and their wake-ups. Belongs to the event loop that `listen` runs on."""
 
     def __init__(self, settings: RedisSettings) -> None:
         self._settings = settings
@@ -38,7 +38,7 @@ class Finals:
 
     @contextmanager
     def awaited(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set when it is time to look at the job again. It may also be set by who waits."""
+        """Provide an event that is set when it is time to look at the job again. The waiter may set it, too."""
         event = asyncio.Event()
         if self._over:
             event.set()
@@ -52,7 +52,7 @@ class Finals:
                 self._awaited.pop(job_id, None)
 
     def end(self) -> None:
-        """Wake everybody, also who comes later: the process stops."""
+        """Wake everybody, also those who wait later: the process stops."""
         self._over = True
         self._wake(list(self._awaited))
 
@@ -87,7 +87,7 @@ class Finals:
                         self._wake([message["data"]])
 
     async def _look(self, connection: Any) -> None:
-        """Wake who waits for a job that is final by now, or gone."""
+        """Wake those who wait for a job that is final by now, or gone."""
         job_ids = list(self._awaited)
         for start in range(0, len(job_ids), _LOOKED_AT_ONCE):
             some = job_ids[start : start + _LOOKED_AT_ONCE]

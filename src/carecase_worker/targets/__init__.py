@@ -1,1 +1,1 @@
-"""What a target database holds, and how cases get there."""
+"""Target databases: their tables, and the writing of cases to them."""

@@ -1,8 +1,7 @@
-"""Causes for which a target database is away, each with what to do about it.
+"""Causes for which a target database is away, each with its remedy.
 
-What a server says after it has let a connection in has a code, and `failures.py` knows the causes by that. What happens
-before has none: the driver keeps libpq's text alone, and the beginning of the connection is told by words of that text,
-which are never passed on.
+Once a connection is made, a server's errors have codes, by which `failures.py` knows the causes. Errors before that
+have none: psycopg keeps only libpq's text. The cause is then found by words of that text, which is never passed on.
 """
 
 import re
@@ -17,7 +16,7 @@ from carecase_worker.targets.versions import LOWEST_POSTGRES, LOWEST_SQLITE
 
 
 class Causes(Enum):
-    """Every cause that is told apart."""
+    """Every cause that is distinguished."""
 
     PASSWORD = Cause("password", "refuses this user or its password: check both, in the URL and in its password")
     NOT_ADMITTED = Cause(
@@ -111,7 +110,7 @@ _WORDS = (
     (r"definition of service|service file", Causes.SERVICE),
     (r"closed the connection|Connection reset|connection is lost|the connection is closed", Causes.BROKEN),
 )
-"""By words that libpq and PostgreSQL say while a connection is made; the first that is found counts."""
+"""Causes by patterns in the texts of libpq and PostgreSQL while a connection is made; the first match counts."""
 
 _NAMED = re.compile(r"invalid \"?(\w+)\"? value:|for connection option \"(\w+)\"|invalid (port) number|weak (sslmode)")
 
@@ -120,7 +119,7 @@ KEYWORDS = frozenset(option.keyword.decode() for option in Conninfo.parse(b""))
 
 
 class PostgresRefused(PostgresRefusal):
-    """A connection to PostgreSQL that was made and is not good for this service."""
+    """A connection to PostgreSQL that was made but does not fit this service."""
 
     def __init__(self, cause: Causes) -> None:
         super().__init__(cause.value.text)
@@ -128,7 +127,7 @@ class PostgresRefused(PostgresRefusal):
 
 
 class SqliteRefused(sqlite3.OperationalError):
-    """A connection to SQLite that was made and is not good for this service."""
+    """A connection to SQLite that was made but does not fit this service."""
 
     def __init__(self, cause: Causes) -> None:
         super().__init__(cause.value.text)
@@ -136,13 +135,13 @@ class SqliteRefused(sqlite3.OperationalError):
 
 
 def cause_by_words(text: str) -> Causes:
-    """The cause that libpq's or PostgreSQL's own text tells of, when a connection could not be made."""
+    """Return the cause that a text of libpq's or PostgreSQL's gives for a failed connection."""
     bare = re.sub(r"\"[^\"]*\"|'[^'\n]*'", "''", text)  # the names of hosts, files and users could be such words
     return next((cause for words, cause in _WORDS if re.search(words, bare)), Causes.UNKNOWN)
 
 
 def parameter_by_words(text: str) -> str:
-    """The connection parameter whose value libpq or PostgreSQL refuses in such a text; "" if it is not told."""
+    """Return the connection parameter whose value such a text refuses; empty if it does not say."""
     found = _NAMED.search(text)
     if found and found.lastindex:
         name = found[found.lastindex]

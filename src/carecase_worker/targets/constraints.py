@@ -26,8 +26,8 @@ _CONSTRAINTS = {
 }
 
 # The columns of care_case that a constraint is on. `ours` is the table and its partitions, `named` the table that the
-# error names. A unique index is found by what it depends on, since its columns may be expressions; a foreign key of
-# another table by what it refers to; a generated column counts as those that it is made from.
+# error names. A unique index is found by its dependencies, since its columns may be expressions; a foreign key of
+# another table by the columns it refers to; a generated column counts as those that it is made from.
 _COLUMNS = text(
     """
     WITH RECURSIVE ours(oid) AS (
@@ -74,16 +74,17 @@ _SQLITE_KEYS = text("SELECT \"from\" FROM pragma_foreign_key_list('care_case')")
 
 
 class Constraints:
-    """Outcomes of items that break constraints, each constraint looked up once."""
+    """Outcomes of items that break constraints; each constraint is looked up once."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._known: dict[tuple[str | None, ...], Outcome] = {}
 
     def conflict(self, error: SQLAlchemyError) -> Outcome:
-        """The outcome of an item that breaks a constraint: fields, kind and name of the constraint, never a value.
+        """Return the outcome of an item that breaks a constraint.
 
-        A constraint that is on none of the contract's fields is nothing that the item could be mended for: REFUSED.
+        Its text has the fields, and kind and name of the constraint, but never a value. If the constraint is on none of
+        the contract's fields, the sender cannot mend the item: REFUSED.
         """
         original = error.orig if isinstance(error, DBAPIError) else None
         names = _postgres_key(original.diag) if isinstance(original, PostgresError) else (str(original),)
@@ -106,10 +107,10 @@ class Constraints:
         )
 
     def _name_and_columns(self, error: SQLAlchemyError) -> tuple[str | None, set[str] | None]:
-        """The name of a constraint and its columns in `care_case`; None for what the database does not tell."""
+        """Return the name of a constraint and its columns in `care_case`; None for what is not reported."""
         if isinstance(error, DBAPIError) and isinstance(error.orig, PostgresError):
             columns = self._postgres_columns(error.orig.diag)
-            if raised_by_code(error):  # what a trigger takes for a constraint need not be one, nor its name a name
+            if raised_by_code(error):  # a trigger may name a constraint that does not exist
                 return None, columns or None
             return error.orig.diag.constraint_name, columns
         message = str(error.orig) if isinstance(error, DBAPIError) else ""
@@ -117,13 +118,13 @@ class Constraints:
         return None, None if told is None else set(told)
 
     def _postgres_columns(self, diag: Diagnostic) -> set[str]:
-        """The columns of the constraint; "" among them for those of other tables."""
+        """Return the columns of the constraint; an empty name stands for those of other tables."""
         names = ("constraint", "schema", "relation", "column", "datatype")
         found = self._connection.execute(_COLUMNS, dict(zip(names, _postgres_key(diag), strict=True))).scalars()
         return {column or "" for column in found}
 
     def _sqlite_columns(self, message: str, code: str) -> Iterable[str] | None:
-        """The columns that a message of SQLite's tells of, by their names or by that of a constraint on them."""
+        """Return the columns that an SQLite message names, directly or by a constraint on them."""
         if code == "SQLITE_CONSTRAINT_FOREIGNKEY":
             return self._connection.execute(_SQLITE_KEYS).scalars().all() or None
         on_columns, named = _SQLITE_ON.match(message), _SQLITE_NAMED.match(message)
@@ -139,7 +140,7 @@ class Constraints:
         return self._with_their_sources(_words(check))
 
     def _with_their_sources(self, columns: Iterable[str]) -> set[str]:
-        """Columns in lower case, and those that the generated ones among them are made from."""
+        """Return columns in lower case, and those that the generated ones among them are made from."""
         definition = self._sqlite_definition(CARE_CASE.name)
         return {word for column in columns for word in (column.lower(), *_words(_source_of(column, definition)))}
 
@@ -148,7 +149,7 @@ class Constraints:
 
 
 def _postgres_key(diag: Diagnostic) -> tuple[str | None, ...]:
-    """The names that tell a constraint: its own, its table's schema, the table's, a column's, a domain's."""
+    """Return the names that identify a constraint: its own, its table's schema, the table's, a column's, a domain's."""
     return (diag.constraint_name, diag.schema_name, diag.table_name, diag.column_name, diag.datatype_name)
 
 
@@ -157,18 +158,24 @@ def _words(expression: str) -> list[str]:
 
 
 def _condition_of(check: str, definition: str) -> str:
-    """The condition of a check constraint that SQLite calls by its name or, where it has none, by its condition."""
+    """Return the condition of a check constraint.
+
+    SQLite calls a constraint by its name or, where it has none, by its condition.
+    """
     name = rf"[\"`\[]?{re.escape(check)}[\"`\]]?"
     return _in_parentheses(rf"CONSTRAINT\s+{name}\s+CHECK\s*\(", definition) or _bare(check)
 
 
 def _source_of(column: str, definition: str) -> str:
-    """The expression of a generated column within the definition of its table; "" if it is none."""
+    """Return the expression of a generated column in its table's definition; empty if it is not a generated one."""
     return _in_parentheses(rf"[\"`\[]?\b{re.escape(column)}\b[\"`\]]?[^,(]*(\([^)]*\)[^,(]*)?\bAS\s*\(", definition)
 
 
 def _in_parentheses(opening: str, definition: str) -> str:
-    """The text between the parenthesis at the end of a pattern and the one that closes it; "" without a match."""
+    """Return the text from the parenthesis at the end of a pattern to the one that closes it.
+
+    Empty if the pattern is not found.
+    """
     found = re.search(opening, definition, re.IGNORECASE)
     if found is None:
         return ""
@@ -180,5 +187,5 @@ def _in_parentheses(opening: str, definition: str) -> str:
 
 
 def _bare(definition: str) -> str:
-    """A definition without its literals and comments, whose words and parentheses mean nothing."""
+    """Return a definition without its literals and comments, whose words and parentheses do not count."""
     return re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", "''", definition, flags=re.DOTALL)

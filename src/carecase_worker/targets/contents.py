@@ -1,4 +1,4 @@
-"""Contents of a target database, as far as somebody asks without a case in hand."""
+"""A look at the contents of a target database."""
 
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -8,7 +8,7 @@ from carecase_worker.targets.tables import CARE_CASE
 
 
 def holds_cases(engine: Engine) -> bool:
-    """Tell if there is any case. Raises TargetFailure."""
+    """Return whether the database has any case. Raises TargetFailure."""
     try:
         with engine.connect() as connection:
             return bool(connection.execute(select(exists(select(1).select_from(CARE_CASE)))).scalar())

@@ -1,7 +1,7 @@
-"""Differences of a schema from the tables that this version needs, but for those that it can live with.
+"""Differences of a schema from the tables that this version needs, except for harmless ones.
 
-Additions do no harm: tables, indexes, constraints, and columns that need no value from us. Neither does
-what was made wider: a column that may be null now, a longer string.
+Additions do no harm: tables, indexes, constraints, and columns that need no value from this service. Nor does widening:
+a column that may be null now, a longer string.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from sqlalchemy import Column, String
 from carecase_worker.targets.tables import METADATA
 
 _ADDED = frozenset({"remove_index", "remove_constraint", "remove_fk", "remove_table_comment", "modify_comment"})
-"""Alembic's names for what is there though we did not make it, and takes no part in writing."""
+"""Alembic's names for additions that this service did not make, and that take no part in writing."""
 
 _VERBS = {"add": "lacks", "remove": "has", "modify": "has another"}
-"""By the beginnings of Alembic's names, which tell what would have to be done to the database."""
+"""Predicates by the beginnings of Alembic's names, which say what would have to be done to the database."""
 
 
 def faults_of(context: MigrationContext) -> Iterator[str]:
-    """Each difference that this version cannot live with, in words; none that was only added or made wider."""
+    """Yield in words each difference that this version cannot work with; additions and widening are left out."""
     context.opts.update(include_object=_is_ours)
     for found in compare_metadata(context, METADATA):
         for difference in found if isinstance(found, list) else [found]:
@@ -46,7 +46,7 @@ def _is_harmless(difference: tuple[Any, ...]) -> bool:
 
 
 def _words(difference: tuple[Any, ...]) -> str:
-    """A difference as the schema's: it lacks something, has something too much, or has it otherwise."""
+    """Describe a difference: the schema lacks something, has something extra, or has it otherwise."""
     operation, _, thing = difference[0].partition("_")
     names = [getattr(part, "name", part) for part in difference[1:4]]
     return f"{_VERBS.get(operation, operation)} {thing} {'.'.join(name for name in names if isinstance(name, str))}"

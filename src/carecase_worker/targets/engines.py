@@ -16,7 +16,7 @@ _DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
 
 def engine_for(tenant: Tenant) -> Engine:
-    """An engine for a tenant; it connects when it is first used. Raises SettingsError as `url_of` does."""
+    """Return an engine for a tenant; it connects when it is first used. Raises SettingsError as `url_of` does."""
     url = url_of(tenant)
     settings = tenant.database
     common: dict[str, Any] = {"hide_parameters": True, "pool_size": 1, "max_overflow": 0, "pool_timeout": 3}
@@ -34,7 +34,10 @@ def engine_for(tenant: Tenant) -> Engine:
 
 
 def url_of(tenant: Tenant) -> URL:
-    """The URL of a tenant with its driver and its password. Raises SettingsError for parameters that libpq lacks."""
+    """Return the URL of a tenant with its driver and its password.
+
+    Raises SettingsError for parameters that libpq lacks.
+    """
     url = make_url(tenant.database.url.get_secret_value())
     driver = _DRIVERS[url.get_backend_name()]
     password = tenant.database.password
@@ -50,9 +53,9 @@ def url_of(tenant: Tenant) -> URL:
 
 
 def _interrupted(context: ExceptionContext) -> None:
-    """Give a connection up whose statement was broken off by no error of the driver, but by the end of the attempt.
+    """Discard a connection whose statement was ended by the attempt's deadline, not by an error of the driver.
 
-    It waits for an answer for ever, and to roll back on it would be another error, which hides this one.
+    The connection still waits for a response, and rolling back on it would raise another error, which hides this one.
     """
     if not isinstance(context.original_exception, context.dialect.loaded_dbapi.Error):
         context.is_disconnect = True

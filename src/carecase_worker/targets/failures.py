@@ -1,4 +1,4 @@
-"""One table: what a driver's error means, and why. No other code reads error codes."""
+"""The meanings of the drivers' errors, and their causes. No other code reads error codes."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.causes import Causes, PostgresRefused, SqliteRefused, cause_by_words, parameter_by_words
 
 ITEM_FAULTS = (FailureKind.CONFLICT, FailureKind.REFUSED)
-"""Kinds of failure that are an item's doing, by its code alone."""
+"""Kinds of failure that are an item's fault, by the code alone."""
 
 _Meaning = tuple[FailureKind, Causes | None]
-"""Meaning of an error for the chunk at hand, and cause if it is the database that is away."""
+"""Kind of failure for the chunk at hand, and its cause unless an item is at fault."""
 
 _SQLSTATES: Mapping[str, _Meaning] = {
     "08": (FailureKind.AWAY, Causes.BROKEN),  # connection exception
@@ -43,16 +43,16 @@ _SQLSTATES: Mapping[str, _Meaning] = {
     "58": (FailureKind.AWAY, Causes.FAULT),  # system error
     "XX": (FailureKind.AWAY, Causes.FAULT),  # internal error
 }
-"""By the longest known beginning of an SQLSTATE; PostgreSQL, appendix A. What is not here is taken for an item's doing.
+"""Meanings by the longest known prefix of an SQLSTATE (PostgreSQL, appendix A). Any other is an item's fault.
 
-A trigger may raise any of them over a single item: `answered` tells whether that can be.
+A trigger may raise any of them over a single item: `answered` decides whether that can be.
 """
 _OTHER_SQLSTATE: _Meaning = (FailureKind.REFUSED, None)
 
 _ROW_SECURITY = ("42501", "ExecWithCheckOptions")
-"""SQLSTATE and place in PostgreSQL's source of a row that a policy refuses; without privileges it is another place."""
+"""SQLSTATE and source function of a row that a policy refuses; a lack of privileges has another function."""
 _EXHAUSTED = ("53", "58")
-"""Resources and devices; a database may lack them for some items and have them for others."""
+"""Classes of errors for resources and devices, which a database may lack for some items and have for others."""
 
 _SQLITE_NAMES: Mapping[str, _Meaning] = {
     "SQLITE_AUTH": (FailureKind.AWAY, Causes.NO_FILE),
@@ -74,15 +74,15 @@ _SQLITE_NAMES: Mapping[str, _Meaning] = {
     "SQLITE_SCHEMA": (FailureKind.AWAY, Causes.SCHEMA),
     "SQLITE_TOOBIG": (FailureKind.REFUSED, None),
 }
-"""By the longest known beginning of an extended result code's name. What is not here is taken for the database's."""
+"""Meanings by the longest known prefix of an extended result code's name. Any other is the database's fault."""
 _NAMELESS = "unknown"
 _AWAY: _Meaning = (FailureKind.AWAY, Causes.UNKNOWN)
 
 
 def failure_of(error: SQLAlchemyError) -> TargetFailure:
-    """The failure that an error of the database is; with its cause, if it is no item's doing.
+    """Translate a database error into a TargetFailure, with its cause unless an item is at fault.
 
-    In place of a code that the database has not given it tells the connection parameter that is at fault.
+    If a connection parameter is at fault, its name takes the place of the code, which the database has not given.
     """
     kind, cause = _meaning(error)
     code = code_of(error)
@@ -92,21 +92,21 @@ def failure_of(error: SQLAlchemyError) -> TargetFailure:
 
 
 def away(code: str) -> TargetFailure:
-    """The failure of a database that is away although it answers, with a code of its own."""
+    """Return the failure of a database that is away although it answers, with the cause that a code stands for."""
     _, cause = _longest({**_SQLSTATES, **_SQLITE_NAMES}, code, _AWAY)
     return TargetFailure(FailureKind.AWAY, code, (cause or Causes.UNKNOWN).value)
 
 
 def kind_of(error: SQLAlchemyError) -> FailureKind:
-    """The kind of failure that an error of the database is."""
+    """Return the kind of failure of a database error."""
     return _meaning(error)[0]
 
 
 def answered(error: SQLAlchemyError) -> bool:
-    """Tell whether a database that goes on may have refused a single item so, whatever the error's kind.
+    """Return whether the database is still there and may have refused a single item with this error.
 
-    False if the connection has ended, and if it is the server itself that lacks room or a device: a full disk has room
-    for some items, and that is no reason to refuse the others.
+    That does not depend on the error's kind. False if the connection has ended, or the server itself lacks room or a
+    device: a full disk still has room for some items, and that is no reason to refuse the others.
     """
     match error:
         case DBAPIError(connection_invalidated=False, orig=PostgresError() as original):
@@ -121,12 +121,12 @@ def answered(error: SQLAlchemyError) -> bool:
 
 
 def raised_by_code(error: SQLAlchemyError) -> bool:
-    """Tell whether a function in the database, as a trigger's, was running when the error came up, or raised it."""
+    """Return whether a function in the database, as a trigger's, raised the error or was running when it arose."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, PostgresError) and bool(error.orig.diag.context)
 
 
 def code_of(error: SQLAlchemyError) -> str:
-    """The database's own code of an error: SQLSTATE, or the name of SQLite's result code; "" if it has none."""
+    """Return the database's own code of an error: SQLSTATE, or the name of SQLite's result code; empty without one."""
     match error:
         case DBAPIError(orig=PostgresError() as original):
             return original.sqlstate or ""
@@ -138,7 +138,7 @@ def code_of(error: SQLAlchemyError) -> str:
 
 
 def _primary_name(code: int) -> str:
-    """The name of the result code that an extended one is a kind of; Python does not know the names of all of these."""
+    """Return the name of an extended result code's primary one; Python does not know all the extended names."""
     primary = code & 0xFF
     return next((name for name in _SQLITE_NAMES if getattr(sqlite3, name, None) == primary), _NAMELESS)
 
@@ -162,6 +162,6 @@ def _meaning(error: SQLAlchemyError) -> _Meaning:
 
 
 def _longest(table: Mapping[str, _Meaning], code: str, otherwise: _Meaning) -> _Meaning:
-    """Look a code up by its longest beginning that is in a table."""
+    """Look a code up by its longest prefix in a table."""
     beginnings = (code[:length] for length in range(len(code), 0, -1))
     return next((table[beginning] for beginning in beginnings if beginning in table), otherwise)

@@ -1,4 +1,4 @@
-"""Several chunks of one database as one plan, and the outcomes apart again. Pure."""
+"""Several chunks of one database merged into one plan, and their outcomes split again. Pure."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -10,9 +10,9 @@ from carecase_worker.targets.tables import VERSION
 
 
 def as_one(plans: Sequence[WritePlan]) -> WritePlan:
-    """The plan that writes what all these write, each case in the order of its versions; no two guard differently.
+    """Merge plans into one that writes each case in the order of its versions. All of them guard alike.
 
-    An item's place is its place in the chunk, after all items of the chunks before.
+    An item's place is then its place in the chunk, after all items of the chunks before.
     """
     firsts = accumulate((len(plan.keys) for plan in plans), initial=0)
     entries = [
@@ -32,6 +32,6 @@ def as_one(plans: Sequence[WritePlan]) -> WritePlan:
 
 
 def apart(outcomes: Sequence[Outcome], plans: Sequence[WritePlan]) -> list[list[Outcome]]:
-    """The outcomes of each plan's own items, from those of all."""
+    """Split the outcomes of all items into those of each plan."""
     ends = list(accumulate(len(plan.keys) for plan in plans))
     return [list(outcomes[end - len(plan.keys) : end]) for end, plan in zip(ends, plans, strict=True)]

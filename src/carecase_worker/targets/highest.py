@@ -1,4 +1,4 @@
-"""The highest version that a database holds: what comes next must be above it."""
+"""The highest version that a database holds: those of new batches must be above it."""
 
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,9 +11,9 @@ _NO_DEADLINE = text("SET LOCAL statement_timeout = 0")
 
 
 def highest_version(engine: Engine, patient: bool = False) -> int:
-    """The highest version of any case, 0 if there is none. Raises TargetFailure.
+    """Return the highest version of any case, 0 if there is none. Raises TargetFailure.
 
-    It reads the whole table: an index would cost every write. `patient` lets it take as long as that takes.
+    It reads the whole table: an index would cost every write. `patient` lifts PostgreSQL's statement timeout for it.
     """
     try:
         with engine.begin() as connection:

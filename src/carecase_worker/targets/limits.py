@@ -1,4 +1,4 @@
-"""How long a statement may take and wait for a lock within a transaction, and for whose lock it waited."""
+"""Timeouts of statements and locks in a transaction, and the search for a session that may have held a lock."""
 
 from sqlalchemy import Connection, text
 
@@ -16,7 +16,7 @@ _ANOTHER_OF_US = text(
 
 
 def limit_statements(connection: Connection, seconds: float) -> None:
-    """Bound each statement up to the end of the transaction, where the database can; waiting for a lock ends before."""
+    """Limit each statement up to the end of the transaction, where the database can; lock waits end sooner."""
     if connection.dialect.name == "postgresql":
         statement_ms = max(2, round(seconds * 1000))
         lock_ms = max(1, round(_lock_s(seconds) * 1000))
@@ -26,15 +26,15 @@ def limit_statements(connection: Connection, seconds: float) -> None:
 
 
 def is_a_lock(code: str) -> bool:
-    """Tell whether a statement ended with this SQLSTATE since it waited too long for a lock."""
+    """Return whether this SQLSTATE means that a statement waited too long for a lock."""
     return code == "55P03"
 
 
 def may_have_waited_for_us(connection: Connection, seconds: float) -> bool:
-    """Tell whether another session of this service has been in a transaction for all of a wait for a lock.
+    """Return whether another session of this service was in a transaction for all of a wait for a lock.
 
-    `seconds` is what the statement was limited to. Two chunks that share cases, both slow, can hold each other up;
-    that is no case's fault.
+    `seconds` is the limit of the statement. Two slow chunks that share cases can block each other; that is no case's
+    fault.
     """
     return bool(connection.execute(_ANOTHER_OF_US, {"seconds": _lock_s(seconds)}).scalar())
 

@@ -1,4 +1,4 @@
-"""What to write of a chunk, decided before the database is asked."""
+"""Plans of what to write of a chunk, made before the database is asked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ class Entry:
 
 
 def key_of(entry: Entry) -> int:
-    """The key of an entry's case."""
+    """Return the key of an entry's case."""
     return int(entry.row[KEY])
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a case gets that has no version or audit field of its own; versions count up from `first_version`."""
+    """Values for cases without a version or audit fields of their own; versions count up from `first_version`."""
 
     first_version: int
     rules: Rules
@@ -53,15 +53,15 @@ class Wave(Protocol):
 
     @property
     def defaults(self) -> Defaults:
-        """For what the text leaves out."""
+        """The values for what `text` leaves out."""
         ...
 
     def entries(self) -> Sequence[Entry]:
-        """Each case with all that is written of it."""
+        """Return each case with all that is written of it."""
         ...
 
     def text(self) -> bytes:
-        """The cases as a JSON array, in order. What a case lacks is in the defaults."""
+        """Return the cases as a JSON array, in order; `defaults` has what a case lacks."""
         ...
 
 
@@ -88,17 +88,17 @@ class WaveOfRows:
         return [entry.row[VERSION] for entry in self.rows]
 
     def entries(self) -> Sequence[Entry]:
-        """Each case with all that is written of it."""
+        """Return each case with all that is written of it."""
         return self.rows
 
     def text(self) -> bytes:
-        """The cases as a JSON array, nothing left out."""
+        """Return the cases as a JSON array, nothing left out."""
         return msgspec.json.encode([entry.row for entry in self.rows])
 
 
 @dataclass(frozen=True, slots=True)
 class WaveOfAll:
-    """A whole chunk of sound cases: it goes over as it was read, and no case is touched on the way."""
+    """A whole chunk of sound cases: it is sent as it was read, and no case is touched on the way."""
 
     sound: SoundCases
     defaults: Defaults
@@ -119,19 +119,19 @@ class WaveOfAll:
         return range(self.defaults.first_version, self.defaults.first_version + len(self.sound.keys))
 
     def entries(self) -> Sequence[Entry]:
-        """Each case with all that is written of it, in key order."""
+        """Return each case with all that is written of it, in key order."""
         rows = self.sound.rows(self.defaults.rules)
         for place, row in enumerate(rows):
             row[VERSION] = row[ENTRY_VERSION] = self.defaults.first_version + place
         return sorted((Entry(place, row) for place, row in enumerate(rows)), key=key_of)
 
     def text(self) -> bytes:
-        """The cases as a JSON array, without versions and without audit fields that were not given."""
+        """Return the cases as a JSON array, without versions and without audit fields that were not given."""
         return self.sound.text
 
 
 def in_waves(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Entries in waves of distinct keys, in key order; a key's entries come in the order of their places."""
+    """Split entries into waves of distinct keys, in key order; entries of one key come in the order of their places."""
     ordered: list[list[Entry]] = []
     times: dict[int, int] = {}
     for entry in entries:
@@ -146,13 +146,13 @@ def in_waves(entries: Sequence[Entry]) -> list[list[Entry]]:
 
 
 def case_by_case(waves: Sequence[Wave]) -> list[WaveOfRows]:
-    """The same waves, each case with all that is written of it: what a database refuses as it was sent may be fine."""
+    """Return the same waves with each case written out: a database may take it so, and not as it was sent."""
     return [WaveOfRows(wave.entries(), wave.defaults) for wave in waves]
 
 
 @dataclass(frozen=True, slots=True)
 class WritePlan:
-    """What to write of a chunk.
+    """The plan of a chunk: the outcomes that are certain, and the cases to write.
 
     `keys` has each item's case key, as far as it has a usable one. `decided` has an outcome for each item that needs no
     database, None for the others; these are spread over `waves`, which are written one after the other. With
@@ -169,5 +169,5 @@ class WritePlan:
 
     @property
     def slowly(self) -> bool:
-        """Tell whether this attempt is one for finding cases that are too slow: every second one is."""
+        """True for every second attempt: it looks for cases that are too slow."""
         return self.attempts % 2 == 1

@@ -1,7 +1,7 @@
-"""A session of PostgreSQL: what this service sets for it, and in which schema it works.
+"""Sessions of PostgreSQL: the settings that this service makes for them, and the schema that they work in.
 
-The settings are made once a connection is there and not by libpq's `options`: so everything else that the URL, a
-service file, PGOPTIONS or the role say arrives, and these settings come last.
+The settings are made after connecting and not by libpq's `options`. So all that the URL, a service file, PGOPTIONS or
+the role set takes effect first, and these settings come last.
 """
 
 import re
@@ -26,13 +26,13 @@ WHERE place = 1 OR NOT EXISTS (
   SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
   WHERE nspname = name AND relname = ANY(%(ours)s))
 """
-"""The search path without each further schema that has one of our tables: they are another tenant's."""
+"""SQL for the search path without further schemas that have one of our tables: those are another tenant's."""
 
 _APPLICATION = "coalesce(nullif(current_setting('application_name'), ''), 'carecase-worker')"
 
 
 class Session:
-    """Makes every new connection ready; called by SQLAlchemy when there is one."""
+    """The setup of every new connection; SQLAlchemy calls it."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self._settings = {
@@ -53,7 +53,7 @@ class Session:
         )
 
     def __call__(self, connection: Connection[Any], _: Any) -> None:
-        """Check and set up a connection. Raises PostgresRefused, or what the server says."""
+        """Check and set up a connection. Raises PostgresRefused, or the server's own error."""
         try:
             self._set_up(connection)
         except PostgresError:
@@ -65,11 +65,11 @@ class Session:
             raise PostgresRefused(Causes.VERSION)
         if changed_settings(_options_of(connection), self._settings):
             raise PostgresRefused(Causes.SESSION)
-        connection.autocommit = True  # what a transaction sets would be gone with it
+        connection.autocommit = True  # settings made in a transaction would end with it
         (found,) = connection.execute(self._statement, {**self._settings, "ours": sorted(OUR_TABLES)})
         connection.autocommit = False
         process, in_recovery, read_only, user, schema, path, *_ = found
-        if process != connection.info.backend_pid:  # what is set for this session is not what the next one has
+        if process != connection.info.backend_pid:  # a pooler lends another session for each transaction
             raise PostgresRefused(Causes.POOLER)
         if in_recovery:
             raise PostgresRefused(Causes.STANDBY)
@@ -80,29 +80,29 @@ class Session:
 
 
 def connect_arguments(settings: DatabaseSettings, url: URL) -> Mapping[str, Any]:
-    """The parameters of a connection that the URL does not have itself."""
+    """Return the connection parameters that the URL does not set itself."""
     ours = {
         "connect_timeout": max(2, round(settings.connect_timeout.total_seconds())),
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
-        "client_encoding": "UTF8",  # from the first answer on: of a database in SQL_ASCII texts would come as bytes
+        "client_encoding": "UTF8",  # from the first response on: texts of a database in SQL_ASCII would come as bytes
     }
     return {name: value for name, value in ours.items() if name not in url.query}
 
 
 def unknown_parameters(url: URL) -> list[str]:
-    """The parameters of a URL that libpq does not know."""
+    """Return the parameters of a URL that libpq does not know."""
     return sorted(set(url.query) - KEYWORDS)
 
 
 def _options_of(connection: Connection[Any]) -> str:
-    """The `options` that libpq used, wherever it found them."""
+    """Return the `options` that libpq used, from whatever source."""
     return next(((option.val or b"").decode() for option in connection.pgconn.info if option.keyword == b"options"), "")
 
 
 def _first_of(search_path: str, user: str) -> list[str]:
-    """The schemas of which one is meant to be used: the first that is named, and before it the user's own."""
+    """Return the schemas of which one is meant to be used: the first that is named, and before it the user's own."""
     meant = []
     for quoted, plain in re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', search_path):
         name = quoted.replace('""', '"') if quoted else plain.lower()

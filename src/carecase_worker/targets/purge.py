@@ -1,4 +1,4 @@
-"""Old rows of the ledger: taken out once no attempt can ask for them any more."""
+"""The purge of ledger rows that no attempt can ask for any more."""
 
 from datetime import timedelta
 
@@ -15,9 +15,9 @@ _OLD = select(*_KEY).where(INGEST_LEDGER.c.applied_at < bindparam("before")).lim
 
 
 def purge_ledger(engine: Engine, keep: timedelta) -> int:
-    """Delete the rows of chunks applied longer ago than `keep`, some at a time; how many there were.
+    """Delete the rows of chunks applied longer ago than `keep`, some at a time; return how many there were.
 
-    The database's own clock tells how long ago that is: it has told when the rows were written. Raises TargetFailure.
+    Age is measured by the database's own clock, which also dated the rows. Raises TargetFailure.
     """
     purged = 0
     try:

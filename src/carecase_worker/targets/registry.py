@@ -21,13 +21,13 @@ class Targets:
         self._writers: dict[str, Writer] = {}
 
     def writer(self, database: str) -> Writer:
-        """The writer of a database. Raises TargetFailure."""
+        """Return the writer of a database. Raises TargetFailure."""
         if database not in self._writers:
             self._writers[database] = self.own_writer(database)
         return self._writers[database]
 
     def own_writer(self, database: str) -> Writer:
-        """A writer with a connection of its own, for a process that was forked. Raises TargetFailure."""
+        """Return a writer with a connection of its own, for a process that was forked. Raises TargetFailure."""
         settings = self._tenants[database].database
         longest = min(settings.statement_timeout, self._longest)
         engine = engine_for(Tenant(database, settings.model_copy(update={"statement_timeout": longest})))

@@ -1,4 +1,4 @@
-"""The schema of a target database: bring it up to date, or tell what it lacks."""
+"""The schema of a target database: its migration, and its comparison with what this version needs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ _LOCK = 0x63617265
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """A database's schema beside this version: two revisions, and what does not fit."""
+    """A database's schema compared with this version: both revisions, and the faults."""
 
     wanted: str
     held: tuple[str, ...]
@@ -38,7 +38,7 @@ class SchemaState:
 
     @property
     def is_newer(self) -> bool:
-        """Tell if a version made it that this one does not know."""
+        """True if it was made by a version that this one does not know."""
         return len(self.held) == 1 and not self.known
 
     @property
@@ -48,7 +48,7 @@ class SchemaState:
         return f"fits ({newer})" if self.is_newer else "fits"
 
     def lacks(self) -> list[str]:
-        """Name what keeps this version from working with the schema, a line each; empty if it can."""
+        """Return what keeps this version from working with the schema, a line each; empty if it can."""
         lines = [f"it {fault}" for fault in self.faults]
         if self.is_newer and lines:
             newer = f"it is at revision {self.revision}, newer than this version's {self.wanted}"
@@ -77,20 +77,20 @@ def upgrade(engine: Engine) -> None:
 def state(engine: Engine) -> SchemaState:
     """Compare the schema of a database with this version. Raises TargetFailure."""
     if lacks_file(engine):
-        engine = create_engine("sqlite://")  # it holds as much as a file that is not there, and none is made
+        engine = create_engine("sqlite://")  # as empty as the missing file, which is not made
     with _told_as_failure(), engine.connect() as connection:
         return _state(connection)
 
 
 def lacks(engine: Engine) -> list[str]:
-    """Name what the schema lacks, a line each; empty if this version can work with it. Raises TargetFailure."""
+    """Return what the schema lacks, a line each; empty if this version can work with it. Raises TargetFailure."""
     return state(engine).lacks()
 
 
 def require_fitting(engine: Engine) -> None:
     """Raise TargetFailure unless this version can work with the schema.
 
-    One short query where the revision is this version's; only another one is compared in full.
+    It is one short query if the revision is this version's; a schema of another one is compared in full.
     """
     with _told_as_failure(), engine.connect() as connection:
         held = _context(connection).get_current_heads() if _may_read_revision(connection) else ()
@@ -132,10 +132,10 @@ def _state(connection: Connection) -> SchemaState:
 
 
 def _wait_for_turn(connection: Connection) -> None:
-    """Wait until no other process migrates, for as long as that takes; nor is a migration bound to a worker's times.
+    """Wait until no other process migrates, for as long as that takes.
 
-    What a migration then waits for by itself, as a table that is in use, it waits for no longer than a worker would:
-    whoever wants that table meanwhile stands behind it.
+    The migration itself may take longer than a worker's timeouts allow, but waits for a lock no longer than a worker
+    would: other sessions that want the same table queue behind it.
     """
     held = connection.execute(text("SELECT current_setting('lock_timeout')")).scalar()
     for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
@@ -145,20 +145,20 @@ def _wait_for_turn(connection: Connection) -> None:
 
 
 def _work_in_first_schema_only(connection: Connection) -> None:
-    """Leave the rest of the search path out of this transaction: what lies there is not this database's schema."""
+    """Leave the rest of the search path out of this transaction: it is not this database's schema."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT set_config('search_path', quote_ident(current_schema()), true)"))
 
 
 def _touch(connection: Connection) -> None:
-    """Write something, and the same as before, to an SQLite file: nothing else tells that it is read-only."""
+    """Write back an unchanged value to an SQLite file: nothing else shows that it is read-only."""
     if connection.dialect.name == "sqlite":
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
 
 
 def _may_read_revision(connection: Connection) -> bool:
-    """Ask if this user may read the table of revisions; a worker's user need not."""
+    """Return whether this user may read the table of revisions; a worker's user need not."""
     if connection.dialect.name != "postgresql":
         return True
     asked = text("SELECT has_table_privilege(to_regclass(:table), 'SELECT')")
@@ -179,7 +179,7 @@ def _refuse_what_is_not_ours_to_change(found: SchemaState) -> None:
 
 
 def _adopt(found: SchemaState, config: Config) -> None:
-    """Take tables that are as this version makes them for its own, as after a restore without the revision."""
+    """Note this version's revision for tables that are as it makes them, as after a restore without the revision."""
     if found.faults:
         raise SchemaRefused(
             f"the schema has our tables, though not as this version makes them ({found.faults[0]}), and no revision:"

@@ -1,8 +1,8 @@
 """Cases that a database refuses although it answers: found within a transaction, so that the others are written.
 
-An error says only that a statement came to nothing. A trigger may raise any SQLSTATE over one case, also one that
-otherwise means that the database is away. So the cases are tried in savepoints until the culprits are alone, and the
-database is away only if it takes nothing else either (decision 0022).
+An error says only that a statement failed. A trigger may raise any SQLSTATE over one case, also one that otherwise
+means that the database is away. So the cases are tried in savepoints until the culprits are alone, and the database
+counts as away only if it takes nothing else either (decision 0022).
 """
 
 from collections import Counter
@@ -30,10 +30,9 @@ from carecase_worker.targets.waves import apply_wave
 _TRIES_ALONE = 3
 _PIECES = 32
 _FOR_ALL, _FOR_PIECES, _FOR_SUSPECTS = 1 / 8, 1 / 4, 3 / 4
-"""Parts of the time that is left: for all cases together, for all pieces of what was too slow, and for those that are
-too slow by themselves."""
+"""Parts of the time that is left: for all cases together, for all pieces of a slow part, and for single slow cases."""
 _FOR_A_HALF = 1 / 16
-"""The part of an attempt's time for all cases, each half, and so on down to a single one, where each begins anew."""
+"""The part of an attempt's time for one statement on SQLite, be it for all cases, a half or a single one."""
 _LEAST_S, _LAST_S = 0.01, 0.5
 _PATIENT_ATTEMPT = 3
 """The attempt from which a case may be given up because others hold a lock on it."""
@@ -42,15 +41,14 @@ Pieces = list[Sequence[Entry]]
 
 
 class TransactionLostError(Exception):
-    """The database took back the whole transaction; nothing is written, and the findings tell more than before."""
+    """The database rolled back the whole transaction; nothing is written, but the findings have grown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The end of an attempt's time on the stopwatch, its length, and what broke a transaction.
+    """The deadline of an attempt on the stopwatch, its length in seconds, and what broke a transaction.
 
-    That is `broke`, parts of waves, and `takes`, cases that were made up to look if the database takes any, with the
-    answer.
+    `broke` has the errors of parts of waves. `takes` says whether the database took a case that was made up to test it.
     """
 
     until: float
@@ -60,12 +58,14 @@ class Findings:
 
 
 class Sifter:
-    """Writes the waves of a plan on one connection and sifts out what the database refuses; sets their outcomes.
+    """A writer of a plan's waves on one connection, which sifts out the cases that the database refuses.
 
-    Every second attempt at a chunk is a slow one: cases that take too long are told apart, too. It shares out the time
+    It sets the outcomes.
+
+    Every second attempt at a chunk is a slow one, which also finds the cases that take too long. It shares out the time
     between ever smaller pieces, so that one slow case costs little more than its own time. The longer a chunk has been
-    failing, the sooner a case counts as too slow. SQLite takes back the whole transaction when it is interrupted: then
-    another sifter begins anew with the same findings, and leaves apart what has been found.
+    failing, the sooner a case counts as too slow. SQLite rolls back the whole transaction when it is interrupted: then
+    another sifter begins anew with the same findings, and does not try again what broke the transaction.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Sifter:
         findings: Findings,
     ) -> None:
         self.refused: Counter[str] = Counter()
-        """The database's codes for the cases that it refused, as far as these are nobody's conflict."""
+        """Codes of the cases that the database refused, other than for a conflict."""
         self._connection = connection
         self._upsert = upsert
         self._plan = plan
@@ -102,14 +102,14 @@ class Sifter:
         self._halve(wave)
 
     def settle(self) -> None:
-        """Make sure that it was the cases. Raises TargetFailure if the database takes nothing else either."""
+        """Make sure that the cases were at fault. Raises TargetFailure if the database takes nothing else either."""
         if self._suspects and self._taken < max(1, self._slow) and not self._takes_another():
             code = "".join([*self.refused][:1])
             raise TargetFailure(FailureKind.TOO_SLOW, code) if self._slow else away(code)
         self._limit(max(self._left_s(), _LAST_S))
 
     def _halve(self, wave: WaveOfRows) -> None:
-        """Write a wave; halve it until those that are refused are alone."""
+        """Write a wave; halve it until the refused cases are alone."""
         error = self._findings.broke.get(_group(wave)) or self._try(wave)
         if error is None:
             return
@@ -121,7 +121,7 @@ class Sifter:
             self._halve(WaveOfRows(half, wave.defaults))
 
     def _try(self, wave: WaveOfRows) -> SQLAlchemyError | None:
-        """Write a wave in a savepoint; the refusal, if that may be a single case's. Raises any other error."""
+        """Write a wave in a savepoint; return the error if a single case may be at fault. Raises any other error."""
         self._left_s()
         savepoint = self._connection.begin_nested()
         try:
@@ -139,14 +139,20 @@ class Sifter:
         return None
 
     def _begin_again_without(self, wave: WaveOfRows, error: SQLAlchemyError) -> NoReturn:
-        """Keep which cases made the database take everything back; raise TransactionLostError, or what is no case's."""
+        """Note the cases that broke the transaction and raise TransactionLostError.
+
+        If no case can be at fault, raise the error itself.
+        """
         if not answered(error) and not (self._plan.slowly and kind_of(error) is FailureKind.TOO_SLOW):
             raise error
         self._findings.broke[_group(wave)] = error
         raise TransactionLostError
 
     def _look_for_the_table(self, error: SQLAlchemyError) -> None:
-        """Write no case at all, once: without table, columns or privileges that fails, too, and no case is to blame."""
+        """Write no case at all, once, to see whether table, columns and privileges are there.
+
+        If that fails, too, no case is at fault: raises TargetFailure.
+        """
         if self._table_is_there or kind_of(error) in ITEM_FAULTS:
             return
         try:
@@ -173,7 +179,7 @@ class Sifter:
         if outcome.kind is not Kind.CONFLICT:
             self.refused[code_of(error)] += 1
         if kind in ITEM_FAULTS:
-            self._taken += 1  # as good as taken: the database has judged this very case
+            self._taken += 1  # it counts as taken: the database has judged this very case
         else:
             self._suspects[entry.place] = entry
 
@@ -194,9 +200,10 @@ class Sifter:
             pieces = [smaller for piece, _ in slow for smaller in _in_pieces(piece)]
 
     def _too_slow(self, wave: WaveOfRows, share_s: float) -> str:
-        """Write a piece; the code of the error if it takes too long, and then nothing of it is written.
+        """Write a piece; return the error's code if it takes too long, else an empty text.
 
-        Raises TargetFailure if it is a single case whose row another chunk may be holding.
+        A piece that takes too long is not written at all. Raises TargetFailure if it is a single case whose row another
+        chunk may be holding.
         """
         try:
             with self._connection.begin_nested() if len(wave.rows) > 1 else nullcontext():
@@ -211,7 +218,7 @@ class Sifter:
         return ""
 
     def _give_up(self, slow: Sequence[tuple[Sequence[Entry], str]], share_s: float) -> None:
-        """Refuse single cases that were too slow. Raises TargetFailure if they had too little time to say so."""
+        """Refuse single cases that were too slow. Raises TargetFailure if they had too little time to prove it."""
         for (entry,), code in slow:
             if share_s < self._enough_s or (is_a_lock(code) and self._plan.attempts < _PATIENT_ATTEMPT):
                 raise TargetFailure(FailureKind.TOO_SLOW, code)
@@ -221,10 +228,10 @@ class Sifter:
             self._slow += 1
 
     def _takes_another(self) -> bool:
-        """Tell whether the database takes a case that is none of these; nothing of it is kept.
+        """Return whether the database takes a case that is none of the suspects; nothing of it is kept.
 
-        It is a copy of one that is there, since that was taken once, and if need be one of the suspects with nothing in
-        it but what it must have.
+        It is a copy of a stored case, since that was taken once, and if need be a suspect with its required fields
+        alone.
         """
         held = self._connection.execute(select(CARE_CASE).limit(1)).mappings().first()
         copy = [{column.key: held[column] for column in CARE_CASE.c}] if held else []
@@ -232,7 +239,7 @@ class Sifter:
         return any(self._takes(number, row) for number, row in enumerate(others))
 
     def _takes(self, number: int, row: Mapping[str, object]) -> bool:
-        """Insert a case under a key that is not there, update it, and take it back; tell whether that went well."""
+        """Insert a case under an unused key, update it, and roll back; return whether the database took it."""
         if number in self._findings.takes:
             return self._findings.takes[number]
         savepoint = self._connection.begin_nested()
@@ -253,7 +260,7 @@ class Sifter:
         return True
 
     def _left_s(self) -> float:
-        """The seconds that are left. Raises TargetFailure if there are none."""
+        """Return the seconds that are left. Raises TargetFailure if there are none."""
         left = self._findings.until - stopwatch()
         if left <= 0:
             raise TargetFailure(FailureKind.TOO_SLOW)
@@ -264,7 +271,7 @@ class Sifter:
 
 
 def _group(wave: WaveOfRows) -> tuple[int, int]:
-    """The name of a part of a wave, the same each time the wave is halved: its first place, and the number of cases."""
+    """Return the name of a part of a wave: its first place and its size, the same each time the wave is halved."""
     return wave.rows[0].place, len(wave.rows)
 
 
@@ -274,6 +281,6 @@ def _in_pieces(entries: Sequence[Entry]) -> Pieces:
 
 
 def _bare(entry: Entry) -> dict[str, object]:
-    """A case with nothing in it but what it must have."""
+    """Return a case with its required fields alone."""
     required = {field.name for field in FIELDS if not field.nullable} | {CARE_PLAN}
     return {name: value if name in required else None for name, value in entry.row.items()}

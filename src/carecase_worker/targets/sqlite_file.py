@@ -1,12 +1,12 @@
 """The file of an SQLite database: opened but never made, and watched, since one that was replaced still takes writes.
 
-A file that is moved or deleted stays open under the hands of whoever has opened it, and SQLite goes on writing into it.
-So device and inode are compared whenever a connection is taken from the pool, and once more after each commit of cases:
-whoever finds another file has committed into one that is gone, and does it again in the new one (decision 0023).
+A file that is moved or deleted stays open in the processes that have opened it, and SQLite goes on writing into it. So
+device and inode are compared whenever a connection is taken from the pool, and once more after each commit of cases. If
+they differ, the commit went into a file that is gone, and is done again in the new one (decision 0023).
 
-SQLite finds its log and its index by name alone. Beside a file that has replaced another they are still that one's, and
-hold what would spoil the new one. So a note beside the file says of which file they are; it is read and written under a
-lock by every process that opens the file, and whoever opens a new one takes away what is the old one's.
+SQLite finds its log and its index by name alone. Beside a file that has replaced another they are still the old file's,
+and would spoil the new one. So a note beside the file says which file they belong to. Every process that opens the file
+reads and writes the note under a lock, and the first to open a new file removes the old one's log and index.
 """
 
 import fcntl
@@ -37,12 +37,12 @@ Identity = tuple[int, int] | None
 
 
 def path_of(url: URL) -> Path:
-    """The absolute path of a database's file; settings allow no database in memory, and no URI."""
+    """Return the absolute path of a database's file; settings allow no database in memory, and no URI."""
     return Path.cwd() / str(url.database)
 
 
 def watch(engine: Engine) -> None:
-    """Have the engine open its file without making it, and open it anew once there is another one in its place."""
+    """Make the engine open its file without making it, and reconnect once another file has taken its place."""
     file = _WatchedFile(path_of(engine.url))
     event.listen(engine, "do_connect", file.connect)
     event.listen(engine, "checkout", file.check)
@@ -50,14 +50,14 @@ def watch(engine: Engine) -> None:
 
 
 def make_file(engine: Engine) -> None:
-    """Make an empty file where there is none, for the migrations to fill; if that fails, connecting tells why."""
+    """Make an empty file where there is none, for the migrations to fill; if that fails, connecting says why."""
     if engine.dialect.name == "sqlite":
         with suppress(OSError):
             path_of(engine.url).touch()
 
 
 def lacks_file(engine: Engine) -> bool:
-    """Tell whether there is no SQLite file yet where `make_file` would make one."""
+    """Return whether there is no SQLite file yet where `make_file` would make one."""
     if engine.dialect.name != "sqlite":
         return False
     path = path_of(engine.url)
@@ -74,11 +74,11 @@ class _Opened:
     until: float | None = None
 
     def is_replaced(self) -> bool:
-        """Compare the file with the one that lies there."""
+        """Return whether another file, or none, is at its path by now."""
         return _identity(self.path) != self.identity
 
     def is_over(self) -> bool:
-        """Tell whether the statement's time is over; SQLite asks now and then, and interrupts it then."""
+        """Return whether the statement's time is over; SQLite calls this now and then, and interrupts it if so."""
         return self.until is not None and stopwatch() > self.until
 
 
@@ -89,7 +89,7 @@ class _WatchedFile:
         self._path = path
 
     def connect(self, _: Any, record: Any, __: Sequence[Any], parameters: dict[str, Any]) -> sqlite3.Connection:
-        """Open the file as it lies there. Raises sqlite3.Error if there is none, or another one by now."""
+        """Open the file that is at the path. Raises sqlite3.Error if there is none, or it was replaced meanwhile."""
         opened = _Opened(self._path, _identity(self._path))
         with _own_sidecars(self._path.resolve(), opened.identity):
             connection: sqlite3.Connection = sqlite3.connect(
@@ -109,31 +109,34 @@ class _WatchedFile:
         return connection
 
     def check(self, connection: sqlite3.Connection, record: Any, _: Any) -> None:
-        """Forget earlier limits. Raise DisconnectionError if the file was replaced: then the pool connects anew."""
+        """Clear earlier limits. Raises DisconnectionError if the file was replaced; then the pool reconnects."""
         opened: _Opened = record.info[_OPENED]
         opened.limit_s = opened.until = None
         if not opened.is_replaced():
             return
         with suppress(sqlite3.Error):
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # whoever keeps the old file has all of it
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the old file, if somebody keeps it, is complete
         raise DisconnectionError("the database's file has been replaced")
 
 
 def is_replaced(connection: Connection) -> bool:
-    """Tell whether another file, or none, lies where the one was that this connection has open."""
+    """Return whether another file, or none, is at the path of the one that this connection has open."""
     opened: _Opened | None = connection.info.get(_OPENED)
     return opened is not None and opened.is_replaced()
 
 
 def limit_sqlite(connection: Connection, seconds: float) -> None:
-    """Have each further statement on a connection interrupted after so many seconds."""
+    """Limit each further statement on a connection to so many seconds."""
     opened: _Opened | None = connection.info.get(_OPENED)
     if opened is not None:
         opened.limit_s = seconds
 
 
 def has_lost_transaction(connection: Connection) -> bool:
-    """Tell whether SQLite has taken back the whole transaction, as it does after an interrupt or `RAISE(ROLLBACK)`."""
+    """Return whether SQLite rolled back the whole transaction.
+
+    It does so after an interrupt or `RAISE(ROLLBACK)`.
+    """
     return not connection.invalidated and not getattr(connection.connection.dbapi_connection, "in_transaction", True)
 
 
@@ -144,7 +147,7 @@ def _begin_statement(connection: Connection, *_: Any) -> None:
 
 @contextmanager
 def _own_sidecars(path: Path, identity: Identity) -> Iterator[None]:
-    """Have the file at `path` opened with no other file's log; note whose the log is that lies there then."""
+    """Remove another file's log before the caller opens the file at `path`; then note which file the log is of."""
     try:
         note = os.open(f"{path}{_NOTE}", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError:  # SQLite cannot write here either, and says so
@@ -163,7 +166,7 @@ def _own_sidecars(path: Path, identity: Identity) -> Iterator[None]:
 
 
 def _remove_sidecars(path: Path, known: Sequence[str]) -> None:
-    """Remove the log and the index, if they are still those that are known."""
+    """Remove the log and the index, if they are still the noted ones."""
     for suffix, held, noted in zip(_SIDECARS, _sidecars_of(path), known, strict=False):
         if held is not None and str(held) == noted.strip():
             with suppress(OSError):

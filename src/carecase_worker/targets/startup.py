@@ -1,4 +1,4 @@
-"""The look at every target database with which a worker begins."""
+"""The check of every target database at the start of a worker."""
 
 from collections.abc import Mapping
 from threading import Thread
@@ -12,12 +12,12 @@ from carecase_worker.targets.schema import SchemaState, state
 from carecase_worker.tenants import Tenant
 
 _REFUSED = (Causes.VERSION.value, Causes.SESSION.value, Causes.POOLER.value, Causes.PARAMETER.value)
-"""What does not mend itself while a worker waits."""
+"""Causes that do not go away while a worker waits."""
 _GRACE_S = 2
 
 
 class _Look(Thread):
-    """A look at one database; a daemon, so that one that hangs holds nobody up for ever."""
+    """A look at one database; a daemon thread, so that one that hangs holds nobody up for ever."""
 
     def __init__(self, tenant: Tenant) -> None:
         super().__init__(name=f"look at {tenant.name}", daemon=True)
@@ -34,7 +34,7 @@ class _Look(Thread):
             self._engine.dispose()
 
     def remarks(self) -> list[str]:
-        """What to say of the database, a line each; nothing if all is well."""
+        """Return remarks on the database, a line each; none if all is well."""
         match self.found:
             case None:
                 return [Causes.TIMEOUT.value.text]
@@ -47,9 +47,9 @@ class _Look(Thread):
 
 
 def look_at(tenants: Mapping[str, Tenant]) -> dict[str, str]:
-    """What to say of each database that is away or whose schema is another one than this version's.
+    """Return a remark on each database that is away or whose schema is not this version's.
 
-    All are looked at together, so that many that are away cost no more than one. Raises SettingsError for every URL
+    All are looked at together, so that many that are away take no longer than one. Raises SettingsError for every URL
     that cannot be used and every server that is not supported.
     """
     if not tenants:

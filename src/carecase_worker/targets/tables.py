@@ -27,7 +27,7 @@ VERSION = "ingest_version"
 ENTRY_VERSION = "entry_version"
 
 VERSION_TABLE = "carecase_schema"
-"""Where Alembic notes the revision; a name that no other application's migrations use."""
+"""The table of Alembic's revision; no other application's migrations use this name."""
 
 METADATA = MetaData()
 

@@ -1,7 +1,7 @@
-"""The statements that upsert cases: one portable, one for PostgreSQL, told apart by nothing but their speed.
+"""The statements that upsert cases: two with the same behaviour, one portable, one faster for PostgreSQL.
 
-Each takes a wave, and answers for each case that it wrote whether it created it. A case that is not in the answer holds
-a version as new, or is under another care plan than the guard allows; its row is locked then.
+Each takes a wave, and returns for each case that it wrote whether it created it. A case that is not returned holds a
+version at least as new, or is under another care plan than the guard allows; its row is locked then.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
 _ON_CREATE_ONLY = frozenset({KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION})
 _ENTERED = {KEY: "the_key", ENTRY_DATE: "the_date", ENTRY_USER: "the_user", ENTRY_VERSION: "the_version"}
-"""The parameters that tell which version entered a case, when and by whom; the fields' names are the columns'."""
+"""Parameters for the version that entered a case, its date and its user, by the names of the fields."""
 _INSERT = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
@@ -39,28 +39,28 @@ class Held(NamedTuple):
 
 
 class Upsert(Protocol):
-    """Upserts waves on a connection."""
+    """The upsert of waves on a connection."""
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
-        """Write what the guards let through."""
+        """Write the cases that the guards let through."""
         ...
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        """Read what the cases hold, but for those that are not there."""
+        """Read what the cases hold; those that are not there are left out."""
         ...
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
-        """Have each case of the wave that a later version created say when and by whom it was entered by this one."""
+        """Give cases that a later version created this wave's entry date, user and version."""
         ...
 
 
 def upsert_for(dialect: str) -> Upsert:
-    """The fastest upsert that a dialect has."""
+    """Return the fastest upsert that a dialect has."""
     return PostgresUpsert() if dialect == "postgresql" else PortableUpsert(dialect)
 
 
 def nothing_written(dialect: str) -> Any:
-    """The upsert of no case at all: it takes table, columns and privileges, and fires no row's trigger."""
+    """Return an upsert of no case: it needs table, columns and privileges, and fires no row trigger."""
     columns = list(CARE_CASE.c)
     insert: Any = _INSERT[dialect](CARE_CASE).from_select(columns, select(*columns).where(false()))
     values = {column.key: insert.excluded[column.key] for column in columns if column.key != KEY}
@@ -91,24 +91,24 @@ class PortableUpsert:
         )
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
-        """Write what the guards let through."""
+        """Write the cases that the guards let through."""
         rows = [entry.row for entry in wave.entries()]
         answers = connection.execute(self._guarded if guard_care_plan else self._free, rows).all()
         return Written([key for key, created in answers if created], [key for key, created in answers if not created])
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        """Read what the cases hold, but for those that are not there."""
+        """Read what the cases hold; those that are not there are left out."""
         found = connection.execute(self._held.where(CARE_CASE.c[KEY].in_(keys)))
         return {key: Held(*held) for key, *held in found}
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
-        """Have each case of the wave that a later version created say when and by whom it was entered by this one."""
+        """Give cases that a later version created this wave's entry date, user and version."""
         rows = [{parameter: entry.row[name] for name, parameter in _ENTERED.items()} for entry in wave.entries()]
         connection.execute(self._backdate, rows)
 
 
 class PostgresUpsert:
-    """INSERT … SELECT FROM json_to_recordset(…): the cases go over as one JSON text and are set down in one go."""
+    """INSERT … SELECT FROM json_to_recordset(…): the cases are sent as one JSON text and written at one stroke."""
 
     def __init__(self) -> None:
         self._statements = {
@@ -121,24 +121,24 @@ class PostgresUpsert:
         )
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
-        """Write what the guards let through."""
+        """Write the cases that the guards let through."""
         in_order = list(wave.keys) == sorted(wave.keys)
         statement = self._statements[guard_care_plan, not in_order]
         created, updated = connection.exec_driver_sql(statement, _sent(wave)).one()
         return Written(created or (), updated or ())
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        """Read what the cases hold, but for those that are not there."""
+        """Read what the cases hold; those that are not there are left out."""
         found = connection.execute(self._held, {"keys": list(keys)})
         return {key: Held(*held) for key, *held in found}
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
-        """Have each case of the wave that a later version created say when and by whom it was entered by this one."""
+        """Give cases that a later version created this wave's entry date, user and version."""
         connection.exec_driver_sql(self._backdate, _sent(wave))
 
 
 def _sent(wave: Wave) -> dict[str, Any]:
-    """What the statements for PostgreSQL are sent of a wave."""
+    """Return the parameters of the statements for PostgreSQL, for a wave."""
     defaults = wave.defaults
     return {
         "cases": Json(wave.text(), dumps=_as_it_is),
@@ -160,11 +160,11 @@ _SOURCES = {
     UPDATE_DATE: f'coalesce(sent."{UPDATE_DATE}", {_MOMENT})',
     UPDATE_USER: f'coalesce(sent."{UPDATE_USER}", {_USER})',
 }
-"""A case without a version gets the next one in the array's order, one without audit fields gets the batch's."""
+"""SQL of the columns that a case may lack: the next version in the array's order, and the batch's moment and user."""
 
 
 def _rows_of(columns: Iterable[Column[Any]]) -> str:
-    """Some columns of the cases that were sent, by the names of their fields, and each case's place from 1 on."""
+    """Return SQL for some columns of the cases sent, by the names of their fields, and each case's place from 1 on."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     typed = {column.key: column.type.compile(dialect) for column in columns}
     record = ", ".join(f'"{name}" {kind}' for name, kind in typed.items())
@@ -186,7 +186,7 @@ def _postgres_backdate() -> str:
 
 
 def _postgres_statement(guard_care_plan: bool, sort: bool) -> str:
-    """The upsert of a JSON array; with `sort` its cases are written in key order, whatever order they come in."""
+    """Return the upsert of a JSON array; with `sort`, cases are written in key order, whatever their order."""
     columns = {column.key: column for column in CARE_CASE.c if column.key != ENTRY_VERSION}
     sources = {name: f'"{name}"' for name in columns} | _SOURCES
     into = ", ".join([*(column.name for column in columns.values()), CARE_CASE.c[ENTRY_VERSION].name])

@@ -1,4 +1,4 @@
-"""One wave of cases written, and what became of each case."""
+"""The writing of one wave of cases, and the outcome of each case."""
 
 from sqlalchemy import Connection
 
@@ -29,9 +29,9 @@ def _pass_over(
 ) -> None:
     """Set the outcomes of the cases that the upsert left out.
 
-    The case holds a newer version: superseded. It may have been created by that one, though this one was accepted
-    before it: then the entry date and user are this one's. Otherwise the care plan's guard has held it back, or a
-    trigger of the database has kept it out.
+    A case that holds a newer version is SUPERSEDED. If that version also created it, although this one was accepted
+    before, entry date and user become this one's. Any other case was held back by the guard of its care plan, or kept
+    out by a trigger of the database.
     """
     cases = zip(wave.keys, wave.places, wave.versions, strict=True)
     passed_over = [case for case in cases if outcomes[case[1]] is None]

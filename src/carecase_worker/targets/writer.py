@@ -1,4 +1,4 @@
-"""One chunk into one target database: one transaction, with the ledger row that tells it was done."""
+"""One chunk written to one target database: one transaction, with the ledger row that records it."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -28,15 +28,15 @@ from carecase_worker.telemetry import logger
 _log = logger("targets")
 _CONTENTION_ATTEMPTS = 4
 LONGEST = timedelta(minutes=1)
-"""How long one attempt may take, unless it is told otherwise."""
+"""Default time limit of one attempt."""
 _NOBODYS_FAULTS = (FailureKind.CONTENTION, FailureKind.TOO_SLOW)
 _HURRY = 3 / 4
-"""The part of an attempt's time below which what is left of it bounds each further statement."""
+"""The part of an attempt's time below which the time that is left limits each further statement."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerKey:
-    """What the ledger knows a chunk by."""
+    """The key of a chunk in the ledger."""
 
     job_id: UUID
     chunk_no: int
@@ -47,11 +47,11 @@ Members = Sequence[tuple[LedgerKey, WritePlan]]
 
 
 class _LedgerTakenError(Exception):
-    """Another attempt has written the ledger row, a moment or long ago."""
+    """Another attempt has already written the ledger row."""
 
 
 class _StrictFailedError(Exception):
-    """Items of some chunks of a group failed that are to be applied as a whole or not at all."""
+    """Items failed in strict chunks of a group, which are applied as a whole or not at all."""
 
     def __init__(self, keys: Collection[LedgerKey]) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class _StrictFailedError(Exception):
 
 
 class _FileReplacedError(Exception):
-    """The file of the database is another one by now, and what was committed is not in it."""
+    """The database's file was replaced, and the commit is not in the new one."""
 
 
 _OUTCOME = select(INGEST_LEDGER.c.outcome).where(
@@ -74,14 +74,14 @@ _CHECK_AT_ONCE = text("SET CONSTRAINTS ALL IMMEDIATE")
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """The outcome of each item, and how often the database refused one with which code."""
+    """The outcome of each item, and how many items the database refused with which code."""
 
     outcomes: list[Outcome]
     refused: Counter[str]
 
 
 class Writer:
-    """Writes chunks into one target database."""
+    """A writer of chunks into one target database."""
 
     def __init__(self, engine: Engine, upsert: Upsert, database: str = "", longest: timedelta = LONGEST) -> None:
         """Write through an engine; `database` is its name in the log, `longest` how long one attempt may take."""
@@ -91,10 +91,10 @@ class Writer:
         self._longest_s = longest.total_seconds()
 
     def write(self, key: LedgerKey, plan: WritePlan) -> list[Outcome]:
-        """The outcome of each item of the chunk, once it and the cases are committed.
+        """Write the chunk; return the outcome of each item, once it and the cases are committed.
 
-        A chunk that has been written before is not written again: the outcomes are those of then. Raises TargetFailure
-        if the database did not do its part; then either nothing is written or the ledger knows.
+        A chunk that was written before is not written again: its outcomes come from the ledger. Raises TargetFailure if
+        the database fails; then either nothing is written or the ledger has the chunk.
         """
         findings = self._findings()
         carefully, noted = plan.slowly, False
@@ -110,10 +110,10 @@ class Writer:
         raise TargetFailure(FailureKind.TOO_SLOW)
 
     def write_group(self, members: Members) -> list[list[Outcome] | None]:
-        """The outcomes of each of several chunks, all committed at one stroke; None for one to be written by itself.
+        """Write several chunks at one stroke; return the outcomes of each, or None for one to be written by itself.
 
-        That is a chunk that was written before, or that others must not wait for any longer. Raises TargetFailure; then
-        either nothing is written or the ledger knows.
+        That is a chunk that was written before, a strict one while items of the group fail, or any of a group that met
+        contention too often. Raises TargetFailure; then either nothing is written or the ledger has the chunks.
         """
         findings, carefully, left, is_noted = self._findings(), False, members, False
         for _ in range(_CONTENTION_ATTEMPTS):
@@ -131,15 +131,15 @@ class Writer:
             except SQLAlchemyError as error:
                 if self._may_be_an_items_fault(error, findings, carefully):
                     carefully, left = True, [member for member in left if not member[1].all_or_nothing]
-            # what was found was told by places, which change with the members
+            # the findings go by places, which change with the members
             findings = Findings(findings.until, findings.time_s)
         return [None] * len(members)
 
     @staticmethod
     def _may_be_an_items_fault(error: SQLAlchemyError, findings: Findings, carefully: bool) -> bool:
-        """Tell if another attempt should look for the items that were refused; False if it should just be made.
+        """Return whether the next attempt should look for the refused items; False if it should just repeat.
 
-        Raises TargetFailure if there should be none.
+        Raises TargetFailure if there should be no further attempt.
         """
         kind = kind_of(error)
         if answered(error) and kind not in _NOBODYS_FAULTS and not carefully:
@@ -149,7 +149,7 @@ class Writer:
         return False
 
     def highest_version(self) -> int:
-        """The highest version of any case, 0 if there is none. Raises TargetFailure, too, if that is slow to find."""
+        """Return the highest version of any case, or 0. Raises TargetFailure, also if that takes too long."""
         return highest_version(self._engine)
 
     def close(self) -> None:
@@ -170,9 +170,9 @@ class Writer:
             raise failure_of(error) from None
 
     def _write_once(self, key: LedgerKey, plan: WritePlan, findings: Findings, carefully: bool) -> list[Outcome]:
-        """Write the cases, then the ledger row: where there is one, all is taken back.
+        """Write the cases, then the ledger row; if there is one already, all is rolled back.
 
-        Raises _LedgerTakenError, and _FileReplacedError if it has all gone into a file that is there no more.
+        Raises _LedgerTakenError, and _FileReplacedError if the commit went into a file that was replaced.
         """
         with self._engine.connect() as connection:
             settled = None
@@ -214,7 +214,7 @@ class Writer:
         return dict(zip(keys, written, strict=True))
 
     def _not_noted(self, members: Members) -> list[tuple[LedgerKey, WritePlan]]:
-        """The chunks that the ledger does not know."""
+        """Return the chunks that are not in the ledger."""
         with self._engine.connect() as connection:
             jobs = list({key.job_id for key, _ in members})
             noted = {LedgerKey(*row) for row in connection.execute(_NOTED_OF_JOBS, {"the_jobs": jobs})}
@@ -231,13 +231,13 @@ class Writer:
         )
 
     def _noted(self, key: LedgerKey) -> list[Outcome]:
-        """The outcomes that the ledger has."""
+        """Read the outcomes of a chunk from the ledger."""
         with self._engine.connect() as connection:
             row = connection.execute(_OUTCOME, {"the_job": key.job_id, "the_chunk": key.chunk_no})
             return unpack_outcomes(row.scalar_one())
 
     def _apply_all(self, connection: Connection, plan: WritePlan, findings: Findings, carefully: bool) -> _Settled:
-        """Write the waves; the outcome of each item of the chunk, and what was refused."""
+        """Write the waves; return the outcome of each item of the chunk, and the codes of the refused ones."""
         limit_sqlite(connection, self._longest_s)
         if carefully and connection.dialect.name == "postgresql":
             connection.execute(_CHECK_AT_ONCE)
@@ -270,7 +270,7 @@ class Writer:
     def _sift(
         self, connection: Connection, plan: WritePlan, outcomes: list[Outcome | None], findings: Findings
     ) -> Sifter:
-        """Write the waves but for the items that are refused."""
+        """Write the waves without the items that are refused."""
         sifter = Sifter(connection, self._upsert, plan, outcomes, findings)
         for wave in case_by_case(plan.waves):
             sifter.apply(wave)
@@ -279,7 +279,7 @@ class Writer:
 
 
 def _require_strict_whole(members: Members, written: Sequence[Sequence[Outcome]]) -> None:
-    """Raise _StrictFailedError if a chunk that is all or nothing was written in part."""
+    """Raise _StrictFailedError if a strict chunk was written in part."""
     failed = {
         key
         for (key, plan), outcomes in zip(members, written, strict=True)

@@ -1,1 +1,1 @@
-"""Celery in, job store and target databases out."""
+"""The worker: it takes notifications from Celery and chunks from the job store, and writes to target databases."""

@@ -1,4 +1,4 @@
-"""All the worker's wiring, and the guard around task and sweep."""
+"""The worker's wiring, and the last error handlers around its task and its housekeeping."""
 
 import os
 import socket
@@ -42,12 +42,18 @@ _RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
 _TIME_SLICE_S, _LEAST_TIME_SLICE_S = 0.25, 0.05
-"""How long one notification may keep a process: that spares most notifications. Jobs and databases with work share it,
-so that a small batch waits no longer the more there are; each has the least, below which they cost too much."""
+"""Seconds for which one notification may keep a process, which spares most notifications.
+
+Jobs and databases with work share them, so that a small batch waits no longer the more there are. No share is below the
+least: shorter ones would cost too much.
+"""
 
 
 def create_worker(settings: Settings) -> Celery:
-    """The Celery application that serves every configured database. Each pool process gets connections of its own."""
+    """Return the Celery application that serves every configured database.
+
+    Each pool process opens connections of its own.
+    """
     take_only_notifications()
     app = celery_app(settings)
     app.conf.worker_consumer = NotificationConsumer
@@ -78,13 +84,13 @@ def create_worker(settings: Settings) -> Celery:
 
 
 def run_worker(settings: Settings) -> int:
-    """Serve until told to stop; the exit status.
+    """Serve until told to stop; return the exit status.
 
     Raises SettingsError for a Redis that could lose batches and for a database of a version that is not supported.
     """
     configure_logging(settings.log)
     sys.setrecursionlimit(_RECURSION_LIMIT)
-    # half a minute, else, in which a pool process that stops waits for its result to be read; it has none that matters
+    # by default a pool process that stops waits 30 s for its results to be read; ours return nothing
     pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = _RESULT_LOOKS
     store = JobStore(settings.redis, settings.jobs)
     store.check()
@@ -103,7 +109,10 @@ def run_worker(settings: Settings) -> int:
 
 
 def _housekeeping(settings: Settings) -> tuple[Repeated, ...]:
-    """Made in the main process and started there, once the pool runs. A ledger that hangs does not stop the sweep."""
+    """Return the housekeeping threads, made in the main process and started there once the pool runs.
+
+    Each is a thread of its own: a ledger that hangs does not stop the sweep.
+    """
     store, presence = JobStore(settings.redis, settings.jobs), Presence(settings.redis, SystemClock())
     notifier, databases = Notifier(celery_app(settings)), tenants_of(settings.databases)
     sweep = Sweep(store, notifier, presence, ClockWatch(), tuple(databases), worker=own_name(), is_dead=is_dead)
@@ -117,7 +126,7 @@ def _housekeeping(settings: Settings) -> tuple[Repeated, ...]:
 
 
 def _guarded(step: Callable[[], None]) -> Callable[[], None]:
-    """The step as one that never raises."""
+    """Return the step as one that never raises."""
 
     def guarded() -> None:
         try:
@@ -132,7 +141,7 @@ def _guarded(step: Callable[[], None]) -> Callable[[], None]:
 
 @dataclass
 class _Process:
-    """What one pool process works with."""
+    """The connections of one pool process, and its handling of notifications."""
 
     settings: Settings
     applier: Applier | None = None
@@ -140,7 +149,7 @@ class _Process:
     notifier: Notifier | None = None
 
     def start(self) -> None:
-        """Make this process's own connections; those from before the fork are the parent's."""
+        """Open this process's own connections; those from before the fork are the parent's."""
         let_go_of_sockets()
         settings = self.settings
         self.notifier = Notifier(celery_app(settings))
@@ -160,7 +169,7 @@ class _Process:
     def apply(self, chunk: ChunkRef) -> None:
         """Handle a notification: apply its chunk, then what is ready or opened, for a time slice; notify for the rest.
 
-        Nothing gets out: what failed comes again by itself.
+        It never raises: the sweep notifies again for a chunk that failed.
         """
         if self.applier is None or self.notifier is None:
             raise RuntimeError("worker_process_init has not run")
@@ -207,6 +216,6 @@ class _Process:
 
 
 def _ids(chunks: Sequence[ChunkRef]) -> dict[str, str | int]:
-    """What the log tells of some chunks: the first one, and how many more there are."""
+    """Return the log fields of some chunks: the ids of the first one, and their number if there are several."""
     first: dict[str, str | int] = {"job_id": chunks[0].job_id, "chunk_no": chunks[0].chunk_no}
     return first if len(chunks) == 1 else {**first, "chunks": len(chunks)}

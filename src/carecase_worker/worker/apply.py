@@ -40,8 +40,11 @@ Claims = tuple[tuple[ChunkRef, Claim], ...]
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How an attempt at a chunk went, what to notify for now, what was claimed to go on with, and into how many shares
-    the workers' time goes."""
+    """The result of an attempt.
+
+    `to_notify` are the chunks to notify for now, `following` those claimed to go on with, and `shares` is the number of
+    shares into which the workers' time goes.
+    """
 
     verdict: str
     database: str = ""
@@ -53,7 +56,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Applier:
-    """Applies chunks in one process."""
+    """The attempts at chunks in one process."""
 
     store: JobStore
     targets: Targets
@@ -66,9 +69,9 @@ class Applier:
     outages: Outages = field(default_factory=Outages)
 
     def claim(self, ref: ChunkRef) -> Claims:
-        """Claim a chunk, also from a process of this machine that has died with it; with a small one, others like it.
+        """Claim a chunk, also from a process of this machine that has died with it.
 
-        Raises StoreUnavailable.
+        With a small one, claim others that are ready. Raises StoreUnavailable.
         """
         claims = self.store.claim_group(ref, self.holder)
         first = claims[0][1]
@@ -78,14 +81,14 @@ class Applier:
         return claims
 
     def prepared(self, lease: Lease, cancel: bool) -> WritePlan:
-        """The plan of a leased chunk. Raises SealBroken, PayloadUnreadable, TargetFailure."""
+        """Return the plan of a leased chunk. Raises SealBroken, PayloadUnreadable, TargetFailure."""
         require_record(self.seals, lease, also_unread=cancel)
         chunk = self._chunk(lease, also_blank=cancel)
         plan = plan_answer(chunk, CANCELLED) if cancel else self._plan(chunk, lease, self._rehearse_at(lease))
         return replace(plan, attempts=lease.history.too_slow)
 
     def carry_out(self, lease: Lease, cancel: bool, go_on: bool = False) -> Applied:
-        """Apply the leased chunk, or cancel it, or release it for another time; claim one that this opens, to go on.
+        """Apply the leased chunk, cancel it, or release it to be tried again; with `go_on`, claim the next one.
 
         Raises StoreUnavailable.
         """
@@ -130,7 +133,7 @@ class Applier:
             self.outages.away(database, cause, stopwatch())
 
     def _settle_first(self, lease: Lease, cancel: bool, go_on: bool) -> Applied:
-        """Have the order of acceptance start above what the database holds, then claim the chunk at its final place."""
+        """Settle the order of acceptance of the database, then claim the chunk again, at its final place."""
         try:
             highest = self.targets.writer(lease.database).highest_version()
         except TargetFailure as failure:
@@ -142,7 +145,7 @@ class Applier:
         return self.carry_out(claim.lease, claim.verdict is Claimed.CANCEL, go_on)
 
     def _chunk(self, lease: Lease, also_blank: bool = False) -> Chunk:
-        """The chunk; a blank one, if that will do and it cannot be read: a lost key must not hold a tenant up."""
+        """Return the chunk; a blank one if it cannot be read and `also_blank`: a lost key must not block a tenant."""
         try:
             return open_payload(self.seals, lease)
         except PayloadUnreadable:
@@ -151,12 +154,15 @@ class Applier:
             return self._blank(lease)
 
     def _blank(self, lease: Lease) -> Chunk:
-        """A chunk of as many items as that of the lease, about which nothing is known."""
+        """Return a chunk of as many items as the leased one has, all null."""
         places = self.store.job(lease.chunk.job_id).places_of(lease.chunk.chunk_no)
         return Chunk(places.start, len(places), b"[" + b",".join([b"null"] * len(places)) + b"]")
 
     def _plan(self, chunk: Chunk, lease: Lease, rehearse: Callable[[WritePlan], None]) -> WritePlan:
-        """The plan of a chunk; one that keeps killing its processes is taken apart first, by rehearsing its parts."""
+        """Return the plan of a chunk.
+
+        If the chunk keeps killing its processes, its parts are rehearsed first, to find the items that do it.
+        """
         if lease.history.deaths < _DEATHS_BEFORE_ISOLATION:
             return plan_chunk(chunk, lease)
 
@@ -169,11 +175,14 @@ class Applier:
         return plan_item_by_item(chunk, lease, killers(chunk.count, rehearse_items))
 
     def _rehearse_at(self, lease: Lease) -> Callable[[WritePlan], None]:
-        """Rehearsal at the chunk's database, by a connection of its own. Raises TargetFailure."""
+        """Return a rehearsal at the chunk's database, on a connection of its own. It raises TargetFailure."""
         return lambda plan: self.targets.own_writer(lease.database).rehearse(plan)
 
     def _give_up(self, lease: Lease, outcome: Outcome) -> Applied:
-        """Answer every item alike that is not certain, unless the ledger knows better; nobody can apply them later."""
+        """Record `outcome` for every undecided item, unless the ledger already has the chunk.
+
+        The ledger row stops any later attempt.
+        """
         try:
             chunk = self._chunk(lease, also_blank=outcome is CANCELLED)
         except PayloadUnreadable:
@@ -187,9 +196,9 @@ class Applier:
         return self.complete([(lease, self._told_by_ledger(lease, plan, outcome))])
 
     def _refuse(self, lease: Lease, broken: SealBroken) -> Applied:
-        """Answer every item of a chunk with 500 that is not what was admitted, or whose job is not.
+        """Record a 500 for every item of a chunk whose payload, or whose job's record, was changed.
 
-        No database hears of it where it is the job's record that was changed: which database it is for is not certain.
+        If it is the record that was changed, no database is written to: nobody knows for which one the chunk is.
         """
         _log.error("chunk refused", reason=str(broken), **_ids(lease))
         chunk = self._blank(lease)
@@ -203,17 +212,20 @@ class Applier:
         return self.complete([(lease, done)])
 
     def _told_by_ledger(self, lease: Lease, plan: WritePlan, outcome: Outcome) -> Done:
-        """The outcomes of a tombstone that is written, unless the ledger knows better; without it if it is away."""
+        """Write the plan as a tombstone; return its outcomes, or those that the ledger already has.
+
+        If the database is away, the outcomes are those of the plan.
+        """
         try:
             return settle(plan, self.targets.writer(lease.database).write(ledger_key(lease), plan))
         except TargetFailure:
             return settle(plan, [one or outcome for one in plan.decided], database_answered=False)
 
     def complete(self, done: Sequence[tuple[Lease, Done]], go_on: bool = False) -> Applied:
-        """Tell the job store, for five seconds if need be: the cases are committed, and nothing is more useful.
+        """Report outcomes to the job store, for five seconds if need be: the cases are committed by now.
 
-        A store that hangs, rather than refuses, takes as long for one attempt, and is told no more. All chunks are of
-        one database. Raises StoreUnavailable.
+        If the store hangs for that long in one attempt, that attempt is the last. All chunks are of one database.
+        Raises StoreUnavailable.
         """
         began = stopwatch()
         for _ in range(_COMPLETE_ATTEMPTS):
@@ -236,7 +248,7 @@ class Applier:
 
 
 def ledger_key(lease: Lease) -> LedgerKey:
-    """What the ledger knows a leased chunk by."""
+    """Return the key of a leased chunk in the ledger."""
     return LedgerKey(UUID(lease.chunk.job_id), lease.chunk.chunk_no)
 
 

@@ -1,7 +1,7 @@
-"""The consumer of a worker's queues: takes notifications, drops all else, and logs nothing of its content.
+"""The consumer of a worker's queues: it takes notifications, drops all else, and logs nothing of its content.
 
-Whoever can write to the broker can put anything there: another application, another version, a hand. Celery and its
-Redis transport end the process, or start over, at some of that.
+Other applications, other versions and people can put anything into the broker. Some of it would end the process, or
+restart the consumer, in Celery and its Redis transport.
 """
 
 import base64
@@ -21,21 +21,21 @@ from carecase_worker.telemetry import logger
 
 _log = logger("worker")
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
-"""Errors that parsing raises over a text which is no message."""
+"""Errors of parsing a text that is not a message."""
 _EMBEDDED = dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))
 
 
 def take_only_notifications() -> None:
-    """Have Celery's connections to Redis drop what is no message. For a process that consumes."""
+    """Make Celery's connections to Redis drop all that is not a message. For a process that consumes."""
     transport = f"{__name__}:NotificationTransport"
     TRANSPORT_ALIASES.update(redis=transport, rediss=transport)
 
 
 class NotificationConsumer(Consumer):  # type: ignore[misc]
-    """Celery's consumer, but that it drops what is no notification, and keeps of one nothing but its ids."""
+    """Celery's consumer, but it drops all that is not a notification, and keeps nothing of one but its ids."""
 
     def create_task_handler(self, *arguments: Any, **named: Any) -> Callable[[Any], None]:
-        """Make what is called with each message."""
+        """Return the function that is called with each message."""
         handle = super().create_task_handler(*arguments, **named)
 
         def on_message(message: Any) -> None:
@@ -52,12 +52,15 @@ class NotificationConsumer(Consumer):  # type: ignore[misc]
     def on_decode_error(self, message: Any, exc: BaseException | None) -> None:
         """Drop a message."""
         del exc  # its text quotes the message
-        _log.warning("message dropped", reason="it is no notification")
+        _log.warning("message dropped", reason="it is not a notification")
         message.reject_log_error(logging.getLogger(__name__), self.connection_errors)
 
 
 def _notification(message: Any) -> tuple[ChunkRef, str]:
-    """The chunk that a message is about, and the id of its task. Raises an error of those that parsing raises."""
+    """Return the chunk that a message is about, and the id of its task.
+
+    Raises one of the `_UNREADABLE` errors if the message is not a notification.
+    """
     if message.content_type != "application/json" or message.headers["task"] != TASK:
         raise ValueError
     (job_id, chunk_no), options, _ = json.loads(message.body)
@@ -85,7 +88,7 @@ def _body(chunk: ChunkRef) -> bytes:
 
 
 def _is_envelope(message: object) -> bool:
-    """Tell if kombu can make a message of what it has parsed."""
+    """Return whether kombu can make a message of a parsed value."""
     match message:
         case {
             "body": str(body),
@@ -106,7 +109,7 @@ def _is_envelope(message: object) -> bool:
 
 
 class _NotificationChannel(redis_transport.Channel):
-    """A channel that goes on after what cannot even be parsed."""
+    """A channel that goes on after a message that cannot even be parsed."""
 
     def _brpop_read(self, **options: Any) -> Any:
         given = self.connection.given
@@ -120,7 +123,7 @@ class _NotificationChannel(redis_transport.Channel):
 
 
 class NotificationTransport(redis_transport.Transport):
-    """A transport for Redis that counts what it was given, and drops what is no envelope: nobody knows of that yet."""
+    """A transport for Redis that counts what it receives, and drops all that is not an envelope."""
 
     Channel = _NotificationChannel
     given = 0
@@ -130,4 +133,4 @@ class NotificationTransport(redis_transport.Transport):
         if _is_envelope(message):
             super()._deliver(message, queue)  # type: ignore[no-untyped-call]  # kombu has no types
         else:
-            _log.warning("message dropped", reason="it is no envelope")
+            _log.warning("message dropped", reason="it is not an envelope")

@@ -1,8 +1,8 @@
-"""The operators' page: Flower, behind a password, for looking only.
+"""The operators' page: Flower, behind a password and read-only.
 
-Flower is put together here, and not by its own command: that one reads flowerconfig.py and FLOWER_… variables, splits
-credentials at commas, and leaves some pages open. Every request passes the password before it finds its handler.
-It shows what workers tell of themselves and asks them nothing: remote control is off, and its user of Redis only reads.
+Flower is put together here, and not by its own command, which reads flowerconfig.py and FLOWER_… variables, splits
+credentials at commas, and leaves some pages open. Every request must pass the password before it finds its handler. The
+page shows what workers report and asks them nothing: remote control is off, and its Redis user only reads.
 """
 
 import logging
@@ -66,7 +66,7 @@ def run_flower(settings: Settings) -> None:
 
 
 def create_flower(settings: Settings) -> "GuardedFlower":
-    """Flower as a web application. Raises SettingsError without a password for it."""
+    """Return Flower as a web application. Raises SettingsError without a password for it."""
     flower = settings.flower
     if flower.password is None:
         raise SettingsError(
@@ -83,7 +83,7 @@ def create_flower(settings: Settings) -> "GuardedFlower":
 
 
 class _ToldEvents(Events):  # type: ignore[misc]  # it has no types
-    """Flower's thread of events, by a user of Redis that can do nothing but listen."""
+    """Flower's thread of events, for a Redis user that may do nothing but listen."""
 
     def __init__(self, redis: RedisSettings, broker_prefix: str, **options: Any) -> None:
         super().__init__(enable_events=False, **options)
@@ -109,7 +109,7 @@ def _told_events(redis: RedisSettings, broker_prefix: str, app: Any) -> Events:
 
 
 def _set_options(url_prefix: str, credentials: str) -> None:
-    """Set Flower's options, which are those of its process."""
+    """Set Flower's options, which are global in its process."""
     options = cast(Any, default_options)
     options.url_prefix = url_prefix
     options.basic_auth = [credentials]

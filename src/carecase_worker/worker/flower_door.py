@@ -1,4 +1,4 @@
-"""Flower's pages behind a password: what asks for it, how often it may be wrong, and the headers of every answer."""
+"""Flower's pages behind a password: its check, the limit on wrong ones, and the headers of every response."""
 
 import asyncio
 import base64
@@ -28,7 +28,7 @@ from carecase_worker.worker.wrong_passwords import WrongPasswords
 _HEALTH = "healthcheck"
 
 _INLINE = "\nvar autorefresh = 1;\n"
-"""The one script that stands in a page of Flower's, and not in a file."""
+"""The one inline script in Flower's pages."""
 _INLINE_DIGEST = base64.b64encode(hashlib.sha256(_INLINE.encode()).digest()).decode()
 _HEADERS = {
     "Content-Security-Policy": (
@@ -49,7 +49,7 @@ _log = logger("flower")
 
 
 def is_known(header: str, flower: FlowerSettings) -> bool:
-    """Whether an Authorization header has the page's user and password. Takes as long for a wrong one as for the right.
+    """Return whether an Authorization header has the page's user and password; takes the same time for a wrong one.
 
     Programs encode letters outside ASCII in UTF-8, as the page asks them to, or in Latin-1.
     """
@@ -61,15 +61,15 @@ def is_known(header: str, flower: FlowerSettings) -> bool:
     password = flower.password.get_secret_value() if flower.password else ""
     right = f"{flower.user}:{password}"
     forms = [right.encode(), right.encode("latin-1")] if _is_latin(right) else [right.encode()]
-    # of equal length, whatever is given: the comparison itself tells not even that
+    # digests have equal lengths: the comparison does not even reveal the length of the password
     matches = [hmac.compare_digest(_digest(given), _digest(form)) for form in forms]
     return any(matches) and scheme.lower() == "basic"
 
 
 class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
-    """Flower that asks for the password before it looks for what serves a request.
+    """Flower behind a password, which is checked before a request finds its handler.
 
-    Only its health, and that only to programs of its own machine or container, is not behind it.
+    Only the health check is open, and only to programs of its own machine or container.
     """
 
     def __init__(self, flower: FlowerSettings, inner: str, events: Events | None, **options: Any) -> None:
@@ -79,7 +79,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
         super().__init__(options=default_options, events=events, **settings, **options)
         own = [
             (root, RedirectHandler, {"url": f"{root}/", "permanent": False}),
-            # its page of a worker shows what only remote control tells
+            # Flower's page of a worker needs remote control
             (f"{root}/worker/(.+)", RedirectHandler, {"url": f"{root}/tasks?worker={{0}}", "permanent": False}),
         ]
         self.add_handlers(".*", own)
@@ -90,7 +90,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
         tell_of_process(self._readings)
 
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
-        """The handler of a request, or one that asks for the password."""
+        """Return the handler of a request, or one that asks for the password."""
         if request.path == self._health and _is_of_this_machine(request):
             request.headers["Authorization"] = ""
             return super().find_handler(request, **options)
@@ -109,12 +109,12 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
 
     @property
     def workers(self) -> dict[str, dict[str, Any]]:
-        """The workers by what they tell of themselves."""
+        """The workers by name, with what they report of themselves."""
         known = self.events.state.workers.items()
         return {name: {**_fields_of(worker), "status": worker.alive} for name, worker in known}
 
     def update_workers(self, workername: str | None = None) -> "asyncio.Future[None]":
-        """Ask the workers nothing."""
+        """Return a future that is done: the workers are asked nothing."""
         del workername
         asked: asyncio.Future[None] = self.io_loop.asyncio_loop.create_future()
         asked.set_result(None)
@@ -128,11 +128,12 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
 class BoundedServer(HTTPServer):
     """Tornado's server with a bound on open connections: the oldest gives way to a new one.
 
-    Without it, descriptors would run out, and accepting would be tried again and again. A page is asked for in moments.
+    Without it, descriptors would run out and accepting would fail again and again. Requests take moments, so the oldest
+    connection is unlikely to serve one.
     """
 
     def initialize(self, *arguments: Any, most: int, **options: Any) -> None:  # type: ignore[override]  # one more
-        """Take the bound, beside what Tornado takes."""
+        """Take the bound, beside Tornado's own arguments."""
         super().initialize(*arguments, **options)
         self._most = most
         self._open: dict[IOStream, None] = {}
@@ -160,10 +161,10 @@ class BoundedServer(HTTPServer):
 
 
 class _Refused(RequestHandler):
-    """Asks for the password, whatever the request is for."""
+    """The response 401 to any request without the password."""
 
     def check_xsrf_cookie(self) -> None:
-        """Leave that to those who are let in."""
+        """Skip the check: a refused request changes nothing."""
 
     def prepare(self) -> None:
         """Answer 401."""
@@ -174,10 +175,10 @@ class _Refused(RequestHandler):
 
 
 class _TooOften(_Refused):
-    """Refuses an address that has been wrong too often, whatever password it sends now."""
+    """The response 429 to an address that has sent too many wrong passwords, whatever it sends now."""
 
     def initialize(self, wait_s: float) -> None:
-        """Take the seconds for which it is refused."""
+        """Take the number of seconds for which the address is refused."""
         self._wait_s = math.ceil(wait_s)
 
     def prepare(self) -> None:
@@ -194,7 +195,7 @@ class _SecureHeaders(OutputTransform):
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
     ) -> tuple[int, HTTPHeaders, bytes]:
-        """Add them; what the answer says of caching itself stands."""
+        """Add the headers; a response's own Cache-Control stays."""
         del finishing
         headers.pop("Server", None)
         for name, value in _HEADERS.items():
@@ -208,7 +209,7 @@ def _fields_of(worker: Any) -> dict[str, Any]:
 
 
 def _is_of_this_machine(request: HTTPServerRequest) -> bool:
-    """Tell if a request comes from this machine or container; that of a socket's file is told as from 0.0.0.0."""
+    """Return whether a request comes from this machine or container; one over a Unix socket does not count."""
     return ip_address(str(request.remote_ip)).is_loopback
 
 

@@ -1,4 +1,4 @@
-"""Small chunks of many jobs, applied in one transaction; who cannot go with the others goes alone."""
+"""Small chunks of many jobs, applied in one transaction; a chunk that cannot go with the others goes alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from carecase_worker.worker.retry import GiveUp, plan_retry
 
 _log = logger("worker")
 _ALONE_FOR_S = 1.0
-"""The time after which no further chunk of a group is applied alone: all of it has the deadline of one chunk."""
+"""Seconds after which no further chunk of a group is applied alone: the group has the deadline of one chunk."""
 _AWAY = f"released: {FailureKind.AWAY.value}"
 
 
@@ -30,14 +30,14 @@ class Member:
 
 
 def members_of(claims: Claims) -> list[Member]:
-    """The chunks of some claims that are the caller's."""
+    """Return the chunks that were claimed for the caller."""
     return [Member(claim.lease, claim.verdict is Claimed.CANCEL) for _, claim in claims if claim.lease is not None]
 
 
 def carry_out(applier: Applier, members: Sequence[Member], go_on: bool = False) -> Applied:
-    """Apply leased chunks of one database, as far as they can be together; claim what comes next, to go on.
+    """Apply leased chunks of one database, together as far as possible; with `go_on`, claim what comes next.
 
-    Each is answered as if it had come alone. Raises StoreUnavailable.
+    Each gets the outcomes that it would get alone. Raises StoreUnavailable.
     """
     if len(members) == 1:
         return applier.carry_out(members[0].lease, members[0].cancel, go_on)
@@ -69,7 +69,7 @@ def _each_alone(applier: Applier, alone: Sequence[Member], applied: Applied, go_
         is_away = applied.verdict == _AWAY
         if is_away or (number > 1 and stopwatch() - began > _ALONE_FOR_S):
             rest = [one.lease.chunk for one in alone[number - 1 :]]
-            # as if each had taken too long: it goes alone from then on
+            # counted as too slow, so that each goes alone from then on
             applier.store.release(
                 rest, applier.holder, Wait(timedelta(0), too_slow=not is_away, database_to_blame=False)
             )
@@ -86,7 +86,7 @@ def _each_alone(applier: Applier, alone: Sequence[Member], applied: Applied, go_
 def fail(applier: Applier, members: Sequence[Member], kind: FailureKind, cause: Cause | None = None) -> Applied:
     """Release chunks after a failed attempt at all of them, or give them up. Raises StoreUnavailable.
 
-    They wait for the longest that one of them has to: it is one failure of their database.
+    All wait as long as the one that must wait longest: it is one failure of their database.
     """
     waits: list[tuple[Lease, Wait]] = []
     applied = Applied(f"released: {kind.value}", members[0].lease.database)
@@ -105,7 +105,7 @@ def fail(applier: Applier, members: Sequence[Member], kind: FailureKind, cause: 
 
 
 def _prepared(applier: Applier, members: Sequence[Member]) -> tuple[list[tuple[Member, WritePlan]], list[Member]]:
-    """The chunks with their plans, and those that cannot be applied, for now or ever."""
+    """Return the chunks that can be applied together, with their plans, and those that must go alone."""
     together, alone = [], []
     for member in members:
         if member.lease.unsettled or member.lease.database != members[0].lease.database:
@@ -119,6 +119,6 @@ def _prepared(applier: Applier, members: Sequence[Member]) -> tuple[list[tuple[M
 
 
 def _both(one: Applied, other: Applied) -> Applied:
-    """How both went: notifies and items of both; the rest is of the later one."""
+    """Return the later result, with the notifications and items of both."""
     to_notify = (*one.to_notify, *(notify for notify in other.to_notify if notify not in one.to_notify))
     return replace(other, to_notify=to_notify, items=one.items + other.items)

@@ -1,4 +1,4 @@
-"""Which process holds a lease, by a name that no other one ever has."""
+"""Names of the processes that hold leases; no other process ever has the same name."""
 
 import os
 import socket
@@ -7,23 +7,23 @@ from pathlib import Path
 _STATE, _STARTED = 0, 19
 """The places of a process's state and start time in /proc/…/stat, counted after its name; proc_pid_stat(5)."""
 _NO_MORE = ("Z", "X", "x")
-"""The states of a process that has ended and whose parent does not know it yet; Celery looks every five seconds."""
+"""States of a process that has ended but that its parent has not reaped; Celery looks every five seconds."""
 
 
 def own_name() -> str:
-    """The name of this process: its machine and process namespace, its id, and when it started."""
+    """Return the name of this process: its machine and process namespace, its id, and when it started."""
     return f"{_machine()}:{os.getpid()}:{_started(os.getpid())}"
 
 
 def is_dead(name: str) -> bool:
-    """Whether a name is that of a process of this machine that is no more. False where that cannot be known."""
+    """Return whether a name is that of a process of this machine that is no more; False where that is unknown."""
     machine, _, rest = name.partition(":")
     pid, _, started = rest.partition(":")
     return machine == _machine() and bool(started) and _started(int(pid)) != started
 
 
 def is_of_this_machine(name: str) -> bool:
-    """Tell whether a name is that of a process of this machine, or of this container, that lives."""
+    """Return whether a name is that of a process of this machine, or of this container, that lives."""
     return name.partition(":")[0] == _machine() and not is_dead(name)
 
 
@@ -36,7 +36,7 @@ def _machine() -> str:
 
 
 def _boot() -> str:
-    """The id of this start of the machine: two machines may share a name, and the number of a namespace."""
+    """Return the id of this boot: two machines may share a host name and the number of a namespace."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -44,7 +44,7 @@ def _boot() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process of this machine started, in ticks since the machine did; empty if there is none any more."""
+    """Return the start time of a process of this machine, in ticks since boot; empty if it has ended."""
     try:
         told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if told[_STATE] in _NO_MORE else told[_STARTED]

@@ -1,4 +1,4 @@
-"""A worker's main process beside its pool: sweep for missed chunks, heartbeat, purge ledgers, settle the order."""
+"""Housekeeping in a worker's main process: sweep for missed chunks, heartbeat, purge of ledgers, settled order."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _PURGE_EVERY = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Notifies for overdue chunks of every database."""
+    """The sweep: it takes back the chunks of dead processes, and notifies for overdue ones of every database."""
 
     store: JobStore
     notifier: Notifier
@@ -35,7 +35,7 @@ class Sweep:
     is_dead: Callable[[str], bool]
 
     def once(self) -> None:
-        """One sweep. Raises StoreUnavailable if Redis or the broker is away; the next sweep makes up for it."""
+        """Sweep once. Raises StoreUnavailable if Redis or the broker is away; the next sweep makes up for it."""
         for holder in filter(self.is_dead, self.store.holders()):
             for database, chunk in self.store.reclaim(holder):
                 _log.warning("taken back from the dead", job_id=chunk.job_id, chunk_no=chunk.chunk_no)
@@ -51,13 +51,13 @@ class Sweep:
         self.clock_watch.told(self.presence.seen(self.worker))
 
     def sign_off(self) -> None:
-        """Say that this worker is gone. Raises StoreUnavailable; then it stays listed for a minute."""
+        """Note that this worker is gone. Raises StoreUnavailable; then it stays listed for a minute."""
         self.presence.unseen(self.worker)
 
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """Takes old rows out of the ledgers; of all workers one does it, once an hour."""
+    """The purge of old rows from the ledgers; one of all workers does it, once an hour."""
 
     store: JobStore
     tenants: Mapping[str, Tenant]
@@ -80,20 +80,20 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Has the order of acceptance of each database start above what the database holds, once a Redis is new to it.
+    """The settling of each database's order of acceptance above what the database holds, once a Redis is new to it.
 
-    A pool process does so, too, when it meets a chunk that waits for it; but of a table of tens of millions it cannot
-    wait for the answer. Each database has a thread, so that one that hangs holds up no other.
+    A pool process settles, too, when it meets a chunk that waits for it, but it cannot wait while tens of millions of
+    rows are read. Each database has a thread, so that one that hangs holds up no other.
     """
 
     store: JobStore
     tenants: Mapping[str, Tenant]
     guarded: Callable[[Callable[[], None]], Callable[[], None]]
-    """Makes of a step one that never raises."""
+    """Makes a step one that never raises."""
     busy: dict[str, Thread] = field(default_factory=dict)
 
     def once(self) -> None:
-        """Begin wherever it has to be done. Raises StoreUnavailable."""
+        """Start to settle each database that needs it. Raises StoreUnavailable."""
         for name in self.store.unsettled(tuple(self.tenants)):
             if name in self.busy and self.busy[name].is_alive():
                 continue
@@ -123,11 +123,11 @@ class Repeated:
         self._thread = Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop; wait for it, but not long."""
+        """Stop, and wait two seconds for the thread at most."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2)

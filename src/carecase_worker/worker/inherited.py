@@ -1,4 +1,4 @@
-"""The sockets that a pool process inherits from its parent, and must not keep."""
+"""Sockets that a pool process inherits from its parent, and must not keep."""
 
 import os
 import stat
@@ -10,11 +10,11 @@ _STANDARD = 3
 
 
 def let_go_of_sockets() -> None:
-    """Leave the parent's connections to the parent.
+    """Replace the sockets of the parent by /dev/null.
 
-    It watches them by epoll, which goes on telling of a socket that the parent has closed as long as any process has it
-    open: once such a connection had broken, the parent would spin. Their numbers stay taken, by /dev/null, since copies
-    of the parent's objects may still close them.
+    The parent watches them by epoll, which goes on reporting a socket that the parent has closed as long as any process
+    has it open: once such a connection had broken, the parent would spin. The descriptor numbers stay taken, since
+    copies of the parent's objects may still close them.
     """
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for number in (int(path.name) for path in list(_OPEN.iterdir())):

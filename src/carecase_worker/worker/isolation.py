@@ -1,4 +1,4 @@
-"""A chunk that keeps killing its process: find the items that do it, in processes that may die."""
+"""Isolation of the items that keep killing the process of their chunk, by rehearsing them in processes that may die."""
 
 import os
 import signal
@@ -12,11 +12,11 @@ _FINE = 0
 _FAILED = 3
 
 Rehearse = Callable[[Collection[int]], None]
-"""Does everything that applying the items at these places does, but keeps nothing."""
+"""A function that does all that applying the items at some places does, but keeps nothing."""
 
 
 def killers(count: int, rehearse: Rehearse) -> set[int]:
-    """The places, among `count`, of the items that kill a process which rehearses them.
+    """Return the places, among `count`, of the items that kill a process which rehearses them.
 
     Items are rehearsed together and halved when the process dies: about twenty processes for each killer among a
     thousand. Raises TargetFailure if a rehearsal fails for another reason, so that nothing is known.
@@ -52,7 +52,7 @@ def _survives(places: Collection[int], rehearse: Rehearse) -> bool:
 
 
 def _rehearse_and_exit(places: Collection[int], rehearse: Rehearse) -> None:
-    """In the child: never returns, and runs nothing of the parent's on its way out."""
+    """Rehearse in the child and exit; never returns, and runs none of the parent's exit handlers."""
     status = _FAILED
     try:
         with suppress(OSError):

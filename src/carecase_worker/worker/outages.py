@@ -11,9 +11,9 @@ _AGAIN_AFTER_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Outages:
-    """Outages that one process has told of, by database: the cause, and when, in seconds of the stopwatch.
+    """Outages that one process has logged, by database: the cause, and when, in seconds of the stopwatch.
 
-    A cause is told when it is met first, and once a minute while it stays.
+    A cause is logged when it first occurs, and once a minute while it lasts.
     """
 
     told: dict[str, tuple[Cause, float]] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Outages:
             _log.warning("database is away", database=database, reason=cause.text)
 
     def answered(self, database: str, failures: int) -> None:
-        """Note that the database did its part; `failures` attempts in a row, of any process, had found it away."""
+        """Note that the database answered; `failures` attempts in a row, of any process, had found it away."""
         self.told.pop(database, None)
         if failures:
             _log.info("database is back", database=database)

@@ -1,4 +1,4 @@
-"""For which earlier batches each must wait: those under another care plan that share a case with it, and no others."""
+"""Placing of jobs: each waits for the earlier ones of other care plans that share a case with it, and for no others."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,22 +11,22 @@ from carecase_worker.jobs.verdicts import Placement
 from carecase_worker.worker.apply import Applied
 
 _ONE_BY_ONE = 32
-"""For more jobs than that a batch does not wait one by one, but for all up to the newest of them."""
+"""The most jobs that a batch waits for one by one; if there are more, it waits for all up to the newest of them."""
 
 Sets = Mapping[str, KeySet | None]
-"""The set of each job's keys by its id; None if nobody knows it."""
+"""The key set of each job by its id; None if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placer:
-    """Places jobs, in one process."""
+    """The placing of jobs, in one process."""
 
     store: JobStore
     open_jobs: OpenJobs
     holder: str
 
     def place(self, database: str) -> Applied:
-        """Place what is to be placed of a database; claim what comes next, to go on. Raises StoreUnavailable."""
+        """Place the unplaced jobs of a database; claim what comes next. Raises StoreUnavailable."""
         unplaced, there = self.open_jobs.unplaced(database)
         sets = self.open_jobs.key_sets(there) if unplaced else {}
         told = self.store.place(database, placements(unplaced, there, sets), self.holder)
@@ -34,7 +34,7 @@ class Placer:
 
 
 def placements(unplaced: Iterable[OpenJob], there: Sequence[OpenJob], sets: Sets) -> list[Placement]:
-    """For what each job that is to be placed waits, of all open ones, in order of acceptance. Pure."""
+    """Return which of all open jobs each unplaced one waits for, in order of acceptance. Pure."""
     by_plan = _by_plan(there, sets)
     placed = []
     for job in unplaced:
@@ -49,7 +49,7 @@ def placements(unplaced: Iterable[OpenJob], there: Sequence[OpenJob], sets: Sets
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The open jobs of one care plan: those whose sets are small with the union of these, and the others."""
+    """The open jobs of one care plan: those with small sets, with the union of these sets, and the others."""
 
     small: list[OpenJob]
     keys: KeySet
@@ -69,7 +69,7 @@ def _by_plan(there: Iterable[OpenJob], sets: Sets) -> dict[str, _Plan]:
 
 
 def _meeting(job: OpenJob, by_plan: Mapping[str, _Plan], sets: Sets) -> Iterator[OpenJob]:
-    """The open jobs of other care plans that share a case with a job, or may."""
+    """Yield the open jobs of other care plans that share a case with a job, or may."""
     keys = sets[job.job_id]
     for care_plan, plan in by_plan.items():
         if care_plan == job.care_plan:

@@ -1,4 +1,4 @@
-"""What to write of a chunk, and what came of it, as values. Pure."""
+"""Plans of chunks, and their outcomes, as values. Pure."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ PLACE_BITS = 20
 
 
 def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
-    """What to write of a chunk, and what is certain without writing."""
+    """Return what to write of a chunk, and the outcomes that are certain without writing."""
     defaults = _defaults_of(chunk, lease)
     sound = read_sound(chunk.items, defaults.rules)  # None, too, if there are items that were not kept
     if sound is not None and len(set(sound.keys)) == len(sound.keys):
@@ -26,7 +26,7 @@ def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
 
 
 def plan_item_by_item(chunk: Chunk, lease: Lease, killers: Collection[int] = ()) -> WritePlan:
-    """The same, no item taken together with another before it was looked at; `killers` are places not to be touched."""
+    """Plan a chunk after looking at each item by itself; `killers` are places not to be touched."""
     plan = _plan_items(chunk, _defaults_of(chunk, lease), killers)
     if lease.strict and any(one is not None and one.kind.failed for one in plan.decided):
         return replace(plan, decided=none_applied([one or NOT_APPLIED for one in plan.decided]), waves=())
@@ -53,12 +53,12 @@ def _plan_items(chunk: Chunk, defaults: Defaults, killers: Collection[int]) -> W
 
 
 def plan_answer(chunk: Chunk, outcome: Outcome) -> WritePlan:
-    """A tombstone: nothing to write, every item answered alike."""
+    """Return a tombstone: nothing to write, and the same outcome for every item."""
     return WritePlan(keys_of(chunk.items), [outcome] * chunk.count, waves=(), guard_care_plan=False)
 
 
 def settle(plan: WritePlan, outcomes: Sequence[Outcome], database_answered: bool = True) -> Done:
-    """One outcome per item, in order, as complete takes them."""
+    """Return the outcomes, one per item and in order, as `complete` takes them."""
     counts = dict.fromkeys(COUNTS, 0)
     retryable = False
     for outcome, count in runs_of(outcomes):

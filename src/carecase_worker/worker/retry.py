@@ -1,4 +1,4 @@
-"""After this failure, what next and when. Pure."""
+"""Retries: the next step after a failed attempt, and when to take it. Pure."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,16 +16,16 @@ _OUT_OF_TIME = (FailureKind.TOO_SLOW, FailureKind.CONTENTION)
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Answer every item of the chunk with this."""
+    """The decision to give every item of the chunk this outcome."""
 
     outcome: Outcome
 
 
 def plan_retry(kind: FailureKind, history: History, deadline: timedelta, roll: float) -> Wait | GiveUp:
-    """What to do after a failed attempt.
+    """Decide what to do after a failed attempt.
 
     `roll` is a number from [0, 1). The wait doubles from a quarter of a second to four seconds, and half of it is
-    chance: so that chunks do not come back all at once, and work goes on within seconds once the database answers. A
+    random, so that chunks do not come back all at once, and work goes on within seconds once the database answers. A
     chunk that only this worker cannot read waits for one that can.
     """
     unexplained = kind in _UNEXPLAINED

@@ -1,4 +1,4 @@
-"""The seal of a leased chunk: its job's record is held against it, its payload opened, its outcomes sealed."""
+"""The seal of a leased chunk: its job's record is verified, its payload opened, its outcomes sealed."""
 
 from carecase_worker.errors import PayloadUnreadable, SealBroken
 from carecase_worker.jobs.chunks import Chunk, unpack
@@ -7,9 +7,9 @@ from carecase_worker.jobs.verdicts import Lease
 
 
 def require_record(seals: Seals, lease: Lease, also_unread: bool = False) -> None:
-    """Raise SealBroken unless the job's record is what was admitted.
+    """Raise SealBroken unless the job's record is as it was admitted.
 
-    Raises PayloadUnreadable if that cannot be known, unless such a record will do, too.
+    Raises PayloadUnreadable if the key to verify it is not here, unless `also_unread`.
     """
     try:
         seals.opened(lease.data_key, lease.binding).key.require_order(lease.order, lease.signature)
@@ -19,13 +19,16 @@ def require_record(seals: Seals, lease: Lease, also_unread: bool = False) -> Non
 
 
 def open_payload(seals: Seals, lease: Lease) -> Chunk:
-    """The chunk. Raises SealBroken, PayloadUnreadable."""
+    """Open the payload of a leased chunk. Raises SealBroken, PayloadUnreadable."""
     key = seals.opened(lease.data_key, lease.binding).key
     return unpack(key.open(Kind.PAYLOAD, lease.chunk, lease.payload))
 
 
 def seal_result(seals: Seals, lease: Lease, packed: bytes) -> bytes:
-    """Packed outcomes as they may lie in Redis: as they are, of a job without a data key or with one that is lost."""
+    """Seal packed outcomes for Redis.
+
+    Those of a job without a data key, or with one that is lost, are returned as they are.
+    """
     try:
         return seals.opened(lease.data_key, lease.binding).key.seal(Kind.RESULT, lease.chunk, packed)
     except (PayloadUnreadable, SealBroken):

@@ -10,7 +10,7 @@ from carecase_worker.jobs.verdicts import ChunkRef
 
 
 def add_task(app: Celery, apply: Callable[[ChunkRef], None]) -> Any:
-    """Have `app` answer notifications by calling `apply`."""
+    """Register the task that calls `apply` for each notification."""
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
     def apply_chunk(job_id: str, chunk_no: int) -> None:

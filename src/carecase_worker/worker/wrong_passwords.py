@@ -1,4 +1,4 @@
-"""The bound on wrong passwords: how often one address may be wrong. Pure; whoever asks brings the time."""
+"""A limit on the wrong passwords of an address. Pure; the caller passes the time."""
 
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
@@ -6,26 +6,26 @@ from ipaddress import IPv6Address, ip_address
 _MINUTE_S = 60.0
 _MOST_ADDRESSES = 4096
 _OTHERS = "others"
-"""Stands for every address that comes when the table is full."""
+"""The source of every address that comes when the table is full."""
 
 
 @dataclass(slots=True)
 class WrongPasswords:
     """The wrong passwords of each address: so many at once, and as many in each minute after.
 
-    Whoever has used them up is refused, whatever password comes: else the right one would be told by the answer.
+    An address that has used them up is refused with every password: else the response would reveal the right one.
     """
 
     per_minute: int
     total: int = 0
     most_addresses: int = _MOST_ADDRESSES
     _free_at: dict[str, float] = field(default_factory=dict)
-    """Source -> the moment, in seconds, at which nothing is held against it any more."""
+    """Source -> the moment, in seconds, at which its wrong passwords are forgotten."""
 
     def wait_s(self, address: str, now: float) -> float:
-        """The seconds for which an address is refused; 0 if it may try."""
+        """Return the seconds for which an address is refused; 0 if it may try."""
         held = max(0.0, self._free_at.get(self._source(address), now) - now)
-        # sums of parts of a minute are not exact
+        # sums of fractions of a minute are not exact
         return max(0.0, round(held - (_MINUTE_S - self._each_s), 6))
 
     def note(self, address: str, now: float) -> None:
@@ -47,14 +47,17 @@ class WrongPasswords:
         return _MINUTE_S / self.per_minute
 
     def _source(self, address: str) -> str:
-        """The source that an address counts as: whoever has an IPv6 address has 2**64 of them."""
+        """Return the source that an address counts as: its own, or the common one if the table is full."""
         source = source_of(address)
         is_full = len(self._free_at) >= self.most_addresses
         return _OTHERS if is_full and source not in self._free_at else source
 
 
 def source_of(address: str) -> str:
-    """An IPv4 address as it is, of an IPv6 address the network of 64 bits, and whatever is no address as it is."""
+    """Return an IPv4 address as it is, an IPv6 address as its network of 64 bits, anything else as it is.
+
+    One host may have all 2**64 addresses of such a network.
+    """
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,20 +1,20 @@
 #!lua
 -- admit: make a staged batch a job, at one stroke.
--- KEYS   1 prefix, 2 job record, 3 payload (what is staged of it), 4... idempotency records that the batch may be
---        known by, if any; the first one is written
+-- KEYS   1 prefix, 2 job record, 3 payload (the staged chunks), 4... idempotency records by which the batch may be
+--        known, if any; the first one is written
 -- ARGV   1 job, 2 renotify_after_ms, 3 width, 4 max_jobs, 5 max_bytes, 6 bytes, 7 retention_ms, 8 fingerprint,
 --        9 database, 10 care plan or "", 11 client, 12 user, 13 total, 14 chunks, 15 firsts, 16 sha256,
---        17 "1" if all or nothing is to be applied, 18 jobs and 19 bytes that a client may have kept,
+--        17 "1" if the batch is strict, 18 jobs and 19 bytes that a client may have kept,
 --        20 jobs and 21 bytes that a database may, 22 the final job whose items are sent again, or "",
 --        23 wrapped data key or "", 24 and 25 the blocks of HMAC-SHA-1 that sign the job's place in the order of
---        acceptance; they are kept nowhere; 26 what its chunk takes of a group's room, or "" if it goes alone;
---        27 the set of its cases' keys, packed, or "" if nobody knows them; 28... fingerprints for KEYS 5...,
---        then chunk, payload... of what is not staged yet
--- gives  {'admitted', {seq, accepted_us, unsettled, open items, items a second, completed_ms}, "job:n"...}: the job is
---        there, queued; how the database does; these chunks are open, or stand for the job, and want to be notified for
---        {'known', job}: the same key and the same batch gave this job before; or it has the items that are sent again
+--        acceptance; they are kept nowhere; 26 the room that its chunk takes in a group, or "" if it goes alone;
+--        27 the set of its cases' keys, packed, or "" if it is unknown; 28... fingerprints for KEYS 5...,
+--        then chunk, payload... of the chunks that are not staged yet
+-- gives  {'admitted', {seq, accepted_us, unsettled, open items, items a second, completed_ms}, "job:n"...}: the
+--        job is queued; facts of the job, pace of its database; notify for these chunks, which are open or stand for it
+--        {'known', job}: the same key and batch became this job before; or this job has the items that are sent again
 --        {'reused'}: the same key came with another batch
---        {'full'}: the backlog is
+--        {'full'}: the backlog is full
 --        {'used' or 'crowded', 'client' or 'database'}: no more may be kept of it, see `no_room`
 --        {'lost'}: the staged chunks are not all there
 -- moves  nothing -> queued. Anything but 'admitted' drops what was staged. A repeated call gives {'admitted', {}}.
@@ -27,7 +27,7 @@ local function bytes_of(hex)
   return (string.gsub(hex, '%x%x', function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
--- Drops what was staged; the answer that says why.
+-- Drop the staged chunks; return the verdict.
 local function dropped(...)
   redis.call('UNLINK', KEYS[3])
   unstage(database, client, job)
@@ -61,13 +61,13 @@ unstage(database, client, job)
 count(database, client, 'jobs', 1)
 count(database, client, 'bytes', size)
 
--- The place in the order of acceptance only grows, also where the clock is set back; so it is no moment.
+-- The place in the order of acceptance only grows, even if the clock is set back; so it is not a moment.
 local seq = whole(math.max(tonumber(redis.call('GET', key('seq', database)) or 0) + 1, now))
 redis.call('SET', key('seq', database), seq)
--- Nobody knows yet what the database holds from before this Redis: `settle` may move the job up once somebody does.
+-- The versions that the database holds from before this Redis are unknown: `settle` may still move the job up.
 local unsettled = redis.call('EXISTS', key('settled', database)) == 0 and '1' or '0'
 
--- open jobs of another care plan may come before it: for which it must wait is for `place` to tell
+-- the job may have to wait for open jobs of another care plan: `place` decides for which
 local plans, care_plan = key('plans', database), ARGV[10]
 local others = redis.call('HLEN', plans) - redis.call('HEXISTS', plans, care_plan)
 redis.call('HINCRBY', plans, care_plan, 1)
@@ -92,7 +92,7 @@ local open = redis.call('HINCRBY', key('pace', database), 'open', ARGV[13])
 redis.call('ZADD', key('jobs', database .. ':' .. client), now_us, job)
 if idempotency ~= '' then redis.call('SET', idempotency, ARGV[8] .. '|' .. job) end
 
--- the items are the new job's from now on: they are kept once, however often they are sent again
+-- the items belong to the new job from now on, so that they are kept once, however often they are sent again
 if before ~= '' and redis.call('EXISTS', key('job', before)) == 1 then
   redis.call('HSET', key('job', before), 'retried_as', job)
   drop_payload(database, client, before)

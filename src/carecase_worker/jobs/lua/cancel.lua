@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- cancel: stop what has not been applied.
+-- cancel: cancel the chunks of a job that have not been applied.
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 renotify_after_ms
--- gives  {'cancelling', "job:n"...}: whoever claims a chunk from now on cancels it; these are open now
+-- gives  {'cancelling', "job:n"...}: chunks that are claimed from now on are cancelled; notify for these
 --        {'final'}: too late
 --        {'gone'}: there is no such job
 -- moves  queued, running, waiting -> cancelling

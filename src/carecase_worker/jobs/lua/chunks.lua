@@ -1,13 +1,13 @@
--- What the operations share of chunks: the steps that place jobs, open chunks and line them up, the one that notes that a
--- holder has one no more, the one that tells whether a database is left alone, and the ones that take leases. Put
--- after the prelude, before each operation's text.
+-- Functions on chunks that the operations share: they place jobs, open chunks, line them up, give them back, take
+-- leases, and tell whether a database is left alone. Put after the prelude, before each operation's text.
 
--- A group has small chunks of many jobs. Who takes one soon takes what is ready by then, so a notification does for
--- `per_notification` of them, and for none where a process is awake, or was notified for: that is expected to look within these times.
+-- A group has small chunks of many jobs. A process that takes one also takes the others that are ready. So one
+-- notification is enough for `per_notification` of them, and none is needed if a process is awake, or has just been
+-- notified: it is expected to look within these times, in ms.
 local per_notification, notified_ms, awake_ms = 64, 50, 100
 
--- Tells if a chunk may be taken together with others: it is small, its job's place in the order of acceptance is final,
--- and no attempt has failed at it for a reason that may lie in it. `weight` is what it takes of a group's room.
+-- Return whether a chunk may be taken together with others: it is small, its job's place in the order of acceptance is
+-- final, and no attempt has failed at it for a reason that may lie in it. `weight` is the room that it takes in a group.
 local function is_for_groups(job, n, weight, unsettled)
   if not weight or weight == '' or unsettled == '1' then return false end
   for _, what in ipairs(redis.call('HMGET', key('lease', job), n .. ':deaths', n .. ':faults', n .. ':too_slow')) do
@@ -16,7 +16,7 @@ local function is_for_groups(job, n, weight, unsettled)
   return true
 end
 
--- Lines a small chunk up with others; tells if it must be notified for.
+-- Line a small chunk up with others; return whether to notify for it.
 local function line_up(database, member, seq)
   local ready, awake = key('ready', database), key('awake', database)
   redis.call('ZADD', ready, seq, member)
@@ -25,7 +25,7 @@ local function line_up(database, member, seq)
   return true
 end
 
--- Lines a chunk that is due up again, if it may be taken with others and nobody holds it; tells if it is.
+-- Line a due chunk up again, if it may be taken with others and nobody holds it; return whether it was.
 local function line_up_again(database, job, n)
   local weight, unsettled, seq, opened = unpack(redis.call('HMGET', key('job', job), 'weight', 'unsettled', 'seq', 'opened'))
   if opened == '0' or not is_for_groups(job, n, weight, unsettled)
@@ -36,7 +36,7 @@ local function line_up_again(database, job, n)
   return true
 end
 
--- Lets the next chunk of a job into `due`; adds "job:n" to `to_notify` if it must be notified for. False if all are open already.
+-- Open the next chunk of a job; add "job:n" to `to_notify` if it must be notified for. False if all are open.
 local function open_next(job, database, renotify_after_ms, to_notify)
   local record = key('job', job)
   local opened, chunks, weight, seq, unsettled = unpack(redis.call('HMGET', record,
@@ -50,7 +50,7 @@ local function open_next(job, database, renotify_after_ms, to_notify)
   return true
 end
 
--- Opens the first chunks of a job, as many as one job may have open; nothing if it has been opened before.
+-- Open the first chunks of a job, as many as one job may have open; none if it has been opened before.
 local function open_first(job, database, width, renotify_after_ms, to_notify)
   if redis.call('HGET', key('job', job), 'opened') ~= '0' then return end
   for _ = 1, width do
@@ -58,8 +58,8 @@ local function open_first(job, database, width, renotify_after_ms, to_notify)
   end
 end
 
--- Notes that nobody has found out yet for which others a job must wait. Its first chunk stands for it in `due`; adds
--- "job:0" to `to_notify` if it must be notified for.
+-- Note that a job is unplaced. Its first chunk stands for it in `due`; add "job:0" to `to_notify` if it must be
+-- notified for.
 local function leave_unplaced(job, database, seq, renotify_after_ms, to_notify)
   redis.call('ZADD', key('unplaced', database), seq, job)
   redis.call('ZADD', key('due', database), now + renotify_after_ms, job .. ':0')
@@ -69,19 +69,19 @@ local function leave_unplaced(job, database, seq, renotify_after_ms, to_notify)
   to_notify[#to_notify + 1] = job .. ':0'
 end
 
--- Into how many shares the workers' time goes: jobs of a database that are being applied, times databases with work.
+-- Return the number of shares of the workers' time: jobs that are being applied of a database, times busy databases.
 local function shares_of(database)
   return math.max(1, redis.call('SCARD', key('working', database)) * redis.call('SCARD', prefix .. 'busy'))
 end
 
--- Notes that a holder does not hold this chunk any more; another may hold it by now.
+-- Note that a holder does not hold this chunk any more; another process may hold it by now.
 local function let_go(holder, member)
   if holder and redis.call('HGET', prefix .. 'holding', member) == holder then
     redis.call('HDEL', prefix .. 'holding', member)
   end
 end
 
--- The chunks that a holder holds, in order.
+-- Return the chunks that a holder holds, in order.
 local function held_by(holder)
   local held, all = {}, redis.call('HGETALL', prefix .. 'holding')
   for i = 1, #all, 2 do
@@ -91,8 +91,8 @@ local function held_by(holder)
   return held
 end
 
--- Gives back what a holder holds beside some chunks: it has not heard of it, since the answer that told it was lost. They
--- are due now, and no attempt has failed. The chunks, in order.
+-- Give back all that a holder holds except some chunks: the response that told it of the others was lost. They become
+-- due now, and do not count as failed attempts. Return them, in order.
 local function give_back(holder, but)
   local given = {}
   for _, member in ipairs(held_by(holder)) do
@@ -112,10 +112,10 @@ local function give_back(holder, but)
   return given
 end
 
--- Nothing waits for longer than this. What seems to is from before the clock was set back: its time has come.
+-- The longest possible wait. A longer one is from before the clock was set back, and counts as over.
 local function longest_ms(lease_ms) return math.max(60000, 10 * tonumber(lease_ms)) end
 
--- How many ms a database is still left alone; 0 if it is not.
+-- Return for how many ms a database is still left alone; 0 if it is not.
 local function paused(database, lease_ms)
   local pause_ms = redis.call('PTTL', key('pause', database))
   if pause_ms <= longest_ms(lease_ms) then return math.max(0, pause_ms) end
@@ -123,8 +123,8 @@ local function paused(database, lease_ms)
   return 0
 end
 
--- Takes the lease of a chunk for a holder; what it gives is what `claim` gives.
--- A chunk whose holder let the lease run out has died once more.
+-- Take the lease of a chunk for a holder; return the reply of `claim` for this chunk.
+-- An expired lease counts as one process death.
 local function take(job, n, lease_ms, holder)
   local record, lease = key('job', job), key('lease', job)
 
@@ -154,7 +154,7 @@ local function take(job, n, lease_ms, holder)
     end
   end
 
-  -- whoever is held is due as soon as the pause is over; a probe is not held by the pause that is its own
+  -- make the chunk due now, so that it is claimed when the pause ends; a probe's own pause does not hold the probe
   local pause_ms = paused(database, lease_ms)
   if pause_ms > 0 and redis.call('GET', key('pause', database)) ~= holder then
     redis.call('ZADD', due, 'XX', now, member)
@@ -185,8 +185,8 @@ local function take(job, n, lease_ms, holder)
     moved or '', client, total, chunks, data_key or '', signature or ''}
 end
 
--- Takes the leases of chunks that are lined up, in order of acceptance, while they find room and are guarded alike; adds
--- {"job:n", what `take` gives...} of each to `taken`. Who takes any is awake for a while.
+-- Take the leases of chunks that are lined up, in order of acceptance, while they find room and are guarded alike; add
+-- {"job:n", reply of `take`...} of each to `taken`. A process that takes any is awake for a while.
 local function take_ready(database, lease_ms, holder, room, most, guarded, taken)
   if most <= #taken or paused(database, lease_ms) > 0 or redis.call('EXISTS', key('failures', database)) == 1 then return end
   for _, member in ipairs(redis.call('ZRANGE', key('ready', database), 0, most - 1)) do
@@ -208,7 +208,7 @@ local function take_ready(database, lease_ms, holder, room, most, guarded, taken
   if #taken > 0 then redis.call('SET', key('awake', database), '', 'PX', awake_ms) end
 end
 
--- What a holder goes on with: a job that is to be placed, small chunks that are ready, or `opened`, that is open now.
+-- Claim what a holder does next: a job to be placed, small chunks that are ready, or else the chunk `opened`.
 local function following(database, lease_ms, holder, room, most, opened)
   local unplaced = redis.call('ZRANGE', key('unplaced', database), 0, 0)[1]
   if unplaced then return {{unplaced .. ':0', 'unplaced', database}} end
@@ -221,8 +221,8 @@ local function following(database, lease_ms, holder, room, most, opened)
   return taken
 end
 
--- The chunks that must be notified for, of those that are open now: not what is the caller's `own`. If it takes none, also
--- the one for whoever looks for what is to be placed or ready next.
+-- Return the chunks to notify for, of those that were opened: without the caller's `own` and those that it takes. If it
+-- takes none, also notify for a job to be placed, or the first chunk that is ready.
 local function notify_for(database, to_notify, taken, own)
   for _, one in ipairs(taken) do own[one[1]] = true end
   local wanted, is_ready_notified = {}, false

@@ -2,17 +2,18 @@
 -- claim: take the lease of a chunk, and of small ones that are lined up behind it, if it is small.
 -- KEYS   1 prefix
 -- ARGV   1 job, 2 chunk, 3 lease_ms, 4 holder, 5 room and 6 chunks of a group, at most; without room one chunk is taken
--- gives  {one, {"job:n", one...}...}: the chunk's, then those of others whose leases have been taken, too.
---        Who takes a group holds nothing else: what it does, it has not heard of, and that is given back.
+-- gives  {one, {"job:n", one...}...}: the verdict on the chunk, then those on others whose leases were taken, too.
+--        A holder of a group holds nothing else: if it does, a response was lost, and that is given back.
 --        `one` is
---        {'apply' or 'cancel', payload, deaths, releases, faults, too_slow, failures, failing_for_ms, database, care plan, user, seq,
---         strict, accepted_us, unsettled, moved, client, total, chunks, data key, signature}: the lease is the caller's for lease_ms; 'cancel' if the job is to be cancelled.
---         failures: attempts in a row that found the database away; failing_for_ms: for how long it has been failing the
---         job; unsettled: "1" if `settle` must come before anything of the job is applied; moved: by how much
+--        {'apply' or 'cancel', payload, deaths, releases, faults, too_slow, failures, failing_for_ms, database, care plan,
+--         user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data key, signature}:
+--         the lease is the caller's for lease_ms; 'cancel' if the job is to be cancelled.
+--         failures: attempts in a row that found the database away; failing_for_ms: for how long it has been failing
+--         the job; unsettled: "1" if `settle` must come before anything of the job is applied; moved: by how much
 --         it has moved the job up, or ""
 --        {'done'}: it has its outcome
 --        {'gone'}: there is no such job or payload
---        {'busy', holder}: another has the lease, or the chunk is not open yet (then holder is "")
+--        {'busy', holder}: another process has the lease, or the chunk is not open yet (then holder is "")
 --        {'unplaced', database}: its job is to be placed first
 --        {'held', ms}: its database is left alone for so long
 -- moves  queued, waiting -> running ('apply'); queued, running, waiting -> waiting ('held')

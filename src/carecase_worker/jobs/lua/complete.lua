@@ -1,27 +1,27 @@
 #!lua flags=allow-oom
 -- complete: keep the outcomes of chunks of a database, and open what comes next.
 -- KEYS   1 prefix
--- ARGV   1 renotify_after_ms, 2 lease_ms, 3 holder that wants to go on with what is ready or opened now, or "",
+-- ARGV   1 renotify_after_ms, 2 lease_ms, 3 holder for which to claim what is ready or opened now, or "",
 --        4 room and 5 chunks of a group, at most,
 --        then for each chunk: job, chunk, packed outcomes, keep the payload ("1") or not,
 --        created, updated, superseded, failed, cancelled, "1" if the database answered
 -- gives  {shares, {next...}, {"job:n"...}, verdict...}
 --        shares: see `shares_of`
---        next: {"job:n", what claim gives...} of each chunk that was claimed for the holder, or of one that stands for a
---        job that is to be placed. What the first one of repeated
---        calls claimed is given back, and claimed again if it is of the database, as long as that is not left alone
+--        next: {"job:n", reply of claim...} of each chunk that was claimed for the holder, or of one that stands for a
+--        job that is to be placed. If the call is repeated, chunks that the first call claimed are given back, and
+--        claimed again if they are of this database and it is not left alone
 --        "job:n"...: these chunks are open and want to be notified for
---        verdicts, one for each chunk: 'kept': the outcome is; 'done': there was one before, and it stands;
+--        verdicts, one for each chunk: 'kept': the outcomes were stored; 'done': earlier ones are there, and stay;
 --        'gone': there is no such job
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
 --        (completed, if nothing was left to cancel); the jobs of next: queued, waiting -> running.
---        Whoever listens to the channel `final` is told of a job that is.
+--        The id of a job that becomes final is published on the channel `final`.
 local renotify_after_ms, lease_ms, holder, room, most = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local names = {'created', 'updated', 'superseded', 'failed', 'cancelled'}
 local database -- of all chunks
 local sums, to_notify, own = {0, 0, 0, 0, 0}, {}, {}
 
--- Opens a job that waits for one thing less.
+-- Note that a job waits for one thing less; open it if that was the last one.
 local function wait_less(job)
   local record = key('job', job)
   local waits, width = unpack(redis.call('HMGET', record, 'waits', 'width'))
@@ -30,7 +30,7 @@ local function wait_less(job)
   if waits == '1' then open_first(job, database, tonumber(width), renotify_after_ms, to_notify) end
 end
 
--- Takes a final job off those that are open, and opens what has waited for it.
+-- Remove a final job from the open ones, and open the jobs that waited for it.
 local function make_way(job, care_plan)
   local plans, open, behind = key('plans', database), key('open', database), key('behind', database)
   if redis.call('HINCRBY', plans, care_plan, -1) == 0 then redis.call('HDEL', plans, care_plan) end
@@ -115,8 +115,8 @@ local function complete(job, n, packed, keep, counts, answered)
   return 'kept'
 end
 
--- Counts the items, and measures the rate: items a second over windows of a second or more, each new one counting half;
--- a gap starts afresh. Whoever reads it goes by `completed_ms`: it is the rate of then.
+-- Count the items, and measure the rate: items a second over windows of a second or more, each new one counting half;
+-- after a gap of five seconds a new window begins. The rate is that of `completed_ms`.
 local function measure()
   local items = 0
   for i, name in ipairs(names) do
@@ -139,7 +139,7 @@ local function measure()
   end
 end
 
--- What the holder goes on with. The first one of repeated calls may have claimed something: that is given back.
+-- Claim what the holder does next. If the call is repeated, give back what the first call claimed.
 local function going_on(kept)
   local opened = to_notify[1]
   if holder == '' then return {} end

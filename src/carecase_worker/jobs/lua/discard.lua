@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- discard: drop what was staged for a batch that is refused after all.
+-- discard: drop the staged chunks of a batch that is refused after all.
 -- KEYS   1 prefix, 2 job record, 3 payload
 -- ARGV   1 job, 2 database, 3 client
 -- gives  'discarded'; 'known': it is a job by now, and stays one

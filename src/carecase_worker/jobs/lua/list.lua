@@ -2,9 +2,9 @@
 -- list: choose among a client's jobs, the newest first.
 -- KEYS   1 prefix
 -- ARGV   1 client, 2 first (the place of the first one wanted), 3 how many are wanted,
---        4 a state, or "" for any, 5 among how many of the newest it is looked for, then the databases
+--        4 a state, or "" for any, 5 how many of the newest are searched for it, then the databases
 -- gives  {how many there are, job...}
--- moves  nothing. What has expired is taken off the lists before.
+-- moves  nothing. Expired jobs are first removed from the lists.
 local client, first, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lists, total = {}, 0
 for i = 6, #ARGV do
@@ -13,15 +13,15 @@ for i = 6, #ARGV do
   total = total + redis.call('ZCARD', lists[#lists])
 end
 
--- How many jobs, of all lists together, are newer than a moment.
+-- Count the jobs, of all lists together, that are newer than a moment.
 local function newer(than)
   local sum = 0
   for _, list in ipairs(lists) do sum = sum + redis.call('ZCOUNT', list, '(' .. whole(than), '+inf') end
   return sum
 end
 
--- `count` jobs from a place on. The moment is found before which that place lies, so that nothing is read of the jobs
--- before it.
+-- Return `count` jobs from a place on. The moment of acceptance at that place is searched for by halving, so that no
+-- earlier entry of a list is read.
 local function some(from, count)
   local below, till = -1, 2 ^ 53
   while from > 0 and till - below > 1 do

@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- overdue: which open chunks of a database to notify for now.
+-- overdue: choose the open chunks of a database to notify for now.
 -- KEYS   1 prefix
 -- ARGV   1 database, 2 renotify_after_ms, 3 notifications still waiting in the queue, 4 limit, 5 lease_ms
--- gives  "job:n"...; each has been moved on by renotify_after_ms, so that two sweepers do not notify for the same one; so have
---        small ones that are lined up, which a few notifications do for
+-- gives  "job:n"...; each is due renotify_after_ms later now, so that two sweepers do not notify for the same one; so
+--        are small ones that are lined up, for which a few notifications are enough
 -- moves  nothing
--- While notifications wait in the queue, most overdue chunks have theirs among them: only the surplus is notified for, and
+-- While notifications wait in the queue, most overdue chunks have theirs there: only the surplus is notified for, and
 -- always a few of the oldest, in case theirs was lost. A database that is left alone is not notified for.
--- What has gone by itself is taken off the counts of what is kept: as often as that, they are right.
+-- Things that have expired are taken off the counts of what is kept, so that these are right after each sweep.
 local database, renotify_after_ms, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 leave(database, limit)
 if paused(database, ARGV[5]) > 0 then return {} end

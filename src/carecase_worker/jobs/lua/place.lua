@@ -1,22 +1,22 @@
 #!lua flags=allow-oom
--- place: note for which earlier jobs some jobs of a database wait, open those that wait for none, and go on.
+-- place: note for which earlier jobs some jobs of a database wait, open those that wait for none, claim what is next.
 -- KEYS   1 prefix
--- ARGV   1 database, 2 renotify_after_ms, 3 lease_ms, 4 holder that wants to go on, 5 room and 6 chunks of a group, at most,
+-- ARGV   1 database, 2 renotify_after_ms, 3 lease_ms, 4 holder to claim for, 5 room and 6 chunks of a group, at most,
 --        then for each job: its id, the job up to which it waits for all in the order of acceptance, or "", how many
 --        jobs it waits for one by one, and these
 -- gives  {shares, {next...}, {"job:n"...}}, as `complete` does
--- moves  the jobs of next: queued, waiting -> running. What was placed before stays so; what is final is not waited for.
+-- moves  the jobs of next: queued, waiting -> running. A job placed before stays so; nothing waits for a final job.
 local database, renotify_after_ms, lease_ms, holder = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local to_notify = {}
 
--- Notes that a job waits for another, if that is not final; how many those are.
+-- Note that a job waits for another one, unless that is final; return the number of new waits.
 local function wait_for(job, earlier)
   local state = redis.call('HGET', key('job', earlier), 'state')
   if not state or state == 'completed' or state == 'cancelled' then return 0 end
   return redis.call('SADD', key('after', earlier), job)
 end
 
--- Notes that a job waits for all up to another, if one of them is open; how many things those are.
+-- Note that a job waits for all up to another one, if any of them is open; return the number of new waits.
 local function wait_behind(job, last)
   if last == '' then return 0 end
   local oldest = redis.call('ZRANGE', key('open', database), 0, 0, 'WITHSCORES')[2]

@@ -1,17 +1,18 @@
--- What the operations share: key names, the clock, and what is kept and for whom. Put before each operation's text.
+-- Functions that the operations share: key names, the clock, and the counts of what is kept. Put before each operation.
 -- `prefix` is KEYS[1]: every key of the job store starts with it; the names are those of keys.py.
 local prefix = KEYS[1]
 
--- What is counted for each job, for its record with the wrapped data key, its names on lists and its idempotency record,
--- and for each chunk, for its places in hashes: about what they take. Payloads and results are counted as they are sealed.
+-- Bytes that are counted for each job (its record with the wrapped data key, its names on lists, its idempotency
+-- record), and for each chunk (its places in hashes): about what they take. Payloads and results are counted as they
+-- are sealed.
 local record_bytes, chunk_bytes = 4096, 256
 
--- The bytes that are counted for chunks whose payloads have so many.
+-- Return the bytes that are counted for some chunks with so many bytes of payload.
 local function size_of(bytes, chunks) return tonumber(bytes) + chunk_bytes * tonumber(chunks) end
 
 local function key(kind, name) return prefix .. kind .. ':' .. name end
 
--- An integer as text; Lua would write a large one as 1.7e+15.
+-- Return an integer as text; Lua would write a large one as 1.7e+15.
 local function whole(number) return string.format('%.0f', number) end
 
 -- The one clock of the job store is Redis's: a host whose own clock is wrong makes no work late, lost or done twice.
@@ -19,13 +20,13 @@ local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000) -- ms
 
--- Counts, for a client and for its database, what Redis keeps more, or less.
+-- Add to a count of what Redis keeps, for a client and for its database; `by` may be negative.
 local function count(database, client, what, by)
   redis.call('HINCRBY', key('kept', database), what, by)
   redis.call('HINCRBY', key('kept', database), what .. ':' .. client, by)
 end
 
--- Takes what is staged for a batch off the counts.
+-- Take the staged chunks of a batch off the counts.
 local function unstage(database, client, job)
   local kept = key('kept', database)
   local bytes = redis.call('HGET', kept, 'staged:' .. job)
@@ -35,7 +36,7 @@ local function unstage(database, client, job)
   count(database, client, 'bytes', -tonumber(bytes))
 end
 
--- Takes a result off the list and the counts; the record, which stays, is counted until it goes.
+-- Take a result off the list and the counts; the record, which stays, is counted until it expires.
 local function forget(database, client, job, bytes)
   redis.call('ZREM', key('jobs', database .. ':' .. client), job)
   count(database, client, 'jobs', -1)
@@ -48,7 +49,7 @@ local function forget(database, client, job, bytes)
   count(database, client, 'done', left - tonumber(bytes))
 end
 
--- Drops the payload of a final job, whose items another one has.
+-- Drop the payload of a final job; another job has its items.
 local function drop_payload(database, client, job)
   local payload, leaving, bytes = key('payload', job), key('leaving', database), 0
   for _, n in ipairs(redis.call('HKEYS', payload)) do bytes = bytes + redis.call('HSTRLEN', payload, n) end
@@ -62,7 +63,7 @@ local function drop_payload(database, client, job)
   count(database, client, 'done', -bytes)
 end
 
--- Takes off the counts what has gone by itself since, `limit` things at most; how many there were.
+-- Take things that have expired off the counts, `limit` at most; return how many there were.
 local function leave(database, limit)
   local leaving = key('leaving', database)
   local over = redis.call('ZRANGEBYSCORE', leaving, '-inf', now, 'LIMIT', 0, limit)
@@ -79,9 +80,9 @@ local function leave(database, limit)
   return #over
 end
 
--- Tells if a job of `size` bytes finds room: nil, or {why, whose}. `most` has the jobs and bytes that a client, then a
--- database may have kept. It is 'used' by results, which go later or when they are purged, or 'crowded' by work that
--- ends soon. What is staged of the job is there already.
+-- Return nil if a job of `size` bytes finds room, else {why, whose}. `most` has the jobs and bytes that a client, then
+-- a database may have kept. The room is 'used' by results, until they expire or are purged, or 'crowded' by work that
+-- ends soon. Staged chunks of the job itself are counted already, and do not count against it.
 local function no_room(database, client, job, size, most)
   local kept = redis.call('HMGET', key('kept', database), 'jobs:' .. client, 'bytes:' .. client, 'done:' .. client,
     'jobs', 'bytes', 'done', 'staged:' .. job)
@@ -93,7 +94,7 @@ local function no_room(database, client, job, size, most)
   end
 end
 
--- The same, once everything is off the counts that has gone: before anybody is refused, all of it.
+-- As `no_room`, after expired things are taken off the counts; before a refusal, nearly all of them.
 local function refused(database, client, job, size, most)
   leave(database, 100)
   local why = no_room(database, client, job, size, most)

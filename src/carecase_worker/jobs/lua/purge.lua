@@ -2,9 +2,9 @@
 -- purge: remove payload and result of a final job before its retention is over.
 -- KEYS   1 prefix
 -- ARGV   1 job
--- gives  'purged': they are gone, also if they had gone before; 'open': the job is not final; 'gone': there is no such job
--- moves  nothing. The record stays as long as it would have, so that the job is told to have expired; its data key, which
---        would open what copies of Redis's files hold, and the digests of body and Idempotency-Key do not.
+-- gives  'purged': they are gone, even if they had gone before; 'open': the job is not final; 'gone': there is no such job
+-- moves  nothing. The record stays as long as it would have, so that the job is reported as expired. Its data key, which
+--        could open copies of Redis's files, and the digests of body and Idempotency-Key are removed.
 local job = ARGV[1]
 local record = key('job', job)
 local state, database, client, size, expires_ms, idempotency = unpack(redis.call('HMGET', record,
@@ -18,7 +18,7 @@ end
 if tonumber(expires_ms) > now then redis.call('HSET', record, 'expires_ms', now) end
 redis.call('HSET', record, 'sha256', '', 'idempotency', '')
 redis.call('HDEL', record, 'data_key', 'signature')
--- a result that has left the counts by itself is not there to be taken off
+-- a result that has expired was taken off the counts before
 if redis.call('ZREM', key('leaving', database), client .. '|' .. job .. '|result|' .. size) == 1 then
   forget(database, client, job, size)
 end

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- reclaim: take back what a process held that is no more.
+-- reclaim: take back the chunks of a process that is no more.
 -- KEYS   1 prefix
 -- ARGV   1 holder
--- gives  database, "job:n"... of each chunk: it has died once more and is due now; none: the process held nothing
+-- gives  database, "job:n"... of each chunk: it has one more process death and is due now; empty if it held none
 -- moves  nothing
 local holder, answer = ARGV[1], {}
 for _, member in ipairs(held_by(holder)) do

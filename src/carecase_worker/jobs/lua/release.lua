@@ -2,12 +2,12 @@
 -- release: give chunks of a database back, to be tried again later; the database may be left alone meanwhile.
 -- KEYS   1 prefix
 -- ARGV   1 holder, 2 after_ms (how long until they are tried again),
---        3 pause_ms (how long to leave the database alone, 0 not at all), 4 "1" if nobody knows why the attempt failed,
---        5 "1" if the database is to blame, 6 what it failed with, 7 "1" if the attempt came to no end in its time,
+--        3 pause_ms (how long to leave the database alone, 0 not at all), 4 "1" if the attempt failed for an unknown reason,
+--        5 "1" if the database is to blame, 6 the reason of its failure, 7 "1" if the attempt did not end in its time,
 --        then job, chunk... of each
 -- gives  for each 'released', 'lost' (the lease is another's, or the chunk is done), 'gone' (there is no such job)
 -- moves  running -> waiting
--- However many chunks an attempt was for, it is one failure of their database.
+-- An attempt counts as one failure of the database, however many chunks it was for.
 local holder, after_ms, pause_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local paused_already = {}
 

@@ -4,7 +4,7 @@
 -- ARGV   1 worker, 2 by how many ms its host's clock is ahead of Redis's, as far as it knows, or ""
 -- gives  now_ms, by Redis's clock
 -- moves  nothing
--- Whoever was not seen for a minute is taken out; so is who was seen in the future, before the clock was set back.
+-- Workers that were not seen for a minute are removed, and those seen in the future, before the clock was set back.
 local workers, ahead, minute = prefix .. 'workers', prefix .. 'clocks', 60000
 redis.call('ZADD', workers, now, ARGV[1])
 for _, range in ipairs({{'-inf', now - minute}, {now + minute, '+inf'}}) do

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- settle: start the order of acceptance above what a database holds from before this Redis, once for all.
+-- settle: start the order of acceptance above the places that a database holds from before this Redis, once for all.
 -- KEYS   1 prefix
 -- ARGV   1 database, 2 the highest place in the order of acceptance that the database holds, 0 if none
 -- gives  'settled': the jobs admitted so far have their final place; 'known': they had it before, and nothing is changed
 -- moves  nothing
--- Jobs keep their order. They move up together, if they must, and `margin` more: a process that has its chunk from the
--- Redis that was lost may still write it.
+-- Jobs keep their order. If they must move up, they do so together, and by `margin` more: a process may still write a
+-- chunk that it got from the Redis that was lost.
 local database, highest, margin = ARGV[1], tonumber(ARGV[2]), 60000
 if redis.call('EXISTS', key('settled', database)) == 1 then return 'known' end
 
@@ -26,7 +26,7 @@ for _, job in ipairs(jobs) do
   redis.call('ZADD', key('open', database), seq, job[2])
   redis.call('ZADD', key('unplaced', database), 'XX', seq, job[1])
 end
--- whoever waits for all up to one of these waits for that one's new place
+-- jobs that wait for all up to one of these wait for its new place
 for _, job in ipairs(redis.call('ZRANGE', key('behind', database), 0, -1)) do
   if up > 0 then redis.call('ZINCRBY', key('behind', database), up, job) end
 end

@@ -2,17 +2,17 @@
 -- spend: count a request of a client against its rate.
 -- KEYS   1 prefix
 -- ARGV   1 client, 2 us_per_request, 3 burst
--- gives  0: the request is within the rate; else the us after which one would be, and this one is not counted
+-- gives  0: the request is within the rate, and counted; else the us to wait, and it is not counted
 -- moves  nothing
--- The one operation that a repeated call changes: asking twice is two requests.
--- A bucket of `burst` tokens, as one number: the moment at which it is full again (GCRA). By Redis's own clock, so that
--- the intakes' need not agree. The key goes to no disk and no replica: it would cost each poll an fsync, and a bucket
--- that is lost is a full one. Expiries do go to disk, though: a bucket stays for a minute after it is full again, so that
--- a client that polls slowly does not cost one for each poll.
+-- The only operation of which a repeated call counts twice: asking twice is two requests.
+-- A bucket of `burst` tokens is stored as one number: the moment, by Redis's clock, at which it is full again (GCRA).
+-- The key is not written to disk or replicas: that would cost each poll an fsync, and a lost bucket counts as full.
+-- Expiries do go to disk, though: a bucket stays for a minute after it is full again, so that a client that polls
+-- slowly does not cause one for each poll.
 redis.set_repl(redis.REPL_NONE)
 local name = key('rate', ARGV[1])
 local each, burst = tonumber(ARGV[2]), tonumber(ARGV[3])
--- never more than a whole bucket ahead: it was filled before the clock was set back, or while the burst was larger
+-- never more than a whole bucket ahead: a later moment is from before the clock was set back, or from a larger burst
 local full_at = math.min(math.max(tonumber(redis.call('GET', name) or 0), now_us), now_us + each * burst) + each
 local wait = full_at - now_us - each * burst
 if wait > 0 then return math.ceil(wait) end

@@ -1,4 +1,4 @@
-"""Alembic's way in: migrate the connection that `schema.py` hands over."""
+"""Alembic environment: migrate the connection passed by `schema.py`."""
 
 from alembic import context
 from sqlalchemy import Connection
