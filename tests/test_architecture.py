@@ -1,6 +1,7 @@
 """The house rules that a linter does not hold."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ HOMES = {
     "cryptography": ("jobs/seal.py",),
     "jwt": ("intake/auth.py", "intake/jwks.py", "tokens.py"),
 }
+QUESTION = re.compile(r"(?:what|who|whose|which|where|whether|how|when|why)\b", re.IGNORECASE)
 BROAD_EDGES = {"intake/requests.py": 1, "worker/app.py": 3, "cli/ending.py": 1}
 
 
@@ -73,6 +75,18 @@ def test_a_module_and_what_it_offers_say_what_they_promise(module: Path) -> None
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_")
     ]
     assert [node.name for node in public if not ast.get_docstring(node)] == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_docstring_begins_with_no_question_word(module: Path) -> None:
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    docstrings = [
+        (getattr(node, "lineno", 1), ast.get_docstring(node) or "")
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, documented)
+    ]
+    asked = [f"{name_of(module)}:{line}: {text[:80]}" for line, text in docstrings if QUESTION.match(text)]
+    assert asked == [], "begin a function's in the imperative, a class's or module's with a noun"
 
 
 @pytest.mark.parametrize("package", sorted(SOURCE.rglob("__init__.py")), ids=name_of)

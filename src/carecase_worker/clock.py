@@ -1,4 +1,4 @@
-"""Time, chance and waiting, as arguments; the only place that asks the machine for them."""
+"""Clock, randomness and sleep, passed as arguments; the only module that asks the machine for them."""
 
 import random
 import secrets
@@ -14,20 +14,20 @@ class Clock(Protocol):
     """The time of day."""
 
     def now(self) -> datetime:
-        """The current moment, aware, in UTC."""
+        """Return the current moment, aware, in UTC."""
         ...
 
 
 class Dice(Protocol):
-    """Chance."""
+    """A source of random numbers."""
 
     def roll(self) -> float:
-        """A number drawn evenly from [0, 1)."""
+        """Return a number drawn evenly from [0, 1)."""
         ...
 
 
 class Sleep(Protocol):
-    """Waiting."""
+    """A blocking sleep."""
 
     def __call__(self, duration: timedelta, /) -> None:
         """Return after at least `duration`."""
@@ -35,7 +35,7 @@ class Sleep(Protocol):
 
 
 class AsyncSleep(Protocol):
-    """Waiting, while other tasks go on."""
+    """A sleep that lets other tasks run."""
 
     async def __call__(self, duration: timedelta, /) -> None:
         """Return after at least `duration`."""
@@ -46,26 +46,26 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """The current moment, aware, in UTC."""
+        """Return the current moment, aware, in UTC."""
         return datetime.now(UTC)
 
 
 class SystemDice:
-    """The machine's chance; good for jitter, not for secrets."""
+    """Random numbers of the machine; for jitter, not for secrets."""
 
     def roll(self) -> float:
-        """A number drawn evenly from [0, 1)."""
+        """Return a number drawn evenly from [0, 1)."""
         return random.random()  # noqa: S311  # for jitter
 
 
 class SeededDice:
-    """The same chance for the same seed."""
+    """Random numbers that repeat for the same seed."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311  # for samples
 
     def roll(self) -> float:
-        """A number drawn evenly from [0, 1)."""
+        """Return a number drawn evenly from [0, 1)."""
         return self._random.random()
 
 
@@ -80,42 +80,42 @@ async def system_async_sleep(duration: timedelta) -> None:
 
 
 def stopwatch() -> float:
-    """Seconds on a clock that only moves forward; for measuring durations."""
+    """Return the seconds of a clock that only moves forward; for measuring durations."""
     return time.monotonic()
 
 
 def thread_seconds() -> float:
-    """Processor time that this thread has used, in seconds; for measuring what work costs."""
+    """Return the processor time that this thread has used, in seconds; for measuring the cost of work."""
     return time.thread_time()
 
 
 def epoch_ms(moment: datetime) -> int:
-    """Whole milliseconds from 1970-01-01T00:00Z to an aware `moment`."""
+    """Return the whole milliseconds from 1970-01-01T00:00Z to an aware `moment`."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def epoch_us(moment: datetime) -> int:
-    """Whole microseconds from 1970-01-01T00:00Z to an aware `moment`."""
+    """Return the whole microseconds from 1970-01-01T00:00Z to an aware `moment`."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def milliseconds(duration: timedelta) -> int:
-    """Whole milliseconds in a duration."""
+    """Return the whole milliseconds in a duration."""
     return duration // timedelta(milliseconds=1)
 
 
 def from_epoch_ms(moment_ms: int) -> datetime:
-    """The aware UTC moment that lies `moment_ms` after 1970-01-01T00:00Z."""
+    """Return the aware UTC moment that lies `moment_ms` after 1970-01-01T00:00Z."""
     return _EPOCH + timedelta(milliseconds=moment_ms)
 
 
 def from_epoch_us(moment_us: int) -> datetime:
-    """The aware UTC moment that lies `moment_us` after 1970-01-01T00:00Z."""
+    """Return the aware UTC moment that lies `moment_us` after 1970-01-01T00:00Z."""
     return _EPOCH + timedelta(microseconds=moment_us)
 
 
 def uuid7(clock: Clock) -> UUID:
-    """A UUID of version 7 (RFC 9562): sorts by the clock's millisecond, then by chance."""
+    """Return a UUID of version 7 (RFC 9562): it sorts by the clock's millisecond, then at random."""
     value = (epoch_ms(clock.now()) & 0xFFFF_FFFF_FFFF) << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)

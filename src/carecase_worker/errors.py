@@ -2,33 +2,33 @@
 
     CareCaseError
     ├── SettingsError            the configuration is wrong; the text names every mistake
-    ├── BatchRefused             the whole request is at fault; `reason` says how
-    ├── AccessRefused            who asks is not known, or may not; `reason` says which
+    ├── BatchRefused             the whole request is at fault; `fault` says how
+    ├── AccessRefused            the caller is not known, or may not do this; `fault` says which
     ├── RateExceeded             the caller asks too often; `wait` says when it may ask again
-    ├── KeysUnavailable          a token cannot be checked, since its issuer's keys cannot be had
+    ├── KeysUnavailable          the issuer's signing keys could not be fetched, so tokens cannot be verified
     ├── JobNotFound              no such job, or it is somebody else's
-    ├── JobExpired               it was there, and its result was kept as long as promised
+    ├── JobExpired               the job existed, but its result has expired
     ├── JobConflict              the job is in a state that does not allow what was asked
     ├── PayloadUnreadable        a chunk in the job store is of a form, or sealed with a key, that is not known here
-    ├── SealBroken               what the job store holds is not what was sealed, or not sealed at all
+    ├── SealBroken               content of the job store is not as it was sealed, or not sealed at all
     ├── StoreUnavailable         Redis is away, refuses to write, or is not durable
-    ├── AuditUnavailable         what is to be done cannot be recorded in the audit log, so it is not done
+    ├── AuditUnavailable         an access cannot be recorded in the audit log, so it is refused
     ├── BacklogFull              there is no room for more work just now
-    ├── StorageFull              what is kept of the client's results, or of all, leaves no room for more
+    ├── StorageFull              results of the client, or of all clients, leave no room for more
     ├── TargetFailure            a target database failed; `kind` says how, `cause` why
     ├── SchemaRefused            a target database's schema cannot be brought up to date by this version
-    ├── DeadlineExceeded         a command has waited for as long as it may; the text says what for
-    ├── NotInstalled             a command's part of the package is not here; the text says what to install
+    ├── DeadlineExceeded         a command has reached its timeout; the text says what it waited for
+    ├── NotInstalled             a command needs a part of the package that is not here; the text names it
     ├── StackError               the embedded system cannot start; the text says what to do
-    │   └── StackStopped         it was told to stop before it had started
-    └── ClientError              a call of the client came to nothing; the text says what to do
-        ├── ServiceUnreachable   nothing answers, or not what the contract says
-        ├── ServiceBusy          it has no time for us, however often we ask, or failed
-        ├── CallerRefused        the credentials are not good, or not for this
-        ├── RequestRefused       what was sent cannot be accepted as it is
+    │   └── StackStopped         the system was told to stop before it had started
+    └── ClientError              a call of the client failed; the text says what to do
+        ├── ServiceUnreachable   no response, or one that is not of the contract
+        ├── ServiceBusy          the service is overloaded or failing, and retries did not help
+        ├── CallerRefused        the credentials are not valid, or not for this
+        ├── RequestRefused       the request cannot be accepted as it is
         ├── JobUnknown           no such job, or its result is no longer kept
         ├── JobStateRefused      the job is in a state that does not allow this
-        ├── JobNotFinal          the job did not end in the time allowed
+        ├── JobNotFinal          the job was not final in the time allowed
         └── BatchUnreadable      the cases or the file cannot be read or written as JSON
 
 Every text is safe to show: no secret, case value or SQL; hosts only in command-line errors.
@@ -42,7 +42,7 @@ from pathlib import Path
 
 
 class CareCaseError(Exception):
-    """Anything this package raises on purpose."""
+    """Base of the errors that this package raises on purpose."""
 
 
 class SettingsError(CareCaseError):
@@ -50,7 +50,7 @@ class SettingsError(CareCaseError):
 
 
 class BatchFault(Enum):
-    """Why a whole request is refused."""
+    """Reasons to refuse a whole request."""
 
     NOT_JSON = "not-json"
     NOT_AN_ARRAY = "not-an-array"
@@ -80,7 +80,7 @@ class BatchRefused(CareCaseError):
 
 
 class AccessFault(Enum):
-    """Why a caller is turned away."""
+    """Reasons to refuse a caller."""
 
     NO_CREDENTIALS = "no-credentials"
     BAD_CREDENTIALS = "bad-credentials"
@@ -100,7 +100,7 @@ _TOO_OFTEN = "Too many requests from this client. Wait as long as Retry-After sa
 
 
 class RateExceeded(CareCaseError):
-    """The caller has asked more often than it may; it may again after `wait`."""
+    """The caller has sent too many requests; it may send the next one after `wait`."""
 
     def __init__(self, wait: timedelta, text: str = _TOO_OFTEN) -> None:
         super().__init__(text)
@@ -108,7 +108,7 @@ class RateExceeded(CareCaseError):
 
 
 class KeysUnavailable(CareCaseError):
-    """A token cannot be checked just now: the keys of its issuer cannot be had."""
+    """The issuer's signing keys could not be fetched, so tokens cannot be verified at the moment."""
 
 
 class JobNotFound(CareCaseError):
@@ -116,7 +116,7 @@ class JobNotFound(CareCaseError):
 
 
 class JobExpired(CareCaseError):
-    """The job was there; its result was kept as long as promised and is gone."""
+    """The job existed, but its result has expired."""
 
 
 class JobConflict(CareCaseError):
@@ -124,7 +124,7 @@ class JobConflict(CareCaseError):
 
 
 class StoreUnavailable(CareCaseError):
-    """The job store cannot be reached or does not take writes; what was asked may be done, but not by half."""
+    """The job store is unreachable or takes no writes; the operation may have been done, but never by half."""
 
 
 class PayloadUnreadable(CareCaseError):
@@ -132,11 +132,11 @@ class PayloadUnreadable(CareCaseError):
 
 
 class SealBroken(CareCaseError):
-    """A part of a job in the job store is not what this service put there; the text says which."""
+    """A part of a job in the job store is not as this service wrote it; the text says which."""
 
 
 class AuditUnavailable(CareCaseError):
-    """The audit log cannot be written to; what it was to tell of is not done."""
+    """The audit log cannot be written to, so the access is refused."""
 
 
 class BacklogFull(CareCaseError):
@@ -144,16 +144,16 @@ class BacklogFull(CareCaseError):
 
 
 class StorageFull(CareCaseError):
-    """Jobs and results leave no room for more; the text says whose they are, and what to do."""
+    """Jobs and results leave no room for more; the text says whose they are and what to do."""
 
 
 class FailureKind(Enum):
-    """What a failure of a target database means for the chunk at hand."""
+    """Kinds of failure of a target database, by their consequence for the chunk at hand."""
 
     AWAY = "away"  # the database is not answering, or not ready: try the chunk again later
     CONTENTION = "contention"  # it chose this transaction as the loser: try again at once
     CONFLICT = "conflict"  # an item breaks a constraint: that item's own fault
-    REFUSED = "refused"  # an item is refused for a reason that is not its own to fix
+    REFUSED = "refused"  # an item is refused for a reason outside itself
     TOO_SLOW = "too-slow"  # a deadline ran out: try again later
     UNREADABLE = "unreadable"  # this worker is older than the chunk: another one may take it
     UNEXPECTED = "unexpected"  # a fault of ours: try again a few times
@@ -168,7 +168,7 @@ class Cause:
 
 
 class TargetFailure(CareCaseError):
-    """A target database failed; the text tells its own code for that, if it gave one, and nothing that was written."""
+    """A target database failed; the text has the database's own error code, if there is one, and no written value."""
 
     def __init__(self, kind: FailureKind, code: str = "", cause: Cause | None = None) -> None:
         text = cause.text if cause else f"target database: {kind.value}"
@@ -182,7 +182,7 @@ class SchemaRefused(CareCaseError):
 
 
 class DeadlineExceeded(CareCaseError):
-    """A command has waited for as long as it may; the text says what for, and what to do."""
+    """A command has reached its timeout; the text says what it waited for and what to do."""
 
 
 class NotInstalled(CareCaseError):
@@ -198,7 +198,7 @@ class StackStopped(StackError):
 
 
 class ClientError(CareCaseError):
-    """A call of the client came to nothing; the text says what to do. `status` is that of the answer, if any."""
+    """A call of the client failed; the text says what to do. `status` is that of the response, if there was one."""
 
     def __init__(self, text: str, status: int | None = None) -> None:
         super().__init__(text)
@@ -206,19 +206,19 @@ class ClientError(CareCaseError):
 
 
 class ServiceUnreachable(ClientError):
-    """Nothing answers there, or something that is not the service."""
+    """There is no response, or it is not one of the service."""
 
 
 class ServiceBusy(ClientError):
-    """The service had no time for the call, however often it was made, or failed: 429, 500, 502, 503, 504."""
+    """The service is overloaded or failing, and retries did not help: 429 and 5xx."""
 
 
 class CallerRefused(ClientError):
-    """The credentials are not good, or not good for this: 401, 403."""
+    """The credentials are not valid, or not for this: 401, 403."""
 
 
 class RequestRefused(ClientError):
-    """What was sent cannot be accepted as it is: 400, 413, 415, 422 and the like."""
+    """The request cannot be accepted as it is: 400, 413, 415, 422 and the like."""
 
 
 class JobUnknown(ClientError):
@@ -230,7 +230,7 @@ class JobStateRefused(ClientError):
 
 
 class JobNotFinal(ClientError):
-    """The job has not ended yet."""
+    """The job is not final yet."""
 
 
 class BatchUnreadable(ClientError):
@@ -238,7 +238,7 @@ class BatchUnreadable(ClientError):
 
 
 def traces(error: BaseException) -> dict[str, str]:
-    """Log fields of an unexpected error: its type and where it was raised, never its message."""
+    """Return the log fields of an unexpected error: its type and location, never its message."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].name} in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return {"error": type(error).__name__, "where": where}

@@ -1,6 +1,6 @@
-"""Things of one event loop that are done together: those that come up while others are being done go next.
+"""Grouping of concurrent work on one event loop: items that arrive while a group is processed form the next group.
 
-One that is alone waits for no company; many at once share what each would cost by itself.
+A single item is processed at once; many concurrent ones share the cost of one call.
 """
 
 import asyncio
@@ -12,19 +12,19 @@ _R = TypeVar("_R")
 
 
 class Grouping(Generic[_T, _R]):
-    """Has things done in groups, one group after the other. Belongs to the event loop that it is used on."""
+    """A processor of items in groups, one group after the other; bound to the event loop that it is used on."""
 
     def __init__(self, do: Callable[[Sequence[_T]], Awaitable[Sequence[_R | BaseException]]], most: int) -> None:
-        """Have groups of at most `most` done by `do`, which gives the result of each thing, or the error to raise."""
+        """Process groups of at most `most` items with `do`, which returns each item's result, or the error to raise."""
         self._do = do
         self._most = most
         self._waiting: list[tuple[_T, asyncio.Future[_R]]] = []
         self._running: asyncio.Task[None] | None = None
 
     async def one(self, thing: _T) -> _R:
-        """The result of a thing, once it is done.
+        """Process an item together with others and return its result.
 
-        Raises what came of it, and what `do` raises for its group or for one that it has waited for.
+        Raises the item's own error, and whatever `do` raises for its group or for a group ahead of it.
         """
         result: asyncio.Future[_R] = asyncio.get_running_loop().create_future()
         self._waiting.append((thing, result))
@@ -36,11 +36,11 @@ class Grouping(Generic[_T, _R]):
         while self._waiting:
             group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             (results,) = await asyncio.gather(self._do([thing for thing, _ in group]), return_exceptions=True)
-            if isinstance(results, BaseException):  # whoever waits would have to wait for the same
+            if isinstance(results, BaseException):  # those that wait would fail in the same way
                 group, self._waiting = group + self._waiting, []
                 results = [results] * len(group)
             for (_, waiting), result in zip(group, results, strict=True):
-                if waiting.done():  # who asked has left
+                if waiting.done():  # its caller has left
                     continue
                 if isinstance(result, BaseException):
                     waiting.set_exception(result)

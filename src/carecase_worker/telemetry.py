@@ -62,11 +62,11 @@ def configure_logging(settings: LogSettings) -> None:
     logging.captureWarnings(True)
     for noisy in ("httpx", "httpcore", "alembic", "celery.worker.strategy", "celery.app.trace", "tornado.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error.connection").setLevel(logging.ERROR)  # what it warns of, our own line tells
+    logging.getLogger("uvicorn.error.connection").setLevel(logging.ERROR)  # our own access log reports the same
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """The log of one part of the package."""
+    """Return the logger of one part of the package."""
     log: structlog.stdlib.BoundLogger = structlog.get_logger(name)
     return log
 
@@ -76,9 +76,9 @@ def _only_allowed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
 
 
 def _first_line_only(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Other libraries' records: the message's first line, and of an error only its type.
+    """Reduce a record of another library to its message's first line, and an error to its type.
 
-    A traceback or a driver's message can quote what was being written.
+    A traceback or a driver's message can quote the values that were being written.
     """
     event["event"] = str(event.get("event", "")).split("\n", 1)[0]
     record = event.get("_record")
@@ -94,11 +94,11 @@ _SHARED: list[structlog.typing.Processor] = [
     _only_allowed,
 ]
 _PROCESSORS = [*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
-"""One list for all set-ups of a process: loggers are bound once and keep it."""
+"""The same list for every call of configure_logging: a logger keeps the one that it was first used with."""
 
 
 class Metrics:
-    """What the intake counts itself, beside what it reads from the job store when asked."""
+    """Metrics of the intake: counted here, or read from the job store at the time of a scrape."""
 
     def __init__(self, gauges: Gauges) -> None:
         self._registry = CollectorRegistry()
@@ -114,7 +114,7 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
 
     def render(self) -> bytes:
-        """The text that Prometheus scrapes."""
+        """Return the text that Prometheus scrapes."""
         return generate_latest(self._registry)
 
 

@@ -15,5 +15,5 @@ class Tenant:
 
 
 def tenants_of(databases: Mapping[str, DatabaseSettings]) -> dict[str, Tenant]:
-    """Every configured tenant by its name."""
+    """Return every configured tenant by its name."""
     return {name: Tenant(name, database) for name, database in databases.items()}

@@ -13,7 +13,7 @@ from carecase_worker.settings.access import JwtSettings
 class Bearer:
     """The holder of a token: the client, the subject (the user of the audit fields), the moment it expires.
 
-    `token_id` is by what the token can be revoked.
+    `token_id` is the id by which the token can be revoked.
     """
 
     client: str
@@ -23,12 +23,12 @@ class Bearer:
 
 
 def lacks_secret(settings: JwtSettings) -> bool:
-    """Tell whether HS256 tokens are allowed but none is good, since there is no secret to sign them with."""
+    """Return whether HS256 tokens are allowed but there is no secret to sign and check them with."""
     return "HS256" in settings.algorithms and settings.secret is None
 
 
 def sign(bearer: Bearer, settings: JwtSettings, now: datetime) -> str:
-    """Make a token that the intake accepts until it expires. Raises SettingsError if nothing is there to sign with."""
+    """Sign a token that the intake accepts until it expires. Raises SettingsError without HS256 or its secret."""
     if "HS256" not in settings.algorithms:
         accepted = " and ".join(settings.algorithms)
         raise SettingsError(

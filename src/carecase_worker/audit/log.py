@@ -1,6 +1,6 @@
 """The audit log's files: one chain for all intakes of a machine, appended under a lock, closed at a size.
 
-DIRECTORY/audit.jsonl                 what is written to
+DIRECTORY/audit.jsonl                 the current file
 DIRECTORY/audit-000000004711.jsonl    closed; its last record is number 4711, and the chain goes on in the next file
 DIRECTORY/lock                        locked by whoever appends
 """
@@ -31,7 +31,7 @@ _TAIL_BYTES = 64 << 10
 
 @dataclass(slots=True)
 class _File:
-    """The file that is written to, as this process knows it."""
+    """The current file, as this process last saw it."""
 
     number: int
     identity: tuple[int, int]
@@ -39,7 +39,7 @@ class _File:
 
 
 class AuditLog:
-    """The audit log of this machine; without a directory there is none, and nothing is recorded."""
+    """The audit log of this machine; it records nothing unless a directory is configured."""
 
     def __init__(self, settings: AuditSettings, clock: Clock) -> None:
         self._settings = settings
@@ -66,7 +66,7 @@ class AuditLog:
         return self
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._forget()
         if self._lock >= 0:
             os.close(self._lock)
@@ -74,13 +74,13 @@ class AuditLog:
 
     @property
     def is_on(self) -> bool:
-        """Tell if anything is recorded."""
+        """Return whether anything is recorded."""
         return self._settings.directory is not None
 
     def record(self, *acts: Act) -> None:
         """Append records; they are on disk on return, unless audit.durability is relaxed. Raises AuditUnavailable.
 
-        To be called before what they tell of is done: then nothing is done that is not told. All are appended or none.
+        Call this before the access itself, so that no access goes unrecorded. All records are appended or none.
         """
         directory = self._settings.directory
         if directory is None:
@@ -110,11 +110,11 @@ class AuditLog:
 
     @property
     def failures(self) -> int:
-        """The number of times that this process could not record."""
+        """The number of accesses that this process could not record."""
         return self._failures
 
     def _sync(self, written: int) -> None:
-        """Wait for the disk, without the lock: those who wait together wait once."""
+        """Flush to disk without holding the lock, so that concurrent callers wait at the same time."""
         try:
             if self._settings.durability == "fsync":
                 os.fdatasync(written)
@@ -123,7 +123,7 @@ class AuditLog:
 
     @contextmanager
     def _turn(self, directory: Path) -> Iterator[_File]:
-        """Have the log to oneself among threads and processes; the file, and the chain's end in `_head`."""
+        """Lock the log against other threads and processes; yield its current file, with the chain's end in `_head`."""
         with self._threads:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             try:
@@ -132,7 +132,7 @@ class AuditLog:
                 fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def _current(self, directory: Path) -> _File:
-        """The file as it is now. Others may have appended to it, closed it, or taken it away."""
+        """Return the current file, opened anew if another process has appended to it, closed it or removed it."""
         path, known = directory / _CURRENT, self._file
         with suppress(FileNotFoundError):
             found = path.stat()
@@ -150,8 +150,8 @@ class AuditLog:
     def _find_end(self, directory: Path, file: _File) -> None:
         """Find the chain's end; complete or mend a line that a crash broke off.
 
-        What this process wrote itself is known to have been there: if it is no longer, the chain goes on behind it, so
-        that what is missing is noticed.
+        If records that this process wrote are missing, the chain continues from the last of them, so that verification
+        notices the gap.
         """
         tail = os.pread(file.number, _TAIL_BYTES, max(file.size - _TAIL_BYTES, 0))
         whole, newline, fragment = tail.rpartition(b"\n")
@@ -167,7 +167,7 @@ class AuditLog:
             _append(file, b"\n" + line)
 
     def _closed_head(self, directory: Path) -> Head:
-        """The end of the chain in the files that are closed."""
+        """Return the chain's end in the closed files."""
         for path in reversed(_closed(directory)):
             with path.open("rb") as file:
                 file.seek(max(path.stat().st_size - _TAIL_BYTES, 0))
@@ -176,10 +176,10 @@ class AuditLog:
         return BEGINNING
 
     def _close_file(self, directory: Path, file: _File) -> None:
-        """Close the file under a name that tells its last record, and remove the oldest ones."""
+        """Rename the file after the number of its last record, and remove the oldest files beyond `keep_files`."""
         os.fsync(file.number)
         path, more = directory / f"audit-{self._head.number:012}.jsonl", 1
-        while path.exists():  # a log that was put back to an earlier state; what was closed later is evidence
+        while path.exists():  # the log was restored to an earlier state: the file closed since then is evidence
             path, more = directory / f"audit-{self._head.number:012}.{more}.jsonl", more + 1
         (directory / _CURRENT).rename(path)
         self._forget()
@@ -193,7 +193,7 @@ class AuditLog:
 
 
 def opened_files(directory: Path, held: ExitStack) -> list[tuple[str, IO[bytes], int]]:
-    """Open a log for reading as it is at this moment: name, file and size of each file, the oldest first.
+    """Open all files of a log for reading; return name, file and present size of each, the oldest first.
 
     Raises OSError.
     """
@@ -215,7 +215,7 @@ def _sync_directory(directory: Path) -> None:
 
 
 def _append(file: _File, line: bytes) -> None:
-    """Append a line, or nothing of it. Raises OSError."""
+    """Append lines completely or not at all. Raises OSError."""
     written = 0
     try:
         written = os.write(file.number, line)
@@ -229,14 +229,14 @@ def _append(file: _File, line: bytes) -> None:
 
 
 def _closed(directory: Path) -> list[Path]:
-    """The closed files, the oldest first."""
+    """Return the closed files, the oldest first."""
     return sorted(
         directory.glob(_CLOSED), key=lambda path: (path.name[: len("audit-") + 12], len(path.name), path.name)
     )
 
 
 def _last_head(text: bytes) -> Head | None:
-    """The end of the chain as the last record of a text tells it; None if there is no record."""
+    """Return the chain's end by the last record of a text; None if it has no record."""
     for line in reversed(text.split(b"\n")):
         if record := record_of(line):
             return record.head

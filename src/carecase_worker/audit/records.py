@@ -30,12 +30,12 @@ class Event(Enum):
     CANCELLED = "cancelled"  # a job, by its client
     RETRIED = "retried"  # the items of a job, as a job of their own
     PURGED = "purged"  # a job's payloads and result, before their time
-    VOID = "void"  # what the last record of this job told came to nothing
+    VOID = "void"  # the access in the last record of this job did not take place
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """An access to cases: by which client, which subject and from which address; to how many items of which job."""
+    """An access to cases: the client, subject and address that made it; the job and the number of its items."""
 
     event: Event
     client: str
@@ -47,7 +47,7 @@ class Act:
     activity: str | None = None
 
     def members(self) -> dict[str, Any]:
-        """The members of its record that are its own."""
+        """Return the act's own members of its record."""
         return {"event": self.event.value, **{name: getattr(self, name) for name in self.__slots__[1:]}}
 
 
@@ -73,7 +73,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as it stands in a line: its place in the chain, and what its digest is of."""
+    """A record as read from a line: its place in the chain, its members, and the text that its digest covers."""
 
     head: Head
     previous: str
@@ -81,12 +81,12 @@ class Record:
     text: bytes
 
     def digest(self, secret: bytes | None) -> str:
-        """The digest that it should have, by a key or without."""
+        """Return the digest that the record should have, with a key or without."""
         return _digest(self.text, secret)
 
 
 def chained(head: Head, at: datetime, members: Mapping[str, Any], key: Key | None) -> tuple[bytes, Head]:
-    """The next line of a chain, and the chain's end after it."""
+    """Return the next line of a chain, and the chain's end after it."""
     told: dict[str, Any] = {"number": head.number + 1, "at": _rfc3339(at), **members}
     if key is not None:
         told["key"] = key.id
@@ -96,12 +96,12 @@ def chained(head: Head, at: datetime, members: Mapping[str, Any], key: Key | Non
 
 
 def mended(fragment: bytes) -> dict[str, Any]:
-    """The members of the record that follows a line which a crash broke off."""
+    """Return the members of the record that follows a line broken off by a crash."""
     return {"event": "mended", "bytes": len(fragment), "sha256": hashlib.sha256(fragment).hexdigest()}
 
 
 def record_of(line: bytes) -> Record | None:
-    """The record of a line, with or without its end; None if it is none."""
+    """Read a line, with or without its newline, as a record; return None if it is not one."""
     text, found, rest = line.removesuffix(b"\n").rpartition(_BEFORE_HASH)
     digest = rest.removesuffix(_AFTER_HASH).decode("latin-1")
     if not found or not rest.endswith(_AFTER_HASH) or not _DIGEST.fullmatch(digest):

@@ -1,4 +1,4 @@
-"""Verification of an audit log, line by line: what was changed, taken out or put in. No I/O."""
+"""Verification of an audit log, line by line: it finds records that were changed, removed or inserted. No I/O."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -11,9 +11,9 @@ _MOST_FAULTS = 100
 
 @dataclass(slots=True)
 class Verification:
-    """A chain that is held to its digests; `noted` are ends of it that somebody wrote down elsewhere.
+    """A check of a chain against its digests; `noted` are ends of the chain that somebody wrote down elsewhere.
 
-    Faults say what somebody did to the log; notes what a crash, or the removal of old files, leaves behind as well.
+    Faults are signs of tampering; notes are traces that a crash, or the removal of old files, can leave as well.
     """
 
     keys: Mapping[str, bytes] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Verification:
     _found: set[Head] = field(default_factory=set)
 
     def feed(self, place: str, line: bytes) -> None:
-        """Take the next line; `place` is what to call it."""
+        """Check the next line; `place` names it in faults and notes."""
         record = record_of(line)
         if record is None or not line.endswith(b"\n"):
             self._settle(None)
@@ -45,7 +45,7 @@ class Verification:
         self._found |= {record.head} & set(self.noted)
 
     def finish(self) -> None:
-        """Say what only the end of the log shows."""
+        """Add the faults and notes that show only at the end of the log."""
         self._settle(None)
         for head in self.noted:
             if head not in self._found:
@@ -62,7 +62,7 @@ class Verification:
             self.notes.append(f"it begins with record {self.first.number}; what was before is not here")
 
     def _settle(self, record: Record | None) -> None:
-        """Judge the line before, if it was no record, by the record that follows it."""
+        """Judge the previous line, if it was not a record, by the record that follows it."""
         if self._fragment is None:
             return
         (place, fragment), self._fragment = self._fragment, None

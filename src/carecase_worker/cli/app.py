@@ -29,18 +29,18 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "batches": ("submit", "generate"),
     "jobs": ("status", "result", "cancel", "retry", "jobs"),
 }
-"""The modules of this package, each with a function `add_commands`, and the commands that it adds."""
+"""Modules of this package, each with a function `add_commands`, and the commands that it adds."""
 
 
 class _Commands(TyperGroup):
-    """Loads the module of the command that is called: a client's command need not wait for a server's libraries."""
+    """Commands whose module is imported when called: a client's command need not wait for a server's libraries."""
 
     def list_commands(self, _: Any) -> list[str]:
-        """Every command that is installed, in the order of the table; the client alone lacks the roles."""
+        """List the installed commands in the order of the table; the client's package lacks the roles."""
         return [command for module, commands in _GROUPS.items() if find_spec(_path(module)) for command in commands]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of a name."""
+        """Return the command of a name; None if there is none."""
         for module, commands in _GROUPS.items():
             if cmd_name in commands:
                 group = typer.Typer(rich_markup_mode=_markup_mode())
@@ -57,7 +57,7 @@ def _say_version(wanted: bool) -> None:
 
 
 def _markup_mode() -> Literal["rich"] | None:
-    """Choose boxes and colours for a terminal, and lines that are not wrapped in a box for whatever else reads them."""
+    """Choose boxes and colours for a terminal, and plain lines for a file or another program."""
     return "rich" if sys.stdout.isatty() and sys.stderr.isatty() else None
 
 

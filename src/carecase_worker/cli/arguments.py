@@ -1,4 +1,4 @@
-"""The process's arguments as everybody on the machine sees them, without the credentials among them."""
+"""The process's arguments, which every user of the machine can read: credentials among them are overwritten."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,9 +10,9 @@ _ARG_START = 48
 
 
 def hide_credentials() -> None:
-    """Overwrite credentials where Linux shows the arguments of a process; elsewhere do nothing.
+    """Overwrite credentials in the memory from which Linux shows a process's arguments; elsewhere do nothing.
 
-    Until this is called they can be seen: a file or the environment tells them better.
+    Until this is called they can be read, so a file or the environment is the better place for them.
     """
     with suppress(OSError, ValueError, IndexError):
         arguments = Path("/proc/self/cmdline").read_bytes()
@@ -24,7 +24,7 @@ def hide_credentials() -> None:
 
 
 def credentials_in(arguments: bytes) -> Iterator[tuple[int, int]]:
-    """The places of credentials, and their lengths, among arguments that end in a zero each."""
+    """Yield place and length of each credential among arguments that each end in a zero byte."""
     place, is_next = 0, False
     for argument in arguments.split(b"\0"):
         option, equals, value = argument.partition(b"=")

@@ -61,7 +61,7 @@ def audit_verify(
 
 
 def _lines(place: Path, held: ExitStack) -> Iterator[tuple[str, bytes]]:
-    """The lines of a log as it is now, each with a name for it. Raises SettingsError."""
+    """Yield the present lines of a log, each with a name for messages. Raises SettingsError."""
     try:
         place.stat()
         for name, file, size in opened_files(place, held):

@@ -69,7 +69,7 @@ def submit(
 
 
 def _sent(submission: Submission) -> Sequence[Job]:
-    """Send everything, and stay until the jobs are final if that is wanted; the jobs."""
+    """Send everything, and follow the jobs until they are final if --watch is on; return the jobs."""
     began = stopwatch()
     for job in submission.send():
         submission.console.print(f"accepted as job {job.job_id}: {job.total:,} items in {stopwatch() - began:.2f} s")
@@ -84,7 +84,7 @@ def _sent(submission: Submission) -> Sequence[Job]:
 
 
 def _say_what_goes_on(submission: Submission, happened: str) -> None:
-    """Say of a submission that was cut short what the service does of it all the same."""
+    """Say, after a submission was cut short, which of its jobs the service goes on with."""
     accepted, say = submission.accepted, submission.console.print
     if accepted:
         said = f"job {accepted[0].job_id} goes on" if len(accepted) == 1 else f"{len(accepted)} jobs go on"
@@ -100,7 +100,7 @@ def _say_what_goes_on(submission: Submission, happened: str) -> None:
 
 
 def _validate(submission: Submission, as_json: bool) -> None:
-    """Tell what the rules say of each item, and end. Only what breaks a rule is kept until then."""
+    """Print the validation of each item, and exit. Only invalid items are kept in memory until then."""
     invalid = []
     count = 0
     for count, item in enumerate(submission.validate(), start=1):

@@ -18,38 +18,41 @@ Config = Annotated[Path | None, typer.Option("--config", help="TOML file; CARECA
 
 @contextmanager
 def configured(config: Path | None) -> Iterator[Settings]:
-    """Load the configuration. An error of it, or of what is done with it, tells where the settings come from."""
+    """Load the configuration; errors of it, or raised in the block, get a note on where the settings come from."""
     with noted(sources(config)):
         yield load(config)
 
 
 def settings_nearby(config: Path | None) -> Settings:
-    """Load the configuration; if there is none, that of the `carecase up` in this directory. Raises SettingsError."""
+    """Load the configuration; if there is none, that of the `carecase up` in this directory.
+
+    Raises SettingsError, StackError.
+    """
     stack_file = _stack_file(config)
     with noted(sources_nearby(config)):
         return load(config) if stack_file is None else load(None, running_stack(stack_file).environment())
 
 
 def sources_nearby(config: Path | None) -> str:
-    """Tell where `settings_nearby` takes the settings from."""
+    """Say which places `settings_nearby` takes the settings from."""
     stack_file = _stack_file(config)
     return sources(config) if stack_file is None else f"{stack_file}, of carecase up"
 
 
 def _stack_file(config: Path | None) -> Path | None:
-    """The page of the `carecase up` in this directory, unless something else is configured."""
+    """Find the stack.json of the `carecase up` in this directory; None if something else is configured."""
     stack_file = next((path for path in NEARBY if path.exists()), None)
     return None if config or named_file() or settings_variables() else stack_file
 
 
 def used(config: Path | None) -> str:
-    """Tell, as a sentence, where a command took its settings from."""
+    """Say, as a sentence, which places a command took its settings from."""
     return _sentence(sources(config))
 
 
 @contextmanager
 def noted(used: str) -> Iterator[None]:
-    """Note on every error that comes out of the block which configuration was used."""
+    """Add a note on the configuration in use to every CareCaseError of the block."""
     try:
         yield
     except CareCaseError as error:

@@ -1,4 +1,4 @@
-"""How the client's commands find the service."""
+"""Options of the client's commands for the service, its credentials and the timeout."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceFlags:
-    """Where the flags say that the service is."""
+    """The service's URL and credentials, as far as they are given as flags."""
 
     url: str | None
     api_key: str | None
@@ -61,14 +61,14 @@ class ServiceFlags:
     insecure: bool = False
 
     def connect(self, database: str | None = None) -> CareCases:
-        """A client for what the flags, the environment or a stack.json nearby say. Raises ClientError."""
+        """Make a client by flags, environment or a stack.json nearby. Raises ClientError."""
         access, limit = self._access(database), timedelta(seconds=self.timeout)
         notice = request_notice(shown_url(access), self.timeout)
         return connect_to(access, Patience(_AS_OFTEN_AS_TIME_ALLOWS, silence=limit, within=limit), notice)
 
     def notes(self, error: ClientError) -> Iterator[str]:
-        """Lines for whoever sees an error: which URL was used, and what --timeout may change."""
-        with suppress(ClientError):  # if it cannot be told, that is the error
+        """Yield lines to print below an error: the URL in use, and advice on --timeout."""
+        with suppress(ClientError):  # then finding the URL is the error itself
             access = self._access(None)
             yield f"The service's URL is {shown_url(access)} ({access.source})."
         if isinstance(error, ServiceUnreachable | ServiceBusy) and error.status in (None, 429, 502, 503, 504):
@@ -88,7 +88,7 @@ class ServiceFlags:
 
 
 def _flags(given: dict[str, Any]) -> ServiceFlags:
-    """Take the shared options of a command. Raises ClientError for a file of them that gives nothing."""
+    """Take the shared options out of `given`. Raises ClientError for a bad file, or if both flag and file are given."""
     held = {name: given.pop(name) for name in _OPTIONS}
     for name in ("api_key", "token"):
         file, option = held.pop(f"{name}_file"), f"--{name.replace('_', '-')}"
@@ -111,7 +111,7 @@ def _content(file: Path, option: str) -> str:
 
 
 def with_service(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, its first parameter `service` turned into the options that every client's command has."""
+    """Replace a command's first parameter, `service`, by the options that every client's command has."""
 
     @wraps(command)
     def called(context: typer.Context, **given: Any) -> None:

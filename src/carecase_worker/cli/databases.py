@@ -17,7 +17,7 @@ from carecase_worker.tenants import Tenant, tenants_of
 
 Database = Annotated[str | None, typer.Option("--database", help="One target database; all of them if left out")]
 Told = tuple[list[str], bool]
-"""The lines about one database, and whether it is as it should be."""
+"""The lines to print about one database, and whether it is in order."""
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -62,7 +62,7 @@ def db_current(database: Database = None, config: Config = None, timeout: Timeou
 
 
 def _tell_each(database: str | None, config: Path | None, timeout: float, ask: Callable[[Tenant], Told]) -> None:
-    """Ask each chosen database and print what it tells; one that fails does not keep the others from their turn."""
+    """Call `ask` with each chosen database and print its lines; a failure does not stop the others."""
     good = True
     with configured(config) as settings:
         chosen = _chosen(settings, database)

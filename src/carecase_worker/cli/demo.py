@@ -1,4 +1,4 @@
-"""What `carecase up` shows once everything runs."""
+"""The output of `carecase up` once everything runs."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ _SAMPLE_SIZE = 5000
 
 
 def show(started: Started, demo: bool, console: Console) -> None:
-    """Send the sample if asked to, and say where everything is."""
+    """Send the sample if `demo` is set, and print the addresses of all parts."""
     stack = json.loads(started.stack_file.read_text("utf-8"))
     if demo:
         try:
@@ -33,7 +33,7 @@ def show(started: Started, demo: bool, console: Console) -> None:
 
 
 def _send_sample(started: Started, console: Console) -> None:
-    """Send the sample, but not where its keys may be somebody's by now."""
+    """Send the sample, unless the data directory has been used: its keys may be those of real cases."""
     with connect_to(find_access({}, {}, (started.stack_file,))) as client:
         if started.holds_cases or next(client.jobs(page_size=1), None) is not None:
             console.print("No sample is sent: this data directory has been used, and the sample would overwrite cases.")

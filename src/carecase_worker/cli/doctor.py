@@ -1,4 +1,4 @@
-"""`carecase doctor`: what is wrong with an installation, and what to do about it, in one line each."""
+"""`carecase doctor`: the faults of an installation and advice on each, one a line."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +36,7 @@ _PATIENCE = timedelta(seconds=3)
 
 
 class Grade(Enum):
-    """How bad a finding is; only FIX makes the exit status 1."""
+    """Severity of a finding; only FIX makes the exit status 1."""
 
     OK = "ok"
     HINT = "hint"
@@ -45,7 +45,7 @@ class Grade(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor's. It tells no secret."""
+    """One line of the report; it has no secret."""
 
     grade: Grade
     about: str
@@ -78,7 +78,7 @@ def doctor(config: Config = None, timeout: Timeout = 10.0) -> None:
 
 
 def examine(config: Path | None, seconds: float) -> Iterator[Finding]:
-    """Every finding; what cannot be looked at is one, too. Each thing has so many seconds to answer."""
+    """Yield every finding; a failed or late check is one, too. Each check has a timeout of `seconds`."""
     used = sources_nearby(config)
     try:
         settings = settings_nearby(config)
@@ -100,7 +100,7 @@ def examine(config: Path | None, seconds: float) -> Iterator[Finding]:
 
 
 def _timed(about: str, check: Check, settings: Settings, seconds: float) -> Iterator[Finding]:
-    """The findings of a check, one of which may be that it did not end in time."""
+    """Yield the findings of a check, or that it did not end in time."""
     try:
         with deadline(f"the answer of {about}", seconds):
             found = list(check(settings))
@@ -110,7 +110,7 @@ def _timed(about: str, check: Check, settings: Settings, seconds: float) -> Iter
 
 
 def _reach(settings: Settings) -> Iterator[Finding]:
-    """The one cause of whatever else would be said of a Redis that does not answer, if so it is."""
+    """Yield the fault if Redis does not respond: it is the cause of whatever the other checks would report."""
     try:
         reach(settings.redis, _PATIENCE)
     except StoreUnavailable as error:

@@ -15,17 +15,17 @@ _STATUS_REFUSED = 2
 _STATUS_FAILED = 70
 _STATUS_NO_IO = 74
 _STATUS_NO_READER = 141
-"""As shells tell it of a program that writes to a pipe which nobody reads: 128 and SIGPIPE's number."""
+"""The status that shells report for a program whose pipe has no reader: 128 plus SIGPIPE's number."""
 
 
 def ended(command: Callable[[], object]) -> int:
-    """Carry out a command to its end; the exit status."""
+    """Run a command to its end; return the exit status."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started this
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123  # for as long as the process
         elif isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal or file that lacks a letter is no reason to end
+            stream.reconfigure(errors="backslashreplace")  # for a terminal or file whose encoding lacks a character
     return _flushed(_status(command))
 
 
@@ -60,7 +60,7 @@ def _exit_status(end: SystemExit) -> int:
 
 
 def _flushed(status: int) -> int:
-    """Write out what is left of the output; the exit status after that."""
+    """Flush the output; return the exit status after that."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -70,14 +70,14 @@ def _flushed(status: int) -> int:
     else:
         if status != _STATUS_NO_READER:
             return status
-    # what cannot be written is not tried once more when the interpreter ends
+    # so that the interpreter does not try again when it ends
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return status
 
 
 def _no_io(error: OSError) -> int:
-    """Tell that something cannot be read or written: for want of space or of a right, not by a fault of ours."""
+    """Report that something cannot be read or written: for lack of space or permission, not by a fault of ours."""
     what = f"{error.filename}: " if error.filename else ""
     _say(f"carecase cannot go on: {what}{error.strerror or type(error).__name__}. Mend that, and run it again.")
     return _STATUS_NO_IO

@@ -19,7 +19,7 @@ def add_commands(app: typer.Typer) -> None:
 def environment(as_json: Json = False) -> None:
     """Print where the service is, and the credentials for it, as shell exports: eval "$(carecase env)"."""
     try:
-        access = find_access({}, {})  # what this shell was told of an earlier start is out of date
+        access = find_access({}, {})  # this shell's variables may be of an earlier start
     except ClientError:
         access = find_access({}, client_variables())
     told = {f"CARECASE_{name.upper()}": getattr(access, name) for name in ("url", "api_key", "token", "database")}

@@ -23,7 +23,7 @@ _NOT_APPLIED: tuple[Group, ...] = ("failed", "cancelled")
 
 
 class Format(Enum):
-    """How a result is written."""
+    """Formats of a result."""
 
     TABLE = "table"
     JSON = "json"

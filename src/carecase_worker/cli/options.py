@@ -1,4 +1,4 @@
-"""Options that belong together: one dataclass instead of many parameters of a command."""
+"""Groups of options: one dataclass instead of many parameters of a command."""
 
 import inspect
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Command: TypeAlias = Callable[..., None]
 
 
 def with_options(group: type[Any]) -> Callable[[Command], Command]:
-    """Turn the parameter of a command that is of a dataclass into an option for each of its fields."""
+    """Replace a command's parameter of the type `group`, a dataclass, by an option for each of its fields."""
 
     def expand(command: Command) -> Command:
         signature = inspect.signature(command, eval_str=True)

@@ -1,4 +1,4 @@
-"""The progress bars, where there is a terminal to draw them on, and the counts and advice at the end."""
+"""Progress bars, if there is a terminal, and the counts and advice at the end."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,13 +22,13 @@ class _Rate(TextColumn):
         super().__init__("")
 
     def render(self, task: Task) -> Text:
-        """The rate, in whole cases."""
+        """Return the rate, in whole cases a second."""
         return Text(f"{task.completed / (task.elapsed or 1):,.0f} cases/s")
 
 
 @contextmanager
 def uploading(console: Console, size: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar for an upload of `size` bytes, if that is known; call what it gives with the size of each piece sent."""
+    """Show a bar for an upload of `size` bytes; yield a function to call with the size of each piece sent."""
     columns = (TextColumn("sending "), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("sending", total=size)
@@ -36,7 +36,7 @@ def uploading(console: Console, size: int | None) -> Iterator[Callable[[int], No
 
 
 def follow(client: CareCases, jobs: Sequence[Job], console: Console) -> list[Job]:
-    """Show jobs until all of them are final; the jobs as they are then."""
+    """Show the progress of jobs until all are final; return the final jobs."""
     columns = (
         TextColumn("{task.fields[state]:<10}"),
         BarColumn(),
@@ -62,12 +62,12 @@ def follow(client: CareCases, jobs: Sequence[Job], console: Console) -> list[Job
 
 
 def summary(job: Job) -> str:
-    """The counts of a job in one line."""
+    """Return the counts of a job in one line."""
     return f"job {job.job_id} {job.state}: {_counts([job])}"
 
 
 def summary_of_all(jobs: Sequence[Job]) -> str:
-    """The counts of several jobs in one line."""
+    """Return the counts of several jobs in one line."""
     return f"{len(jobs)} jobs: {_counts(jobs)}"
 
 

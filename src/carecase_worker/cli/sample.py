@@ -1,4 +1,4 @@
-"""Synthetic cases: of nobody, and each with every kind of field."""
+"""Synthetic cases: of no real person, each with every kind of field."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ _WORDS = ("verified", "by", "phone", "with", "the", "plan", "benefits", "active"
 
 
 def cases(count: int, dice: Dice, care_plan: int | None = None) -> Iterator[dict[str, Any]]:
-    """Cases with the keys 1 to `count`, valid by the contract."""
+    """Yield cases with the keys 1 to `count`, valid by the contract."""
     for key in range(1, count + 1):
         start = _day(dice)
         yield {

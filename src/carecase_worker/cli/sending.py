@@ -1,4 +1,4 @@
-"""Carries out `carecase submit`: a file as one batch, as it is; a pipe, and what is too large, in parts."""
+"""The sending of `carecase submit`: a file unchanged as one batch; a pipe, and a file that is too large, in parts."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ class SubmitOptions:
 
 @dataclass
 class Submission:
-    """A submission on its way: the jobs that were accepted, and whether an answer is outstanding."""
+    """A submission in progress: the jobs accepted so far, and whether a response is outstanding."""
 
     client: CareCases
     file: Path
@@ -56,14 +56,14 @@ class Submission:
     awaits_answer: bool = False
 
     def send(self) -> Iterator[Job]:
-        """Send everything; each job once it is accepted. Raises ClientError."""
+        """Send everything; yield each job once it is accepted. Raises ClientError."""
         for job in self._jobs():
             self.awaits_answer = False
             self.accepted.append(job)
             yield job
 
     def validate(self) -> Iterator[ItemResult]:
-        """Have everything validated; what the service says of each item. Raises ClientError."""
+        """Validate everything; yield the service's result for each item. Raises ClientError."""
         with opened(_source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
             yield from self.client.validate(_Reading(file, sent), self.options.care_plan)
 
@@ -114,14 +114,14 @@ class Submission:
 
 
 class _Reading:
-    """A file that tells how much of it has been read."""
+    """A file that reports the size of each piece that is read."""
 
     def __init__(self, file: Readable, advance: Callable[[int], None]) -> None:
         self._file = file
         self._advance = advance
 
     def read(self, size: int, /) -> bytes:
-        """Read at most so many bytes."""
+        """Read at most `size` bytes."""
         piece = self._file.read(size)
         self._advance(len(piece))
         return piece
@@ -132,7 +132,7 @@ def _source_of(file: Path) -> Source:
 
 
 def _size_of(file: Path) -> int | None:
-    """Tell the size of what is to be sent, if it has one."""
+    """Return the size of a file, or None for a pipe."""
     return file.stat().st_size if file.is_file() else None
 
 

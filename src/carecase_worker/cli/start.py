@@ -1,4 +1,4 @@
-"""Checks of a role before it starts: that Redis answers, and that it could let somebody in."""
+"""Checks of a role before it starts: Redis responds, and some caller could be let in."""
 
 from carecase_worker.cli.waiting import deadline
 from carecase_worker.errors import CareCaseError, SettingsError
@@ -11,7 +11,7 @@ _WITHIN_S = 10
 
 
 def await_redis(settings: Settings) -> None:
-    """Return once Redis answers. Raises StoreUnavailable or DeadlineExceeded if it does not within ten seconds."""
+    """Wait until Redis responds. Raises StoreUnavailable, or DeadlineExceeded after ten seconds."""
     url = without_credentials(settings.redis.url.get_secret_value())
     try:
         with deadline(f"the answer of Redis ({url})", _WITHIN_S):

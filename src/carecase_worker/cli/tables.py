@@ -1,4 +1,4 @@
-"""Tables as lines of text: never wrapped, so that a pipe and a wide terminal get whole lines."""
+"""Tables as lines of text: never wrapped, so that each row stays on one line."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,12 +11,12 @@ ITEM_COLUMNS = ("index", "case_Key", "status", "body")
 
 
 def cells_of(item: ItemResult) -> tuple[Any, ...]:
-    """Give what became of an item in the order of the columns."""
+    """Return the result of an item in the order of the columns."""
     return item.index, item.key, item.status, item.body
 
 
 def print_items(items: Iterable[ItemResult]) -> None:
-    """Print what became of items, each column but the last as wide as what is in it."""
+    """Print the results of items, each column but the last as wide as its longest cell."""
     rows = [ITEM_COLUMNS, *(tuple("" if cell is None else str(cell) for cell in cells_of(item)) for item in items)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

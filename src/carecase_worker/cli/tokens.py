@@ -67,7 +67,7 @@ def lifetime_of(text: str) -> timedelta:
 
 
 def _user(subject: str) -> str:
-    """Check the name of a user as the audit fields hold it."""
+    """Check that the audit fields can hold the name of a user. Raises BadParameter."""
     if not subject.isprintable() or not 0 < len(subject) <= USER_LENGTH:
         raise typer.BadParameter(
             f"must have 1 to {USER_LENGTH} characters that can be printed: it goes into the audit fields",

@@ -1,4 +1,4 @@
-"""Waiting that a user can see: a line on standard error before five seconds are over, and an end to it."""
+"""Waiting with a timeout, announced to the user by a line on standard error within five seconds."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -21,11 +21,11 @@ Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds withou
 
 
 class _OutOfTime(BaseException):
-    """Raised into whatever is waited for, past every handler of ordinary errors."""
+    """The timeout of a block; a BaseException, so that no handler of ordinary errors catches it."""
 
 
 class Silence:
-    """Says once what is waited for, when nothing has moved for a while; as a context manager."""
+    """A context manager that prints a text once if nothing moves for a while."""
 
     def __init__(self, text: str, after_s: float = _TELL_AFTER_S) -> None:
         self._text = text
@@ -55,9 +55,9 @@ class Silence:
 
 @contextmanager
 def deadline(what: str, seconds: float) -> Iterator[None]:
-    """Give what is done in the block so many seconds. Raises DeadlineExceeded; says before that what is waited for.
+    """Limit the block to `seconds`, and say what it waits for if that takes long. Raises DeadlineExceeded.
 
-    In the main thread only, since it takes a signal to interrupt what hangs.
+    Works in the main thread only, since it takes a signal to interrupt a call that hangs.
     """
 
     def end(*_: object) -> None:
@@ -80,7 +80,7 @@ def deadline(what: str, seconds: float) -> Iterator[None]:
 
 
 def request_notice(url: str, seconds: float) -> Notice:
-    """Make the notice of the client's commands: of requests that take long, and of what they try again."""
+    """Make the notice of the client's commands, which reports slow requests and retries."""
 
     def notice(step: Request | Delay) -> AbstractContextManager[Callable[[], None]]:
         if isinstance(step, Delay):

@@ -1,6 +1,6 @@
 """The service's URL, and the credentials: flags and environment, or the stack.json of an embedded system nearby.
 
-Never both: a stack.json is whoever's that wrote the directory, and must not choose where credentials are sent.
+Never both: anybody who can write the directory can write a stack.json, so it must not choose where credentials go.
 """
 
 import json
@@ -12,12 +12,12 @@ from pathlib import Path
 from carecase_worker.errors import ClientError
 
 NEARBY = (Path("stack.json"), Path(".carecase/stack.json"))
-"""The places at which the page of a `carecase up` in the working directory may be."""
+"""The paths at which a `carecase up` in the working directory writes its stack.json."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The service's URL, and the credentials for it; `source` says what the URL was found by."""
+    """The service's URL, and the credentials for it; `source` names the flag, variable or file of the URL."""
 
     url: str
     api_key: str | None = field(default=None, repr=False)
@@ -29,7 +29,7 @@ class Access:
 def find_access(
     flags: Mapping[str, str | None], variables: Mapping[str, str], nearby: tuple[Path, ...] = NEARBY
 ) -> Access:
-    """Access by flags (`url`, `api_key`, `token`, `database`) over CARECASE_… variables, or else by stack.json.
+    """Find the access by flags (`url`, `api_key`, `token`, `database`), then CARECASE_… variables, else stack.json.
 
     Raises ClientError.
     """

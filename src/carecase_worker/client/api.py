@@ -4,7 +4,7 @@
         for job in client.submit_all(cases):
             print(client.wait(job))
 
-What a call does is written once, in `calls.py`; `blocking.py` and `asynchronous.py` carry its steps out.
+The logic of a call is written once, in `calls.py`; `blocking.py` and `asynchronous.py` carry out its steps.
 """
 
 from carecase_worker.client.access import Access
@@ -21,20 +21,20 @@ _USUAL_PATIENCE = Patience()
 def connect(
     url: str, *, api_key: str | None = None, token: str | None = None, database: str | None = None
 ) -> CareCases:
-    """A client for the service at a URL. Close it, or use it in a `with` statement. Raises ClientError for no URL."""
+    """Make a client for the service at a URL. Close it, or use it in a `with` statement. Raises ClientError."""
     return connect_to(Access(url, api_key, token, database))
 
 
 def connect_async(
     url: str, *, api_key: str | None = None, token: str | None = None, database: str | None = None
 ) -> AsyncCareCases:
-    """The same for asyncio, with `async with`."""
+    """Make the same client for asyncio; use it in an `async with` statement."""
     access = Access(url, api_key, token, database)
     return AsyncCareCases(access, _usual_calls(access), system_async_sleep)
 
 
 def connect_to(access: Access, patience: Patience = _USUAL_PATIENCE, notice: Notice = unnoticed) -> CareCases:
-    """A client for what `find_access` has found; `notice` is told of every step."""
+    """Make a client for what `find_access` has found; `notice` is called with every step."""
     return CareCases(access, _usual_calls(access, patience), system_sleep, notice)
 
 

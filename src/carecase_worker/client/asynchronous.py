@@ -1,4 +1,4 @@
-"""AsyncCareCases: the calls, carried out while other tasks go on."""
+"""AsyncCareCases: the calls for asyncio."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import closing
@@ -54,7 +54,7 @@ class AsyncCareCases:
         await self.close()
 
     async def close(self) -> None:
-        """Give up the connections."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def submit(
@@ -64,7 +64,7 @@ class AsyncCareCases:
         idempotency_key: str | None = None,
         strict: bool = False,
     ) -> Job:
-        """Send cases, a file or bytes as one batch; the job that stands for it."""
+        """Send cases, a file or bytes as one batch; return its job."""
         if isinstance(batch, AsyncIterable):
             with Gathering() as gathered:
                 async for item in _items_in(batch):
@@ -81,7 +81,7 @@ class AsyncCareCases:
         batch_items: int = BATCH_ITEMS,
         batch_bytes: int = BATCH_BYTES,
     ) -> AsyncIterator[Job]:
-        """Send any number of cases in batches, in order; the job of each, once it is accepted."""
+        """Send any number of cases in batches, in order; yield the job of each batch once it is accepted."""
         batches = Batches(batch_items, batch_bytes)
         async for part in _parts(batches, cases):
             for steps in self._calls.submit_part(batches, part, care_plan, idempotency_key):
@@ -91,7 +91,7 @@ class AsyncCareCases:
     async def validate(
         self, cases: Batch | AsyncIterable[Case], care_plan: int | None = None
     ) -> AsyncIterator[ItemResult]:
-        """Hold any number of cases to the rules, and keep and apply nothing; what is said of each, in order."""
+        """Validate any number of cases, and keep and apply nothing; yield the result of each, in order."""
         batches = Batches(VALIDATED_ITEMS, BATCH_BYTES)
         async for part in _parts(batches, cases):
             for steps in self._calls.validate_part(batches, part, care_plan):
@@ -100,28 +100,28 @@ class AsyncCareCases:
                         yield element
 
     async def job(self, job: Job | str, within: Duration = 0) -> Job:
-        """Ask how a job stands, once it is final or when the time is over; `within` is a timedelta or seconds."""
+        """Return a job once it is final, or as it is after `within`, a timedelta or seconds."""
         return await self._run(self._calls.job(id_of(job), duration_of(within, "within")))
 
     async def wait(self, job: Job | str, timeout: Duration | None = None) -> Job:
-        """The job once it is final. Raises JobNotFinal if it is not within `timeout`, a timedelta or seconds."""
+        """Return the job once it is final. Raises JobNotFinal if it is not within `timeout`, a timedelta or seconds."""
         limit = None if timeout is None else duration_of(timeout, "timeout")
         return await self._run(self._calls.wait(id_of(job), limit))
 
     def results(
         self, job: Job | str, outcome: Group | None = None, page_size: int | None = PAGE_SIZE
     ) -> AsyncIterator[ItemResult]:
-        """What became of each item of a final job, in order, or of those with one outcome. Raises JobNotFinal."""
+        """Yield the result of each item of a final job, in order, or of those with one outcome. Raises JobNotFinal."""
         return self._all(lambda number: self._calls.result(id_of(job), outcome, number, page_size))
 
     def jobs(
         self, state: str | None = None, database: str | None = None, page: int = 1, page_size: int = PAGE_SIZE
     ) -> AsyncIterator[Job]:
-        """The caller's jobs, the newest first, from a page on. Asks for a page at a time."""
+        """Yield the caller's jobs, the newest first, from a page on. Fetches a page at a time."""
         return self._all(lambda number: self._calls.jobs(state, database, number, page_size), page)
 
     async def cancel(self, job: Job | str) -> Job:
-        """Cancel what has not been applied; the job as it is then."""
+        """Cancel the items that have not been applied; return the job after that."""
         return await self._run(self._calls.cancel(id_of(job)))
 
     async def purge(self, job: Job | str) -> None:
@@ -129,7 +129,7 @@ class AsyncCareCases:
         await self._run(self._calls.purge(id_of(job)))
 
     async def retry(self, job: Job | str, idempotency_key: str | None = None) -> Job:
-        """Send again what failed for a reason outside the items; the new job."""
+        """Send again the items that failed for a reason outside themselves; return the new job."""
         return await self._run(self._calls.retry(id_of(job), idempotency_key))
 
     async def _all(self, page: Callable[[int], Steps[Page[_T]]], first: int = 1) -> AsyncIterator[_T]:

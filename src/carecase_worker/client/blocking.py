@@ -1,4 +1,4 @@
-"""CareCases: the calls, carried out while the program waits."""
+"""CareCases: the calls for programs without asyncio."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -30,14 +30,14 @@ _T = TypeVar("_T")
 
 
 def unnoticed(_: Request | Delay) -> AbstractContextManager[Moved]:
-    """Carry out a step with nobody looking on."""
+    """Take no notice of a step."""
     return nullcontext(lambda: None)
 
 
 class CareCases:
-    """A connection to the service. Calls that fail for a passing reason are tried again; that never doubles a batch.
+    """A connection to the service. Calls that fail for a passing reason are retried; that never doubles a batch.
 
-    Every call raises a ClientError if it comes to nothing.
+    Every call raises a ClientError if it fails.
     """
 
     def __init__(self, access: Access, calls: Calls, sleep: Sleep, notice: Notice = unnoticed) -> None:
@@ -57,7 +57,7 @@ class CareCases:
         self.close()
 
     def close(self) -> None:
-        """Give up the connections."""
+        """Close the connections."""
         self._http.close()
 
     def submit(
@@ -68,7 +68,7 @@ class CareCases:
         sent: Callable[[int], None] = nothing_sent,
         strict: bool = False,
     ) -> Job:
-        """Send cases, a file or bytes as one batch; the job that stands for it.
+        """Send cases, a file or bytes as one batch; return its job.
 
         Calls `sent` with the size of each piece of a file that is sent. With `strict` all items are applied or none.
         """
@@ -83,18 +83,18 @@ class CareCases:
         batch_items: int = BATCH_ITEMS,
         batch_bytes: int = BATCH_BYTES,
     ) -> Iterator[Job]:
-        """Send any number of cases, or a file of any size, in batches, in order; the job of each, once it is accepted.
+        """Send any number of cases, or a file of any size, in batches, in order; yield each job once it is accepted.
 
-        A batch is sent when its job is asked for, and no more than one is held; the file may be a pipe. A batch that is
-        larger than the service takes goes in smaller ones. With an Idempotency-Key, to which each batch's place is
-        added, a program that is run again with the same cases gets the same jobs.
+        A batch is sent when its job is asked for, and no more than one is in memory; the file may be a pipe. A batch
+        that the service finds too large is sent in smaller ones. With an Idempotency-Key, to which each batch's place
+        is added, a program that is run again with the same cases gets the same jobs.
         """
         yield from self.submit_in(Batches(batch_items, batch_bytes), cases, care_plan, idempotency_key)
 
     def submit_in(
         self, batches: Batches, cases: Batch, care_plan: int | None = None, idempotency_key: str | None = None
     ) -> Iterator[Job]:
-        """Do what `submit_all` does, in batches made by the caller, who learns from them how far it has come."""
+        """Do what `submit_all` does in batches made by the caller, who learns from them how much has been sent."""
         for item in items_in(cases):
             for part in batches.add(item):
                 yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key))
@@ -102,9 +102,9 @@ class CareCases:
             yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key))
 
     def validate(self, cases: Batch, care_plan: int | None = None) -> Iterator[ItemResult]:
-        """Hold any number of cases to the rules, and keep and apply nothing; what the service says of each, in order.
+        """Validate any number of cases, and keep and apply nothing; yield the service's result for each, in order.
 
-        Only the target database can tell of a conflict (409).
+        A conflict (409) does not show here: only the target database finds it.
         """
         batches = Batches(VALIDATED_ITEMS, BATCH_BYTES)
         for item in items_in(cases):
@@ -114,31 +114,31 @@ class CareCases:
             yield from self._validated(batches, part, care_plan)
 
     def job(self, job: Job | str, within: Duration = 0) -> Job:
-        """Ask how a job stands, once it is final or when the time is over; `within` is a timedelta or seconds."""
+        """Return a job once it is final, or as it is after `within`, a timedelta or seconds."""
         return self._run(self._calls.job(id_of(job), duration_of(within, "within")))
 
     def wait(self, job: Job | str, timeout: Duration | None = None) -> Job:
-        """The job once it is final. Raises JobNotFinal if it is not within `timeout`, a timedelta or seconds."""
+        """Return the job once it is final. Raises JobNotFinal if it is not within `timeout`, a timedelta or seconds."""
         limit = None if timeout is None else duration_of(timeout, "timeout")
         return self._run(self._calls.wait(id_of(job), limit))
 
     def results(
         self, job: Job | str, outcome: Group | None = None, page_size: int | None = PAGE_SIZE
     ) -> Iterator[ItemResult]:
-        """What became of each item of a final job, in order, or of those with one outcome. Raises JobNotFinal.
+        """Yield the result of each item of a final job, in order, or of those with one outcome. Raises JobNotFinal.
 
-        Asks for a page at a time; with a page size of None, for the whole in one go.
+        Fetches a page at a time; with a page size of None, the whole result at once.
         """
         return self._all(lambda number: self._calls.result(id_of(job), outcome, number, page_size))
 
     def jobs(
         self, state: str | None = None, database: str | None = None, page: int = 1, page_size: int = PAGE_SIZE
     ) -> Iterator[Job]:
-        """The caller's jobs, the newest first, from a page on. Asks for a page at a time."""
+        """Yield the caller's jobs, the newest first, from a page on. Fetches a page at a time."""
         return self._all(lambda number: self._calls.jobs(state, database, number, page_size), page)
 
     def cancel(self, job: Job | str) -> Job:
-        """Cancel what has not been applied; the job as it is then. Raises JobStateRefused if that is nothing."""
+        """Cancel the items that have not been applied; return the job after that. Raises JobStateRefused if final."""
         return self._run(self._calls.cancel(id_of(job)))
 
     def purge(self, job: Job | str) -> None:
@@ -146,7 +146,10 @@ class CareCases:
         self._run(self._calls.purge(id_of(job)))
 
     def retry(self, job: Job | str, idempotency_key: str | None = None) -> Job:
-        """Send again what failed for a reason outside the items; the new job. Raises JobStateRefused if none is."""
+        """Send again the items that failed for a reason outside themselves; return the new job.
+
+        Raises JobStateRefused if there are none, or the job is not final.
+        """
         return self._run(self._calls.retry(id_of(job), idempotency_key))
 
     def _validated(self, batches: Batches, part: Gathering, care_plan: int | None) -> Iterator[ItemResult]:

@@ -1,4 +1,4 @@
-"""The calls of the contract as steps: which requests, what their answers come to, when to ask again. No I/O."""
+"""The calls of the contract as steps: requests, the reading of their responses, and delays before retries. No I/O."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Makes the steps of each call. Every call tries again what may pass; that never doubles anything."""
+    """The maker of the steps of each call. Every call is retried on passing errors; that never doubles anything."""
 
     database: str | None
     clock: Clock
@@ -37,7 +37,7 @@ class Calls:
     patience: Patience = field(default_factory=Patience)
 
     def submit(self, upload: Upload, care_plan: int | None, key: str | None = None, strict: bool = False) -> Steps[Job]:
-        """Send a batch, every time under the same Idempotency-Key: it becomes one job, whichever answers are lost."""
+        """Send a batch, every time with the same Idempotency-Key: it becomes one job, whichever responses are lost."""
         headers = {"Idempotency-Key": _key(key) or str(self.new_id())}
         if strict:
             headers["Prefer"] = "handling=strict"
@@ -47,10 +47,10 @@ class Calls:
     def submit_part(
         self, batches: Batches, part: Gathering, care_plan: int | None, run: str | None
     ) -> Iterator[Steps[Sequence[Job]]]:
-        """Send one of many batches; its Idempotency-Key is that of the whole run, with its place in it.
+        """Send one of many batches; its Idempotency-Key is that of the run with the batch's place in it.
 
-        What is too large for the service goes in smaller batches, and so does what comes after it: each by steps of
-        its own, so that its job is known before the next one is sent.
+        If the service finds the batch too large, it and the ones after it are sent in smaller batches. Each has steps
+        of its own, so that its job is known before the next one is sent.
         """
 
         def send(batch: Gathering) -> Steps[Job]:
@@ -61,7 +61,7 @@ class Calls:
     def validate_part(
         self, batches: Batches, part: Gathering, care_plan: int | None
     ) -> Iterator[Steps[Sequence[Page[ItemResult]]]]:
-        """Have one of many batches validated, and nothing of it kept or applied."""
+        """Validate one of many batches; nothing of it is kept or applied."""
 
         def send(batch: Gathering) -> Steps[Page[ItemResult]]:
             request = self._put(batch.upload(), care_plan, {}, {"validateOnly": "true"})
@@ -71,20 +71,20 @@ class Calls:
         return self._in_parts(batches, part, send)
 
     def job(self, job_id: str, within: timedelta = timedelta()) -> Steps[Job]:
-        """Ask how a job stands, once it is final or when the time is over."""
+        """Fetch a job once it is final, or as it is after `within`."""
         if not within:
             return _read((yield from self._answered(Request("GET", _path(job_id)))), documents.told_job)
         return (yield from self._polled(job_id, self.clock.now() + within))
 
     def wait(self, job_id: str, timeout: timedelta | None) -> Steps[Job]:
-        """The job once it is final. Raises JobNotFinal if it is not within `timeout`."""
+        """Fetch the job once it is final. Raises JobNotFinal if it is not within `timeout`."""
         job = yield from self._polled(job_id, None if timeout is None else self.clock.now() + timeout)
         if not job.final:
             raise JobNotFinal(f"The job is not final yet, but {job.state}. It goes on by itself; wait for it again.")
         return job
 
     def result(self, job_id: str, wanted: Group | None, number: int, size: int | None) -> Steps[Page[ItemResult]]:
-        """A page of the result of a final job; without a size, all of it. Raises JobNotFinal."""
+        """Fetch a page of the result of a final job; without a size, all of it. Raises JobNotFinal."""
         parameters = {} if size is None else {"page": str(number), "pageSize": str(size)}
         if wanted:
             parameters["outcome"] = wanted
@@ -97,7 +97,7 @@ class Calls:
         return _read(answer, lambda content: documents.page_of_items(content, pagination, wanted))
 
     def jobs(self, state: str | None, database: str | None, number: int, size: int) -> Steps[Page[Job]]:
-        """A page of the caller's jobs, the newest first."""
+        """Fetch a page of the caller's jobs, the newest first."""
         wanted = {"state": state, "database": database, "page": str(number), "pageSize": str(size)}
         parameters = {name: value for name, value in wanted.items() if value is not None}
         answer = yield from self._answered(Request("GET", "/jobs", parameters=parameters))
@@ -105,20 +105,20 @@ class Calls:
         return _read(answer, lambda content: documents.page_of_jobs(content, pagination))
 
     def cancel(self, job_id: str) -> Steps[Job]:
-        """Cancel what has not been applied; the job as it is then."""
+        """Cancel the items that have not been applied; return the job after that."""
         answer = yield from self._answered(Request("DELETE", _path(job_id)))
         return _read(answer, documents.accepted_job)
 
     def purge(self, job_id: str) -> Steps[None]:
-        """Remove payload and result of a final job; done, too, if its result was no longer kept."""
+        """Remove payload and result of a final job; also succeeds if the result was no longer kept."""
         try:
             yield from self._answered(Request("DELETE", _path(job_id), parameters={"purge": "true"}))
         except JobUnknown as error:
-            if error.status != _GONE:  # also the answer if the first one was lost
+            if error.status != _GONE:  # the service also says so if the response to an earlier try was lost
                 raise
 
     def retry(self, job_id: str, key: str | None = None) -> Steps[Job]:
-        """Send again what failed for a reason outside the items; the new job, the same however often this is called."""
+        """Send again the items that failed for a reason outside themselves; repeated calls return the same new job."""
         headers = {"Idempotency-Key": _key(key) or f"retry of {job_id}"}
         answer = yield from self._answered(Request("POST", f"{_path(job_id)}/retry", headers))
         return _read(answer, documents.accepted_job)
@@ -142,7 +142,7 @@ class Calls:
     def _in_parts(
         self, batches: Batches, whole: Gathering, send: Callable[[Gathering], Steps[_T]]
     ) -> Iterator[Steps[Sequence[_T]]]:
-        """Send a batch as often cut into smaller ones as the service finds it too large, one at a time."""
+        """Send a batch, and cut it into smaller ones as often as the service finds it too large; one at a time."""
         waiting = [whole]
         while waiting:
             yield self._first_of(waiting, batches, send)
@@ -150,7 +150,7 @@ class Calls:
     def _first_of(
         self, waiting: list[Gathering], batches: Batches, send: Callable[[Gathering], Steps[_T]]
     ) -> Steps[Sequence[_T]]:
-        """Send the first that waits; what it comes to, and nothing if it is too large: then its parts wait instead."""
+        """Send the first waiting batch and return its result; if too large, queue its parts and return nothing."""
         with waiting.pop(0) as part:
             if part.items <= batches.items:
                 try:
@@ -163,10 +163,10 @@ class Calls:
             return []
 
     def _polled(self, job_id: str, deadline: datetime | None) -> Steps[Job]:
-        """The job once it is final, or as it is at the deadline."""
+        """Poll the job until it is final or the deadline has passed."""
         while True:
             hold = _HOLD if deadline is None else min(_HOLD, max(deadline - self.clock.now(), timedelta()))
-            prefer = {"Prefer": f"wait={-(-hold // _A_SECOND)}"}  # a second that has begun counts
+            prefer = {"Prefer": f"wait={-(-hold // _A_SECOND)}"}  # rounded up to whole seconds
             answer = yield from self._answered(Request("GET", _path(job_id), prefer, held=hold))
             job = _read(answer, documents.told_job)
             now = self.clock.now()
@@ -175,7 +175,7 @@ class Calls:
             yield Delay(_delay(answer, now, deadline))
 
     def _answered(self, request: Request) -> Steps[Answer]:
-        """The good answer to a request, after asking as often as patience allows. Raises ClientError."""
+        """Return the successful response to a request, sent as often as `patience` allows. Raises ClientError."""
         tried, trouble = 1, None
         while True:
             reply = yield from asked(replace(request, silence=self.patience.silence))
@@ -194,7 +194,7 @@ class Calls:
 
 
 def _delay(answer: Answer, now: datetime, deadline: datetime | None) -> timedelta:
-    """Until it makes sense to ask again: at once, almost, if the service held the answer, else as it says."""
+    """Return the delay before the next poll: a short one if the service held its response, else its Retry-After."""
     if re.search("wait=[1-9]", answer.headers.get("preference-applied", "")):
         return _BREATH
     delay = retry_after(answer, now) or _USUAL_DELAY
@@ -202,7 +202,7 @@ def _delay(answer: Answer, now: datetime, deadline: datetime | None) -> timedelt
 
 
 def _read(answer: Answer, read: Callable[[bytes], _T]) -> _T:
-    """What an answer says. Raises ServiceUnreachable if it says nothing of the kind."""
+    """Read the content of a response. Raises ServiceUnreachable if it is not as expected."""
     try:
         return read(answer.content)
     except (ValueError, LookupError):
@@ -210,7 +210,7 @@ def _read(answer: Answer, read: Callable[[bytes], _T]) -> _T:
 
 
 def _key(key: str | None) -> str | None:
-    """Return an Idempotency-Key that a header can carry. Raises RequestRefused."""
+    """Check that a header can carry an Idempotency-Key. Raises RequestRefused."""
     if key is not None and not re.fullmatch(r"[!-~](?:[ -~]{0,253}[!-~])?", key):
         raise RequestRefused(
             "The Idempotency-Key must have 1 to 255 ASCII letters, digits and signs. Choose another one."

@@ -1,4 +1,4 @@
-"""What the service tells, typed: jobs, what became of each item, pages of both."""
+"""Typed documents of the service: jobs, results of items, and pages of both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ PAGE_SIZE = 1000
 """The largest page that the service gives."""
 
 Group = Literal["created", "updated", "superseded", "failed", "cancelled", "valid"]
-"""Outcomes of an item, as a job counts them; `valid` is that of one which was validated only."""
+"""Outcomes of an item, as a job counts them; `valid` is that of an item which was validated only."""
 
 _FINAL = ("completed", "cancelled")
 _GROUPS: dict[tuple[int, str], Group] = {
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An accepted batch and what became of it, as it was when the service told.
+    """An accepted batch and its progress, as of the service's response.
 
     `state` is one of queued, running, waiting (the target database is not answering), cancelling, completed, cancelled.
     """
@@ -53,23 +53,23 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def final(self) -> bool:
-        """Whether nothing changes any more."""
+        """Return whether the job is in its last state, so that nothing changes any more."""
         return self.state in _FINAL
 
     @property
     def applied(self) -> bool:
-        """Whether the job is final and every item of it has been applied."""
+        """Return whether the job is final and every item of it has been applied."""
         return self.final and not self.failed and not self.cancelled
 
     def document(self) -> dict[str, Any]:
-        """The job as JSON has it."""
+        """Return the job as a JSON object."""
         told: dict[str, Any] = msgspec.to_builtins(self)
         return told
 
 
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """What became of one item: `index` is its place in the batch, from 0; `key` its case's, if it has a usable one."""
+    """The result of one item: `index` is its place in the batch, from 0; `key` that of its case, if it is valid."""
 
     index: int
     key: int | None
@@ -78,16 +78,16 @@ class ItemResult:
 
     @property
     def group(self) -> Group:
-        """What the job counts the item as."""
+        """The outcome that the job counts the item under."""
         return _GROUPS.get((self.status, self.body), "failed")
 
     @property
     def applied(self) -> bool:
-        """Whether the item is in the database, or a newer one is."""
+        """Return whether the item, or a newer one, is in the database."""
         return self.group in ("created", "updated", "superseded")
 
     def document(self) -> dict[str, Any]:
-        """The item as JSON has it on a page of the result."""
+        """Return the item as a JSON object on a page of the result."""
         identity = [{"key": KEY, "value": self.key}]
         return {"index": self.index, "id": identity, "status": self.status, "body": self.body}
 
@@ -101,7 +101,7 @@ class Page(Generic[_T]):
 
 
 def id_of(job: Job | str) -> str:
-    """The id of a job, or what is one already."""
+    """Return the id of a job; an id is returned as it is."""
     return job.job_id if isinstance(job, Job) else job
 
 
@@ -159,24 +159,24 @@ _pagination = msgspec.json.Decoder(_Pagination)
 
 
 def accepted_job(content: bytes) -> Job:
-    """The job of a 202. Raises ValueError if it is no such document; so do the others here."""
+    """Read the job of a 202. Raises ValueError if the document is another one; so do the functions below."""
     return _accepted.decode(content).job
 
 
 def told_job(content: bytes) -> Job:
-    """The job of a 200."""
+    """Read the job of a 200."""
     return _told.decode(content).data
 
 
 def page_of_jobs(content: bytes, pagination: str | None) -> Page[Job]:
-    """The jobs of one page."""
+    """Read the jobs of one page."""
     return Page(_jobs.decode(content).data, _next(pagination))
 
 
 def page_of_items(content: bytes, pagination: str | None, wanted: Group | None, first: int = 0) -> Page[ItemResult]:
-    """The items of one page; of the whole document, if the service told that although a page was asked for.
+    """Read the items of one page, or of the whole document if the service sent that although a page was asked for.
 
-    Items that do not tell their place are counted from `first`.
+    Items without an index are numbered from `first`.
     """
     items = [
         ItemResult(place if item.index is None else item.index, item.id[0].value, item.status, item.body)
@@ -186,7 +186,7 @@ def page_of_items(content: bytes, pagination: str | None, wanted: Group | None, 
 
 
 def detail_of(content: bytes) -> tuple[str, str | None] | None:
-    """What a problem says, and the request's id in the logs; None if this is no problem of the service."""
+    """Read the detail of a problem, and the request's id in the logs; None if this is not a problem of the service."""
     try:
         refusal = _refusal.decode(content)
     except ValueError:

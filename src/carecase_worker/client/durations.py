@@ -11,7 +11,7 @@ Duration: TypeAlias = timedelta | SupportsFloat
 
 
 def duration_of(given: Duration, name: str) -> timedelta:
-    """Convert a duration; what is longer than a timedelta can be is the longest. Raises ClientError."""
+    """Convert a duration to a timedelta of 100 years at most; a negative one becomes 0. Raises ClientError."""
     if isinstance(given, timedelta):
         return given
     if isinstance(given, str | bytes | bool) or not hasattr(given, "__float__"):
@@ -27,4 +27,4 @@ def duration_of(given: Duration, name: str) -> timedelta:
     return timedelta(seconds=min(max(seconds, 0.0), _LONGEST_S))
 
 
-_LONGEST_S = timedelta(days=36_500).total_seconds()  # that a deadline may still be a date
+_LONGEST_S = timedelta(days=36_500).total_seconds()  # so that now plus a duration is still a valid date

@@ -1,4 +1,4 @@
-"""Formats that are taken for a batch but are none: each told by its first bytes, with what to do."""
+"""Formats that users mistake for a batch: each recognised by its first bytes, with advice."""
 
 import json
 import re
@@ -35,9 +35,9 @@ _OBJECT_WITH_LIST = re.compile(rb'\{\s*"[^"\\]*"\s*:\s*\[\s*\{')
 
 
 def recognised(head: bytes, whole: bool) -> str | None:
-    """Say which other format the first bytes of a batch, decompressed, are of, and what to do; None if none is seen.
+    """Recognise another format by the first bytes of a batch, decompressed; return its name with advice, or None.
 
-    `whole` says that there are no more bytes than these.
+    `whole` says that these are all the bytes.
     """
     for signature, known in _SIGNATURES:
         if head.startswith(signature):
@@ -65,9 +65,9 @@ def _text_format(text: bytes, whole: bool) -> str | None:
 
 
 def _is_single_object(text: bytes, line: bytes | None) -> bool:
-    """Tell an object that is not the first of many, one a line: it has the cases in a list, or goes over several lines.
+    """Return whether a text is one object, not one a line: it has the cases in a list, or spans several lines.
 
-    `line` is the first line, if all of it is known.
+    `line` is the first line, or None if its end is not known.
     """
     if _OBJECT_WITH_LIST.match(text):
         return True
@@ -77,7 +77,7 @@ def _is_single_object(text: bytes, line: bytes | None) -> bool:
     try:
         json.loads(shown)
     except json.JSONDecodeError as error:
-        return error.pos >= len(shown)  # it goes on where the line ends
+        return error.pos >= len(shown)  # the object goes on behind the line
     except RecursionError:
         pass
     return False

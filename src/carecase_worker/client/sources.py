@@ -1,4 +1,4 @@
-"""Batches as they lie somewhere: a file, bytes, a pipe; recognised by their first bytes, and cut into their items."""
+"""Sources of batches: a file, bytes, a pipe; recognised by their first bytes, and split into their items."""
 
 import gzip
 import zlib
@@ -19,15 +19,15 @@ from carecase_worker.errors import BatchRefused, BatchUnreadable
 
 
 class Readable(Protocol):
-    """A file as far as it must be one: open in binary mode; it may be a pipe."""
+    """The part of a file's interface that is needed: open in binary mode; it may be a pipe."""
 
     def read(self, size: int, /) -> bytes:
-        """The next bytes, at most so many; none at the end."""
+        """Return the next bytes, at most `size`; none at the end."""
         ...
 
 
 Source: TypeAlias = Path | bytes | bytearray | Readable
-"""A batch as it lies somewhere: JSON array or NDJSON, also gzip or zstd of either."""
+"""A source of a batch: JSON array or NDJSON, also compressed by gzip or zstd."""
 
 _HEAD_BYTES = 64 << 10
 _PIECE_BYTES = 256 << 10
@@ -35,13 +35,13 @@ _GZIP, _ZSTD, _ZSTD_SKIPPABLE = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18
 
 
 def is_source(batch: object) -> TypeGuard[Source]:
-    """Tell a source from an iterable of cases; bytes and files are iterables, too."""
+    """Return whether a batch is a source, not an iterable of cases; bytes and files are iterables, too."""
     return isinstance(batch, Path | bytes | bytearray) or hasattr(batch, "read")
 
 
 @contextmanager
 def opened(source: Source) -> Iterator[tuple[Readable, str]]:
-    """Open a source; the file, and what to call it. Raises BatchUnreadable."""
+    """Open a source; yield the file, and its name for messages. Raises BatchUnreadable."""
     if isinstance(source, Path):
         try:
             file = source.open("rb")
@@ -61,20 +61,23 @@ def opened(source: Source) -> Iterator[tuple[Readable, str]]:
 
 
 def look_into(file: Readable, name: str) -> tuple[str | None, bytes]:
-    """Look at how a file begins: its Content-Encoding, and its first bytes decompressed. Raises BatchUnreadable."""
+    """Read the beginning of a file; return its Content-Encoding and its first bytes decompressed.
+
+    Raises BatchUnreadable.
+    """
     with _explained(name):
         encoding, decoded = _decoded(file)
         return encoding, _head(decoded, name)
 
 
 def media_type_of(head: bytes) -> str:
-    """Tell the media type from the first bytes, decompressed: an array begins with [, lines begin with {."""
+    """Return the media type by the first bytes, decompressed: an array begins with [, lines begin with {."""
     is_lines = head.removeprefix(BOM_UTF8).lstrip().startswith(b"{")
     return "application/x-ndjson" if is_lines else "application/json"
 
 
 def items_of(source: Source) -> Iterator[bytes]:
-    """Read a source from where it is, which may be a pipe, and give its items; a few megabytes are in hand at a time.
+    """Read a source from its present position and yield its items; holds a few megabytes at a time.
 
     Raises BatchUnreadable.
     """
@@ -87,7 +90,7 @@ def items_of(source: Source) -> Iterator[bytes]:
 
 
 def split(pieces: Iterable[bytes], splitter: Splitter) -> Iterator[bytes]:
-    """Split a text that comes in pieces into its items. Raises BatchRefused."""
+    """Split a text that comes in pieces into its items; yield them as bytes. Raises BatchRefused."""
     for piece in pieces:
         yield from map(bytes, splitter.feed(piece))
     yield from map(bytes, splitter.finish())
@@ -95,7 +98,7 @@ def split(pieces: Iterable[bytes], splitter: Splitter) -> Iterator[bytes]:
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Turn what can go wrong with a file into BatchUnreadable."""
+    """Turn the errors of reading a file into BatchUnreadable."""
     try:
         yield
     except BatchRefused as refusal:
@@ -119,7 +122,7 @@ def _head(decoded: IO[bytes], name: str) -> bytes:
 
 
 class _Read(RawIOBase):
-    """A file of which only `read` is asked, as a raw stream."""
+    """A raw stream over a file of which only `read` is called."""
 
     def __init__(self, file: Readable) -> None:
         self._file = file
@@ -136,7 +139,7 @@ class _Read(RawIOBase):
 
 
 def _encoding(magic: bytes) -> str | None:
-    """Tell the Content-Encoding of a file from its first four bytes."""
+    """Return the Content-Encoding of a file by its first four bytes; None if it is not compressed."""
     if magic.startswith(_GZIP):
         return "gzip"
     is_skippable = magic[1:] == _ZSTD_SKIPPABLE and magic[0] & 0xF0 == 0x50
@@ -144,7 +147,7 @@ def _encoding(magic: bytes) -> str | None:
 
 
 def _decoded(file: Readable) -> tuple[str | None, IO[bytes]]:
-    """Undo the compression that the first bytes tell of; its name, and the file without it."""
+    """Recognise the compression of a file by its first bytes; return its name, and the decompressed stream."""
     buffered = BufferedReader(_Read(file), _PIECE_BYTES)
     encoding = _encoding(buffered.peek(len(_ZSTD))[: len(_ZSTD)])
     match encoding:

@@ -1,4 +1,4 @@
-"""The steps of a call, free of I/O: requests to send, delays to sit out. Shells carry them out and reply.
+"""The steps of a call, free of I/O: requests to send, delays to wait for. The clients carry them out and reply.
 
 steps = calls.wait("0199…")
 advance(steps)                      Request("GET", "/jobs/0199…", …)
@@ -16,12 +16,12 @@ from typing import Generic, TypeAlias, TypeVar, cast
 T = TypeVar("T")
 
 Body: TypeAlias = bytes | Callable[[], Iterator[bytes]]
-"""What a request carries: bytes, or a function that begins to tell its pieces anew."""
+"""The body of a request: bytes, or a function that yields its pieces from the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to send; the shell adds the credentials."""
+    """A request to send; the client adds the credentials."""
 
     method: str
     path: str
@@ -29,14 +29,14 @@ class Request:
     parameters: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = field(default=None, repr=False)
     held: timedelta = timedelta()
-    """The time for which the service may hold the answer on purpose."""
+    """The time for which the service may hold the response on purpose."""
     silence: timedelta = timedelta(seconds=60)
-    """The longest time in which nothing comes or goes, apart from that."""
+    """The timeout for a connection on which nothing moves, apart from that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """A time to let pass; `reason` says what went wrong before, if it did."""
+    """A time to wait; `reason` says what went wrong before, if anything did."""
 
     duration: timedelta
     reason: str = field(default="", compare=False)
@@ -44,7 +44,7 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the service answered; header names are in lower case."""
+    """A response of the service; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -53,31 +53,31 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """There was none, and it was silent so long; the service may have done what was asked all the same."""
+    """A request without a response, after a silence of `silent`; the service may have carried it out all the same."""
 
     reason: str
     silent: timedelta = timedelta()
 
 
 Reply: TypeAlias = Answer | NoAnswer | None
-"""What a step comes to: an answer or none for a request, None for a delay."""
+"""The result of a step: Answer or NoAnswer for a request, None for a delay."""
 
 Steps: TypeAlias = Generator[Request | Delay, Reply, T]
 
 Moved: TypeAlias = Callable[[], None]
 Notice: TypeAlias = Callable[[Request | Delay], AbstractContextManager[Moved]]
-"""Told of every step that is carried out; gives a function that is called whenever a piece of a body has gone."""
+"""A function called with every step; its context gives a function that is called when a piece of a body is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[T]):
-    """What a call comes to."""
+    """The result of a call."""
 
     value: T
 
 
 def advance(steps: Steps[T], reply: Reply = None) -> Request | Delay | Result[T]:
-    """The first step, or the one after that which `reply` is of. Raises what the call raises."""
+    """Return the first step, or the one after the step that `reply` belongs to. Raises the errors of the call."""
     try:
         return steps.send(reply)
     except StopIteration as end:
@@ -85,5 +85,5 @@ def advance(steps: Steps[T], reply: Reply = None) -> Request | Delay | Result[T]
 
 
 def asked(request: Request) -> Steps[Answer | NoAnswer]:
-    """The step of a request."""
-    return cast(Answer | NoAnswer, (yield request))  # only a delay is replied to with None
+    """Make a request the next step, and return its reply."""
+    return cast(Answer | NoAnswer, (yield request))  # None replies to a delay only

@@ -1,4 +1,4 @@
-"""Requests to httpx and its responses to answers: what both kinds of client have in common with HTTP."""
+"""Conversion of requests for httpx, and of its responses, shared by both kinds of client."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -21,7 +21,7 @@ _CONNECT = timedelta(seconds=5)
 
 
 def opened(kind: Callable[..., _C], access: Access) -> _C:
-    """Make an httpx client of a kind for the service. Raises ClientError for what no request can be made with."""
+    """Make an httpx client of a kind for the service. Raises ClientError for a bad URL, credential or proxy."""
     options = http_options(access)
     try:
         return kind(**options)
@@ -34,7 +34,7 @@ def opened(kind: Callable[..., _C], access: Access) -> _C:
 
 
 def http_options(access: Access) -> dict[str, Any]:
-    """Make the options of an httpx client for the service. Raises ClientError for what no request can be made with."""
+    """Make the options of an httpx client for the service. Raises ClientError for a bad URL or credential."""
     url = _url(access.url)
     for name, value in (("API key", access.api_key), ("token", access.token), ("database's name", access.database)):
         if value and not re.fullmatch("[!-~]+", value):
@@ -44,26 +44,26 @@ def http_options(access: Access) -> dict[str, Any]:
         headers["x-api-key"] = access.api_key
     if access.token:
         headers["Authorization"] = f"Bearer {access.token}"
-    return {"base_url": url, "headers": headers, "trust_env": not _is_here(url.host)}  # no proxy leads here
+    return {"base_url": url, "headers": headers, "trust_env": not _is_here(url.host)}  # no proxy for this machine
 
 
 def leads_elsewhere(access: Access) -> bool:
-    """Tell whether the service is on another machine, as far as the URL shows."""
+    """Return whether the service is on another machine, as far as the URL shows."""
     return not _is_here(_url(access.url).host)
 
 
 def is_plain(access: Access) -> bool:
-    """Tell whether everybody on the way can read what is sent: no TLS, and another machine."""
+    """Return whether requests can be read on the way: no TLS, and another machine."""
     return _url(access.url).scheme == "http" and leads_elsewhere(access)
 
 
 def shown_url(access: Access) -> str:
-    """The URL as it may be shown: without a password."""
+    """Return the URL without user and password, so that it may be shown."""
     return str(_url(access.url).copy_with(userinfo=b""))
 
 
 def arguments(request: Request) -> dict[str, Any]:
-    """What httpx takes for a request, but for its body."""
+    """Convert a request, without its body, to arguments of httpx."""
     seconds, connect = (request.silence + request.held).total_seconds(), min(_CONNECT, request.silence).total_seconds()
     timeout = httpx.Timeout(seconds, connect=connect)
     return {
@@ -76,22 +76,22 @@ def arguments(request: Request) -> dict[str, Any]:
 
 
 def content(body: Body | None, moved: Callable[[], None]) -> bytes | Iterator[bytes] | None:
-    """A body as httpx.Client takes it; calls `moved` whenever a piece has gone."""
+    """Convert a body for httpx.Client; it calls `moved` whenever a piece has been sent."""
     return _telling(body(), moved) if callable(body) else body
 
 
 def async_content(body: Body | None) -> bytes | AsyncIterator[bytes] | None:
-    """A body as httpx.AsyncClient takes it."""
+    """Convert a body for httpx.AsyncClient; its pieces are read in threads."""
     return _read_in_threads(body()) if callable(body) else body
 
 
 def answer(response: httpx.Response) -> Answer:
-    """A response that has been read."""
+    """Convert a response whose content has been read."""
     return Answer(response.status_code, dict(response.headers), response.content)
 
 
 def no_answer(error: httpx.RequestError, request: Request) -> NoAnswer:
-    """A request to which there was none."""
+    """Convert an error of httpx, for a request that got no response."""
     if not isinstance(error, httpx.TimeoutException):
         return NoAnswer(type(error).__name__)
     limit = min(_CONNECT, request.silence) if isinstance(error, httpx.ConnectTimeout) else request.silence
@@ -110,7 +110,7 @@ async def _read_in_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _is_here(host: str) -> bool:
-    """Tell whether a host is this machine."""
+    """Return whether a host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -120,7 +120,7 @@ def _is_here(host: str) -> bool:
 def _url(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text.strip())
-        url.host.encode("idna")  # as it will be when its address is looked up
+        url.host.encode("idna")  # as the look-up of its address does
     except (httpx.InvalidURL, ValueError):
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host or (url.port is not None and not 0 < url.port < 65536):

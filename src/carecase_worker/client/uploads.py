@@ -1,4 +1,4 @@
-"""Batches as they are sent: files and bytes as they are, cases as a JSON array."""
+"""Uploads of batches: files and bytes are sent unchanged, cases as a JSON array."""
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from carecase_worker.errors import BatchUnreadable
 Case: TypeAlias = Any
 """One case: a mapping of the contract's field names, a CareCase, a dataclass, a named tuple, a row of a database.
 
-Members that are left out stay left out.
+Members that are left out are not sent.
 """
 
 Batch: TypeAlias = Iterable[Case] | Source
-"""What one batch may be given as. Bytes and files are iterables, too, but never of cases."""
+"""The types that a batch may have. Bytes and files are iterables, too, but never of cases."""
 
 BATCH_ITEMS = 10_000
 BATCH_BYTES = 16 << 20
@@ -33,16 +33,16 @@ _HELD_BYTES = BATCH_BYTES
 
 
 def nothing_sent(_: int) -> None:
-    """Tell nobody of the progress of an upload."""
+    """Ignore the progress of an upload."""
 
 
 def nobody_asks() -> None:
-    """Tell nobody that a batch has been sent whole."""
+    """Ignore that a batch has been sent completely."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A batch that can be told piece by piece, as often as need be."""
+    """A batch that can be read piece by piece, any number of times."""
 
     pieces: Callable[[], Iterator[bytes]]
     content_type: str = "application/json"
@@ -50,9 +50,9 @@ class Upload:
 
 
 class Gathering:
-    """Items, gathered into a batch; in memory as long as it is small, then on disk. Ends with its `with` block.
+    """A batch under construction; in memory while it is small, then on disk, until its `with` block ends.
 
-    `first` is the place of its first item in all that is sent.
+    `first` is the place of its first item among all items that are sent.
     """
 
     def __init__(self, first: int = 0, whole_sent: Callable[[], None] = nobody_asks) -> None:
@@ -70,12 +70,12 @@ class Gathering:
         self._file.close()
 
     def add(self, item: bytes) -> None:
-        """Put an item at the end."""
+        """Append an item."""
         self.size += self._file.write(b"," if self.items else b"[") + self._file.write(item)
         self.items += 1
 
     def upload(self) -> Upload:
-        """The batch as a JSON array; nothing can be added after that."""
+        """Return the batch as a JSON array; nothing can be added after that."""
         if not self._is_closed:
             self._file.write(b"]" if self.items else b"[]")
             self._is_closed = True
@@ -86,7 +86,7 @@ class Gathering:
         self._whole_sent()
 
     def cut(self, items: int) -> Iterator["Gathering"]:
-        """Cut it into batches of so many items."""
+        """Cut the batch into batches of `items` items."""
         self.upload()
         part = Gathering(self.first, self._whole_sent)
         for number, item in enumerate(split(_pieces(self._file, nothing_sent), ArraySplitter())):
@@ -98,9 +98,9 @@ class Gathering:
 
 
 class Batches:
-    """Cuts a stream of items into batches of bounded size, and holds no more than one of them.
+    """A cutter of a stream of items into batches of bounded size; it holds no more than one of them.
 
-    Calls `whole_sent` whenever a batch has been sent whole and an answer is outstanding.
+    It calls `whole_sent` whenever a batch has been sent completely and its response is outstanding.
     """
 
     def __init__(self, items: int, size: int, whole_sent: Callable[[], None] = nobody_asks) -> None:
@@ -110,7 +110,7 @@ class Batches:
         self._open = Gathering(0, whole_sent)
 
     def add(self, item: bytes) -> Iterator[Gathering]:
-        """Take an item; the batches that are full now, to be sent before the next item is taken."""
+        """Take an item; yield the batches that are full now, to be sent before the next item is taken."""
         if self._open.items and self._open.size + len(item) + len(b",]") > self._size:
             yield self._taken()
         self._open.add(item)
@@ -118,12 +118,12 @@ class Batches:
             yield self._taken()
 
     def rest(self) -> Iterator[Gathering]:
-        """The last batch, if there is one."""
+        """Yield the last batch, if there is one."""
         if self._open.items:
             yield self._taken()
 
     def halve(self, refused: Gathering) -> None:
-        """Make batches half as large as one that was too large for the service."""
+        """Reduce the size of batches to half of one that was too large for the service."""
         self.items = min(self.items, -(-refused.items // 2))
 
     def _taken(self) -> Gathering:
@@ -134,7 +134,7 @@ class Batches:
 
 @contextmanager
 def reading(batch: Batch, sent: Callable[[int], None] = nothing_sent) -> Iterator[Upload]:
-    """A batch as an upload; calls `sent` with the size of each piece of a file that is sent. Raises BatchUnreadable."""
+    """Open a batch as an upload; `sent` is called with the size of each piece of a file. Raises BatchUnreadable."""
     if is_source(batch):
         with opened(batch) as (file, name):
             yield _upload(cast(IO[bytes], file), name, sent)
@@ -146,7 +146,7 @@ def reading(batch: Batch, sent: Callable[[int], None] = nothing_sent) -> Iterato
 
 
 def items_in(batch: Batch) -> Iterator[bytes]:
-    """The items of a batch as JSON, as they are asked for. Raises BatchUnreadable."""
+    """Yield the items of a batch as JSON, one by one. Raises BatchUnreadable."""
     if is_source(batch):
         yield from items_of(batch)
         return
@@ -160,11 +160,11 @@ _FRAMES = {
     "to_pylist": "table.to_pylist()",
     "iterrows": 'frame.to_dict("records")',
 }
-"""Calls that give the rows of tables by pandas, polars and pyarrow; each is told by a method of its own."""
+"""Calls that return the rows of a table of pandas, polars or pyarrow, by the method that the table is recognised by."""
 
 
 def refuse_what_is_no_batch(batch: object) -> None:
-    """Raise BatchUnreadable, with what to do, for what is neither an iterable of cases nor a file or bytes."""
+    """Raise BatchUnreadable, with advice, for an object that is neither an iterable of cases nor a file or bytes."""
     kind = type(batch).__name__
     for method, call in _FRAMES.items():
         if hasattr(batch, method):
@@ -180,7 +180,7 @@ def refuse_what_is_no_batch(batch: object) -> None:
 
 
 def _upload(file: IO[bytes], name: str, sent: Callable[[int], None]) -> Upload:
-    """A file as an upload, its form told from its first bytes."""
+    """Make an upload of a file; media type and compression are recognised by its first bytes."""
     try:
         file.seek(0)
     except (OSError, AttributeError):

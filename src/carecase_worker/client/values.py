@@ -1,6 +1,6 @@
-"""Values of a program as JSON has them: dates, numbers, missing values.
+"""Conversion of a program's values to JSON: dates, numbers, missing values.
 
-pandas, numpy and pyarrow are not imported; what comes from them is known by its behaviour.
+pandas, numpy and pyarrow are not imported; their values are recognised by their attributes.
 """
 
 import operator
@@ -27,11 +27,11 @@ _INTEGERS = frozenset(field.name for field in FIELDS if field.type is FieldType.
 
 
 class _NoJson(Exception):
-    """A value has no form in JSON; the text says why and what to do, and nothing of the value."""
+    """A value has no form in JSON; the text says why and what to do, and does not quote the value."""
 
 
 def encoded(case: Any, number: int) -> bytes:
-    """Encode a case as JSON; `number` is its place in the batch, by which errors call it. Raises BatchUnreadable."""
+    """Encode a case as JSON; `number` is its place in the batch, for messages. Raises BatchUnreadable."""
     named = members_of(case)
     if named is None:
         raise BatchUnreadable(f"Case {number} is not a case: expected a mapping or CareCase, not {_type_of(case)}.")
@@ -52,7 +52,7 @@ def encoded(case: Any, number: int) -> bytes:
 
 
 def members_of(case: Any) -> Mapping[Any, Any] | None:
-    """Give the members of a case: of a mapping, a CareCase, a dataclass, a named tuple or a row; None if it is none."""
+    """Return the members of a mapping, CareCase, dataclass, named tuple or row; None for any other object."""
     if isinstance(case, Mapping):
         return case
     if isinstance(case, BaseModel):
@@ -68,7 +68,7 @@ def members_of(case: Any) -> Mapping[Any, Any] | None:
 
 @singledispatch
 def plain(value: Any) -> Any:
-    """Convert a value to what JSON has; a missing one becomes None. Raises an error that says what cannot be sent."""
+    """Convert a value to a type of JSON; a missing one becomes None. Raises _NoJson if it has no such form."""
     if getattr(value, "shape", ()) != ():
         raise _NoJson(f"{_type_of(value)} holds many values; give one")
     if _is_missing(value):
@@ -79,11 +79,11 @@ def plain(value: Any) -> Any:
 
 
 def _number_like(value: Any) -> Any:
-    """Convert what behaves as a scalar of numpy or Arrow, or as a number."""
+    """Convert a value that behaves like a scalar of numpy or Arrow, or like a number."""
     kind = getattr(getattr(value, "dtype", None), "kind", None)
     if kind == "M":
         years = int(value.astype("datetime64[Y]").astype(int)) + 1970
-        if not 1 <= years <= 9999:  # of what is beyond, numpy makes another moment without a word
+        if not 1 <= years <= 9999:  # numpy silently wraps years outside of these
             raise _NoJson("the moment is not within the years 1 to 9999")
         return str(value.astype("datetime64[us]"))
     if hasattr(value, "as_py"):
@@ -147,9 +147,9 @@ def _(value: UUID) -> str:
 def _(value: datetime) -> str | None:
     if _is_missing(value):
         return None
-    try:  # an offset may have seconds, which the contract's text has no place for
+    try:  # an offset may have seconds, which the contract's format cannot express
         moment = value if value.tzinfo is None else value.astimezone(UTC)
-    except OverflowError:  # the service says which years there are
+    except OverflowError:  # the service refuses such a year with its own message
         moment = value
     return moment.isoformat().replace("+00:00", "Z")
 
@@ -180,7 +180,7 @@ def _(value: Iterable[Any]) -> list[Any]:
 
 
 def _is_missing(value: Any) -> bool:
-    """Tell a missing value as pandas and numpy have it: it is unequal to itself, or says that this is not known."""
+    """Return whether a value is missing as in pandas and numpy: unequal to itself, or the comparison gives NA."""
     unequal = value != value
     try:
         return unequal is value or bool(unequal)
@@ -189,14 +189,14 @@ def _is_missing(value: Any) -> bool:
 
 
 def _fitting(name: str, value: Any) -> Any:
-    """Write a whole number as an integer where the contract wants one: pandas makes floats of integers with gaps."""
+    """Convert a whole number to int where the contract wants one: pandas makes floats of integers with gaps."""
     if name in _INTEGERS and isinstance(value, (float, Decimal)) and -_EXACT < value < _EXACT and value == int(value):
         return int(value)
     return value
 
 
 def _not_unicode(members: Mapping[str, Any]) -> str:
-    """Name the first member that cannot be written."""
+    """Return the name of the first member that cannot be encoded."""
     for name, value in members.items():
         try:
             _ENCODER.encode(value)

@@ -1,4 +1,4 @@
-"""What an answer means: done, try again after a while, or give up and say why. Pure."""
+"""Verdicts on responses: done, try again after a delay, or give up with an error. Pure."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,11 +32,11 @@ _MOST_DOUBLINGS = 20  # a timedelta cannot hold fifty of half a second
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often a call is tried, and how long to wait in between.
+    """Limits of retrying a call: `tries`, and the delays in between.
 
-    The delay doubles from `first` to `longest`, half of it chance. If the service says when to come back, that counts,
-    unless it is later than `latest`: then the call is given up. So it is once it would be in trouble for longer than
-    `within`. A request is one that nobody answers after `silence`.
+    The delay doubles from `first` to `longest`, half of it random. A Retry-After of the service takes precedence. The
+    call is given up if that is longer than `latest`, or if the errors would go on for longer than `within`. The
+    timeout for a response is `silence`.
     """
 
     tries: int = 6
@@ -49,14 +49,14 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The service did what was asked."""
+    """The service carried out the request."""
 
     answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
-    """It did not, and may yet do it."""
+    """The request failed, and may succeed later."""
 
     after: timedelta
     reason: str = field(default="", compare=False)
@@ -64,7 +64,7 @@ class TryAgain:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """It did not, and asking again is no use."""
+    """The request failed, and a retry would not help."""
 
     error: ClientError
 
@@ -80,7 +80,7 @@ def judge(
     now: datetime,
     spent: timedelta = timedelta(),
 ) -> Verdict:
-    """Judge a reply to a request, sent `tried` times and in trouble for `spent`; `roll` is the chance in delays."""
+    """Judge a reply to a request that was sent `tried` times and failed for `spent`; `roll` randomises the delay."""
     if isinstance(reply, Answer) and 200 <= reply.status < 300:
         return Done(reply)
     error = _error(reply)
@@ -97,7 +97,7 @@ def judge(
 
 
 def retry_after(reply: Answer | NoAnswer, now: datetime) -> timedelta | None:
-    """When the service asks to come back: RFC 9110 knows seconds and a date."""
+    """Read the delay of a Retry-After, which is seconds or a date (RFC 9110); None without a valid one."""
     told = reply.headers.get("retry-after", "").strip() if isinstance(reply, Answer) else ""
     if told.isascii() and told.isdigit():
         return timedelta(seconds=int(told[:9]))
@@ -108,7 +108,7 @@ def retry_after(reply: Answer | NoAnswer, now: datetime) -> timedelta | None:
 
 
 def unreadable(answer: Answer) -> ClientError:
-    """The error of an answer that is not what the contract says."""
+    """Make the error for a response that is not of the contract."""
     return ServiceUnreachable(
         f"{answer.status}: this is not an answer of the service. Check the URL.", status=answer.status
     )

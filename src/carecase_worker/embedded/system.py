@@ -49,7 +49,7 @@ _DIRECTLY = build_opener(ProxyHandler({}))
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `carecase up` was asked for."""
+    """The options of `carecase up`."""
 
     data_dir: Path
     port: int | None
@@ -59,7 +59,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A system that runs; `notes` are lines for who started it, `holds_cases` is False in a new data directory."""
+    """A running system; `notes` are lines for its user, `holds_cases` is False in a new data directory."""
 
     stack_file: Path
     holds_cases: bool
@@ -94,7 +94,7 @@ def run(options: Options, clock: Clock, sleep: Sleep, on_ready: Callable[[Starte
 
 @contextmanager
 def _data_dir(path: Path) -> Iterator[Path]:
-    """The data directory, made and locked. Raises StackError if another system runs in it or there is no room."""
+    """Make and lock the data directory. Raises StackError if another system runs in it or there is no room."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         data_dir = path.resolve()
@@ -128,7 +128,7 @@ def _data_dir(path: Path) -> Iterator[Path]:
 def _start(data_dir: Path, options: Options, children: Children, clock: Clock) -> tuple[Started, Callable[[], None]]:
     """Start everything, one such start at a time on this machine: two would choose the same free ports.
 
-    Gives what runs, and a function that writes stack.json again.
+    Returns the running system, and a function that writes stack.json again.
     """
     with _turn(Path(tempfile.gettempdir()) / f"carecase-up-{os.getuid()}.lock") as lock:
         children.wait_for("another carecase up that is starting", lambda: _is_locked(lock), _TURN_WITHIN_S)
@@ -148,7 +148,7 @@ def _start(data_dir: Path, options: Options, children: Children, clock: Clock) -
 
 
 def _turn(path: Path) -> IO[str]:
-    """Open the file whose lock gives the turn. Raises StackError if it is somebody else's to keep."""
+    """Open the lock file of starts on this machine. Raises StackError if it belongs to somebody else."""
     fault = "belongs to somebody else"
     try:
         lock = os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600), "r+")
@@ -161,7 +161,7 @@ def _turn(path: Path) -> IO[str]:
 
 
 def _is_locked(lock: IO[str]) -> bool:
-    """Tell if the lock is ours by now."""
+    """Try to take the lock without waiting; return whether this process has it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -170,7 +170,7 @@ def _is_locked(lock: IO[str]) -> bool:
 
 
 def _moved(options: Options, usual: Ports, now: Ports) -> Iterator[str]:
-    """Lines about the ports that could not be had."""
+    """Yield a line for each usual port that is taken."""
     if options.port is None and now.intake != usual.intake:
         yield f"Port {usual.intake} is taken by another program: the API listens on {now.intake}. --port chooses one."
     if now.flower != usual.flower:
@@ -178,7 +178,7 @@ def _moved(options: Options, usual: Ports, now: Ports) -> Iterator[str]:
 
 
 def _start_servers(stack: Stack, settings: Settings, children: Children) -> bool:
-    """Start Valkey and PostgreSQL, and migrate the databases; tells if there are cases in one of them."""
+    """Start Valkey and PostgreSQL, and migrate the databases; return whether one of them holds cases."""
     environment, logs = process_environment(), stack.data_dir / "logs"
     passwords = stack.redis_passwords()
     redis = children.start(
@@ -195,7 +195,7 @@ def _start_servers(stack: Stack, settings: Settings, children: Children) -> bool
     for name in stack.database_urls():
         engine = engine_for(tenants_of(settings.databases)[name])
         try:
-            if lacks(engine):  # what a newer version made is left as it is, if this one can work with it
+            if lacks(engine):  # a newer schema is left as it is, if this version can work with it
                 upgrade(engine)
             used = used or holds_cases(engine)
         except (TargetFailure, SchemaRefused) as error:

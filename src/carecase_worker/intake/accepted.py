@@ -1,4 +1,4 @@
-"""What follows an acceptance: the 202 or, if the client waits for it, the 207; and the notifications."""
+"""Responses to accepted batches: the 202 or, if the client waits for the job, the 207; and the notifications."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ _log = logger("intake")
 
 
 def accepted(request: Request, job: Job, pace: Pace, headers: dict[str, str] | None = None) -> Response:
-    """The 202 of a job that is not final."""
+    """Make the 202 of a job that is not final."""
     root_path = request.scope["root_path"]
     told = {"Location": job_path(job.job_id, root_path), "Retry-After": retry_after(pace), **(headers or {})}
     return Response(envelope(job.job_id, job=job_document(job, root_path)), 202, told, json_type_of(request))
 
 
 def notify(notifier: Notifier, database: str, chunks: Iterable[ChunkRef]) -> None:
-    """Notify workers of open chunks: best effort, since the batch is durable and the sweep finds what is missed."""
+    """Notify workers of open chunks: best effort, since the batch is durable and the sweep finds missed chunks."""
     try:
         notifier.notify(database, chunks)
     except StoreUnavailable as error:
@@ -44,7 +44,7 @@ def notify(notifier: Notifier, database: str, chunks: Iterable[ChunkRef]) -> Non
 
 
 def require_same(job: Job, sender: Sender, body_sha256: str = "") -> None:
-    """Raise SealBroken unless a job that is said to stand for a batch is of this sender and, if told, of this body."""
+    """Raise SealBroken unless the job that the store names for a batch has this sender and, if given, this body."""
     sent = body_sha256 or job.body_sha256
     theirs = (job.client, job.database, job.care_plan, job.strict, job.body_sha256 or sent)
     if theirs != (sender.client, sender.database, sender.care_plan, sender.strict, sent):
@@ -53,7 +53,7 @@ def require_same(job: Job, sender: Sender, body_sha256: str = "") -> None:
 
 @dataclass(frozen=True, slots=True)
 class Acceptances:
-    """Answers batches that have been admitted."""
+    """The responder to batches that have been admitted."""
 
     store: LoopStore
     notifier: Notifier
@@ -64,7 +64,7 @@ class Acceptances:
     async def answer(
         self, audited: Audited, database: str, wanted: Preferences, admission: Admission, at_once: Response
     ) -> Response:
-        """Ring. The answer `at_once`; but the result, if the client waits and the job ends in time."""
+        """Notify workers and return `at_once`, or the result if the client waits and the job ends in time."""
         request, job_id, to_notify = audited.request, admission.job_id, admission.to_notify
         client = audited.caller.client
         if not wanted.wait:
@@ -85,7 +85,7 @@ class Acceptances:
                 return accepted(request, job, await self.store.pace(job.database), headers)
             return await self.threads.run(client, partial(self._result, audited, job, headers))
         except (StoreUnavailable, JobNotFound, JobExpired, AuditUnavailable):
-            # the batch is accepted, whatever became of waiting for it
+            # the batch is accepted, even if waiting for its job failed
             at_once.headers.update(applied(wanted, final=False, of_batch=True))
             return at_once
 

@@ -1,4 +1,4 @@
-"""Who may come in, and how often: credentials, then the rate."""
+"""Admittance of callers: first the credentials, then the rate."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ _THREADS, _THREADS_PER_ADDRESS = 16, 8
 
 @dataclass(frozen=True, slots=True)
 class Admittance:
-    """The gate and the rate. Credentials that are not known yet are looked at by threads of their own.
+    """The gate and the rate limit. Credentials that are not remembered are checked by threads of their own.
 
-    A refusal is held for a while: to whoever asks again at once, connections are worth few requests then, and those of
-    others do not wait behind them.
+    The response to a refusal is held for a while: a caller that retries at once then makes few requests a connection,
+    and requests of others do not wait behind them.
     """
 
     gate: Gate
@@ -31,7 +31,7 @@ class Admittance:
     async def admit(
         self, api_key: str | None, authorization: str | None, address: str | None, known: Callable[[Caller], None]
     ) -> Caller:
-        """The caller of a request; `known` is told of it before anything else follows, also if it comes too often.
+        """Return the caller of a request; call `known` with it first, even if it exceeds its rate.
 
         Raises AccessRefused, KeysUnavailable, RateExceeded.
         """
@@ -44,14 +44,14 @@ class Admittance:
             raise
         excess = await self._excess(caller.client)
         if excess:
-            await self._hold()  # as nobody's: it is no reason to keep the connection
+            await self._hold()  # before `known`: such a request is no reason to keep the connection
         known(caller)
         if excess:
             raise excess
         return caller
 
     async def _hold(self) -> None:
-        await system_async_sleep(self.hold * (1 + self.dice.roll()))  # many that came at once are not told at once
+        await system_async_sleep(self.hold * (1 + self.dice.roll()))  # so that refusals of one moment spread out
 
     async def _excess(self, client: str) -> RateExceeded | None:
         try:

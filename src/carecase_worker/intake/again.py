@@ -1,4 +1,4 @@
-"""The items of a final job that are worth sending again."""
+"""Retry of a final job: its items that failed for a reason outside themselves."""
 
 import hashlib
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ _CHUNKS_AT_ONCE = 8
 
 
 def draft_again(store: JobStore, seals: Seals, job: Job, draft: Draft) -> str:
-    """Put the items that failed for a reason outside themselves into `draft`, in order; the digest of their array.
+    """Add the items that failed for a reason outside themselves to `draft`, in order; return their array's digest.
 
-    Of a strict job all items are sent again: it is applied whole.
+    Of a strict job all items are sent again, since it is applied whole.
 
-    Raises JobConflict if there are none, or if more may come because the job is not final; PayloadUnreadable if a key
-    is not here, SealBroken if what is kept was changed.
+    Raises JobConflict if there are none or the job is not final, PayloadUnreadable if a key is not known here,
+    SealBroken if payload or result was changed.
     """
     if not job.state.final:
         raise JobConflict("The job is not final yet. Wait for it, or cancel it first.")

@@ -1,4 +1,4 @@
-"""All the intake's wiring."""
+"""The wiring of the intake."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -70,7 +70,7 @@ _PACKERS = 8  # threads, for all bodies that are coming in
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The HTTP application. Raises SettingsError for a Redis that could lose batches, or StoreUnavailable."""
+    """Make the HTTP application. Raises SettingsError for a Redis that could lose batches, or StoreUnavailable."""
     clock, seals = SystemClock(), Seals(settings.encryption.by_id, settings.encryption.required)
     store, loop_store = JobStore(settings.redis, settings.jobs, seals), LoopStore(settings.redis, settings.jobs, seals)
     store.check()
@@ -108,7 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
 def _caller_by(
     admittance: Admittance, in_progress: InProgress, require_user_agent: bool
 ) -> Callable[..., Awaitable[Caller]]:
-    """Let in who has good credentials and keeps to the bounds; then hold the request to what its route takes."""
+    """Make the dependency that admits the caller of a request, and checks what the route accepts."""
 
     async def caller(
         request: Request,
@@ -131,7 +131,7 @@ def _caller_by(
 
 
 def _surround(app: FastAPI, settings: IntakeSettings, requests: Callable[[ASGIApp], Requests]) -> None:
-    """Put around every request what it passes through; what is added last is outermost."""
+    """Add the middleware; the one added last is the outermost."""
     app.add_middleware(Methods)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, **cors_options(settings.cors_origins))
@@ -142,19 +142,19 @@ def _surround(app: FastAPI, settings: IntakeSettings, requests: Callable[[ASGIAp
 
 
 def _publish(app: FastAPI, settings: IntakeSettings) -> None:
-    """Have the service describe itself. Raises SettingsError for a prefix that its own paths begin with."""
+    """Publish the description. Raises SettingsError for a path prefix that paths of the service begin with."""
     publish(app, settings.require == "both", settings.root_path)
     add_public(app)
     if settings.root_path:
         first = settings.root_path.split("/")[1]
         paths = [*app.openapi()["paths"], *(getattr(route, "path", None) or "" for route in app.routes)]
         if first in {path.split("/")[1] for path in paths if path}:
-            # of such a path nobody could say if a proxy took the prefix off
+            # such a path does not show whether a proxy removed the prefix
             raise SettingsError(f"intake.root_path: must not begin with /{first}, which begins a path of the service")
 
 
 async def _watch_clock(presence: Presence) -> None:
-    """Have the log tell of this host's clock while the process serves."""
+    """Check this host's clock every ten seconds while the process serves, and log a fault."""
     watch = ClockWatch()
     while True:
         with suppress(StoreUnavailable):
@@ -163,7 +163,7 @@ async def _watch_clock(presence: Presence) -> None:
 
 
 def _application(finals: Finals, presence: Presence, connections: Iterable[LoopStore | Rates]) -> FastAPI:
-    """The application without routes: it listens while it serves, and every error has an answer."""
+    """Make the application without routes: it listens for final jobs while it serves, and handles every error."""
 
     @asynccontextmanager
     async def listening(_: FastAPI) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""Requests to records of the audit log: who asked, from where, for what."""
+"""Records of requests in the audit log: caller, address, and the cases concerned."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,7 +19,7 @@ _MOST = 64
 
 
 class Recorder:
-    """Appends records for an event loop: those of the same moment share a thread's visit, and one wait for the disk."""
+    """An appender of records for an event loop: concurrent ones share one call in a thread, and one flush to disk."""
 
     def __init__(self, log: AuditLog) -> None:
         self.log = log
@@ -27,7 +27,7 @@ class Recorder:
         self._thread = CapacityLimiter(1)
 
     async def record(self, act: Act) -> None:
-        """Append a record; it is on disk on return. Raises AuditUnavailable."""
+        """Append a record; it is on disk on return, unless audit.durability is relaxed. Raises AuditUnavailable."""
         if self.log.is_on:
             await self._records.one(act)
 
@@ -38,22 +38,22 @@ class Recorder:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """A request of a caller whose access to cases is recorded before it is given."""
+    """A request of a caller whose access to cases is recorded before it takes place."""
 
     recorder: Recorder
     request: Request
     caller: Caller
 
     def record(self, event: Event, database: str, job: str | None, count: int) -> None:
-        """Record an access to so many items. Raises AuditUnavailable, and then it must not be given. For a thread."""
+        """Record an access to `count` items; call it in a thread. Raises AuditUnavailable: then refuse the access."""
         self.recorder.log.record(self._act(event, database, job, count))
 
     async def recorded(self, event: Event, database: str, job: str | None, count: int) -> None:
-        """Record the same for an event loop."""
+        """Record an access as `record` does, from the event loop."""
         await self.recorder.record(self._act(event, database, job, count))
 
     def void(self, database: str, job: str) -> None:
-        """Record that what was recorded last of a job came to nothing. If it cannot be, the log says so."""
+        """Record that the access recorded last for a job did not take place. Failures are only logged."""
         with suppress(AuditUnavailable):
             self.recorder.log.record(self._act(Event.VOID, database, job, None))
 

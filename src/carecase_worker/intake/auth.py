@@ -1,4 +1,4 @@
-"""API key and bearer token to the caller and what it may use."""
+"""Authentication by API key and bearer token; the databases that a caller may use."""
 
 import hashlib
 import hmac
@@ -24,10 +24,10 @@ _SUBJECT_LENGTH = 255
 """The longest `sub` that OpenID Connect allows."""
 
 _LONGEST_TOKEN = 8192
-"""Characters of a bearer token, which is decoded before anybody knows whose it is. Issuers' have a few thousand."""
+"""Characters of a bearer token: it is decoded before the caller is known. Those of issuers have a few thousand."""
 
 _MOST_REMEMBERED = 1_000
-"""Tokens that were found to be right and are remembered, at most; the first one goes for a new one."""
+"""Verified tokens that are remembered, at most; a new one replaces the oldest."""
 
 _REVOKED: Mapping[Revocable, str] = {
     Revocable.JTI: "The bearer token",
@@ -41,9 +41,9 @@ _HOW = "Send the headers x-api-key and Authorization: Bearer <token>."
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller: the client, whose jobs these are; the subject; the databases it may use.
+    """A caller: the client that owns the jobs; the subject; the databases that it may use.
 
-    `user` is the subject as far as it fits the audit fields of a case.
+    `user` is the subject, cut to the length of a case's audit fields.
     """
 
     client: str
@@ -58,7 +58,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    """A token that was found to be right: what it claims, by which keys, and a digest of what was signed."""
+    """A verified token: its claims, the keys it was checked with, and a digest of the part that is signed."""
 
     claims: Mapping[str, Any]
     algorithm: object
@@ -68,7 +68,7 @@ class _Verified:
 
 
 class Gate:
-    """Tells callers from their credentials. Tokens that were found to be right are remembered until they expire."""
+    """The authenticator of callers by their credentials. Verified tokens are remembered until they expire."""
 
     def __init__(
         self,
@@ -83,8 +83,8 @@ class Gate:
         self._tokens_found: dict[bytes, _Verified] = {}
         self._remembering = Lock()
         self._clients = clients
-        # A look-up takes longer the more of a name is right. So keys are looked up by a digest under a secret of this
-        # process, which nobody can aim at: how long it takes tells nothing of a key, however many clients there are.
+        # The time of a look-up can depend on how much of the text matches. So keys are looked up by a digest under a
+        # secret of this process, which callers cannot predict: the time reveals nothing about a key.
         self._salt = secrets.token_bytes(32)
         self._by_digest = {
             self._digest(bytes.fromhex(digest)): name
@@ -98,7 +98,7 @@ class Gate:
         self._both = require == "both"
 
     def known(self, api_key: str | None, authorization: str | None) -> Caller | None:
-        """Tell a caller from its headers, if that can be done at once; None if it takes a thread to find out.
+        """Return the caller of these headers without blocking; None if that needs a thread (see `caller`).
 
         Raises AccessRefused.
         """
@@ -108,7 +108,7 @@ class Gate:
         return self._caller(api_key, authorization, verified)
 
     def caller(self, api_key: str | None, authorization: str | None) -> Caller:
-        """Who sends these headers. Raises AccessRefused, or KeysUnavailable if that cannot be told just now."""
+        """Return the caller of these headers; may block. Raises AccessRefused, or KeysUnavailable for want of keys."""
         return self._caller(api_key, authorization, None)
 
     def _caller(self, api_key: str | None, authorization: str | None, verified: _Verified | None) -> Caller:
@@ -144,7 +144,7 @@ class Gate:
         return hmac.digest(self._salt, digest, "sha256")
 
     def _verified_of(self, authorization: str) -> _Verified:
-        """The token of a header, as it was found to be. Raises AccessRefused."""
+        """Return the verified token of a header. Raises AccessRefused."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _bad("The Authorization header holds no bearer token that can be checked.")
@@ -154,14 +154,14 @@ class Gate:
         return self._remembered(authorization) or self._verify(token)
 
     def _unrevoked(self, verified: _Verified) -> Mapping[str, Any]:
-        """Give the claims of a token. Raises AccessRefused if it was revoked."""
+        """Return the claims of a token. Raises AccessRefused if it was revoked."""
         self._require_unrevoked(Revocable.JTI, verified.claims.get("jti"))
         self._require_unrevoked(Revocable.SUB, verified.claims.get("sub"))
         self._require_unrevoked(Revocable.BEARER, verified.signed_sha256)
         return verified.claims
 
     def _remembered(self, authorization: str) -> _Verified | None:
-        """Recall what was found of a token, if that still holds: it has not expired, and its key is still held."""
+        """Return a remembered token, if it has not expired and its key is still in the JWKS; None otherwise."""
         scheme, _, token = authorization.partition(" ")
         verified = self._tokens_found.get(self._digest(token.strip().encode())) if scheme.lower() == "bearer" else None
         if verified is None or verified.claims["exp"] <= (self._clock.now() - self._tokens.leeway).timestamp():
@@ -172,7 +172,7 @@ class Gate:
         return verified if is_held else None
 
     def _verify(self, token: str) -> _Verified:
-        """Check a token, and remember it."""
+        """Verify a token, and remember it. Raises AccessRefused, KeysUnavailable."""
         try:
             header = jwt.get_unverified_header(token)
             algorithm, key_id = header.get("alg"), header.get("kid")
@@ -182,7 +182,7 @@ class Gate:
             raise _bad("The bearer token has expired. Get a new one.") from None
         except jwt.PyJWTError:
             raise _bad("The bearer token is not valid.") from None
-        # of a signature there are several spellings, of what it signs there is one
+        # base64 allows several spellings of one signature, so the digest covers the signed part only
         signed = hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()
         verified = _Verified(claims, algorithm, key_id, keys, signed)
         if isinstance(claims["exp"], int | float):
@@ -193,7 +193,7 @@ class Gate:
         return verified
 
     def _checked(self, token: str, keys: Sequence[str | PyJWK]) -> dict[str, Any]:
-        """The claims of a token that one of the keys has signed. Raises PyJWTError."""
+        """Return the claims of a token that one of the keys has signed. Raises PyJWTError."""
         *others, last = keys
         for key in others:
             with suppress(jwt.InvalidSignatureError):
@@ -216,7 +216,7 @@ class Gate:
             raise _bad(f"{_REVOKED[kind]} has been revoked. Ask those who run the service.")
 
     def _keys(self, algorithm: object, key_id: str | None) -> Sequence[str | PyJWK]:
-        """What a token is checked with. The token says which of our keys it is; a key goes with one algorithm only."""
+        """Return the keys to check a token with, by its `kid`; a key has one algorithm only. Raises AccessRefused."""
         if algorithm == "HS256" and self._secrets:
             return self._secrets
         if algorithm in self._tokens.algorithms and algorithm != "HS256" and self._key_set is not None:
@@ -227,7 +227,7 @@ class Gate:
 
 
 def gate_of(settings: Settings) -> Gate:
-    """The gate as it is configured."""
+    """Make the gate that is configured."""
     jwt_settings = settings.jwt
     return Gate(
         settings.clients,
@@ -239,7 +239,7 @@ def gate_of(settings: Settings) -> Gate:
 
 
 def granted(caller: Caller, database: str | None) -> str:
-    """The database of a request. Raises BatchRefused if none is named, AccessRefused if it is not the caller's."""
+    """Check that the caller may use a database. Raises BatchRefused if none is named, AccessRefused if it may not."""
     if not database:
         raise BatchRefused(BatchFault.NO_DATABASE, "Name the target database in the header vbasoftware-database.")
     if database not in caller.databases:

@@ -1,4 +1,4 @@
-"""The two PUT routes: read the batch, split it, admit it, notify for it, answer 202."""
+"""The two PUT routes: they read a batch, split it, admit it, notify workers and respond with 202."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -63,14 +63,14 @@ _CARE_PLAN_KEY: TypeAdapter[int] = TypeAdapter(CarePlanKey)
 _IDEMPOTENCY_KEY: TypeAdapter[str | None] = TypeAdapter(IdempotencyKey)
 _VALIDATE_ONLY: TypeAdapter[bool] = TypeAdapter(ValidateOnly)
 _ON_ITS_OWN_BYTES = 64 << 10
-"""Payloads that are larger go to Redis by a thread: those of others are not kept waiting."""
+"""Size in bytes from which payloads are sent to Redis by a thread, so that the event loop is free for others."""
 _AT_ONCE_BYTES = 16 << 10
-"""A body of that size keeps the event loop a millisecond, at most."""
+"""Size in bytes of a body that takes the event loop a millisecond at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchHeaders:
-    """What the headers and the query say of a batch."""
+    """The headers and query parameters of a batch."""
 
     database: str | None
     idempotency_key: str | None
@@ -83,13 +83,13 @@ async def batch_headers(
     validate_only: ValidateOnly = False,
     _: Prefer = None,
 ) -> BatchHeaders:
-    """The headers of a batch, described for the published page."""
+    """Return the headers of a batch; FastAPI publishes their description."""
     return BatchHeaders(database, idempotency_key, validate_only)
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What accepting a batch takes."""
+    """The acceptance of batches."""
 
     settings: IntakeSettings
     admissions: Admissions
@@ -102,7 +102,7 @@ class Intake:
     threads: ClientThreads
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
-        """The answer to a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
+        """Accept a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
         target = granted(caller, headers.database)
         note(request.scope, database=target)
         body = self._body_of(request)
@@ -117,17 +117,17 @@ class Intake:
             wanted = self.acceptances.held.wanted(request)
             sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, wanted.strict)
             admission, answer = await self._admit(audited, sender, body, opened)
-        del body  # what it holds is no longer counted, and an answer may be held for a minute
+        del body  # its memory is no longer counted, and a response may be held for a minute
         return await self.acceptances.answer(audited, target, wanted, admission, answer)
 
     def _body_of(self, request: Request) -> Body:
-        """Read what a request says of its body. Raises BatchRefused."""
+        """Make the body of a request by its headers. Raises BatchRefused."""
         form = form_of(request.headers.get("content-type"))
         decoder = Decoder(request.headers.get("content-encoding"))
         return Body(decoder, form, self.settings.max_body_bytes, self.settings.max_item_bytes)
 
     async def _admit(self, audited: Audited, sender: Sender, body: Body, opened: Open) -> tuple[Admission, Response]:
-        """The job of a body that comes in, and its 202."""
+        """Receive a body and admit it as a job; return the admission and the 202."""
         request, draft = audited.request, self.admissions.draft(sender, self.new_id())
 
         incoming = Incoming(body, draft, opened, _AT_ONCE_BYTES)
@@ -146,7 +146,7 @@ class Intake:
         return admission, accepted(request, job, pace)
 
     async def _admitted(self, audited: Audited, new: NewJob, last: Mapping[int, bytes]) -> Admission:
-        """The job that stands for a batch whose sending is recorded; if that is not this one, that is recorded, too."""
+        """Admit a recorded batch. If it fails, or an earlier job has the batch already, void the record."""
         try:
             if sum(map(len, last.values())) > _ON_ITS_OWN_BYTES:
                 admission = await self.threads.run(new.client, partial(self.admissions.store.admit, new, last))
@@ -165,7 +165,7 @@ class Intake:
         await self.threads.run(new.client, partial(audited.void, new.database, new.job_id))
 
     async def _check(self, audited: Audited, database: str, rules: Rules, body: Body, opened: Open) -> Iterator[bytes]:
-        """What the rules say of each item of a batch that is not kept. Raises BatchRefused."""
+        """Validate each item of a batch that is not kept; return the document's pieces. Raises BatchRefused."""
         request = audited.request
         check = Check(rules, self.admissions.bounds)
 
@@ -183,7 +183,7 @@ class Intake:
 
 
 def admitted(audited: Audited, event: Event, database: str, draft: Draft, body_sha256: str) -> Admission:
-    """The job that stands for a batch, recorded before it is one. Raises what `Draft.admit` does, AuditUnavailable."""
+    """Record a batch, then admit it; return the job that has it. Raises as `Draft.admit` does, or AuditUnavailable."""
     audited.record(event, database, draft.job_id, draft.total)
     try:
         admission = draft.admit(body_sha256)
@@ -197,13 +197,13 @@ def admitted(audited: Audited, event: Event, database: str, draft: Draft, body_s
 
 
 def discard(draft: Draft) -> None:
-    """Discard what is refused; if that fails, it goes by itself."""
+    """Discard a refused draft; if that fails, it expires."""
     with suppress(StoreUnavailable):
         draft.discard()
 
 
 def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
-    """The routes that take batches."""
+    """Make the routes that take batches."""
 
     async def read(request: Request) -> dict[str, Any]:
         who = await caller(request, request.headers.get("x-api-key"))

@@ -1,5 +1,4 @@
-"""The bodies that come in at once: how many, what they hold, and the threads that take them apart, with a share of each
-for every client."""
+"""Bounds of the bodies that come in at once: their number, memory and threads, with a share for every client."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,14 +15,14 @@ from carecase_worker.telemetry import Reading
 _T = TypeVar("_T")
 _LATER = timedelta(seconds=1)
 _AROUND_SMALL_BYTES = 64 << 10
-"""Of a body, its request and task."""
+"""Memory in bytes of a body's request and task."""
 _AROUND_LARGE_BYTES = 448 << 10
-"""Of a large one also what its connection reads ahead: the server's 64 KiB, and a last read of 256."""
+"""Memory in bytes of the same for a large body, with its connection's reading ahead: 64 KiB and a last read of 256."""
 
 
 @dataclass(slots=True)
 class _Share:
-    """The large bodies that are open and the bytes that all hold, and how many of each there may be."""
+    """The number of large open bodies and the bytes that all open bodies hold, each with its limit."""
 
     most_bodies: int
     most_bytes: int
@@ -32,7 +31,7 @@ class _Share:
 
 
 class Open:
-    """A body that is open: what it holds is counted, and it is taken apart when its client may go on."""
+    """An open body: its memory is counted, and it is split when its client has a thread."""
 
     def __init__(self, bodies: "Bodies", client: str, share: _Share, announced: int) -> None:
         self._bodies = bodies
@@ -43,25 +42,25 @@ class Open:
         self._count(announced)
 
     async def run(self, work: Callable[[], _T]) -> _T:
-        """Have a thread do some work on the body, once the client may go on."""
+        """Run work on the body in a thread, once the client may have one."""
         return await self._bodies.threads.run(self._client, work)
 
     def waits(self, size: int) -> None:
-        """Note how many bytes of the body, as it was sent, have not been taken apart. Raises as `Bodies.open` does."""
+        """Note how many bytes of the body, as sent, have not been split yet. Raises as `Bodies.open` does."""
         self._waiting = size
         self._count()
 
     def holds(self, size: int) -> None:
-        """Note how many bytes are held of what was taken apart. Raises as `Bodies.open` does."""
+        """Note how many bytes of split items are in memory. Raises as `Bodies.open` does."""
         self._taken = size
         self._count()
 
     def takes(self, received: int) -> None:
-        """Note how many bytes of the body, as it was sent, have been taken so far."""
+        """Note how many bytes of the body, as sent, have been taken so far."""
         self._received = received
 
     def close(self) -> None:
-        """Give everything back."""
+        """Count the body off."""
         self._bodies.take(self._share, -int(self._is_large), -self._counted)
 
     def _count(self, announced: int = 0) -> None:
@@ -82,7 +81,7 @@ _TEXTS = {
 
 
 class Bodies:
-    """Opens bodies. What they hold is bounded, and of large ones the number, too: a client may send many small ones."""
+    """The open bodies. Their memory is bounded, and so is the number of large ones; small ones may be many."""
 
     def __init__(self, settings: IntakeSettings, processor: Processor) -> None:
         self._settings = settings
@@ -94,10 +93,10 @@ class Bodies:
 
     @contextmanager
     def open(self, client: str, announced: int) -> Iterator[Open]:
-        """Have a body open, of so many bytes as far as that is announced.
+        """Open a body whose Content-Length is `announced`, 0 if unknown.
 
-        Raises RateExceeded if the client has too many or too much open, BacklogFull if all have; so do the calls that
-        note what the body holds.
+        Raises RateExceeded if the client has too many or too large bodies open, BacklogFull if all clients together
+        have; so do the calls that note what the body holds.
         """
         opened = Open(self, client, self._share(client), announced)
         try:
@@ -106,7 +105,7 @@ class Bodies:
             opened.close()
 
     def take(self, its: _Share, bodies: int, size: int) -> None:
-        """Count bodies and bytes of a client, or count them off. Raises as `open` does, and then counts nothing."""
+        """Add to the counts of bodies and bytes of a client; negative numbers subtract. Raises as `open` does."""
         for whose, share in (("client", its), ("all", self._all)):
             if share.bodies + bodies > share.most_bodies:
                 raise self._refusal(whose, "bodies")
@@ -117,7 +116,7 @@ class Bodies:
             share.bytes += size
 
     def readings(self) -> Iterator[Reading]:
-        """The numbers that an operator sees: what is open, and what was refused."""
+        """Yield the metrics: open bodies, and refusals."""
         for client, share in list(self._clients.items()):
             whose = {"client": client}
             yield Reading("carecase_open_bodies", "Large bodies that are open", share.bodies, whose)

@@ -1,4 +1,4 @@
-"""The request body: its media type, and its items as they come in."""
+"""The request body: its media type, and the splitting into items while it comes in."""
 
 import asyncio
 import hashlib
@@ -19,14 +19,14 @@ _MOST_PIECES = 1 << 10  # of a client that sends, or compresses, a few bytes at 
 
 
 class Form(Enum):
-    """How a body lists its items."""
+    """Forms of a list of items in a body."""
 
     ARRAY = "array"
     LINES = "lines"
 
 
 def form_of(content_type: str | None) -> Form:
-    """The form that a Content-Type stands for. Raises BatchRefused if it is none of ours."""
+    """Return the form of a Content-Type. Raises BatchRefused if it is not supported."""
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type == "application/x-ndjson":
         return Form.LINES
@@ -40,7 +40,7 @@ def form_of(content_type: str | None) -> Form:
 
 
 class Body:
-    """A body on its way in: decoded, bounded, digested and split, piece by piece. Nothing of it is kept."""
+    """A body that comes in: decoded, bounded, digested and split, piece by piece. It keeps no items."""
 
     def __init__(self, decoder: Decoder, form: Form, max_bytes: int, item_bytes: int = ITEM_BYTES) -> None:
         self._decoder = decoder
@@ -55,28 +55,27 @@ class Body:
 
     @property
     def sha256(self) -> str:
-        """Digest of the decoded body, in hex."""
+        """The SHA-256 digest of the decoded body, in hex."""
         return self._digest.hexdigest()
 
     @property
     def piece_bytes(self) -> int:
-        """The bytes of it, as they are sent, that are worth taking at once."""
+        """The size in bytes of pieces, as sent, that are worth a call of `take`."""
         return _PIECE_BYTES if self._decoder.encoding == "identity" else _ENCODED_PIECE_BYTES
 
     @property
     def held_bytes(self) -> int:
-        """The memory that it holds by now, beside the piece that is being taken."""
+        """The memory in bytes that the body holds now, beside the piece that is being taken."""
         return self._decoder.held_bytes + self._decoded_bytes + self._waiting_bytes + self._splitter.held_bytes
 
     def is_small(self, piece: bytes, at_most: int) -> bool:
-        """Tell if a piece is all of the body as it was sent, and no larger than that; it is then not compressed."""
+        """Return whether a piece is the whole body, uncompressed and no larger than `at_most` bytes."""
         return not self.received and len(piece) <= at_most and self._decoder.encoding == "identity"
 
     def take(self, piece: bytes) -> Iterator[Sequence[msgspec.Raw]]:
-        """Take a piece as it was sent; the items that are whole by now. Raises BatchRefused.
+        """Take a piece as sent; yield groups of the items that are complete now. Raises BatchRefused.
 
-        Between two groups of items lies little work: a quarter megabyte that is decoded, 64 KiB of it that are split,
-        or a thousand tiny parts.
+        There is little work between two groups: 256 KiB to decode, 64 KiB to split, or a thousand tiny parts.
         """
         self.received += len(piece)
         for number, decoded in enumerate(self._decoder.decode(piece), start=1):
@@ -99,20 +98,20 @@ class Body:
         self._decoded_bytes = 0
 
     def finish(self) -> Iterator[Sequence[msgspec.Raw]]:
-        """The rest of the items. Raises BatchRefused."""
+        """Yield the rest of the items. Raises BatchRefused."""
         self._decoder.finish()
         yield self._splitter.feed(self._joined())
         yield self._splitter.finish()
 
     def _joined(self) -> bytes:
-        """What has been decoded and not been split."""
+        """Take the decoded bytes that have not been split."""
         joined = b"".join(self._waiting)
         self._waiting, self._waiting_bytes = [], 0
         return joined
 
 
 def _started(work: Awaitable[None]) -> "asyncio.Future[None]":
-    """Start work whose failure is told where it is awaited, or comes too late to be told."""
+    """Start work whose error is raised where it is awaited, or dropped if nobody awaits it."""
     started = asyncio.ensure_future(work)
     started.add_done_callback(lambda done: done.cancelled() or done.exception())
     return started
@@ -124,10 +123,10 @@ async def receive(
     waits: Callable[[int], None],
     piece_bytes: int = _PIECE_BYTES,
 ) -> bytes:
-    """Read a request's body: calls `take` with one piece after the other; what it does not return was taken.
+    """Read a request's body: `take` receives all but the last piece, which is returned.
 
-    Pieces have `piece_bytes` or somewhat more, or less if it came in crumbs. One is taken while the next one comes in;
-    `waits` is told how many bytes both have. Raises BatchRefused if the client breaks off.
+    Pieces have `piece_bytes` or somewhat more, or less if the body came in tiny parts. One is taken while the next one
+    comes in; `waits` is called with the bytes of both. Raises BatchRefused if the client breaks off.
     """
     waiting: list[bytes] = []
     waiting_bytes = taking_bytes = 0
@@ -152,5 +151,5 @@ async def receive(
         raise BatchRefused(BatchFault.BROKEN_OFF, "The request broke off. Send it again.") from None
     finally:
         if taking is not None:
-            await asyncio.wait([taking])  # whoever goes on from here finds nobody else at work
+            await asyncio.wait([taking])  # so that no work on the body outlives this call
     return b"".join(waiting)

@@ -1,4 +1,4 @@
-"""`validateOnly`: a batch that is held to the rules, and of which nothing is kept or applied."""
+"""`validateOnly`: the validation of a batch of which nothing is kept or applied."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,7 +14,7 @@ _MOST_ITEMS = 20_000
 
 
 class Check:
-    """Takes the items of a batch as they come in, and tells what the rules say of each. Raises BatchRefused."""
+    """The validation of a batch's items as they come in. Raises BatchRefused."""
 
     def __init__(self, rules: Rules, bounds: ChunkBounds) -> None:
         self._rules = rules
@@ -28,17 +28,17 @@ class Check:
 
     @property
     def held_bytes(self) -> int:
-        """The memory that it holds: items, and what is told of those that were judged."""
+        """The memory in bytes that it holds: items, and the results of those that were validated."""
         return self._cutter.held_bytes + sum(map(len, self._pieces))
 
     @property
     def is_busy(self) -> bool:
-        """Tell if threads are at work for it: none are."""
+        """Return whether threads work for it: never."""
         return False
 
     def add(self, items: Sequence[msgspec.Raw]) -> None:
-        """Take the next items."""
-        if self._cutter.total + len(items) > _MOST_ITEMS:  # before they are judged: that costs most
+        """Validate the next items."""
+        if self._cutter.total + len(items) > _MOST_ITEMS:  # before they are validated, which is the expensive part
             raise BatchRefused(
                 BatchFault.TOO_MANY_ITEMS,
                 f"validateOnly takes at most {_MOST_ITEMS} items. Send fewer, or the batch itself.",
@@ -46,7 +46,7 @@ class Check:
         self._judge(self._cutter.add(items))
 
     def finish(self) -> list[bytes]:
-        """What became of the items, as JSON, some a piece."""
+        """Return the results of the items as JSON, several in each piece."""
         self._judge(self._cutter.finish())
         return self._pieces
 

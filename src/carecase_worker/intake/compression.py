@@ -1,4 +1,4 @@
-"""Answers compressed while they are made."""
+"""Compression of responses while they are made."""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ import zstandard
 
 
 def compressed(pieces: Iterable[bytes], encoding: str | None) -> Iterator[bytes]:
-    """The pieces in an encoding; where it holds some back, empty ones come in their place."""
+    """Compress pieces with an encoding; a piece is empty if the encoder buffers it."""
     match encoding:
         case "zstd":
             zstd = zstandard.ZstdCompressor(level=1).compressobj()

@@ -1,4 +1,4 @@
-"""One connection of a client, guarded: whoever sends or reads too slowly, or too long a head, is let go."""
+"""uvicorn's HTTP/1.1 connection with the limits that it lacks: size and time of a head, stalled readers and writers."""
 
 import asyncio
 import logging
@@ -21,19 +21,19 @@ from carecase_worker.telemetry import logger
 _log = logger("access")
 _uvicorn = logging.getLogger("uvicorn.error.connection")
 _LONGEST_TARGET = 8000
-"""Bytes that RFC 9110 (4.1) wants to be taken; what the service has at most is a tenth of that."""
+"""Bytes of a target that RFC 9110 (4.1) recommends to support; the longest one of the service has a tenth of that."""
 _MOST_PARAMETERS = 100
-"""Query parameters of a target; no path takes a tenth of that, and the framework reads them before anybody is known."""
+"""Query parameters of a target, at most: no path has a tenth of that; they are parsed before the caller is known."""
 _MOST_WAITING = 32
-"""Requests that may come on a connection before the one ahead of them is answered."""
+"""Requests that may wait on a connection for the one ahead of them, at most."""
 _AROUND_A_HEADER = len(": \r\n")
 _AROUND_A_TARGET = len("  HTTP/1.1\r\n\r\n")  # with the line that ends the head
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Bounds of a connection: the length of a head, its headers, the time that it may take to come, and that for which
-    a client may leave an answer unread, or a body unsent that nobody waits for any more."""
+    """Limits of a connection: the size of a head in bytes, the number of its headers, the seconds that it may take, and
+    the seconds for which a client may leave a response unread, or go on with a body after the response."""
 
     head_bytes: int
     headers: int
@@ -42,7 +42,7 @@ class Guard:
 
     @classmethod
     def of(cls, settings: IntakeSettings) -> "Guard":
-        """The guard that is configured."""
+        """Make the guard that is configured."""
         return cls(
             settings.max_header_bytes,
             settings.max_headers,
@@ -52,7 +52,7 @@ class Guard:
 
 
 class _Part(Enum):
-    """The part of a request that is coming."""
+    """The part of a request that is being received."""
 
     NONE = "none"
     HEAD = "head"
@@ -60,15 +60,15 @@ class _Part(Enum):
 
 
 class _HeadRefused(Exception):
-    """Ends the parsing of a head."""
+    """A head breaks a limit; raised to end its parsing."""
 
 
 class GuardedConnection(HttpToolsProtocol):
-    """uvicorn's connection, with deadlines where it has none; its refusals are problems, as all others."""
+    """uvicorn's connection with timeouts and limits; its own refusals are problems like all others."""
 
     def __init__(self, *arguments: Any, guard: Guard, new_id: Callable[[], str], shared: Shared, **named: Any) -> None:
         self._came: list[bytes] = []
-        # the parser takes it from here: for a chunk of one byte, a call of our own would cost twenty times as much
+        # the parser calls this for each chunk: for one of a single byte, a method would cost twenty times as much
         self.on_body = self._came.append  # type: ignore[method-assign,assignment]
         super().__init__(*arguments, **named)
         self.logger = _uvicorn
@@ -84,7 +84,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The head may take so long from now on, if there is a place for the connection."""
+        """Start the timeout for the first head, or refuse the connection if there is no place for it."""
         super().connection_made(transport)
         if self._shared.connections.enter(self):
             self._expect_head()
@@ -92,18 +92,18 @@ class GuardedConnection(HttpToolsProtocol):
             self._refuse(503)
 
     def serves_known(self) -> bool:
-        """Tell if it has a request of a caller that is known, and that is not answered yet."""
+        """Return whether a request of a known caller is waiting for its response."""
         answering = self._answering
         return (
             answering is not None and not answering.response_complete and has_known_caller(cast(Scope, answering.scope))
         )
 
     def give_way(self) -> None:
-        """Close at once, for a newer connection."""
+        """Close at once, to make room for a newer connection."""
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is awaited any more, nor held for the request at hand; uvicorn sees to the last one that came."""
+        """Cancel the timeouts and the request at hand; uvicorn itself cancels only the request received last."""
         self._shared.connections.leave(self)
         self._cancel_late()
         self.resume_writing()
@@ -113,24 +113,27 @@ class GuardedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Between two requests, the first byte starts the time that a head may take."""
+        """Start the timeout of a head with its first byte, and refuse a head or chunk framing that is too long."""
         self._heard = True
         if self._part is _Part.NONE:
             self._expect_head()
         self._ended = self._has_body = False
         super().data_received(data)
         self._take_body()
-        if self._part is _Part.HEAD and not self._ended:  # else only the end of this piece is of the head
+        if self._part is _Part.HEAD and not self._ended:  # else only the end of this piece belongs to the head
             self._fed_bytes += len(data)
             if self._head_is_too_long() and not self.transport.is_closing():
                 self._refuse(431)
-        elif self._part is _Part.BODY and not self._has_body:  # around the chunks, or behind them
+        elif self._part is _Part.BODY and not self._has_body:  # chunk framing, or trailers
             self._fed_bytes += len(data)
             if self._fed_bytes > self._guard.head_bytes and not self.transport.is_closing():
                 self._refuse(431)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The client sends no more, and may still read: answer what has come whole, and the body that broke off."""
+        """Keep the connection open if the client only ended its own side: it may still read.
+
+        Complete requests get their responses, and so does a body that broke off.
+        """
         self._is_half_closed = True
         if self._part is _Part.BODY:
             self.cycle.keep_alive = False
@@ -139,7 +142,7 @@ class GuardedConnection(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def on_message_begin(self) -> None:
-        """A head begins, perhaps behind another request in one piece."""
+        """Start the timeout of a head; it may follow another request within one piece of data."""
         self._part = _Part.HEAD
         self._expect_head()
         self._head_bytes = self._fed_bytes = 0
@@ -148,7 +151,7 @@ class GuardedConnection(HttpToolsProtocol):
             raise _HeadRefused
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header is complete; those behind a body are nobody's."""
+        """Count a header towards the limits; ignore trailers."""
         if self._part is _Part.BODY:
             return
         super().on_header(name, value)
@@ -157,33 +160,33 @@ class GuardedConnection(HttpToolsProtocol):
             raise _HeadRefused
 
     def on_headers_complete(self) -> None:
-        """The head is there; what the body may take is the application's to say."""
+        """Check the complete head; the timeout of the body is the application's."""
         self._head_bytes += len(self.parser.get_method()) + _AROUND_A_TARGET
         version = self.parser.get_http_version()
         if self._head_is_too_long() or version not in ("1.0", "1.1"):
-            raise _HeadRefused  # of the versions, the parser lets 0.9 and 2.0 pass
+            raise _HeadRefused  # the parser accepts 0.9 and 2.0 as well
         if version == "1.0":
-            self.expect_100_continue = False  # such a client knows no interim answers
+            self.expect_100_continue = False  # HTTP/1.0 has no interim responses
         self._cancel_late()
         self._part, self._fed_bytes, self._has_body = _Part.BODY, 0, True
         self._shared.connections.heard(self)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The whole request is there."""
+        """Note that the request is complete."""
         self._take_body()
         self._cancel_late()
         self._part, self._ended = _Part.NONE, True
         super().on_message_complete()
         if self.cycle.response_complete and not self.transport.is_closing():
-            # it was answered before its body was there, and the body has ended the time that was running then
+            # the response came before the end of the body, which has cancelled the keep-alive timeout
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
     def on_response_complete(self) -> None:
-        """The answer is sent. A body may go on coming for a while, so that the client reads the answer."""
+        """Let a body go on for a while after its response is sent, so that the client reads the response."""
         is_last = not self.pipeline
         self._shared.connections.heard(self)
         super().on_response_complete()
@@ -194,19 +197,20 @@ class GuardedConnection(HttpToolsProtocol):
             self._late = self.loop.call_later(self._guard.stall_s, self.transport.abort)
 
     def pause_writing(self) -> None:
-        """The client does not read fast enough."""
+        """Start the timeout of a client that does not read."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(self._guard.stall_s, self.transport.abort)  # it reads on before the next
+        # no timer runs yet: resume_writing comes before the next call of this
+        self._stalled = self.loop.call_later(self._guard.stall_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It has read on."""
+        """Cancel the timeout: the client reads again."""
         super().resume_writing()
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words; ours are a problem
-        """Refuse what is no HTTP, or too long a head."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's text; ours is a problem
+        """Refuse a request that is not HTTP, or whose head is too long."""
         self._refuse(431 if self._head_is_too_long() else 400)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -216,7 +220,7 @@ class GuardedConnection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, self._told_of_its_end(cycle, app))
 
     def _told_of_its_end(self, cycle: RequestResponseCycle, app: ASGIApp) -> Any:
-        """Tell `app` that the body broke off, once it has what came of it. It may still answer."""
+        """Report to `app` that the body broke off, once it has received the rest. It may still respond."""
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             async def receive_or_end() -> Message:
@@ -229,7 +233,7 @@ class GuardedConnection(HttpToolsProtocol):
         return serve
 
     def _head_is_too_long(self) -> bool:
-        # a header that is not complete yet is seen as bytes only, a head that comes in one piece as headers only
+        # an incomplete header is counted as bytes received, a head that comes in one piece by its headers
         seen = max(self._head_bytes + len(self.url), self._fed_bytes)
         is_too_long = seen > self._guard.head_bytes or len(self.url) > _LONGEST_TARGET
         is_too_long |= self.url.count(b"&") >= _MOST_PARAMETERS
@@ -238,7 +242,7 @@ class GuardedConnection(HttpToolsProtocol):
     def _head_is_late(self) -> None:
         self._late = None
         if self.cycle is not None and not self.cycle.response_complete:
-            # the next request's head is early, not late: the client waits for an answer
+            # the client still waits for a response, so the next head is not late
             self._late = self.loop.call_later(self._guard.head_s, self._head_is_late)
         elif not self._heard:
             self.transport.close()  # nobody there
@@ -247,7 +251,7 @@ class GuardedConnection(HttpToolsProtocol):
 
     def _refuse(self, status: int) -> None:
         if self._owes_another_answer():
-            self.transport.abort()  # what was said now would be taken for that answer, or for a part of it
+            self.transport.abort()  # a refusal now would be taken for that response, or a part of it
             return
         activity, problem = self._new_id(), problem_of_status(status)
         if self._shared.quota.takes():
@@ -259,17 +263,17 @@ class GuardedConnection(HttpToolsProtocol):
         self.transport.close()
 
     def _owes_another_answer(self) -> bool:
-        """Tell if an answer is owed that is not that to the request at hand, or has begun."""
+        """Return whether a response to another request is due, or the one at hand has begun."""
         owed = self._answering
         if owed is None or owed.response_complete:
             return False
         return owed.response_started or owed is not self.cycle or self._part is not _Part.BODY
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: a client may offer another protocol, and is answered in this one."""
+        """Log nothing: a client may offer another protocol, and gets a response in this one."""
 
     def _take_body(self) -> None:
-        """Take what has come of the body, all chunks at once; what comes around them is counted anew."""
+        """Pass the received chunks of the body on at once, and restart the count of chunk framing."""
         if self._came:
             self._has_body, self._fed_bytes = True, 0
             super().on_body(b"".join(self._came))

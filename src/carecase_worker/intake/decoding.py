@@ -1,4 +1,4 @@
-"""A Content-Encoding, undone piece by piece: in bounded memory, and in pieces of bounded size."""
+"""Decoding of a Content-Encoding, piece by piece: in bounded memory, to parts of bounded size."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ _WINDOW_TOO_LARGE = "Frame requires too much memory"
 
 
 def encoding_of(content_encoding: str | None) -> str:
-    """The one encoding that a Content-Encoding names. Raises BatchRefused if it is none of ours, or several."""
+    """Return the encoding of a Content-Encoding. Raises BatchRefused if it is not supported, or there are several."""
     names = [name.strip().lower() for name in (content_encoding or "").split(",")]
     applied = [{"x-gzip": "gzip"}.get(name, name) for name in names if name not in ("", "identity")]
     if applied and applied not in (["gzip"], ["zstd"]):
@@ -27,7 +27,7 @@ def encoding_of(content_encoding: str | None) -> str:
 
 
 class Decoder:
-    """Undoes a Content-Encoding; holds what that takes from its first byte on. Raises BatchRefused."""
+    """The decoder of a Content-Encoding; it takes memory from the first byte on. Raises BatchRefused."""
 
     def __init__(self, content_encoding: str | None) -> None:
         self.encoding = encoding_of(content_encoding)
@@ -40,13 +40,13 @@ class Decoder:
 
     @property
     def held_bytes(self) -> int:
-        """The memory that it holds, at most."""
+        """The memory in bytes that it holds, at most."""
         if self._unzstd is not None:
             return self._unzstd.memory_size()
         return 0 if self._member is None else _GZIP_HELD_BYTES
 
     def decode(self, piece: bytes) -> Iterator[bytes]:
-        """Decode a piece, in parts of about `PART_BYTES` at most; as it is, if it is not encoded."""
+        """Decode a piece, in parts of about `PART_BYTES` at most; an unencoded piece is yielded unchanged."""
         try:
             yield from self._way(piece)
         except zlib.error:
@@ -55,7 +55,7 @@ class Decoder:
             raise (_window_too_large() if _WINDOW_TOO_LARGE in str(error) else self._broken()) from None
 
     def finish(self) -> None:
-        """Raises BatchRefused if the body broke off."""
+        """Raise BatchRefused if the body broke off."""
         if self._frames.is_broken_off or (self._member is not None and not self._member.eof):
             raise self._broken()
 
@@ -68,7 +68,7 @@ class Decoder:
             while rest:
                 if self._member is None or self._member.eof:
                     if self._member is not None:
-                        rest = rest.lstrip(b"\0")  # padding, as tapes and some tools leave it
+                        rest = rest.lstrip(b"\0")  # padding of tapes and some tools
                         if not rest:
                             break
                     self._member = zlib.decompressobj(31)

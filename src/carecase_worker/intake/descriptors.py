@@ -1,15 +1,15 @@
-"""File descriptors: each connection takes one, and so does whatever else the process has open."""
+"""Limits of file descriptors: each connection takes one, and so does every other open file."""
 
 import resource
 
 from carecase_worker.errors import SettingsError
 
 OTHERS = 224
-"""Descriptors for all else: Redis and the broker, with one for each thread, logs, sockets to listen at."""
+"""Descriptors for everything else: Redis and the broker, with one for each thread, logs, listening sockets."""
 
 
 def descriptors_fault(connections: int, hard: int) -> str:
-    """Tell why a process that may have `hard` descriptors cannot have so many connections; empty if it can."""
+    """Say why a process with a limit of `hard` descriptors cannot have so many connections; empty if it can."""
     wanted = connections + OTHERS
     if hard == resource.RLIM_INFINITY or hard >= wanted:
         return ""
@@ -20,12 +20,12 @@ def descriptors_fault(connections: int, hard: int) -> str:
 
 
 def most_descriptors() -> int:
-    """The number of descriptors that a process of this one's kind may have."""
+    """Return the hard limit of this process's descriptors."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 def reserve_descriptors(connections: int) -> None:
-    """Let this process have as many descriptors as so many connections need. Raises SettingsError if it may not."""
+    """Raise this process's limit to the descriptors that so many connections need. Raises SettingsError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if fault := descriptors_fault(connections, hard):
         raise SettingsError(f"intake.max_connections: {fault}")

@@ -1,4 +1,4 @@
-"""What is sent: the envelope, the job, the multi-status."""
+"""Documents of responses: the envelope, the job, the multi-status."""
 
 import json
 import math
@@ -19,12 +19,12 @@ _LONGEST_RETRY_S = 60
 
 
 def envelope(activity_id: str, data: Any = None, error: Any = None, **members: Any) -> bytes:
-    """The envelope that every answer comes in, as JSON."""
+    """Return the envelope that every response comes in, as JSON."""
     return msgspec.json.encode({"data": data, "error": error, "debug": {"activityID": activity_id}, **members})
 
 
 def job_document(job: Job, root_path: str) -> dict[str, Any]:
-    """The job as the contract shows it, its links under the path prefix that clients see."""
+    """Return the job document of the contract, its links under the path prefix that clients see."""
     path = job_path(job.job_id, root_path)
     return {
         "jobId": job.job_id,
@@ -45,7 +45,7 @@ def job_document(job: Job, root_path: str) -> dict[str, Any]:
 
 
 def job_tag(job: Job) -> str:
-    """The entity tag of the job document: another one whenever what it tells has changed."""
+    """Return the entity tag of the job document: it changes whenever the document does."""
     return f'"{job.state.value}-{job.processed}-{_sequence(job)}"'
 
 
@@ -54,19 +54,19 @@ def _sequence(job: Job) -> int | None:
 
 
 def job_path(job_id: str, root_path: str) -> str:
-    """Where a job is found."""
+    """Return the path of a job."""
     return f"{root_path}/jobs/{job_id}"
 
 
 def retry_after(pace: Pace) -> str:
-    """Whole seconds until it makes sense to ask again: the open work at the rate measured, from 1 to 60."""
+    """Return a Retry-After in whole seconds, from 1 to 60: the open items at the measured rate."""
     if not pace.items_per_second:
         return "1"
     return str(min(max(math.ceil(pace.open_items / pace.items_per_second), 1), _LONGEST_RETRY_S))
 
 
 def multi_status(job_id: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The multi-status document around its items, piece by piece."""
+    """Yield the multi-status document around its items, piece by piece."""
     before = b'{"data":['
     for piece in pieces:
         yield before + piece
@@ -76,7 +76,7 @@ def multi_status(job_id: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def items(keys: Sequence[int | None], outcomes: Sequence[Outcome]) -> bytes:
-    """Some items; neighbours with the same outcome share one template."""
+    """Return some items as JSON; neighbours with the same outcome share one template."""
     pieces: list[str] = []
     place = 0
     for outcome, length in runs_of(outcomes):
@@ -87,7 +87,7 @@ def items(keys: Sequence[int | None], outcomes: Sequence[Outcome]) -> bytes:
 
 
 def indexed_items(told: Iterable[tuple[int, int | None, Outcome]]) -> bytes:
-    """Some items, each with its place in the batch."""
+    """Return some items as JSON, each with its place in the batch."""
     pieces: list[str] = []
     for outcome, run in groupby(told, key=itemgetter(2)):
         template = _template(outcome, ',"index":%d')

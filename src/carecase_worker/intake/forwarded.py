@@ -1,4 +1,4 @@
-"""Behind a proxy: the path prefix under which clients see the service, and who they are."""
+"""Headers of a proxy: the path prefix under which clients see the service, and the clients' addresses."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,14 +14,14 @@ from carecase_worker.settings.kinds import path_segments
 _MAPPED_BITS = 96
 _PREFIX_HEADER, _HOPS_HEADER = b"x-forwarded-prefix", b"x-forwarded-for"
 _LONGEST_HOPS = 1000
-"""Characters of the hops that are looked at, the last ones: a proxy adds the one that it knows at the end."""
+"""Characters of X-Forwarded-For that are read, the last ones: a proxy adds the address that it knows at the end."""
 
 
 class Forwarded:
-    """ASGI middleware that puts prefix, client and scheme into the scope; proxies that are not named tell nothing.
+    """ASGI middleware that puts prefix, client and scheme into the scope; only configured proxies are trusted.
 
-    The prefix is the configured one, or the one that a named proxy tells. The proxy may have taken it off the path or
-    not. From here on `path` has it, and `root_path` is it, as ASGI wants.
+    The prefix is the one that a trusted proxy sends, else the configured one. The proxy may have removed it from the
+    path or not. From here on `path` begins with it, and `root_path` is it, as ASGI requires.
     """
 
     def __init__(self, app: ASGIApp, root_path: str, trusted_proxies: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ def _plain_network(text: str) -> IPv4Network | IPv6Network:
 
 
 def _with_last_hops(headers: Headers) -> Headers:
-    """The headers without the beginning of a long list of hops; what is left begins with a whole one."""
+    """Cut a long list of hops at its beginning, between two addresses."""
     hops = b", ".join(value for name, value in headers if name == _HOPS_HEADER)
     if len(hops) <= _LONGEST_HOPS:
         return headers
@@ -75,7 +75,7 @@ def _with_last_hops(headers: Headers) -> Headers:
 
 
 def _told_prefix(scope: Scope) -> str | None:
-    """The prefix that a proxy tells; None if it tells none, or none that can be one."""
+    """Return the prefix that a proxy sends; None if there is none, or it is not a valid path."""
     for name, value in scope["headers"]:
         if name == _PREFIX_HEADER:
             with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""Framing of answers to HTTP/1.0, which knows no chunks."""
+"""Framing of responses to HTTP/1.0, which has no chunks."""
 
 import asyncio
 import socket
@@ -9,9 +9,9 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
 def ended_by_close(cycle: RequestResponseCycle, app: ASGIApp) -> ASGIApp:
-    """Serve `app` to a client of HTTP/1.0: the end of the connection ends an answer without Content-Length.
+    """Wrap `app` for a client of HTTP/1.0: the end of the connection ends a response without Content-Length.
 
-    uvicorn would send chunks, which such a client takes for the content.
+    uvicorn would send chunks, and such a client would take their framing for content.
     """
     is_unframed = False
 
@@ -28,13 +28,13 @@ def ended_by_close(cycle: RequestResponseCycle, app: ASGIApp) -> ASGIApp:
 
         await app(scope, receive, send_unframed)
         if is_unframed and not cycle.response_complete:
-            _reset(cycle.transport)  # an end in good order would make a part look whole
+            _reset(cycle.transport)  # an orderly end would make a partial response look complete
 
     return serve
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """End a connection so that the client sees an error; what has not been sent yet is not sent any more."""
+    """Reset a connection, so that the client sees an error; unsent data is dropped."""
     linger_for_no_time = struct.pack("ii", 1, 0)
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
     transport.abort()

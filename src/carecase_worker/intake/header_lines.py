@@ -1,4 +1,4 @@
-"""Header lines of a request: those of a list become one, any other that is read here may come once (RFC 9110, 5.3)."""
+"""Header lines of a request: lines of a list are joined, any other header in use may come once (RFC 9110, 5.3)."""
 
 import re
 from collections import Counter
@@ -24,14 +24,14 @@ _SINGLE = (
     b"x-forwarded-proto", b"x-forwarded-prefix",
 )  # fmt: skip
 _UNREAD = b"cookie"
-"""The framework reads it for every request, in quadratic time on some versions of Python; nothing here needs it."""
+"""A header that is removed: the framework would parse it, in quadratic time on some Pythons, and nothing needs it."""
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]*)?")
 
 
 def joined(headers: Headers, needs_host: bool) -> Headers:
-    """The headers with one line for each list, without blanks around their values (RFC 9110, 5.5), and without cookies.
+    """Join the lines of each list, strip blanks around values (RFC 9110, 5.5), and remove cookies.
 
-    Raises BatchRefused for two lines of another one, or a bad Host.
+    Raises BatchRefused for two lines of a header that is not a list, or a bad Host.
     """
     headers = [(name, value.strip(b" \t")) for name, value in headers if name != _UNREAD]
     host = next((value for name, value in headers if name == b"host"), None)
@@ -54,7 +54,7 @@ def joined(headers: Headers, needs_host: bool) -> Headers:
 
 
 class HeaderLines:
-    """ASGI middleware that joins them, and answers what cannot be joined."""
+    """ASGI middleware that joins header lines, and refuses requests whose lines cannot be joined."""
 
     def __init__(self, app: ASGIApp, answer: Callable[[Request, Problem], Callable[..., Awaitable[None]]]) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""livez, readyz, metrics."""
+"""Health routes: livez, readyz, metrics."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from carecase_worker.jobs.verdicts import Trouble
 from carecase_worker.telemetry import Metrics, Reading
 
 _KEPT = timedelta(seconds=1)
-"""Readiness and metrics are as of the last second: anybody may ask for them, and Redis tells them."""
+"""Time for which readiness and metrics are cached: anybody may request them, and they load Redis."""
 _AHEAD = "Seconds by which a host's clock is ahead of Redis's"
 _UNTAKEN = "Seconds for which no worker has taken due work of a database; 0 if one does, or none is due"
 _AWAY = "1 while a database fails its chunks; the reason is the class of the last failure"
@@ -24,7 +24,7 @@ _AWAY = "1 while a database fails its chunks; the reason is the class of the las
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What the job store tells at the time of a scrape."""
+    """Metrics that are read from the job store, and of the audit log, at the time of a scrape."""
 
     store: JobStore
     presence: Presence
@@ -75,7 +75,7 @@ class Readings:
 
 
 def readiness(readings: Readings) -> dict[str, object]:
-    """Tell if batches are taken and applied."""
+    """Return the readiness document: whether batches are taken and applied."""
     checks, databases = {"redis": "ok", "workers": "ok"}, _standing(None)
     store, presence, standstill = readings.store, readings.presence, readings.standstill
     try:
@@ -92,10 +92,10 @@ def readiness(readings: Readings) -> dict[str, object]:
 
 
 def _standing(troubles: Iterable[Trouble | None] | None) -> dict[str, object]:
-    """Tell how many databases are away, and why; None if nobody knows.
+    """Count the databases that are away, with the reasons; the count is None if it is not known.
 
-    They have no names here, which callers are not to learn. They make no intake unready: batches for them are taken,
-    and applied once they are back.
+    Names are left out, since callers have no credentials here. A database that is away does not make the intake
+    unready: batches for it are taken, and applied once it is back.
     """
     if troubles is None:
         return {"away": None, "reasons": []}
@@ -108,12 +108,12 @@ def _of(role: str, host: str) -> dict[str, str]:
 
 
 def health_routes(readings: Readings, metrics: Metrics) -> APIRouter:
-    """The routes for those who run the service, without credentials: they tell no ids and take no client's thread."""
+    """Make the routes for operators, without credentials: they show no ids and take no thread of a client."""
     ready, scraped = SingleFlight(lambda: readiness(readings), _KEPT), SingleFlight(metrics.render, _KEPT)
     router = APIRouter(tags=["Health"])
 
     @router.get("/livez", operation_id="Livez", summary="Whether this process answers")
-    async def livez() -> dict[str, str]:  # needs no thread: those may all be at work
+    async def livez() -> dict[str, str]:  # async, since all threads may be busy
         return {"status": "ok"}
 
     @router.get(

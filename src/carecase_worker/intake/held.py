@@ -1,4 +1,4 @@
-"""Answers that are held until a job is final, as a client prefers."""
+"""Responses that are held until a job is final, as a client prefers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,17 +15,17 @@ from carecase_worker.jobs.waiting import Finals
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Holds answers; many at a time cost no thread."""
+    """The holder of responses; a held response takes no thread."""
 
     finals: Finals
     longest: timedelta
 
     def wanted(self, request: Request) -> Preferences:
-        """What a request prefers, as far as it is granted."""
+        """Return the preferences of a request, `wait` limited to the longest time allowed."""
         return preferences(request.headers.getlist("prefer"), self.longest)
 
     async def job(self, request: Request, job_id: str, wait: timedelta, read: Callable[[], Awaitable[Job]]) -> Job:
-        """The job as `read` tells it: once it is final, or as it is when the time is over or the client has left."""
+        """Wait until the job is final, the timeout passes or the client disconnects, then return `read()`."""
         with self.finals.awaited(job_id) as look_again:
             job = await read()
             if job.state.final:

@@ -1,4 +1,4 @@
-"""The requests of known callers that are being answered: so many at once, and so many of each client."""
+"""Bounds of the requests of known callers in progress: of all clients, and of each one."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _REFUSED = "Requests that were refused because too many were being answered: of 
 
 @dataclass(slots=True)
 class InProgress:
-    """Bounds them: held answers, bodies that come in and results that are read slowly take a place each."""
+    """The requests in progress; held responses, incoming bodies and slowly read results take a place each."""
 
     most: int
     most_per_client: int
@@ -25,7 +25,10 @@ class InProgress:
 
     @contextmanager
     def place(self, client: str) -> Iterator[None]:
-        """A place until the answer is sent. Raises RateExceeded if the client has too many, BacklogFull if all have."""
+        """Take a place until the response is sent.
+
+        Raises RateExceeded if the client has too many, BacklogFull if all clients together have.
+        """
         if self._of[client] >= self.most_per_client:
             self.refused["client"] += 1
             raise RateExceeded(_LATER, "This client has too many requests at once. Let some of them end first.")
@@ -39,7 +42,7 @@ class InProgress:
             self._of[client] -= 1
 
     def __call__(self) -> Iterator[Reading]:
-        """The numbers that an operator sees."""
+        """Yield the metrics."""
         for client, count in list(self._of.items()):  # read in another thread
             yield Reading("carecase_requests_in_progress", _IN_PROGRESS, count, {"client": client})
         for bound in ("client", "all"):

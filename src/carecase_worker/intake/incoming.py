@@ -1,4 +1,4 @@
-"""A body on its way into a batch: received, and taken apart by threads, one time slice after the other."""
+"""The way of a body into a batch: it is received, and split by threads in time slices."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -15,22 +15,22 @@ from carecase_worker.intake.body import Body, receive
 
 _T = TypeVar("_T")
 _SLICE = 24
-"""Groups of items for which a thread works on a body at a time: 1.5 MiB, as much as a piece may have."""
+"""Groups of items in a time slice of a thread: 1.5 MiB, as much as a piece may have."""
 _CUT_FROM_BYTES = 640 << 10
-"""The texts that the last items were cut from, which they keep, at most; and the items themselves, however small."""
+"""Memory in bytes of the last items and of the texts that they are slices of, at most."""
 
 
 class Batch(Protocol):
-    """Takes the items of a body."""
+    """A receiver of the items of a body."""
 
     @property
     def held_bytes(self) -> int:
-        """The memory that it holds."""
+        """The memory in bytes that the batch holds."""
         ...
 
     @property
     def is_busy(self) -> bool:
-        """Tell if threads are at work for it, so that its end must be waited for."""
+        """Return whether threads work for the batch, so that its end must be awaited."""
         ...
 
     def add(self, items: Sequence[msgspec.Raw]) -> None:
@@ -46,12 +46,12 @@ class Incoming:
     batch: Batch
     opened: Open
     at_once_bytes: int = 0
-    """The size up to which a body that came as a whole is taken apart without a thread: that costs less than one."""
+    """The size up to which a body that came in one piece is split without a thread, which would cost more."""
 
     async def receive(self, pieces: AsyncIterator[bytes], then: Callable[[], _T]) -> _T:
-        """Take the whole body; what `then` gives, called by a thread once the batch has all items.
+        """Receive the whole body; return the result of `then`, called once the batch has all items.
 
-        Raises BatchRefused, RateExceeded, BacklogFull, and whatever `then` does.
+        Raises BatchRefused, RateExceeded, BacklogFull, and the errors of `then`.
         """
         last = await receive(pieces, self._take, self.opened.waits, self.body.piece_bytes)
         if self.body.is_small(last, self.at_once_bytes):
@@ -87,13 +87,13 @@ class Incoming:
 
 
 class Told(StreamingResponse):
-    """An answer about a body, which stays open until all of the answer is sent: what is not read yet is held, too."""
+    """A response about a body; the body stays open until it is sent, since the unread rest takes memory, too."""
 
     def __init__(self, document: AsyncIterator[bytes], media_type: str, open_until_then: ExitStack) -> None:
         super().__init__(document, 207, media_type=media_type)
         self._open = open_until_then
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the response, then close the body."""
         with self._open:
             await super().__call__(scope, receive, send)

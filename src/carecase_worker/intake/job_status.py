@@ -1,4 +1,4 @@
-"""Poll a job, get its result, cancel it, send again what failed; and the list of jobs."""
+"""Routes of jobs: list, status, result, cancel, purge, retry."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ JobId = Annotated[str, Path(alias="jobId", description="The job", json_schema_ex
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """What telling of jobs takes."""
+    """The operations of the job routes."""
 
     store: JobStore
     reads: LoopStore
@@ -57,11 +57,11 @@ class Jobs:
     recorder: Recorder
 
     def job(self, job_id: str, caller: Caller) -> Job:
-        """A job of the caller, in a database that it may use. Raises JobNotFound, also if it is not, and JobExpired."""
+        """Read a job of the caller, in a database that it may use. Raises JobNotFound for any other job, JobExpired."""
         return _of(caller, self.store.job(_canonical(job_id)))
 
     async def once_final(self, request: Request, job_id: str, caller: Caller) -> tuple[Job, dict[str, str]]:
-        """A job of the caller, read when the client prefers, and the headers that say so. Raises as `job` does."""
+        """Read a job of the caller, held as the client prefers, and make the headers for that. Raises as `job` does."""
         wanted, name = self.held.wanted(request), _canonical(job_id)
 
         async def read() -> Job:
@@ -73,7 +73,7 @@ class Jobs:
         return job, applied(wanted, final=True)
 
     async def status(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
-        """The job document; 304 if the client has it already."""
+        """Return the job document; 304 if the client has it already."""
         tag = job_tag(job)
         headers = {**headers, "ETag": tag, "Vary": "Accept"}
         if not job.state.final:
@@ -86,7 +86,7 @@ class Jobs:
     async def result(
         self, request: Request, caller: Caller, job: Job, wanted: Wanted, headers: dict[str, str]
     ) -> Response:
-        """The multi-status document, or the job while it is not final. Raises AuditUnavailable."""
+        """Return the multi-status document, or the job while it is not final. Raises AuditUnavailable."""
         if not job.state.final:
             return accepted(request, job, await self.reads.pace(job.database), headers)
         audited = Audited(self.recorder, request, caller)
@@ -94,7 +94,10 @@ class Jobs:
         return await self.threads.run(caller.client, partial(self.results.answer, request, job, wanted, headers, given))
 
     def purge(self, request: Request, caller: Caller, job: Job) -> Response:
-        """Remove what is kept of a final job. Raises JobConflict if it is not final, AuditUnavailable."""
+        """Remove payload and result of a final job.
+
+        Raises JobConflict if it is not final, JobNotFound, AuditUnavailable.
+        """
         note(request.scope, database=job.database)
         if not job.state.final:
             raise JobConflict("The job is not final yet. Wait for it, or cancel it first; then purge it.")
@@ -105,7 +108,10 @@ class Jobs:
         return Response(status_code=204)
 
     def cancel(self, request: Request, caller: Caller, job: Job) -> Response:
-        """Cancel what has not been applied. Raises JobConflict if that is nothing, JobNotFound, AuditUnavailable."""
+        """Cancel the items that have not been applied.
+
+        Raises JobConflict if the job is final, JobNotFound, AuditUnavailable.
+        """
         note(request.scope, database=job.database)
         if job.state.final:
             raise JobConflict(_FINAL)
@@ -120,11 +126,11 @@ class Jobs:
         return answer
 
     def send_again(self, request: Request, job: Job, caller: Caller, key: str | None) -> Response:
-        """The job of the items that failed for a reason outside themselves: a new one, or the one that has them.
+        """Make a new job of the items that failed for a reason outside themselves, or return the one that has them.
 
-        Raises JobConflict if there are none.
+        Raises JobConflict if there are none or the job is not final, AuditUnavailable.
         """
-        key = key or f"retry of {job.job_id}"  # asked twice, it is one job
+        key = key or f"retry of {job.job_id}"  # so that a repeated request gives the same job
         sender = Sender(caller.client, caller.user, job.database, job.care_plan, key, job.strict, job.job_id)
         if job.retried_as is not None:
             return self._told_again(request, Admission(Admitted.KNOWN, job.retried_as), sender)
@@ -139,7 +145,7 @@ class Jobs:
         return self._told_again(request, admission, sender)
 
     def _told_again(self, request: Request, admission: Admission, sender: Sender) -> Response:
-        """The job that has the items of another by now. Raises SealBroken if it cannot be."""
+        """Respond with the job that has the items of another one. Raises SealBroken if it is not such a job."""
         new = self.store.job(admission.job_id)
         require_same(new, sender)
         if new.expired:
@@ -150,7 +156,7 @@ class Jobs:
         return answer
 
     def listed(self, request: Request, caller: Caller, page: Page, which: Which) -> Response:
-        """One page of the caller's jobs."""
+        """Return one page of the caller's jobs."""
         total, jobs = self.lists.jobs_of(caller.client, caller.databases, which)
         documents = [job_document(job, request.scope["root_path"]) for job in jobs]
         content = envelope(request.scope["carecase.activity"], documents)
@@ -173,7 +179,7 @@ def _canonical(job_id: str) -> str:
 
 
 def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
-    """The routes that tell of jobs."""
+    """Make the routes of jobs."""
 
     async def read(request: Request) -> dict[str, Any]:
         return {"who": await caller(request, request.headers.get("x-api-key")), "job_id": request.path_params["jobId"]}
@@ -246,5 +252,5 @@ async def _wanted(
     page_size: PageSize = USUAL_SIZE,
     outcome: Annotated[OutcomeFilter | None, Query(description="Only items with this outcome")] = None,
 ) -> Wanted:
-    """Which items of a result are wanted; without a page, all pages."""
+    """Read the parameters that select items of a result; without a page, all pages."""
     return Wanted(None if page is None else Page(page, page_size), outcome)

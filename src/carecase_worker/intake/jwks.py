@@ -1,4 +1,4 @@
-"""The public keys of whoever issues the bearer tokens (JWKS, RFC 7517): held here, read again when they change."""
+"""The public keys of the issuer of bearer tokens (JWKS, RFC 7517): cached here, and refreshed."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -21,15 +21,18 @@ _log = logger("intake")
 _PATIENCE = timedelta(seconds=3)
 _MOST_BYTES = 1 << 20
 _WAITERS = 6
-"""Threads that may wait for the issuer at a time: fewer than one address has of those that look at credentials."""
+"""Threads that may wait for the issuer at a time: fewer than one address has for the check of credentials."""
 _LATER = "The bearer token cannot be checked just now. Send the request again later."
 _PUBLIC = ("RSA", "EC")
 _RSA_BITS = 2048
-"""NIST SP 800-131A allows no shorter one, and RFC 7518 neither."""
+"""The shortest RSA key that NIST SP 800-131A and RFC 7518 allow, in bits."""
 
 
 class Jwks:
-    """The keys by their ids. What is held goes on when `read` fails or hangs: nobody waits longer than `patience`."""
+    """A cache of the keys by their ids. If `read` fails or hangs, the old keys stay valid.
+
+    Callers wait for `patience` at most.
+    """
 
     def __init__(
         self,
@@ -52,10 +55,10 @@ class Jwks:
         self._waiting = BoundedSemaphore(_WAITERS)
 
     def find(self, key_id: str | None) -> PyJWK | None:
-        """The key of that id, if there is one. Raises KeysUnavailable while none could be read yet.
+        """Return the key of an id; None if there is none. Raises KeysUnavailable until the first keys have been read.
 
-        An id that is not held makes the keys be read again, but not sooner than `refetch` after the last time: so a
-        new key is found at once, and made-up ids cost nothing.
+        An unknown id triggers a new read, but not sooner than `refetch` after the last one: so a new key is found at
+        once, and invented ids cost nothing.
         """
         held = self._keys
         if held is None or key_id not in held:
@@ -67,12 +70,12 @@ class Jwks:
         return self._keys.get(key_id)
 
     def holds(self, key_id: str | None, key: object) -> bool:
-        """Tell if a key that was found before is still the one of its id, and have it looked for anew in its time."""
+        """Return whether a key found before is still the one of its id; start a refresh if one is due."""
         self._read_again(self._refresh_s, wait=False)
         return self._keys is not None and self._keys.get(key_id) is key
 
     def _read_again(self, after_s: float, wait: bool) -> None:
-        """Have one thread read the keys, unless that was tried less than so long ago. It may hang: it holds nobody."""
+        """Start one thread that reads the keys, unless the last try is less than `after_s` ago; `wait` for it."""
         with self._lock:
             if (self._reader is None or not self._reader.is_alive()) and self._seconds() - self._tried_at >= after_s:
                 self._tried_at = self._seconds()
@@ -83,7 +86,10 @@ class Jwks:
             self._wait_for(reader)
 
     def _wait_for(self, reader: Thread) -> None:
-        """Wait, but never with all threads of the intake: known keys need some. Raises KeysUnavailable."""
+        """Wait for a read, but with `_WAITERS` threads at most: tokens by known keys need the rest.
+
+        Raises KeysUnavailable.
+        """
         if not self._waiting.acquire(blocking=False):
             raise KeysUnavailable(_LATER)
         try:
@@ -104,13 +110,13 @@ class Jwks:
 
 
 def _never_mind(_: int) -> None:
-    """Take no notice."""
+    """Ignore the number of keys that are left out."""
 
 
 def keys_of(document: bytes, left_out: Callable[[int], None] = _never_mind) -> dict[str | None, PyJWK]:
-    """The signature keys of a JWKS by their ids, without those that we cannot use. Raises ValueError.
+    """Return the usable signature keys of a JWKS by their ids. Raises ValueError if there are none.
 
-    `left_out` is called with how many RSA keys are too short to be believed.
+    `left_out` is called with the number of RSA keys that are too short to be trusted.
     """
     short = 0
     keys: dict[str | None, PyJWK] = {}
@@ -138,7 +144,7 @@ def keys_of(document: bytes, left_out: Callable[[int], None] = _never_mind) -> d
 
 
 def jwks_of(settings: JwtSettings) -> Jwks | None:
-    """The configured key set; None if there is none."""
+    """Make the configured JWKS; None if there is none."""
     file, url = settings.jwks_file, settings.jwks_url
     if file is not None:
         return Jwks(file.read_bytes, settings.jwks_refresh, settings.jwks_refetch)
@@ -148,7 +154,7 @@ def jwks_of(settings: JwtSettings) -> Jwks | None:
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """Keys are trusted because of where they come from, so they come from nowhere else."""
+    """A handler that follows no redirect: keys are trusted because of the URL that they come from."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None

@@ -1,4 +1,4 @@
-"""The log's quota: so many lines a second of requests of which nobody known is the caller; others are only counted."""
+"""The quota of the log for requests without a known caller: lines a second; requests beyond it are only counted."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _LEFT_OUT = "Lines of requests of unknown callers that are not in the log: there
 
 @dataclass(slots=True)
 class LogQuota:
-    """Bounds what nobody known can have written."""
+    """The limit of log lines for requests without a known caller."""
 
     per_second: int
     seconds: Callable[[], float] = stopwatch
@@ -22,7 +22,7 @@ class LogQuota:
     _untold: int = 0
 
     def takes(self) -> bool:
-        """Tell if one more line is to be written."""
+        """Return whether to write one more line, and count it."""
         now = self.seconds()
         if now - self._second >= 1:
             self._second, self._taken = now, 0
@@ -37,5 +37,5 @@ class LogQuota:
         return False
 
     def __call__(self) -> Iterator[Reading]:
-        """The number that an operator sees."""
+        """Yield the metric."""
         yield Reading("carecase_log_lines_left_out", _LEFT_OUT, self.left_out, {}, counter=True)

@@ -1,4 +1,4 @@
-"""HEAD as GET without a body, OPTIONS, and which methods a path takes."""
+"""HEAD as GET without a body, OPTIONS, and the methods that a path takes."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,7 +9,7 @@ _METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE", "TRACE")
 
 
 class Methods:
-    """ASGI middleware; answers OPTIONS, and HEAD wherever GET is answered."""
+    """ASGI middleware that handles OPTIONS, and HEAD on every path with GET."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,12 +40,12 @@ class Methods:
 
 
 def is_head(request: Request) -> bool:
-    """Whether nobody reads the body of the answer."""
+    """Return whether the request is HEAD, so that the body of the response is not sent."""
     return bool(request.scope.get("carecase.head"))
 
 
 def allowed(scope: Scope) -> str:
-    """The methods that the path of a request takes, as the Allow header lists them; empty if there is no such path."""
+    """Return the methods that a request's path takes, in the form of the Allow header; empty for an unknown path."""
     routes: list[BaseRoute] = scope["app"].router.routes
     taken = [
         method

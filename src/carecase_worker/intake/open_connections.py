@@ -1,4 +1,4 @@
-"""The connections that are open at once: so many, and the one that has waited longest gives way to a new one."""
+"""The limit of open connections: beyond it, the one that has been idle longest is closed for a new one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ _REFUSED = "Connections that were refused: on all that were open somebody known 
 
 
 class Connection(Protocol):
-    """A connection, as far as it matters who gives way."""
+    """The part of a connection that decides which one gives way."""
 
     def serves_known(self) -> bool:
-        """Tell if it has a request of a caller that is known, and that is not answered yet."""
+        """Return whether a request of a known caller is waiting for its response."""
         ...
 
     def give_way(self) -> None:
@@ -25,10 +25,10 @@ class Connection(Protocol):
 
 @dataclass(slots=True)
 class OpenConnections:
-    """The connections of a process, at most `most`; the one of which nothing came for longest first.
+    """The connections of a process, at most `most`; the one that has been idle longest first.
 
-    Without credentials nobody keeps others out: whatever they hold open gives way. An address has no share of its own:
-    behind a proxy, all clients have one address.
+    Callers without credentials cannot keep others out: their connections give way. There is no limit for an address:
+    behind a proxy, all clients have the same one.
     """
 
     most: int
@@ -37,7 +37,7 @@ class OpenConnections:
     _open: dict[Connection, None] = field(default_factory=dict)
 
     def enter(self, connection: Connection) -> bool:
-        """Take a new one. False if there is no place for it."""
+        """Add a new connection; return whether there was a place for it."""
         if len(self._open) >= self.most:
             oldest = next((one for one in self._open if not one.serves_known()), None)
             if oldest is None:
@@ -50,17 +50,17 @@ class OpenConnections:
         return True
 
     def heard(self, connection: Connection) -> None:
-        """Note that a head came whole, or that an answer is sent."""
+        """Note that a head is complete, or that a response is sent."""
         if connection in self._open:
             del self._open[connection]
             self._open[connection] = None
 
     def leave(self, connection: Connection) -> None:
-        """Note that one is closed; it may be gone already."""
+        """Remove a closed connection; it may be gone already."""
         self._open.pop(connection, None)
 
     def __call__(self) -> Iterator[Reading]:
-        """The numbers that an operator sees."""
+        """Yield the metrics."""
         yield Reading("carecase_connections", _OPEN, len(self._open), {})
         yield Reading("carecase_connections_gave_way", _GAVE_WAY, self.gave_way, {}, counter=True)
         yield Reading("carecase_connections_refused", _REFUSED, self.refused, {}, counter=True)

@@ -1,4 +1,4 @@
-"""The published description: what FastAPI cannot see by itself."""
+"""The published description: the parts that FastAPI cannot derive."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -227,7 +227,7 @@ _ANSWERS: Mapping[str, Answers] = {
     "Readyz": _READINESS,
     "Metrics": _METRICS,
 }
-"""Every answer of every operation. They are put in last: FastAPI would leave out the nulls of the examples."""
+"""Every response of every operation. They are added last: FastAPI would leave out the nulls of the examples."""
 
 
 _CASES = {"schema": {"type": "array", "minItems": 1, "items": ref("CareCase")}, "example": [_CASE]}
@@ -246,7 +246,7 @@ BATCH: dict[str, Any] = {
 
 
 def publish(app: FastAPI, both_credentials: bool, root_path: str | None) -> None:
-    """Have `app` serve its description with the schemas that its answers name."""
+    """Extend the description of `app` by texts, responses and the schemas that they refer to."""
     from_fastapi = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -277,7 +277,10 @@ def _say_who_may_call(operation: dict[str, Any], both_credentials: bool) -> None
 
 
 def _say_what_parameters_are(parameters: Iterable[dict[str, Any]]) -> None:
-    """Nothing that is sent as text can be null; and the database must be named, which we refuse in our own words."""
+    """Remove null from the schemas of parameters, and mark vbasoftware-database as required.
+
+    Text cannot be null. FastAPI takes the database for optional, because we raise the error ourselves.
+    """
     for parameter in parameters:
         options = parameter["schema"].pop("anyOf", [{}])
         parameter["schema"] |= options[0]

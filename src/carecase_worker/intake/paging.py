@@ -1,4 +1,4 @@
-"""page and pageSize in, x-pagination out; and which items of which chunks a page needs."""
+"""Paging: page and pageSize in, x-pagination out; the items of each chunk that a page needs."""
 
 import json
 import re
@@ -16,7 +16,7 @@ LARGEST = 1000
 
 
 def plain_integer(text: str) -> str:
-    """JSON's idea of an integer; pydantic would also take 1_000, +1 and 1.0. Raises ValueError."""
+    """Check that a text is an integer of JSON: pydantic would also take 1_000, +1 and 1.0. Raises ValueError."""
     if not re.fullmatch(r"-?(0|[1-9][0-9]*)", text):
         raise ValueError("must be an integer")
     return text
@@ -49,7 +49,7 @@ class Page:
         return (self.number - 1) * self.size
 
     def header(self, total: int) -> dict[str, str]:
-        """The header that tells which page of how many elements this is."""
+        """Return the header that says which page this is, of `total` elements."""
         told = {
             "TotalCount": total,
             "TotalPages": -(-total // self.size),
@@ -61,7 +61,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A part of what is wanted of a chunk: `take` of it, after `skip` of it."""
+    """A part of the wanted items of a chunk: `take` of them, after `skip` of them."""
 
     chunk_no: int
     skip: int
@@ -69,7 +69,7 @@ class Cut:
 
 
 def cuts(wanted: Sequence[int], first: int, stop: int) -> Iterator[Cut]:
-    """Where the elements from `first` to before `stop` lie, if chunk n has `wanted[n]` of them."""
+    """Yield the parts of chunks with the elements from `first` to before `stop`; chunk n has `wanted[n]` elements."""
     start = 0
     for chunk_no, count in enumerate(wanted):
         skip, end = max(first - start, 0), min(stop - start, count)

@@ -1,4 +1,4 @@
-"""Refusals of parameters that are not as the published description says: each tells what is allowed."""
+"""Refusals of parameters that break the published description: each says what is allowed."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from carecase_worker.settings.places import closest
 
 
 def require_known_parameters(request: Request) -> None:
-    """Raise BatchRefused for a parameter that would be ignored: misspelt, it may mean anything but what is done."""
+    """Raise BatchRefused for unknown or repeated query parameters: a misspelt validateOnly would apply the batch."""
     if not request.scope["query_string"]:
         return
     known = [name for name, described in _described(request).items() if described["in"] == "query"]
@@ -27,7 +27,7 @@ def require_known_parameters(request: Request) -> None:
 
 
 def bad_parameters(request: Request, names: Iterable[str]) -> BatchRefused:
-    """The refusal of parameters whose values are not allowed."""
+    """Make the refusal of parameters whose values are not allowed."""
     described = _described(request)
     faults = [f"{name} {_rule(request, described[name])}" for name in dict.fromkeys(names)]
     return _refused(f"A parameter is not as described: {'; '.join(faults)}.")
@@ -38,7 +38,7 @@ def _refused(detail: str) -> BatchRefused:
 
 
 def _described(request: Request) -> Mapping[str, Mapping[str, Any]]:
-    """The parameters of a request's route by their names, as they are published."""
+    """Return the published parameters of a request's route by their names."""
     operation = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
     return {parameter["name"]: parameter for parameter in operation.get("parameters", ())}
 
@@ -59,7 +59,7 @@ def _rule(request: Request, parameter: Mapping[str, Any]) -> str:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    """A hint at what was meant; the name itself is the client's, and is not told."""
+    """Suggest the parameter that was meant; the client's own text is not repeated."""
     by_lower = {one.lower(): one for one in known}
     close = closest(name.lower()[:100], by_lower)
     return f"; did you mean {by_lower[close]}?" if close else "."

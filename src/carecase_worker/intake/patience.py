@@ -1,4 +1,4 @@
-"""How long a request's body may keep us waiting."""
+"""Timeouts of a request's body."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,10 +10,10 @@ from carecase_worker.errors import BatchFault, BatchRefused
 async def in_time(
     pieces: AsyncIterator[bytes], longest: timedelta, least_bytes_per_second: float
 ) -> AsyncIterator[bytes]:
-    """The pieces of a body. Raises BatchRefused if one lets us wait for longer than `longest`, or all for too long.
+    """Yield the pieces of a body. Raises BatchRefused if one takes longer than `longest`, or all take too long.
 
-    All together they may take `longest`, and what `least_bytes_per_second` gives what has come. Only the time counts in
-    which we wait for the client.
+    All pieces together may take `longest`, plus the time of the received bytes at `least_bytes_per_second`. Only the
+    time spent waiting for the client counts.
     """
     seconds = asyncio.get_running_loop().time
     left_s = longest.total_seconds()

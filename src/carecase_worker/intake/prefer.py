@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-# nothing here is tried a second time: what a repetition has taken it keeps
+# possessive repetitions: without backtracking, a hostile header takes linear time
 _PLAIN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _QUOTED = r'"(?:[^"\\]++|\\.)*+"'
 _NAME_AND_VALUE = re.compile(rf"\s*+({_PLAIN})\s*+(?:=\s*+({_PLAIN}|{_QUOTED})?+\s*+)?+(?:;|\Z)")
@@ -16,7 +16,7 @@ _LONGEST_HEADER = 1000
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What a client prefers, of what we can do: an answer at once, or one that is held for so long; all or nothing."""
+    """The supported preferences of a client: respond at once, hold the response for `wait`, apply all items or none."""
 
     respond_async: bool = False
     wait: timedelta | None = None
@@ -24,9 +24,9 @@ class Preferences:
 
 
 def preferences(headers: Iterable[str], longest: timedelta) -> Preferences:
-    """The preferences of all Prefer headers; the first of each name counts, others and broken ones are ignored.
+    """Parse all Prefer headers; the first preference of each name counts, unknown and broken ones are ignored.
 
-    Nobody waits longer than `longest`.
+    `wait` is cut to `longest`.
     """
     first: dict[str, str] = {}
     for header in headers:
@@ -39,7 +39,7 @@ def preferences(headers: Iterable[str], longest: timedelta) -> Preferences:
 
 
 def applied(wanted: Preferences, final: bool, of_batch: bool = False) -> dict[str, str]:
-    """The header that says which preferences an answer honours; none if it honours none."""
+    """Return the header with the preferences that a response honours; no header if it honours none."""
     honoured = ["respond-async"] if wanted.respond_async and not final else []
     if wanted.wait is not None:
         honoured.append(f"wait={wanted.wait // timedelta(seconds=1)}")
@@ -49,7 +49,7 @@ def applied(wanted: Preferences, final: bool, of_batch: bool = False) -> dict[st
 
 
 def _named(header: str) -> Iterator[tuple[str, str]]:
-    """Name and value of each preference of a header; without what parameters they have."""
+    """Yield name and value of each preference of a header, without their parameters."""
     for element in _ELEMENT.findall(header[:_LONGEST_HEADER]):
         found = _NAME_AND_VALUE.match(element)
         if found:

@@ -1,4 +1,4 @@
-"""One table: which error is which problem (RFC 9457)."""
+"""The table of errors and their problems (RFC 9457)."""
 
 import math
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ _BATCH = {
 _BATCH_HEADERS: Mapping[BatchFault, Mapping[str, str]] = {
     BatchFault.MEDIA_TYPE: {"Accept": "application/json, text/json, application/*+json, application/x-ndjson"},
     BatchFault.ENCODING: {"Accept-Encoding": ", ".join(ENCODINGS)},
-    # the rest of a body that is late would be read before the next request
+    # else the rest of a late body would be read before the next request
     BatchFault.TOO_SLOW: {"Connection": "close"},
 }
 
@@ -92,7 +92,7 @@ _RETRY_AFTER_S = "5"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a client is told of an error."""
+    """A problem document: the form of an error for a client."""
 
     status: int
     kind: str
@@ -100,7 +100,7 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def members(self, instance: str) -> dict[str, object]:
-        """The members of RFC 9457."""
+        """Return the members of RFC 9457."""
         return {
             "type": f"urn:carecase:problem:{self.kind}",
             "title": _TITLES.get(self.status, "Error"),
@@ -143,7 +143,7 @@ _FIXED: Mapping[type[CareCaseError], Problem] = {
 
 
 def problem_of(error: CareCaseError) -> Problem:
-    """The problem that an error is to a client."""
+    """Return the problem of an error."""
     match error:
         case BatchRefused():
             return Problem(_BATCH[error.fault], error.fault.value, str(error), _BATCH_HEADERS.get(error.fault, {}))
@@ -163,7 +163,7 @@ def problem_of(error: CareCaseError) -> Problem:
 
 
 def problem_of_status(status: int) -> Problem:
-    """The problem for a status that framework or connection chose: no such path, not this method, too late."""
+    """Return the problem of a status that framework or connection chose: no such path, too late, too long a head."""
     details = {
         400: "This is not an HTTP request that the service understands.",
         404: "There is nothing at this path.",
@@ -176,11 +176,11 @@ def problem_of_status(status: int) -> Problem:
 
 
 def problem_of_method(allowed: str) -> Problem:
-    """The problem of a method that a path does not take; `allowed` lists those that it takes."""
+    """Return the problem of a method that a path does not take; `allowed` lists those that it takes."""
     return Problem(405, "http-405", f"This path does not take this method. It takes {allowed}.")
 
 
 def example_of(status: int, detail: str) -> dict[str, object]:
-    """A problem of this status, for the published description."""
+    """Make an example of a problem with this status, for the published description."""
     kinds = [fault.value for table in (_BATCH, _ACCESS) for fault, other in table.items() if other == status]
     return Problem(status, kinds[0] if kinds else f"http-{status}", f"{detail}.").members("/care-cases-batch")

@@ -1,4 +1,4 @@
-"""Public documents: the description and its page, which anybody may ask for. Each is made once and kept as bytes."""
+"""Public documents, served without credentials: the description and its page. Each is made once and kept as bytes."""
 
 import hashlib
 import json
@@ -20,14 +20,14 @@ from carecase_worker.intake.negotiation import ENCODINGS, encoding, names_versio
 _DESCRIPTION, _FILES = "/openapi.json", "/static-offline-docs"
 _FILE_TYPES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
 _PIECE_BYTES = 64 << 10
-"""A slow reader has the next piece only when it has taken this one; so many of them hold no copies of the whole."""
+"""Bytes of a piece of a response: a slow reader then holds one piece, not a copy of the whole document."""
 _PREFIXES = 8
 """Path prefixes for which the description is kept; usually there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document in each encoding that we send; None stands for no encoding."""
+    """A document in each of our encodings; None stands for no encoding."""
 
     media_type: str
     contents: Mapping[str | None, bytes]
@@ -35,12 +35,12 @@ class Document:
 
     @classmethod
     def of(cls, content: bytes, media_type: str) -> "Document":
-        """The document with this content."""
+        """Make the document with this content."""
         contents = {name: b"".join(compressed([content], name)) for name in (None, *ENCODINGS)}
         return cls(media_type, contents, hashlib.sha256(content).hexdigest()[:32])
 
     def answer(self, request: Request) -> Response:
-        """The document as a client takes it; 304 if it has it already."""
+        """Respond with the document in the encoding that the client prefers; 304 if it has it already."""
         chosen = encoding(request.headers.get("accept-encoding"))
         tag = f'"{self.digest}-{chosen or "plain"}"'
         headers = {"ETag": tag, "Vary": "Accept-Encoding"}
@@ -60,13 +60,13 @@ async def _pieces(content: bytes) -> AsyncIterator[bytes]:
 
 @cache
 def _file(name: str) -> Document:
-    """A file of the page; it comes from here, not from somebody else's servers."""
+    """Read a file of the page; it is served from here, not from a third party."""
     place = Path(fastapi_offline.__file__).parent / "static" / name
     return Document.of(place.read_bytes(), _FILE_TYPES[name])
 
 
 def add_public(app: FastAPI) -> None:
-    """Add the description, its page and the files of that."""
+    """Add the routes of the description, its page and the page's files."""
 
     @lru_cache(_PREFIXES)
     def description(root_path: str) -> Document:

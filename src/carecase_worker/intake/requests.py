@@ -1,4 +1,4 @@
-"""What happens around every request: an id, a line in the log, a count, and an answer even to what nobody expected."""
+"""Middleware around every request: an id, a line in the log, a metric, and a response to unexpected errors."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -20,33 +20,33 @@ from carecase_worker.telemetry import Metrics, logger
 _log = logger("access")
 _NOTED, _ENDING = "carecase.noted", "carecase.ending"
 CONNECTED = "carecase.connected"
-"""The place in the scope of the address that the connection comes from, whatever a proxy tells of the client."""
+"""Name in the scope of the address that the connection comes from, whatever a proxy says about the client."""
 
 
 def note(scope: Scope, **facts: str | int | None) -> None:
-    """Have the request's line in the log tell these, too. The names are those of telemetry; no value of a case."""
+    """Add fields to the request's line in the log. The names are those of telemetry; no value of a case."""
     scope.setdefault(_NOTED, {}).update(facts)
 
 
 def has_known_caller(scope: Scope) -> bool:
-    """Tell if the caller of a request is known: its credentials were found to be right."""
+    """Return whether the caller of a request is known: its credentials were accepted."""
     return "client" in scope.get(_NOTED, ())
 
 
 def until_answered(scope: Scope, held: AbstractContextManager[object]) -> None:
-    """Enter a context that is left once the request is answered."""
+    """Enter a context that is left once the response is sent."""
     ending: ExitStack = scope[_ENDING]
     ending.enter_context(held)
 
 
 @dataclass
 class _Seen:
-    """What went through while a request was served."""
+    """Status, bytes and time of a request."""
 
     status: int = 0
     received: int = 0
     sent: int = 0
-    seconds: float | None = None  # until the answer was sent; what follows in the background is not the client's time
+    seconds: float | None = None  # until the response was sent; background work after that is not the client's time
 
 
 class Requests:
@@ -111,7 +111,7 @@ class Requests:
 
 
 def _job_of(scope: Scope) -> str | None:
-    """The job that the path names; None if it names none, or something that is no id: that could be anything."""
+    """Return the job id in the path; None if there is none, or it is not a UUID: it could then be any text."""
     try:
         return str(UUID(scope.get("path_params", {})["jobId"]))
     except (KeyError, ValueError):
@@ -119,7 +119,7 @@ def _job_of(scope: Scope) -> str | None:
 
 
 def address_of(scope: Scope) -> str | None:
-    """The client's address; the proxy's, if what that tells is no address but could be anything; None for a socket."""
+    """Return the client's address; the proxy's, if that sends a text that is not an address; None for a Unix socket."""
     for address in ((scope["client"] or ("",))[0], scope.get(CONNECTED) or ""):
         with suppress(ValueError):
             return plain_address(address)
@@ -128,7 +128,7 @@ def address_of(scope: Scope) -> str | None:
 
 @lru_cache(1024)
 def plain_address(address: str) -> str:
-    """Write an address as people do: who listens on :: sees 10.0.0.7 as ::ffff:10.0.0.7. Raises ValueError."""
+    """Return an IPv4-mapped address as IPv4: a socket on :: sees 10.0.0.7 as ::ffff:10.0.0.7. Raises ValueError."""
     parsed = ip_address(address)
     return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 

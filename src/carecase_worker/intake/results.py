@@ -1,4 +1,4 @@
-"""The multi-status document of a final job: whole, a page of it, or what had one outcome."""
+"""The multi-status document of a final job: all items, a page of them, or those with one outcome."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,25 +36,25 @@ class OutcomeFilter(Enum):
     CANCELLED = "cancelled"
 
     def takes(self, outcome: Outcome) -> bool:
-        """Whether an outcome is counted here."""
+        """Return whether an outcome is counted under this one."""
         return self.value == outcome.kind.counted_as
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which items of a result: those of one page, those with one outcome, or all."""
+    """The selection of items of a result: one page, one outcome, or all."""
 
     page: Page | None = None
     outcome: OutcomeFilter | None = None
 
     def count(self, total: int) -> int:
-        """How many items an answer has, if `total` have that outcome."""
+        """Return the number of items in a response, if `total` items have that outcome."""
         return total if self.page is None else max(min(self.page.size, total - self.page.first), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Tells results; reads a few chunks at a time, and only those that are needed."""
+    """The reader of results; it reads a few chunks at a time, and only those that are needed."""
 
     store: JobStore
     seals: Seals
@@ -63,11 +63,11 @@ class Results:
     def answer(
         self, request: Request, job: Job, wanted: Wanted, headers: dict[str, str], given: Callable[[int], None]
     ) -> Response:
-        """The 207 of a final job.
+        """Make the 207 of a final job.
 
-        `given` is called with how many items the answer has before any is; what it raises keeps them from being given.
+        `given` is called with the number of items before the response; if it raises, nothing is sent.
 
-        Raises JobExpired, StoreUnavailable, PayloadUnreadable if a key is not here, SealBroken if it was changed.
+        Raises JobExpired, StoreUnavailable, PayloadUnreadable if a key is not known, SealBroken if it was changed.
         """
         total = job.counts[wanted.outcome.value] if wanted.outcome else job.total
         if wanted.page:
@@ -76,7 +76,7 @@ class Results:
         if chosen:
             headers = {**headers, "Content-Encoding": chosen}
         pieces = compressed(multi_status(job.job_id, self._items(job, wanted, total)), chosen)
-        # what is wrong with the store or the result shows with the first pieces, while it can still be told
+        # faults of store or result show with the first pieces, before the status is sent
         first, is_last = some_of(pieces)
         if not is_head(request):
             given(wanted.count(total))
@@ -85,7 +85,7 @@ class Results:
         return StreamingResponse(made, 207, headers, json_type_of(request))
 
     def _items(self, job: Job, wanted: Wanted, total: int) -> Iterator[bytes]:
-        """The items wanted, as JSON, some at a time."""
+        """Yield the wanted items as JSON, several at a time."""
         sizes = _sizes(job)
         if wanted.page is None and wanted.outcome is None:
             for _, chunk in self._chunks(job, range(len(sizes))):
@@ -102,7 +102,7 @@ class Results:
             yield indexed_items([(first + place, chunk.keys[place], chunk.outcomes[place]) for place in places])
 
     def _chunks(self, job: Job, numbers: Sequence[int]) -> Iterator[tuple[int, ChunkOutcomes]]:
-        """The outcomes of some chunks; the first one is not held back until the next ones are read."""
+        """Yield the outcomes of some chunks; the first one is read alone, so that it need not wait for the others."""
         key, sizes = self.seals.opened(job.data_key, job.binding).key, _sizes(job)
         start, count = 0, 1
         while start < len(numbers):
@@ -118,13 +118,13 @@ class Results:
 
 
 def _sizes(job: Job) -> list[int]:
-    """How many items each chunk of a job has."""
+    """Return the number of items of each chunk of a job."""
     ends = (*job.chunk_firsts[1:], job.total)
     return [end - first for first, end in zip(job.chunk_firsts, ends, strict=True)]
 
 
 def _places(chunk: ChunkOutcomes, group: OutcomeFilter | None, cut: Cut) -> Iterable[int]:
-    """The places in a chunk of what a cut takes."""
+    """Return the places in a chunk of the items that a cut takes."""
     if group is None:
         return range(cut.skip, cut.skip + cut.take)
     places = [place for place, outcome in enumerate(chunk.outcomes) if group.takes(outcome)]

@@ -22,7 +22,7 @@ _log = logger("intake")
 
 
 class Revocable(Enum):
-    """The kinds of what can be revoked, by their names in the list."""
+    """Kinds of revocable credentials, by their names in the list."""
 
     JTI = "jti"
     BEARER = "token"
@@ -36,7 +36,7 @@ _KINDS = {kind.value: kind for kind in Revocable}
 
 
 def entries_of(text: str) -> tuple[frozenset[Entry], list[int]]:
-    """The entries of a list, and the numbers, from 1, of lines that are none."""
+    """Parse a list; return its entries, and the numbers, from 1, of lines that are not entries."""
     entries, wrong = set(), []
     for number, line in enumerate(text.split("\n"), 1):
         kind, *value = line.split(maxsplit=1)[:2] or ("#",)
@@ -50,7 +50,7 @@ def entries_of(text: str) -> tuple[frozenset[Entry], list[int]]:
 
 
 class Revocations:
-    """The entries of a file, looked at again every `refresh`; the last ones go on while it cannot be read."""
+    """The entries of a file, checked for changes every `refresh`; the last ones stay valid while it cannot be read."""
 
     def __init__(
         self, file: Path | None, refresh: timedelta = timedelta(), seconds: Callable[[], float] = stopwatch
@@ -67,18 +67,18 @@ class Revocations:
 
     @property
     def looked(self) -> bool:
-        """Tell if the list was looked at lately, so that asking for an entry takes no look at its file."""
+        """Return whether the file was checked within `refresh`, so that `holds` does not touch it."""
         return self._file is None or self._seconds() - self._looked_at < self._refresh_s
 
     def holds(self, kind: Revocable, value: object) -> bool:
-        """Tell whether something is revoked."""
+        """Return whether a credential is revoked."""
         if self._file is None:
             return False
         self.look(self._file)
         return (kind, value) in self._entries if isinstance(value, str) else False
 
     def look(self, file: Path) -> None:
-        """Read the list again if it has changed, once in a `refresh` at most; nobody waits for who is at it."""
+        """Read the list again if it has changed; check that once in a `refresh` at most."""
         if self.looked:
             return
         with self._lock:
@@ -92,7 +92,7 @@ class Revocations:
                 self._tell((f"cannot be read ({getattr(error, 'strerror', None) or 'it is no text'})",))
 
     def _read_changed(self, file: Path) -> None:
-        """Read the list if it has changed, and once more after that: a second change may look like the first."""
+        """Read the list if it has changed, and once more at the next check: two quick changes may look like one."""
         found = file.stat()
         seen = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         has_changed, self._seen = seen != self._seen, seen
@@ -108,11 +108,11 @@ class Revocations:
 
 
 NOTHING_REVOKED = Revocations(None)
-"""The list of an installation without one."""
+"""The revocations of an installation without a list."""
 
 
 def revocations_of(settings: JwtSettings) -> Revocations:
-    """The configured list, read for the first time."""
+    """Make the configured revocations, and read the list for the first time."""
     made = Revocations(settings.revoked_file, settings.revoked_refresh)
     if settings.revoked_file is not None:
         made.look(settings.revoked_file)

@@ -1,4 +1,4 @@
-"""What every answer tells a browser: keep no copy, guess no type, show it in no frame, run nothing that is not ours."""
+"""Security headers: no caching, no MIME sniffing, no framing, and a policy (CSP) that runs our own scripts only."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ _TAKEN = (
 
 
 class SafeHeaders:
-    """ASGI middleware that adds them. A page may run its own files and the inline scripts that it came with."""
+    """ASGI middleware that adds the headers. A page may run files of this service and its own inline scripts."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -62,13 +62,13 @@ def _add_common(headers: MutableHeaders) -> None:
 
 
 def _policy(page: bytes) -> str:
-    """The policy of a page, by the digests of its inline scripts. Pages come in one piece."""
+    """Return the policy of a page, by the digests of its inline scripts. Pages come in one piece."""
     digests = (base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _INLINE.findall(page))
     return _PAGE.format(" ".join(f"'sha256-{digest}'" for digest in digests))
 
 
 def cors_options(origins: Sequence[str]) -> dict[str, Any]:
-    """What web pages of these origins may do: all that other clients may, and with headers for credentials."""
+    """Return the CORS options for web pages of these origins: they may do all that other clients may."""
     return {
         "allow_origins": list(origins),
         "allow_methods": ["GET", "PUT", "POST", "DELETE"],

@@ -13,12 +13,12 @@ _ID = {"type": "string", "format": "uuid"}
 
 
 def ref(name: str) -> dict[str, str]:
-    """A reference to a schema."""
+    """Return a reference to a schema."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def schemas() -> dict[str, Any]:
-    """Every schema, by name."""
+    """Return every schema, by name."""
     list_of_items = {"type": "array", "items": ref("MultiCodeResponse")}
     return {
         "CareCase": _care_case(),

@@ -1,4 +1,4 @@
-"""Serve the application over HTTP until told to stop."""
+"""The HTTP server of the intake: it runs until it is told to stop."""
 
 import gc
 import signal
@@ -21,9 +21,9 @@ from carecase_worker.settings.model import IntakeSettings, Settings
 from carecase_worker.telemetry import configure_logging
 
 _COLLECT_AFTER = 20_000
-"""Objects that a body's items may be, before the collector looks for cycles among them; Python's default is 700."""
+"""New objects after which the garbage collector runs: a body has many items; Python 3.11's default is 700."""
 _SWITCH_S = 0.0005
-"""How long a thread that splits a large body may keep the others from the interpreter; Python's default is 5 ms."""
+"""Seconds for which a thread, as one that splits a large body, may keep the interpreter; Python's default is 5 ms."""
 
 
 def serve(settings: Settings) -> None:
@@ -34,9 +34,9 @@ def serve(settings: Settings) -> None:
     app = create_app(settings)
     gc.set_threshold(_COLLECT_AFTER)
     gc.collect()
-    gc.freeze()  # what is there by now stays: to look through it again and again would hold up everybody for 0.1 s
+    gc.freeze()  # these objects stay: each full collection would stop all requests for 0.1 s to scan them
     server = server_of(app, settings.intake, app.state.end_waiting, app.state.shared)
-    # uvicorn sends itself the signal again once it has answered everything: that is an end as wanted, not a death
+    # uvicorn sends itself the signal again after the last response: exit with 0, not by the signal
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run([_bound(settings.intake)])
 
@@ -44,7 +44,7 @@ def serve(settings: Settings) -> None:
 def server_of(
     app: ASGIApp, settings: IntakeSettings, end_waiting: Callable[[], None], shared: Shared
 ) -> uvicorn.Server:
-    """The server of an application, with guarded connections; `end_waiting` is called when it is told to stop."""
+    """Make the server of an application, with guarded connections; it calls `end_waiting` when it is told to stop."""
     clock = SystemClock()
     connection = partial(GuardedConnection, guard=Guard.of(settings), new_id=lambda: str(uuid7(clock)), shared=shared)
     config = uvicorn.Config(
@@ -65,7 +65,7 @@ def server_of(
 
 
 def _bound(intake: IntakeSettings) -> socket.socket:
-    """A socket at the address to listen on. Raises SettingsError if that cannot be had."""
+    """Bind a socket to the address to listen on. Raises SettingsError if that is not possible."""
     bound = socket.socket(socket.AF_INET6 if ":" in intake.host else socket.AF_INET)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -79,13 +79,13 @@ def _bound(intake: IntakeSettings) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Answers at once, when it is told to stop, those whose answers are held."""
+    """A server that sends the held responses at once when it is told to stop."""
 
     def __init__(self, config: uvicorn.Config, end_waiting: Callable[[], None]) -> None:
         super().__init__(config)
         self._end_waiting = end_waiting
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, answer what has been asked, stop."""
+        """Release the held responses, then shut down as uvicorn does."""
         self._end_waiting()
         await super().shutdown(sockets)

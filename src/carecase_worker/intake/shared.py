@@ -1,4 +1,4 @@
-"""Places for connections, and the quota of the log for callers that are not known: all connections share them."""
+"""State that all connections of a process share: their number, and the log quota for unknown callers."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from carecase_worker.settings.model import IntakeSettings
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The places and the quota."""
+    """The open connections and the log quota."""
 
     connections: OpenConnections
     quota: LogQuota
 
     @classmethod
     def of(cls, settings: IntakeSettings) -> "Shared":
-        """The places and the quota that are configured."""
+        """Make the state that the settings describe."""
         return cls(OpenConnections(settings.max_connections), LogQuota(settings.log_unknown_per_second))

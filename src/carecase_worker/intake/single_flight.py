@@ -1,4 +1,4 @@
-"""Single flight: what many ask for at once is made once, in a thread of its own, and told to all for a moment."""
+"""Single flight: a value that many request at once is made once, in a thread of its own, and cached for a moment."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,9 +14,9 @@ _T = TypeVar("_T")
 
 
 class SingleFlight(Generic[_T]):
-    """One value, made again for who asks once it is as old as `kept`.
+    """A value that is made again on request once it is older than `kept`.
 
-    However many ask, it takes one thread, and none of those that clients' requests have.
+    It takes one thread, however many request it, and none of the threads for clients.
     """
 
     def __init__(self, make: Callable[[], _T], kept: timedelta, seconds: Callable[[], float] = stopwatch) -> None:
@@ -28,7 +28,7 @@ class SingleFlight(Generic[_T]):
         self._told: tuple[_T, float] | None = None
 
     async def __call__(self) -> _T:
-        """The value. Raises what `make` raises; then whoever asks next has it made."""
+        """Return the value. Raises the errors of `make`; the next call then tries again."""
         async with self._turn:
             if self._told is None or self._seconds() - self._told[1] >= self._kept_s:
                 made = await run_sync(self._make, limiter=self._thread)

@@ -1,4 +1,4 @@
-"""Threads that work for requests: a client has a share of them, and of the processor while others ask."""
+"""Threads for requests: each client has a share of them, and of the processor while other clients are active."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,37 +17,37 @@ from carecase_worker.telemetry import Reading
 _T = TypeVar("_T")
 _REQUEST_THREADS = 40
 _WORTH_BYTES, _MOST_PIECES = 64 << 10, 8
-"""The bytes of an answer that are made at a time, and the pieces, where little is found in each."""
+"""Bytes of a response that are made at a time, and the most pieces of it, which may be small."""
 _OTHERS_S = 120.0
-"""A client is there for so long after a request: longer than two polls of a job lie apart (`Retry-After`, 60 s)."""
+"""Seconds for which a client counts as active after a request: more than between two polls of a job (`Retry-After`)."""
 _LOOK_AGAIN_S = 1.0
-"""A client that waits is looked at again after so long: the others may have left."""
+"""Seconds after which a waiting client is checked again: the other clients may have become inactive."""
 
 
 @dataclass(slots=True)
 class ProcessorTime:
-    """A bucket of processor time, kept as the moment at which it is full again; moments are seconds of any clock."""
+    """A bucket of processor time, stored as the moment at which it is full again; moments are seconds of any clock."""
 
     per_second: float
     burst_s: float
     _full_at: float = 0.0
 
     def spend(self, seconds: float, now: float) -> None:
-        """Count what was used."""
+        """Take the seconds that were used out of the bucket."""
         self._full_at = max(self._full_at, now) + seconds / self.per_second
 
     def forgive(self, now: float) -> None:
-        """Let no more be owed than the burst."""
+        """Limit the debt to the burst."""
         self._full_at = min(self._full_at, now + self.burst_s / self.per_second)
 
     def wait(self, now: float) -> float:
-        """Tell for how many seconds nothing more may be used: until what was spent is no more than the burst."""
+        """Return the seconds to wait until the time spent is within the burst; 0 if it is."""
         return max(0.0, self._full_at - now - self.burst_s / self.per_second)
 
 
 @dataclass(slots=True)
 class _Client:
-    """A client's use of the processor, and its waiting for more."""
+    """A client's use of the processor, and its time of waiting for it."""
 
     name: str
     time: ProcessorTime
@@ -57,7 +57,7 @@ class _Client:
 
 
 class Processor:
-    """The processor time of each client; who has used too much of it waits, while there are others to wait for."""
+    """The processor time of each client; one that has used too much waits while other clients are active."""
 
     def __init__(self, settings: IntakeSettings, seconds: Callable[[], float] = thread_seconds) -> None:
         self._share = settings.processor_share_per_client
@@ -67,9 +67,9 @@ class Processor:
         self._last, self._last_other = ("", -_OTHERS_S), ("", -_OTHERS_S)
 
     async def run(self, name: str, work: Callable[[], _T], threads: CapacityLimiter) -> _T:
-        """Have a thread do some work for a client.
+        """Run work for a client in a thread.
 
-        One that has used too much has one piece of work done after the other, each once it has the time for it.
+        For a client that has used too much, pieces of work run one after the other, each after a wait.
         """
         client = self._asking(name)
         if not (client.one_by_one.locked() or self._wait(client)):
@@ -82,7 +82,7 @@ class Processor:
             return await self._timed(client, work, threads)
 
     def readings(self) -> Iterator[Reading]:
-        """The numbers that an operator sees."""
+        """Yield the metrics."""
         for client in list(self._clients.values()):  # read in another thread
             whose = {"client": client.name}
             used = "Processor time that threads used for a client's requests"
@@ -91,7 +91,7 @@ class Processor:
             yield Reading("carecase_processor_wait_seconds", waited, client.waited_s, whose, counter=True)
 
     def _asking(self, name: str) -> _Client:
-        """Note that a client asks for something."""
+        """Note that a client is active; return its record."""
         if self._last[0] != name:
             self._last_other = self._last
         self._last = name, _now()
@@ -125,9 +125,9 @@ class Processor:
 
 
 class Threads:
-    """Threads of which no caller has more than its share at a time.
+    """Threads of which each caller has a limited share.
 
-    Acquire the share first, so that who waits for that holds no thread.
+    The share is acquired first, so that a caller that waits for it holds no thread.
     """
 
     def __init__(self, most: int, most_each: int) -> None:
@@ -137,23 +137,23 @@ class Threads:
 
     @classmethod
     def of_requests(cls, settings: IntakeSettings) -> "Threads":
-        """Make the threads for all that clients' requests need beside the reading of bodies."""
+        """Make the threads for clients' requests, except for the splitting of bodies."""
         return cls(_REQUEST_THREADS, settings.request_threads_per_client)
 
     def share(self, caller: str) -> CapacityLimiter:
-        """Give the limiter of one caller, a client or an address; it is kept as long as somebody holds it."""
+        """Return the limiter of one caller, a client or an address; it exists as long as it is in use."""
         return self._shares.setdefault(caller, CapacityLimiter(self._most_each))
 
     async def run(self, caller: str, work: Callable[[], _T]) -> _T:
-        """Have one of them do some work."""
+        """Run work in a thread, within the caller's share."""
         async with self.share(caller):
             return await run_sync(work, limiter=self.all)
 
 
 class ClientThreads:
-    """Threads for the work of clients, each of which has a share of them and of the processor.
+    """Threads for clients, each with a share of the threads and of the processor.
 
-    One that waits has its share first, then is the one of its client that goes on (`Processor`), then has a thread.
+    Work waits first for the client's share, then for the processor (`Processor`), then for a thread.
     """
 
     def __init__(self, processor: Processor, threads: Threads) -> None:
@@ -161,18 +161,18 @@ class ClientThreads:
         self._threads = threads
 
     def share(self, client: str) -> CapacityLimiter:
-        """Give what bounds how much is done for a client at a time, also of what the event loop does."""
+        """Return the limiter of a client's concurrent work; the event loop's own work takes it, too."""
         return self._threads.share(client)
 
     async def run(self, client: str, work: Callable[[], _T]) -> _T:
-        """Have a thread do some work, once the client may go on."""
+        """Run work in a thread, once the client may have one."""
         async with self._threads.share(client):
             return await self._processor.run(client, work, self._threads.all)
 
     async def pieces(
         self, client: str, made: Iterator[bytes], first: bytes = b"", is_last: bool = False
     ) -> AsyncIterator[bytes]:
-        """Have threads make an answer, some pieces at a time; `first` and `is_last` are what `some_of` gave before."""
+        """Make a response in threads, some pieces at a time; `first` and `is_last` are from an earlier `some_of`."""
         if first:
             yield first
         while not is_last:
@@ -182,7 +182,7 @@ class ClientThreads:
 
 
 def some_of(made: Iterator[bytes]) -> tuple[bytes, bool]:
-    """Take the next pieces together, as many as are worth a thread's time; tell if they were the last."""
+    """Join the next pieces, as many as are worth a thread's time; also return whether they were the last."""
     taken, size = [], 0
     for piece in made:
         taken.append(piece)

@@ -1,12 +1,12 @@
-"""Frames of zstd (RFC 8878), gone over from block to block without decoding: what each part decodes to is known to be
-little, and where a frame ends."""
+"""Frames of zstd (RFC 8878), parsed block by block without decoding: this bounds the decoded size of each part, and
+finds the end of each frame."""
 
 from collections.abc import Iterator
 
 import zstandard
 
 PART_BYTES = 256 << 10
-"""About the most that a part of a body decodes to: no long step of a thread."""
+"""Decoded bytes of a part of a body, about at most: so a thread's step is short."""
 
 _BLOCK_DECODED_BYTES = 128 << 10  # a compressed block decodes to no more, whatever its size
 _MAGIC = b"\x28\xb5\x2f\xfd"
@@ -18,7 +18,7 @@ _RAW, _RLE = 0, 1
 
 
 class Frames:
-    """Cuts frames that come in pieces into parts that each decode to some 256 KiB at most."""
+    """A cutter of frames, which come in pieces, into parts that each decode to about 256 KiB at most."""
 
     def __init__(self) -> None:
         self._header = b""  # as far as it has come
@@ -28,11 +28,11 @@ class Frames:
 
     @property
     def is_broken_off(self) -> bool:
-        """Tell if a frame has begun and not ended."""
+        """Return whether a frame has begun and not ended."""
         return bool(self._header or self._ahead_bytes or self._is_in_frame)
 
     def parts(self, piece: bytes) -> Iterator[bytes]:
-        """The parts of a piece; a header is held back until it is whole. Raises ZstdError for what is no zstd."""
+        """Yield the parts of a piece; an incomplete header waits for the next piece. Raises ZstdError if not zstd."""
         text = self._header + piece
         start, at, decoded_bytes = 0, self._ahead_bytes, 0
         while at < len(text):
@@ -50,7 +50,7 @@ class Frames:
             yield text[start:end]
 
     def _frame(self, text: bytes, at: int) -> tuple[int, int]:
-        """The size of a frame's header, or of one that is skipped; 0 if not enough of it has come. It decodes to 0."""
+        """Return the size of a frame's header, or of a skippable frame, 0 if incomplete; and 0, its decoded size."""
         header = text[at : at + _LONGEST_HEADER]
         if len(header) < _LEAST_HEADER:
             return 0, 0
@@ -66,7 +66,7 @@ class Frames:
         return size, 0
 
     def _block(self, text: bytes, at: int) -> tuple[int, int]:
-        """The size of a block with its header, 0 if not enough of that has come; and the most that it decodes to."""
+        """Return the size of a block with header and checksum, 0 if incomplete; and its decoded size at most."""
         if at + _BLOCK_HEADER_BYTES > len(text):
             return 0, 0
         header = int.from_bytes(text[at : at + _BLOCK_HEADER_BYTES], "little")

@@ -1,1 +1,1 @@
-"""Settings: what they are, and how they are read."""
+"""Settings: their definition, and reading them from file and environment."""

@@ -1,4 +1,4 @@
-"""Settings of who may do what, and of the record of who did."""
+"""Settings of access: clients, bearer tokens, and the audit log."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +29,7 @@ class ClientSettings(Section):
 
 
 class JwtSettings(Section):
-    """How bearer tokens are checked."""
+    """The check of bearer tokens."""
 
     algorithms: tuple[Literal["HS256", "RS256", "ES256"], ...] = Field(
         ("HS256",), description="The only algorithms that a token may be signed with"

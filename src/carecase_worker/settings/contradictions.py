@@ -1,4 +1,4 @@
-"""Mistakes that lie between settings, or between a setting and the machine."""
+"""Mistakes between settings that are right by themselves, or between a setting and the machine."""
 
 import ssl
 import stat
@@ -15,7 +15,7 @@ from carecase_worker.settings.places import Place
 from carecase_worker.settings.urls import same_server, takes_password, target_has_password
 
 LEASE_MARGIN = timedelta(seconds=5)
-"""By how much a lease outlasts an attempt: the hard time limit, and the way to Redis."""
+"""The time by which a lease outlasts an attempt: the hard time limit, and the way to Redis."""
 
 _SECRET_BYTES = 32
 _MOST_SECRETS = 8
@@ -25,7 +25,7 @@ _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared with, no
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A setting at fault, what it should be, and which other settings that follows from."""
+    """A setting at fault, a text that says what it should be, and the other settings that this depends on."""
 
     place: Place
     text: str
@@ -33,7 +33,7 @@ class Contradiction:
 
 
 def contradictions(settings: Settings) -> Iterator[Contradiction]:
-    """Every mistake between settings that are right by themselves."""
+    """Yield each mistake between settings that are right by themselves."""
     yield from _deadlines(settings)
     yield from _listeners(settings)
     yield from _connections(settings)
@@ -78,7 +78,7 @@ def _database(name: str, database: DatabaseSettings, chunk_deadline: timedelta) 
 
 
 def _password_fault(url: str) -> str:
-    """Tell why a password does not go with the URL of a database; empty if it does."""
+    """Say why a password does not fit the URL of a database; empty if it fits."""
     if url.startswith("sqlite"):
         return "is not for SQLite, which has none; leave it out"
     if target_has_password(url) or "password" in database_parameters.secret_parameters(url):
@@ -122,7 +122,7 @@ def _stores(settings: Settings) -> Iterator[Contradiction]:
     if of_broker.startswith("amqp") != of_flower.startswith("amqp"):
         text = "must lead to the same broker as broker.url, as another user of it"
         yield Contradiction(("flower", "broker_url"), text, urls)
-    prefixes = sorted((redis.prefix, broker.prefix))  # what begins another comes first
+    prefixes = sorted((redis.prefix, broker.prefix))  # a prefix of the other one comes first
     if not of_broker.startswith("amqp") and prefixes[1].startswith(prefixes[0]) and same_server(of_jobs, of_broker):
         text = "must not begin as redis.prefix does, nor that as this: both are kept in one Redis"
         yield Contradiction(("broker", "prefix"), text, (*urls, ("redis", "prefix")))
@@ -145,7 +145,7 @@ def _redis_files(redis: RedisSettings) -> Iterator[Contradiction]:
 
 
 def _is_loaded(path: Path | None, load: Callable[[ssl.SSLContext, Path], None]) -> bool:
-    """Tell if a file of TLS can be used, or is not set."""
+    """Return whether a TLS file can be loaded; also True if none is set."""
     try:
         if path is not None:
             load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)

@@ -14,7 +14,7 @@ _SESSION = {
     "client_encoding": "is always UTF8",
     "synchronous_commit": "is always on",
 }
-"""The settings of PostgreSQL's that carecase sets for its sessions, and what to say to who sets them, too."""
+"""Settings of PostgreSQL that carecase sets for its sessions, each with the text for a URL that sets it, too."""
 
 _ALWAYS = {"timezone": "UTC", "client_encoding": "UTF8", "synchronous_commit": "on"}
 _WITHOUT_WRITES = frozenset({"read-only", "standby", "prefer-standby"})
@@ -23,21 +23,21 @@ _MAY_REPEAT = frozenset({"host", "port"})
 
 
 def connect_timeout(url: str, usual: timedelta) -> timedelta:
-    """Return the longest that opening a connection may take, by the URL if it tells; timedelta.max if without end."""
+    """Return the connect timeout of a URL, or `usual` if it has none; timedelta.max stands for no timeout."""
     told = parse_qs(url.partition("?")[2], keep_blank_values=True).get("connect_timeout")
     if told is None:
         return usual
-    seconds = int(told[-1]) if re.fullmatch("[0-9]{1,9}", told[-1]) else 0  # libpq takes 0 and less for no end
+    seconds = int(told[-1]) if re.fullmatch("[0-9]{1,9}", told[-1]) else 0  # libpq takes 0 and less for no timeout
     return timedelta(seconds=seconds) if seconds else timedelta.max
 
 
 def secret_parameters(url: str) -> set[str]:
-    """The names of the parameters of a URL that are passwords."""
+    """Return the names of the parameters of a URL that are passwords."""
     return set(parse_qs(url.partition("?")[2])) & _SECRET
 
 
 def contradictions(url: str, given: Collection[str]) -> Iterator[str]:
-    """The mistakes in the parameters of a URL; `given` are the other settings of the database that are set."""
+    """Yield the mistakes in the parameters of a URL; `given` are the database's settings that the user has set."""
     parameters = parse_qs(url.partition("?")[2], keep_blank_values=True)
     for name in sorted(set(parameters) - _MAY_REPEAT):
         if len(parameters[name]) > 1:
@@ -54,7 +54,7 @@ def contradictions(url: str, given: Collection[str]) -> Iterator[str]:
 
 
 def changed_settings(options: str, ours: Mapping[str, str]) -> list[str]:
-    """The names, in lower case, of the settings of carecase's that libpq's `options` set to another value."""
+    """Return the names, in lower case, of session settings that libpq's `options` set to a value other than ours."""
     same = {name.lower(): value.lower() for name, value in ours.items()}
     return sorted(
         {
@@ -66,7 +66,7 @@ def changed_settings(options: str, ours: Mapping[str, str]) -> list[str]:
 
 
 def _words(options: str) -> list[str]:
-    """The words of libpq's `options`: parted by spaces, a backslash keeps the character that follows it."""
+    """Split libpq's `options` into words at white space; a backslash escapes the character that follows it."""
     words, word, kept = [], "", False
     for character in options:
         if kept:
@@ -82,7 +82,7 @@ def _words(options: str) -> list[str]:
 
 
 def _assignments(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Names in lower case and values, of `-c name=value`, `-cname=value` and `--name=value`."""
+    """Yield name in lower case and value of each `-c name=value`, `-cname=value` and `--name=value`."""
     following = iter(words)
     for word in following:
         if word.startswith(("--", "-c")):

@@ -1,4 +1,4 @@
-"""The kinds of settings: numbers with their bounds, texts, URLs, secrets; and how each says what it should be."""
+"""The kinds of settings: numbers with their bounds, texts, URLs, secrets; and the text that each refuses with."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from carecase_worker.settings import urls
 
 _MOST = (1 << 53) - 1
-"""The largest whole number that Redis's scripts can tell from the next one."""
+"""The largest whole number that Redis's scripts, which count in doubles, represent exactly."""
 
 _LEAST_DURATION = timedelta(milliseconds=1)
 _MOST_DURATION = timedelta(days=3650)
@@ -25,14 +25,14 @@ _NAME_LENGTH = 64
 
 
 def _no_truth(given: object) -> object:
-    """Refuse true and false, which pydantic would take for 1 and 0."""
+    """Refuse true and false, which pydantic would take as 1 and 0."""
     if isinstance(given, bool):
         raise PydanticCustomError("kind", "no number")
     return given
 
 
 def _number(given: object) -> object:
-    """A number from the environment is text; pydantic would take it for an ISO 8601 duration."""
+    """Convert a number from the environment, which is text: pydantic would read it as an ISO 8601 duration."""
     try:
         return float(given) if isinstance(given, str) else given
     except ValueError:
@@ -52,7 +52,7 @@ def _prefix(given: str) -> str:
 
 
 def path_segments(given: str) -> str:
-    """A path without the slashes around it."""
+    """Check a path and remove the slashes around it. Raises ValueError."""
     path = given.strip("/")
     if not re.fullmatch("[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*", path) or {".", ".."} & set(path.split("/")):
         raise ValueError("must be a path, as flower or tools/flower, of letters, digits and . _ ~ -")
@@ -60,7 +60,7 @@ def path_segments(given: str) -> str:
 
 
 def _root_path(given: str) -> str:
-    """A path prefix with a slash before it and none behind it."""
+    """Check a path prefix and give it a slash before it and none behind it. Raises ValueError."""
     return f"/{path_segments(given)}"
 
 
@@ -84,12 +84,12 @@ def _digest(given: str) -> str:
 
 
 def _hidden(check: Callable[[str], str]) -> Callable[[SecretStr], SecretStr]:
-    """A check of a text as one of a secret."""
+    """Turn a check of a text into one of a secret."""
     return lambda given: SecretStr(check(given.get_secret_value()))
 
 
 def parse_keys(text: str) -> dict[str, bytes]:
-    """Keys by their ids, in their order, from `id:base64,…`. Raises ValueError, whose text tells no key."""
+    """Read keys by their ids, in their order, from `id:base64,…`. Raises ValueError, whose text quotes no key."""
     keys = {}
     for number, part in enumerate(re.split(r"[,\s]+", text.strip()), start=1):
         key_id, _, encoded = part.partition(":")
@@ -107,7 +107,7 @@ def parse_keys(text: str) -> dict[str, bytes]:
 
 
 def parse_secrets(text: str) -> tuple[str, ...]:
-    """Secrets by commas or white space."""
+    """Split a list of secrets at commas or white space."""
     return tuple(part for part in re.split(r"[,\s]+", text) if part)
 
 
@@ -146,7 +146,7 @@ Keys = Annotated[SecretStr, AfterValidator(_hidden(_keys))]
 
 
 def kind_of(field: FieldInfo) -> tuple[Any, list[Any]]:
-    """The type of a field, without None, and what bounds it."""
+    """Return the type of a field, without None, and its bounds."""
     kind, metadata = field.annotation, list(field.metadata)
     if NoneType in get_args(kind):
         kind = next(one for one in get_args(kind) if one is not NoneType)
@@ -157,7 +157,7 @@ def kind_of(field: FieldInfo) -> tuple[Any, list[Any]]:
 
 
 def should_be(field: FieldInfo) -> str:
-    """Say what the value of a field must be, for whoever gave another one."""
+    """Say what the value of a field must be, for the message about another one."""
     kind, metadata = kind_of(field)
     if get_origin(kind) is tuple:
         words = _choices(get_args(kind)[0])
@@ -171,7 +171,7 @@ def should_be(field: FieldInfo) -> str:
 
 
 def _choices(kind: Any) -> str:
-    """The words of a closed set; empty for anything else."""
+    """Return the words of a closed set; empty for anything else."""
     words = [str(word) for word in get_args(kind)] if get_origin(kind) is Literal else []
     return listed(words, "or") if words else ""
 
@@ -183,7 +183,7 @@ def listed(words: Iterable[str], conjunction: str) -> str:
 
 
 def _bounds(metadata: list[Any]) -> str:
-    """The tightest bounds among the metadata, in words."""
+    """Return the tightest bounds among the metadata, in words."""
     least = max((one.ge for one in metadata if hasattr(one, "ge")), default=None)
     most = min((one.le for one in metadata if hasattr(one, "le")), default=None)
     return "".join(f" {word} {_figure(bound)}" for word, bound in (("from", least), ("to", most)) if bound is not None)

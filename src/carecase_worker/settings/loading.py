@@ -1,4 +1,4 @@
-"""TOML and environment to frozen settings. The one place that reads the environment.
+"""Loading of frozen settings from TOML and environment; the only module that reads the environment.
 
 Every setting has a place in the file (`[intake] port`) and a name in the environment (`CARECASE_INTAKE_PORT`),
 which wins. A secret comes from the environment or from a file of its own (`CARECASE_JWT_SECRET`, or
@@ -26,9 +26,9 @@ CONFIG_VARIABLE = "CARECASE_CONFIG"
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from a TOML file and the environment. Raises SettingsError that names every mistake.
+    """Load the settings from a TOML file and the environment. Raises SettingsError that names every mistake.
 
-    Without `path`, the file is what CARECASE_CONFIG names, if anything; without `environment`, it is the process's.
+    `path` defaults to the file that CARECASE_CONFIG names, if any; `environment` to that of the process.
     """
     variables = dict(os.environ) if environment is None else environment
     file = path or _named_file(variables)
@@ -48,7 +48,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
 
 
 def sources(path: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
-    """The places that `load` reads the settings from, in words, for whoever wonders which ones were used."""
+    """Describe the places that `load` reads the settings from, for messages about the configuration in use."""
     variables = dict(os.environ) if environment is None else environment
     file, count = path or _named_file(variables), len(_settings_among(variables))
     named = "--config" if path else CONFIG_VARIABLE
@@ -57,27 +57,27 @@ def sources(path: Path | None = None, environment: Mapping[str, str] | None = No
 
 
 def named_file() -> Path | None:
-    """The file that CARECASE_CONFIG names, if it is set."""
+    """Return the file that CARECASE_CONFIG names; None if it is not set."""
     return _named_file(os.environ)
 
 
 def client_variables() -> dict[str, str]:
-    """What the environment says to the command line's client, by the variables' names."""
+    """Return the variables of the environment for the command line's client, by their names."""
     return {name: os.environ[name] for name in CLIENT_VARIABLES if os.environ.get(name)}
 
 
 def settings_variables() -> dict[str, str]:
-    """The settings in the environment, by the variables' names; not the client's."""
+    """Return the variables of the environment that are settings, by their names; without the client's."""
     return _settings_among(os.environ)
 
 
 def process_environment() -> dict[str, str]:
-    """A copy of the environment without this service's settings; for starting child processes."""
+    """Return a copy of the environment without this service's settings; for starting child processes."""
     return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
 
 def printable(text: str) -> str:
-    """A text with escapes for what cannot be shown, or would end the line."""
+    """Escape the characters of a text that cannot be printed, or would end the line."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
@@ -106,7 +106,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _validated(tree: dict[str, Any]) -> tuple[Settings, dict[Place, str]]:
-    """The settings without those that are wrong, and what is wrong with these."""
+    """Return the settings without the wrong ones, and a text for each of those by its place."""
     faults: dict[Place, str] = {}
     while True:
         try:
@@ -119,7 +119,7 @@ def _validated(tree: dict[str, Any]) -> tuple[Settings, dict[Place, str]]:
 
 
 def _fault(detail: ErrorDetails) -> tuple[Place, str]:
-    """The place of one of pydantic's errors, and what should be there."""
+    """Return the place of one of pydantic's errors, and the text that says what should be there."""
     place = tuple(str(part) for part in detail["loc"])
     section, depth = place[0], 3 if place[0] in NAMED else 2
     if place[-1] == "[key]" and len(place) == 3:
@@ -140,7 +140,7 @@ def _fault(detail: ErrorDetails) -> tuple[Place, str]:
 
 
 def _drop(tree: dict[str, Any], place: Place) -> None:
-    """Take a place out of the tree; it may be gone with its section."""
+    """Remove a place from the tree; it may be gone already with its section."""
     branch = tree
     for part in place[:-1]:
         branch = branch.get(part, {})
@@ -148,7 +148,7 @@ def _drop(tree: dict[str, Any], place: Place) -> None:
 
 
 def _line(place: Place, text: str, done: Overlay) -> str:
-    """A mistake by the name that its setting has where it was set."""
+    """Format a mistake, with the name that its setting has in the file or the environment."""
     variable = done.variables.get(place)
     return f"{'.'.join(place)}: {text}{f' (in the environment: {variable})' if variable else ''}"
 
@@ -158,7 +158,7 @@ def _is_within(place: Place, faults: Mapping[Place, str]) -> bool:
 
 
 def _unknown_databases(tree: Mapping[str, Any]) -> Iterator[str]:
-    """The mistakes of clients that are granted a database which is not configured."""
+    """Yield a mistake for each database that is granted to a client and not configured."""
     held = tree.get("databases", {})
     known = held if isinstance(held, dict) else {}
     for place, _, values in sections(tree):

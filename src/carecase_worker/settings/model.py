@@ -1,4 +1,4 @@
-"""Every setting, its type, its default and what it means."""
+"""Every setting: its type, its default and its meaning."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -141,7 +141,7 @@ class BrokerSettings(Section):
 
 
 class JobSettings(Section):
-    """How batches become chunks, and how long jobs are kept."""
+    """The division of batches into chunks, and the limits and retention of jobs."""
 
     chunk_items: Annotated[Count, Field(le=2000)] = Field(1000, description="Items in a chunk, at most")
     chunk_bytes: Count = Field(
@@ -186,8 +186,8 @@ class WorkerSettings(Section):
 
 
 DATABASES_PART = 0.8
-"""The part of an attempt's time in which a database must answer: one that is only slow says so before the time is over,
-and then it is not taken for one that hangs."""
+"""The part of an attempt's time in which a statement must end: so a slow database reports its own timeout before the
+attempt ends, and is not mistaken for one that hangs."""
 
 
 class DatabaseSettings(Section):
@@ -201,12 +201,12 @@ class DatabaseSettings(Section):
 
     @property
     def connects_within(self) -> timedelta:
-        """The longest that opening a connection may take, wherever that is told."""
+        """The timeout for opening a connection: that of the URL, else `connect_timeout`."""
         return database_parameters.connect_timeout(self.url.get_secret_value(), self.connect_timeout)
 
 
 class EncryptionSettings(Section):
-    """How chunks and results are sealed while they lie in Redis; without keys they are not."""
+    """The sealing of chunks and results in Redis; without keys they are not sealed."""
 
     keys: Keys | None = Field(
         None,
@@ -240,7 +240,7 @@ class FlowerSettings(Section):
 
 
 class LogSettings(Section):
-    """What is logged, and how."""
+    """Level and format of the log."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
     format: Literal["json", "console"] = Field("json", description="One JSON object a line, or lines for people")

@@ -1,4 +1,4 @@
-"""The environment over the file's tree of settings, and the secrets that are not for that file."""
+"""The environment laid over the file's settings, and the secrets that do not belong in that file."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -24,14 +24,14 @@ from carecase_worker.settings.places import (
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """Which variable each setting of the environment comes from, and the mistakes of variables that are none."""
+    """The variable that each setting of the environment comes from, and the mistakes in variables."""
 
     variables: dict[Place, str] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
 
 
 def overlay(tree: dict[str, Any], variables: Mapping[str, str]) -> Overlay:
-    """Put the environment over the file's tree."""
+    """Lay the environment over the settings of the file: change `tree`."""
     done = Overlay()
     for variable, value in sorted(variables.items()):
         found = _place(variable, tree)
@@ -51,7 +51,7 @@ def overlay(tree: dict[str, Any], variables: Mapping[str, str]) -> Overlay:
 
 
 def secrets_in_file(tree: Mapping[str, Any]) -> Iterator[str]:
-    """The mistakes of secrets that stand in the TOML file."""
+    """Yield a mistake for each secret in the TOML file."""
     for section, model, values in sections(tree):
         for leaf in sorted(secret_leaves(model)):
             value = values.get(leaf) if isinstance(values, dict) else None
@@ -73,14 +73,14 @@ def _has_password(url: object) -> bool:
 
 
 def _held(value: str, place: Place, from_file: bool) -> str | list[str]:
-    """The value of a variable, or of the file that it names. Raises ValueError."""
+    """Return the value of a variable, or the content of the file that it names. Raises ValueError."""
     try:
         text = Path(value.strip()).read_text("utf-8") if from_file else value
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ValueError(f"the file it names cannot be read ({reason})") from None
     leaf = place[-1]
-    # a line's end is not part of what is on the line; other white space may be part of a password
+    # a newline at the end is not part of a password; other white space may be
     text = text.strip("\r\n") if leaf in ("password", "secret") else text.strip()
     if leaf in LISTS:
         return [part.strip() for part in text.split(",") if part.strip()]
@@ -90,7 +90,7 @@ def _held(value: str, place: Place, from_file: bool) -> str | list[str]:
 
 
 def _put(tree: dict[str, Any], place: Place, value: str | list[str]) -> None:
-    """Set a value in the tree; where a section is none, leave that to the model, which says so."""
+    """Set a value in the tree; leave it to the model to refuse a section that is not a table."""
     *parents, leaf = place
     branch: Any = tree
     for parent in parents:
@@ -102,7 +102,7 @@ def _put(tree: dict[str, Any], place: Place, value: str | list[str]) -> None:
 
 
 def _place(variable: str, tree: Mapping[str, Any]) -> tuple[Place, bool] | None:
-    """The place of a variable, and whether it names a file with the value; None if it is no setting."""
+    """Return the place of a variable's setting, and whether it names a file with the value; None if unknown."""
     for section, model in PLAIN.items():
         for leaf, _ in leaves_of(model):
             known = variable_of((section, leaf))
@@ -127,7 +127,7 @@ def _named_place(variable: str, tree: Mapping[str, Any]) -> tuple[Place, bool] |
 
 
 def _nearest_variable(variable: str, tree: Mapping[str, Any]) -> str:
-    """A question after the known variable that is most like another; what all begin with makes none like another."""
+    """Suggest the known variable that is most like an unknown one, compared without the common prefix."""
     places = [(*place, leaf) for place, model, _ in sections(tree) for leaf, _ in leaves_of(model)]
     places += [(section, "NAME", leaf) for section, model in NAMED.items() for leaf, _ in leaves_of(model)]
     close = closest(variable.removeprefix(PREFIX), (variable_of(place).removeprefix(PREFIX) for place in places))

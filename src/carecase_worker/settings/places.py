@@ -28,7 +28,7 @@ Place = tuple[str, ...]
 
 
 def leaves() -> Iterator[tuple[str, str, str]]:
-    """Every setting: its section (`databases.<name>` for the named ones), its name, what it is."""
+    """Yield each setting: its section (`databases.<name>` for the named ones), its name, its description."""
     for section, model in PLAIN.items():
         for leaf, text in leaves_of(model):
             yield section, leaf, text
@@ -38,18 +38,18 @@ def leaves() -> Iterator[tuple[str, str, str]]:
 
 
 def leaves_of(model: type[Section]) -> Iterator[tuple[str, str]]:
-    """The settings of a section: name, what it is."""
+    """Yield the settings of a section: name and description."""
     for name, field in model.model_fields.items():
         yield field.alias or name, field.description or ""
 
 
 def secret_leaves(model: type[Section]) -> set[str]:
-    """The settings of a section that are secrets."""
+    """Return the settings of a section that are secrets."""
     return {name for name, field in model.model_fields.items() if kind_of(field)[0] is SecretStr}
 
 
 def sections(tree: Mapping[str, Any]) -> Iterator[tuple[Place, type[Section], Any]]:
-    """Every section of a tree: its place, its model, what it holds."""
+    """Yield each section of a tree: its place, its model, its content."""
     for section, model in PLAIN.items():
         yield (section,), model, tree.get(section, {})
     for section, model in NAMED.items():
@@ -59,16 +59,16 @@ def sections(tree: Mapping[str, Any]) -> Iterator[tuple[Place, type[Section], An
 
 
 def variable_of(place: Place) -> str:
-    """The environment's name for a setting."""
+    """Return the environment variable of a setting."""
     return PREFIX + "_".join(re.sub(r"\W", "_", part, flags=re.ASCII) for part in place).upper()
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A question after the known word that is most like another; empty if none is."""
+    """Suggest the known word that is most like another; empty if none is near."""
     close = closest(word, known)
     return f"; did you mean {close}?" if close else ""
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like another; None if none is near."""
+    """Return the known word that is most like another; None if none is near."""
     return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)

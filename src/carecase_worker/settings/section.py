@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 def seconds_setting(name: str, default: float, text: str) -> Any:
-    """A field in seconds, which the configuration calls NAME_seconds."""
+    """Define a field in seconds, which the configuration calls NAME_seconds."""
     return Field(timedelta(seconds=default), alias=f"{name}_seconds", description=text)
 
 
 class Section(BaseModel):
-    """A part of the settings: frozen, and with nothing in it that is not a setting."""
+    """A part of the settings: frozen, and without unknown members."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=False, hide_input_in_errors=True)

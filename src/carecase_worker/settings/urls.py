@@ -1,7 +1,7 @@
-"""URLs of the settings: what each may look like, so that whoever gets it later can use it. No network, no files.
+"""URLs of the settings: checks that the library which gets a URL later can use it. No network, no files.
 
-Every function gives the URL in the form in which it is kept, or raises ValueError with what it should be. The text
-never tells the URL, which may hold a password.
+Each check returns the URL in its normal form, or raises ValueError with what it should be. The text never quotes the
+URL, which may hold a password.
 """
 
 import re
@@ -35,7 +35,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 def host(text: str) -> str:
-    """A host's name or address, an IPv6 address without brackets."""
+    """Check a host's name or address; an IPv6 address has no brackets."""
     if ":" not in text:
         _check_host(text, "must be a host's name or its address")
     elif not _is_ipv6(text):
@@ -44,12 +44,12 @@ def host(text: str) -> str:
 
 
 def redis_url(text: str) -> str:
-    """The URL of a Redis as redis-py takes it; a socket may be given in Celery's way, too."""
+    """Check the URL of a Redis, and give it the form of redis-py; a socket may have Celery's form, too."""
     return _redis(text, _REDIS)
 
 
 def broker_url(text: str) -> str:
-    """The URL of a broker as Celery takes it; several of RabbitMQ may be told, by semicolons."""
+    """Check the URL of a broker, and give it the form of Celery; there may be several of RabbitMQ, by semicolons."""
     if text.startswith(("amqp://", "amqps://")):
         for one in text.split(";"):
             _check_amqp(one)
@@ -62,7 +62,7 @@ def broker_url(text: str) -> str:
 
 
 def with_password(text: str, password: str) -> str:
-    """Put a password, of any signs, into a URL that has none."""
+    """Put a password of any characters into a URL that has none."""
     scheme, _, rest = text.partition("://")
     server, slash, path = rest.partition("/")
     user, _, host = server.rpartition("@")
@@ -70,18 +70,18 @@ def with_password(text: str, password: str) -> str:
 
 
 def takes_password(text: str) -> bool:
-    """Tell whether a password can be put into a URL: it leads to one server, and has none."""
+    """Return whether a password can be put into a URL: it leads to one server, and has none."""
     return not text.startswith(("unix:", "redis+socket:")) and ";" not in text and urlsplit(text).password is None
 
 
 def target_has_password(text: str) -> bool:
-    """Tell whether the URL of a target database has a password beside its user."""
+    """Return whether the URL of a target database has a password beside its user."""
     found = _TARGET.fullmatch(text)
     return bool(found and found["password"])
 
 
 def target_url(text: str) -> str:
-    """The URL of a target database as SQLAlchemy takes it."""
+    """Check the URL of a target database, in the form of SQLAlchemy."""
     found = _TARGET.fullmatch(text)
     if found is None or found["scheme"] not in ("postgresql", "sqlite") or has_control(unquote(text)):
         raise ValueError(f"{_TARGETS}; {_ENCODED}")
@@ -93,7 +93,7 @@ def target_url(text: str) -> str:
 
 
 def jwks_url(text: str) -> str:
-    """Check the URL at which an issuer's keys are fetched. Raises ValueError."""
+    """Check the URL from which an issuer's keys are fetched."""
     should = "must be https://host/path, or http:// on this machine"
     found = _parts(text, should, {"https", "http"})
     if found["userinfo"] is not None:
@@ -104,7 +104,7 @@ def jwks_url(text: str) -> str:
 
 
 def origin(text: str) -> str:
-    """The origin of a web page, as browsers send it."""
+    """Check the origin of a web page, in the form in which browsers send it."""
     should = "must be origins as browsers send them: https://host, or https://host:8443; no path, no / at the end"
     found = _parts(text, should, {"https", "http"})
     usual = {"https": "443", "http": "80"}[found["scheme"]]
@@ -116,7 +116,7 @@ def origin(text: str) -> str:
 
 
 def without_credentials(url: str) -> str:
-    """A URL of the settings as it may be shown: without user, password and options."""
+    """Return a URL of the settings without user, password and options, so that it may be shown."""
     if url.startswith("amqp") and ";" in url:
         return "; ".join(map(without_credentials, url.split(";")))
     found = (_TARGET if url.startswith("postgresql") else _URL).fullmatch(url)
@@ -127,7 +127,7 @@ def without_credentials(url: str) -> str:
 
 
 def same_server(one: str, other: str) -> bool:
-    """Tell if two URLs of Redis lead to one database of one server, as far as their text shows."""
+    """Return whether two URLs of Redis lead to one database of one server, as far as their text shows."""
 
     def place(url: str) -> tuple[object, ...]:
         parts = urlsplit(url)
@@ -186,7 +186,7 @@ def _check_postgres(found: "re.Match[str]") -> None:
 
 
 def _is_matching(hosts: Sequence[str], ports: Sequence[str]) -> bool:
-    """Tell if hosts and ports among the options can be put together."""
+    """Return whether hosts and ports among the options fit together."""
     numbers = [number for value in ports for number in value.split(",")]
     if len(ports) > 1 or not all(_is_port(number) for number in numbers):
         return False
@@ -199,7 +199,7 @@ def _is_matching(hosts: Sequence[str], ports: Sequence[str]) -> bool:
 
 
 def _parts(text: str, should: str, schemes: set[str]) -> "re.Match[str]":
-    """The parts of a URL. Raises ValueError for one that a library would read otherwise, or not at all."""
+    """Split a URL into its parts. Raises ValueError for one that a library would read differently, or not at all."""
     found = _URL.fullmatch(text)
     if found is None or found["scheme"] not in schemes or not _is_plain(text):
         raise ValueError(f"{should}; {_ENCODED}")
@@ -240,10 +240,10 @@ def _is_port(text: str) -> bool:
 
 
 def has_control(text: str) -> bool:
-    """Tell if a text has control characters or lone surrogates; libraries drop them or choke on them."""
+    """Return whether a text has control characters or lone surrogates: libraries drop them or fail on them."""
     return any(unicodedata.category(sign) in ("Cc", "Cs") for sign in text)
 
 
 def _is_plain(text: str) -> bool:
-    """Tell if a URL is written as RFC 3986 wants it, with nothing odd behind its percent signs either."""
+    """Return whether a URL is ASCII without spaces (RFC 3986), and has no control characters when unquoted."""
     return text.isascii() and " " not in text and not has_control(unquote(text))
