@@ -28,6 +28,7 @@ CONFIG = NO_RATE + "[jobs]\nchunk_items = 25\nwidth = 3\nmax_backlog_jobs = 100\
 CLIENTS = 4
 FEWEST = 5
 SETTLE_S = 300
+_FAILED = '"request failed"'
 SKEW = timedelta(milliseconds=50)
 AUDIT = {
     "demo": (
@@ -123,6 +124,9 @@ def run(place: Path, seed: int, seconds: float) -> Report:
         _judge(system, [sent for client in clients for sent in client.accepted], report)
         report.refused = sum(client.refused for client in clients)
         report.surprises = [surprise for client in clients for surprise in client.surprises]
+        if report.surprises:
+            logs = [*(system.data_dir / "logs").glob("intake*.log"), *place.glob("*intake.log")]
+            report.surprises += [line for log in logs for line in log.read_text().splitlines() if _FAILED in line]
     return report
 
 
