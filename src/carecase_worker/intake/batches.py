@@ -148,7 +148,7 @@ class Intake:
     async def _admitted(self, audited: Audited, new: NewJob, last: Mapping[int, bytes]) -> Admission:
         """Admit a recorded batch. If it fails, or an earlier job has the batch already, void the record."""
         try:
-            if sum(map(len, last.values())) > _ON_ITS_OWN_BYTES:
+            if sum(map(len, (new.key_set, *last.values()))) > _ON_ITS_OWN_BYTES:
                 admission = await self.threads.run(new.client, partial(self.admissions.store.admit, new, last))
             else:
                 admission = await self.store.admit(new, last)

@@ -60,9 +60,9 @@ class OpenJobs:
         The sets that were read are cached for the next call; those of other jobs are dropped.
         """
         wanted = [job.job_id for job in jobs]
-        held = {job_id: self._sets[job_id] for job_id in wanted if job_id in self._sets}
+        self._sets = held = {job_id: self._sets[job_id] for job_id in wanted if job_id in self._sets}
         missing = [job_id for job_id in wanted if job_id not in held]
-        for first in range(0, len(missing), _READ_AT_ONCE):
+        for first in range(0, len(missing), _READ_AT_ONCE):  # cached at once: an attempt that is cut short is not lost
             held |= self._read(missing[first : first + _READ_AT_ONCE])
         keys, self._sets = 0, {}
         for job_id, one in held.items():
