@@ -17,13 +17,18 @@ help: ## Say what there is
 
 setup: $(READY) ## Build .venv from the lock, with the package in it
 
-$(READY): requirements.lock pyproject.toml
+# an environment in directory 1, of the lock 2, with the package in it
+define BUILD
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Building $(VENV) …"
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $(READY)
+	@echo "Building $(1) …"
+	@$(PYTHON) -m venv --clear $(1)
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(2)
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(1)/.ready
+endef
+
+$(READY): requirements.lock pyproject.toml
+	$(call BUILD,$(VENV),requirements.lock)
 
 up: setup ## Run the whole system here, with a sample batch the first time; Ctrl-C stops it
 	@$(BIN)/carecase up --demo
@@ -68,12 +73,7 @@ bench: $(BENCH_READY) ## This system, its peers and the bare limit in one run; B
 
 # the peers' packages stay out of .venv
 $(BENCH_READY): requirements-bench.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Building $(BENCH) …"
-	@$(PYTHON) -m venv --clear $(BENCH)
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $(BENCH_READY)
+	$(call BUILD,$(BENCH),requirements-bench.lock)
 
 docs: $(DOCS_READY) ## The documentation site, to site/; nothing of it needs a network when it is read
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --clean
@@ -83,12 +83,7 @@ pictures: $(DOCS_READY) ## Draw docs/pictures anew, of docs_site/pictures.py
 
 # what builds the site stays out of .venv, and the package is in it for its docstrings, settings and commands
 $(DOCS_READY): requirements-docs.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Building $(DOCS) …"
-	@$(PYTHON) -m venv --clear $(DOCS)
-	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
-	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $(DOCS_READY)
+	$(call BUILD,$(DOCS),requirements-docs.lock)
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -172,17 +172,22 @@ class SteppedTargets:
             return [tuple(row) for row in connection.execute(text(statement))]
 
 
-def attempt(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str, go_on: bool = False) -> Applied:
-    """One attempt, in this process, by a holder that takes all others for dead, and may claim the next chunk."""
-    applier = Applier(
+def an_applier(store: Any, targets: SteppedTargets, holder: str, is_dead: Callable[[str], bool]) -> Applier:
+    """What a process works with that applies chunks."""
+    return Applier(
         store=store,
         targets=targets,  # type: ignore[arg-type]
         dice=SystemDice(),
         sleep=lambda _: None,
         holder=holder,
-        is_dead=lambda name: name != holder,
+        is_dead=is_dead,
         retry_deadline=timedelta(days=1),
     )
+
+
+def attempt(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str, go_on: bool = False) -> Applied:
+    """One attempt, in this process, by a holder that takes all others for dead, and may claim the next chunk."""
+    applier = an_applier(store, targets, holder, lambda name: name != holder)
     claims = applier.claim(ref)
     members = members_of(claims)
     return carry_out(applier, members, go_on) if members else Applied(claims[0][1].verdict.value)

@@ -12,18 +12,17 @@ import msgspec
 import pytest
 from tests.builders import a_case
 from tests.chaos.replay import Found, Sent, compare
-from tests.integration.worker.attempts import SteppedTargets
+from tests.integration.worker.attempts import SteppedTargets, an_applier
 from tests.services import Services
 
 from carecase_worker.cases.outcome import OTHER_CARE_PLAN
-from carecase_worker.clock import SystemDice
 from carecase_worker.jobs.admission import Admissions, Sender
 from carecase_worker.jobs.chunks import ChunkBounds, unpack_done
 from carecase_worker.jobs.open_jobs import OpenJobs
 from carecase_worker.jobs.store import JobStore
 from carecase_worker.jobs.verdicts import ChunkRef, Claimed, Wait
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.worker.apply import Applied, Applier
+from carecase_worker.worker.apply import Applied
 from carecase_worker.worker.group import carry_out, members_of
 from carecase_worker.worker.placing import Placer
 
@@ -53,15 +52,7 @@ class Tenant:
 
     def work(self, ref: ChunkRef, holder: str, go_on: bool) -> None:
         """Answer a notification as a pool process does."""
-        applier = Applier(
-            store=self.store,
-            targets=self.targets,  # type: ignore[arg-type]
-            dice=SystemDice(),
-            sleep=lambda _: None,
-            holder=holder,
-            is_dead=lambda _: False,
-            retry_deadline=timedelta(days=1),
-        )
+        applier = an_applier(self.store, self.targets, holder, lambda _: False)
         placer = Placer(self.store, OpenJobs(self.redis), holder)
         claims = applier.claim(ref)
         while claims:
