@@ -11,15 +11,16 @@ from tests.builders import a_new_job
 from tests.services import Services
 from tests.tls import Certificates, certificates, tls_before
 
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import StoreUnavailable, TargetFailure
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.rates import Rates
-from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.rate_limit import Rates
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import lacks, upgrade
-from carecase_worker.tenants import tenants_of
+from carecase_worker.targets.tenants import tenants_of
 
 
 @pytest.fixture(scope="module")

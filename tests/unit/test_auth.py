@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.builders import a_jwks, a_key_pair
 
 from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused, KeysUnavailable
-from carecase_worker.intake.auth import Caller, Gate, granted
-from carecase_worker.intake.jwks import Jwks
-from carecase_worker.intake.revocations import Revocations
+from carecase_worker.intake.access.authenticator import Caller, Gate, granted
+from carecase_worker.intake.access.jwks import Jwks
+from carecase_worker.intake.access.revocations import Revocations
 from carecase_worker.settings.access import ClientSettings, JwtSettings
 
 SECRET = "s" * 32

@@ -11,10 +11,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carecase_worker.batches.body import Body, Form, form_of
+from carecase_worker.batches.decoding import Decoder
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.body import Body, Form, form_of, receive
-from carecase_worker.intake.decoding import Decoder
-from carecase_worker.intake.problems import problem_of
+from carecase_worker.intake.batches.receiving import receive
+from carecase_worker.intake.http.problems import problem_of
 
 LARGE = 3 << 20
 ENCODERS: dict[str | None, Callable[[bytes], bytes]] = {

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from carecase_worker.batches.chunking import ChunkBounds
 from carecase_worker.cases.validation import Rules
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.checks import Check
-from carecase_worker.jobs.chunks import ChunkBounds
+from carecase_worker.intake.batches.validate_only import Check
 
 MOST = 20_000
 TOO_DEEP = msgspec.Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")

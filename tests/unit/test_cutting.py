@@ -9,12 +9,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.builders import NOW, chunks_of, items_of
 
-from carecase_worker.cases.batch import ArraySplitter
-from carecase_worker.cases.lines import LineSplitter
-from carecase_worker.cases.outcome import CREATED, Outcome
+from carecase_worker.batches.chunking import Chunk, ChunkBounds, Cutter
+from carecase_worker.batches.lines import LineSplitter
+from carecase_worker.batches.payloads import ChunkOutcomes, pack, pack_done, unpack, unpack_done
+from carecase_worker.batches.splitting import ArraySplitter
+from carecase_worker.cases.outcomes import CREATED, Outcome
 from carecase_worker.cases.validation import Rules, invalid, keys_of, validate
 from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
-from carecase_worker.jobs.chunks import Chunk, ChunkBounds, ChunkOutcomes, Cutter, pack, pack_done, unpack, unpack_done
 
 JSON = st.recursive(
     st.none()

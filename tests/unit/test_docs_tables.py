@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from carecase_worker.jobs.job import MOVES
+from carecase_worker.store.job import MOVES
 
 ROOT = Path(__file__).parents[2]
 DOCS, SOURCE = ROOT / "docs", ROOT / "src" / "carecase_worker"

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from carecase_worker.cases.outcome import CANCELLED, CREATED, REFUSED, SUPERSEDED, UNAVAILABLE, UPDATED, Kind, Outcome
+from carecase_worker.batches.payloads import ChunkOutcomes
+from carecase_worker.cases.outcomes import CANCELLED, CREATED, REFUSED, SUPERSEDED, UNAVAILABLE, UPDATED, Kind, Outcome
 from carecase_worker.errors import (
     AccessFault,
     AccessRefused,
@@ -24,11 +25,10 @@ from carecase_worker.errors import (
     StoreUnavailable,
     TargetFailure,
 )
-from carecase_worker.intake.documents import indexed_items, items, job_tag, multi_status, retry_after
-from carecase_worker.intake.problems import UNEXPECTED, Problem, problem_of, problem_of_status
-from carecase_worker.jobs.chunks import ChunkOutcomes
-from carecase_worker.jobs.job import job_from_record
-from carecase_worker.jobs.verdicts import Pace
+from carecase_worker.intake.http.problems import UNEXPECTED, Problem, problem_of, problem_of_status
+from carecase_worker.intake.jobs.documents import indexed_items, items, job_tag, multi_status, retry_after
+from carecase_worker.store.job import job_from_record
+from carecase_worker.store.throughput import Pace
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 

@@ -9,7 +9,7 @@ from tests.builders import NOW
 from tests.items import an_object, base, nested, quoted
 from tests.oracle import TABLE
 
-from carecase_worker.cases.outcome import Kind, Outcome
+from carecase_worker.cases.outcomes import Kind, Outcome
 from carecase_worker.cases.validation import Rules, read_sound, validate
 
 RULES = Rules(care_plan=None, user="sender", moment=NOW)

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import a_batch, a_case, items_of
 
-from carecase_worker.cases.batch import ArraySplitter, Splitter
-from carecase_worker.cases.lines import LineSplitter
+from carecase_worker.batches.body import Body, Form
+from carecase_worker.batches.decoding import Decoder
+from carecase_worker.batches.lines import LineSplitter
+from carecase_worker.batches.splitting import ArraySplitter, Splitter
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.body import Body, Form
-from carecase_worker.intake.decoding import Decoder
 
 MARK = b"\xef\xbb\xbf"
 ENCODERS: dict[str | None, Callable[[bytes], bytes]] = {None: bytes, "gzip": gzip.compress, "zstd": zstandard.compress}

@@ -11,13 +11,13 @@ import zstandard
 from starlette.requests import ClientDisconnect
 from tests.steps import steps
 
+from carecase_worker.batches.body import Body, Form
+from carecase_worker.batches.chunking import ChunkBounds, Cutter
+from carecase_worker.batches.decoding import Decoder
 from carecase_worker.errors import BatchRefused, RateExceeded
-from carecase_worker.intake.bodies import Bodies
-from carecase_worker.intake.body import Body, Form
-from carecase_worker.intake.decoding import Decoder
-from carecase_worker.intake.incoming import Incoming
-from carecase_worker.intake.threads import Processor
-from carecase_worker.jobs.chunks import ChunkBounds, Cutter
+from carecase_worker.intake.batches.upload import Incoming
+from carecase_worker.intake.limits.bodies import Bodies
+from carecase_worker.intake.limits.threads import Processor
 from carecase_worker.settings.model import IntakeSettings
 
 KIB, MIB = 1 << 10, 1 << 20

@@ -13,7 +13,9 @@ from tests.items import an_object, base
 from tests.oracle import Sender, judge, usable_key
 from tests.unit.test_validation_oracle import same
 
-from carecase_worker.cases.outcome import (
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.batches.payloads import ChunkOutcomes, unpack_done
+from carecase_worker.cases.outcomes import (
     CANCELLED,
     CREATED,
     NOT_APPLIED,
@@ -25,8 +27,7 @@ from carecase_worker.cases.outcome import (
     Kind,
     Outcome,
 )
-from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, unpack_done
-from carecase_worker.jobs.verdicts import Lease
+from carecase_worker.store.claims import Lease
 from carecase_worker.targets.plan import Wave, WritePlan, case_by_case
 from carecase_worker.worker.planning import plan_answer, plan_chunk, plan_item_by_item, settle
 

@@ -8,8 +8,8 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from carecase_worker.intake.log_quota import LogQuota
-from carecase_worker.intake.requests import Requests
+from carecase_worker.intake.http.access_log import Requests
+from carecase_worker.intake.limits.log_quota import LogQuota
 from carecase_worker.telemetry import Metrics
 
 START: Message = {"type": "http.response.start", "status": 207, "headers": []}

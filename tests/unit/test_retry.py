@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carecase_worker.cases.outcome import REFUSED, UNAVAILABLE
+from carecase_worker.cases.outcomes import REFUSED, UNAVAILABLE
 from carecase_worker.errors import FailureKind
-from carecase_worker.jobs.verdicts import History, Wait
-from carecase_worker.worker.retry import GiveUp, plan_retry
+from carecase_worker.store.claims import History, Wait
+from carecase_worker.worker.retry_policy import GiveUp, plan_retry
 
 DAY, LEAST = timedelta(days=1), timedelta(microseconds=1)
 UNEXPLAINED = (FailureKind.REFUSED, FailureKind.CONFLICT, FailureKind.UNEXPECTED)

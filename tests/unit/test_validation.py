@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.builders import NOW, a_batch, a_case
 
 from carecase_worker.cases.care_case import FIELDS, CaseField, FieldType
-from carecase_worker.cases.outcome import Kind, Outcome
+from carecase_worker.cases.outcomes import Kind, Outcome
 from carecase_worker.cases.validation import Row, Rules, keys_of, read_sound, validate
 
 RULES = Rules(care_plan=None, user="sender", moment=NOW)

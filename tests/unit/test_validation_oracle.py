@@ -23,12 +23,12 @@ from tests.items import (
 )
 from tests.oracle import Fault, Sender, judge, usable_key
 
-from carecase_worker.cases.batch import ArraySplitter
-from carecase_worker.cases.lines import LineSplitter
-from carecase_worker.cases.outcome import Kind, Outcome
+from carecase_worker.batches.chunking import ChunkBounds
+from carecase_worker.batches.lines import LineSplitter
+from carecase_worker.batches.splitting import ArraySplitter
+from carecase_worker.cases.outcomes import Kind, Outcome
 from carecase_worker.cases.validation import Rules, invalid, keys_of, read_sound, validate
 from carecase_worker.errors import BatchRefused
-from carecase_worker.jobs.chunks import ChunkBounds
 
 ANY_PLAN = Sender(None, "sender", NOW)
 PLAN_5 = Sender(5, "sender", NOW)

@@ -30,9 +30,9 @@ from carecase_worker.cases.care_case import (
     CareCase,
     FieldType,
 )
-from carecase_worker.cases.date_time import in_utc, moment_of
-from carecase_worker.cases.outcome import Kind, Outcome
-from carecase_worker.cases.typed import read_all, read_one, read_written, row_of, write_all
+from carecase_worker.cases.date_times import in_utc, moment_of
+from carecase_worker.cases.fast_path import read_all, read_one, read_written, row_of, write_all
+from carecase_worker.cases.outcomes import Kind, Outcome
 
 Row = dict[str, Any]
 """A valid case: every field of the table by its name; date-times are aware and in UTC."""

@@ -7,7 +7,7 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, Any, Self, TypeAlias, cast
 
-from carecase_worker.cases.batch import ArraySplitter
+from carecase_worker.batches.splitting import ArraySplitter
 from carecase_worker.client.sources import Source, is_source, items_of, look_into, media_type_of, opened, split
 from carecase_worker.client.values import encoded, members_of
 from carecase_worker.errors import BatchUnreadable

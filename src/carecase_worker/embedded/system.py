@@ -29,13 +29,13 @@ from carecase_worker.embedded.stack import (
     secrets_of,
 )
 from carecase_worker.errors import SchemaRefused, StackError, StackStopped, StoreUnavailable, TargetFailure
-from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.loading import load, process_environment, settings_variables
 from carecase_worker.settings.model import Settings
+from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.contents import holds_cases
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import create_database, lacks, upgrade
-from carecase_worker.tenants import tenants_of
+from carecase_worker.targets.tenants import tenants_of
 
 _NEEDED_BYTES = 500 << 20
 _TICK = timedelta(milliseconds=100)

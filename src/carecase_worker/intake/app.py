@@ -21,46 +21,47 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from carecase_worker.audit.log import AuditLog
+from carecase_worker.batches.chunking import ChunkBounds
+from carecase_worker.batches.encryption import Seals
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock, system_async_sleep, uuid7
 from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError, SettingsError, StoreUnavailable
-from carecase_worker.intake.accepted import Acceptances
-from carecase_worker.intake.admittance import Admittance
-from carecase_worker.intake.audited import Recorder
-from carecase_worker.intake.auth import Caller, gate_of
-from carecase_worker.intake.batches import Intake, batch_routes
-from carecase_worker.intake.bodies import Bodies
-from carecase_worker.intake.descriptions import INFO
-from carecase_worker.intake.documents import envelope
-from carecase_worker.intake.forwarded import Forwarded
-from carecase_worker.intake.header_lines import HeaderLines
+from carecase_worker.intake.access.access_control import Admittance
+from carecase_worker.intake.access.audit_trail import Recorder
+from carecase_worker.intake.access.authenticator import Caller, gate_of
+from carecase_worker.intake.batches.routes import Intake, batch_routes
 from carecase_worker.intake.health import Readings, health_routes
-from carecase_worker.intake.held import Held
-from carecase_worker.intake.in_progress import InProgress
-from carecase_worker.intake.job_status import Jobs, job_routes
-from carecase_worker.intake.methods import Methods, allowed
-from carecase_worker.intake.negotiation import json_type_of, require_json
-from carecase_worker.intake.openapi import publish
-from carecase_worker.intake.parameters import bad_parameters, require_known_parameters
-from carecase_worker.intake.problems import Problem, problem_of, problem_of_method, problem_of_status
-from carecase_worker.intake.public import add_public
-from carecase_worker.intake.requests import Requests, address_of, note, until_answered
-from carecase_worker.intake.results import Results
-from carecase_worker.intake.safe_headers import SafeHeaders, cors_options
-from carecase_worker.intake.shared import Shared
-from carecase_worker.intake.threads import ClientThreads, Processor, Threads
-from carecase_worker.jobs.admission import Admissions
-from carecase_worker.jobs.chunks import ChunkBounds
-from carecase_worker.jobs.clock_watch import ClockWatch
-from carecase_worker.jobs.listing import JobLists
-from carecase_worker.jobs.loop_store import LoopStore
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.rates import Rates
-from carecase_worker.jobs.seal import Seals
-from carecase_worker.jobs.standstill import Standstill
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.waiting import Finals
+from carecase_worker.intake.http.access_log import Requests, address_of, note, until_answered
+from carecase_worker.intake.http.envelope import envelope
+from carecase_worker.intake.http.forwarded import Forwarded
+from carecase_worker.intake.http.head_options import Methods, allowed
+from carecase_worker.intake.http.header_lines import HeaderLines
+from carecase_worker.intake.http.negotiation import json_type_of, require_json
+from carecase_worker.intake.http.parameters import bad_parameters, require_known_parameters
+from carecase_worker.intake.http.problems import Problem, problem_of, problem_of_method, problem_of_status
+from carecase_worker.intake.http.security_headers import SafeHeaders, cors_options
+from carecase_worker.intake.jobs.accepted import Acceptances
+from carecase_worker.intake.jobs.long_poll import Held
+from carecase_worker.intake.jobs.results import Results
+from carecase_worker.intake.jobs.routes import Jobs, job_routes
+from carecase_worker.intake.limits.bodies import Bodies
+from carecase_worker.intake.limits.in_progress import InProgress
+from carecase_worker.intake.limits.process import Shared
+from carecase_worker.intake.limits.threads import ClientThreads, Processor, Threads
+from carecase_worker.intake.openapi.descriptions import INFO
+from carecase_worker.intake.openapi.document import publish
+from carecase_worker.intake.openapi.page import add_public
 from carecase_worker.settings.model import IntakeSettings, Settings
+from carecase_worker.store.completions import Finals
+from carecase_worker.store.job_lists import JobLists
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.loop_store import LoopStore
+from carecase_worker.store.pending_batch import Admissions
+from carecase_worker.store.rate_limit import Rates
+from carecase_worker.store.workers.clock_watch import ClockWatch
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import Metrics
 
 _api_key = APIKeyHeader(name="x-api-key", scheme_name="apiKeyAuth", auto_error=False)

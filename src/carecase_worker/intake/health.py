@@ -8,11 +8,11 @@ from fastapi import APIRouter, Response
 
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.errors import StoreUnavailable
-from carecase_worker.intake.single_flight import SingleFlight
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.standstill import Standstill
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Trouble
+from carecase_worker.intake.limits.single_flight import SingleFlight
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.throughput import Trouble
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import Metrics, Reading
 
 _KEPT = timedelta(seconds=1)

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from carecase_worker.cases.care_case import KEY
-from carecase_worker.cases.outcome import Outcome
+from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.cases.validation import Row, Rules, SoundCases
 from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
 

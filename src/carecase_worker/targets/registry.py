@@ -6,9 +6,9 @@ from datetime import timedelta
 from carecase_worker.errors import TargetFailure
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import require_fitting
+from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.upserts import upsert_for
 from carecase_worker.targets.writer import LONGEST, Writer
-from carecase_worker.tenants import Tenant
 
 
 class Targets:

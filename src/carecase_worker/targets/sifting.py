@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from carecase_worker.cases.care_case import CARE_PLAN, FIELDS, INT32_MIN, KEY
-from carecase_worker.cases.outcome import REFUSED, Kind, Outcome
+from carecase_worker.cases.outcomes import REFUSED, Kind, Outcome
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.constraints import Constraints

@@ -9,7 +9,7 @@ from carecase_worker.errors import SettingsError, TargetFailure
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import SchemaState, state
-from carecase_worker.tenants import Tenant
+from carecase_worker.targets.tenants import Tenant
 
 _REFUSED = (Causes.VERSION.value, Causes.SESSION.value, Causes.POOLER.value, Causes.PARAMETER.value)
 """Causes that do not go away while a worker waits."""

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from carecase_worker.cases.care_case import CARE_PLAN
-from carecase_worker.cases.outcome import CREATED, OTHER_CARE_PLAN, REFUSED, SUPERSEDED, UPDATED, Outcome
+from carecase_worker.cases.outcomes import CREATED, OTHER_CARE_PLAN, REFUSED, SUPERSEDED, UPDATED, Outcome
 from carecase_worker.targets.plan import Wave, key_of
 from carecase_worker.targets.upserts import Upsert
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, bindparam, insert, select, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from carecase_worker.cases.outcome import REFUSED, Outcome, none_applied, pack_outcomes, unpack_outcomes
+from carecase_worker.cases.outcomes import REFUSED, Outcome, none_applied, pack_outcomes, unpack_outcomes
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.failures import answered, failure_of, kind_of

@@ -12,28 +12,30 @@ from billiard import pool
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Celery, signals
 
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.encryption import Seals
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock, SystemDice, stopwatch, system_sleep
 from carecase_worker.errors import FailureKind, StoreUnavailable, traces
-from carecase_worker.jobs.clock_watch import ClockWatch
-from carecase_worker.jobs.open_jobs import OpenJobs
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.seal import Seals
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed
 from carecase_worker.settings.model import DATABASES_PART, Settings
+from carecase_worker.store.claims import Claimed
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.open_jobs import OpenJobs
+from carecase_worker.store.workers.clock_watch import ClockWatch
+from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.startup import look_at
+from carecase_worker.targets.tenants import tenants_of
 from carecase_worker.telemetry import configure_logging, logger
-from carecase_worker.tenants import tenants_of
-from carecase_worker.worker.apply import Applied, Applier, Claims
+from carecase_worker.worker.attempt import Applied, Applier, Claims
 from carecase_worker.worker.consumer import NotificationConsumer, take_only_notifications
 from carecase_worker.worker.group import carry_out, fail, members_of
-from carecase_worker.worker.holder import is_dead, own_name
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.inherited import let_go_of_sockets
 from carecase_worker.worker.placing import Placer
+from carecase_worker.worker.process_identity import is_dead, own_name
 from carecase_worker.worker.tasks import add_task
 
 _log = logger("worker")

@@ -8,12 +8,12 @@ from typing import assert_never
 
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
-from carecase_worker.jobs.verdicts import Claimed, Lease, Wait
+from carecase_worker.store.claims import Claimed, Lease, Wait
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.telemetry import logger
-from carecase_worker.worker.apply import Applied, Applier, Claims, ledger_key
+from carecase_worker.worker.attempt import Applied, Applier, Claims, ledger_key
 from carecase_worker.worker.planning import settle
-from carecase_worker.worker.retry import GiveUp, plan_retry
+from carecase_worker.worker.retry_policy import GiveUp, plan_retry
 
 _log = logger("worker")
 _ALONE_FOR_S = 1.0

@@ -6,16 +6,16 @@ from datetime import timedelta
 from functools import partial
 from threading import Event, Thread
 
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import StoreUnavailable, TargetFailure
-from carecase_worker.jobs.clock_watch import ClockWatch
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Notifier
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.workers.clock_watch import ClockWatch
+from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.purge import purge_ledger
+from carecase_worker.targets.tenants import Tenant
 from carecase_worker.telemetry import logger
-from carecase_worker.tenants import Tenant
 from carecase_worker.worker.planning import PLACE_BITS
 
 _log = logger("housekeeping")

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from carecase_worker.cases.outcome import NOT_APPLIED, REFUSED, Outcome, none_applied, runs_of
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
+from carecase_worker.cases.outcomes import NOT_APPLIED, REFUSED, Outcome, none_applied, runs_of
 from carecase_worker.cases.validation import Rules, keys_of, read_sound, validate, without
-from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, pack_done
-from carecase_worker.jobs.job import COUNTS
-from carecase_worker.jobs.verdicts import Done, Lease
+from carecase_worker.store.claims import Done, Lease
+from carecase_worker.store.job import COUNTS
 from carecase_worker.targets.plan import Defaults, Entry, WaveOfAll, WaveOfRows, WritePlan, in_waves
 from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
 

@@ -11,12 +11,13 @@ from tests.integration.intake.intakes import KEYS as API_KEYS
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.encryption import Kind, Seals
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
+from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import PayloadUnreadable
-from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
-from carecase_worker.jobs.job import Job
-from carecase_worker.jobs.seal import Kind, Seals
-from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.store.claims import Done
+from carecase_worker.store.job import Job
 
 OLD, NEW = bytes(32), bytes(range(32))
 

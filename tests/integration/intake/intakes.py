@@ -13,13 +13,14 @@ import jwt
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
 
-from carecase_worker.cases.outcome import CREATED, Outcome
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
+from carecase_worker.cases.outcomes import CREATED, Outcome
 from carecase_worker.intake.app import create_app
-from carecase_worker.intake.serve import server_of
-from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.intake.server import server_of
 from carecase_worker.settings.model import Settings
+from carecase_worker.store.claims import Done
+from carecase_worker.store.job_store import JobStore
 
 SECRET = "a secret that only these tests know"
 KEYS = {"ann": "the-key-of-ann", "bob": "the-key-of-bob"}

@@ -10,9 +10,9 @@ from tests.integration.intake.intakes import KEYS, settings_of
 from tests.services import Services
 
 from carecase_worker.errors import AccessRefused, RateExceeded
-from carecase_worker.intake.admittance import Admittance
-from carecase_worker.intake.auth import Caller, gate_of
-from carecase_worker.jobs.rates import Rates
+from carecase_worker.intake.access.access_control import Admittance
+from carecase_worker.intake.access.authenticator import Caller, gate_of
+from carecase_worker.store.rate_limit import Rates
 
 HOLD_S = 0.2
 FOR_EVER = timedelta(days=1)

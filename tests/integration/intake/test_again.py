@@ -9,16 +9,17 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from carecase_worker.cases.outcome import CANCELLED, FIXED, REFUSED, UNAVAILABLE, UNTRUSTED, Outcome
-from carecase_worker.cases.outcome import Kind as OutcomeKind
+from carecase_worker.batches.chunking import ChunkBounds, ChunkRef
+from carecase_worker.batches.encryption import Kind, Seals
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done, unpack
+from carecase_worker.cases.outcomes import CANCELLED, FIXED, REFUSED, UNAVAILABLE, UNTRUSTED, Outcome
+from carecase_worker.cases.outcomes import Kind as OutcomeKind
 from carecase_worker.errors import JobConflict
-from carecase_worker.intake.again import draft_again
-from carecase_worker.jobs.admission import Admissions, Sender
-from carecase_worker.jobs.chunks import ChunkBounds, ChunkOutcomes, pack_done, unpack
-from carecase_worker.jobs.job import Job
-from carecase_worker.jobs.seal import Kind, Seals
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.intake.jobs.resubmit import draft_again
+from carecase_worker.store.claims import Done
+from carecase_worker.store.job import Job
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.pending_batch import Admissions, Sender
 
 ITEMS = 2  # a chunk
 EVERY_KIND = [FIXED.get(kind, Outcome(kind, "why")) for kind in OutcomeKind if kind is not OutcomeKind.VALID]

@@ -12,7 +12,7 @@ from tests.builders import a_jwks, a_key_pair
 
 from carecase_worker.clock import stopwatch
 from carecase_worker.errors import KeysUnavailable
-from carecase_worker.intake.jwks import Jwks, jwks_of
+from carecase_worker.intake.access.jwks import Jwks, jwks_of
 from carecase_worker.settings.access import JwtSettings
 
 OLD, NEW = a_key_pair("RS256"), a_key_pair("ES256")

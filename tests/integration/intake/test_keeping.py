@@ -13,8 +13,9 @@ from tests.builders import a_batch, a_case
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CANCELLED, CREATED, REFUSED
-from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.cases.outcomes import CANCELLED, CREATED, REFUSED
+from carecase_worker.store.claims import Done
 
 LIMITS = {"max_client_jobs": 3, "max_client_bytes": 30_000, "max_database_jobs": 5, "max_database_bytes": 50_000}
 _prefixes = count()

@@ -13,13 +13,15 @@ from fastapi import FastAPI
 from tests.builders import a_batch, a_case
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CANCELLED
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
+from carecase_worker.cases.outcomes import CANCELLED
 from carecase_worker.intake.app import create_app
-from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Done
 from carecase_worker.settings.loading import load
+from carecase_worker.store.claims import Done
+from carecase_worker.store.job_store import JobStore
 
 CHUNKS, WIDTH = 3, 2
 _prefixes = count()

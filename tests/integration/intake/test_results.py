@@ -10,16 +10,17 @@ from starlette.requests import Request
 from tests.builders import a_new_job
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, UPDATED, Kind, Outcome
-from carecase_worker.intake.paging import Page
-from carecase_worker.intake.results import OutcomeFilter, Results, Wanted
-from carecase_worker.intake.threads import ClientThreads, Processor, Threads
-from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
-from carecase_worker.jobs.job import Job
-from carecase_worker.jobs.seal import UNSEALED
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.encryption import UNSEALED
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
+from carecase_worker.cases.outcomes import CREATED, UPDATED, Kind, Outcome
+from carecase_worker.intake.http.paging import Page
+from carecase_worker.intake.jobs.results import OutcomeFilter, Results, Wanted
+from carecase_worker.intake.limits.threads import ClientThreads, Processor, Threads
 from carecase_worker.settings.model import IntakeSettings, JobSettings, RedisSettings
+from carecase_worker.store.claims import Done
+from carecase_worker.store.job import Job
+from carecase_worker.store.job_store import JobStore
 
 CHUNKS, SIZE = 30, 10
 

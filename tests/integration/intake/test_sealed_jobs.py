@@ -12,12 +12,13 @@ from tests.builders import a_batch, a_case
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, REFUSED, UPDATED, Outcome
-from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
-from carecase_worker.jobs.idempotency import shared
-from carecase_worker.jobs.incoming import Kept
-from carecase_worker.jobs.seal import Kind, Seals
-from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.encryption import Kind, Seals
+from carecase_worker.batches.fingerprint import shared
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
+from carecase_worker.cases.outcomes import CREATED, REFUSED, UPDATED, Outcome
+from carecase_worker.store.admission import Kept
+from carecase_worker.store.claims import Done
 
 KEY = bytes(range(32))
 KEYS = f"k1:{base64.b64encode(KEY).decode()}"

@@ -10,8 +10,9 @@ from sqlalchemy import Engine, func, select, text
 from tests.builders import NOW, a_batch, a_case, a_lease
 from tests.integration.targets.databases import refuse_negative_priorities
 
+from carecase_worker.batches.chunking import Chunk
 from carecase_worker.cases.care_case import FIELDS
-from carecase_worker.cases.outcome import (
+from carecase_worker.cases.outcomes import (
     CANCELLED,
     CREATED,
     NOT_APPLIED,
@@ -22,7 +23,6 @@ from carecase_worker.cases.outcome import (
     Outcome,
 )
 from carecase_worker.cases.validation import Rules, validate
-from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
 from carecase_worker.targets.upserts import Upsert
 from carecase_worker.targets.writer import LedgerKey, Writer

@@ -11,8 +11,8 @@ from tests.services import Services
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import lacks, upgrade
+from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert, Upsert
-from carecase_worker.tenants import Tenant
 
 
 def engine_at(url: str) -> Engine:

@@ -14,10 +14,11 @@ from tests.integration.targets.test_refusals import refusing
 from tests.integration.worker.attempts import attempt
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.batches.payloads import pack
+from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.jobs.chunks import Chunk, pack
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.schema import upgrade
 from carecase_worker.targets.writer import LedgerKey

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from tests.integration.targets.databases import a_database, engine_at, run, write
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, UPDATED
+from carecase_worker.cases.outcomes import CREATED, UPDATED
 from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.targets.schema import state, upgrade

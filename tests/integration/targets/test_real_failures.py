@@ -16,9 +16,9 @@ from tests.integration.targets.databases import a_database, ask, engine_at, run,
 from tests.needs import lack
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, UPDATED, Outcome
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.cases.outcomes import CREATED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.schema import upgrade
 from carecase_worker.targets.writer import LedgerKey

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from tests.integration.targets.databases import a_database, ask, engine_at, run, write
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED
+from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import SchemaRefused, TargetFailure
 from carecase_worker.targets.schema import lacks, state, upgrade
 

@@ -17,9 +17,9 @@ from tests.needs import need
 from tests.ports import free_port
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, Outcome
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.cases.outcomes import CREATED, Outcome
 from carecase_worker.errors import SettingsError, TargetFailure
-from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.targets.registry import Targets

@@ -19,9 +19,9 @@ from tests.items import FIELDS, VALUES, an_object, around_the_bound, base, chang
 from tests.oracle import Sender, judge
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, Kind
+from carecase_worker.batches.chunking import ChunkBounds
+from carecase_worker.cases.outcomes import CREATED, Kind
 from carecase_worker.clock import epoch_ms
-from carecase_worker.jobs.chunks import ChunkBounds
 from carecase_worker.targets.tables import CARE_CASE
 from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert
 from carecase_worker.targets.writer import LedgerKey, Writer

@@ -10,19 +10,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event, text
 
-from carecase_worker.cases.outcome import Outcome
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.clock import SystemDice
 from carecase_worker.errors import StoreUnavailable
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.plan import Wave, WritePlan
 from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.upserts import Held, Upsert, Written, upsert_for
 from carecase_worker.targets.writer import LedgerKey, Members, Writer
-from carecase_worker.tenants import Tenant
-from carecase_worker.worker.apply import Applied, Applier
+from carecase_worker.worker.attempt import Applied, Applier
 from carecase_worker.worker.group import carry_out, members_of
 
 POINTS = (

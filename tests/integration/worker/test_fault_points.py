@@ -18,12 +18,13 @@ from tests.integration.worker.attempts import (
 )
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED
+from carecase_worker.batches.chunking import ChunkBounds, ChunkRef
+from carecase_worker.batches.payloads import pack, unpack_done
+from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
-from carecase_worker.jobs.chunks import ChunkBounds, pack, unpack_done
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed
+from carecase_worker.store.claims import Claimed
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
 
 CHUNKS = 3
 

@@ -15,14 +15,15 @@ from tests.chaos.replay import Found, Sent, compare
 from tests.integration.worker.attempts import SteppedTargets, an_applier
 from tests.services import Services
 
-from carecase_worker.cases.outcome import OTHER_CARE_PLAN
-from carecase_worker.jobs.admission import Admissions, Sender
-from carecase_worker.jobs.chunks import ChunkBounds, unpack_done
-from carecase_worker.jobs.open_jobs import OpenJobs
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed, Wait
+from carecase_worker.batches.chunking import ChunkBounds, ChunkRef
+from carecase_worker.batches.payloads import unpack_done
+from carecase_worker.cases.outcomes import OTHER_CARE_PLAN
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.worker.apply import Applied
+from carecase_worker.store.claims import Claimed, Wait
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.open_jobs import OpenJobs
+from carecase_worker.store.pending_batch import Admissions, Sender
+from carecase_worker.worker.attempt import Applied
 from carecase_worker.worker.group import carry_out, members_of
 from carecase_worker.worker.placing import Placer
 

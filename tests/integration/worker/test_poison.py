@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import SteppedTargets, attempt_in_a_process
 
-from carecase_worker.cases.outcome import CREATED, NOT_APPLIED, REFUSED
+from carecase_worker.batches.payloads import pack, unpack_done
+from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.jobs.chunks import pack, unpack_done
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.worker.isolation import killers
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.worker.poison import killers
 
 POISON = frozenset({13, 77})
 

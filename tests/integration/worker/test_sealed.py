@@ -12,19 +12,20 @@ from tests.builders import a_batch, a_case, items_of
 from tests.integration.worker.attempts import SteppedTargets
 from tests.services import Services
 
-from carecase_worker.cases.batch import ArraySplitter
-from carecase_worker.cases.outcome import CREATED, UNTRUSTED
+from carecase_worker.batches.chunking import Chunk, ChunkBounds, ChunkRef
+from carecase_worker.batches.encryption import UNSEALED, Kind, Seals
+from carecase_worker.batches.payloads import pack, unpack_done
+from carecase_worker.batches.splitting import ArraySplitter
+from carecase_worker.cases.outcomes import CREATED, UNTRUSTED
 from carecase_worker.clock import SystemClock, SystemDice, uuid7
 from carecase_worker.errors import FailureKind
-from carecase_worker.jobs.admission import Admissions, Sender
-from carecase_worker.jobs.chunks import Chunk, ChunkBounds, pack, unpack_done
-from carecase_worker.jobs.incoming import Admission
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.seal import UNSEALED, Kind, Seals
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed
+from carecase_worker.store.admission import Admission
+from carecase_worker.store.claims import Claimed
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.pending_batch import Admissions, Sender
 from carecase_worker.targets.causes import Causes
-from carecase_worker.worker.apply import Applied, Applier
+from carecase_worker.worker.attempt import Applied, Applier
 
 OLD, NEW = bytes(32), bytes(range(32))
 SEALS = Seals({"k": NEW})
