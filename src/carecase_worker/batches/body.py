@@ -16,21 +16,21 @@ _ENCODED_PIECE_BYTES = 256 << 10  # which decode to more
 MAX_PIECES = 1 << 10  # of a client that sends, or compresses, a few bytes at a time
 
 
-class Form(Enum):
+class BodyFormat(Enum):
     """Forms of a list of items in a body."""
 
     ARRAY = "array"
     LINES = "lines"
 
 
-def form_of(content_type: str | None) -> Form:
+def format_of(content_type: str | None) -> BodyFormat:
     """Return the form of a Content-Type. Raises BatchRefused if it is not supported."""
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type == "application/x-ndjson":
-        return Form.LINES
+        return BodyFormat.LINES
     is_json_suffix = media_type.startswith("application/") and media_type.endswith("+json")
     if media_type in ("application/json", "text/json") or is_json_suffix:
-        return Form.ARRAY
+        return BodyFormat.ARRAY
     raise BatchRefused(
         BatchFault.MEDIA_TYPE,
         "Send Content-Type: application/json with an array, or application/x-ndjson with one case a line.",
@@ -40,10 +40,10 @@ def form_of(content_type: str | None) -> Form:
 class Body:
     """A body that comes in: decoded, bounded, digested and split, piece by piece. It keeps no items."""
 
-    def __init__(self, decoder: Decoder, form: Form, max_bytes: int, item_bytes: int = ITEM_BYTES) -> None:
+    def __init__(self, decoder: Decoder, form: BodyFormat, max_bytes: int, item_bytes: int = ITEM_BYTES) -> None:
         self._decoder = decoder
         self._splitter: Splitter = (
-            ArraySplitter(item_bytes=item_bytes) if form is Form.ARRAY else LineSplitter(item_bytes)
+            ArraySplitter(item_bytes=item_bytes) if form is BodyFormat.ARRAY else LineSplitter(item_bytes)
         )
         self._max_bytes = max_bytes
         self._digest = hashlib.sha256()

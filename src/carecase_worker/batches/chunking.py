@@ -13,7 +13,7 @@ _NULL = b"null"
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkBounds:
+class ChunkLimits:
     """Limits of a chunk in items and bytes, and of an item in bytes. A chunk of one item may exceed `size`."""
 
     items: int
@@ -49,10 +49,10 @@ class ChunkRef:
         return cls(job_id, int(chunk_no))
 
 
-class Cutter:
+class Chunker:
     """A cutter of a batch's items into chunks, as they come."""
 
-    def __init__(self, bounds: ChunkBounds) -> None:
+    def __init__(self, bounds: ChunkLimits) -> None:
         self._bounds = bounds
         self._waiting: list[msgspec.Raw] = []
         self._gone = 0  # number of the waiting items that are in chunks by now
@@ -95,7 +95,7 @@ class Cutter:
         return chunk
 
 
-def _chunk_of(items: Sequence[msgspec.Raw], first: int, bounds: ChunkBounds) -> Chunk:
+def _chunk_of(items: Sequence[msgspec.Raw], first: int, bounds: ChunkLimits) -> Chunk:
     """Return a chunk that begins with these items, and has as many of them as it may hold."""
     sizes = list(map(len, items))
     refused: dict[int, str] = {}
@@ -108,7 +108,7 @@ def _chunk_of(items: Sequence[msgspec.Raw], first: int, bounds: ChunkBounds) -> 
 
 
 def _within_bounds(
-    items: Sequence[msgspec.Raw], bounds: ChunkBounds, refused: dict[int, str]
+    items: Sequence[msgspec.Raw], bounds: ChunkLimits, refused: dict[int, str]
 ) -> list[bytes | msgspec.Raw]:
     kept: list[bytes | msgspec.Raw] = []
     size = 0

@@ -44,7 +44,7 @@ def db_check(database: Database = None, config: Config = None, timeout: Timeout 
 
     def checked(tenant: Tenant) -> Told:
         found = state(engine_for(tenant))
-        missing = found.lacks()
+        missing = found.schema_differences()
         return missing or [found.summary], not missing
 
     _tell_each(database, config, timeout, checked)

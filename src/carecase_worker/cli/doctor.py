@@ -189,7 +189,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     store = JobStore(settings.redis, settings.jobs)
     try:
         store.check()
-        store.take_turn("doctor", timedelta(milliseconds=1))
+        store.try_acquire_interval("doctor", timedelta(milliseconds=1))
         store.overdue("doctor", 0)
         faults, hints = redis_faults(settings.redis), redis_hints(settings.redis)
     except SettingsError as error:
@@ -234,7 +234,7 @@ def _database(tenant: Tenant, _: Settings) -> Iterator[Finding]:
     except CareCaseError as error:
         yield Finding(Grade.FIX, about, f"{str(error).removeprefix(f'{about}.')} ({url})")
         return
-    faults = found.lacks()
+    faults = found.schema_differences()
     yield from (Finding(Grade.FIX, about, f"{fault} ({url})") for fault in faults)
     if not faults:
         yield Finding(Grade.OK, about, f"{url} is reachable, and its schema {found.summary}")

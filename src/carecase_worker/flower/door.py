@@ -20,10 +20,10 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.iostream import IOStream
 from tornado.web import OutputTransform, RedirectHandler, RequestHandler
 
-from carecase_worker.clock import stopwatch
+from carecase_worker.clock import monotonic
 from carecase_worker.flower.wrong_passwords import WrongPasswords
 from carecase_worker.settings.model import FlowerSettings
-from carecase_worker.telemetry import Reading, logger, tell_of_process
+from carecase_worker.telemetry import MetricSample, logger, tell_of_process
 
 _HEALTH = "healthcheck"
 
@@ -94,7 +94,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
         if request.path == self._health and _is_of_this_machine(request):
             request.headers["Authorization"] = ""
             return super().find_handler(request, **options)
-        given, address, now = request.headers.get("Authorization", ""), str(request.remote_ip), stopwatch()
+        given, address, now = request.headers.get("Authorization", ""), str(request.remote_ip), monotonic()
         wait_s = self._wrong.wait_s(address, now) if given else 0.0
         if wait_s:
             return self.get_handler_delegate(request, _TooOften, {"wait_s": wait_s})
@@ -120,9 +120,9 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
         asked.set_result(None)
         return asked
 
-    def _readings(self) -> Iterator[Reading]:
+    def _readings(self) -> Iterator[MetricSample]:
         text = "Wrong passwords that were sent to the operators' page"
-        yield Reading("carecase_flower_wrong_passwords", text, self._wrong.total, {}, counter=True)
+        yield MetricSample("carecase_flower_wrong_passwords", text, self._wrong.total, {}, counter=True)
 
 
 class BoundedServer(HTTPServer):
@@ -155,9 +155,9 @@ class BoundedServer(HTTPServer):
         self._open.pop(server_conn.stream, None)
         super().on_close(server_conn)
 
-    def _readings(self) -> Iterator[Reading]:
+    def _readings(self) -> Iterator[MetricSample]:
         text = "Connections to the operators' page that were closed for newer ones"
-        yield Reading("carecase_flower_connections_gave_way", text, self._gave_way, {}, counter=True)
+        yield MetricSample("carecase_flower_connections_gave_way", text, self._gave_way, {}, counter=True)
 
 
 class _Refused(RequestHandler):

@@ -11,7 +11,7 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.fingerprint import Mark
 from carecase_worker.clock import from_epoch_ms, from_epoch_us
 from carecase_worker.store.job import COUNTS, Job, State
-from carecase_worker.store.throughput import Pace
+from carecase_worker.store.throughput import Throughput
 
 
 class Admitted(Enum):
@@ -127,7 +127,7 @@ class Admission:
     to_notify: tuple[ChunkRef, ...] = ()
     whose: str = ""
     job: Job | None = None
-    pace: Pace | None = None
+    pace: Throughput | None = None
 
     @classmethod
     def of_new(cls, answer: Sequence[Any], new: NewJob) -> "Admission":
@@ -137,7 +137,7 @@ class Admission:
         seq, accepted_us, unsettled, open_items, rate, completed_ms = map(int, answer[1])
         accepted_at = from_epoch_us(accepted_us)
         job = queued_job(new, seq, bool(unsettled), accepted_at)
-        pace = Pace(open_items, rate, accepted_at - from_epoch_ms(completed_ms))
+        pace = Throughput(open_items, rate, accepted_at - from_epoch_ms(completed_ms))
         return cls(Admitted.ADMITTED, new.job_id, tuple(map(ChunkRef.of, answer[2:])), job=job, pace=pace)
 
     @classmethod

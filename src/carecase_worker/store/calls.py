@@ -11,7 +11,7 @@ from carecase_worker.store.admission import NewJob
 from carecase_worker.store.job import Job, job_from_record
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import moment_of
-from carecase_worker.store.throughput import Pace
+from carecase_worker.store.throughput import Throughput
 
 PACE_FIELDS = ("open", "items_per_second", "completed_ms")
 
@@ -53,7 +53,7 @@ def job_told(job_id: str, now: tuple[int, int], record: Mapping[bytes, bytes]) -
     return job_from_record(job_id, {name.decode(): value.decode() for name, value in record.items()}, moment_of(now))
 
 
-def pace_told(now: tuple[int, int], fields: Sequence[bytes | None]) -> Pace:
+def pace_told(now: tuple[int, int], fields: Sequence[bytes | None]) -> Throughput:
     """Return the pace from the replies to TIME and to HMGET of PACE_FIELDS."""
     open_items, rate, completed_ms = (int(field or 0) for field in fields)
-    return Pace(open_items, rate, moment_of(now) - from_epoch_ms(completed_ms))
+    return Throughput(open_items, rate, moment_of(now) - from_epoch_ms(completed_ms))

@@ -140,7 +140,7 @@ def named_claim(answer: Sequence[bytes]) -> tuple[ChunkRef, Claim]:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ChunkResult:
     """The outcomes of a chunk for `complete`, packed and counted.
 
     `retryable`: `retry` may want the payload again. `database_answered`: the database decided, rather than its absence.
@@ -153,7 +153,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class RetryLater:
     """Arguments of `release`.
 
     `after`: when to try again; `pause`: how long to leave the database alone; `unexplained`: nobody knows why the
@@ -164,7 +164,7 @@ class Wait:
     after: timedelta
     pause: timedelta = timedelta(0)
     unexplained: bool = False
-    database_to_blame: bool = True
+    counts_toward_deadline: bool = True
     reason: str = ""
     too_slow: bool = False
 

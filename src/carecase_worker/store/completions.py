@@ -26,7 +26,7 @@ _FINAL = frozenset(state.value for state in State if state.final)
 _log = logger("waiting")
 
 
-class Finals:
+class JobCompletions:
     """The waiters for jobs to become final, and their wake-ups. Belongs to the event loop that `listen` runs on."""
 
     def __init__(self, settings: RedisSettings) -> None:
@@ -37,7 +37,7 @@ class Finals:
         self._heard = True
 
     @contextmanager
-    def awaited(self, job_id: str) -> Iterator[asyncio.Event]:
+    def subscribe(self, job_id: str) -> Iterator[asyncio.Event]:
         """Provide an event that is set when it is time to look at the job again. The waiter may set it, too."""
         event = asyncio.Event()
         if self._over:

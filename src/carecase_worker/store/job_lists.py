@@ -14,12 +14,12 @@ from carecase_worker.store.scripts import script_of
 from carecase_worker.telemetry import logger
 
 _log = logger("jobs")
-CHOSEN_AMONG = 5000
+FILTER_WINDOW = 5000
 _READ_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Which:
+class JobFilter:
     """A selection of a client's jobs: `count` from the place `first` on, of one state, of one database, if given."""
 
     first: int
@@ -37,7 +37,7 @@ class JobLists:
         self._seals = seals
         self.keys = Keys(settings.prefix)
 
-    def jobs_of(self, client: str, databases: Collection[str], which: Which) -> tuple[int, list[Job]]:
+    def jobs_of(self, client: str, databases: Collection[str], which: JobFilter) -> tuple[int, list[Job]]:
         """Count a client's jobs in some databases and return some of them, newest first, without their chunks.
 
         Expired ones are left out. A choice by state looks at the newest `CHOSEN_AMONG` jobs only, and Redis makes it:
@@ -46,7 +46,7 @@ class JobLists:
         chosen = sorted(databases if which.database is None else {which.database} & set(databases))
         if not chosen:
             return 0, []
-        args: list[str | int] = [client, which.first, which.count, which.state or "", CHOSEN_AMONG, *chosen]
+        args: list[str | int] = [client, which.first, which.count, which.state or "", FILTER_WINDOW, *chosen]
         with redis_errors():
             total, *job_ids = cast(list[Any], self._script(keys=[self.keys.prefix], args=args))
             now = moment_of(self._redis.time())

@@ -14,13 +14,13 @@ from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.admission import Admission, Kept, NewJob, Staging
 from carecase_worker.store.calls import PACE_FIELDS, admit_call, flat, job_told, most_kept, pace_told, places_of
-from carecase_worker.store.claims import Claim, Completion, Done, Placement, Wait, named_claim
+from carecase_worker.store.claims import ChunkResult, Claim, Completion, Placement, RetryLater, named_claim
 from carecase_worker.store.job import COUNTS, Cancelled, Job, Purged, with_body_digest
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.checkup import require_fit
-from carecase_worker.store.redis.connection import PATIENCE, connect, moment_of, redis_errors
+from carecase_worker.store.redis.connection import RESPONSE_TIMEOUT, connect, moment_of, redis_errors
 from carecase_worker.store.scripts import OPERATIONS, script_of
-from carecase_worker.store.throughput import Pace, Trouble
+from carecase_worker.store.throughput import Throughput, Trouble
 
 _STAGED_FOR_MS = 900_000
 _SWEEP_LIMIT = 500
@@ -81,11 +81,11 @@ class JobStore:
         """Take the lease of a chunk, which is returned first; if it is small, also those of others that are ready."""
         return self._claimed(chunk, holder, self._jobs.chunk_items)
 
-    def complete(self, chunk: ChunkRef, done: Done, holder: str = "") -> Completion:
+    def complete(self, chunk: ChunkRef, done: ChunkResult, holder: str = "") -> Completion:
         """Keep a chunk's outcomes; see `complete_all`."""
         return self.complete_all([(chunk, done)], holder)
 
-    def complete_all(self, chunks: Sequence[tuple[ChunkRef, Done]], holder: str = "") -> Completion:
+    def complete_all(self, chunks: Sequence[tuple[ChunkRef, ChunkResult]], holder: str = "") -> Completion:
         """Keep the outcomes of chunks of one database; claim for `holder`, if one is named, the next chunks."""
         args: list[Any] = [self._renotify_after_ms, self._lease_ms, holder, self._jobs.chunk_items, _GROUP_CHUNKS]
         for chunk, done in chunks:
@@ -109,11 +109,11 @@ class JobStore:
             args += [one.job_id, one.behind, len(one.after), *one.after]
         return Completion.of(self._run("place", args))
 
-    def release(self, chunks: Sequence[ChunkRef], holder: str, wait: Wait) -> None:
+    def release(self, chunks: Sequence[ChunkRef], holder: str, wait: RetryLater) -> None:
         """Give chunks back to be tried again later; leave their database alone meanwhile if `wait` says so."""
         args = [
             holder, milliseconds(wait.after), milliseconds(wait.pause), int(wait.unexplained),
-            int(wait.database_to_blame), wait.reason, int(wait.too_slow),
+            int(wait.counts_toward_deadline), wait.reason, int(wait.too_slow),
         ]  # fmt: skip
         self._run("release", [*args, *chain.from_iterable((chunk.job_id, chunk.chunk_no) for chunk in chunks)])
 
@@ -184,12 +184,12 @@ class JobStore:
         split = (held.get(b"%d" % number, empty).split(b",") for number in range(chunks))
         return [dict(zip(COUNTS, map(int, counts), strict=True)) for counts in split]
 
-    def take_turn(self, what: str, every: timedelta) -> bool:
+    def try_acquire_interval(self, what: str, every: timedelta) -> bool:
         """Return whether the caller is to do a piece of housekeeping; nobody else is for `every` from then on."""
         with redis_errors():
             return bool(self._redis.set(self.keys.housekeeping(what), 1, nx=True, px=milliseconds(every)))
 
-    def pace(self, database: str) -> Pace:
+    def pace(self, database: str) -> Throughput:
         """Read the open work and the rate of a database."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
@@ -243,7 +243,7 @@ class JobStore:
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.evalsha(script.sha, len(names), *names, *args)
             if self._wait_for_disk:
-                pipe.execute_command("WAITAOF", 1, 0, milliseconds(PATIENCE) // 2)  # type: ignore[no-untyped-call]
+                pipe.execute_command("WAITAOF", 1, 0, milliseconds(RESPONSE_TIMEOUT) // 2)  # type: ignore[no-untyped-call]
             try:
                 answers = pipe.execute()
             except redis.exceptions.NoScriptError:

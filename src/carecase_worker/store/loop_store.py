@@ -10,7 +10,7 @@ from carecase_worker.store.job import Job, with_body_digest
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect_loop, redis_errors
 from carecase_worker.store.redis.pipelining import Pipelining
-from carecase_worker.store.throughput import Pace
+from carecase_worker.store.throughput import Throughput
 
 
 class LoopStore:
@@ -40,7 +40,7 @@ class LoopStore:
         now, record = await self._reads.commands(("TIME",), ("HGETALL", self._keys.job(job_id)))
         return with_body_digest(job_told(job_id, now, record), self._seals)
 
-    async def pace(self, database: str) -> Pace:
+    async def pace(self, database: str) -> Throughput:
         """Read the open work and the rate of a database."""
         now, fields = await self._reads.commands(("TIME",), ("HMGET", self._keys.pace(database), *PACE_FIELDS))
         return pace_told(now, fields)

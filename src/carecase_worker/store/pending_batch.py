@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from carecase_worker.batches.chunking import Chunk, ChunkBounds, ChunkRef, Cutter
+from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits, ChunkRef
 from carecase_worker.batches.encryption import UNSEALED, Kind, Seals
 from carecase_worker.batches.key_sets import KeySet, written_keys
 from carecase_worker.batches.payloads import pack
@@ -54,17 +54,17 @@ class Admissions:
     """Admission of batches to the job store: cut by `bounds`, packed and staged by the threads of `packers`."""
 
     store: JobStore
-    bounds: ChunkBounds
+    bounds: ChunkLimits
     max_items: int
     packers: Executor
     seals: Seals = UNSEALED
 
-    def draft(self, sender: Sender, job_id: UUID) -> "Draft":
+    def draft(self, sender: Sender, job_id: UUID) -> "PendingBatch":
         """Return a draft for a batch that is coming in; nothing of it is a job yet."""
-        return Draft(self, sender, str(job_id))
+        return PendingBatch(self, sender, str(job_id))
 
 
-class Draft:
+class PendingBatch:
     """A batch on its way to the job store; it holds a few chunks at a time, whatever the size of the batch.
 
     Chunks are packed, and staged by the megabyte, in other threads while the next ones are cut. Each method raises
@@ -77,7 +77,7 @@ class Draft:
         self._sender = sender
         self._staged = Staging(job_id, sender.client, sender.database)
         self._key = admissions.seals.new_key()
-        self._cutter = Cutter(admissions.bounds)
+        self._cutter = Chunker(admissions.bounds)
         self._firsts: list[int] = []
         self._items_bytes = 0
         self._keys, self._keys_bytes = KeySet(), 0
@@ -234,7 +234,10 @@ _WHOSE = {"client": "this client's share", "database": "the share of all clients
 
 
 def require_admitted(admission: Admission) -> Admission:
-    """Return the admission if the batch is staged or stands for a job. Raises the refusals that `Draft` names."""
+    """Return the admission if the batch is staged or stands for a job.
+
+    Raises the refusals that `PendingBatch` names.
+    """
     match admission.verdict:
         case Admitted.STAGED | Admitted.ADMITTED | Admitted.KNOWN:
             return admission

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from carecase_worker.clock import stopwatch
+from carecase_worker.clock import monotonic
 from carecase_worker.errors import RateExceeded, StoreUnavailable
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.redis.connection import connect_loop, redis_errors
@@ -12,7 +12,7 @@ _PATIENCE = timedelta(milliseconds=500)
 _LEFT_ALONE_S = 1.0
 
 
-class Rates:
+class RateLimiter:
     """Rate limiter of the clients. While Redis is unreachable it counts nothing and lets every request pass."""
 
     def __init__(self, settings: RedisSettings, per_second: float, burst: int) -> None:
@@ -24,14 +24,14 @@ class Rates:
 
     async def spend(self, client: str) -> None:
         """Count a request of a client. Raises RateExceeded if it has made too many."""
-        if not self._each_us or stopwatch() < self._alone_until:
+        if not self._each_us or monotonic() < self._alone_until:
             return
         try:
             with redis_errors():
                 wait_us: int = await self._redis.script([self._prefix], [client, self._each_us, self._burst])
         except StoreUnavailable:
             # the request's own use of Redis reports that; skip the limit for a second, so that not all wait here
-            self._alone_until = stopwatch() + _LEFT_ALONE_S
+            self._alone_until = monotonic() + _LEFT_ALONE_S
             return
         if wait_us:
             raise RateExceeded(timedelta(microseconds=wait_us))

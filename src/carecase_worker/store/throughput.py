@@ -15,7 +15,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Throughput:
     """A database's open work in items, and its pace in items a second (0: not known).
 
     `quiet` is how long ago a chunk was completed last.

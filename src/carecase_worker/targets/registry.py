@@ -38,7 +38,7 @@ class Targets:
             raise
         return Writer(engine, upsert_for(engine.dialect.name), database, longest)
 
-    def let_go(self, database: str) -> None:
+    def disconnect(self, database: str) -> None:
         """Drop the connections to a database, in whatever state they are."""
         writer = self._writers.pop(database, None)
         if writer is not None:

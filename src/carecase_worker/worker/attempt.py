@@ -14,17 +14,23 @@ from carecase_worker.cases.outcomes import (
     UNTRUSTED,
     Outcome,
 )
-from carecase_worker.clock import Dice, Sleep, stopwatch
+from carecase_worker.clock import Random, Sleep, monotonic
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
-from carecase_worker.store.claims import Claim, Claimed, Done, Lease, Wait
+from carecase_worker.store.claims import ChunkResult, Claim, Claimed, Lease, RetryLater
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.writer import LedgerKey
 from carecase_worker.telemetry import logger
 from carecase_worker.worker.outages import Outages
-from carecase_worker.worker.planning import PLACE_BITS, plan_answer, plan_chunk, plan_item_by_item, settle
-from carecase_worker.worker.poison import killers
+from carecase_worker.worker.planning import (
+    PLACE_BITS,
+    plan_chunk,
+    plan_item_by_item,
+    plan_uniform_outcome,
+    to_chunk_result,
+)
+from carecase_worker.worker.poison import poison_items
 from carecase_worker.worker.retry_policy import GiveUp, plan_retry
 from carecase_worker.worker.sealed import open_payload, require_record, seal_result
 
@@ -60,7 +66,7 @@ class Applier:
 
     store: JobStore
     targets: Targets
-    dice: Dice
+    random: Random
     sleep: Sleep
     holder: str
     is_dead: Callable[[str], bool]
@@ -83,11 +89,11 @@ class Applier:
     def prepared(self, lease: Lease, cancel: bool) -> WritePlan:
         """Return the plan of a leased chunk. Raises SealBroken, PayloadUnreadable, TargetFailure."""
         require_record(self.seals, lease, also_unread=cancel)
-        chunk = self._chunk(lease, also_blank=cancel)
-        plan = plan_answer(chunk, CANCELLED) if cancel else self._plan(chunk, lease, self._rehearse_at(lease))
+        chunk = self._chunk(lease, allow_placeholder=cancel)
+        plan = plan_uniform_outcome(chunk, CANCELLED) if cancel else self._plan(chunk, lease, self._rehearse_at(lease))
         return replace(plan, attempts=lease.history.too_slow)
 
-    def carry_out(self, lease: Lease, cancel: bool, go_on: bool = False) -> Applied:
+    def run(self, lease: Lease, cancel: bool, go_on: bool = False) -> Applied:
         """Apply the leased chunk, cancel it, or release it to be tried again; with `go_on`, claim the next one.
 
         Raises StoreUnavailable.
@@ -106,12 +112,12 @@ class Applier:
             return self.fail(lease, FailureKind.UNREADABLE)
         except SealBroken as error:
             return self._refuse(lease, error)
-        return self.complete([(lease, settle(plan, outcomes))], go_on)
+        return self.complete([(lease, to_chunk_result(plan, outcomes))], go_on)
 
     def fail(self, lease: Lease, kind: FailureKind, cause: Cause | None = None, cancel: bool = False) -> Applied:
         """Release a chunk after a failed attempt to apply or cancel it, or give it up. Raises StoreUnavailable."""
-        match plan_retry(kind, lease.history, self.retry_deadline, self.dice.roll()):
-            case Wait() as wait:
+        match plan_retry(kind, lease.history, self.retry_deadline, self.random.random()):
+            case RetryLater() as wait:
                 self.release([lease], wait, kind, cause)
                 return Applied(f"released: {kind.value}", lease.database)
             case GiveUp(outcome):
@@ -120,7 +126,7 @@ class Applier:
             case never:
                 assert_never(never)
 
-    def release(self, leases: Sequence[Lease], wait: Wait, kind: FailureKind, cause: Cause | None) -> None:
+    def release(self, leases: Sequence[Lease], wait: RetryLater, kind: FailureKind, cause: Cause | None) -> None:
         """Release chunks of one database after a failed attempt. Raises StoreUnavailable."""
         self._after_failure(leases[0].database, kind, cause)
         wait = replace(wait, reason=cause.name if cause else kind.value)
@@ -128,9 +134,9 @@ class Applier:
 
     def _after_failure(self, database: str, kind: FailureKind, cause: Cause | None) -> None:
         if kind is not FailureKind.UNREADABLE:
-            self.targets.let_go(database)
+            self.targets.disconnect(database)
         if kind is FailureKind.AWAY and cause is not None:
-            self.outages.away(database, cause, stopwatch())
+            self.outages.away(database, cause, monotonic())
 
     def _settle_first(self, lease: Lease, cancel: bool, go_on: bool) -> Applied:
         """Settle the order of acceptance of the database, then claim the chunk again, at its final place."""
@@ -142,14 +148,17 @@ class Applier:
         claim = self.store.claim(lease.chunk, self.holder)
         if claim.lease is None:
             return Applied(claim.verdict.value)
-        return self.carry_out(claim.lease, claim.verdict is Claimed.CANCEL, go_on)
+        return self.run(claim.lease, claim.verdict is Claimed.CANCEL, go_on)
 
-    def _chunk(self, lease: Lease, also_blank: bool = False) -> Chunk:
-        """Return the chunk; a blank one if it cannot be read and `also_blank`: a lost key must not block a tenant."""
+    def _chunk(self, lease: Lease, allow_placeholder: bool = False) -> Chunk:
+        """Return the chunk; a blank one if it cannot be read and `allow_placeholder`.
+
+        A lost key must not block a tenant.
+        """
         try:
             return open_payload(self.seals, lease)
         except PayloadUnreadable:
-            if not also_blank:
+            if not allow_placeholder:
                 raise
             return self._blank(lease)
 
@@ -172,7 +181,7 @@ class Applier:
             others = set(range(chunk.count)) - set(places)
             rehearse(plan_item_by_item(chunk, lenient, others))
 
-        return plan_item_by_item(chunk, lease, killers(chunk.count, rehearse_items))
+        return plan_item_by_item(chunk, lease, poison_items(chunk.count, rehearse_items))
 
     def _rehearse_at(self, lease: Lease) -> Callable[[WritePlan], None]:
         """Return a rehearsal at the chunk's database, on a connection of its own. It raises TargetFailure."""
@@ -184,12 +193,12 @@ class Applier:
         The ledger row stops any later attempt.
         """
         try:
-            chunk = self._chunk(lease, also_blank=outcome is CANCELLED)
+            chunk = self._chunk(lease, allow_placeholder=outcome is CANCELLED)
         except PayloadUnreadable:
             return self.fail(lease, FailureKind.UNREADABLE)
         except SealBroken as error:
             return self._refuse(lease, error)
-        plan = plan_answer(chunk, outcome)
+        plan = plan_uniform_outcome(chunk, outcome)
         if outcome is UNAVAILABLE:  # the database is away: only what is certain without it counts
             decided = self._plan(chunk, lease, lambda _: None).decided
             plan = replace(plan, decided=[one or outcome for one in decided])
@@ -202,42 +211,42 @@ class Applier:
         """
         _log.error("chunk refused", reason=str(broken), **_ids(lease))
         chunk = self._blank(lease)
-        plan = plan_answer(chunk, UNTRUSTED)
+        plan = plan_uniform_outcome(chunk, UNTRUSTED)
         try:
             require_record(self.seals, lease)
         except (SealBroken, PayloadUnreadable):
-            done = settle(plan, [UNTRUSTED] * chunk.count, database_answered=False)
+            done = to_chunk_result(plan, [UNTRUSTED] * chunk.count, database_answered=False)
         else:
             done = self._told_by_ledger(lease, plan, UNTRUSTED)
         return self.complete([(lease, done)])
 
-    def _told_by_ledger(self, lease: Lease, plan: WritePlan, outcome: Outcome) -> Done:
+    def _told_by_ledger(self, lease: Lease, plan: WritePlan, outcome: Outcome) -> ChunkResult:
         """Write the plan as a tombstone; return its outcomes, or those that the ledger already has.
 
         If the database is away, the outcomes are those of the plan.
         """
         try:
-            return settle(plan, self.targets.writer(lease.database).write(ledger_key(lease), plan))
+            return to_chunk_result(plan, self.targets.writer(lease.database).write(ledger_key(lease), plan))
         except TargetFailure:
-            return settle(plan, [one or outcome for one in plan.decided], database_answered=False)
+            return to_chunk_result(plan, [one or outcome for one in plan.decided], database_answered=False)
 
-    def complete(self, done: Sequence[tuple[Lease, Done]], go_on: bool = False) -> Applied:
+    def complete(self, done: Sequence[tuple[Lease, ChunkResult]], go_on: bool = False) -> Applied:
         """Report outcomes to the job store, for five seconds if need be: the cases are committed by now.
 
         If the store hangs for that long in one attempt, that attempt is the last. All chunks are of one database.
         Raises StoreUnavailable.
         """
-        began = stopwatch()
+        began = monotonic()
         for _ in range(_COMPLETE_ATTEMPTS):
             try:
                 return self._complete_once(done, go_on)
             except StoreUnavailable:
-                if stopwatch() - began > _COMPLETE_FOR_S:
+                if monotonic() - began > _COMPLETE_FOR_S:
                     raise
                 self.sleep(_COMPLETE_AGAIN)
         return self._complete_once(done, go_on)
 
-    def _complete_once(self, done: Sequence[tuple[Lease, Done]], go_on: bool) -> Applied:
+    def _complete_once(self, done: Sequence[tuple[Lease, ChunkResult]], go_on: bool) -> Applied:
         chunks = [(lease.chunk, replace(one, packed=seal_result(self.seals, lease, one.packed))) for lease, one in done]
         told = self.store.complete_all(chunks, self.holder if go_on else "")
         database, failures = done[0][0].database, max(lease.history.failures for lease, _ in done)

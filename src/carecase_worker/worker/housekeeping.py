@@ -66,7 +66,7 @@ class Purge:
     def once(self) -> None:
         """Purge every ledger whose hour has come. Raises StoreUnavailable; an absent database is left for next time."""
         for name, tenant in self.tenants.items():
-            if not self.store.take_turn(f"purge:{name}", _PURGE_EVERY):
+            if not self.store.try_acquire_interval(f"purge:{name}", _PURGE_EVERY):
                 continue
             engine = engine_for(tenant)
             try:

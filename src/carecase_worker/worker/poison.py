@@ -15,7 +15,7 @@ Rehearse = Callable[[Collection[int]], None]
 """A function that does all that applying the items at some places does, but keeps nothing."""
 
 
-def killers(count: int, rehearse: Rehearse) -> set[int]:
+def poison_items(count: int, rehearse: Rehearse) -> set[int]:
     """Return the places, among `count`, of the items that kill a process which rehearses them.
 
     Items are rehearsed together and halved when the process dies: about twenty processes for each killer among a

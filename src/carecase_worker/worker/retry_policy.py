@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from carecase_worker.cases.outcomes import REFUSED, UNAVAILABLE, Outcome
+from carecase_worker.clock import backoff
 from carecase_worker.errors import FailureKind
-from carecase_worker.store.claims import History, Wait
+from carecase_worker.store.claims import History, RetryLater
 
 _FIRST = timedelta(milliseconds=250)
-_DOUBLINGS = 4
+_LONGEST = timedelta(seconds=4)
 _UNEXPLAINED = (FailureKind.CONFLICT, FailureKind.REFUSED, FailureKind.UNEXPECTED)
 _UNEXPLAINED_ATTEMPTS = 5
 _OUT_OF_TIME = (FailureKind.TOO_SLOW, FailureKind.CONTENTION)
@@ -21,10 +22,10 @@ class GiveUp:
     outcome: Outcome
 
 
-def plan_retry(kind: FailureKind, history: History, deadline: timedelta, roll: float) -> Wait | GiveUp:
+def plan_retry(kind: FailureKind, history: History, deadline: timedelta, chance: float) -> RetryLater | GiveUp:
     """Decide what to do after a failed attempt.
 
-    `roll` is a number from [0, 1). The wait doubles from a quarter of a second to four seconds, and half of it is
+    `chance` is a number from [0, 1). The wait doubles from a quarter of a second to four seconds, and half of it is
     random, so that chunks do not come back all at once, and work goes on within seconds once the database answers. A
     chunk that only this worker cannot read waits for one that can.
     """
@@ -34,7 +35,7 @@ def plan_retry(kind: FailureKind, history: History, deadline: timedelta, roll: f
     if not unexplained and kind is not FailureKind.UNREADABLE and history.failing_for >= deadline:
         return GiveUp(UNAVAILABLE)
     attempts = max(history.releases, history.failures)
-    after = _FIRST * 2 ** min(attempts, _DOUBLINGS) * (0.5 + roll / 2)
+    after = backoff(attempts, _FIRST, _LONGEST, chance)
     pause = after if kind is FailureKind.AWAY else timedelta(0)
     to_blame = not unexplained and kind is not FailureKind.UNREADABLE
-    return Wait(after, pause, unexplained, to_blame, too_slow=kind in _OUT_OF_TIME)
+    return RetryLater(after, pause, unexplained, to_blame, too_slow=kind in _OUT_OF_TIME)

@@ -19,7 +19,7 @@ from carecase_worker.cases.outcomes import CREATED, Outcome
 from carecase_worker.intake.app import create_app
 from carecase_worker.intake.server import server_of
 from carecase_worker.settings.model import Settings
-from carecase_worker.store.claims import Done
+from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.job_store import JobStore
 
 SECRET = "a secret that only these tests know"
@@ -90,7 +90,7 @@ class Intake:
             for outcome in told:
                 counts[outcome.kind.counted_as] = counts.get(outcome.kind.counted_as, 0) + 1
             retryable = any(outcome.kind.retryable for outcome in told)
-            self.store.complete(ChunkRef(job_id, number), Done(pack_done(done), counts, retryable))
+            self.store.complete(ChunkRef(job_id, number), ChunkResult(pack_done(done), counts, retryable))
 
 
 @contextmanager

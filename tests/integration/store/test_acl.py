@@ -18,11 +18,11 @@ from carecase_worker.clock import SystemClock
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
 from carecase_worker.store.admission import Admitted, Staging
-from carecase_worker.store.claims import Claimed, Completed, Done, Wait
+from carecase_worker.store.claims import ChunkResult, Claimed, Completed, RetryLater
 from carecase_worker.store.job import COUNTS, Cancelled, Purged
-from carecase_worker.store.job_lists import JobLists, Which
+from carecase_worker.store.job_lists import JobFilter, JobLists
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.rate_limit import Rates
+from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.store.redis.acl import app_rules, flower_rules
 from carecase_worker.store.workers.presence import Presence
 
@@ -59,19 +59,19 @@ def test_every_operation_works_as_the_service(store: JobStore, settings: Setting
     presence.unseen("a worker")
     store.settle("acl", 0)
     assert store.unsettled(["acl"]) == []
-    assert store.take_turn("acl", HOUR)
+    assert store.try_acquire_interval("acl", HOUR)
     one = a_new_job(database="acl", client="acl", idempotency_key="a key", chunk_firsts=(0, 1), total=2)
     staging = Staging(one.job_id, "acl", "acl", 5, 1)
     assert store.stage(staging, {0: b"items"}).verdict is Admitted.STAGED
     first, second = store.admit(one, {1: b"items"}).to_notify
     claim = store.claim(first, "a holder")
     assert claim.verdict is Claimed.APPLY
-    store.release([first], "a holder", Wait(timedelta(seconds=1), pause=timedelta(milliseconds=1)))
+    store.release([first], "a holder", RetryLater(timedelta(seconds=1), pause=timedelta(milliseconds=1)))
     assert store.due_count("acl") == 2
     assert store.trouble("acl") is not None
     time.sleep(0.01)  # the pause
     assert store.overdue("acl", 0) != ()
-    done = Done(b"outcomes", dict.fromkeys(COUNTS, 0) | {"created": 1}, retryable=True)
+    done = ChunkResult(b"outcomes", dict.fromkeys(COUNTS, 0) | {"created": 1}, retryable=True)
     assert store.complete(first, done).verdict is Completed.KEPT
     assert store.cancel(one.job_id)[0] is Cancelled.CANCELLING
     assert store.claim(second, "a holder").verdict is Claimed.CANCEL
@@ -83,10 +83,10 @@ def test_every_operation_works_as_the_service(store: JobStore, settings: Setting
     assert store.stats()["acl", "created"] >= 2
     store.discard(staging)
     assert store.kept("acl")["acl"].jobs >= 1
-    assert JobLists(settings.redis).jobs_of("acl", ["acl"], Which(0, 1))[0] >= 1
+    assert JobLists(settings.redis).jobs_of("acl", ["acl"], JobFilter(0, 1))[0] >= 1
     assert store.purge(one.job_id) is Purged.PURGED
     assert store.admit(a_new_job(database="acl", client="acl"), {0: b"items"}).to_notify, "without a key, too"
-    asyncio.run(Rates(settings.redis, 1, 1).spend("acl"))
+    asyncio.run(RateLimiter(settings.redis, 1, 1).spend("acl"))
 
 
 def test_notifications_notify_as_the_service(settings: Settings) -> None:

@@ -15,33 +15,33 @@ from tests.acceptance.system import eventually
 from tests.integration.worker.attempts import SteppedStore, away_at
 from tests.services import Services
 
-from carecase_worker.batches.chunking import ChunkBounds
+from carecase_worker.batches.chunking import ChunkLimits
 from carecase_worker.batches.payloads import unpack
 from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StoreUnavailable
 from carecase_worker.store.admission import Admission, Admitted
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.pending_batch import Admissions, Draft, Sender
+from carecase_worker.store.pending_batch import Admissions, PendingBatch, Sender
 
 JOB = UUID(int=7)
 ITEMS_A_CALL, CALLS = 100, 40
 ITEM_BYTES = 1_000  # of noise, so that what is staged has megabytes, too
 
 
-def draft_of(store: Any, packers: ThreadPoolExecutor) -> Draft:
-    admissions = Admissions(store, ChunkBounds(250, 1 << 20, 1 << 18), 100_000, packers)
+def draft_of(store: Any, packers: ThreadPoolExecutor) -> PendingBatch:
+    admissions = Admissions(store, ChunkLimits(250, 1 << 20, 1 << 18), 100_000, packers)
     return admissions.draft(Sender("ann", "ann", "demo", None), JOB)
 
 
-def send(draft: Draft) -> Admission:
+def send(draft: PendingBatch) -> Admission:
     fill(draft)
     return draft.admit("0" * 64)
 
 
-def fill(draft: Draft) -> list[bytes]:
+def fill(draft: PendingBatch) -> list[bytes]:
     """Add items of noise, call by call; what was added."""
-    dice, added = Random(1), []
+    random, added = Random(1), []
     for _ in range(CALLS):
-        items = [b'"%b"' % dice.randbytes(ITEM_BYTES // 2).hex().encode() for _ in range(ITEMS_A_CALL)]
+        items = [b'"%b"' % random.randbytes(ITEM_BYTES // 2).hex().encode() for _ in range(ITEMS_A_CALL)]
         draft.add([msgspec.Raw(item) for item in items])
         added += items
     return added
@@ -96,7 +96,7 @@ def test_a_store_that_goes_away_meanwhile_refuses_the_batch(store: JobStore, pac
 
 
 def admissions(store: JobStore, packers: ThreadPoolExecutor, max_items: int = 100) -> Admissions:
-    return Admissions(store, ChunkBounds(items=2, size=10, item_size=10), max_items, packers)
+    return Admissions(store, ChunkLimits(items=2, size=10, item_size=10), max_items, packers)
 
 
 def admit(admissions: Admissions, sender: Sender, items: list[bytes], digest: str = "0" * 64) -> Admission:
@@ -211,11 +211,11 @@ def test_items_and_chunks_that_are_not_packed_yet_are_counted(store: JobStore) -
 
 
 def test_chunks_are_counted_until_they_are_staged(store: JobStore) -> None:
-    dice, size = Random(3), 0
+    random, size = Random(3), 0
     with Delayed("stage") as packers:
         draft = draft_of(store, packers)
         while size < 1.8 * (1 << 20):  # packed, of which the first megabyte is being staged
-            items = [b'"%b"' % dice.randbytes(250).hex().encode() for _ in range(250)]
+            items = [b'"%b"' % random.randbytes(250).hex().encode() for _ in range(250)]
             draft.add(list(map(msgspec.Raw, items)))
             size += sum(map(len, items)) // 2
         assert size <= draft.held_bytes <= 2 * size

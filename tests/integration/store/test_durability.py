@@ -18,13 +18,13 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.admission import Admitted, NewJob
-from carecase_worker.store.claims import Claimed, Completed, Done, Wait
+from carecase_worker.store.claims import ChunkResult, Claimed, Completed, RetryLater
 from carecase_worker.store.job import Job, State
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.redis.checkup import reach, redis_faults, redis_hints, refuse_unsupported
 
 SECOND = timedelta(seconds=1)
-CREATED = Done(b"outcome", {"created": 1})
+CREATED = ChunkResult(b"outcome", {"created": 1})
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_redis_that_takes_no_writes_leaves_nothing_half_done(
     with configured(server, min_replicas_to_write="1"):
         for operation in (
             lambda: store.complete(ref, CREATED),
-            lambda: store.release([ref], "w:1", Wait(SECOND)),
+            lambda: store.release([ref], "w:1", RetryLater(SECOND)),
             lambda: store.cancel(new.job_id),
             lambda: store.claim(ref, "w:2"),
             lambda: store.overdue("demo", 0),

@@ -9,7 +9,7 @@ from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.store.admission import Admitted, Staging
-from carecase_worker.store.claims import Done
+from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.job import COUNTS
 
 RECORD_BYTES, CHUNK_BYTES = 4096, 256
@@ -34,7 +34,7 @@ def test_what_is_sent_again_of_a_job_that_is_off_the_counts_by_then_is_counted_o
     store, new = servers.store("sent-again-late:", retention_seconds=3600), a_new_job()
     store.admit(new, {0: b"items"})
     store.claim(ChunkRef(new.job_id, 0), "tests")
-    store.complete(ChunkRef(new.job_id, 0), Done(b"o", dict.fromkeys(COUNTS, 0) | {"failed": 1}, retryable=True))
+    store.complete(ChunkRef(new.job_id, 0), ChunkResult(b"o", dict.fromkeys(COUNTS, 0) | {"failed": 1}, retryable=True))
     elapse(servers.redis_url, store, timedelta(hours=1, minutes=1))
     store.admit(a_new_job(payload_bytes=0), {0: b"items"})  # whoever admits takes off what has gone
     before = store.kept("demo")["demo"]

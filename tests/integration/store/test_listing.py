@@ -12,9 +12,9 @@ from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.claims import Done
+from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.job import LISTED, State
-from carecase_worker.store.job_lists import JobLists, Which
+from carecase_worker.store.job_lists import JobFilter, JobLists
 from carecase_worker.store.job_store import JobStore
 
 _prefixes = count()
@@ -40,27 +40,27 @@ def test_a_part_of_the_list_is_told_with_how_many_there_are(listed: tuple[JobSto
     store, lists = listed
     sent = [send(store) for _ in range(7)]
     send(store, client="other")
-    total, jobs = lists.jobs_of("demo", ["demo"], Which(2, 3))
+    total, jobs = lists.jobs_of("demo", ["demo"], JobFilter(2, 3))
     assert (total, [job.job_id for job in jobs]) == (7, [sent[4], sent[3], sent[2]])
     assert jobs[0].submitted_at == store.job(sent[4]).submitted_at
     assert (jobs[0].state, jobs[0].total, jobs[0].chunk_firsts) == (State.QUEUED, 1, ())
-    assert lists.jobs_of("demo", ["demo"], Which(7, 3)) == (7, [])
-    assert lists.jobs_of("nobody", ["demo"], Which(0, 3)) == (0, [])
+    assert lists.jobs_of("demo", ["demo"], JobFilter(7, 3)) == (7, [])
+    assert lists.jobs_of("nobody", ["demo"], JobFilter(0, 3)) == (0, [])
 
 
 def test_a_choice_is_counted_and_paged_by_itself(listed: tuple[JobStore, JobLists]) -> None:
     store, lists = listed
     sent = [send(store, database="one" if n % 2 else "two") for n in range(6)]
-    store.complete(ChunkRef(sent[3], 0), Done(b"o", {"created": 1}))
-    total, jobs = lists.jobs_of("demo", BOTH, Which(1, 1, database="one"))
+    store.complete(ChunkRef(sent[3], 0), ChunkResult(b"o", {"created": 1}))
+    total, jobs = lists.jobs_of("demo", BOTH, JobFilter(1, 1, database="one"))
     assert (total, [job.job_id for job in jobs]) == (3, [sent[3]])
-    total, jobs = lists.jobs_of("demo", BOTH, Which(0, 9, state="completed"))
+    total, jobs = lists.jobs_of("demo", BOTH, JobFilter(0, 9, state="completed"))
     assert (total, [job.job_id for job in jobs], jobs[0].counts["created"]) == (1, [sent[3]], 1)
-    assert lists.jobs_of("demo", BOTH, Which(0, 9, "completed", "two")) == (0, [])
-    assert [job.job_id for job in lists.jobs_of("demo", BOTH, Which(1, 3))[1]] == sent[4:1:-1]
+    assert lists.jobs_of("demo", BOTH, JobFilter(0, 9, "completed", "two")) == (0, [])
+    assert [job.job_id for job in lists.jobs_of("demo", BOTH, JobFilter(1, 3))[1]] == sent[4:1:-1]
     for granted, database in ((["two"], "one"), ([], None), ([], "one"), (["two"], "three")):
-        assert lists.jobs_of("demo", granted, Which(0, 9, database=database)) == (0, [])
-    assert lists.jobs_of("demo", ["one"], Which(0, 9))[0] == 3
+        assert lists.jobs_of("demo", granted, JobFilter(0, 9, database=database)) == (0, [])
+    assert lists.jobs_of("demo", ["one"], JobFilter(0, 9))[0] == 3
 
 
 def test_an_expired_job_is_not_listed_and_an_open_one_is_however_old(
@@ -68,24 +68,24 @@ def test_an_expired_job_is_not_listed_and_an_open_one_is_however_old(
 ) -> None:
     store, lists = listed
     old, done = send(store), send(store)
-    store.complete(ChunkRef(done, 0), Done(b"o", {"created": 1}))
+    store.complete(ChunkRef(done, 0), ChunkResult(b"o", {"created": 1}))
     elapse(servers.redis_url, store, 50 * SECOND)
-    assert lists.jobs_of("demo", ["demo"], Which(0, 9))[0] == 2
+    assert lists.jobs_of("demo", ["demo"], JobFilter(0, 9))[0] == 2
     elapse(servers.redis_url, store, 10 * SECOND)
     for _ in range(2):
-        total, jobs = lists.jobs_of("demo", ["demo"], Which(0, 9))
+        total, jobs = lists.jobs_of("demo", ["demo"], JobFilter(0, 9))
         assert (total, [job.job_id for job in jobs]) == (1, [old])
     elapse(servers.redis_url, store, 1000 * SECOND)
     send(store)
-    assert lists.jobs_of("demo", ["demo"], Which(0, 9))[0] == 2
+    assert lists.jobs_of("demo", ["demo"], JobFilter(0, 9))[0] == 2
 
 
 MANY = 5_000
 
 
-@pytest.mark.parametrize("wanted", [Which(0, 20, "queued"), Which(0, 20), Which(4_980, 20)])
+@pytest.mark.parametrize("wanted", [JobFilter(0, 20, "queued"), JobFilter(0, 20), JobFilter(4_980, 20)])
 def test_a_list_of_many_jobs_costs_the_intake_what_a_page_costs(
-    servers: Services, listed: tuple[JobStore, JobLists], wanted: Which
+    servers: Services, listed: tuple[JobStore, JobLists], wanted: JobFilter
 ) -> None:
     """Filtered or not, from wherever: what is read of the jobs that are not told would show here, 70 ms of it."""
     store, lists = listed

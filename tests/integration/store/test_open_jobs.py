@@ -14,7 +14,7 @@ from carecase_worker.batches.encryption import DataKey, Kind, Seals
 from carecase_worker.batches.key_sets import KeySet
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.admission import JobSeal, NewJob
-from carecase_worker.store.claims import Done
+from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.open_jobs import OpenJob, OpenJobs
 
@@ -73,7 +73,7 @@ def test_open_jobs_are_told_with_the_keys_that_they_write(
     assert [(job.job_id, job.care_plan) for job in there] == [(first.job_id, ""), (second.job_id, "5")]
     assert unplaced == there[1:]
     assert keys_read(open_jobs, 1, 2, 3) == [{1, 2}, {2, 3}]
-    store.complete(ChunkRef(first.job_id, 0), Done(b"", {"created": 1}))
+    store.complete(ChunkRef(first.job_id, 0), ChunkResult(b"", {"created": 1}))
     assert keys_read(open_jobs, 1, 2, 3) == [{2, 3}], "a final job is out"
 
 

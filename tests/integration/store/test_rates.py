@@ -11,17 +11,17 @@ import pytest
 import redis
 from tests.services import Services, lone_valkey, redis_url
 
-from carecase_worker.clock import stopwatch
+from carecase_worker.clock import monotonic
 from carecase_worker.errors import RateExceeded
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.rate_limit import Rates
+from carecase_worker.store.rate_limit import RateLimiter
 
 
-def rates(servers: Services, prefix: str, per_second: float, burst: int) -> Rates:
-    return Rates(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}), per_second, burst)
+def rates(servers: Services, prefix: str, per_second: float, burst: int) -> RateLimiter:
+    return RateLimiter(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}), per_second, burst)
 
 
-async def passed(one: Rates, times: int, client: str = "ann") -> int:
+async def passed(one: RateLimiter, times: int, client: str = "ann") -> int:
     """How many of so many requests in a row are within the rate."""
     count = 0
     for _ in range(times):
@@ -33,7 +33,7 @@ async def passed(one: Rates, times: int, client: str = "ann") -> int:
     return count
 
 
-async def passed_and_closed(one: Rates, times: int) -> int:
+async def passed_and_closed(one: RateLimiter, times: int) -> int:
     """The same of a bucket that is not used again."""
     try:
         return await passed(one, times)
@@ -82,10 +82,10 @@ def test_the_wait_is_told_and_is_as_long_as_needed(servers: Services, prefix: st
 
 def test_the_sustained_rate_is_the_one_configured(servers: Services, prefix: str) -> None:
     async def spend() -> None:
-        one, began, count = rates(servers, prefix, 50, 1), stopwatch(), 0
+        one, began, count = rates(servers, prefix, 50, 1), monotonic(), 0
         while count < 40:
             count += await passed(one, 1)
-        assert count <= 50 * (stopwatch() - began) + 1
+        assert count <= 50 * (monotonic() - began) + 1
 
     asyncio.run(spend())
 
@@ -96,10 +96,10 @@ def test_zero_is_no_limit(servers: Services, prefix: str) -> None:
 
 def test_a_redis_that_hangs_refuses_nobody_and_is_left_alone_for_a_second() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        url, began = f"redis://127.0.0.1:{silent.getsockname()[1]}/0", stopwatch()
-        assert asyncio.run(passed(Rates(RedisSettings.model_validate({"url": url}), 1, 1), 100)) == 100
+        url, began = f"redis://127.0.0.1:{silent.getsockname()[1]}/0", monotonic()
+        assert asyncio.run(passed(RateLimiter(RedisSettings.model_validate({"url": url}), 1, 1), 100)) == 100
         silent.setblocking(False)
-        assert 1 <= connections(silent) <= 1 + stopwatch() - began
+        assert 1 <= connections(silent) <= 1 + monotonic() - began
 
 
 def connections(server: socket.socket) -> int:
@@ -116,7 +116,7 @@ def test_a_bucket_goes_to_no_disk_and_goes_by_itself(tmp_path: Path) -> None:
     with lone_valkey(tmp_path / "valkey") as port:
         url = redis_url(port)
         client = redis.Redis.from_url(url)
-        one = Rates(RedisSettings.model_validate({"url": url}), per_second=100, burst=5)
+        one = RateLimiter(RedisSettings.model_validate({"url": url}), per_second=100, burst=5)
         before = client.info("persistence")["aof_current_size"]
 
         async def spend() -> None:

@@ -10,14 +10,14 @@ from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.store.claims import Done, Wait
+from carecase_worker.store.claims import ChunkResult, RetryLater
 from carecase_worker.store.job import COUNTS
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.workers.standstill import Standstill
 
 LIMIT = timedelta(minutes=10)
 MINUTE = timedelta(minutes=1)
-DONE = Done(b"outcomes", dict.fromkeys(COUNTS, 0) | {"created": 1}, retryable=False)
+DONE = ChunkResult(b"outcomes", dict.fromkeys(COUNTS, 0) | {"created": 1}, retryable=False)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_database_that_is_away_is_left_alone_on_purpose(
 ) -> None:
     (chunk,) = admitted(store)
     store.claim(chunk, "a holder")
-    store.release([chunk], "a holder", Wait(timedelta(seconds=1), pause=timedelta(seconds=1)))
+    store.release([chunk], "a holder", RetryLater(timedelta(seconds=1), pause=timedelta(seconds=1)))
     elapse(servers.redis_url, store, 20 * MINUTE)
     assert standstill.untaken("demo") is None
 

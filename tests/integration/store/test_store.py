@@ -15,7 +15,7 @@ from carecase_worker.clock import epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.admission import Admitted, Kept, NewJob, Staging
-from carecase_worker.store.claims import Claimed, Completed, Completion, Done, History, Wait
+from carecase_worker.store.claims import ChunkResult, Claimed, Completed, Completion, History, RetryLater
 from carecase_worker.store.job import Cancelled, State
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.open_jobs import OpenJobs
@@ -36,7 +36,7 @@ def admitted(store: JobStore, chunks: int = 1, **changes: object) -> tuple[NewJo
 
 
 def complete(store: JobStore, ref: ChunkRef, **counts: int) -> list[ChunkRef]:
-    completion = store.complete(ref, Done(b"outcome", counts or {"created": 1}))
+    completion = store.complete(ref, ChunkResult(b"outcome", counts or {"created": 1}))
     assert completion.verdict is Completed.KEPT
     return list(completion.to_notify)
 
@@ -193,7 +193,7 @@ def test_the_first_outcome_stands(store: JobStore) -> None:
     new, (ref,) = admitted(store)
     store.claim(ref, "w:1")
     complete(store, ref, created=1)
-    assert store.complete(ref, Done(b"another", {"failed": 1})) == Completion((Completed.DONE,))
+    assert store.complete(ref, ChunkResult(b"another", {"failed": 1})) == Completion((Completed.DONE,))
     assert store.outcomes(new.job_id, [0]) == [b"outcome"]
     assert store.job(new.job_id).counts == {"created": 1, "updated": 0, "superseded": 0, "failed": 0, "cancelled": 0}
     assert store.claim(ref, "w:1").verdict is Claimed.DONE
@@ -202,7 +202,7 @@ def test_the_first_outcome_stands(store: JobStore) -> None:
 def test_a_released_chunk_waits_and_its_database_is_left_alone(store: JobStore, elapse: Elapse) -> None:
     new, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", Wait(3 * SECOND, pause=timedelta(seconds=60)))
+    store.release([ref], "w:1", RetryLater(3 * SECOND, pause=timedelta(seconds=60)))
     assert store.job(new.job_id).state is State.WAITING
     assert store.claim(other, "w:1").verdict is Claimed.HELD
     elapse(30 * SECOND)
@@ -212,7 +212,7 @@ def test_a_released_chunk_waits_and_its_database_is_left_alone(store: JobStore, 
 def test_a_release_without_pause_comes_again_when_it_is_due(store: JobStore, elapse: Elapse) -> None:
     new, (ref,) = admitted(store)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", Wait(30 * SECOND))
+    store.release([ref], "w:1", RetryLater(30 * SECOND))
     elapse(20 * SECOND)
     assert store.overdue("demo", 0) == ()
     elapse(10 * SECOND)
@@ -227,7 +227,7 @@ def test_a_release_without_pause_comes_again_when_it_is_due(store: JobStore, ela
 def test_one_attempt_at_a_time_finds_out_whether_a_database_is_back(store: JobStore, elapse: Elapse) -> None:
     _, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", Wait(SECOND, pause=timedelta(milliseconds=1)))
+    store.release([ref], "w:1", RetryLater(SECOND, pause=timedelta(milliseconds=1)))
     sleep(0.02)
     elapse(2 * SECOND)
     probe = store.claim(ref, "w:1").lease
@@ -245,7 +245,7 @@ def test_one_attempt_at_a_time_finds_out_whether_a_database_is_back(store: JobSt
 def test_a_probe_ends_with_the_process_that_probes(store: JobStore) -> None:
     _, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", Wait(SECOND, pause=timedelta(milliseconds=1)))
+    store.release([ref], "w:1", RetryLater(SECOND, pause=timedelta(milliseconds=1)))
     sleep(0.02)
     store.claim(ref, "w:1")
     assert store.claim(other, "w:2").verdict is Claimed.HELD
@@ -261,7 +261,7 @@ def test_the_store_knows_who_holds_a_chunk(store: JobStore, elapse: Elapse) -> N
     store.claim(other, "w:2")
     assert sorted(store.holders()) == ["w:1", "w:2"]
     complete(store, ref)
-    store.release([other], "w:2", Wait(SECOND))
+    store.release([other], "w:2", RetryLater(SECOND))
     assert store.holders() == []
     assert store.reclaim("w:1") == [], "it held nothing when it died"
     store.claim(other, "w:3")
@@ -273,17 +273,17 @@ def test_the_store_knows_who_holds_a_chunk(store: JobStore, elapse: Elapse) -> N
 def test_a_probe_that_the_database_answered_lets_the_others_go_on(store: JobStore) -> None:
     _, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", Wait(SECOND, pause=timedelta(milliseconds=1)))
+    store.release([ref], "w:1", RetryLater(SECOND, pause=timedelta(milliseconds=1)))
     sleep(0.02)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", Wait(SECOND, database_to_blame=False))
+    store.release([ref], "w:1", RetryLater(SECOND, counts_toward_deadline=False))
     assert store.claim(other, "w:2").verdict is Claimed.APPLY
 
 
 def test_a_chunk_that_nobody_can_read_does_not_use_up_the_retry_deadline(store: JobStore, elapse: Elapse) -> None:
     _, (ref,) = admitted(store)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", Wait(SECOND, database_to_blame=False))
+    store.release([ref], "w:1", RetryLater(SECOND, counts_toward_deadline=False))
     elapse(SECOND)
     lease = store.claim(ref, "w:1").lease
     assert lease is not None
@@ -294,7 +294,7 @@ def test_faults_are_counted_apart_from_outages(store: JobStore) -> None:
     _, (ref,) = admitted(store)
     for unexplained in (True, False, True):
         store.claim(ref, "w:1")
-        store.release([ref], "w:1", Wait(SECOND, unexplained=unexplained))
+        store.release([ref], "w:1", RetryLater(SECOND, unexplained=unexplained))
     lease = store.claim(ref, "w:1").lease
     assert lease is not None
     assert (lease.history.releases, lease.history.faults) == (3, 2)
@@ -310,7 +310,7 @@ def test_one_tenants_backlog_is_not_anothers(servers: Services) -> None:
 def test_only_the_holder_releases(store: JobStore) -> None:
     new, (ref,) = admitted(store)
     store.claim(ref, "w:1")
-    store.release([ref], "w:2", Wait(SECOND))
+    store.release([ref], "w:2", RetryLater(SECOND))
     assert store.job(new.job_id).state is State.RUNNING
     assert store.claim(ref, "w:2").verdict is Claimed.BUSY
 
@@ -362,9 +362,9 @@ def test_tenants_do_not_wait_for_each_other(store: JobStore) -> None:
 def test_a_job_that_is_not_there_is_gone(store: JobStore) -> None:
     ref = ChunkRef(a_new_job().job_id, 0)
     assert store.claim(ref, "w:1").verdict is Claimed.GONE
-    assert store.complete(ref, Done(b"", {})) == Completion((Completed.GONE,))
+    assert store.complete(ref, ChunkResult(b"", {})) == Completion((Completed.GONE,))
     assert store.cancel(ref.job_id) == (Cancelled.GONE, ())
-    store.release([ref], "w:1", Wait(SECOND))
+    store.release([ref], "w:1", RetryLater(SECOND))
 
 
 def test_the_pace_is_measured_from_what_is_completed(store: JobStore, elapse: Elapse) -> None:
@@ -386,7 +386,7 @@ def test_a_database_that_fails_its_chunks_is_in_trouble_until_it_answers(store: 
     assert store.trouble("demo") is None
     for reason in ("too-slow", "away"):
         store.claim(ref, "w:1")
-        store.release([ref], "w:1", Wait(SECOND, pause=timedelta(milliseconds=1), reason=reason))
+        store.release([ref], "w:1", RetryLater(SECOND, pause=timedelta(milliseconds=1), reason=reason))
         elapse(10 * SECOND)
     trouble = store.trouble("demo")
     assert trouble is not None
@@ -400,9 +400,9 @@ def test_a_database_that_fails_its_chunks_is_in_trouble_until_it_answers(store: 
 def test_of_a_database_without_open_chunks_nobody_says_that_it_is_in_trouble(store: JobStore) -> None:
     _, (ref,) = admitted(store)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", Wait(SECOND, pause=timedelta(milliseconds=1), reason="away"))
+    store.release([ref], "w:1", RetryLater(SECOND, pause=timedelta(milliseconds=1), reason="away"))
     assert store.trouble("demo") is not None
-    store.complete(ref, Done(b"given up", {"failed": 1}, database_answered=False))
+    store.complete(ref, ChunkResult(b"given up", {"failed": 1}, database_answered=False))
     assert store.trouble("demo") is None, "nobody will find out whether it is back"
 
 
@@ -411,7 +411,7 @@ def test_a_clock_that_is_set_back_holds_up_nothing(store: JobStore, elapse: Elap
     _, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1")
     store.claim(other, "w:2")
-    store.release([other], "w:2", Wait(SECOND, pause=SECOND))
+    store.release([other], "w:2", RetryLater(SECOND, pause=SECOND))
     elapse(-DAY)
     assert set(store.overdue("demo", 0)) == {ref, other}
     assert store.claim(ref, "w:3").verdict is Claimed.APPLY
@@ -483,7 +483,7 @@ def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
                 if claim.lease is None:
                     continue
                 kept = claim.verdict is Claimed.CANCEL
-                store.complete(ref, Done(b"o", {"cancelled" if kept else "updated": 1}, retryable=kept))
+                store.complete(ref, ChunkResult(b"o", {"cancelled" if kept else "updated": 1}, retryable=kept))
         assert store.backlog("demo")[0] == 0
         elapse_for(servers.redis_url, store, timedelta(minutes=3))
         store.overdue("demo", 0)

@@ -16,17 +16,17 @@ from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.claims import Done
-from carecase_worker.store.completions import Finals
+from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.completions import JobCompletions
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
 
 _prefixes = count()
-Scene = Callable[[JobStore, Finals], Coroutine[Any, Any, None]]
+Scene = Callable[[JobStore, JobCompletions], Coroutine[Any, Any, None]]
 
 
 @asynccontextmanager
-async def listening(finals: Finals) -> AsyncIterator[None]:
+async def listening(finals: JobCompletions) -> AsyncIterator[None]:
     task = asyncio.create_task(finals.listen())
     try:
         yield
@@ -40,7 +40,7 @@ def play(servers: Services) -> Callable[[Scene], None]:
 
     def run(scene: Scene) -> None:
         prefix = f"waiting{next(_prefixes)}:"
-        finals = Finals(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
+        finals = JobCompletions(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
         asyncio.run(scene(servers.store(prefix), finals))
 
     return run
@@ -53,7 +53,7 @@ def admitted(store: JobStore) -> str:
 
 
 def finish(store: JobStore, job_id: str) -> None:
-    store.complete(ChunkRef(job_id, 0), Done(b"o", {"created": 1}))
+    store.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"created": 1}))
     assert store.job(job_id).state is State.COMPLETED
 
 
@@ -63,11 +63,11 @@ async def subscribed(store: JobStore, clients: int = 1) -> None:
 
 
 def test_the_end_of_a_job_wakes_all_who_wait_for_it_and_nobody_else(play: Callable[[Scene], None]) -> None:
-    async def scene(store: JobStore, finals: Finals) -> None:
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
         mine, other = admitted(store), admitted(store)
         async with listening(finals):
             await subscribed(store)
-            with finals.awaited(mine) as one, finals.awaited(mine) as two, finals.awaited(other) as three:
+            with finals.subscribe(mine) as one, finals.subscribe(mine) as two, finals.subscribe(other) as three:
                 finish(store, mine)
                 async with asyncio.timeout(4):
                     await one.wait()
@@ -79,9 +79,9 @@ def test_the_end_of_a_job_wakes_all_who_wait_for_it_and_nobody_else(play: Callab
 
 
 def test_an_end_before_anybody_listens_is_noticed(play: Callable[[Scene], None]) -> None:
-    async def scene(store: JobStore, finals: Finals) -> None:
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
         job_id = admitted(store)
-        with finals.awaited(job_id) as event, finals.awaited("gone") as gone:
+        with finals.subscribe(job_id) as event, finals.subscribe("gone") as gone:
             finish(store, job_id)
             async with listening(finals), asyncio.timeout(4):
                 await event.wait()
@@ -91,11 +91,11 @@ def test_an_end_before_anybody_listens_is_noticed(play: Callable[[Scene], None])
 
 
 def test_an_end_while_the_connection_is_broken_is_noticed(play: Callable[[Scene], None]) -> None:
-    async def scene(store: JobStore, finals: Finals) -> None:
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
         job_id, later = admitted(store), admitted(store)
         async with listening(finals):
             await subscribed(store)
-            with finals.awaited(job_id) as event, finals.awaited(later) as another:
+            with finals.subscribe(job_id) as event, finals.subscribe(later) as another:
                 store._redis.client_kill_filter(_type="pubsub")
                 finish(store, job_id)
                 async with asyncio.timeout(5):
@@ -116,11 +116,11 @@ def test_a_connection_that_is_dead_at_the_other_end_is_noticed_and_made_anew(ser
         passes.wait()
         return piece
 
-    async def scene(store: JobStore, finals: Finals) -> None:
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
         job_id = admitted(store)
         async with asyncio.timeout(120), listening(finals):
             await subscribed(store)
-            with finals.awaited(job_id) as event, capture_logs() as logs:
+            with finals.subscribe(job_id) as event, capture_logs() as logs:
                 passes.clear()
                 finish(store, job_id)
                 while not logs:
@@ -135,20 +135,20 @@ def test_a_connection_that_is_dead_at_the_other_end_is_noticed_and_made_anew(ser
     passes.set()
     with passing_on(port, change) as way_in:
         url = servers.redis_url.replace(f":{port}/", f":{way_in}/")
-        finals = Finals(RedisSettings.model_validate({"url": url, "prefix": prefix}))
+        finals = JobCompletions(RedisSettings.model_validate({"url": url, "prefix": prefix}))
         asyncio.run(scene(servers.store(prefix), finals))
 
 
 def test_a_cancelled_job_wakes_when_it_is_final(play: Callable[[Scene], None]) -> None:
-    async def scene(store: JobStore, finals: Finals) -> None:
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
         job_id = admitted(store)
         async with listening(finals):
             await subscribed(store)
-            with finals.awaited(job_id) as event:
+            with finals.subscribe(job_id) as event:
                 store.cancel(job_id)
                 await asyncio.sleep(0.1)
                 assert not event.is_set()
-                store.complete(ChunkRef(job_id, 0), Done(b"o", {"cancelled": 1}))
+                store.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"cancelled": 1}))
                 async with asyncio.timeout(4):
                     await event.wait()
 
@@ -156,10 +156,10 @@ def test_a_cancelled_job_wakes_when_it_is_final(play: Callable[[Scene], None]) -
 
 
 def test_after_the_end_nobody_waits(play: Callable[[Scene], None]) -> None:
-    async def scene(_: JobStore, finals: Finals) -> None:
-        with finals.awaited("one") as before:
+    async def scene(_: JobStore, finals: JobCompletions) -> None:
+        with finals.subscribe("one") as before:
             finals.end()
-            with finals.awaited("two") as after:
+            with finals.subscribe("two") as after:
                 assert before.is_set()
                 assert after.is_set()
 

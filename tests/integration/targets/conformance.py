@@ -26,7 +26,7 @@ from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
 from carecase_worker.targets.upserts import Upsert
 from carecase_worker.targets.writer import LedgerKey, Writer
-from carecase_worker.worker.planning import plan_answer, plan_chunk
+from carecase_worker.worker.planning import plan_chunk, plan_uniform_outcome
 
 MOMENT = "2026-01-02T03:04:05.678900+00:00"
 FULL: dict[str, Any] = {
@@ -149,7 +149,7 @@ class UpsertConformance:
 
     def test_a_cancelled_chunk_cannot_be_applied_later(self, engine: Engine, writer: Writer) -> None:
         key = LedgerKey(UUID(int=7), 0)
-        writer.write(key, plan_answer(Chunk(0, 1, a_batch(a_case(1))), CANCELLED))
+        writer.write(key, plan_uniform_outcome(Chunk(0, 1, a_batch(a_case(1))), CANCELLED))
         (outcome,) = self.apply(writer, a_case(1), key=key)
         assert outcome.kind is Kind.CANCELLED
         with engine.connect() as connection:

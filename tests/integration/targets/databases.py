@@ -61,7 +61,7 @@ def write(url: str, seq: int = 1) -> list[Outcome]:
     try:
         return targets.writer("d").write(key, plan_chunk(Chunk(0, 1, a_batch(a_case(1))), lease))
     finally:
-        targets.let_go("d")
+        targets.disconnect("d")
 
 
 def refuse_negative_priorities(engine: Engine) -> None:

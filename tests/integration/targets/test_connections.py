@@ -58,7 +58,7 @@ def test_a_process_keeps_one_connection_until_it_lets_go(url: str) -> None:
             assert write(targets, key) == [CREATED]
         assert connections(engine, url) == 1
         for _ in range(2):
-            targets.let_go("d")
+            targets.disconnect("d")
             eventually(lambda: connections(engine, url) == 0, what="the connection is closed")
 
 
@@ -72,7 +72,7 @@ def test_a_schema_that_does_not_fit_keeps_no_connection_and_is_looked_at_again(u
             eventually(lambda: connections(engine, url) == 0, what="the connection is closed")
         upgrade(engine)
         assert write(targets, 1) == [CREATED]
-        targets.let_go("d")
+        targets.disconnect("d")
 
 
 def test_a_failed_attempt_leaves_no_connection_behind(store: JobStore, url: str) -> None:
@@ -102,4 +102,4 @@ def test_a_statement_takes_no_longer_than_it_and_the_attempt_may(
         with pytest.raises(TargetFailure) as failure:
             write(targets, 1)
     assert failure.value.kind is FailureKind.TOO_SLOW
-    targets.let_go("d")
+    targets.disconnect("d")

@@ -78,7 +78,7 @@ def grant(url: str, secret: Path | None) -> None:
 
 def test_the_workers_user_does_all_of_a_workers_part(granted: str) -> None:
     with engine_at(granted) as engine:
-        assert state(engine).lacks() == []
+        assert state(engine).schema_differences() == []
         assert purge_ledger(engine, timedelta(days=8)) == 0
         assert write(granted, 1) == [CREATED]
         assert write(granted, 2) == [UPDATED]

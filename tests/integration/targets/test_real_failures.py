@@ -44,7 +44,7 @@ def write(url: str, *cases: dict[str, object], seq: int = 1, **settings: str) ->
     try:
         return targets.writer("d").write(key, plan_chunk(Chunk(0, len(cases), a_batch(*cases)), lease))
     finally:
-        targets.let_go("d")
+        targets.disconnect("d")
 
 
 def failure(url: str, *cases: dict[str, object], seq: int = 1, **settings: str) -> tuple[FailureKind, str, str]:

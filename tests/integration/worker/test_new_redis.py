@@ -16,7 +16,7 @@ from carecase_worker.batches.payloads import pack, unpack_done
 from carecase_worker.cases.outcomes import CREATED, SUPERSEDED, UPDATED
 from carecase_worker.clock import epoch_ms
 from carecase_worker.settings.model import DatabaseSettings
-from carecase_worker.store.claims import Wait
+from carecase_worker.store.claims import RetryLater
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.tenants import Tenant
@@ -113,7 +113,7 @@ def test_a_database_that_is_left_alone_meanwhile_is_waited_for(
 ) -> None:
     ref, other = admit(store, a_case(1)), admit(store, a_case(2))
     store.claim(other, "somebody else")
-    pause = Wait(timedelta(minutes=1), pause=timedelta(minutes=1))
+    pause = RetryLater(timedelta(minutes=1), pause=timedelta(minutes=1))
     targets = LeftAlone(
         f"sqlite:///{tmp_path}/cases.sqlite", found_away=lambda: store.release([other], "somebody else", pause)
     )

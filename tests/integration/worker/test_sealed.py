@@ -12,12 +12,12 @@ from tests.builders import a_batch, a_case, items_of
 from tests.integration.worker.attempts import SteppedTargets
 from tests.services import Services
 
-from carecase_worker.batches.chunking import Chunk, ChunkBounds, ChunkRef
+from carecase_worker.batches.chunking import Chunk, ChunkLimits, ChunkRef
 from carecase_worker.batches.encryption import UNSEALED, Kind, Seals
 from carecase_worker.batches.payloads import pack, unpack_done
 from carecase_worker.batches.splitting import ArraySplitter
 from carecase_worker.cases.outcomes import CREATED, UNTRUSTED
-from carecase_worker.clock import SystemClock, SystemDice, uuid7
+from carecase_worker.clock import SystemClock, SystemRandom, uuid7
 from carecase_worker.errors import FailureKind
 from carecase_worker.store.admission import Admission
 from carecase_worker.store.claims import Claimed
@@ -42,7 +42,7 @@ def targets(tmp_path: Path) -> SteppedTargets:
 def admit(store: JobStore, body: bytes, seals: Seals = UNSEALED, sender: Sender | None = None) -> Admission:
     """A body, admitted with seals in chunks of ten items."""
     with ThreadPoolExecutor(1) as packers:
-        admissions = Admissions(store, ChunkBounds(10, 1 << 20, 1 << 18), 1000, packers, seals)
+        admissions = Admissions(store, ChunkLimits(10, 1 << 20, 1 << 18), 1000, packers, seals)
         draft = admissions.draft(sender or Sender("demo", "demo", "demo", 5), uuid7(SystemClock()))
         draft.add(items_of(body, ArraySplitter()))
         return draft.admit("0" * 64)
@@ -56,7 +56,7 @@ def applier_of(store: JobStore, targets: SteppedTargets, seals: Seals) -> Applie
     return Applier(
         store=store,
         targets=targets,  # type: ignore[arg-type]
-        dice=SystemDice(),
+        random=SystemRandom(),
         sleep=lambda _: None,
         holder="a holder",
         is_dead=lambda _: False,
@@ -69,7 +69,7 @@ def attempt(store: JobStore, targets: SteppedTargets, ref: ChunkRef, seals: Seal
     applier = applier_of(store, targets, seals)
     ((_, claim),) = applier.claim(ref)
     assert claim.lease is not None, claim
-    return applier.carry_out(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
+    return applier.run(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
 
 
 def result(store: JobStore, ref: ChunkRef, seals: Seals = SEALS) -> Any:

@@ -5,27 +5,27 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
-from carecase_worker.clock import Dice, SystemDice, system_async_sleep
+from carecase_worker.clock import Random, SystemRandom, system_async_sleep
 from carecase_worker.errors import AccessRefused, RateExceeded
-from carecase_worker.intake.access.authenticator import Caller, Gate
+from carecase_worker.intake.access.authenticator import Authenticator, Caller
 from carecase_worker.intake.limits.threads import Threads
-from carecase_worker.store.rate_limit import Rates
+from carecase_worker.store.rate_limit import RateLimiter
 
 _THREADS, _THREADS_PER_ADDRESS = 16, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Admittance:
+class AccessControl:
     """The gate and the rate limit. Credentials that are not remembered are checked by threads of their own.
 
     The response to a refusal is held for a while: a caller that retries at once then makes few requests a connection,
     and requests of others do not wait behind them.
     """
 
-    gate: Gate
-    rates: Rates
+    gate: Authenticator
+    rates: RateLimiter
     hold: timedelta
-    dice: Dice = field(default_factory=SystemDice)
+    random: Random = field(default_factory=SystemRandom)
     threads: Threads = field(default_factory=lambda: Threads(_THREADS, _THREADS_PER_ADDRESS))
 
     async def admit(
@@ -51,7 +51,7 @@ class Admittance:
         return caller
 
     async def _hold(self) -> None:
-        await system_async_sleep(self.hold * (1 + self.dice.roll()))  # so that refusals of one moment spread out
+        await system_async_sleep(self.hold * (1 + self.random.random()))  # so that refusals of one moment spread out
 
     async def _excess(self, client: str) -> RateExceeded | None:
         try:

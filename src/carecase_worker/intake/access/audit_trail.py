@@ -13,7 +13,7 @@ from carecase_worker.audit.records import Act, Event
 from carecase_worker.errors import AuditUnavailable
 from carecase_worker.grouping import Grouping
 from carecase_worker.intake.access.authenticator import Caller
-from carecase_worker.intake.http.access_log import address_of, note
+from carecase_worker.intake.http.access_log import add_log_fields, address_of
 
 _MOST = 64
 
@@ -60,7 +60,7 @@ class Audited:
     def _act(self, event: Event, database: str, job: str | None, count: int | None) -> Act:
         scope = self.request.scope
         if count is not None:
-            note(scope, items=count)
+            add_log_fields(scope, items=count)
         caller, address = self.caller, address_of(scope)
         activity = scope.get("carecase.activity")
         return Act(event, caller.client, caller.subject, address, database, job, count, activity)

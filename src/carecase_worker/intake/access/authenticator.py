@@ -67,7 +67,7 @@ class _Verified:
     signed_sha256: str
 
 
-class Gate:
+class Authenticator:
     """The authenticator of callers by their credentials. Verified tokens are remembered until they expire."""
 
     def __init__(
@@ -226,10 +226,10 @@ class Gate:
         raise _bad("The bearer token is signed in a way, or with a key, that is not known here.")
 
 
-def gate_of(settings: Settings) -> Gate:
+def gate_of(settings: Settings) -> Authenticator:
     """Make the gate that is configured."""
     jwt_settings = settings.jwt
-    return Gate(
+    return Authenticator(
         settings.clients,
         jwt_settings,
         settings.intake.require,
@@ -238,7 +238,7 @@ def gate_of(settings: Settings) -> Gate:
     )
 
 
-def granted(caller: Caller, database: str | None) -> str:
+def authorise_database(caller: Caller, database: str | None) -> str:
     """Check that the caller may use a database. Raises BatchRefused if none is named, AccessRefused if it may not."""
     if not database:
         raise BatchRefused(BatchFault.NO_DATABASE, "Name the target database in the header vbasoftware-database.")

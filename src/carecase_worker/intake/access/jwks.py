@@ -12,7 +12,7 @@ from urllib.request import HTTPRedirectHandler, build_opener
 import jwt
 from jwt import PyJWK
 
-from carecase_worker.clock import stopwatch
+from carecase_worker.clock import monotonic
 from carecase_worker.errors import KeysUnavailable
 from carecase_worker.settings.access import JwtSettings
 from carecase_worker.telemetry import logger
@@ -40,7 +40,7 @@ class Jwks:
         refresh: timedelta,
         refetch: timedelta,
         patience: timedelta = _PATIENCE,
-        seconds: Callable[[], float] = stopwatch,
+        seconds: Callable[[], float] = monotonic,
     ) -> None:
         self._read = read
         self._seconds = seconds

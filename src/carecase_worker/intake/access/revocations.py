@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 from threading import Lock
 
-from carecase_worker.clock import stopwatch
+from carecase_worker.clock import monotonic
 from carecase_worker.settings.access import JwtSettings
 from carecase_worker.telemetry import logger
 
@@ -53,7 +53,7 @@ class Revocations:
     """The entries of a file, checked for changes every `refresh`; the last ones stay valid while it cannot be read."""
 
     def __init__(
-        self, file: Path | None, refresh: timedelta = timedelta(), seconds: Callable[[], float] = stopwatch
+        self, file: Path | None, refresh: timedelta = timedelta(), seconds: Callable[[], float] = monotonic
     ) -> None:
         self._file = file
         self._refresh_s = refresh.total_seconds()

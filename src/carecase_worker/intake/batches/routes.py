@@ -11,18 +11,18 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BeforeValidator, Field, TypeAdapter
 
 from carecase_worker.audit.records import Event
-from carecase_worker.batches.body import Body, form_of
+from carecase_worker.batches.body import Body, format_of
 from carecase_worker.batches.decoding import Decoder
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 from carecase_worker.cases.validation import Rules
 from carecase_worker.clock import Clock
 from carecase_worker.errors import CareCaseError, StoreUnavailable
 from carecase_worker.intake.access.audit_trail import Audited, Recorder
-from carecase_worker.intake.access.authenticator import Caller, granted
+from carecase_worker.intake.access.authenticator import Caller, authorise_database
 from carecase_worker.intake.batches.body_timeout import in_time
 from carecase_worker.intake.batches.upload import Incoming, Told
-from carecase_worker.intake.batches.validate_only import Check
-from carecase_worker.intake.http.access_log import note
+from carecase_worker.intake.batches.validate_only import BatchCheck
+from carecase_worker.intake.http.access_log import add_log_fields
 from carecase_worker.intake.http.headers import IdempotencyKey, Prefer
 from carecase_worker.intake.http.negotiation import json_type_of
 from carecase_worker.intake.http.paging import plain_integer
@@ -92,8 +92,8 @@ class Intake:
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """Accept a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
-        target = granted(caller, headers.database)
-        note(request.scope, database=target)
+        target = authorise_database(caller, headers.database)
+        add_log_fields(request.scope, database=target)
         body = self._body_of(request)
         audited = Audited(self.recorder, request, caller)
         with ExitStack() as stack:
@@ -111,7 +111,7 @@ class Intake:
 
     def _body_of(self, request: Request) -> Body:
         """Make the body of a request by its headers. Raises BatchRefused."""
-        form = form_of(request.headers.get("content-type"))
+        form = format_of(request.headers.get("content-type"))
         decoder = Decoder(request.headers.get("content-encoding"))
         return Body(decoder, form, self.settings.max_body_bytes, self.settings.max_item_bytes)
 
@@ -131,7 +131,7 @@ class Intake:
         job = admission.job or await self.store.job(admission.job_id)
         pace = admission.pace or await self.store.pace(sender.database)
         require_same(job, sender, body.sha256)
-        note(request.scope, job_id=job.job_id, items=job.total)
+        add_log_fields(request.scope, job_id=job.job_id, items=job.total)
         return admission, accepted(request, job, pace)
 
     async def _admitted(self, audited: Audited, new: NewJob, last: Mapping[int, bytes]) -> Admission:
@@ -156,7 +156,7 @@ class Intake:
     async def _check(self, audited: Audited, database: str, rules: Rules, body: Body, opened: Open) -> Iterator[bytes]:
         """Validate each item of a batch that is not kept; return the document's pieces. Raises BatchRefused."""
         request = audited.request
-        check = Check(rules, self.admissions.bounds)
+        check = BatchCheck(rules, self.admissions.bounds)
 
         def told() -> list[bytes]:
             pieces = check.finish()

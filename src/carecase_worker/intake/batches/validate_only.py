@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from carecase_worker.batches.chunking import Chunk, ChunkBounds, Cutter
+from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits
 from carecase_worker.cases.outcomes import VALID, Outcome
 from carecase_worker.cases.validation import Rules, keys_of, validate
 from carecase_worker.errors import BatchFault, BatchRefused
@@ -13,12 +13,12 @@ from carecase_worker.intake.jobs.documents import items as items_document
 _MOST_ITEMS = 20_000
 
 
-class Check:
+class BatchCheck:
     """The validation of a batch's items as they come in. Raises BatchRefused."""
 
-    def __init__(self, rules: Rules, bounds: ChunkBounds) -> None:
+    def __init__(self, rules: Rules, bounds: ChunkLimits) -> None:
         self._rules = rules
-        self._cutter = Cutter(bounds)
+        self._cutter = Chunker(bounds)
         self._pieces: list[bytes] = []
 
     @property

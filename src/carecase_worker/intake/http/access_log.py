@@ -10,8 +10,8 @@ from uuid import UUID
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from carecase_worker.clock import stopwatch
-from carecase_worker.errors import traces
+from carecase_worker.clock import monotonic
+from carecase_worker.errors import safe_error_fields
 from carecase_worker.intake.http.envelope import envelope
 from carecase_worker.intake.http.problems import UNEXPECTED
 from carecase_worker.intake.limits.log_quota import LogQuota
@@ -23,7 +23,7 @@ CONNECTED = "carecase.connected"
 """Name in the scope of the address that the connection comes from, whatever a proxy says about the client."""
 
 
-def note(scope: Scope, **facts: str | int | None) -> None:
+def add_log_fields(scope: Scope, **facts: str | int | None) -> None:
     """Add fields to the request's line in the log. The names are those of telemetry; no value of a case."""
     scope.setdefault(_NOTED, {}).update(facts)
 
@@ -49,7 +49,7 @@ class _Seen:
     seconds: float | None = None  # until the response was sent; background work after that is not the client's time
 
 
-class Requests:
+class AccessLog:
     """ASGI middleware; puts the request's id into the scope as `carecase.activity`."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, new_id: Callable[[], str], quota: LogQuota) -> None:
@@ -65,7 +65,7 @@ class Requests:
             return
         activity = scope["carecase.activity"] = self._new_id()
         scope[_NOTED] = {}
-        began = stopwatch()
+        began = monotonic()
         seen = _Seen()
         ending = scope[_ENDING] = ExitStack()
 
@@ -79,17 +79,17 @@ class Requests:
             seen.sent += len(message.get("body", b""))
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body"):
-                seen.seconds = stopwatch() - began
+                seen.seconds = monotonic() - began
                 ending.close()
 
         try:
             with ending:
                 await self._app(scope, count, watch)
         except Exception as error:  # noqa: BLE001  # one of the three edges: every request gets an answer
-            _log.error("request failed", activity_id=activity, **traces(error))
+            _log.error("request failed", activity_id=activity, **safe_error_fields(error))
             if not seen.status:
-                await _apologise(scope, watch, activity)
-        self._tell(scope, activity, seen, stopwatch() - began if seen.seconds is None else seen.seconds)
+                await _send_500(scope, watch, activity)
+        self._tell(scope, activity, seen, monotonic() - began if seen.seconds is None else seen.seconds)
 
     def _tell(self, scope: Scope, activity: str, seen: _Seen, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
@@ -133,7 +133,7 @@ def plain_address(address: str) -> str:
     return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 
 
-async def _apologise(scope: Scope, send: Send, activity: str) -> None:
+async def _send_500(scope: Scope, send: Send, activity: str) -> None:
     content = envelope(activity, error=UNEXPECTED.members(scope["path"]))
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
     await send({"type": "http.response.start", "status": UNEXPECTED.status, "headers": headers})

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE", "TRACE")
 
 
-class Methods:
+class HeadOptions:
     """ASGI middleware that handles OPTIONS, and HEAD on every path with GET."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from carecase_worker.cases.care_case import INT32_MAX
 
-USUAL_SIZE = 100
+DEFAULT_PAGE_SIZE = 100
 LARGEST = 1000
 
 
@@ -60,7 +60,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class ChunkSlice:
     """A part of the wanted items of a chunk: `take` of them, after `skip` of them."""
 
     chunk_no: int
@@ -68,13 +68,13 @@ class Cut:
     take: int
 
 
-def cuts(wanted: Sequence[int], first: int, stop: int) -> Iterator[Cut]:
+def chunk_slices(wanted: Sequence[int], first: int, stop: int) -> Iterator[ChunkSlice]:
     """Yield the parts of chunks with the elements from `first` to before `stop`; chunk n has `wanted[n]` elements."""
     start = 0
     for chunk_no, count in enumerate(wanted):
         skip, end = max(first - start, 0), min(stop - start, count)
         if skip < end:
-            yield Cut(chunk_no, skip, end - skip)
+            yield ChunkSlice(chunk_no, skip, end - skip)
         start += count
         if start >= stop:
             return

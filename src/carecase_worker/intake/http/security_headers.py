@@ -22,7 +22,7 @@ _TAKEN = (
 )  # fmt: skip
 
 
-class SafeHeaders:
+class SecurityHeaders:
     """ASGI middleware that adds the headers. A page may run files of this service and its own inline scripts."""
 
     def __init__(self, app: ASGIApp) -> None:

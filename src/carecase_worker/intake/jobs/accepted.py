@@ -17,20 +17,20 @@ from carecase_worker.intake.http.envelope import envelope
 from carecase_worker.intake.http.negotiation import json_type_of
 from carecase_worker.intake.http.prefer import Preferences, applied
 from carecase_worker.intake.jobs.documents import job_document, job_path, retry_after
-from carecase_worker.intake.jobs.long_poll import Held
-from carecase_worker.intake.jobs.results import Results, Wanted
+from carecase_worker.intake.jobs.long_poll import LongPoll
+from carecase_worker.intake.jobs.results import ResultQuery, Results
 from carecase_worker.intake.limits.threads import ClientThreads
 from carecase_worker.store.admission import Admission
 from carecase_worker.store.job import Job
 from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.pending_batch import Sender
-from carecase_worker.store.throughput import Pace
+from carecase_worker.store.throughput import Throughput
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")
 
 
-def accepted(request: Request, job: Job, pace: Pace, headers: dict[str, str] | None = None) -> Response:
+def accepted(request: Request, job: Job, pace: Throughput, headers: dict[str, str] | None = None) -> Response:
     """Make the 202 of a job that is not final."""
     root_path = request.scope["root_path"]
     told = {"Location": job_path(job.job_id, root_path), "Retry-After": retry_after(pace), **(headers or {})}
@@ -59,7 +59,7 @@ class Acceptances:
 
     store: LoopStore
     notifier: Notifier
-    held: Held
+    held: LongPoll
     threads: ClientThreads
     results: Results
 
@@ -95,4 +95,4 @@ class Acceptances:
         request = audited.request
         location = job_path(job.job_id, request.scope["root_path"])
         given = partial(audited.record, Event.READ, job.database, job.job_id)
-        return self.results.answer(request, job, Wanted(), {**headers, "Location": location}, given)
+        return self.results.answer(request, job, ResultQuery(), {**headers, "Location": location}, given)

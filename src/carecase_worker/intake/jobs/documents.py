@@ -13,7 +13,7 @@ import msgspec
 from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.outcomes import Outcome, runs_of
 from carecase_worker.store.job import Job
-from carecase_worker.store.throughput import Pace
+from carecase_worker.store.throughput import Throughput
 
 _LONGEST_RETRY_S = 60
 
@@ -53,7 +53,7 @@ def job_path(job_id: str, root_path: str) -> str:
     return f"{root_path}/jobs/{job_id}"
 
 
-def retry_after(pace: Pace) -> str:
+def retry_after(pace: Throughput) -> str:
     """Return a Retry-After in whole seconds, from 1 to 60: the open items at the measured rate."""
     if not pace.items_per_second:
         return "1"

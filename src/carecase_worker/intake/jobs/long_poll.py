@@ -9,15 +9,15 @@ from datetime import timedelta
 from fastapi import Request
 
 from carecase_worker.intake.http.prefer import Preferences, preferences
-from carecase_worker.store.completions import Finals
+from carecase_worker.store.completions import JobCompletions
 from carecase_worker.store.job import Job
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LongPoll:
     """The holder of responses; a held response takes no thread."""
 
-    finals: Finals
+    finals: JobCompletions
     longest: timedelta
 
     def wanted(self, request: Request) -> Preferences:
@@ -26,15 +26,15 @@ class Held:
 
     async def job(self, request: Request, job_id: str, wait: timedelta, read: Callable[[], Awaitable[Job]]) -> Job:
         """Wait until the job is final, the timeout passes or the client disconnects, then return `read()`."""
-        with self.finals.awaited(job_id) as look_again:
+        with self.finals.subscribe(job_id) as changed:
             job = await read()
             if job.state.final:
                 return job
-            leaving = asyncio.ensure_future(_set_when_left(request, look_again))
+            leaving = asyncio.ensure_future(_set_when_left(request, changed))
             try:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait.total_seconds()):
-                        await look_again.wait()
+                        await changed.wait()
             finally:
                 leaving.cancel()
         return await read()

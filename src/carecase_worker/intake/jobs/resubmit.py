@@ -14,12 +14,12 @@ from carecase_worker.intake.access.audit_trail import Audited
 from carecase_worker.store.admission import Admission
 from carecase_worker.store.job import Job
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.pending_batch import Draft
+from carecase_worker.store.pending_batch import PendingBatch
 
 _CHUNKS_AT_ONCE = 8
 
 
-def draft_again(store: JobStore, seals: Seals, job: Job, draft: Draft) -> str:
+def add_retryable_items(store: JobStore, seals: Seals, job: Job, draft: PendingBatch) -> str:
     """Add the items that failed for a reason outside themselves to `draft`, in order; return their array's digest.
 
     Of a strict job all items are sent again, since it is applied whole.
@@ -42,7 +42,7 @@ def draft_again(store: JobStore, seals: Seals, job: Job, draft: Draft) -> str:
     return digest.hexdigest()
 
 
-def admitted(audited: Audited, event: Event, database: str, draft: Draft, body_sha256: str) -> Admission:
+def admitted(audited: Audited, event: Event, database: str, draft: PendingBatch, body_sha256: str) -> Admission:
     """Record a batch, then admit it; return the job that has it. Raises as `Draft.admit` does, or AuditUnavailable."""
     audited.record(event, database, draft.job_id, draft.total)
     try:

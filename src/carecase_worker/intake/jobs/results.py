@@ -16,7 +16,7 @@ from carecase_worker.errors import JobExpired, SealBroken
 from carecase_worker.intake.http.compression import compressed
 from carecase_worker.intake.http.head_options import is_head
 from carecase_worker.intake.http.negotiation import encoding, json_type_of
-from carecase_worker.intake.http.paging import Cut, Page, cuts
+from carecase_worker.intake.http.paging import ChunkSlice, Page, chunk_slices
 from carecase_worker.intake.jobs.documents import indexed_items, items, multi_status
 from carecase_worker.intake.limits.threads import ClientThreads, some_of
 from carecase_worker.store.job import Job
@@ -41,7 +41,7 @@ class OutcomeFilter(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ResultQuery:
     """The selection of items of a result: one page, one outcome, or all."""
 
     page: Page | None = None
@@ -61,7 +61,7 @@ class Results:
     threads: ClientThreads
 
     def answer(
-        self, request: Request, job: Job, wanted: Wanted, headers: dict[str, str], given: Callable[[int], None]
+        self, request: Request, job: Job, wanted: ResultQuery, headers: dict[str, str], given: Callable[[int], None]
     ) -> Response:
         """Make the 207 of a final job.
 
@@ -84,7 +84,7 @@ class Results:
         made = self.threads.pieces(job.client, pieces, first, is_last or is_head(request))
         return StreamingResponse(made, 207, headers, json_type_of(request))
 
-    def _items(self, job: Job, wanted: Wanted, total: int) -> Iterator[bytes]:
+    def _items(self, job: Job, wanted: ResultQuery, total: int) -> Iterator[bytes]:
         """Yield the wanted items as JSON, several at a time."""
         sizes = _sizes(job)
         if wanted.page is None and wanted.outcome is None:
@@ -95,7 +95,7 @@ class Results:
         counts = [tally[group.value] for tally in self.store.tallies(job.job_id, len(sizes))] if group else sizes
         if total and not any(counts):
             raise JobExpired(_GONE)
-        parts = {cut.chunk_no: cut for cut in cuts(counts, page.first, min(page.first + page.size, total))}
+        parts = {cut.chunk_no: cut for cut in chunk_slices(counts, page.first, min(page.first + page.size, total))}
         for chunk_no, chunk in self._chunks(job, list(parts)):
             places = _places(chunk, group, parts[chunk_no])
             first = job.chunk_firsts[chunk_no]
@@ -123,7 +123,7 @@ def _sizes(job: Job) -> list[int]:
     return [end - first for first, end in zip(job.chunk_firsts, ends, strict=True)]
 
 
-def _places(chunk: ChunkOutcomes, group: OutcomeFilter | None, cut: Cut) -> Iterable[int]:
+def _places(chunk: ChunkOutcomes, group: OutcomeFilter | None, cut: ChunkSlice) -> Iterable[int]:
     """Return the places in a chunk of the items that a cut takes."""
     if group is None:
         return range(cut.skip, cut.skip + cut.take)

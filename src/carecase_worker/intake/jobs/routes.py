@@ -14,22 +14,22 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import CareCaseError, JobConflict, JobExpired, JobNotFound
 from carecase_worker.intake.access.audit_trail import Audited, Recorder
 from carecase_worker.intake.access.authenticator import Caller
-from carecase_worker.intake.http.access_log import note
+from carecase_worker.intake.http.access_log import add_log_fields
 from carecase_worker.intake.http.envelope import envelope
 from carecase_worker.intake.http.headers import IdempotencyKey, Prefer
 from carecase_worker.intake.http.negotiation import json_type_of, names_version
-from carecase_worker.intake.http.paging import USUAL_SIZE, Page, PageNumber, PageSize
+from carecase_worker.intake.http.paging import DEFAULT_PAGE_SIZE, Page, PageNumber, PageSize
 from carecase_worker.intake.http.plain_routes import read_by
 from carecase_worker.intake.http.prefer import applied
 from carecase_worker.intake.jobs.accepted import accepted, notify, require_same
 from carecase_worker.intake.jobs.documents import job_document, job_tag, retry_after
-from carecase_worker.intake.jobs.long_poll import Held
-from carecase_worker.intake.jobs.resubmit import admitted, draft_again
-from carecase_worker.intake.jobs.results import OutcomeFilter, Results, Wanted
+from carecase_worker.intake.jobs.long_poll import LongPoll
+from carecase_worker.intake.jobs.resubmit import add_retryable_items, admitted
+from carecase_worker.intake.jobs.results import OutcomeFilter, ResultQuery, Results
 from carecase_worker.intake.limits.threads import ClientThreads
 from carecase_worker.store.admission import Admission, Admitted
 from carecase_worker.store.job import Cancelled, Job, Purged, State
-from carecase_worker.store.job_lists import JobLists, Which
+from carecase_worker.store.job_lists import JobFilter, JobLists
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.pending_batch import Admissions, Sender
@@ -50,7 +50,7 @@ class Jobs:
     lists: JobLists
     notifier: Notifier
     admissions: Admissions
-    held: Held
+    held: LongPoll
     threads: ClientThreads
     results: Results
     new_id: Callable[[], UUID]
@@ -69,7 +69,7 @@ class Jobs:
                 return _of(caller, await self.reads.job(name))
 
         job = await self.held.job(request, name, wanted.wait, read) if wanted.wait else await read()
-        note(request.scope, database=job.database)
+        add_log_fields(request.scope, database=job.database)
         return job, applied(wanted, final=True)
 
     async def status(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
@@ -84,7 +84,7 @@ class Jobs:
         return Response(envelope(job.job_id, document), 200, headers, json_type_of(request))
 
     async def result(
-        self, request: Request, caller: Caller, job: Job, wanted: Wanted, headers: dict[str, str]
+        self, request: Request, caller: Caller, job: Job, wanted: ResultQuery, headers: dict[str, str]
     ) -> Response:
         """Return the multi-status document, or the job while it is not final. Raises AuditUnavailable."""
         if not job.state.final:
@@ -98,7 +98,7 @@ class Jobs:
 
         Raises JobConflict if it is not final, JobNotFound, AuditUnavailable.
         """
-        note(request.scope, database=job.database)
+        add_log_fields(request.scope, database=job.database)
         if not job.state.final:
             raise JobConflict("The job is not final yet. Wait for it, or cancel it first; then purge it.")
         Audited(self.recorder, request, caller).record(Event.PURGED, job.database, job.job_id, job.total)
@@ -112,7 +112,7 @@ class Jobs:
 
         Raises JobConflict if the job is final, JobNotFound, AuditUnavailable.
         """
-        note(request.scope, database=job.database)
+        add_log_fields(request.scope, database=job.database)
         if job.state.final:
             raise JobConflict(_FINAL)
         Audited(self.recorder, request, caller).record(
@@ -125,7 +125,7 @@ class Jobs:
         answer.background = BackgroundTask(notify, self.notifier, job.database, to_notify)
         return answer
 
-    def send_again(self, request: Request, job: Job, caller: Caller, key: str | None) -> Response:
+    def resubmit(self, request: Request, job: Job, caller: Caller, key: str | None) -> Response:
         """Make a new job of the items that failed for a reason outside themselves, or return the one that has them.
 
         Raises JobConflict if there are none or the job is not final, AuditUnavailable.
@@ -136,7 +136,7 @@ class Jobs:
             return self._told_again(request, Admission(Admitted.KNOWN, job.retried_as), sender)
         draft = self.admissions.draft(sender, self.new_id())
         try:
-            digest = draft_again(self.store, self.admissions.seals, job, draft)
+            digest = add_retryable_items(self.store, self.admissions.seals, job, draft)
             audited = Audited(self.recorder, request, caller)
             admission = admitted(audited, Event.RETRIED, job.database, draft, digest)
         except CareCaseError:
@@ -150,12 +150,12 @@ class Jobs:
         require_same(new, sender)
         if new.expired:
             raise JobConflict("The items were sent again before, and what became of them is no longer kept.")
-        note(request.scope, database=new.database, items=new.total, new_job_id=new.job_id)
+        add_log_fields(request.scope, database=new.database, items=new.total, new_job_id=new.job_id)
         answer = accepted(request, new, self.store.pace(new.database))
         answer.background = BackgroundTask(notify, self.notifier, new.database, admission.to_notify)
         return answer
 
-    def listed(self, request: Request, caller: Caller, page: Page, which: Which) -> Response:
+    def listed(self, request: Request, caller: Caller, page: Page, which: JobFilter) -> Response:
         """Return one page of the caller's jobs."""
         total, jobs = self.lists.jobs_of(caller.client, caller.databases, which)
         documents = [job_document(job, request.scope["root_path"]) for job in jobs]
@@ -192,12 +192,12 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         request: Request,
         who: who,
         page: PageNumber = 1,
-        page_size: PageSize = USUAL_SIZE,
+        page_size: PageSize = DEFAULT_PAGE_SIZE,
         state: Annotated[State | None, Query(description="Only jobs in this state")] = None,
         database: Annotated[str | None, Query(description="Only jobs of this database")] = None,
     ) -> Response:
         wanted = Page(page, page_size)
-        which = Which(wanted.first, wanted.size, state.value if state else None, database)
+        which = JobFilter(wanted.first, wanted.size, state.value if state else None, database)
         return await jobs.threads.run(who.client, lambda: jobs.listed(request, who, wanted, which))
 
     @polls.get("/jobs/{jobId}", operation_id="GetJob", summary="Where a job stands")
@@ -213,7 +213,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         status_code=207,
     )
     async def get_result(
-        request: Request, job_id: JobId, who: who, wanted: Annotated[Wanted, Depends(_wanted)], _: Prefer = None
+        request: Request, job_id: JobId, who: who, wanted: Annotated[ResultQuery, Depends(_wanted)], _: Prefer = None
     ) -> Response:
         job, headers = await jobs.once_final(request, job_id, who)
         return await jobs.result(request, who, job, wanted, headers)
@@ -241,7 +241,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
     )
     async def retry_job(request: Request, job_id: JobId, who: who, idempotency_key: IdempotencyKey = None) -> Response:
         return await jobs.threads.run(
-            who.client, lambda: jobs.send_again(request, jobs.job(job_id, who), who, idempotency_key)
+            who.client, lambda: jobs.resubmit(request, jobs.job(job_id, who), who, idempotency_key)
         )
 
     return router
@@ -249,8 +249,8 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
 
 async def _wanted(
     page: PageNumber | None = None,
-    page_size: PageSize = USUAL_SIZE,
+    page_size: PageSize = DEFAULT_PAGE_SIZE,
     outcome: Annotated[OutcomeFilter | None, Query(description="Only items with this outcome")] = None,
-) -> Wanted:
+) -> ResultQuery:
     """Read the parameters that select items of a result; without a page, all pages."""
-    return Wanted(None if page is None else Page(page, page_size), outcome)
+    return ResultQuery(None if page is None else Page(page, page_size), outcome)

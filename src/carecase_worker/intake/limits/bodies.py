@@ -10,7 +10,7 @@ from typing import TypeVar
 from carecase_worker.errors import BacklogFull, RateExceeded
 from carecase_worker.intake.limits.threads import ClientThreads, Processor, Threads
 from carecase_worker.settings.model import IntakeSettings
-from carecase_worker.telemetry import Reading
+from carecase_worker.telemetry import MetricSample
 
 _T = TypeVar("_T")
 _LATER = timedelta(seconds=1)
@@ -115,15 +115,17 @@ class Bodies:
             share.bodies += bodies
             share.bytes += size
 
-    def readings(self) -> Iterator[Reading]:
+    def readings(self) -> Iterator[MetricSample]:
         """Yield the metrics: open bodies, and refusals."""
         for client, share in list(self._clients.items()):
             whose = {"client": client}
-            yield Reading("carecase_open_bodies", "Large bodies that are open", share.bodies, whose)
-            yield Reading("carecase_open_bytes", "Memory that open bodies hold", share.bytes, whose)
+            yield MetricSample("carecase_open_bodies", "Large bodies that are open", share.bodies, whose)
+            yield MetricSample("carecase_open_bytes", "Memory that open bodies hold", share.bytes, whose)
         for (holder, bound), count in sorted(self._refused.items()):
             labels = {"bound": bound, "whose": holder}
-            yield Reading("carecase_bodies_refused", "Bodies for which there was no room", count, labels, counter=True)
+            yield MetricSample(
+                "carecase_bodies_refused", "Bodies for which there was no room", count, labels, counter=True
+            )
 
     def _share(self, client: str) -> _Share:
         settings = self._settings

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from carecase_worker.errors import BacklogFull, RateExceeded
-from carecase_worker.telemetry import Reading
+from carecase_worker.telemetry import MetricSample
 
 _LATER = timedelta(seconds=1)
 _IN_PROGRESS = "Requests of a client that are being answered, held answers among them"
@@ -41,9 +41,11 @@ class InProgress:
         finally:
             self._of[client] -= 1
 
-    def __call__(self) -> Iterator[Reading]:
+    def __call__(self) -> Iterator[MetricSample]:
         """Yield the metrics."""
         for client, count in list(self._of.items()):  # read in another thread
-            yield Reading("carecase_requests_in_progress", _IN_PROGRESS, count, {"client": client})
+            yield MetricSample("carecase_requests_in_progress", _IN_PROGRESS, count, {"client": client})
         for bound in ("client", "all"):
-            yield Reading("carecase_requests_refused", _REFUSED, self.refused[bound], {"bound": bound}, counter=True)
+            yield MetricSample(
+                "carecase_requests_refused", _REFUSED, self.refused[bound], {"bound": bound}, counter=True
+            )

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from carecase_worker.clock import stopwatch
-from carecase_worker.telemetry import Reading, logger
+from carecase_worker.clock import monotonic
+from carecase_worker.telemetry import MetricSample, logger
 
 _log = logger("access")
 _LEFT_OUT = "Lines of requests of unknown callers that are not in the log: there were too many in a second"
@@ -15,7 +15,7 @@ class LogQuota:
     """The limit of log lines for requests without a known caller."""
 
     per_second: int
-    seconds: Callable[[], float] = stopwatch
+    seconds: Callable[[], float] = monotonic
     left_out: int = 0
     _second: float = float("-inf")
     _taken: int = 0
@@ -36,6 +36,6 @@ class LogQuota:
         self._untold += 1
         return False
 
-    def __call__(self) -> Iterator[Reading]:
+    def __call__(self) -> Iterator[MetricSample]:
         """Yield the metric."""
-        yield Reading("carecase_log_lines_left_out", _LEFT_OUT, self.left_out, {}, counter=True)
+        yield MetricSample("carecase_log_lines_left_out", _LEFT_OUT, self.left_out, {}, counter=True)

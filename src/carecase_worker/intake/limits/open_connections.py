@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from carecase_worker.telemetry import Reading
+from carecase_worker.telemetry import MetricSample
 
 _OPEN = "Connections that are open"
 _GAVE_WAY = "Connections that were closed for newer ones: nobody known waited for an answer on them"
@@ -59,8 +59,8 @@ class OpenConnections:
         """Remove a closed connection; it may be gone already."""
         self._open.pop(connection, None)
 
-    def __call__(self) -> Iterator[Reading]:
+    def __call__(self) -> Iterator[MetricSample]:
         """Yield the metrics."""
-        yield Reading("carecase_connections", _OPEN, len(self._open), {})
-        yield Reading("carecase_connections_gave_way", _GAVE_WAY, self.gave_way, {}, counter=True)
-        yield Reading("carecase_connections_refused", _REFUSED, self.refused, {}, counter=True)
+        yield MetricSample("carecase_connections", _OPEN, len(self._open), {})
+        yield MetricSample("carecase_connections_gave_way", _GAVE_WAY, self.gave_way, {}, counter=True)
+        yield MetricSample("carecase_connections_refused", _REFUSED, self.refused, {}, counter=True)

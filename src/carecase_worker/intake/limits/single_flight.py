@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from carecase_worker.clock import stopwatch
+from carecase_worker.clock import monotonic
 
 _T = TypeVar("_T")
 
@@ -19,7 +19,7 @@ class SingleFlight(Generic[_T]):
     It takes one thread, however many request it, and none of the threads for clients.
     """
 
-    def __init__(self, make: Callable[[], _T], kept: timedelta, seconds: Callable[[], float] = stopwatch) -> None:
+    def __init__(self, make: Callable[[], _T], kept: timedelta, seconds: Callable[[], float] = monotonic) -> None:
         self._make = make
         self._kept_s = kept.total_seconds()
         self._seconds = seconds

@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 
 from carecase_worker.clock import system_async_sleep, thread_seconds
 from carecase_worker.settings.model import IntakeSettings
-from carecase_worker.telemetry import Reading
+from carecase_worker.telemetry import MetricSample
 
 _T = TypeVar("_T")
 _REQUEST_THREADS = 40
@@ -81,14 +81,14 @@ class Processor:
             client.waited_s += _now() - began
             return await self._timed(client, work, threads)
 
-    def readings(self) -> Iterator[Reading]:
+    def readings(self) -> Iterator[MetricSample]:
         """Yield the metrics."""
         for client in list(self._clients.values()):  # read in another thread
             whose = {"client": client.name}
             used = "Processor time that threads used for a client's requests"
-            yield Reading("carecase_processor_seconds", used, client.used_s, whose, counter=True)
+            yield MetricSample("carecase_processor_seconds", used, client.used_s, whose, counter=True)
             waited = "Seconds for which a client's requests waited since they had used too much of the processor"
-            yield Reading("carecase_processor_wait_seconds", waited, client.waited_s, whose, counter=True)
+            yield MetricSample("carecase_processor_wait_seconds", waited, client.waited_s, whose, counter=True)
 
     def _asking(self, name: str) -> _Client:
         """Note that a client is active; return its record."""

@@ -23,7 +23,7 @@ from carecase_worker.settings.tls import redis_tls_options
 LoopRedis = redis.asyncio.Redis
 """Connections for one event loop."""
 
-PATIENCE = timedelta(seconds=5)
+RESPONSE_TIMEOUT = timedelta(seconds=5)
 """Timeout of a response of Redis."""
 
 _CONNECT_TIMEOUT_S = 3
@@ -47,7 +47,7 @@ ELSEWHERE = (redis.ReadOnlyError, redis.exceptions.ClusterDownError, redis.excep
 """Errors of a server that is not the right one at its address any more: the connection is made anew at once."""
 
 
-def connect(settings: RedisSettings, patience: timedelta = PATIENCE, attempts: int = 2) -> redis.Redis:
+def connect(settings: RedisSettings, patience: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> redis.Redis:
     """Return connections for threads, opened at first use; a command on a broken one is tried `attempts` times."""
     options = {**_options(settings, patience), "health_check_interval": 30}
     return redis.Redis.from_url(settings.address, **options, retry=Retry(NoBackoff(), attempts - 1))
@@ -58,13 +58,13 @@ def connect_listener(settings: RedisSettings) -> LoopRedis:
 
     Messages published while a connection is broken are lost, so the listener must hear of it at once.
     """
-    options = _options(settings, PATIENCE)
+    options = _options(settings, RESPONSE_TIMEOUT)
     return redis.asyncio.Redis.from_url(
         settings.address, **options, retry=AsyncRetry(NoBackoff(), 0), decode_responses=True
     )
 
 
-def connect_loop(settings: RedisSettings, patience: timedelta = PATIENCE, attempts: int = 2) -> LoopRedis:
+def connect_loop(settings: RedisSettings, patience: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> LoopRedis:
     """Return connections for one event loop that behave as those of `connect`."""
     options = {**_options(settings, patience), "health_check_interval": 30}
     return redis.asyncio.Redis.from_url(settings.address, **options, retry=AsyncRetry(NoBackoff(), attempts - 1))

@@ -7,7 +7,7 @@ from typing import Any
 from carecase_worker.clock import milliseconds
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.grouping import Grouping
-from carecase_worker.store.redis.connection import ELSEWHERE, PATIENCE, LoopRedis, NoScriptError, redis_errors
+from carecase_worker.store.redis.connection import ELSEWHERE, RESPONSE_TIMEOUT, LoopRedis, NoScriptError, redis_errors
 from carecase_worker.store.scripts import script_of
 
 _MOST = 64
@@ -66,7 +66,7 @@ class Pipelining:
                 for command in commands:
                     pipe.execute_command(*command)
                 if self._wait_for_disk:
-                    pipe.execute_command("WAITAOF", 1, 0, milliseconds(PATIENCE) // 2)
+                    pipe.execute_command("WAITAOF", 1, 0, milliseconds(RESPONSE_TIMEOUT) // 2)
                 answers = await pipe.execute(raise_on_error=False)
             if not any(isinstance(answer, ELSEWHERE) for answer in answers):
                 break

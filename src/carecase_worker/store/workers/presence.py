@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from carecase_worker.clock import Clock, epoch_ms, from_epoch_ms, milliseconds, stopwatch
+from carecase_worker.clock import Clock, epoch_ms, from_epoch_ms, milliseconds, monotonic
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
@@ -53,20 +53,20 @@ class Presence:
 
     def ahead(self) -> timedelta | None:
         """Return by how much this host's clock is ahead of Redis's; None if the reply was too slow to tell."""
-        began = stopwatch()
+        began = monotonic()
         before = self._clock.now()
         with redis_errors():
             told = moment_of(self._redis.time())
-        return _ahead(before, told, stopwatch() - began)
+        return _ahead(before, told, monotonic() - began)
 
     def seen(self, worker: str) -> timedelta | None:
         """Note that a worker is alive; return the offset of this host's clock, as `ahead` does."""
-        began = stopwatch()
+        began = monotonic()
         before = self._clock.now()
         ahead_ms = "" if self._ahead is None else milliseconds(self._ahead)
         with redis_errors():
             told = from_epoch_ms(cast(int, self._script(keys=[self._keys.prefix], args=[worker, ahead_ms])))
-        self._ahead = _ahead(before, told, stopwatch() - began)
+        self._ahead = _ahead(before, told, monotonic() - began)
         return self._ahead
 
     def unseen(self, worker: str) -> None:
