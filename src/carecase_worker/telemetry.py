@@ -118,6 +118,11 @@ class Metrics:
         return generate_latest(self._registry)
 
 
+def render_process() -> bytes:
+    """Return the text that Prometheus scrapes of the process's own registry."""
+    return generate_latest(REGISTRY)
+
+
 def tell_of_process(gauges: Gauges) -> None:
     """Add readings to those of the process's own registry, which Flower serves."""
     REGISTRY.register(_Readings(gauges))

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import Seals
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
+from carecase_worker.broker.reach import takes_connections
 from carecase_worker.clock import SystemClock, SystemRandom, monotonic, system_sleep
 from carecase_worker.errors import FailureKind, StoreUnavailable, safe_error_fields
 from carecase_worker.settings.model import DATABASES_PART, Settings
@@ -28,18 +30,22 @@ from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.startup import look_at
 from carecase_worker.targets.tenants import tenants_of
-from carecase_worker.telemetry import configure_logging, logger
+from carecase_worker.telemetry import configure_logging, logger, render_process, tell_of_process
 from carecase_worker.worker.attempt import Applied, Applier, Claims
 from carecase_worker.worker.consumer import NotificationConsumer, take_only_notifications
 from carecase_worker.worker.group import fail, members_of, run_group
+from carecase_worker.worker.health import Signs
+from carecase_worker.worker.health_server import HealthPages, serve_health
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.inherited import let_go_of_sockets
+from carecase_worker.worker.monitor import Monitor
 from carecase_worker.worker.placing import Placer
 from carecase_worker.worker.process_identity import is_dead, own_name
 from carecase_worker.worker.tasks import add_task
 
 _log = logger("worker")
-_PURGE_LOOK_S = 60
+_PURGE_LOOK_S, _MONITOR_S = 60, 1.0
+_CONNECTS_WITHIN, _STOPS_WITHIN = timedelta(seconds=3), timedelta(seconds=5)
 _RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
@@ -51,14 +57,14 @@ least: shorter ones would cost too much.
 """
 
 
-def create_worker(settings: Settings) -> Celery:
+def create_worker(settings: Settings, signs: Signs) -> Celery:
     """Return the Celery application that serves every configured database.
 
-    Each pool process opens connections of its own.
+    Each pool process opens connections of its own. The main process gives its signs of life to `signs`.
     """
     take_only_notifications()
     app = celery_app(settings)
-    app.conf.worker_consumer = NotificationConsumer
+    app.conf.worker_consumer = partial(NotificationConsumer, signs=signs)
     process = _Process(settings)
     add_task(app, process.apply)
 
@@ -68,7 +74,7 @@ def create_worker(settings: Settings) -> Celery:
     def start_process(**_: Any) -> None:
         process.start()
 
-    housekeeping = _housekeeping(settings)
+    housekeeping = _housekeeping(settings, signs)
 
     def start_housekeeping(**_: Any) -> None:
         for repeated in housekeeping:
@@ -99,7 +105,9 @@ def run_worker(settings: Settings) -> int:
     store.close()
     for database, reason in look_at(tenants_of(settings.databases)).items():
         _log.warning("database as found at start", database=database, reason=reason)
-    worker = create_worker(settings).Worker(
+    signs = Signs()
+    monitor = _monitored(settings, signs)
+    worker = create_worker(settings, signs).Worker(
         hostname=f"{socket.gethostname()}-{os.getpid()}",
         pool="prefork",
         without_gossip=True,
@@ -107,17 +115,27 @@ def run_worker(settings: Settings) -> int:
         quiet=True,
     )
     worker.start()
-    return int(worker.exitcode or 0)
+    return monitor.exit_status or int(worker.exitcode or 0)
 
 
-def _housekeeping(settings: Settings) -> tuple[Repeated, ...]:
+def _monitored(settings: Settings, signs: Signs) -> Monitor:
+    """Start the monitor and its pages, before the pool, and before the broker has answered. Raises SettingsError."""
+    ask = partial(takes_connections, settings.broker_url, _CONNECTS_WITHIN)
+    monitor = Monitor(signs, settings.worker.stuck_after, settings.worker.chunk_deadline + _STOPS_WITHIN, ask)
+    tell_of_process(monitor.samples)
+    serve_health(HealthPages(monitor, render_process), settings.worker)
+    Repeated(_guarded(monitor.once), lambda: None, _MONITOR_S).start()
+    return monitor
+
+
+def _housekeeping(settings: Settings, signs: Signs) -> tuple[Repeated, ...]:
     """Return the housekeeping threads, made in the main process and started there once the pool runs.
 
     Each is a thread of its own: a ledger that hangs does not stop the sweep.
     """
     store, presence = JobStore(settings.redis, settings.jobs), Presence(settings.redis, SystemClock())
     notifier, databases = Notifier(celery_app(settings)), tenants_of(settings.databases)
-    sweep = Sweep(store, notifier, presence, ClockWatch(), tuple(databases), worker=own_name(), is_dead=is_dead)
+    sweep = Sweep(store, notifier, presence, ClockWatch(), tuple(databases), own_name(), is_dead, signs)
     purge = Purge(store, databases, settings.jobs.retention + settings.jobs.retry_deadline)
     settle = Settle(store, databases, _guarded)
     return (

@@ -27,7 +27,8 @@ from carecase_worker.targets.schema import upgrade
 UNREADY = """
 from carecase_worker.settings.loading import load
 from carecase_worker.worker.app import create_worker
-app = create_worker(load())
+from carecase_worker.worker.health import Signs
+app = create_worker(load(), Signs())
 (apply,) = (task for name, task in app.tasks.items() if not name.startswith("celery."))
 apply("0199c0de-0000-7000-8000-000000000001", 0)
 """
