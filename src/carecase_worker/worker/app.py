@@ -41,11 +41,13 @@ from carecase_worker.worker.inherited import let_go_of_sockets
 from carecase_worker.worker.monitor import Monitor
 from carecase_worker.worker.placing import Placer
 from carecase_worker.worker.process_identity import is_dead, own_name
+from carecase_worker.worker.report import Report
 from carecase_worker.worker.tasks import add_task
 
 _log = logger("worker")
 _PURGE_LOOK_S, _MONITOR_S = 60, 1.0
 _CONNECTS_WITHIN, _STOPS_WITHIN = timedelta(seconds=3), timedelta(seconds=5)
+_NO_STORE = "no-store"
 _RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
@@ -186,33 +188,39 @@ class _Process:
         )
         self.placer = Placer(self.applier.store, OpenJobs(settings.redis, seals), own_name())
 
-    def apply(self, chunk: ChunkRef) -> None:
+    def apply(self, chunk: ChunkRef) -> Report:
         """Handle a notification: apply its chunk, then what is ready or opened, for a time slice; notify for the rest.
 
-        It never raises: the sweep notifies again for a chunk that failed.
+        It raises nothing: the sweep notifies again for a chunk that failed.
         """
         if self.applier is None or self.notifier is None:
             raise RuntimeError("worker_process_init has not run")
         applier, notifier, began = self.applier, self.notifier, monotonic()
+        applier.report.begin()
         applied = self._guarded(notifier, [chunk], lambda: self._attempt(applier, applier.claim(chunk), go_on=True))
         while applied.following:
             claims = applied.following
             go_on = monotonic() - began < max(_LEAST_TIME_SLICE_S, _TIME_SLICE_S / applied.shares)
             chunks = [ref for ref, _ in claims]
             applied = self._guarded(notifier, chunks, partial(self._attempt, applier, claims, go_on))
+        return applier.report
 
     def _guarded(self, notifier: Notifier, chunks: Sequence[ChunkRef], attempt: Callable[[], Applied]) -> Applied:
         """Make an attempt at chunks, and notify for what it opens."""
-        began, ids = monotonic(), _ids(chunks)
+        began, ids, report = monotonic(), _ids(chunks), self.applier.report if self.applier else Report()
         applied = Applied("")
         try:
             applied = attempt()
             notifier.notify(applied.database, applied.to_notify)
         except StoreUnavailable as error:
+            if not applied.verdict:
+                report.release("", (chunk.job_id for chunk in chunks), _NO_STORE)
             _log.warning("chunk left for the sweep", reason=str(error), **ids)
         except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on
+            report.release("", (chunk.job_id for chunk in chunks), FailureKind.UNEXPECTED.value)
             _log.error("chunk left for the sweep", **safe_error_fields(error), **ids)
         else:
+            report.verdict = applied.verdict
             duration_ms = round((monotonic() - began) * 1000, 1)
             _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **ids)
         return applied
