@@ -14,6 +14,7 @@ from carecase_worker.settings.kinds import (
     Count,
     Few,
     Host,
+    JobUrl,
     Keys,
     Name,
     Network,
@@ -239,6 +240,9 @@ class FlowerSettings(Section):
     password: Secret | None = Field(None, description="Password of the page; by environment or file only")
     wrong_passwords_per_minute: Count = Field(
         10, description="Wrong passwords in a minute from one address, after which it is refused for a while"
+    )
+    job_url: JobUrl | None = Field(
+        None, description="Page of a job, to which Flower's page of a task leads, as https://host/app#/jobs/{job_id}"
     )
     broker_url: BrokerUrl | None = Field(
         None, description="The broker as Flower's own, lesser user; the broker's URL if unset"
