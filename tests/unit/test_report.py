@@ -49,7 +49,9 @@ def test_the_line_of_many_jobs_is_short() -> None:
     report = Report()
     for number in range(500):
         report.keep("demo", f"0199c0de-0000-7000-8000-{number:012}", {"created": 1})
-    assert line_of(report).startswith("demo: 500 created in 500 chunks; 500 jobs: 0199c0de-0000-7000-8000-000000000000,")
+    assert line_of(report).startswith(
+        "demo: 500 created in 500 chunks; 500 jobs: 0199c0de-0000-7000-8000-000000000000,"
+    )
     assert line_of(report).endswith("-000000000007 and 492 more")
     assert len(line_of(report)) < 500
 
