@@ -94,11 +94,11 @@ def test_without_a_terminal_it_shows_once(system: System) -> None:
 @pytest.mark.parametrize("end", ["q", "\x03", signal.SIGTERM])
 def test_the_screen_is_resized_and_left(system: System, end: "str | signal.Signals") -> None:
     with top_in_a_terminal(system.place) as terminal:
-        eventually(lambda: terminal.shows("demo_sqlite"), what="the screen is shown")
+        eventually(lambda: terminal.shows("demo_sqlite"), 60, "the screen is shown")
         assert "\x1b[?1049h" in terminal.text, "it has a screen of its own"
         terminal.text = ""
         terminal.resize(20, 60)
-        eventually(lambda: terminal.shows("demo_sqlite"), what="the screen is drawn again")
+        eventually(lambda: terminal.shows("demo_sqlite"), 60, "the screen is drawn again")
         assert terminal.process.poll() is None
         if isinstance(end, str):
             terminal.press(end)

@@ -85,8 +85,9 @@ def _head(overview: Overview, fault: str | None) -> Text:
 
 
 def _databases(overview: Overview) -> Table:
+    names = [work.database for work in overview.databases]
     table = Table(title="Databases", title_justify="left", expand=True, box=SIMPLE_HEAD)
-    table.add_column("database", overflow="fold")
+    table.add_column("database", overflow="fold", min_width=min(20, max(map(len, names), default=0)))
     for name in ("jobs", "items", "bytes", "chunks", "items/s", "oldest"):
         table.add_column(name, justify="right")
     table.add_column("breaker")
