@@ -40,6 +40,7 @@ from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.inherited import let_go_of_sockets
 from carecase_worker.worker.monitor import Monitor
 from carecase_worker.worker.placing import Placer
+from carecase_worker.worker.pool import PatientTaskPool
 from carecase_worker.worker.process_identity import is_dead, own_name
 from carecase_worker.worker.report import Report
 from carecase_worker.worker.tasks import add_task
@@ -111,7 +112,7 @@ def run_worker(settings: Settings) -> int:
     monitor = _monitored(settings, signs)
     worker = create_worker(settings, signs).Worker(
         hostname=f"{socket.gethostname()}-{os.getpid()}",
-        pool="prefork",
+        pool=PatientTaskPool,
         without_gossip=True,
         without_mingle=True,
         quiet=True,
