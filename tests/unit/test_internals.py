@@ -1,4 +1,4 @@
-"""Internals of Celery, kombu and Flower that worker and operators' page rely on: an upgrade that moves one fails here."""
+"""Internals of Celery, kombu and Flower that this package relies on: an upgrade that moves one fails here."""
 
 import inspect
 import re
@@ -9,7 +9,7 @@ from celery.concurrency.asynpool import AsynPool
 from celery.worker.consumer import Consumer
 from flower.events import EventsState, PrometheusMetrics
 from flower.views.tasks import TaskView
-from kombu import Connection
+from kombu.connection import Connection
 from kombu.transport.redis import Channel
 
 
