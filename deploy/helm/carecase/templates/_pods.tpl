@@ -34,7 +34,12 @@
 {{- define "carecase.pod" -}}
 metadata:
   labels:
-    {{- include "carecase.labels" . | nindent 4 }}
+    {{- include "carecase.selectorLabels" . | nindent 4 }}
+    app.kubernetes.io/version: {{ .root.Values.image.tag | default .root.Chart.AppVersion | trunc 63 | quote }}
+    app.kubernetes.io/part-of: carecase
+    {{- with .root.Values.commonLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
     {{- with .values.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

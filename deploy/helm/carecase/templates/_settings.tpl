@@ -28,14 +28,17 @@
 {{- toJson $groups }}
 {{- end }}
 
-{{/* carecase.databasesOf (dict "root" $ "names" LIST "owner" false): URL and timeouts of some databases, of all without names, as JSON. */}}
+{{/* carecase.databasesOf (dict "root" $ "names" LIST "role" "worker"): some databases, all of them without names, as JSON. Their timeouts
+     are the workers' alone, and fit the deadline of the group that serves them. */}}
 {{- define "carecase.databasesOf" -}}
 {{- $chosen := dict }}
 {{- range $name, $database := .root.Values.databases }}
 {{- if or (not $.names) (has $name $.names) }}
-{{- $settings := omit $database "password" "owner" }}
-{{- if and $.owner $database.owner }}
-{{- $settings = merge (dict "url" $database.owner.url) $settings }}
+{{- $settings := dict "url" $database.url }}
+{{- if eq $.role "worker" }}
+{{- $settings = omit $database "password" "owner" }}
+{{- else if and (eq $.role "migration") $database.owner }}
+{{- $settings = dict "url" $database.owner.url }}
 {{- end }}
 {{- $_ := set $chosen $name $settings }}
 {{- end }}
@@ -54,7 +57,7 @@
 {{- range index $others .role }}
 {{- $settings = omit $settings . }}
 {{- end }}
-{{- $databases := include "carecase.databasesOf" (dict "root" .root "names" .databases "owner" (eq .role "migration")) | fromJson }}
+{{- $databases := include "carecase.databasesOf" (dict "root" .root "names" .databases "role" .role) | fromJson }}
 {{- $_ := set $settings "databases" $databases }}
 {{- if eq .role "intake" }}
 {{- $_ := set $settings "clients" .root.Values.clients }}
