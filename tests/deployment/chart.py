@@ -124,11 +124,12 @@ def _merged(values: Object, more: Object) -> Object:
     return merged
 
 
-class _Once(yaml.SafeLoader):
+class _Once(yaml.SafeLoader):  # type: ignore[misc]  # it has no types
     """A loader that refuses a key that comes twice; an API server would take one of the two."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Object:
         """Return the mapping. Raises AssertionError."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         assert len(keys) == len(set(keys)), f"a key comes twice: {sorted(keys)}"
-        return super().construct_mapping(node, deep)
+        mapping: Object = super().construct_mapping(node, deep)
+        return mapping
