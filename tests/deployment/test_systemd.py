@@ -94,7 +94,7 @@ def test_systemd_would_tell_of_a_line_that_it_does_not_know(machine: Path) -> No
     drop_in = machine / "etc" / "systemd" / "system" / "carecase-.service.d" / "wrong.conf"
     drop_in.write_text("[Service]\nProtectSystme=strict\n")
     try:
-        assert "Unknown key name 'ProtectSystme'" in analyze("verify", f"--root={machine}", "carecase-intake.service")
+        assert "Unknown key 'ProtectSystme'" in analyze("verify", f"--root={machine}", "carecase-intake.service")
     finally:
         drop_in.unlink()
 
