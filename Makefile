@@ -62,7 +62,7 @@ JOBS ?= 2
 LEAST ?= 90
 BUDGET ?= 60
 
-mutants: setup ## Mistakes put into the code that no test notices; MODULES="jobs", SINCE=main, SAMPLE=100 SEED=1
+mutants: setup ## Mistakes put into the code that no test notices; MODULES="store", SINCE=main, SAMPLE=100 SEED=1
 	$(BIN)/python -m tests.mutants --jobs $(JOBS) --least $(LEAST) --budget $(BUDGET) $(if $(MODULES),--modules $(MODULES)) $(if $(SINCE),--since $(SINCE)) \
 		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again) $(if $(LIST),--list)
 

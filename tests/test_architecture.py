@@ -16,33 +16,33 @@ HOMES = {
     "fastapi": ("intake/",),
     "starlette": ("intake/",),
     "uvicorn": ("intake/",),
-    "redis": ("jobs/connection.py", "jobs/store.py"),
+    "redis": ("store/redis/connection.py", "store/job_store.py"),
     "sqlalchemy": ("targets/",),
     "psycopg": ("targets/",),
     "sqlite3": ("targets/",),
     "alembic": ("targets/",),
     "prometheus_client": ("telemetry.py",),
     "structlog": ("telemetry.py",),
-    "celery": ("jobs/queue.py", "worker/"),
-    "kombu": ("jobs/queue.py", "worker/"),
+    "celery": ("broker/", "flower/", "worker/"),
+    "kombu": ("broker/", "worker/"),
     "billiard": ("worker/",),
-    "flower": ("worker/flower.py", "worker/flower_door.py"),
-    "tornado": ("worker/flower.py", "worker/flower_door.py"),
+    "flower": ("flower/server.py", "flower/door.py"),
+    "tornado": ("flower/server.py", "flower/door.py"),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "httpx": ("client/",),
     "zstandard": (
-        "jobs/chunks.py",
-        "intake/decoding.py",
-        "intake/zstd_frames.py",
-        "intake/compression.py",
+        "batches/payloads.py",
+        "batches/decoding.py",
+        "batches/zstd_frames.py",
+        "intake/http/compression.py",
         "client/sources.py",
     ),
-    "cryptography": ("jobs/seal.py",),
-    "jwt": ("intake/auth.py", "intake/jwks.py", "tokens.py"),
+    "cryptography": ("batches/encryption.py",),
+    "jwt": ("intake/access/authenticator.py", "intake/access/jwks.py", "tokens.py"),
 }
 QUESTION = re.compile(r"(?:what|who|whose|which|where|whether|how|when|why)\b", re.IGNORECASE)
-BROAD_EDGES = {"intake/requests.py": 1, "worker/app.py": 3, "cli/ending.py": 1}
+BROAD_EDGES = {"intake/http/access_log.py": 1, "worker/app.py": 3, "cli/ending.py": 1}
 
 
 def name_of(module: Path) -> str:
@@ -128,13 +128,13 @@ def test_only_the_table_of_keys_spells_redis_keys() -> None:
     spelled = [
         name_of(module)
         for module in MODULES
-        if name_of(module) != "jobs/keys.py" and 'f"{self.prefix}' in module.read_text()
+        if name_of(module) != "store/keys.py" and 'f"{self.prefix}' in module.read_text()
     ]
     assert spelled == []
 
 
 def test_every_operation_has_a_script_with_a_full_head() -> None:
-    scripts = {path.stem: path.read_text() for path in (SOURCE / "jobs" / "lua").glob("*.lua")}
+    scripts = {path.stem: path.read_text() for path in (SOURCE / "store" / "lua").glob("*.lua")}
     assert set(scripts) == {
         "prelude",
         "chunks",

@@ -5,18 +5,18 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from carecase_worker.batches.chunking import ChunkLimits
 from carecase_worker.cases.validation import Rules
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.checks import Check
-from carecase_worker.jobs.chunks import ChunkBounds
+from carecase_worker.intake.batches.validate_only import BatchCheck
 
 MOST = 20_000
 TOO_DEEP = msgspec.Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 """An item that cannot be judged: who tries is told that the body is nested too deeply."""
 
 
-def a_check() -> Check:
-    return Check(Rules(None, "ann", datetime(2026, 11, 25, tzinfo=UTC)), ChunkBounds(1, 1 << 20, 1 << 20))
+def a_check() -> BatchCheck:
+    return BatchCheck(Rules(None, "ann", datetime(2026, 11, 25, tzinfo=UTC)), ChunkLimits(1, 1 << 20, 1 << 20))
 
 
 def test_of_too_many_items_none_is_judged() -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import InvalidRequestError, OperationalError, SQLAlchemyErro
 
 from carecase_worker.errors import FailureKind
 from carecase_worker.targets.causes import Causes, PostgresRefused, SqliteRefused
-from carecase_worker.targets.failures import away, failure_of, kind_of
+from carecase_worker.targets.failures import away, classify, failure_of
 
 AWAY, CONTENTION = FailureKind.AWAY, FailureKind.CONTENTION
 CONFLICT, REFUSED, TOO_SLOW = FailureKind.CONFLICT, FailureKind.REFUSED, FailureKind.TOO_SLOW
@@ -200,7 +200,7 @@ def sqlite(name: str) -> OperationalError:
 def meaning(error: SQLAlchemyError, told: str = "") -> tuple[FailureKind, str | None]:
     """The kind, and the short name of the cause. The text is the cause's with what is `told` besides, and no more."""
     failure = failure_of(error)
-    assert kind_of(error) is failure.kind
+    assert classify(error) is failure.kind
     text = failure.cause.text if failure.cause else f"target database: {failure.kind.value}"
     assert str(failure) == (f"{text} ({told})" if told else text)
     return failure.kind, failure.cause.name if failure.cause else None

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import a_batch, a_case, items_of
 
-from carecase_worker.cases.batch import ArraySplitter, Splitter
-from carecase_worker.cases.lines import LineSplitter
+from carecase_worker.batches.body import Body, BodyFormat
+from carecase_worker.batches.decoding import Decoder
+from carecase_worker.batches.lines import LineSplitter
+from carecase_worker.batches.splitting import ArraySplitter, Splitter
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.body import Body, Form
-from carecase_worker.intake.decoding import Decoder
 
 MARK = b"\xef\xbb\xbf"
 ENCODERS: dict[str | None, Callable[[bytes], bytes]] = {None: bytes, "gzip": gzip.compress, "zstd": zstandard.compress}
@@ -46,8 +46,8 @@ def test_marks_blanks_and_line_ends_are_no_fault(
 ) -> None:
     written = [json.dumps(case, ensure_ascii=False).encode() for case in CASES]
     for form, splitter, text in (
-        (Form.ARRAY, ArraySplitter(20), before + b"[" + b",\r\n".join(written) + b"]" + after),
-        (Form.LINES, LineSplitter(), before + between.join(written) + after),
+        (BodyFormat.ARRAY, ArraySplitter(20), before + b"[" + b",\r\n".join(written) + b"]" + after),
+        (BodyFormat.LINES, LineSplitter(), before + between.join(written) + after),
     ):
         plain = mark + text
         split = items_of(plain, splitter, piece_bytes)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.steps import steps
 
-from carecase_worker.cases.batch import ArraySplitter, Splitter
-from carecase_worker.cases.faults import without_lone_surrogates
-from carecase_worker.cases.lines import LineSplitter
-from carecase_worker.cases.oversized import Passage
+from carecase_worker.batches.faults import without_lone_surrogates
+from carecase_worker.batches.lines import LineSplitter
+from carecase_worker.batches.oversized import Passage
+from carecase_worker.batches.splitting import ArraySplitter, Splitter
 from carecase_worker.errors import BatchRefused
 
 PIECE_BYTES = 256 << 10

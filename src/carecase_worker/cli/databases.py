@@ -13,7 +13,7 @@ from carecase_worker.settings.model import Settings
 from carecase_worker.settings.urls import without_credentials
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import state, upgrade
-from carecase_worker.tenants import Tenant, tenants_of
+from carecase_worker.targets.tenants import Tenant, tenants_of
 
 Database = Annotated[str | None, typer.Option("--database", help="One target database; all of them if left out")]
 Told = tuple[list[str], bool]
@@ -44,7 +44,7 @@ def db_check(database: Database = None, config: Config = None, timeout: Timeout 
 
     def checked(tenant: Tenant) -> Told:
         found = state(engine_for(tenant))
-        missing = found.lacks()
+        missing = found.schema_differences()
         return missing or [found.summary], not missing
 
     _tell_each(database, config, timeout, checked)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from carecase_worker.cases.care_case import FIELDS
-from carecase_worker.cases.outcome import REFUSED, Kind, Outcome
+from carecase_worker.cases.outcomes import REFUSED, Kind, Outcome
 from carecase_worker.targets.failures import code_of, raised_by_code
 from carecase_worker.targets.tables import CARE_CASE
 

@@ -9,8 +9,8 @@ from carecase_worker.errors import SettingsError
 from carecase_worker.targets.causes import Causes, SqliteRefused
 from carecase_worker.targets.postgres_session import Session, connect_arguments, unknown_parameters
 from carecase_worker.targets.sqlite_file import watch
+from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.versions import LOWEST_SQLITE
-from carecase_worker.tenants import Tenant
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 

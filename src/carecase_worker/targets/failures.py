@@ -97,7 +97,7 @@ def away(code: str) -> TargetFailure:
     return TargetFailure(FailureKind.AWAY, code, (cause or Causes.UNKNOWN).value)
 
 
-def kind_of(error: SQLAlchemyError) -> FailureKind:
+def classify(error: SQLAlchemyError) -> FailureKind:
     """Return the kind of failure of a database error."""
     return _meaning(error)[0]
 
@@ -115,7 +115,7 @@ def answered(error: SQLAlchemyError) -> bool:
                 return False
             return raised_by_code(error) or not state.startswith(_EXHAUSTED)
         case DBAPIError(orig=sqlite3.Error()):
-            return kind_of(error) in ITEM_FAULTS or code_of(error) == "SQLITE_ERROR"
+            return classify(error) in ITEM_FAULTS or code_of(error) == "SQLITE_ERROR"
         case _:
             return False
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from operator import attrgetter
 
-from carecase_worker.cases.outcome import Outcome
+from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.targets.plan import Defaults, Entry, WaveOfRows, WritePlan, in_waves
 from carecase_worker.targets.tables import VERSION
 

@@ -7,8 +7,8 @@ from typing import Protocol
 import msgspec
 
 from carecase_worker.cases.care_case import KEY
-from carecase_worker.cases.outcome import Outcome
-from carecase_worker.cases.validation import Row, Rules, SoundCases
+from carecase_worker.cases.outcomes import Outcome
+from carecase_worker.cases.validation import Row, Rules, ValidCases
 from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
 
 
@@ -100,7 +100,7 @@ class WaveOfRows:
 class WaveOfAll:
     """A whole chunk of sound cases: it is sent as it was read, and no case is touched on the way."""
 
-    sound: SoundCases
+    sound: ValidCases
     defaults: Defaults
 
     @property

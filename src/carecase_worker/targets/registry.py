@@ -6,9 +6,9 @@ from datetime import timedelta
 from carecase_worker.errors import TargetFailure
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import require_fitting
+from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.upserts import upsert_for
 from carecase_worker.targets.writer import LONGEST, Writer
-from carecase_worker.tenants import Tenant
 
 
 class Targets:
@@ -38,7 +38,7 @@ class Targets:
             raise
         return Writer(engine, upsert_for(engine.dialect.name), database, longest)
 
-    def let_go(self, database: str) -> None:
+    def disconnect(self, database: str) -> None:
         """Drop the connections to a database, in whatever state they are."""
         writer = self._writers.pop(database, None)
         if writer is not None:

@@ -47,7 +47,7 @@ class SchemaState:
         newer = f"it is at revision {self.revision}, newer than this version's {self.wanted}, and only adds to it"
         return f"fits ({newer})" if self.is_newer else "fits"
 
-    def lacks(self) -> list[str]:
+    def schema_differences(self) -> list[str]:
         """Return what keeps this version from working with the schema, a line each; empty if it can."""
         lines = [f"it {fault}" for fault in self.faults]
         if self.is_newer and lines:
@@ -82,9 +82,9 @@ def state(engine: Engine) -> SchemaState:
         return _state(connection)
 
 
-def lacks(engine: Engine) -> list[str]:
+def schema_differences(engine: Engine) -> list[str]:
     """Return what the schema lacks, a line each; empty if this version can work with it. Raises TargetFailure."""
-    return state(engine).lacks()
+    return state(engine).schema_differences()
 
 
 def require_fitting(engine: Engine) -> None:

@@ -15,11 +15,11 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from carecase_worker.cases.care_case import CARE_PLAN, FIELDS, INT32_MIN, KEY
-from carecase_worker.cases.outcome import REFUSED, Kind, Outcome
-from carecase_worker.clock import stopwatch
+from carecase_worker.cases.outcomes import REFUSED, Kind, Outcome
+from carecase_worker.clock import monotonic
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.constraints import Constraints
-from carecase_worker.targets.failures import ITEM_FAULTS, answered, away, code_of, kind_of, raised_by_code
+from carecase_worker.targets.failures import ITEM_FAULTS, answered, away, classify, code_of, raised_by_code
 from carecase_worker.targets.limits import is_a_lock, limit_statements, may_have_waited_for_us
 from carecase_worker.targets.plan import Entry, WaveOfRows, WritePlan
 from carecase_worker.targets.sqlite_file import has_lost_transaction
@@ -46,7 +46,7 @@ class TransactionLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The deadline of an attempt on the stopwatch, its length in seconds, and what broke a transaction.
+    """The deadline of an attempt on the monotonic, its length in seconds, and what broke a transaction.
 
     `broke` has the errors of parts of waves. `takes` says whether the database took a case that was made up to test it.
     """
@@ -131,7 +131,7 @@ class Sifter:
             if has_lost_transaction(self._connection):
                 self._begin_again_without(wave, error)
             savepoint.rollback()
-            if not answered(error) or kind_of(error) is FailureKind.TOO_SLOW:
+            if not answered(error) or classify(error) is FailureKind.TOO_SLOW:
                 raise
             self._look_for_the_table(error)
             return error
@@ -143,7 +143,7 @@ class Sifter:
 
         If no case can be at fault, raise the error itself.
         """
-        if not answered(error) and not (self._plan.slowly and kind_of(error) is FailureKind.TOO_SLOW):
+        if not answered(error) and not (self._plan.slowly and classify(error) is FailureKind.TOO_SLOW):
             raise error
         self._findings.broke[_group(wave)] = error
         raise TransactionLostError
@@ -153,7 +153,7 @@ class Sifter:
 
         If that fails, too, no case is at fault: raises TargetFailure.
         """
-        if self._table_is_there or kind_of(error) in ITEM_FAULTS:
+        if self._table_is_there or classify(error) in ITEM_FAULTS:
             return
         try:
             with self._connection.begin_nested():
@@ -164,7 +164,7 @@ class Sifter:
 
     def _refuse(self, wave: WaveOfRows, error: SQLAlchemyError) -> None:
         """Set the outcome of a single case that was refused."""
-        kind = kind_of(error)
+        kind = classify(error)
         if kind is FailureKind.CONTENTION:
             if not self._plan.slowly or not raised_by_code(error):
                 raise error
@@ -209,7 +209,7 @@ class Sifter:
             with self._connection.begin_nested() if len(wave.rows) > 1 else nullcontext():
                 self._halve(wave)
         except SQLAlchemyError as error:
-            if not answered(error) or kind_of(error) is not FailureKind.TOO_SLOW:
+            if not answered(error) or classify(error) is not FailureKind.TOO_SLOW:
                 raise
             code = code_of(error)
             if len(wave.rows) == 1 and is_a_lock(code) and may_have_waited_for_us(self._connection, share_s):
@@ -250,7 +250,7 @@ class Sifter:
                 wave = WaveOfRows([Entry(0, other)], self._plan.waves[0].defaults)
                 self._upsert.write(self._connection, wave, guard_care_plan=False)
         except SQLAlchemyError as error:
-            takes = answered(error) and kind_of(error) in ITEM_FAULTS
+            takes = answered(error) and classify(error) in ITEM_FAULTS
             if has_lost_transaction(self._connection):
                 self._findings.takes[number] = takes
                 raise TransactionLostError from None
@@ -261,7 +261,7 @@ class Sifter:
 
     def _left_s(self) -> float:
         """Return the seconds that are left. Raises TargetFailure if there are none."""
-        left = self._findings.until - stopwatch()
+        left = self._findings.until - monotonic()
         if left <= 0:
             raise TargetFailure(FailureKind.TOO_SLOW)
         return left

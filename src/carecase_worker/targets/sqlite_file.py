@@ -22,7 +22,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DisconnectionError
 
-from carecase_worker.clock import stopwatch
+from carecase_worker.clock import monotonic
 
 _OPENED = "sqlite_file"
 _SIDECARS = ("-wal", "-shm")
@@ -79,7 +79,7 @@ class _Opened:
 
     def is_over(self) -> bool:
         """Return whether the statement's time is over; SQLite calls this now and then, and interrupts it if so."""
-        return self.until is not None and stopwatch() > self.until
+        return self.until is not None and monotonic() > self.until
 
 
 class _WatchedFile:
@@ -142,7 +142,7 @@ def has_lost_transaction(connection: Connection) -> bool:
 
 def _begin_statement(connection: Connection, *_: Any) -> None:
     opened: _Opened = connection.info[_OPENED]
-    opened.until = None if opened.limit_s is None else stopwatch() + opened.limit_s
+    opened.until = None if opened.limit_s is None else monotonic() + opened.limit_s
 
 
 @contextmanager

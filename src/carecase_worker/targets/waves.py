@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from carecase_worker.cases.care_case import CARE_PLAN
-from carecase_worker.cases.outcome import CREATED, OTHER_CARE_PLAN, REFUSED, SUPERSEDED, UPDATED, Outcome
+from carecase_worker.cases.outcomes import CREATED, OTHER_CARE_PLAN, REFUSED, SUPERSEDED, UPDATED, Outcome
 from carecase_worker.targets.plan import Wave, key_of
 from carecase_worker.targets.upserts import Upsert
 
@@ -21,10 +21,10 @@ def apply_wave(
     outcome_of = dict.fromkeys(written.created, CREATED) | dict.fromkeys(written.updated, UPDATED)
     for key, place in zip(wave.keys, wave.places, strict=True):
         outcomes[place] = outcome_of.get(key)
-    _pass_over(connection, upsert, wave, guard_care_plan, outcomes)
+    _explain_skipped(connection, upsert, wave, guard_care_plan, outcomes)
 
 
-def _pass_over(
+def _explain_skipped(
     connection: Connection, upsert: Upsert, wave: Wave, guard_care_plan: bool, outcomes: list[Outcome | None]
 ) -> None:
     """Set the outcomes of the cases that the upsert left out.

@@ -10,10 +10,10 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, bindparam, insert, select, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from carecase_worker.cases.outcome import REFUSED, Outcome, none_applied, pack_outcomes, unpack_outcomes
-from carecase_worker.clock import stopwatch
+from carecase_worker.cases.outcomes import REFUSED, Outcome, none_applied, pack_outcomes, unpack_outcomes
+from carecase_worker.clock import monotonic
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.targets.failures import answered, failure_of, kind_of
+from carecase_worker.targets.failures import answered, classify, failure_of
 from carecase_worker.targets.group import apart, as_one
 from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.limits import limit_statements
@@ -46,7 +46,7 @@ Members = Sequence[tuple[LedgerKey, WritePlan]]
 """The chunks of a group."""
 
 
-class _LedgerTakenError(Exception):
+class _AlreadyAppliedError(Exception):
     """Another attempt has already written the ledger row."""
 
 
@@ -68,7 +68,7 @@ _OUTCOME = select(INGEST_LEDGER.c.outcome).where(
 _NOTED_OF_JOBS = select(INGEST_LEDGER.c.job_id, INGEST_LEDGER.c.chunk_no).where(
     INGEST_LEDGER.c.job_id.in_(bindparam("the_jobs", expanding=True))
 )
-_NOTE = insert(INGEST_LEDGER)
+_INSERT_LEDGER = insert(INGEST_LEDGER)
 _CHECK_AT_ONCE = text("SET CONSTRAINTS ALL IMMEDIATE")
 
 
@@ -97,16 +97,16 @@ class Writer:
         the database fails; then either nothing is written or the ledger has the chunk.
         """
         findings = self._findings()
-        carefully, noted = plan.slowly, False
+        isolate, noted = plan.slowly, False
         for _ in range(_CONTENTION_ATTEMPTS):
             try:
-                return self._noted(key) if noted else self._write_once(key, plan, findings, carefully)
-            except _LedgerTakenError:
+                return self._ledger_outcomes(key) if noted else self._write_once(key, plan, findings, isolate)
+            except _AlreadyAppliedError:
                 noted = True
             except _FileReplacedError:
                 continue
             except SQLAlchemyError as error:
-                carefully = self._may_be_an_items_fault(error, findings, carefully) or carefully
+                isolate = self._may_be_an_items_fault(error, findings, isolate) or isolate
         raise TargetFailure(FailureKind.TOO_SLOW)
 
     def write_group(self, members: Members) -> list[list[Outcome] | None]:
@@ -115,36 +115,36 @@ class Writer:
         That is a chunk that was written before, a strict one while items of the group fail, or any of a group that met
         contention too often. Raises TargetFailure; then either nothing is written or the ledger has the chunks.
         """
-        findings, carefully, left, is_noted = self._findings(), False, members, False
+        findings, isolate, left, is_noted = self._findings(), False, members, False
         for _ in range(_CONTENTION_ATTEMPTS):
             try:
                 if is_noted:
                     left, is_noted = self._not_noted(left), False
-                written = self._write_together(left, findings, carefully)
+                written = self._write_together(left, findings, isolate)
                 return [written.get(key) for key, _ in members]
-            except _LedgerTakenError:
+            except _AlreadyAppliedError:
                 is_noted = True
             except _StrictFailedError as failed:
                 left = [member for member in left if member[0] not in failed.keys]
             except _FileReplacedError:
                 continue
             except SQLAlchemyError as error:
-                if self._may_be_an_items_fault(error, findings, carefully):
-                    carefully, left = True, [member for member in left if not member[1].all_or_nothing]
+                if self._may_be_an_items_fault(error, findings, isolate):
+                    isolate, left = True, [member for member in left if not member[1].all_or_nothing]
             # the findings go by places, which change with the members
             findings = Findings(findings.until, findings.time_s)
         return [None] * len(members)
 
     @staticmethod
-    def _may_be_an_items_fault(error: SQLAlchemyError, findings: Findings, carefully: bool) -> bool:
+    def _may_be_an_items_fault(error: SQLAlchemyError, findings: Findings, isolate: bool) -> bool:
         """Return whether the next attempt should look for the refused items; False if it should just repeat.
 
         Raises TargetFailure if there should be no further attempt.
         """
-        kind = kind_of(error)
-        if answered(error) and kind not in _NOBODYS_FAULTS and not carefully:
+        kind = classify(error)
+        if answered(error) and kind not in _NOBODYS_FAULTS and not isolate:
             return True
-        if kind is not FailureKind.CONTENTION or stopwatch() > findings.until:
+        if kind is not FailureKind.CONTENTION or monotonic() > findings.until:
             raise failure_of(error) from None
         return False
 
@@ -169,7 +169,7 @@ class Writer:
         except SQLAlchemyError as error:
             raise failure_of(error) from None
 
-    def _write_once(self, key: LedgerKey, plan: WritePlan, findings: Findings, carefully: bool) -> list[Outcome]:
+    def _write_once(self, key: LedgerKey, plan: WritePlan, findings: Findings, isolate: bool) -> list[Outcome]:
         """Write the cases, then the ledger row; if there is one already, all is rolled back.
 
         Raises _LedgerTakenError, and _FileReplacedError if the commit went into a file that was replaced.
@@ -178,17 +178,17 @@ class Writer:
             settled = None
             while settled is None:
                 with suppress(TransactionLostError), connection.begin():
-                    settled = self._apply_all(connection, plan, findings, carefully)
+                    settled = self._apply_all(connection, plan, findings, isolate)
                     if has_lost_transaction(connection):  # a ledger row now would tell of cases that are not there
                         raise TargetFailure(FailureKind.TOO_SLOW)
-                    _note(connection, (key, settled.outcomes))
+                    _record_in_ledger(connection, (key, settled.outcomes))
             if is_replaced(connection):
                 raise _FileReplacedError
         if settled.refused:
             self._tell(key, settled.refused)
         return settled.outcomes
 
-    def _write_together(self, members: Members, findings: Findings, carefully: bool) -> dict[LedgerKey, list[Outcome]]:
+    def _write_together(self, members: Members, findings: Findings, isolate: bool) -> dict[LedgerKey, list[Outcome]]:
         """Write the cases of several chunks, then their ledger rows, in one transaction.
 
         Raises _LedgerTakenError, _StrictFailedError, _FileReplacedError.
@@ -201,12 +201,12 @@ class Writer:
             written: list[list[Outcome]] | None = None
             while written is None:
                 with suppress(TransactionLostError), connection.begin():
-                    settled = self._apply_all(connection, merged, findings, carefully)
+                    settled = self._apply_all(connection, merged, findings, isolate)
                     if has_lost_transaction(connection):
                         raise TargetFailure(FailureKind.TOO_SLOW)
                     written = apart(settled.outcomes, plans)
                     _require_strict_whole(members, written)
-                    _note(connection, *zip(keys, written, strict=True))
+                    _record_in_ledger(connection, *zip(keys, written, strict=True))
             if is_replaced(connection):
                 raise _FileReplacedError
         if settled.refused:
@@ -230,20 +230,20 @@ class Writer:
             reason=", ".join(f"{code or 'no code'}: {count}" for code, count in refused.most_common()),
         )
 
-    def _noted(self, key: LedgerKey) -> list[Outcome]:
+    def _ledger_outcomes(self, key: LedgerKey) -> list[Outcome]:
         """Read the outcomes of a chunk from the ledger."""
         with self._engine.connect() as connection:
             row = connection.execute(_OUTCOME, {"the_job": key.job_id, "the_chunk": key.chunk_no})
             return unpack_outcomes(row.scalar_one())
 
-    def _apply_all(self, connection: Connection, plan: WritePlan, findings: Findings, carefully: bool) -> _Settled:
+    def _apply_all(self, connection: Connection, plan: WritePlan, findings: Findings, isolate: bool) -> _Settled:
         """Write the waves; return the outcome of each item of the chunk, and the codes of the refused ones."""
         limit_sqlite(connection, self._longest_s)
-        if carefully and connection.dialect.name == "postgresql":
+        if isolate and connection.dialect.name == "postgresql":
             connection.execute(_CHECK_AT_ONCE)
         whole = connection.begin_nested() if plan.all_or_nothing else None
         outcomes = list(plan.decided)
-        sifter = self._sift(connection, plan, outcomes, findings) if carefully else None
+        sifter = self._sift(connection, plan, outcomes, findings) if isolate else None
         if sifter is None:
             self._apply(connection, plan, outcomes, findings.until)
         settled = [outcome or REFUSED for outcome in outcomes]
@@ -259,13 +259,13 @@ class Writer:
     def _apply(self, connection: Connection, plan: WritePlan, outcomes: list[Outcome | None], until: float) -> None:
         """Write the waves, each as a whole."""
         for number, wave in enumerate(plan.waves):
-            left_s = until - stopwatch()
+            left_s = until - monotonic()
             if number and left_s < _HURRY * self._longest_s:
                 limit_statements(connection, left_s)
             apply_wave(connection, self._upsert, wave, plan.guard_care_plan, outcomes)
 
     def _findings(self) -> Findings:
-        return Findings(stopwatch() + self._longest_s, self._longest_s)
+        return Findings(monotonic() + self._longest_s, self._longest_s)
 
     def _sift(
         self, connection: Connection, plan: WritePlan, outcomes: list[Outcome | None], findings: Findings
@@ -289,12 +289,12 @@ def _require_strict_whole(members: Members, written: Sequence[Sequence[Outcome]]
         raise _StrictFailedError(failed)
 
 
-def _note(connection: Connection, *written: tuple[LedgerKey, Sequence[Outcome]]) -> None:
+def _record_in_ledger(connection: Connection, *written: tuple[LedgerKey, Sequence[Outcome]]) -> None:
     rows = [
         {"job_id": key.job_id, "chunk_no": key.chunk_no, "outcome": pack_outcomes(outcomes)}
         for key, outcomes in written
     ]
     try:
-        connection.execute(_NOTE, rows)
+        connection.execute(_INSERT_LEDGER, rows)
     except IntegrityError:
-        raise _LedgerTakenError from None
+        raise _AlreadyAppliedError from None

@@ -14,14 +14,14 @@ from tests.builders import a_key_pair, a_new_job
 from tests.elapsing import elapse
 from tests.faketime import shifted_by
 from tests.integration.cli.commands import Carecase
-from tests.integration.jobs.test_durability import configured
+from tests.integration.store.test_durability import configured
 from tests.meanwhile import meanwhile
 from tests.services import Services
 
 from carecase_worker.clock import SystemClock
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.workers.presence import Presence
 
 NOWHERE = "redis://127.0.0.1:1/0"
 SECRET = "0123456789abcdef" * 2

@@ -24,7 +24,7 @@ from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import ItemResult
 from carecase_worker.client.steps import Delay, Request
 from carecase_worker.client.verdicts import Patience
-from carecase_worker.clock import SystemClock, SystemDice, system_async_sleep, uuid7
+from carecase_worker.clock import SystemClock, SystemRandom, system_async_sleep, uuid7
 from carecase_worker.errors import ClientError, ServiceUnreachable
 
 CASES = [a_case(n) for n in range(3)]
@@ -205,7 +205,7 @@ def asked(url: str, patience: Patience = UNHURRIED) -> list[str]:
 
     async def ask() -> None:
         clock = SystemClock()
-        calls = Calls(None, clock, SystemDice(), lambda: uuid7(clock), patience)
+        calls = Calls(None, clock, SystemRandom(), lambda: uuid7(clock), patience)
         async with AsyncCareCases(Access(url), calls, system_async_sleep) as client:
             await client.job(JOB)
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from tests.integration.intake.intakes import an_intake
 from tests.services import Services
 
-from carecase_worker.intake.revocations import Revocable, Revocations, entries_of, revocations_of
+from carecase_worker.intake.access.revocations import Revocable, Revocations, entries_of, revocations_of
 from carecase_worker.settings.access import JwtSettings
 
 REFRESH_S = 5.0

@@ -10,8 +10,9 @@ from sqlalchemy import Engine, func, select, text
 from tests.builders import NOW, a_batch, a_case, a_lease
 from tests.integration.targets.databases import refuse_negative_priorities
 
+from carecase_worker.batches.chunking import Chunk
 from carecase_worker.cases.care_case import FIELDS
-from carecase_worker.cases.outcome import (
+from carecase_worker.cases.outcomes import (
     CANCELLED,
     CREATED,
     NOT_APPLIED,
@@ -22,11 +23,10 @@ from carecase_worker.cases.outcome import (
     Outcome,
 )
 from carecase_worker.cases.validation import Rules, validate
-from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
 from carecase_worker.targets.upserts import Upsert
 from carecase_worker.targets.writer import LedgerKey, Writer
-from carecase_worker.worker.planning import plan_answer, plan_chunk
+from carecase_worker.worker.planning import plan_chunk, plan_uniform_outcome
 
 MOMENT = "2026-01-02T03:04:05.678900+00:00"
 FULL: dict[str, Any] = {
@@ -149,7 +149,7 @@ class UpsertConformance:
 
     def test_a_cancelled_chunk_cannot_be_applied_later(self, engine: Engine, writer: Writer) -> None:
         key = LedgerKey(UUID(int=7), 0)
-        writer.write(key, plan_answer(Chunk(0, 1, a_batch(a_case(1))), CANCELLED))
+        writer.write(key, plan_uniform_outcome(Chunk(0, 1, a_batch(a_case(1))), CANCELLED))
         (outcome,) = self.apply(writer, a_case(1), key=key)
         assert outcome.kind is Kind.CANCELLED
         with engine.connect() as connection:

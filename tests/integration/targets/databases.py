@@ -11,14 +11,14 @@ from sqlalchemy import Engine, create_engine, text
 from tests.builders import a_batch, a_case, a_lease
 from tests.services import Services
 
-from carecase_worker.cases.outcome import Outcome
-from carecase_worker.jobs.chunks import Chunk
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.settings.loading import load
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.schema import create_database
+from carecase_worker.targets.tenants import Tenant, tenants_of
 from carecase_worker.targets.writer import LedgerKey
-from carecase_worker.tenants import Tenant, tenants_of
 from carecase_worker.worker.planning import plan_chunk
 
 _numbers = count(1)
@@ -61,7 +61,7 @@ def write(url: str, seq: int = 1) -> list[Outcome]:
     try:
         return targets.writer("d").write(key, plan_chunk(Chunk(0, 1, a_batch(a_case(1))), lease))
     finally:
-        targets.let_go("d")
+        targets.disconnect("d")
 
 
 def refuse_negative_priorities(engine: Engine) -> None:

@@ -20,7 +20,7 @@ from carecase_worker.errors import TargetFailure
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.failures import failure_of
 from carecase_worker.targets.purge import purge_ledger
-from carecase_worker.targets.schema import lacks, upgrade
+from carecase_worker.targets.schema import schema_differences, upgrade
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def url(servers: Services) -> Iterator[str]:
 def told(engine: Engine) -> Causes:
     """The cause that looking at the schema ends with; its text is fit to be shown."""
     with pytest.raises(TargetFailure) as caught:
-        lacks(engine)
+        schema_differences(engine)
     failure, url = caught.value, engine.url
     assert failure.cause is not None
     assert str(failure).startswith(failure.cause.text)
@@ -84,7 +84,7 @@ def test_a_url_that_leads_nowhere(url: str, instead_of: str, other: str, cause: 
 )
 def test_a_bad_value_in_the_url_is_told_by_the_parameters_name(url: str, query: str, parameter: str) -> None:
     with engine_at(f"{url}?{query}") as engine, pytest.raises(TargetFailure) as caught:
-        lacks(engine)
+        schema_differences(engine)
     assert str(caught.value) == f"{Causes.PARAMETER.value.text} ({parameter})"
 
 
@@ -92,7 +92,7 @@ def test_a_bad_value_in_the_url_is_told_by_the_parameters_name(url: str, query: 
 def test_a_service_that_asks_for_a_server_without_writes(url: str, monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     monkeypatch.setenv("PGTARGETSESSIONATTRS", asked)
     with engine_at(url) as engine, pytest.raises(TargetFailure) as caught:
-        lacks(engine)
+        schema_differences(engine)
     assert str(caught.value) == f"{Causes.PARAMETER.value.text} (target_session_attrs)"
 
 

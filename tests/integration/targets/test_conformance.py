@@ -10,9 +10,9 @@ from tests.services import Services
 
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import lacks, upgrade
+from carecase_worker.targets.schema import schema_differences, upgrade
+from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert, Upsert
-from carecase_worker.tenants import Tenant
 
 
 def engine_at(url: str) -> Engine:
@@ -58,15 +58,15 @@ class TestPortableOnSqlite(UpsertConformance):
 def test_the_migrations_make_what_the_field_table_says(servers: Services, tmp_path: Path) -> None:
     for url in (servers.postgres_url, f"sqlite:///{tmp_path / 'cases.sqlite'}"):
         engine = engine_at(url)
-        assert lacks(engine) == []
+        assert schema_differences(engine) == []
         engine.dispose()
 
 
 def test_a_schema_that_lacks_something_is_told(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'cases.sqlite'}"
     bare = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": url})))
-    assert any("carecase db upgrade" in line for line in lacks(bare))
+    assert any("carecase db upgrade" in line for line in schema_differences(bare))
     upgrade(bare)
     with bare.begin() as connection:
         connection.execute(text("ALTER TABLE care_case DROP COLUMN group_id"))
-    assert any("group_id" in line for line in lacks(bare))
+    assert any("group_id" in line for line in schema_differences(bare))

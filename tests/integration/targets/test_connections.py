@@ -14,10 +14,11 @@ from tests.integration.targets.test_refusals import refusing
 from tests.integration.worker.attempts import attempt
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.batches.payloads import pack
+from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.jobs.chunks import Chunk, pack
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.schema import upgrade
 from carecase_worker.targets.writer import LedgerKey
@@ -57,7 +58,7 @@ def test_a_process_keeps_one_connection_until_it_lets_go(url: str) -> None:
             assert write(targets, key) == [CREATED]
         assert connections(engine, url) == 1
         for _ in range(2):
-            targets.let_go("d")
+            targets.disconnect("d")
             eventually(lambda: connections(engine, url) == 0, what="the connection is closed")
 
 
@@ -71,7 +72,7 @@ def test_a_schema_that_does_not_fit_keeps_no_connection_and_is_looked_at_again(u
             eventually(lambda: connections(engine, url) == 0, what="the connection is closed")
         upgrade(engine)
         assert write(targets, 1) == [CREATED]
-        targets.let_go("d")
+        targets.disconnect("d")
 
 
 def test_a_failed_attempt_leaves_no_connection_behind(store: JobStore, url: str) -> None:
@@ -101,4 +102,4 @@ def test_a_statement_takes_no_longer_than_it_and_the_attempt_may(
         with pytest.raises(TargetFailure) as failure:
             write(targets, 1)
     assert failure.value.kind is FailureKind.TOO_SLOW
-    targets.let_go("d")
+    targets.disconnect("d")

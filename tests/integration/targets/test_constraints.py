@@ -11,7 +11,7 @@ from tests.integration.targets.test_conformance import engine_at
 from tests.integration.targets.test_refusals import apply
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, REFUSED, Kind
+from carecase_worker.cases.outcomes import CREATED, REFUSED, Kind
 from carecase_worker.targets.schema import create_database
 from carecase_worker.targets.upserts import upsert_for
 

@@ -23,9 +23,9 @@ from tests.oracle import TABLE
 from tests.reference import Answer, Case, HeldCase, Reference, Run
 from tests.services import Services
 
-from carecase_worker.cases.outcome import Kind, Outcome
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.cases.outcomes import Kind, Outcome
 from carecase_worker.clock import epoch_ms
-from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
 from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert

@@ -13,7 +13,7 @@ from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.targets.schema import upgrade
 from carecase_worker.targets.tables import INGEST_LEDGER
-from carecase_worker.tenants import Tenant
+from carecase_worker.targets.tenants import Tenant
 
 
 @pytest.mark.parametrize("dialect", ["postgresql", "sqlite"])

@@ -13,16 +13,16 @@ from tests.builders import a_batch, a_case, a_lease
 from tests.integration.targets.test_conformance import engine_at
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, NOT_APPLIED, REFUSED, UPDATED, Outcome
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.jobs.chunks import Chunk
-from carecase_worker.jobs.verdicts import History
 from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.store.claims import History
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema import create_database
+from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert, Upsert
 from carecase_worker.targets.writer import LedgerKey, Writer
-from carecase_worker.tenants import Tenant
 from carecase_worker.worker.planning import plan_chunk
 
 STATES = (

@@ -11,7 +11,7 @@ from tests.builders import a_case
 from tests.integration.targets.test_conformance import engine_at
 from tests.integration.targets.test_refusals import apply, attempted
 
-from carecase_worker.cases.outcome import CREATED, NOT_APPLIED, REFUSED, UPDATED
+from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED, UPDATED
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.upserts import upsert_for
 

@@ -16,8 +16,8 @@ from carecase_worker.settings.loading import load
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.schema import upgrade
 from carecase_worker.targets.startup import look_at
+from carecase_worker.targets.tenants import tenants_of
 from carecase_worker.targets.versions import LOWEST_POSTGRES
-from carecase_worker.tenants import tenants_of
 
 
 @pytest.fixture(scope="module")

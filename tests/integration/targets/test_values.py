@@ -19,16 +19,16 @@ from tests.items import FIELDS, VALUES, an_object, around_the_bound, base, chang
 from tests.oracle import Sender, judge
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, Kind
+from carecase_worker.batches.chunking import ChunkLimits
+from carecase_worker.cases.outcomes import CREATED, Kind
 from carecase_worker.clock import epoch_ms
-from carecase_worker.jobs.chunks import ChunkBounds
 from carecase_worker.targets.tables import CARE_CASE
 from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert
 from carecase_worker.targets.writer import LedgerKey, Writer
-from carecase_worker.worker.planning import plan_chunk, settle
+from carecase_worker.worker.planning import plan_chunk, to_chunk_result
 
 SENDER = Sender(None, "sender", NOW)
-BOUNDS = ChunkBounds(items=1000, size=1 << 22, item_size=1 << 20)
+BOUNDS = ChunkLimits(items=1000, size=1 << 22, item_size=1 << 20)
 EXTREME_KEYS = (-(2**31), 2**31 - 1, 0)
 _numbers = count(1)
 
@@ -63,7 +63,7 @@ def check(target: Target, items: Sequence[str]) -> None:
         lease = a_lease(key.job_id, number, epoch_ms(NOW))
         plan = plan_chunk(chunk, lease)
         found = target.writer.write(key, plan)
-        settle(plan, found)
+        to_chunk_result(plan, found)
         outcomes += found
     with target.engine.connect() as connection:
         rows = connection.execute(select(*(CARE_CASE.c[field] for field in FIELDS)))

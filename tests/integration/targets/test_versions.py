@@ -17,7 +17,7 @@ from tests.services import Services
 
 from carecase_worker.errors import TargetFailure
 from carecase_worker.settings.loading import process_environment
-from carecase_worker.targets.schema import lacks, upgrade
+from carecase_worker.targets.schema import schema_differences, upgrade
 from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert, Upsert
 from carecase_worker.targets.versions import LOWEST_POSTGRES, LOWEST_SQLITE
 
@@ -39,7 +39,7 @@ class TestOnTheLowestPostgres(OnPostgres):
     def engine(self, lowest: str) -> Iterator[Engine]:
         with engine_at(lowest) as engine:
             upgrade(engine)
-            assert lacks(engine) == []
+            assert schema_differences(engine) == []
             assert ask(engine, "SHOW server_version_num").startswith(str(VERSION))
             yield engine
         with engine_at(lowest) as engine, engine.begin() as connection:
@@ -68,7 +68,7 @@ def test_the_lowest_version_is_taken_and_the_one_before_is_not(servers: Services
     ):
         assert ask(at, "SELECT 1") == 1
     with engine_at(too_old) as engine, pytest.raises(TargetFailure, match=r"versions\.md"):
-        lacks(engine)
+        schema_differences(engine)
 
 
 @pytest.mark.parametrize("role", ROLES, ids=" ".join)

@@ -16,9 +16,9 @@ from tests.integration.targets.databases import a_database, ask, engine_at, run
 from tests.integration.targets.test_refusals import raising, refusing
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CANCELLED, CREATED, REFUSED, Outcome, pack_outcomes
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.cases.outcomes import CANCELLED, CREATED, REFUSED, Outcome, pack_outcomes
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.schema import upgrade
 from carecase_worker.targets.tables import INGEST_LEDGER

@@ -18,12 +18,13 @@ from tests.integration.worker.attempts import (
 )
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED
+from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
+from carecase_worker.batches.payloads import pack, unpack_done
+from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
-from carecase_worker.jobs.chunks import ChunkBounds, pack, unpack_done
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed
+from carecase_worker.store.claims import Claimed
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
 
 CHUNKS = 3
 
@@ -39,7 +40,7 @@ class Batch:
 
     def accept(self) -> "Batch":
         cases = [a_case(key) for key in range(2 * CHUNKS)]
-        chunks = chunks_of(a_batch(*cases), ChunkBounds(2, 1 << 20, 1 << 18))
+        chunks = chunks_of(a_batch(*cases), ChunkLimits(2, 1 << 20, 1 << 18))
         new = a_new_job(total=len(cases), chunk_firsts=[chunk.first for chunk in chunks])
         admission = self.store.admit(new, {n: pack(chunk) for n, chunk in enumerate(chunks)})
         self.job_id, self.to_notify = new.job_id, list(admission.to_notify)

@@ -12,12 +12,13 @@ from tests.builders import a_batch, a_case, a_lease, a_new_job, chunks_of
 from tests.integration.worker.attempts import SteppedTargets, attempt, nothing
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CANCELLED, CREATED, NOT_APPLIED, REFUSED, UNAVAILABLE, Kind, Outcome
+from carecase_worker.batches.chunking import Chunk, ChunkRef
+from carecase_worker.batches.payloads import ChunkOutcomes, pack, unpack_done
+from carecase_worker.cases.outcomes import CANCELLED, CREATED, NOT_APPLIED, REFUSED, UNAVAILABLE, Kind, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, pack, unpack_done
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed
+from carecase_worker.store.claims import Claimed
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.writer import LedgerKey
 from carecase_worker.worker.planning import plan_chunk
 

@@ -22,7 +22,9 @@ from tests.integration.worker.attempts import (
 )
 from tests.services import Services
 
-from carecase_worker.cases.outcome import (
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.payloads import pack, unpack_done
+from carecase_worker.cases.outcomes import (
     CANCELLED,
     CREATED,
     NOT_APPLIED,
@@ -33,10 +35,8 @@ from carecase_worker.cases.outcome import (
     Outcome,
 )
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
-from carecase_worker.jobs.chunks import pack, unpack_done
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 Elapse = Callable[[timedelta], None]

@@ -11,14 +11,15 @@ from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import SteppedTargets, attempt
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, SUPERSEDED, UPDATED
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.payloads import pack, unpack_done
+from carecase_worker.cases.outcomes import CREATED, SUPERSEDED, UPDATED
 from carecase_worker.clock import epoch_ms
-from carecase_worker.jobs.chunks import pack, unpack_done
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Wait
 from carecase_worker.settings.model import DatabaseSettings
-from carecase_worker.tenants import Tenant
+from carecase_worker.store.claims import RetryLater
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.tenants import Tenant
 from carecase_worker.worker.housekeeping import Settle
 from carecase_worker.worker.planning import PLACE_BITS
 
@@ -112,7 +113,7 @@ def test_a_database_that_is_left_alone_meanwhile_is_waited_for(
 ) -> None:
     ref, other = admit(store, a_case(1)), admit(store, a_case(2))
     store.claim(other, "somebody else")
-    pause = Wait(timedelta(minutes=1), pause=timedelta(minutes=1))
+    pause = RetryLater(timedelta(minutes=1), pause=timedelta(minutes=1))
     targets = LeftAlone(
         f"sqlite:///{tmp_path}/cases.sqlite", found_away=lambda: store.release([other], "somebody else", pause)
     )

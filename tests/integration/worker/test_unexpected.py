@@ -15,12 +15,13 @@ from tests.builders import a_batch, a_case, a_new_job
 from tests.integration.targets.databases import engine_at
 from tests.services import Services
 
-from carecase_worker.jobs.chunks import Chunk, pack
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.batches.chunking import Chunk, ChunkRef
+from carecase_worker.batches.payloads import pack
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.settings.loading import load, process_environment
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.schema import upgrade
 
 UNREADY = """

@@ -1,0 +1,22 @@
+"""The texts of the operations' Lua scripts."""
+
+from importlib import resources
+
+OPERATIONS = (
+    "stage", "discard", "admit", "place", "claim", "complete", "release", "cancel", "purge", "overdue", "reclaim",
+    "settle", "list", "seen", "spend", "rewrap",
+)  # fmt: skip
+
+
+def script_of(operation: str) -> str:
+    """Return the script of an operation: its first line, then the parts that all share, then its own text.
+
+    The first line makes Redis refuse the whole script if it would refuse one of its writes: nothing is half done. When
+    memory is full only stage and admit are refused; the others make room.
+    """
+    shebang, _, own = _text(operation).partition("\n")
+    return f"{shebang}\n{_text('prelude')}\n{_text('chunks')}\n{own}"
+
+
+def _text(name: str) -> str:
+    return (resources.files("carecase_worker.store") / "lua" / f"{name}.lua").read_text("utf-8")
