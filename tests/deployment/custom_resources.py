@@ -60,7 +60,15 @@ SPECS: dict[tuple[str, str], dict[str, Any]] = {
             "namespaceSelector": _closed({"matchNames": _list(_TEXT)}),
             "podTargetLabels": _list(_TEXT),
             "endpoints": _list(
-                _closed({"port": _TEXT, "path": _TEXT, "interval": _DURATION, "scrapeTimeout": _DURATION})
+                _closed(
+                    {
+                        "port": _TEXT,
+                        "path": _TEXT,
+                        "interval": _DURATION,
+                        "scrapeTimeout": _DURATION,
+                        "relabelings": _list(_closed({"targetLabel": _TEXT, "replacement": _TEXT})),
+                    }
+                )
             ),
         },
         "podTargetLabels",

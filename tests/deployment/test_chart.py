@@ -329,6 +329,7 @@ def test_prometheus_scrapes_intakes_and_workers_by_their_services() -> None:
         (endpoint,) = monitor["spec"]["endpoints"]
         assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
         assert endpoint["path"] in _DESCRIBED
+        assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": monitor["metadata"]["name"]}]
     assert {one["metadata"]["name"] for one in release.of("ServiceMonitor")} == {"carecase-intake", "carecase-worker"}
 
 
