@@ -98,17 +98,24 @@ def values_of(case: str) -> Object:
     return helm.values_from_yaml(CASES[case].read_text())
 
 
-def rendered(case: str, more: str = "", namespace: str = NAMESPACE) -> Rendered:
+def rendered(case: str, more: str = "") -> Rendered:
     """The chart with the values of a case, and more values, as YAML, laid over them. Raises HelmError."""
-    return _rendered(case, more, namespace)
+    return _rendered(case, more)
 
 
 @lru_cache(maxsize=200)
-def _rendered(case: str, more: str, namespace: str) -> Rendered:
-    values = _merged(values_of(case), helm.values_from_yaml(more) if more else {})
+def _rendered(case: str, more: str) -> Rendered:
+    return render(values_of(case), helm.values_from_yaml(more) if more else {})
+
+
+def render(*values: Object) -> Rendered:
+    """The chart with values, each laid over those before. Raises HelmError."""
+    laid: Object = {}
+    for more in values:
+        laid = _merged(laid, more)
     with helm.Chart.load(CHART) as chart:
-        chart.validate_schema(values)
-        files = chart.render(values, name=RELEASE, namespace=namespace)
+        chart.validate_schema(laid)
+        files = chart.render(laid, name=RELEASE, namespace=NAMESPACE)
     notes = "".join(text for name, text in files.items() if name.endswith("NOTES.txt"))
     texts = [text for name, text in sorted(files.items()) if not name.endswith("NOTES.txt")]
     return Rendered([one for text in texts for one in yaml.load_all(text, _Once) if one], notes)

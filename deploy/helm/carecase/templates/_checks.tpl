@@ -61,27 +61,38 @@
 {{- $mistakes = append $mistakes "intake.autoscaling.minReplicas: must not be above maxReplicas" }}
 {{- end }}
 {{- $jwt := default (dict) $values.settings.jwt }}
-{{- if and (eq (dig "require" "both" $values.settings.intake) "both") (eq (toJson (dig "algorithms" (list "HS256") $jwt)) "[\"HS256\"]") (not (hasKey $values.secrets "jwt_secret")) }}
+{{- if and (eq (dig "require" "both" $values.settings.intake) "both") (eq (toJson (dig "algorithms" (list "HS256") $jwt)) "[\"HS256\"]") (not (get $values.secrets "jwt_secret")) }}
 {{- $mistakes = append $mistakes "secrets.jwt_secret: is missing, so no token would be good and nobody could be let in; name the Secret with it" }}
 {{- end }}
-{{- if and $values.intake.audit.enabled (not (hasKey $values.secrets "audit_keys")) }}
+{{- if and $values.intake.audit.enabled (not (get $values.secrets "audit_keys")) }}
 {{- $mistakes = append $mistakes "secrets.audit_keys: is missing; without keys, whoever may write to the audit log can write it anew. Name the Secret with them, or disable intake.audit" }}
 {{- end }}
 {{- if $values.flower.enabled }}
-{{- if not (hasKey $values.secrets "flower_password") }}
+{{- if not (get $values.secrets "flower_password") }}
 {{- $mistakes = append $mistakes "secrets.flower_password: is missing, and Flower does not start without; name the Secret with it, or disable flower" }}
 {{- end }}
-{{- if not (or (dig "flower" "broker_url" "" $values.settings) (hasKey $values.secrets "flower_broker_url")) }}
+{{- if not (or (dig "flower" "broker_url" "" $values.settings) (get $values.secrets "flower_broker_url")) }}
 {{- $mistakes = append $mistakes "settings.flower.broker_url: is missing; Flower gets a user of its own, who may do nothing but listen (docs/privacy.md#users-of-redis). Set it, or disable flower" }}
 {{- end }}
 {{- end }}
-{{- $sources := values $values.secrets }}
-{{- range values $values.databases }}
-{{- $sources = concat $sources (list (default (dict) .password) (default (dict) (dig "owner" "password" (dict) .))) }}
+{{- $sources := dict }}
+{{- range $name, $source := $values.secrets }}
+{{- $_ := set $sources (printf "secrets.%s" $name) $source }}
+{{- end }}
+{{- range $name, $database := $values.databases }}
+{{- $_ := set $sources (printf "databases.%s.password" $name) $database.password }}
+{{- $_ := set $sources (printf "databases.%s.owner.password" $name) (dig "owner" "password" nil $database) }}
 {{- end }}
 {{- $isFetched := false }}
-{{- range $sources }}
-{{- $isFetched = or $isFetched (hasKey . "remoteRef") }}
+{{- range $path, $source := $sources }}
+{{- if $source }}
+{{- $isFetched = or $isFetched (not (empty $source.remoteRef)) }}
+{{- if and $source.existingSecret $source.remoteRef }}
+{{- $mistakes = append $mistakes (printf "%s: has both existingSecret and remoteRef; it comes from one of the two. Values of several files are laid over each other: set the other one to null" $path) }}
+{{- else if not (or $source.existingSecret $source.remoteRef) }}
+{{- $mistakes = append $mistakes (printf "%s: does not say where it comes from; name an existingSecret, or a remoteRef of External Secrets" $path) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if and $isFetched (not $values.externalSecrets.secretStoreRef.name) }}
 {{- $mistakes = append $mistakes "externalSecrets.secretStoreRef.name: is missing, and a secret has a remoteRef; name the store that it is fetched from" }}

@@ -81,12 +81,12 @@
 {{- $target := ternary (printf "%s-migration" (include "carecase.fullname" $root)) (include "carecase.fullname" $root) (eq $role "migration") }}
 {{- $found := list }}
 {{- range $name, $source := $root.Values.secrets }}
-{{- if has (splitList "_" $name | first) (index $sections $role) }}
+{{- if and $source (has (splitList "_" $name | first) (index $sections $role)) }}
 {{- $found = append $found (dict
   "file" $name
   "variable" (printf "CARECASE_%s_FILE" (upper $name))
   "secret" (default $target $source.existingSecret)
-  "key" (ternary (default $name $source.key) $name (hasKey $source "existingSecret"))
+  "key" (ternary (default $name $source.key) $name (not (empty $source.existingSecret)))
   "remoteRef" $source.remoteRef) }}
 {{- end }}
 {{- end }}
@@ -103,7 +103,7 @@
   "file" $file
   "variable" (printf "CARECASE_%s_FILE" (upper $file))
   "secret" (default $target $source.existingSecret)
-  "key" (ternary (default "password" $source.key) $file (hasKey $source "existingSecret"))
+  "key" (ternary (default "password" $source.key) $file (not (empty $source.existingSecret)))
   "remoteRef" $source.remoteRef) }}
 {{- end }}
 {{- end }}
