@@ -1,20 +1,17 @@
 """The chart against what the code reads: each pod's configuration is loaded by the service's own loader."""
 
-import re
 from pathlib import Path
 
 import pytest
 from tests.deployment.chart import CASES, Pod, Rendered, rendered
-from tests.deployment.chart_schema import AWAITED, CHART, secret_names
+from tests.deployment.chart_schema import CHART, secret_names
+from tests.deployment.mounted import mounted
 from tests.tls import certificates
 
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
-from carecase_worker.settings.places import PLAIN
 
 ROOT = CHART.parent.parent.parent
-_KEYS = "k1:" + "A" * 43 + "="
-_VALUE = "0123456789abcdef" * 4
 _NEEDS = {
     "intake": {"redis_password", "encryption_keys", "jwt_secret", "audit_keys"},
     "worker": {"redis_password", "encryption_keys"},
@@ -27,19 +24,7 @@ _NEEDS = {
 def loaded(release: Rendered, pod: Pod, place: Path) -> Settings:
     """Return a pod's settings, with its files in a directory."""
     authority = certificates(place).ca
-    text = release.config(pod).replace("/etc/redis-ca/ca.crt", str(authority))
-    for section, name in AWAITED:
-        if name not in {field.alias or leaf for leaf, field in PLAIN[section].model_fields.items()}:
-            text = re.sub(rf"(\[{section}\][^\[]*?){name} = \d+\n?", r"\1", text)
-    config = place / "carecase.toml"
-    config.write_text(text)
-    environment = {**pod.environment, "CARECASE_CONFIG": str(config)}
-    for variable, path in pod.environment.items():
-        if path in pod.secrets:
-            file = place / Path(path).name
-            file.write_text(_KEYS if file.name.endswith("_keys") else _VALUE)
-            environment[variable] = str(file)
-    return load(environment=environment)
+    return load(environment=mounted(release, pod, place, {}, {"/etc/redis-ca/ca.crt": str(authority)}))
 
 
 @pytest.mark.parametrize("case", CASES)
