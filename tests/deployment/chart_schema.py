@@ -22,6 +22,7 @@ SCHEMA = CHART / "values.schema.json"
 OF_THE_CHART = {("audit", "directory")}
 """Settings that the chart sets by itself."""
 AWAITED: dict[tuple[str, str], dict[str, Any]] = {
+    ("worker", "host"): {"type": "string", "description": "Address for probes and metrics"},
     ("worker", "port"): {
         "type": "integer",
         "minimum": 0,

@@ -39,7 +39,7 @@ def without_awaited(text: str) -> str:
     """Take out of a configuration what the settings do not have yet."""
     for section, name in AWAITED:
         if not is_there(section, name):
-            text = re.sub(rf"(\[{section}\][^\[]*?){name} = \d+\n?", r"\1", text)
+            text = re.sub(rf"(\[{section}\][^\[]*?){name} = .*\n?", r"\1", text)
     return text
 
 

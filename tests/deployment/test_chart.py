@@ -130,7 +130,7 @@ def test_whoever_serves_is_probed_at_the_port_that_it_listens_on(case: str) -> N
                 assert probe["httpGet"]["port"] == port["name"]
                 assert probe["httpGet"]["path"] in _DESCRIBED
         if pod.role != "flower":
-            assert settings[pod.role].get("host", "0.0.0.0") == "0.0.0.0", "the node asks from outside"
+            assert settings[pod.role]["host"] == "0.0.0.0", "the node asks from outside"
             assert pod.container["livenessProbe"]["httpGet"]["path"] == "/livez", "no restart mends what is away"
 
 
@@ -361,6 +361,17 @@ def test_the_rules_are_those_of_the_repository() -> None:
     assert rule["spec"] == yaml.safe_load(_RULES.read_text()), "as they stand, with their {{ $labels }}"
     if theirs.exists():
         assert _RULES.read_bytes() == theirs.read_bytes(), f"cp {theirs.relative_to(ROOT)} {_RULES.relative_to(ROOT)}"
+
+
+def test_an_alert_leads_to_a_page() -> None:
+    base = "https://docs.example.org/carecase"
+    release = rendered("production", f"monitoring: {{prometheusRule: {{runbookBaseUrl: {base}/}}}}")
+    (rule,) = release.of("PrometheusRule")
+    alerts = [one for group in rule["spec"]["groups"] for one in group["rules"] if "alert" in one]
+    for one in alerts:
+        url = one["annotations"]["runbook_url"]
+        assert url.startswith(f"{base}/")
+        assert (ROOT / "docs" / url.removeprefix(f"{base}/").partition("#")[0]).is_file(), one["alert"]
 
 
 def test_an_image_is_known_by_its_digest() -> None:
