@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import psutil
+import psycopg
 import redis
 from tests.acceptance.system import NO_RATE, System, eventually, running
 from tests.chaos.attempts import held_twice
@@ -153,7 +154,7 @@ def _strike(system: System, dice: Random, seconds: float, report: Report) -> Non
         fault: Fault = dice.choices(kinds, weights=list(WEIGHTS.values()))[0]
         try:
             fault(system, dice)
-        except (redis.RedisError, OSError, IndexError, KeyError, psutil.Error, ValueError):
+        except (redis.RedisError, psycopg.Error, OSError, IndexError, KeyError, psutil.Error, ValueError):
             continue  # what it was aimed at is down just now
         report.faults[fault.__name__] += 1
         report.recoveries[fault.__name__].append(_until_progress(system))
@@ -179,7 +180,7 @@ def _applied(system: System) -> int | None:
         url = system.stack["redis"]["url"]
         with redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5) as store:
             return sum(int(value) for value in store.hvals("c:stats"))
-    except (redis.RedisError, OSError, ValueError):
+    except (redis.RedisError, psycopg.Error, OSError, ValueError):
         return None
 
 
