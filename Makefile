@@ -51,7 +51,7 @@ SECONDS ?= 60
 SEEDS ?= 1
 
 chaos: setup ## The fault harness; SECONDS=600 SEEDS="1 2 3" for a long run
-	$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEEDS)
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEEDS) $(if $(ONLY),--only $(ONLY))
 
 HOSTILE_OPTIONS ?=
 
