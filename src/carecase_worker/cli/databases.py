@@ -12,7 +12,8 @@ from carecase_worker.errors import DeadlineExceeded, SchemaRefused, SettingsErro
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.urls import without_credentials
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import state, upgrade
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import state
 from carecase_worker.targets.tenants import Tenant, tenants_of
 
 Database = Annotated[str | None, typer.Option("--database", help="One target database; all of them if left out")]

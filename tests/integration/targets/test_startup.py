@@ -14,10 +14,10 @@ from tests.services import Services
 from carecase_worker.errors import SettingsError
 from carecase_worker.settings.loading import load
 from carecase_worker.targets.causes import Causes
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.dialects.postgresql.errors import LOWEST as LOWEST_POSTGRES
+from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.startup import look_at
 from carecase_worker.targets.tenants import tenants_of
-from carecase_worker.targets.versions import LOWEST_POSTGRES
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.store.claims import Claimed
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.worker.planning import plan_chunk
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)

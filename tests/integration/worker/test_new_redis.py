@@ -19,9 +19,9 @@ from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.store.claims import RetryLater
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.case_versions import PLACE_BITS
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.worker.housekeeping import Settle
-from carecase_worker.worker.planning import PLACE_BITS
 
 LONG_AGO = "'2020-01-01 00:00:00.000000'"
 TOMORROW = epoch_ms(datetime.now(UTC) + timedelta(days=1))
