@@ -16,7 +16,9 @@ from sqlalchemy.exc import InvalidRequestError, OperationalError, SQLAlchemyErro
 
 from carecase_worker.errors import FailureKind
 from carecase_worker.targets.causes import Causes
+from carecase_worker.targets.dialects.failures import Errors
 from carecase_worker.targets.dialects.postgresql.errors import PostgresRefused
+from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.dialects.sqlite.errors import SqliteRefused
 
 AWAY, CONTENTION = FailureKind.AWAY, FailureKind.CONTENTION

@@ -80,7 +80,8 @@ def test_every_database_that_no_wait_mends_keeps_the_worker_from_its_start(serve
     parameter = Causes.PARAMETER.value.text
     assert sorted(str(caught.value).splitlines()) == [
         f"databases.bogus: {parameter} (sslmode)",
-        f"databases.old: {Causes.VERSION.value.text}",
+        f"databases.old: {Causes.VERSION.value.text}: the lowest is PostgreSQL {LOWEST_POSTGRES},"
+        " see docs/operations/versions.md",
         f"databases.options: {parameter} (options)",
     ]
 

@@ -24,4 +24,5 @@ def alembic_config() -> Config:
     """Return the settings of Alembic: the migrations beside this module."""
     config = Config()
     config.set_main_option("script_location", str(resources.files("carecase_worker.targets.schema") / "migrations"))
+    config.set_main_option("file_template", "r%%(rev)s_%%(slug)s")  # a module's name begins with no digit
     return config
