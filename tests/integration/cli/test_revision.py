@@ -8,6 +8,7 @@ from pathlib import Path
 from carecase_worker.settings.loading import process_environment
 
 SOURCE = Path(__file__).parents[3] / "src" / "carecase_worker"
+FIELD = '    _text("case_Colour", 12, "The colour of the case"),'
 LAST = '    _text("subscriber_ID", 9,'
 
 

@@ -234,7 +234,7 @@ class Model(States):
             chunk.lease["deaths"] = deaths
             self._let_go(holder, member)
             job.state = "cancelling" if job.state == "cancelling" else "waiting"
-            return ["held", pause_ms]
+            return ["paused", pause_ms]
         payload = self.payloads[job_id].chunks.get(n)
         if payload is None:
             return ["gone"]

@@ -107,7 +107,7 @@ def test_a_lease_that_has_run_out_is_taken_off_also_while_the_database_is_left_a
         beside.cancel("a")
     beside.elapse(15_000)
     assert beside.claim("a", 0, holder)[0] == (
-        "held" if pause_ms > 15_000 else {"running": "apply"}.get(state, "cancel")
+        "paused" if pause_ms > 15_000 else {"running": "apply"}.get(state, "cancel")
     )
     beside.reclaim("w")
     beside.reclaim("v")
@@ -130,7 +130,7 @@ def test_a_pause_lasts_as_long_as_it_says_and_never_longer_than_any(
     beside.release("a", 0, "w", after_ms=0, pause_ms=max(MINUTE_MS, 10 * lease_ms) + more_ms)
     match who_looks:
         case "claim":
-            assert beside.claim("a", 0, "t")[0] == ("apply" if more_ms > 0 else "held")
+            assert beside.claim("a", 0, "t")[0] == ("apply" if more_ms > 0 else "paused")
         case "overdue":
             assert beside.overdue() == (["a:0"] if more_ms > 0 else [])
         case _:

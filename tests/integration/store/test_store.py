@@ -204,7 +204,7 @@ def test_a_released_chunk_waits_and_its_database_is_left_alone(store: JobStore, 
     store.claim(ref, "w:1")
     store.release([ref], "w:1", RetryLater(3 * SECOND, pause=timedelta(seconds=60)))
     assert store.job(new.job_id).state is State.WAITING
-    assert store.claim(other, "w:1").verdict is Claimed.HELD
+    assert store.claim(other, "w:1").verdict is Claimed.PAUSED
     elapse(30 * SECOND)
     assert store.overdue("demo", 0) == ()
 
@@ -233,7 +233,7 @@ def test_one_attempt_at_a_time_finds_out_whether_a_database_is_back(store: JobSt
     probe = store.claim(ref, "w:1").lease
     assert probe is not None
     assert probe.history == History(releases=1, failures=1, failing_for=probe.history.failing_for)
-    assert store.claim(other, "w:2").verdict is Claimed.HELD
+    assert store.claim(other, "w:2").verdict is Claimed.PAUSED
     assert store.overdue("demo", 0) == (), "nobody notifies while one finds out"
     complete(store, ref)
     assert store.overdue("demo", 0) == (other,), "and all at once when it is back"
@@ -248,7 +248,7 @@ def test_a_probe_ends_with_the_process_that_probes(store: JobStore) -> None:
     store.release([ref], "w:1", RetryLater(SECOND, pause=timedelta(milliseconds=1)))
     sleep(0.02)
     store.claim(ref, "w:1")
-    assert store.claim(other, "w:2").verdict is Claimed.HELD
+    assert store.claim(other, "w:2").verdict is Claimed.PAUSED
     assert store.claim(ref, "w:2").verdict is Claimed.BUSY
     store.reclaim("w:1")
     assert store.claim(ref, "w:2").verdict is Claimed.APPLY
@@ -415,7 +415,7 @@ def test_a_clock_that_is_set_back_holds_up_nothing(store: JobStore, elapse: Elap
     elapse(-DAY)
     assert set(store.overdue("demo", 0)) == {ref, other}
     assert store.claim(ref, "w:3").verdict is Claimed.APPLY
-    assert store.claim(other, "w:4").verdict is Claimed.HELD, "while w:3 finds out whether the database is back"
+    assert store.claim(other, "w:4").verdict is Claimed.PAUSED, "while w:3 finds out whether the database is back"
     complete(store, ref)
     assert store.claim(other, "w:4").verdict is Claimed.APPLY
 

@@ -119,7 +119,7 @@ def test_a_database_that_is_left_alone_meanwhile_is_waited_for(
         f"sqlite:///{tmp_path}/cases.sqlite", found_away=lambda: store.release([other], "somebody else", pause)
     )
     targets.prepare()
-    assert attempt(store, targets, ref, "worker").verdict == "held"
+    assert attempt(store, targets, ref, "worker").verdict == "paused"
     assert targets.rows("SELECT case_key FROM care_case") == []
     targets.found_away = lambda: None
     elapse(timedelta(minutes=2))
