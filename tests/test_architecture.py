@@ -114,7 +114,7 @@ def spelt_in(node: ast.AST) -> Iterator[ast.expr]:
     match node:
         case ast.Compare():
             yield from (node.left, *node.comparators)
-        case ast.MatchValue() | ast.Attribute():
+        case ast.MatchValue():
             yield node.value
         case ast.Subscript():
             yield node.slice
