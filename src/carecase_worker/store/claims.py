@@ -21,7 +21,7 @@ class Claimed(Enum):
     DONE = "done"
     GONE = "gone"
     BUSY = "busy"
-    PAUSED = "paused"
+    CIRCUIT_OPEN = "circuit_open"
     UNPLACED = "unplaced"
 
 
@@ -189,13 +189,13 @@ class ChunkResult:
 class RetryLater:
     """Arguments of `release`.
 
-    `after`: when to try again; `pause`: how long to leave the database alone; `unexplained`: nobody knows why the
-    attempt failed; `database_to_blame`: the retry deadline runs, and `reason` says what the database failed with;
-    `too_slow`: the attempt did not end in its time.
+    `after`: when to try again; `open_circuit`: for how long to open the circuit of the database; `unexplained`: nobody
+    knows why the attempt failed; `counts_toward_deadline`: the retry deadline runs, and `reason` says what the database
+    failed with; `too_slow`: the attempt did not end in its time.
     """
 
     after: timedelta
-    pause: timedelta = timedelta(0)
+    open_circuit: timedelta = timedelta(0)
     unexplained: bool = False
     counts_toward_deadline: bool = True
     reason: str = ""

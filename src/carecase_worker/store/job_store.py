@@ -120,7 +120,7 @@ class JobStore:
             chunks=[{"job": chunk.job_id, "chunk": chunk.chunk_no} for chunk in chunks],
             holder=holder,
             after_ms=milliseconds(wait.after),
-            pause_ms=milliseconds(wait.pause),
+            open_circuit_ms=milliseconds(wait.open_circuit),
             unexplained=wait.unexplained,
             counts_toward_deadline=wait.counts_toward_deadline,
             reason=wait.reason,

@@ -191,7 +191,7 @@ class Beside:
 
     def release_group(self, chunks: list[tuple[str, int]], holder: str, **wait: Any) -> Answer:
         """Give chunks back in the same way."""
-        told: dict[str, Any] = {"after_ms": 1_000, "pause_ms": 1_000, "unexplained": False, "to_blame": True}
+        told: dict[str, Any] = {"after_ms": 1_000, "open_circuit_ms": 1_000, "unexplained": False, "to_blame": True}
         told |= {"reason": "away", "too_slow": False} | wait
         named = [{"job": job, "chunk": n} for job, n in chunks]
         arguments = {"holder": holder, "chunks": named, "counts_toward_deadline": told["to_blame"]}

@@ -60,8 +60,8 @@ def _claimed(one: dict[str, Any], payloads: list[str]) -> Answer:
             return ["busy", one["holder"]]
         case "unplaced":
             return ["unplaced", one["database"]]
-        case "paused":
-            return ["paused", one["pause_ms"]]
+        case "circuit_open":
+            return ["circuit_open", one["open_ms"]]
         case verdict:
             return [verdict]
 

@@ -10,7 +10,7 @@
 local record = key('job', arg.job)
 local state, database, width = unpack(redis.call('HMGET', record, 'state', 'database', 'width'))
 if not state then return reply{verdict = 'gone'} end
-if state == 'completed' or state == 'cancelled' then return reply{verdict = 'final'} end
+if is_final(state) then return reply{verdict = 'final'} end
 redis.call('HSET', record, 'state', 'cancelling')
 local to_notify = {}
 open_first(arg.job, database, tonumber(width), arg.renotify_after_ms, to_notify)

@@ -104,7 +104,7 @@ local function give_back(holder, but)
         redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder')
         redis.call('ZADD', key('due', database), 'XX', now, member)
         line_up_again(database, job, n)
-        if redis.call('GET', key('pause', database)) == holder then redis.call('DEL', key('pause', database)) end
+        if redis.call('GET', key('circuit', database)) == holder then redis.call('DEL', key('circuit', database)) end
         given[#given + 1] = {member, database}
       end
     end
@@ -115,11 +115,16 @@ end
 -- The longest possible wait. A longer one is from before the clock was set back, and counts as over.
 local function longest_ms(lease_ms) return math.max(60000, 10 * tonumber(lease_ms)) end
 
--- Return for how many ms a database is still left alone; 0 if it is not.
-local function paused(database, lease_ms)
-  local pause_ms = redis.call('PTTL', key('pause', database))
-  if pause_ms <= longest_ms(lease_ms) then return math.max(0, pause_ms) end
-  redis.call('DEL', key('pause', database))
+-- A circuit breaker of each database: an attempt that finds the database away opens its circuit for a while, so that it
+-- is left alone. From then on the circuit is half open as long as one attempt probes (`circuit` has its holder, and
+-- lasts as long as its lease), and closed once any attempt gets an answer. `failures` are the attempts in a row that
+-- found it away.
+
+-- Return for how many ms the circuit of a database is still open, or half open; 0 if it is closed.
+local function circuit_open_ms(database, lease_ms)
+  local open_ms = redis.call('PTTL', key('circuit', database))
+  if open_ms <= longest_ms(lease_ms) then return math.max(0, open_ms) end
+  redis.call('DEL', key('circuit', database))
   return 0
 end
 
@@ -142,7 +147,7 @@ local function take(job, n, lease_ms, holder)
     return verdict('done')
   end
   if not redis.call('ZSCORE', due, member) then
-    if state == 'completed' or state == 'cancelled' then return verdict('gone') end
+    if is_final(state) then return verdict('gone') end
     return verdict('busy', {holder = ''})
   end
   if opened == '0' then return verdict('unplaced', {database = database}) end
@@ -159,15 +164,15 @@ local function take(job, n, lease_ms, holder)
     end
   end
 
-  -- make the chunk due now, so that it is claimed when the pause ends; a probe's own pause does not hold the probe
-  local pause_ms = paused(database, lease_ms)
-  if pause_ms > 0 and redis.call('GET', key('pause', database)) ~= holder then
+  -- the circuit is open: make the chunk due now, so that it is claimed when it is no longer; the probe itself passes
+  local open_ms = circuit_open_ms(database, lease_ms)
+  if open_ms > 0 and redis.call('GET', key('circuit', database)) ~= holder then
     redis.call('ZADD', due, 'XX', now, member)
     redis.call('HDEL', lease, n .. ':until', n .. ':holder')
     clear_holder(holder, member)
     redis.call('HSET', lease, n .. ':deaths', deaths)
     if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'waiting') end
-    return verdict('paused', {pause_ms = pause_ms})
+    return verdict('circuit_open', {open_ms = open_ms})
   end
 
   local till = now + tonumber(lease_ms)
@@ -180,7 +185,7 @@ local function take(job, n, lease_ms, holder)
   if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
   -- one attempt at a time finds out whether a database that was away is back
   local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
-  if failures > 0 then redis.call('SET', key('pause', database), holder, 'PX', lease_ms) end
+  if failures > 0 then redis.call('SET', key('circuit', database), holder, 'PX', lease_ms) end
   local care_plan, user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data_key, signature,
     failing_since_ms = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
     'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'failing_since_ms'))
@@ -196,7 +201,7 @@ end
 -- Take the leases of chunks that are lined up, in order of acceptance, while they find room and are guarded alike; add
 -- what `take` returns of each to `taken`. A process that takes any is awake for a while.
 local function take_ready(database, lease_ms, holder, room, most, guarded, taken)
-  if most <= #taken or paused(database, lease_ms) > 0 or redis.call('EXISTS', key('failures', database)) == 1 then return end
+  if most <= #taken or circuit_open_ms(database, lease_ms) > 0 or redis.call('EXISTS', key('failures', database)) == 1 then return end
   for _, member in ipairs(redis.call('ZRANGE', key('ready', database), 0, most - 1)) do
     local job, n = string.match(member, '^(.*):(.*)$')
     local weight, care_plan, unsettled = unpack(redis.call('HMGET', key('job', job), 'weight', 'care_plan', 'unsettled'))

@@ -19,8 +19,8 @@
 --        'gone': there is no such job or payload
 --        'busy': another process, `holder`, has the lease, or the chunk is not open yet (then holder is '')
 --        'unplaced': its job, of this `database`, is to be placed first
---        'paused': its database is left alone for `pause_ms`
--- moves  queued, waiting -> running ('apply'); queued, running, waiting -> waiting ('paused')
+--        'circuit_open': the circuit of its database is open for `open_ms`
+-- moves  queued, waiting -> running ('apply'); queued, running, waiting -> waiting ('circuit_open')
 local job, n, holder, room = arg.job, arg.chunk, arg.holder, arg.group.room
 if room > 0 then give_back(holder, {[job .. ':' .. n] = true}) end
 local taken = {take(job, n, arg.lease_ms, holder)}

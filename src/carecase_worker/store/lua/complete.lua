@@ -81,7 +81,7 @@ local function complete(one, outcomes)
   database = its_database
   redis.call('ZREM', key('due', database), member)
   redis.call('ZREM', key('ready', database), member)
-  if state == 'completed' or state == 'cancelled' or redis.call('HSETNX', key('outcome', job), n, outcomes) == 0 then
+  if is_final(state) or redis.call('HSETNX', key('outcome', job), n, outcomes) == 0 then
     return 'done'
   end
   clear_holder(redis.call('HGET', key('lease', job), n .. ':holder'), member)
@@ -89,7 +89,7 @@ local function complete(one, outcomes)
     n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults', n .. ':too_slow')
   if one.answered then
     redis.call('HDEL', record, 'failing_since_ms')
-    redis.call('DEL', key('failures', database), key('pause', database), key('trouble', database))
+    redis.call('DEL', key('failures', database), key('circuit', database), key('trouble', database))
   end
   local grown = #outcomes
   if not one.keep then
@@ -150,7 +150,7 @@ local function going_on(kept)
     for _, given in ipairs(give_back(arg.holder, own)) do
       if given[2] == database then opened = opened or given[1] end
     end
-    if paused(database, arg.lease_ms) > 0 then return {} end
+    if circuit_open_ms(database, arg.lease_ms) > 0 then return {} end
   end
   return following(database, arg.lease_ms, arg.holder, arg.group.room, arg.group.chunks, opened)
 end

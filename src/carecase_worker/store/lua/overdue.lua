@@ -10,7 +10,7 @@
 -- Things that have expired are taken off the counts of what is kept, so that these are right after each sweep.
 local database, limit = arg.database, arg.limit
 leave(database, limit)
-if paused(database, arg.lease_ms) > 0 then return {} end
+if circuit_open_ms(database, arg.lease_ms) > 0 then return {} end
 local due = key('due', database)
 local members = redis.call('ZRANGEBYSCORE', due, now + longest_ms(arg.lease_ms), '+inf', 'LIMIT', 0, limit)
 local overdue = redis.call('ZCOUNT', due, '-inf', now)

@@ -13,7 +13,7 @@ local to_notify = {}
 -- Note that a job waits for another one, unless that is final; return the number of new waits.
 local function wait_for(job, earlier)
   local state = redis.call('HGET', key('job', earlier), 'state')
-  if not state or state == 'completed' or state == 'cancelled' then return 0 end
+  if not state or is_final(state) then return 0 end
   return redis.call('SADD', key('after', earlier), job)
 end
 

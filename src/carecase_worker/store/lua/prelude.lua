@@ -17,6 +17,9 @@ local function size_of(bytes, chunks) return tonumber(bytes) + chunk_bytes * ton
 
 local function key(kind, name) return prefix .. kind .. ':' .. name end
 
+-- Return whether a job in this state stays in it for ever.
+local function is_final(state) return state == 'completed' or state == 'cancelled' end
+
 -- Return a number; what is none stays as it is, so that its reader refuses it.
 local function number(text) return tonumber(text) or text end
 

@@ -10,7 +10,7 @@ local record = key('job', job)
 local state, database, client, size, expires_ms, idempotency = unpack(redis.call('HMGET', record,
   'state', 'database', 'client', 'size', 'expires_ms', 'idempotency'))
 if not state then return 'gone' end
-if state ~= 'completed' and state ~= 'cancelled' then return 'open' end
+if not is_final(state) then return 'open' end
 redis.call('UNLINK', key('payload', job), key('outcome', job), key('tally', job))
 if idempotency ~= '' and string.sub(redis.call('GET', idempotency) or '', -#job - 1) == '|' .. job then
   redis.call('UNLINK', idempotency)

@@ -13,8 +13,8 @@ for _, member in ipairs(held_by(holder)) do
     redis.call('HDEL', lease, n .. ':until', n .. ':holder')
     redis.call('HINCRBY', lease, n .. ':deaths', 1)
     redis.call('ZADD', key('due', database), 'XX', now, member)
-    -- a pause that is a probe ends with the process that probes
-    if redis.call('GET', key('pause', database)) == holder then redis.call('DEL', key('pause', database)) end
+    -- a circuit that is half open closes with the process that probes
+    if redis.call('GET', key('circuit', database)) == holder then redis.call('DEL', key('circuit', database)) end
     chunks[#chunks + 1] = {database = database, chunk = member}
   end
 end

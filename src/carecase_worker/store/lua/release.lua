@@ -4,7 +4,7 @@
 -- ARGV   1 arguments:
 --          holder; chunks: {job, chunk} of each
 --          after_ms: how long until they are tried again
---          pause_ms: how long to leave the database alone, 0 not at all
+--          open_circuit_ms: for how long to open the database's circuit, 0 not at all
 --          unexplained: true if nobody knows why the attempt failed
 --          counts_toward_deadline: true if the database is to blame; reason: of its failure
 --          too_slow: true if the attempt did not end in its time
@@ -12,7 +12,7 @@
 -- moves  running -> waiting
 -- An attempt counts as one failure of the database, however many chunks it was for.
 local holder = arg.holder
-local paused_already = {}
+local opened_already = {}
 
 local function release(job, n)
   local record, lease = key('job', job), key('lease', job)
@@ -31,13 +31,13 @@ local function release(job, n)
     redis.call('HSET', key('trouble', database), 'reason', arg.reason)
   end
   if state == 'running' then redis.call('HSET', record, 'state', 'waiting') end
-  if paused_already[database] then return 'released' end
-  paused_already[database] = true
-  if arg.pause_ms > 0 then
+  if opened_already[database] then return 'released' end
+  opened_already[database] = true
+  if arg.open_circuit_ms > 0 then
     redis.call('INCR', key('failures', database))
-    redis.call('SET', key('pause', database), '', 'PX', arg.pause_ms)
-  elseif redis.call('GET', key('pause', database)) == holder then
-    redis.call('DEL', key('pause', database)) -- the holder was a probe, and the database has answered
+    redis.call('SET', key('circuit', database), '', 'PX', arg.open_circuit_ms)
+  elseif redis.call('GET', key('circuit', database)) == holder then
+    redis.call('DEL', key('circuit', database)) -- the holder was the probe, and the database has answered
   end
   return 'released'
 end
