@@ -65,7 +65,9 @@ leaving:{database}  (zset; entries until that moment; stage, discard, admit, com
     `{client}|{job}|{staged, result or record}|{bytes}` -> ms at which that expires: then the next script that counts
     (stage, admit, complete, overdue, list) takes it off `kept`
 final  (channel; complete)
-    the id of each job that has become final
+    `{job}|{client}` of each job that has become final
+progress  (channel; complete, release, cancel)
+    `{job}|{client}` of each job that has changed otherwise; nothing is published for a job of one chunk that succeeds
 housekeeping:{what}  (string; until it is to be done again; take_turn, try_write)
     there while a piece of housekeeping need not be done again; `write` for a second after Redis was asked to write
 rate:{client}  (string; a minute after the bucket is full again; spend)
@@ -162,8 +164,13 @@ class Keys:
 
     @property
     def final(self) -> str:
-        """Channel of the ids of jobs that have become final."""
+        """Channel of the jobs that have become final, each with its client."""
         return f"{self.prefix}final"
+
+    @property
+    def progress(self) -> str:
+        """Channel of the jobs that have changed otherwise, each with its client."""
+        return f"{self.prefix}progress"
 
     @property
     def stats(self) -> str:

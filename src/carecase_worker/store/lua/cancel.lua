@@ -8,10 +8,11 @@
 -- moves  queued, running, waiting -> cancelling
 -- A job that waits for others is opened at once: cancelling changes no case, so the order does not matter.
 local record = key('job', ARGV[1])
-local state, database, width = unpack(redis.call('HMGET', record, 'state', 'database', 'width'))
+local state, database, width, client = unpack(redis.call('HMGET', record, 'state', 'database', 'width', 'client'))
 if not state then return {'gone'} end
 if state == 'completed' or state == 'cancelled' then return {'final'} end
 redis.call('HSET', record, 'state', 'cancelling')
+redis.call('PUBLISH', prefix .. 'progress', ARGV[1] .. '|' .. client)
 local answer = {'cancelling'}
 open_first(ARGV[1], database, tonumber(width), tonumber(ARGV[2]), answer)
 return answer

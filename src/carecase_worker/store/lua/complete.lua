@@ -15,7 +15,8 @@
 --        'gone': there is no such job
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
 --        (completed, if nothing was left to cancel); the jobs of next: queued, waiting -> running.
---        The id of a job that becomes final is published on the channel `final`.
+--        A job that becomes final is published on the channel `final`, with its client; one of which a chunk is
+--        completed before, on `progress`.
 local renotify_after_ms, lease_ms, holder, room, most = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local names = {'created', 'updated', 'superseded', 'failed', 'cancelled'}
 local database -- of all chunks
@@ -64,7 +65,7 @@ local function finish(job, record, client, state, size)
   for _, kind in ipairs({'outcome', 'tally', 'payload'}) do redis.call('PEXPIRE', key(kind, job), retention) end
   redis.call('ZADD', key('leaving', database), expires_ms, client .. '|' .. job .. '|result|' .. whole(size))
   count(database, client, 'done', size)
-  redis.call('PUBLISH', prefix .. 'final', job)
+  redis.call('PUBLISH', prefix .. 'final', job .. '|' .. client)
   redis.call('UNLINK', key('lease', job))
   if idempotency ~= '' then redis.call('PEXPIRE', idempotency, retention) end
   if redis.call('HINCRBY', key('backlog', database), 'jobs', -1) <= 0 then redis.call('SREM', prefix .. 'busy', database) end
@@ -110,6 +111,7 @@ local function complete(job, n, packed, keep, counts, answered)
     finish(job, record, client, state, size)
   else
     if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
+    redis.call('PUBLISH', prefix .. 'progress', job .. '|' .. client)
     open_next(job, database, renotify_after_ms, to_notify)
   end
   return 'kept'

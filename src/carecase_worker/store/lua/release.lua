@@ -13,7 +13,7 @@ local paused_already = {}
 
 local function release(job, n)
   local record, lease = key('job', job), key('lease', job)
-  local database, state = unpack(redis.call('HMGET', record, 'database', 'state'))
+  local database, state, client = unpack(redis.call('HMGET', record, 'database', 'state', 'client'))
   if not database then return 'gone' end
   if redis.call('HGET', lease, n .. ':holder') ~= holder then return 'lost' end
   redis.call('HDEL', lease, n .. ':until', n .. ':holder')
@@ -27,7 +27,10 @@ local function release(job, n)
     redis.call('HSETNX', key('trouble', database), 'since_ms', now)
     redis.call('HSET', key('trouble', database), 'reason', ARGV[6])
   end
-  if state == 'running' then redis.call('HSET', record, 'state', 'waiting') end
+  if state == 'running' then
+    redis.call('HSET', record, 'state', 'waiting')
+    redis.call('PUBLISH', prefix .. 'progress', job .. '|' .. client)
+  end
   if paused_already[database] then return 'released' end
   paused_already[database] = true
   if pause_ms > 0 then

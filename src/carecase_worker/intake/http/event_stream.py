@@ -1,0 +1,58 @@
+"""Server-sent events: their text, and the response that sends them as they come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from carecase_worker.clock import milliseconds
+from carecase_worker.intake.http.negotiation import EVENT_STREAM
+
+HEARTBEAT = b": keep-alive\nevent: heartbeat\ndata: {}\n\n"
+"""A comment for proxies, which close what is silent, and an event for clients, which do not see comments."""
+
+
+def event(name: str, data: Any, cursor: str | None = None) -> bytes:
+    """Return the text of an event; `cursor` is its id, which a client that connects anew sends back."""
+    identity = b"" if cursor is None else b"id: %s\n" % cursor.encode()
+    return b"%sevent: %s\ndata: %s\n\n" % (identity, name.encode(), msgspec.json.encode(data))
+
+
+def opening(again: timedelta, cursor: str | None = None) -> bytes:
+    """Return the beginning of a stream: how long to wait before connecting anew, and the first id."""
+    identity = b"" if cursor is None else b"id: %s\n" % cursor.encode()
+    return b"retry: %d\n%s\n" % (milliseconds(again), identity)
+
+
+class EventStreamResponse(Response):
+    """A response of events, until they end or the client leaves. Proxies are told not to hold it back."""
+
+    media_type = EVENT_STREAM
+
+    def __init__(self, events: AsyncIterator[bytes], leave: Callable[[], None]) -> None:
+        """Send `events`; call `leave` if the client leaves: `events` shall then end."""
+        super().__init__(None, 200, {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"})
+        del self.headers["content-length"]
+        self._events = events
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response; of HEAD, the headers only."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if not scope.get("carecase.head"):
+            leaving = asyncio.ensure_future(self._left(receive))
+            try:
+                async for piece in self._events:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            finally:
+                leaving.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _left(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._leave()
