@@ -19,7 +19,7 @@ NOTHING = "none"
 """The id before any outcome was sent."""
 
 _RANGES = re.compile(r"\d{1,7}(?:-\d{1,7})?(?:,\d{1,7}(?:-\d{1,7})?)*+")
-_END_OF_JOB = re.compile(r"\d{1,16}-[0-9a-f-]{0,36}")
+_END_OF_JOB = re.compile(r"\d{1,16}-(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?")
 _UNKNOWN = "Last-Event-ID is not an id of this stream. Send the last one as it came, or none to begin anew."
 
 

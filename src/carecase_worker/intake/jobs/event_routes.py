@@ -94,11 +94,21 @@ def event_routes(events: JobsEvents, caller: Callable[..., Awaitable[Caller]]) -
     router = APIRouter(tags=["Jobs"], default_response_class=EventStreamResponse)
     who = Annotated[Caller, Depends(caller)]
 
-    @router.get("/jobs/events", operation_id="ListJobEvents", summary="Progress and ends of the caller's jobs")
+    @router.get(
+        "/jobs/events",
+        operation_id="ListJobEvents",
+        summary="Progress and ends of the caller's jobs",
+        status_code=200,
+    )
     async def list_job_events(request: Request, who: who, last: LastEventId = None) -> Response:
         return await events.of_client(request, who, last)
 
-    @router.get("/jobs/{jobId}/events", operation_id="GetJobEvents", summary="Progress, outcomes and end of a job")
+    @router.get(
+        "/jobs/{jobId}/events",
+        operation_id="GetJobEvents",
+        summary="Progress, outcomes and end of a job",
+        status_code=200,
+    )
     async def get_job_events(
         request: Request,
         job_id: JobId,
