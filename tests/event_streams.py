@@ -34,7 +34,7 @@ class Listening:
         return (event for event in self.all() if event.name != "heartbeat")
 
     def all(self) -> Iterator[SentEvent]:
-        name, data = "message", []
+        name, data = "message", list[str]()
         for line in self._lines:
             field, _, value = line.partition(": ")
             if line == "":

@@ -1,5 +1,6 @@
 """Streams of events: progress, outcomes as chunks are committed, the end; cut off and gone on with, nothing is lost."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,8 +222,6 @@ def test_a_client_of_http_1_0_reads_until_the_end(intake: Intake) -> None:
     finish(intake, job_id)
     with intake.client() as client:
         credentials = "".join(f"{name}: {client.headers[name]}\r\n" for name in ("x-api-key", "authorization"))
-    import socket
-
     host, port = intake.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 10) as connection:
         connection.sendall(f"GET /jobs/{job_id}/events HTTP/1.0\r\n{credentials}\r\n".encode())

@@ -426,6 +426,7 @@ class Model(States):
         """The chunks to notify for now that one more of a job has its outcome."""
         if job.left:
             job.state = "cancelling" if job.state == "cancelling" else "running"
+            self.told_progress.append(f"{job.batch.job}|{job.batch.client}")
             return self._open_next(job, limits)
         job.state = "cancelled" if job.counts["cancelled"] and job.state == "cancelling" else "completed"
         retention, name = job.limits.retention_ms, job.batch.job
@@ -440,7 +441,7 @@ class Model(States):
         job.size -= len(job.batch.keys)
         self._count(job.batch, "done")
         self.leaving[job.batch.database][job.batch.client, name, "result", job.size] = self.now_ms + retention
-        self.told_final.append(name)
+        self.told_final.append(f"{name}|{job.batch.client}")
         if name in database.unplaced:
             database.unplaced.remove(name)
         oldest = min((one.seq for one in self.open_jobs(job.batch.database)), default=None)
@@ -490,6 +491,7 @@ class Model(States):
             database.trouble = {"since_ms": database.trouble.get("since_ms", self.now_ms), "reason": wait["reason"]}
         if job.state == "running":
             job.state = "waiting"
+            self.told_progress.append(f"{job_id}|{job.batch.client}")
         if job.batch.database in failed:
             return "released"
         failed.add(job.batch.database)
@@ -507,6 +509,7 @@ class Model(States):
         if job.final:
             return ["final"]
         job.state = "cancelling"
+        self.told_progress.append(f"{job_id}|{job.batch.client}")
         return ["cancelling", *self._open_first(job, limits)]
 
     # what sweeps

@@ -194,6 +194,7 @@ class States:
         self.counted: set[tuple[str, str, str]] = set()
         self.stats: dict[str, int] = defaultdict(int)
         self.told_final: list[str] = []
+        self.told_progress: list[str] = []
         self.workers: dict[str, int] = {}
         self.clocks: dict[str, str] = {}
         self.rates: dict[str, tuple[int, int]] = {}
@@ -280,6 +281,7 @@ class States:
             "clocks": (self.clocks, None),
             **{f"rate:{client}": (str(full_at), till) for client, (full_at, till) in self.rates.items()},
             "final": (list(self.told_final), None),
+            "progress": (list(self.told_progress), None),
             **{key: (text, till) for key, (text, till) in self.known.items()},
             **{f"payload:{job}": (held.chunks, held.till_ms) for job, held in self.payloads.items()},
         }

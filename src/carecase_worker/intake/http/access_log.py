@@ -20,6 +20,8 @@ from carecase_worker.telemetry import Metrics, logger
 _T = TypeVar("_T")
 _log = logger("access")
 _NOTED, _ENDING = "carecase.noted", "carecase.ending"
+KNOWN_BY = frozenset({_NOTED})
+"""Members of a scope by which `has_known_caller` goes."""
 CONNECTED = "carecase.connected"
 """Name in the scope of the address that the connection comes from, whatever a proxy says about the client."""
 
@@ -38,6 +40,12 @@ def until_answered(scope: Scope, held: AbstractContextManager[_T]) -> _T:
     """Enter a context that is left once the response is sent; return what it provides."""
     ending: ExitStack = scope[_ENDING]
     return ending.enter_context(held)
+
+
+def take_over(scope: Scope) -> ExitStack:
+    """Return the contexts that would be left once the response is sent: its rest is sent later, and leaves them."""
+    ending: ExitStack = scope[_ENDING]
+    return ending.pop_all()
 
 
 @dataclass

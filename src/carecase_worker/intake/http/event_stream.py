@@ -1,7 +1,7 @@
 """Server-sent events: their text, and the response that sends them as they come."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +10,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from carecase_worker.clock import milliseconds
+from carecase_worker.intake.http.access_log import take_over
+from carecase_worker.intake.http.going_on import GOING_ON
 from carecase_worker.intake.http.negotiation import EVENT_STREAM
 
 HEARTBEAT = b": keep-alive\nevent: heartbeat\ndata: {}\n\n"
@@ -29,7 +31,10 @@ def opening(again: timedelta, cursor: str | None = None) -> bytes:
 
 
 class EventStreamResponse(Response):
-    """A response of events, until they end or the client leaves. Proxies are told not to hold it back."""
+    """A response of events, until they end or the client leaves. Proxies are told not to hold it back.
+
+    The events are sent by the connection, see `going_on.py`.
+    """
 
     media_type = EVENT_STREAM
 
@@ -39,20 +44,24 @@ class EventStreamResponse(Response):
         del self.headers["content-length"]
         self._events = events
         self._leave = leave
+        self._held = ExitStack()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response; of HEAD, the headers only."""
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        """Begin the response; of HEAD, that is all."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        if not scope.get("carecase.head"):
-            leaving = asyncio.ensure_future(self._left(receive))
-            try:
-                async for piece in self._events:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-            finally:
-                leaving.cancel()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if scope.get("carecase.head"):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            self._held = take_over(scope)
+            scope[GOING_ON].append(self)
 
-    async def _left(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    async def go_on(self, send: Send) -> None:
+        """Send the events."""
+        with self._held:
+            async for piece in self._events:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def leave(self) -> None:
+        """Let the events end: the client has left."""
         self._leave()
