@@ -59,6 +59,7 @@ from carecase_worker.store.completions import JobCompletions
 from carecase_worker.store.job_lists import JobLists
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.loop_store import LoopStore
+from carecase_worker.store.outbox import webhooks_of
 from carecase_worker.store.pending_batch import Admissions
 from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.store.workers.clock_watch import ClockWatch
@@ -89,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     gauges = (shared.connections, shared.quota, in_progress, streams, bodies.readings, processor.readings, readings)
     metrics = Metrics(lambda: chain.from_iterable(each() for each in gauges))
     packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), JobCompletions(settings.redis)
-    admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
+    admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals, webhooks_of(settings.webhooks))
     held, new_id = LongPoll(finals, settings.intake.max_wait), partial(uuid7, clock)
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
     acceptances = Acceptances(loop_store, notifier, held, threads, results)

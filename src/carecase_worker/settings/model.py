@@ -32,6 +32,7 @@ from carecase_worker.settings.kinds import (
     parse_keys,
 )
 from carecase_worker.settings.section import Section, seconds_setting
+from carecase_worker.settings.webhooks import DeliverySettings, WebhookSettings
 
 
 def _address(url: SecretStr, password: SecretStr | None) -> str:
@@ -267,9 +268,11 @@ class Settings(Section):
     encryption: EncryptionSettings = EncryptionSettings()
     audit: AuditSettings = AuditSettings()
     flower: FlowerSettings = FlowerSettings()
+    delivery: DeliverySettings = DeliverySettings()
     log: LogSettings = LogSettings()
     databases: Mapping[Name, DatabaseSettings] = {}
     clients: Mapping[Name, ClientSettings] = {}
+    webhooks: Mapping[Name, WebhookSettings] = {}
 
     @property
     def broker_url(self) -> str:

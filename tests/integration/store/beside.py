@@ -102,6 +102,7 @@ class Beside:
             *(limits.retention_ms, batch.fingerprint, batch.database, batch.care_plan, batch.client, batch.user),
             *(sum(batch.sizes), len(batch.sizes), batch.firsts, batch.job[-1] * 64, batch.strict),
             *(*self._most, batch.retry_of, batch.data_key, *_blocks(batch.job), batch.weight, batch.keys),
+            batch.webhooks,
             *(fingerprint for _, fingerprint in known[1:]),
             *(word for pair in payloads.items() for word in pair),
             keys=keys,
@@ -217,6 +218,26 @@ class Beside:
         self.scripts.run("rewrap", job, held, anew, f"c:{name}" if name else "", fingerprint)
         answer = self.model.rewrap(job, held, anew, name, fingerprint)
         return str(self._note(f"rewrap {job} {held} {anew} {name} {fingerprint}", answer))
+
+    def deliver(self, webhook: str, holder: str, lease_ms: int = 60_000) -> Answer:
+        self.scripts.run("deliver", webhook, holder, lease_ms)
+        answer = self.model.webhooks.deliver(webhook, holder, lease_ms, self.model.now_ms)
+        return list(self._note(f"deliver {webhook} {holder}", answer))
+
+    def delivered(
+        self, webhook: str, holder: str, job: str, event: str, verdict: str = "delivered", kept: int = 2
+    ) -> str:
+        """Note the end of an attempt; the next one is in five seconds."""
+        how = (verdict, 5_000, "status 500", kept)
+        self.scripts.run("delivered", webhook, holder, job, event, *how)
+        answer = self.model.webhooks.delivered(webhook, holder, job, event, how, self.model.now_ms)
+        return str(self._note(f"delivered {webhook} {holder} {job} {event} {verdict}", answer))
+
+    def replay(self, webhook: str, most: int = 10, kept_ms: int = 7_200_000) -> int:
+        self.scripts.run("replay", webhook, most, kept_ms)
+        now = self.model.now_ms
+        answer = self.model.webhooks.replay(webhook, most, now + kept_ms, now)
+        return int(self._note(f"replay {webhook} {most}", answer))
 
     def seen(self, worker: str, ahead_ms: str = "") -> int:
         self.scripts.run("seen", worker, ahead_ms)

@@ -442,6 +442,7 @@ class Model(States):
         self._count(job.batch, "done")
         self.leaving[job.batch.database][job.batch.client, name, "result", job.size] = self.now_ms + retention
         self.told_final.append(f"{name}|{job.batch.client}")
+        self._announce(job, job.state)
         if name in database.unplaced:
             database.unplaced.remove(name)
         oldest = min((one.seq for one in self.open_jobs(job.batch.database)), default=None)
@@ -487,6 +488,8 @@ class Model(States):
                 chunk.lease[name] = chunk.lease.get(name, 0) + 1
         chunk.due_ms = self.now_ms + wait["after_ms"]
         if wait["to_blame"] and not wait["unexplained"]:
+            if "failing_since_ms" not in job.marks:
+                self._announce(job, "waiting")
             job.marks.setdefault("failing_since_ms", self.now_ms)
             database.trouble = {"since_ms": database.trouble.get("since_ms", self.now_ms), "reason": wait["reason"]}
         if job.state == "running":
@@ -511,6 +514,13 @@ class Model(States):
         job.state = "cancelling"
         self.told_progress.append(f"{job_id}|{job.batch.client}")
         return ["cancelling", *self._open_first(job, limits)]
+
+    def _announce(self, job: Job, event: str) -> None:
+        number, counts = job.marks.get("events", 0) + 1, [job.counts.get(name, 0) for name in COUNTS]
+        told = (number, event, self.now_us, job.batch.database, sum(job.batch.sizes), *counts)
+        till_ms, text = self.now_ms + 2 * job.limits.retention_ms, "|".join(map(str, told))
+        if self.webhooks.announce(job.batch.job, job.batch.webhooks, event, text, till_ms, self.now_ms):
+            job.marks["events"] = number
 
     # what sweeps
 

@@ -13,7 +13,7 @@ local paused_already = {}
 
 local function release(job, n)
   local record, lease = key('job', job), key('lease', job)
-  local database, state, client = unpack(redis.call('HMGET', record, 'database', 'state', 'client'))
+  local database, state, client, webhooks = unpack(redis.call('HMGET', record, 'database', 'state', 'client', 'webhooks'))
   if not database then return 'gone' end
   if redis.call('HGET', lease, n .. ':holder') ~= holder then return 'lost' end
   redis.call('HDEL', lease, n .. ':until', n .. ':holder')
@@ -23,7 +23,9 @@ local function release(job, n)
   redis.call('ZADD', key('due', database), 'XX', now + after_ms, job .. ':' .. n)
   if ARGV[4] == '1' then redis.call('HINCRBY', lease, n .. ':faults', 1)
   elseif ARGV[5] == '1' then
-    redis.call('HSETNX', record, 'failing_since_ms', now)
+    if redis.call('HSETNX', record, 'failing_since_ms', now) == 1 and webhooks and webhooks ~= '' then
+      announce(job, webhooks, 'waiting') -- once for each time that its database is away
+    end
     redis.call('HSETNX', key('trouble', database), 'since_ms', now)
     redis.call('HSET', key('trouble', database), 'reason', ARGV[6])
   end
