@@ -14,6 +14,7 @@ from http.client import HTTPConnection, HTTPException
 from threading import Timer
 from urllib.parse import urlsplit
 
+from carecase_worker.clock import monotonic
 from carecase_worker.settings.webhooks import DeliverySettings
 from carecase_worker.worker.webhooks.addresses import permitted
 from carecase_worker.worker.webhooks.messages import Message
@@ -51,14 +52,14 @@ class Sending:
         address = permitted(addresses, self.settings.private_networks, is_encrypted)
         if address is None:
             return Reply(reason="address not permitted")
+        began = monotonic()
         try:
             return self._post(address, url, message, now)
         except ssl.SSLCertVerificationError:
             return Reply(reason="certificate not trusted")
-        except TimeoutError:
-            return Reply(reason="timeout")
-        except (OSError, HTTPException):
-            return Reply(reason="connection failed")
+        except (OSError, HTTPException):  # a timeout is an OSError, and one of the whole attempt closes the connection
+            is_late = monotonic() - began >= self.settings.timeout.total_seconds()
+            return Reply(reason="timeout" if is_late else "connection failed")
 
     def _post(self, address: str, url: str, message: Message, now: datetime) -> Reply:
         parts, seconds = urlsplit(url), self.settings.timeout.total_seconds()
