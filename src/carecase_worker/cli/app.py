@@ -24,6 +24,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "keys": ("keys",),
     "tokens": ("token",),
     "audit": ("audit",),
+    "webhooks": ("webhooks",),
     "doctor": ("doctor",),
     "environment": ("env",),
     "batches": ("submit", "generate"),

@@ -31,7 +31,7 @@ from carecase_worker.intake.access.access_control import AccessControl
 from carecase_worker.intake.access.audit_trail import Recorder
 from carecase_worker.intake.access.authenticator import Caller, gate_of
 from carecase_worker.intake.batches.routes import Intake, batch_routes
-from carecase_worker.intake.health import MetricSamples, health_routes
+from carecase_worker.intake.health import MetricSamples, WebhookSamples, health_routes
 from carecase_worker.intake.http.access_log import AccessLog, add_log_fields, address_of, until_answered
 from carecase_worker.intake.http.envelope import envelope
 from carecase_worker.intake.http.forwarded import Forwarded
@@ -59,7 +59,7 @@ from carecase_worker.store.completions import JobCompletions
 from carecase_worker.store.job_lists import JobLists
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.loop_store import LoopStore
-from carecase_worker.store.outbox import webhooks_of
+from carecase_worker.store.outbox import Outbox, webhooks_of
 from carecase_worker.store.pending_batch import Admissions
 from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.store.workers.clock_watch import ClockWatch
@@ -87,8 +87,9 @@ def create_app(settings: Settings) -> FastAPI:
     in_progress, streams = InProgress.of(settings.intake), Streams.of(settings.intake)
     shared, processor = Shared.of(settings.intake), Processor(settings.intake)
     bodies, threads = Bodies(settings.intake, processor), ClientThreads(processor, Threads.of_requests(settings.intake))
-    gauges = (shared.connections, shared.quota, in_progress, streams, bodies.readings, processor.readings, readings)
-    metrics = Metrics(lambda: chain.from_iterable(each() for each in gauges))
+    gauges = (shared.connections, shared.quota, in_progress, streams, bodies.readings, processor.readings)
+    webhooks = WebhookSamples(Outbox(settings.redis), settings.webhooks)
+    metrics = Metrics(lambda: chain.from_iterable(each() for each in (*gauges, readings, webhooks)))
     packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), JobCompletions(settings.redis)
     admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals, webhooks_of(settings.webhooks))
     held, new_id = LongPoll(finals, settings.intake.max_wait), partial(uuid7, clock)
@@ -102,8 +103,9 @@ def create_app(settings: Settings) -> FastAPI:
     events = event_routes(JobsEvents(jobs, finals, admittance, streams, settings.intake), caller)
     for routes in (batch_routes(intake, caller), events, job_routes(jobs, caller), health_routes(readings, metrics)):
         app.include_router(routes)
-    requests = partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota)
-    _add_middleware(app, settings.intake, requests)
+    _add_middleware(
+        app, settings.intake, partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota)
+    )
     _publish(app, settings.intake)
     app.state.shared = shared
     return app

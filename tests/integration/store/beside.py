@@ -224,10 +224,9 @@ class Beside:
         answer = self.model.webhooks.deliver(webhook, holder, lease_ms, self.model.now_ms)
         return list(self._note(f"deliver {webhook} {holder}", answer))
 
-    def delivered(
-        self, webhook: str, holder: str, job: str, event: str, verdict: str = "delivered", kept: int = 2
-    ) -> str:
-        """Note the end of an attempt; the next one is in five seconds."""
+    def delivered(self, webhook: str, holder: str, found: Answer, verdict: str = "delivered", kept: int = 2) -> str:
+        """Note the end of an attempt at what was found to deliver; the next one is in five seconds."""
+        job, event, *_ = found
         how = (verdict, 5_000, "status 500", kept)
         self.scripts.run("delivered", webhook, holder, job, event, *how)
         answer = self.model.webhooks.delivered(webhook, holder, job, event, how, self.model.now_ms)

@@ -17,7 +17,7 @@ def test_the_end_of_a_job_is_put_there_with_it(beside: Beside) -> None:
     assert event.split("|")[3:] == ["demo", "1", "0", "1", "0", "0", "0"]
     assert beside.deliver("audit", "p") == [], "it wants cancelled jobs only"
     beside.complete("a", 0, "w")  # a repeated call tells nothing more
-    assert beside.delivered("crm", "p", "a", event) == "noted"
+    assert beside.delivered("crm", "p", ["a", event]) == "noted"
     assert beside.deliver("crm", "p") == []
 
 
@@ -53,7 +53,7 @@ def test_a_job_that_waits_is_told_of_once_for_each_time_and_in_order(beside: Bes
     seen = []
     while found := beside.deliver("crm", "p"):
         seen.append(found[1].split("|")[:2])
-        beside.delivered("crm", "p", *found[:2])
+        beside.delivered("crm", "p", found)
     assert seen == [["1", "waiting"], ["2", "waiting"], ["3", "completed"]]
 
 
@@ -74,9 +74,9 @@ def test_one_worker_at_a_time_delivers_to_a_webhook(beside: Beside) -> None:
     assert beside.deliver("crm", "q", 1_000) == []
     beside.elapse(1_000)  # it takes too long
     assert beside.deliver("crm", "q", 1_000) == first
-    assert beside.delivered("crm", "p", *first[:2]) == "lost"
-    assert beside.delivered("crm", "q", *first[:2]) == "noted"
-    assert beside.delivered("crm", "q", *first[:2]) == "lost"
+    assert beside.delivered("crm", "p", first) == "lost"
+    assert beside.delivered("crm", "q", first) == "noted"
+    assert beside.delivered("crm", "q", first) == "lost"
 
 
 def test_an_event_that_fails_is_tried_again_and_holds_up_its_own_job_only(beside: Beside) -> None:
@@ -84,10 +84,10 @@ def test_an_event_that_fails_is_tried_again_and_holds_up_its_own_job_only(beside
         beside.admitted(job, webhooks=BOTH)
         beside.complete(job, 0)
     failing = beside.deliver("crm", "p")
-    beside.delivered("crm", "p", *failing[:2], verdict="again")
+    beside.delivered("crm", "p", failing, verdict="again")
     other = beside.deliver("crm", "q")
     assert other[0] == "b"
-    beside.delivered("crm", "q", *other[:2])
+    beside.delivered("crm", "q", other)
     assert beside.deliver("crm", "q") == []
     beside.elapse(5_000)
     assert beside.deliver("crm", "p") == [*failing[:2], 1]
@@ -98,7 +98,7 @@ def test_what_is_given_up_can_be_replayed_and_is_bounded(beside: Beside) -> None
         beside.admitted(job, webhooks=BOTH)
         beside.complete(job, 0)
         found = beside.deliver("crm", "p")
-        beside.delivered("crm", "p", *found[:2], verdict="given_up", kept=2)
+        beside.delivered("crm", "p", found, verdict="given_up", kept=2)
         beside.elapse(1)
     assert beside.deliver("crm", "p") == []
     assert beside.replay("crm") == 2
@@ -110,7 +110,7 @@ def test_a_webhook_that_wants_no_more_is_left_alone_until_it_is_enabled(beside: 
     beside.admitted("a", webhooks=BOTH)
     beside.complete("a", 0)
     found = beside.deliver("crm", "p")
-    beside.delivered("crm", "p", *found[:2], verdict="disabled")
+    beside.delivered("crm", "p", found, verdict="disabled")
     beside.admitted("b", webhooks=BOTH)
     beside.complete("b", 0)
     assert beside.deliver("crm", "p") == []

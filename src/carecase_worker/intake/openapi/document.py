@@ -46,7 +46,10 @@ _COMPLETED = _QUEUED | {
 }
 _ITEM = {"id": [{"key": "case_Key", "value": 37}], "status": 201, "body": "Created"}
 
-_EVENTS = f"retry: 2000\nid: none\n\nid: end\nevent: final\ndata: {json.dumps(_COMPLETED)}\n\n"
+_EVENTS = {
+    "schema": {"type": "string"},
+    "example": f"retry: 2000\nid: none\n\nid: end\nevent: final\ndata: {json.dumps(_COMPLETED)}\n\n",
+}
 
 _HEADERS: Mapping[str, tuple[str, str]] = {
     "Location": ("Where the job is found", f"/jobs/{_ID}"),
@@ -173,10 +176,7 @@ _OF_RESULT: Answers = {
     **_problems(_JOB_GONE),
 }
 _OF_EVENTS: Answers = {
-    200: {
-        "description": "The events, as they come",
-        "content": {EVENT_STREAM: {"schema": {"type": "string"}, "example": _EVENTS}},
-    },
+    200: {"description": "The events, as they come", "content": {EVENT_STREAM: _EVENTS}},
     **_problems(_COMMON),
 }
 _OF_JOB_EVENTS: Answers = {
@@ -220,14 +220,11 @@ _ALIVE: Answers = {
     200: {"description": "This process answers", "content": {"application/json": {"example": {"status": "ok"}}}},
     **_OF_ANYBODY,
 }
+_TEXT = {"schema": {"type": "string"}, "example": "carecase_store_up 1.0\n"}
 _METRICS: Answers = {
-    200: {
-        "description": "The metrics",
-        "content": {"text/plain": {"schema": {"type": "string"}, "example": "carecase_store_up 1.0\n"}},
-    },
+    200: {"description": "The metrics", "content": {"text/plain": _TEXT}},
     **_OF_ANYBODY,
 }
-
 
 _ANSWERS: Mapping[str, Answers] = {
     "UpdateBatchCareCase": _OF_BATCH,
