@@ -134,6 +134,10 @@ def _housekeeping(settings: Settings) -> tuple[Repeated, ...]:
 
 
 def _delivery(settings: Settings) -> Delivery:
+    for name, webhook in settings.webhooks.items():
+        if not webhook.signing_secrets:
+            reason = f"webhooks.{name}.secrets is not set: its events wait"
+            _log.warning("webhook not delivered to", client=webhook.client, reason=reason)
     return Delivery(
         outbox=Outbox(settings.redis),
         webhooks=settings.webhooks,
