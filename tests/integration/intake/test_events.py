@@ -1,5 +1,6 @@
 """Streams of events: progress, outcomes as chunks are committed, the end; cut off and gone on with, nothing is lost."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,10 @@ from tests.services import Services
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
 from carecase_worker.cases.outcomes import CREATED, UPDATED, Outcome
+from carecase_worker.client.api import connect, connect_async
+from carecase_worker.client.documents import Job
+from carecase_worker.client.events import JobEvent
+from carecase_worker.errors import JobUnknown
 from carecase_worker.store.claims import ChunkResult
 
 CHUNK, CHUNKS = 3, 4
@@ -289,3 +294,36 @@ def test_what_is_committed_so_far_is_paged(intake: Intake, place: Path) -> None:
         whole = client.get(f"/jobs/{job_id}/result?partial=true")
         assert [item["index"] for item in whole.json()["data"]] == list(range(CHUNK * CHUNKS))
         assert "retry-after" not in whole.headers
+
+
+def test_the_client_follows_a_job_to_its_end(intake: Intake) -> None:
+    job_id = a_job(intake)
+    names: list[str] = []
+    begun = threading.Event()
+
+    def told(event: JobEvent) -> None:
+        names.append(event.name)
+        begun.set()
+
+    def end() -> None:
+        assert begun.wait(10)
+        finish(intake, job_id)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    with intake.client() as client:
+        token = client.headers["authorization"].removeprefix("Bearer ")
+        key = client.headers["x-api-key"]
+    with connect(intake.url, api_key=key, token=token) as cases:
+        assert cases.follow(job_id, told).created == CHUNK * CHUNKS
+        with pytest.raises(JobUnknown):
+            cases.follow("019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77", told)
+    thread.join()
+    assert (names[0], names[-1], names.count("outcomes")) == ("progress", "final", CHUNKS)
+
+    async def again() -> Job:
+        async with connect_async(intake.url, api_key=key, token=token) as cases:
+            return await cases.follow(job_id, told, outcomes=False)
+
+    assert asyncio.run(again()).final
+    assert names[-1] == "final"
