@@ -1,10 +1,12 @@
 """The outbox of webhooks: events of jobs that are to be delivered, and those that were given up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, cast
+
+import msgspec
 
 from carecase_worker.clock import from_epoch_ms, from_epoch_us, milliseconds
 from carecase_worker.settings.model import RedisSettings
@@ -12,9 +14,15 @@ from carecase_worker.settings.webhooks import WebhookSettings
 from carecase_worker.store.job import COUNTS
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
-from carecase_worker.store.scripts import script_of
+from carecase_worker.store.scripts import named, script_of, values_of
 
 _REPLAYED_AT_ONCE = 1000
+
+
+class _NextEvent(msgspec.Struct):
+    job: str = ""
+    event: str = ""
+    failed: int = 0
 
 
 class DeliveryVerdict(Enum):
@@ -84,20 +92,31 @@ class Outbox:
 
     def next_event(self, webhook: str, holder: str, lease: timedelta) -> tuple[JobEvent, int] | None:
         """Take the lease of a webhook; return the next event that is due, and how many attempts have failed."""
-        found = self._run("deliver", [webhook, holder, milliseconds(lease)])
-        return (JobEvent.of(found[0].decode(), found[1]), int(found[2])) if found else None
+        reply = self._run("deliver", webhook=webhook, holder=holder, lease_ms=milliseconds(lease))
+        found = values_of(reply, _NextEvent)
+        return (JobEvent.of(found.job, found.event.encode()), found.failed) if found.job else None
 
     def note(
         self, webhook: str, holder: str, event: JobEvent, verdict: DeliveryVerdict, failure: "DeliveryFailure"
     ) -> bool:
         """Note how an attempt has ended; False if another worker has taken over meanwhile."""
-        args = [webhook, holder, event.job_id, event.packed, verdict.value, milliseconds(failure.after)]
-        return bool(self._run("delivered", [*args, failure.reason, failure.kept]) == b"noted")
+        noted = self._run(
+            "delivered",
+            webhook=webhook,
+            holder=holder,
+            job=event.job_id,
+            event=event.packed.decode(),
+            verdict=verdict.value,
+            after_ms=milliseconds(failure.after),
+            reason=failure.reason,
+            kept=failure.kept,
+        )
+        return bool(noted == b"noted")
 
     def replay(self, webhook: str, kept: timedelta) -> int:
         """Have all events that were given up delivered after all, and enable the webhook; return how many."""
         replayed = 0
-        while some := int(self._run("replay", [webhook, _REPLAYED_AT_ONCE, milliseconds(kept)])):
+        while some := self._replay(webhook, kept):
             replayed += some
         return replayed
 
@@ -139,9 +158,12 @@ class Outbox:
         """Close the connections."""
         self._redis.close()
 
-    def _run(self, operation: str, args: Sequence[Any]) -> Any:
+    def _replay(self, webhook: str, kept: timedelta) -> int:
+        return int(self._run("replay", webhook=webhook, limit=_REPLAYED_AT_ONCE, kept_ms=milliseconds(kept)))
+
+    def _run(self, operation: str, **arguments: Any) -> Any:
         with redis_errors():
-            return self._scripts[operation](keys=[self._keys.prefix], args=args)
+            return self._scripts[operation](keys=[self._keys.prefix], args=[named(**arguments)])
 
 
 @dataclass(frozen=True, slots=True)
