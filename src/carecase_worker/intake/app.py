@@ -31,23 +31,25 @@ from carecase_worker.intake.access.access_control import AccessControl
 from carecase_worker.intake.access.audit_trail import Recorder
 from carecase_worker.intake.access.authenticator import Caller, gate_of
 from carecase_worker.intake.batches.routes import Intake, batch_routes
-from carecase_worker.intake.health import MetricSamples, health_routes
+from carecase_worker.intake.health import MetricSamples, WebhookSamples, health_routes
 from carecase_worker.intake.http.access_log import AccessLog, add_log_fields, address_of, until_answered
 from carecase_worker.intake.http.envelope import envelope
 from carecase_worker.intake.http.forwarded import Forwarded
 from carecase_worker.intake.http.head_options import HeadOptions, allowed
 from carecase_worker.intake.http.header_lines import HeaderLines
-from carecase_worker.intake.http.negotiation import json_type_of, require_json
+from carecase_worker.intake.http.negotiation import json_type_of, require_acceptable
 from carecase_worker.intake.http.parameters import bad_parameters, require_known_parameters
 from carecase_worker.intake.http.problems import Problem, problem_of, problem_of_method, problem_of_status
 from carecase_worker.intake.http.security_headers import SecurityHeaders, cors_options
 from carecase_worker.intake.jobs.accepted import Acceptances
+from carecase_worker.intake.jobs.event_routes import JobsEvents, event_routes
 from carecase_worker.intake.jobs.long_poll import LongPoll
 from carecase_worker.intake.jobs.results import Results
 from carecase_worker.intake.jobs.routes import Jobs, job_routes
 from carecase_worker.intake.limits.bodies import Bodies
 from carecase_worker.intake.limits.in_progress import InProgress
 from carecase_worker.intake.limits.process import Shared
+from carecase_worker.intake.limits.streams import Streams
 from carecase_worker.intake.limits.threads import ClientThreads, Processor, Threads
 from carecase_worker.intake.openapi.descriptions import INFO
 from carecase_worker.intake.openapi.document import publish
@@ -57,6 +59,7 @@ from carecase_worker.store.completions import JobCompletions
 from carecase_worker.store.job_lists import JobLists
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.loop_store import LoopStore
+from carecase_worker.store.outbox import Outbox, webhooks_of
 from carecase_worker.store.pending_batch import Admissions
 from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.store.workers.clock_watch import ClockWatch
@@ -75,20 +78,20 @@ def create_app(settings: Settings) -> FastAPI:
     clock, seals = SystemClock(), Seals(settings.encryption.by_id, settings.encryption.required)
     store, loop_store = JobStore(settings.redis, settings.jobs, seals), LoopStore(settings.redis, settings.jobs, seals)
     store.check()
-    notifier = Notifier(celery_app(settings))
+    notifier, recorder = Notifier(celery_app(settings)), Recorder(AuditLog(settings.audit, clock).opened())
     bounds = ChunkLimits(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     rates = RateLimiter(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     admittance = AccessControl(gate_of(settings), rates, settings.intake.refusal_hold)
-    recorder = Recorder(AuditLog(settings.audit, clock).opened())
     presence, standstill = Presence(settings.redis, clock), Standstill(settings.redis, settings.jobs)
     readings = MetricSamples(store, presence, standstill, tuple(settings.databases), gethostname(), recorder.log)
-    in_progress = InProgress(settings.intake.max_requests, settings.intake.max_requests_per_client)
+    in_progress, streams = InProgress.of(settings.intake), Streams.of(settings.intake)
     shared, processor = Shared.of(settings.intake), Processor(settings.intake)
     bodies, threads = Bodies(settings.intake, processor), ClientThreads(processor, Threads.of_requests(settings.intake))
-    gauges = (shared.connections, shared.quota, in_progress, bodies.readings, processor.readings, readings)
-    metrics = Metrics(lambda: chain.from_iterable(each() for each in gauges))
+    gauges = (shared.connections, shared.quota, in_progress, streams, bodies.readings, processor.readings)
+    webhooks = WebhookSamples(Outbox(settings.redis), settings.webhooks)
+    metrics = Metrics(lambda: chain.from_iterable(each() for each in (*gauges, readings, webhooks)))
     packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), JobCompletions(settings.redis)
-    admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
+    admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals, webhooks_of(settings.webhooks))
     held, new_id = LongPoll(finals, settings.intake.max_wait), partial(uuid7, clock)
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
     acceptances = Acceptances(loop_store, notifier, held, threads, results)
@@ -97,10 +100,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
     app = _application(finals, presence, (loop_store, rates))
-    for routes in (batch_routes(intake, caller), job_routes(jobs, caller), health_routes(readings, metrics)):
+    events = event_routes(JobsEvents(jobs, finals, admittance, streams, settings.intake), caller)
+    for routes in (batch_routes(intake, caller), events, job_routes(jobs, caller), health_routes(readings, metrics)):
         app.include_router(routes)
-    requests = partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota)
-    _add_middleware(app, settings.intake, requests)
+    _add_middleware(
+        app, settings.intake, partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota)
+    )
     _publish(app, settings.intake)
     app.state.shared = shared
     return app
@@ -124,7 +129,7 @@ def _caller_by(
 
         who = await admittance.admit(api_key, request.headers.get("authorization"), address_of(request.scope), known)
         until_answered(request.scope, in_progress.place(who.client))
-        require_json(request)
+        require_acceptable(request)
         require_known_parameters(request)
         return who
 

@@ -1,6 +1,7 @@
 """Health routes: livez, readyz, metrics."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,7 +10,9 @@ from fastapi import APIRouter, Response
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.intake.limits.single_flight import SingleFlight
+from carecase_worker.settings.webhooks import WebhookSettings
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.outbox import Outbox
 from carecase_worker.store.throughput import Trouble
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
@@ -19,6 +22,12 @@ _KEPT = timedelta(seconds=1)
 """Time for which readiness and metrics are cached: anybody may request them, and they load Redis."""
 _AHEAD = "Seconds by which a host's clock is ahead of Redis's"
 _UNTAKEN = "Seconds for which no worker has taken due work of a database; 0 if one does, or none is due"
+_OVERDUE = "Seconds for which the event that waits longest has been due"
+_UNDELIVERED = "Events that were given up and can be replayed"
+_DELIVERED = "Events that were delivered, ever"
+_ATTEMPTS_FAILED = "Attempts to deliver an event that failed, ever"
+_GIVEN_UP = "Events that were given up, ever"
+_DROPPED = "Events that were given up and are not kept any more"
 _AWAY = "1 while a database fails its chunks; the reason is the class of the last failure"
 
 
@@ -72,6 +81,35 @@ class MetricSamples:
         for (database, outcome), items in sorted(self.store.stats().items()):
             labels = {"database": database, "outcome": outcome}
             yield MetricSample("carecase_items", "Items by outcome, ever", items, labels, counter=True)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSamples:
+    """Metrics of webhooks, read from the outbox at the time of a scrape."""
+
+    outbox: Outbox
+    webhooks: Mapping[str, WebhookSettings]
+
+    def __call__(self) -> Iterator[MetricSample]:
+        with suppress(StoreUnavailable):  # carecase_store_up tells
+            for name, webhook in self.webhooks.items():
+                labels = {"webhook": name, "client": webhook.client}
+                state = self.outbox.state(name)
+                overdue, is_failing = state.overdue.total_seconds(), int(state.failing_since is not None)
+                is_disabled = int(state.disabled_at is not None)
+                yield MetricSample(
+                    "carecase_webhook_waiting", "Jobs with events to be delivered", state.waiting, labels
+                )
+                yield MetricSample("carecase_webhook_overdue_seconds", _OVERDUE, overdue, labels)
+                yield MetricSample("carecase_webhook_failing", "Whether the last attempt failed", is_failing, labels)
+                yield MetricSample("carecase_webhook_disabled", "Whether it answered 410", is_disabled, labels)
+                yield MetricSample("carecase_webhook_undelivered", _UNDELIVERED, state.undelivered, labels)
+                yield MetricSample("carecase_webhook_delivered", _DELIVERED, state.delivered, labels, counter=True)
+                yield MetricSample(
+                    "carecase_webhook_attempts_failed", _ATTEMPTS_FAILED, state.attempts_failed, labels, counter=True
+                )
+                yield MetricSample("carecase_webhook_given_up", _GIVEN_UP, state.given_up, labels, counter=True)
+                yield MetricSample("carecase_webhook_dropped", _DROPPED, state.dropped, labels, counter=True)
 
 
 def readiness(readings: MetricSamples) -> dict[str, object]:

@@ -33,6 +33,7 @@ from carecase_worker.settings.kinds import (
     parse_keys,
 )
 from carecase_worker.settings.section import Section, seconds_setting
+from carecase_worker.settings.webhooks import DeliverySettings, WebhookSettings
 
 
 def _address(url: SecretStr, password: SecretStr | None) -> str:
@@ -88,6 +89,15 @@ class IntakeSettings(Section):
         600, description="Requests of clients that are answered at once, in each process; below max_connections"
     )
     max_requests_per_client: Count = Field(300, description="Those of one client, likewise, held answers among them")
+    max_event_streams: Count = Field(
+        200, description="Streams of events that are open at once, in each process; they count as requests, too"
+    )
+    max_event_streams_per_client: Count = Field(50, description="Those of one client, likewise")
+    event_heartbeat: Seconds = seconds_setting(
+        "event_heartbeat",
+        15,
+        "How long a stream of events is silent at most; so long it may outlive credentials that are revoked",
+    )
     max_headers: Annotated[Count, Field(ge=32)] = Field(100, description="Header lines of a request")
     max_header_bytes: Annotated[Count, Field(ge=1024)] = Field(
         32 << 10, description="Size of a request's line and headers"
@@ -269,9 +279,11 @@ class Settings(Section):
     encryption: EncryptionSettings = EncryptionSettings()
     audit: AuditSettings = AuditSettings()
     flower: FlowerSettings = FlowerSettings()
+    delivery: DeliverySettings = DeliverySettings()
     log: LogSettings = LogSettings()
     databases: Mapping[Name, DatabaseSettings] = {}
     clients: Mapping[Name, ClientSettings] = {}
+    webhooks: Mapping[Name, WebhookSettings] = {}
 
     @property
     def broker_url(self) -> str:

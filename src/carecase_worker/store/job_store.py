@@ -181,6 +181,11 @@ class JobStore:
                 list[bytes | None], self._redis.hmget(self.keys.outcome(job_id), [str(number) for number in chunk_nos])
             )
 
+    def committed(self, job_id: str) -> list[int]:
+        """Read the numbers of the chunks of a job that have outcomes, in order."""
+        with redis_errors():
+            return sorted(map(int, cast(list[bytes], self._redis.hkeys(self.keys.tally(job_id)))))
+
     def payloads(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
         """Read the payloads of some chunks of a job; None for those that are not kept."""
         with redis_errors():
@@ -189,7 +194,7 @@ class JobStore:
             )
 
     def tallies(self, job_id: str, chunks: int) -> list[Mapping[str, int]]:
-        """Read the tally of each chunk of a final job, by the names of the job's counts."""
+        """Read the tally of each chunk of a job, by the names of the job's counts; zeros while it is not committed."""
         with redis_errors():
             held = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.tally(job_id)))
         empty = b",".join([b"0"] * len(COUNTS))

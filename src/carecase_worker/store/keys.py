@@ -65,7 +65,23 @@ leaving:{database}  (zset; entries until that moment; stage, discard, admit, com
     `{client}|{job}|{staged, result or record}|{bytes}` -> ms at which that expires: then the next script that counts
     (stage, admit, complete, overdue, list) takes it off `kept`
 final  (channel; complete)
-    the id of each job that has become final
+    `{job}|{client}` of each job that has become final
+progress  (channel; complete, release, cancel)
+    `{job}|{client}` of each job that has changed otherwise; nothing is published for a job of one chunk that succeeds
+events:{webhook}:{job}  (list; twice the retention after the last event; complete, release, delivered, replay)
+    events of a job that are to be delivered to a webhook, in order, as `{number}|{event}|{us}|{database}|{total}` and
+    the job's counts
+outbox:{webhook}  (zset; a job's while it has such events; complete, release, deliver, delivered, replay)
+    job -> ms at which to deliver its next event
+delivering:{webhook}  (string; a lease; deliver, delivered)
+    the worker that delivers to it
+attempts:{webhook}  (hash; entries until delivered or given up; delivered)
+    job -> attempts at its next event that have failed
+undelivered:{webhook}  (zset; so many; delivered, replay)
+    `{job}|{event as above}` -> ms at which it was given up
+webhook:{webhook}  (hash; for ever; delivered, replay)
+    `delivered`, `attempts_failed`, `given_up` and `dropped`: events ever; `failing_since_ms` and `reason` of the last
+    attempts; `disabled_ms`: since when the webhook wants no more
 housekeeping:{what}  (string; until it is to be done again; take_turn, try_write)
     there while a piece of housekeeping need not be done again; `write` for a second after Redis was asked to write
 rate:{client}  (string; a minute after the bucket is full again; spend)
@@ -163,6 +179,18 @@ class Keys:
         """Return the key that is there while a piece of housekeeping need not be done again."""
         return f"{self.prefix}housekeeping:{what}"
 
+    def outbox(self, webhook: str) -> str:
+        """Return the key of the jobs with events that are to be delivered to a webhook."""
+        return f"{self.prefix}outbox:{webhook}"
+
+    def undelivered(self, webhook: str) -> str:
+        """Return the key of the events of a webhook that were given up."""
+        return f"{self.prefix}undelivered:{webhook}"
+
+    def webhook(self, webhook: str) -> str:
+        """Return the key of the state of a webhook."""
+        return f"{self.prefix}webhook:{webhook}"
+
     @property
     def holding(self) -> str:
         """Key of the holders of chunks."""
@@ -170,8 +198,13 @@ class Keys:
 
     @property
     def final(self) -> str:
-        """Channel of the ids of jobs that have become final."""
+        """Channel of the jobs that have become final, each with its client."""
         return f"{self.prefix}final"
+
+    @property
+    def progress(self) -> str:
+        """Channel of the jobs that have changed otherwise, each with its client."""
+        return f"{self.prefix}progress"
 
     @property
     def stats(self) -> str:

@@ -1,6 +1,7 @@
 """The job store for an event loop: the operations that a client's requests need, without a thread."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from carecase_worker.batches.encryption import UNSEALED, Seals
 from carecase_worker.settings.model import JobSettings, RedisSettings
@@ -8,7 +9,7 @@ from carecase_worker.store.admission import Admission, NewJob
 from carecase_worker.store.calls import PACE_FIELDS, admit_call, job_told, pace_told
 from carecase_worker.store.job import Job, with_body_digest
 from carecase_worker.store.keys import Keys
-from carecase_worker.store.redis.connection import connect_loop, redis_errors
+from carecase_worker.store.redis.connection import connect_loop, moment_of, redis_errors
 from carecase_worker.store.redis.pipelining import Pipelining
 from carecase_worker.store.throughput import Throughput
 
@@ -39,6 +40,11 @@ class LoopStore:
         """
         now, record = await self._reads.commands(("TIME",), ("HGETALL", self._keys.job(job_id)))
         return with_body_digest(job_told(job_id, now, record), self._seals)
+
+    async def now(self) -> datetime:
+        """Read Redis's clock."""
+        (now,) = await self._reads.commands(("TIME",))
+        return moment_of(now)
 
     async def pace(self, database: str) -> Throughput:
         """Read the open work and the rate of a database."""

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from carecase_worker.settings.model import DATABASES_PART, Settings
 from carecase_worker.store.claims import Claimed, Claims
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.open_jobs import OpenJobs
+from carecase_worker.store.outbox import Outbox
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.causes import Causes
@@ -44,6 +46,8 @@ from carecase_worker.worker.pool import PatientTaskPool
 from carecase_worker.worker.process_identity import is_dead, own_name
 from carecase_worker.worker.report import Report
 from carecase_worker.worker.tasks import add_task
+from carecase_worker.worker.webhooks.delivery import Delivery
+from carecase_worker.worker.webhooks.sending import Sending, resolve_by_system
 
 _log = logger("worker")
 _PURGE_LOOK_S, _MONITOR_S = 60, 1.0
@@ -143,10 +147,30 @@ def _housekeeping(settings: Settings, signs: Signs) -> tuple[Repeated, ...]:
     sweep = Sweep(store, notifier, presence, ClockWatch(), tuple(databases), own_name(), is_dead, signs)
     purge = Purge(store, databases, settings.jobs.retention + settings.jobs.retry_deadline)
     settle = Settle(store, databases, _guarded)
+    delivery = _delivery(settings)
     return (
         Repeated(_guarded(settle.once), lambda: None, settings.worker.sweep.total_seconds()),
         Repeated(_guarded(sweep.once), _guarded(sweep.sign_off), settings.worker.sweep.total_seconds()),
         Repeated(_guarded(purge.once), lambda: None, _PURGE_LOOK_S),
+        Repeated(_guarded(delivery.once), lambda: None, settings.worker.sweep.total_seconds()),
+    )
+
+
+def _delivery(settings: Settings) -> Delivery:
+    for name, webhook in settings.webhooks.items():
+        if not webhook.signing_secrets:
+            reason = f"webhooks.{name}.secrets is not set: its events wait"
+            _log.warning("webhook not delivered to", client=webhook.client, reason=reason)
+    return Delivery(
+        outbox=Outbox(settings.redis),
+        webhooks=settings.webhooks,
+        settings=settings.delivery,
+        root_path=settings.intake.root_path or "",
+        sending=Sending(settings.delivery, resolve_by_system, ssl.create_default_context()),
+        holder=own_name(),
+        clock=SystemClock(),
+        random=SystemRandom(),
+        guarded=_guarded,
     )
 
 

@@ -426,6 +426,7 @@ class Model(States):
         """The chunks to notify for now that one more of a job has its outcome."""
         if job.left:
             job.state = "cancelling" if job.state == "cancelling" else "running"
+            self.told_progress.append(f"{job.batch.job}|{job.batch.client}")
             return self._open_next(job, limits)
         job.state = "cancelled" if job.counts["cancelled"] and job.state == "cancelling" else "completed"
         retention, name = job.limits.retention_ms, job.batch.job
@@ -440,7 +441,8 @@ class Model(States):
         job.size -= len(job.batch.keys)
         self._count(job.batch, "done")
         self.leaving[job.batch.database][job.batch.client, name, "result", job.size] = self.now_ms + retention
-        self.told_final.append(name)
+        self.told_final.append(f"{name}|{job.batch.client}")
+        self._announce(job, job.state)
         if name in database.unplaced:
             database.unplaced.remove(name)
         oldest = min((one.seq for one in self.open_jobs(job.batch.database)), default=None)
@@ -486,10 +488,13 @@ class Model(States):
                 chunk.lease[name] = chunk.lease.get(name, 0) + 1
         chunk.due_ms = self.now_ms + wait["after_ms"]
         if wait["to_blame"] and not wait["unexplained"]:
+            if "failing_since_ms" not in job.marks:
+                self._announce(job, "waiting")
             job.marks.setdefault("failing_since_ms", self.now_ms)
             database.trouble = {"since_ms": database.trouble.get("since_ms", self.now_ms), "reason": wait["reason"]}
         if job.state == "running":
             job.state = "waiting"
+            self.told_progress.append(f"{job_id}|{job.batch.client}")
         if job.batch.database in failed:
             return "released"
         failed.add(job.batch.database)
@@ -507,7 +512,15 @@ class Model(States):
         if job.final:
             return ["final"]
         job.state = "cancelling"
+        self.told_progress.append(f"{job_id}|{job.batch.client}")
         return ["cancelling", *self._open_first(job, limits)]
+
+    def _announce(self, job: Job, event: str) -> None:
+        number, counts = job.marks.get("events", 0) + 1, [job.counts.get(name, 0) for name in COUNTS]
+        told = (number, event, self.now_us, job.batch.database, sum(job.batch.sizes), *counts)
+        till_ms, text = self.now_ms + 2 * job.limits.retention_ms, "|".join(map(str, told))
+        if self.webhooks.announce(job.batch.job, job.batch.webhooks, event, text, till_ms, self.now_ms):
+            job.marks["events"] = number
 
     # what sweeps
 
