@@ -9,7 +9,7 @@ import redis
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import UNSEALED, Seals
-from carecase_worker.clock import from_epoch_ms, milliseconds
+from carecase_worker.clock import from_epoch_ms, milliseconds, monotonic
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.admission import Admission, Kept, NewJob, Staging
@@ -21,6 +21,7 @@ from carecase_worker.store.redis.checkup import require_fit
 from carecase_worker.store.redis.connection import RESPONSE_TIMEOUT, connect, moment_of, redis_errors
 from carecase_worker.store.scripts import OPERATIONS, script_of
 from carecase_worker.store.throughput import Throughput, Trouble
+from carecase_worker.telemetry import Observe, unobserved
 
 _STAGED_FOR_MS = 900_000
 _SWEEP_LIMIT = 500
@@ -34,11 +35,15 @@ class JobStore:
     Every method raises StoreUnavailable if Redis is unreachable or rejects the command.
     """
 
-    def __init__(self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED) -> None:
+    def __init__(
+        self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED, observe: Observe = unobserved
+    ) -> None:
+        """Make the store; `observe` is told of each operation, and of the seconds that it took."""
         self._redis = connect(settings)
         self._wait_for_disk = settings.durability == "fsync"
         self._jobs = jobs
         self._seals = seals
+        self._observe = observe
         self.keys = Keys(settings.prefix)
         self._scripts = {operation: self._redis.register_script(script_of(operation)) for operation in OPERATIONS}
 
@@ -70,8 +75,11 @@ class JobStore:
     def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
         """Make the batch a job, with its last chunks. Returns once it is on disk, if the durability is fsync."""
         names, args = admit_call(self.keys, self._jobs, new, last)
+        began = monotonic()
         with redis_errors():
-            return Admission.of_new(self._admit_in_one_trip(names, args), new)
+            answer = self._admit_in_one_trip(names, args)
+        self._observe("admit", monotonic() - began)
+        return Admission.of_new(answer, new)
 
     def claim(self, chunk: ChunkRef, holder: str) -> Claim:
         """Take the lease of a chunk."""
@@ -259,8 +267,11 @@ class JobStore:
         return (chunk, Claim.of(chunk, first)), *map(named_claim, others)
 
     def _run(self, operation: str, args: Sequence[Any], names: Sequence[str] = ()) -> list[Any]:
+        began = monotonic()
         with redis_errors():
-            return cast(list[Any], self._scripts[operation](keys=[self.keys.prefix, *names], args=args))
+            answer = cast(list[Any], self._scripts[operation](keys=[self.keys.prefix, *names], args=args))
+        self._observe(operation, monotonic() - began)
+        return answer
 
     @property
     def _renotify_after_ms(self) -> int:

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from billiard import pool
 from billiard.exceptions import SoftTimeLimitExceeded
+from billiard.process import current_process
 from celery import Celery, signals
 
 from carecase_worker.batches.chunking import ChunkRef
@@ -22,24 +24,28 @@ from carecase_worker.settings.model import DATABASES_PART, Settings
 from carecase_worker.store.claims import Claimed
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.open_jobs import OpenJobs
+from carecase_worker.store.redis.certificates import certificate_expiries
+from carecase_worker.store.scripts import OPERATIONS
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.startup import look_at
 from carecase_worker.targets.tenants import tenants_of
-from carecase_worker.telemetry import configure_logging, logger
+from carecase_worker.telemetry import Gauges, configure_logging, logger
 from carecase_worker.worker.attempt import Applied, Applier, Claims
 from carecase_worker.worker.consumer import NotificationConsumer, take_only_notifications
 from carecase_worker.worker.group import fail, members_of, run_group
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.inherited import let_go_of_sockets
+from carecase_worker.worker.metrics import WorkerMetrics
 from carecase_worker.worker.placing import Placer
 from carecase_worker.worker.process_identity import is_dead, own_name
+from carecase_worker.worker.schema_watch import SchemaWatch
 from carecase_worker.worker.tasks import add_task
 
 _log = logger("worker")
-_PURGE_LOOK_S = 60
+_PURGE_LOOK_S = _SCHEMA_LOOK_S = 60
 _RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
@@ -59,7 +65,9 @@ def create_worker(settings: Settings) -> Celery:
     take_only_notifications()
     app = celery_app(settings)
     app.conf.worker_consumer = NotificationConsumer
-    process = _Process(settings)
+    schemas = SchemaWatch(tenants_of(settings.databases))
+    metrics = metrics_of(settings, schemas)
+    process = _Process(settings, metrics)
     add_task(app, process.apply)
 
     def set_up_logging(**_: Any) -> None:
@@ -68,7 +76,7 @@ def create_worker(settings: Settings) -> Celery:
     def start_process(**_: Any) -> None:
         process.start()
 
-    housekeeping = _housekeeping(settings)
+    housekeeping = _housekeeping(settings, schemas)
 
     def start_housekeeping(**_: Any) -> None:
         for repeated in housekeeping:
@@ -110,7 +118,18 @@ def run_worker(settings: Settings) -> int:
     return int(worker.exitcode or 0)
 
 
-def _housekeeping(settings: Settings) -> tuple[Repeated, ...]:
+def metrics_of(settings: Settings, *gauges: Gauges) -> WorkerMetrics:
+    """Return the metrics of a worker; its main process reads the gauges when it tells of them."""
+    told: tuple[Gauges, ...] = (*gauges, partial(certificate_expiries, settings.redis))
+    return WorkerMetrics.of(
+        settings.worker.concurrency,
+        tuple(settings.databases),
+        OPERATIONS,
+        lambda: chain.from_iterable(each() for each in told),
+    )
+
+
+def _housekeeping(settings: Settings, schemas: SchemaWatch) -> tuple[Repeated, ...]:
     """Return the housekeeping threads, made in the main process and started there once the pool runs.
 
     Each is a thread of its own: a ledger that hangs does not stop the sweep.
@@ -124,6 +143,7 @@ def _housekeeping(settings: Settings) -> tuple[Repeated, ...]:
         Repeated(_guarded(settle.once), lambda: None, settings.worker.sweep.total_seconds()),
         Repeated(_guarded(sweep.once), _guarded(sweep.sign_off), settings.worker.sweep.total_seconds()),
         Repeated(_guarded(purge.once), lambda: None, _PURGE_LOOK_S),
+        Repeated(_guarded(schemas.once), lambda: None, _SCHEMA_LOOK_S),
     )
 
 
@@ -146,6 +166,7 @@ class _Process:
     """The connections of one pool process, and its handling of notifications."""
 
     settings: Settings
+    metrics: WorkerMetrics
     applier: Applier | None = None
     placer: Placer | None = None
     notifier: Notifier | None = None
@@ -156,8 +177,9 @@ class _Process:
         settings = self.settings
         self.notifier = Notifier(celery_app(settings))
         seals = Seals(settings.encryption.by_id, settings.encryption.required)
+        meter = self.metrics.meter(getattr(current_process(), "index", 0))
         self.applier = Applier(
-            store=JobStore(settings.redis, settings.jobs),
+            store=JobStore(settings.redis, settings.jobs, observe=meter.round_trip),
             targets=Targets(tenants_of(settings.databases), DATABASES_PART * settings.worker.chunk_deadline),
             random=SystemRandom(),
             sleep=system_sleep,
@@ -165,6 +187,7 @@ class _Process:
             is_dead=is_dead,
             retry_deadline=settings.jobs.retry_deadline,
             seals=seals,
+            meter=meter,
         )
         self.placer = Placer(self.applier.store, OpenJobs(settings.redis, seals), own_name())
 

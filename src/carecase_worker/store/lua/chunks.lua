@@ -150,6 +150,7 @@ local function take(job, n, lease_ms, holder)
     if left_ms > 0 and left_ms <= longest_ms(lease_ms) and its_holder ~= holder then return {'busy', its_holder} end
     if its_holder ~= holder then
       deaths = deaths + 1
+      observe(database, 'lease_expired')
       let_go(its_holder, member)
     end
   end
@@ -171,7 +172,7 @@ local function take(job, n, lease_ms, holder)
   redis.call('HSET', lease, n .. ':until', till, n .. ':holder', holder, n .. ':deaths', deaths)
   redis.call('ZADD', due, 'XX', till, member)
   redis.call('HSET', prefix .. 'holding', member, holder)
-  redis.call('HSETNX', record, 'started_us', whole(now_us))
+  local is_first = redis.call('HSETNX', record, 'started_us', whole(now_us)) == 1
   if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
   -- one attempt at a time finds out whether a database that was away is back
   local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
@@ -179,6 +180,7 @@ local function take(job, n, lease_ms, holder)
   local care_plan, user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data_key, signature,
     failing_since_ms = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
     'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'failing_since_ms'))
+  if is_first then observe_since(database, 'waited', accepted_us) end
   local failing_for_ms = failing_since_ms and math.max(0, now - tonumber(failing_since_ms)) or 0
   return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), tonumber(faults or 0),
     tonumber(too_slow or 0), failures, failing_for_ms, database, care_plan, user, seq, strict, accepted_us or seq .. '000', unsettled or '0',

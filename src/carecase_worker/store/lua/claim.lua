@@ -28,4 +28,5 @@ if room > 0 and (one[1] == 'apply' or one[1] == 'cancel') then
     take_ready(database, lease_ms, holder, room - tonumber(weight), most, care_plan ~= '', answer)
   end
 end
+keep_observed()
 return answer

@@ -44,4 +44,5 @@ while i <= #ARGV do
   i = till + 1
 end
 local taken = following(database, lease_ms, holder, tonumber(ARGV[5]), tonumber(ARGV[6]), to_notify[1])
+keep_observed()
 return {shares_of(database), taken, notify_for(database, to_notify, taken, {})}

@@ -15,7 +15,9 @@ for _, member in ipairs(held_by(holder)) do
     redis.call('ZADD', key('due', database), 'XX', now, member)
     -- a pause that is a probe ends with the process that probes
     if redis.call('GET', key('pause', database)) == holder then redis.call('DEL', key('pause', database)) end
+    observe(database, 'reclaimed')
     answer[#answer + 1], answer[#answer + 2] = database, member
   end
 end
+keep_observed()
 return answer
