@@ -38,7 +38,7 @@ HOMES = {
         "intake/http/compression.py",
         "client/sources.py",
     ),
-    "cryptography": ("batches/encryption.py",),
+    "cryptography": ("batches/encryption.py", "store/redis/certificates.py"),
     "jwt": ("intake/access/authenticator.py", "intake/access/jwks.py", "tokens.py"),
 }
 QUESTION = re.compile(r"(?:what|who|whose|which|where|whether|how|when|why)\b", re.IGNORECASE)

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 
 from carecase_worker.errors import FailureKind
-from carecase_worker.worker.metrics import Meter, Stage, WorkerMetrics, unmetered
+from carecase_worker.worker.metrics import Stage, WorkerMetrics, unmetered
 
 DATABASES = ("demo", "other")
 
@@ -51,10 +51,10 @@ def test_what_pool_processes_count_is_told_by_the_main_process_whatever_becomes_
     assert now['carecase_chunk_attempts_total{database="other",failure="away"}'] == 3
     assert now['carecase_chunk_attempts_total{database="other",failure=""}'] == 0
     assert now['carecase_poison_items_total{database="demo"}'] == 6
-    trips = 'carecase_redis_round_trip_seconds_%s{operation="claim"%s}'
-    assert [now[trips % ("bucket", f',le="{le}"')] for le in ("0.00025", "0.0005", "10.0", "+Inf")] == [0, 3, 3, 6]
-    assert now[trips % ("count", "")] == 6
-    assert round(now[trips % ("sum", "")], 6) == 300.0009
+    trips, bounds = "carecase_redis_round_trip_seconds", ("0.00025", "0.0005", "10.0", "+Inf")
+    assert [now[f'{trips}_bucket{{le="{bound}",operation="claim"}}'] for bound in bounds] == [0, 3, 3, 6]
+    assert now[f'{trips}_count{{operation="claim"}}'] == 6
+    assert round(now[f'{trips}_sum{{operation="claim"}}'], 6) == 300.0009
 
 
 def test_a_stage_is_observed_whether_it_succeeds_or_fails() -> None:
@@ -81,7 +81,3 @@ def test_the_number_of_series_is_fixed_by_the_configuration() -> None:
     assert set(told(worker)) == before
     kinds = len(FailureKind) + 1
     assert len([name for name in before if name.startswith("carecase_chunk_attempts")]) == kinds * len(DATABASES)
-
-
-def test_a_meter_needs_no_place_of_its_own_in_a_worker() -> None:
-    assert isinstance(unmetered(), Meter)
