@@ -67,7 +67,7 @@ class Watch:
 
     def values(self, expression: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
         """The series of a query over a range."""
-        asked = {"query": expression, "start": start, "end": end, "step": step}
+        asked = httpx.QueryParams({"query": expression, "start": start, "end": end, "step": step})
         answer = httpx.get(f"{self.url}/api/v1/query_range", params=asked, timeout=60).json()
         assert answer["status"] == "success", (expression, answer)
         return list(answer["data"]["result"])

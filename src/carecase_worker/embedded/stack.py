@@ -45,9 +45,10 @@ class Ports:
     flower: int
     redis: int
     postgres: int
+    prometheus: int = 0
 
 
-FIRST_PORTS = Ports(intake=8080, flower=5555, redis=0, postgres=0)
+FIRST_PORTS = Ports(intake=8080, flower=5555, redis=0, postgres=0, prometheus=9090)
 """Ports of a first start; 0 stands for any free port."""
 
 
@@ -184,6 +185,8 @@ class Stack:
             ],
             "processes": processes,
         }
+        if "prometheus" in processes:
+            page["prometheus"] = {"url": f"http://127.0.0.1:{self.ports.prometheus}"}
         write_private(self.data_dir / STACK_FILE, json.dumps(page, indent=2) + "\n")
 
 
