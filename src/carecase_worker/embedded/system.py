@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +26,7 @@ from carecase_worker.embedded.stack import (
     Ports,
     Stack,
     choose_ports,
+    free_local_ports,
     keep_ports,
     ports_of,
     secrets_of,
@@ -144,9 +145,10 @@ def _start(
         settings = load(options.config, {**settings_variables(), **stack.environment()})
         used = _start_servers(stack, settings, children)
         started = Started(data_dir / STACK_FILE, used, tuple(_moved(options, usual, stack.ports)))
-        _start_roles(stack, options, children)
+        worker_ports = free_local_ports(options.workers) if observer else [0] * options.workers
+        _start_roles(stack, options, children, worker_ports)
         if observer:
-            _start_observer(observer, stack, children)
+            _start_observer(observer, stack, children, worker_ports)
 
         def write() -> None:
             stack.write({"up": os.getpid(), **children.pids()}, settings.jwt, clock)
@@ -212,13 +214,14 @@ def _start_servers(stack: Stack, settings: Settings, children: Children) -> bool
     return used
 
 
-def _start_roles(stack: Stack, options: Options, children: Children) -> None:
+def _start_roles(stack: Stack, options: Options, children: Children, worker_ports: Sequence[int]) -> None:
     environment = {**process_environment(), **settings_variables(), **stack.environment()}
     if options.config:
         environment["CARECASE_CONFIG"] = str(options.config.resolve())
     logs = stack.data_dir / "logs"
-    for number in range(options.workers):
-        children.start(_role("worker", environment, logs / f"worker-{number + 1}.log"))
+    for number, port in enumerate(worker_ports, 1):
+        own = {**environment, "CARECASE_WORKER_PORT": str(port)} if port else environment
+        children.start(_role("worker", own, logs / f"worker-{number}.log"))
     intake = children.start(_role("intake", environment, logs / "intake.log"))
     flower = children.start(_role("flower", environment, logs / "flower.log"))
     children.wait_ready(intake, lambda: _serves(f"http://127.0.0.1:{stack.ports.intake}/readyz"), _READY_WITHIN_S)
@@ -226,8 +229,9 @@ def _start_roles(stack: Stack, options: Options, children: Children) -> None:
     children.wait_ready(flower, lambda: _serves(healthy), _READY_WITHIN_S)
 
 
-def _start_observer(program: str, stack: Stack, children: Children) -> None:
-    port, logs, targets = stack.ports.prometheus, stack.data_dir / "logs", {"carecase-intake": [stack.ports.intake]}
+def _start_observer(program: str, stack: Stack, children: Children, worker_ports: Sequence[int]) -> None:
+    port, logs = stack.ports.prometheus, stack.data_dir / "logs"
+    targets = {"carecase-intake": [stack.ports.intake], "carecase-worker": worker_ports}
     started = children.start(prometheus(program, stack.data_dir / "prometheus", port, targets, logs))
     children.wait_ready(started, lambda: _serves(f"http://127.0.0.1:{port}/-/ready"), _READY_WITHIN_S)
 

@@ -14,6 +14,7 @@ from carecase_worker.settings.kinds import (
     Count,
     Few,
     Host,
+    JobUrl,
     Keys,
     Name,
     Network,
@@ -180,9 +181,16 @@ class JobSettings(Section):
 class WorkerSettings(Section):
     """The side that applies chunks."""
 
+    host: Host = Field("127.0.0.1", description="Address for /livez, /readyz and /metrics of a worker")
+    port: Port = Field(0, description="Port for them, of each worker of a machine another one; 0: none")
     concurrency: Few = Field(2, description="Pool processes of one worker")
     sweep: Seconds = seconds_setting("sweep", 1, "How often a worker looks for chunks nobody notifies for")
     chunk_deadline: Seconds = seconds_setting("chunk_deadline", 10, "How long one attempt at a chunk may take")
+    stuck_after: Seconds = seconds_setting(
+        "stuck_after",
+        30,
+        "How long a broker that takes connections may be silent to a worker before it restarts itself",
+    )
 
 
 DATABASES_PART = 0.8
@@ -232,6 +240,9 @@ class FlowerSettings(Section):
     password: Secret | None = Field(None, description="Password of the page; by environment or file only")
     wrong_passwords_per_minute: Count = Field(
         10, description="Wrong passwords in a minute from one address, after which it is refused for a while"
+    )
+    job_url: JobUrl | None = Field(
+        None, description="Page of a job, to which Flower's page of a task leads, as https://host/app#/jobs/{job_id}"
     )
     broker_url: BrokerUrl | None = Field(
         None, description="The broker as Flower's own, lesser user; the broker's URL if unset"

@@ -16,7 +16,7 @@ from carecase_worker.cases.outcomes import (
 )
 from carecase_worker.clock import Random, Sleep, monotonic
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
-from carecase_worker.store.claims import ChunkResult, Claim, Claimed, Lease, RetryLater
+from carecase_worker.store.claims import ChunkResult, Claim, Claimed, Completed, Lease, RetryLater
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.registry import Targets
@@ -32,6 +32,7 @@ from carecase_worker.worker.planning import (
     to_chunk_result,
 )
 from carecase_worker.worker.poison import poison_items
+from carecase_worker.worker.report import Report
 from carecase_worker.worker.retry_policy import GiveUp, plan_retry
 from carecase_worker.worker.sealed import open_payload, require_record, seal_result
 
@@ -75,6 +76,7 @@ class Applier:
     seals: Seals = UNSEALED
     outages: Outages = field(default_factory=Outages)
     meter: Meter = field(default_factory=unmetered)
+    report: Report = field(default_factory=Report)
 
     def claim(self, ref: ChunkRef) -> Claims:
         """Claim a chunk, also from a process of this machine that has died with it.
@@ -129,6 +131,8 @@ class Applier:
                 return Applied(f"released: {kind.value}", lease.database)
             case GiveUp(outcome):
                 self.meter.attempts(lease.database, 1, kind)
+                if not cancel:
+                    self.report.give_up(lease.database, lease.chunk.job_id, kind.value)
                 self._after_failure(lease.database, kind, cause)
                 return self._give_up(lease, CANCELLED if cancel else outcome)
             case never:
@@ -140,6 +144,7 @@ class Applier:
         self._after_failure(leases[0].database, kind, cause)
         wait = replace(wait, reason=cause.name if cause else kind.value)
         self.store.release([lease.chunk for lease in leases], self.holder, wait)
+        self.report.release(leases[0].database, (lease.chunk.job_id for lease in leases), wait.reason)
 
     def _after_failure(self, database: str, kind: FailureKind, cause: Cause | None) -> None:
         if kind is not FailureKind.UNREADABLE:
@@ -264,6 +269,9 @@ class Applier:
         database, failures = done[0][0].database, max(lease.history.failures for lease, _ in done)
         if any(one.database_answered for _, one in done):
             self.outages.answered(database, failures)
+        for (lease, one), verdict in zip(done, told.verdicts, strict=True):
+            if verdict is Completed.KEPT:
+                self.report.keep(lease.database, lease.chunk.job_id, one.counts)
         items = sum(sum(one.counts.values()) for _, one in done)
         return Applied(told.verdict.value, database, items, told.to_notify, told.following, told.shares)
 

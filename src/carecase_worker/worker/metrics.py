@@ -5,10 +5,14 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import count
+from functools import partial
+from itertools import chain, count
 
 from carecase_worker.clock import monotonic
 from carecase_worker.errors import FailureKind
+from carecase_worker.settings.model import Settings
+from carecase_worker.store.redis.certificates import certificate_expiries
+from carecase_worker.store.scripts import OPERATIONS
 from carecase_worker.telemetry import SHORT_BOUNDS_S, Gauges, HistogramSample, MetricSample, build_info, exposition
 
 _CELL_BYTES = 8
@@ -136,6 +140,17 @@ class WorkerMetrics:
                     yield MetricSample("carecase_chunk_attempts", _ATTEMPTS, sums[place], told, counter=True)
                 case "poison", [name]:
                     yield MetricSample("carecase_poison_items", _POISON, sums[place], {"database": name}, counter=True)
+
+
+def metrics_of(settings: Settings, *gauges: Gauges) -> WorkerMetrics:
+    """Return the metrics of a worker; its main process reads the gauges when it tells of them."""
+    told: tuple[Gauges, ...] = (*gauges, partial(certificate_expiries, settings.redis))
+    return WorkerMetrics.of(
+        settings.worker.concurrency,
+        tuple(settings.databases),
+        OPERATIONS,
+        lambda: chain.from_iterable(each() for each in told),
+    )
 
 
 def _histogram(name: str, text: str, labels: Mapping[str, str], cells: Sequence[float]) -> HistogramSample:
