@@ -1,53 +1,31 @@
-"""Alerts of a system that fails for real: the right one fires, once, and resolves when all is well again."""
+"""Alerts of a system that fails for real: the right one fires, once, and resolves; and the dashboard shows all of it."""
 
-import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-import psutil
 import pytest
 import redis
-from tests.acceptance.system import System, eventually, running
+from tests.acceptance.system import System, eventually
 from tests.builders import a_case
-from tests.observing.watch import Message, Watch, watching
-
-FACTOR = 60
-BACKLOG = 10
-CONFIG = f"""
-[intake]
-rate_per_second = 0
-[jobs]
-max_backlog_jobs = {BACKLOG}
-"""
+from tests.observing.panels import shown, without_data
+from tests.observing.watch import BACKLOG, Message, Watch, frozen, watched_system
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    place = tmp_path_factory.mktemp("alerts")
-    (place / "small.toml").write_text(CONFIG)
-    with running(place, "--config", "small.toml") as started:
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, Watch]]:
+    with watched_system(tmp_path_factory.mktemp("watched")) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def watch(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
-    targets = {"carecase-intake": [system.stack["intake"]["url"]]}
-    with watching(tmp_path_factory.mktemp("watch"), targets, FACTOR) as started:
-        yield started
+def system(watched: tuple[System, Watch]) -> System:
+    return watched[0]
 
 
-@contextmanager
-def frozen(*pids: int) -> Iterator[None]:
-    """Stop processes and their children for a while; they stay there."""
-    trees = [one for pid in pids for one in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]
-    for one in trees:
-        one.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for one in trees:
-            one.send_signal(signal.SIGCONT)
+@pytest.fixture(scope="module")
+def watch(watched: tuple[System, Watch]) -> Watch:
+    return watched[1]
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +74,16 @@ def test_a_redis_that_takes_no_writes_is_told_of_once(system: System, watch: Wat
         server.config_set("min-replicas-to-write", 1)
         try:
             watch.waits_for("firing", "StoreDown")
+            with system.client() as client:
+                assert client.put("/care-cases-batch", json=[a_case(1)]).status_code == 503
         finally:
             server.config_set("min-replicas-to-write", 0)
     watch.waits_for("resolved", "StoreDown")
     assert counted(told) == {("StoreDown", "", "firing"): 1, ("StoreDown", "", "resolved"): 1}
+
+
+def test_every_panel_of_the_dashboard_has_data(system: System, watch: Watch, first_key: int) -> None:
+    """All of it is of what happened in this test and before it."""
+    system.final(system.send([a_case(first_key + n) for n in range(3000)]))
+    system.final(system.send([{"case_Key": 1, "case_ID": 5}]))
+    eventually(lambda: not without_data(shown(watch, time.time() - 120, time.time(), 5)), what="every query has data")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,11 +14,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import yaml
-from tests.acceptance.system import eventually, stopped_with_parent
+from tests.acceptance.system import System, eventually, running, stopped_with_parent
 from tests.needs import need
 from tests.ports import free_port
 
+FACTOR = 60
+BACKLOG = 10
+CONFIG = f"""
+[intake]
+rate_per_second = 0
+[jobs]
+max_backlog_jobs = {BACKLOG}
+"""
 DEPLOYED = Path(__file__).parents[2] / "deploy" / "prometheus"
 _DURATION = re.compile(r"^(\d+)([smhd])$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -85,6 +95,33 @@ class Watch:
         """Wait until somebody has been told so."""
         message = Message(status, alert, database)
         eventually(lambda: message in self.messages, what=f"{message} is told; so far: {self.messages}")
+
+
+@contextmanager
+def watched_system(place: Path) -> Iterator[tuple[System, Watch]]:
+    """Run a system with one worker and a small backlog, and a watch over it."""
+    for name in ("system", "watch"):
+        (place / name).mkdir()
+    (place / "system" / "small.toml").write_text(CONFIG)
+    port = free_port()
+    options = ("--workers", "1", "--config", "small.toml")
+    with running(place / "system", *options, CARECASE_WORKER_PORT=str(port)) as system:
+        targets = {"carecase-intake": [system.stack["intake"]["url"]], "carecase-worker": [f"http://127.0.0.1:{port}"]}
+        with watching(place / "watch", targets, FACTOR) as watch:
+            yield system, watch
+
+
+@contextmanager
+def frozen(*pids: int) -> Iterator[None]:
+    """Stop processes and their children for a while; they stay there."""
+    trees = [one for pid in pids for one in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]
+    for one in trees:
+        one.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for one in trees:
+            one.send_signal(signal.SIGCONT)
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from carecase_worker.clock import monotonic
 from carecase_worker.errors import FailureKind
 from carecase_worker.settings.model import Settings
 from carecase_worker.store.redis.certificates import certificate_expiries
-from carecase_worker.store.scripts import OPERATIONS
 from carecase_worker.telemetry import SHORT_BOUNDS_S, Gauges, HistogramSample, MetricSample, build_info, exposition
 
 _CELL_BYTES = 8
+_OPERATIONS = ("claim", "complete", "place", "release", "reclaim", "settle")
+"""Operations of the job store that pool processes call."""
 _APPLIED = ""
 _STAGES = "Time that a stage of an attempt at chunks took"
 _TRIPS = "Time that Redis took for a call of the job store"
@@ -148,7 +149,7 @@ def metrics_of(settings: Settings, *gauges: Gauges) -> WorkerMetrics:
     return WorkerMetrics.of(
         settings.worker.concurrency,
         tuple(settings.databases),
-        OPERATIONS,
+        _OPERATIONS,
         lambda: chain.from_iterable(each() for each in told),
     )
 
