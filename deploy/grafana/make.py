@@ -1,7 +1,7 @@
 """The dashboard for Grafana: `python deploy/grafana/make.py` writes dashboard.json beside this file.
 
-Each panel has a title, a unit of Grafana's, and queries with the legend of their series. What is of the service is told alike
-by every intake, hence `max`; what is of a process is summed.
+Each panel has a title, a unit of Grafana's, and queries with the legend of their series. What is of the service is told
+alike by every intake, hence `max`; what is of a process is summed.
 """
 
 import json
@@ -27,12 +27,12 @@ def _quantiles(metric: str, by: str = "", of: str = "sum", where: str = "") -> l
 ROWS: dict[str, list[Panel]] = {
     "Objectives": [
         (
-            "Batches without a 202 within a second (objective: 0.1 %)",
+            "Batches refused or late (objective: 0.1 %)",
             "percentunit",
             [(f"carecase:batches_refused_or_late:ratio_rate{window}", window) for window in ("5m", "1h", "3d")],
         ),
         (
-            "Jobs not final within five minutes (objective: 1 %)",
+            "Jobs final too late (objective: 1 %)",
             "percentunit",
             [(f"carecase:jobs_late:ratio_rate{window}", window) for window in ("5m", "1h", "3d")],
         ),

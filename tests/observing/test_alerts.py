@@ -1,4 +1,4 @@
-"""Alerts of a system that fails for real: the right one fires, once, and resolves; and the dashboard shows all of it."""
+"""Alerts of a system that fails for real: the right one fires, once, and resolves; the dashboard shows all of it."""
 
 import time
 from collections import Counter
