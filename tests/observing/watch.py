@@ -154,7 +154,7 @@ def watching(place: Path, targets: Mapping[str, Sequence[str]], factor: int) -> 
 
 def _prometheus(targets: Mapping[str, Sequence[str]], manager_port: int) -> dict[str, Any]:
     return {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "3s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yaml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{manager_port}"]}]}]},
         "scrape_configs": [
