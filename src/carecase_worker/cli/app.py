@@ -19,6 +19,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "intake": ("intake",),
     "worker": ("worker",),
     "workers": ("workers",),
+    "top": ("top",),
     "flower": ("flower",),
     "databases": ("db",),
     "keys": ("keys",),

@@ -20,6 +20,13 @@ def jobs_of(task: Any) -> list[str]:
     return list(dict.fromkeys(_JOB.findall(told)))
 
 
+def with_line(task: Any) -> Any:
+    """Return a task whose result is its line, also if it was retried or has failed; for Flower's `format_task`."""
+    told = str(getattr(task, "exception", None) or getattr(task, "result", None) or "")
+    task.result = told.removeprefix("Released(").removeprefix("GaveUp(").rstrip(")").strip("'")
+    return task
+
+
 def tasks_path(root: str, job_id: str) -> str:
     """Return the path of Flower's list of tasks, filtered by a job."""
     return f"{root}/tasks?name={TASK}%20{job_id}"
@@ -32,7 +39,7 @@ def with_jobs(page: bytes, job_ids: list[str], root: str, job_url: str | None) -
         url = (job_url or "").replace("{job_id}", job_id)
         name = f'<a href="{escape(url)}" rel="noopener">{job_id}</a>' if url else f"<code>{job_id}</code>"
         lines.append(f'{name} &middot; <a href="{escape(tasks_path(root, job_id))}">its tasks</a>')
-    row = f'<div class="detail-row task-data-row"><dt>Jobs</dt><dd>{"<br>".join(lines)}</dd></div>\n      '
+    row = f'<div class="detail-row task-data-row"><dt>Jobs</dt><dd><div>{"<br>".join(lines)}</div></dd></div>\n      '
     return page.replace(_BEFORE, row.encode() + _BEFORE, 1) if lines else page
 
 

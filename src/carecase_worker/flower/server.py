@@ -20,6 +20,7 @@ from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.clock import SystemClock, system_sleep
 from carecase_worker.errors import SettingsError, StoreUnavailable
 from carecase_worker.flower.door import BoundedServer, GuardedFlower
+from carecase_worker.flower.job_links import with_line
 from carecase_worker.flower.task_events import flower_redis, listen
 from carecase_worker.settings.model import RedisSettings, Settings
 from carecase_worker.store.redis.checkup import refuse_unsupported
@@ -43,7 +44,7 @@ def run_flower(settings: Settings) -> None:
     It speaks to the broker as a user of its own, if one is configured, and sees notifications: ids, no case.
     """
     configure_logging(settings.log)
-    logging.getLogger("tornado.access").propagate = False
+    logging.getLogger("tornado.access").disabled = True
     page = create_flower(settings)
     flower = settings.flower
     try:
@@ -136,7 +137,8 @@ def _set_options(url_prefix: str, credentials: str) -> None:
     options.enable_events = False
     options.max_tasks, options.max_workers = _TASKS_KEPT, _WORKERS_KEPT
     options.auto_refresh = True
-    options.tasks_columns = "uuid,state,args,result,exception,received,runtime,worker"
+    options.tasks_columns = "state,result,args,uuid,received,runtime,worker"
+    options.format_task = with_line
     options.purge_offline_workers = _OFFLINE_SHOWN_S
     options.db = ""
     options.persistent = False

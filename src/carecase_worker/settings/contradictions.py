@@ -51,6 +51,9 @@ def _deadlines(settings: Settings) -> Iterator[Contradiction]:
     if settings.jobs.lease < least:
         text = f"must be at least {least.total_seconds():g}, that is worker.chunk_deadline_seconds and 5 s"
         yield Contradiction(("jobs", "lease_seconds"), text, (("worker", "chunk_deadline_seconds"),))
+    if settings.worker.stuck_after < least:  # a worker that is busy asks the broker for nothing for as long
+        text = f"must be at least {least.total_seconds():g}, that is worker.chunk_deadline_seconds and 5 s"
+        yield Contradiction(("worker", "stuck_after_seconds"), text, (("worker", "chunk_deadline_seconds"),))
 
 
 def _database(name: str, database: DatabaseSettings, chunk_deadline: timedelta) -> Iterator[Contradiction]:
@@ -87,12 +90,18 @@ def _password_fault(url: str) -> str:
 
 
 def _listeners(settings: Settings) -> Iterator[Contradiction]:
-    intake, flower = settings.intake, settings.flower
-    hosts = {intake.host, flower.host}
-    if intake.port == flower.port != 0 and (len(hosts) == 1 or hosts & _EVERY_ADDRESS):
-        text = "must not be intake.port, where the intake listens; give one of the two another port"
-        others = (("intake", "port"), ("intake", "host"), ("flower", "host"))
-        yield Contradiction(("flower", "port"), text, others)
+    intake, flower, worker = settings.intake, settings.flower, settings.worker
+    listeners = (("intake", intake.host, intake.port), ("flower", flower.host, flower.port))
+    pairs = (
+        (("flower", flower.host, flower.port), listeners[:1]),
+        (("worker", worker.host, worker.port), listeners),
+    )
+    for (name, host, port), before in pairs:
+        for other, its_host, its_port in before:
+            hosts = {host, its_host}
+            if port == its_port != 0 and (len(hosts) == 1 or hosts & _EVERY_ADDRESS):
+                text = f"must not be {other}.port, where the {other} listens; give one of the two another port"
+                yield Contradiction((name, "port"), text, ((other, "port"), (other, "host"), (name, "host")))
 
 
 def _connections(settings: Settings) -> Iterator[Contradiction]:

@@ -158,6 +158,10 @@ class Keys:
         """Return the key of the numbers of jobs and bytes of a database that are not final yet."""
         return f"{self.prefix}backlog:{database}"
 
+    def pause(self, database: str) -> str:
+        """Return the key that is there while a database is left alone, or is probed."""
+        return f"{self.prefix}pause:{database}"
+
     def housekeeping(self, what: str) -> str:
         """Return the key that is there while a piece of housekeeping need not be done again."""
         return f"{self.prefix}housekeeping:{what}"

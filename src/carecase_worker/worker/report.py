@@ -71,19 +71,19 @@ class Report:
         return TaskState.RETRIED if self.released else TaskState.SUCCEEDED
 
     def line(self) -> str:
-        """Return the line: tenant, items by outcome, chunks, jobs, failures by class, and the ids of the jobs."""
+        """Return the line: tenant, items by outcome, chunks, failures by class, jobs, and the ids of some of them."""
         parts = []
         if self.chunks:
             outcomes = ", ".join(f"{self.counts[name]} {name}" for name in COUNTS if self.counts[name])
-            among = f"{_number(self.chunks, 'chunk')} of {_number(len(self.jobs), 'job')}"
-            parts.append(f"{_number(self.counts.total(), 'item')} ({outcomes}) in {among}")
-        parts += [f"{_number(count, 'chunk')} released: {kind}" for kind, count in self.released.items()]
-        parts += [f"{_number(count, 'chunk')} given up: {kind}" for kind, count in self.gave_up.items()]
+            parts.append(f"{outcomes} in {_number(self.chunks, 'chunk')}")
+        parts += [f"released {_number(count, 'chunk')}: {kind}" for kind, count in self.released.items()]
+        parts += [f"gave up {_number(count, 'chunk')}: {kind}" for kind, count in self.gave_up.items()]
         if not parts:
             return f"nothing applied: {self.verdict}"
         ids, more = list(self.jobs), len(self.jobs) - _MOST_IDS
         others = f" and {more} more" if more > 0 else ""
-        return f"{self.database}: {'; '.join(parts)}; {', '.join(ids[:_MOST_IDS])}{others}"
+        jobs = f"{_number(len(self.jobs), 'job')}: {', '.join(ids[:_MOST_IDS])}{others}"
+        return f"{self.database}{': ' if self.database else ''}{'; '.join([*parts, jobs])}"
 
     def _fail(self, failures: Counter[str], database: str, job_ids: Iterable[str], kind: str) -> None:
         self.database = database or self.database
