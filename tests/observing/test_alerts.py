@@ -38,7 +38,7 @@ def told(watch: Watch) -> Iterator[list[Message]]:
 
 
 def counted(told: list[Message]) -> Counter[tuple[str, str, str]]:
-    """How often each alert was told; an intake of a busy machine may answer a scrape too late, which is none of these."""
+    """How often each alert was told, but for scrapes that an intake of a busy machine answers too late."""
     return Counter((one.alert, one.database, one.status) for one in told if one.alert != "NoIntakes")
 
 

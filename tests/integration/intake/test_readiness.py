@@ -26,7 +26,7 @@ from carecase_worker.intake.health import MetricSamples, health_routes
 from carecase_worker.settings.access import AuditSettings
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.measures import JobMeasures
+from carecase_worker.store.measures import PATIENCE, JobMeasures
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import Metrics, MetricSample
@@ -47,7 +47,7 @@ async def asked(app: FastAPI, path: str = "/readyz") -> list[httpx.Response]:
 def readings_of(url: str, store: JobStore, prefix: str) -> MetricSamples:
     settings = RedisSettings.model_validate({"url": url, "prefix": prefix})
     audit = AuditLog(AuditSettings(), SystemClock())
-    standstill, presence = Standstill(settings, JobSettings()), Presence(settings, SystemClock())
+    standstill, presence = Standstill(settings, JobSettings()), Presence(settings, SystemClock(), PATIENCE)
     measures = JobMeasures(settings, JobSettings(), DATABASES)
     return MetricSamples(store, presence, standstill, DATABASES, "host", audit, measures)
 
@@ -128,6 +128,19 @@ def test_who_asks_while_redis_hangs_takes_no_thread_that_others_need(servers: Se
         server.client_pause(600_000, all=False)  # what writes waits
         answers = asyncio.run(asked_while_it_hangs(app, server.client_unpause))
     assert {answer.status_code for answer in answers} == {200, 503}
+
+
+def test_a_redis_that_hangs_is_told_of_before_prometheus_gives_up(tmp_path: Path) -> None:
+    """It waits ten seconds; a response of Redis is waited for twice."""
+    with lone_valkey(tmp_path / "valkey") as port, redis.Redis.from_url(redis_url(port)) as server:
+        store = JobStore(RedisSettings.model_validate({"url": redis_url(port), "prefix": "h:"}), JobSettings())
+        readings = readings_of(redis_url(port), store, "h:")
+        server.client_pause(600_000, all=False)  # what writes waits
+        began = time.monotonic()
+        assert values_of(readings)["carecase_store_up"] == 0
+        took = time.monotonic() - began
+        server.client_unpause()
+    assert took < 8
 
 
 def test_it_notices_work_that_is_due_and_that_nobody_takes_though_workers_are_there(servers: Services) -> None:
