@@ -51,9 +51,6 @@ def _deadlines(settings: Settings) -> Iterator[Contradiction]:
     if settings.jobs.lease < least:
         text = f"must be at least {least.total_seconds():g}, that is worker.chunk_deadline_seconds and 5 s"
         yield Contradiction(("jobs", "lease_seconds"), text, (("worker", "chunk_deadline_seconds"),))
-    if settings.worker.stuck_after < least:  # a worker that is busy asks the broker for nothing for as long
-        text = f"must be at least {least.total_seconds():g}, that is worker.chunk_deadline_seconds and 5 s"
-        yield Contradiction(("worker", "stuck_after_seconds"), text, (("worker", "chunk_deadline_seconds"),))
 
 
 def _database(name: str, database: DatabaseSettings, chunk_deadline: timedelta) -> Iterator[Contradiction]:

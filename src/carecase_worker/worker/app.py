@@ -127,7 +127,9 @@ def run_worker(settings: Settings) -> int:
 def _monitored(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tuple[Monitor, WorkerMetrics]:
     """Start the monitor and its pages, before the pool, and before the broker has answered. Raises SettingsError."""
     ask = partial(takes_connections, settings.broker_url, _CONNECTS_WITHIN)
-    monitor = Monitor(signs, settings.worker.stuck_after, settings.worker.chunk_deadline + _STOPS_WITHIN, ask)
+    grace = settings.worker.chunk_deadline + _STOPS_WITHIN
+    # a worker with all its processes busy may ask the broker for nothing for as long as an attempt takes
+    monitor = Monitor(signs, max(settings.worker.stuck_after, grace), grace, ask)
     metrics = metrics_of(settings, schemas, monitor.samples)
     serve_health(HealthPages(monitor, metrics.exposition), settings.worker)
     Repeated(_guarded(monitor.once), lambda: None, _MONITOR_S).start()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
@@ -318,13 +319,15 @@ def test_its_memory_is_bounded_whatever_has_passed(servers: Services, flower: "t
         for first in range(0, TASKS, 100):
             broker.publish("b:/0.celeryev/task.multi", message_of(range(first, first + 100)))
             # what it has not taken yet is memory, too, but of Redis and of a socket
-            eventually(
-                lambda first=first: worker_of(first) in httpx.get(f"{url}/tools/flower/api/workers", auth=auth).text
-            )
+            eventually(partial(is_known, f"{url}/tools/flower/api/workers", worker_of(first)), 60)
     held = psutil.Process(pid).memory_info().rss
     assert held < MOST_BYTES, f"{held >> 20} MB"
     assert len(httpx.get(f"{url}/tools/flower/api/tasks", auth=auth, timeout=60).json()) == 5_000
     assert len(httpx.get(f"{url}/tools/flower/api/workers", auth=auth, timeout=60).json()) <= 500
+
+
+def is_known(url: str, worker: str) -> bool:
+    return f'"{worker}"' in httpx.get(url, auth=(USER.encode(), PASSWORD.encode()), timeout=60).text
 
 
 def worker_of(number: int) -> str:
