@@ -42,8 +42,8 @@ working:{database}  (set; a job's from opened to final; admit, place, cancel, co
     jobs that are being applied
 holding  (hash; an entry while a process holds a chunk; claim, release, complete, reclaim)
     `{job}:{n}` -> holder
-pause:{database}  (string; as long as the pause; claim, release, complete, reclaim)
-    there while the database is left alone; holds the name of the process that probes whether it is back, if one does
+circuit:{database}  (string; as long as its circuit is not closed; claim, release, complete, reclaim)
+    empty while the circuit is open; half open, the name of the process that probes whether the database is back
 failures:{database}  (string; until the database answers; release, complete)
     attempts in a row that found it away
 pace:{database}  (hash; for ever; admit, complete)
@@ -158,9 +158,9 @@ class Keys:
         """Return the key of the numbers of jobs and bytes of a database that are not final yet."""
         return f"{self.prefix}backlog:{database}"
 
-    def pause(self, database: str) -> str:
+    def circuit(self, database: str) -> str:
         """Return the key that is there while a database is left alone, or is probed."""
-        return f"{self.prefix}pause:{database}"
+        return f"{self.prefix}circuit:{database}"
 
     def housekeeping(self, what: str) -> str:
         """Return the key that is there while a piece of housekeeping need not be done again."""

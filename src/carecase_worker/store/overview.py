@@ -103,7 +103,7 @@ class Overviews:
         pipe.hmget(keys.pace(database), ["open", "items_per_second", "completed_ms"])
         pipe.zcard(keys.due(database))
         pipe.exists(keys.failures(database))
-        pipe.get(keys.pause(database))
+        pipe.get(keys.circuit(database))
         pipe.hmget(keys.trouble(database), ["reason", "since_ms"])
         pipe.zrange(keys.open(database), 0, 0)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from carecase_worker.errors import TargetFailure
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import require_fitting
+from carecase_worker.targets.schema.state import require_fitting
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.telemetry import MetricSample
 

@@ -56,7 +56,7 @@ def test_the_breaker_opens_with_a_database_that_is_away_and_half_opens_with_a_pr
 
     store.claim(chunk, HOLDER)
     assert demo(overviews.read(NOBODY)) == (Breaker.CLOSED, "")
-    store.release([chunk], HOLDER, RetryLater(timedelta(0), pause=timedelta(milliseconds=1), reason="refused"))
+    store.release([chunk], HOLDER, RetryLater(timedelta(0), open_circuit=timedelta(milliseconds=1), reason="refused"))
     while store.claim(chunk, HOLDER).lease is None:
         assert demo(overviews.read(NOBODY)) == (Breaker.OPEN, "refused")
     assert demo(overviews.read(NOBODY)) == (Breaker.HALF_OPEN, "refused")

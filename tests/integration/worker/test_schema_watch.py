@@ -5,7 +5,7 @@ from tests.ports import free_port
 from tests.services import Services
 
 from carecase_worker.settings.loading import load
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.tenants import tenants_of
 from carecase_worker.worker.schema_watch import SchemaWatch
 
