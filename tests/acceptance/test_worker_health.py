@@ -8,13 +8,16 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
+from sqlalchemy import create_engine, text
 from tests.acceptance.system import COMMAND, System, eventually, run, stopped_with_parent
 from tests.builders import a_case
 from tests.ports import free_port
@@ -176,3 +179,47 @@ def test_a_worker_whose_broker_falls_silent_ends_to_be_started_again_and_its_wor
             assert "worker restarts" in {line["event"] for line in lines}
     finally:
         proxy.close()
+
+
+@pytest.mark.timeout(240)
+def test_a_main_process_that_was_held_up_kills_no_pool_process_for_a_chunk_that_has_ended(
+    system: System, tmp_path: Path, first_key: int
+) -> None:
+    """Its own worker is stopped while a chunk of it ends, for longer than the chunk's deadline; then it goes on."""
+    deadline_s = 3.0
+    timeouts = {f"CARECASE_DATABASES_{name}_STATEMENT_TIMEOUT_SECONDS": "2" for name in ("DEMO", "DEMO_SQLITE")}
+    own = {"CARECASE_WORKER_CHUNK_DEADLINE_SECONDS": str(deadline_s), **timeouts}
+    others = [psutil.Process(pid) for pid in system.stack["processes"]["worker"]]
+    with worker_beside(system, tmp_path, own) as worker:
+        eventually(lambda: worker.poll() is not None or is_well(tmp_path), what="the worker is well")
+        assert worker.poll() is None, (tmp_path / "worker.log").read_text()
+        main = psutil.Process(worker.pid)
+        pool = {child.pid for child in main.children()}
+        stopped = [process for other in others for process in (other, *other.children())]
+        for process in stopped:
+            process.suspend()
+        engine = create_engine(system.stack["databases"]["demo"]["url"])
+        try:
+            with engine.begin() as connection:
+                connection.execute(text("LOCK TABLE care_case IN ACCESS EXCLUSIVE MODE"))
+                job_id = system.send([a_case(first_key)])
+                eventually(lambda: is_waiting(system), 30, "a chunk waits for the lock")
+                main.suspend()
+            system.final(job_id, 30)
+            time.sleep(deadline_s + 1)  # for as long as the time limit of a chunk that has ended
+            main.resume()
+            later = [system.send([a_case(first_key + number)]) for number in range(1, 4)]
+            for one in later:
+                system.final(one, 60)
+        finally:
+            engine.dispose()
+            for process in stopped:
+                process.resume()
+        assert {child.pid for child in main.children()} == pool
+        log = (tmp_path / "worker.log").read_text()
+        assert "time limit" not in log
+        assert "WorkerLostError" not in log
+
+
+def is_waiting(system: System) -> bool:
+    return bool(system.query("SELECT 1 FROM pg_stat_activity WHERE datname = 'demo' AND wait_event_type = 'Lock'"))

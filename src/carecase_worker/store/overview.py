@@ -84,7 +84,7 @@ class Overviews:
         now, parts = moment_of(told), len(answers) // len(self._databases) if self._databases else 1
         each = dict(zip(self._databases, zip(*[iter(answers)] * parts, strict=True), strict=True))
         oldest = {name: _job_of(answer[-1]) for name, answer in each.items()}
-        chunks = {ChunkRef.of(member): holder.decode() for member, holder in holding.items()}
+        chunks = {ChunkRef.of(member.decode()): holder.decode() for member, holder in holding.items()}
         jobs = self._jobs({*filter(None, oldest.values()), *(chunk.job_id for chunk in chunks)})
         return Overview(
             now,

@@ -42,6 +42,7 @@ from carecase_worker.worker.inherited import let_go_of_sockets
 from carecase_worker.worker.metrics import WorkerMetrics, metrics_of
 from carecase_worker.worker.monitor import Monitor
 from carecase_worker.worker.placing import Placer
+from carecase_worker.worker.pool import PatientTaskPool
 from carecase_worker.worker.process_identity import is_dead, own_name
 from carecase_worker.worker.report import Report
 from carecase_worker.worker.schema_watch import SchemaWatch
@@ -115,7 +116,7 @@ def run_worker(settings: Settings) -> int:
     monitor, metrics = _monitored(settings, signs, schemas)
     worker = create_worker(settings, signs, metrics, schemas).Worker(
         hostname=f"{socket.gethostname()}-{os.getpid()}",
-        pool="prefork",
+        pool=PatientTaskPool,
         without_gossip=True,
         without_mingle=True,
         quiet=True,

@@ -190,7 +190,7 @@ local function take(job, n, lease_ms, holder)
   local care_plan, user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data_key, signature,
     failing_since_ms = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
     'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'failing_since_ms'))
-  if is_first then observe_since(database, 'waited', accepted_us) end
+  if is_first then observe_since(database, 'waited', accepted_us or seq .. '000') end
   return verdict(state == 'cancelling' and 'cancel' or 'apply', {payload = payload, deaths = deaths,
     releases = tonumber(releases or 0), faults = tonumber(faults or 0), too_slow = tonumber(too_slow or 0),
     failures = failures, failing_for_ms = failing_since_ms and math.max(0, now - tonumber(failing_since_ms)) or 0,

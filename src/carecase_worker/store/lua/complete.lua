@@ -51,8 +51,8 @@ local function make_way(job, care_plan)
 end
 
 local function finish(job, record, client, state, size)
-  local retention, bytes, idempotency, care_plan, cancelled, accepted_us = unpack(redis.call('HMGET', record,
-    'retention_ms', 'bytes', 'idempotency', 'care_plan', 'cancelled', 'accepted_us'))
+  local retention, bytes, idempotency, care_plan, cancelled, accepted_us, seq = unpack(redis.call('HMGET', record,
+    'retention_ms', 'bytes', 'idempotency', 'care_plan', 'cancelled', 'accepted_us', 'seq'))
   local keys_bytes = redis.call('STRLEN', key('keys', job))
   if keys_bytes > 0 then
     size = redis.call('HINCRBY', record, 'size', -keys_bytes)
@@ -66,7 +66,7 @@ local function finish(job, record, client, state, size)
   redis.call('ZADD', key('leaving', database), expires_ms, client .. '|' .. job .. '|result|' .. whole(size))
   count(database, client, 'done', size)
   redis.call('PUBLISH', prefix .. 'final', job)
-  observe_since(database, 'final', accepted_us)
+  observe_since(database, 'final', accepted_us or seq .. '000')
   redis.call('UNLINK', key('lease', job))
   if idempotency ~= '' then redis.call('PEXPIRE', idempotency, retention) end
   if redis.call('HINCRBY', key('backlog', database), 'jobs', -1) <= 0 then redis.call('SREM', prefix .. 'busy', database) end

@@ -43,7 +43,6 @@ end
 
 -- Observe how long a job took from its acceptance until now. A clock that was set back makes no negative duration.
 local function observe_since(database, what, accepted_us)
-  if not accepted_us then return end -- it was accepted by an older version
   local took_us, bound = math.max(0, now_us - tonumber(accepted_us)), 'inf'
   for _, bound_ms in ipairs(bounds_ms) do
     if took_us <= bound_ms * 1000 then
