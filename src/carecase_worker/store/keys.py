@@ -159,7 +159,7 @@ class Keys:
         return f"{self.prefix}backlog:{database}"
 
     def circuit(self, database: str) -> str:
-        """Return the key that is there while a database is left alone, or is probed."""
+        """Return the key that is there while the circuit of a database is not closed."""
         return f"{self.prefix}circuit:{database}"
 
     def housekeeping(self, what: str) -> str:

@@ -127,7 +127,7 @@ def _work(
     jobs: Mapping[str, tuple[str, datetime | None]],
     now: datetime,
 ) -> DatabaseWork:
-    (open_jobs, size), (items, rate, completed_ms), chunks, failing, pause, (reason, since_ms), _ = answer
+    (open_jobs, size), (items, rate, completed_ms), chunks, failing, circuit, (reason, since_ms), _ = answer
     accepted = jobs[oldest][1] if oldest else None
     at_work = completed_ms is not None and now - from_epoch_ms(int(completed_ms)) < _AT_WORK
     trouble = Trouble(reason.decode(), now - from_epoch_ms(int(since_ms))) if reason and since_ms and chunks else None
@@ -140,13 +140,13 @@ def _work(
         int(rate or 0) if at_work else 0,
         oldest,
         now - accepted if accepted else timedelta(0),
-        _breaker(bool(failing), bool(pause)),
+        _breaker(bool(failing), bool(circuit)),
         trouble,
     )
 
 
 def _breaker(failing: bool, probing: bool) -> Breaker:
-    """Return the state of the breaker; a pause has a holder only while one probes."""
+    """Return the state of the breaker; its circuit has a holder only while one probes."""
     if not failing:
         return Breaker.CLOSED
     return Breaker.HALF_OPEN if probing else Breaker.OPEN
