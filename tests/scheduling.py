@@ -23,6 +23,7 @@ _LONGEST_FIRST = (
     "acceptance/test_bench",
     "mutants/",
     "acceptance/",
+    "observing/",
     "contract/",
     "integration/",
 )

@@ -42,7 +42,7 @@ HOMES = {
         "intake/http/compression.py",
         "client/sources.py",
     ),
-    "cryptography": ("batches/encryption.py",),
+    "cryptography": ("batches/encryption.py", "store/redis/certificates.py"),
     "standardwebhooks": ("worker/webhooks/messages.py",),
     "jwt": ("intake/access/authenticator.py", "intake/access/jwks.py", "tokens.py"),
 }

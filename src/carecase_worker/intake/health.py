@@ -12,11 +12,12 @@ from carecase_worker.errors import StoreUnavailable
 from carecase_worker.intake.limits.single_flight import SingleFlight
 from carecase_worker.settings.webhooks import WebhookSettings
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.measures import JobMeasures
 from carecase_worker.store.outbox import Outbox
 from carecase_worker.store.throughput import Trouble
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
-from carecase_worker.telemetry import Metrics, MetricSample
+from carecase_worker.telemetry import HistogramSample, Metrics, MetricSample
 
 _KEPT = timedelta(seconds=1)
 """Time for which readiness and metrics are cached: anybody may request them, and they load Redis."""
@@ -41,8 +42,10 @@ class MetricSamples:
     databases: Sequence[str]
     host: str
     audit: AuditLog
+    measures: JobMeasures
 
-    def __call__(self) -> Iterator[MetricSample]:
+    def __call__(self) -> Iterator[MetricSample | HistogramSample]:
+        """Yield the metrics."""
         failures = "Accesses that were refused because they could not be recorded"
         yield MetricSample("carecase_audit_records", "Number of the audit log's last record", self.audit.records, {})
         yield MetricSample("carecase_audit_failures", failures, self.audit.failures, {}, counter=True)
@@ -51,7 +54,7 @@ class MetricSamples:
         except StoreUnavailable:
             yield MetricSample("carecase_store_up", "Whether the job store takes writes", 0, {})
 
-    def _from_store(self) -> Iterator[MetricSample]:
+    def _from_store(self) -> Iterator[MetricSample | HistogramSample]:
         self.presence.try_write()
         workers, own = self.presence.workers(), self.presence.ahead()
         yield MetricSample("carecase_store_up", "Whether the job store takes writes", 1, {})
@@ -81,6 +84,7 @@ class MetricSamples:
         for (database, outcome), items in sorted(self.store.stats().items()):
             labels = {"database": database, "outcome": outcome}
             yield MetricSample("carecase_items", "Items by outcome, ever", items, labels, counter=True)
+        yield from self.measures()
 
 
 @dataclass(frozen=True, slots=True)

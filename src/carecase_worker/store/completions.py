@@ -19,7 +19,7 @@ from carecase_worker.store.followers import Followers
 from carecase_worker.store.job import State
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect_listener, redis_errors
-from carecase_worker.telemetry import logger
+from carecase_worker.telemetry import MetricSample, logger
 
 _QUIET_S = 5.0
 _AGAIN_S = 0.5
@@ -41,6 +41,7 @@ class JobCompletions:
         self._awaited: dict[str, set[asyncio.Event]] = {}
         self._channels: Any = None
         self.followers = Followers()
+        self._waiters = 0
         self._over = False
         self._heard = True
 
@@ -52,12 +53,18 @@ class JobCompletions:
             event.set()
         held = self._awaited.setdefault(job_id, set())
         held.add(event)
+        self._waiters += 1
         try:
             yield event
         finally:
+            self._waiters -= 1
             held.discard(event)
             if not held:
                 self._awaited.pop(job_id, None)
+
+    def __call__(self) -> Iterator[MetricSample]:
+        """Yield the metrics."""
+        yield MetricSample("carecase_long_polls", "Responses that are held until a job is final", self._waiters, {})
 
     def end(self) -> None:
         """Wake everybody, also those who wait later: the process stops."""

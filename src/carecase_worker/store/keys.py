@@ -54,6 +54,9 @@ busy  (set; while there are; admit, complete)
     databases that have jobs which are not final
 stats  (hash; for ever; complete)
     `{database}|{count}` -> items ever
+measures  (hash; for ever; claim, place, complete, reclaim)
+    `{database}|{what}` -> how often ever: `lease_expired`, `reclaimed`; of jobs, from acceptance, `waited` until the
+    first attempt and `final`, each as `|{highest ms of the bucket, or inf}`, and `|us`, the sum; see `measures.py`
 idem:{client}:{digest}  (string; as long as the result; admit, complete, purge, rewrap)
     `{fingerprint}|{job}`; both digests are keyed where there are encryption keys
 jobs:{database}:{client}  (zset; entries until the result expires; admit, and whatever counts)
@@ -210,6 +213,11 @@ class Keys:
     def stats(self) -> str:
         """Key of the numbers of items ever, by database and count."""
         return f"{self.prefix}stats"
+
+    @property
+    def measures(self) -> str:
+        """Key of the durations of jobs and the events of chunks, by database."""
+        return f"{self.prefix}measures"
 
     @property
     def workers(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 
 from carecase_worker.batches.encryption import UNSEALED, Seals
 from carecase_worker.settings.model import JobSettings, RedisSettings
@@ -12,6 +13,7 @@ from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect_loop, moment_of, redis_errors
 from carecase_worker.store.redis.pipelining import Pipelining
 from carecase_worker.store.throughput import Throughput
+from carecase_worker.telemetry import Observe, unobserved
 
 
 class LoopStore:
@@ -20,12 +22,16 @@ class LoopStore:
     Every method raises StoreUnavailable if Redis is unreachable or rejects a command.
     """
 
-    def __init__(self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED) -> None:
+    def __init__(
+        self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED, observe: Observe = unobserved
+    ) -> None:
+        """Make the store; `observe` is told of each trip, `admit` or `read`, and of the seconds that it took."""
         self._keys = Keys(settings.prefix)
         self._jobs = jobs
         self._seals = seals
-        self._admissions = Pipelining(connect_loop(settings), "admit", settings.durability == "fsync")
-        self._reads = Pipelining(connect_loop(settings))
+        is_durable = settings.durability == "fsync"
+        self._admissions = Pipelining(connect_loop(settings), "admit", is_durable, partial(observe, "admit"))
+        self._reads = Pipelining(connect_loop(settings), observe=partial(observe, "read"))
 
     async def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
         """Make the batch a job, with its last chunks. Returns once it is on disk, if the durability is fsync."""

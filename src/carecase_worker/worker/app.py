@@ -12,6 +12,7 @@ from typing import Any
 
 from billiard import pool
 from billiard.exceptions import SoftTimeLimitExceeded
+from billiard.process import current_process
 from celery import Celery, signals
 
 from carecase_worker.batches.chunking import ChunkRef
@@ -32,7 +33,7 @@ from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.startup import look_at
 from carecase_worker.targets.tenants import tenants_of
-from carecase_worker.telemetry import configure_logging, logger, render_process, tell_of_process
+from carecase_worker.telemetry import configure_logging, logger
 from carecase_worker.worker.attempt import Applied, Applier
 from carecase_worker.worker.consumer import NotificationConsumer, take_only_notifications
 from carecase_worker.worker.group import fail, members_of, run_group
@@ -40,17 +41,19 @@ from carecase_worker.worker.health import Signs
 from carecase_worker.worker.health_server import HealthPages, serve_health
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.inherited import let_go_of_sockets
+from carecase_worker.worker.metrics import WorkerMetrics, metrics_of
 from carecase_worker.worker.monitor import Monitor
 from carecase_worker.worker.placing import Placer
 from carecase_worker.worker.pool import PatientTaskPool
 from carecase_worker.worker.process_identity import is_dead, own_name
 from carecase_worker.worker.report import Report
+from carecase_worker.worker.schema_watch import SchemaWatch
 from carecase_worker.worker.tasks import add_task
 from carecase_worker.worker.webhooks.delivery import Delivery
 from carecase_worker.worker.webhooks.sending import Sending, resolve_by_system
 
 _log = logger("worker")
-_PURGE_LOOK_S, _MONITOR_S = 60, 1.0
+_PURGE_LOOK_S, _SCHEMA_LOOK_S, _MONITOR_S = 60, 60, 1.0
 _CONNECTS_WITHIN, _STOPS_WITHIN = timedelta(seconds=3), timedelta(seconds=5)
 _NO_STORE = "no-store"
 _RESULT_LOOKS = 20  # a tenth of a second each
@@ -64,7 +67,7 @@ least: shorter ones would cost too much.
 """
 
 
-def create_worker(settings: Settings, signs: Signs) -> Celery:
+def create_worker(settings: Settings, signs: Signs, metrics: WorkerMetrics, schemas: SchemaWatch) -> Celery:
     """Return the Celery application that serves every configured database.
 
     Each pool process opens connections of its own. The main process gives its signs of life to `signs`.
@@ -72,7 +75,7 @@ def create_worker(settings: Settings, signs: Signs) -> Celery:
     take_only_notifications()
     app = celery_app(settings)
     app.conf.worker_consumer = partial(NotificationConsumer, signs=signs)
-    process = _Process(settings)
+    process = _Process(settings, metrics)
     add_task(app, process.apply)
 
     def set_up_logging(**_: Any) -> None:
@@ -81,7 +84,7 @@ def create_worker(settings: Settings, signs: Signs) -> Celery:
     def start_process(**_: Any) -> None:
         process.start()
 
-    housekeeping = _housekeeping(settings, signs)
+    housekeeping = _housekeeping(settings, signs, schemas)
 
     def start_housekeeping(**_: Any) -> None:
         for repeated in housekeeping:
@@ -113,8 +116,9 @@ def run_worker(settings: Settings) -> int:
     for database, reason in look_at(tenants_of(settings.databases)).items():
         _log.warning("database as found at start", database=database, reason=reason)
     signs = Signs()
-    monitor = _monitored(settings, signs)
-    worker = create_worker(settings, signs).Worker(
+    schemas = SchemaWatch(tenants_of(settings.databases))
+    monitor, metrics = _monitored(settings, signs, schemas)
+    worker = create_worker(settings, signs, metrics, schemas).Worker(
         hostname=f"{socket.gethostname()}-{os.getpid()}",
         pool=PatientTaskPool,
         without_gossip=True,
@@ -125,19 +129,19 @@ def run_worker(settings: Settings) -> int:
     return monitor.exit_status or int(worker.exitcode or 0)
 
 
-def _monitored(settings: Settings, signs: Signs) -> Monitor:
+def _monitored(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tuple[Monitor, WorkerMetrics]:
     """Start the monitor and its pages, before the pool, and before the broker has answered. Raises SettingsError."""
     ask = partial(takes_connections, settings.broker_url, _CONNECTS_WITHIN)
     grace = settings.worker.chunk_deadline + _STOPS_WITHIN
     # a worker with all its processes busy may ask the broker for nothing for as long as an attempt takes
     monitor = Monitor(signs, max(settings.worker.stuck_after, grace), grace, ask)
-    tell_of_process(monitor.samples)
-    serve_health(HealthPages(monitor, render_process), settings.worker)
+    metrics = metrics_of(settings, schemas, monitor.samples)
+    serve_health(HealthPages(monitor, metrics.exposition), settings.worker)
     Repeated(_guarded(monitor.once), lambda: None, _MONITOR_S).start()
-    return monitor
+    return monitor, metrics
 
 
-def _housekeeping(settings: Settings, signs: Signs) -> tuple[Repeated, ...]:
+def _housekeeping(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tuple[Repeated, ...]:
     """Return the housekeeping threads, made in the main process and started there once the pool runs.
 
     Each is a thread of its own: a ledger that hangs does not stop the sweep.
@@ -152,6 +156,7 @@ def _housekeeping(settings: Settings, signs: Signs) -> tuple[Repeated, ...]:
         Repeated(_guarded(settle.once), lambda: None, settings.worker.sweep.total_seconds()),
         Repeated(_guarded(sweep.once), _guarded(sweep.sign_off), settings.worker.sweep.total_seconds()),
         Repeated(_guarded(purge.once), lambda: None, _PURGE_LOOK_S),
+        Repeated(_guarded(schemas.once), lambda: None, _SCHEMA_LOOK_S),
         Repeated(_guarded(delivery.once), lambda: None, settings.worker.sweep.total_seconds()),
     )
 
@@ -193,6 +198,7 @@ class _Process:
     """The connections of one pool process, and its handling of notifications."""
 
     settings: Settings
+    metrics: WorkerMetrics
     applier: Applier | None = None
     placer: Placer | None = None
     notifier: Notifier | None = None
@@ -203,8 +209,9 @@ class _Process:
         settings = self.settings
         self.notifier = Notifier(celery_app(settings))
         seals = Seals(settings.encryption.by_id, settings.encryption.required)
+        meter = self.metrics.meter(getattr(current_process(), "index", 0))
         self.applier = Applier(
-            store=JobStore(settings.redis, settings.jobs),
+            store=JobStore(settings.redis, settings.jobs, observe=meter.round_trip),
             targets=Targets(tenants_of(settings.databases), DATABASES_PART * settings.worker.chunk_deadline),
             random=SystemRandom(),
             sleep=system_sleep,
@@ -212,6 +219,7 @@ class _Process:
             is_dead=is_dead,
             retry_deadline=settings.jobs.retry_deadline,
             seals=seals,
+            meter=meter,
         )
         self.placer = Placer(self.applier.store, OpenJobs(settings.redis, seals), own_name())
 

@@ -198,6 +198,7 @@ class States:
         self.staged: dict[str, tuple[str, str, int]] = {}
         self.counted: set[tuple[str, str, str]] = set()
         self.stats: dict[str, int] = defaultdict(int)
+        self.measures: dict[str, int] = defaultdict(int)
         self.told_final: list[str] = []
         self.told_progress: list[str] = []
         self.webhooks = Webhooks()
@@ -284,6 +285,7 @@ class States:
             "holding": (self.holding, None),
             "busy": (self.busy(), None),
             "stats": (self.stats, None),
+            "measures": (self.measures, None),
             "workers": (self.workers, None),
             "clocks": (self.clocks, None),
             **{f"rate:{client}": (str(full_at), till) for client, (full_at, till) in self.rates.items()},

@@ -19,7 +19,7 @@ from carecase_worker.telemetry import Metrics, logger
 
 _T = TypeVar("_T")
 _log = logger("access")
-_NOTED, _ENDING = "carecase.noted", "carecase.ending"
+_NOTED, _ENDING, _RECEIVED = "carecase.noted", "carecase.ending", "carecase.received"
 KNOWN_BY = frozenset({_NOTED})
 """Members of a scope by which `has_known_caller` goes."""
 CONNECTED = "carecase.connected"
@@ -29,6 +29,12 @@ CONNECTED = "carecase.connected"
 def add_log_fields(scope: Scope, **facts: str | int | None) -> None:
     """Add fields to the request's line in the log. The names are those of telemetry; no value of a case."""
     scope.setdefault(_NOTED, {}).update(facts)
+
+
+def since_received(scope: Scope) -> float:
+    """Return the seconds since the last byte of a request came in."""
+    now = monotonic()
+    return now - float(scope.get(_RECEIVED, now))
 
 
 def has_known_caller(scope: Scope) -> bool:
@@ -81,6 +87,8 @@ class AccessLog:
         async def count() -> Message:
             message = await receive()
             seen.received += len(message.get("body", b""))
+            if not message.get("more_body"):
+                scope[_RECEIVED] = monotonic()
             return message
 
         async def watch(message: Message) -> None:

@@ -52,8 +52,8 @@ local function make_way(job, care_plan)
 end
 
 local function finish(job, record, client, state, size)
-  local retention, bytes, idempotency, care_plan, cancelled, webhooks = unpack(redis.call('HMGET', record,
-    'retention_ms', 'bytes', 'idempotency', 'care_plan', 'cancelled', 'webhooks'))
+  local retention, bytes, idempotency, care_plan, cancelled, webhooks, accepted_us, seq = unpack(redis.call('HMGET',
+    record, 'retention_ms', 'bytes', 'idempotency', 'care_plan', 'cancelled', 'webhooks', 'accepted_us', 'seq'))
   local keys_bytes = redis.call('STRLEN', key('keys', job))
   if keys_bytes > 0 then
     size = redis.call('HINCRBY', record, 'size', -keys_bytes)
@@ -69,6 +69,7 @@ local function finish(job, record, client, state, size)
   count(database, client, 'done', size)
   redis.call('PUBLISH', prefix .. 'final', job .. '|' .. client)
   if webhooks and webhooks ~= '' then announce(job, webhooks, final) end
+  observe_since(database, 'final', accepted_us or seq .. '000')
   redis.call('UNLINK', key('lease', job))
   if idempotency ~= '' then redis.call('PEXPIRE', idempotency, retention) end
   if redis.call('HINCRBY', key('backlog', database), 'jobs', -1) <= 0 then redis.call('SREM', prefix .. 'busy', database) end
@@ -174,5 +175,6 @@ if kept then
 end
 
 local taken = going_on(kept)
+keep_observed()
 return reply_with({verdicts = verdicts, shares = shares, to_notify = notify_for(database, to_notify, taken, own),
   following = taken}, taken)
