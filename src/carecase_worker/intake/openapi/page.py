@@ -35,7 +35,9 @@ def add_public(app: FastAPI) -> None:
         servers = told["servers"]
         if root_path and {"url": root_path} not in servers:
             told = {**told, "servers": [{"url": root_path}, *servers]}
-        return StaticDocument.of(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode(), "application/json")
+        return StaticDocument.of(
+            json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
+        )
 
     async def openapi(request: Request) -> Response:
         return description(request.scope["root_path"]).answer(request)

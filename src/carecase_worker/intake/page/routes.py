@@ -64,7 +64,12 @@ def add_page(app: FastAPI, settings: IntakeSettings) -> None:
             raise HTTPException(404)
         return _documents()[name].answer(request)
 
-    routes = (("/app", index), ("/app/", to_index), ("/app/settings.json", settings_of_page), ("/app/{name:path}", file))
+    routes = (
+        ("/app", index),
+        ("/app/", to_index),
+        ("/app/settings.json", settings_of_page),
+        ("/app/{name:path}", file),
+    )
     for path, endpoint in routes:
         app.add_route(path, endpoint, include_in_schema=False)
 
@@ -73,9 +78,7 @@ def add_page(app: FastAPI, settings: IntakeSettings) -> None:
 def _documents() -> Mapping[str, StaticDocument]:
     """Read the files of the page, by their paths below /app."""
     return {
-        path.relative_to(_FILES).as_posix(): StaticDocument.of(
-            path.read_bytes(), _MEDIA_TYPES[path.suffix], _HEADERS
-        )
+        path.relative_to(_FILES).as_posix(): StaticDocument.of(path.read_bytes(), _MEDIA_TYPES[path.suffix], _HEADERS)
         for path in _FILES.rglob("*")
         if path.is_file()
     }

@@ -1,5 +1,6 @@
 /** The service's HTTP API, as this page uses it. */
 
+import { eventsOf } from "./events.js";
 import { Fault } from "./faults.js";
 import { put } from "./upload.js";
 
@@ -7,6 +8,7 @@ const ROOT = new URL("..", import.meta.url);
 
 export class Api {
   #session;
+  #hasEvents = true;
 
   constructor(session) {
     this.#session = session;
@@ -32,6 +34,27 @@ export class Api {
     const query = { outcome, page, pageSize };
     const response = await this.#request("GET", `${jobPath(id)}/result`, { query, signal });
     return (await response.json()).data;
+  }
+
+  /** Return the events of all jobs, or of one; null if the service has none. */
+  async events(id, signal) {
+    if (!this.#hasEvents) return null;
+    const path = id ? `${jobPath(id)}/events` : "jobs/events";
+    const query = id ? { outcomes: false } : {};
+    try {
+      const response = await this.#request("GET", path, { query, headers: { Accept: "text/event-stream" }, signal });
+      return response.status === 200 ? eventsOf(response) : null;
+    } catch (fault) {
+      this.#hasEvents = ![400, 404, 405, 406].includes(fault.status);
+      if (this.#hasEvents) throw fault;
+      return null;
+    }
+  }
+
+  /** Return the names of a case's fields, as the published description has them. */
+  async fields(signal) {
+    const description = await (await this.#request("GET", "openapi.json", { signal })).json();
+    return Object.keys(description.components.schemas.CareCase.properties);
   }
 
   async cancel(id) {

@@ -23,7 +23,7 @@ export class Fault extends Error {
   static of({ status, text, retryAfter }) {
     const { error, debug } = parsed(text);
     const retryAfterS = Number.parseInt(retryAfter ?? "", 10) || null;
-    return new Fault(status, error?.detail ?? ofProxy(status), {
+    return new Fault(status, ofPage(error?.detail) ?? ofProxy(status), {
       title: error?.title,
       kind: error?.type?.replace("urn:carecase:problem:", ""),
       retryAfterS,
@@ -47,3 +47,6 @@ function ofProxy(status) {
   if (status === 413) return "The file is larger than what a proxy before the service lets through. Send it in parts.";
   return status >= 500 ? AWAY : `The request was refused (${status}).`;
 }
+
+/** Return a detail without the advice for programs. */
+const ofPage = (detail) => detail?.replace(/ Send the headers x-api-key .*$/, "");

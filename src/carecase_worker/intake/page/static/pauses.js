@@ -41,10 +41,15 @@ export async function patiently(act, { signal, onWait = () => {} } = {}) {
 export const breathe = () => new Promise((resolve) => setTimeout(resolve));
 
 /** Wait until somebody looks at the page. */
-export function untilVisible(signal) {
-  if (!document.hidden) return Promise.resolve();
+export const untilVisible = (signal) => untilHiddenIs(false, signal);
+
+/** Wait until nobody looks at the page. */
+export const untilHidden = (signal) => untilHiddenIs(true, signal);
+
+function untilHiddenIs(wanted, signal) {
+  if (document.hidden === wanted) return Promise.resolve();
   return new Promise((resolve, reject) => {
     document.addEventListener("visibilitychange", () => resolve(), { once: true, signal });
-    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
 }

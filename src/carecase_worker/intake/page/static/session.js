@@ -3,9 +3,11 @@
 export class Session extends EventTarget {
   #apiKey = "";
   #token = "";
+  #isConfirmed = false;
 
+  /** True once the service has taken the credentials. */
   get isOpen() {
-    return Boolean(this.#apiKey || this.#token);
+    return this.#isConfirmed;
   }
 
   /** The claims of the token, for showing who is signed in; the service alone checks them. */
@@ -26,14 +28,23 @@ export class Session extends EventTarget {
     };
   }
 
+  /** Take credentials that the service has not seen yet. */
   open(apiKey, token) {
     [this.#apiKey, this.#token] = [apiKey, token];
-    this.dispatchEvent(new Event("change"));
   }
 
-  /** Forget the credentials. `reason` is shown to whoever signs in next. */
+  confirm() {
+    this.#isConfirmed = true;
+    this.dispatchEvent(new CustomEvent("change", { detail: "" }));
+  }
+
+  forget() {
+    [this.#apiKey, this.#token, this.#isConfirmed] = ["", "", false];
+  }
+
+  /** Sign out. `reason` is shown to whoever signs in next. */
   close(reason = "") {
-    [this.#apiKey, this.#token] = ["", ""];
+    this.forget();
     this.dispatchEvent(new CustomEvent("change", { detail: reason }));
   }
 }
