@@ -24,6 +24,6 @@ export function noticePlace() {
 /** Show a fault; `seconds` is the time until the page tries again by itself, null if it does not. */
 export function showFault(place, fault, seconds) {
   const again = seconds === null ? "" : ` The page tries again in ${counted(seconds, "second")}.`;
-  const id = fault.activityId && element("p", { class: "small" }, "If you report this, name ", element("code", {}, fault.activityId), ".");
+  const id = fault.status >= 500 && fault.activityId && element("p", { class: "small" }, "If you report this, name ", element("code", {}, fault.activityId), ".");
   place.show(seconds === null ? "error" : "waiting", element("p", {}, `${fault.message}${again}`), id);
 }

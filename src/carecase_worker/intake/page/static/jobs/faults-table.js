@@ -14,7 +14,7 @@ const ADVICE = {
 /** Make the table; `update` shows groups. */
 export function faultsTable(caption) {
   const body = element("tbody", {});
-  const heads = ["Field", "Rule", "Items", "First at"].map((text) => element("th", { scope: "col" }, text));
+  const heads = ["Field", "Rule", "Items", "First indices"].map((text) => element("th", { scope: "col" }, text));
   const table = element("table", { class: "faults" },
     element("caption", {}, caption), element("thead", {}, element("tr", {}, heads)), body);
   const node = element("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": caption }, table);
@@ -32,5 +32,5 @@ function row({ status, field, rule, count, indices }) {
     element("th", { scope: "row" }, field ? element("code", {}, field) : "Whole item"),
     element("td", {}, rule, element("span", { class: "advice" }, ` ${ADVICE[status] ?? ""} (${status})`)),
     element("td", { class: "number" }, number(count)),
-    element("td", { class: "indices" }, `${indices.map(number).join(", ")}${more}`));
+    element("td", { class: "indices" }, `${indices.join(", ")}${more}`));
 }

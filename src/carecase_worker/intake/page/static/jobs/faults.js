@@ -98,6 +98,6 @@ function downloadPart({ api, job, source, signal }) {
   return element("div", { class: "panel" }, element("h3", {}, "Mend them"),
     element("div", { class: "fields" },
       element("div", { class: "field" }, element("label", { for: "download-as" }, "Download as"), as),
-      element("div", { class: "field" }, element("label", { for: "sent-file" }, "The file that was sent (optional)"), file)),
+      !source && element("div", { class: "field" }, element("label", { for: "sent-file" }, "The file that was sent (optional)"), file)),
     hint, notices.node, button);
 }

@@ -21,7 +21,7 @@ export function progress(now = () => performance.now()) {
     update(job) {
       if (!isFinal(job)) pace.note(job.processed, now());
       shownBar.update(job);
-      setText(meaning, meaningOf(job.state));
+      setText(meaning, meaningOf(job));
       setText(line, isFinal(job) ? tookOf(job) : paceOf(job, pace));
       for (const [name, count] of counts) {
         setText(count, number(job[name]));

@@ -7,8 +7,8 @@ import { faultsTable } from "../jobs/faults-table.js";
 import { noticePlace, showFault } from "../notice.js";
 import { step } from "./step.js";
 
-/** Make the step. `onChecked` is told the target and what was found, null if the file is to go without a check. */
-export function checkPart({ api, announce }, { file, format, target, signal, onChecked }) {
+/** Make the step. `onBegun` is called once there is work for a target; `onChecked` is told the target and what was found, null if the file is to go without a check. */
+export function checkPart({ api }, { file, format, target, signal, onBegun, onChecked }) {
   const notices = noticePlace();
   const told = element("p", { class: "lead", role: "status" });
   const table = faultsTable("Faults by field and rule");
@@ -19,6 +19,7 @@ export function checkPart({ api, announce }, { file, format, target, signal, onC
   async function check() {
     const to = target.value;
     if (!to) return;
+    onBegun();
     button.disabled = without.disabled = true;
     notices.clear();
     setText(told, "Checking …");
@@ -32,9 +33,7 @@ export function checkPart({ api, announce }, { file, format, target, signal, onC
           showGroups(groups);
         },
       });
-      const verdict = verdictOf(found, to);
-      setText(told, verdict);
-      announce(verdict);
+      setText(told, verdictOf(found, to));
       button.hidden = without.hidden = true;
       onChecked(to, found);
     } catch (fault) {
@@ -57,6 +56,7 @@ export function checkPart({ api, announce }, { file, format, target, signal, onC
   function skip() {
     const to = target.value;
     if (!to) return;
+    onBegun();
     button.hidden = without.hidden = true;
     setText(told, "Not checked. What breaks a rule is refused item by item, after the file is sent.");
     onChecked(to, null);

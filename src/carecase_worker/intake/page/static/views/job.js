@@ -18,7 +18,7 @@ export function jobView({ api, sent, announce }, { rest: [id] }, signal) {
   const notices = noticePlace();
   const state = element("span", { class: "state" });
   const content = element("div", { class: "job" }, element("p", { class: "summary" }, "Loading …"));
-  const known = sent.get(id);
+  const known = sent.get(id) ?? null;
   let [parts, tag, latest] = [null, null, null];
 
   function show(job) {

@@ -15,7 +15,7 @@ const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i;
 export function jobsView({ api }, { query }, signal) {
   const wanted = { state: query.get("state") ?? "", database: query.get("database") ?? "", page: Number(query.get("page")) || 1 };
   const notices = noticePlace();
-  const list = element("ol", { class: "jobs", "aria-label": "Jobs" });
+  const list = element("ol", { class: "jobs", "aria-label": "Jobs", hidden: true });
   const summary = element("p", { class: "summary", role: "status" }, "Loading …");
   const pages = element("nav", { class: "pages", "aria-label": "Pages of jobs" });
   const databases = element("datalist", { id: "databases" });
@@ -25,6 +25,8 @@ export function jobsView({ api }, { query }, signal) {
     notices.clear();
     order = jobs;
     shown = showEach(list, shown, jobs, { key: (job) => job.jobId, make: jobLine });
+    list.hidden = !jobs.length;
+    summary.classList.toggle("empty", !jobs.length);
     setText(summary, summaryOf(total, wanted));
     fill(pages, pageLinks(wanted, last));
     fill(databases, [...new Set(jobs.map((job) => job.database))].map((name) => element("option", { value: name })));

@@ -1,6 +1,6 @@
 /** The view that sends a file: it is chosen, checked by the service's rules, and sent. */
 
-import { element, setText } from "../dom.js";
+import { element } from "../dom.js";
 import { FileFault } from "../faults.js";
 import { dropPlace } from "../files/drop.js";
 import { formatOf } from "../files/formats.js";
@@ -17,12 +17,12 @@ export function sendView(context, { query }, signal) {
   const target = targetPart(context.api, signal);
   const next = element("div", {});
   const again = context.sent.get(query.get("again"));
-  let work = null;
+  let [work, isBegun] = [null, false];
 
   /** Begin anew with a file, or with another target for it. */
   async function begin(file) {
     work?.abort();
-    work = new AbortController();
+    [work, isBegun] = [new AbortController(), false];
     const stop = AbortSignal.any([signal, work.signal]);
     notices.clear();
     next.replaceChildren();
@@ -30,7 +30,8 @@ export function sendView(context, { query }, signal) {
       const format = await formatOf(file);
       if (file.size === 0) throw new FileFault("The file is empty. Choose another one.");
       const send = sendPart(context, { file, format, target, isAgain: file === again?.file, signal: stop });
-      const check = checkPart(context, { file, format, target, signal: stop, onChecked: send.show });
+      const onBegun = () => void (isBegun = true);
+      const check = checkPart(context, { file, format, target, signal: stop, onBegun, onChecked: send.show });
       next.replaceChildren(check.node, send.node);
     } catch (fault) {
       if (!stop.aborted) showFault(notices, fault, null);
@@ -38,8 +39,9 @@ export function sendView(context, { query }, signal) {
   }
 
   const drop = dropPlace(begin);
+  // a check is for one target; before it has begun nothing is rebuilt under somebody's pointer
   target.onChange(() => {
-    if (drop.file) begin(drop.file);
+    if (isBegun) begin(drop.file);
   });
   if (again) {
     target.set(again.target);
