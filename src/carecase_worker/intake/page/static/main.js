@@ -2,7 +2,7 @@
 
 import { Api } from "./api.js";
 import { element, fill } from "./dom.js";
-import { addressOf, routeOf } from "./router.js";
+import { addressOf, isJobId, routeOf } from "./router.js";
 import { Session } from "./session.js";
 import { jobView } from "./views/job.js";
 import { jobsView } from "./views/jobs.js";
@@ -12,7 +12,7 @@ import { signInView } from "./views/sign-in.js";
 const TITLE = "CareCase jobs";
 const VIEWS = [
   { name: "jobs", matches: ({ rest }) => rest.length === 0, make: jobsView, title: "Jobs" },
-  { name: "jobs", matches: ({ rest }) => rest.length === 1, make: jobView, title: "A job" },
+  { name: "jobs", matches: ({ rest }) => rest.length === 1 && isJobId(rest[0]), make: jobView, title: "A job" },
   { name: "send", matches: ({ rest }) => rest.length === 0, make: sendView, title: "Send a file" },
 ];
 const WARN_S = 300;

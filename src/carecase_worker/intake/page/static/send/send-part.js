@@ -41,8 +41,8 @@ export function sendPart({ api, sent, announce }, { file, format, isAgain, signa
       location.hash = jobAddress(job.jobId);
     } catch (fault) {
       if (signal.aborted) return;
-      if (stopped.signal.aborted) setText(told, "Stopped. If the service had already accepted the file, its job is listed under Jobs.");
-      else showFault(notices, fault, null);
+      setText(told, stopped.signal.aborted ? "Stopped. If the service had already accepted the file, its job is listed under Jobs." : "");
+      if (!stopped.signal.aborted) showFault(notices, fault, null);
       running(false);
     }
   }

@@ -5,11 +5,10 @@ import { ago, counted, moment, number, shortId } from "../format.js";
 import { bar } from "../jobs/bar.js";
 import { isFinal, nameOf, STATES } from "../jobs/states.js";
 import { noticePlace, showFault } from "../notice.js";
-import { addressOf, jobAddress } from "../router.js";
+import { addressOf, isJobId, jobAddress } from "../router.js";
 import { watch } from "../watch.js";
 
 const POLL_S = 2;
-const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i;
 
 /** Make the view for the filters of an address. It is kept up to date until `signal` is aborted. */
 export function jobsView({ api }, { query }, signal) {
@@ -94,7 +93,7 @@ function filters(wanted, databases) {
   function open(event) {
     event.preventDefault();
     const given = id.value.trim();
-    id.setCustomValidity(!given || UUID.test(given) ? "" : "A job's id has 32 hexadecimal digits, as 0193a5c2-7d61-7f0a-8b1f-6f1e2a770000.");
+    id.setCustomValidity(!given || isJobId(given) ? "" : "A job's id has 32 hexadecimal digits, as 0193a5c2-7d61-7f0a-8b1f-6f1e2a770000.");
     if (!id.reportValidity()) return;
     if (given) location.hash = jobAddress(given);
     else apply();
