@@ -47,6 +47,10 @@ def _say_where(stack: dict[str, Any], stack_file: Path, console: Console) -> Non
     flower = stack["flower"]
     lines = (
         ("API", f"{stack['intake']['url']}/docs"),
+        (
+            "Page",
+            f"{stack['intake']['url']}/app  sign in with the API key and the bearer of a client in {stack_file.name}",
+        ),
         ("Flower", f"{flower['url']}  user {flower['user']}, password {flower['password']}"),
         ("Databases", ", ".join(f"{name} ({held['dialect']})" for name, held in stack["databases"].items())),
         ("Credentials", str(stack_file)),

@@ -13,10 +13,11 @@ const ADVICE = {
 
 /** Make the table; `update` shows groups. */
 export function faultsTable(caption) {
-  const body = element("tbody", {});
-  const heads = ["Field", "Rule", "Items", "First indices"].map((text) => element("th", { scope: "col" }, text));
-  const table = element("table", { class: "faults" },
-    element("caption", {}, caption), element("thead", {}, element("tr", {}, heads)), body);
+  // on a narrow screen it is laid out as lines, which takes its roles away in some browsers unless they are named
+  const body = element("tbody", { role: "rowgroup" });
+  const heads = ["Field", "Rule", "Items", "First indices"].map((text) => element("th", { scope: "col", role: "columnheader" }, text));
+  const table = element("table", { class: "faults", role: "table" },
+    element("caption", {}, caption), element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, heads)), body);
   const node = element("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": caption }, table);
   return {
     node,
@@ -28,9 +29,9 @@ export function faultsTable(caption) {
 
 function row({ status, field, rule, count, indices }) {
   const more = count > indices.length ? " …" : "";
-  return element("tr", {},
-    element("th", { scope: "row" }, field ? element("code", {}, field) : "Whole item"),
-    element("td", {}, rule, element("span", { class: "advice" }, ` ${ADVICE[status] ?? ""} (${status})`)),
-    element("td", { class: "number" }, number(count)),
-    element("td", { class: "indices" }, `${indices.join(", ")}${more}`));
+  return element("tr", { role: "row" },
+    element("th", { scope: "row", role: "rowheader" }, field ? element("code", {}, field) : "Whole item"),
+    element("td", { role: "cell" }, rule, element("span", { class: "advice" }, ` ${ADVICE[status] ?? ""} (${status})`)),
+    element("td", { class: "number", role: "cell" }, number(count)),
+    element("td", { class: "indices", role: "cell" }, `${indices.join(", ")}${more}`));
 }
