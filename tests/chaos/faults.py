@@ -9,6 +9,7 @@ from functools import partial
 from random import Random
 
 import psutil
+import psycopg
 import redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -107,6 +108,47 @@ def kill_pool_while_valkey_hangs(system: System, dice: Random) -> None:
                 os.kill(pid, signal.SIGKILL)
     finally:
         os.kill(valkey, signal.SIGCONT)
+
+
+_WRITES = (
+    "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid()"
+    " AND query ~* 'care_case|ingest_ledger'"
+)
+_WRITING_WITHIN_S, _COMMITTED_WITHIN_S = 3.0, 2.0
+
+
+def kill_pool_between_commit_and_completion(system: System, dice: Random) -> None:
+    """As above, at a moment when cases are being written: Valkey hangs from within a transaction until it is committed.
+
+    Batches that are accepted afterwards may write the same cases before the second attempt at what was committed.
+    """
+    del dice
+    valkey = system.pid("redis")
+    with psycopg.connect(_dsn(system), autocommit=True) as watch:
+        if not _until(watch, lambda writers: writers > 0, _WRITING_WITHIN_S):
+            return
+        os.kill(valkey, signal.SIGSTOP)
+        try:
+            _until(watch, lambda writers: writers == 0, _COMMITTED_WITHIN_S)
+            for worker in system.stack["processes"]["worker"]:
+                for pid in _pool_of(worker):
+                    os.kill(pid, signal.SIGKILL)
+        finally:
+            os.kill(valkey, signal.SIGCONT)
+
+
+def _dsn(system: System) -> str:
+    return str(system.stack["databases"]["demo"]["url"]).replace("+psycopg", "")
+
+
+def _until(watch: "psycopg.Connection[tuple[int]]", is_so: Callable[[int], bool], seconds: float) -> bool:
+    """Look without a rest, since a write takes a few milliseconds; whether it was so in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = watch.execute(_WRITES).fetchone()
+        if found is not None and is_so(found[0]):
+            return True
+    return False
 
 
 def cut_broker_connections(system: System, dice: Random) -> None:
@@ -227,7 +269,8 @@ def jump_an_intakes_clock(system: System, dice: Random) -> None:
 
 WEIGHTS: dict[Fault, int] = {
     kill_pool_process: 6,
-    kill_pool_while_valkey_hangs: 5,
+    kill_pool_while_valkey_hangs: 3,
+    kill_pool_between_commit_and_completion: 6,
     kill_worker: 2,
     kill_intake: 2,
     kill_valkey: 3,

@@ -214,9 +214,9 @@ def _file_fault(path: Path | None) -> str:
         return ""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            return "is no file"
+            return "is not a file"
         with path.open("rb"):
             return ""
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it has a name that no file can have"
-        return f"is no file that can be read ({reason})"
+        return f"is not a file that can be read ({reason})"

@@ -16,7 +16,7 @@ from carecase_worker.cases.outcomes import (
 )
 from carecase_worker.clock import Random, Sleep, monotonic
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
-from carecase_worker.store.claims import ChunkResult, Claim, Claimed, Lease, RetryLater
+from carecase_worker.store.claims import ChunkResult, Claimed, Claims, Lease, RetryLater
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.registry import Targets
@@ -39,9 +39,6 @@ _DEATHS_BEFORE_ISOLATION = 3
 _COMPLETE_ATTEMPTS = 20
 _COMPLETE_AGAIN = timedelta(milliseconds=250)
 _COMPLETE_FOR_S = _COMPLETE_ATTEMPTS * _COMPLETE_AGAIN.total_seconds()
-
-Claims = tuple[tuple[ChunkRef, Claim], ...]
-"""Chunks that were claimed together, with the verdicts."""
 
 
 @dataclass(frozen=True, slots=True)

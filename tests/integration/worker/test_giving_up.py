@@ -148,7 +148,7 @@ def test_a_database_that_has_not_answered_stays_left_alone(
     if answers:
         assert (claim.verdict, trouble) == (Claimed.APPLY, None)
     else:
-        assert claim.verdict is Claimed.HELD
+        assert claim.verdict is Claimed.CIRCUIT_OPEN
         assert trouble is not None
         assert (trouble.reason, trouble.lasting >= DAY) == ("away", True)
 

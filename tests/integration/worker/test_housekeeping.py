@@ -131,7 +131,7 @@ def test_a_database_that_is_left_alone_is_not_notified_for(
 ) -> None:
     ref = admit(store)
     store.claim(ref, "alive")
-    store.release([ref], "alive", RetryLater(timedelta(0), pause=MINUTE))
+    store.release([ref], "alive", RetryLater(timedelta(0), open_circuit=MINUTE))
     sweep.once()
     assert notifier.waiting("demo") == 0
     elapse(MINUTE)

@@ -113,12 +113,12 @@ def test_a_database_that_is_left_alone_meanwhile_is_waited_for(
 ) -> None:
     ref, other = admit(store, a_case(1)), admit(store, a_case(2))
     store.claim(other, "somebody else")
-    pause = RetryLater(timedelta(minutes=1), pause=timedelta(minutes=1))
+    pause = RetryLater(timedelta(minutes=1), open_circuit=timedelta(minutes=1))
     targets = LeftAlone(
         f"sqlite:///{tmp_path}/cases.sqlite", found_away=lambda: store.release([other], "somebody else", pause)
     )
     targets.prepare()
-    assert attempt(store, targets, ref, "worker").verdict == "held"
+    assert attempt(store, targets, ref, "worker").verdict == "circuit_open"
     assert targets.rows("SELECT case_key FROM care_case") == []
     targets.found_away = lambda: None
     elapse(timedelta(minutes=2))

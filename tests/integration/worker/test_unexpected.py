@@ -104,7 +104,7 @@ def test_a_chunk_that_cannot_even_be_taken_is_left_for_the_sweep(worker: Worker)
     right = worker.redis.hget(record, "accepted_us")
     worker.redis.hset(record, "accepted_us", "no moment")
     told = worker.tells(lambda line: line.get("job_id") == job_id and line["level"] == "error")
-    assert (told["event"], told["error"], told["chunk_no"]) == ("chunk left for the sweep", "ValueError", 0)
+    assert (told["event"], told["error"], told["chunk_no"]) == ("chunk left for the sweep", "ValidationError", 0)
     worker.redis.hset(record, "accepted_us", str(right))
     worker.notifier.notify("demo", [ChunkRef(job_id, 0)])  # the sweep does, too, once the lease is over
     worker.completes(job_id)
