@@ -36,12 +36,14 @@ export async function watch({ read, events, everyS, signal, onValue, onEvent, on
   }
 }
 
-/** Take events until one asks for the value anew, they break off, or the page is hidden. Returns false without any. */
+/** Take events until one asks for the value anew, they break off, or the page is hidden. Returns false if there are none. */
 async function followed(events, onEvent, signal) {
   const left = new AbortController();
+  let isOpen = false;
   try {
     const stream = await events(AbortSignal.any([signal, left.signal]));
     if (!stream) return false;
+    isOpen = true;
     untilHidden(signal).then(() => left.abort(), () => {});
     for await (const event of stream) if (onEvent(event)) break;
   } catch {
@@ -49,5 +51,5 @@ async function followed(events, onEvent, signal) {
   } finally {
     left.abort();
   }
-  return true;
+  return isOpen;
 }

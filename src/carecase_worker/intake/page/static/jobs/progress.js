@@ -35,7 +35,7 @@ function paceOf(job, pace) {
   const [rate, left] = [pace.rate, pace.left(job.total)];
   const parts = [`${number(job.processed)} of ${counted(job.total, "item")}`];
   if (rate) parts.push(`${number(rate < 10 ? Number(rate.toPrecision(1)) : Math.round(rate))} a second`);
-  if (left) parts.push(`about ${duration(left)} left`);
+  if (left) parts.push(`about ${duration(Math.max(left, 1))} left`);
   return parts.join(" · ");
 }
 
