@@ -31,7 +31,8 @@ def cases_file(place: Path, first_key: int, count: int, **fields: object) -> Pat
 @contextmanager
 def paused_workers(system: System) -> Iterator[None]:
     """Let no worker do anything meanwhile."""
-    pids = [*system.pool(), system.pid("worker")]
+    workers = range(len(system.stack["processes"]["worker"]))
+    pids = [pid for number in workers for pid in (*system.pool(number), system.pid("worker", number))]
     for pid in pids:
         system.kill(pid, signal.SIGSTOP)
     try:

@@ -22,7 +22,8 @@ export function targetPart(api, signal) {
     const { jobs } = await api.jobs({ pageSize: 100 }, signal).catch(() => ({ jobs: [] }));
     const names = [...new Set(jobs.map((job) => job.database))];
     fill(known, names.map((value) => element("option", { value })));
-    if (names.length === 1 && !database.value) database.value = names[0];
+    const isUntouched = !database.value && document.activeElement !== database; // nothing changes under somebody's cursor
+    if (names.length === 1 && isUntouched) database.value = names[0];
   }
 
   return {
