@@ -18,13 +18,13 @@ from carecase_worker.clock import Random, Sleep, monotonic
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
 from carecase_worker.store.claims import ChunkResult, Claimed, Claims, Lease, RetryLater
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.case_versions import seq_of
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.registry import Targets
-from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.telemetry import logger
 from carecase_worker.worker.outages import Outages
 from carecase_worker.worker.planning import (
-    PLACE_BITS,
     plan_chunk,
     plan_item_by_item,
     plan_uniform_outcome,
@@ -141,7 +141,7 @@ class Applier:
             highest = self.targets.writer(lease.database).highest_version()
         except TargetFailure as failure:
             return self.fail(lease, failure.kind, failure.cause, cancel)
-        self.store.settle(lease.database, highest >> PLACE_BITS)
+        self.store.settle(lease.database, seq_of(highest))
         claim = self.store.claim(lease.chunk, self.holder)
         if claim.lease is None:
             return Applied(claim.verdict.value)

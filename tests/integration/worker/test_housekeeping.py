@@ -23,7 +23,7 @@ from carecase_worker.store.claims import Claimed, RetryLater
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 
 Elapse = Callable[[timedelta], None]

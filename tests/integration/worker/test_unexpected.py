@@ -22,7 +22,7 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.settings.loading import load, process_environment
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.schema.migration import upgrade
 
 UNREADY = """
 from carecase_worker.settings.loading import load

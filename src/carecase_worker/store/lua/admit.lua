@@ -71,7 +71,8 @@ unstage(database, client, job)
 count(database, client, 'jobs', 1)
 count(database, client, 'bytes', size)
 
--- The place in the order of acceptance only grows, even if the clock is set back; so it is not a moment.
+-- The place in the order of acceptance only grows, even if the clock is set back; so it is not a moment. Versions of
+-- cases are made of it: see targets/case_versions.py.
 local seq = whole(math.max(tonumber(redis.call('GET', key('seq', database)) or 0) + 1, now))
 redis.call('SET', key('seq', database), seq)
 -- The versions that the database holds from before this Redis are unknown: `settle` may still move the job up.

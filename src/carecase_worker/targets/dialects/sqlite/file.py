@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 
 from carecase_worker.clock import monotonic
@@ -51,17 +51,15 @@ def watch(engine: Engine) -> None:
 
 def make_file(engine: Engine) -> None:
     """Make an empty file where there is none, for the migrations to fill; if that fails, connecting says why."""
-    if engine.dialect.name == "sqlite":
-        with suppress(OSError):
-            path_of(engine.url).touch()
+    with suppress(OSError):
+        path_of(engine.url).touch()
 
 
-def lacks_file(engine: Engine) -> bool:
-    """Return whether there is no SQLite file yet where `make_file` would make one."""
-    if engine.dialect.name != "sqlite":
-        return False
+def stand_in(engine: Engine) -> Engine | None:
+    """Return an engine of an empty database, in memory, if there is no file yet where `make_file` would make one."""
     path = path_of(engine.url)
-    return not path.exists() and path.parent.is_dir()
+    is_missing = not path.exists() and path.parent.is_dir()
+    return create_engine("sqlite://") if is_missing else None
 
 
 @dataclass
@@ -121,23 +119,14 @@ class _WatchedFile:
 
 def is_replaced(connection: Connection) -> bool:
     """Return whether another file, or none, is at the path of the one that this connection has open."""
-    opened: _Opened | None = connection.info.get(_OPENED)
-    return opened is not None and opened.is_replaced()
+    opened: _Opened = connection.info[_OPENED]
+    return opened.is_replaced()
 
 
-def limit_sqlite(connection: Connection, seconds: float) -> None:
+def limit_statements(connection: Connection, seconds: float) -> None:
     """Limit each further statement on a connection to so many seconds."""
-    opened: _Opened | None = connection.info.get(_OPENED)
-    if opened is not None:
-        opened.limit_s = seconds
-
-
-def has_lost_transaction(connection: Connection) -> bool:
-    """Return whether SQLite rolled back the whole transaction.
-
-    It does so after an interrupt or `RAISE(ROLLBACK)`.
-    """
-    return not connection.invalidated and not getattr(connection.connection.dbapi_connection, "in_transaction", True)
+    opened: _Opened = connection.info[_OPENED]
+    opened.limit_s = seconds
 
 
 def _begin_statement(connection: Connection, *_: Any) -> None:

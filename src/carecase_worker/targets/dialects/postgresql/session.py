@@ -10,14 +10,15 @@ from typing import Any
 
 from psycopg import Connection
 from psycopg import Error as PostgresError
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine, event
 
 from carecase_worker.clock import milliseconds
 from carecase_worker.settings.database_parameters import changed_settings
 from carecase_worker.settings.model import DatabaseSettings
-from carecase_worker.targets.causes import KEYWORDS, Causes, PostgresRefused
+from carecase_worker.targets.causes import Causes
+from carecase_worker.targets.dialects.postgresql.errors import LOWEST, PostgresRefused
+from carecase_worker.targets.dialects.postgresql.refusals import KEYWORDS
 from carecase_worker.targets.tables import OUR_TABLES
-from carecase_worker.targets.versions import LOWEST_POSTGRES
 
 _OWN_PATH = """
 SELECT string_agg(quote_ident(name), ', ' ORDER BY place)
@@ -61,7 +62,7 @@ class Session:
             raise
 
     def _set_up(self, connection: Connection[Any]) -> None:
-        if connection.info.server_version < LOWEST_POSTGRES * 10_000:
+        if connection.info.server_version < LOWEST * 10_000:
             raise PostgresRefused(Causes.VERSION)
         if changed_settings(_options_of(connection), self._settings):
             raise PostgresRefused(Causes.SESSION)
@@ -79,8 +80,13 @@ class Session:
             raise PostgresRefused(Causes.NO_SCHEMA)
 
 
-def connect_arguments(settings: DatabaseSettings, url: URL) -> Mapping[str, Any]:
-    """Return the connection parameters that the URL does not set itself."""
+def set_up(engine: Engine, settings: DatabaseSettings) -> None:
+    """Check and set up each session of an engine."""
+    event.listen(engine, "connect", Session(settings))
+
+
+def engine_arguments(settings: DatabaseSettings, url: URL) -> Mapping[str, Any]:
+    """Return the connection parameters that the URL does not set itself, and how long a connection is kept."""
     ours = {
         "connect_timeout": max(2, round(settings.connect_timeout.total_seconds())),
         "keepalives_idle": 5,
@@ -88,7 +94,8 @@ def connect_arguments(settings: DatabaseSettings, url: URL) -> Mapping[str, Any]
         "keepalives_count": 3,
         "client_encoding": "UTF8",  # from the first response on: texts of a database in SQL_ASCII would come as bytes
     }
-    return {name: value for name, value in ours.items() if name not in url.query}
+    parameters = {name: value for name, value in ours.items() if name not in url.query}
+    return {"connect_args": parameters, "pool_recycle": 1800}
 
 
 def unknown_parameters(url: URL) -> list[str]:
