@@ -27,7 +27,7 @@ _LONGEST_FIRST = (
     "contract/",
     "integration/",
 )
-_TAKES_SYSTEM = re.compile(r"^def test_\w+\([^()]*\bsystem: System\b", re.MULTILINE)
+_TAKES_SYSTEM = re.compile(r"^def test_\w+\([^()]*\b(?:system: System|visit: Visit)\b", re.MULTILINE)
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no types

@@ -48,6 +48,10 @@ def _say_where(stack: dict[str, Any], stack_file: Path, console: Console) -> Non
     observed = (("Prometheus", f"{stack['prometheus']['url']}/alerts"),) if "prometheus" in stack else ()
     lines = (
         ("API", f"{stack['intake']['url']}/docs"),
+        (
+            "Page",
+            f"{stack['intake']['url']}/app  sign in with the API key and the bearer of a client in {stack_file.name}",
+        ),
         ("Flower", f"{flower['url']}  user {flower['user']}, password {flower['password']}"),
         *observed,
         ("Databases", ", ".join(f"{name} ({held['dialect']})" for name, held in stack["databases"].items())),

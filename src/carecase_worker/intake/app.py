@@ -54,6 +54,7 @@ from carecase_worker.intake.limits.threads import ClientThreads, Processor, Thre
 from carecase_worker.intake.openapi.descriptions import INFO
 from carecase_worker.intake.openapi.document import publish
 from carecase_worker.intake.openapi.page import add_public
+from carecase_worker.intake.page.routes import add_page
 from carecase_worker.settings.model import IntakeSettings, Settings
 from carecase_worker.store.completions import JobCompletions
 from carecase_worker.store.job_lists import JobLists
@@ -177,6 +178,8 @@ def _publish(app: FastAPI, settings: IntakeSettings) -> None:
     """Publish the description. Raises SettingsError for a path prefix that paths of the service begin with."""
     publish(app, settings.require == "both", settings.root_path)
     add_public(app)
+    if settings.app_page:
+        add_page(app, settings)
     if settings.root_path:
         first = settings.root_path.split("/")[1]
         paths = [*app.openapi()["paths"], *(getattr(route, "path", None) or "" for route in app.routes)]

@@ -110,6 +110,7 @@ class IntakeSettings(Section):
     header_timeout: Seconds = seconds_setting("header_timeout", 10, "How long a request's headers may take to come")
     idle_timeout: Seconds = seconds_setting("idle_timeout", 75, "How long a connection is kept between two requests")
     stall_timeout: Seconds = seconds_setting("stall_timeout", 30, "How long a client may leave an answer unread")
+    app_page: bool = Field(True, description="Serve the page for jobs under /app")
     cors_origins: tuple[Origin, ...] = Field(
         (), description="Origins of web pages that may call the service, as https://host; none if empty"
     )
