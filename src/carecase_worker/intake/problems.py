@@ -48,6 +48,7 @@ _BATCH = {
     BatchFault.NOT_JSON: 400,
     BatchFault.NOT_AN_ARRAY: 400,
     BatchFault.NOT_LINES: 400,
+    BatchFault.BAD_FILE: 400,
     BatchFault.EMPTY: 400,
     BatchFault.TOO_MANY_ITEMS: 413,
     BatchFault.TOO_LARGE: 413,
