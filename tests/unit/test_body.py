@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.body import Body, Form, form_of, receive
+from carecase_worker.intake.body import Body, receive
+from carecase_worker.intake.body_forms import BodyForm, Form, form_of
 from carecase_worker.intake.decoding import Decoder
 from carecase_worker.intake.problems import problem_of
 
@@ -29,7 +30,7 @@ def received(
     sent: bytes, encoding: str | None, pieces: int, max_bytes: int = 1 << 30, form: Form = Form.ARRAY
 ) -> tuple[Body, list[bytes]]:
     """A body that came in so many pieces, and its items."""
-    body = Body(Decoder(encoding), form, max_bytes)
+    body = Body(Decoder(encoding), BodyForm(form).splitter(None), max_bytes)
     size = max(1, len(sent) // pieces)
     starts = range(0, len(sent), size)
     items = [bytes(item) for start in starts for some in body.take(sent[start : start + size]) for item in some]
@@ -180,16 +181,17 @@ def test_any_other_encoding_is_none_of_ours(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["application/json", "text/json; charset=utf-8", "application/vnd.x+json"])
 def test_json_by_any_of_its_names_is_an_array(kind: str) -> None:
-    assert form_of(kind) is Form.ARRAY
-    assert form_of(kind.upper()) is Form.ARRAY
+    assert form_of(kind) == form_of(kind.upper()) == BodyForm(Form.ARRAY)
 
 
-@pytest.mark.parametrize("kind", [None, "", "text/csv", "application/xml", "image/x+json"])
+@pytest.mark.parametrize(
+    "kind", [None, "", "text/html", "application/xml", "image/x+json", "text/csv; charset=klingon"]
+)
 def test_anything_else_is_none_of_ours(kind: str | None) -> None:
     with pytest.raises(BatchRefused) as refused:
         form_of(kind)
     assert refused.value.fault is BatchFault.MEDIA_TYPE
-    assert "application/x-ndjson" in problem_of(refused.value).headers["Accept"]
+    assert "application/x-ndjson, text/csv, text/tab-separated-values" in problem_of(refused.value).headers["Accept"]
 
 
 @pytest.mark.parametrize("size", [1, 1000, 1 << 20, 5 << 20])

@@ -8,6 +8,7 @@ import pytest
 from carecase_worker.cases.validation import Rules
 from carecase_worker.errors import BatchFault, BatchRefused
 from carecase_worker.intake.checks import Check
+from carecase_worker.intake.result_forms import JsonForm
 from carecase_worker.jobs.chunks import ChunkBounds
 
 MOST = 20_000
@@ -16,7 +17,8 @@ TOO_DEEP = msgspec.Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 
 
 def a_check() -> Check:
-    return Check(Rules(None, "ann", datetime(2026, 11, 25, tzinfo=UTC)), ChunkBounds(1, 1 << 20, 1 << 20))
+    rules = Rules(None, "ann", datetime(2026, 11, 25, tzinfo=UTC))
+    return Check(rules, ChunkBounds(1, 1 << 20, 1 << 20), JsonForm("application/json"))
 
 
 def test_of_too_many_items_none_is_judged() -> None:

@@ -71,7 +71,10 @@ def test_a_row_is_a_case_with_the_types_of_the_field_table() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "value"),
-    [("12a", "12a"), ("1.0", "1.0"), ("1_0", "1_0"), ("٣", "٣"), (" 7 ", 7), ("+7", 7), ("-07", -7), ("9" * 30, int("9" * 30))],
+    [
+        ("12a", "12a"), ("1.0", "1.0"), ("1_0", "1_0"), ("٣", "٣"), (" 7 ", 7), ("+7", 7), ("-07", -7),
+        ("9" * 30, int("9" * 30)),
+    ],
 )  # fmt: skip
 def test_a_cell_that_is_not_of_its_type_stays_text_for_the_rules_to_judge(cell: str, value: object) -> None:
     assert cases(HEADER + f"{cell},5,false,x\n".encode()) == [{**ROW, "case_Key": value, "case_ID": "x"}]
@@ -157,6 +160,8 @@ HEADERS = {
     b"case_Key,carePlan_Key\n1,5\n": "has no do_Not_Contact, which every case needs",
     b"case_Key" + b",x" * 1000 + b"\n": "more than 1000 columns",
     b"PK\x03\x04 anything": "Excel workbook",
+    b'[{"case_Key": 1}]': "The body is JSON",
+    b'{"case_Key": 1}\n': "The body is JSON",
     HEADER.decode().encode("utf-16"): "is UTF-16",
 }
 
@@ -208,7 +213,10 @@ def test_a_mapping_reads_a_partners_own_file(piece_bytes: int) -> None:
         "3 rows\n"
     )
     assert cases(text.encode("cp1252"), mapped(**MEMBERS), piece_bytes) == [
-        {**ROW, "case_Key": 7, "case_Status": "öffen", "case_Start_Date": "2026-02-05T00:00:00Z", "do_Not_Contact": True},
+        {
+            **ROW, "case_Key": 7, "case_Status": "öffen", "case_Start_Date": "2026-02-05T00:00:00Z",
+            "do_Not_Contact": True,
+        },
         {**ROW, "case_Key": 8, "case_Start_Date": "2026-02-05T09:30:00Z"},
         {**ROW, "case_Key": 9, "case_Start_Date": "2026-02-31T00:00:00Z", "do_Not_Contact": "x"},
     ]  # fmt: skip
@@ -295,10 +303,11 @@ def test_a_mistake_in_a_mapping_is_told_by_its_setting(settings: dict[str, Any],
 def test_a_row_is_bounded_and_so_is_what_is_held_of_it() -> None:
     splitter = RowSplitter(NAMES_OF_FIELDS, item_bytes=1000)
     splitter.feed(HEADER + b'1,5,false,"')
+    for _ in range(3):
+        splitter.feed(b"x" * 500 + b"\n")
+        assert splitter.held_bytes < 3_000
     with pytest.raises(BatchRefused, match="Line 2 begins a quoted cell that never ends"):
-        for _ in range(10):
-            splitter.feed(b"x" * 500 + b"\n")
-            assert splitter.held_bytes < 10_000
+        splitter.feed(b"x" * 500 + b"\n")
     with pytest.raises(BatchRefused, match="Line 2 begins a row of more than 2000 characters"):
         items_of(HEADER + b"x" * 3000, RowSplitter(NAMES_OF_FIELDS, item_bytes=1000), 500)
     assert "more than 131072 characters" in refused(HEADER + b"1,5,false,%s\n" % (b"x" * (128 << 10) + b"x"))

@@ -14,7 +14,8 @@ from tests.builders import a_batch, a_case, items_of
 from carecase_worker.cases.batch import ArraySplitter, Splitter
 from carecase_worker.cases.lines import LineSplitter
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.body import Body, Form
+from carecase_worker.intake.body import Body
+from carecase_worker.intake.body_forms import BodyForm, Form
 from carecase_worker.intake.decoding import Decoder
 
 MARK = b"\xef\xbb\xbf"
@@ -52,7 +53,7 @@ def test_marks_blanks_and_line_ends_are_no_fault(
         plain = mark + text
         split = items_of(plain, splitter, piece_bytes)
         assert [json.loads(bytes(item)) for item in split] == CASES
-        body, sent = Body(Decoder(encoding), form, 1 << 20), ENCODERS[encoding](plain)
+        body, sent = Body(Decoder(encoding), BodyForm(form).splitter(None), 1 << 20), ENCODERS[encoding](plain)
         pieces = [sent[start : start + piece_bytes] for start in range(0, len(sent), piece_bytes)]
         taken = [item for piece in pieces for some in body.take(piece) for item in some]
         taken += [item for some in body.finish() for item in some]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-LineRuns = Sequence[tuple[int, int]]
+LineRuns = tuple[tuple[int, int], ...]
 """Lines of neighbouring items, as runs: the place of a run's first item, and its line; the next item is a line below.
 
 It is empty for items that were no rows of a file.
@@ -19,18 +19,19 @@ class NumberedItems(list[msgspec.Raw]):
         self.lines = lines
 
 
-def runs_of_lines(lines: Sequence[int]) -> list[tuple[int, int]]:
+def runs_of_lines(lines: Sequence[int]) -> LineRuns:
     """Return lines as runs."""
     if not lines:
-        return []
+        return ()
     if lines[-1] - lines[0] == len(lines) - 1:  # lines only grow
-        return [(0, lines[0])]
-    runs, expected = [], -1
+        return ((0, lines[0]),)
+    runs: list[tuple[int, int]] = []
+    expected = -1
     for place, line in enumerate(lines):
         if line != expected:
             runs.append((place, line))
         expected = line + 1
-    return runs
+    return tuple(runs)
 
 
 def lines_of_runs(runs: LineRuns, count: int) -> Iterator[int]:

@@ -36,7 +36,7 @@ class RowSplitter:
     @property
     def held_bytes(self) -> int:
         """The bytes that it holds of rows that are not whole yet, or may be no cases."""
-        return getsizeof(self._rest) + self._table.held_bytes
+        return getsizeof(self._rest) - getsizeof("") + self._table.held_bytes
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
         """Take a piece; return the items that are whole by now and were not returned before. Raises BatchRefused."""
@@ -92,6 +92,8 @@ class RowSplitter:
 
     def _take_header(self, text: str) -> None:
         """Take the header row of a text, unless the text is blank. Raises BatchRefused."""
+        if text.startswith(("[", "{")):
+            raise refusal("The body is JSON, not rows. Send it as Content-Type: application/json, or as NDJSON.")
         if self._form is None and text.strip():
             self._form = Delimited(self._mapping.delimiter or recognised_delimiter(text))
         try:

@@ -37,8 +37,9 @@ from carecase_worker.intake.health import Readings, health_routes
 from carecase_worker.intake.held import Held
 from carecase_worker.intake.in_progress import InProgress
 from carecase_worker.intake.job_status import Jobs, job_routes
+from carecase_worker.intake.mappings import Mappings
 from carecase_worker.intake.methods import Methods, allowed
-from carecase_worker.intake.negotiation import json_type_of, require_json
+from carecase_worker.intake.negotiation import json_type_of, require_acceptable
 from carecase_worker.intake.openapi import publish
 from carecase_worker.intake.parameters import bad_parameters, require_known_parameters
 from carecase_worker.intake.problems import Problem, problem_of, problem_of_method, problem_of_status
@@ -74,7 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     clock, seals = SystemClock(), Seals(settings.encryption.by_id, settings.encryption.required)
     store, loop_store = JobStore(settings.redis, settings.jobs, seals), LoopStore(settings.redis, settings.jobs, seals)
     store.check()
-    notifier = Notifier(celery_app(settings))
+    notifier, mappings = Notifier(celery_app(settings)), Mappings.of(settings.clients)
     bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     admittance = Admittance(gate_of(settings), rates, settings.intake.refusal_hold)
@@ -91,7 +92,9 @@ def create_app(settings: Settings) -> FastAPI:
     held, new_id = Held(finals, settings.intake.max_wait), partial(uuid7, clock)
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
     acceptances = Acceptances(loop_store, notifier, held, threads, results)
-    intake = Intake(settings.intake, admissions, loop_store, acceptances, new_id, clock, recorder, bodies, threads)
+    intake = Intake(
+        settings.intake, admissions, loop_store, acceptances, new_id, clock, recorder, bodies, threads, mappings
+    )
     jobs = Jobs(store, loop_store, lists, notifier, admissions, held, threads, results, new_id, recorder)
 
     caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
@@ -123,7 +126,7 @@ def _caller_by(
 
         who = await admittance.admit(api_key, request.headers.get("authorization"), address_of(request.scope), known)
         until_answered(request.scope, in_progress.place(who.client))
-        require_json(request)
+        require_acceptable(request)
         require_known_parameters(request)
         return who
 

@@ -1,15 +1,13 @@
-"""The request body: its media type, and the splitting into items while it comes in."""
+"""The request body: decoded, and split into items while it comes in."""
 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from enum import Enum
 
 import msgspec
 from starlette.requests import ClientDisconnect
 
-from carecase_worker.cases.batch import ITEM_BYTES, WINDOW_BYTES, ArraySplitter, Splitter
-from carecase_worker.cases.lines import LineSplitter
+from carecase_worker.cases.batch import WINDOW_BYTES, Splitter
 from carecase_worker.errors import BatchFault, BatchRefused
 from carecase_worker.intake.decoding import Decoder
 
@@ -18,35 +16,12 @@ _ENCODED_PIECE_BYTES = 256 << 10  # which decode to more
 _MOST_PIECES = 1 << 10  # of a client that sends, or compresses, a few bytes at a time
 
 
-class Form(Enum):
-    """Forms of a list of items in a body."""
-
-    ARRAY = "array"
-    LINES = "lines"
-
-
-def form_of(content_type: str | None) -> Form:
-    """Return the form of a Content-Type. Raises BatchRefused if it is not supported."""
-    media_type = (content_type or "").partition(";")[0].strip().lower()
-    if media_type == "application/x-ndjson":
-        return Form.LINES
-    is_json_suffix = media_type.startswith("application/") and media_type.endswith("+json")
-    if media_type in ("application/json", "text/json") or is_json_suffix:
-        return Form.ARRAY
-    raise BatchRefused(
-        BatchFault.MEDIA_TYPE,
-        "Send Content-Type: application/json with an array, or application/x-ndjson with one case a line.",
-    )
-
-
 class Body:
     """A body that comes in: decoded, bounded, digested and split, piece by piece. It keeps no items."""
 
-    def __init__(self, decoder: Decoder, form: Form, max_bytes: int, item_bytes: int = ITEM_BYTES) -> None:
+    def __init__(self, decoder: Decoder, splitter: Splitter, max_bytes: int) -> None:
         self._decoder = decoder
-        self._splitter: Splitter = (
-            ArraySplitter(item_bytes=item_bytes) if form is Form.ARRAY else LineSplitter(item_bytes)
-        )
+        self._splitter = splitter
         self._max_bytes = max_bytes
         self._digest = hashlib.sha256()
         self._waiting: list[bytes] = []

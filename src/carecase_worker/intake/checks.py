@@ -7,8 +7,8 @@ import msgspec
 from carecase_worker.cases.outcome import VALID, Outcome
 from carecase_worker.cases.validation import Rules, keys_of, validate
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.documents import items as items_document
-from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter
+from carecase_worker.intake.result_forms import ResultForm
+from carecase_worker.jobs.chunks import Chunk, ChunkBounds, ChunkOutcomes, Cutter
 
 _MOST_ITEMS = 20_000
 
@@ -16,8 +16,9 @@ _MOST_ITEMS = 20_000
 class Check:
     """The validation of a batch's items as they come in. Raises BatchRefused."""
 
-    def __init__(self, rules: Rules, bounds: ChunkBounds) -> None:
+    def __init__(self, rules: Rules, bounds: ChunkBounds, form: ResultForm) -> None:
         self._rules = rules
+        self._form = form
         self._cutter = Cutter(bounds)
         self._pieces: list[bytes] = []
 
@@ -46,7 +47,7 @@ class Check:
         self._judge(self._cutter.add(items))
 
     def finish(self) -> list[bytes]:
-        """Return the results of the items as JSON, several in each piece."""
+        """Return the results of the items, several in each piece."""
         self._judge(self._cutter.finish())
         return self._pieces
 
@@ -59,4 +60,4 @@ class Check:
                     BatchFault.NOT_JSON, "The body is nested too deeply. Send an array of CareCase objects."
                 ) from None
             told = [one if isinstance(one, Outcome) else VALID for one in judged]
-            self._pieces.append(items_document(keys, told))
+            self._pieces.append(self._form.whole(chunk.first, ChunkOutcomes(keys, told, chunk.lines)))

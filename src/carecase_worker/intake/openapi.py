@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from carecase_worker.intake.descriptions import OPERATIONS
+from carecase_worker.intake.file_descriptions import ACKNOWLEDGEMENT, FILES
 from carecase_worker.intake.negotiation import ENCODINGS, JSON_TYPES
 from carecase_worker.intake.problems import example_of
 from carecase_worker.intake.schemas import ref, schemas
@@ -138,6 +139,7 @@ _MULTI_STATUS = _answer(
     _envelope([_ITEM]),
     "Preference-Applied",
 )
+_MULTI_STATUS["content"] |= ACKNOWLEDGEMENT
 _REUSED = "The Idempotency-Key came with another batch before"
 
 _OF_BATCH: Answers = {
@@ -151,7 +153,8 @@ _OF_BATCH: Answers = {
             422: f"{_REUSED}, or it is too large for handling=strict",
             **_COMMON,
             **_NO_ROOM,
-            400: "Not JSON, not an array, empty, no database named, or a parameter or a header is not as described",
+            400: "Not JSON, not an array, a bad file, empty, no database named, or a parameter or a header is not as"
+            " described",
             403: "The database does not exist, or it is not granted",
         }
     ),
@@ -240,6 +243,7 @@ BATCH: dict[str, Any] = {
             "text/json": _CASES,
             "application/*+json": _CASES,
             "application/x-ndjson": _LINES,
+            **FILES,
         },
     }
 }

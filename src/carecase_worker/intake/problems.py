@@ -22,6 +22,7 @@ from carecase_worker.errors import (
     StorageFull,
     StoreUnavailable,
 )
+from carecase_worker.intake.body_forms import TYPES
 from carecase_worker.intake.negotiation import ENCODINGS
 
 _TITLES = {
@@ -66,7 +67,7 @@ _BATCH = {
 }
 
 _BATCH_HEADERS: Mapping[BatchFault, Mapping[str, str]] = {
-    BatchFault.MEDIA_TYPE: {"Accept": "application/json, text/json, application/*+json, application/x-ndjson"},
+    BatchFault.MEDIA_TYPE: {"Accept": ", ".join(TYPES)},
     BatchFault.ENCODING: {"Accept-Encoding": ", ".join(ENCODINGS)},
     # else the rest of a late body would be read before the next request
     BatchFault.TOO_SLOW: {"Connection": "close"},

@@ -1,6 +1,6 @@
 """The multi-status document of a final job: all items, a page of them, or those with one outcome."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -11,10 +11,10 @@ from starlette.responses import Response
 from carecase_worker.cases.outcome import Outcome
 from carecase_worker.errors import JobExpired, SealBroken
 from carecase_worker.intake.compression import compressed
-from carecase_worker.intake.documents import indexed_items, items, multi_status
 from carecase_worker.intake.methods import is_head
-from carecase_worker.intake.negotiation import encoding, json_type_of
+from carecase_worker.intake.negotiation import encoding
 from carecase_worker.intake.paging import Cut, Page, cuts
+from carecase_worker.intake.result_forms import ResultForm, form_of_result
 from carecase_worker.intake.threads import ClientThreads, some_of
 from carecase_worker.jobs.chunks import ChunkOutcomes, unpack_done
 from carecase_worker.jobs.job import Job
@@ -75,21 +75,22 @@ class Results:
         chosen = encoding(request.headers.get("accept-encoding"))
         if chosen:
             headers = {**headers, "Content-Encoding": chosen}
-        pieces = compressed(multi_status(job.job_id, self._items(job, wanted, total)), chosen)
+        form = form_of_result(request)
+        pieces = compressed(form.document(job.job_id, self._items(job, wanted, total, form)), chosen)
         # faults of store or result show with the first pieces, before the status is sent
         first, is_last = some_of(pieces)
         if not is_head(request):
             given(wanted.count(total))
         headers = {**headers, "Vary": "Accept, Accept-Encoding"}
         made = self.threads.pieces(job.client, pieces, first, is_last or is_head(request))
-        return StreamingResponse(made, 207, headers, json_type_of(request))
+        return StreamingResponse(made, 207, headers, form.media_type)
 
-    def _items(self, job: Job, wanted: Wanted, total: int) -> Iterator[bytes]:
-        """Yield the wanted items as JSON, several at a time."""
+    def _items(self, job: Job, wanted: Wanted, total: int, form: ResultForm) -> Iterator[bytes]:
+        """Yield the wanted items, several at a time."""
         sizes = _sizes(job)
         if wanted.page is None and wanted.outcome is None:
-            for _, chunk in self._chunks(job, range(len(sizes))):
-                yield items(chunk.keys, chunk.outcomes)
+            for chunk_no, chunk in self._chunks(job, range(len(sizes))):
+                yield form.whole(job.chunk_firsts[chunk_no], chunk)
             return
         page, group = wanted.page or Page(1, max(total, 1)), wanted.outcome
         counts = [tally[group.value] for tally in self.store.tallies(job.job_id, len(sizes))] if group else sizes
@@ -98,8 +99,7 @@ class Results:
         parts = {cut.chunk_no: cut for cut in cuts(counts, page.first, min(page.first + page.size, total))}
         for chunk_no, chunk in self._chunks(job, list(parts)):
             places = _places(chunk, group, parts[chunk_no])
-            first = job.chunk_firsts[chunk_no]
-            yield indexed_items([(first + place, chunk.keys[place], chunk.outcomes[place]) for place in places])
+            yield form.some(job.chunk_firsts[chunk_no], chunk, places)
 
     def _chunks(self, job: Job, numbers: Sequence[int]) -> Iterator[tuple[int, ChunkOutcomes]]:
         """Yield the outcomes of some chunks; the first one is read alone, so that it need not wait for the others."""
@@ -123,7 +123,7 @@ def _sizes(job: Job) -> list[int]:
     return [end - first for first, end in zip(job.chunk_firsts, ends, strict=True)]
 
 
-def _places(chunk: ChunkOutcomes, group: OutcomeFilter | None, cut: Cut) -> Iterable[int]:
+def _places(chunk: ChunkOutcomes, group: OutcomeFilter | None, cut: Cut) -> Sequence[int]:
     """Return the places in a chunk of the items that a cut takes."""
     if group is None:
         return range(cut.skip, cut.skip + cut.take)

@@ -8,7 +8,7 @@ readable for ever.
 import struct
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import zstandard
@@ -17,6 +17,7 @@ from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.outcome import Outcome, pack_outcomes, unpack_outcomes
 from carecase_worker.cases.validation import key_of
 from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
+from carecase_worker.files.items import LineRuns, NumberedItems, runs_of_lines
 
 _FORM_1 = b"\x01"
 _NO_KEY = -(2**63)
@@ -24,15 +25,17 @@ _NULL = b"null"
 _LENGTH = struct.Struct("<I")
 
 
-class _Header(msgspec.Struct):
+class _Header(msgspec.Struct, omit_defaults=True):
     first: int
     count: int
     refused: dict[int, str]
+    lines: LineRuns = ()
 
 
-class _PackedDone(msgspec.Struct):
+class _PackedDone(msgspec.Struct, omit_defaults=True):
     keys: bytes
     outcomes: bytes
+    lines: LineRuns = ()
 
 
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -54,21 +57,23 @@ class Chunk:
     """The items of one chunk: a JSON array, with the place of its first item in the batch.
 
     `refused` has the faults of the items that were too large to keep, by their places in the chunk. In the array such
-    an item is null, or an object with its case key alone, which is never valid.
+    an item is null, or an object with its case key alone, which is never valid. `lines` are those of a file's rows.
     """
 
     first: int
     count: int
     items: bytes
     refused: Mapping[int, str] = field(default_factory=dict)
+    lines: LineRuns = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkOutcomes:
-    """The outcomes of a chunk's items, and the keys of their cases."""
+    """The outcomes of a chunk's items, the keys of their cases, and their lines if they were rows of a file."""
 
     keys: Sequence[int | None]
     outcomes: Sequence[Outcome]
+    lines: LineRuns = ()
 
 
 class Cutter:
@@ -77,6 +82,7 @@ class Cutter:
     def __init__(self, bounds: ChunkBounds) -> None:
         self._bounds = bounds
         self._waiting: list[msgspec.Raw] = []
+        self._lines: list[int] = []  # of the waiting items, if they were rows of a file
         self._gone = 0  # number of the waiting items that are in chunks by now
         self._waiting_bytes = 0
         self._first = 0
@@ -97,10 +103,13 @@ class Cutter:
         Raises BatchRefused if an item is not UTF-8.
         """
         self._waiting += items
+        if isinstance(items, NumberedItems):
+            self._lines += items.lines
         self._waiting_bytes += sum(map(len, items))
         while len(self._waiting) - self._gone >= self._bounds.items or self._waiting_bytes >= self._bounds.size:
             yield self._next()
         del self._waiting[: self._gone]
+        del self._lines[: self._gone]
         self._gone = 0
 
     def finish(self) -> Iterator[Chunk]:
@@ -111,6 +120,8 @@ class Cutter:
     def _next(self) -> Chunk:
         some = self._waiting[self._gone : self._gone + self._bounds.items]
         chunk = _chunk_of(some, self._first, self._bounds)
+        if self._lines:
+            chunk = replace(chunk, lines=runs_of_lines(self._lines[self._gone : self._gone + chunk.count]))
         self._gone += chunk.count
         self._waiting_bytes -= sum(map(len, some[: chunk.count]))
         self._first += chunk.count
@@ -170,7 +181,7 @@ def _require_utf8(text: bytes, first: int) -> None:
 
 def pack(chunk: Chunk) -> bytes:
     """Return the payload of a chunk."""
-    header = msgspec.msgpack.encode(_Header(chunk.first, chunk.count, dict(chunk.refused)))
+    header = msgspec.msgpack.encode(_Header(chunk.first, chunk.count, dict(chunk.refused), chunk.lines))
     compressed = zstandard.ZstdCompressor(level=1).compress(chunk.items)
     return b"".join((_FORM_1, _LENGTH.pack(len(header)), header, compressed))
 
@@ -186,7 +197,7 @@ def unpack(payload: bytes) -> Chunk:
         items = zstandard.ZstdDecompressor().decompress(payload[end:])
     except (struct.error, msgspec.DecodeError, zstandard.ZstdError):
         raise PayloadUnreadable("the payload is damaged; cancel the job, and have its sender send it again") from None
-    return Chunk(header.first, header.count, items, header.refused)
+    return Chunk(header.first, header.count, items, header.refused, header.lines)
 
 
 def items_at(chunk: Chunk, places: Sequence[int]) -> list[msgspec.Raw]:
@@ -198,7 +209,7 @@ def items_at(chunk: Chunk, places: Sequence[int]) -> list[msgspec.Raw]:
 def pack_done(done: ChunkOutcomes) -> bytes:
     """Return the packed form of a chunk's outcomes."""
     keys = array("q", (_NO_KEY if key is None else key for key in done.keys)).tobytes()
-    packed = _PackedDone(keys, pack_outcomes(done.outcomes))
+    packed = _PackedDone(keys, pack_outcomes(done.outcomes), done.lines)
     return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(packed))
 
 
@@ -207,4 +218,4 @@ def unpack_done(packed: bytes) -> ChunkOutcomes:
     read = _done_decoder.decode(zstandard.ZstdDecompressor().decompress(packed))
     keys = array("q")
     keys.frombytes(read.keys)
-    return ChunkOutcomes([None if key == _NO_KEY else key for key in keys], unpack_outcomes(read.outcomes))
+    return ChunkOutcomes([None if key == _NO_KEY else key for key in keys], unpack_outcomes(read.outcomes), read.lines)
