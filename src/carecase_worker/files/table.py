@@ -45,6 +45,11 @@ class Table:
         return self._item is not None
 
     @property
+    def width(self) -> int:
+        """The number of columns; 0 as long as they are not known."""
+        return self._width
+
+    @property
     def held_bytes(self) -> int:
         """The bytes of rows that may be no cases, and are held until others come."""
         return sum(getsizeof(cell) for row in self._held.rows for cell in row)

@@ -15,6 +15,8 @@ from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 from carecase_worker.cases.validation import Rules
 from carecase_worker.clock import Clock
 from carecase_worker.errors import CareCaseError, StoreUnavailable
+from carecase_worker.files.episodes import EpisodeMapping
+from carecase_worker.files.mapping import FileMapping
 from carecase_worker.intake.accepted import Acceptances, accepted, require_same
 from carecase_worker.intake.audited import Audited, Recorder
 from carecase_worker.intake.auth import Caller, granted
@@ -119,7 +121,7 @@ class Intake:
         """Accept a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
         target = granted(caller, headers.database)
         note(request.scope, database=target)
-        body = self._body_of(request, caller.client, headers.mapping)
+        body = self._body_of(request, self.mappings.find(caller.client, headers.mapping, care_plan))
         audited = Audited(self.recorder, request, caller)
         with ExitStack() as stack:
             announced = int(request.headers.get("content-length", 0))
@@ -144,11 +146,11 @@ class Intake:
         del body  # its memory is no longer counted, and a response may be held for a minute
         return await self.acceptances.answer(audited, target, wanted, admission, answer)
 
-    def _body_of(self, request: Request, client: str, mapping: str | None) -> Body:
+    def _body_of(self, request: Request, mapping: FileMapping | EpisodeMapping | None) -> Body:
         """Make the body of a request by its headers and its mapping. Raises BatchRefused."""
         form = form_of(request.headers.get("content-type"))
         decoder = Decoder(request.headers.get("content-encoding"))
-        splitter = form.splitter(self.mappings.find(client, mapping), self.settings.max_item_bytes)
+        splitter = form.splitter(mapping, self.settings.max_item_bytes)
         return Body(decoder, splitter, self.settings.max_body_bytes)
 
     async def _admit(self, audited: Audited, sender: Sender, body: Body, opened: Open) -> tuple[Admission, Response]:

@@ -9,6 +9,7 @@ from typing import assert_never, get_args
 from carecase_worker.cases.batch import ITEM_BYTES, ArraySplitter, Splitter
 from carecase_worker.cases.lines import LineSplitter
 from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.files.episodes import EpisodeMapping, EpisodeSplitter
 from carecase_worker.files.mapping import NAMES_OF_FIELDS, FileMapping
 from carecase_worker.files.splitting import RowSplitter
 from carecase_worker.settings.files import Encoding
@@ -41,6 +42,7 @@ _FORMS = {
     "text/csv": Form.DELIMITED,
     "text/tab-separated-values": Form.TABBED,
     "text/plain": Form.FIXED,
+    "application/fhir+ndjson": Form.LINES,
 }
 _ENCODINGS: dict[str, str] = {codecs.lookup(name).name: name for name in get_args(Encoding)} | {"ascii": "utf-8"}
 
@@ -52,14 +54,21 @@ class BodyForm:
     form: Form
     encoding: str | None = None
 
-    def splitter(self, mapping: FileMapping | None, item_bytes: int = ITEM_BYTES) -> Splitter:
+    def splitter(self, mapping: FileMapping | EpisodeMapping | None, item_bytes: int = ITEM_BYTES) -> Splitter:
         """Return the splitter of a body. Raises BatchRefused if the form is not for that mapping, or needs one."""
+        if isinstance(mapping, EpisodeMapping):
+            if self.form is not Form.LINES:
+                raise BatchRefused(
+                    BatchFault.BAD_PARAMETER,
+                    "The mapping is for FHIR resources, one a line. Send Content-Type: application/fhir+ndjson.",
+                )
+            return EpisodeSplitter(mapping, item_bytes)
         match self.form:
             case (Form.ARRAY | Form.LINES) as form:
                 if mapping is not None:
                     raise BatchRefused(
                         BatchFault.BAD_PARAMETER,
-                        "A mapping is for files of rows. Leave out mapping, or send Content-Type: text/csv.",
+                        "The mapping is for files of rows. Leave out mapping, or send Content-Type: text/csv.",
                     )
                 return ArraySplitter(item_bytes=item_bytes) if form is Form.ARRAY else LineSplitter(item_bytes)
             case Form.DELIMITED | Form.TABBED | Form.FIXED:

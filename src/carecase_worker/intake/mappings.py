@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from carecase_worker.errors import BatchFault, BatchRefused, SettingsError
+from carecase_worker.files.episodes import NAME as EPISODES
+from carecase_worker.files.episodes import EpisodeMapping
 from carecase_worker.files.mapping import FileMapping, MappingMistakes, mapping_of
 from carecase_worker.settings.access import ClientSettings
 from carecase_worker.settings.places import closest
@@ -32,10 +34,15 @@ class Mappings:
             raise SettingsError("\n".join(mistakes))
         return cls(made)
 
-    def find(self, client: str, name: str | None) -> FileMapping | None:
-        """Return a mapping of a client; None without a name. Raises BatchRefused if there is none of that name."""
+    def find(self, client: str, name: str | None, care_plan: int | None) -> FileMapping | EpisodeMapping | None:
+        """Return a mapping of a client, or a shipped one; None without a name.
+
+        Raises BatchRefused if there is none of that name.
+        """
         if name is None:
             return None
+        if name == EPISODES:
+            return EpisodeMapping().of_care_plan(care_plan)
         held = self.by_client.get(client, {})
         if name not in held:
             close = closest(name, held)

@@ -88,10 +88,24 @@ def test_a_mapping_is_named_in_the_query(intake: Intake) -> None:
     assert told(validated(intake, latin, "text/csv; charset=windows-1252", mapping="referrals"))[0][2] == 200
 
 
+def test_episodes_of_fhir_are_cases_by_a_mapping_that_is_shipped(intake: Intake) -> None:
+    body = b'{"resourceType":"EpisodeOfCare","id":"7","status":"active"}\n\n'
+    body += b'{"resourceType":"EpisodeOfCare","status":"x"}\n'
+    with intake.client() as client:
+        answer = client.put(
+            "/care-plans/5/cases-batch",
+            content=body,
+            params={"validateOnly": "true", "mapping": "fhir-r4-episode-of-care"},
+            headers={"content-type": "application/fhir+ndjson"},
+        )
+    assert told(answer) == [(1, 7, 200, "Valid"), (3, None, 422, "case_Key: is required")]
+
+
 REFUSED: dict[str, tuple[int, str, str, bytes, str, dict[str, str]]] = {
     "no such mapping": (400, "bad-parameter", "did you mean referrals?", PARTNERS, "text/csv", {"mapping": "referral"}),
     "another client's": (400, "bad-parameter", "no mapping of that name", PARTNERS, "bob", {"mapping": "referrals"}),
     "for JSON": (400, "bad-parameter", "text/csv", b"[{}]", "application/json", {"mapping": "referrals"}),
+    "FHIR as rows": (400, "bad-parameter", "fhir+ndjson", PLAIN, "text/csv", {"mapping": "fhir-r4-episode-of-care"}),
     "an empty name": (400, "bad-parameter", "mapping must have 1 to 64", PARTNERS, "text/csv", {"mapping": ""}),
     "lines of no layout": (415, "media-type", "by a mapping", PARTNERS, "text/plain", {"mapping": "referrals"}),
     "no mapping": (400, "bad-file", "Line 1 is no header row", PARTNERS, "text/csv", {}),

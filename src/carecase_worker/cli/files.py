@@ -1,0 +1,85 @@
+"""Commands for files of partners: files check, and the watched folder, drop."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from carecase_worker.cases.outcome import Outcome
+from carecase_worker.cases.validation import Rules, validate
+from carecase_worker.cli.mappings import MAPPING_HELP, row_file
+from carecase_worker.client.row_files import RowFile, groups_of_items
+from carecase_worker.files.episodes import NO_PLACE, EpisodeMapping
+from carecase_worker.files.items import NumberedItems
+from carecase_worker.files.refusals import FileFault
+
+_STATUS_FAULTY = 1
+_ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
+"""A moment for the rules: none of them depends on it."""
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands."""
+    files = typer.Typer(help="Look at files of rows before they are sent.", no_args_is_help=True)
+    files.callback()(_files)
+    files.command()(check)
+    app.add_typer(files, name="files")
+
+
+def _files() -> None:
+    """Look at files of rows before they are sent."""
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, TSV, fixed width, Excel, Parquet or FHIR NDJSON")],
+    mapping: Annotated[str | None, typer.Option(help=MAPPING_HELP)] = None,
+    care_plan: Annotated[int | None, typer.Option(help="The care plan that all cases must belong to")] = None,
+    rows: Annotated[int, typer.Option(min=0, help="How many rows to show as cases")] = 3,
+) -> None:
+    """Show the first rows of a file as cases, and every fault; nothing is sent. Exit status: 0 no fault, 1 faults.
+
+    A conflict with the database does not show here.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    named = row_file(file, mapping, care_plan) or RowFile(file)
+    if isinstance(named.mapping, EpisodeMapping):
+        console.print(f"No case has a place for these parts of a resource: {', '.join(NO_PLACE)}.")
+    faults: list[FileFault] = []
+    good = bad = 0
+    for line, item, outcome in _judged(named, care_plan, faults):
+        while faults:
+            _say(faults.pop(0))
+            bad += 1
+        if good + bad < rows:
+            typer.echo(msgspec.json.format(item, indent=0).decode())
+        if outcome is None:
+            good += 1
+        else:
+            bad += 1
+            typer.echo(f"Line {line}: {outcome.body}")
+    for fault in faults:
+        _say(fault)
+        bad += 1
+    typer.echo(f"{good:,} of {good + bad:,} rows are cases. Nothing was sent.")
+    raise typer.Exit(_STATUS_FAULTY if bad else 0)
+
+
+def _judged(
+    file: RowFile, care_plan: int | None, faults: list[FileFault]
+) -> Iterator[tuple[int, bytes, Outcome | None]]:
+    """Yield the line of each row, its item, and its outcome if it breaks a rule; collect the faults of the file."""
+    rules = Rules(care_plan, "", _ANY_MOMENT)
+    for items in groups_of_items(file, faults.append):
+        raw = list(items)
+        judged = validate(b"[%b]" % b",".join(raw), rules)
+        lines = items.lines if isinstance(items, NumberedItems) else range(1, len(raw) + 1)
+        for line, item, one in zip(lines, raw, judged, strict=True):
+            yield line, bytes(item), one if isinstance(one, Outcome) else None
+
+
+def _say(fault: FileFault) -> None:
+    typer.echo(str(fault))
