@@ -27,7 +27,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "doctor": ("doctor",),
     "environment": ("env",),
     "batches": ("submit", "generate"),
-    "files": ("files",),
+    "files": ("files", "drop"),
     "jobs": ("status", "result", "cancel", "retry", "jobs"),
 }
 """Modules of this package, each with a function `add_commands`, and the commands that it adds."""

@@ -1,7 +1,7 @@
 """Commands for files of partners: files check, and the watched folder, drop."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +11,21 @@ from rich.console import Console
 
 from carecase_worker.cases.outcome import Outcome
 from carecase_worker.cases.validation import Rules, validate
+from carecase_worker.cli.connection import ServiceFlags, with_service
+from carecase_worker.cli.dropping import DropOptions, Dropping
 from carecase_worker.cli.mappings import MAPPING_HELP, row_file
+from carecase_worker.cli.options import with_options
+from carecase_worker.client.folder import Folder
 from carecase_worker.client.row_files import RowFile, groups_of_items
+from carecase_worker.clock import stopwatch, system_sleep
 from carecase_worker.files.episodes import NO_PLACE, EpisodeMapping
 from carecase_worker.files.items import NumberedItems
 from carecase_worker.files.refusals import FileFault
 
 _STATUS_FAULTY = 1
+_LEAST_LOOK_S, _LONGEST_LOOK_S = 0.1, 10.0
+"""Seconds between two looks into a folder."""
+
 _ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 """A moment for the rules: none of them depends on it."""
 
@@ -28,6 +36,7 @@ def add_commands(app: typer.Typer) -> None:
     files.callback()(_files)
     files.command()(check)
     app.add_typer(files, name="files")
+    app.command()(drop)
 
 
 def _files() -> None:
@@ -66,6 +75,29 @@ def check(
         bad += 1
     typer.echo(f"{good:,} of {good + bad:,} rows are cases. Nothing was sent.")
     raise typer.Exit(_STATUS_FAULTY if bad else 0)
+
+
+@with_service
+@with_options(DropOptions)
+def drop(
+    service: ServiceFlags,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; done and failed are made in it")],
+    options: DropOptions,
+) -> None:
+    """Watch a folder, as that of an SFTP server: send each complete file once, and write its acknowledgement.
+
+    A file of which all rows were applied goes to done, any other to failed, each with NAME.ack.csv beside it.
+    """
+    console, folder = Console(stderr=True, highlight=False, soft_wrap=True), Folder(directory)
+    pause = timedelta(seconds=min(max(options.settle, _LEAST_LOOK_S), _LONGEST_LOOK_S))
+    with service.connect(options.database) as client, folder.watched():
+        dropping = Dropping(client, folder, options, console)
+        folder.taken(stopwatch(), options.settle)
+        while True:
+            system_sleep(pause)
+            sent = [dropping.send(file) for file in folder.taken(stopwatch(), options.settle)]
+            if options.once and all(sent):
+                return
 
 
 def _judged(

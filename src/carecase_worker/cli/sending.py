@@ -13,7 +13,7 @@ from carecase_worker.cli.mappings import MAPPING_HELP, row_file
 from carecase_worker.cli.progress import uploading
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import ItemResult, Job
-from carecase_worker.client.row_files import RowFile
+from carecase_worker.client.row_files import RowFile, require_good
 from carecase_worker.client.sources import Readable, Source, opened
 from carecase_worker.client.uploads import Batches
 from carecase_worker.errors import BatchUnreadable, ClientError
@@ -83,6 +83,8 @@ class Submission:
         if isinstance(rows.source, Path) and (rows.is_sent_as_it_is or options.strict):
             yield self._whole(rows)
             return
+        if isinstance(rows.source, Path):
+            require_good(rows)
         batches = Batches(_PART_ITEMS, _PART_BYTES, self._expect_answer)
         yield from self.client.submit_in(batches, rows, options.care_plan, options.idempotency_key)
 

@@ -73,6 +73,12 @@ def groups_of_items(file: RowFile, report: Report = refuse) -> Iterator[Iterable
             yield splitter.finish()
 
 
+def require_good(file: RowFile) -> None:
+    """Read a whole file before any of it is sent: raise BatchUnreadable if it is bad."""
+    for _ in groups_of_items(file):
+        pass
+
+
 def _known(file: RowFile) -> AnyMapping:
     if isinstance(file.mapping, str):
         raise BatchUnreadable(

@@ -2,10 +2,10 @@
 
 import csv
 from collections.abc import Iterable
+from dataclasses import dataclass
 from io import StringIO
 
 from carecase_worker.cases.care_case import FIELD
-from carecase_worker.cases.outcome import Kind, Outcome
 
 COLUMNS = ("index", "case_Key", "status", "body")
 COLUMNS_OF_ROWS = (*COLUMNS, "line", "outcome", "field", "rule")
@@ -14,8 +14,19 @@ COLUMNS_OF_ROWS = (*COLUMNS, "line", "outcome", "field", "rule")
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _NAMED = (*FIELD, "item")
 
-Told = tuple[int, int | None, Outcome, int | None]
-"""The place of an item in the batch, its key, its outcome, and its line if it was a row of a file."""
+_FAULTS = (422, 409)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An item of a result: its place in the batch, or None for the whole file; its line if it was a row of a file."""
+
+    index: int | None
+    key: int | None
+    status: int
+    body: str
+    outcome: str
+    line: int | None = None
 
 
 def header(of_rows: bool) -> bytes:
@@ -23,14 +34,14 @@ def header(of_rows: bool) -> bytes:
     return _written([COLUMNS_OF_ROWS if of_rows else COLUMNS])
 
 
-def rows(told: Iterable[Told]) -> bytes:
+def rows(told: Iterable[Told], of_rows: bool) -> bytes:
     """Return a row for each item."""
-    return _written(
-        (index, key, outcome.kind.status, plain(outcome.body))
-        if line is None
-        else (index, key, outcome.kind.status, plain(outcome.body), line, outcome.kind.counted_as, *_fault(outcome))
-        for index, key, outcome, line in told
-    )
+    return _written(_row(item, of_rows) for item in told)
+
+
+def _row(item: Told, of_rows: bool) -> tuple[object, ...]:
+    first = (item.index, item.key, item.status, plain(item.body))
+    return (*first, item.line, item.outcome, *_fault(item)) if of_rows else first
 
 
 def plain(text: str) -> str:
@@ -38,12 +49,12 @@ def plain(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text
 
 
-def _fault(outcome: Outcome) -> tuple[str, str]:
-    """Return the field and the rule of an outcome's first fault; empty if it names none."""
-    if outcome.kind not in (Kind.INVALID, Kind.CONFLICT):
+def _fault(item: Told) -> tuple[str, str]:
+    """Return the field and the rule of an item's first fault; empty if it names none."""
+    if item.status not in _FAULTS or item.outcome != "failed":
         return "", ""
-    name, _, rule = outcome.body.partition("; ")[0].partition(": ")
-    return (name, plain(rule)) if name in _NAMED else ("", plain(outcome.body))
+    name, _, rule = item.body.partition("; ")[0].partition(": ")
+    return (name, plain(rule)) if name in _NAMED else ("", plain(item.body))
 
 
 def _written(table: Iterable[Iterable[object]]) -> bytes:

@@ -6,6 +6,7 @@ from typing import Protocol
 from fastapi import Request
 
 from carecase_worker.files import acknowledgement
+from carecase_worker.files.acknowledgement import Told
 from carecase_worker.files.items import lines_of_runs
 from carecase_worker.intake.documents import indexed_items, items, multi_status
 from carecase_worker.intake.negotiation import CSV_TYPE, json_type_of, prefers_csv
@@ -72,9 +73,12 @@ class CsvForm:
         """Return the items at some places of a chunk."""
         self._of_rows = self._of_rows or bool(chunk.lines)
         lines = list(lines_of_runs(chunk.lines, len(chunk.keys))) if chunk.lines else [None] * len(chunk.keys)
-        return acknowledgement.rows(
-            (first + place, chunk.keys[place], chunk.outcomes[place], lines[place]) for place in places
+        told = (
+            Told(first + place, chunk.keys[place], one.kind.status, one.body, one.kind.counted_as, lines[place])
+            for place in places
+            for one in (chunk.outcomes[place],)
         )
+        return acknowledgement.rows(told, self._of_rows)
 
     def document(self, _: str, pieces: Iterable[bytes], /) -> Iterator[bytes]:
         """Yield the header row before the first items, which show its columns, and then the other rows."""
