@@ -17,6 +17,7 @@ Convert = Callable[[Column], Sequence[Any]]
 
 _INTEGER = re.compile("[+-]?[0-9]{1,400}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_DATE_LENGTH = len("2026-11-27")
 _MOST_REMEMBERED = 10_000
 _INFINITE = (float("inf"), float("-inf"))
 
@@ -45,7 +46,7 @@ def converter(field: CaseField, forms: CellForms) -> Convert:
         case FieldType.BOOLEAN:
             return _each(forms, lambda cell: _truth(cell, forms))
         case FieldType.DATE_TIME:
-            return _each(forms, lambda cell: iso_of(cell, forms.dates))
+            return _date_times(forms)
         case never:
             assert_never(never)
 
@@ -75,6 +76,21 @@ def _integers(forms: CellForms) -> Convert:
             except ValueError:  # there is an empty cell, or one of thousands of digits
                 pass
         return one_by_one(column)
+
+    return convert
+
+
+def _date_times(forms: CellForms) -> Convert:
+    one_by_one = _each(forms, lambda cell: iso_of(cell, forms.dates))
+    is_usual = not forms.dates and forms.nulls == {""}
+
+    def convert(column: Column) -> Sequence[Any]:
+        if not is_usual or _DATE_LENGTH in set(map(len, column)):
+            return one_by_one(column)
+        joined = "".join(column)
+        if joined and joined.split(None, 1) != [joined]:  # there are blanks to take off
+            return one_by_one(column)
+        return [cell or None for cell in column]
 
     return convert
 
