@@ -13,7 +13,7 @@ from carecase_worker.cases.outcome import Outcome
 from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.cli.connection import ServiceFlags, with_service
 from carecase_worker.cli.dropping import DropOptions, Dropping
-from carecase_worker.cli.mappings import MAPPING_HELP, row_file
+from carecase_worker.cli.mappings import MAPPING_HELP, configured_mapping, row_file
 from carecase_worker.cli.options import with_options
 from carecase_worker.client.folder import Folder
 from carecase_worker.client.row_files import RowFile, groups_of_items
@@ -21,6 +21,7 @@ from carecase_worker.clock import stopwatch, system_sleep
 from carecase_worker.files.episodes import NO_PLACE, EpisodeMapping
 from carecase_worker.files.items import NumberedItems
 from carecase_worker.files.refusals import FileFault
+from carecase_worker.settings.loading import named_file
 
 _STATUS_FAULTY = 1
 _LEAST_LOOK_S, _LONGEST_LOOK_S = 0.1, 10.0
@@ -48,6 +49,9 @@ def check(
     mapping: Annotated[str | None, typer.Option(help=MAPPING_HELP)] = None,
     care_plan: Annotated[int | None, typer.Option(help="The care plan that all cases must belong to")] = None,
     rows: Annotated[int, typer.Option(min=0, help="How many rows to show as cases")] = 3,
+    config: Annotated[
+        Path | None, typer.Option(help="The service's configuration, to find the mapping in (CARECASE_CONFIG)")
+    ] = None,
 ) -> None:
     """Show the first rows of a file as cases, and every fault; nothing is sent. Exit status: 0 no fault, 1 faults.
 
@@ -55,25 +59,26 @@ def check(
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     named = row_file(file, mapping, care_plan) or RowFile(file)
+    configuration = config or named_file()
+    if isinstance(named.mapping, str) and configuration is not None:
+        named = RowFile(file, configured_mapping(configuration, named.mapping))
     if isinstance(named.mapping, EpisodeMapping):
         console.print(f"No case has a place for these parts of a resource: {', '.join(NO_PLACE)}.")
     faults: list[FileFault] = []
-    good = bad = 0
+    bad: set[int] = set()
+    good = shown = 0
     for line, item, outcome in _judged(named, care_plan, faults):
-        while faults:
-            _say(faults.pop(0))
-            bad += 1
-        if good + bad < rows:
+        _say(faults, bad)
+        if shown < rows:
             typer.echo(msgspec.json.format(item, indent=0).decode())
+            shown += 1
         if outcome is None:
             good += 1
         else:
-            bad += 1
+            bad.add(line)
             typer.echo(f"Line {line}: {outcome.body}")
-    for fault in faults:
-        _say(fault)
-        bad += 1
-    typer.echo(f"{good:,} of {good + bad:,} rows are cases. Nothing was sent.")
+    _say(faults, bad)
+    typer.echo(f"{good:,} of {good + len(bad):,} rows are cases. Nothing was sent.")
     raise typer.Exit(_STATUS_FAULTY if bad else 0)
 
 
@@ -113,5 +118,9 @@ def _judged(
             yield line, bytes(item), one if isinstance(one, Outcome) else None
 
 
-def _say(fault: FileFault) -> None:
-    typer.echo(str(fault))
+def _say(faults: list[FileFault], bad: set[int]) -> None:
+    """Print the faults of the file so far, and note their lines; none is left in the list."""
+    for fault in faults:
+        typer.echo(str(fault))
+        bad.add(fault.line)
+    faults.clear()

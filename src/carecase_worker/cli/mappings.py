@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -37,18 +38,43 @@ def _has_rows(file: Path) -> bool:
 
 def read_mapping(file: Path) -> AnyMapping:
     """Read a mapping from a TOML file, which has its settings and nothing else. Raises BatchUnreadable."""
+    return _mapping_of(_tree(file), str(file))
+
+
+def configured_mapping(config: Path, name: str) -> AnyMapping:
+    """Read the mapping of a name from the service's configuration. Raises BatchUnreadable."""
+    clients = _tree(config).get("clients")
+    found: dict[str, Any] = {}
+    for client, settings in clients.items() if isinstance(clients, dict) else ():
+        files = settings.get("files") if isinstance(settings, dict) else None
+        if isinstance(files, dict) and name in files:
+            found[f"{config}: clients.{client}.files.{name}"] = files[name]
+    if not found:
+        raise BatchUnreadable(f"{config}: no client has a mapping {name}. Give a mapping as a TOML file, or its name.")
+    if len(found) > 1:
+        raise BatchUnreadable(f"{config}: several clients have a mapping {name}. Give it as a TOML file of its own.")
+    ((place, tree),) = found.items()
+    return _mapping_of(tree, place)
+
+
+def _tree(file: Path) -> dict[str, Any]:
     try:
-        tree = tomllib.loads(file.read_text("utf-8-sig"))
-        return mapping_of(FileSettings.model_validate(tree))
+        return tomllib.loads(file.read_text("utf-8-sig"))
     except OSError as error:
         raise BatchUnreadable(f"{file}: cannot be read ({error.strerror})") from None
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise BatchUnreadable(f"{file}: is not TOML in UTF-8: {error}") from None
+
+
+def _mapping_of(tree: object, place: str) -> AnyMapping:
+    try:
+        return mapping_of(FileSettings.model_validate(tree))
     except ValidationError as error:
-        mistakes = [_mistake(str(detail["loc"][0]), detail["msg"]) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        mistakes = [_mistake(str((*detail["loc"], "columns")[0]), detail["msg"]) for detail in details]
     except MappingMistakes as error:
         mistakes = [f"{setting}: {text}" for setting, text in error.mistakes]
-    except ValueError as error:  # of TOML, or of UTF-8
-        mistakes = [f"is not TOML in UTF-8: {error}"]
-    raise BatchUnreadable("\n".join(f"{file}: {mistake}" for mistake in dict.fromkeys(mistakes)))
+    raise BatchUnreadable("\n".join(f"{place}: {mistake}" for mistake in dict.fromkeys(mistakes)))
 
 
 def _mistake(setting: str, message: str) -> str:
