@@ -59,7 +59,7 @@ class BodyForm:
         if isinstance(mapping, EpisodeMapping):
             if self.form is not Form.LINES:
                 raise BatchRefused(
-                    BatchFault.BAD_PARAMETER,
+                    BatchFault.NO_MAPPING,
                     "The mapping is for FHIR resources, one a line. Send Content-Type: application/fhir+ndjson.",
                 )
             return EpisodeSplitter(mapping, item_bytes)
@@ -67,7 +67,7 @@ class BodyForm:
             case (Form.ARRAY | Form.LINES) as form:
                 if mapping is not None:
                     raise BatchRefused(
-                        BatchFault.BAD_PARAMETER,
+                        BatchFault.NO_MAPPING,
                         "The mapping is for files of rows. Leave out mapping, or send Content-Type: text/csv.",
                     )
                 return ArraySplitter(item_bytes=item_bytes) if form is Form.ARRAY else LineSplitter(item_bytes)

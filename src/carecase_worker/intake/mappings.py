@@ -48,7 +48,7 @@ class Mappings:
             close = closest(name, held)
             meant = f"; did you mean {close}?" if close else "."
             raise BatchRefused(
-                BatchFault.BAD_PARAMETER,
+                BatchFault.NO_MAPPING,
                 f"This client has no mapping of that name{meant} Ask those who run the service for it, or leave out"
                 " mapping and name the columns as the fields.",
             )

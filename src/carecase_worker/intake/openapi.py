@@ -150,7 +150,7 @@ _OF_BATCH: Answers = {
             408: "The body did not arrive in time",
             413: "Too many items, or too large",
             415: "Media type or encoding is none of ours",
-            422: f"{_REUSED}, or it is too large for handling=strict",
+            422: f"{_REUSED}, it is too large for handling=strict, or the mapping is not for it",
             **_COMMON,
             **_NO_ROOM,
             400: "Not JSON, not an array, a bad file, empty, no database named, or a parameter or a header is not as"

@@ -62,6 +62,7 @@ _BATCH = {
     BatchFault.BAD_HEADER: 400,
     BatchFault.KEY_REUSED: 422,
     BatchFault.TOO_LARGE_FOR_STRICT: 422,
+    BatchFault.NO_MAPPING: 422,
     BatchFault.NOT_ACCEPTABLE: 406,
     BatchFault.TOO_SLOW: 408,
 }

@@ -102,10 +102,10 @@ def test_episodes_of_fhir_are_cases_by_a_mapping_that_is_shipped(intake: Intake)
 
 
 REFUSED: dict[str, tuple[int, str, str, bytes, str, dict[str, str]]] = {
-    "no such mapping": (400, "bad-parameter", "did you mean referrals?", PARTNERS, "text/csv", {"mapping": "referral"}),
-    "another client's": (400, "bad-parameter", "no mapping of that name", PARTNERS, "bob", {"mapping": "referrals"}),
-    "for JSON": (400, "bad-parameter", "text/csv", b"[{}]", "application/json", {"mapping": "referrals"}),
-    "FHIR as rows": (400, "bad-parameter", "fhir+ndjson", PLAIN, "text/csv", {"mapping": "fhir-r4-episode-of-care"}),
+    "no such mapping": (422, "no-mapping", "did you mean referrals?", PARTNERS, "text/csv", {"mapping": "referral"}),
+    "another client's": (422, "no-mapping", "no mapping of that name", PARTNERS, "bob", {"mapping": "referrals"}),
+    "for JSON": (422, "no-mapping", "text/csv", b"[{}]", "application/json", {"mapping": "referrals"}),
+    "FHIR as rows": (422, "no-mapping", "fhir+ndjson", PLAIN, "text/csv", {"mapping": "fhir-r4-episode-of-care"}),
     "an empty name": (400, "bad-parameter", "mapping must have 1 to 64", PARTNERS, "text/csv", {"mapping": ""}),
     "lines of no layout": (415, "media-type", "by a mapping", PARTNERS, "text/plain", {"mapping": "referrals"}),
     "no mapping": (400, "bad-file", "Line 1 is no header row", PARTNERS, "text/csv", {}),
