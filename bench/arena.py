@@ -23,8 +23,8 @@ from bench.cases import Sum, chunks_of_texts
 from bench.contestants.limit import upsert_statement
 from bench.crew import BenchError
 from carecase_worker.settings.loading import process_environment
-from carecase_worker.settings.places import leaves
-from carecase_worker.targets.schema import create_database, upgrade
+from carecase_worker.settings.places import setting_names
+from carecase_worker.targets.schema.migration import create_database, upgrade
 
 PEERS = "bench"
 SYSTEM = "demo"
@@ -152,7 +152,7 @@ def arena(place: Path) -> Iterator[Arena]:
 def _config(api_key: str) -> str:
     """The system's configuration: a client without a bound on its requests, eight tenants."""
     words = {"rate", "burst", "second"}
-    limits = [leaf for section, leaf, _ in leaves() if section == "intake" and words & set(leaf.split("_"))]
+    limits = [leaf for section, leaf, _ in setting_names() if section == "intake" and words & set(leaf.split("_"))]
     text = _CONFIG.format(
         unlimited="".join(f"{leaf} = {_NO_LIMIT}\n" for leaf in limits),
         digest=hashlib.sha256(api_key.encode()).hexdigest(),

@@ -10,7 +10,7 @@ import msgspec
 
 from carecase_worker.cases.validation import Row, Rules, validate
 from carecase_worker.cli.sample import cases
-from carecase_worker.clock import SeededDice
+from carecase_worker.clock import SeededRandom
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
 CHUNK = 1000
@@ -38,7 +38,7 @@ class CaseFiles:
         if path not in self.sums:
             priorities = 0
             with path.open("wb") as file:
-                for number, case in enumerate(cases(count, SeededDice(seed))):
+                for number, case in enumerate(cases(count, SeededRandom(seed))):
                     case["case_Key"] += first - 1
                     priorities += case["case_Priority"]
                     file.write(b"," if number else b"[")

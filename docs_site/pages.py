@@ -18,10 +18,10 @@ from pydantic.fields import FieldInfo
 from carecase_worker import cli
 from carecase_worker.errors import ClientError
 from carecase_worker.intake.app import create_app
-from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.access import ClientSettings
 from carecase_worker.settings.model import DatabaseSettings, Settings
 from carecase_worker.settings.section import Section
+from carecase_worker.store.job_store import JobStore
 
 _NAMED: Mapping[str, type[Section]] = {"databases": DatabaseSettings, "clients": ClientSettings}
 """Sections of which there are several, each with a name."""
@@ -121,7 +121,7 @@ def _leaves(path: str, group: Any) -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from _leaves(f"{path} {name}", command)
-        else:
+        elif not command.hidden:
             yield f"{path} {name}", command
 
 

@@ -250,7 +250,7 @@ JOB_MOVES: Iterable[tuple[str, str, str]] = (
     ("cancelling", "release", "cancelling"),
     ("cancelling", "cancel", "cancelling"),
 )
-"""From which state an operation may move a job to which; those of `MOVES` in jobs/job.py, which a test compares."""
+"""From which state an operation may move a job to which; those of `MOVES` in store/job.py, which a test compares."""
 
 
 def _job_states() -> Picture:

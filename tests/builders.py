@@ -8,12 +8,12 @@ from uuid import uuid4
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from carecase_worker.cases.batch import ArraySplitter, Splitter
+from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits, ChunkRef
+from carecase_worker.batches.fingerprint import Mark
+from carecase_worker.batches.splitting import ArraySplitter, Splitter
 from carecase_worker.clock import from_epoch_us
-from carecase_worker.jobs.chunks import Chunk, ChunkBounds, Cutter
-from carecase_worker.jobs.idempotency import Mark
-from carecase_worker.jobs.incoming import NewJob
-from carecase_worker.jobs.verdicts import ChunkRef, History, Lease
+from carecase_worker.store.admission import NewJob
+from carecase_worker.store.claims import History, Lease
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 
@@ -67,9 +67,9 @@ def items_of(body: bytes, splitter: Splitter, piece_bytes: int = 1 << 20) -> lis
     return [*items, *splitter.finish()]
 
 
-def chunks_of(body: bytes, bounds: ChunkBounds | None = None, splitter: Splitter | None = None) -> list[Chunk]:
+def chunks_of(body: bytes, bounds: ChunkLimits | None = None, splitter: Splitter | None = None) -> list[Chunk]:
     """The chunks of a body, a JSON array unless `splitter` says otherwise."""
-    cutter = Cutter(bounds or ChunkBounds(1000, 1 << 20, 1 << 18))
+    cutter = Chunker(bounds or ChunkLimits(1000, 1 << 20, 1 << 18))
     return [*cutter.add(items_of(body, splitter or ArraySplitter())), *cutter.finish()]
 
 

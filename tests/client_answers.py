@@ -7,18 +7,18 @@ from typing import Any
 from uuid import UUID
 
 from carecase_worker.client.calls import Calls
-from carecase_worker.client.steps import Answer, Delay, NoAnswer, Reply, Request, Result, Steps, advance
+from carecase_worker.client.steps import Delay, NoResponse, Reply, Request, Response, Result, Steps, advance
 from carecase_worker.client.uploads import Upload
 from carecase_worker.client.verdicts import Patience
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 JOB = "0199c0de-0000-7000-8000-000000000001"
 UPLOAD = Upload(lambda: iter([b"[]"]))
-LOST = NoAnswer("ReadError")
+LOST = NoResponse("ReadError")
 
 
 class Hands:
-    """A clock that moves with the delays, dice that always roll the same, ids that are counted."""
+    """A clock that moves with the delays, the same random number always, ids that are counted."""
 
     def __init__(self, roll: float = 0.0) -> None:
         self.moment = NOW
@@ -28,7 +28,7 @@ class Hands:
     def now(self) -> datetime:
         return self.moment
 
-    def roll(self) -> float:
+    def random(self) -> float:
         return self._roll
 
     def new_id(self) -> UUID:
@@ -53,27 +53,27 @@ def job(state: str = "running", **members: Any) -> dict[str, Any]:
     }
 
 
-def told(state: str = "running", **headers: str) -> Answer:
+def told(state: str = "running", **headers: str) -> Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(200, named, json.dumps({"data": job(state), "error": None, "debug": {}}).encode())
+    return Response(200, named, json.dumps({"data": job(state), "error": None, "debug": {}}).encode())
 
 
-def accepted() -> Answer:
+def accepted() -> Response:
     body = {"data": None, "error": None, "debug": {"activityID": JOB}, "job": job("queued")}
-    return Answer(202, {}, json.dumps(body).encode())
+    return Response(202, {}, json.dumps(body).encode())
 
 
-def problem(status: int, detail: str = "So it is.", **headers: str) -> Answer:
+def problem(status: int, detail: str = "So it is.", **headers: str) -> Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     body = {"data": None, "error": {"status": status, "detail": detail}, "debug": {"activityID": "a-1"}}
-    return Answer(status, named, json.dumps(body).encode())
+    return Response(status, named, json.dumps(body).encode())
 
 
-def result(*items: dict[str, Any], page: tuple[int, int] | None = None) -> Answer:
+def result(*items: dict[str, Any], page: tuple[int, int] | None = None) -> Response:
     headers = (
         {"x-pagination": json.dumps({"TotalCount": 9, "TotalPages": page[1], "CurrentPage": page[0]})} if page else {}
     )
-    return Answer(207, headers, json.dumps({"data": items, "error": None}).encode())
+    return Response(207, headers, json.dumps({"data": items, "error": None}).encode())
 
 
 def item(key: int | None, status: int, body: str, **members: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tests.kept import KeptDirectories
 from tests.scheduling import Scheduling, place_in_line
 from tests.services import Services, services
 
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.store.job_store import JobStore
 
 # a shell that runs tests in the background has them ignore Ctrl-C, and so would every command that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)

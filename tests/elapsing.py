@@ -5,7 +5,7 @@ from datetime import timedelta
 import redis
 
 from carecase_worker.clock import milliseconds
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.store.job_store import JobStore
 
 _MOVED_BACK = """
 local prefix, ms = ARGV[1], tonumber(ARGV[2])

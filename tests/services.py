@@ -12,10 +12,10 @@ from carecase_worker.clock import system_sleep
 from carecase_worker.embedded.children import Children
 from carecase_worker.embedded.servers import postgres, valkey
 from carecase_worker.errors import StoreUnavailable
-from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.loading import process_environment
 from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.targets.schema import create_database
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.schema.migration import create_database
 
 PASSWORDS = {"default": "secret", "carecase": "own", "flower": "lesser"}
 

@@ -16,12 +16,12 @@ from tests.services import Services
 from tests.tracing import PACKAGE, first_calls
 
 from carecase_worker.settings.loading import process_environment
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.schema.migration import upgrade
 
 ROOT = Path(__file__).parent.parent
 WALK = (ROOT / "ARCHITECTURE.md").read_text().partition("## A walk of one batch")[2].partition("\n## ")[0]
 HOPS = re.findall(r"`([a-z_/]+\.py): ([\w.]+)`", WALK)
-SCRIPTS = re.findall(r"`(jobs/lua/\w+\.lua)`", WALK)
+SCRIPTS = re.findall(r"`(store/lua/\w+\.lua)`", WALK)
 CHUNKS = 4
 LINKED = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / "ARCHITECTURE.md").read_text())
 

@@ -8,7 +8,7 @@ import sys
 from celery import signals
 from tests.tracing import first_calls
 
-from carecase_worker.jobs.queue import TASK
+from carecase_worker.broker.celery_app import TASK
 from carecase_worker.settings.loading import load
 from carecase_worker.telemetry import configure_logging
 from carecase_worker.worker.app import create_worker

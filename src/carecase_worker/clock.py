@@ -9,6 +9,8 @@ from uuid import UUID
 
 import anyio
 
+_MAX_DOUBLINGS = 20  # a timedelta cannot hold fifty of half a second
+
 
 class Clock(Protocol):
     """The time of day."""
@@ -18,10 +20,10 @@ class Clock(Protocol):
         ...
 
 
-class Dice(Protocol):
+class Random(Protocol):
     """A source of random numbers."""
 
-    def roll(self) -> float:
+    def random(self) -> float:
         """Return a number drawn evenly from [0, 1)."""
         ...
 
@@ -50,21 +52,21 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-class SystemDice:
+class SystemRandom:
     """Random numbers of the machine; for jitter, not for secrets."""
 
-    def roll(self) -> float:
+    def random(self) -> float:
         """Return a number drawn evenly from [0, 1)."""
         return random.random()  # noqa: S311  # for jitter
 
 
-class SeededDice:
+class SeededRandom:
     """Random numbers that repeat for the same seed."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311  # for samples
 
-    def roll(self) -> float:
+    def random(self) -> float:
         """Return a number drawn evenly from [0, 1)."""
         return self._random.random()
 
@@ -79,7 +81,7 @@ async def system_async_sleep(duration: timedelta) -> None:
     await anyio.sleep(duration.total_seconds())
 
 
-def stopwatch() -> float:
+def monotonic() -> float:
     """Return the seconds of a clock that only moves forward; for measuring durations."""
     return time.monotonic()
 
@@ -87,6 +89,15 @@ def stopwatch() -> float:
 def thread_seconds() -> float:
     """Return the processor time that this thread has used, in seconds; for measuring the cost of work."""
     return time.thread_time()
+
+
+def backoff(failures: int, first: timedelta, longest: timedelta, chance: float) -> timedelta:
+    """Return the delay after so many failures: `first`, doubled by each to `longest` at most, and half of it random.
+
+    `chance` is a number from [0, 1): callers that failed together do not come back together.
+    """
+    doubled: int = 2 ** min(failures, _MAX_DOUBLINGS)
+    return min(first * doubled, longest) * (0.5 + chance / 2)
 
 
 def epoch_ms(moment: datetime) -> int:

@@ -239,7 +239,7 @@ class BatchUnreadable(ClientError):
     """The cases or the file of a batch cannot be read, or cannot be written as JSON."""
 
 
-def traces(error: BaseException) -> dict[str, str]:
+def safe_error_fields(error: BaseException) -> dict[str, str]:
     """Return the log fields of an unexpected error: its type and location, never its message."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].name} in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

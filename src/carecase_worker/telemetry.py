@@ -22,11 +22,11 @@ ALLOWED = frozenset(
 )  # fmt: skip
 """The only fields a log line can have: ids, counts and names, never a value of a case; docs/privacy.md shows a line."""
 
-Gauges = Callable[[], Iterable["Reading"]]
+Gauges = Callable[[], Iterable["MetricSample"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MetricSample:
     """One value read at the time of a scrape."""
 
     name: str

@@ -22,7 +22,7 @@ from carecase_worker.client.api import connect, connect_async
 from carecase_worker.client.asynchronous import AsyncCareCases
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.calls import Calls
-from carecase_worker.clock import SeededDice, SystemClock, SystemDice, uuid7
+from carecase_worker.clock import SeededRandom, SystemClock, SystemRandom, uuid7
 from carecase_worker.errors import CallerRefused, JobNotFinal, JobStateRefused, JobUnknown, RequestRefused, ServiceBusy
 
 
@@ -36,7 +36,7 @@ def client_of(system: System, url: str | None = None, **others: str) -> CareCase
 
 
 def generated(first_key: int) -> Iterator[dict[str, Any]]:
-    return (case | {"case_Key": first_key + case["case_Key"]} for case in cases(5000, SeededDice(3)))
+    return (case | {"case_Key": first_key + case["case_Key"]} for case in cases(5000, SeededRandom(3)))
 
 
 def count_of(system: System, first_key: int) -> int:
@@ -239,7 +239,7 @@ ANSWERS = ((429, "7"), (503, "60"), (502, None), (503, "1"))
 
 def usual_calls() -> Calls:
     clock = SystemClock()
-    return Calls("demo", clock, SystemDice(), lambda: uuid7(clock))
+    return Calls("demo", clock, SystemRandom(), lambda: uuid7(clock))
 
 
 @pytest.mark.parametrize("kind", ["blocking", "asynchronous"])

@@ -18,11 +18,12 @@ from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.services import lone_valkey, redis_url
 
-from carecase_worker.jobs.chunks import pack
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.payloads import pack
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.settings.loading import load, process_environment
+from carecase_worker.store.job_store import JobStore
 
 MARK = "xyzzy-4711"
 QUEUE = "b:cases.demo"

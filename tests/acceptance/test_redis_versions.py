@@ -17,9 +17,9 @@ from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.ports import free_port
 
-from carecase_worker.jobs.chunks import pack
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.batches.payloads import pack
 from carecase_worker.settings.loading import load, process_environment
+from carecase_worker.store.job_store import JobStore
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--save", "")
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from carecase_worker.jobs.acl import APP, FLOWER, app_rules, flower_rules
 from carecase_worker.settings.loading import load
+from carecase_worker.store.redis.acl import APP, FLOWER, app_rules, flower_rules
 
 ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()

@@ -11,15 +11,17 @@ from tests.builders import a_new_job
 from tests.services import Services
 from tests.tls import Certificates, certificates, tls_before
 
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import StoreUnavailable, TargetFailure
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.rates import Rates
-from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import lacks, upgrade
-from carecase_worker.tenants import tenants_of
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import schema_differences
+from carecase_worker.targets.tenants import tenants_of
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_job_store_rates_and_broker_by_tls(secured: dict[str, str], files: Certi
     store = JobStore(held.redis, held.jobs)
     store.check()
     assert store.admit(a_new_job(database="tls"), {0: b"items"}).to_notify
-    asyncio.run(Rates(held.redis, 1, 1).spend("tls"))
+    asyncio.run(RateLimiter(held.redis, 1, 1).spend("tls"))
     notifier = Notifier(celery_app(held))
     notifier.notify("tls", store.overdue("tls", 0))
     assert notifier.waiting("tls") == 1
@@ -92,9 +94,9 @@ def test_a_target_database_by_tls(secured: dict[str, str], files: Certificates, 
 
     trusting = engine(f"sslmode=verify-full&sslrootcert={files.ca}")
     upgrade(trusting)
-    assert lacks(trusting) == []
+    assert schema_differences(trusting) == []
     trusting.dispose()
     with pytest.raises(TargetFailure):
-        lacks(engine(f"sslmode=verify-full&sslrootcert={strangers.ca}"))
+        schema_differences(engine(f"sslmode=verify-full&sslrootcert={strangers.ca}"))
     with pytest.raises(TargetFailure):
-        lacks(engine("sslmode=disable"))
+        schema_differences(engine("sslmode=disable"))

@@ -11,7 +11,7 @@ from tests.line_coverage.lua import instrumented
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "src" / "carecase_worker"
-SCRIPTS = PACKAGE / "jobs" / "lua"
+SCRIPTS = PACKAGE / "store" / "lua"
 BUILD = ROOT / "build" / "coverage"
 
 _CONFIG = """

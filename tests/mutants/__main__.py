@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument(
-        "--modules", nargs="*", default=[], help="directories or modules below the package, as jobs/store"
+        "--modules", nargs="*", default=[], help="directories or modules below the package, as store/job_store"
     )
     parser.add_argument("--since", help="only lines that differ from this revision")
     parser.add_argument("--sample", type=int, help="so many that count, at random")

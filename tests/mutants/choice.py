@@ -24,7 +24,7 @@ def files(root: Path, modules: Sequence[str] = ()) -> list[str]:
     unknown = [module for module in modules if not any(_is_in(name, module) for name in named.values())]
     if unknown:
         raise SystemExit(
-            f"There is no {', '.join(unknown)} in {SOURCE}. Name directories or modules below it, as jobs/store."
+            f"There is no {', '.join(unknown)} in {SOURCE}. Name directories or modules below it, as store/job_store."
         )
     return [path for path, name in named.items() if not modules or any(_is_in(name, module) for module in modules)]
 

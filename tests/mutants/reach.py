@@ -35,7 +35,10 @@ _RUNNING_SYSTEM = {
     ),
     "worker": ("test_main_job", "test_outages", "test_kills", "test_guards", "test_lifetimes"),
     "targets": ("test_main_job", "test_outages", "test_databases"),
-    "jobs": ("test_main_job", "test_lifetimes", "test_job_list", "test_outages", "test_waiting"),
+    "store": ("test_main_job", "test_lifetimes", "test_job_list", "test_outages", "test_waiting"),
+    "broker": ("test_main_job", "test_outages"),
+    "batches": ("test_main_job", "test_whole_batches"),
+    "flower": ("test_flower",),
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from tests.mutants import lua, python, settings
 
 MODULE = "src/carecase_worker/jobs/some.py"
 STATEMENT = "src/carecase_worker/targets/some.py"
-SCRIPT = "src/carecase_worker/jobs/lua/some.lua"
+SCRIPT = "src/carecase_worker/store/lua/some.lua"
 
 
 def becomes(path: str, text: str) -> set[str]:

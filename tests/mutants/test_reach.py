@@ -12,10 +12,10 @@ ADD = "src/carecase_worker/jobs/add.py"
 TEXT = "LIMIT = 1\n\ndef added():\n    return LIMIT\n"
 FILES = {
     ADD: TEXT,
-    "src/carecase_worker/jobs/store.py": "from carecase_worker.jobs import add\n",
+    "src/carecase_worker/store/job_store.py": "from carecase_worker.jobs import add\n",
     "tests/unit/test_add.py": "from carecase_worker.jobs.add import added\ndef test_a(): ...\ndef test_b(): ...\n",
     "tests/unit/test_a_store.py": "from tests.stores import store\ndef test_c(): ...\n",
-    "tests/stores.py": "from carecase_worker.jobs.store import store\n",
+    "tests/stores.py": "from carecase_worker.store.job_store import store\n",
     "tests/unit/test_other.py": "def test_d(): ...\n",
     "tests/acceptance/test_main_job.py": "def test_e(): ...\n",
 }

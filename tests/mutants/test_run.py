@@ -9,13 +9,13 @@ from tests.mutants.__main__ import RESULTS, main
 from tests.mutants.equivalent import LIST
 
 ADD = "src/carecase_worker/jobs/add.py"
-ADMIT = "src/carecase_worker/jobs/lua/admit.lua"
+ADMIT = "src/carecase_worker/store/lua/admit.lua"
 FILES = {
     ".gitignore": "build/\n__pycache__/\n",
     "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '-p no:schemathesis -p no:valkey'\n",
     "src/carecase_worker/__init__.py": "",
     "src/carecase_worker/jobs/__init__.py": "",
-    "src/carecase_worker/jobs/scripts.py": "",
+    "src/carecase_worker/store/scripts.py": "",
     ADD: "def added(a: int, b: int) -> int:\n    return a + b\n\n\n"
     "def unwatched(a: int, b: int) -> bool:\n    return a > b\n",
     ADMIT: "return n > limit\n",

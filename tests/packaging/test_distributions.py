@@ -33,8 +33,8 @@ def source_files() -> set[str]:
 def test_the_wheel_holds_the_package_and_nothing_else(distributions: Path) -> None:
     held = {name for name in wheel_of(distributions, "carecase_worker") if ".dist-info/" not in name}
     assert held == source_files()
-    assert {"carecase_worker/py.typed", "carecase_worker/jobs/lua/admit.lua"} <= held
-    assert "carecase_worker/targets/migrations/versions/r0001_care_case_and_ledger.py" in held
+    assert {"carecase_worker/py.typed", "carecase_worker/store/lua/admit.lua"} <= held
+    assert "carecase_worker/targets/schema/migrations/versions/r0001_care_case_and_ledger.py" in held
 
 
 def test_the_client_holds_the_same_files_but_no_role(distributions: Path) -> None:
@@ -42,7 +42,9 @@ def test_the_client_holds_the_same_files_but_no_role(distributions: Path) -> Non
     held = {name: text for name, text in wheel.items() if ".dist-info/" not in name}
     assert all(text == (SOURCE / name).read_bytes() for name, text in held.items())
     assert "carecase_worker/py.typed" in held
-    assert {name.split("/")[1] for name in held}.isdisjoint({"embedded", "intake", "jobs", "targets", "worker"})
+    assert {name.split("/")[1] for name in held}.isdisjoint(
+        {"broker", "embedded", "flower", "intake", "store", "targets", "worker"}
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.builders import a_jwks, a_key_pair
 
 from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused, KeysUnavailable
-from carecase_worker.intake.auth import Caller, Gate, granted
-from carecase_worker.intake.jwks import Jwks
-from carecase_worker.intake.revocations import Revocations
+from carecase_worker.intake.access.authenticator import Authenticator, Caller, authorise_database
+from carecase_worker.intake.access.jwks import Jwks
+from carecase_worker.intake.access.revocations import Revocations
 from carecase_worker.settings.access import ClientSettings, JwtSettings
 
 SECRET = "s" * 32
@@ -44,11 +44,11 @@ EXPIRED = f"The bearer token has expired. Get a new one. {HOW}"
 SIGNED_OTHERWISE = f"The bearer token is signed in a way, or with a key, that is not known here. {HOW}"
 NOT_ONE_CLIENT = f"The API key and the bearer token do not belong to one client. {HOW}"
 NO_CLIENT = f"The bearer token names no client in its client_id. {HOW}"
-BAD_SUBJECT = f"The token's sub has characters that are none. {HOW}"
+BAD_SUBJECT = f"The token's `sub` contains non-printable characters. {HOW}"
 
 
-def gate(require: Literal["both", "either"] = "both", tokens: JwtSettings = TOKENS) -> Gate:
-    return Gate(CLIENTS, tokens, require)
+def gate(require: Literal["both", "either"] = "both", tokens: JwtSettings = TOKENS) -> Authenticator:
+    return Authenticator(CLIENTS, tokens, require)
 
 
 def at(offset: timedelta) -> int:
@@ -91,7 +91,7 @@ def nested(depth: int) -> str:
     return base64.urlsafe_b64encode(b"[" * depth).rstrip(b"=").decode()
 
 
-def refused(one: Gate, api_key: str | None, authorization: str | None) -> tuple[AccessFault, str]:
+def refused(one: Authenticator, api_key: str | None, authorization: str | None) -> tuple[AccessFault, str]:
     """Why a caller is turned away, and in which words."""
     with pytest.raises(AccessRefused) as refusal:
         one.caller(api_key, authorization)
@@ -244,7 +244,7 @@ def test_what_is_revoked_is_nobody(tmp_path: Path) -> None:
     ]
     for listed, what, gone in cases:
         (tmp_path / "list").write_text(listed)
-        guarded = Gate(CLIENTS, TOKENS, "both", None, Revocations(tmp_path / "list"))
+        guarded = Authenticator(CLIENTS, TOKENS, "both", None, Revocations(tmp_path / "list"))
         for key, authorization in ((KEY, one), (KEY, other), (BOBS_KEY, of_bob)):
             if authorization in gone:
                 told = refused(guarded, key, authorization)
@@ -257,7 +257,7 @@ def test_another_spelling_of_a_revoked_token_is_revoked_too(tmp_path: Path) -> N
     one = token()
     last = one[-1]
     (tmp_path / "list").write_text(f"token {signed_part(one)}")
-    guarded = Gate(CLIENTS, TOKENS, "both", None, Revocations(tmp_path / "list"))
+    guarded = Authenticator(CLIENTS, TOKENS, "both", None, Revocations(tmp_path / "list"))
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     other = one[:-1] + alphabet[alphabet.index(last) ^ 1]  # the last bits of a signature stand for nothing
     for spelling in (one, other, f"{one}=", f" {one}".replace(" Bearer ", "Bearer  ")):
@@ -322,9 +322,9 @@ def away() -> bytes:
     raise OSError
 
 
-def gate_of_keys(*algorithms: str, secret: str | None = None, read: Callable[[], bytes] = published) -> Gate:
+def gate_of_keys(*algorithms: str, secret: str | None = None, read: Callable[[], bytes] = published) -> Authenticator:
     tokens = JwtSettings.model_validate({**HELD, "algorithms": algorithms, "secret": secret})
-    return Gate(CLIENTS, tokens, "both", Jwks(read, timedelta(days=1), timedelta(days=1)))
+    return Authenticator(CLIENTS, tokens, "both", Jwks(read, timedelta(days=1), timedelta(days=1)))
 
 
 def signed(key: Any, algorithm: str, key_id: str | None, **changes: Any) -> str:
@@ -399,15 +399,15 @@ def test_only_a_token_that_needs_the_issuers_keys_waits_for_them() -> None:
 
 
 def test_a_database_must_be_named_and_granted() -> None:
-    assert granted(ANN, "d") == "d"
+    assert authorise_database(ANN, "d") == "d"
     for nothing in (None, ""):
         with pytest.raises(BatchRefused) as unnamed:
-            granted(ANN, nothing)
+            authorise_database(ANN, nothing)
         assert unnamed.value.fault is BatchFault.NO_DATABASE
         assert str(unnamed.value) == "Name the target database in the header vbasoftware-database."
     for other in ("f", "nowhere", "D", "d "):
         with pytest.raises(AccessRefused) as hidden:
-            granted(ANN, other)
+            authorise_database(ANN, other)
         assert hidden.value.fault is AccessFault.NOT_GRANTED
         words = "The database in vbasoftware-database does not exist, or this client may not use it."
         assert str(hidden.value) == words

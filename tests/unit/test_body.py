@@ -11,11 +11,12 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carecase_worker.batches.body import Body
+from carecase_worker.batches.decoding import Decoder
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.body import Body, receive
-from carecase_worker.intake.body_forms import BodyForm, Form, form_of
-from carecase_worker.intake.decoding import Decoder
-from carecase_worker.intake.problems import problem_of
+from carecase_worker.files.media_types import BodyFormat, MediaType, media_type_of
+from carecase_worker.intake.batches.receiving import receive
+from carecase_worker.intake.http.problems import problem_of
 
 LARGE = 3 << 20
 ENCODERS: dict[str | None, Callable[[bytes], bytes]] = {
@@ -27,10 +28,10 @@ ENCODERS: dict[str | None, Callable[[bytes], bytes]] = {
 
 
 def received(
-    sent: bytes, encoding: str | None, pieces: int, max_bytes: int = 1 << 30, form: Form = Form.ARRAY
+    sent: bytes, encoding: str | None, pieces: int, max_bytes: int = 1 << 30, form: BodyFormat = BodyFormat.ARRAY
 ) -> tuple[Body, list[bytes]]:
     """A body that came in so many pieces, and its items."""
-    body = Body(Decoder(encoding), BodyForm(form).splitter(None), max_bytes)
+    body = Body(Decoder(encoding), MediaType(form).splitter(None), max_bytes)
     size = max(1, len(sent) // pieces)
     starts = range(0, len(sent), size)
     items = [bytes(item) for start in starts for some in body.take(sent[start : start + size]) for item in some]
@@ -75,7 +76,7 @@ def test_a_broken_body_is_refused(encoding: str, broken: str) -> None:
     whole = ENCODERS[encoding](b"[1]\n" * 1000)
     sent = whole[:-5] if broken == "cut" else b"x" + whole[1:]
     with pytest.raises(BatchRefused) as refused:
-        received(sent, encoding, 3, form=Form.LINES)
+        received(sent, encoding, 3, form=BodyFormat.LINES)
     assert refused.value.fault is BatchFault.BROKEN_ENCODING
 
 
@@ -181,7 +182,7 @@ def test_any_other_encoding_is_none_of_ours(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["application/json", "text/json; charset=utf-8", "application/vnd.x+json"])
 def test_json_by_any_of_its_names_is_an_array(kind: str) -> None:
-    assert form_of(kind) == form_of(kind.upper()) == BodyForm(Form.ARRAY)
+    assert media_type_of(kind) == media_type_of(kind.upper()) == MediaType(BodyFormat.ARRAY)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,7 @@ def test_json_by_any_of_its_names_is_an_array(kind: str) -> None:
 )
 def test_anything_else_is_none_of_ours(kind: str | None) -> None:
     with pytest.raises(BatchRefused) as refused:
-        form_of(kind)
+        media_type_of(kind)
     assert refused.value.fault is BatchFault.MEDIA_TYPE
     assert "application/x-ndjson, text/csv, text/tab-separated-values" in problem_of(refused.value).headers["Accept"]
 

@@ -5,20 +5,20 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from carecase_worker.batches.chunking import ChunkLimits
 from carecase_worker.cases.validation import Rules
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.checks import Check
-from carecase_worker.intake.result_forms import JsonForm
-from carecase_worker.jobs.chunks import ChunkBounds
+from carecase_worker.intake.batches.validate_only import BatchCheck
+from carecase_worker.intake.jobs.result_formats import JsonResult
 
 MOST = 20_000
 TOO_DEEP = msgspec.Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 """An item that cannot be judged: who tries is told that the body is nested too deeply."""
 
 
-def a_check() -> Check:
+def a_check() -> BatchCheck:
     rules = Rules(None, "ann", datetime(2026, 11, 25, tzinfo=UTC))
-    return Check(rules, ChunkBounds(1, 1 << 20, 1 << 20), JsonForm("application/json"))
+    return BatchCheck(rules, ChunkLimits(1, 1 << 20, 1 << 20), JsonResult("application/json"))
 
 
 def test_of_too_many_items_none_is_judged() -> None:

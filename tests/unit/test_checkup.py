@@ -2,7 +2,7 @@
 
 import pytest
 
-from carecase_worker.jobs.checkup import version_fault
+from carecase_worker.store.redis.checkup import version_fault
 
 
 @pytest.mark.parametrize(

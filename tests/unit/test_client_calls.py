@@ -23,7 +23,7 @@ from tests.client_answers import (
 )
 
 from carecase_worker.client.documents import Job
-from carecase_worker.client.steps import Delay, NoAnswer, Reply, Request
+from carecase_worker.client.steps import Delay, NoResponse, Reply, Request
 from carecase_worker.client.verdicts import Patience
 from carecase_worker.errors import ServiceBusy, ServiceUnreachable
 
@@ -130,7 +130,7 @@ def test_silence_counts_as_trouble() -> None:
     hands = Hands()
     patience = Patience(silence=timedelta(seconds=10), within=timedelta(seconds=10))
     with pytest.raises(ServiceUnreachable):
-        play(calls_of(hands, patience).job(JOB), [NoAnswer("ReadTimeout", timedelta(seconds=10))], hands)
+        play(calls_of(hands, patience).job(JOB), [NoResponse("ReadTimeout", timedelta(seconds=10))], hands)
 
 
 def test_a_service_that_wants_more_time_than_there_is_is_not_waited_for() -> None:

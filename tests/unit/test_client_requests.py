@@ -9,8 +9,8 @@ from tests.client_answers import JOB, UPLOAD, Hands, accepted, calls_of, item, p
 
 from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import ItemResult
-from carecase_worker.client.steps import Answer, Delay, Request, Result, Steps, advance
-from carecase_worker.client.uploads import Batches, Gathering, Upload
+from carecase_worker.client.steps import Delay, Request, Response, Result, Steps, advance
+from carecase_worker.client.uploads import BatchBuffer, Batches, Upload
 from carecase_worker.client.verdicts import Patience
 from carecase_worker.errors import ClientError, JobNotFinal, RequestRefused, ServiceUnreachable
 
@@ -20,14 +20,14 @@ ID = "00000000-0000-0000-0000-000000000001"
 PUT = {"Content-Type": "application/json", "vbasoftware-database": "demo", "Idempotency-Key": ID}
 
 
-def batch_of(*items: bytes, first: int = 0) -> Gathering:
-    gathered = Gathering(first)
+def batch_of(*items: bytes, first: int = 0) -> BatchBuffer:
+    gathered = BatchBuffer(first)
     for one in items:
         gathered.add(one)
     return gathered
 
 
-def requests_of(steps: Steps[Any], *replies: Answer, hands: Hands | None = None) -> list[Request]:
+def requests_of(steps: Steps[Any], *replies: Response, hands: Hands | None = None) -> list[Request]:
     """The requests of a call that gets these replies."""
     taken, _ = play(steps, replies, hands or Hands())
     return [step for step in taken if isinstance(step, Request)]
@@ -41,7 +41,7 @@ def in_turn(parts: Iterable[Steps[Sequence[Any]]]) -> Steps[list[Any]]:
     return done
 
 
-def sent(steps: Steps[Any], *replies: Answer) -> tuple[list[tuple[str, bytes]], Any]:
+def sent(steps: Steps[Any], *replies: Response) -> tuple[list[tuple[str, bytes]], Any]:
     """The keys and bodies of the batches that a call sends as it gets these replies, and what it comes to."""
     batches = []
     step = advance(steps)
@@ -137,7 +137,7 @@ def test_what_is_validated_is_put_with_a_parameter_and_counted_from_its_place() 
 
 def test_the_calls_about_jobs_are_these() -> None:
     calls, path = calls_of(Hands()), f"/jobs/{JOB}"
-    page, listed = result(), Answer(200, {}, b'{"data": []}')
+    page, listed = result(), Response(200, {}, b'{"data": []}')
     for steps, reply, request in (
         (calls.job(JOB), told(), Request("GET", path)),
         (calls.job("a/b?c#d e"), told(), Request("GET", "/jobs/a%2Fb%3Fc%23d%20e")),
@@ -247,7 +247,7 @@ def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(key: 
     "content", [b"", b"<html>", b"[]", b'{"data": null}', b'{"job": {}}', b'{"data": [{"id": []}]}']
 )
 def test_an_answer_that_is_no_document_of_the_contract_is_told(content: bytes) -> None:
-    calls, answer = calls_of(Hands()), Answer(207, {}, content)
+    calls, answer = calls_of(Hands()), Response(207, {}, content)
     part = batch_of(b"1")
     for steps in (
         calls.submit(UPLOAD, None), calls.job(JOB), calls.wait(JOB, None), calls.result(JOB, None, 1, None),

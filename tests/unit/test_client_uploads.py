@@ -20,7 +20,7 @@ from tests.builders import a_batch, a_case
 from carecase_worker.cases.care_case import CareCase
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect, connect_async
-from carecase_worker.client.uploads import Batches, Gathering, items_in, reading
+from carecase_worker.client.uploads import BatchBuffer, Batches, items_in, reading
 from carecase_worker.client.values import encoded
 from carecase_worker.errors import BatchUnreadable, ClientError
 
@@ -199,7 +199,7 @@ def test_what_is_split_and_breaks_off_is_told(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_is_too_large_is_cut_again() -> None:
-    whole = Gathering()
+    whole = BatchBuffer()
     for number in range(5):
         whole.add(b"%d" % number)
     parts = list(whole.cut(2))

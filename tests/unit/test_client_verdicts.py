@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carecase_worker.client.steps import Answer, NoAnswer
-from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, judge, retry_after, unreadable
+from carecase_worker.client.steps import NoResponse, Response
+from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, next_step, retry_after, unreadable
 from carecase_worker.errors import (
     CallerRefused,
     ClientError,
@@ -20,14 +20,14 @@ from carecase_worker.errors import (
 )
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
-LOST = NoAnswer("ReadError")
+LOST = NoResponse("ReadError")
 S = timedelta(seconds=1)
 
 
-def problem(status: int, **headers: str) -> Answer:
+def problem(status: int, **headers: str) -> Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     body = {"data": None, "error": {"status": status, "detail": "So it is."}, "debug": {"activityID": "a-1"}}
-    return Answer(status, named, json.dumps(body).encode())
+    return Response(status, named, json.dumps(body).encode())
 
 
 REFUSALS = {
@@ -65,19 +65,19 @@ def error_of(verdict: object) -> tuple[type[ClientError], str, int | None]:
 @pytest.mark.parametrize("status", REFUSALS)
 def test_what_will_not_pass_is_given_up_at_once(status: int) -> None:
     kind, advice = REFUSALS[status]
-    told = error_of(judge(problem(status, retry_after="1"), 1, Patience(), 0.0, NOW))
+    told = error_of(next_step(problem(status, retry_after="1"), 1, Patience(), 0.0, NOW))
     assert told == (kind, f"{status}: So it is.{advice}", status)
 
 
 @pytest.mark.parametrize("status", [301, 304, 400, 401, 404, 413, 500, 507])
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error": null}', b'{"error": {}}', b'{"error": "x"}'])
 def test_an_answer_of_something_else_is_told_as_that(status: int, content: bytes) -> None:
-    told = error_of(judge(Answer(status, {}, content), 1, Patience(), 0.0, NOW))
+    told = error_of(next_step(Response(status, {}, content), 1, Patience(), 0.0, NOW))
     assert told == (ServiceUnreachable, f"{status}: this is not an answer of the service. Check the URL.", status)
 
 
 def test_an_answer_that_cannot_be_read_is_told_as_one_of_something_else() -> None:
-    told = error_of(GiveUp(unreadable(Answer(207))))
+    told = error_of(GiveUp(unreadable(Response(207))))
     assert told == (ServiceUnreachable, "207: this is not an answer of the service. Check the URL.", 207)
 
 
@@ -85,36 +85,36 @@ def test_an_answer_that_cannot_be_read_is_told_as_one_of_something_else() -> Non
 def test_what_may_pass_is_tried_again_until_the_last_try(status: int) -> None:
     kind, advice = PASSING[status]
     for tried in range(1, 6):
-        assert isinstance(judge(problem(status), tried, Patience(), 0.0, NOW), TryAgain)
+        assert isinstance(next_step(problem(status), tried, Patience(), 0.0, NOW), TryAgain)
     for tried in (6, 7):
-        told = error_of(judge(problem(status), tried, Patience(), 0.0, NOW))
+        told = error_of(next_step(problem(status), tried, Patience(), 0.0, NOW))
         assert told == (kind, f"{status}: So it is.{advice}", status)
 
 
 @pytest.mark.parametrize("status", PASSING)
 def test_what_a_proxy_says_of_a_service_that_is_away_may_pass(status: int) -> None:
-    answer = Answer(status, {"retry-after": "3"}, b"<html>")
-    assert judge(answer, 5, Patience(), 0.0, NOW) == TryAgain(3 * S)
-    told = error_of(judge(answer, 6, Patience(), 0.0, NOW))
+    answer = Response(status, {"retry-after": "3"}, b"<html>")
+    assert next_step(answer, 5, Patience(), 0.0, NOW) == TryAgain(3 * S)
+    told = error_of(next_step(answer, 6, Patience(), 0.0, NOW))
     assert told == (ServiceBusy, f"{status}: the service is busy or away. Try again later.", status)
 
 
 def test_no_answer_is_tried_again_until_the_last_try() -> None:
     said = "There is no answer (ReadError). Check the URL, and whether the service runs."
-    verdict = judge(LOST, 5, Patience(), 1.0, NOW)
+    verdict = next_step(LOST, 5, Patience(), 1.0, NOW)
     assert isinstance(verdict, TryAgain)
     assert verdict.reason == said
-    assert error_of(judge(LOST, 6, Patience(), 1.0, NOW)) == (ServiceUnreachable, said, None)
+    assert error_of(next_step(LOST, 6, Patience(), 1.0, NOW)) == (ServiceUnreachable, said, None)
 
 
 @pytest.mark.parametrize("status", range(200, 300))
 def test_any_2xx_is_success(status: int) -> None:
-    assert judge(Answer(status), 6, Patience(), 0.0, NOW) == Done(Answer(status))
+    assert next_step(Response(status), 6, Patience(), 0.0, NOW) == Done(Response(status))
 
 
 @pytest.mark.parametrize("status", [100, 199, 300, 399, 600])
 def test_nothing_else_is_success(status: int) -> None:
-    assert isinstance(judge(Answer(status), 1, Patience(), 0.0, NOW), GiveUp)
+    assert isinstance(next_step(Response(status), 1, Patience(), 0.0, NOW), GiveUp)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_nothing_else_is_success(status: int) -> None:
 )
 def test_the_delay_doubles_up_to_thirty_seconds_and_half_of_it_is_chance(tried: int, most: float) -> None:
     for roll in (0.0, 0.5, 1.0):
-        verdict = judge(LOST, tried, Patience(tries=100), roll, NOW)
+        verdict = next_step(LOST, tried, Patience(tries=100), roll, NOW)
         assert verdict == TryAgain(timedelta(seconds=most * (1 + roll) / 2))
 
 
@@ -148,11 +148,11 @@ def test_the_delay_doubles_up_to_thirty_seconds_and_half_of_it_is_chance(tried: 
 )
 def test_retry_after_is_whole_seconds_or_a_date(told: str, seconds: int | None) -> None:
     want = None if seconds is None else seconds * S
-    assert retry_after(Answer(503, {"retry-after": told}), NOW) == want
+    assert retry_after(Response(503, {"retry-after": told}), NOW) == want
 
 
 def test_without_a_retry_after_nobody_asks_for_a_delay() -> None:
-    assert retry_after(Answer(503), NOW) is None
+    assert retry_after(Response(503), NOW) is None
     assert retry_after(LOST, NOW) is None
 
 
@@ -162,21 +162,21 @@ def test_what_the_service_asks_for_counts_with_half_a_second_of_chance(
     tried: int, told: str, roll: float, seconds: float
 ) -> None:
     for status in PASSING:
-        assert judge(problem(status, retry_after=told), tried, Patience(), roll, NOW) == TryAgain(seconds * S)
+        assert next_step(problem(status, retry_after=told), tried, Patience(), roll, NOW) == TryAgain(seconds * S)
 
 
 def test_what_is_asked_for_is_not_waited_for_beyond_the_latest() -> None:
     patience = Patience(latest=10 * S)
-    assert judge(problem(503, retry_after="10"), 1, patience, 1.0, NOW) == TryAgain(10.5 * S)
-    assert isinstance(judge(problem(503, retry_after="11"), 1, patience, 0.0, NOW), GiveUp)
-    assert isinstance(judge(problem(503, retry_after="121"), 1, Patience(), 0.0, NOW), GiveUp)
+    assert next_step(problem(503, retry_after="10"), 1, patience, 1.0, NOW) == TryAgain(10.5 * S)
+    assert isinstance(next_step(problem(503, retry_after="11"), 1, patience, 0.0, NOW), GiveUp)
+    assert isinstance(next_step(problem(503, retry_after="121"), 1, Patience(), 0.0, NOW), GiveUp)
 
 
 @pytest.mark.parametrize(("spent", "again"), [(0.0, True), (4.5, True), (4.501, False), (60.0, False)])
 def test_a_call_is_in_trouble_no_longer_than_within(spent: float, again: bool) -> None:
     patience = Patience(within=5 * S)
-    assert isinstance(judge(LOST, 1, patience, 1.0, NOW, spent * S), TryAgain if again else GiveUp)
-    asked = judge(problem(503, retry_after="3"), 1, patience, 0.0, NOW, (spent - 2.5) * S)
+    assert isinstance(next_step(LOST, 1, patience, 1.0, NOW, spent * S), TryAgain if again else GiveUp)
+    asked = next_step(problem(503, retry_after="3"), 1, patience, 0.0, NOW, (spent - 2.5) * S)
     assert isinstance(asked, TryAgain if again else GiveUp)
 
 
@@ -191,7 +191,7 @@ def test_no_delay_is_negative_or_outlasts_the_patience(
 ) -> None:
     patience = Patience()
     for reply in (LOST, problem(status), problem(status, retry_after=str(asked))):
-        match judge(reply, tried, patience, roll, NOW, spent * S):
+        match next_step(reply, tried, patience, roll, NOW, spent * S):
             case TryAgain(after):
                 assert timedelta() <= after <= patience.latest + S / 2
                 assert tried < patience.tries

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carecase_worker.clock import (
-    SeededDice,
+    SeededRandom,
     SystemClock,
-    SystemDice,
+    SystemRandom,
     epoch_ms,
     from_epoch_ms,
     from_epoch_us,
     milliseconds,
-    stopwatch,
+    monotonic,
     uuid7,
 )
 
@@ -82,20 +82,20 @@ def test_uuids_sort_by_their_milliseconds() -> None:
 
 
 def test_the_same_seed_gives_the_same_chance() -> None:
-    one, same, other = ([dice.roll() for _ in range(50)] for dice in map(SeededDice, (1, 1, 2)))
+    one, same, other = ([random.random() for _ in range(50)] for random in map(SeededRandom, (1, 1, 2)))
     assert one == same != other
     assert len(set(one)) == 50
     assert all(0 <= roll < 1 for roll in one)
 
 
 def test_chance_is_drawn_from_0_to_1() -> None:
-    rolls = [SystemDice().roll() for _ in range(1000)]
+    rolls = [SystemRandom().random() for _ in range(1000)]
     assert all(0 <= roll < 1 for roll in rolls)
     assert min(rolls) < 0.1 < 0.9 < max(rolls)
 
 
 def test_the_machines_clocks_go_forward() -> None:
-    moment, seconds = SystemClock().now(), stopwatch()
+    moment, seconds = SystemClock().now(), monotonic()
     assert moment.utcoffset() == timedelta(0)
-    assert stopwatch() >= seconds
+    assert monotonic() >= seconds
     assert abs(SystemClock().now() - moment) < timedelta(hours=1)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from carecase_worker.jobs.clock_watch import ClockWatch, clock_fault
+from carecase_worker.store.workers.clock_watch import ClockWatch, clock_fault
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.builders import NOW, chunks_of, items_of
 
-from carecase_worker.cases.batch import ArraySplitter
-from carecase_worker.cases.lines import LineSplitter
-from carecase_worker.cases.outcome import CREATED, Outcome
+from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits
+from carecase_worker.batches.lines import LineSplitter
+from carecase_worker.batches.payloads import ChunkOutcomes, pack, pack_done, unpack, unpack_done
+from carecase_worker.batches.splitting import ArraySplitter
+from carecase_worker.cases.outcomes import CREATED, Outcome
 from carecase_worker.cases.validation import Rules, invalid, keys_of, validate
 from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
-from carecase_worker.jobs.chunks import Chunk, ChunkBounds, ChunkOutcomes, Cutter, pack, pack_done, unpack, unpack_done
 
 JSON = st.recursive(
     st.none()
@@ -25,7 +26,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
-BOUNDS = ChunkBounds(items=3, size=200, item_size=100)
+BOUNDS = ChunkLimits(items=3, size=200, item_size=100)
 
 
 @given(st.lists(JSON, min_size=1, max_size=30))
@@ -235,7 +236,7 @@ def test_of_an_item_that_is_not_kept_as_a_whole_the_beginning_tells_the_key(begi
         (ArraySplitter(20, BOUNDS.item_size), body),
         (LineSplitter(BOUNDS.item_size), body[1:-1].replace("}, ", "}\n", 1).rpartition(", ")[0] + "\n2"),
     ):
-        cutter = Cutter(BOUNDS)
+        cutter = Chunker(BOUNDS)
         (chunk,) = [*cutter.add(items_of(text.encode(), splitter, 50)), *cutter.finish()]
         assert keys_of(chunk.items) == [1, key, None]
         assert (b"yy" in chunk.items, b"33" in chunk.items) == (False, False)

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from carecase_worker.intake.descriptors import descriptors_fault
+from carecase_worker.intake.limits.descriptors import descriptors_fault
 
 FAULT = (
     "800 connections need 1024 file descriptors, and a process may have {} here;"

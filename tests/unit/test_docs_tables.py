@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from carecase_worker.jobs.job import MOVES
+from carecase_worker.store.job import MOVES
 
 ROOT = Path(__file__).parents[2]
 DOCS, SOURCE = ROOT / "docs", ROOT / "src" / "carecase_worker"
-READINGS = r"""(Reading|Counter|Histogram)\(\s*"(carecase_\w+)"([^\n]*)"""
+SAMPLES = r"""(MetricSample|Counter|Histogram)\(\s*"(carecase_\w+)"([^\n]*)"""
 
 
 def test_the_page_of_states_has_every_move() -> None:
@@ -34,7 +34,7 @@ def test_the_page_of_metrics_has_every_metric() -> None:
     named = {
         f"{name}_total" if kind == "Counter" or "counter=True" in rest else name
         for module in SOURCE.rglob("*.py")
-        for kind, name, rest in re.findall(READINGS, module.read_text())
+        for kind, name, rest in re.findall(SAMPLES, module.read_text())
     }
     rows = re.findall(r"^\| `(carecase_\w+)` \| (\w+) \|", (DOCS / "reference" / "metrics.md").read_text(), re.M)
     assert {name for name, _ in rows} == named

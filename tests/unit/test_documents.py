@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from carecase_worker.cases.outcome import CANCELLED, CREATED, REFUSED, SUPERSEDED, UNAVAILABLE, UPDATED, Kind, Outcome
+from carecase_worker.batches.payloads import ChunkOutcomes
+from carecase_worker.cases.outcomes import CANCELLED, CREATED, REFUSED, SUPERSEDED, UNAVAILABLE, UPDATED, Kind, Outcome
 from carecase_worker.errors import (
     AccessFault,
     AccessRefused,
@@ -24,11 +25,10 @@ from carecase_worker.errors import (
     StoreUnavailable,
     TargetFailure,
 )
-from carecase_worker.intake.documents import indexed_items, items, job_tag, multi_status, retry_after
-from carecase_worker.intake.problems import UNEXPECTED, Problem, problem_of, problem_of_status
-from carecase_worker.jobs.chunks import ChunkOutcomes
-from carecase_worker.jobs.job import job_from_record
-from carecase_worker.jobs.verdicts import Pace
+from carecase_worker.intake.http.problems import UNEXPECTED, Problem, problem_of, problem_of_status
+from carecase_worker.intake.jobs.documents import indexed_items, items, job_tag, multi_status, retry_after
+from carecase_worker.store.job import job_from_record
+from carecase_worker.store.throughput import Throughput
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -100,7 +100,7 @@ def test_a_multi_status_without_items_is_a_document() -> None:
     ],
 )
 def test_retry_after_is_the_work_ahead_at_the_rate_measured(open_items: int, rate: int, seconds: str) -> None:
-    assert retry_after(Pace(open_items, rate)) == seconds
+    assert retry_after(Throughput(open_items, rate)) == seconds
 
 
 STATUS_OF_FAULT = {

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from carecase_worker import errors
-from carecase_worker.errors import Cause, ClientError, FailureKind, JobNotFinal, StackStopped, TargetFailure, traces
+from carecase_worker.errors import (
+    Cause,
+    ClientError,
+    FailureKind,
+    JobNotFinal,
+    StackStopped,
+    TargetFailure,
+    safe_error_fields,
+)
 
 CAUSE = Cause("disk-full", "its disk is full: make room")
 
@@ -30,11 +38,11 @@ def test_an_unexpected_error_is_logged_by_its_type_and_place_alone() -> None:
 
     with pytest.raises(ValueError) as caught:
         fail()
-    told = traces(caught.value)
+    told = safe_error_fields(caught.value)
     assert told["error"] == "ValueError"
     assert re.fullmatch(rf"fail in {re.escape(Path(__file__).name)}:\d+", told["where"])
     assert set(told) == {"error", "where"}
-    assert traces(KeyError("never raised")) == {"error": "KeyError", "where": ""}
+    assert safe_error_fields(KeyError("never raised")) == {"error": "KeyError", "where": ""}
 
 
 def test_the_drawing_of_the_tree_is_the_tree() -> None:

@@ -9,8 +9,8 @@ from tests.builders import NOW
 from tests.items import an_object, base, nested, quoted
 from tests.oracle import TABLE
 
-from carecase_worker.cases.outcome import Kind, Outcome
-from carecase_worker.cases.validation import Rules, read_sound, validate
+from carecase_worker.cases.outcomes import Kind, Outcome
+from carecase_worker.cases.validation import Rules, read_valid, validate
 
 RULES = Rules(care_plan=None, user="sender", moment=NOW)
 BESIDE: dict[str, dict[str, str]] = {"nothing": {}, "an escape": {"x": r'"\u0041"'}, "depth": {"x": nested(500)}}
@@ -61,14 +61,14 @@ def test_the_limit_is_taken_and_one_beyond_is_refused(field: dict[str, str], bes
         items = f"[{an_object(base(**{name: value}, **BESIDE[beside]))}]".encode()
         (row,) = validate(items, RULES)
         assert isinstance(row, dict), (value, row)
-        sound = read_sound(items, RULES)
+        sound = read_valid(items, RULES)
         assert sound is None or sound.rows(RULES) == [row]
         if beside == "nothing" and field["type"] != "date-time":
             assert sound is not None, "a good item is read at a glance"
     for value, rule in bad:
         items = f"[{an_object(base(**{name: value}, **BESIDE[beside]))}]".encode()
         assert validate(items, RULES) == [Outcome(Kind.INVALID, f"{name}: {rule}")]
-        assert read_sound(items, RULES) is None
+        assert read_valid(items, RULES) is None
 
 
 @pytest.mark.parametrize("field", TABLE, ids=lambda field: field["field"])

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import items_of
 
+from carecase_worker.batches.line_numbers import lines_of_runs, runs_of_lines
 from carecase_worker.cases.care_case import FIELDS
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.files.items import lines_of_runs, runs_of_lines
 from carecase_worker.files.mapping import NAMES_OF_FIELDS, FileMapping, MappingMistakes, mapping_of
 from carecase_worker.files.splitting import RowSplitter
 from carecase_worker.settings.files import FileSettings

@@ -7,7 +7,7 @@ import pytest
 from tests.steps import steps
 from tests.unit.test_splitting_costs import LARGE, repeated
 
-from carecase_worker.cases.batch import WINDOW_BYTES
+from carecase_worker.batches.splitting import WINDOW_BYTES
 from carecase_worker.errors import BatchRefused
 from carecase_worker.files.mapping import NAMES_OF_FIELDS
 from carecase_worker.files.splitting import RowSplitter

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
+from carecase_worker.flower.door import is_known
 from carecase_worker.settings.model import FlowerSettings
-from carecase_worker.worker.flower_door import is_known
 
 PASSWORDS = [
     "plain", "a,b", ",", "a:b", ":", "a b", " a ", "%41", "100%", "#", "a#b", "ü", "пароль", "密码",

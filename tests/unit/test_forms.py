@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import a_batch, a_case, items_of
 
-from carecase_worker.cases.batch import ArraySplitter, Splitter
-from carecase_worker.cases.lines import LineSplitter
+from carecase_worker.batches.body import Body
+from carecase_worker.batches.decoding import Decoder
+from carecase_worker.batches.lines import LineSplitter
+from carecase_worker.batches.splitting import ArraySplitter, Splitter
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.body import Body
-from carecase_worker.intake.body_forms import BodyForm, Form
-from carecase_worker.intake.decoding import Decoder
+from carecase_worker.files.media_types import BodyFormat, MediaType
 
 MARK = b"\xef\xbb\xbf"
 ENCODERS: dict[str | None, Callable[[bytes], bytes]] = {None: bytes, "gzip": gzip.compress, "zstd": zstandard.compress}
@@ -47,13 +47,13 @@ def test_marks_blanks_and_line_ends_are_no_fault(
 ) -> None:
     written = [json.dumps(case, ensure_ascii=False).encode() for case in CASES]
     for form, splitter, text in (
-        (Form.ARRAY, ArraySplitter(20), before + b"[" + b",\r\n".join(written) + b"]" + after),
-        (Form.LINES, LineSplitter(), before + between.join(written) + after),
+        (BodyFormat.ARRAY, ArraySplitter(20), before + b"[" + b",\r\n".join(written) + b"]" + after),
+        (BodyFormat.LINES, LineSplitter(), before + between.join(written) + after),
     ):
         plain = mark + text
         split = items_of(plain, splitter, piece_bytes)
         assert [json.loads(bytes(item)) for item in split] == CASES
-        body, sent = Body(Decoder(encoding), BodyForm(form).splitter(None), 1 << 20), ENCODERS[encoding](plain)
+        body, sent = Body(Decoder(encoding), MediaType(form).splitter(None), 1 << 20), ENCODERS[encoding](plain)
         pieces = [sent[start : start + piece_bytes] for start in range(0, len(sent), piece_bytes)]
         taken = [item for piece in pieces for some in body.take(piece) for item in some]
         taken += [item for some in body.finish() for item in some]
@@ -152,8 +152,8 @@ def test_lines_that_are_called_an_array_are_told_as_lines(body: bytes) -> None:
         (b'{} "a"', "JSON is malformed: trailing characters (byte 4)"),
         (b'{"case_Key": 1', "Input data was truncated"),
         (b"case_Key,case_ID\n1,x\n", "JSON is malformed: invalid character (byte 0)"),
-        (b'{"a":' * 5000, "it is nested too deeply"),
-        (b"[" * 5000 + b"]" * 5000, "it is nested too deeply"),
+        (b'{"a":' * 100_000, "it is nested too deeply"),
+        (b"[" * 100_000 + b"]" * 100_000, "it is nested too deeply"),
         (b"[" * 400_000 + b"]" * 400_000, "it is nested too deeply"),  # and larger than an item may be
         (b"[1,2", "Input data was truncated"),
         (b"[,1]", "JSON is malformed: invalid character (byte 1)"),
@@ -215,7 +215,7 @@ def test_an_array_that_is_called_lines_is_told_as_an_array() -> None:
         b"[{},\r\n{}]",
         b"[1]",
         MARK + b"\n [\n{}]",
-        b"[" * 5000,
+        b"[" * 100_000,
         b"[" + b"1," * (10 << 20) + b"1]",
     ):
         assert refusal(LineSplitter(), body) == (
@@ -240,7 +240,7 @@ def test_an_object_around_the_cases_is_told_as_that() -> None:
         (b'{"case_Key": 1}\r{"case_Key": 2}', "line 1: JSON is malformed: trailing characters (byte 17)"),
         (b"{}\n{},\n", "line 2: JSON is malformed: trailing characters (byte 3)"),
         (b'\n\n{}\n{"a": 1}\n\n{"a"\n{}', "line 6: Input data was truncated"),
-        (b"{}\n" + b"[" * 5000, "line 2 is nested too deeply"),
+        (b"{}\n" + b"[" * 100_000, "line 2 is nested too deeply"),
     ],
 )
 @pytest.mark.parametrize("piece_bytes", [1, 5, 1 << 20])

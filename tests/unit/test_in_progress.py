@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from carecase_worker.errors import BacklogFull, CareCaseError, RateExceeded
-from carecase_worker.intake.in_progress import InProgress
+from carecase_worker.intake.limits.in_progress import InProgress
 
 CLIENT = (RateExceeded, "This client has too many requests at once. Let some of them end first.")
 ALL = (BacklogFull, "Too many requests are being answered just now. Send the request again later.")

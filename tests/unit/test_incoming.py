@@ -11,14 +11,14 @@ import zstandard
 from starlette.requests import ClientDisconnect
 from tests.steps import steps
 
+from carecase_worker.batches.body import Body
+from carecase_worker.batches.chunking import Chunker, ChunkLimits
+from carecase_worker.batches.decoding import Decoder
 from carecase_worker.errors import BatchRefused, RateExceeded
-from carecase_worker.intake.bodies import Bodies
-from carecase_worker.intake.body import Body
-from carecase_worker.intake.body_forms import BodyForm, Form
-from carecase_worker.intake.decoding import Decoder
-from carecase_worker.intake.incoming import Incoming
-from carecase_worker.intake.threads import Processor
-from carecase_worker.jobs.chunks import ChunkBounds, Cutter
+from carecase_worker.files.media_types import BodyFormat, MediaType
+from carecase_worker.intake.batches.upload import Incoming
+from carecase_worker.intake.limits.bodies import Bodies
+from carecase_worker.intake.limits.threads import Processor
 from carecase_worker.settings.model import IntakeSettings
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -35,7 +35,7 @@ class Batch:
     """A batch of which every chunk is gone as soon as it is cut."""
 
     def __init__(self) -> None:
-        self._cutter = Cutter(ChunkBounds(1000, 4 * MIB, 256 * KIB))
+        self._cutter = Chunker(ChunkLimits(1000, 4 * MIB, 256 * KIB))
 
     @property
     def held_bytes(self) -> int:
@@ -67,8 +67,8 @@ def cases(count: int, size: int, blanks: int = 0) -> bytes:
     return b"[" + b",".join([case_of(size) + b" " * blanks] * count)
 
 
-def body_of(encoding: str | None = None, form: Form = Form.ARRAY) -> Body:
-    return Body(Decoder(encoding), BodyForm(form).splitter(None), 1 << 30)
+def body_of(encoding: str | None = None, form: BodyFormat = BodyFormat.ARRAY) -> Body:
+    return Body(Decoder(encoding), MediaType(form).splitter(None), 1 << 30)
 
 
 def open_bytes(bodies: Bodies) -> float:
@@ -80,17 +80,17 @@ async def pieces_of(sent: bytes, size: int = 64 * KIB) -> AsyncIterator[bytes]:
         yield sent[start : start + size]
 
 
-BEGINNINGS: dict[str, tuple[str | None, Form, bytes]] = {
-    "cases": (None, Form.ARRAY, cases(20_000, 590)),
-    "items of a quarter megabyte": (None, Form.ARRAY, cases(15, 256 * KIB)),
-    "items of four kilobytes": (None, Form.ARRAY, cases(999, 4 * KIB)),
-    "items far from each other": (None, Form.ARRAY, cases(900, 60, blanks=4000)),
-    "items as large as the blanks between them": (None, Form.ARRAY, cases(900, 3000, blanks=2900)),
-    "tiny items": (None, Form.ARRAY, b"[" + b"0," * (300 * KIB)),
-    "one long string": (None, Form.ARRAY, b'["' + b"x" * (500 * KIB)),
-    "a line that may be the only one": (None, Form.LINES, case_of(256 * KIB) + b"\n"),
-    "lines": (None, Form.LINES, b"\n".join([case_of(4 * KIB)] * 900)),
-    "tiny members of gzip": ("gzip", Form.ARRAY, gzip.compress(b"[1") + gzip.compress(b"  ") * 20_000),
+BEGINNINGS: dict[str, tuple[str | None, BodyFormat, bytes]] = {
+    "cases": (None, BodyFormat.ARRAY, cases(20_000, 590)),
+    "items of a quarter megabyte": (None, BodyFormat.ARRAY, cases(15, 256 * KIB)),
+    "items of four kilobytes": (None, BodyFormat.ARRAY, cases(999, 4 * KIB)),
+    "items far from each other": (None, BodyFormat.ARRAY, cases(900, 60, blanks=4000)),
+    "items as large as the blanks between them": (None, BodyFormat.ARRAY, cases(900, 3000, blanks=2900)),
+    "tiny items": (None, BodyFormat.ARRAY, b"[" + b"0," * (300 * KIB)),
+    "one long string": (None, BodyFormat.ARRAY, b'["' + b"x" * (500 * KIB)),
+    "a line that may be the only one": (None, BodyFormat.LINES, case_of(256 * KIB) + b"\n"),
+    "lines": (None, BodyFormat.LINES, b"\n".join([case_of(4 * KIB)] * 900)),
+    "tiny members of gzip": ("gzip", BodyFormat.ARRAY, gzip.compress(b"[1") + gzip.compress(b"  ") * 20_000),
 }
 
 
@@ -137,10 +137,10 @@ def test_what_decoding_needs_is_counted_from_the_first_byte_on(
 
 
 @pytest.mark.parametrize("size", [1000, 250 * KIB, 500 * KIB])
-@pytest.mark.parametrize("form", [Form.ARRAY, Form.LINES, Form.DELIMITED])
-def test_an_item_that_is_not_whole_is_counted(form: Form, size: int) -> None:
+@pytest.mark.parametrize("form", [BodyFormat.ARRAY, BodyFormat.LINES, BodyFormat.DELIMITED])
+def test_an_item_that_is_not_whole_is_counted(form: BodyFormat, size: int) -> None:
     body, sent = body_of(form=form), b'["' + b"x" * size
-    list(body.take(sent if form is Form.ARRAY else sent[1:]))
+    list(body.take(sent if form is BodyFormat.ARRAY else sent[1:]))
     assert size <= body.held_bytes <= size + 2
 
 

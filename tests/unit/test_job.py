@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from carecase_worker.clock import from_epoch_us
-from carecase_worker.jobs.job import COUNTS, Job, State, job_from_record
+from carecase_worker.store.job import COUNTS, Job, State, job_from_record
 
 READ_AT = datetime(2026, 11, 26, 8, tzinfo=UTC)
 RECORD = {

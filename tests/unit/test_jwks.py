@@ -14,7 +14,7 @@ from tests.acceptance.system import eventually
 from tests.builders import a_jwks, a_key_pair
 
 from carecase_worker.errors import KeysUnavailable
-from carecase_worker.intake.jwks import Jwks, jwks_of, keys_of
+from carecase_worker.intake.access.jwks import Jwks, jwks_of, keys_of
 from carecase_worker.settings.access import JwtSettings
 
 OLD, NEW = a_key_pair("RS256"), a_key_pair("ES256")

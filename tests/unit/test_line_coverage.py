@@ -10,7 +10,7 @@ local job, n = ARGV[1], ARGV[2]
 if redis.call('EXISTS', job) == 0 then return 'gone' end
 for _, one in ipairs({1, 2}) do
   redis.call('SET', job, 'if x then return end')
-  let_go(one)
+  disconnect(one)
 end
 if n then n = 1
 elseif job then redis.call('DEL', job)

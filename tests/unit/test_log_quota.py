@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from carecase_worker.intake.log_quota import LogQuota
+from carecase_worker.intake.limits.log_quota import LogQuota
 
 
 def test_of_a_second_so_many_lines_are_written_and_the_others_are_counted() -> None:

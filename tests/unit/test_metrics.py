@@ -1,11 +1,11 @@
 """Metrics as Prometheus scrapes them, whole."""
 
-from carecase_worker.telemetry import Metrics, Reading
+from carecase_worker.telemetry import Metrics, MetricSample
 
 READINGS = [
-    Reading("carecase_open", "Open chunks", 3, {"database": "a", "state": "due"}),
-    Reading("carecase_done", "Items done", 7, {}, counter=True),
-    Reading("carecase_open", "Open chunks", 0.5, {"database": "b", "state": "due"}),
+    MetricSample("carecase_open", "Open chunks", 3, {"database": "a", "state": "due"}),
+    MetricSample("carecase_done", "Items done", 7, {}, counter=True),
+    MetricSample("carecase_open", "Open chunks", 0.5, {"database": "b", "state": "due"}),
 ]
 WHOLE = """\
 # HELP carecase_http_requests_total Requests answered

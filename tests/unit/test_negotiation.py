@@ -6,8 +6,8 @@ import pytest
 import zstandard
 from tests.steps import steps
 
-from carecase_worker.intake.compression import compressed
-from carecase_worker.intake.negotiation import encoding, json_type
+from carecase_worker.intake.http.compression import compressed
+from carecase_worker.intake.http.negotiation import encoding, json_type
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carecase_worker.errors import BacklogFull, CareCaseError, RateExceeded
-from carecase_worker.intake.bodies import Bodies, Open
-from carecase_worker.intake.problems import problem_of
-from carecase_worker.intake.threads import Processor
+from carecase_worker.intake.http.problems import problem_of
+from carecase_worker.intake.limits.bodies import Bodies, Open
+from carecase_worker.intake.limits.threads import Processor
 from carecase_worker.settings.model import IntakeSettings
 
 LARGE, SMALL_AROUND, LARGE_AROUND = 1000, 64 << 10, 448 << 10

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from carecase_worker.intake.open_connections import OpenConnections
+from carecase_worker.intake.limits.open_connections import OpenConnections
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carecase_worker.cases.outcome import (
+from carecase_worker.cases.outcomes import (
     CANCELLED,
     CREATED,
     FIXED,

@@ -6,7 +6,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carecase_worker.intake.paging import Cut, Page, cuts
+from carecase_worker.intake.http.paging import ChunkSlice, Page, chunk_slices
 
 
 def test_a_page_tells_where_it_is_in_the_published_form() -> None:
@@ -18,9 +18,9 @@ def test_a_page_tells_where_it_is_in_the_published_form() -> None:
 
 
 def test_only_the_chunks_that_a_page_needs_are_cut() -> None:
-    assert list(cuts([1000, 1000, 500], 900, 1100)) == [Cut(0, 900, 100), Cut(1, 0, 100)]
-    assert list(cuts([0, 3, 0, 4], 2, 5)) == [Cut(1, 2, 1), Cut(3, 0, 2)]
-    assert list(cuts([5, 5], 10, 20)) == []
+    assert list(chunk_slices([1000, 1000, 500], 900, 1100)) == [ChunkSlice(0, 900, 100), ChunkSlice(1, 0, 100)]
+    assert list(chunk_slices([0, 3, 0, 4], 2, 5)) == [ChunkSlice(1, 2, 1), ChunkSlice(3, 0, 2)]
+    assert list(chunk_slices([5, 5], 10, 20)) == []
 
 
 @given(st.lists(st.integers(0, 6), max_size=8), st.integers(0, 30), st.integers(0, 30))
@@ -28,7 +28,7 @@ def test_cuts_are_the_slice_of_the_whole(wanted: list[int], first: int, size: in
     starts = [0, *accumulate(wanted)]
     taken = [
         starts[cut.chunk_no] + place
-        for cut in cuts(wanted, first, first + size)
+        for cut in chunk_slices(wanted, first, first + size)
         for place in range(cut.skip, cut.skip + cut.take)
     ]
     assert taken == list(range(sum(wanted)))[first : first + size]

@@ -5,9 +5,9 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carecase_worker.jobs.key_sets import KeySet
-from carecase_worker.jobs.open_jobs import OpenJob
-from carecase_worker.jobs.verdicts import Placement
+from carecase_worker.batches.key_sets import KeySet
+from carecase_worker.store.claims import Placement
+from carecase_worker.store.open_jobs import OpenJob
 from carecase_worker.worker.placing import placements
 
 PLANS = st.sampled_from(["", "5", "6"])

@@ -13,7 +13,9 @@ from tests.items import an_object, base
 from tests.oracle import Sender, judge, usable_key
 from tests.unit.test_validation_oracle import same
 
-from carecase_worker.cases.outcome import (
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.batches.payloads import ChunkOutcomes, unpack_done
+from carecase_worker.cases.outcomes import (
     CANCELLED,
     CREATED,
     NOT_APPLIED,
@@ -25,10 +27,9 @@ from carecase_worker.cases.outcome import (
     Kind,
     Outcome,
 )
-from carecase_worker.jobs.chunks import Chunk, ChunkOutcomes, unpack_done
-from carecase_worker.jobs.verdicts import Lease
+from carecase_worker.store.claims import Lease
 from carecase_worker.targets.plan import Wave, WritePlan, case_by_case
-from carecase_worker.worker.planning import plan_answer, plan_chunk, plan_item_by_item, settle
+from carecase_worker.worker.planning import plan_chunk, plan_item_by_item, plan_uniform_outcome, to_chunk_result
 
 TOO_LARGE = "item: must have at most 262144 bytes"
 INVALID = Outcome(Kind.INVALID, "case_Status: must have at most 8 characters")
@@ -85,9 +86,9 @@ def test_a_whole_batch_with_an_item_that_breaks_a_rule_needs_no_database() -> No
 
 def test_killers_are_not_touched_and_keep_their_keys() -> None:
     chunk = a_chunk(a_case(1), a_case(2), a_case(3))
-    plan = plan_item_by_item(chunk, lease_of(), killers={1})
+    plan = plan_item_by_item(chunk, lease_of(), poison_items={1})
     assert (plan.keys, plan.decided, shape(plan)) == ([1, 2, 3], [None, REFUSED, None], [[(1, 0), (3, 2)]])
-    strict = plan_item_by_item(chunk, lease_of(strict=True), killers={1})
+    strict = plan_item_by_item(chunk, lease_of(strict=True), poison_items={1})
     assert (strict.decided, list(strict.waves)) == ([NOT_APPLIED, REFUSED, NOT_APPLIED], [])
 
 
@@ -99,7 +100,7 @@ def test_an_item_that_was_too_large_to_keep_is_answered_with_its_key() -> None:
 
 @pytest.mark.parametrize("outcome", [CANCELLED, UNAVAILABLE, REFUSED])
 def test_a_tombstone_answers_every_item_alike_and_writes_nothing(outcome: Outcome) -> None:
-    plan = plan_answer(a_chunk(a_case(2), a_case(1), {}), outcome)
+    plan = plan_uniform_outcome(a_chunk(a_case(2), a_case(1), {}), outcome)
     assert (plan.keys, plan.decided, list(plan.waves)) == ([2, 1, None], [outcome] * 3, [])
 
 
@@ -116,11 +117,13 @@ ITEMS = st.lists(
 )
 
 
-def check(chunk: Chunk, plan: WritePlan, items: Sequence[str], lease: Lease, killers: Collection[int] = ()) -> None:
+def check(
+    chunk: Chunk, plan: WritePlan, items: Sequence[str], lease: Lease, poison_items: Collection[int] = ()
+) -> None:
     """Hold a plan to the oracle: each item is decided, or in one wave as it must be stored."""
     sender = Sender(lease.care_plan, lease.user, lease.accepted_at)
     rows = {place: row for place, item in enumerate(items) if isinstance(row := judge(item, sender), dict)}
-    rows = {place: row for place, row in rows.items() if place not in killers}
+    rows = {place: row for place, row in rows.items() if place not in poison_items}
     assert plan.keys == [usable_key(item) for item in items]
     assert plan.guard_care_plan == (lease.care_plan is not None)
     if lease.strict and len(rows) < len(items):
@@ -159,11 +162,11 @@ def test_every_plan_is_what_the_oracle_says(items: list[str], data: st.DataObjec
         care_plan=data.draw(st.sampled_from([None, 5])),
         strict=data.draw(st.booleans()),
     )
-    killers = data.draw(st.sets(st.integers(0, len(items) - 1), max_size=2))
+    poison_items = data.draw(st.sets(st.integers(0, len(items) - 1), max_size=2))
     chunk = Chunk(data.draw(st.sampled_from([0, 999_000])), len(items), f"[{','.join(items)}]".encode())
     check(chunk, plan_chunk(chunk, lease), items, lease)
     check(chunk, plan_item_by_item(chunk, lease), items, lease)
-    check(chunk, plan_item_by_item(chunk, lease, killers), items, lease, killers)
+    check(chunk, plan_item_by_item(chunk, lease, poison_items), items, lease, poison_items)
 
 
 SETTLED = [
@@ -183,12 +186,12 @@ def test_outcomes_are_counted_and_kept_in_order(
 ) -> None:
     keys = [*range(len(outcomes) - 1), None]
     plan = WritePlan(keys, [None] * len(outcomes), waves=(), guard_care_plan=False)
-    done = settle(plan, outcomes, answered)
+    done = to_chunk_result(plan, outcomes, answered)
     none = dict.fromkeys(("created", "updated", "superseded", "failed", "cancelled"), 0)
     assert done.counts == none | counts
     assert (done.retryable, done.database_answered) == (retryable, answered)
     assert unpack_done(done.packed) == ChunkOutcomes(keys, outcomes)
-    assert settle(plan, outcomes).database_answered
+    assert to_chunk_result(plan, outcomes).database_answered
 
 
 @pytest.mark.parametrize(("attempts", "slowly"), [(0, False), (1, True), (2, False), (3, True), (10, False)])

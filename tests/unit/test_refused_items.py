@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.builders import NOW, a_batch, a_case
 
-from carecase_worker.cases.outcome import Kind, Outcome
+from carecase_worker.cases.outcomes import Kind, Outcome
 from carecase_worker.cases.validation import Rules, invalid, validate, without
 
 RULES = Rules(care_plan=None, user="sender", moment=NOW)

@@ -8,8 +8,8 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from carecase_worker.intake.log_quota import LogQuota
-from carecase_worker.intake.requests import Requests
+from carecase_worker.intake.http.access_log import AccessLog
+from carecase_worker.intake.limits.log_quota import LogQuota
 from carecase_worker.telemetry import Metrics
 
 START: Message = {"type": "http.response.start", "status": 207, "headers": []}
@@ -26,7 +26,7 @@ def served(app: ASGIApp, **scope: Any) -> tuple[list[Message], list[MutableMappi
     async def send(message: Message) -> None:
         sent.append(message)
 
-    guarded = Requests(app, Metrics(lambda: ()), lambda: "an id", LogQuota(10))
+    guarded = AccessLog(app, Metrics(lambda: ()), lambda: "an id", LogQuota(10))
     request = {"type": "http", "method": "GET", "path": "/jobs", "client": ("192.0.2.7", 1), **scope}
     with capture_logs() as logs:
         asyncio.run(guarded(request, receive, send))

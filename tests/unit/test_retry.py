@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carecase_worker.cases.outcome import REFUSED, UNAVAILABLE
+from carecase_worker.cases.outcomes import REFUSED, UNAVAILABLE
 from carecase_worker.errors import FailureKind
-from carecase_worker.jobs.verdicts import History, Wait
-from carecase_worker.worker.retry import GiveUp, plan_retry
+from carecase_worker.store.claims import History, RetryLater
+from carecase_worker.worker.retry_policy import GiveUp, plan_retry
 
 DAY, LEAST = timedelta(days=1), timedelta(microseconds=1)
 UNEXPLAINED = (FailureKind.REFUSED, FailureKind.CONFLICT, FailureKind.UNEXPECTED)
@@ -20,20 +20,22 @@ def ms(number: float) -> timedelta:
     return timedelta(milliseconds=number)
 
 
-def wait_of(kind: FailureKind, history: History, roll: float = 0.5) -> Wait:
+def wait_of(kind: FailureKind, history: History, roll: float = 0.5) -> RetryLater:
     plan = plan_retry(kind, history, DAY, roll)
-    assert isinstance(plan, Wait)
+    assert isinstance(plan, RetryLater)
     return plan
 
 
 NEXT = {
-    FailureKind.AWAY: Wait(ms(125), pause=ms(125), unexplained=False, database_to_blame=True, too_slow=False),
-    FailureKind.TOO_SLOW: Wait(ms(125), ms(0), unexplained=False, database_to_blame=True, too_slow=True),
-    FailureKind.CONTENTION: Wait(ms(125), ms(0), unexplained=False, database_to_blame=True, too_slow=True),
-    FailureKind.UNREADABLE: Wait(ms(125), ms(0), unexplained=False, database_to_blame=False, too_slow=False),
-    FailureKind.REFUSED: Wait(ms(125), ms(0), unexplained=True, database_to_blame=False, too_slow=False),
-    FailureKind.CONFLICT: Wait(ms(125), ms(0), unexplained=True, database_to_blame=False, too_slow=False),
-    FailureKind.UNEXPECTED: Wait(ms(125), ms(0), unexplained=True, database_to_blame=False, too_slow=False),
+    FailureKind.AWAY: RetryLater(
+        ms(125), open_circuit=ms(125), unexplained=False, counts_toward_deadline=True, too_slow=False
+    ),
+    FailureKind.TOO_SLOW: RetryLater(ms(125), ms(0), unexplained=False, counts_toward_deadline=True, too_slow=True),
+    FailureKind.CONTENTION: RetryLater(ms(125), ms(0), unexplained=False, counts_toward_deadline=True, too_slow=True),
+    FailureKind.UNREADABLE: RetryLater(ms(125), ms(0), unexplained=False, counts_toward_deadline=False, too_slow=False),
+    FailureKind.REFUSED: RetryLater(ms(125), ms(0), unexplained=True, counts_toward_deadline=False, too_slow=False),
+    FailureKind.CONFLICT: RetryLater(ms(125), ms(0), unexplained=True, counts_toward_deadline=False, too_slow=False),
+    FailureKind.UNEXPECTED: RetryLater(ms(125), ms(0), unexplained=True, counts_toward_deadline=False, too_slow=False),
 }
 """After the first attempt, if chance has it soonest: only an absent database is left alone by all."""
 
@@ -61,20 +63,20 @@ def test_the_wait_doubles_up_to_four_seconds_and_half_of_it_is_chance(kind: Fail
 def test_an_absent_database_is_left_alone_for_as_long_as_the_chunk_waits() -> None:
     for attempts, roll in ((0, 0.1), (3, 0.5), (99, 0.9)):
         wait = wait_of(FailureKind.AWAY, History(failures=attempts), roll)
-        assert wait.pause == wait.after
+        assert wait.open_circuit == wait.after
 
 
 @pytest.mark.parametrize("kind", PASSING)
 @pytest.mark.parametrize("deadline", [DAY, ms(0), ms(1500)])
 def test_past_the_deadline_the_items_are_told_to_come_again(kind: FailureKind, deadline: timedelta) -> None:
-    assert isinstance(plan_retry(kind, History(failing_for=deadline - LEAST), deadline, 0.5), Wait)
+    assert isinstance(plan_retry(kind, History(failing_for=deadline - LEAST), deadline, 0.5), RetryLater)
     for after in (ms(0), LEAST, DAY):
         assert plan_retry(kind, History(failing_for=deadline + after), deadline, 0.5) == GiveUp(UNAVAILABLE)
 
 
 @pytest.mark.parametrize("kind", UNEXPLAINED)
 def test_what_no_wait_mends_is_given_up_after_five_such_attempts(kind: FailureKind) -> None:
-    assert isinstance(plan_retry(kind, History(faults=4), DAY, 0.5), Wait)
+    assert isinstance(plan_retry(kind, History(faults=4), DAY, 0.5), RetryLater)
     for faults in (5, 6, 10_000):
         assert plan_retry(kind, History(faults=faults), DAY, 0.5) == GiveUp(REFUSED)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from carecase_worker.batches.binding import Binding, Order
+from carecase_worker.batches.chunking import Chunk, ChunkRef
+from carecase_worker.batches.encryption import UNSEALED, DataKey, Kind, Seals
+from carecase_worker.batches.payloads import unpack
 from carecase_worker.errors import PayloadUnreadable, SealBroken
-from carecase_worker.jobs.binding import Binding, Order
-from carecase_worker.jobs.chunks import Chunk, unpack
-from carecase_worker.jobs.seal import UNSEALED, DataKey, Kind, Seals
-from carecase_worker.jobs.verdicts import ChunkRef
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 HERE = ChunkRef("01a21195-5341-714a-a2f7-f52d649a206b", 7)

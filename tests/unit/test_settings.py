@@ -11,7 +11,7 @@ from carecase_worker.errors import SettingsError
 from carecase_worker.settings.access import ClientSettings
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import DatabaseSettings, Settings
-from carecase_worker.settings.places import leaves
+from carecase_worker.settings.places import setting_names
 
 EXAMPLE = Path(__file__).parent.parent.parent / "config" / "carecase.example.toml"
 
@@ -137,7 +137,7 @@ def test_every_setting_can_be_given_by_the_environment() -> None:
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"\xff\xfe", "cannot be read (it is no text)"),
+        (b"\xff\xfe", "cannot be read (it is not text)"),
         (None, "cannot be read (No"),
     ],
 )
@@ -220,7 +220,7 @@ def test_the_client_variables_are_not_taken_for_settings(tmp_path: Path) -> None
 def test_the_example_documents_every_setting_with_its_default() -> None:
     text = EXAMPLE.read_text()
     settings = load(EXAMPLE, {})
-    for section, leaf, description in leaves():
+    for section, leaf, description in setting_names():
         assert f"# {description}.\n" in text, f"{section}.{leaf}"
         assert re.search(rf"^(# )?{leaf}\b", text, flags=re.MULTILINE), f"{section}.{leaf}"
     assert settings.model_copy(update={"databases": {}, "clients": {}}) == Settings()

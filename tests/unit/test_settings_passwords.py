@@ -2,11 +2,11 @@
 
 import pytest
 
+from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.errors import SettingsError
-from carecase_worker.jobs.connection import connect
-from carecase_worker.jobs.queue import celery_app
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
+from carecase_worker.store.redis.connection import connect
 
 SIGNS = ["p", "p@w", "p:w", "p/w", "p#w?x", "p%40w", "p w", "p;w", "$p&'\"\\", "pä€😀", "[p]"]
 URL, PASSWORD = "CARECASE_REDIS_URL", "CARECASE_REDIS_PASSWORD"

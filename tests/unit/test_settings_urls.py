@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import SettingsError
-from carecase_worker.jobs.connection import connect
-from carecase_worker.jobs.queue import Notifier, celery_app
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
-from carecase_worker.settings.places import leaves
+from carecase_worker.settings.places import setting_names
+from carecase_worker.store.redis.connection import connect
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.tenants import tenants_of
+from carecase_worker.targets.tenants import tenants_of
 
 REDIS_AND_BROKER = ("CARECASE_REDIS_URL", "CARECASE_BROKER_URL", "CARECASE_FLOWER_BROKER_URL")
 NO_REDIS = [
@@ -156,7 +157,7 @@ URLS = st.tuples(
 ).map("".join)
 NUMBERS = st.integers() | st.floats() | st.booleans() | st.dates()
 VALUES = TEXTS | URLS | NUMBERS | st.lists(TEXTS, max_size=2)
-ALL = [(section.replace("<name>", "d"), leaf) for section, leaf, _ in leaves()]
+ALL = [(section.replace("<name>", "d"), leaf) for section, leaf, _ in setting_names()]
 
 
 @st.composite

@@ -8,7 +8,7 @@ from threading import Event, get_ident
 
 import pytest
 
-from carecase_worker.intake.single_flight import SingleFlight
+from carecase_worker.intake.limits.single_flight import SingleFlight
 
 KEPT = timedelta(seconds=1)
 

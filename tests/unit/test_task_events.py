@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from carecase_worker.jobs.task_events import events_of
+from carecase_worker.flower.task_events import events_of
 
 BEAT = {"type": "worker-heartbeat", "hostname": "one@here", "timestamp": 1.5, "clock": 3, "active": 1}
 TASK = {"type": "task-received", "uuid": "an id", "hostname": "one@here", "timestamp": 1, "clock": 4}

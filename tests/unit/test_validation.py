@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.builders import NOW, a_batch, a_case
 
 from carecase_worker.cases.care_case import FIELDS, CaseField, FieldType
-from carecase_worker.cases.outcome import Kind, Outcome
-from carecase_worker.cases.validation import Row, Rules, keys_of, read_sound, validate
+from carecase_worker.cases.outcomes import Kind, Outcome
+from carecase_worker.cases.validation import Row, Rules, keys_of, read_valid, validate
 
 RULES = Rules(care_plan=None, user="sender", moment=NOW)
 INT32 = 2**31
@@ -185,18 +185,18 @@ def test_what_a_client_writes_by_default_is_taken_exactly(written: str, stored: 
     (row,) = validate(items, RULES)
     assert isinstance(row, dict)
     assert row["case_Start_Date"] == want
-    sound = read_sound(items, RULES)
+    sound = read_valid(items, RULES)
     assert sound is None or sound.rows(RULES)[0]["case_Start_Date"] == want
 
 
 def test_ticks_of_a_hundred_nanoseconds_are_read_the_fast_way() -> None:
-    assert read_sound(a_batch(a_case(case_End_Date="2026-02-28T22:59:59.1234567Z", case_Score=0.12345678)), RULES)
+    assert read_valid(a_batch(a_case(case_End_Date="2026-02-28T22:59:59.1234567Z", case_Score=0.12345678)), RULES)
 
 
 def test_a_text_that_looks_like_a_moment_is_kept_as_it_is() -> None:
     text = '"case_End_Date":"2026-02-28T22:59:59.1234567Z"'
     items = a_batch(a_case(eligibility_Verified_Comment=text, case_ID="2026-02-28T22:59:59.1234567Z"))
-    sound = read_sound(items, RULES)
+    sound = read_valid(items, RULES)
     assert sound is not None
     for row in (*validate(items, RULES), *sound.rows(RULES)):
         assert isinstance(row, dict)
@@ -209,7 +209,7 @@ def test_a_field_is_cut_however_its_name_is_spelt(escape: bytes) -> None:
     (row,) = validate(items, RULES)
     assert isinstance(row, dict)
     assert row["case_End_Date"].microsecond == 123_456
-    assert read_sound(items, RULES) is None
+    assert read_valid(items, RULES) is None
 
 
 @pytest.mark.parametrize(

@@ -23,16 +23,16 @@ from tests.items import (
 )
 from tests.oracle import Fault, Sender, judge, usable_key
 
-from carecase_worker.cases.batch import ArraySplitter
-from carecase_worker.cases.lines import LineSplitter
-from carecase_worker.cases.outcome import Kind, Outcome
-from carecase_worker.cases.validation import Rules, invalid, keys_of, read_sound, validate
+from carecase_worker.batches.chunking import ChunkLimits
+from carecase_worker.batches.lines import LineSplitter
+from carecase_worker.batches.splitting import ArraySplitter
+from carecase_worker.cases.outcomes import Kind, Outcome
+from carecase_worker.cases.validation import Rules, invalid, keys_of, read_valid, validate
 from carecase_worker.errors import BatchRefused
-from carecase_worker.jobs.chunks import ChunkBounds
 
 ANY_PLAN = Sender(None, "sender", NOW)
 PLAN_5 = Sender(5, "sender", NOW)
-BOUNDS = ChunkBounds(items=1000, size=1 << 22, item_size=1 << 20)
+BOUNDS = ChunkLimits(items=1000, size=1 << 22, item_size=1 << 20)
 RULES = {
     "must be an object": "object",
     "is required": "required",
@@ -55,7 +55,7 @@ def verdicts(body: bytes, sender: Sender = ANY_PLAN, lines: bool = False) -> lis
     found: list[Any] = []
     for chunk in chunks_of(body, BOUNDS, LineSplitter() if lines else ArraySplitter()):
         judged = validate(chunk.items, rules)
-        sound = read_sound(chunk.items, rules)
+        sound = read_valid(chunk.items, rules)
         if sound is not None:  # the whole chunk was read at a glance: it must be what its items are one by one
             assert same_rows(sound.rows(rules), judged)
             assert sound.keys == keys_of(chunk.items)
@@ -169,7 +169,7 @@ def test_lines_are_judged_as_an_array_is(items: list[str]) -> None:
 SPOILT = st.sampled_from(
     [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf6", b"\0", b'"', b"\\", b"{", b"]", b"\n", b"1" * 5000, b""]
 )
-SMALL = ChunkBounds(items=2, size=1 << 22, item_size=60)
+SMALL = ChunkLimits(items=2, size=1 << 22, item_size=60)
 
 
 @settings(max_examples=60, deadline=None)

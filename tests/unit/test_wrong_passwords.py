@@ -2,7 +2,7 @@
 
 import pytest
 
-from carecase_worker.worker.wrong_passwords import WrongPasswords, source_of
+from carecase_worker.flower.wrong_passwords import WrongPasswords, source_of
 
 HOME = "192.0.2.7"
 

@@ -5,8 +5,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carecase_worker.batches.decoding import Decoder
 from carecase_worker.errors import BatchRefused
-from carecase_worker.intake.decoding import Decoder
 
 MOST_DECODED = (256 + 128) << 10
 """What one part gives, and a block before it that was not whole until then."""

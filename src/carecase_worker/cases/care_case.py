@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from carecase_worker.cases.date_time import DATE_TIME_PATTERN
+from carecase_worker.cases.date_times import DATE_TIME_PATTERN
 
 INT32_MIN = -(2**31)
 INT32_MAX = 2**31 - 1

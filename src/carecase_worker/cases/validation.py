@@ -30,9 +30,9 @@ from carecase_worker.cases.care_case import (
     CareCase,
     FieldType,
 )
-from carecase_worker.cases.date_time import in_utc, moment_of
-from carecase_worker.cases.outcome import Kind, Outcome
-from carecase_worker.cases.typed import read_all, read_one, read_written, row_of, write_all
+from carecase_worker.cases.date_times import in_utc, moment_of
+from carecase_worker.cases.fast_path import read_all, read_one, read_written, row_of, write_all
+from carecase_worker.cases.outcomes import Kind, Outcome
 
 Row = dict[str, Any]
 """A valid case: every field of the table by its name; date-times are aware and in UTC."""
@@ -65,7 +65,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class SoundCases:
+class ValidCases:
     """The cases of a JSON array whose items all keep every rule."""
 
     keys: Sequence[int]
@@ -103,7 +103,7 @@ _LONG_NUMBER = 400
 """In characters. A longer integer is beyond every bound, even that of a double."""
 
 
-def read_sound(items: bytes, rules: Rules) -> SoundCases | None:
+def read_valid(items: bytes, rules: Rules) -> ValidCases | None:
     """Return the cases of a JSON array, or None if any item needs item-by-item validation."""
     cases = None if _may_be_misread(items) else read_all(items)
     if cases is None or not _keep_care_plan(cases, rules.care_plan):
@@ -112,7 +112,7 @@ def read_sound(items: bytes, rules: Rules) -> SoundCases | None:
     del cases  # free them now, while they are in the CPU cache; freeing is a quarter of their cost
     # searched from the right: CPython takes about half the time for it
     may_leave_range = text.rfind(_LAST_DAY) >= 0 or (b"+" in text and text.rfind(_FIRST_DAY) >= 0)
-    return None if may_leave_range and _OUT_OF_RANGE.search(text) else SoundCases(keys, text)
+    return None if may_leave_range and _OUT_OF_RANGE.search(text) else ValidCases(keys, text)
 
 
 def validate(items: bytes, rules: Rules, refused: Mapping[int, str] = _NONE) -> list[Row | Outcome]:
@@ -163,11 +163,11 @@ def _judge_by_model(raw: msgspec.Raw | bytes, rules: Rules) -> Row | Outcome:
         details = error.errors(include_url=False, include_context=False)
     if details[0]["type"] != "json_invalid":
         return invalid(*dict.fromkeys(_fault(detail) for detail in details), *_more_faults(item, details, rules))
-    readable = _readable(item)
+    readable = _shrink_for_parser(item)
     return invalid("item: must be JSON") if readable == item else _judge_by_model(readable, rules)
 
 
-def _readable(item: bytes) -> bytes:
+def _shrink_for_parser(item: bytes) -> bytes:
     """Shrink an item beyond the parser's depth or digit limits to one that breaks the same rules.
 
     Members that are not fields are left out, and no value of a field is deeply nested or has thousands of digits.

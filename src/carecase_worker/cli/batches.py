@@ -17,7 +17,7 @@ from carecase_worker.cli.sample import cases
 from carecase_worker.cli.sending import Submission, SubmitOptions
 from carecase_worker.cli.tables import print_items
 from carecase_worker.client.documents import Job
-from carecase_worker.clock import SeededDice, stopwatch
+from carecase_worker.clock import SeededRandom, monotonic
 from carecase_worker.errors import ClientError
 
 _STATUS_SOME_FAILED = 1
@@ -71,13 +71,13 @@ def submit(
 
 def _sent(submission: Submission) -> Sequence[Job]:
     """Send everything, and follow the jobs until they are final if --watch is on; return the jobs."""
-    began = stopwatch()
+    began = monotonic()
     for job in submission.send():
-        submission.console.print(f"accepted as job {job.job_id}: {job.total:,} items in {stopwatch() - began:.2f} s")
+        submission.console.print(f"accepted as job {job.job_id}: {job.total:,} items in {monotonic() - began:.2f} s")
     jobs: Sequence[Job] = submission.accepted
     if submission.options.watch:
         jobs = follow(submission.client, jobs, submission.console)
-        seconds, total = stopwatch() - began, sum(job.total for job in jobs)
+        seconds, total = monotonic() - began, sum(job.total for job in jobs)
         submission.console.print(
             f"{total / seconds:,.0f} cases/s from the first byte to the last case, {seconds:.2f} s"
         )
@@ -125,7 +125,7 @@ def generate(
 ) -> None:
     """Write a synthetic batch to standard output, as a JSON array."""
     before = "["
-    for case in cases(count, SeededDice(seed), care_plan):
+    for case in cases(count, SeededRandom(seed), care_plan):
         sys.stdout.write(before + msgspec.json.encode(case).decode())
         before = ",\n"
     sys.stdout.write("]\n")

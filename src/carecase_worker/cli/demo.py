@@ -11,7 +11,7 @@ from carecase_worker.cli.progress import follow, summary
 from carecase_worker.cli.sample import cases
 from carecase_worker.client.access import find_access
 from carecase_worker.client.api import connect_to
-from carecase_worker.clock import SeededDice
+from carecase_worker.clock import SeededRandom
 from carecase_worker.embedded.system import Started
 from carecase_worker.errors import ClientError
 
@@ -39,7 +39,7 @@ def _send_sample(started: Started, console: Console) -> None:
             console.print("No sample is sent: this data directory has been used, and the sample would overwrite cases.")
             return
         console.print(f"Sending a sample batch of {_SAMPLE_SIZE:,} synthetic cases:")
-        job = client.submit(cases(_SAMPLE_SIZE, SeededDice(1)))
+        job = client.submit(cases(_SAMPLE_SIZE, SeededRandom(1)))
         console.print(*map(summary, follow(client, [job], console)), markup=False)
 
 

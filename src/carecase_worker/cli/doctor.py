@@ -10,26 +10,27 @@ from pathlib import Path
 
 import typer
 
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.cli.configuration import Config, settings_nearby, sources_nearby
 from carecase_worker.cli.waiting import Timeout, deadline
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import CareCaseError, DeadlineExceeded, SettingsError, StackError, StoreUnavailable
-from carecase_worker.intake.descriptors import descriptors_fault, most_descriptors
-from carecase_worker.intake.jwks import jwks_of
-from carecase_worker.intake.revocations import revocations_of
-from carecase_worker.jobs.checkup import reach, redis_faults, redis_hints
-from carecase_worker.jobs.clock_watch import clock_fault
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.standstill import Standstill
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.intake.access.jwks import jwks_of
+from carecase_worker.intake.access.revocations import revocations_of
+from carecase_worker.intake.limits.descriptors import descriptors_fault, most_descriptors
 from carecase_worker.settings.access import JwtSettings
 from carecase_worker.settings.model import EncryptionSettings, LogSettings, Settings
 from carecase_worker.settings.urls import without_credentials
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.redis.checkup import reach, redis_faults, redis_hints
+from carecase_worker.store.workers.clock_watch import clock_fault
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import state
+from carecase_worker.targets.schema.state import state
+from carecase_worker.targets.tenants import Tenant, tenants_of
 from carecase_worker.telemetry import configure_logging
-from carecase_worker.tenants import Tenant, tenants_of
 from carecase_worker.tokens import lacks_secret
 
 _PATIENCE = timedelta(seconds=3)
@@ -188,7 +189,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     store = JobStore(settings.redis, settings.jobs)
     try:
         store.check()
-        store.take_turn("doctor", timedelta(milliseconds=1))
+        store.try_acquire_interval("doctor", timedelta(milliseconds=1))
         store.overdue("doctor", 0)
         faults, hints = redis_faults(settings.redis), redis_hints(settings.redis)
     except SettingsError as error:
@@ -233,7 +234,7 @@ def _database(tenant: Tenant, _: Settings) -> Iterator[Finding]:
     except CareCaseError as error:
         yield Finding(Grade.FIX, about, f"{str(error).removeprefix(f'{about}.')} ({url})")
         return
-    faults = found.lacks()
+    faults = found.schema_differences()
     yield from (Finding(Grade.FIX, about, f"{fault} ({url})") for fault in faults)
     if not faults:
         yield Finding(Grade.OK, about, f"{url} is reachable, and its schema {found.summary}")

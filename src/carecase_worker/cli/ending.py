@@ -8,7 +8,7 @@ from io import TextIOWrapper
 
 from rich.console import Console
 
-from carecase_worker.errors import CareCaseError, SettingsError, traces
+from carecase_worker.errors import CareCaseError, SettingsError, safe_error_fields
 
 STATUS_INTERRUPTED = 130
 _STATUS_REFUSED = 2
@@ -44,7 +44,7 @@ def _status(command: Callable[[], object]) -> int:
     except OSError as error:
         return _no_io(error)
     except Exception as error:  # noqa: BLE001  # one of the three edges: no traceback reaches a user
-        told = traces(error)
+        told = safe_error_fields(error)
         _say(f"carecase failed: {told['error']} at {told['where']}. Please report this line with what you ran.")
         return _STATUS_FAILED
     return 0

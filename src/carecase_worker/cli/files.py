@@ -9,7 +9,8 @@ import msgspec
 import typer
 from rich.console import Console
 
-from carecase_worker.cases.outcome import Outcome
+from carecase_worker.batches.line_numbers import NumberedItems
+from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.cli.connection import ServiceFlags, with_service
 from carecase_worker.cli.dropping import DropOptions, Dropping
@@ -17,9 +18,8 @@ from carecase_worker.cli.mappings import MAPPING_HELP, configured_mapping, row_f
 from carecase_worker.cli.options import with_options
 from carecase_worker.client.folder import Folder
 from carecase_worker.client.row_files import RowFile, groups_of_items
-from carecase_worker.clock import stopwatch, system_sleep
+from carecase_worker.clock import monotonic, system_sleep
 from carecase_worker.files.episodes import NO_PLACE, EpisodeMapping
-from carecase_worker.files.items import NumberedItems
 from carecase_worker.files.refusals import FileFault
 from carecase_worker.settings.loading import named_file
 
@@ -97,10 +97,10 @@ def drop(
     pause = timedelta(seconds=min(max(options.settle, _LEAST_LOOK_S), _LONGEST_LOOK_S))
     with service.connect(options.database) as client, folder.watched():
         dropping = Dropping(client, folder, options, console)
-        folder.taken(stopwatch(), options.settle)
+        folder.taken(monotonic(), options.settle)
         while True:
             system_sleep(pause)
-            sent = [dropping.send(file) for file in folder.taken(stopwatch(), options.settle)]
+            sent = [dropping.send(file) for file in folder.taken(monotonic(), options.settle)]
             if options.once and all(sent):
                 return
 

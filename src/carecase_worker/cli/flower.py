@@ -3,7 +3,7 @@
 import typer
 
 from carecase_worker.cli.configuration import Config, configured
-from carecase_worker.worker.flower import run_flower
+from carecase_worker.flower.server import run_flower
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -4,7 +4,7 @@ import typer
 
 from carecase_worker.cli.configuration import Config, configured
 from carecase_worker.cli.start import await_redis, check_callers
-from carecase_worker.intake.serve import serve
+from carecase_worker.intake.server import serve
 
 
 def add_commands(app: typer.Typer) -> None:

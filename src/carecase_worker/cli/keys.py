@@ -9,12 +9,12 @@ from typing import Annotated
 import msgspec
 import typer
 
+from carecase_worker.batches.encryption import Seals
 from carecase_worker.cli.configuration import Config, configured
 from carecase_worker.cli.connection import Json
 from carecase_worker.errors import SettingsError
-from carecase_worker.jobs.rewrapping import Rewrapped, Rewrapping
-from carecase_worker.jobs.seal import Seals
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.rewrapping import Rewrapped, Rewrapping
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -2,9 +2,9 @@
 
 from carecase_worker.cli.waiting import deadline
 from carecase_worker.errors import CareCaseError, SettingsError
-from carecase_worker.jobs.checkup import reach
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.urls import without_credentials
+from carecase_worker.store.redis.checkup import reach
 from carecase_worker.tokens import lacks_secret
 
 _WITHIN_S = 10

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from carecase_worker.client.steps import Delay, Moved, Notice, Request
-from carecase_worker.clock import stopwatch
+from carecase_worker.clock import monotonic
 from carecase_worker.errors import DeadlineExceeded
 
 _TELL_AFTER_S = 2.5
@@ -31,7 +31,7 @@ class Silence:
         self._text = text
         self._after_s = after_s
         self._ended = Event()
-        self._last = stopwatch()
+        self._last = monotonic()
         self._thread = Thread(target=self._look, name="waiting", daemon=True)
 
     def __enter__(self) -> Moved:
@@ -44,11 +44,11 @@ class Silence:
 
     def moved(self) -> None:
         """Note that something has moved."""
-        self._last = stopwatch()
+        self._last = monotonic()
 
     def _look(self) -> None:
-        while not self._ended.wait(max(0.0, self._last + self._after_s - stopwatch())):
-            if stopwatch() - self._last >= self._after_s:
+        while not self._ended.wait(max(0.0, self._last + self._after_s - monotonic())):
+            if monotonic() - self._last >= self._after_s:
                 _say(self._text)
                 return
 

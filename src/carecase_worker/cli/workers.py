@@ -6,9 +6,9 @@ import typer
 
 from carecase_worker.cli.configuration import Config, settings_nearby
 from carecase_worker.clock import SystemClock
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.standstill import Standstill
-from carecase_worker.worker.holder import is_of_this_machine
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.store.workers.standstill import Standstill
+from carecase_worker.worker.process_identity import is_of_this_machine
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -13,7 +13,7 @@ from carecase_worker.client.blocking import CareCases, unnoticed
 from carecase_worker.client.calls import Calls
 from carecase_worker.client.steps import Notice
 from carecase_worker.client.verdicts import Patience
-from carecase_worker.clock import SystemClock, SystemDice, system_async_sleep, system_sleep, uuid7
+from carecase_worker.clock import SystemClock, SystemRandom, system_async_sleep, system_sleep, uuid7
 
 _USUAL_PATIENCE = Patience()
 
@@ -40,4 +40,4 @@ def connect_to(access: Access, patience: Patience = _USUAL_PATIENCE, notice: Not
 
 def _usual_calls(access: Access, patience: Patience = _USUAL_PATIENCE) -> Calls:
     clock = SystemClock()
-    return Calls(access.database, clock, SystemDice(), lambda: uuid7(clock), patience)
+    return Calls(access.database, clock, SystemRandom(), lambda: uuid7(clock), patience)

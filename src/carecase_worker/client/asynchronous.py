@@ -18,9 +18,9 @@ from carecase_worker.client.uploads import (
     BATCH_ITEMS,
     VALIDATED_ITEMS,
     Batch,
+    BatchBuffer,
     Batches,
     Case,
-    Gathering,
     items_in,
     reading,
 )
@@ -66,7 +66,7 @@ class AsyncCareCases:
     ) -> Job:
         """Send cases, a file or bytes as one batch; return its job."""
         if isinstance(batch, AsyncIterable):
-            with Gathering() as gathered:
+            with BatchBuffer() as gathered:
                 async for item in _items_in(batch):
                     gathered.add(item)
                 return await self._run(self._calls.submit(gathered.upload(), care_plan, idempotency_key, strict))
@@ -158,7 +158,7 @@ class AsyncCareCases:
             return transport.no_answer(error, step)
 
 
-async def _parts(batches: Batches, cases: Batch | AsyncIterable[Case]) -> AsyncIterator[Gathering]:
+async def _parts(batches: Batches, cases: Batch | AsyncIterable[Case]) -> AsyncIterator[BatchBuffer]:
     async for item in _items_in(cases):
         for part in batches.add(item):
             yield part

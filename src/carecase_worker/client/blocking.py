@@ -18,8 +18,8 @@ from carecase_worker.client.uploads import (
     BATCH_ITEMS,
     VALIDATED_ITEMS,
     Batch,
+    BatchBuffer,
     Batches,
-    Gathering,
     items_in,
     nothing_sent,
     reading,
@@ -152,7 +152,7 @@ class CareCases:
         """
         return self._run(self._calls.retry(id_of(job), idempotency_key))
 
-    def _validated(self, batches: Batches, part: Gathering, care_plan: int | None) -> Iterator[ItemResult]:
+    def _validated(self, batches: Batches, part: BatchBuffer, care_plan: int | None) -> Iterator[ItemResult]:
         for page in self._each(self._calls.validate_part(batches, part, care_plan)):
             yield from page.elements
 

@@ -11,14 +11,14 @@ from uuid import UUID
 
 from carecase_worker.client import documents
 from carecase_worker.client.documents import Group, ItemResult, Job, Page
-from carecase_worker.client.steps import Answer, Delay, NoAnswer, Request, Steps, asked
-from carecase_worker.client.uploads import Batches, Gathering, Upload
-from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, judge, retry_after, unreadable
-from carecase_worker.clock import Clock, Dice
+from carecase_worker.client.steps import Delay, NoResponse, Request, Response, Steps, asked
+from carecase_worker.client.uploads import BatchBuffer, Batches, Upload
+from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, next_step, retry_after, unreadable
+from carecase_worker.clock import Clock, Random
 from carecase_worker.errors import ClientError, JobNotFinal, JobUnknown, RequestRefused
 
-_HOLD = timedelta(seconds=20)
-_BREATH = timedelta(milliseconds=100)
+_LONG_POLL = timedelta(seconds=20)
+_MIN_POLL_INTERVAL = timedelta(milliseconds=100)
 _USUAL_DELAY = timedelta(seconds=1)
 _A_SECOND = timedelta(seconds=1)
 _TOO_LARGE, _GONE = 413, 410
@@ -32,7 +32,7 @@ class Calls:
 
     database: str | None
     clock: Clock
-    dice: Dice
+    random: Random
     new_id: Callable[[], UUID]
     patience: Patience = field(default_factory=Patience)
 
@@ -45,7 +45,7 @@ class Calls:
         return _read(answer, documents.accepted_job)
 
     def submit_part(
-        self, batches: Batches, part: Gathering, care_plan: int | None, run: str | None
+        self, batches: Batches, part: BatchBuffer, care_plan: int | None, run: str | None
     ) -> Iterator[Steps[Sequence[Job]]]:
         """Send one of many batches; its Idempotency-Key is that of the run with the batch's place in it.
 
@@ -53,17 +53,17 @@ class Calls:
         of its own, so that its job is known before the next one is sent.
         """
 
-        def send(batch: Gathering) -> Steps[Job]:
+        def send(batch: BatchBuffer) -> Steps[Job]:
             return self.submit(batch.upload(), care_plan, f"{run}-{batch.first}" if run and batch.first else run)
 
         return self._in_parts(batches, part, send)
 
     def validate_part(
-        self, batches: Batches, part: Gathering, care_plan: int | None
+        self, batches: Batches, part: BatchBuffer, care_plan: int | None
     ) -> Iterator[Steps[Sequence[Page[ItemResult]]]]:
         """Validate one of many batches; nothing of it is kept or applied."""
 
-        def send(batch: Gathering) -> Steps[Page[ItemResult]]:
+        def send(batch: BatchBuffer) -> Steps[Page[ItemResult]]:
             request = self._put(batch.upload(), care_plan, {}, {"validateOnly": "true"})
             answer = yield from self._answered(request)
             return _read(answer, lambda content: documents.page_of_items(content, None, None, batch.first))
@@ -140,7 +140,7 @@ class Calls:
         return Request("PUT", path, {**sent, **headers}, parameters, body=upload.pieces)
 
     def _in_parts(
-        self, batches: Batches, whole: Gathering, send: Callable[[Gathering], Steps[_T]]
+        self, batches: Batches, whole: BatchBuffer, send: Callable[[BatchBuffer], Steps[_T]]
     ) -> Iterator[Steps[Sequence[_T]]]:
         """Send a batch, and cut it into smaller ones as often as the service finds it too large; one at a time."""
         waiting = [whole]
@@ -148,7 +148,7 @@ class Calls:
             yield self._first_of(waiting, batches, send)
 
     def _first_of(
-        self, waiting: list[Gathering], batches: Batches, send: Callable[[Gathering], Steps[_T]]
+        self, waiting: list[BatchBuffer], batches: Batches, send: Callable[[BatchBuffer], Steps[_T]]
     ) -> Steps[Sequence[_T]]:
         """Send the first waiting batch and return its result; if too large, queue its parts and return nothing."""
         with waiting.pop(0) as part:
@@ -165,7 +165,7 @@ class Calls:
     def _polled(self, job_id: str, deadline: datetime | None) -> Steps[Job]:
         """Poll the job until it is final or the deadline has passed."""
         while True:
-            hold = _HOLD if deadline is None else min(_HOLD, max(deadline - self.clock.now(), timedelta()))
+            hold = _LONG_POLL if deadline is None else min(_LONG_POLL, max(deadline - self.clock.now(), timedelta()))
             prefer = {"Prefer": f"wait={-(-hold // _A_SECOND)}"}  # rounded up to whole seconds
             answer = yield from self._answered(Request("GET", _path(job_id), prefer, held=hold))
             job = _read(answer, documents.told_job)
@@ -174,14 +174,14 @@ class Calls:
                 return job
             yield Delay(_delay(answer, now, deadline))
 
-    def _answered(self, request: Request) -> Steps[Answer]:
+    def _answered(self, request: Request) -> Steps[Response]:
         """Return the successful response to a request, sent as often as `patience` allows. Raises ClientError."""
         tried, trouble = 1, None
         while True:
             reply = yield from asked(replace(request, silence=self.patience.silence))
             now = self.clock.now()
-            trouble = trouble or now - (reply.silent if isinstance(reply, NoAnswer) else timedelta())
-            match judge(reply, tried, self.patience, self.dice.roll(), now, now - trouble):
+            trouble = trouble or now - (reply.silent if isinstance(reply, NoResponse) else timedelta())
+            match next_step(reply, tried, self.patience, self.random.random(), now, now - trouble):
                 case Done(answer):
                     return answer
                 case TryAgain(after, reason):
@@ -193,15 +193,15 @@ class Calls:
                     assert_never(never)
 
 
-def _delay(answer: Answer, now: datetime, deadline: datetime | None) -> timedelta:
+def _delay(answer: Response, now: datetime, deadline: datetime | None) -> timedelta:
     """Return the delay before the next poll: a short one if the service held its response, else its Retry-After."""
     if re.search("wait=[1-9]", answer.headers.get("preference-applied", "")):
-        return _BREATH
+        return _MIN_POLL_INTERVAL
     delay = retry_after(answer, now) or _USUAL_DELAY
     return delay if deadline is None else min(delay, deadline - now)
 
 
-def _read(answer: Answer, read: Callable[[bytes], _T]) -> _T:
+def _read(answer: Response, read: Callable[[bytes], _T]) -> _T:
     """Read the content of a response. Raises ServiceUnreachable if it is not as expected."""
     try:
         return read(answer.content)

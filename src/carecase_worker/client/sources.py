@@ -12,8 +12,8 @@ from typing import IO, Any, Protocol, TypeAlias, TypeGuard, cast
 
 import zstandard
 
-from carecase_worker.cases.batch import ArraySplitter, Splitter
-from carecase_worker.cases.lines import LineSplitter
+from carecase_worker.batches.lines import LineSplitter
+from carecase_worker.batches.splitting import ArraySplitter, Splitter
 from carecase_worker.client.formats import recognised
 from carecase_worker.errors import BatchRefused, BatchUnreadable
 

@@ -43,7 +43,7 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A response of the service; header names are in lower case."""
 
     status: int
@@ -52,14 +52,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoResponse:
     """A request without a response, after a silence of `silent`; the service may have carried it out all the same."""
 
     reason: str
     silent: timedelta = timedelta()
 
 
-Reply: TypeAlias = Answer | NoAnswer | None
+Reply: TypeAlias = Response | NoResponse | None
 """The result of a step: Answer or NoAnswer for a request, None for a delay."""
 
 Steps: TypeAlias = Generator[Request | Delay, Reply, T]
@@ -84,6 +84,6 @@ def advance(steps: Steps[T], reply: Reply = None) -> Request | Delay | Result[T]
         return Result(end.value)
 
 
-def asked(request: Request) -> Steps[Answer | NoAnswer]:
+def asked(request: Request) -> Steps[Response | NoResponse]:
     """Make a request the next step, and return its reply."""
-    return cast(Answer | NoAnswer, (yield request))  # None replies to a delay only
+    return cast(Response | NoResponse, (yield request))  # None replies to a delay only

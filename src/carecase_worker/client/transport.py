@@ -10,7 +10,7 @@ import httpx
 from anyio.to_thread import run_sync
 
 from carecase_worker.client.access import Access
-from carecase_worker.client.steps import Answer, Body, NoAnswer, Request
+from carecase_worker.client.steps import Body, NoResponse, Request, Response
 from carecase_worker.errors import ClientError
 
 _C = TypeVar("_C")
@@ -85,17 +85,17 @@ def async_content(body: Body | None) -> bytes | AsyncIterator[bytes] | None:
     return _read_in_threads(body()) if callable(body) else body
 
 
-def answer(response: httpx.Response) -> Answer:
+def answer(response: httpx.Response) -> Response:
     """Convert a response whose content has been read."""
-    return Answer(response.status_code, dict(response.headers), response.content)
+    return Response(response.status_code, dict(response.headers), response.content)
 
 
-def no_answer(error: httpx.RequestError, request: Request) -> NoAnswer:
+def no_answer(error: httpx.RequestError, request: Request) -> NoResponse:
     """Convert an error of httpx, for a request that got no response."""
     if not isinstance(error, httpx.TimeoutException):
-        return NoAnswer(type(error).__name__)
+        return NoResponse(type(error).__name__)
     limit = min(_CONNECT, request.silence) if isinstance(error, httpx.ConnectTimeout) else request.silence
-    return NoAnswer(f"{type(error).__name__}: nothing for {limit.total_seconds():g} s", limit)
+    return NoResponse(f"{type(error).__name__}: nothing for {limit.total_seconds():g} s", limit)
 
 
 def _telling(pieces: Iterator[bytes], moved: Callable[[], None]) -> Iterator[bytes]:
@@ -124,5 +124,5 @@ def _url(text: str) -> httpx.URL:
     except (httpx.InvalidURL, ValueError):
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host or (url.port is not None and not 0 < url.port < 65536):
-        raise ClientError("The service's URL is none. Give one like https://host or http://127.0.0.1:8080")
+        raise ClientError("Not a valid service URL. Give one like https://host or http://127.0.0.1:8080")
     return url

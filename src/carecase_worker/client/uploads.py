@@ -7,7 +7,7 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, Any, Self, TypeAlias, cast
 
-from carecase_worker.cases.batch import ArraySplitter
+from carecase_worker.batches.splitting import ArraySplitter
 from carecase_worker.client.row_files import RowFile, items_of_file
 from carecase_worker.client.sources import (
     Source,
@@ -60,7 +60,7 @@ class Upload:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-class Gathering:
+class BatchBuffer:
     """A batch under construction; in memory while it is small, then on disk, until its `with` block ends.
 
     `first` is the place of its first item among all items that are sent.
@@ -96,14 +96,14 @@ class Gathering:
         yield from _pieces(self._file, nothing_sent)
         self._whole_sent()
 
-    def cut(self, items: int) -> Iterator["Gathering"]:
+    def cut(self, items: int) -> Iterator["BatchBuffer"]:
         """Cut the batch into batches of `items` items."""
         self.upload()
-        part = Gathering(self.first, self._whole_sent)
+        part = BatchBuffer(self.first, self._whole_sent)
         for number, item in enumerate(split(_pieces(self._file, nothing_sent), ArraySplitter())):
             if part.items == items:
                 yield part
-                part = Gathering(self.first + number, self._whole_sent)
+                part = BatchBuffer(self.first + number, self._whole_sent)
             part.add(item)
         yield part
 
@@ -118,9 +118,9 @@ class Batches:
         self.items = items
         self._size = size
         self._whole_sent = whole_sent
-        self._open = Gathering(0, whole_sent)
+        self._open = BatchBuffer(0, whole_sent)
 
-    def add(self, item: bytes) -> Iterator[Gathering]:
+    def add(self, item: bytes) -> Iterator[BatchBuffer]:
         """Take an item; yield the batches that are full now, to be sent before the next item is taken."""
         if self._open.items and self._open.size + len(item) + len(b",]") > self._size:
             yield self._taken()
@@ -128,18 +128,18 @@ class Batches:
         if self._open.items >= self.items:
             yield self._taken()
 
-    def rest(self) -> Iterator[Gathering]:
+    def rest(self) -> Iterator[BatchBuffer]:
         """Yield the last batch, if there is one."""
         if self._open.items:
             yield self._taken()
 
-    def halve(self, refused: Gathering) -> None:
+    def halve(self, refused: BatchBuffer) -> None:
         """Reduce the size of batches to half of one that was too large for the service."""
         self.items = min(self.items, -(-refused.items // 2))
 
-    def _taken(self) -> Gathering:
+    def _taken(self) -> BatchBuffer:
         full = self._open
-        self._open = Gathering(full.first + full.items, self._whole_sent)
+        self._open = BatchBuffer(full.first + full.items, self._whole_sent)
         return full
 
 
@@ -153,7 +153,7 @@ def reading(batch: Batch, sent: Callable[[int], None] = nothing_sent) -> Iterato
         with opened(batch.source) as (file, _):
             yield _upload_of_rows(cast(IO[bytes], file), batch, sent)
     else:
-        with Gathering() as gathered:
+        with BatchBuffer() as gathered:
             for item in items_in(batch):
                 gathered.add(item)
             yield gathered.upload()

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from carecase_worker.client.documents import detail_of
-from carecase_worker.client.steps import Answer, NoAnswer
+from carecase_worker.client.steps import NoResponse, Response
+from carecase_worker.clock import backoff
 from carecase_worker.errors import (
     CallerRefused,
     ClientError,
@@ -27,7 +28,6 @@ _ERRORS: dict[int, tuple[type[ClientError], str]] = {
     429: (ServiceBusy, ""),
 }
 _CHANCE_ON_TOP = timedelta(milliseconds=500)
-_MOST_DOUBLINGS = 20  # a timedelta cannot hold fifty of half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Patience:
 class Done:
     """The service carried out the request."""
 
-    answer: Answer
+    answer: Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,33 +72,33 @@ class GiveUp:
 Verdict = Done | TryAgain | GiveUp
 
 
-def judge(
-    reply: Answer | NoAnswer,
+def next_step(
+    reply: Response | NoResponse,
     tried: int,
     patience: Patience,
-    roll: float,
+    chance: float,
     now: datetime,
     spent: timedelta = timedelta(),
 ) -> Verdict:
-    """Judge a reply to a request that was sent `tried` times and failed for `spent`; `roll` randomises the delay."""
-    if isinstance(reply, Answer) and 200 <= reply.status < 300:
+    """Judge a reply to a request that was sent `tried` times and failed for `spent`; `chance` randomises the delay."""
+    if isinstance(reply, Response) and 200 <= reply.status < 300:
         return Done(reply)
     error = _error(reply)
-    if tried >= patience.tries or (isinstance(reply, Answer) and reply.status not in _PASSING):
+    if tried >= patience.tries or (isinstance(reply, Response) and reply.status not in _PASSING):
         return GiveUp(error)
     asked_for = retry_after(reply, now)
     if asked_for is None:
-        after = min(patience.first * 2 ** min(tried - 1, _MOST_DOUBLINGS), patience.longest) * (0.5 + roll / 2)
+        after = backoff(tried - 1, patience.first, patience.longest, chance)
     else:
-        after = asked_for + _CHANCE_ON_TOP * roll
+        after = asked_for + _CHANCE_ON_TOP * chance
     if (asked_for or timedelta()) > patience.latest or spent + after > patience.within:
         return GiveUp(error)
     return TryAgain(after, str(error))
 
 
-def retry_after(reply: Answer | NoAnswer, now: datetime) -> timedelta | None:
+def retry_after(reply: Response | NoResponse, now: datetime) -> timedelta | None:
     """Read the delay of a Retry-After, which is seconds or a date (RFC 9110); None without a valid one."""
-    told = reply.headers.get("retry-after", "").strip() if isinstance(reply, Answer) else ""
+    told = reply.headers.get("retry-after", "").strip() if isinstance(reply, Response) else ""
     if told.isascii() and told.isdigit():
         return timedelta(seconds=int(told[:9]))
     try:
@@ -107,15 +107,15 @@ def retry_after(reply: Answer | NoAnswer, now: datetime) -> timedelta | None:
         return None
 
 
-def unreadable(answer: Answer) -> ClientError:
+def unreadable(answer: Response) -> ClientError:
     """Make the error for a response that is not of the contract."""
     return ServiceUnreachable(
         f"{answer.status}: this is not an answer of the service. Check the URL.", status=answer.status
     )
 
 
-def _error(reply: Answer | NoAnswer) -> ClientError:
-    if isinstance(reply, NoAnswer):
+def _error(reply: Response | NoResponse) -> ClientError:
+    if isinstance(reply, NoResponse):
         return ServiceUnreachable(f"There is no answer ({reply.reason}). Check the URL, and whether the service runs.")
     told = detail_of(reply.content)
     if told is None:

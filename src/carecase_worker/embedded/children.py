@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from carecase_worker.clock import Sleep, stopwatch
+from carecase_worker.clock import Sleep, monotonic
 from carecase_worker.errors import StackError, StackStopped
 from carecase_worker.telemetry import logger
 
@@ -56,7 +56,7 @@ class Children:
 
     def start(self, command: Command) -> Child:
         """Start a child. Raises StackError if there is no such program."""
-        child = Child(command, _spawn(command), stopwatch())
+        child = Child(command, _spawn(command), monotonic())
         self.running.append(child)
         return child
 
@@ -66,7 +66,7 @@ class Children:
 
     def wait_for(self, what: str, ready: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
         """Return once `ready`; tell what is waited for if that takes long. Raises as `wait_ready` does."""
-        began, is_told = stopwatch(), False
+        began, is_told = monotonic(), False
         while True:
             is_ready = ready()
             if self.stopped():
@@ -76,10 +76,10 @@ class Children:
                     raise StackError(f"{one.command.role} ended at once.\n{tail(one.command.log)}")
             if is_ready:
                 return
-            if stopwatch() > began + seconds:
+            if monotonic() > began + seconds:
                 late = f"{what} was not ready after {seconds:.0f} s."
                 raise StackError(f"{late}\n{tail(log)}" if log else late)
-            if not is_told and stopwatch() > began + _TELL_AFTER_S:
+            if not is_told and monotonic() > began + _TELL_AFTER_S:
                 _log.warning("waiting for", role=what)
                 is_told = True
             self.sleep(_TICK)
@@ -91,13 +91,13 @@ class Children:
             found.setdefault(child.command.role, []).append(child.process.pid)
         return found
 
-    def revive(self) -> bool:
+    def restart_exited(self) -> bool:
         """Restart the children that have died; return whether there were any."""
         revived = False
         for child in self.running:
             if child.process.poll() is None:
                 continue
-            now = stopwatch()
+            now = monotonic()
             if child.restart_at is None:
                 _log.warning("died", role=child.command.role, pid=child.process.pid, status=child.process.returncode)
                 child.restart_at = now if now - child.started > 1 else now + _RESTART_AFTER_S
@@ -113,10 +113,10 @@ class Children:
         for child in leaving:
             if child.process.poll() is None:
                 child.process.send_signal(child.command.stop_signal)
-        deadline = stopwatch() + seconds
+        deadline = monotonic() + seconds
         for child in leaving:
             try:
-                child.process.wait(max(0.1, deadline - stopwatch()))
+                child.process.wait(max(0.1, deadline - monotonic()))
             except subprocess.TimeoutExpired:
                 _log.warning("killed, for it did not stop", role=child.command.role, pid=child.process.pid)
                 os.killpg(child.process.pid, signal.SIGKILL)

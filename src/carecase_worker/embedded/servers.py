@@ -13,7 +13,7 @@ from pathlib import Path
 
 from carecase_worker.embedded.children import Command, run_as
 from carecase_worker.errors import StackError
-from carecase_worker.jobs.acl import APP, FLOWER, app_rules, flower_rules
+from carecase_worker.store.redis.acl import APP, FLOWER, app_rules, flower_rules
 
 JOBS_PREFIX, BROKER_PREFIX = "c:", "b:"
 _POSTGRES_USER = "embedded_postgres"

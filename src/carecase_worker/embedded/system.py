@@ -29,13 +29,14 @@ from carecase_worker.embedded.stack import (
     secrets_of,
 )
 from carecase_worker.errors import SchemaRefused, StackError, StackStopped, StoreUnavailable, TargetFailure
-from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.loading import load, process_environment, settings_variables
 from carecase_worker.settings.model import Settings
+from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.contents import holds_cases
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import create_database, lacks, upgrade
-from carecase_worker.tenants import tenants_of
+from carecase_worker.targets.schema.migration import create_database, upgrade
+from carecase_worker.targets.schema.state import schema_differences
+from carecase_worker.targets.tenants import tenants_of
 
 _NEEDED_BYTES = 500 << 20
 _TICK = timedelta(milliseconds=100)
@@ -81,7 +82,7 @@ def run(options: Options, clock: Clock, sleep: Sleep, on_ready: Callable[[Starte
             started, write = _start(data_dir, options, children, clock)
             Thread(target=on_ready, args=(started,), daemon=True).start()
             while not stopped.is_set():
-                if children.revive():
+                if children.restart_exited():
                     write()
                 sleep(_TICK)
         except StackStopped:
@@ -195,7 +196,7 @@ def _start_servers(stack: Stack, settings: Settings, children: Children) -> bool
     for name in stack.database_urls():
         engine = engine_for(tenants_of(settings.databases)[name])
         try:
-            if lacks(engine):  # a newer schema is left as it is, if this version can work with it
+            if schema_differences(engine):  # a newer schema is left as it is, if this version can work with it
                 upgrade(engine)
             used = used or holds_cases(engine)
         except (TargetFailure, SchemaRefused) as error:

@@ -2,7 +2,7 @@
 
 import codecs
 
-from carecase_worker.cases.faults import without_mark
+from carecase_worker.batches.faults import without_mark
 from carecase_worker.files.refusals import not_encoded, nul, refusal
 
 _MARK_BYTES = 4

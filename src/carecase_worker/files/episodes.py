@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from carecase_worker.cases.batch import ITEM_BYTES
+from carecase_worker.batches.faults import BLANK, empty, without_mark
+from carecase_worker.batches.line_numbers import NumberedItems
+from carecase_worker.batches.splitting import ITEM_BYTES
 from carecase_worker.cases.care_case import CARE_PLAN
-from carecase_worker.cases.faults import BLANK, empty, without_mark
 from carecase_worker.errors import BatchRefused
 from carecase_worker.files.date_formats import iso_of
-from carecase_worker.files.items import NumberedItems
 from carecase_worker.files.refusals import FileFault, refusal, too_long
 
 NAME = "fhir-r4-episode-of-care"

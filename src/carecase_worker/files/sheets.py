@@ -6,7 +6,7 @@ from itertools import islice
 
 import msgspec
 
-from carecase_worker.cases.faults import empty
+from carecase_worker.batches.faults import empty
 from carecase_worker.files.mapping import FileMapping
 from carecase_worker.files.records import Records
 from carecase_worker.files.refusals import refusal, refuse

@@ -5,8 +5,8 @@ from sys import getsizeof
 
 import msgspec
 
-from carecase_worker.cases.batch import ITEM_BYTES, WINDOW_BYTES
-from carecase_worker.cases.faults import empty
+from carecase_worker.batches.faults import empty
+from carecase_worker.batches.splitting import ITEM_BYTES, WINDOW_BYTES
 from carecase_worker.files.decoding import TextDecoder
 from carecase_worker.files.mapping import FileMapping
 from carecase_worker.files.records import BrokenRecord, Delimited, Fixed, RecordForm, recognised_delimiter

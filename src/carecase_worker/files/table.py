@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
+from carecase_worker.batches.line_numbers import NumberedItems
 from carecase_worker.cases.care_case import FIELD, KEY
 from carecase_worker.files.cells import converter
 from carecase_worker.files.header import Column, columns_of
-from carecase_worker.files.items import NumberedItems
 from carecase_worker.files.mapping import FileMapping
 from carecase_worker.files.records import Records
 from carecase_worker.files.refusals import FileFault, ragged, refuse, repeated_header, total

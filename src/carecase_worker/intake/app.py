@@ -21,47 +21,48 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from carecase_worker.audit.log import AuditLog
+from carecase_worker.batches.chunking import ChunkLimits
+from carecase_worker.batches.encryption import Seals
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock, system_async_sleep, uuid7
 from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError, SettingsError, StoreUnavailable
-from carecase_worker.intake.accepted import Acceptances
-from carecase_worker.intake.admittance import Admittance
-from carecase_worker.intake.audited import Recorder
-from carecase_worker.intake.auth import Caller, gate_of
-from carecase_worker.intake.batches import Intake, batch_routes
-from carecase_worker.intake.bodies import Bodies
-from carecase_worker.intake.descriptions import INFO
-from carecase_worker.intake.documents import envelope
-from carecase_worker.intake.forwarded import Forwarded
-from carecase_worker.intake.header_lines import HeaderLines
-from carecase_worker.intake.health import Readings, health_routes
-from carecase_worker.intake.held import Held
-from carecase_worker.intake.in_progress import InProgress
-from carecase_worker.intake.job_status import Jobs, job_routes
-from carecase_worker.intake.mappings import Mappings
-from carecase_worker.intake.methods import Methods, allowed
-from carecase_worker.intake.negotiation import json_type_of, require_acceptable
-from carecase_worker.intake.openapi import publish
-from carecase_worker.intake.parameters import bad_parameters, require_known_parameters
-from carecase_worker.intake.problems import Problem, problem_of, problem_of_method, problem_of_status
-from carecase_worker.intake.public import add_public
-from carecase_worker.intake.requests import Requests, address_of, note, until_answered
-from carecase_worker.intake.results import Results
-from carecase_worker.intake.safe_headers import SafeHeaders, cors_options
-from carecase_worker.intake.shared import Shared
-from carecase_worker.intake.threads import ClientThreads, Processor, Threads
-from carecase_worker.jobs.admission import Admissions
-from carecase_worker.jobs.chunks import ChunkBounds
-from carecase_worker.jobs.clock_watch import ClockWatch
-from carecase_worker.jobs.listing import JobLists
-from carecase_worker.jobs.loop_store import LoopStore
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.rates import Rates
-from carecase_worker.jobs.seal import Seals
-from carecase_worker.jobs.standstill import Standstill
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.waiting import Finals
+from carecase_worker.intake.access.access_control import AccessControl
+from carecase_worker.intake.access.audit_trail import Recorder
+from carecase_worker.intake.access.authenticator import Caller, gate_of
+from carecase_worker.intake.batches.mappings import Mappings
+from carecase_worker.intake.batches.routes import Intake, batch_routes
+from carecase_worker.intake.health import MetricSamples, health_routes
+from carecase_worker.intake.http.access_log import AccessLog, add_log_fields, address_of, until_answered
+from carecase_worker.intake.http.envelope import envelope
+from carecase_worker.intake.http.forwarded import Forwarded
+from carecase_worker.intake.http.head_options import HeadOptions, allowed
+from carecase_worker.intake.http.header_lines import HeaderLines
+from carecase_worker.intake.http.negotiation import json_type_of, require_acceptable
+from carecase_worker.intake.http.parameters import bad_parameters, require_known_parameters
+from carecase_worker.intake.http.problems import Problem, problem_of, problem_of_method, problem_of_status
+from carecase_worker.intake.http.security_headers import SecurityHeaders, cors_options
+from carecase_worker.intake.jobs.accepted import Acceptances
+from carecase_worker.intake.jobs.long_poll import LongPoll
+from carecase_worker.intake.jobs.results import Results
+from carecase_worker.intake.jobs.routes import Jobs, job_routes
+from carecase_worker.intake.limits.bodies import Bodies
+from carecase_worker.intake.limits.in_progress import InProgress
+from carecase_worker.intake.limits.process import Shared
+from carecase_worker.intake.limits.threads import ClientThreads, Processor, Threads
+from carecase_worker.intake.openapi.descriptions import INFO
+from carecase_worker.intake.openapi.document import publish
+from carecase_worker.intake.openapi.page import add_public
 from carecase_worker.settings.model import IntakeSettings, Settings
+from carecase_worker.store.completions import JobCompletions
+from carecase_worker.store.job_lists import JobLists
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.loop_store import LoopStore
+from carecase_worker.store.pending_batch import Admissions
+from carecase_worker.store.rate_limit import RateLimiter
+from carecase_worker.store.workers.clock_watch import ClockWatch
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import Metrics
 
 _api_key = APIKeyHeader(name="x-api-key", scheme_name="apiKeyAuth", auto_error=False)
@@ -76,20 +77,20 @@ def create_app(settings: Settings) -> FastAPI:
     store, loop_store = JobStore(settings.redis, settings.jobs, seals), LoopStore(settings.redis, settings.jobs, seals)
     store.check()
     notifier, mappings = Notifier(celery_app(settings)), Mappings.of(settings.clients)
-    bounds = ChunkBounds(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
-    rates = Rates(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
-    admittance = Admittance(gate_of(settings), rates, settings.intake.refusal_hold)
+    bounds = ChunkLimits(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
+    rates = RateLimiter(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
+    admittance = AccessControl(gate_of(settings), rates, settings.intake.refusal_hold)
     recorder = Recorder(AuditLog(settings.audit, clock).opened())
     presence, standstill = Presence(settings.redis, clock), Standstill(settings.redis, settings.jobs)
-    readings = Readings(store, presence, standstill, tuple(settings.databases), gethostname(), recorder.log)
+    readings = MetricSamples(store, presence, standstill, tuple(settings.databases), gethostname(), recorder.log)
     in_progress = InProgress(settings.intake.max_requests, settings.intake.max_requests_per_client)
     shared, processor = Shared.of(settings.intake), Processor(settings.intake)
     bodies, threads = Bodies(settings.intake, processor), ClientThreads(processor, Threads.of_requests(settings.intake))
     gauges = (shared.connections, shared.quota, in_progress, bodies.readings, processor.readings, readings)
     metrics = Metrics(lambda: chain.from_iterable(each() for each in gauges))
-    packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), Finals(settings.redis)
+    packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), JobCompletions(settings.redis)
     admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
-    held, new_id = Held(finals, settings.intake.max_wait), partial(uuid7, clock)
+    held, new_id = LongPoll(finals, settings.intake.max_wait), partial(uuid7, clock)
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
     acceptances = Acceptances(loop_store, notifier, held, threads, results)
     intake = Intake(
@@ -101,15 +102,15 @@ def create_app(settings: Settings) -> FastAPI:
     app = _application(finals, presence, (loop_store, rates))
     for routes in (batch_routes(intake, caller), job_routes(jobs, caller), health_routes(readings, metrics)):
         app.include_router(routes)
-    requests = partial(Requests, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota)
-    _surround(app, settings.intake, requests)
+    requests = partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota)
+    _add_middleware(app, settings.intake, requests)
     _publish(app, settings.intake)
     app.state.shared = shared
     return app
 
 
 def _caller_by(
-    admittance: Admittance, in_progress: InProgress, require_user_agent: bool
+    admittance: AccessControl, in_progress: InProgress, require_user_agent: bool
 ) -> Callable[..., Awaitable[Caller]]:
     """Make the dependency that admits the caller of a request, and checks what the route accepts."""
 
@@ -122,7 +123,7 @@ def _caller_by(
             raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that says what you are.")
 
         def known(caller: Caller) -> None:
-            note(request.scope, client=caller.client, user=caller.subject)
+            add_log_fields(request.scope, client=caller.client, user=caller.subject)
 
         who = await admittance.admit(api_key, request.headers.get("authorization"), address_of(request.scope), known)
         until_answered(request.scope, in_progress.place(who.client))
@@ -133,14 +134,14 @@ def _caller_by(
     return caller
 
 
-def _surround(app: FastAPI, settings: IntakeSettings, requests: Callable[[ASGIApp], Requests]) -> None:
+def _add_middleware(app: FastAPI, settings: IntakeSettings, requests: Callable[[ASGIApp], AccessLog]) -> None:
     """Add the middleware; the one added last is the outermost."""
-    app.add_middleware(Methods)
+    app.add_middleware(HeadOptions)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, **cors_options(settings.cors_origins))
     app.add_middleware(HeaderLines, answer=_answer)
     app.add_middleware(requests)
-    app.add_middleware(SafeHeaders)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(Forwarded, root_path=settings.root_path or "", trusted_proxies=settings.trusted_proxies)
 
 
@@ -165,7 +166,7 @@ async def _watch_clock(presence: Presence) -> None:
         await system_async_sleep(_CLOCK_LOOK)
 
 
-def _application(finals: Finals, presence: Presence, connections: Iterable[LoopStore | Rates]) -> FastAPI:
+def _application(finals: JobCompletions, presence: Presence, connections: Iterable[LoopStore | RateLimiter]) -> FastAPI:
     """Make the application without routes: it listens for final jobs while it serves, and handles every error."""
 
     @asynccontextmanager
@@ -205,6 +206,6 @@ async def _on_http_exception(request: Request, raised: Exception) -> Response:
 
 
 def _answer(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    note(request.scope, reason=problem.kind)
+    add_log_fields(request.scope, reason=problem.kind)
     content = envelope(request.scope["carecase.activity"], error=problem.members(request.url.path))
     return Response(content, problem.status, {**(headers or {}), **problem.headers}, json_type_of(request))

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Response
 
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.errors import StoreUnavailable
-from carecase_worker.intake.single_flight import SingleFlight
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.standstill import Standstill
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Trouble
-from carecase_worker.telemetry import Metrics, Reading
+from carecase_worker.intake.limits.single_flight import SingleFlight
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.throughput import Trouble
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.store.workers.standstill import Standstill
+from carecase_worker.telemetry import Metrics, MetricSample
 
 _KEPT = timedelta(seconds=1)
 """Time for which readiness and metrics are cached: anybody may request them, and they load Redis."""
@@ -23,7 +23,7 @@ _AWAY = "1 while a database fails its chunks; the reason is the class of the las
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
+class MetricSamples:
     """Metrics that are read from the job store, and of the audit log, at the time of a scrape."""
 
     store: JobStore
@@ -33,48 +33,48 @@ class Readings:
     host: str
     audit: AuditLog
 
-    def __call__(self) -> Iterator[Reading]:
+    def __call__(self) -> Iterator[MetricSample]:
         failures = "Accesses that were refused because they could not be recorded"
-        yield Reading("carecase_audit_records", "Number of the audit log's last record", self.audit.records, {})
-        yield Reading("carecase_audit_failures", failures, self.audit.failures, {}, counter=True)
+        yield MetricSample("carecase_audit_records", "Number of the audit log's last record", self.audit.records, {})
+        yield MetricSample("carecase_audit_failures", failures, self.audit.failures, {}, counter=True)
         try:
             yield from self._from_store()
         except StoreUnavailable:
-            yield Reading("carecase_store_up", "Whether the job store takes writes", 0, {})
+            yield MetricSample("carecase_store_up", "Whether the job store takes writes", 0, {})
 
-    def _from_store(self) -> Iterator[Reading]:
+    def _from_store(self) -> Iterator[MetricSample]:
         self.presence.try_write()
         workers, own = self.presence.workers(), self.presence.ahead()
-        yield Reading("carecase_store_up", "Whether the job store takes writes", 1, {})
-        yield Reading("carecase_workers", "Workers seen within the last ten seconds", workers.seen, {})
+        yield MetricSample("carecase_store_up", "Whether the job store takes writes", 1, {})
+        yield MetricSample("carecase_workers", "Workers seen within the last ten seconds", workers.seen, {})
         if own is not None:
-            yield Reading("carecase_clock_offset_seconds", _AHEAD, own.total_seconds(), _of("intake", self.host))
+            yield MetricSample("carecase_clock_offset_seconds", _AHEAD, own.total_seconds(), _of("intake", self.host))
         for host, ahead in workers.by_host().items():
-            yield Reading("carecase_clock_offset_seconds", _AHEAD, ahead.total_seconds(), _of("worker", host))
+            yield MetricSample("carecase_clock_offset_seconds", _AHEAD, ahead.total_seconds(), _of("worker", host))
         for database in self.databases:
             labels = {"database": database}
             pace = self.store.pace(database)
             jobs, size = self.store.backlog(database)
-            yield Reading("carecase_backlog_jobs", "Jobs that are not final", jobs, labels)
-            yield Reading("carecase_backlog_bytes", "Compressed bytes of jobs that are not final", size, labels)
-            yield Reading("carecase_open_items", "Accepted items without an outcome", pace.open_items, labels)
-            yield Reading("carecase_items_per_second", "The rate at present", pace.now_per_second, labels)
-            yield Reading("carecase_open_chunks", "Chunks that are open", self.store.due_count(database), labels)
+            yield MetricSample("carecase_backlog_jobs", "Jobs that are not final", jobs, labels)
+            yield MetricSample("carecase_backlog_bytes", "Compressed bytes of jobs that are not final", size, labels)
+            yield MetricSample("carecase_open_items", "Accepted items without an outcome", pace.open_items, labels)
+            yield MetricSample("carecase_items_per_second", "The rate at present", pace.now_per_second, labels)
+            yield MetricSample("carecase_open_chunks", "Chunks that are open", self.store.due_count(database), labels)
             untaken = self.standstill.untaken(database) or timedelta(0)
-            yield Reading("carecase_untaken_seconds", _UNTAKEN, untaken.total_seconds(), labels)
+            yield MetricSample("carecase_untaken_seconds", _UNTAKEN, untaken.total_seconds(), labels)
             for client, kept in self.store.kept(database).items():
                 whose = {**labels, "client": client}
-                yield Reading("carecase_kept_jobs", "Jobs that are open or whose result is kept", kept.jobs, whose)
-                yield Reading("carecase_kept_bytes", "Bytes counted for them, and for uploads", kept.size, whose)
+                yield MetricSample("carecase_kept_jobs", "Jobs that are open or whose result is kept", kept.jobs, whose)
+                yield MetricSample("carecase_kept_bytes", "Bytes counted for them, and for uploads", kept.size, whose)
             trouble = self.store.trouble(database)
             reason = {**labels, "reason": trouble.reason if trouble else ""}
-            yield Reading("carecase_database_away", _AWAY, int(trouble is not None), reason)
+            yield MetricSample("carecase_database_away", _AWAY, int(trouble is not None), reason)
         for (database, outcome), items in sorted(self.store.stats().items()):
             labels = {"database": database, "outcome": outcome}
-            yield Reading("carecase_items", "Items by outcome, ever", items, labels, counter=True)
+            yield MetricSample("carecase_items", "Items by outcome, ever", items, labels, counter=True)
 
 
-def readiness(readings: Readings) -> dict[str, object]:
+def readiness(readings: MetricSamples) -> dict[str, object]:
     """Return the readiness document: whether batches are taken and applied."""
     checks, databases = {"redis": "ok", "workers": "ok"}, _standing(None)
     store, presence, standstill = readings.store, readings.presence, readings.standstill
@@ -107,7 +107,7 @@ def _of(role: str, host: str) -> dict[str, str]:
     return {"role": role, "host": host}
 
 
-def health_routes(readings: Readings, metrics: Metrics) -> APIRouter:
+def health_routes(readings: MetricSamples, metrics: Metrics) -> APIRouter:
     """Make the routes for operators, without credentials: they show no ids and take no thread of a client."""
     ready, scraped = SingleFlight(lambda: readiness(readings), _KEPT), SingleFlight(metrics.render, _KEPT)
     router = APIRouter(tags=["Health"])

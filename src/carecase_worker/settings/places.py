@@ -27,7 +27,7 @@ Place = tuple[str, ...]
 """The place of a setting: section, name of a named section, setting."""
 
 
-def leaves() -> Iterator[tuple[str, str, str]]:
+def setting_names() -> Iterator[tuple[str, str, str]]:
     """Yield each setting: its section (`databases.<name>` for the named ones), its name, its description."""
     for section, model in PLAIN.items():
         for leaf, text in leaves_of(model):

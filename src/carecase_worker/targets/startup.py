@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from threading import Thread
 from typing import assert_never
 
-from carecase_worker.clock import stopwatch
+from carecase_worker.clock import monotonic
 from carecase_worker.errors import SettingsError, TargetFailure
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import SchemaState, state
-from carecase_worker.tenants import Tenant
+from carecase_worker.targets.schema.state import SchemaState, state
+from carecase_worker.targets.tenants import Tenant
 
-_REFUSED = (Causes.VERSION.value, Causes.SESSION.value, Causes.POOLER.value, Causes.PARAMETER.value)
-"""Causes that do not go away while a worker waits."""
+_REFUSED = {cause.value.name for cause in (Causes.VERSION, Causes.SESSION, Causes.POOLER, Causes.PARAMETER)}
+"""Names of causes that do not go away while a worker waits."""
 _GRACE_S = 2
 
 
@@ -41,7 +41,7 @@ class _Look(Thread):
             case TargetFailure():
                 return [str(self.found)]
             case SchemaState():
-                return self.found.lacks() or ([self.found.summary] if self.found.is_newer else [])
+                return self.found.schema_differences() or ([self.found.summary] if self.found.is_newer else [])
             case never:
                 assert_never(never)
 
@@ -56,13 +56,13 @@ def look_at(tenants: Mapping[str, Tenant]) -> dict[str, str]:
         return {}
     looks = _started(tenants)
     patience = max(tenant.database.connects_within.total_seconds() for tenant in tenants.values()) + _GRACE_S
-    deadline = stopwatch() + patience
+    deadline = monotonic() + patience
     for look in looks:
-        look.join(max(0.0, deadline - stopwatch()))
+        look.join(max(0.0, deadline - monotonic()))
     refused = [
         f"databases.{look.name_of_database}: {look.found}"
         for look in looks
-        if isinstance(look.found, TargetFailure) and look.found.cause in _REFUSED
+        if isinstance(look.found, TargetFailure) and look.found.cause and look.found.cause.name in _REFUSED
     ]
     if refused:
         raise SettingsError("\n".join(refused))

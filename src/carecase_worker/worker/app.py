@@ -12,28 +12,30 @@ from billiard import pool
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Celery, signals
 
-from carecase_worker.clock import SystemClock, SystemDice, stopwatch, system_sleep
-from carecase_worker.errors import FailureKind, StoreUnavailable, traces
-from carecase_worker.jobs.clock_watch import ClockWatch
-from carecase_worker.jobs.open_jobs import OpenJobs
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.seal import Seals
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.encryption import Seals
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
+from carecase_worker.clock import SystemClock, SystemRandom, monotonic, system_sleep
+from carecase_worker.errors import FailureKind, StoreUnavailable, safe_error_fields
 from carecase_worker.settings.model import DATABASES_PART, Settings
+from carecase_worker.store.claims import Claimed, Claims
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.open_jobs import OpenJobs
+from carecase_worker.store.workers.clock_watch import ClockWatch
+from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.startup import look_at
+from carecase_worker.targets.tenants import tenants_of
 from carecase_worker.telemetry import configure_logging, logger
-from carecase_worker.tenants import tenants_of
-from carecase_worker.worker.apply import Applied, Applier, Claims
+from carecase_worker.worker.attempt import Applied, Applier
 from carecase_worker.worker.consumer import NotificationConsumer, take_only_notifications
-from carecase_worker.worker.group import carry_out, fail, members_of
-from carecase_worker.worker.holder import is_dead, own_name
+from carecase_worker.worker.group import fail, members_of, run_group
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.inherited import let_go_of_sockets
 from carecase_worker.worker.placing import Placer
+from carecase_worker.worker.process_identity import is_dead, own_name
 from carecase_worker.worker.tasks import add_task
 
 _log = logger("worker")
@@ -134,7 +136,7 @@ def _guarded(step: Callable[[], None]) -> Callable[[], None]:
         except StoreUnavailable as error:
             _log.warning("housekeeping left for next time", reason=str(error))
         except Exception as error:  # noqa: BLE001  # one of the three edges: the sweep goes on
-            _log.error("housekeeping left for next time", **traces(error))
+            _log.error("housekeeping left for next time", **safe_error_fields(error))
 
     return guarded
 
@@ -157,7 +159,7 @@ class _Process:
         self.applier = Applier(
             store=JobStore(settings.redis, settings.jobs),
             targets=Targets(tenants_of(settings.databases), DATABASES_PART * settings.worker.chunk_deadline),
-            dice=SystemDice(),
+            random=SystemRandom(),
             sleep=system_sleep,
             holder=own_name(),
             is_dead=is_dead,
@@ -173,17 +175,17 @@ class _Process:
         """
         if self.applier is None or self.notifier is None:
             raise RuntimeError("worker_process_init has not run")
-        applier, notifier, began = self.applier, self.notifier, stopwatch()
+        applier, notifier, began = self.applier, self.notifier, monotonic()
         applied = self._guarded(notifier, [chunk], lambda: self._attempt(applier, applier.claim(chunk), go_on=True))
         while applied.following:
             claims = applied.following
-            go_on = stopwatch() - began < max(_LEAST_TIME_SLICE_S, _TIME_SLICE_S / applied.shares)
+            go_on = monotonic() - began < max(_LEAST_TIME_SLICE_S, _TIME_SLICE_S / applied.shares)
             chunks = [ref for ref, _ in claims]
             applied = self._guarded(notifier, chunks, partial(self._attempt, applier, claims, go_on))
 
     def _guarded(self, notifier: Notifier, chunks: Sequence[ChunkRef], attempt: Callable[[], Applied]) -> Applied:
         """Make an attempt at chunks, and notify for what it opens."""
-        began, ids = stopwatch(), _ids(chunks)
+        began, ids = monotonic(), _ids(chunks)
         applied = Applied("")
         try:
             applied = attempt()
@@ -191,9 +193,9 @@ class _Process:
         except StoreUnavailable as error:
             _log.warning("chunk left for the sweep", reason=str(error), **ids)
         except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on
-            _log.error("chunk left for the sweep", **traces(error), **ids)
+            _log.error("chunk left for the sweep", **safe_error_fields(error), **ids)
         else:
-            duration_ms = round((stopwatch() - began) * 1000, 1)
+            duration_ms = round((monotonic() - began) * 1000, 1)
             _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **ids)
         return applied
 
@@ -205,13 +207,13 @@ class _Process:
         if not members:
             return Applied(first.verdict.value)
         try:
-            return carry_out(applier, members, go_on)
+            return run_group(applier, members, go_on)
         except StoreUnavailable:
             raise
         except SoftTimeLimitExceeded:  # nothing else takes that long: the database hangs
             return fail(applier, members, FailureKind.AWAY, Causes.TIMEOUT.value)
         except Exception as error:  # noqa: BLE001  # the same edge, while the chunks can still be released
-            _log.error("chunk failed", **_ids([member.lease.chunk for member in members]), **traces(error))
+            _log.error("chunk failed", **_ids([member.lease.chunk for member in members]), **safe_error_fields(error))
             return fail(applier, members, FailureKind.UNEXPECTED)
 
 

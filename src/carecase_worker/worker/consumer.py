@@ -15,8 +15,8 @@ from celery.worker.consumer import Consumer
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as redis_transport
 
-from carecase_worker.jobs.queue import TASK
-from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.broker.celery_app import TASK
 from carecase_worker.telemetry import logger
 
 _log = logger("worker")

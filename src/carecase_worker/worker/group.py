@@ -6,14 +6,14 @@ from datetime import timedelta
 from operator import attrgetter
 from typing import assert_never
 
-from carecase_worker.clock import stopwatch
+from carecase_worker.clock import monotonic
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
-from carecase_worker.jobs.verdicts import Claimed, Lease, Wait
+from carecase_worker.store.claims import Claimed, Claims, Lease, RetryLater
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.telemetry import logger
-from carecase_worker.worker.apply import Applied, Applier, Claims, ledger_key
-from carecase_worker.worker.planning import settle
-from carecase_worker.worker.retry import GiveUp, plan_retry
+from carecase_worker.worker.attempt import Applied, Applier, ledger_key
+from carecase_worker.worker.planning import to_chunk_result
+from carecase_worker.worker.retry_policy import GiveUp, plan_retry
 
 _log = logger("worker")
 _ALONE_FOR_S = 1.0
@@ -34,14 +34,14 @@ def members_of(claims: Claims) -> list[Member]:
     return [Member(claim.lease, claim.verdict is Claimed.CANCEL) for _, claim in claims if claim.lease is not None]
 
 
-def carry_out(applier: Applier, members: Sequence[Member], go_on: bool = False) -> Applied:
+def run_group(applier: Applier, members: Sequence[Member], go_on: bool = False) -> Applied:
     """Apply leased chunks of one database, together as far as possible; with `go_on`, claim what comes next.
 
     Each gets the outcomes that it would get alone. Raises StoreUnavailable.
     """
     if len(members) == 1:
-        return applier.carry_out(members[0].lease, members[0].cancel, go_on)
-    began = stopwatch()
+        return applier.run(members[0].lease, members[0].cancel, go_on)
+    began = monotonic()
     together, alone = _prepared(applier, members)
     applied = Applied("", members[0].lease.database)
     if together:
@@ -53,7 +53,7 @@ def carry_out(applier: Applier, members: Sequence[Member], go_on: bool = False) 
             applied = fail(applier, [member for member, _ in together], failure.kind, failure.cause)
         else:
             done = [
-                (member.lease, settle(plan, outcomes))
+                (member.lease, to_chunk_result(plan, outcomes))
                 for (member, plan), outcomes in zip(together, written, strict=True)
                 if outcomes is not None
             ]
@@ -67,15 +67,15 @@ def _each_alone(applier: Applier, alone: Sequence[Member], applied: Applied, go_
     """Apply chunks one after the other, while there is time and their database answers; release the others."""
     for number, member in enumerate(alone, 1):
         is_away = applied.verdict == _AWAY
-        if is_away or (number > 1 and stopwatch() - began > _ALONE_FOR_S):
+        if is_away or (number > 1 and monotonic() - began > _ALONE_FOR_S):
             rest = [one.lease.chunk for one in alone[number - 1 :]]
             # counted as too slow, so that each goes alone from then on
             applier.store.release(
-                rest, applier.holder, Wait(timedelta(0), too_slow=not is_away, database_to_blame=False)
+                rest, applier.holder, RetryLater(timedelta(0), too_slow=not is_away, counts_toward_deadline=False)
             )
             break
         try:
-            last = applier.carry_out(member.lease, member.cancel, go_on and number == len(alone))
+            last = applier.run(member.lease, member.cancel, go_on and number == len(alone))
         except StoreUnavailable as error:
             _log.warning("chunks left for the sweep", reason=str(error), count=len(alone) - number + 1)
             break
@@ -88,11 +88,11 @@ def fail(applier: Applier, members: Sequence[Member], kind: FailureKind, cause: 
 
     All wait as long as the one that must wait longest: it is one failure of their database.
     """
-    waits: list[tuple[Lease, Wait]] = []
+    waits: list[tuple[Lease, RetryLater]] = []
     applied = Applied(f"released: {kind.value}", members[0].lease.database)
     for member in members:
-        match plan_retry(kind, member.lease.history, applier.retry_deadline, applier.dice.roll()):
-            case Wait() as wait:
+        match plan_retry(kind, member.lease.history, applier.retry_deadline, applier.random.random()):
+            case RetryLater() as wait:
                 waits.append((member.lease, wait))
             case GiveUp():
                 applied = _both(applied, applier.fail(member.lease, kind, cause, member.cancel))

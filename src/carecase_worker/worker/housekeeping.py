@@ -6,17 +6,17 @@ from datetime import timedelta
 from functools import partial
 from threading import Event, Thread
 
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import StoreUnavailable, TargetFailure
-from carecase_worker.jobs.clock_watch import ClockWatch
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Notifier
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.workers.clock_watch import ClockWatch
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.targets.case_versions import seq_of
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.purge import purge_ledger
+from carecase_worker.targets.tenants import Tenant
 from carecase_worker.telemetry import logger
-from carecase_worker.tenants import Tenant
-from carecase_worker.worker.planning import PLACE_BITS
 
 _log = logger("housekeeping")
 _PURGE_EVERY = timedelta(hours=1)
@@ -66,7 +66,7 @@ class Purge:
     def once(self) -> None:
         """Purge every ledger whose hour has come. Raises StoreUnavailable; an absent database is left for next time."""
         for name, tenant in self.tenants.items():
-            if not self.store.take_turn(f"purge:{name}", _PURGE_EVERY):
+            if not self.store.try_acquire_interval(f"purge:{name}", _PURGE_EVERY):
                 continue
             engine = engine_for(tenant)
             try:
@@ -105,7 +105,7 @@ class Settle:
     def _settle(self, name: str) -> None:
         engine = engine_for(self.tenants[name])
         try:
-            self.store.settle(name, highest_version(engine, patient=True) >> PLACE_BITS)
+            self.store.settle(name, seq_of(highest_version(engine, patient=True)))
         except (StoreUnavailable, TargetFailure) as error:
             _log.warning("order of acceptance not settled yet", database=name, reason=str(error))
         finally:

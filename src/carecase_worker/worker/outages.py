@@ -11,7 +11,7 @@ _AGAIN_AFTER_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Outages:
-    """Outages that one process has logged, by database: the cause, and when, in seconds of the stopwatch.
+    """Outages that one process has logged, by database: the cause, and when, in seconds of the monotonic.
 
     A cause is logged when it first occurs, and once a minute while it lasts.
     """

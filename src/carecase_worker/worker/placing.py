@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from carecase_worker.jobs.key_sets import KeySet
-from carecase_worker.jobs.open_jobs import OpenJob, OpenJobs
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import Placement
-from carecase_worker.worker.apply import Applied
+from carecase_worker.batches.key_sets import KeySet
+from carecase_worker.store.claims import Placement
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.open_jobs import OpenJob, OpenJobs
+from carecase_worker.worker.attempt import Applied
 
 _ONE_BY_ONE = 32
 """The most jobs that a batch waits for one by one; if there are more, it waits for all up to the newest of them."""

@@ -1,9 +1,10 @@
 """The seal of a leased chunk: its job's record is verified, its payload opened, its outcomes sealed."""
 
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.batches.encryption import Kind, Seals
+from carecase_worker.batches.payloads import unpack
 from carecase_worker.errors import PayloadUnreadable, SealBroken
-from carecase_worker.jobs.chunks import Chunk, unpack
-from carecase_worker.jobs.seal import Kind, Seals
-from carecase_worker.jobs.verdicts import Lease
+from carecase_worker.store.claims import Lease
 
 
 def require_record(seals: Seals, lease: Lease, also_unread: bool = False) -> None:

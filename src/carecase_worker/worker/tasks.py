@@ -5,8 +5,8 @@ from typing import Any
 
 from celery import Celery
 
-from carecase_worker.jobs.queue import TASK
-from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.broker.celery_app import TASK
 
 
 def add_task(app: Celery, apply: Callable[[ChunkRef], None]) -> Any:

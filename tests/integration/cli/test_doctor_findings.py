@@ -14,14 +14,14 @@ from tests.builders import a_key_pair, a_new_job
 from tests.elapsing import elapse
 from tests.faketime import shifted_by
 from tests.integration.cli.commands import Carecase
-from tests.integration.jobs.test_durability import configured
+from tests.integration.store.test_durability import configured
 from tests.meanwhile import meanwhile
 from tests.services import Services
 
 from carecase_worker.clock import SystemClock
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.store import JobStore
 from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.workers.presence import Presence
 
 NOWHERE = "redis://127.0.0.1:1/0"
 SECRET = "0123456789abcdef" * 2
@@ -118,7 +118,7 @@ def test_a_list_of_what_is_revoked_that_is_no_text_is_told_and_so_are_its_lines_
     monkeypatch.setenv("CARECASE_REDIS_URL", NOWHERE)
     monkeypatch.setenv("CARECASE_JWT_REVOKED_FILE", "revoked")
     (tmp_path / "revoked").write_bytes(b"sub j\xff")
-    assert findings(carecase, "jwt.revoked_file") == ["fix   jwt.revoked_file: cannot be read (it is no text)"]
+    assert findings(carecase, "jwt.revoked_file") == ["fix   jwt.revoked_file: cannot be read (it is not text)"]
     (tmp_path / "revoked").write_text("# nobody yet\n\nsub j.doe\njti\n")
     assert findings(carecase, "jwt.revoked_file") == [
         "fix   jwt.revoked_file: line 4 is no entry: give kind and value, as jti ID"

@@ -13,13 +13,13 @@ import redis
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 from tests.integration.cli.commands import Carecase, Ran
-from tests.integration.jobs.test_durability import configured
+from tests.integration.store.test_durability import configured
 from tests.meanwhile import meanwhile
 from tests.services import Services
 
 from carecase_worker.clock import SystemClock
-from carecase_worker.jobs.presence import Presence
 from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.workers.presence import Presence
 
 PREFIX = f"doctor-lines-{os.getpid()}:"
 CONFIG = f"""

@@ -11,12 +11,13 @@ from tests.integration.intake.intakes import KEYS as API_KEYS
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.encryption import Kind, Seals
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
+from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import PayloadUnreadable
-from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
-from carecase_worker.jobs.job import Job
-from carecase_worker.jobs.seal import Kind, Seals
-from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.job import Job
 
 OLD, NEW = bytes(32), bytes(range(32))
 
@@ -34,7 +35,7 @@ def a_final_job(intake: Intake, number: int) -> Job:
     job, ref = intake.store.job(job_id), ChunkRef(job_id, 0)
     packed = pack_done(ChunkOutcomes([number], [CREATED]))
     sealed = Seals({"old": OLD}).opened(job.data_key, job.binding).key.seal(Kind.RESULT, ref, packed)
-    intake.store.complete(ref, Done(sealed, {"created": 1}))
+    intake.store.complete(ref, ChunkResult(sealed, {"created": 1}))
     return intake.store.job(job_id)
 
 

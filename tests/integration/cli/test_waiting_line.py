@@ -10,7 +10,7 @@ from tests.acceptance.system import eventually
 
 from carecase_worker.cli.waiting import Silence, deadline, request_notice
 from carecase_worker.client.steps import Delay, Request
-from carecase_worker.clock import stopwatch, system_sleep
+from carecase_worker.clock import monotonic, system_sleep
 from carecase_worker.errors import DeadlineExceeded
 
 TEXT = "Waiting for the answer of it; giving up after {} s. Ctrl-C ends this at once.\n"
@@ -80,11 +80,11 @@ def test_silence_is_told_only_if_nothing_moves(capsys: pytest.CaptureFixture[str
 def test_what_moves_again_and_again_is_not_told_of_however_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     after_s, longest_s = 0.5, 0.0
     with Silence("still waiting", after_s) as moved:
-        began = last = stopwatch()
+        began = last = monotonic()
         while last < began + 2 * after_s:
             system_sleep(timedelta(milliseconds=1))
             moved()
-            longest_s, last = max(longest_s, stopwatch() - last), stopwatch()
+            longest_s, last = max(longest_s, monotonic() - last), monotonic()
     assert capsys.readouterr().err == "" or longest_s >= after_s  # as on a machine that had no time for this
 
 

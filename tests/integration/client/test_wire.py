@@ -24,7 +24,7 @@ from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import ItemResult
 from carecase_worker.client.steps import Delay, Request
 from carecase_worker.client.verdicts import Patience
-from carecase_worker.clock import SystemClock, SystemDice, system_async_sleep, uuid7
+from carecase_worker.clock import SystemClock, SystemRandom, system_async_sleep, uuid7
 from carecase_worker.errors import ClientError, ServiceUnreachable
 
 CASES = [a_case(n) for n in range(3)]
@@ -205,7 +205,7 @@ def asked(url: str, patience: Patience = UNHURRIED) -> list[str]:
 
     async def ask() -> None:
         clock = SystemClock()
-        calls = Calls(None, clock, SystemDice(), lambda: uuid7(clock), patience)
+        calls = Calls(None, clock, SystemRandom(), lambda: uuid7(clock), patience)
         async with AsyncCareCases(Access(url), calls, system_async_sleep) as client:
             await client.job(JOB)
 
@@ -261,7 +261,7 @@ def test_a_url_is_shown_without_a_password(url: str, base: str) -> None:
     "url", ["", "h", "ftp://h", "http://", "http://:80", "http://h:0", "http://h:65536", "http://h:x", "http://a..b"]
 )
 def test_what_is_no_url_is_told(url: str) -> None:
-    text = "The service's URL is none. Give one like https://host or http://127.0.0.1:8080"
+    text = "Not a valid service URL. Give one like https://host or http://127.0.0.1:8080"
     for make in (connect, connect_async):
         with pytest.raises(ClientError) as raised:
             make(url)

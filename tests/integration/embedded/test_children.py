@@ -12,7 +12,7 @@ import psutil
 import pytest
 from tests.acceptance.system import eventually
 
-from carecase_worker.clock import stopwatch, system_sleep
+from carecase_worker.clock import monotonic, system_sleep
 from carecase_worker.embedded.children import Child, Children, Command, run_as, tail
 from carecase_worker.errors import StackError, StackStopped
 
@@ -69,7 +69,7 @@ def test_what_comes_before_a_start_comes_before_each_start(children: Children, c
     child = children.start(command("a", SLEEPS, before_start=lambda: begun.append(1)))
     assert begun == [1]
     child.process.kill()
-    eventually(children.revive)
+    eventually(children.restart_exited)
     assert begun == [1, 1]
 
 
@@ -121,27 +121,27 @@ def test_who_is_told_to_stop_waits_no_longer(is_ready: bool) -> None:
 def test_what_dies_is_started_again_and_nothing_else(children: Children, command: Callable[..., Command]) -> None:
     one, two = children.start(command("a", SLEEPS)), children.start(command("b", SLEEPS))
     before = children.pids()
-    assert not children.revive()
+    assert not children.restart_exited()
     assert children.pids() == before
     one.process.kill()
-    eventually(children.revive)
+    eventually(children.restart_exited)
     assert one.process.pid not in before["a"]
     assert children.pids() == {"a": [one.process.pid], "b": [two.process.pid]} != before
-    assert not children.revive()
+    assert not children.restart_exited()
     eventually(lambda: log_of(one) == "a has begun\n" * 2, what="the log goes on")
 
 
 def test_what_dies_young_is_not_started_again_at_once(children: Children, command: Callable[..., Command]) -> None:
     child = children.start(command("a", "exit 1"))
     child.process.wait()
-    child.started = stopwatch()
-    assert not children.revive(), "it would be started without end"
-    eventually(children.revive)
+    child.started = monotonic()
+    assert not children.restart_exited(), "it would be started without end"
+    eventually(children.restart_exited)
     old = children.start(command("b", SLEEPS))
-    old.started = stopwatch() - 2
+    old.started = monotonic() - 2
     old.process.kill()
     old.process.wait()
-    assert children.revive(), "it has lived for more than a second"
+    assert children.restart_exited(), "it has lived for more than a second"
 
 
 def test_what_is_stopped_goes_and_the_rest_stays(children: Children, command: Callable[..., Command]) -> None:

@@ -14,7 +14,7 @@ from tests.acceptance.system import eventually
 from carecase_worker.embedded.children import Command
 from carecase_worker.embedded.servers import postgres, valkey, write_private
 from carecase_worker.errors import StackError
-from carecase_worker.jobs.acl import app_rules, flower_rules
+from carecase_worker.store.redis.acl import app_rules, flower_rules
 
 PASSWORDS = {"default": "one", "carecase": "two", "flower": "three"}
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nowhere"}

@@ -13,13 +13,14 @@ import jwt
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
 
-from carecase_worker.cases.outcome import CREATED, Outcome
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
+from carecase_worker.cases.outcomes import CREATED, Outcome
 from carecase_worker.intake.app import create_app
-from carecase_worker.intake.serve import server_of
-from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.intake.server import server_of
 from carecase_worker.settings.model import Settings
+from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.job_store import JobStore
 
 SECRET = "a secret that only these tests know"
 KEYS = {"ann": "the-key-of-ann", "bob": "the-key-of-bob"}
@@ -89,7 +90,7 @@ class Intake:
             for outcome in told:
                 counts[outcome.kind.counted_as] = counts.get(outcome.kind.counted_as, 0) + 1
             retryable = any(outcome.kind.retryable for outcome in told)
-            self.store.complete(ChunkRef(job_id, number), Done(pack_done(done), counts, retryable))
+            self.store.complete(ChunkRef(job_id, number), ChunkResult(pack_done(done), counts, retryable))
 
 
 @contextmanager

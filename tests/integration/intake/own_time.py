@@ -12,8 +12,8 @@ from typing import Any, ParamSpec
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
-from carecase_worker.intake.serve import server_of
-from carecase_worker.intake.shared import Shared
+from carecase_worker.intake.limits.process import Shared
+from carecase_worker.intake.server import server_of
 from carecase_worker.settings.model import IntakeSettings
 
 _P = ParamSpec("_P")

@@ -10,9 +10,9 @@ from tests.integration.intake.intakes import KEYS, settings_of
 from tests.services import Services
 
 from carecase_worker.errors import AccessRefused, RateExceeded
-from carecase_worker.intake.admittance import Admittance
-from carecase_worker.intake.auth import Caller, gate_of
-from carecase_worker.jobs.rates import Rates
+from carecase_worker.intake.access.access_control import AccessControl
+from carecase_worker.intake.access.authenticator import Caller, gate_of
+from carecase_worker.store.rate_limit import RateLimiter
 
 HOLD_S = 0.2
 FOR_EVER = timedelta(days=1)
@@ -22,10 +22,10 @@ def ignore(_: Caller) -> None:
     """Be told of a caller."""
 
 
-def admittance(servers: Services, hold: timedelta, client: str) -> Admittance:
+def admittance(servers: Services, hold: timedelta, client: str) -> AccessControl:
     """The gate of intakes, by which a client comes in once a day."""
     settings = settings_of(servers.redis_url, f"admittance-{client}:", intake={"require": "either"})
-    return Admittance(gate_of(settings), Rates(settings.redis, 1 / 86_400, 1), hold)
+    return AccessControl(gate_of(settings), RateLimiter(settings.redis, 1 / 86_400, 1), hold)
 
 
 def test_who_is_refused_waits_for_the_answer(servers: Services) -> None:
@@ -74,7 +74,7 @@ def test_others_come_in_while_a_refusal_is_held(servers: Services) -> None:
     assert asyncio.run(come_in()) == "ann"
 
 
-async def _timed(door: Admittance, key: str) -> str:
+async def _timed(door: AccessControl, key: str) -> str:
     """The client of a key; a refusal is raised once it was seen to be held."""
     began = time.monotonic()
     try:

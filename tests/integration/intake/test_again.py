@@ -9,16 +9,17 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from carecase_worker.cases.outcome import CANCELLED, FIXED, REFUSED, UNAVAILABLE, UNTRUSTED, Outcome
-from carecase_worker.cases.outcome import Kind as OutcomeKind
+from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
+from carecase_worker.batches.encryption import Kind, Seals
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done, unpack
+from carecase_worker.cases.outcomes import CANCELLED, FIXED, REFUSED, UNAVAILABLE, UNTRUSTED, Outcome
+from carecase_worker.cases.outcomes import Kind as OutcomeKind
 from carecase_worker.errors import JobConflict
-from carecase_worker.intake.again import draft_again
-from carecase_worker.jobs.admission import Admissions, Sender
-from carecase_worker.jobs.chunks import ChunkBounds, ChunkOutcomes, pack_done, unpack
-from carecase_worker.jobs.job import Job
-from carecase_worker.jobs.seal import Kind, Seals
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.intake.jobs.resubmit import add_retryable_items
+from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.job import Job
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.pending_batch import Admissions, Sender
 
 ITEMS = 2  # a chunk
 EVERY_KIND = [FIXED.get(kind, Outcome(kind, "why")) for kind in OutcomeKind if kind is not OutcomeKind.VALID]
@@ -41,7 +42,7 @@ def item(place: int) -> bytes:
 def a_job(store: JobStore, strict: bool, chunks: int) -> Job:
     """A sealed job of so many chunks, of items that tell their places in the batch, accepted just now."""
     with ThreadPoolExecutor(1) as packers:
-        admissions = Admissions(store, ChunkBounds(ITEMS, 1000, 1000), 1000, packers, SEALS)
+        admissions = Admissions(store, ChunkLimits(ITEMS, 1000, 1000), 1000, packers, SEALS)
         draft = admissions.draft(Sender("demo", "demo", "demo", None, strict=strict), uuid4())
         draft.add([msgspec.Raw(item(place)) for place in range(chunks * ITEMS)])
         return store.job(draft.admit("0" * 64).job_id)
@@ -55,15 +56,15 @@ def ended(store: JobStore, job: Job, outcomes: Sequence[Outcome], keep: Sequence
         counts = {name: sum(one.kind.counted_as == name for one in some) for name in job.counts}
         ref = ChunkRef(job.job_id, number)
         packed = key.seal(Kind.RESULT, ref, pack_done(ChunkOutcomes([None] * len(some), some)))
-        store.complete(ref, Done(packed, counts, retryable=kept))
+        store.complete(ref, ChunkResult(packed, counts, retryable=kept))
     return store.job(job.job_id)
 
 
 def sent_again(store: JobStore, packers: ThreadPoolExecutor, job: Job) -> list[bytes]:
     """The items of the job that a retry of `job` makes, in order."""
-    bounds = ChunkBounds(items=3, size=1000, item_size=1000)
+    bounds = ChunkLimits(items=3, size=1000, item_size=1000)
     draft = Admissions(store, bounds, 1000, packers).draft(Sender("demo", "demo", "demo", None), uuid4())
-    digest = draft_again(store, SEALS, job, draft)
+    digest = add_retryable_items(store, SEALS, job, draft)
     again = store.job(draft.admit(digest).job_id)
     payloads = store.payloads(again.job_id, range(len(again.chunk_firsts)))
     chunks = [unpack(payload) for payload in payloads if payload is not None]

@@ -15,7 +15,7 @@ from tests.elapsing import elapse
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
-from carecase_worker.cases.outcome import (
+from carecase_worker.cases.outcomes import (
     CANCELLED,
     CREATED,
     NOT_APPLIED,

@@ -16,7 +16,7 @@ from tests.integration.intake.intakes import SECRET, Intake, an_intake
 from tests.integration.test_audit_log import lines_of, verified
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, UNAVAILABLE
+from carecase_worker.cases.outcomes import CREATED, UNAVAILABLE
 
 BATCH = "/care-cases-batch"
 SUBJECT = "j.doe@clinic.example, of the night shift \N{GREEK SMALL LETTER OMEGA}"

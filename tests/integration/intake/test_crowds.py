@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 from tests.integration.intake.own_time import Client, Service, elapse, in_own_time, served, settle
 
-from carecase_worker.intake.requests import note
+from carecase_worker.intake.http.access_log import add_log_fields
 
 MOST = 3
 BOUNDS = {"max_connections": MOST, "max_requests": 2, "max_headers": 32, "idle_timeout_seconds": 75}
@@ -31,7 +31,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/known":
-            note(scope, client="ann")
+            add_log_fields(scope, client="ann")
         number = next(self.numbers)
         await self.answers.wait()
         headers = [(b"content-length", b"%d" % len(b"%d" % number))]

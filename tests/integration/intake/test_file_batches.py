@@ -10,9 +10,9 @@ import pytest
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, Kind, Outcome
+from carecase_worker.cases.outcomes import CREATED, Kind, Outcome
 from carecase_worker.errors import SettingsError
-from carecase_worker.intake.mappings import Mappings
+from carecase_worker.intake.batches.mappings import Mappings
 from carecase_worker.settings.access import ClientSettings
 
 MAPPINGS = {

@@ -17,7 +17,7 @@ from tests.integration.intake.intakes import Intake, an_intake
 from tests.integration.test_audit_log import waits_for_a_lock
 from tests.services import Services, lone_valkey, redis_url
 
-from carecase_worker.cases.outcome import CREATED, UNAVAILABLE
+from carecase_worker.cases.outcomes import CREATED, UNAVAILABLE
 
 LONG = timedelta(days=400)
 Change = Callable[[Intake, str], None]

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
-from carecase_worker.cases.outcome import REFUSED
+from carecase_worker.cases.outcomes import REFUSED
 
 NEVER = UUID(int=7 << 76 | 2 << 62)
 CALLS = [

@@ -13,8 +13,9 @@ from tests.builders import a_batch, a_case
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CANCELLED, CREATED, REFUSED
-from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.cases.outcomes import CANCELLED, CREATED, REFUSED
+from carecase_worker.store.claims import ChunkResult
 
 LIMITS = {"max_client_jobs": 3, "max_client_bytes": 30_000, "max_database_jobs": 5, "max_database_bytes": 50_000}
 _prefixes = count()
@@ -68,7 +69,7 @@ def test_open_work_in_the_way_is_503_and_results_are_507(intake: Intake) -> None
     first = put(intake, *many).json()["job"]["jobId"]
     assert 15_000 < intake.store.kept("demo")["ann"].size < 25_000, "there is room for one, and for no other"
     require_problem(put(intake, *many), 503, "backlog-full", "this client's share", "once some of them have ended")
-    intake.store.complete(ChunkRef(first, 0), Done(b"o" * 20_000, {"created": 200}))
+    intake.store.complete(ChunkRef(first, 0), ChunkResult(b"o" * 20_000, {"created": 200}))
     require_problem(put(intake, *many), 507, "storage-full", "this client's share")
 
 

@@ -13,13 +13,15 @@ from fastapi import FastAPI
 from tests.builders import a_batch, a_case
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CANCELLED
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
+from carecase_worker.cases.outcomes import CANCELLED
 from carecase_worker.intake.app import create_app
-from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Done
 from carecase_worker.settings.loading import load
+from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.job_store import JobStore
 
 CHUNKS, WIDTH = 3, 2
 _prefixes = count()
@@ -103,7 +105,7 @@ def test_what_a_cancellation_opens_is_notified_for(intake: Intake) -> None:
 def test_what_is_sent_again_is_notified_for(intake: Intake) -> None:
     job = intake.send()
     for number in range(CHUNKS):
-        done = Done(pack_done(ChunkOutcomes([number], [CANCELLED])), {"cancelled": 1}, retryable=True)
+        done = ChunkResult(pack_done(ChunkOutcomes([number], [CANCELLED])), {"cancelled": 1}, retryable=True)
         intake.store.complete(ChunkRef(job, number), done)
     for _ in range(2):
         intake.ask("POST", f"/jobs/{job}/retry")

@@ -22,12 +22,12 @@ from tests.services import Services, lone_valkey, redis_url
 
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.clock import SystemClock
-from carecase_worker.intake.health import Readings, health_routes
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.standstill import Standstill
-from carecase_worker.jobs.store import JobStore
+from carecase_worker.intake.health import MetricSamples, health_routes
 from carecase_worker.settings.access import AuditSettings
 from carecase_worker.settings.model import JobSettings, RedisSettings
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import Metrics
 
 
@@ -41,14 +41,14 @@ async def asked(app: FastAPI, path: str = "/readyz") -> list[httpx.Response]:
         return [await client.get(path) for _ in range(20)]
 
 
-def readings_of(url: str, store: JobStore, prefix: str) -> Readings:
+def readings_of(url: str, store: JobStore, prefix: str) -> MetricSamples:
     settings = RedisSettings.model_validate({"url": url, "prefix": prefix})
     audit = AuditLog(AuditSettings(), SystemClock())
     standstill, presence = Standstill(settings, JobSettings()), Presence(settings, SystemClock())
-    return Readings(store, presence, standstill, ("a-database", "another-one"), "host", audit)
+    return MetricSamples(store, presence, standstill, ("a-database", "another-one"), "host", audit)
 
 
-def app_of(readings: Readings) -> FastAPI:
+def app_of(readings: MetricSamples) -> FastAPI:
     app = FastAPI()
     app.include_router(health_routes(readings, Metrics(readings)))
     return app
@@ -127,7 +127,7 @@ def test_it_notices_work_that_is_due_and_that_nobody_takes_though_workers_are_th
     store, presence = servers.store("untaken:"), Presence(settings, SystemClock())
     databases = ("a-database", "another-one")
     audit = AuditLog(AuditSettings(), SystemClock())
-    readings = Readings(store, presence, Standstill(settings, JobSettings()), databases, "host", audit)
+    readings = MetricSamples(store, presence, Standstill(settings, JobSettings()), databases, "host", audit)
 
     def checks() -> str:
         app = FastAPI()

@@ -10,16 +10,17 @@ from starlette.requests import Request
 from tests.builders import a_new_job
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, UPDATED, Kind, Outcome
-from carecase_worker.intake.paging import Page
-from carecase_worker.intake.results import OutcomeFilter, Results, Wanted
-from carecase_worker.intake.threads import ClientThreads, Processor, Threads
-from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
-from carecase_worker.jobs.job import Job
-from carecase_worker.jobs.seal import UNSEALED
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.encryption import UNSEALED
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
+from carecase_worker.cases.outcomes import CREATED, UPDATED, Kind, Outcome
+from carecase_worker.intake.http.paging import Page
+from carecase_worker.intake.jobs.results import OutcomeFilter, ResultQuery, Results
+from carecase_worker.intake.limits.threads import ClientThreads, Processor, Threads
 from carecase_worker.settings.model import IntakeSettings, JobSettings, RedisSettings
+from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.job import Job
+from carecase_worker.store.job_store import JobStore
 
 CHUNKS, SIZE = 30, 10
 
@@ -50,12 +51,12 @@ def results_of(servers: Services, size: int) -> tuple[Results, WatchedStore, Job
         packed = pack_done(ChunkOutcomes([number * size + place for place in range(size)], outcomes))
         failed = sum(outcome.kind.failed for outcome in outcomes)
         counts = {"failed": failed, "updated" if number == 9 else "created": size - failed}
-        store.complete(ChunkRef(new.job_id, number), Done(packed, counts))
+        store.complete(ChunkRef(new.job_id, number), ChunkResult(packed, counts))
     threads = ClientThreads(Processor(IntakeSettings()), Threads(1, 1))
     return Results(store, UNSEALED, threads), store, store.job(new.job_id)
 
 
-def told(results: tuple[Results, WatchedStore, Job], wanted: Wanted) -> tuple[list[int], list[list[int]]]:
+def told(results: tuple[Results, WatchedStore, Job], wanted: ResultQuery) -> tuple[list[int], list[list[int]]]:
     """The keys of what is told, and which chunks were read for it."""
     answers, store, job = results
     store.read = []
@@ -73,24 +74,24 @@ def told(results: tuple[Results, WatchedStore, Job], wanted: Wanted) -> tuple[li
 
 
 def test_a_page_reads_its_chunks_only(results: tuple[Results, WatchedStore, Job]) -> None:
-    assert told(results, Wanted(page=Page(3, 10))) == (list(range(20, 30)), [[2]])
-    assert told(results, Wanted(page=Page(2, 15))) == (list(range(15, 30)), [[1], [2]])
-    assert told(results, Wanted(page=Page(31, 10))) == ([], [])
+    assert told(results, ResultQuery(page=Page(3, 10))) == (list(range(20, 30)), [[2]])
+    assert told(results, ResultQuery(page=Page(2, 15))) == (list(range(15, 30)), [[1], [2]])
+    assert told(results, ResultQuery(page=Page(31, 10))) == ([], [])
 
 
 def test_an_outcome_reads_the_chunks_that_have_it_only(results: tuple[Results, WatchedStore, Job]) -> None:
-    assert told(results, Wanted(outcome=OutcomeFilter.FAILED)) == ([73, 203], [[7], [20]])
-    assert told(results, Wanted(Page(2, 1), OutcomeFilter.FAILED)) == ([203], [[20]])
-    assert told(results, Wanted(Page(2, 4), OutcomeFilter.UPDATED)) == ([94, 95, 96, 97], [[9]])
-    assert told(results, Wanted(outcome=OutcomeFilter.CANCELLED)) == ([], [])
+    assert told(results, ResultQuery(outcome=OutcomeFilter.FAILED)) == ([73, 203], [[7], [20]])
+    assert told(results, ResultQuery(Page(2, 1), OutcomeFilter.FAILED)) == ([203], [[20]])
+    assert told(results, ResultQuery(Page(2, 4), OutcomeFilter.UPDATED)) == ([94, 95, 96, 97], [[9]])
+    assert told(results, ResultQuery(outcome=OutcomeFilter.CANCELLED)) == ([], [])
 
 
 def test_an_answer_begins_with_what_is_worth_sending(servers: Services) -> None:
     """That is 64 KiB: with a chunk of a thousand items it does not wait for another one."""
     answers, store, job = results_of(servers, 1000)
     store.read = []
-    answers.answer(Request({"type": "http", "method": "GET", "headers": []}), job, Wanted(), {}, lambda _: None)
+    answers.answer(Request({"type": "http", "method": "GET", "headers": []}), job, ResultQuery(), {}, lambda _: None)
     assert store.read == [[0]]
-    keys, read = told((answers, store, job), Wanted())
+    keys, read = told((answers, store, job), ResultQuery())
     assert keys == list(range(CHUNKS * 1000))
     assert max(map(len, read)) <= 8

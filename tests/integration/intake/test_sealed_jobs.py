@@ -12,12 +12,13 @@ from tests.builders import a_batch, a_case
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, REFUSED, UPDATED, Outcome
-from carecase_worker.jobs.chunks import ChunkOutcomes, pack_done
-from carecase_worker.jobs.idempotency import shared
-from carecase_worker.jobs.incoming import Kept
-from carecase_worker.jobs.seal import Kind, Seals
-from carecase_worker.jobs.verdicts import ChunkRef, Done
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.encryption import Kind, Seals
+from carecase_worker.batches.fingerprint import shared
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
+from carecase_worker.cases.outcomes import CREATED, REFUSED, UPDATED, Outcome
+from carecase_worker.store.admission import Kept
+from carecase_worker.store.claims import ChunkResult
 
 KEY = bytes(range(32))
 KEYS = f"k1:{base64.b64encode(KEY).decode()}"
@@ -47,7 +48,7 @@ def finish(intake: Intake, job_id: str, outcomes: tuple[Outcome, ...] = (CREATED
         ref, keys = ChunkRef(job_id, number), [777_001 + place for place in job.places_of(number)]
         packed = key.seal(Kind.RESULT, ref, pack_done(ChunkOutcomes(keys, outcomes)))
         counts = {"created": 1, "updated": 1} if outcomes[0] is CREATED else {"failed": 2}
-        intake.store.complete(ref, Done(packed, counts, retryable=outcomes[0] is REFUSED))
+        intake.store.complete(ref, ChunkResult(packed, counts, retryable=outcomes[0] is REFUSED))
 
 
 def everything(raw: Any, prefix: str) -> bytes:

@@ -14,7 +14,7 @@ from tests.integration.intake.intakes import Intake, an_intake
 from tests.integration.intake.test_answers import GUARDED, JSON, accepted, item, job_of, multi_status, problem, require
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, UPDATED
+from carecase_worker.cases.outcomes import CREATED, UPDATED
 
 BATCH = "/care-cases-batch"
 ORIGIN = "https://desk.example"

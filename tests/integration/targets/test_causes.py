@@ -18,9 +18,10 @@ from tests.tls import certificates, tls_before
 
 from carecase_worker.errors import TargetFailure
 from carecase_worker.targets.causes import Causes
-from carecase_worker.targets.failures import failure_of
+from carecase_worker.targets.dialects.registry import dialect_of
 from carecase_worker.targets.purge import purge_ledger
-from carecase_worker.targets.schema import lacks, upgrade
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import schema_differences
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def url(servers: Services) -> Iterator[str]:
 def told(engine: Engine) -> Causes:
     """The cause that looking at the schema ends with; its text is fit to be shown."""
     with pytest.raises(TargetFailure) as caught:
-        lacks(engine)
+        schema_differences(engine)
     failure, url = caught.value, engine.url
     assert failure.cause is not None
     assert str(failure).startswith(failure.cause.text)
@@ -84,7 +85,7 @@ def test_a_url_that_leads_nowhere(url: str, instead_of: str, other: str, cause: 
 )
 def test_a_bad_value_in_the_url_is_told_by_the_parameters_name(url: str, query: str, parameter: str) -> None:
     with engine_at(f"{url}?{query}") as engine, pytest.raises(TargetFailure) as caught:
-        lacks(engine)
+        schema_differences(engine)
     assert str(caught.value) == f"{Causes.PARAMETER.value.text} ({parameter})"
 
 
@@ -92,7 +93,7 @@ def test_a_bad_value_in_the_url_is_told_by_the_parameters_name(url: str, query: 
 def test_a_service_that_asks_for_a_server_without_writes(url: str, monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     monkeypatch.setenv("PGTARGETSESSIONATTRS", asked)
     with engine_at(url) as engine, pytest.raises(TargetFailure) as caught:
-        lacks(engine)
+        schema_differences(engine)
     assert str(caught.value) == f"{Causes.PARAMETER.value.text} (target_session_attrs)"
 
 
@@ -189,14 +190,14 @@ def test_what_a_session_meets_once_it_is_there(url: str) -> None:
         ):
             with pytest.raises(SQLAlchemyError) as caught, engine.begin() as connection:
                 connection.execute(text(statement))
-            assert failure_of(caught.value).cause == cause.value, statement
+            assert dialect_of(engine).errors.failure_of(caught.value).cause == cause.value, statement
 
 
 def test_an_items_own_fault_has_no_cause(url: str) -> None:
     with engine_at(url) as engine:
         with pytest.raises(SQLAlchemyError) as caught, engine.begin() as connection:
             connection.execute(text("INSERT INTO care_case (case_key) VALUES (1)"))
-        assert failure_of(caught.value).cause is None
+        assert dialect_of(engine).errors.failure_of(caught.value).cause is None
 
 
 def test_sqlite_files_that_are_none(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from sqlalchemy.engine import make_url
 from tests.integration.targets.databases import a_database, engine_at, run, write
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, UPDATED
+from carecase_worker.cases.outcomes import CREATED, UPDATED
+from carecase_worker.targets.case_versions import PLACE_BITS
 from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.purge import purge_ledger
-from carecase_worker.targets.schema import state, upgrade
-from carecase_worker.worker.planning import PLACE_BITS
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import state
 
 SCRIPT = Path(__file__).parents[3] / "config" / "least-privilege.sql"
 PSQL = Path(embedded).parent / "pginstall" / "bin" / "psql"
@@ -78,7 +79,7 @@ def grant(url: str, secret: Path | None) -> None:
 
 def test_the_workers_user_does_all_of_a_workers_part(granted: str) -> None:
     with engine_at(granted) as engine:
-        assert state(engine).lacks() == []
+        assert state(engine).schema_differences() == []
         assert purge_ledger(engine, timedelta(days=8)) == 0
         assert write(granted, 1) == [CREATED]
         assert write(granted, 2) == [UPDATED]

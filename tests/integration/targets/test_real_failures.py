@@ -16,12 +16,12 @@ from tests.integration.targets.databases import a_database, ask, engine_at, run,
 from tests.needs import lack
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, UPDATED, Outcome
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.cases.outcomes import CREATED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.registry import Targets
-from carecase_worker.targets.schema import upgrade
-from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.worker.planning import plan_chunk
 
 FULL_OF_TEXT = [a_case(key, eligibility_Verified_Comment="x" * 500) for key in range(1500)]
@@ -44,7 +44,7 @@ def write(url: str, *cases: dict[str, object], seq: int = 1, **settings: str) ->
     try:
         return targets.writer("d").write(key, plan_chunk(Chunk(0, len(cases), a_batch(*cases)), lease))
     finally:
-        targets.let_go("d")
+        targets.disconnect("d")
 
 
 def failure(url: str, *cases: dict[str, object], seq: int = 1, **settings: str) -> tuple[FailureKind, str, str]:

@@ -9,11 +9,14 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from tests.integration.targets.databases import a_database, ask, engine_at, run, write
+from tests.integration.targets.grounds import GROUNDS
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED
+from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import SchemaRefused, TargetFailure
-from carecase_worker.targets.schema import lacks, state, upgrade
+from carecase_worker.targets.dialects.registry import DIALECTS
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import schema_differences, state
 
 NEWER = "UPDATE carecase_schema SET version_num = '9999'"
 ADDED = (
@@ -49,13 +52,10 @@ CHANGED = {
 NOT_OURS = "the schema is at revision 9999, which is newer than this version's 0001 and not for it to change"
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=[*DIALECTS])
+def url(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -> str:
     """An empty database of each kind."""
-    if request.param == "sqlite":
-        (tmp_path / "cases.sqlite").touch()
-        return f"sqlite:///{tmp_path / 'cases.sqlite'}"
-    return str(request.getfixturevalue("emptied"))
+    return GROUNDS[request.param].empty(servers, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +84,12 @@ def migrated(emptied: str) -> str:
 
 def test_there_is_one_newest_revision() -> None:
     config = Config()
-    config.set_main_option("script_location", "carecase_worker.targets:migrations")
+    config.set_main_option("script_location", "carecase_worker.targets.schema:migrations")
     assert len(ScriptDirectory.from_config(config).get_heads()) == 1
 
 
 def test_an_empty_database_is_told_to_be_upgraded(engine: Engine, url: str) -> None:
-    first, *others = lacks(engine)
+    first, *others = schema_differences(engine)
     assert first == "it is at revision none, not 0001: run carecase db upgrade"
     assert "it lacks table care_case" in others
     with pytest.raises(TargetFailure, match="carecase db check"):
@@ -101,7 +101,7 @@ def test_a_newer_schema_that_only_added_is_worked_with(engine: Engine, url: str)
     run(url, *ADDED, NEWER)
     if engine.dialect.name == "postgresql":
         run(url, *WIDENED)
-    assert lacks(engine) == []
+    assert schema_differences(engine) == []
     found = state(engine)
     assert (found.is_newer, found.revision, found.wanted) == (True, "9999", "0001")
     assert found.summary == "fits (it is at revision 9999, newer than this version's 0001, and only adds to it)"
@@ -112,7 +112,7 @@ def test_a_newer_schema_that_only_added_is_worked_with(engine: Engine, url: str)
 def test_a_newer_schema_that_changed_something_is_not(migrated: str, statement: str) -> None:
     run(migrated, statement, NEWER)
     with engine_at(migrated) as engine:
-        first, *others = lacks(engine)
+        first, *others = schema_differences(engine)
         with pytest.raises(SchemaRefused) as refused:
             upgrade(engine)
     assert str(refused.value) == NOT_OURS
@@ -136,14 +136,14 @@ def test_upgrade_leaves_a_newer_schema_as_it_is(engine: Engine, url: str) -> Non
 def test_what_was_only_added_to_the_schema_by_others_is_no_fault_of_it(engine: Engine, url: str) -> None:
     upgrade(engine)
     run(url, *ADDED)
-    assert lacks(engine) == []
+    assert schema_differences(engine) == []
     upgrade(engine)
 
 
 def test_several_revisions_at_once_are_told_and_left(engine: Engine, url: str) -> None:
     upgrade(engine)
     run(url, "INSERT INTO carecase_schema VALUES ('0000')")
-    assert lacks(engine) == ["it is at revision 0000 and 0001, not 0001: run carecase db upgrade"]
+    assert schema_differences(engine) == ["it is at revision 0000 and 0001, not 0001: run carecase db upgrade"]
     with pytest.raises(SchemaRefused) as caught:
         upgrade(engine)
     assert str(caught.value) == (
@@ -155,10 +155,10 @@ def test_tables_that_lost_their_revision_are_taken_as_they_are(engine: Engine, u
     for statement in ("DROP TABLE carecase_schema", "DELETE FROM carecase_schema"):
         upgrade(engine)
         run(url, statement)
-        assert lacks(engine) == ["it is at revision none, not 0001: run carecase db upgrade"]
+        assert schema_differences(engine) == ["it is at revision none, not 0001: run carecase db upgrade"]
         assert write(url)
         upgrade(engine)
-        assert lacks(engine) == []
+        assert schema_differences(engine) == []
     assert ask(engine, "SELECT count(*) FROM care_case") == 1
 
 

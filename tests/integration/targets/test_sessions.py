@@ -17,14 +17,15 @@ from tests.needs import need
 from tests.ports import free_port
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED, Outcome
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.cases.outcomes import CREATED, Outcome
 from carecase_worker.errors import SettingsError, TargetFailure
-from carecase_worker.jobs.chunks import Chunk
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.targets.registry import Targets
-from carecase_worker.targets.schema import lacks, upgrade
-from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import schema_differences
+from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.worker.planning import plan_chunk
 
 OURS = {
@@ -58,7 +59,7 @@ def write(url: str, options: str, *cases: dict[str, object]) -> list[Outcome]:
         try:
             return targets.writer("d").write(key, plan_chunk(Chunk(0, len(cases), a_batch(*cases)), lease))
         finally:
-            targets.let_go("d")
+            targets.disconnect("d")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_pgoptions_that_collide_with_a_setting_of_ours_are_refused(
 ) -> None:
     monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=0")
     with engine_at(schemas) as engine, pytest.raises(TargetFailure, match=r"PGOPTIONS.*statement_timeout_seconds"):
-        lacks(engine)
+        schema_differences(engine)
 
 
 def test_a_parameter_that_libpq_does_not_know_is_refused_by_its_name(url: str) -> None:
@@ -162,7 +163,7 @@ def test_a_database_whose_encoding_is_none_is_used_like_any_other(servers: Servi
     with engine_at(url) as engine:
         assert {name: ask(engine, f"SHOW {name}") for name in OURS} == OURS
         upgrade(engine)
-        assert lacks(engine) == []
+        assert schema_differences(engine) == []
     assert write(url, "", a_case(1, case_Reason="ä€😀")) == [CREATED]
     with engine_at(url) as engine:
         assert ask(engine, "SELECT case_reason FROM care_case") == "ä€😀"
@@ -171,9 +172,9 @@ def test_a_database_whose_encoding_is_none_is_used_like_any_other(servers: Servi
 def test_two_tenants_in_two_schemas_of_one_server_share_nothing(schemas: str) -> None:
     for name in ("tenant_a", "tenant_b"):
         with engine_at(schemas, f"-csearch_path={name}") as engine:
-            assert lacks(engine) != []
+            assert schema_differences(engine) != []
             upgrade(engine)
-            assert lacks(engine) == []
+            assert schema_differences(engine) == []
         assert write(schemas, f"-csearch_path={name}", a_case(1, case_ID=name)) == [CREATED]
     with engine_at(schemas) as engine:
         for name in ("tenant_a", "tenant_b"):
@@ -196,7 +197,7 @@ def test_the_schema_of_a_role_or_a_database_is_the_tenants(schemas: str) -> None
     for tenant_url, schema in ((schemas, "tenant_a"), (of_role, "tenant_b")):
         with engine_at(tenant_url) as engine:
             upgrade(engine)
-            assert lacks(engine) == []
+            assert schema_differences(engine) == []
             assert ask(engine, "SELECT 'care_case'::regclass::oid") == ask(
                 engine, f"SELECT '{schema}.care_case'::regclass::oid"
             )
@@ -217,7 +218,7 @@ class TestTablesOfAnotherTenantFurtherDownTheSearchPath:
 
     def test_they_are_not_taken_for_its_own(self, a_only: str) -> None:
         with engine_at(a_only, self.B) as engine:
-            assert any("carecase db upgrade" in line for line in lacks(engine))
+            assert any("carecase db upgrade" in line for line in schema_differences(engine))
 
     def test_nothing_is_written_to_them(self, a_only: str) -> None:
         with pytest.raises(TargetFailure) as caught:
@@ -235,7 +236,7 @@ class TestTablesOfAnotherTenantFurtherDownTheSearchPath:
     def test_upgrade_makes_its_own(self, a_only: str) -> None:
         with engine_at(a_only, self.B) as engine:
             upgrade(engine)
-            assert lacks(engine) == []
+            assert schema_differences(engine) == []
         assert write(a_only, self.B, a_case(1)) == [CREATED]
         with engine_at(a_only) as engine:
             assert ask(engine, "SELECT count(*) FROM tenant_a.care_case") == 0
@@ -271,7 +272,7 @@ class TestTablesOfAnotherTenantFurtherDownTheSearchPath:
 def test_a_search_path_whose_first_schema_is_not_there_is_refused(schemas: str, path: str) -> None:
     run(schemas, "DROP SCHEMA tenant_a")
     with engine_at(schemas, "-csearch_path=" + path.replace(" ", r"\ ")) as engine:
-        for call in (lacks, upgrade):
+        for call in (schema_differences, upgrade):
             with pytest.raises(TargetFailure, match="CREATE SCHEMA"):
                 call(engine)
     with engine_at(schemas) as engine:
@@ -288,7 +289,7 @@ def test_an_upgrade_waits_for_another_one_however_long_that_takes(schemas: str) 
             upgrading.join(1.5)
             assert upgrading.is_alive(), "it waits, although a worker would not"
         upgrading.join(120)
-        assert lacks(engine) == []
+        assert schema_differences(engine) == []
     other.dispose()
 
 
@@ -298,7 +299,7 @@ def test_names_of_schemas_are_read_as_postgresql_does(schemas: str, path: str, u
     run(schemas, 'CREATE SCHEMA "Mixed"', 'CREATE SCHEMA "a,b"')
     with engine_at(schemas, f"-csearch_path={path},pg_catalog") as engine:
         upgrade(engine)
-        assert lacks(engine) == []
+        assert schema_differences(engine) == []
         assert ask(engine, "SELECT current_schema()") == used
 
 
@@ -321,7 +322,7 @@ def test_tenants_of_one_database_are_upgraded_at_the_same_time(schemas: str) -> 
     assert failed == []
     for path in paths:
         with engine_at(schemas, f"-csearch_path={path}") as engine:
-            assert lacks(engine) == []
+            assert schema_differences(engine) == []
 
 
 def test_an_sqlite_file_that_is_read_only_is_told(tmp_path: Path) -> None:
@@ -330,7 +331,7 @@ def test_an_sqlite_file_that_is_read_only_is_told(tmp_path: Path) -> None:
         upgrade(engine)
     read_only = create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
     with pytest.raises(TargetFailure, match="takes no writes"):
-        lacks(read_only)
+        schema_differences(read_only)
     read_only.dispose()
 
 

@@ -16,15 +16,16 @@ from tests.integration.targets.test_conformance import engine_at
 from tests.integration.targets.test_refusals import apply
 from tests.integration.test_audit_log import waits_for_a_lock
 
-from carecase_worker.cases.outcome import CREATED, UPDATED, Outcome
+from carecase_worker.cases.outcomes import CREATED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import lacks, upgrade
-from carecase_worker.targets.upserts import upsert_for
-from carecase_worker.tenants import Tenant
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import schema_differences
+from carecase_worker.targets.tenants import Tenant
 
-UPSERT = upsert_for("sqlite")
+UPSERT = DIALECTS["sqlite"].writing.upsert
 
 
 def held(path: Path) -> list[int]:
@@ -228,7 +229,7 @@ def test_only_the_migrations_make_a_file(path: Path) -> None:
     engine = engine_of(path)
     with pytest.raises(TargetFailure):
         apply(engine, UPSERT, a_case(1))
-    assert any("carecase db upgrade" in line for line in lacks(engine))
+    assert any("carecase db upgrade" in line for line in schema_differences(engine))
     assert not path.exists()
     upgrade(engine)
     assert apply(engine, UPSERT, a_case(1)) == [CREATED]

@@ -10,20 +10,22 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event, text
 
-from carecase_worker.cases.outcome import Outcome
-from carecase_worker.clock import SystemDice
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.cases.outcomes import Outcome
+from carecase_worker.clock import SystemRandom
 from carecase_worker.errors import StoreUnavailable
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.dialects.registry import dialect_of
+from carecase_worker.targets.dialects.upsert import Held, Upsert, Written
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.plan import Wave, WritePlan
-from carecase_worker.targets.schema import upgrade
-from carecase_worker.targets.upserts import Held, Upsert, Written, upsert_for
-from carecase_worker.targets.writer import LedgerKey, Members, Writer
-from carecase_worker.tenants import Tenant
-from carecase_worker.worker.apply import Applied, Applier
-from carecase_worker.worker.group import carry_out, members_of
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.tenants import Tenant
+from carecase_worker.targets.writing.ledger import LedgerKey
+from carecase_worker.targets.writing.writer import Members, Writer
+from carecase_worker.worker.attempt import Applied, Applier
+from carecase_worker.worker.group import members_of, run_group
 
 POINTS = (
     "before claim", "after claim", "before write", "before upsert", "after upsert", "after ledger row", "before commit",
@@ -150,14 +152,14 @@ class SteppedTargets:
         return engine
 
     def writer(self, database: str) -> Any:
-        upsert = SteppedUpsert(upsert_for(self.engine.dialect.name), self.step)
+        upsert = SteppedUpsert(dialect_of(self.engine).writing.upsert, self.step)
         return SteppedWriter(Writer(self.engine, upsert), self.step)
 
     def own_writer(self, database: str) -> Any:
         engine = self.connect()
-        return SteppedWriter(Writer(engine, SteppedUpsert(upsert_for(engine.dialect.name), self.step)), self.step)
+        return SteppedWriter(Writer(engine, SteppedUpsert(dialect_of(engine).writing.upsert, self.step)), self.step)
 
-    def let_go(self, database: str) -> None:
+    def disconnect(self, database: str) -> None:
         self.engine.dispose()
 
     def prepare(self) -> None:
@@ -177,7 +179,7 @@ def an_applier(store: Any, targets: SteppedTargets, holder: str, is_dead: Callab
     return Applier(
         store=store,
         targets=targets,  # type: ignore[arg-type]
-        dice=SystemDice(),
+        random=SystemRandom(),
         sleep=lambda _: None,
         holder=holder,
         is_dead=is_dead,
@@ -190,7 +192,7 @@ def attempt(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str, go_
     applier = an_applier(store, targets, holder, lambda name: name != holder)
     claims = applier.claim(ref)
     members = members_of(claims)
-    return carry_out(applier, members, go_on) if members else Applied(claims[0][1].verdict.value)
+    return run_group(applier, members, go_on) if members else Applied(claims[0][1].verdict.value)
 
 
 def attempt_in_a_process(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str) -> int:

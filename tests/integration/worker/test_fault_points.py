@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
+from tests.integration.targets.grounds import GROUNDS
 from tests.integration.worker.attempts import (
     POINTS,
     SteppedStore,
@@ -18,12 +19,14 @@ from tests.integration.worker.attempts import (
 )
 from tests.services import Services
 
-from carecase_worker.cases.outcome import CREATED
+from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
+from carecase_worker.batches.payloads import pack, unpack_done
+from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
-from carecase_worker.jobs.chunks import ChunkBounds, pack, unpack_done
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed
+from carecase_worker.store.claims import Claimed
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.dialects.registry import DIALECTS
 
 CHUNKS = 3
 
@@ -39,7 +42,7 @@ class Batch:
 
     def accept(self) -> "Batch":
         cases = [a_case(key) for key in range(2 * CHUNKS)]
-        chunks = chunks_of(a_batch(*cases), ChunkBounds(2, 1 << 20, 1 << 18))
+        chunks = chunks_of(a_batch(*cases), ChunkLimits(2, 1 << 20, 1 << 18))
         new = a_new_job(total=len(cases), chunk_firsts=[chunk.first for chunk in chunks])
         admission = self.store.admit(new, {n: pack(chunk) for n, chunk in enumerate(chunks)})
         self.job_id, self.to_notify = new.job_id, list(admission.to_notify)
@@ -70,10 +73,9 @@ class Batch:
         assert self.targets.rows("SELECT count(*) FROM ingest_ledger") == [(CHUNKS,)]
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=[*DIALECTS])
 def batch(request: pytest.FixtureRequest, store: JobStore, servers: Services, tmp_path: Path) -> Batch:
-    sqlite = f"sqlite:///{tmp_path / 'cases.sqlite'}"
-    targets = SteppedTargets(servers.postgres_url if request.param == "postgresql" else sqlite)
+    targets = SteppedTargets(GROUNDS[request.param].empty(servers, tmp_path))
     targets.prepare()
     return Batch(store, targets).accept()
 

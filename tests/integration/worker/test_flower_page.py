@@ -21,10 +21,10 @@ from tests.ports import free_port
 from tests.posing import VALKEY, posing_as
 from tests.services import Services
 
+from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.errors import StoreUnavailable
-from carecase_worker.jobs.queue import celery_app
+from carecase_worker.flower.server import create_flower
 from carecase_worker.settings.loading import load, process_environment
-from carecase_worker.worker.flower import create_flower
 
 USER, PASSWORD = "ops, people", 'a,b:c %41#d ü "quoted" $(x) --read_only=false'
 COMMAND = (sys.executable, "-m", "carecase_worker", "flower")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
+from tests.integration.targets.grounds import GROUNDS
 from tests.integration.worker.attempts import (
     POINTS,
     SteppedStore,
@@ -22,7 +23,9 @@ from tests.integration.worker.attempts import (
 )
 from tests.services import Services
 
-from carecase_worker.cases.outcome import (
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.payloads import pack, unpack_done
+from carecase_worker.cases.outcomes import (
     CANCELLED,
     CREATED,
     NOT_APPLIED,
@@ -33,10 +36,9 @@ from carecase_worker.cases.outcome import (
     Outcome,
 )
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
-from carecase_worker.jobs.chunks import pack, unpack_done
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.dialects.registry import DIALECTS
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 Elapse = Callable[[timedelta], None]
@@ -85,10 +87,9 @@ class Accepted:
         return int(self.targets.rows(f"SELECT count(*) FROM {table}")[0][0])
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=[*DIALECTS])
 def accepted(request: pytest.FixtureRequest, store: JobStore, servers: Services, tmp_path: Path) -> Accepted:
-    sqlite = f"sqlite:///{tmp_path / 'cases.sqlite'}"
-    targets = SteppedTargets(servers.postgres_url if request.param == "postgresql" else sqlite)
+    targets = SteppedTargets(GROUNDS[request.param].empty(servers, tmp_path))
     targets.prepare()
     store.settle("demo", 0)
     return Accepted(store, targets)

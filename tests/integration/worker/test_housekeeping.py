@@ -14,14 +14,16 @@ from tests.builders import a_new_job
 from tests.integration.targets.databases import a_database, ask, engine_at, run, tenant
 from tests.services import Services
 
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock
-from carecase_worker.jobs.clock_watch import ClockWatch
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed, Wait
 from carecase_worker.settings.loading import load
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.store.claims import Claimed, RetryLater
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.workers.clock_watch import ClockWatch
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 
 Elapse = Callable[[timedelta], None]
@@ -129,7 +131,7 @@ def test_a_database_that_is_left_alone_is_not_notified_for(
 ) -> None:
     ref = admit(store)
     store.claim(ref, "alive")
-    store.release([ref], "alive", Wait(timedelta(0), pause=MINUTE))
+    store.release([ref], "alive", RetryLater(timedelta(0), open_circuit=MINUTE))
     sweep.once()
     assert notifier.waiting("demo") == 0
     elapse(MINUTE)

@@ -15,15 +15,16 @@ from tests.chaos.replay import Found, Sent, compare
 from tests.integration.worker.attempts import SteppedTargets, an_applier
 from tests.services import Services
 
-from carecase_worker.cases.outcome import OTHER_CARE_PLAN
-from carecase_worker.jobs.admission import Admissions, Sender
-from carecase_worker.jobs.chunks import ChunkBounds, unpack_done
-from carecase_worker.jobs.open_jobs import OpenJobs
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed, Wait
+from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
+from carecase_worker.batches.payloads import unpack_done
+from carecase_worker.cases.outcomes import OTHER_CARE_PLAN
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.worker.apply import Applied
-from carecase_worker.worker.group import carry_out, members_of
+from carecase_worker.store.claims import Claimed, RetryLater
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.open_jobs import OpenJobs
+from carecase_worker.store.pending_batch import Admissions, Sender
+from carecase_worker.worker.attempt import Applied
+from carecase_worker.worker.group import members_of, run_group
 from carecase_worker.worker.placing import Placer
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,7 +42,7 @@ class Tenant:
     to_notify: list[ChunkRef]
 
     def accept(self, care_plan: int | None, *cases: dict[str, Any]) -> str:
-        admissions = Admissions(self.store, ChunkBounds(4, 10_000, 10_000), 1_000, self.packers)
+        admissions = Admissions(self.store, ChunkLimits(4, 10_000, 10_000), 1_000, self.packers)
         draft = admissions.draft(Sender("demo", "demo", "demo", care_plan), uuid4())
         draft.add([msgspec.Raw(msgspec.json.encode(case)) for case in cases])
         admission = draft.admit("0" * 64)
@@ -60,18 +61,18 @@ class Tenant:
                 applied = placer.place("demo")
             else:
                 members = members_of(claims)
-                applied = carry_out(applier, members, go_on) if members else Applied("")
+                applied = run_group(applier, members, go_on) if members else Applied("")
             self.to_notify += applied.to_notify
             claims = applied.following
 
-    def finish(self, dice: Random) -> None:
+    def finish(self, random: Random) -> None:
         """Answer notifications in any order, until each job is final."""
         while self.to_notify or self.store.due_count("demo"):
             if not self.to_notify:
                 self.to_notify += self.store.overdue("demo", 0)
                 continue
-            ref = self.to_notify.pop(dice.randrange(len(self.to_notify)))
-            self.work(ref, f"w:{dice.randrange(3)}", dice.random() < 0.7)
+            ref = self.to_notify.pop(random.randrange(len(self.to_notify)))
+            self.work(ref, f"w:{random.randrange(3)}", random.random() < 0.7)
 
     def state(self, job_id: str) -> str:
         return self.store.job(job_id).state.value
@@ -110,21 +111,21 @@ def tenant(servers: Services) -> Iterator[Tenant]:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_every_answer_is_that_of_applying_batches_in_order_of_acceptance(tenant: Tenant, seed: int) -> None:
-    dice = Random(seed)
+    random = Random(seed)
     for number in range(25):
-        care_plan = dice.choice([None, 5, 5, 6])
+        care_plan = random.choice([None, 5, 5, 6])
         cases = [
             a_case(
-                dice.randint(1, 12),
-                carePlan_Key=dice.choice([5, 6]) if care_plan is None or dice.random() < 0.1 else care_plan,
+                random.randint(1, 12),
+                carePlan_Key=random.choice([5, 6]) if care_plan is None or random.random() < 0.1 else care_plan,
                 case_ID=f"{number}.{place}",
             )
-            for place in range(dice.choice([1, 1, 2, 6]))
+            for place in range(random.choice([1, 1, 2, 6]))
         ]
         tenant.accept(care_plan, *cases)
-        if tenant.to_notify and dice.random() < 0.5:
-            tenant.work(tenant.to_notify.pop(0), "w:0", dice.random() < 0.5)
-    tenant.finish(dice)
+        if tenant.to_notify and random.random() < 0.5:
+            tenant.work(tenant.to_notify.pop(0), "w:0", random.random() < 0.5)
+    tenant.finish(random)
     assert {tenant.state(sent.job_id) for sent in tenant.sent} == {"completed"}
     verdict = compare(tenant.sent, tenant.found(), "demo")
     assert (verdict.lost, verdict.stale, verdict.wrong) == (0, 0, 0), verdict.details
@@ -151,6 +152,6 @@ def test_who_waits_for_a_batch_that_is_cancelled_waits_for_what_was_before_it_to
         tenant.work(ref, "w:1", go_on=False)
     assert (tenant.state(first), tenant.state(cancelled), tenant.state(last)) == ("running", "cancelled", "queued")
     assert taken is not None
-    tenant.store.release([taken.chunk], "w:2", Wait(timedelta(0), database_to_blame=False))
+    tenant.store.release([taken.chunk], "w:2", RetryLater(timedelta(0), counts_toward_deadline=False))
     tenant.finish(Random(0))
     assert [one[1:] for one in tenant.found().results[last]] == [(409, OTHER_CARE_PLAN.body)]

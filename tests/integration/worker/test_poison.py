@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import SteppedTargets, attempt_in_a_process
 
-from carecase_worker.cases.outcome import CREATED, NOT_APPLIED, REFUSED
+from carecase_worker.batches.payloads import pack, unpack_done
+from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.jobs.chunks import pack, unpack_done
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.worker.isolation import killers
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.worker.poison import poison_items
 
 POISON = frozenset({13, 77})
 
@@ -62,7 +62,7 @@ def _dies_of(poison: Collection[int]) -> Callable[[Collection[int]], None]:
 @given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1), max_size=4))))
 def test_exactly_the_killers_are_found(count_and_poison: tuple[int, set[int]]) -> None:
     count, poison = count_and_poison
-    assert killers(count, _dies_of(poison)) == poison
+    assert poison_items(count, _dies_of(poison)) == poison
 
 
 def test_a_database_that_is_away_makes_nobody_a_killer() -> None:
@@ -70,7 +70,7 @@ def test_a_database_that_is_away_makes_nobody_a_killer() -> None:
         raise TargetFailure(FailureKind.AWAY)
 
     with pytest.raises(TargetFailure):
-        killers(10, away)
+        poison_items(10, away)
 
 
 def test_few_processes_are_spent_on_a_killer() -> None:
@@ -82,7 +82,7 @@ def test_few_processes_are_spent_on_a_killer() -> None:
         os.write(writer, b".")
         dies(places)
 
-    assert killers(1000, counted) == {613}
+    assert poison_items(1000, counted) == {613}
     os.close(writer)
     assert len(os.read(reader, 4096)) <= 21
     os.close(reader)
@@ -93,7 +93,7 @@ def test_an_item_over_which_a_process_ends_in_any_way_is_a_killer() -> None:
         if 3 in places:
             os._exit(7)
 
-    assert killers(8, ends) == {3}
+    assert poison_items(8, ends) == {3}
 
 
 def test_if_memory_runs_out_it_is_the_rehearsal_that_dies() -> None:
@@ -102,7 +102,7 @@ def test_if_memory_runs_out_it_is_the_rehearsal_that_dies() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     before = Path("/proc/self/oom_score_adj").read_text()
-    assert killers(1, dies_unless_first) == set()
+    assert poison_items(1, dies_unless_first) == set()
     assert Path("/proc/self/oom_score_adj").read_text() == before
 
 
@@ -123,7 +123,7 @@ def test_a_rehearsal_that_comes_to_no_end_is_over_with_the_attempt() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
         with pytest.raises(_Over):
-            killers(10, hangs)
+            poison_items(10, hangs)
     finally:
         signal.signal(signal.SIGALRM, before)
     os.close(writer)

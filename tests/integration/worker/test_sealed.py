@@ -12,19 +12,20 @@ from tests.builders import a_batch, a_case, items_of
 from tests.integration.worker.attempts import SteppedTargets
 from tests.services import Services
 
-from carecase_worker.cases.batch import ArraySplitter
-from carecase_worker.cases.outcome import CREATED, UNTRUSTED
-from carecase_worker.clock import SystemClock, SystemDice, uuid7
+from carecase_worker.batches.chunking import Chunk, ChunkLimits, ChunkRef
+from carecase_worker.batches.encryption import UNSEALED, Kind, Seals
+from carecase_worker.batches.payloads import pack, unpack_done
+from carecase_worker.batches.splitting import ArraySplitter
+from carecase_worker.cases.outcomes import CREATED, UNTRUSTED
+from carecase_worker.clock import SystemClock, SystemRandom, uuid7
 from carecase_worker.errors import FailureKind
-from carecase_worker.jobs.admission import Admissions, Sender
-from carecase_worker.jobs.chunks import Chunk, ChunkBounds, pack, unpack_done
-from carecase_worker.jobs.incoming import Admission
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.seal import UNSEALED, Kind, Seals
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef, Claimed
+from carecase_worker.store.admission import Admission
+from carecase_worker.store.claims import Claimed
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.pending_batch import Admissions, Sender
 from carecase_worker.targets.causes import Causes
-from carecase_worker.worker.apply import Applied, Applier
+from carecase_worker.worker.attempt import Applied, Applier
 
 OLD, NEW = bytes(32), bytes(range(32))
 SEALS = Seals({"k": NEW})
@@ -41,7 +42,7 @@ def targets(tmp_path: Path) -> SteppedTargets:
 def admit(store: JobStore, body: bytes, seals: Seals = UNSEALED, sender: Sender | None = None) -> Admission:
     """A body, admitted with seals in chunks of ten items."""
     with ThreadPoolExecutor(1) as packers:
-        admissions = Admissions(store, ChunkBounds(10, 1 << 20, 1 << 18), 1000, packers, seals)
+        admissions = Admissions(store, ChunkLimits(10, 1 << 20, 1 << 18), 1000, packers, seals)
         draft = admissions.draft(sender or Sender("demo", "demo", "demo", 5), uuid7(SystemClock()))
         draft.add(items_of(body, ArraySplitter()))
         return draft.admit("0" * 64)
@@ -55,7 +56,7 @@ def applier_of(store: JobStore, targets: SteppedTargets, seals: Seals) -> Applie
     return Applier(
         store=store,
         targets=targets,  # type: ignore[arg-type]
-        dice=SystemDice(),
+        random=SystemRandom(),
         sleep=lambda _: None,
         holder="a holder",
         is_dead=lambda _: False,
@@ -68,7 +69,7 @@ def attempt(store: JobStore, targets: SteppedTargets, ref: ChunkRef, seals: Seal
     applier = applier_of(store, targets, seals)
     ((_, claim),) = applier.claim(ref)
     assert claim.lease is not None, claim
-    return applier.carry_out(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
+    return applier.run(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
 
 
 def result(store: JobStore, ref: ChunkRef, seals: Seals = SEALS) -> Any:

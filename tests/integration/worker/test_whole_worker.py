@@ -22,18 +22,19 @@ from tests.integration.targets.databases import a_database, ask, engine_at, run
 from tests.posing import passing_on
 from tests.services import Services
 
+from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
+from carecase_worker.batches.payloads import pack
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock
-from carecase_worker.jobs.chunks import ChunkBounds, pack
-from carecase_worker.jobs.job import State
-from carecase_worker.jobs.keys import Keys
-from carecase_worker.jobs.presence import Presence
-from carecase_worker.jobs.queue import Notifier, celery_app
-from carecase_worker.jobs.store import JobStore
-from carecase_worker.jobs.verdicts import ChunkRef
 from carecase_worker.settings.loading import load, process_environment
 from carecase_worker.settings.model import Settings
-from carecase_worker.targets.schema import upgrade
-from carecase_worker.worker.holder import own_name
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.keys import Keys
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.worker.process_identity import own_name
 
 NEVER = "86400"
 
@@ -71,7 +72,7 @@ class Worker:
 
     def admit(self, *cases: dict[str, Any]) -> tuple[str, list[ChunkRef]]:
         """Admit cases, each in a chunk of its own, one of which is open at a time; the job, and what to notify for."""
-        chunks = chunks_of(a_batch(*cases), ChunkBounds(1, 1 << 20, 1 << 18))
+        chunks = chunks_of(a_batch(*cases), ChunkLimits(1, 1 << 20, 1 << 18))
         new = a_new_job(total=len(cases), chunk_firsts=range(len(chunks)))
         to_notify = self.store.admit(new, {number: pack(chunk) for number, chunk in enumerate(chunks)}).to_notify
         return new.job_id, list(to_notify)
@@ -190,7 +191,9 @@ def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(work
     job = worker.store.job(hung)
     assert (job.state, job.counts["created"]) == (State.COMPLETED, 1)
     verdicts = [line["verdict"] for line in worker.told(hung) if line["event"] == "chunk"]
-    assert {*verdicts} <= {"released: away", "held", "kept", "done"}, "it is never taken for the chunk's own fault"
+    assert {*verdicts} <= {"released: away", "circuit_open", "kept", "done"}, (
+        "it is never taken for the chunk's own fault"
+    )
     assert not [line for line in worker.told(hung) if line["event"] == "chunk failed"]
 
 

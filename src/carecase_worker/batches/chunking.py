@@ -1,0 +1,154 @@
+"""Cutting of a batch's items into chunks, in items and bytes of bounded number."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from carecase_worker.batches.line_numbers import LineRuns, NumberedItems, runs_of_lines
+from carecase_worker.cases.care_case import KEY
+from carecase_worker.cases.validation import key_of
+from carecase_worker.errors import BatchFault, BatchRefused
+
+_NULL = b"null"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLimits:
+    """Limits of a chunk in items and bytes, and of an item in bytes. A chunk of one item may exceed `size`."""
+
+    items: int
+    size: int
+    item_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The items of one chunk: a JSON array, with the place of its first item in the batch.
+
+    `refused` has the faults of the items that were too large to keep, by their places in the chunk. In the array such
+    an item is null, or an object with its case key alone, which is never valid. `lines` are those of a file's rows.
+    """
+
+    first: int
+    count: int
+    items: bytes
+    refused: Mapping[int, str] = field(default_factory=dict)
+    lines: LineRuns = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRef:
+    """A chunk's name: its job, and its number in the job."""
+
+    job_id: str
+    chunk_no: int
+
+    @classmethod
+    def of(cls, name: str) -> "ChunkRef":
+        """Return the chunk of a name as Redis has it: the job's id, a colon, the number."""
+        job_id, chunk_no = name.split(":")
+        return cls(job_id, int(chunk_no))
+
+
+class Chunker:
+    """A cutter of a batch's items into chunks, as they come."""
+
+    def __init__(self, bounds: ChunkLimits) -> None:
+        self._bounds = bounds
+        self._waiting: list[msgspec.Raw] = []
+        self._lines: list[int] = []  # of the waiting items, if they were rows of a file
+        self._gone = 0  # number of the waiting items that are in chunks by now
+        self._waiting_bytes = 0
+        self._first = 0
+
+    @property
+    def total(self) -> int:
+        """Items that have been taken so far."""
+        return self._first + len(self._waiting) - self._gone
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the items that are in no chunk yet, in bytes: they may lie in texts of twice their size."""
+        return 2 * self._waiting_bytes
+
+    def add(self, items: Sequence[msgspec.Raw]) -> Iterator[Chunk]:
+        """Take the next items and yield the chunks that are full by now.
+
+        Raises BatchRefused if an item is not UTF-8.
+        """
+        self._waiting += items
+        if isinstance(items, NumberedItems):
+            self._lines += items.lines
+        self._waiting_bytes += sum(map(len, items))
+        while len(self._waiting) - self._gone >= self._bounds.items or self._waiting_bytes >= self._bounds.size:
+            yield self._next()
+        del self._waiting[: self._gone]
+        del self._lines[: self._gone]
+        self._gone = 0
+
+    def finish(self) -> Iterator[Chunk]:
+        """Yield the chunks of the remaining items. Raises BatchRefused."""
+        while self._gone < len(self._waiting):
+            yield self._next()
+
+    def _next(self) -> Chunk:
+        some = self._waiting[self._gone : self._gone + self._bounds.items]
+        chunk = _chunk_of(some, self._first, self._bounds)
+        if self._lines:
+            chunk = replace(chunk, lines=runs_of_lines(self._lines[self._gone : self._gone + chunk.count]))
+        self._gone += chunk.count
+        self._waiting_bytes -= sum(map(len, some[: chunk.count]))
+        self._first += chunk.count
+        return chunk
+
+
+def _chunk_of(items: Sequence[msgspec.Raw], first: int, bounds: ChunkLimits) -> Chunk:
+    """Return a chunk that begins with these items, and has as many of them as it may hold."""
+    sizes = list(map(len, items))
+    refused: dict[int, str] = {}
+    kept: Sequence[bytes | msgspec.Raw] = items
+    if sum(sizes) > bounds.size or max(sizes) > bounds.item_size:
+        kept = _within_bounds(items, bounds, refused)
+    text = _array(kept)
+    _require_utf8(text, first)
+    return Chunk(first, len(kept), text, refused)
+
+
+def _within_bounds(
+    items: Sequence[msgspec.Raw], bounds: ChunkLimits, refused: dict[int, str]
+) -> list[bytes | msgspec.Raw]:
+    kept: list[bytes | msgspec.Raw] = []
+    size = 0
+    for item in items:
+        if len(item) > bounds.item_size:
+            refused[len(kept)] = f"item: must have at most {bounds.item_size} bytes"
+            kept.append(_key_alone(item))
+            continue
+        size += len(item)
+        if kept and size > bounds.size:
+            break
+        kept.append(item)
+    return kept
+
+
+def _key_alone(item: msgspec.Raw) -> bytes:
+    """Return an item that is too large as an object with its case key alone, which its outcome names; or null."""
+    key = key_of(item)
+    return _NULL if key is None else f'{{"{KEY}":{key}}}'.encode()
+
+
+def _array(items: Iterable[bytes | msgspec.Raw]) -> bytes:
+    return b"[%b]" % b",".join(items)
+
+
+def _require_utf8(text: bytes, first: int) -> None:
+    if text.isascii():  # no copy is made to find out
+        return
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        raise BatchRefused(
+            BatchFault.NOT_JSON,
+            f"The body is not UTF-8 (in item {first} or one of the next). Send JSON in UTF-8.",
+        ) from None

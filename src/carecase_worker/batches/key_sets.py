@@ -1,0 +1,74 @@
+"""The keys of the cases that a batch may write, as a compressed set: batches that share none may go in any order."""
+
+from array import array
+from collections.abc import Iterable
+from typing import Annotated, Self
+
+import msgspec
+from pyroaring import BitMap
+
+from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
+from carecase_worker.cases.validation import keys_of
+from carecase_worker.errors import PayloadUnreadable
+
+_SMALL = 10_000
+_UINT32 = 1 << 32
+
+
+class _KeyAlone(msgspec.Struct, gc=False):
+    case_Key: Annotated[int, msgspec.Meta(ge=INT32_MIN, le=INT32_MAX)]
+
+
+_KEYS = msgspec.json.Decoder(list[_KeyAlone])
+
+
+class KeySet:
+    """A set of case keys, each modulo 2**32; a roaring bitmap (roaringbitmap.org). Grows only."""
+
+    def __init__(self, keys: "array[int] | BitMap | None" = None) -> None:
+        self._keys = BitMap(keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @property
+    def is_small(self) -> bool:
+        """True if unions with it cost little."""
+        return len(self._keys) <= _SMALL
+
+    def add(self, others: "KeySet") -> None:
+        """Add the keys of another set."""
+        self._keys |= others._keys
+
+    def meets(self, other: "KeySet") -> bool:
+        """Return whether the sets share a key."""
+        return self._keys.intersect(other._keys)
+
+    def packed(self) -> bytes:
+        """Return the set in the portable format of roaring bitmaps."""
+        self._keys.run_optimize()
+        return self._keys.serialize()
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> Self:
+        """Return the set from its packed form. Raises PayloadUnreadable."""
+        try:
+            return cls(BitMap.deserialize(packed))
+        except (ValueError, IndexError):
+            raise PayloadUnreadable("the set of the batch's keys is damaged") from None
+
+    @classmethod
+    def union(cls, sets: Iterable["KeySet"]) -> Self:
+        """Return the union of some sets."""
+        made = cls()
+        for one in sets:
+            made.add(one)
+        return made
+
+
+def written_keys(items: bytes) -> "array[int]":
+    """Return the key of every item of a JSON array that may be valid, each modulo 2**32."""
+    try:
+        return array("I", [item.case_Key % _UINT32 for item in _KEYS.decode(items)])
+    except ValueError:  # at least one item has no key that can be read so
+        return array("I", [key % _UINT32 for key in keys_of(items) if key is not None])

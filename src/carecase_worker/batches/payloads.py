@@ -1,0 +1,92 @@
+"""Encoding of chunk payloads, and of the outcomes of chunks.
+
+A payload is one byte for its form, then the form's own bytes. Form 1: the length of a msgpack header as a 32-bit
+little-endian number, the header, then the items as a zstd-compressed JSON array. A form that was released stays
+readable for ever.
+"""
+
+import struct
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import zstandard
+
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.batches.line_numbers import LineRuns
+from carecase_worker.cases.outcomes import Outcome, pack_outcomes, unpack_outcomes
+from carecase_worker.errors import PayloadUnreadable
+
+_FORM_1 = b"\x01"
+_NO_KEY = -(2**63)
+_LENGTH = struct.Struct("<I")
+
+
+class _Header(msgspec.Struct, omit_defaults=True):
+    first: int
+    count: int
+    refused: dict[int, str]
+    lines: LineRuns = ()
+
+
+class _PackedDone(msgspec.Struct, omit_defaults=True):
+    keys: bytes
+    outcomes: bytes
+    lines: LineRuns = ()
+
+
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_header_decoder = msgspec.msgpack.Decoder(_Header)
+_done_decoder = msgspec.msgpack.Decoder(_PackedDone)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkOutcomes:
+    """The outcomes of a chunk's items, the keys of their cases, and their lines if they were rows of a file."""
+
+    keys: Sequence[int | None]
+    outcomes: Sequence[Outcome]
+    lines: LineRuns = ()
+
+
+def pack(chunk: Chunk) -> bytes:
+    """Return the payload of a chunk."""
+    header = msgspec.msgpack.encode(_Header(chunk.first, chunk.count, dict(chunk.refused), chunk.lines))
+    compressed = zstandard.ZstdCompressor(level=1).compress(chunk.items)
+    return b"".join((_FORM_1, _LENGTH.pack(len(header)), header, compressed))
+
+
+def unpack(payload: bytes) -> Chunk:
+    """Return the chunk of a payload. Raises PayloadUnreadable."""
+    if payload[:1] != _FORM_1:
+        raise PayloadUnreadable("the payload is of a form that this worker does not know; upgrade the worker")
+    try:
+        start = 1 + _LENGTH.size
+        end = start + _LENGTH.unpack_from(payload, 1)[0]
+        header = _header_decoder.decode(payload[start:end])
+        items = zstandard.ZstdDecompressor().decompress(payload[end:])
+    except (struct.error, msgspec.DecodeError, zstandard.ZstdError):
+        raise PayloadUnreadable("the payload is damaged; cancel the job, and have its sender send it again") from None
+    return Chunk(header.first, header.count, items, header.refused, header.lines)
+
+
+def items_at(chunk: Chunk, places: Sequence[int]) -> list[msgspec.Raw]:
+    """Return the items at some places of a chunk, as they were sent."""
+    raw = _ITEMS.decode(chunk.items)
+    return [raw[place] for place in places]
+
+
+def pack_done(done: ChunkOutcomes) -> bytes:
+    """Return the packed form of a chunk's outcomes."""
+    keys = array("q", (_NO_KEY if key is None else key for key in done.keys)).tobytes()
+    packed = _PackedDone(keys, pack_outcomes(done.outcomes), done.lines)
+    return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(packed))
+
+
+def unpack_done(packed: bytes) -> ChunkOutcomes:
+    """Return the outcomes of a chunk from their packed form."""
+    read = _done_decoder.decode(zstandard.ZstdDecompressor().decompress(packed))
+    keys = array("q")
+    keys.frombytes(read.keys)
+    return ChunkOutcomes([None if key == _NO_KEY else key for key in keys], unpack_outcomes(read.outcomes), read.lines)

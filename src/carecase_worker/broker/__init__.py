@@ -1,0 +1,1 @@
+"""The broker: Celery's settings, and the notifier that tells workers of open chunks."""

@@ -1,0 +1,1 @@
+"""Flower behind a password: the operators' page, of the broker's events alone."""

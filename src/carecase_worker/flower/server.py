@@ -1,0 +1,123 @@
+"""The operators' page: Flower, behind a password and read-only.
+
+Flower is put together here, and not by its own command, which reads flowerconfig.py and FLOWER_… variables, splits
+credentials at commas, and leaves some pages open. Every request must pass the password before it finds its handler. The
+page shows what workers report and asks them nothing: remote control is off, and its Redis user only reads.
+"""
+
+import logging
+import secrets
+import signal
+from datetime import timedelta
+from typing import Any, cast
+
+from flower.events import Events
+from flower.options import default_options
+from tornado.ioloop import IOLoop
+from tornado.netutil import bind_sockets
+
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.clock import SystemClock, system_sleep
+from carecase_worker.errors import SettingsError, StoreUnavailable
+from carecase_worker.flower.door import BoundedServer, GuardedFlower
+from carecase_worker.flower.task_events import flower_redis, listen
+from carecase_worker.settings.model import RedisSettings, Settings
+from carecase_worker.store.redis.checkup import refuse_unsupported
+from carecase_worker.telemetry import configure_logging, logger
+
+_MOST_CONNECTIONS = 200
+_MOST_BODY_BYTES = 1 << 20
+_MOST_HEADER_BYTES = 32 << 10
+_IDLE_S, _BODY_S = 75, 30
+_TASKS_KEPT, _WORKERS_KEPT = 10_000, 1_000
+_AGAIN_AFTER = timedelta(seconds=1)
+
+_log = logger("flower")
+
+
+def run_flower(settings: Settings) -> None:
+    """Serve Flower until told to stop. Raises SettingsError without a password for it, or if its port is taken.
+
+    It speaks to the broker as a user of its own, if one is configured, and sees notifications: ids, no case.
+    """
+    configure_logging(settings.log)
+    logging.getLogger("tornado.access").propagate = False
+    page = create_flower(settings)
+    flower = settings.flower
+    try:
+        sockets = bind_sockets(flower.port, address=flower.host)
+    except OSError as error:
+        raise SettingsError(
+            f"flower.port: {flower.port} of {flower.host} (flower.host) cannot be listened on ({error.strerror})"
+        ) from None
+    server = BoundedServer(
+        page,
+        most=_MOST_CONNECTIONS,
+        max_body_size=_MOST_BODY_BYTES,
+        max_buffer_size=_MOST_BODY_BYTES,
+        max_header_size=_MOST_HEADER_BYTES,
+        idle_connection_timeout=_IDLE_S,
+        body_timeout=_BODY_S,
+    )
+    server.add_sockets(sockets)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: page.io_loop.add_callback_from_signal(page.stop))
+    page.start()
+
+
+def create_flower(settings: Settings) -> "GuardedFlower":
+    """Return Flower as a web application. Raises SettingsError without a password for it."""
+    flower = settings.flower
+    if flower.password is None:
+        raise SettingsError(
+            "flower.password: is required; set CARECASE_FLOWER_PASSWORD or CARECASE_FLOWER_PASSWORD_FILE"
+        )
+    redis = None if settings.flower_broker_url.startswith("amqp") else flower_redis(settings)
+    if settings.broker.url is None and settings.flower_broker_url.startswith(("redis://", "rediss://")) and redis:
+        # it is the job store's server, as Flower's own user
+        refuse_unsupported(redis)
+    inner = secrets.token_hex(32)
+    _set_options(flower.url_prefix, f"flower:{inner}")
+    app = celery_app(settings, settings.flower_broker_url)
+    return GuardedFlower(flower, inner, redis and _told_events(redis, settings.broker.prefix, app), capp=app)
+
+
+class _ToldEvents(Events):  # type: ignore[misc]  # it has no types
+    """Flower's thread of events, for a Redis user that may do nothing but listen."""
+
+    def __init__(self, redis: RedisSettings, broker_prefix: str, **options: Any) -> None:
+        super().__init__(enable_events=False, **options)
+        self._redis = redis
+        self._broker_prefix = broker_prefix
+        self._clock = SystemClock()
+
+    def run(self) -> None:
+        """Listen for ever; a connection that breaks is made anew."""
+        while True:
+            try:
+                for events in listen(self._redis, self._broker_prefix):
+                    for event in events:
+                        self.on_event({**event, "local_received": self._clock.now().timestamp()})
+            except (StoreUnavailable, OSError) as error:
+                _log.warning("not listening", reason=str(error), error=type(error).__name__)
+            system_sleep(_AGAIN_AFTER)
+
+
+def _told_events(redis: RedisSettings, broker_prefix: str, app: Any) -> Events:
+    kept = {"max_workers_in_memory": _WORKERS_KEPT, "max_tasks_in_memory": _TASKS_KEPT}
+    return _ToldEvents(redis, broker_prefix, capp=app, io_loop=IOLoop.current(), **kept)
+
+
+def _set_options(url_prefix: str, credentials: str) -> None:
+    """Set Flower's options, which are global in its process."""
+    options = cast(Any, default_options)
+    options.url_prefix = url_prefix
+    options.basic_auth = [credentials]
+    options.read_only = True
+    options.enable_events = False
+    options.max_tasks, options.max_workers = _TASKS_KEPT, _WORKERS_KEPT
+    options.auto_refresh = True
+    options.tasks_columns = "name,uuid,state,args,received,runtime,worker"
+    options.db = ""
+    options.persistent = False
+    options.task_runtime_metric_buckets = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]

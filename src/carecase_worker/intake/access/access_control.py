@@ -1,0 +1,61 @@
+"""Admittance of callers: first the credentials, then the rate."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+from carecase_worker.clock import Random, SystemRandom, system_async_sleep
+from carecase_worker.errors import AccessRefused, RateExceeded
+from carecase_worker.intake.access.authenticator import Authenticator, Caller
+from carecase_worker.intake.limits.threads import Threads
+from carecase_worker.store.rate_limit import RateLimiter
+
+_THREADS, _THREADS_PER_ADDRESS = 16, 8
+
+
+@dataclass(frozen=True, slots=True)
+class AccessControl:
+    """The gate and the rate limit. Credentials that are not remembered are checked by threads of their own.
+
+    The response to a refusal is held for a while: a caller that retries at once then makes few requests a connection,
+    and requests of others do not wait behind them.
+    """
+
+    gate: Authenticator
+    rates: RateLimiter
+    hold: timedelta
+    random: Random = field(default_factory=SystemRandom)
+    threads: Threads = field(default_factory=lambda: Threads(_THREADS, _THREADS_PER_ADDRESS))
+
+    async def admit(
+        self, api_key: str | None, authorization: str | None, address: str | None, known: Callable[[Caller], None]
+    ) -> Caller:
+        """Return the caller of a request; call `known` with it first, even if it exceeds its rate.
+
+        Raises AccessRefused, KeysUnavailable, RateExceeded.
+        """
+        try:
+            caller = self.gate.known(api_key, authorization)
+            if caller is None:
+                caller = await self.threads.run(address or "", partial(self.gate.caller, api_key, authorization))
+        except AccessRefused:
+            await self._hold()
+            raise
+        excess = await self._excess(caller.client)
+        if excess:
+            await self._hold()  # before `known`: such a request is no reason to keep the connection
+        known(caller)
+        if excess:
+            raise excess
+        return caller
+
+    async def _hold(self) -> None:
+        await system_async_sleep(self.hold * (1 + self.random.random()))  # so that refusals of one moment spread out
+
+    async def _excess(self, client: str) -> RateExceeded | None:
+        try:
+            await self.rates.spend(client)
+        except RateExceeded as excess:
+            return excess
+        return None

@@ -1,0 +1,1 @@
+"""HTTP: protocol, headers, negotiation, paging, problems. Knows no job."""

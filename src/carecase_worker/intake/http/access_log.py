@@ -1,0 +1,140 @@
+"""Middleware around every request: an id, a line in the log, a metric, and a response to unexpected errors."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any
+from uuid import UUID
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from carecase_worker.clock import monotonic
+from carecase_worker.errors import safe_error_fields
+from carecase_worker.intake.http.envelope import envelope
+from carecase_worker.intake.http.problems import UNEXPECTED
+from carecase_worker.intake.limits.log_quota import LogQuota
+from carecase_worker.telemetry import Metrics, logger
+
+_log = logger("access")
+_NOTED, _ENDING = "carecase.noted", "carecase.ending"
+CONNECTED = "carecase.connected"
+"""Name in the scope of the address that the connection comes from, whatever a proxy says about the client."""
+
+
+def add_log_fields(scope: Scope, **facts: str | int | None) -> None:
+    """Add fields to the request's line in the log. The names are those of telemetry; no value of a case."""
+    scope.setdefault(_NOTED, {}).update(facts)
+
+
+def has_known_caller(scope: Scope) -> bool:
+    """Return whether the caller of a request is known: its credentials were accepted."""
+    return "client" in scope.get(_NOTED, ())
+
+
+def until_answered(scope: Scope, held: AbstractContextManager[object]) -> None:
+    """Enter a context that is left once the response is sent."""
+    ending: ExitStack = scope[_ENDING]
+    ending.enter_context(held)
+
+
+@dataclass
+class _Seen:
+    """Status, bytes and time of a request."""
+
+    status: int = 0
+    received: int = 0
+    sent: int = 0
+    seconds: float | None = None  # until the response was sent; background work after that is not the client's time
+
+
+class AccessLog:
+    """ASGI middleware; puts the request's id into the scope as `carecase.activity`."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, new_id: Callable[[], str], quota: LogQuota) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._new_id = new_id
+        self._quota = quota
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        activity = scope["carecase.activity"] = self._new_id()
+        scope[_NOTED] = {}
+        began = monotonic()
+        seen = _Seen()
+        ending = scope[_ENDING] = ExitStack()
+
+        async def count() -> Message:
+            message = await receive()
+            seen.received += len(message.get("body", b""))
+            return message
+
+        async def watch(message: Message) -> None:
+            seen.status = message.get("status", seen.status)
+            seen.sent += len(message.get("body", b""))
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                seen.seconds = monotonic() - began
+                ending.close()
+
+        try:
+            with ending:
+                await self._app(scope, count, watch)
+        except Exception as error:  # noqa: BLE001  # one of the three edges: every request gets an answer
+            _log.error("request failed", activity_id=activity, **safe_error_fields(error))
+            if not seen.status:
+                await _send_500(scope, watch, activity)
+        self._tell(scope, activity, seen, monotonic() - began if seen.seconds is None else seen.seconds)
+
+    def _tell(self, scope: Scope, activity: str, seen: _Seen, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        self._metrics.answered(route, scope["method"], seen.status, seconds)
+        if not has_known_caller(scope) and not self._quota.takes():
+            return
+        facts: dict[str, Any] = {"address": address_of(scope), "job_id": _job_of(scope), **scope[_NOTED]}
+        _log.info(
+            "request",
+            activity_id=activity,
+            method=scope["method"],
+            route=route,
+            status=seen.status,
+            duration_ms=round(seconds * 1000, 1),
+            bytes=seen.received,
+            bytes_sent=seen.sent,
+            **{name: fact for name, fact in facts.items() if fact is not None},
+        )
+
+
+def _job_of(scope: Scope) -> str | None:
+    """Return the job id in the path; None if there is none, or it is not a UUID: it could then be any text."""
+    try:
+        return str(UUID(scope.get("path_params", {})["jobId"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def address_of(scope: Scope) -> str | None:
+    """Return the client's address; the proxy's, if that sends a text that is not an address; None for a Unix socket."""
+    for address in ((scope["client"] or ("",))[0], scope.get(CONNECTED) or ""):
+        with suppress(ValueError):
+            return plain_address(address)
+    return None
+
+
+@lru_cache(1024)
+def plain_address(address: str) -> str:
+    """Return an IPv4-mapped address as IPv4: a socket on :: sees 10.0.0.7 as ::ffff:10.0.0.7. Raises ValueError."""
+    parsed = ip_address(address)
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
+
+
+async def _send_500(scope: Scope, send: Send, activity: str) -> None:
+    content = envelope(activity, error=UNEXPECTED.members(scope["path"]))
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": UNEXPECTED.status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

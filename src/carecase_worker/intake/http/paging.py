@@ -1,0 +1,80 @@
+"""Paging: page and pageSize in, x-pagination out; the items of each chunk that a page needs."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import BeforeValidator, Field
+
+from carecase_worker.cases.care_case import INT32_MAX
+
+DEFAULT_PAGE_SIZE = 100
+LARGEST = 1000
+
+
+def plain_integer(text: str) -> str:
+    """Check that a text is an integer of JSON: pydantic would also take 1_000, +1 and 1.0. Raises ValueError."""
+    if not re.fullmatch(r"-?(0|[1-9][0-9]*)", text):
+        raise ValueError("must be an integer")
+    return text
+
+
+PageNumber = Annotated[
+    int,
+    Field(ge=1, le=INT32_MAX),
+    BeforeValidator(plain_integer),
+    Query(alias="page", description="Which page, from 1"),
+]
+PageSize = Annotated[
+    int,
+    Field(ge=1, le=LARGEST),
+    BeforeValidator(plain_integer),
+    Query(alias="pageSize", description="How many a page has"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list."""
+
+    number: int
+    size: int
+
+    @property
+    def first(self) -> int:
+        """The place of its first element in the list."""
+        return (self.number - 1) * self.size
+
+    def header(self, total: int) -> dict[str, str]:
+        """Return the header that says which page this is, of `total` elements."""
+        told = {
+            "TotalCount": total,
+            "TotalPages": -(-total // self.size),
+            "CurrentPage": self.number,
+            "PageSize": self.size,
+        }
+        return {"x-pagination": json.dumps(told, separators=(",", ":"))}
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSlice:
+    """A part of the wanted items of a chunk: `take` of them, after `skip` of them."""
+
+    chunk_no: int
+    skip: int
+    take: int
+
+
+def chunk_slices(wanted: Sequence[int], first: int, stop: int) -> Iterator[ChunkSlice]:
+    """Yield the parts of chunks with the elements from `first` to before `stop`; chunk n has `wanted[n]` elements."""
+    start = 0
+    for chunk_no, count in enumerate(wanted):
+        skip, end = max(first - start, 0), min(stop - start, count)
+        if skip < end:
+            yield ChunkSlice(chunk_no, skip, end - skip)
+        start += count
+        if start >= stop:
+            return

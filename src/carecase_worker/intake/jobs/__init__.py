@@ -1,0 +1,1 @@
+"""The routes of jobs: status, result, cancel, purge, resubmission, and waiting for the end."""

@@ -1,0 +1,46 @@
+"""Responses that are held until a job is final, as a client prefers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from fastapi import Request
+
+from carecase_worker.intake.http.prefer import Preferences, preferences
+from carecase_worker.store.completions import JobCompletions
+from carecase_worker.store.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class LongPoll:
+    """The holder of responses; a held response takes no thread."""
+
+    finals: JobCompletions
+    longest: timedelta
+
+    def wanted(self, request: Request) -> Preferences:
+        """Return the preferences of a request, `wait` limited to the longest time allowed."""
+        return preferences(request.headers.getlist("prefer"), self.longest)
+
+    async def job(self, request: Request, job_id: str, wait: timedelta, read: Callable[[], Awaitable[Job]]) -> Job:
+        """Wait until the job is final, the timeout passes or the client disconnects, then return `read()`."""
+        with self.finals.subscribe(job_id) as changed:
+            job = await read()
+            if job.state.final:
+                return job
+            leaving = asyncio.ensure_future(_set_when_left(request, changed))
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait.total_seconds()):
+                        await changed.wait()
+            finally:
+                leaving.cancel()
+        return await read()
+
+
+async def _set_when_left(request: Request, left: asyncio.Event) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    left.set()

@@ -1,0 +1,36 @@
+"""Single flight: a value that many request at once is made once, in a thread of its own, and cached for a moment."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+
+from carecase_worker.clock import monotonic
+
+_T = TypeVar("_T")
+
+
+class SingleFlight(Generic[_T]):
+    """A value that is made again on request once it is older than `kept`.
+
+    It takes one thread, however many request it, and none of the threads for clients.
+    """
+
+    def __init__(self, make: Callable[[], _T], kept: timedelta, seconds: Callable[[], float] = monotonic) -> None:
+        self._make = make
+        self._kept_s = kept.total_seconds()
+        self._seconds = seconds
+        self._turn = asyncio.Lock()
+        self._thread = CapacityLimiter(1)
+        self._told: tuple[_T, float] | None = None
+
+    async def __call__(self) -> _T:
+        """Return the value. Raises the errors of `make`; the next call then tries again."""
+        async with self._turn:
+            if self._told is None or self._seconds() - self._told[1] >= self._kept_s:
+                made = await run_sync(self._make, limiter=self._thread)
+                self._told = made, self._seconds()
+            return self._told[0]

@@ -1,0 +1,100 @@
+"""The schemas of the published description; their names are the published API's where it has them."""
+
+from typing import Any
+
+from carecase_worker.cases.care_case import CareCase
+from carecase_worker.cases.outcomes import Kind
+from carecase_worker.store.job import COUNTS
+
+_TEXT, _COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
+_MOMENT = {"type": "string", "format": "date-time"}
+_KEY = {"type": "integer", "format": "int32"}
+_ID = {"type": "string", "format": "uuid"}
+
+
+def ref(name: str) -> dict[str, str]:
+    """Return a reference to a schema."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def schemas() -> dict[str, Any]:
+    """Return every schema, by name."""
+    list_of_items = {"type": "array", "items": ref("MultiCodeResponse")}
+    return {
+        "CareCase": _care_case(),
+        "Job": _job(),
+        "Problem": _problem(),
+        "KeyValuePair": _object(("key", "value"), key=_TEXT, value=_nullable(_KEY)),
+        "MultiCodeResponse": _item(),
+        "MultiCodeResponseListVBAResponse": _envelope(list_of_items),
+        "JobEnvelope": _envelope(ref("Job")),
+        "JobListEnvelope": _envelope({"type": "array", "items": ref("Job")}),
+        "AcceptedEnvelope": _envelope({"type": "null"}, job=ref("Job")),
+        "ProblemEnvelope": _envelope({"type": "null"}, error=ref("Problem")),
+        "Readiness": _object(
+            ("status", "checks", "databases"), status=_TEXT, checks={"type": "object"}, databases={"type": "object"}
+        ),
+    }
+
+
+def _care_case() -> dict[str, Any]:
+    case = CareCase.model_json_schema()
+    for described in case["properties"].values():
+        described.pop("default", None)
+        for option in (described, *described.get("anyOf", ())):
+            option.pop("pattern", None)
+    return case
+
+
+_SEQUENCE = "Grows with each batch of a database; null while it is not known where its order of acceptance goes on"
+
+
+def _job() -> dict[str, Any]:
+    return _object(
+        ("jobId", "state", "database", "carePlanKey", "total", "processed", *COUNTS, "bodySha256", "sequence",
+         "submittedAt", "startedAt", "finishedAt", "expiresAt", "links"),
+        jobId=_ID,
+        state=ref("State"),
+        database=_TEXT,
+        carePlanKey=_nullable(_KEY),
+        **dict.fromkeys(("total", "processed", *COUNTS), _COUNT),
+        bodySha256={"type": ["string", "null"], "pattern": "^[0-9a-f]{64}$"},
+        sequence=_nullable({"type": "integer", "format": "int64", "description": _SEQUENCE}),
+        submittedAt=_MOMENT,
+        **{name: _nullable(_MOMENT) for name in ("startedAt", "finishedAt", "expiresAt")},
+        links=_object(("self", "result"), self=_TEXT, result=_TEXT),
+    )  # fmt: skip
+
+
+def _problem() -> dict[str, Any]:
+    words = dict.fromkeys(("type", "title", "detail", "instance"), _TEXT)
+    return _object(("type", "title", "status", "detail", "instance"), **words, status={"type": "integer"})
+
+
+def _item() -> dict[str, Any]:
+    return _object(
+        ("id", "status", "body"),
+        id={"type": "array", "items": ref("KeyValuePair")},
+        status={"type": "integer", "enum": sorted({kind.status for kind in Kind})},
+        body=_TEXT,
+        index={**_COUNT, "description": "The item's place in the batch, where a page or an outcome was asked for"},
+        line={"type": "integer", "minimum": 1, "description": "The line where the item's row begins, in a file"},
+    )
+
+
+def _envelope(data: dict[str, Any], error: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
+    return _object(
+        ("data", "error", "debug", *members),
+        data=data,
+        error=error or {"type": "null"},
+        debug=_object(("activityID",), activityID=_ID),
+        **members,
+    )
+
+
+def _object(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}

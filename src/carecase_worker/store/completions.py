@@ -1,0 +1,103 @@
+"""Wake-ups for those who wait for jobs to become final, over one connection for a whole process.
+
+`complete` publishes the id of a job that is final. Pub/sub is not buffered, so:
+- a waiter first names the job (`awaited`), then reads it, then waits: if it becomes final in between, that wakes;
+- after a reconnect every awaited job is read once: if it has become final meanwhile, that wakes.
+A wake-up means "look again"; it does not promise that the job is final.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+from carecase_worker.errors import StoreUnavailable
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.job import State
+from carecase_worker.store.keys import Keys
+from carecase_worker.store.redis.connection import connect_listener, redis_errors
+from carecase_worker.telemetry import logger
+
+_QUIET_S = 5.0
+_AGAIN_S = 0.5
+_LOOKED_AT_ONCE = 500
+_FINAL = frozenset(state.value for state in State if state.final)
+
+_log = logger("waiting")
+
+
+class JobCompletions:
+    """The waiters for jobs to become final, and their wake-ups. Belongs to the event loop that `listen` runs on."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._settings = settings
+        self._keys = Keys(settings.prefix)
+        self._awaited: dict[str, set[asyncio.Event]] = {}
+        self._over = False
+        self._heard = True
+
+    @contextmanager
+    def subscribe(self, job_id: str) -> Iterator[asyncio.Event]:
+        """Provide an event that is set when it is time to look at the job again. The waiter may set it, too."""
+        event = asyncio.Event()
+        if self._over:
+            event.set()
+        held = self._awaited.setdefault(job_id, set())
+        held.add(event)
+        try:
+            yield event
+        finally:
+            held.discard(event)
+            if not held:
+                self._awaited.pop(job_id, None)
+
+    def end(self) -> None:
+        """Wake everybody, also those who wait later: the process stops."""
+        self._over = True
+        self._wake(list(self._awaited))
+
+    async def listen(self) -> None:
+        """Listen until cancelled; a connection that breaks is made anew."""
+        while True:
+            try:
+                await self._listen_once()
+            except (StoreUnavailable, OSError, RuntimeError) as error:
+                if self._heard:
+                    _log.warning("not listening", reason=str(error), error=type(error).__name__)
+                self._heard = False
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _listen_once(self) -> None:
+        connection = connect_listener(self._settings)
+        with redis_errors():
+            async with connection, connection.pubsub() as channel:
+                await channel.subscribe(self._keys.final)
+                asked = True  # the answer to the subscription is awaited
+                while True:
+                    message = cast("dict[str, Any] | None", await channel.get_message(timeout=_QUIET_S))
+                    if message is None and asked:
+                        raise StoreUnavailable("the job store does not answer")
+                    asked = message is None
+                    if message is None:
+                        await channel.ping()  # a connection that is dead at the other end is silent, too
+                    elif message["type"] == "subscribe":
+                        self._heard = True
+                        await self._look(connection)
+                    elif message["type"] == "message":
+                        self._wake([message["data"]])
+
+    async def _look(self, connection: Any) -> None:
+        """Wake those who wait for a job that is final by now, or gone."""
+        job_ids = list(self._awaited)
+        for start in range(0, len(job_ids), _LOOKED_AT_ONCE):
+            some = job_ids[start : start + _LOOKED_AT_ONCE]
+            async with connection.pipeline(transaction=False) as pipe:
+                for job_id in some:
+                    pipe.hget(self._keys.job(job_id), "state")
+                states = await pipe.execute()
+            self._wake([job_id for job_id, state in zip(some, states, strict=True) if state is None or state in _FINAL])
+
+    def _wake(self, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
+            for event in self._awaited.get(job_id, ()):
+                event.set()

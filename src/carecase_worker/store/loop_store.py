@@ -1,0 +1,51 @@
+"""The job store for an event loop: the operations that a client's requests need, without a thread."""
+
+from collections.abc import Mapping
+
+from carecase_worker.batches.encryption import UNSEALED, Seals
+from carecase_worker.settings.model import JobSettings, RedisSettings
+from carecase_worker.store.admission import Admission, NewJob
+from carecase_worker.store.calls import PACE_FIELDS, admit_call, job_told, pace_told
+from carecase_worker.store.job import Job, with_body_digest
+from carecase_worker.store.keys import Keys
+from carecase_worker.store.redis.connection import connect_loop, redis_errors
+from carecase_worker.store.redis.pipelining import Pipelining
+from carecase_worker.store.throughput import Throughput
+
+
+class LoopStore:
+    """Admission of batches, and reading of jobs.
+
+    Every method raises StoreUnavailable if Redis is unreachable or rejects a command.
+    """
+
+    def __init__(self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED) -> None:
+        self._keys = Keys(settings.prefix)
+        self._jobs = jobs
+        self._seals = seals
+        self._admissions = Pipelining(connect_loop(settings), "admit", settings.durability == "fsync")
+        self._reads = Pipelining(connect_loop(settings))
+
+    async def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
+        """Make the batch a job, with its last chunks. Returns once it is on disk, if the durability is fsync."""
+        with redis_errors():
+            answer = await self._admissions.script(*admit_call(self._keys, self._jobs, new, last))
+        return Admission.of_new(answer, new)
+
+    async def job(self, job_id: str) -> Job:
+        """Read the record of a job.
+
+        Raises JobNotFound, and SealBroken if the record was changed and the key that wraps its data key is here.
+        """
+        now, record = await self._reads.commands(("TIME",), ("HGETALL", self._keys.job(job_id)))
+        return with_body_digest(job_told(job_id, now, record), self._seals)
+
+    async def pace(self, database: str) -> Throughput:
+        """Read the open work and the rate of a database."""
+        now, fields = await self._reads.commands(("TIME",), ("HMGET", self._keys.pace(database), *PACE_FIELDS))
+        return pace_told(now, fields)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._admissions.close()
+        await self._reads.close()

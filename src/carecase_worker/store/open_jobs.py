@@ -1,0 +1,97 @@
+"""Open jobs of a database, and their key sets, from which it is decided which job waits for which."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from carecase_worker.batches.binding import Binding
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.encryption import UNSEALED, Kind, Seals
+from carecase_worker.batches.key_sets import KeySet
+from carecase_worker.errors import PayloadUnreadable, SealBroken
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.keys import Keys
+from carecase_worker.store.redis.connection import connect, redis_errors
+
+_PLACED_AT_ONCE = 200
+_READ_AT_ONCE = 50
+_KEPT_KEYS = 20_000_000
+"""Upper bound of the keys in the sets that are cached: 80 MB, if hardly any lie close together."""
+_BOUND = ("client", "user", "database", "care_plan", "total", "chunks", "strict", "data_key")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A job that is not final: its place in the order of acceptance, and the care plan of its path, or ""."""
+
+    job_id: str
+    seq: int
+    care_plan: str
+
+    @classmethod
+    def of(cls, member: bytes, seq: float) -> "OpenJob":
+        """Return the job from an entry of the list of open jobs."""
+        job_id, _, care_plan = member.decode().partition("|")
+        return cls(job_id, int(seq), care_plan)
+
+
+class OpenJobs:
+    """The open jobs in Redis, and a cache of their sets. Every method raises StoreUnavailable."""
+
+    def __init__(self, settings: RedisSettings, seals: Seals = UNSEALED) -> None:
+        self._redis = connect(settings)
+        self._seals = seals
+        self._keys = Keys(settings.prefix)
+        self._sets: dict[str, KeySet | None] = {}
+
+    def unplaced(self, database: str) -> tuple[list[OpenJob], list[OpenJob]]:
+        """Return the oldest jobs to be placed, also those not open any more, and all open ones in order."""
+        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.zrange(self._keys.unplaced(database), 0, _PLACED_AT_ONCE - 1)
+            pipe.zrange(self._keys.open(database), 0, -1, withscores=True)
+            unplaced, held = pipe.execute()
+        there = [OpenJob.of(*one) for one in held]
+        known = {job.job_id: job for job in there}
+        return [known.get(name, OpenJob(name, 0, "")) for name in map(bytes.decode, unplaced)], there
+
+    def key_sets(self, jobs: Iterable[OpenJob]) -> Mapping[str, KeySet | None]:
+        """Return the set of each job, by its id; None if it cannot be read.
+
+        The sets that were read are cached for the next call; those of other jobs are dropped.
+        """
+        wanted = [job.job_id for job in jobs]
+        self._sets = held = {job_id: self._sets[job_id] for job_id in wanted if job_id in self._sets}
+        missing = [job_id for job_id in wanted if job_id not in held]
+        for first in range(0, len(missing), _READ_AT_ONCE):  # cached at once: an attempt that is cut short is not lost
+            held |= self._read(missing[first : first + _READ_AT_ONCE])
+        keys, self._sets = 0, {}
+        for job_id, one in held.items():
+            keys += 0 if one is None else len(one)
+            if keys <= _KEPT_KEYS:
+                self._sets[job_id] = one
+        return held
+
+    def _read(self, job_ids: Sequence[str]) -> dict[str, KeySet | None]:
+        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.get(self._keys.key_set(job_id))
+                pipe.hmget(self._keys.job(job_id), _BOUND)
+            told = pipe.execute()
+        return {
+            job_id: self._opened(job_id, sealed, record)
+            for job_id, sealed, record in zip(job_ids, told[::2], told[1::2], strict=True)
+        }
+
+    def _opened(self, job_id: str, sealed: bytes | None, record: Sequence[bytes | None]) -> KeySet | None:
+        if sealed is None or None in record:
+            return None
+        client, user, database, care_plan, total, chunks, strict, data_key = (
+            field.decode() for field in cast(Sequence[bytes], record)
+        )
+        bound = int(care_plan) if care_plan else None
+        binding = Binding(job_id, client, user, database, bound, int(total), int(chunks), strict == "1")
+        try:
+            key = self._seals.opened(data_key, binding).key
+            return KeySet.unpacked(key.open(Kind.KEYS, ChunkRef(job_id, 0), sealed))
+        except (PayloadUnreadable, SealBroken):
+            return None

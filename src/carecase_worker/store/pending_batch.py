@@ -1,0 +1,272 @@
+"""Admission of a batch: cut into chunks and staged as it comes in, then made a job at one stroke."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, wait
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import assert_never
+from uuid import UUID
+
+import msgspec
+
+from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits, ChunkRef
+from carecase_worker.batches.encryption import UNSEALED, Kind, Seals
+from carecase_worker.batches.key_sets import KeySet, written_keys
+from carecase_worker.batches.payloads import pack
+from carecase_worker.errors import (
+    BacklogFull,
+    BatchFault,
+    BatchRefused,
+    StorageFull,
+    StoreUnavailable,
+)
+from carecase_worker.store.admission import Admission, Admitted, JobSeal, NewJob, Staging
+from carecase_worker.store.job_store import JobStore
+
+_STAGE_BYTES = 1 << 20
+_BEHIND = 3  # calls of `add` whose chunks may still be being packed
+_KEY_BYTES = 4
+
+_Packed = tuple[dict[int, bytes], KeySet]
+"""The payloads of some chunks, and the keys of their cases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """The sender of a batch, and how the batch is to be applied.
+
+    `care_plan` is that of the path, if the path has one; `strict`: all or nothing; `retry_of`: the job whose items are
+    sent again; `mapping`: the name of the mapping by which a file's rows became items, if it has one.
+    """
+
+    client: str
+    user: str
+    database: str
+    care_plan: int | None
+    idempotency_key: str | None = None
+    strict: bool = False
+    retry_of: str = ""
+    mapping: str = ""
+
+    @property
+    def sent_key(self) -> str | None:
+        """The Idempotency-Key, with the mapping in a line of its own: another mapping makes another batch."""
+        if self.idempotency_key is None or not self.mapping:
+            return self.idempotency_key
+        return f"{self.idempotency_key}\n{self.mapping}"
+
+
+@dataclass(frozen=True, slots=True)
+class Admissions:
+    """Admission of batches to the job store: cut by `bounds`, packed and staged by the threads of `packers`."""
+
+    store: JobStore
+    bounds: ChunkLimits
+    max_items: int
+    packers: Executor
+    seals: Seals = UNSEALED
+
+    def draft(self, sender: Sender, job_id: UUID) -> "PendingBatch":
+        """Return a draft for a batch that is coming in; nothing of it is a job yet."""
+        return PendingBatch(self, sender, str(job_id))
+
+
+class PendingBatch:
+    """A batch on its way to the job store; it holds a few chunks at a time, whatever the size of the batch.
+
+    Chunks are packed, and staged by the megabyte, in other threads while the next ones are cut. Each method raises
+    BatchRefused, BacklogFull or StorageFull: then discard the draft. Or it raises StoreUnavailable: then the batch may
+    have been admitted; sending it again with the same Idempotency-Key tells.
+    """
+
+    def __init__(self, admissions: Admissions, sender: Sender, job_id: str) -> None:
+        self._admissions = admissions
+        self._sender = sender
+        self._staged = Staging(job_id, sender.client, sender.database)
+        self._key = admissions.seals.new_key()
+        self._cutter = Chunker(admissions.bounds)
+        self._firsts: list[int] = []
+        self._items_bytes = 0
+        self._keys, self._keys_bytes = KeySet(), 0
+        self._packing: deque[tuple[int, Future[_Packed]]] = deque()
+        """Size in bytes and result of each call that packs chunks, in order."""
+        self._staging: Future[Admission] | None = None
+        self._waiting: dict[int, bytes] = {}
+        self._waiting_bytes = self._staging_bytes = 0
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job that it becomes."""
+        return self._staged.job_id
+
+    @property
+    def total(self) -> int:
+        """The number of items so far."""
+        return self._cutter.total
+
+    @property
+    def held_bytes(self) -> int:
+        """Upper bound of the memory it uses, in bytes: items, and chunks that are being packed or staged."""
+        packing = sum(size for size, _ in self._packing)
+        return self._cutter.held_bytes + packing + self._waiting_bytes + self._staging_bytes + self._keys_bytes
+
+    def add(self, items: Sequence[msgspec.Raw]) -> None:
+        """Take the next items of the batch."""
+        chunks = self._numbered(self._cutter.add(items))
+        if self._cutter.total > self._admissions.max_items:
+            raise BatchRefused(
+                BatchFault.TOO_MANY_ITEMS,
+                f"The batch has more than {self._admissions.max_items} items. Send them in several batches.",
+            )
+        if chunks:
+            size = sum(len(chunk.items) for chunk in chunks.values())
+            self._packing.append((size, self._admissions.packers.submit(self._packed, chunks)))
+            self._collect(but=_BEHIND)
+
+    def admit(self, body_sha256: str) -> Admission:
+        """Admit the batch: as a new job, or as the one that its Idempotency-Key already stands for."""
+        return require_admitted(self._admissions.store.admit(*self.ended(body_sha256)))
+
+    def ended(self, body_sha256: str) -> tuple[NewJob, Mapping[int, bytes]]:
+        """Finish cutting and return the arguments of `admit`: the job that the batch becomes, and its last chunks."""
+        last = self._packed(self._numbered(self._cutter.finish()))
+        self._collect(but=0)
+        self._take(last)
+        if self._staging is not None:
+            require_admitted(self._staging.result())
+        sender, key_set = self._sender, self._key_set()
+        new = NewJob(
+            job_id=self._staged.job_id,
+            client=sender.client,
+            user=sender.user,
+            database=sender.database,
+            care_plan=sender.care_plan,
+            total=self._cutter.total,
+            chunk_firsts=self._firsts,
+            payload_bytes=self._staged.size + self._waiting_bytes + len(key_set),
+            body_sha256=body_sha256,
+            strict=sender.strict,
+            retry_of=sender.retry_of,
+            weight=self._weight,
+            key_set=key_set,
+        )
+        return self._completed(new), self._waiting
+
+    @property
+    def is_busy(self) -> bool:
+        """True while threads work for the draft, and from then on if they have staged something."""
+        return bool(self._packing) or self._staging is not None
+
+    def discard(self) -> None:
+        """Drop the staged chunks; a batch that is a job by now stays one. If Redis is away, they expire."""
+        for _, future in self._packing:
+            future.cancel()
+        if self._staging is not None:
+            wait([self._staging])  # its chunks are to be dropped, too
+            with suppress(StoreUnavailable):
+                self._admissions.store.discard(self._staged)
+
+    @property
+    def _weight(self) -> int:
+        """Room that the batch takes in a group, in items, its bytes converted to items.
+
+        0 if it has several chunks or fills more than half a group.
+        """
+        bounds = self._admissions.bounds
+        weight = max(self.total, -(-self._items_bytes * bounds.items // bounds.size))
+        return weight if len(self._firsts) == 1 and weight * 2 <= bounds.items else 0
+
+    def _completed(self, new: NewJob) -> NewJob:
+        """Return the job with its marks, and with its data key wrapped and bound to the job's final facts."""
+        seals, sent_key = self._admissions.seals, self._sender.sent_key
+        if sent_key is not None:
+            new = replace(new, marks=seals.marks(sent_key, new.binding, new.body_sha256))
+        if self._key is None:
+            return new
+        wrapped = seals.wrap(self._key, new.binding, new.body_sha256, sent_key)
+        return replace(new, seal=JobSeal(wrapped, *self._key.order_blocks()))
+
+    def _numbered(self, chunks: Iterable[Chunk]) -> dict[int, Chunk]:
+        """Return the chunks by their numbers in the job. Raises BatchRefused if a strict batch has a second one."""
+        numbered = {}
+        for chunk in chunks:
+            if self._sender.strict and self._firsts:
+                raise BatchRefused(
+                    BatchFault.TOO_LARGE_FOR_STRICT,
+                    f"With Prefer: handling=strict a batch has at most {self._admissions.bounds.items} items and"
+                    f" {self._admissions.bounds.size} bytes. Send a smaller one, or leave the preference out.",
+                )
+            numbered[len(self._firsts)] = chunk
+            self._firsts.append(chunk.first)
+            self._items_bytes += len(chunk.items)
+        return numbered
+
+    def _packed(self, chunks: Mapping[int, Chunk]) -> _Packed:
+        key, job_id = self._key, self._staged.job_id
+        keys = KeySet.union(KeySet(written_keys(chunk.items)) for chunk in chunks.values())
+        if key is None:
+            return {n: pack(chunk) for n, chunk in chunks.items()}, keys
+        return {n: key.seal(Kind.PAYLOAD, ChunkRef(job_id, n), pack(chunk)) for n, chunk in chunks.items()}, keys
+
+    def _key_set(self) -> bytes:
+        """Return the set of all case keys as Redis may keep it: packed, and sealed if there is a data key."""
+        packed, key = self._keys.packed(), self._key
+        return packed if key is None else key.seal(Kind.KEYS, ChunkRef(self.job_id, 0), packed)
+
+    def _collect(self, but: int) -> None:
+        """Take packed chunks in order; wait for all but the last `but` calls."""
+        while len(self._packing) > but:
+            self._take(self._packing.popleft()[1].result())
+
+    def _take(self, packed: _Packed) -> None:
+        """Keep payloads until they are a megabyte, then stage them; only one call to stage runs at a time."""
+        payloads, keys = packed
+        self._keys.add(keys)
+        self._keys_bytes += _KEY_BYTES * len(keys)
+        for number, payload in payloads.items():
+            if self._waiting_bytes >= _STAGE_BYTES:
+                if self._staging is not None:
+                    require_admitted(self._staging.result())
+                before, waiting = self._staged, self._waiting
+                self._staged = replace(
+                    before, size=before.size + self._waiting_bytes, chunks=before.chunks + len(waiting)
+                )
+                self._staging = self._admissions.packers.submit(self._admissions.store.stage, self._staged, waiting)
+                self._waiting, self._waiting_bytes, self._staging_bytes = {}, 0, self._waiting_bytes
+            self._waiting[number] = payload
+            self._waiting_bytes += len(payload)
+
+
+_WHOSE = {"client": "this client's share", "database": "the share of all clients"}
+
+
+def require_admitted(admission: Admission) -> Admission:
+    """Return the admission if the batch is staged or stands for a job.
+
+    Raises the refusals that `PendingBatch` names.
+    """
+    match admission.verdict:
+        case Admitted.STAGED | Admitted.ADMITTED | Admitted.KNOWN:
+            return admission
+        case Admitted.REUSED:
+            raise BatchRefused(
+                BatchFault.KEY_REUSED,
+                "This Idempotency-Key came before, with other items, database, care plan or handling. Use a new key.",
+            )
+        case Admitted.FULL:
+            raise BacklogFull("Too much accepted work is still open. Send the batch again later.")
+        case Admitted.CROWDED:
+            raise BacklogFull(
+                f"Uploads and open jobs fill {_WHOSE[admission.whose]} of what is kept for this database."
+                " Send the batch again once some of them have ended."
+            )
+        case Admitted.USED:
+            raise StorageFull(
+                f"Jobs and results fill {_WHOSE[admission.whose]} of what is kept for this database. Purge final jobs"
+                " that are not needed any more (DELETE /jobs/{jobId}?purge=true), or wait until some expire."
+            )
+        case Admitted.LOST:
+            raise StoreUnavailable("the job store lost a part of the batch; send it again")
+        case never:
+            assert_never(never)

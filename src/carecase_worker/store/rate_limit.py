@@ -1,0 +1,43 @@
+"""Rate limits: a bucket of tokens for each client, shared by all intakes through Redis."""
+
+from datetime import timedelta
+
+from carecase_worker.clock import monotonic
+from carecase_worker.errors import RateExceeded, StoreUnavailable
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.redis.connection import connect_loop, redis_errors
+from carecase_worker.store.redis.pipelining import Pipelining
+from carecase_worker.store.scripts import named
+
+_PATIENCE = timedelta(milliseconds=500)
+_LEFT_ALONE_S = 1.0
+
+
+class RateLimiter:
+    """Rate limiter of the clients. While Redis is unreachable it counts nothing and lets every request pass."""
+
+    def __init__(self, settings: RedisSettings, per_second: float, burst: int) -> None:
+        self._each_us = 1_000_000 / per_second if per_second else 0.0
+        self._burst = burst
+        self._prefix = settings.prefix
+        self._redis = Pipelining(connect_loop(settings, _PATIENCE, attempts=1), "spend")
+        self._alone_until = 0.0
+
+    async def spend(self, client: str) -> None:
+        """Count a request of a client. Raises RateExceeded if it has made too many."""
+        if not self._each_us or monotonic() < self._alone_until:
+            return
+        try:
+            with redis_errors():
+                arguments = named(client=client, us_per_request=self._each_us, burst=self._burst)
+                wait_us: int = await self._redis.script([self._prefix], [arguments])
+        except StoreUnavailable:
+            # the request's own use of Redis reports that; skip the limit for a second, so that not all wait here
+            self._alone_until = monotonic() + _LEFT_ALONE_S
+            return
+        if wait_us:
+            raise RateExceeded(timedelta(microseconds=wait_us))
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._redis.close()

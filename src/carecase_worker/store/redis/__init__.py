@@ -1,0 +1,1 @@
+"""Redis itself: connections, errors, pipelining, checks, and the rights of its users."""

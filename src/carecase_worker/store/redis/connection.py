@@ -1,0 +1,111 @@
+"""Redis connections, and redis-py errors translated into StoreUnavailable.
+
+Only this module and the job store import redis.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError as NoScriptError
+from redis.retry import Retry
+
+from carecase_worker.clock import from_epoch_us
+from carecase_worker.errors import StoreUnavailable
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.settings.tls import redis_tls_options
+
+LoopRedis = redis.asyncio.Redis
+"""Connections for one event loop."""
+
+RESPONSE_TIMEOUT = timedelta(seconds=5)
+"""Timeout of a response of Redis."""
+
+_CONNECT_TIMEOUT_S = 3
+
+_SAID = {
+    "NOAUTH": "refuses the credentials; check redis.url",
+    "WRONGPASS": "refuses the credentials; check redis.url",
+    "NOPERM": "refuses a command to this user; check its ACL",
+    "OOM": "is full; give Redis more memory",
+    "READONLY": "is a replica and takes no writes; it is looked for anew, check which server its address leads to",
+    "MASTERDOWN": "is a replica that has lost its primary; bring that back, or check which server its address leads to",
+    "CLUSTERDOWN": "is a cluster of which a part is down; bring that back",
+    "LOADING": "is reading its data from disk; wait",
+    "NOREPLICAS": "has too few replicas to take writes; bring them back, or lower min-replicas-to-write",
+    "MISCONF": "cannot write to its disk; make room, and see its log",
+    "BUSY": "is busy with a script; wait",
+}
+"""Fault and remedy by the code of a Redis error."""
+
+ELSEWHERE = (redis.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.MasterDownError)
+"""Errors of a server that is not the right one at its address any more: the connection is made anew at once."""
+
+
+def connect(settings: RedisSettings, patience: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> redis.Redis:
+    """Return connections for threads, opened at first use; a command on a broken one is tried `attempts` times."""
+    options = {**_options(settings, patience), "health_check_interval": 30}
+    return redis.Redis.from_url(settings.address, **options, retry=Retry(NoBackoff(), attempts - 1))
+
+
+def connect_listener(settings: RedisSettings) -> LoopRedis:
+    """Return connections for one event loop that retry nothing.
+
+    Messages published while a connection is broken are lost, so the listener must hear of it at once.
+    """
+    options = _options(settings, RESPONSE_TIMEOUT)
+    return redis.asyncio.Redis.from_url(
+        settings.address, **options, retry=AsyncRetry(NoBackoff(), 0), decode_responses=True
+    )
+
+
+def connect_loop(settings: RedisSettings, patience: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> LoopRedis:
+    """Return connections for one event loop that behave as those of `connect`."""
+    options = {**_options(settings, patience), "health_check_interval": 30}
+    return redis.asyncio.Redis.from_url(settings.address, **options, retry=AsyncRetry(NoBackoff(), attempts - 1))
+
+
+def _options(settings: RedisSettings, patience: timedelta) -> dict[str, Any]:
+    seconds, url = patience.total_seconds(), settings.address
+    if url.startswith("unix:"):  # a Unix socket needs neither keepalive nor a timeout for connecting
+        return {"socket_timeout": seconds}
+    is_tls = url.startswith("rediss:")
+    return {
+        "socket_timeout": seconds,
+        "socket_connect_timeout": min(seconds, _CONNECT_TIMEOUT_S),
+        "socket_keepalive": True,
+        "retry_on_error": list(ELSEWHERE),
+        **(redis_tls_options(settings) if is_tls else {}),
+    }
+
+
+def moment_of(answer: tuple[int, int]) -> datetime:
+    """Return the moment of a reply to TIME: seconds and microseconds."""
+    seconds, microseconds = answer
+    return from_epoch_us(seconds * 1_000_000 + microseconds)
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Translate redis-py errors into StoreUnavailable; its text has neither host nor command."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StoreUnavailable(f"the job store {_said_of(error)}") from None
+
+
+def _said_of(error: redis.RedisError) -> str:
+    # redis-py puts the command before the server's text if it is of a pipeline
+    code = getattr(error, "status_code", None) or str(error).rpartition(" caused error: ")[2].partition(" ")[0]
+    if code in _SAID:
+        return _SAID[code]
+    match error:
+        case redis.ConnectionError() | redis.TimeoutError():
+            return "cannot be reached; check that Redis runs, and redis.url"
+        case _:
+            return f"refuses: {type(error).__name__}"

@@ -1,0 +1,81 @@
+"""Commands of one event loop that share a round trip to Redis, and one wait for the disk."""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from carecase_worker.clock import milliseconds
+from carecase_worker.errors import StoreUnavailable
+from carecase_worker.grouping import Grouping
+from carecase_worker.store.redis.connection import ELSEWHERE, RESPONSE_TIMEOUT, LoopRedis, NoScriptError, redis_errors
+from carecase_worker.store.scripts import script_of
+
+_MOST = 64
+"""Upper bound of the calls in one trip: Redis serves nobody else meanwhile."""
+_TIMES = 2
+
+Command = tuple[Any, ...]
+
+
+class Pipelining:
+    """A sender of commands. It belongs to the event loop that it is used on.
+
+    With `wait_for_disk`, a response comes only when what was written before is on disk.
+    """
+
+    def __init__(self, connection: LoopRedis, operation: str = "", wait_for_disk: bool = False) -> None:
+        """Send commands over a connection; `operation` is the script that `script` runs."""
+        self._redis = connection
+        self._script = connection.register_script(script_of(operation)) if operation else None
+        self._wait_for_disk = wait_for_disk
+        self._trips = Grouping(self._trip, _MOST)
+
+    async def script(self, names: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run the script and return its reply. Raises StoreUnavailable."""
+        if self._script is None:
+            raise RuntimeError("no script was named")
+        run = ("EVALSHA", self._script.sha, len(names), *names, *args)
+        with redis_errors():
+            try:
+                return (await self._trips.one([run]))[0]
+            except NoScriptError:
+                return (await self._trips.one([("SCRIPT LOAD", self._script.script), run]))[1]
+
+    async def commands(self, *commands: Command) -> list[Any]:
+        """Send some commands and return their replies. Raises StoreUnavailable."""
+        with redis_errors():
+            return await self._trips.one(commands)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._redis.aclose()
+
+    async def _trip(self, wanted: Sequence[Sequence[Command]]) -> list[list[Any] | BaseException]:
+        """Send the commands of some calls; return the replies of each call, or the first error among them."""
+        answers = iter(await self._answers([command for commands in wanted for command in commands]))
+        told = [list(islice(answers, len(commands))) for commands in wanted]
+        return [next((one for one in some if isinstance(one, Exception)), some) for some in told]
+
+    async def _answers(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the replies to some commands, errors among them.
+
+        If the server is no longer the right one at its address, connect anew and send them once more.
+        """
+        for _ in range(_TIMES):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for command in commands:
+                    pipe.execute_command(*command)
+                if self._wait_for_disk:
+                    pipe.execute_command("WAITAOF", 1, 0, milliseconds(RESPONSE_TIMEOUT) // 2)
+                answers = await pipe.execute(raise_on_error=False)
+            if not any(isinstance(answer, ELSEWHERE) for answer in answers):
+                break
+            await self._redis.connection_pool.disconnect()
+        if not self._wait_for_disk:
+            return answers
+        *answers, on_disk = answers
+        if isinstance(on_disk, Exception):
+            raise on_disk
+        if on_disk[0] < 1:
+            raise StoreUnavailable("the job store has not confirmed that the batch is on disk")
+        return answers

@@ -1,0 +1,64 @@
+"""Rewrapping of data keys with the first configured key, so that the key that wrapped them before can be destroyed."""
+
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import cast
+
+from carecase_worker.batches.encryption import Seals
+from carecase_worker.errors import JobNotFound, PayloadUnreadable, SealBroken
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.keys import Keys
+from carecase_worker.store.redis.connection import connect, redis_errors
+from carecase_worker.store.scripts import named, script_of
+
+
+class Rewrapped(Enum):
+    """The result of rewrapping a job's data key."""
+
+    WRAPPED = "wrapped"
+    FRESH = "fresh"  # it was wrapped with the first key before, or the job has none, or is gone
+    LOST = "lost"  # the key that wraps it is not here, or its record was changed
+
+
+class Rewrapping:
+    """The rewrapping of data keys in Redis. Every method raises StoreUnavailable."""
+
+    def __init__(self, settings: RedisSettings, store: JobStore, seals: Seals) -> None:
+        self._redis = connect(settings)
+        self._script = self._redis.register_script(script_of("rewrap"))
+        self._keys = Keys(settings.prefix)
+        self._store = store
+        self._seals = seals
+
+    def jobs(self, databases: Iterable[str]) -> Iterator[str]:
+        """Yield the jobs of databases whose results are kept, and those that are not final; some come twice.
+
+        A list is read at once: read in parts, it would skip jobs while others leave it.
+        """
+        for database in databases:
+            for client in self._store.kept(database):
+                with redis_errors():
+                    listed = cast(list[bytes], self._redis.zrange(self._keys.jobs(database, client), 0, -1))
+                yield from (name.decode() for name in listed)
+            with redis_errors():
+                members = cast(list[bytes], self._redis.zrange(self._keys.open(database), 0, -1))
+            yield from (name.decode().partition("|")[0] for name in members)
+
+    def rewrap(self, job_id: str) -> Rewrapped:
+        """Wrap the data key of a job with the first configured key."""
+        try:
+            job = self._store.job(job_id)
+            if not job.data_key or self._seals.is_own(job.data_key):
+                return Rewrapped.FRESH
+            anew, mark = self._seals.rewrapped(job.data_key, job.binding)
+        except JobNotFound:
+            return Rewrapped.FRESH
+        except (PayloadUnreadable, SealBroken):
+            return Rewrapped.LOST
+        name = self._keys.idempotency(job.client, mark.key) if mark else ""
+        fingerprint = mark.fingerprint if mark else ""
+        arguments = named(job=job_id, wrapped=job.data_key, rewrapped=anew, idempotency=name, fingerprint=fingerprint)
+        with redis_errors():
+            told = cast(bytes, self._script(keys=[self._keys.prefix], args=[arguments]))
+        return Rewrapped.WRAPPED if told == b"wrapped" else Rewrapped.FRESH

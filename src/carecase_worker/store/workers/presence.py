@@ -1,0 +1,110 @@
+"""Presence of workers, by when Redis saw them last, and the offset of each host's clock."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+
+from carecase_worker.clock import Clock, epoch_ms, from_epoch_ms, milliseconds, monotonic
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.keys import Keys
+from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
+from carecase_worker.store.scripts import named, script_of
+
+_SEEN_WITHIN = timedelta(seconds=10)
+_SLOW_S = 1.0
+TOLERATED = timedelta(seconds=3)
+"""The largest offset of a clock that nobody need be told of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The workers that were seen within ten seconds, and by how much the clocks of their hosts are ahead of Redis's."""
+
+    names: Sequence[str]
+    ahead: Mapping[str, timedelta]
+
+    @property
+    def seen(self) -> int:
+        """The number of workers."""
+        return len(self.names)
+
+    def by_host(self) -> dict[str, timedelta]:
+        """Return the offsets of clocks by host; the largest where workers of one host differ."""
+        hosts: dict[str, timedelta] = {}
+        for worker, ahead in self.ahead.items():
+            host = worker.partition("/")[0]
+            hosts[host] = max(hosts.get(host, ahead), ahead, key=abs)
+        return hosts
+
+
+class Presence:
+    """Workers that have reported to Redis, and the offset of this host's clock.
+
+    Every method raises StoreUnavailable.
+    """
+
+    def __init__(self, settings: RedisSettings, clock: Clock) -> None:
+        self._redis = connect(settings)
+        self._keys = Keys(settings.prefix)
+        self._script = self._redis.register_script(script_of("seen"))
+        self._clock = clock
+        self._ahead: timedelta | None = None
+
+    def ahead(self) -> timedelta | None:
+        """Return by how much this host's clock is ahead of Redis's; None if the reply was too slow to tell."""
+        began = monotonic()
+        before = self._clock.now()
+        with redis_errors():
+            told = moment_of(self._redis.time())
+        return _ahead(before, told, monotonic() - began)
+
+    def seen(self, worker: str) -> timedelta | None:
+        """Note that a worker is alive; return the offset of this host's clock, as `ahead` does."""
+        began = monotonic()
+        before = self._clock.now()
+        ahead_ms = None if self._ahead is None else milliseconds(self._ahead)
+        arguments = named(worker=worker, ahead_ms=ahead_ms)
+        with redis_errors():
+            told = from_epoch_ms(cast(int, self._script(keys=[self._keys.prefix], args=[arguments])))
+        self._ahead = _ahead(before, told, monotonic() - began)
+        return self._ahead
+
+    def unseen(self, worker: str) -> None:
+        """Note that a worker has stopped."""
+        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.zrem(self._keys.workers, worker)
+            pipe.hdel(self._keys.clocks, worker)
+            pipe.execute()
+
+    def try_write(self) -> None:
+        """Write a key, to check that Redis takes writes.
+
+        A Redis that answers may still be a replica, be full, or have no room on its disk.
+        """
+        with redis_errors():
+            self._redis.set(self._keys.housekeeping("write"), 1, px=1000)
+
+    def workers(self) -> Workers:
+        """Return the workers that were seen within ten seconds."""
+        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.zrange(self._keys.workers, 0, -1, withscores=True)
+            pipe.hgetall(self._keys.clocks)
+            now, seen, ahead = pipe.execute()
+        around = epoch_ms(moment_of(now)), milliseconds(_SEEN_WITHIN)
+        names = [name for name, seen_ms in seen if abs(around[0] - seen_ms) <= around[1]]
+        told = {name.decode(): timedelta(milliseconds=int(ahead[name])) for name in names if name in ahead}
+        return Workers(sorted(name.decode() for name in names), told)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+
+def _ahead(before: datetime, told: datetime, took_s: float) -> timedelta | None:
+    """Return by how much a clock is ahead of another one; None if that is too uncertain.
+
+    It said `before`, then asked the other one, which replied `told`; the reply took `took_s`.
+    """
+    return None if took_s > _SLOW_S else before + timedelta(seconds=took_s / 2) - told

@@ -1,0 +1,37 @@
+"""Several chunks of one database merged into one plan, and their outcomes split again. Pure."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from operator import attrgetter
+
+from carecase_worker.cases.outcomes import Outcome
+from carecase_worker.targets.plan import Defaults, Entry, WaveOfRows, WritePlan, in_waves
+from carecase_worker.targets.tables import VERSION
+
+
+def as_one(plans: Sequence[WritePlan]) -> WritePlan:
+    """Merge plans into one that writes each case in the order of its versions. All of them guard alike.
+
+    An item's place is then its place in the chunk, after all items of the chunks before.
+    """
+    firsts = accumulate((len(plan.keys) for plan in plans), initial=0)
+    entries = [
+        Entry(first + entry.place, entry.row)
+        for first, plan in zip(firsts, plans, strict=False)
+        for wave in plan.waves
+        for entry in wave.entries()
+    ]
+    entries.sort(key=lambda entry: int(entry.row[VERSION]))
+    defaults: Sequence[Defaults] = [wave.defaults for plan in plans for wave in plan.waves]
+    return WritePlan(
+        keys=[key for plan in plans for key in plan.keys],
+        decided=[outcome for plan in plans for outcome in plan.decided],
+        waves=[WaveOfRows(wave, defaults[0]) for wave in in_waves(entries)],
+        guard_care_plan=any(map(attrgetter("guard_care_plan"), plans)),
+    )
+
+
+def apart(outcomes: Sequence[Outcome], plans: Sequence[WritePlan]) -> list[list[Outcome]]:
+    """Split the outcomes of all items into those of each plan."""
+    ends = list(accumulate(len(plan.keys) for plan in plans))
+    return [list(outcomes[end - len(plan.keys) : end]) for end, plan in zip(ends, plans, strict=True)]

@@ -1,0 +1,25 @@
+"""Fixtures of the job store's tests."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+from tests.integration.store.beside import Beside
+from tests.integration.store.clocked import Clocked
+from tests.services import Services
+
+
+@pytest.fixture(scope="session")
+def scripts(servers: Services) -> Iterator[Clocked]:
+    """The scripts by a clock of their own, in a database of their own."""
+    url = servers.redis_url.rpartition("/")[0] + "/7"
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        yield Clocked(client)
+
+
+@pytest.fixture
+def beside(scripts: Clocked) -> Iterator[Beside]:
+    """The scripts beside the model; both are compared, step by step, after the test."""
+    both = Beside(scripts)
+    yield both
+    both.check()

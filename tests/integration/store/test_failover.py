@@ -1,0 +1,145 @@
+"""Redis that answers, but not as it should: what is said, what becomes of it, and that it ends by itself."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import redis
+from tests.builders import a_new_job
+from tests.services import lone_valkey, redis_url
+
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
+from carecase_worker.errors import JobNotFound, StoreUnavailable
+from carecase_worker.settings.loading import load
+from carecase_worker.settings.model import JobSettings, RedisSettings
+from carecase_worker.store.admission import Admitted
+from carecase_worker.store.job_store import JobStore
+
+
+@dataclass
+class Address:
+    """One address, behind which another server may stand from one connection to the next, as with a load balancer."""
+
+    server: int
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+
+    @property
+    def port(self) -> int:
+        return int(self.listener.getsockname()[1])
+
+    def serve(self) -> None:
+        """Pass connections on until the listener is closed."""
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.server))
+            for source, sink in ((near, far), (far, near)):
+                Thread(target=_pass_on, args=(source, sink), daemon=True).start()
+
+
+def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while piece := source.recv(65536):
+            sink.sendall(piece)
+    except OSError:
+        pass
+    for one in (source, sink):
+        one.close()
+
+
+@contextmanager
+def one_address(server: int) -> Iterator[Address]:
+    address = Address(server)
+    Thread(target=address.serve, daemon=True).start()
+    try:
+        yield address
+    finally:
+        address.listener.close()
+
+
+def test_a_failover_behind_one_address_is_followed_at_once(tmp_path: Path) -> None:
+    """The old primary still answers, as a replica: READONLY. Its connections are dropped, those of the broker, too."""
+    with lone_valkey(tmp_path / "one") as one, lone_valkey(tmp_path / "two") as two, one_address(one) as address:
+        url = redis_url(address.port)
+        settings = load(environment={"CARECASE_REDIS_URL": url, "CARECASE_DATABASES_DEMO_URL": "sqlite:///nowhere"})
+        store, notifier = JobStore(settings.redis, settings.jobs), Notifier(celery_app(settings))
+        assert store.admit(a_new_job(), {0: b"p"}).verdict is Admitted.ADMITTED
+        notifier.notify("demo", [ChunkRef(a_new_job().job_id, 0)])
+
+        address.server = two
+        old = redis.Redis.from_url(redis_url(one))
+        old.execute_command("CONFIG", "SET", "primaryuser", "default", "primaryauth", "secret")
+        old.replicaof("127.0.0.1", two)
+        new = a_new_job()
+        assert store.admit(new, {0: b"p"}).verdict is Admitted.ADMITTED
+        store.settle("demo", 0)
+        assert redis.Redis.from_url(redis_url(two)).exists(store.keys.job(new.job_id))
+        to_notify = 0
+        for _ in range(2):  # the first one tells that the server has changed
+            try:
+                notifier.notify("demo", [ChunkRef(new.job_id, 0)])
+            except StoreUnavailable:
+                continue
+            to_notify += 1
+        assert to_notify >= 1
+        assert redis.Redis.from_url(redis_url(two)).llen("b:cases.demo") == to_notify
+
+
+def _set(name: str, value: str, back: str) -> Callable[["redis.Redis"], Callable[[], object]]:
+    def spoil(client: "redis.Redis") -> Callable[[], object]:
+        client.config_set(name, value)
+        return lambda: client.config_set(name, back)
+
+    return spoil
+
+
+def _password(client: "redis.Redis") -> Callable[[], object]:
+    client.execute_command("ACL", "SETUSER", "default", "resetpass", ">changed")
+    client.client_kill_filter(skipme=True)
+    return lambda: client.execute_command("ACL", "SETUSER", "default", "resetpass", ">secret")
+
+
+def _alone(client: "redis.Redis") -> Callable[[], object]:
+    client.config_set("replica-serve-stale-data", "no")
+    client.replicaof("127.0.0.1", 1)
+    return lambda: client.execute_command("REPLICAOF", "NO", "ONE")
+
+
+SPOILT: dict[str, tuple[Callable[["redis.Redis"], Callable[[], object]], str]] = {
+    "out of memory": (_set("maxmemory", "1mb", "0"), "is full; give Redis more memory"),
+    "too few replicas": (_set("min-replicas-to-write", "1", "0"), "too few replicas"),
+    "another password": (_password, "refuses the credentials; check redis.url"),
+    "a replica without its primary": (_alone, "is a replica"),
+}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with lone_valkey(tmp_path_factory.mktemp("spoilt") / "valkey") as port:
+        yield redis_url(port)
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_what_is_wrong_is_told_and_nothing_is_half_admitted(alone: str, name: str) -> None:
+    spoil, text = SPOILT[name]
+    store = JobStore(RedisSettings.model_validate({"url": alone}), JobSettings())
+    client = redis.Redis.from_url(alone, single_connection_client=True)
+    late = a_new_job()
+    mend = spoil(client)
+    try:
+        with pytest.raises(StoreUnavailable, match=text) as told:
+            store.admit(late, {0: b"p"})
+        assert "127.0.0.1" not in str(told.value)
+    finally:
+        mend()
+    with pytest.raises(JobNotFound):
+        store.job(late.job_id)
+    assert store.admit(a_new_job(), {0: b"p"}).verdict is Admitted.ADMITTED, "it ends by itself"

@@ -1,0 +1,103 @@
+"""The sets of open jobs' keys: read as they were admitted, or not at all."""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from tests.builders import a_new_job
+from tests.services import Services
+
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.encryption import DataKey, Kind, Seals
+from carecase_worker.batches.key_sets import KeySet
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.admission import JobSeal, NewJob
+from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.open_jobs import OpenJob, OpenJobs
+
+SEALS = Seals({"k": b"k" * 32})
+OTHERS = {
+    "no key": Seals({}),
+    "another key": Seals({"other": b"o" * 32}),
+    "another of that name": Seals({"k": b"o" * 32}),
+}
+
+
+def as_set(*keys: int) -> KeySet:
+    return KeySet(array("I", keys))
+
+
+@pytest.fixture
+def redis_settings(servers: Services) -> RedisSettings:
+    return RedisSettings(url=servers.redis_url, prefix=f"open-{uuid4()}:")
+
+
+@pytest.fixture
+def store(redis_settings: RedisSettings, servers: Services) -> Iterator[JobStore]:
+    store = servers.store(redis_settings.prefix)
+    yield store
+    store.close()
+
+
+def admitted(store: JobStore, *keys: int, seals: Seals = SEALS, care_plan: int | None = None) -> NewJob:
+    """A job that writes cases with these keys, sealed if there is something to seal with."""
+    new, key = a_new_job(care_plan=care_plan), seals.new_key()
+    packed = as_set(*keys).packed()
+    if isinstance(key, DataKey):
+        packed = key.seal(Kind.KEYS, ChunkRef(new.job_id, 0), packed)
+        wrapped = seals.wrap(key, new.binding, new.body_sha256)
+        new = replace(new, seal=JobSeal(wrapped, *key.order_blocks()))
+    new = replace(new, key_set=packed)
+    store.admit(new, {0: b"payload"})
+    return new
+
+
+def keys_read(open_jobs: OpenJobs, *told: int) -> list[set[int] | None]:
+    """Which of some keys the set of each open job has, in order of acceptance; None where no set can be read."""
+    _, there = open_jobs.unplaced("demo")
+    sets = open_jobs.key_sets(there)
+    held = [sets[job.job_id] for job in there]
+    return [None if one is None else {key for key in told if one.meets(as_set(key))} for one in held]
+
+
+@pytest.mark.parametrize("seals", [SEALS, Seals({})], ids=["sealed", "not sealed"])
+def test_open_jobs_are_told_with_the_keys_that_they_write(
+    store: JobStore, redis_settings: RedisSettings, seals: Seals
+) -> None:
+    first, second = admitted(store, 1, 2, seals=seals), admitted(store, 2, 3, seals=seals, care_plan=5)
+    open_jobs = OpenJobs(redis_settings, seals)
+    unplaced, there = open_jobs.unplaced("demo")
+    assert [(job.job_id, job.care_plan) for job in there] == [(first.job_id, ""), (second.job_id, "5")]
+    assert unplaced == there[1:]
+    assert keys_read(open_jobs, 1, 2, 3) == [{1, 2}, {2, 3}]
+    store.complete(ChunkRef(first.job_id, 0), ChunkResult(b"", {"created": 1}))
+    assert keys_read(open_jobs, 1, 2, 3) == [{2, 3}], "a final job is out"
+
+
+@pytest.mark.parametrize("seals", OTHERS.values(), ids=OTHERS)
+def test_a_set_whose_key_is_not_here_is_not_read(store: JobStore, redis_settings: RedisSettings, seals: Seals) -> None:
+    admitted(store, 1)
+    assert keys_read(OpenJobs(redis_settings, seals), 1) == [None]
+
+
+def test_where_all_is_to_be_sealed_a_set_that_is_not_is_not_read(
+    store: JobStore, redis_settings: RedisSettings
+) -> None:
+    admitted(store, 1, seals=Seals({}))
+    assert keys_read(OpenJobs(redis_settings, SEALS), 1) == [None]
+
+
+def test_a_set_that_somebody_changed_is_not_read(store: JobStore, redis_settings: RedisSettings) -> None:
+    one, other = admitted(store, 1), admitted(store, 2)
+    raw, keys = store._redis, store.keys
+    raw.set(keys.key_set(one.job_id), raw.get(keys.key_set(other.job_id)) or b"")
+    assert keys_read(OpenJobs(redis_settings, SEALS), 1, 2) == [None, {2}]
+
+
+def test_one_that_has_ended_since_is_told_with_those_to_place(store: JobStore, redis_settings: RedisSettings) -> None:
+    raw, keys = store._redis, store.keys
+    raw.zadd(keys.unplaced("demo"), {"gone": 1})
+    assert OpenJobs(redis_settings).unplaced("demo") == ([OpenJob("gone", 0, "")], [])

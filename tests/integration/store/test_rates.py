@@ -1,0 +1,130 @@
+"""The rate of a client: a bucket that all intakes share."""
+
+import asyncio
+import socket
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+from tests.services import Services, lone_valkey, redis_url
+
+from carecase_worker.clock import monotonic
+from carecase_worker.errors import RateExceeded
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.rate_limit import RateLimiter
+
+
+def rates(servers: Services, prefix: str, per_second: float, burst: int) -> RateLimiter:
+    return RateLimiter(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}), per_second, burst)
+
+
+async def passed(one: RateLimiter, times: int, client: str = "ann") -> int:
+    """How many of so many requests in a row are within the rate."""
+    count = 0
+    for _ in range(times):
+        try:
+            await one.spend(client)
+        except RateExceeded:
+            continue
+        count += 1
+    return count
+
+
+async def passed_and_closed(one: RateLimiter, times: int) -> int:
+    """The same of a bucket that is not used again."""
+    try:
+        return await passed(one, times)
+    finally:
+        await one.close()
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"rates-{uuid4()}:"
+
+
+def test_a_burst_is_let_through_and_no_more(servers: Services, prefix: str) -> None:
+    for client in ("ann", "bob"):
+        one = rates(servers, prefix, 0.01, 50)
+        assert asyncio.run(passed(one, 80, client)) == 50
+
+
+def test_all_intakes_count_together(servers: Services, prefix: str) -> None:
+    async def together() -> list[int]:
+        return await asyncio.gather(*(passed_and_closed(rates(servers, prefix, 0.01, 50), 30) for _ in range(4)))
+
+    assert sum(asyncio.run(together())) == 50
+
+
+def test_requests_of_the_same_moment_are_counted_each(servers: Services, prefix: str) -> None:
+    async def at_once() -> int:
+        one = rates(servers, prefix, 0.01, 50)
+        return sum(await asyncio.gather(*(passed(one, 1) for _ in range(200))))
+
+    assert asyncio.run(at_once()) == 50
+
+
+def test_the_wait_is_told_and_is_as_long_as_needed(servers: Services, prefix: str) -> None:
+    async def spend() -> None:
+        one = rates(servers, prefix, 4, 1)
+        with pytest.raises(RateExceeded) as refused:  # noqa: PT012
+            for _ in range(1000):  # a machine may be busy for so long that the next one is within the rate
+                await one.spend("ann")
+        assert timedelta(0) < refused.value.wait <= timedelta(seconds=0.25)
+        await asyncio.sleep(refused.value.wait.total_seconds())
+        await one.spend("ann")
+
+    asyncio.run(spend())
+
+
+def test_the_sustained_rate_is_the_one_configured(servers: Services, prefix: str) -> None:
+    async def spend() -> None:
+        one, began, count = rates(servers, prefix, 50, 1), monotonic(), 0
+        while count < 40:
+            count += await passed(one, 1)
+        assert count <= 50 * (monotonic() - began) + 1
+
+    asyncio.run(spend())
+
+
+def test_zero_is_no_limit(servers: Services, prefix: str) -> None:
+    assert asyncio.run(passed(rates(servers, prefix, 0, 1), 100)) == 100
+
+
+def test_a_redis_that_hangs_refuses_nobody_and_is_left_alone_for_a_second() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url, began = f"redis://127.0.0.1:{silent.getsockname()[1]}/0", monotonic()
+        assert asyncio.run(passed(RateLimiter(RedisSettings.model_validate({"url": url}), 1, 1), 100)) == 100
+        silent.setblocking(False)
+        assert 1 <= connections(silent) <= 1 + monotonic() - began
+
+
+def connections(server: socket.socket) -> int:
+    """How many have been made to a server that accepted none."""
+    count = 0
+    with suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            count += 1
+    return count
+
+
+def test_a_bucket_goes_to_no_disk_and_goes_by_itself(tmp_path: Path) -> None:
+    with lone_valkey(tmp_path / "valkey") as port:
+        url = redis_url(port)
+        client = redis.Redis.from_url(url)
+        one = RateLimiter(RedisSettings.model_validate({"url": url}), per_second=100, burst=5)
+        before = client.info("persistence")["aof_current_size"]
+
+        async def spend() -> None:
+            assert await passed(one, 5) == 5
+            await asyncio.sleep(0.2)  # the bucket is full again, and whoever polls at leisure comes back
+            assert await passed(one, 1) == 1
+
+        asyncio.run(spend())
+        assert client.info("persistence")["aof_current_size"] == before
+        [bucket] = client.scan_iter("*rate:ann")
+        assert 0 < client.ttl(bucket) <= 61

@@ -1,0 +1,166 @@
+"""Who waits for a job is woken, whatever happens to the connection meanwhile."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from structlog.testing import capture_logs
+from tests.builders import a_new_job
+from tests.posing import passing_on
+from tests.services import Services
+
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.completions import JobCompletions
+from carecase_worker.store.job import State
+from carecase_worker.store.job_store import JobStore
+
+_prefixes = count()
+Scene = Callable[[JobStore, JobCompletions], Coroutine[Any, Any, None]]
+
+
+@asynccontextmanager
+async def listening(finals: JobCompletions) -> AsyncIterator[None]:
+    task = asyncio.create_task(finals.listen())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+@pytest.fixture
+def play(servers: Services) -> Callable[[Scene], None]:
+    """Runs a scene with a store and who waits."""
+
+    def run(scene: Scene) -> None:
+        prefix = f"waiting{next(_prefixes)}:"
+        finals = JobCompletions(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
+        asyncio.run(scene(servers.store(prefix), finals))
+
+    return run
+
+
+def admitted(store: JobStore) -> str:
+    new = a_new_job()
+    store.admit(new, {0: b"p"})
+    return new.job_id
+
+
+def finish(store: JobStore, job_id: str) -> None:
+    store.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"created": 1}))
+    assert store.job(job_id).state is State.COMPLETED
+
+
+async def subscribed(store: JobStore, clients: int = 1) -> None:
+    while store._redis.pubsub_numsub(store.keys.final)[0][1] != clients:
+        await asyncio.sleep(0.01)
+
+
+def test_the_end_of_a_job_wakes_all_who_wait_for_it_and_nobody_else(play: Callable[[Scene], None]) -> None:
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
+        mine, other = admitted(store), admitted(store)
+        async with listening(finals):
+            await subscribed(store)
+            with finals.subscribe(mine) as one, finals.subscribe(mine) as two, finals.subscribe(other) as three:
+                finish(store, mine)
+                async with asyncio.timeout(4):
+                    await one.wait()
+                    await two.wait()
+                assert not three.is_set()
+            assert list(finals._awaited) == []
+
+    play(scene)
+
+
+def test_an_end_before_anybody_listens_is_noticed(play: Callable[[Scene], None]) -> None:
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
+        job_id = admitted(store)
+        with finals.subscribe(job_id) as event, finals.subscribe("gone") as gone:
+            finish(store, job_id)
+            async with listening(finals), asyncio.timeout(4):
+                await event.wait()
+                await gone.wait()
+
+    play(scene)
+
+
+def test_an_end_while_the_connection_is_broken_is_noticed(play: Callable[[Scene], None]) -> None:
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
+        job_id, later = admitted(store), admitted(store)
+        async with listening(finals):
+            await subscribed(store)
+            with finals.subscribe(job_id) as event, finals.subscribe(later) as another:
+                store._redis.client_kill_filter(_type="pubsub")
+                finish(store, job_id)
+                async with asyncio.timeout(5):
+                    await event.wait()
+                    assert not another.is_set()
+                    await subscribed(store)
+                    finish(store, later)
+                    await another.wait()
+
+    play(scene)
+
+
+def test_a_connection_that_is_dead_at_the_other_end_is_noticed_and_made_anew(servers: Services) -> None:
+    """It is quiet for five seconds before anybody asks, and as long for an answer."""
+    passes = threading.Event()
+
+    def change(piece: bytes) -> bytes:
+        passes.wait()
+        return piece
+
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
+        job_id = admitted(store)
+        async with asyncio.timeout(120), listening(finals):
+            await subscribed(store)
+            with finals.subscribe(job_id) as event, capture_logs() as logs:
+                passes.clear()
+                finish(store, job_id)
+                while not logs:
+                    await asyncio.sleep(0.01)
+                assert not event.is_set()
+                passes.set()
+                await event.wait()
+        assert (logs[0]["event"], logs[0]["reason"]) == ("not listening", "the job store does not answer")
+
+    port, prefix = urlsplit(servers.redis_url).port, f"waiting{next(_prefixes)}:"
+    assert port is not None
+    passes.set()
+    with passing_on(port, change) as way_in:
+        url = servers.redis_url.replace(f":{port}/", f":{way_in}/")
+        finals = JobCompletions(RedisSettings.model_validate({"url": url, "prefix": prefix}))
+        asyncio.run(scene(servers.store(prefix), finals))
+
+
+def test_a_cancelled_job_wakes_when_it_is_final(play: Callable[[Scene], None]) -> None:
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
+        job_id = admitted(store)
+        async with listening(finals):
+            await subscribed(store)
+            with finals.subscribe(job_id) as event:
+                store.cancel(job_id)
+                await asyncio.sleep(0.1)
+                assert not event.is_set()
+                store.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"cancelled": 1}))
+                async with asyncio.timeout(4):
+                    await event.wait()
+
+    play(scene)
+
+
+def test_after_the_end_nobody_waits(play: Callable[[Scene], None]) -> None:
+    async def scene(_: JobStore, finals: JobCompletions) -> None:
+        with finals.subscribe("one") as before:
+            finals.end()
+            with finals.subscribe("two") as after:
+                assert before.is_set()
+                assert after.is_set()
+
+    play(scene)

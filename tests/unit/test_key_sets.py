@@ -1,0 +1,65 @@
+"""The keys of a batch's cases: none is missed that could be written."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.builders import a_case
+
+from carecase_worker.batches.key_sets import KeySet, written_keys
+from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
+from carecase_worker.cases.outcomes import Outcome
+from carecase_worker.cases.validation import Rules, validate
+from carecase_worker.errors import PayloadUnreadable
+
+RULES = Rules(None, "sender", datetime(2026, 1, 1, tzinfo=UTC))
+KEYS = st.integers(INT32_MIN, INT32_MAX)
+ODD_KEYS = st.sampled_from(["7.0", "1e2", "-0", '"7"', "null", "2147483648", "-2147483649", "true", "[7]", "7"])
+
+
+@st.composite
+def items(draw: st.DrawFn) -> str:
+    """A case, or nearly one: a key that comes twice or is none, another case within, a name that is escaped."""
+    case = json.dumps(a_case(draw(KEYS), case_Notes=draw(st.text(max_size=5))))
+    before = draw(st.sampled_from(["", f'"case_Key":{draw(ODD_KEYS)},', f'"x":{json.dumps(a_case(draw(KEYS)))},']))
+    after = draw(st.sampled_from(["", f',"case_Key":{draw(KEYS)}', f',"case_\\u004bey":{draw(KEYS)}']))
+    return draw(
+        st.sampled_from([f"{{{before}{case[1:-1]}{after}}}", "7", "null", "{}", f'{{"case_Key":{draw(ODD_KEYS)}}}'])
+    )
+
+
+@given(st.lists(items(), max_size=4))
+def test_every_key_that_may_be_written_is_told(texts: list[str]) -> None:
+    body = f"[{','.join(texts)}]".encode()
+    valid = [row for row in validate(body, RULES) if not isinstance(row, Outcome)]
+    assert {row["case_Key"] % 2**32 for row in valid} <= set(written_keys(body))
+
+
+def test_a_key_that_comes_twice_is_the_last_one() -> None:
+    assert list(written_keys(b'[{"case_Key": 1, "case_Key": -2}]')) == [2**32 - 2]
+
+
+def test_of_items_without_a_key_nothing_is_told() -> None:
+    assert list(written_keys(b'[{"case_Key": "1"}, {}, {"case_Key": 5}]')) == [5]
+
+
+def a_set(*keys: Any) -> KeySet:
+    return KeySet(written_keys(json.dumps([{"case_Key": key} for key in keys]).encode()))
+
+
+@given(st.sets(KEYS), st.sets(KEYS))
+def test_sets_meet_where_they_share_a_key_also_packed(one: set[int], other: set[int]) -> None:
+    sets = [a_set(*keys) for keys in (one, other)]
+    packed = [KeySet.unpacked(keys.packed()) for keys in sets]
+    assert sets[0].meets(sets[1]) == packed[0].meets(packed[1]) == bool(one & other)
+    assert len(packed[0]) == len(one)
+    assert KeySet.union(sets).packed() == a_set(*one, *other).packed()
+
+
+@pytest.mark.parametrize("damaged", [b"", b"abc", a_set(*range(1000)).packed()[:-1]])
+def test_a_set_that_is_damaged_is_told_as_that(damaged: bytes) -> None:
+    with pytest.raises(PayloadUnreadable, match="damaged"):
+        KeySet.unpacked(damaged)
