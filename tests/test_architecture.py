@@ -30,8 +30,8 @@ HOMES = {
     "celery": ("broker/", "flower/", "worker/"),
     "kombu": ("broker/", "worker/"),
     "billiard": ("worker/",),
-    "flower": ("flower/server.py", "flower/door.py"),
-    "tornado": ("flower/server.py", "flower/door.py"),
+    "flower": ("flower/",),
+    "tornado": ("flower/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "httpx": ("client/",),
@@ -42,7 +42,8 @@ HOMES = {
         "intake/http/compression.py",
         "client/sources.py",
     ),
-    "cryptography": ("batches/encryption.py",),
+    "cryptography": ("batches/encryption.py", "store/redis/certificates.py"),
+    "standardwebhooks": ("worker/webhooks/messages.py",),
     "jwt": ("intake/access/authenticator.py", "intake/access/jwks.py", "tokens.py"),
 }
 KNOWS_DIALECTS = ("targets/dialects/", "settings/target_urls.py")
@@ -208,6 +209,10 @@ def test_every_operation_has_a_script_with_a_full_head() -> None:
     assert set(scripts) == {
         "prelude",
         "chunks",
+        "outbox",
+        "deliver",
+        "delivered",
+        "replay",
         "place",
         "stage",
         "discard",
@@ -226,7 +231,7 @@ def test_every_operation_has_a_script_with_a_full_head() -> None:
         "rewrap",
     }
     for operation, text in scripts.items():
-        if operation not in ("prelude", "chunks"):
+        if operation not in ("prelude", "chunks", "outbox"):
             assert text.startswith(
                 f"#!lua{'' if operation in ('stage', 'admit') else ' flags=allow-oom'}\n-- {operation}: "
             )

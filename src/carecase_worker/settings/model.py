@@ -14,6 +14,7 @@ from carecase_worker.settings.kinds import (
     Count,
     Few,
     Host,
+    JobUrl,
     Keys,
     Name,
     Network,
@@ -32,6 +33,7 @@ from carecase_worker.settings.kinds import (
     parse_keys,
 )
 from carecase_worker.settings.section import Section, seconds_setting
+from carecase_worker.settings.webhooks import DeliverySettings, WebhookSettings
 
 
 def _address(url: SecretStr, password: SecretStr | None) -> str:
@@ -87,6 +89,15 @@ class IntakeSettings(Section):
         600, description="Requests of clients that are answered at once, in each process; below max_connections"
     )
     max_requests_per_client: Count = Field(300, description="Those of one client, likewise, held answers among them")
+    max_event_streams: Count = Field(
+        200, description="Streams of events that are open at once, in each process; they count as requests, too"
+    )
+    max_event_streams_per_client: Count = Field(50, description="Those of one client, likewise")
+    event_heartbeat: Seconds = seconds_setting(
+        "event_heartbeat",
+        15,
+        "How long a stream of events is silent at most; so long it may outlive credentials that are revoked",
+    )
     max_headers: Annotated[Count, Field(ge=32)] = Field(100, description="Header lines of a request")
     max_header_bytes: Annotated[Count, Field(ge=1024)] = Field(
         32 << 10, description="Size of a request's line and headers"
@@ -99,6 +110,7 @@ class IntakeSettings(Section):
     header_timeout: Seconds = seconds_setting("header_timeout", 10, "How long a request's headers may take to come")
     idle_timeout: Seconds = seconds_setting("idle_timeout", 75, "How long a connection is kept between two requests")
     stall_timeout: Seconds = seconds_setting("stall_timeout", 30, "How long a client may leave an answer unread")
+    app_page: bool = Field(True, description="Serve the page for jobs under /app")
     cors_origins: tuple[Origin, ...] = Field(
         (), description="Origins of web pages that may call the service, as https://host; none if empty"
     )
@@ -180,9 +192,16 @@ class JobSettings(Section):
 class WorkerSettings(Section):
     """The side that applies chunks."""
 
+    host: Host = Field("127.0.0.1", description="Address for /livez, /readyz and /metrics of a worker")
+    port: Port = Field(0, description="Port for them, of each worker of a machine another one; 0: none")
     concurrency: Few = Field(2, description="Pool processes of one worker")
     sweep: Seconds = seconds_setting("sweep", 1, "How often a worker looks for chunks nobody notifies for")
     chunk_deadline: Seconds = seconds_setting("chunk_deadline", 10, "How long one attempt at a chunk may take")
+    stuck_after: Seconds = seconds_setting(
+        "stuck_after",
+        30,
+        "How long a broker that takes connections may be silent to a worker before it restarts itself",
+    )
 
 
 DATABASES_PART = 0.8
@@ -233,6 +252,9 @@ class FlowerSettings(Section):
     wrong_passwords_per_minute: Count = Field(
         10, description="Wrong passwords in a minute from one address, after which it is refused for a while"
     )
+    job_url: JobUrl | None = Field(
+        None, description="Page of a job, to which Flower's page of a task leads, as https://host/app#/jobs/{job_id}"
+    )
     broker_url: BrokerUrl | None = Field(
         None, description="The broker as Flower's own, lesser user; the broker's URL if unset"
     )
@@ -258,9 +280,11 @@ class Settings(Section):
     encryption: EncryptionSettings = EncryptionSettings()
     audit: AuditSettings = AuditSettings()
     flower: FlowerSettings = FlowerSettings()
+    delivery: DeliverySettings = DeliverySettings()
     log: LogSettings = LogSettings()
     databases: Mapping[Name, DatabaseSettings] = {}
     clients: Mapping[Name, ClientSettings] = {}
+    webhooks: Mapping[Name, WebhookSettings] = {}
 
     @property
     def broker_url(self) -> str:

@@ -2,26 +2,31 @@
 
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from billiard import pool
 from billiard.exceptions import SoftTimeLimitExceeded
+from billiard.process import current_process
 from celery import Celery, signals
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import Seals
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
+from carecase_worker.broker.reach import takes_connections
 from carecase_worker.clock import SystemClock, SystemRandom, monotonic, system_sleep
 from carecase_worker.errors import FailureKind, StoreUnavailable, safe_error_fields
 from carecase_worker.settings.model import DATABASES_PART, Settings
 from carecase_worker.store.claims import Claimed, Claims
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.open_jobs import OpenJobs
+from carecase_worker.store.outbox import Outbox
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.causes import Causes
@@ -32,14 +37,25 @@ from carecase_worker.telemetry import configure_logging, logger
 from carecase_worker.worker.attempt import Applied, Applier
 from carecase_worker.worker.consumer import NotificationConsumer, take_only_notifications
 from carecase_worker.worker.group import fail, members_of, run_group
+from carecase_worker.worker.health import Signs
+from carecase_worker.worker.health_server import HealthPages, serve_health
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.inherited import let_go_of_sockets
+from carecase_worker.worker.metrics import WorkerMetrics, metrics_of
+from carecase_worker.worker.monitor import Monitor
 from carecase_worker.worker.placing import Placer
+from carecase_worker.worker.pool import PatientTaskPool
 from carecase_worker.worker.process_identity import is_dead, own_name
+from carecase_worker.worker.report import Report
+from carecase_worker.worker.schema_watch import SchemaWatch
 from carecase_worker.worker.tasks import add_task
+from carecase_worker.worker.webhooks.delivery import Delivery
+from carecase_worker.worker.webhooks.sending import Sending, resolve_by_system
 
 _log = logger("worker")
-_PURGE_LOOK_S = 60
+_PURGE_LOOK_S, _SCHEMA_LOOK_S, _MONITOR_S = 60, 60, 1.0
+_CONNECTS_WITHIN, _STOPS_WITHIN = timedelta(seconds=3), timedelta(seconds=5)
+_NO_STORE = "no-store"
 _RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
@@ -51,15 +67,15 @@ least: shorter ones would cost too much.
 """
 
 
-def create_worker(settings: Settings) -> Celery:
+def create_worker(settings: Settings, signs: Signs, metrics: WorkerMetrics, schemas: SchemaWatch) -> Celery:
     """Return the Celery application that serves every configured database.
 
-    Each pool process opens connections of its own.
+    Each pool process opens connections of its own. The main process gives its signs of life to `signs`.
     """
     take_only_notifications()
     app = celery_app(settings)
-    app.conf.worker_consumer = NotificationConsumer
-    process = _Process(settings)
+    app.conf.worker_consumer = partial(NotificationConsumer, signs=signs)
+    process = _Process(settings, metrics)
     add_task(app, process.apply)
 
     def set_up_logging(**_: Any) -> None:
@@ -68,7 +84,7 @@ def create_worker(settings: Settings) -> Celery:
     def start_process(**_: Any) -> None:
         process.start()
 
-    housekeeping = _housekeeping(settings)
+    housekeeping = _housekeeping(settings, signs, schemas)
 
     def start_housekeeping(**_: Any) -> None:
         for repeated in housekeeping:
@@ -99,31 +115,67 @@ def run_worker(settings: Settings) -> int:
     store.close()
     for database, reason in look_at(tenants_of(settings.databases)).items():
         _log.warning("database as found at start", database=database, reason=reason)
-    worker = create_worker(settings).Worker(
+    signs = Signs()
+    schemas = SchemaWatch(tenants_of(settings.databases))
+    monitor, metrics = _monitored(settings, signs, schemas)
+    worker = create_worker(settings, signs, metrics, schemas).Worker(
         hostname=f"{socket.gethostname()}-{os.getpid()}",
-        pool="prefork",
+        pool=PatientTaskPool,
         without_gossip=True,
         without_mingle=True,
         quiet=True,
     )
     worker.start()
-    return int(worker.exitcode or 0)
+    return monitor.exit_status or int(worker.exitcode or 0)
 
 
-def _housekeeping(settings: Settings) -> tuple[Repeated, ...]:
+def _monitored(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tuple[Monitor, WorkerMetrics]:
+    """Start the monitor and its pages, before the pool, and before the broker has answered. Raises SettingsError."""
+    ask = partial(takes_connections, settings.broker_url, _CONNECTS_WITHIN)
+    grace = settings.worker.chunk_deadline + _STOPS_WITHIN
+    # a worker with all its processes busy may ask the broker for nothing for as long as an attempt takes
+    monitor = Monitor(signs, max(settings.worker.stuck_after, grace), grace, ask)
+    metrics = metrics_of(settings, schemas, monitor.samples)
+    serve_health(HealthPages(monitor, metrics.exposition), settings.worker)
+    Repeated(_guarded(monitor.once), lambda: None, _MONITOR_S).start()
+    return monitor, metrics
+
+
+def _housekeeping(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tuple[Repeated, ...]:
     """Return the housekeeping threads, made in the main process and started there once the pool runs.
 
     Each is a thread of its own: a ledger that hangs does not stop the sweep.
     """
     store, presence = JobStore(settings.redis, settings.jobs), Presence(settings.redis, SystemClock())
     notifier, databases = Notifier(celery_app(settings)), tenants_of(settings.databases)
-    sweep = Sweep(store, notifier, presence, ClockWatch(), tuple(databases), worker=own_name(), is_dead=is_dead)
+    sweep = Sweep(store, notifier, presence, ClockWatch(), tuple(databases), own_name(), is_dead, signs)
     purge = Purge(store, databases, settings.jobs.retention + settings.jobs.retry_deadline)
     settle = Settle(store, databases, _guarded)
+    delivery = _delivery(settings)
     return (
         Repeated(_guarded(settle.once), lambda: None, settings.worker.sweep.total_seconds()),
         Repeated(_guarded(sweep.once), _guarded(sweep.sign_off), settings.worker.sweep.total_seconds()),
         Repeated(_guarded(purge.once), lambda: None, _PURGE_LOOK_S),
+        Repeated(_guarded(schemas.once), lambda: None, _SCHEMA_LOOK_S),
+        Repeated(_guarded(delivery.once), lambda: None, settings.worker.sweep.total_seconds()),
+    )
+
+
+def _delivery(settings: Settings) -> Delivery:
+    for name, webhook in settings.webhooks.items():
+        if not webhook.signing_secrets:
+            reason = f"webhooks.{name}.secrets is not set: its events wait"
+            _log.warning("webhook not delivered to", client=webhook.client, reason=reason)
+    return Delivery(
+        outbox=Outbox(settings.redis),
+        webhooks=settings.webhooks,
+        settings=settings.delivery,
+        root_path=settings.intake.root_path or "",
+        sending=Sending(settings.delivery, resolve_by_system, ssl.create_default_context()),
+        holder=own_name(),
+        clock=SystemClock(),
+        random=SystemRandom(),
+        guarded=_guarded,
     )
 
 
@@ -146,6 +198,7 @@ class _Process:
     """The connections of one pool process, and its handling of notifications."""
 
     settings: Settings
+    metrics: WorkerMetrics
     applier: Applier | None = None
     placer: Placer | None = None
     notifier: Notifier | None = None
@@ -156,8 +209,9 @@ class _Process:
         settings = self.settings
         self.notifier = Notifier(celery_app(settings))
         seals = Seals(settings.encryption.by_id, settings.encryption.required)
+        meter = self.metrics.meter(getattr(current_process(), "index", 0))
         self.applier = Applier(
-            store=JobStore(settings.redis, settings.jobs),
+            store=JobStore(settings.redis, settings.jobs, observe=meter.round_trip),
             targets=Targets(tenants_of(settings.databases), DATABASES_PART * settings.worker.chunk_deadline),
             random=SystemRandom(),
             sleep=system_sleep,
@@ -165,36 +219,43 @@ class _Process:
             is_dead=is_dead,
             retry_deadline=settings.jobs.retry_deadline,
             seals=seals,
+            meter=meter,
         )
         self.placer = Placer(self.applier.store, OpenJobs(settings.redis, seals), own_name())
 
-    def apply(self, chunk: ChunkRef) -> None:
+    def apply(self, chunk: ChunkRef) -> Report:
         """Handle a notification: apply its chunk, then what is ready or opened, for a time slice; notify for the rest.
 
-        It never raises: the sweep notifies again for a chunk that failed.
+        It raises nothing: the sweep notifies again for a chunk that failed.
         """
         if self.applier is None or self.notifier is None:
             raise RuntimeError("worker_process_init has not run")
         applier, notifier, began = self.applier, self.notifier, monotonic()
+        applier.report.begin()
         applied = self._guarded(notifier, [chunk], lambda: self._attempt(applier, applier.claim(chunk), go_on=True))
         while applied.following:
             claims = applied.following
             go_on = monotonic() - began < max(_LEAST_TIME_SLICE_S, _TIME_SLICE_S / applied.shares)
             chunks = [ref for ref, _ in claims]
             applied = self._guarded(notifier, chunks, partial(self._attempt, applier, claims, go_on))
+        return applier.report
 
     def _guarded(self, notifier: Notifier, chunks: Sequence[ChunkRef], attempt: Callable[[], Applied]) -> Applied:
         """Make an attempt at chunks, and notify for what it opens."""
-        began, ids = monotonic(), _ids(chunks)
+        began, ids, report = monotonic(), _ids(chunks), self.applier.report if self.applier else Report()
         applied = Applied("")
         try:
             applied = attempt()
             notifier.notify(applied.database, applied.to_notify)
         except StoreUnavailable as error:
+            if not applied.verdict:
+                report.release("", (chunk.job_id for chunk in chunks), _NO_STORE)
             _log.warning("chunk left for the sweep", reason=str(error), **ids)
         except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on
+            report.release("", (chunk.job_id for chunk in chunks), FailureKind.UNEXPECTED.value)
             _log.error("chunk left for the sweep", **safe_error_fields(error), **ids)
         else:
+            report.verdict = applied.verdict
             duration_ms = round((monotonic() - began) * 1000, 1)
             _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **ids)
         return applied

@@ -26,7 +26,7 @@ from carecase_worker.intake.batches.body_timeout import in_time
 from carecase_worker.intake.batches.mappings import Mappings
 from carecase_worker.intake.batches.upload import Incoming, Told
 from carecase_worker.intake.batches.validate_only import BatchCheck
-from carecase_worker.intake.http.access_log import add_log_fields
+from carecase_worker.intake.http.access_log import add_log_fields, since_received
 from carecase_worker.intake.http.headers import IdempotencyKey, Prefer
 from carecase_worker.intake.http.paging import plain_integer
 from carecase_worker.intake.http.plain_routes import Parameters, read_by
@@ -39,6 +39,7 @@ from carecase_worker.settings.model import IntakeSettings
 from carecase_worker.store.admission import Admission, NewJob
 from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.pending_batch import Admissions, Sender, require_admitted
+from carecase_worker.telemetry import Metrics
 
 CarePlanKey = Annotated[
     int,
@@ -105,6 +106,7 @@ class Intake:
     bodies: Bodies
     threads: ClientThreads
     mappings: Mappings
+    metrics: Metrics
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """Accept a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
@@ -134,6 +136,7 @@ class Intake:
                 mapping=headers.mapping or "",
             )
             admission, answer = await self._admit(audited, sender, body, opened)
+            self.metrics.accepted(since_received(request.scope))
         del body  # its memory is no longer counted, and a response may be held for a minute
         return await self.acceptances.answer(audited, target, wanted, admission, answer)
 

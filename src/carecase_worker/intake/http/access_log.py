@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,8 +17,11 @@ from carecase_worker.intake.http.problems import UNEXPECTED
 from carecase_worker.intake.limits.log_quota import LogQuota
 from carecase_worker.telemetry import Metrics, logger
 
+_T = TypeVar("_T")
 _log = logger("access")
-_NOTED, _ENDING = "carecase.noted", "carecase.ending"
+_NOTED, _ENDING, _RECEIVED = "carecase.noted", "carecase.ending", "carecase.received"
+KNOWN_BY = frozenset({_NOTED})
+"""Members of a scope by which `has_known_caller` goes."""
 CONNECTED = "carecase.connected"
 """Name in the scope of the address that the connection comes from, whatever a proxy says about the client."""
 
@@ -28,15 +31,27 @@ def add_log_fields(scope: Scope, **facts: str | int | None) -> None:
     scope.setdefault(_NOTED, {}).update(facts)
 
 
+def since_received(scope: Scope) -> float:
+    """Return the seconds since the last byte of a request came in."""
+    now = monotonic()
+    return now - float(scope.get(_RECEIVED, now))
+
+
 def has_known_caller(scope: Scope) -> bool:
     """Return whether the caller of a request is known: its credentials were accepted."""
     return "client" in scope.get(_NOTED, ())
 
 
-def until_answered(scope: Scope, held: AbstractContextManager[object]) -> None:
-    """Enter a context that is left once the response is sent."""
+def until_answered(scope: Scope, held: AbstractContextManager[_T]) -> _T:
+    """Enter a context that is left once the response is sent; return what it provides."""
     ending: ExitStack = scope[_ENDING]
-    ending.enter_context(held)
+    return ending.enter_context(held)
+
+
+def take_over(scope: Scope) -> ExitStack:
+    """Return the contexts that would be left once the response is sent: its rest is sent later, and leaves them."""
+    ending: ExitStack = scope[_ENDING]
+    return ending.pop_all()
 
 
 @dataclass
@@ -72,6 +87,8 @@ class AccessLog:
         async def count() -> Message:
             message = await receive()
             seen.received += len(message.get("body", b""))
+            if not message.get("more_body"):
+                scope[_RECEIVED] = monotonic()
             return message
 
         async def watch(message: Message) -> None:

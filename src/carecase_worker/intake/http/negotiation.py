@@ -15,6 +15,8 @@ CSV_TYPE = "text/csv; charset=utf-8; header=present"
 _CSV = "text/csv"
 _CSV_PATHS = ("cases-batch", "/result")
 """Ends of the paths whose responses may be results."""
+EVENT_STREAM = "text/event-stream"
+"""Media type of server-sent events."""
 
 ENCODINGS = ("zstd", "gzip")
 """Encodings of responses and requests, the preferred one first."""
@@ -55,9 +57,13 @@ def names_version(if_none_match: str | None, tag: str) -> bool:
 
 
 def require_acceptable(request: Request) -> None:
-    """Raise BatchRefused for a client that accepts no JSON, nor CSV where results have it; before anything is done."""
-    accept = request.headers.get("accept")
-    if json_type(accept) is None and not (request.scope["route"].path.endswith(_CSV_PATHS) and prefers_csv(accept)):
+    """Raise BatchRefused for a client that accepts no type of the route's responses, before anything is done."""
+    accept, route = request.headers.get("accept"), request.scope.get("route")
+    if getattr(getattr(route, "response_class", None), "media_type", None) == EVENT_STREAM:
+        wanted = list(_weighed(accept or "")) or [("*/*", 1.0)]
+        if _quality_of_type(EVENT_STREAM, wanted) == 0:
+            raise BatchRefused(BatchFault.NOT_ACCEPTABLE, f"The answer is a stream of events. Accept {EVENT_STREAM}.")
+    elif json_type(accept) is None and not (request.scope["route"].path.endswith(_CSV_PATHS) and prefers_csv(accept)):
         raise BatchRefused(
             BatchFault.NOT_ACCEPTABLE, "Answers are JSON. Accept application/json, text/json or text/plain."
         )

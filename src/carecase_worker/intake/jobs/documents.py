@@ -101,6 +101,15 @@ def _told(told: Iterable[tuple[Any, ...]], more: str) -> bytes:
     return ",".join(pieces).encode()
 
 
+def outcome_runs(first: int, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Return outcomes as runs of equal neighbours; `first` is the place in the batch of the first one."""
+    runs, index = [], first
+    for outcome, count in runs_of(outcomes):
+        runs.append({"index": index, "count": count, "status": outcome.kind.status, "body": outcome.body})
+        index += count
+    return runs
+
+
 def _template(outcome: Outcome, more: str) -> str:
     body = json.dumps(outcome.body).replace("%", "%%")
     return f'{{"id":[{{"key":"{KEY}","value":%s}}],"status":{outcome.kind.status},"body":{body}{more}}}'
