@@ -56,7 +56,8 @@ from carecase_worker.intake.openapi.descriptions import INFO
 from carecase_worker.intake.openapi.document import publish
 from carecase_worker.intake.openapi.page import add_public
 from carecase_worker.intake.page.routes import add_page
-from carecase_worker.settings.model import IntakeSettings, Settings
+from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.settings.model import Settings
 from carecase_worker.store.completions import JobCompletions
 from carecase_worker.store.job_lists import JobLists
 from carecase_worker.store.job_store import JobStore

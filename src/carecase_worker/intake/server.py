@@ -17,7 +17,8 @@ from carecase_worker.intake.app import create_app
 from carecase_worker.intake.http.protocol import Guard, GuardedConnection
 from carecase_worker.intake.limits.descriptors import reserve_descriptors
 from carecase_worker.intake.limits.process import Shared
-from carecase_worker.settings.model import IntakeSettings, Settings
+from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.settings.model import Settings
 from carecase_worker.telemetry import configure_logging
 
 _COLLECT_AFTER = 20_000

@@ -17,7 +17,8 @@ from carecase_worker.cases.outcomes import CREATED, UPDATED, Kind, Outcome
 from carecase_worker.intake.http.paging import Page
 from carecase_worker.intake.jobs.results import OutcomeFilter, ResultQuery, Results
 from carecase_worker.intake.limits.threads import ClientThreads, Processor, Threads
-from carecase_worker.settings.model import IntakeSettings, JobSettings, RedisSettings
+from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.job import Job
 from carecase_worker.store.job_store import JobStore

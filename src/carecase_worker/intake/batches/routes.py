@@ -35,7 +35,7 @@ from carecase_worker.intake.jobs.result_formats import result_format_of
 from carecase_worker.intake.limits.bodies import Bodies, Open
 from carecase_worker.intake.limits.threads import ClientThreads
 from carecase_worker.intake.openapi.document import BATCH
-from carecase_worker.settings.model import IntakeSettings
+from carecase_worker.settings.intake import IntakeSettings
 from carecase_worker.store.admission import Admission, NewJob
 from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.pending_batch import Admissions, Sender, require_admitted

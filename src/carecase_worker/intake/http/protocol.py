@@ -16,7 +16,7 @@ from carecase_worker.intake.http.framing import ended_by_close
 from carecase_worker.intake.http.going_on import Rest, going_on
 from carecase_worker.intake.http.problems import problem_of_status
 from carecase_worker.intake.limits.process import Shared
-from carecase_worker.settings.model import IntakeSettings
+from carecase_worker.settings.intake import IntakeSettings
 from carecase_worker.telemetry import logger
 
 _log = logger("access")

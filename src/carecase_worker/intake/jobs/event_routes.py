@@ -21,7 +21,7 @@ from carecase_worker.intake.jobs.job_events import JobEvents
 from carecase_worker.intake.jobs.listening import Listener
 from carecase_worker.intake.jobs.routes import JobId, Jobs
 from carecase_worker.intake.limits.streams import Streams
-from carecase_worker.settings.model import IntakeSettings
+from carecase_worker.settings.intake import IntakeSettings
 from carecase_worker.store.completions import JobCompletions
 from carecase_worker.store.followers import Follower
 

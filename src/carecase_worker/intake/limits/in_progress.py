@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from carecase_worker.errors import BacklogFull, RateExceeded
-from carecase_worker.settings.model import IntakeSettings
+from carecase_worker.settings.intake import IntakeSettings
 from carecase_worker.telemetry import MetricSample
 
 _LATER = timedelta(seconds=1)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from carecase_worker.intake.http.static_document import StaticDocument
-from carecase_worker.settings.model import IntakeSettings
+from carecase_worker.settings.intake import IntakeSettings
 
 _FILES = Path(__file__).parent / "static"
 _INDEX = "index.html"
