@@ -34,7 +34,7 @@ from carecase_worker.intake.jobs.accepted import Acceptances, accepted, require_
 from carecase_worker.intake.jobs.result_formats import result_format_of
 from carecase_worker.intake.limits.bodies import Bodies, Open
 from carecase_worker.intake.limits.threads import ClientThreads
-from carecase_worker.intake.openapi.document import BATCH
+from carecase_worker.intake.openapi.request_body import BATCH
 from carecase_worker.settings.intake import IntakeSettings
 from carecase_worker.store.admission import Admission, NewJob
 from carecase_worker.store.loop_store import LoopStore

@@ -9,14 +9,13 @@ from fastapi import FastAPI
 from carecase_worker.intake.http.negotiation import ENCODINGS, EVENT_STREAM, JSON_TYPES
 from carecase_worker.intake.http.problems import example_of
 from carecase_worker.intake.openapi.descriptions import OPERATIONS
-from carecase_worker.intake.openapi.file_descriptions import ACKNOWLEDGEMENT, FILES
+from carecase_worker.intake.openapi.file_descriptions import ACKNOWLEDGEMENT
 from carecase_worker.intake.openapi.schemas import ref, schemas
 
 Answers = dict[int, dict[str, Any]]
 
 _ID = "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77"
 _DEBUG = {"activityID": _ID}
-_CASE = {"case_Key": 37, "carePlan_Key": 5, "do_Not_Contact": False, "case_Status": "OPEN"}
 _QUEUED: dict[str, Any] = {
     "jobId": _ID,
     "state": "queued",
@@ -244,22 +243,6 @@ _ANSWERS: Mapping[str, Answers] = {
     "Metrics": _METRICS,
 }
 """Every response of every operation. They are added last: FastAPI would leave out the nulls of the examples."""
-
-
-_CASES = {"schema": {"type": "array", "minItems": 1, "items": ref("CareCase")}, "example": [_CASE]}
-_LINES = {"schema": {"type": "string", "description": "One CareCase a line"}, "example": json.dumps(_CASE)}
-BATCH: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": _CASES,
-            "text/json": _CASES,
-            "application/*+json": _CASES,
-            "application/x-ndjson": _LINES,
-            **FILES,
-        },
-    }
-}
 
 
 def publish(app: FastAPI, both_credentials: bool, root_path: str | None) -> None:
