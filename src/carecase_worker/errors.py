@@ -55,6 +55,8 @@ class BatchFault(Enum):
     NOT_JSON = "not-json"
     NOT_AN_ARRAY = "not-an-array"
     NOT_LINES = "not-lines"
+    BAD_FILE = "bad-file"
+    NO_MAPPING = "no-mapping"
     EMPTY = "empty"
     TOO_MANY_ITEMS = "too-many-items"
     TOO_LARGE = "too-large"

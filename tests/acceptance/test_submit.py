@@ -110,7 +110,7 @@ def test_what_is_validated_only_is_judged_item_by_item_and_not_applied(small: Sy
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("table.csv", b"case_Key,carePlan_Key\n1,5\n", "CSV"),
+        ("table", b"case_Key,carePlan_Key\n1,5\n", "CSV"),
         ("table.json.gz", b"case_Key,carePlan_Key\n1,5\n", "is not gzip, though its name says so"),
         ("nothing.json", b"", "empty"),
         (".", None, "is a directory"),
@@ -125,7 +125,7 @@ def test_a_file_of_another_kind_is_told_with_what_to_do(
     assert (refused.returncode, refused.stdout) == (2, "")
     assert words in refused.stderr
     assert f"{name}: " in refused.stderr
-    if name == "table.csv":
+    if name == "table":
         piped = run("submit", "-", cwd=system.place, input=content.decode() if content else "")
         assert (piped.returncode, "CSV" in piped.stderr) == (2, True)
 

@@ -47,7 +47,8 @@ def test_it_keeps_the_published_names(published: dict[str, Any]) -> None:
     assert set(published["components"]["securitySchemes"]) == {"apiKeyAuth", "bearerAuth"}
     put = published["paths"]["/care-plans/{carePlanKey}/cases-batch"]["put"]
     assert put["operationId"] == "UpdateBatchCareCase"
-    types = {"application/json", "text/json", "application/*+json", "application/x-ndjson"}
+    files = {"text/csv", "text/tab-separated-values", "text/plain"}
+    types = {"application/json", "text/json", "application/*+json", "application/x-ndjson", *files}
     assert set(put["requestBody"]["content"]) == types
     multi_status = put["responses"]["207"]["content"]["application/json"]["schema"]["$ref"]
     assert multi_status == "#/components/schemas/MultiCodeResponseListVBAResponse"
@@ -79,7 +80,8 @@ def test_every_answer_has_an_example_that_fits_and_described_headers(published: 
             assert content or status in ("204", "304")
             if operation["security"] and content:
                 is_stream = status == "200" and operation["operationId"].endswith("Events")
-                assert set(content) == ({"text/event-stream"} if is_stream else JSON_TYPES)
+                of_results = JSON_TYPES | ({"text/csv"} if status == "207" else set())
+                assert set(content) == ({"text/event-stream"} if is_stream else of_results)
             for described in content.values():
                 schema = {**described.get("schema", {}), "components": published["components"]}
                 jsonschema.validate(described["example"], schema)

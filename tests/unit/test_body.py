@@ -11,9 +11,10 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carecase_worker.batches.body import Body, BodyFormat, format_of
+from carecase_worker.batches.body import Body
 from carecase_worker.batches.decoding import Decoder
 from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.files.media_types import BodyFormat, MediaType, media_type_of
 from carecase_worker.intake.batches.receiving import receive
 from carecase_worker.intake.http.problems import problem_of
 
@@ -30,7 +31,7 @@ def received(
     sent: bytes, encoding: str | None, pieces: int, max_bytes: int = 1 << 30, form: BodyFormat = BodyFormat.ARRAY
 ) -> tuple[Body, list[bytes]]:
     """A body that came in so many pieces, and its items."""
-    body = Body(Decoder(encoding), form, max_bytes)
+    body = Body(Decoder(encoding), MediaType(form).splitter(None), max_bytes)
     size = max(1, len(sent) // pieces)
     starts = range(0, len(sent), size)
     items = [bytes(item) for start in starts for some in body.take(sent[start : start + size]) for item in some]
@@ -181,16 +182,17 @@ def test_any_other_encoding_is_none_of_ours(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["application/json", "text/json; charset=utf-8", "application/vnd.x+json"])
 def test_json_by_any_of_its_names_is_an_array(kind: str) -> None:
-    assert format_of(kind) is BodyFormat.ARRAY
-    assert format_of(kind.upper()) is BodyFormat.ARRAY
+    assert media_type_of(kind) == media_type_of(kind.upper()) == MediaType(BodyFormat.ARRAY)
 
 
-@pytest.mark.parametrize("kind", [None, "", "text/csv", "application/xml", "image/x+json"])
+@pytest.mark.parametrize(
+    "kind", [None, "", "text/html", "application/xml", "image/x+json", "text/csv; charset=klingon"]
+)
 def test_anything_else_is_none_of_ours(kind: str | None) -> None:
     with pytest.raises(BatchRefused) as refused:
-        format_of(kind)
+        media_type_of(kind)
     assert refused.value.fault is BatchFault.MEDIA_TYPE
-    assert "application/x-ndjson" in problem_of(refused.value).headers["Accept"]
+    assert "application/x-ndjson, text/csv, text/tab-separated-values" in problem_of(refused.value).headers["Accept"]
 
 
 @pytest.mark.parametrize("size", [1, 1000, 1 << 20, 5 << 20])

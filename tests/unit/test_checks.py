@@ -9,6 +9,7 @@ from carecase_worker.batches.chunking import ChunkLimits
 from carecase_worker.cases.validation import Rules
 from carecase_worker.errors import BatchFault, BatchRefused
 from carecase_worker.intake.batches.validate_only import BatchCheck
+from carecase_worker.intake.jobs.result_formats import JsonResult
 
 MOST = 20_000
 TOO_DEEP = msgspec.Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
@@ -16,7 +17,8 @@ TOO_DEEP = msgspec.Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 
 
 def a_check() -> BatchCheck:
-    return BatchCheck(Rules(None, "ann", datetime(2026, 11, 25, tzinfo=UTC)), ChunkLimits(1, 1 << 20, 1 << 20))
+    rules = Rules(None, "ann", datetime(2026, 11, 25, tzinfo=UTC))
+    return BatchCheck(rules, ChunkLimits(1, 1 << 20, 1 << 20), JsonResult("application/json"))
 
 
 def test_of_too_many_items_none_is_judged() -> None:

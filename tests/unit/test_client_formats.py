@@ -35,7 +35,7 @@ def archive(kind: Any) -> bytes:
     ("raw", "words"),
     [
         (b"case_Key,carePlan_Key,do_Not_Contact\n1,5,false\n", "CSV"),
-        (b'\xef\xbb\xbf"case_Key";"carePlan_Key"\r\n1;5\r\n', "mlr --icsv --ojsonl"),
+        (b'\xef\xbb\xbf"case_Key";"carePlan_Key"\r\n1;5\r\n', "named .csv, or with --mapping"),
         (b"case_Key\tcarePlan_Key\n", "CSV"),
         (BATCH.decode().encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
         (BATCH.decode().encode("utf-16-le"), "UTF-16"),

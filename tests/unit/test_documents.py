@@ -104,7 +104,8 @@ def test_retry_after_is_the_work_ahead_at_the_rate_measured(open_items: int, rat
 
 
 STATUS_OF_FAULT = {
-    "not-json": 400, "not-an-array": 400, "not-lines": 400, "empty": 400, "too-many-items": 413, "too-large": 413,
+    "not-json": 400, "not-an-array": 400, "not-lines": 400, "bad-file": 400, "no-mapping": 422, "empty": 400,
+    "too-many-items": 413, "too-large": 413,
     "media-type": 415, "encoding": 415, "broken-encoding": 400, "broken-off": 400, "no-database": 400,
     "bad-parameter": 400, "bad-header": 400, "key-reused": 422, "too-large-for-strict": 422, "not-acceptable": 406,
     "too-slow": 408, "no-credentials": 401, "bad-credentials": 401, "not-granted": 403, "no-user-agent": 403,
@@ -112,7 +113,10 @@ STATUS_OF_FAULT = {
 HEADERS_OF_STATUS = {
     401: {"WWW-Authenticate": "Bearer"},
     408: {"Connection": "close"},
-    415: {"Accept": "application/json, text/json, application/*+json, application/x-ndjson"},
+    415: {
+        "Accept": "application/json, text/json, application/*+json, application/x-ndjson, text/csv,"
+        " text/tab-separated-values"
+    },
 }
 
 

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import a_batch, a_case, items_of
 
-from carecase_worker.batches.body import Body, BodyFormat
+from carecase_worker.batches.body import Body
 from carecase_worker.batches.decoding import Decoder
 from carecase_worker.batches.lines import LineSplitter
 from carecase_worker.batches.splitting import ArraySplitter, Splitter
 from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.files.media_types import BodyFormat, MediaType
 
 MARK = b"\xef\xbb\xbf"
 ENCODERS: dict[str | None, Callable[[bytes], bytes]] = {None: bytes, "gzip": gzip.compress, "zstd": zstandard.compress}
@@ -52,7 +53,7 @@ def test_marks_blanks_and_line_ends_are_no_fault(
         plain = mark + text
         split = items_of(plain, splitter, piece_bytes)
         assert [json.loads(bytes(item)) for item in split] == CASES
-        body, sent = Body(Decoder(encoding), form, 1 << 20), ENCODERS[encoding](plain)
+        body, sent = Body(Decoder(encoding), MediaType(form).splitter(None), 1 << 20), ENCODERS[encoding](plain)
         pieces = [sent[start : start + piece_bytes] for start in range(0, len(sent), piece_bytes)]
         taken = [item for piece in pieces for some in body.take(piece) for item in some]
         taken += [item for some in body.finish() for item in some]

@@ -1,14 +1,12 @@
-"""A body: its media type, and its splitting into items while it comes in."""
+"""A body: decoded, and split into items while it comes in."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from enum import Enum
 
 import msgspec
 
 from carecase_worker.batches.decoding import Decoder
-from carecase_worker.batches.lines import LineSplitter
-from carecase_worker.batches.splitting import ITEM_BYTES, WINDOW_BYTES, ArraySplitter, Splitter
+from carecase_worker.batches.splitting import WINDOW_BYTES, Splitter
 from carecase_worker.errors import BatchFault, BatchRefused
 
 PIECE_BYTES = 1 << 20
@@ -16,35 +14,12 @@ _ENCODED_PIECE_BYTES = 256 << 10  # which decode to more
 MAX_PIECES = 1 << 10  # of a client that sends, or compresses, a few bytes at a time
 
 
-class BodyFormat(Enum):
-    """Forms of a list of items in a body."""
-
-    ARRAY = "array"
-    LINES = "lines"
-
-
-def format_of(content_type: str | None) -> BodyFormat:
-    """Return the form of a Content-Type. Raises BatchRefused if it is not supported."""
-    media_type = (content_type or "").partition(";")[0].strip().lower()
-    if media_type == "application/x-ndjson":
-        return BodyFormat.LINES
-    is_json_suffix = media_type.startswith("application/") and media_type.endswith("+json")
-    if media_type in ("application/json", "text/json") or is_json_suffix:
-        return BodyFormat.ARRAY
-    raise BatchRefused(
-        BatchFault.MEDIA_TYPE,
-        "Send Content-Type: application/json with an array, or application/x-ndjson with one case a line.",
-    )
-
-
 class Body:
     """A body that comes in: decoded, bounded, digested and split, piece by piece. It keeps no items."""
 
-    def __init__(self, decoder: Decoder, form: BodyFormat, max_bytes: int, item_bytes: int = ITEM_BYTES) -> None:
+    def __init__(self, decoder: Decoder, splitter: Splitter, max_bytes: int) -> None:
         self._decoder = decoder
-        self._splitter: Splitter = (
-            ArraySplitter(item_bytes=item_bytes) if form is BodyFormat.ARRAY else LineSplitter(item_bytes)
-        )
+        self._splitter = splitter
         self._max_bytes = max_bytes
         self._digest = hashlib.sha256()
         self._waiting: list[bytes] = []

@@ -1,10 +1,11 @@
 """Cutting of a batch's items into chunks, in items and bytes of bounded number."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from carecase_worker.batches.line_numbers import LineRuns, NumberedItems, runs_of_lines
 from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.validation import key_of
 from carecase_worker.errors import BatchFault, BatchRefused
@@ -26,13 +27,14 @@ class Chunk:
     """The items of one chunk: a JSON array, with the place of its first item in the batch.
 
     `refused` has the faults of the items that were too large to keep, by their places in the chunk. In the array such
-    an item is null, or an object with its case key alone, which is never valid.
+    an item is null, or an object with its case key alone, which is never valid. `lines` are those of a file's rows.
     """
 
     first: int
     count: int
     items: bytes
     refused: Mapping[int, str] = field(default_factory=dict)
+    lines: LineRuns = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Chunker:
     def __init__(self, bounds: ChunkLimits) -> None:
         self._bounds = bounds
         self._waiting: list[msgspec.Raw] = []
+        self._lines: list[int] = []  # of the waiting items, if they were rows of a file
         self._gone = 0  # number of the waiting items that are in chunks by now
         self._waiting_bytes = 0
         self._first = 0
@@ -75,10 +78,13 @@ class Chunker:
         Raises BatchRefused if an item is not UTF-8.
         """
         self._waiting += items
+        if isinstance(items, NumberedItems):
+            self._lines += items.lines
         self._waiting_bytes += sum(map(len, items))
         while len(self._waiting) - self._gone >= self._bounds.items or self._waiting_bytes >= self._bounds.size:
             yield self._next()
         del self._waiting[: self._gone]
+        del self._lines[: self._gone]
         self._gone = 0
 
     def finish(self) -> Iterator[Chunk]:
@@ -89,6 +95,8 @@ class Chunker:
     def _next(self) -> Chunk:
         some = self._waiting[self._gone : self._gone + self._bounds.items]
         chunk = _chunk_of(some, self._first, self._bounds)
+        if self._lines:
+            chunk = replace(chunk, lines=runs_of_lines(self._lines[self._gone : self._gone + chunk.count]))
         self._gone += chunk.count
         self._waiting_bytes -= sum(map(len, some[: chunk.count]))
         self._first += chunk.count

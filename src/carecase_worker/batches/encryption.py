@@ -234,9 +234,11 @@ class Seals:
     def marks(self, sent_key: str, binding: Binding, body_sha256: str) -> tuple[Mark, ...]:
         """Return the marks that a request may be known by: one under each key, then the plain one.
 
-        The first one is kept. The plain one is kept where there are no keys, and was kept by older versions.
+        The first one is kept. The plain one is kept where there are no keys, and was kept by older versions. A second
+        line of `sent_key` must be shared, too.
         """
-        text = shared(binding.database, binding.care_plan, body_sha256, binding.strict).encode()
+        sent_key, _, mapping = sent_key.partition("\n")
+        text = shared(binding.database, binding.care_plan, body_sha256 + mapping, binding.strict).encode()
         parts = b"key " + sent_key.encode(), b"all " + text
         keyed = (
             Mark(*(hmac.digest(key.digests, part, "sha256").hex() for part in parts)) for key in self._keys.values()

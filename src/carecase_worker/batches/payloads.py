@@ -14,6 +14,7 @@ import msgspec
 import zstandard
 
 from carecase_worker.batches.chunking import Chunk
+from carecase_worker.batches.line_numbers import LineRuns
 from carecase_worker.cases.outcomes import Outcome, pack_outcomes, unpack_outcomes
 from carecase_worker.errors import PayloadUnreadable
 
@@ -22,15 +23,17 @@ _NO_KEY = -(2**63)
 _LENGTH = struct.Struct("<I")
 
 
-class _Header(msgspec.Struct):
+class _Header(msgspec.Struct, omit_defaults=True):
     first: int
     count: int
     refused: dict[int, str]
+    lines: LineRuns = ()
 
 
-class _PackedDone(msgspec.Struct):
+class _PackedDone(msgspec.Struct, omit_defaults=True):
     keys: bytes
     outcomes: bytes
+    lines: LineRuns = ()
 
 
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -40,15 +43,16 @@ _done_decoder = msgspec.msgpack.Decoder(_PackedDone)
 
 @dataclass(frozen=True, slots=True)
 class ChunkOutcomes:
-    """The outcomes of a chunk's items, and the keys of their cases."""
+    """The outcomes of a chunk's items, the keys of their cases, and their lines if they were rows of a file."""
 
     keys: Sequence[int | None]
     outcomes: Sequence[Outcome]
+    lines: LineRuns = ()
 
 
 def pack(chunk: Chunk) -> bytes:
     """Return the payload of a chunk."""
-    header = msgspec.msgpack.encode(_Header(chunk.first, chunk.count, dict(chunk.refused)))
+    header = msgspec.msgpack.encode(_Header(chunk.first, chunk.count, dict(chunk.refused), chunk.lines))
     compressed = zstandard.ZstdCompressor(level=1).compress(chunk.items)
     return b"".join((_FORM_1, _LENGTH.pack(len(header)), header, compressed))
 
@@ -64,7 +68,7 @@ def unpack(payload: bytes) -> Chunk:
         items = zstandard.ZstdDecompressor().decompress(payload[end:])
     except (struct.error, msgspec.DecodeError, zstandard.ZstdError):
         raise PayloadUnreadable("the payload is damaged; cancel the job, and have its sender send it again") from None
-    return Chunk(header.first, header.count, items, header.refused)
+    return Chunk(header.first, header.count, items, header.refused, header.lines)
 
 
 def items_at(chunk: Chunk, places: Sequence[int]) -> list[msgspec.Raw]:
@@ -76,7 +80,7 @@ def items_at(chunk: Chunk, places: Sequence[int]) -> list[msgspec.Raw]:
 def pack_done(done: ChunkOutcomes) -> bytes:
     """Return the packed form of a chunk's outcomes."""
     keys = array("q", (_NO_KEY if key is None else key for key in done.keys)).tobytes()
-    packed = _PackedDone(keys, pack_outcomes(done.outcomes))
+    packed = _PackedDone(keys, pack_outcomes(done.outcomes), done.lines)
     return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(packed))
 
 
@@ -85,4 +89,4 @@ def unpack_done(packed: bytes) -> ChunkOutcomes:
     read = _done_decoder.decode(zstandard.ZstdDecompressor().decompress(packed))
     keys = array("q")
     keys.frombytes(read.keys)
-    return ChunkOutcomes([None if key == _NO_KEY else key for key in keys], unpack_outcomes(read.outcomes))
+    return ChunkOutcomes([None if key == _NO_KEY else key for key in keys], unpack_outcomes(read.outcomes), read.lines)

@@ -29,6 +29,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "doctor": ("doctor",),
     "environment": ("env",),
     "batches": ("submit", "generate"),
+    "files": ("files", "drop"),
     "jobs": ("status", "events", "result", "cancel", "retry", "jobs"),
 }
 """Modules of this package, each with a function `add_commands`, and the commands that it adds."""

@@ -36,7 +36,8 @@ def submit(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="JSON array or NDJSON, also compressed by gzip or zstd; - for standard input"
+            metavar="FILE",
+            help="JSON array, NDJSON or CSV, also compressed by gzip or zstd; Excel; Parquet; - for a pipe",
         ),
     ],
     options: SubmitOptions,

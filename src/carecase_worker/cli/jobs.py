@@ -14,7 +14,7 @@ from rich.console import Console
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
 from carecase_worker.cli.ending import STATUS_INTERRUPTED
 from carecase_worker.cli.progress import advise, follow, summary
-from carecase_worker.cli.tables import ITEM_COLUMNS, cells_of, print_items
+from carecase_worker.cli.tables import cells_of, columns_of, print_items
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import Group, ItemResult, Job
 from carecase_worker.client.events import JobEvent
@@ -107,8 +107,9 @@ def result(
             typer.echo(msgspec.json.encode([item.document() for item in items]).decode())
         case Format.CSV:
             writer = csv.writer(sys.stdout)
-            writer.writerow(ITEM_COLUMNS)
-            writer.writerows(cells_of(item) for item in items)
+            columns = columns_of(items)
+            writer.writerow(columns)
+            writer.writerows(cells_of(item, columns) for item in items)
         case Format.TABLE:
             print_items(items)
             counts = Counter(f"{item.status} {'' if item.status == 422 else item.body}".strip() for item in items)

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from carecase_worker.cli.mappings import MAPPING_HELP, row_file
 from carecase_worker.cli.progress import uploading
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import ItemResult, Job
+from carecase_worker.client.row_files import RowFile, require_good
 from carecase_worker.client.sources import Readable, Source, opened
 from carecase_worker.client.uploads import Batches
 from carecase_worker.errors import BatchUnreadable, ClientError
@@ -42,6 +44,7 @@ class SubmitOptions:
         str | None,
         typer.Option(help="The same key gives the same job; several batches get keys made from it"),
     ] = None
+    mapping: Annotated[str | None, typer.Option(help=MAPPING_HELP)] = None
 
 
 @dataclass
@@ -64,11 +67,32 @@ class Submission:
 
     def validate(self) -> Iterator[ItemResult]:
         """Validate everything; yield the service's result for each item. Raises ClientError."""
+        if (rows := self._rows()) is not None:
+            yield from self.client.validate(rows, self.options.care_plan)
+            return
         with opened(_source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
             yield from self.client.validate(_Reading(file, sent), self.options.care_plan)
 
+    def _rows(self) -> RowFile | None:
+        """Return what is sent as a file of rows; None if it is JSON. Raises BatchUnreadable."""
+        return row_file(_source_of(self.file), self.options.mapping, self.options.care_plan)
+
+    def _jobs_of_rows(self, rows: RowFile) -> Iterator[Job]:
+        """Send a file of rows: whole if the service makes the cases of it, in parts if they are made here."""
+        options = self.options
+        if isinstance(rows.source, Path) and (rows.is_sent_as_it_is or options.strict):
+            yield self._whole(rows)
+            return
+        if isinstance(rows.source, Path):
+            require_good(rows)
+        batches = Batches(_PART_ITEMS, _PART_BYTES, self._expect_answer)
+        yield from self.client.submit_in(batches, rows, options.care_plan, options.idempotency_key)
+
     def _jobs(self) -> Iterator[Job]:
         is_file = self.file.is_file()
+        if (rows := self._rows()) is not None:
+            yield from self._jobs_of_rows(rows)
+            return
         if is_file:
             self._say_if_mislabelled()
         if self.options.strict:
@@ -84,8 +108,8 @@ class Submission:
         else:
             yield from self._parts()
 
-    def _whole(self, source: Path | bytes) -> Job:
-        options, size = self.options, len(source) if isinstance(source, bytes) else source.stat().st_size
+    def _whole(self, source: Path | bytes | RowFile) -> Job:
+        options, size = self.options, len(source) if isinstance(source, bytes) else self.file.stat().st_size
         with uploading(self.console, size) as advance:
             left = size
 

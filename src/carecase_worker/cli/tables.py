@@ -1,23 +1,31 @@
 """Tables as lines of text: never wrapped, so that each row stays on one line."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 
+from carecase_worker.cases.care_case import KEY
 from carecase_worker.client.documents import ItemResult
 
 ITEM_COLUMNS = ("index", "case_Key", "status", "body")
 
 
-def cells_of(item: ItemResult) -> tuple[Any, ...]:
+def columns_of(items: Sequence[ItemResult]) -> tuple[str, ...]:
+    """Return the columns for items; with the line if they were rows of a file."""
+    return ("line", *ITEM_COLUMNS) if any(item.line is not None for item in items) else ITEM_COLUMNS
+
+
+def cells_of(item: ItemResult, columns: Sequence[str] = ITEM_COLUMNS) -> tuple[Any, ...]:
     """Return the result of an item in the order of the columns."""
-    return item.index, item.key, item.status, item.body
+    cells = {"line": item.line, "index": item.index, KEY: item.key, "status": item.status, "body": item.body}
+    return tuple(cells[column] for column in columns)
 
 
-def print_items(items: Iterable[ItemResult]) -> None:
+def print_items(items: Sequence[ItemResult]) -> None:
     """Print the results of items, each column but the last as wide as its longest cell."""
-    rows = [ITEM_COLUMNS, *(tuple("" if cell is None else str(cell) for cell in cells_of(item)) for item in items)]
+    columns = columns_of(items)
+    rows = [columns, *(tuple("" if cell is None else str(cell) for cell in cells_of(item, columns)) for item in items)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         *padded, last = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -44,7 +44,7 @@ class Calls:
         headers = {"Idempotency-Key": _key(key) or str(self.new_id())}
         if strict:
             headers["Prefer"] = "handling=strict"
-        answer = yield from self._answered(self._put(upload, care_plan, headers))
+        answer = yield from self._answered(self._put(upload, care_plan, headers, upload.parameters))
         return _read(answer, documents.accepted_job)
 
     def submit_part(

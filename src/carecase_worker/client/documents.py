@@ -69,12 +69,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """The result of one item: `index` is its place in the batch, from 0; `key` that of its case, if it is valid."""
+    """The result of one item: `index` is its place in the batch, from 0; `key` that of its case, if it is valid.
+
+    `line` is where its row begins, if it was a row of a file that the service made the cases of.
+    """
 
     index: int
     key: int | None
     status: int
     body: str
+    line: int | None = None
 
     @property
     def group(self) -> Group:
@@ -89,7 +93,8 @@ class ItemResult:
     def document(self) -> dict[str, Any]:
         """Return the item as a JSON object on a page of the result."""
         identity = [{"key": KEY, "value": self.key}]
-        return {"index": self.index, "id": identity, "status": self.status, "body": self.body}
+        line = {} if self.line is None else {"line": self.line}
+        return {"index": self.index, "id": identity, "status": self.status, "body": self.body, **line}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ class _Item(msgspec.Struct):
     body: str
     id: list[_Key]
     index: int | None = None
+    line: int | None = None
 
 
 class _Accepted(msgspec.Struct):
@@ -179,7 +185,7 @@ def page_of_items(content: bytes, pagination: str | None, wanted: Group | None, 
     Items without an index are numbered from `first`.
     """
     items = [
-        ItemResult(place if item.index is None else item.index, item.id[0].value, item.status, item.body)
+        ItemResult(place if item.index is None else item.index, item.id[0].value, item.status, item.body, item.line)
         for place, item in enumerate(_result.decode(content).data, first)
     ]
     return Page([item for item in items if wanted is None or item.group == wanted], _next(pagination))

@@ -4,12 +4,12 @@ import json
 import re
 from codecs import BOM_UTF8
 
-_TABLE = "export it as CSV and convert that to JSON"
+_TABLE = "give it to carecase submit as a file with its own suffix, or from Python as RowFile(Path(…))"
 _UNPACK = "unpack it, and send what is in it, plain or compressed by gzip or zstd"
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", f"a zip archive, as an Excel workbook (.xlsx) is one: {_TABLE}; if it holds JSON, {_UNPACK}"),
     (b"\xd0\xcf\x11\xe0", f"an Excel workbook (.xls): {_TABLE}"),
-    (b"PAR1", "Parquet: convert it to JSON, as by pandas.read_parquet(…).to_json(…, orient='records', lines=True)"),
+    (b"PAR1", f"Parquet: {_TABLE}"),
     (b"BZh", f"compressed by bzip2: {_UNPACK}"),
     (b"\xfd7zXZ\x00", f"compressed by xz: {_UNPACK}"),
     (b"7z\xbc\xaf", f"a 7-Zip archive: {_UNPACK}"),
@@ -24,8 +24,8 @@ _UTF16 = (
     " -Encoding utf8"
 )
 _CSV = (
-    "CSV, or another table, and the service takes JSON with its types: convert it, as by"
-    " mlr --icsv --ojsonl cat FILE | carecase submit -"
+    "CSV, or another table: give it to carecase submit as a file named .csv, or with --mapping; or from Python as"
+    " RowFile(Path(…))"
 )
 _LIST_INSIDE = (
     "a single object, and a batch is an array of cases: if the cases are a list in it, send that list, as by"

@@ -65,9 +65,14 @@ def look_into(file: Readable, name: str) -> tuple[str | None, bytes]:
 
     Raises BatchUnreadable.
     """
-    with _explained(name):
+    with reading_of(name):
         encoding, decoded = _decoded(file)
         return encoding, _head(decoded, name)
+
+
+def compression_of(file: Readable) -> str | None:
+    """Return the Content-Encoding of a file by its first bytes; its position is behind them then."""
+    return _encoding(file.read(len(_ZSTD)))
 
 
 def media_type_of(head: bytes) -> str:
@@ -81,12 +86,17 @@ def items_of(source: Source) -> Iterator[bytes]:
 
     Raises BatchUnreadable.
     """
-    with opened(source) as (file, name), _explained(name):
+    with opened(source) as (file, name), reading_of(name):
         _, decoded = _decoded(file)
         head = _head(decoded, name)
         splitter: Splitter = LineSplitter() if media_type_of(head) == "application/x-ndjson" else ArraySplitter()
         rest = iter(lambda: decoded.read(_PIECE_BYTES), b"")
         yield from split(chain((head,), rest), splitter)
+
+
+def decompressed(file: Readable) -> IO[bytes]:
+    """Return the decompressed stream of a file, whichever compression its first bytes show."""
+    return _decoded(file)[1]
 
 
 def split(pieces: Iterable[bytes], splitter: Splitter) -> Iterator[bytes]:
@@ -97,7 +107,7 @@ def split(pieces: Iterable[bytes], splitter: Splitter) -> Iterator[bytes]:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def reading_of(name: str) -> Iterator[None]:
     """Turn the errors of reading a file into BatchUnreadable."""
     try:
         yield

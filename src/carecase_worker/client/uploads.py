@@ -1,14 +1,24 @@
 """Uploads of batches: files and bytes are sent unchanged, cases as a JSON array."""
 
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, Any, Self, TypeAlias, cast
 
 from carecase_worker.batches.splitting import ArraySplitter
-from carecase_worker.client.sources import Source, is_source, items_of, look_into, media_type_of, opened, split
+from carecase_worker.client.row_files import RowFile, items_of_file
+from carecase_worker.client.sources import (
+    Source,
+    compression_of,
+    is_source,
+    items_of,
+    look_into,
+    media_type_of,
+    opened,
+    split,
+)
 from carecase_worker.client.values import encoded, members_of
 from carecase_worker.errors import BatchUnreadable
 
@@ -18,7 +28,7 @@ Case: TypeAlias = Any
 Members that are left out are not sent.
 """
 
-Batch: TypeAlias = Iterable[Case] | Source
+Batch: TypeAlias = Iterable[Case] | Source | RowFile
 """The types that a batch may have. Bytes and files are iterables, too, but never of cases."""
 
 BATCH_ITEMS = 10_000
@@ -47,6 +57,7 @@ class Upload:
     pieces: Callable[[], Iterator[bytes]]
     content_type: str = "application/json"
     content_encoding: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 class BatchBuffer:
@@ -138,6 +149,9 @@ def reading(batch: Batch, sent: Callable[[int], None] = nothing_sent) -> Iterato
     if is_source(batch):
         with opened(batch) as (file, name):
             yield _upload(cast(IO[bytes], file), name, sent)
+    elif isinstance(batch, RowFile) and batch.is_sent_as_it_is:
+        with opened(batch.source) as (file, _):
+            yield _upload_of_rows(cast(IO[bytes], file), batch, sent)
     else:
         with BatchBuffer() as gathered:
             for item in items_in(batch):
@@ -149,6 +163,9 @@ def items_in(batch: Batch) -> Iterator[bytes]:
     """Yield the items of a batch as JSON, one by one. Raises BatchUnreadable."""
     if is_source(batch):
         yield from items_of(batch)
+        return
+    if isinstance(batch, RowFile):
+        yield from items_of_file(batch)
         return
     refuse_what_is_no_batch(batch)
     for number, case in enumerate(cast(Iterable[Case], batch)):
@@ -179,12 +196,24 @@ def refuse_what_is_no_batch(batch: object) -> None:
         raise BatchUnreadable(f"A batch cannot be of type {kind}. Give an iterable of cases, a Path, a file or bytes.")
 
 
-def _upload(file: IO[bytes], name: str, sent: Callable[[int], None]) -> Upload:
-    """Make an upload of a file; media type and compression are recognised by its first bytes."""
+def _upload_of_rows(file: IO[bytes], batch: RowFile, sent: Callable[[int], None]) -> Upload:
+    """Make an upload of a file of rows, which the service makes cases of."""
+    _rewind(file)
+    encoding = compression_of(file)
+    parameters = {"mapping": batch.mapping} if isinstance(batch.mapping, str) else {}
+    return Upload(lambda: _pieces(file, sent), batch.content_type, encoding, parameters)
+
+
+def _rewind(file: IO[bytes]) -> None:
     try:
         file.seek(0)
     except (OSError, AttributeError):
         raise BatchUnreadable("The file cannot be read from its beginning. Give its Path, or its bytes.") from None
+
+
+def _upload(file: IO[bytes], name: str, sent: Callable[[int], None]) -> Upload:
+    """Make an upload of a file; media type and compression are recognised by its first bytes."""
+    _rewind(file)
     encoding, head = look_into(file, name)
     return Upload(lambda: _pieces(file, sent), media_type_of(head), encoding)
 

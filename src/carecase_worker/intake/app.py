@@ -30,6 +30,7 @@ from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError, Se
 from carecase_worker.intake.access.access_control import AccessControl
 from carecase_worker.intake.access.audit_trail import Recorder
 from carecase_worker.intake.access.authenticator import Caller, gate_of
+from carecase_worker.intake.batches.mappings import Mappings
 from carecase_worker.intake.batches.routes import Intake, batch_routes
 from carecase_worker.intake.health import MetricSamples, WebhookSamples, health_routes
 from carecase_worker.intake.http.access_log import AccessLog, add_log_fields, address_of, until_answered
@@ -103,7 +104,17 @@ def create_app(settings: Settings) -> FastAPI:
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
     acceptances = Acceptances(loop_store, notifier, held, threads, results)
     intake = Intake(
-        settings.intake, admissions, loop_store, acceptances, new_id, clock, recorder, bodies, threads, metrics
+        settings.intake,
+        admissions,
+        loop_store,
+        acceptances,
+        new_id,
+        clock,
+        recorder,
+        bodies,
+        threads,
+        Mappings.of(settings.clients),
+        metrics,
     )
     jobs = Jobs(store, loop_store, lists, notifier, admissions, held, threads, results, new_id, recorder)
 

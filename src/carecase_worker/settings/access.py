@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
+from carecase_worker.settings.files import FileSettings
 from carecase_worker.settings.kinds import (
     Count,
     Digest,
@@ -26,6 +27,9 @@ class ClientSettings(Section):
 
     api_key_sha256: tuple[Digest, ...] = Field((), description="SHA-256 of each of its API keys, in hex")
     databases: tuple[Name, ...] = Field((), description="The databases it may use")
+    files: Mapping[Name, FileSettings] = Field(
+        {}, description="Mappings of its files, each a section [clients.<name>.files.<mapping>]"
+    )
 
 
 class JwtSettings(Section):

@@ -3,11 +3,11 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from types import NoneType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -165,6 +165,8 @@ def should_be(field: FieldInfo) -> str:
         return f"must be a list of {words}" if words else "must be a list of texts"
     if words := _choices(kind):
         return f"must be {words}"
+    if get_origin(kind) in (UnionType, Mapping):
+        return "must be a table of names and values, or a list of texts where the setting allows one"
     numbers = {int: "a whole number", float: "a number", timedelta: "a number of seconds"}
     if kind in numbers:
         return f"must be {numbers[kind]}{_bounds(metadata)}"

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from carecase_worker.errors import SettingsError
 from carecase_worker.settings.contradictions import contradictions
+from carecase_worker.settings.files import FileSettings
 from carecase_worker.settings.kinds import should_be
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.overlay import Overlay, overlay, secrets_in_file
@@ -130,11 +131,27 @@ def _fault(detail: ErrorDetails) -> tuple[Place, str]:
     if len(place) < depth:
         return place, f"must be a section, as [{'.'.join((*place, 'NAME')[: depth - 1])}]"
     leaf = place[depth - 1]
+    if (section, leaf) == ("clients", "files") and len(place) > depth:
+        return _fault_of_file(place, detail)
     known = {field.alias or name: field for name, field in model.model_fields.items()}
     if leaf not in known:
         return place, f"no such setting{nearest(leaf, known)}"
     if detail["type"] == "missing":
         return place, "is missing"
+    own = detail["msg"].removeprefix("Value error, ") if detail["type"] == "value_error" else ""
+    return place[:depth], own or should_be(known[leaf])
+
+
+def _fault_of_file(place: Place, detail: ErrorDetails) -> tuple[Place, str]:
+    """Return the place and the text of a mistake in a mapping: it has a section of its own, deeper than others."""
+    depth = len(("clients", "NAME", "files", "NAME", "setting"))
+    if place[-1] == "[key]" and len(place) == depth:
+        return place[: depth - 1], "a name has letters, digits, _ and - only, 64 at most"
+    if len(place) < depth:
+        return place, f"must be a section, as [{'.'.join(place)}]"
+    leaf, known = place[depth - 1], FileSettings.model_fields
+    if leaf not in known:
+        return place[:depth], f"no such setting{nearest(leaf, known)}"
     own = detail["msg"].removeprefix("Value error, ") if detail["type"] == "value_error" else ""
     return place[:depth], own or should_be(known[leaf])
 

@@ -37,7 +37,7 @@ class Sender:
     """The sender of a batch, and how the batch is to be applied.
 
     `care_plan` is that of the path, if the path has one; `strict`: all or nothing; `retry_of`: the job whose items are
-    sent again.
+    sent again; `mapping`: the name of the mapping by which a file's rows became items, if it has one.
     """
 
     client: str
@@ -47,6 +47,14 @@ class Sender:
     idempotency_key: str | None = None
     strict: bool = False
     retry_of: str = ""
+    mapping: str = ""
+
+    @property
+    def sent_key(self) -> str | None:
+        """The Idempotency-Key, with the mapping in a line of its own: another mapping makes another batch."""
+        if self.idempotency_key is None or not self.mapping:
+            return self.idempotency_key
+        return f"{self.idempotency_key}\n{self.mapping}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +182,7 @@ class PendingBatch:
 
     def _completed(self, new: NewJob) -> NewJob:
         """Return the job with its marks, and with its data key wrapped and bound to the job's final facts."""
-        seals, sent_key = self._admissions.seals, self._sender.idempotency_key
+        seals, sent_key = self._admissions.seals, self._sender.sent_key
         if sent_key is not None:
             new = replace(new, marks=seals.marks(sent_key, new.binding, new.body_sha256))
         if self._key is None:

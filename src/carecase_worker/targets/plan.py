@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from carecase_worker.batches.line_numbers import LineRuns
 from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.cases.validation import Row, Rules, ValidCases
@@ -158,7 +159,7 @@ class WritePlan:
     `keys` has each item's case key, as far as it has a usable one. `decided` has an outcome for each item that needs no
     database, None for the others; these are spread over `waves`, which are written one after the other. With
     `all_or_nothing`, all cases stay as they were if one item fails. `attempts` is how often the chunk has been tried
-    before.
+    before. `lines` are those of the chunk.
     """
 
     keys: Sequence[int | None]
@@ -167,6 +168,7 @@ class WritePlan:
     guard_care_plan: bool
     all_or_nothing: bool = False
     attempts: int = 0
+    lines: LineRuns = ()
 
     @property
     def slowly(self) -> bool:

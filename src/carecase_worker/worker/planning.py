@@ -19,8 +19,8 @@ def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
     defaults = _defaults_of(chunk, lease)
     sound = read_valid(chunk.items, defaults.rules)  # None, too, if there are items that were not kept
     if sound is not None and len(set(sound.keys)) == len(sound.keys):
-        whole = WaveOfAll(sound, defaults)
-        return WritePlan(sound.keys, [None] * chunk.count, (whole,), lease.care_plan is not None, lease.strict)
+        waves, guard = (WaveOfAll(sound, defaults),), lease.care_plan is not None
+        return WritePlan(sound.keys, [None] * chunk.count, waves, guard, lease.strict, lines=chunk.lines)
     return plan_item_by_item(chunk, lease)
 
 
@@ -50,12 +50,13 @@ def _plan_items(chunk: Chunk, defaults: Defaults, poison_items: Collection[int])
             entries.append(Entry(place, one))
     decided = [one if isinstance(one, Outcome) else None for one in judged]
     waves = [WaveOfRows(wave, defaults) for wave in in_waves(entries)]
-    return WritePlan(keys_of(chunk.items), decided, waves, defaults.rules.care_plan is not None)
+    return WritePlan(keys_of(chunk.items), decided, waves, defaults.rules.care_plan is not None, lines=chunk.lines)
 
 
 def plan_uniform_outcome(chunk: Chunk, outcome: Outcome) -> WritePlan:
     """Return a tombstone: nothing to write, and the same outcome for every item."""
-    return WritePlan(keys_of(chunk.items), [outcome] * chunk.count, waves=(), guard_care_plan=False)
+    decided = [outcome] * chunk.count
+    return WritePlan(keys_of(chunk.items), decided, waves=(), guard_care_plan=False, lines=chunk.lines)
 
 
 def to_chunk_result(plan: WritePlan, outcomes: Sequence[Outcome], database_answered: bool = True) -> ChunkResult:
@@ -65,4 +66,4 @@ def to_chunk_result(plan: WritePlan, outcomes: Sequence[Outcome], database_answe
     for outcome, count in runs_of(outcomes):
         counts[outcome.kind.counted_as] += count
         retryable = retryable or outcome.kind.retryable
-    return ChunkResult(pack_done(ChunkOutcomes(plan.keys, outcomes)), counts, retryable, database_answered)
+    return ChunkResult(pack_done(ChunkOutcomes(plan.keys, outcomes, plan.lines)), counts, retryable, database_answered)

@@ -18,7 +18,10 @@ GOOD = a_batch(a_case())
 BATCH = "/care-cases-batch"
 HOW = "Send the headers x-api-key and Authorization: Bearer <token>."
 BEARER = {"www-authenticate": "Bearer"}
-TYPES = {"accept": "application/json, text/json, application/*+json, application/x-ndjson"}
+TYPES = {
+    "accept": "application/json, text/json, application/*+json, application/x-ndjson, text/csv,"
+    " text/tab-separated-values"
+}
 CODINGS = {"accept-encoding": "zstd, gzip"}
 ENDED = "The body is not {}, or it broke off. Send it again."
 TITLES = {
@@ -115,7 +118,10 @@ def test_nobody_gets_anything(
 
 
 def test_what_is_not_taken_is_told_with_what_is(intake: Intake) -> None:
-    words = "Send Content-Type: application/json with an array, or application/x-ndjson with one case a line."
+    words = (
+        "Send Content-Type: application/json with an array, application/x-ndjson with one case a line, or text/csv or"
+        " text/tab-separated-values with a header row; text/plain is for lines of fixed width, by a mapping."
+    )
     for kind in ("text/html", None):
         require_problem(asked(intake, "PUT", BATCH, GOOD, content_type=kind), 415, "media-type", words, **TYPES)
     words = "Send Content-Encoding: gzip or zstd, one of them and once, or leave it out."

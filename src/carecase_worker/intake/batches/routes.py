@@ -1,6 +1,6 @@
 """The two PUT routes: they read a batch, split it, admit it, notify workers and respond with 202."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -11,27 +11,30 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BeforeValidator, Field, TypeAdapter
 
 from carecase_worker.audit.records import Event
-from carecase_worker.batches.body import Body, format_of
+from carecase_worker.batches.body import Body
 from carecase_worker.batches.decoding import Decoder
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 from carecase_worker.cases.validation import Rules
 from carecase_worker.clock import Clock
 from carecase_worker.errors import CareCaseError, StoreUnavailable
+from carecase_worker.files.episodes import EpisodeMapping
+from carecase_worker.files.mapping import FileMapping
+from carecase_worker.files.media_types import media_type_of
 from carecase_worker.intake.access.audit_trail import Audited, Recorder
 from carecase_worker.intake.access.authenticator import Caller, authorise_database
 from carecase_worker.intake.batches.body_timeout import in_time
+from carecase_worker.intake.batches.mappings import Mappings
 from carecase_worker.intake.batches.upload import Incoming, Told
 from carecase_worker.intake.batches.validate_only import BatchCheck
 from carecase_worker.intake.http.access_log import add_log_fields, since_received
 from carecase_worker.intake.http.headers import IdempotencyKey, Prefer
-from carecase_worker.intake.http.negotiation import json_type_of
 from carecase_worker.intake.http.paging import plain_integer
 from carecase_worker.intake.http.plain_routes import Parameters, read_by
 from carecase_worker.intake.jobs.accepted import Acceptances, accepted, require_same
-from carecase_worker.intake.jobs.documents import multi_status
+from carecase_worker.intake.jobs.result_formats import result_format_of
 from carecase_worker.intake.limits.bodies import Bodies, Open
 from carecase_worker.intake.limits.threads import ClientThreads
-from carecase_worker.intake.openapi.document import BATCH
+from carecase_worker.intake.openapi.request_body import BATCH
 from carecase_worker.settings.intake import IntakeSettings
 from carecase_worker.store.admission import Admission, NewJob
 from carecase_worker.store.loop_store import LoopStore
@@ -45,12 +48,22 @@ CarePlanKey = Annotated[
     Path(alias="carePlanKey", description="The care plan"),
 ]
 Database = Annotated[str | None, Header(alias="vbasoftware-database", description="The target database")]
+MappingName = Annotated[
+    str | None,
+    Query(
+        alias="mapping",
+        min_length=1,
+        max_length=64,
+        description="The name of the mapping by which the rows of a file become cases",
+    ),
+]
 ValidateOnly = Annotated[
     bool, Query(alias="validateOnly", description="Hold the items to the rules, and keep and apply nothing")
 ]
 
 _CARE_PLAN_KEY: TypeAdapter[int] = TypeAdapter(CarePlanKey)
 _IDEMPOTENCY_KEY: TypeAdapter[str | None] = TypeAdapter(IdempotencyKey)
+_MAPPING: TypeAdapter[str | None] = TypeAdapter(MappingName)
 _VALIDATE_ONLY: TypeAdapter[bool] = TypeAdapter(ValidateOnly)
 _ON_ITS_OWN_BYTES = 64 << 10
 """Size in bytes from which payloads are sent to Redis by a thread, so that the event loop is free for others."""
@@ -65,16 +78,18 @@ class BatchHeaders:
     database: str | None
     idempotency_key: str | None
     validate_only: bool
+    mapping: str | None = None
 
 
 async def batch_headers(
     database: Database = None,
     idempotency_key: IdempotencyKey = None,
     validate_only: ValidateOnly = False,
+    mapping: MappingName = None,
     _: Prefer = None,
 ) -> BatchHeaders:
     """Return the headers of a batch; FastAPI publishes their description."""
-    return BatchHeaders(database, idempotency_key, validate_only)
+    return BatchHeaders(database, idempotency_key, validate_only, mapping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,33 +105,47 @@ class Intake:
     recorder: Recorder
     bodies: Bodies
     threads: ClientThreads
+    mappings: Mappings
     metrics: Metrics
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """Accept a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
         target = authorise_database(caller, headers.database)
         add_log_fields(request.scope, database=target)
-        body = self._body_of(request)
+        body = self._body_of(request, self.mappings.find(caller.client, headers.mapping, care_plan))
         audited = Audited(self.recorder, request, caller)
         with ExitStack() as stack:
             announced = int(request.headers.get("content-length", 0))
             opened = stack.enter_context(self.bodies.open(caller.client, announced))
             if headers.validate_only:
                 rules = Rules(care_plan, caller.user, self.clock.now())
-                document = await self._check(audited, target, rules, body, opened)
-                return Told(self.threads.pieces(caller.client, document), json_type_of(request), stack.pop_all())
+                result = result_format_of(request)
+                document = await self._check(
+                    audited, target, BatchCheck(rules, self.admissions.bounds, result), body, opened
+                )
+                pieces = result.document(request.scope["carecase.activity"], document)
+                return Told(self.threads.pieces(caller.client, pieces), result.media_type, stack.pop_all())
             wanted = self.acceptances.held.wanted(request)
-            sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, wanted.strict)
+            sender = Sender(
+                caller.client,
+                caller.user,
+                target,
+                care_plan,
+                headers.idempotency_key,
+                wanted.strict,
+                mapping=headers.mapping or "",
+            )
             admission, answer = await self._admit(audited, sender, body, opened)
             self.metrics.accepted(since_received(request.scope))
         del body  # its memory is no longer counted, and a response may be held for a minute
         return await self.acceptances.answer(audited, target, wanted, admission, answer)
 
-    def _body_of(self, request: Request) -> Body:
-        """Make the body of a request by its headers. Raises BatchRefused."""
-        form = format_of(request.headers.get("content-type"))
+    def _body_of(self, request: Request, mapping: FileMapping | EpisodeMapping | None) -> Body:
+        """Make the body of a request by its headers and its mapping. Raises BatchRefused."""
+        media_type = media_type_of(request.headers.get("content-type"))
         decoder = Decoder(request.headers.get("content-encoding"))
-        return Body(decoder, form, self.settings.max_body_bytes, self.settings.max_item_bytes)
+        splitter = media_type.splitter(mapping, self.settings.max_item_bytes)
+        return Body(decoder, splitter, self.settings.max_body_bytes)
 
     async def _admit(self, audited: Audited, sender: Sender, body: Body, opened: Open) -> tuple[Admission, Response]:
         """Receive a body and admit it as a job; return the admission and the 202."""
@@ -156,19 +185,17 @@ class Intake:
     async def _void(self, audited: Audited, new: NewJob) -> None:
         await self.threads.run(new.client, partial(audited.void, new.database, new.job_id))
 
-    async def _check(self, audited: Audited, database: str, rules: Rules, body: Body, opened: Open) -> Iterator[bytes]:
-        """Validate each item of a batch that is not kept; return the document's pieces. Raises BatchRefused."""
-        request = audited.request
-        check = BatchCheck(rules, self.admissions.bounds)
+    async def _check(self, audited: Audited, database: str, check: BatchCheck, body: Body, opened: Open) -> list[bytes]:
+        """Validate each item of a batch that is not kept; return the pieces of its result. Raises BatchRefused."""
 
         def told() -> list[bytes]:
             pieces = check.finish()
             audited.record(Event.VALIDATED, database, None, check.total)
             return pieces
 
-        pieces = await Incoming(body, check, opened).receive(self._pieces(request), told)
+        pieces = await Incoming(body, check, opened).receive(self._pieces(audited.request), told)
         opened.holds(check.held_bytes)
-        return multi_status(request.scope["carecase.activity"], pieces)
+        return pieces
 
     def _pieces(self, request: Request) -> AsyncIterator[bytes]:
         return in_time(request.stream(), self.settings.body_timeout, self.settings.body_least_bytes_per_second)
@@ -186,9 +213,10 @@ def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> AP
             else {"care_plan": parameters.take("carePlanKey", _CARE_PLAN_KEY, named)}
         )
         key = parameters.take("Idempotency-Key", _IDEMPOTENCY_KEY, sent.get("idempotency-key"))
+        mapping = parameters.take("mapping", _MAPPING, request.query_params.get("mapping"))
         validate_only = parameters.take("validateOnly", _VALIDATE_ONLY, request.query_params.get("validateOnly"))
         parameters.require_good()
-        headers = BatchHeaders(sent.get("vbasoftware-database"), key, bool(validate_only))
+        headers = BatchHeaders(sent.get("vbasoftware-database"), key, bool(validate_only), mapping)
         return {**path, "who": who, "headers": headers}
 
     router = APIRouter(tags=["CareCases"], route_class=read_by(read))

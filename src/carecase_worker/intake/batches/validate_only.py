@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits
+from carecase_worker.batches.payloads import ChunkOutcomes
 from carecase_worker.cases.outcomes import VALID, Outcome
 from carecase_worker.cases.validation import Rules, keys_of, validate
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.jobs.documents import items as items_document
+from carecase_worker.intake.jobs.result_formats import ResultFormat
 
 _MOST_ITEMS = 20_000
 
@@ -16,8 +17,9 @@ _MOST_ITEMS = 20_000
 class BatchCheck:
     """The validation of a batch's items as they come in. Raises BatchRefused."""
 
-    def __init__(self, rules: Rules, bounds: ChunkLimits) -> None:
+    def __init__(self, rules: Rules, bounds: ChunkLimits, form: ResultFormat) -> None:
         self._rules = rules
+        self._form = form
         self._cutter = Chunker(bounds)
         self._pieces: list[bytes] = []
 
@@ -46,7 +48,7 @@ class BatchCheck:
         self._judge(self._cutter.add(items))
 
     def finish(self) -> list[bytes]:
-        """Return the results of the items as JSON, several in each piece."""
+        """Return the results of the items, several in each piece."""
         self._judge(self._cutter.finish())
         return self._pieces
 
@@ -59,4 +61,4 @@ class BatchCheck:
                     BatchFault.NOT_JSON, "The body is nested too deeply. Send an array of CareCase objects."
                 ) from None
             told = [one if isinstance(one, Outcome) else VALID for one in judged]
-            self._pieces.append(items_document(keys, told))
+            self._pieces.append(self._form.whole(chunk.first, ChunkOutcomes(keys, told, chunk.lines)))

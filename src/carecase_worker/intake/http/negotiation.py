@@ -9,6 +9,12 @@ from carecase_worker.errors import BatchFault, BatchRefused
 JSON_TYPES = ("application/json", "text/json", "text/plain")
 """Media types of the same JSON, the preferred one first."""
 
+CSV_TYPE = "text/csv; charset=utf-8; header=present"
+"""Content-Type of a result as CSV."""
+
+_CSV = "text/csv"
+_CSV_PATHS = ("cases-batch", "/result")
+"""Ends of the paths whose responses may be results."""
 EVENT_STREAM = "text/event-stream"
 """Media type of server-sent events."""
 
@@ -30,6 +36,13 @@ def json_type_of(request: Request) -> str:
     return json_type(request.headers.get("accept")) or JSON_TYPES[0]
 
 
+def prefers_csv(accept: str | None) -> bool:
+    """Return whether a client prefers a result as CSV: it names that type, and no JSON with a higher quality."""
+    wanted = list(_weighed(accept or ""))
+    csv = max((quality for name, quality in wanted if name == _CSV), default=0.0)
+    return csv > 0 and csv >= max(_quality_of_type(kind, wanted) for kind in JSON_TYPES)
+
+
 def encoding(accept_encoding: str | None) -> str | None:
     """Return the one of our encodings that a client prefers; None if it accepts none of them."""
     wanted = dict(_weighed(accept_encoding or ""))
@@ -45,12 +58,12 @@ def names_version(if_none_match: str | None, tag: str) -> bool:
 
 def require_acceptable(request: Request) -> None:
     """Raise BatchRefused for a client that accepts no type of the route's responses, before anything is done."""
-    accept = request.headers.get("accept")
-    if getattr(getattr(request.scope.get("route"), "response_class", None), "media_type", None) == EVENT_STREAM:
+    accept, route = request.headers.get("accept"), request.scope.get("route")
+    if getattr(getattr(route, "response_class", None), "media_type", None) == EVENT_STREAM:
         wanted = list(_weighed(accept or "")) or [("*/*", 1.0)]
         if _quality_of_type(EVENT_STREAM, wanted) == 0:
             raise BatchRefused(BatchFault.NOT_ACCEPTABLE, f"The answer is a stream of events. Accept {EVENT_STREAM}.")
-    elif json_type(accept) is None:
+    elif json_type(accept) is None and not (request.scope["route"].path.endswith(_CSV_PATHS) and prefers_csv(accept)):
         raise BatchRefused(
             BatchFault.NOT_ACCEPTABLE, "Answers are JSON. Accept application/json, text/json or text/plain."
         )

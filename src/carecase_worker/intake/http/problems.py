@@ -22,6 +22,7 @@ from carecase_worker.errors import (
     StorageFull,
     StoreUnavailable,
 )
+from carecase_worker.files.media_types import TYPES
 from carecase_worker.intake.http.negotiation import ENCODINGS
 
 _TITLES = {
@@ -48,6 +49,7 @@ _BATCH = {
     BatchFault.NOT_JSON: 400,
     BatchFault.NOT_AN_ARRAY: 400,
     BatchFault.NOT_LINES: 400,
+    BatchFault.BAD_FILE: 400,
     BatchFault.EMPTY: 400,
     BatchFault.TOO_MANY_ITEMS: 413,
     BatchFault.TOO_LARGE: 413,
@@ -60,12 +62,13 @@ _BATCH = {
     BatchFault.BAD_HEADER: 400,
     BatchFault.KEY_REUSED: 422,
     BatchFault.TOO_LARGE_FOR_STRICT: 422,
+    BatchFault.NO_MAPPING: 422,
     BatchFault.NOT_ACCEPTABLE: 406,
     BatchFault.TOO_SLOW: 408,
 }
 
 _BATCH_HEADERS: Mapping[BatchFault, Mapping[str, str]] = {
-    BatchFault.MEDIA_TYPE: {"Accept": "application/json, text/json, application/*+json, application/x-ndjson"},
+    BatchFault.MEDIA_TYPE: {"Accept": ", ".join(TYPES)},
     BatchFault.ENCODING: {"Accept-Encoding": ", ".join(ENCODINGS)},
     # else the rest of a late body would be read before the next request
     BatchFault.TOO_SLOW: {"Connection": "close"},

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from carecase_worker.batches.line_numbers import LineRuns, lines_of_runs
 from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.outcomes import Outcome, runs_of
 from carecase_worker.store.job import Job
@@ -70,8 +71,10 @@ def multi_status(job_id: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield (before if before != b"," else b"") + b'],"error":null,"debug":' + debug + b"}"
 
 
-def items(keys: Sequence[int | None], outcomes: Sequence[Outcome]) -> bytes:
-    """Return some items as JSON; neighbours with the same outcome share one template."""
+def items(keys: Sequence[int | None], outcomes: Sequence[Outcome], lines: LineRuns = ()) -> bytes:
+    """Return some items as JSON, with lines if they were rows; neighbours with the same outcome share one template."""
+    if lines:
+        return _told(zip(keys, lines_of_runs(lines, len(keys)), outcomes, strict=True), ',"line":%d')
     pieces: list[str] = []
     place = 0
     for outcome, length in runs_of(outcomes):
@@ -81,12 +84,20 @@ def items(keys: Sequence[int | None], outcomes: Sequence[Outcome]) -> bytes:
     return ",".join(pieces).encode()
 
 
-def indexed_items(told: Iterable[tuple[int, int | None, Outcome]]) -> bytes:
-    """Return some items as JSON, each with its place in the batch."""
+def indexed_items(told: Iterable[tuple[int, int | None, Outcome]], lines: Sequence[int] = ()) -> bytes:
+    """Return some items as JSON, each with its place in the batch, and with its line if it was a row of a file."""
+    if lines:
+        rows = ((key, index, line, outcome) for (index, key, outcome), line in zip(told, lines, strict=True))
+        return _told(rows, ',"index":%d,"line":%d')
+    return _told(((key, index, outcome) for index, key, outcome in told), ',"index":%d')
+
+
+def _told(told: Iterable[tuple[Any, ...]], more: str) -> bytes:
+    """Return items as JSON, each of its key, the numbers for `more`, and its outcome."""
     pieces: list[str] = []
-    for outcome, run in groupby(told, key=itemgetter(2)):
-        template = _template(outcome, ',"index":%d')
-        pieces += [template % ("null" if key is None else key, index) for index, key, _ in run]
+    for outcome, run in groupby(told, key=itemgetter(-1)):
+        template = _template(outcome, more)
+        pieces += [template % ("null" if key is None else key, *numbers) for key, *numbers, _ in run]
     return ",".join(pieces).encode()
 
 

@@ -1,6 +1,6 @@
 """The multi-status document of a job, or of what is committed so far: all items, a page, or those with one outcome."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -15,9 +15,9 @@ from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.errors import JobExpired, SealBroken
 from carecase_worker.intake.http.compression import compressed
 from carecase_worker.intake.http.head_options import is_head
-from carecase_worker.intake.http.negotiation import encoding, json_type_of
+from carecase_worker.intake.http.negotiation import encoding
 from carecase_worker.intake.http.paging import ChunkSlice, Page, chunk_slices
-from carecase_worker.intake.jobs.documents import indexed_items, items, multi_status
+from carecase_worker.intake.jobs.result_formats import ResultFormat, result_format_of
 from carecase_worker.intake.limits.threads import ClientThreads, some_of
 from carecase_worker.store.job import Job
 from carecase_worker.store.job_store import JobStore
@@ -77,14 +77,15 @@ class Results:
         chosen = encoding(request.headers.get("accept-encoding"))
         if chosen:
             headers = {**headers, "Content-Encoding": chosen}
-        pieces = compressed(multi_status(job.job_id, self._items(job, wanted, counts, total)), chosen)
+        form = result_format_of(request)
+        pieces = compressed(form.document(job.job_id, self._items(job, wanted, counts, total, form)), chosen)
         # faults of store or result show with the first pieces, before the status is sent
         first, is_last = some_of(pieces)
         if not is_head(request):
             given(wanted.count(total))
         headers = {**headers, "Vary": "Accept, Accept-Encoding"}
         made = self.threads.pieces(job.client, pieces, first, is_last or is_head(request))
-        return StreamingResponse(made, 207, headers, json_type_of(request))
+        return StreamingResponse(made, 207, headers, form.media_type)
 
     def _counts(self, job: Job, wanted: ResultQuery) -> list[int]:
         """Return how many of the wanted items each chunk has: none, while it is not committed."""
@@ -94,11 +95,13 @@ class Results:
         tallies = self.store.tallies(job.job_id, len(sizes))
         return [tally[group.value] if group else sum(tally.values()) for tally in tallies]
 
-    def _items(self, job: Job, wanted: ResultQuery, counts: Sequence[int], total: int) -> Iterator[bytes]:
-        """Yield the wanted items as JSON, several at a time."""
+    def _items(
+        self, job: Job, wanted: ResultQuery, counts: Sequence[int], total: int, form: ResultFormat
+    ) -> Iterator[bytes]:
+        """Yield the wanted items, several at a time."""
         if wanted == ResultQuery():
-            for _, chunk in self.chunks(job, range(len(counts))):
-                yield items(chunk.keys, chunk.outcomes)
+            for chunk_no, chunk in self.chunks(job, range(len(counts))):
+                yield form.whole(job.chunk_firsts[chunk_no], chunk)
             return
         page, group = wanted.page or Page(1, max(total, 1)), wanted.outcome
         if total and not any(counts):
@@ -106,8 +109,7 @@ class Results:
         parts = {cut.chunk_no: cut for cut in chunk_slices(counts, page.first, min(page.first + page.size, total))}
         for chunk_no, chunk in self.chunks(job, list(parts)):
             places = _places(chunk, group, parts[chunk_no])
-            first = job.chunk_firsts[chunk_no]
-            yield indexed_items([(first + place, chunk.keys[place], chunk.outcomes[place]) for place in places])
+            yield form.some(job.chunk_firsts[chunk_no], chunk, places)
 
     def chunks(self, job: Job, numbers: Sequence[int]) -> Iterator[tuple[int, ChunkOutcomes]]:
         """Yield the outcomes of some chunks; the first one is read alone, so that it need not wait for the others."""
@@ -131,7 +133,7 @@ def chunk_sizes(job: Job) -> list[int]:
     return [end - first for first, end in zip(job.chunk_firsts, ends, strict=True)]
 
 
-def _places(chunk: ChunkOutcomes, group: OutcomeFilter | None, cut: ChunkSlice) -> Iterable[int]:
+def _places(chunk: ChunkOutcomes, group: OutcomeFilter | None, cut: ChunkSlice) -> Sequence[int]:
     """Return the places in a chunk of the items that a cut takes."""
     if group is None:
         return range(cut.skip, cut.skip + cut.take)

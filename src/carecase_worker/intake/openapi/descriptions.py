@@ -34,7 +34,10 @@ it gets 429.
 
 _BATCH = """\
 Send an array of CareCases as JSON, or one a line as NDJSON (`application/x-ndjson`), compressed by `gzip` or `zstd`
-if you like. A case that does not exist is created; one that exists is replaced as a whole: a field that is left out
+if you like. A file of rows is taken as well: `text/csv` or `text/tab-separated-values` with a header row of field
+names, or by a `mapping` of yours; its result tells the `line` of each item.
+
+A case that does not exist is created; one that exists is replaced as a whole: a field that is left out
 becomes null, but for the audit fields (`entry_Date`, `entry_User`, `update_Date`, `update_User`).
 
 The answer is 202 with the job once the batch is safely stored. Nothing is applied if the request as a whole is
@@ -45,6 +48,8 @@ result; the other items are applied.
   same job.
 - `Prefer: wait=N`: hold the answer for up to N seconds; it is the final 207 if the job ends by then.
 - `Prefer: handling=strict`: apply all items or none.
+- `mapping=NAME`: the mapping by which the rows of a file become cases.
+- `Accept: text/csv`: have what became of the items as CSV, where the answer is 207.
 - `validateOnly=true`: say what the rules make of each item, and keep nothing.
 """
 
@@ -71,8 +76,11 @@ The job's state and counts. While it is not final, `Retry-After` says when it ma
 A status for each item, in the order of the batch: 201 created, 200 updated or superseded by a batch accepted later,
 409, 422, 424, 500 or 503 with the reason. Before the job is final the answer is 202 with the job. Without `page` it
 is the whole document, streamed; with `page` or `outcome` each item also tells its `index` in the batch, from 0.
+With `Accept: text/csv` it has a row for each item.
+
 With `partial=true` a job that is not final gives what is committed so far, with each item's `index`, and `Retry-After`
 as long as more is to come: chunks commit in any order, so an item may be on a later page the next time.
+
 Items with 500, 503 or that were cancelled can be sent again with `POST /jobs/{jobId}/retry`.
 """,
     "ListJobEvents": """\

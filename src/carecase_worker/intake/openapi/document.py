@@ -9,13 +9,13 @@ from fastapi import FastAPI
 from carecase_worker.intake.http.negotiation import ENCODINGS, EVENT_STREAM, JSON_TYPES
 from carecase_worker.intake.http.problems import example_of
 from carecase_worker.intake.openapi.descriptions import OPERATIONS
+from carecase_worker.intake.openapi.file_descriptions import ACKNOWLEDGEMENT
 from carecase_worker.intake.openapi.schemas import ref, schemas
 
 Answers = dict[int, dict[str, Any]]
 
 _ID = "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77"
 _DEBUG = {"activityID": _ID}
-_CASE = {"case_Key": 37, "carePlan_Key": 5, "do_Not_Contact": False, "case_Status": "OPEN"}
 _QUEUED: dict[str, Any] = {
     "jobId": _ID,
     "state": "queued",
@@ -143,6 +143,7 @@ _MULTI_STATUS = _answer(
     _envelope([_ITEM]),
     "Preference-Applied",
 )
+_MULTI_STATUS["content"] |= ACKNOWLEDGEMENT
 _REUSED = "The Idempotency-Key came with another batch before"
 
 _OF_BATCH: Answers = {
@@ -153,10 +154,11 @@ _OF_BATCH: Answers = {
             408: "The body did not arrive in time",
             413: "Too many items, or too large",
             415: "Media type or encoding that is not supported",
-            422: f"{_REUSED}, or it is too large for handling=strict",
+            422: f"{_REUSED}, it is too large for handling=strict, or the mapping is not for it",
             **_COMMON,
             **_NO_ROOM,
-            400: "Not JSON, not an array, empty, no database named, or a parameter or a header is not as described",
+            400: "Not JSON, not an array, a bad file, empty, no database named, or a parameter or a header is not as"
+            " described",
             403: "The database does not exist, or it is not granted",
         }
     ),
@@ -241,21 +243,6 @@ _ANSWERS: Mapping[str, Answers] = {
     "Metrics": _METRICS,
 }
 """Every response of every operation. They are added last: FastAPI would leave out the nulls of the examples."""
-
-
-_CASES = {"schema": {"type": "array", "minItems": 1, "items": ref("CareCase")}, "example": [_CASE]}
-_LINES = {"schema": {"type": "string", "description": "One CareCase a line"}, "example": json.dumps(_CASE)}
-BATCH: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": _CASES,
-            "text/json": _CASES,
-            "application/*+json": _CASES,
-            "application/x-ndjson": _LINES,
-        },
-    }
-}
 
 
 def publish(app: FastAPI, both_credentials: bool, root_path: str | None) -> None:

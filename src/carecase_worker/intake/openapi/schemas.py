@@ -78,6 +78,7 @@ def _item() -> dict[str, Any]:
         status={"type": "integer", "enum": sorted({kind.status for kind in Kind})},
         body=_TEXT,
         index={**_COUNT, "description": "The item's place in the batch, where a page or an outcome was asked for"},
+        line={"type": "integer", "minimum": 1, "description": "The line where the item's row begins, in a file"},
     )
 
 

@@ -1,0 +1,108 @@
+"""Files of rows as batches: CSV and the like are sent as they are, or by a mapping that is known here as cases."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from carecase_worker.client.parquet import rows_of_parquet
+from carecase_worker.client.sources import Readable, Source, decompressed, opened, reading_of
+from carecase_worker.client.workbooks import rows_of_workbook
+from carecase_worker.errors import BatchUnreadable
+from carecase_worker.files.episodes import EpisodeMapping, EpisodeSplitter
+from carecase_worker.files.mapping import NAMES_OF_FIELDS, FileMapping
+from carecase_worker.files.refusals import refuse
+from carecase_worker.files.sheets import items_of_rows
+from carecase_worker.files.splitting import RowSplitter
+from carecase_worker.files.table import Report
+
+_PIECE_BYTES = 256 << 10
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_PARQUET = b"PAR1"
+
+AnyMapping: TypeAlias = FileMapping | EpisodeMapping
+
+
+@dataclass(frozen=True, slots=True)
+class RowFile:
+    """A file of rows: CSV and other delimited text, fixed width, an Excel workbook (its first sheet) or Parquet.
+
+    `mapping` is one that is known here, or the name of one that the service has; without one the columns are named as
+    the fields. Workbooks and Parquet need the extra `files`, and become cases here.
+    """
+
+    source: Source
+    mapping: AnyMapping | str | None = None
+
+    @property
+    def is_sent_as_it_is(self) -> bool:
+        """True if the service makes the cases of it: it is text, and no mapping is known here."""
+        return not isinstance(self.mapping, FileMapping | EpisodeMapping) and not _kind(self.source)
+
+    @property
+    def content_type(self) -> str:
+        """The media type by the name of a file: tabs for .tsv and .tab."""
+        name = self.source.name.lower() if isinstance(self.source, Path) else ""
+        is_tabbed = any(suffix in name for suffix in (".tsv", ".tab"))
+        return "text/tab-separated-values" if is_tabbed else "text/csv"
+
+
+def items_of_file(file: RowFile, report: Report = refuse) -> Iterator[bytes]:
+    """Yield the items of a file, by a mapping that is known here. Raises BatchUnreadable."""
+    for items in groups_of_items(file, report):
+        yield from map(bytes, items)
+
+
+def groups_of_items(file: RowFile, report: Report = refuse) -> Iterator[Iterable[bytes]]:
+    """Yield the items of a file, some at a time. Raises BatchUnreadable."""
+    mapping = _known(file)
+    kind = _kind(file.source)
+    with opened(file.source) as (source, name), reading_of(name):
+        if kind and isinstance(mapping, EpisodeMapping):
+            raise BatchUnreadable(f"{name}: the mapping is for FHIR resources as NDJSON, and this is {kind}.")
+        if kind == "Parquet" and isinstance(mapping, FileMapping):
+            yield from items_of_rows(rows_of_parquet(source, name), mapping, report)
+        elif kind and isinstance(mapping, FileMapping):
+            yield from items_of_rows(rows_of_workbook(source, name), mapping, report)
+        else:
+            splitter = (
+                RowSplitter(mapping, report=report) if isinstance(mapping, FileMapping) else EpisodeSplitter(mapping)
+            )
+            for piece in _pieces(source):
+                yield splitter.feed(piece)
+            yield splitter.finish()
+
+
+def require_good(file: RowFile) -> None:
+    """Read a whole file before any of it is sent: raise BatchUnreadable if it is bad."""
+    for _ in groups_of_items(file):
+        pass
+
+
+def _known(file: RowFile) -> AnyMapping:
+    if isinstance(file.mapping, str):
+        raise BatchUnreadable(
+            f"The mapping {file.mapping} is the service's, and this needs one that is known here: the file is a"
+            " workbook or Parquet, is too large for one batch, or is only to be checked. Give the mapping as a TOML"
+            " file: --mapping FILE.toml"
+        )
+    return file.mapping or NAMES_OF_FIELDS
+
+
+def _kind(source: Source) -> str:
+    """Return the kind of a file that is no text; empty for text. A pipe is text."""
+    head = b""
+    if isinstance(source, Path) and source.is_file():
+        with opened(source) as (file, _):
+            head = file.read(4)
+    elif isinstance(source, bytes | bytearray):
+        head = bytes(source[:4])
+    if head.startswith(_WORKBOOKS):
+        return "a workbook"
+    return "Parquet" if head == _PARQUET else ""
+
+
+def _pieces(source: Readable) -> Iterator[bytes]:
+    decoded = decompressed(source)
+    while piece := decoded.read(_PIECE_BYTES):
+        yield piece

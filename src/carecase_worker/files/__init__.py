@@ -1,0 +1,1 @@
+"""Files of partners: bytes to rows to items. No I/O."""

@@ -1,0 +1,63 @@
+"""The acknowledgement of a batch as CSV (RFC 4180): one row for each item, for those who sent a file."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import StringIO
+
+from carecase_worker.cases.care_case import FIELD
+
+COLUMNS = ("index", "case_Key", "status", "body")
+COLUMNS_OF_ROWS = (*COLUMNS, "line", "outcome", "field", "rule")
+"""The columns for items that were rows of a file."""
+
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+_NAMED = (*FIELD, "item")
+
+_FAULTS = (422, 409)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An item of a result: its place in the batch, or None for the whole file; its line if it was a row of a file."""
+
+    index: int | None
+    key: int | None
+    status: int
+    body: str
+    outcome: str
+    line: int | None = None
+
+
+def header(of_rows: bool) -> bytes:
+    """Return the header row."""
+    return _written([COLUMNS_OF_ROWS if of_rows else COLUMNS])
+
+
+def rows(told: Iterable[Told], of_rows: bool) -> bytes:
+    """Return a row for each item."""
+    return _written(_row(item, of_rows) for item in told)
+
+
+def _row(item: Told, of_rows: bool) -> tuple[object, ...]:
+    first = (item.index, item.key, item.status, plain(item.body))
+    return (*first, item.line, item.outcome, *_fault(item)) if of_rows else first
+
+
+def plain(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text
+
+
+def _fault(item: Told) -> tuple[str, str]:
+    """Return the field and the rule of an item's first fault; empty if it names none."""
+    if item.status not in _FAULTS or item.outcome != "failed":
+        return "", ""
+    name, _, rule = item.body.partition("; ")[0].partition(": ")
+    return (name, plain(rule)) if name in _NAMED else ("", plain(item.body))
+
+
+def _written(table: Iterable[Iterable[object]]) -> bytes:
+    text = StringIO(newline="")
+    csv.writer(text).writerows(table)
+    return text.getvalue().encode()

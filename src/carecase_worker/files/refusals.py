@@ -1,0 +1,98 @@
+"""Faults of files: the line, what is wrong with it, and what to do. No cell is ever quoted."""
+
+from dataclasses import dataclass
+
+from carecase_worker.errors import BatchFault, BatchRefused
+
+
+@dataclass(frozen=True, slots=True)
+class FileFault:
+    """A fault because of which a file cannot be taken: a line, counted from 1, and a text that follows its number."""
+
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"Line {self.line} {self.text}"
+
+
+def refuse(fault: FileFault) -> None:
+    """Raise BatchRefused for a fault."""
+    raise refusal(str(fault))
+
+
+def refusal(text: str) -> BatchRefused:
+    """Return the refusal of a file."""
+    return BatchRefused(BatchFault.BAD_FILE, text)
+
+
+def ragged(line: int, cells: int, columns: int) -> FileFault:
+    """Return the fault of a row with another number of cells than there are columns."""
+    return FileFault(
+        line,
+        f"has {_counted(cells, 'cell')}, and there {'is' if columns == 1 else 'are'} {_counted(columns, 'column')}."
+        " Quote cells that contain the delimiter. If it is a total or a note, remove it, or set skipped_last_lines"
+        " in the mapping.",
+    )
+
+
+def repeated_header(line: int) -> FileFault:
+    """Return the fault of a row that is the header row once more."""
+    return FileFault(line, "is the header row once more: files were put together. Remove it.")
+
+
+def total(line: int) -> FileFault:
+    """Return the fault of a last row that is no case."""
+    return FileFault(
+        line,
+        "is the last one, has no case_Key and looks like a total. Remove it, or set skipped_last_lines in the mapping.",
+    )
+
+
+def nul(line: int) -> FileFault:
+    """Return the fault of a line with U+0000."""
+    return FileFault(
+        line,
+        "contains U+0000. The file is damaged, or is UTF-16: save it as UTF-8, or name the encoding in the mapping.",
+    )
+
+
+def stray_quote(line: int) -> FileFault:
+    """Return the fault of a quote where none may be."""
+    return FileFault(
+        line,
+        'has a quote (") inside a cell that is not quoted, or text behind the closing quote of one. Put the whole cell'
+        " into quotes, and write each quote in it twice.",
+    )
+
+
+def open_quote(line: int) -> FileFault:
+    """Return the fault of a quoted cell that does not end."""
+    return FileFault(line, 'begins a quoted cell that never ends. Close the quote, or write a quote in a cell as "".')
+
+
+def too_long(line: int, most: int) -> FileFault:
+    """Return the fault of a row that is too large."""
+    return FileFault(
+        line, f"begins a row of more than {most} characters. Remove what is no field from it; maybe a quote is missing."
+    )
+
+
+def lone_return(line: int) -> FileFault:
+    """Return the fault of a line that ends with a carriage return alone."""
+    return FileFault(
+        line, "ends with a carriage return alone, or contains one outside quotes. End lines with LF or CRLF."
+    )
+
+
+def not_encoded(line: int, encoding: str) -> FileFault:
+    """Return the fault of bytes that are not of the file's encoding."""
+    return FileFault(
+        line,
+        f"is not {encoding}. Save the file as UTF-8, or name its encoding in the mapping, as"
+        ' encoding = "windows-1252".',
+    )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

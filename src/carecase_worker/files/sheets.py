@@ -1,0 +1,81 @@
+"""Tables that are no text, as those of workbooks and Parquet files: their values become cells, and these items."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from itertools import islice
+
+import msgspec
+
+from carecase_worker.batches.faults import empty
+from carecase_worker.files.mapping import FileMapping
+from carecase_worker.files.records import Records
+from carecase_worker.files.refusals import refusal, refuse
+from carecase_worker.files.table import Report, Table
+
+_ROWS_AT_ONCE = 500
+
+Row = Sequence[object]
+
+
+def items_of_rows(rows: Iterable[Row], mapping: FileMapping, report: Report = refuse) -> Iterator[list[msgspec.Raw]]:
+    """Yield the items of a table, some at a time; its lines are its rows, from 1. Raises BatchRefused."""
+    if mapping.places:
+        raise refusal("The mapping is for lines of fixed width. Use one with columns for this file.")
+    table, numbered = Table(mapping, report), enumerate(rows, start=1)
+    for _ in islice(numbered, mapping.skipped_lines):
+        pass
+    while not table.is_open:
+        line, header = next(numbered, (0, ()))
+        if not line:
+            raise empty()
+        if cells := _trimmed(cells_of(header, mapping)):
+            table.take_header(cells, line)
+    given = 0
+    while some := list(islice(numbered, _ROWS_AT_ONCE)):
+        kept = [(line, cells) for line, row in some if any(cells := cells_of(row, mapping))]
+        width = table.width
+        records = Records([_fitted(cells, width) for _, cells in kept], [line for line, _ in kept])
+        items = table.items(records)
+        given += len(items)
+        yield items
+    if not given:
+        raise empty()
+    table.finish()
+
+
+def cells_of(row: Row, mapping: FileMapping) -> list[str]:
+    """Return the cells of a row as texts; what is null in the table is null in the mapping's words."""
+    return [_text(value, mapping) for value in row]
+
+
+def _trimmed(cells: list[str]) -> list[str]:
+    """Return cells without empty ones at the end: a workbook's table may be wider than its header row."""
+    while cells and not cells[-1].strip():
+        cells = cells[:-1]
+    return cells
+
+
+def _fitted(cells: list[str], width: int) -> list[str]:
+    """Return a row without empty cells beyond the columns, and with those that it lacks."""
+    return [*_trimmed(cells), *[""] * width][: max(width, len(_trimmed(cells)))]
+
+
+def _text(value: object, mapping: FileMapping) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return next(iter(mapping.forms.truths if value else mapping.forms.falsehoods), str(value).lower())
+        case float():
+            return _decimal(value).replace(".", mapping.forms.decimal)
+        case datetime():
+            return value.isoformat()
+        case date():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def _decimal(value: float) -> str:
+    """Return a number without an empty fraction: workbooks keep whole numbers as 37.0."""
+    return str(int(value)) if value.is_integer() else repr(value)

@@ -1,0 +1,55 @@
+"""The mappings of the clients' files, made of the settings once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from carecase_worker.errors import BatchFault, BatchRefused, SettingsError
+from carecase_worker.files.episodes import NAME as EPISODES
+from carecase_worker.files.episodes import EpisodeMapping
+from carecase_worker.files.mapping import FileMapping, MappingMistakes, mapping_of
+from carecase_worker.settings.access import ClientSettings
+from carecase_worker.settings.places import closest
+
+
+@dataclass(frozen=True, slots=True)
+class Mappings:
+    """The mappings of each client, by their names."""
+
+    by_client: Mapping[str, Mapping[str, FileMapping]]
+
+    @classmethod
+    def of(cls, clients: Mapping[str, ClientSettings]) -> "Mappings":
+        """Make the mappings of all clients. Raises SettingsError that names every mistake."""
+        mistakes: list[str] = []
+        made: dict[str, dict[str, FileMapping]] = {}
+        for client, settings in clients.items():
+            made[client] = {}
+            for name, file in settings.files.items():
+                try:
+                    made[client][name] = mapping_of(file)
+                except MappingMistakes as error:
+                    place = f"clients.{client}.files.{name}"
+                    mistakes += [f"{place}.{setting}: {text}" for setting, text in error.mistakes]
+        if mistakes:
+            raise SettingsError("\n".join(mistakes))
+        return cls(made)
+
+    def find(self, client: str, name: str | None, care_plan: int | None) -> FileMapping | EpisodeMapping | None:
+        """Return a mapping of a client, or a shipped one; None without a name.
+
+        Raises BatchRefused if there is none of that name.
+        """
+        if name is None:
+            return None
+        if name == EPISODES:
+            return EpisodeMapping().of_care_plan(care_plan)
+        held = self.by_client.get(client, {})
+        if name not in held:
+            close = closest(name, held)
+            meant = f"; did you mean {close}?" if close else "."
+            raise BatchRefused(
+                BatchFault.NO_MAPPING,
+                f"This client has no mapping of that name{meant} Ask those who run the service for it, or leave out"
+                " mapping and name the columns as the fields.",
+            )
+        return held[name]

@@ -1,0 +1,90 @@
+"""Formats of a result: the multi-status document as JSON, or the acknowledgement as CSV."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from fastapi import Request
+
+from carecase_worker.batches.line_numbers import lines_of_runs
+from carecase_worker.batches.payloads import ChunkOutcomes
+from carecase_worker.files import acknowledgement
+from carecase_worker.files.acknowledgement import Told
+from carecase_worker.intake.http.negotiation import CSV_TYPE, json_type_of, prefers_csv
+from carecase_worker.intake.jobs.documents import indexed_items, items, multi_status
+
+
+class ResultFormat(Protocol):
+    """A format of a result; `media_type` is its Content-Type."""
+
+    media_type: str
+
+    def whole(self, first: int, chunk: ChunkOutcomes, /) -> bytes:
+        """Return all items of a chunk, the first of which has the place `first` in the batch."""
+        ...
+
+    def some(self, first: int, chunk: ChunkOutcomes, places: Sequence[int]) -> bytes:
+        """Return the items at some places of a chunk, each with its place in the batch."""
+        ...
+
+    def document(self, job_id: str, pieces: Iterable[bytes], /) -> Iterator[bytes]:
+        """Yield the document around its items, piece by piece."""
+        ...
+
+
+def result_format_of(request: Request) -> ResultFormat:
+    """Return the format that a client prefers."""
+    return CsvResult() if prefers_csv(request.headers.get("accept")) else JsonResult(json_type_of(request))
+
+
+class JsonResult:
+    """The multi-status document."""
+
+    def __init__(self, media_type: str) -> None:
+        self.media_type = media_type
+
+    def whole(self, _: int, chunk: ChunkOutcomes, /) -> bytes:
+        """Return all items of a chunk; their places are those in the document."""
+        return items(chunk.keys, chunk.outcomes, chunk.lines)
+
+    def some(self, first: int, chunk: ChunkOutcomes, places: Sequence[int]) -> bytes:
+        """Return the items at some places of a chunk, each with its place in the batch."""
+        lines = list(lines_of_runs(chunk.lines, len(chunk.keys))) if chunk.lines else []
+        told = [(first + place, chunk.keys[place], chunk.outcomes[place]) for place in places]
+        return indexed_items(told, [lines[place] for place in places] if lines else ())
+
+    def document(self, job_id: str, pieces: Iterable[bytes], /) -> Iterator[bytes]:
+        """Yield the document around its items, piece by piece."""
+        return multi_status(job_id, pieces)
+
+
+class CsvResult:
+    """The acknowledgement: a header row, and a row for each item; more columns if the items were rows of a file."""
+
+    media_type = CSV_TYPE
+
+    def __init__(self) -> None:
+        self._of_rows = False
+
+    def whole(self, first: int, chunk: ChunkOutcomes, /) -> bytes:
+        """Return all items of a chunk."""
+        return self.some(first, chunk, range(len(chunk.keys)))
+
+    def some(self, first: int, chunk: ChunkOutcomes, places: Sequence[int]) -> bytes:
+        """Return the items at some places of a chunk."""
+        self._of_rows = self._of_rows or bool(chunk.lines)
+        lines = list(lines_of_runs(chunk.lines, len(chunk.keys))) if chunk.lines else [None] * len(chunk.keys)
+        told = (
+            Told(first + place, chunk.keys[place], one.kind.status, one.body, one.kind.counted_as, lines[place])
+            for place in places
+            for one in (chunk.outcomes[place],)
+        )
+        return acknowledgement.rows(told, self._of_rows)
+
+    def document(self, _: str, pieces: Iterable[bytes], /) -> Iterator[bytes]:
+        """Yield the header row before the first items, which show its columns, and then the other rows."""
+        is_first = True
+        for piece in pieces:
+            yield acknowledgement.header(self._of_rows) + piece if is_first else piece
+            is_first = False
+        if is_first:
+            yield acknowledgement.header(self._of_rows)

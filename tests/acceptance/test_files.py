@@ -1,0 +1,155 @@
+"""Files of rows, as a partner sends them to the running system."""
+
+import csv
+import gzip
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import httpx
+from tests.acceptance.system import COMMAND, System, eventually, run
+
+from carecase_worker.client.folder import Folder
+from carecase_worker.settings.loading import process_environment
+
+HEADER = "case_Key,carePlan_Key,do_Not_Contact,case_ID,case_Status\r\n"
+
+
+def put(system: System, body: bytes, **headers: str) -> httpx.Response:
+    sent = {"content-type": "text/csv", "prefer": "wait=60", **{k.replace("_", "-"): v for k, v in headers.items()}}
+    with system.client() as client:
+        return client.put("/care-plans/5/cases-batch", content=body, headers=sent)
+
+
+def test_a_file_is_applied_and_each_row_answered_with_its_line(system: System) -> None:
+    first = 810_000_000
+    rows = "".join(
+        f'{first + n},5,{"maybe" if n == 1200 else "false"},"00{n}{chr(10) if n == 3 else ""}",OPEN\r\n'
+        for n in range(2500)
+    )
+    answer = put(system, gzip.compress((HEADER + rows).encode()), content_encoding="gzip")
+    assert answer.status_code == 207, answer.text
+    items = answer.json()["data"]
+    assert [item["line"] for item in items] == [2, 3, 4, 5, *range(7, 2503)]
+    assert [(item["line"], item["body"]) for item in items if item["status"] != 201] == [
+        (1203, "do_Not_Contact: must be true or false")
+    ]
+    applied = dict(
+        system.query(f"SELECT case_key, case_id FROM care_case WHERE case_key BETWEEN {first} AND {first + 3}")
+    )
+    assert applied == {first: "000", first + 1: "001", first + 2: "002", first + 3: "003\n"}
+
+
+def test_the_acknowledgement_comes_in_the_order_of_the_rows(system: System) -> None:
+    answer = put(system, f"{HEADER}812,5,false,a,OPEN\r\n\r\n811,6,false,b,OPEN\r\n".encode(), accept="text/csv")
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    assert [(row["line"], row["case_Key"], row["status"], row["field"]) for row in rows] == [
+        ("2", "812", "201", ""),
+        ("4", "811", "422", "carePlan_Key"),
+    ]
+    with system.client(accept="text/csv") as client:
+        again = client.get(f"{answer.headers['location']}/result")
+        failed = client.get(f"{answer.headers['location']}/result", params={"outcome": "failed"})
+    assert again.text == answer.text
+    assert failed.text.splitlines() == [answer.text.splitlines()[0], answer.text.splitlines()[2]]
+
+
+def test_of_a_bad_file_nothing_is_enqueued(system: System) -> None:
+    with system.client() as client:
+        before = client.get("/jobs").headers["x-pagination"]
+        rows = "".join(f"{n},5,false,a,OPEN\r\n" for n in range(5000))
+        answer = put(system, (HEADER + rows + "Total,5000\r\n").encode())
+        assert answer.status_code == 400
+        assert answer.json()["error"]["detail"].startswith("Line 5002 has 2 cells, and there are 5 columns.")
+        assert client.get("/jobs").headers["x-pagination"] == before
+
+
+MAPPING = """
+columns = { "Case No" = "case_Key", "DNC" = "do_Not_Contact", "Opened" = "case_Start_Date" }
+constants = { carePlan_Key = 5 }
+date_formats = ["%m/%d/%Y"]
+true_tokens = ["Y"]
+false_tokens = ["N"]
+"""
+
+
+def partners(first: int, count: int) -> str:
+    return "Case No,DNC,Opened\n" + "".join(f"{first + n},N,2/{n % 28 + 1}/2026\n" for n in range(count))
+
+
+def test_a_file_is_sent_from_the_command_line(system: System, tmp_path: Path, first_key: int) -> None:
+    (system.place / "plain.csv").write_text(f"{HEADER}{first_key},5,false,007,OPEN\n\nx,5,false,,OPEN\n")
+    sent = run("submit", "plain.csv", "--json", cwd=system.place)
+    job = json.loads(sent.stdout)
+    assert (sent.returncode, job["created"], job["failed"]) == (1, 1, 1), sent.stderr
+    failed = run("result", job["jobId"], "--failed", "--format", "csv", cwd=system.place)
+    assert failed.stdout.splitlines() == ["line,index,case_Key,status,body", "4,1,,422,case_Key: must be an integer"]
+    (system.place / "mapping.toml").write_text(MAPPING)
+    (system.place / "partner.txt").write_text(partners(first_key + 1, 3))
+    mapped = run("submit", "partner.txt", "--mapping", "mapping.toml", cwd=system.place)
+    assert (mapped.returncode, "3 created" in mapped.stdout) == (0, True), mapped.stderr
+    assert system.query(f"SELECT case_start_date FROM care_case WHERE case_key = {first_key + 2}")[0][0].day == 2
+    unknown = run("submit", "partner.txt", "--mapping", "nosuch", cwd=system.place)
+    assert (unknown.returncode, "no mapping of that name" in unknown.stderr) == (2, True)
+    (system.place / "bad.csv").write_text(partners(first_key, 3) + "Total,3\n")
+    bad = run("submit", "bad.csv", "--mapping", "mapping.toml", cwd=system.place)
+    assert (bad.returncode, "bad.csv: Line 5 has 2 cells" in bad.stderr) == (2, True)
+
+
+def keys_in(system: System, first: int) -> int:
+    return int(system.query(f"SELECT count(*) FROM care_case WHERE case_key BETWEEN {first} AND {first + 999}")[0][0])
+
+
+def test_a_watched_folder_sends_each_file_once_and_files_it_away(
+    system: System, tmp_path: Path, first_key: int
+) -> None:
+    folder, done, failed = tmp_path, tmp_path / "done", tmp_path / "failed"
+    (folder / "mapping.toml").write_text(MAPPING)
+    (folder / "mapping.toml").rename(system.place / "drop.toml")
+    (folder / "good.csv").write_text(partners(first_key, 2))
+    (folder / "ragged.csv").write_text(partners(first_key + 2, 2) + "4\n")
+    (folder / "rule.csv").write_text(partners(first_key + 4, 1) + "x,N,\n")
+    (folder / "unfinished.csv.part").write_text(partners(first_key + 6, 1))
+    (folder / "link.csv").symlink_to(system.place / "drop.toml")
+    options = ("--mapping", "drop.toml", "--settle", "0", "--once")
+    ran = run("drop", str(folder), *options, cwd=system.place)
+    assert ran.returncode == 0, ran.stderr
+    assert sorted(one.name for one in done.iterdir()) == ["good.csv", "good.csv.ack.csv"]
+    assert sorted(one.name for one in failed.iterdir()) == [
+        "ragged.csv", "ragged.csv.ack.csv", "rule.csv", "rule.csv.ack.csv",
+    ]  # fmt: skip
+    told = list(csv.DictReader((failed / "rule.csv.ack.csv").open(newline="")))
+    assert [(one["index"], one["status"], one["field"]) for one in told] == [("0", "201", ""), ("1", "422", "case_Key")]
+    (refused,) = csv.DictReader((failed / "ragged.csv.ack.csv").open(newline=""))
+    assert (refused["status"], refused["body"].startswith("Line 4 has 1 cell")) == ("400", True)
+    assert keys_in(system, first_key) == 3
+    assert {one.name for one in folder.iterdir() if one.is_file()} == {"unfinished.csv.part", "link.csv"}
+    (folder / "good.csv").write_text(partners(first_key, 2))
+    assert "good.csv: 2 of 2 rows applied" in run("drop", str(folder), *options, cwd=system.place).stderr
+    assert len(list(done.glob("good.*.csv"))) == 3, "the same file once more: the same job, and a name of its own"
+
+
+def test_a_watched_folder_is_exact_over_kills(system: System, tmp_path: Path, first_key: int) -> None:
+    with system.client() as client:
+        before = json.loads(client.get("/jobs").headers["x-pagination"])["TotalCount"]
+    (tmp_path / "rows.csv").write_text(f"{HEADER}" + "".join(f"{first_key + n},5,false,,OPEN\n" for n in range(900)))
+    arguments = [*COMMAND, "drop", str(tmp_path), "--settle", "0"]
+    for place in (tmp_path / ".sending" / "rows.csv", tmp_path / "done" / "rows.csv.ack.csv"):
+        with subprocess.Popen(arguments, cwd=system.place, env=process_environment()) as process:
+            eventually(place.exists, what=f"{place.name} is there")
+            process.kill()
+    ended = run("drop", str(tmp_path), "--settle", "0", "--once", cwd=system.place)
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(one.name for one in (tmp_path / "done").iterdir()) == ["rows.csv", "rows.csv.ack.csv"]
+    told = list(csv.DictReader((tmp_path / "done" / "rows.csv.ack.csv").open(newline="")))
+    assert [(int(one["line"]), one["status"]) for one in told] == [(n + 2, "201") for n in range(900)]
+    with system.client() as client:
+        assert json.loads(client.get("/jobs").headers["x-pagination"])["TotalCount"] == before + 1
+
+
+def test_two_do_not_watch_one_folder(system: System, tmp_path: Path) -> None:
+    with Folder(tmp_path).watched():
+        second = run("drop", str(tmp_path), "--once", cwd=system.place)
+    assert (second.returncode, "another carecase drop watches it" in second.stderr) == (2, True)

@@ -1,0 +1,71 @@
+"""files check: the first rows as cases, and every fault; nothing is sent, and no service is needed."""
+
+from pathlib import Path
+
+import pytest
+from tests.integration.cli.commands import Carecase
+
+MAPPING = """
+columns = { "Case" = "case_Key", "DNC" = "do_Not_Contact", "Status" = "case_Status" }
+constants = { carePlan_Key = 5 }
+"""
+BAD = "Case,DNC,Status\n1,false,OPEN\n2,maybe,OPEN\n3,false\n4,false,far too long\nCase,DNC,Status\nTotal,,4\n"
+
+
+def test_it_shows_rows_as_cases_and_every_fault(carecase: Carecase, tmp_path: Path) -> None:
+    (tmp_path / "mapping.toml").write_text(MAPPING)
+    (tmp_path / "bad.csv").write_text(BAD)
+    ran = carecase(
+        "files", "check", str(tmp_path / "bad.csv"), "--mapping", str(tmp_path / "mapping.toml"), "--rows", "1"
+    )
+    assert (ran.status, ran.err) == (1, "")
+    assert [line.partition(".")[0] for line in ran.out.splitlines()] == [
+        "Line 4 has 2 cells, and there are 3 columns",
+        "Line 6 is the header row once more: files were put together",
+        '{"case_Key": 1, "do_Not_Contact": false, "case_Status": "OPEN", "carePlan_Key": 5}',
+        "Line 3: do_Not_Contact: must be true or false",
+        "Line 5: case_Status: must have at most 8 characters",
+        "Line 7: case_Key: must be an integer; do_Not_Contact: is required",
+        "Line 7 is the last one, has no case_Key and looks like a total",
+        "1 of 6 rows are cases",
+    ]
+
+
+def test_a_mapping_is_found_in_the_configuration(carecase: Carecase, tmp_path: Path) -> None:
+    (tmp_path / "carecase.toml").write_text(f"[clients.ann.files.referrals]\n{MAPPING}\n[clients.bob]\n")
+    (tmp_path / "good.csv").write_text("Case,DNC,Status\n1,true,OPEN\n")
+    named = ("files", "check", str(tmp_path / "good.csv"), "--config", str(tmp_path / "carecase.toml"), "--mapping")
+    assert carecase(*named, "referrals").out.endswith("1 of 1 rows are cases. Nothing was sent.\n")
+    unknown = carecase(*named, "referral")
+    assert (unknown.status, "no client has a mapping referral" in unknown.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        (
+            'colums = {}\ndelimiter = "ab"\n',
+            ["colums: no such setting; did you mean columns?", "delimiter: must be one sign"],
+        ),
+        ('columns = { a = "case_Kay" }', ["columns: case_Kay is no field of a case; did you mean case_Key?"]),
+        ("columns = 3", ["columns: must be a table"]),
+        ("{", ["is not TOML"]),
+        (None, ["cannot be read"]),
+    ],
+)
+def test_a_mistake_in_a_mapping_is_told_by_its_setting(
+    carecase: Carecase, tmp_path: Path, mapping: str | None, words: list[str]
+) -> None:
+    (tmp_path / "good.csv").write_text("a\n1\n")
+    if mapping is not None:
+        (tmp_path / "mapping.toml").write_text(mapping)
+    ran = carecase("files", "check", str(tmp_path / "good.csv"), "--mapping", str(tmp_path / "mapping.toml"))
+    assert (ran.status, ran.out) == (2, "")
+    assert [word for word in words if word not in ran.err] == []
+
+
+def test_what_has_no_place_in_a_case_is_told_of_episodes(carecase: Carecase, tmp_path: Path) -> None:
+    (tmp_path / "one.ndjson").write_text('{"resourceType":"EpisodeOfCare","id":"7","status":"active"}\n')
+    mapping = ("--mapping", "fhir-r4-episode-of-care", "--care-plan", "5")
+    ran = carecase("files", "check", str(tmp_path / "one.ndjson"), *mapping)
+    assert (ran.status, "statusHistory" in ran.err) == (0, True)

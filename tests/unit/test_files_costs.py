@@ -1,0 +1,71 @@
+"""A file costs a bounded number of steps a byte, whatever is in it, and never more than some megabytes."""
+
+import tracemalloc
+from contextlib import suppress
+
+import pytest
+from tests.steps import steps
+from tests.unit.test_splitting_costs import LARGE, repeated
+
+from carecase_worker.batches.splitting import WINDOW_BYTES
+from carecase_worker.errors import BatchRefused
+from carecase_worker.files.mapping import NAMES_OF_FIELDS
+from carecase_worker.files.splitting import RowSplitter
+
+HEADER = b"case_Key,carePlan_Key,do_Not_Contact,case_ID\n"
+SIZE = 1 << 20
+MOST_STEPS_A_BYTE = 60
+"""Three times what the dearest of them takes."""
+
+ATTACKS = {
+    "blank lines before the header row": repeated(b"\n", SIZE) + HEADER,
+    "blank lines of blanks before it": repeated(b"  \n", SIZE) + HEADER,
+    "a quote before many line feeds": b'"' + repeated(b"\n", SIZE),
+    "a quoted cell of many lines": HEADER + b'1,5,false,"' + repeated(b"\n", SIZE),
+    "quotes that open and close": HEADER + repeated(b'1,5,false,""""\n', SIZE),
+    "quoted cells of many lines": HEADER + repeated(b'1,5,false,"\n\n\n""\n"\n', SIZE),
+    "blank rows": HEADER + b"1,5,false,a\n" + repeated(b",,,\n", SIZE),
+    "blank lines": HEADER + b"1,5,false,a\n" + repeated(b"\r\n", SIZE),
+    "a row of many cells": HEADER + repeated(b",", SIZE),
+    "a header row of many names": repeated(b"case_Key,", SIZE) + b"\n",
+    "a header row of other names": repeated(b"x" * 99 + b",", 90_000) + b"\n" + HEADER,
+    "small rows": HEADER + repeated(b"1,5,false,\n", SIZE),
+    "numbers of many digits": HEADER + repeated(b"9" * 5000 + b",5,false,\n", SIZE),
+    "other date-times in each row": HEADER.replace(b"case_ID", b"case_End_Date")
+    + b"".join(b"1,5,false, %d\n" % n for n in range(60_000)),
+    "carriage returns": HEADER + repeated(b"1,5,false,\r", SIZE),
+    "header rows once more": HEADER * (SIZE // len(HEADER)),
+}
+
+
+def split(body: bytes) -> None:
+    """Split a body in windows as the intake does, as far as it is taken."""
+    splitter = RowSplitter(NAMES_OF_FIELDS)
+    with suppress(BatchRefused):
+        for start in range(0, len(body), WINDOW_BYTES):
+            splitter.feed(body[start : start + WINDOW_BYTES])
+        splitter.finish()
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_file_costs_more_than_its_bytes(name: str) -> None:
+    body = ATTACKS[name]
+    assert steps(lambda: split(body)) / len(body) < MOST_STEPS_A_BYTE
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        HEADER + b'1,5,false,"' + repeated(b"x", LARGE),
+        HEADER + repeated(b"x", LARGE),
+        repeated(b"x", LARGE),
+        HEADER + b"1,5,false,a\n" + repeated(b"\n", LARGE),
+    ],
+    ids=["a quoted cell", "a cell", "a header row", "blank lines"],
+)
+def test_no_file_is_held_as_a_whole(body: bytes) -> None:
+    tracemalloc.start()
+    split(body)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < LARGE // 2

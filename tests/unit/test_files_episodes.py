@@ -1,0 +1,80 @@
+"""Episodes of FHIR R4 become cases; what is no episode is told with its line."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.builders import items_of
+
+from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.files.episodes import EpisodeMapping, EpisodeSplitter
+
+EPISODE = {  # of the shape of HL7's own example
+    "resourceType": "EpisodeOfCare",
+    "id": "example",
+    "text": {"status": "generated", "div": "<div>…</div>"},
+    "identifier": [{"system": "http://example.org/sampleepisodeofcare-identifier", "value": "123"}],
+    "status": "cancelled",
+    "statusHistory": [{"status": "planned", "period": {"start": "2014-09-01", "end": "2014-09-14"}}],
+    "type": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/episodeofcare-type", "code": "hacc"}]}],
+    "diagnosis": [{"condition": {"reference": "Condition/stroke"}, "rank": 1}],
+    "patient": {"reference": "https://fhir.example.org/r4/Patient/000123/_history/2"},
+    "managingOrganization": {"reference": "Organization/hl7"},
+    "period": {"start": "2014-09-01", "end": "2014-09-14T10:00:00+02:00"},
+    "careManager": {"reference": "Practitioner/14", "display": "Amanda Assigned"},
+}
+CASE = {
+    "case_Key": 123,
+    "case_ID": "example",
+    "case_Status": "CANCELED",
+    "case_Start_Date": "2014-09-01T00:00:00Z",
+    "case_End_Date": "2014-09-14T10:00:00+02:00",
+    "case_Reason": "hacc",
+    "case_Assign_Type": "Practitioner",
+    "provider_ID": "14",
+    "group_ID": "hl7",
+    "subscriber_ID": "000123",
+    "do_Not_Contact": False,
+    "carePlan_Key": 5,
+}
+
+
+def cases(text: bytes, piece_bytes: int = 1 << 20) -> list[dict[str, Any]]:
+    splitter = EpisodeSplitter(EpisodeMapping().of_care_plan(5))
+    return [json.loads(bytes(item)) for item in items_of(text, splitter, piece_bytes)]
+
+
+@given(st.integers(1, 500), st.sampled_from([b"\n", b"\r\n", b"\n\n"]), st.sampled_from([b"", b"\xef\xbb\xbf"]))
+def test_an_episode_is_a_case_however_the_bytes_come(piece_bytes: int, between: bytes, mark: bytes) -> None:
+    text = mark + between.join([json.dumps(EPISODE).encode()] * 2)
+    assert cases(text, piece_bytes) == [CASE] * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"identifier": [{"value": "A-1"}, {"value": "77"}]}, 77),
+        ({"identifier": [], "id": "88"}, 88),
+        ({"identifier": [{"value": "A-1"}]}, "A-1"),
+    ],
+)
+def test_the_key_is_an_identifier_that_is_a_number_or_the_id(changes: dict[str, Any], key: int | str) -> None:
+    assert cases(json.dumps({**EPISODE, **changes}).encode())[0]["case_Key"] == key
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]", b'{"resourceType":"Patient","status":"x"}', b'{"resourceType":1}', b"\xff"]
+)
+def test_what_is_no_episode_is_told_with_its_line(line: bytes) -> None:
+    with pytest.raises(BatchRefused, match="Line 3 is no EpisodeOfCare of FHIR R4") as refused:
+        cases(json.dumps(EPISODE).encode() + b"\n\n" + line + b"\n")
+    assert refused.value.fault is BatchFault.BAD_FILE
+
+
+def test_a_file_of_nothing_is_empty_and_a_line_is_bounded() -> None:
+    with pytest.raises(BatchRefused, match="The batch is empty"):
+        cases(b"\n \n")
+    with pytest.raises(BatchRefused, match="Line 1 begins a row of more than"):
+        cases(b"x" * (1 << 20), 1000)
