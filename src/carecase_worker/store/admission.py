@@ -12,6 +12,7 @@ from carecase_worker.batches.fingerprint import Mark
 from carecase_worker.clock import from_epoch_ms, from_epoch_us
 from carecase_worker.store.job import COUNTS, Job, State
 from carecase_worker.store.throughput import Throughput
+from carecase_worker.traceparent import TraceParent
 
 
 class Admitted(Enum):
@@ -65,6 +66,7 @@ class NewJob:
     `marks` are those by which the batch may have come before; the first one is kept. Without an Idempotency-Key there
     are none. `weight` is the room that its chunk takes in a group, 0 if it is to be applied alone. `key_set` is the set
     of its cases' keys, as it may lie in Redis. The `body_sha256` of a sealed job is kept with its data key only.
+    `traceparent` is the span of the request in a trace, if there is one.
     """
 
     job_id: str
@@ -82,6 +84,7 @@ class NewJob:
     seal: JobSeal = NOT_SEALED
     weight: int = 0
     key_set: bytes = b""
+    traceparent: TraceParent | None = None
 
     @property
     def binding(self) -> Binding:
@@ -112,6 +115,7 @@ def queued_job(new: NewJob, seq: int, unsettled: bool, accepted_at: datetime) ->
         read_at=accepted_at,
         chunks=len(new.chunk_firsts),
         data_key=new.seal.data_key,
+        traceparent=new.traceparent,
     )
 
 

@@ -26,7 +26,7 @@ def admit_call(keys: Keys, jobs: JobSettings, new: NewJob, last: Mapping[int, by
         "" if new.care_plan is None else new.care_plan, new.client, new.user, new.total, len(new.chunk_firsts),
         ",".join(map(str, new.chunk_firsts)), "" if new.seal.data_key else new.body_sha256, int(new.strict),
         *most_kept(jobs), new.retry_of, new.seal.data_key, new.seal.inner, new.seal.outer, new.weight or "",
-        new.key_set, *fingerprints[1:], *flat(last),
+        new.key_set, str(new.traceparent or ""), *fingerprints[1:], *flat(last),
     ]  # fmt: skip
     return [keys.prefix, *places_of(keys, new.job_id), *idempotency], args
 

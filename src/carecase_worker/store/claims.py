@@ -9,6 +9,7 @@ from typing import Any, assert_never
 from carecase_worker.batches.binding import Binding, Order
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import epoch_us, from_epoch_us
+from carecase_worker.traceparent import TraceParent
 
 
 class Claimed(Enum):
@@ -46,7 +47,7 @@ class Lease:
 
     `seq` is the batch's place in the order of acceptance; while it is `unsettled`, the database may hold higher ones
     from before this Redis. `data_key` is the job's, wrapped, and `signature` that of `admit` over the order; both are
-    empty if the job is not sealed.
+    empty if the job is not sealed. `traceparent` is the span of the request that sent the job, if it is traced.
     """
 
     chunk: ChunkRef
@@ -65,6 +66,7 @@ class Lease:
     chunks: int = 0
     data_key: str = ""
     signature: str = ""
+    traceparent: TraceParent | None = None
 
     @property
     def binding(self) -> Binding:
@@ -81,7 +83,7 @@ class Lease:
         """Return the lease from a reply of `claim`."""
         payload, deaths, releases, faults, too_slow, failures, failing_for_ms, *job = answer
         database, care_plan, user, seq, strict, accepted_us, unsettled, moved, *sealed = job
-        client, total, chunks, data_key, signature = sealed
+        client, total, chunks, data_key, signature, traceparent = sealed
         failing_for = timedelta(milliseconds=int(failing_for_ms))
         return cls(
             chunk=chunk,
@@ -100,6 +102,7 @@ class Lease:
             chunks=int(chunks),
             data_key=data_key.decode(),
             signature=signature.decode(),
+            traceparent=TraceParent.of(traceparent.decode()),
         )
 
 
@@ -183,13 +186,14 @@ class Completion:
 
     `verdicts` says for each chunk whether its outcomes were stored; `shares` is the number of shares into which the
     workers' time goes; `to_notify` are the chunks to notify for now; `following` are those claimed for the caller to go
-    on with.
+    on with; `final` are the jobs that became final.
     """
 
     verdicts: tuple[Completed, ...]
     shares: int = 1
     to_notify: tuple[ChunkRef, ...] = ()
     following: tuple[tuple[ChunkRef, Claim], ...] = ()
+    final: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Completed:
@@ -199,12 +203,13 @@ class Completion:
     @classmethod
     def of(cls, answer: Sequence[Any]) -> "Completion":
         """Return the completion from a reply of `complete` or `place`."""
-        shares, following, to_notify, *verdicts = answer
+        shares, following, to_notify, final, *verdicts = answer
         return cls(
             verdicts=tuple(Completed(verdict.decode()) for verdict in verdicts),
             shares=shares,
             to_notify=tuple(map(ChunkRef.of, to_notify)),
             following=tuple(map(named_claim, following)),
+            final=tuple(job.decode() for job in final),
         )
 
 

@@ -23,6 +23,7 @@ from carecase_worker.errors import (
 )
 from carecase_worker.store.admission import Admission, Admitted, JobSeal, NewJob, Staging
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.traceparent import TraceParent
 
 _STAGE_BYTES = 1 << 20
 _BEHIND = 3  # calls of `add` whose chunks may still be being packed
@@ -37,7 +38,7 @@ class Sender:
     """The sender of a batch, and how the batch is to be applied.
 
     `care_plan` is that of the path, if the path has one; `strict`: all or nothing; `retry_of`: the job whose items are
-    sent again.
+    sent again; `traceparent`: the span of the request, if it is traced.
     """
 
     client: str
@@ -47,6 +48,7 @@ class Sender:
     idempotency_key: str | None = None
     strict: bool = False
     retry_of: str = ""
+    traceparent: TraceParent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ class PendingBatch:
             retry_of=sender.retry_of,
             weight=self._weight,
             key_set=key_set,
+            traceparent=sender.traceparent,
         )
         return self._completed(new), self._waiting
 

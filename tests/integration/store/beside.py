@@ -102,6 +102,7 @@ class Beside:
             *(limits.retention_ms, batch.fingerprint, batch.database, batch.care_plan, batch.client, batch.user),
             *(sum(batch.sizes), len(batch.sizes), batch.firsts, batch.job[-1] * 64, batch.strict),
             *(*self._most, batch.retry_of, batch.data_key, *_blocks(batch.job), batch.weight, batch.keys),
+            batch.traceparent,
             *(fingerprint for _, fingerprint in known[1:]),
             *(word for pair in payloads.items() for word in pair),
             keys=keys,
@@ -135,7 +136,7 @@ class Beside:
 
         The answer: the verdict, the shares, what was claimed to go on with, if one chunk was, and what to notify for.
         """
-        shares, taken, to_notify, verdict = self.complete_group([(job, n)], holder, **done)
+        shares, taken, to_notify, _, verdict = self.complete_group([(job, n)], holder, **done)
         assert len(taken) <= 1
         return [verdict, shares, taken[0] if taken else None, *to_notify]
 

@@ -43,6 +43,7 @@ class Batch:
     """What it takes of a group's room, if it may go in one."""
     keys: str = ""
     """The set of its cases' keys, packed."""
+    traceparent: str = ""
 
     @property
     def size(self) -> int:
@@ -144,6 +145,7 @@ class Job:
             "data_key": batch.data_key,
             "signature": self.signature,
             "weight": batch.weight,
+            **({"traceparent": batch.traceparent} if batch.traceparent else {}),
             **{name: count for name, count in self.counts.items() if count},
             **self.marks,
         }

@@ -8,8 +8,8 @@
 --        20 jobs and 21 bytes that a database may, 22 the final job whose items are sent again, or "",
 --        23 wrapped data key or "", 24 and 25 the blocks of HMAC-SHA-1 that sign the job's place in the order of
 --        acceptance; they are kept nowhere; 26 the room that its chunk takes in a group, or "" if it goes alone;
---        27 the set of its cases' keys, packed, or "" if it is unknown; 28... fingerprints for KEYS 5...,
---        then chunk, payload... of the chunks that are not staged yet
+--        27 the set of its cases' keys, packed, or "" if it is unknown; 28 the traceparent of its request, or "";
+--        29... fingerprints for KEYS 5..., then chunk, payload... of the chunks that are not staged yet
 -- gives  {'admitted', {seq, accepted_us, unsettled, open items, items a second, completed_ms}, "job:n"...}: the
 --        job is queued; facts of the job, pace of its database; notify for these chunks, which are open or stand for it
 --        {'known', job}: the same key and batch became this job before; or this job has the items that are sent again
@@ -38,7 +38,7 @@ for i = 4, #KEYS do
   local known = redis.call('GET', KEYS[i])
   if known then
     local fingerprint, first = string.match(known, '^(.-)|(.*)$')
-    if fingerprint == (i == 4 and ARGV[8] or ARGV[23 + i]) then return dropped('known', first) end
+    if fingerprint == (i == 4 and ARGV[8] or ARGV[24 + i]) then return dropped('known', first) end
     return dropped('reused')
   end
 end
@@ -53,7 +53,7 @@ end
 local why = refused(database, client, job, size, {unpack(ARGV, 18, 21)})
 if why then return dropped(unpack(why)) end
 
-local last = 28 + math.max(0, #KEYS - 4)
+local last = 29 + math.max(0, #KEYS - 4)
 if redis.call('HLEN', KEYS[3]) + (#ARGV - last + 1) / 2 ~= tonumber(ARGV[14]) then return dropped('lost') end
 for i = last, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
 redis.call('PERSIST', KEYS[3])
@@ -85,6 +85,7 @@ redis.call('HSET', KEYS[2], 'client', client, 'user', ARGV[12], 'database', data
   'processed', 0, 'chunks', ARGV[14], 'opened', 0, 'firsts', ARGV[15], 'sha256', ARGV[16], 'strict', ARGV[17],
   'bytes', ARGV[6], 'retention_ms', ARGV[7], 'width', ARGV[3], 'idempotency', idempotency,
   'size', size, 'data_key', data_key, 'signature', signature, 'weight', ARGV[26])
+if ARGV[28] ~= '' then redis.call('HSET', KEYS[2], 'traceparent', ARGV[28]) end
 redis.call('HINCRBY', backlog, 'jobs', 1)
 redis.call('SADD', prefix .. 'busy', database)
 redis.call('HINCRBY', backlog, 'bytes', ARGV[6])

@@ -177,12 +177,13 @@ local function take(job, n, lease_ms, holder)
   local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
   if failures > 0 then redis.call('SET', key('pause', database), holder, 'PX', lease_ms) end
   local care_plan, user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data_key, signature,
-    failing_since_ms = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
-    'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'failing_since_ms'))
+    traceparent, failing_since_ms = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
+    'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'traceparent',
+    'failing_since_ms'))
   local failing_for_ms = failing_since_ms and math.max(0, now - tonumber(failing_since_ms)) or 0
   return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), tonumber(faults or 0),
     tonumber(too_slow or 0), failures, failing_for_ms, database, care_plan, user, seq, strict, accepted_us or seq .. '000', unsettled or '0',
-    moved or '', client, total, chunks, data_key or '', signature or ''}
+    moved or '', client, total, chunks, data_key or '', signature or '', traceparent or ''}
 end
 
 -- Take the leases of chunks that are lined up, in order of acceptance, while they find room and are guarded alike; add

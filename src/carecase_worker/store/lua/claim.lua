@@ -6,7 +6,7 @@
 --        A holder of a group holds nothing else: if it does, a response was lost, and that is given back.
 --        `one` is
 --        {'apply' or 'cancel', payload, deaths, releases, faults, too_slow, failures, failing_for_ms, database, care plan,
---         user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data key, signature}:
+--         user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data key, signature, traceparent}:
 --         the lease is the caller's for lease_ms; 'cancel' if the job is to be cancelled.
 --         failures: attempts in a row that found the database away; failing_for_ms: for how long it has been failing
 --         the job; unsettled: "1" if `settle` must come before anything of the job is applied; moved: by how much

@@ -5,12 +5,13 @@
 --        4 room and 5 chunks of a group, at most,
 --        then for each chunk: job, chunk, packed outcomes, keep the payload ("1") or not,
 --        created, updated, superseded, failed, cancelled, "1" if the database answered
--- gives  {shares, {next...}, {"job:n"...}, verdict...}
+-- gives  {shares, {next...}, {"job:n"...}, {job...}, verdict...}
 --        shares: see `shares_of`
 --        next: {"job:n", reply of claim...} of each chunk that was claimed for the holder, or of one that stands for a
 --        job that is to be placed. If the call is repeated, chunks that the first call claimed are given back, and
 --        claimed again if they are of this database and it is not left alone
 --        "job:n"...: these chunks are open and want to be notified for
+--        job...: these jobs have become final by this call
 --        verdicts, one for each chunk: 'kept': the outcomes were stored; 'done': earlier ones are there, and stay;
 --        'gone': there is no such job
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
@@ -19,7 +20,7 @@
 local renotify_after_ms, lease_ms, holder, room, most = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local names = {'created', 'updated', 'superseded', 'failed', 'cancelled'}
 local database -- of all chunks
-local sums, to_notify, own = {0, 0, 0, 0, 0}, {}, {}
+local sums, to_notify, own, final = {0, 0, 0, 0, 0}, {}, {}, {}
 
 -- Note that a job waits for one thing less; open it if that was the last one.
 local function wait_less(job)
@@ -65,6 +66,7 @@ local function finish(job, record, client, state, size)
   redis.call('ZADD', key('leaving', database), expires_ms, client .. '|' .. job .. '|result|' .. whole(size))
   count(database, client, 'done', size)
   redis.call('PUBLISH', prefix .. 'final', job)
+  final[#final + 1] = job
   redis.call('UNLINK', key('lease', job))
   if idempotency ~= '' then redis.call('PEXPIRE', idempotency, retention) end
   if redis.call('HINCRBY', key('backlog', database), 'jobs', -1) <= 0 then redis.call('SREM', prefix .. 'busy', database) end
@@ -158,7 +160,7 @@ for i = 6, #ARGV, 10 do
   verdicts[#verdicts + 1], own[ARGV[i] .. ':' .. ARGV[i + 1]] = verdict, true
   kept = kept or verdict == 'kept'
 end
-if not database then return {1, {}, {}, unpack(verdicts)} end
+if not database then return {1, {}, {}, {}, unpack(verdicts)} end
 local shares = 1
 if kept then
   measure()
@@ -167,4 +169,4 @@ if kept then
 end
 
 local taken = going_on(kept)
-return {shares, taken, notify_for(database, to_notify, taken, own), unpack(verdicts)}
+return {shares, taken, notify_for(database, to_notify, taken, own), final, unpack(verdicts)}

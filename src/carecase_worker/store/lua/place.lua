@@ -4,7 +4,7 @@
 -- ARGV   1 database, 2 renotify_after_ms, 3 lease_ms, 4 holder to claim for, 5 room and 6 chunks of a group, at most,
 --        then for each job: its id, the job up to which it waits for all in the order of acceptance, or "", how many
 --        jobs it waits for one by one, and these
--- gives  {shares, {next...}, {"job:n"...}}, as `complete` does
+-- gives  {shares, {next...}, {"job:n"...}, {}}, as `complete` does
 -- moves  the jobs of next: queued, waiting -> running. A job placed before stays so; nothing waits for a final job.
 local database, renotify_after_ms, lease_ms, holder = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local to_notify = {}
@@ -44,4 +44,4 @@ while i <= #ARGV do
   i = till + 1
 end
 local taken = following(database, lease_ms, holder, tonumber(ARGV[5]), tonumber(ARGV[6]), to_notify[1])
-return {shares_of(database), taken, notify_for(database, to_notify, taken, {})}
+return {shares_of(database), taken, notify_for(database, to_notify, taken, {}), {}}
