@@ -23,6 +23,7 @@ HOMES = {
     "alembic": ("targets/",),
     "prometheus_client": ("telemetry.py",),
     "structlog": ("telemetry.py",),
+    "opentelemetry": ("tracing/otlp.py", "tracing/sending.py"),
     "celery": ("broker/", "flower/", "worker/"),
     "kombu": ("broker/", "worker/"),
     "billiard": ("worker/",),

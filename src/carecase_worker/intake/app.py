@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -63,10 +64,13 @@ from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import Metrics
+from carecase_worker.tracing.tracer import Tracer, tracer_of
 
 _api_key = APIKeyHeader(name="x-api-key", scheme_name="apiKeyAuth", auto_error=False)
 _bearer = HTTPBearer(scheme_name="bearerAuth", bearerFormat="JWT", auto_error=False)
 _CLOCK_LOOK = timedelta(seconds=10)
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""The framework's own telemetry: it would tell paths, queries, values that it refuses, and texts of errors."""
 _PACKERS = 8  # threads, for all bodies that are coming in
 
 
@@ -75,7 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
     clock, seals = SystemClock(), Seals(settings.encryption.by_id, settings.encryption.required)
     store, loop_store = JobStore(settings.redis, settings.jobs, seals), LoopStore(settings.redis, settings.jobs, seals)
     store.check()
-    notifier = Notifier(celery_app(settings))
+    notifier, tracer = Notifier(celery_app(settings)), tracer_of(settings.tracing, "intake")
     bounds = ChunkLimits(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     rates = RateLimiter(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     admittance = AccessControl(gate_of(settings), rates, settings.intake.refusal_hold)
@@ -85,8 +89,8 @@ def create_app(settings: Settings) -> FastAPI:
     in_progress = InProgress(settings.intake.max_requests, settings.intake.max_requests_per_client)
     shared, processor = Shared.of(settings.intake), Processor(settings.intake)
     bodies, threads = Bodies(settings.intake, processor), ClientThreads(processor, Threads.of_requests(settings.intake))
-    gauges = (shared.connections, shared.quota, in_progress, bodies.readings, processor.readings, readings)
-    metrics = Metrics(lambda: chain.from_iterable(each() for each in gauges))
+    own = (shared.connections, shared.quota, in_progress, bodies.readings, processor.readings, tracer.readings)
+    metrics = Metrics(lambda: chain.from_iterable(each() for each in (*own, readings)))
     packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), JobCompletions(settings.redis)
     admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
     held, new_id = LongPoll(finals, settings.intake.max_wait), partial(uuid7, clock)
@@ -96,10 +100,10 @@ def create_app(settings: Settings) -> FastAPI:
     jobs = Jobs(store, loop_store, lists, notifier, admissions, held, threads, results, new_id, recorder)
 
     caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
-    app = _application(finals, presence, (loop_store, rates))
+    app = _application(finals, presence, (loop_store, rates), tracer)
     for routes in (batch_routes(intake, caller), job_routes(jobs, caller), health_routes(readings, metrics)):
         app.include_router(routes)
-    requests = partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota)
+    requests = partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota, tracer=tracer)
     _add_middleware(app, settings.intake, requests)
     _publish(app, settings.intake)
     app.state.shared = shared
@@ -163,7 +167,9 @@ async def _watch_clock(presence: Presence) -> None:
         await system_async_sleep(_CLOCK_LOOK)
 
 
-def _application(finals: JobCompletions, presence: Presence, connections: Iterable[LoopStore | RateLimiter]) -> FastAPI:
+def _application(
+    finals: JobCompletions, presence: Presence, connections: Iterable[LoopStore | RateLimiter], tracer: Tracer
+) -> FastAPI:
     """Make the application without routes: it listens for final jobs while it serves, and handles every error."""
 
     @asynccontextmanager
@@ -174,8 +180,9 @@ def _application(finals: JobCompletions, presence: Presence, connections: Iterab
             task.cancel()
         for one in connections:
             await one.close()
+        await run_sync(tracer.close)
 
-    app = FastAPI(openapi_url=None, lifespan=listening, redirect_slashes=False, **INFO)
+    app = FastAPI(openapi_url=None, lifespan=listening, redirect_slashes=False, telemetry=_NO_TELEMETRY, **INFO)
     app.add_exception_handler(CareCaseError, _on_care_case_error)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_exception_handler(HTTPException, _on_http_exception)

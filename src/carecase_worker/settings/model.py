@@ -32,6 +32,7 @@ from carecase_worker.settings.kinds import (
     parse_keys,
 )
 from carecase_worker.settings.section import Section, seconds_setting
+from carecase_worker.settings.tracing import TracingSettings
 
 
 def _address(url: SecretStr, password: SecretStr | None) -> str:
@@ -259,6 +260,7 @@ class Settings(Section):
     audit: AuditSettings = AuditSettings()
     flower: FlowerSettings = FlowerSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     databases: Mapping[Name, DatabaseSettings] = {}
     clients: Mapping[Name, ClientSettings] = {}
 

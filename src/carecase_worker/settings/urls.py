@@ -103,6 +103,15 @@ def jwks_url(text: str) -> str:
     return text
 
 
+def otlp_url(text: str) -> str:
+    """Check the endpoint of a collector, and add the usual path of traces to one that has no path."""
+    should = "must be http://host:4318, or https:// for TLS, with a path if it is not /v1/traces"
+    found = _parts(text, should, {"https", "http"})
+    if found["userinfo"] is not None or found["query"] is not None:
+        raise ValueError(f"{should}, without a user or options in it; credentials belong in tracing.headers")
+    return text if (found["path"] or "/") != "/" else f"{text.removesuffix('/')}/v1/traces"
+
+
 def origin(text: str) -> str:
     """Check the origin of a web page, in the form in which browsers send it."""
     should = "must be origins as browsers send them: https://host, or https://host:8443; no path, no / at the end"

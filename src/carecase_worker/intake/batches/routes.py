@@ -22,7 +22,7 @@ from carecase_worker.intake.access.authenticator import Caller, authorise_databa
 from carecase_worker.intake.batches.body_timeout import in_time
 from carecase_worker.intake.batches.upload import Incoming, Told
 from carecase_worker.intake.batches.validate_only import BatchCheck
-from carecase_worker.intake.http.access_log import add_log_fields
+from carecase_worker.intake.http.access_log import add_log_fields, span_of
 from carecase_worker.intake.http.headers import IdempotencyKey, Prefer
 from carecase_worker.intake.http.negotiation import json_type_of
 from carecase_worker.intake.http.paging import plain_integer
@@ -104,7 +104,15 @@ class Intake:
                 document = await self._check(audited, target, rules, body, opened)
                 return Told(self.threads.pieces(caller.client, document), json_type_of(request), stack.pop_all())
             wanted = self.acceptances.held.wanted(request)
-            sender = Sender(caller.client, caller.user, target, care_plan, headers.idempotency_key, wanted.strict)
+            sender = Sender(
+                caller.client,
+                caller.user,
+                target,
+                care_plan,
+                headers.idempotency_key,
+                wanted.strict,
+                traceparent=span_of(request.scope).traceparent,
+            )
             admission, answer = await self._admit(audited, sender, body, opened)
         del body  # its memory is no longer counted, and a response may be held for a minute
         return await self.acceptances.answer(audited, target, wanted, admission, answer)
@@ -123,7 +131,8 @@ class Intake:
         try:
             new, last = await incoming.receive(self._pieces(request), lambda: draft.ended(body.sha256))
             await audited.recorded(Event.SENT, sender.database, draft.job_id, draft.total)
-            admission = await self._admitted(audited, new, last)
+            with span_of(request.scope).child("admit", job_id=new.job_id, database=new.database, items=new.total):
+                admission = await self._admitted(audited, new, last)
         except CareCaseError:
             if draft.is_busy:
                 await self.threads.run(sender.client, draft.discard)
