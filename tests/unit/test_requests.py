@@ -28,7 +28,7 @@ def served(app: ASGIApp, **scope: Any) -> tuple[list[Message], list[MutableMappi
         sent.append(message)
 
     guarded = AccessLog(app, Metrics(lambda: ()), lambda: "an id", LogQuota(10), NO_TRACER)
-    request = {"type": "http", "method": "GET", "path": "/jobs", "client": ("192.0.2.7", 1), **scope}
+    request = {"type": "http", "method": "GET", "path": "/jobs", "headers": [], "client": ("192.0.2.7", 1), **scope}
     with capture_logs() as logs:
         asyncio.run(guarded(request, receive, send))
     return sent, logs

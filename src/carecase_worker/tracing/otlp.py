@@ -79,7 +79,7 @@ class OtlpTracer:
         context = _context_of(sent) if sent else Context()
         return self._begun(self._tracer.start_span(method, context, SpanKind.SERVER, _facts({"method": method})))
 
-    def attempt(self, sent: Sequence[TraceParent | None], began_ns: int) -> Span:
+    def attempt(self, sent: Sequence[TraceParent | None], began_ns: int | None = None) -> Span:
         """Begin the span of an attempt at some chunks, linked to the requests that sent them."""
         known = [one for one in sent if one is not None]
         context = _context_of(known[0]) if len(sent) == len(known) == 1 else Context()

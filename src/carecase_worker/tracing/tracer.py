@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 from carecase_worker.errors import SettingsError
 from carecase_worker.settings.tracing import TracingSettings
@@ -84,8 +84,8 @@ class Tracer(Protocol):
         """
         ...
 
-    def attempt(self, sent: Sequence[TraceParent | None], began_ns: int) -> Span:
-        """Begin the span of an attempt at some chunks, linked to the requests that sent them.
+    def attempt(self, sent: Sequence[TraceParent | None], began_ns: int | None = None) -> Span:
+        """Begin the span of an attempt at some chunks, linked to the requests that sent them; it may have begun before.
 
         An attempt at one chunk is in the trace of its request, one at several chunks in a trace of its own.
         """
@@ -143,7 +143,7 @@ class NoTracer:
         """Return a span that is not recorded."""
         return UNTRACED if sent is None else Untraced(sent)
 
-    def attempt(self, sent: Sequence[TraceParent | None], began_ns: int) -> Span:  # noqa: ARG002
+    def attempt(self, sent: Sequence[TraceParent | None], began_ns: int | None = None) -> Span:  # noqa: ARG002
         """Return a span that is not recorded."""
         return UNTRACED
 
@@ -163,10 +163,19 @@ def tracer_of(settings: TracingSettings, role: str) -> Tracer:
 
     Raises SettingsError if tracing is on and OpenTelemetry is not installed.
     """
+    require_installed(settings)
     if settings.endpoint is None:
         return NO_TRACER
+    tracer: Tracer = importlib.import_module(_MODULE).OtlpTracer(settings, role)
+    return tracer
+
+
+def require_installed(settings: TracingSettings) -> None:
+    """Raise SettingsError if tracing is on and OpenTelemetry is not installed."""
+    if settings.endpoint is None:
+        return
     try:
-        module: Any = importlib.import_module(_MODULE)
+        importlib.import_module(_MODULE)
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("opentelemetry"):
             raise
@@ -174,5 +183,3 @@ def tracer_of(settings: TracingSettings, role: str) -> Tracer:
             "tracing.endpoint: needs OpenTelemetry, which is not installed here;"
             " run: pip install 'carecase-worker[otel]', or leave the setting out"
         ) from None
-    tracer: Tracer = module.OtlpTracer(settings, role)
-    return tracer
