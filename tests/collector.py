@@ -36,13 +36,15 @@ class SeenSpan:
 
 @dataclass
 class Collector:
-    """What has been sent to a collector; it refuses everything with `status`, if that is not 200."""
+    """What has been sent to a collector. It answers while `answers` is set."""
 
     url: str = ""
-    status: int = 200
+    answers: threading.Event = field(default_factory=threading.Event)
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
-    refused: int = 0
+    elsewhere: list[str] = field(default_factory=list)
+    """The other paths that something was sent to."""
+    asked: int = 0
 
     @property
     def spans(self) -> list[SeenSpan]:
@@ -78,18 +80,22 @@ def a_traceparent(number: int, sampled: bool = True) -> TraceParent:
 def collecting() -> Iterator[Collector]:
     """Run a collector."""
     collector = Collector()
+    collector.answers.set()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            if collector.status == 200 and self.path == "/v1/traces":
+            collector.asked += 1
+            if not collector.answers.wait(30):
+                return
+            if self.path == "/v1/traces":
                 collector.headers.append({name.lower(): value for name, value in self.headers.items()})
                 collector.bodies.append(body)
             else:
-                collector.refused += 1
-            self.send_response(collector.status)
+                collector.elsewhere.append(self.path)
+            self.send_response(200)
             self.send_header("content-length", "0")
             self.end_headers()
 
@@ -97,6 +103,7 @@ def collecting() -> Iterator[Collector]:
             """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
     collector.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

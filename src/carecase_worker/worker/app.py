@@ -229,7 +229,7 @@ class _Process:
         if not members:
             return Applied(first.verdict.value)
         lease = members[0].lease
-        told |= {"database": lease.database, **trace_fields(lease)}
+        told |= _member_fields(members)
         with self.tracer.attempt([member.lease.traceparent for member in members], began_ns) as span:
             span.add(**(told if len(members) == 1 else {"database": lease.database}))
             if began_ns is not None:
@@ -249,10 +249,14 @@ class _Process:
         except SoftTimeLimitExceeded:  # nothing else takes that long: the database hangs
             return fail(applier, members, FailureKind.AWAY, Causes.TIMEOUT.value)
         except Exception as error:  # noqa: BLE001  # the same edge, while the chunks can still be released
-            first = members[0].lease
-            told = _fields([member.lease.chunk for member in members], first.database) | trace_fields(first)
-            _log.error("chunk failed", **told, **safe_error_fields(error))
+            _log.error("chunk failed", **_member_fields(members), **safe_error_fields(error))
             return fail(applier, members, FailureKind.UNEXPECTED)
+
+
+def _member_fields(members: Sequence[Member]) -> LogFields:
+    """Return the log fields of leased chunks: as `_fields`, and the trace of the first one."""
+    first = members[0].lease
+    return _fields([member.lease.chunk for member in members], first.database) | trace_fields(first)
 
 
 def _fields(chunks: Sequence[ChunkRef], database: str) -> LogFields:
