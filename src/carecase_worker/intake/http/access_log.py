@@ -23,6 +23,7 @@ from carecase_worker.tracing.tracer import Span, Tracer
 _log = logger("access")
 _NOTED, _ENDING, _SPAN = "carecase.noted", "carecase.ending", "carecase.span"
 _TRACEPARENT = b"traceparent"
+_NO_ROUTE = "none"
 CONNECTED = "carecase.connected"
 """Name in the scope of the address that the connection comes from, whatever a proxy says about the client."""
 
@@ -108,7 +109,7 @@ class AccessLog:
         self._tell(scope, activity, seen, monotonic() - began if seen.seconds is None else seen.seconds)
 
     def _tell(self, scope: Scope, activity: str, seen: _Seen, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
+        route = getattr(scope.get("route"), "path", _NO_ROUTE)
         self._metrics.answered(route, scope["method"], seen.status, seconds)
         if not has_known_caller(scope) and not self._quota.takes():
             return
@@ -126,7 +127,7 @@ class AccessLog:
 
 def _end(span: Span, seen: _Seen, told: dict[str, Any]) -> None:
     """End the span of a request with the facts of its line in the log."""
-    span.add(**told)
+    span.add(**{name: fact for name, fact in told.items() if (name, fact) != ("route", _NO_ROUTE)})
     if seen.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         span.fail(told.get("reason", str(seen.status)))
     span.end(seen.ended_ns)

@@ -18,7 +18,7 @@ _PAGE = (
 _EXPOSED = ("Location", "Retry-After", "ETag", "Preference-Applied", "x-pagination", "WWW-Authenticate")
 _TAKEN = (
     "x-api-key", "Authorization", "vbasoftware-database", "Content-Type", "Content-Encoding", "Idempotency-Key",
-    "Prefer", "If-None-Match",
+    "Prefer", "If-None-Match", "traceparent", "tracestate",
 )  # fmt: skip
 
 
