@@ -95,15 +95,14 @@ def test_a_batch_is_followed_from_its_request_to_its_end(traced: System, collect
         "carecase.database": "demo",
         "carecase.items": 25,
     }
-    (admit,) = collector.awaited("admit", job_id=job_id)
-    assert admit.parent == request.place[1]
+    (admit,) = [span for span in parts_of(collector, request) if span.name == "admit"]
     assert request.began_ns <= admit.began_ns <= admit.ended_ns <= request.ended_ns
 
     assert sorted(chunk.attributes["carecase.chunk_no"] for chunk in chunks) == [0, 1, 2]
     for chunk in chunks:
         assert (chunk.service, chunk.kind, chunk.error) == ("carecase-worker", "CONSUMER", None)
         assert (chunk.parent, chunk.links) == (request.place[1], [request.place])
-        facts = {"carecase.database": "demo", "carecase.verdict": "kept", "carecase.chunks": 1}
+        facts = {"carecase.database": "demo", "carecase.verdict": "kept"}
         assert facts.items() <= chunk.attributes.items()
         stages = parts_of(collector, chunk)
         assert {stage.name for stage in stages} >= STAGES - {"claim"}

@@ -1,26 +1,25 @@
-"""The tracer that sends its spans to a collector by OTLP over HTTP; the only home of OpenTelemetry.
+"""The tracer that sends its spans to a collector by OTLP over HTTP; with `sending.py` the only home of OpenTelemetry.
 
-Its provider is nobody else's: nothing is registered for the whole process, where other libraries would find it and add
-spans with URLs, statements or texts of errors in them.
+Nothing is registered for the whole process, where other libraries would find it and add spans with URLs, statements or
+texts of errors. Spans are put together here, and handed to the SDK's processor once they end: its own tracer does more
+for each than a small batch can bear.
 """
 
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
 
-from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
-    NonRecordingSpan,
     SpanContext,
     SpanKind,
     Status,
@@ -28,16 +27,14 @@ from opentelemetry.trace import (
     TraceFlags,
     format_span_id,
     format_trace_id,
-    set_span_in_context,
 )
-from opentelemetry.trace import Span as OtelSpan
-from opentelemetry.trace import Tracer as OtelTracer
 
+from carecase_worker.clock import wall_ns
 from carecase_worker.settings.tracing import TracingSettings
 from carecase_worker.telemetry import MetricSample
 from carecase_worker.traceparent import TraceParent
 from carecase_worker.tracing.sending import Sending, SpanQueue
-from carecase_worker.tracing.tracer import ATTRIBUTES, Span, Untraced
+from carecase_worker.tracing.tracer import ATTRIBUTES, UNTRACED, Span, Untraced
 from carecase_worker.version import VERSION
 
 _AT_ONCE = 512
@@ -47,6 +44,10 @@ _WAIT_MS = 2000
 _MOST_LINKS = 100
 """Links of a span, at most: as many as a group has chunks."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAMPLED, _NOT_SAMPLED = TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.DEFAULT)
+_UNSET = Status(StatusCode.UNSET)
+_SCOPE = InstrumentationScope("carecase_worker", VERSION)
+_RATIO_BITS = 64
 
 
 class OtlpTracer:
@@ -68,25 +69,30 @@ class OtlpTracer:
             schedule_delay_millis=_WAIT_MS,
             max_export_batch_size=min(_AT_ONCE, settings.max_spans),
         )
-        resource = Resource(_names(settings.service_name, role))
-        self._tracer = self._made(ParentBased(TraceIdRatioBased(settings.sample_ratio)), resource)
-        self._always = self._made(ALWAYS_ON, resource)
+        self._resource = Resource(_names(settings.service_name, role))
+        self._ids = RandomIdGenerator()
+        self._sampled_below = round(settings.sample_ratio * 2**_RATIO_BITS)
 
     def request(self, method: str, sent: TraceParent | None) -> Span:
         """Begin the span of a request; one that only reads has one if its client's is sampled."""
-        if method in _READING and not (sent and sent.sampled):
+        if sent is None:
+            return UNTRACED if method in _READING else self._root(method, SpanKind.SERVER, {"method": method})
+        if not sent.sampled:
             return Untraced(sent)
-        context = _context_of(sent) if sent else Context()
-        return self._begun(self._tracer.start_span(method, context, SpanKind.SERVER, _facts({"method": method})))
+        return self.begun(method, SpanKind.SERVER, _place(sent), facts={"method": method})
 
     def attempt(self, sent: Sequence[TraceParent | None], began_ns: int | None = None) -> Span:
         """Begin the span of an attempt at some chunks, linked to the requests that sent them."""
         known = [one for one in sent if one is not None]
-        context = _context_of(known[0]) if len(sent) == len(known) == 1 else Context()
-        tracer = self._always if len(sent) > 1 and any(one.sampled for one in known) else self._tracer
-        name, links = ("chunk" if len(sent) == 1 else "group"), [Link(_place(one)) for one in known[:_MOST_LINKS]]
-        facts = _facts({"chunks": len(sent)})
-        return self._begun(tracer.start_span(name, context, SpanKind.CONSUMER, facts, links, began_ns))
+        is_group, is_sampled = len(sent) > 1, any(one.sampled for one in known)
+        name, facts = ("group", {"chunks": len(sent)}) if is_group else ("chunk", {})
+        if not known:
+            return self._root(name, SpanKind.CONSUMER, facts, began_ns)
+        if not is_sampled:
+            return UNTRACED
+        span = self.begun(name, SpanKind.CONSUMER, None if is_group else _place(known[0]), began_ns, facts)
+        span.links += [Link(_place(one)) for one in known[:_MOST_LINKS]]
+        return span
 
     def readings(self) -> Iterator[MetricSample]:
         """Yield the metrics."""
@@ -94,28 +100,50 @@ class OtlpTracer:
         yield MetricSample("carecase_spans_lost", text, self._queue.lost, {}, counter=True)
 
     def close(self) -> None:
-        """Send the spans that wait, for as long as the timeout at most."""
+        """Send the spans that wait, for about as long as the timeout."""
         self._sending.end_within(self._timeout_s)
         self._processor.shutdown()  # type: ignore[no-untyped-call]
         self._queue.tell(is_last=True)
 
-    def part(self, name: str, context: Context, began_ns: int | None = None, **more: Any) -> OtelSpan:
-        """Begin a span within another one."""
-        return self._tracer.start_span(name, context, start_time=began_ns, **more)
+    def begun(
+        self,
+        name: str,
+        kind: SpanKind,
+        parent: SpanContext | None,
+        began_ns: int | None = None,
+        facts: Mapping[str, str | int] | None = None,
+    ) -> "_Recorded":
+        """Begin a span within another one, or a trace."""
+        trace_id = self._ids.generate_trace_id() if parent is None else parent.trace_id
+        context = SpanContext(trace_id, self._ids.generate_span_id(), is_remote=False, trace_flags=_SAMPLED)
+        return _Recorded(self, name, kind, context, parent, began_ns or wall_ns(), _attributes(facts or {}))
 
-    def ended(self, span: OtelSpan, at_ns: int | None = None) -> None:
-        """End a span, and put it into the queue if there is room."""
-        if self._queue.enter():
-            span.end(at_ns)
+    def ended(self, span: "_Recorded", at_ns: int) -> None:
+        """Put a span that ends into the queue, if there is room."""
+        if not self._queue.enter():
+            return
+        self._processor.on_end(
+            ReadableSpan(
+                span.name,
+                span.context,
+                span.parent,
+                self._resource,
+                span.attributes,
+                links=span.links,
+                kind=span.kind,
+                status=span.status,
+                start_time=span.began_ns,
+                end_time=at_ns,
+                instrumentation_scope=_SCOPE,
+            )
+        )
 
-    def _made(self, sampler: Sampler, resource: Resource) -> OtelTracer:
-        limits = SpanLimits(max_links=_MOST_LINKS)
-        provider = TracerProvider(sampler, resource, shutdown_on_exit=False, span_limits=limits)
-        provider.add_span_processor(self._processor)
-        return provider.get_tracer("carecase_worker", VERSION)
-
-    def _begun(self, span: OtelSpan) -> Span:
-        return _Recorded(self, span) if span.is_recording() else Untraced(_traceparent(span))
+    def _root(self, name: str, kind: SpanKind, facts: Mapping[str, str | int], began_ns: int | None = None) -> Span:
+        """Begin a trace, if it is among those that are recorded."""
+        span = self.begun(name, kind, None, began_ns, facts)
+        if span.context.trace_id % 2**_RATIO_BITS < self._sampled_below:
+            return span
+        return Untraced(TraceParent(span.traceparent.trace_id, span.traceparent.span_id, sampled=False))
 
 
 @dataclass(slots=True)
@@ -123,45 +151,53 @@ class _Recorded:
     """A span that is recorded."""
 
     tracer: OtlpTracer
-    span: OtelSpan
+    name: str
+    kind: SpanKind
+    context: SpanContext
+    parent: SpanContext | None
+    began_ns: int
+    attributes: dict[str, str | int]
+    links: list[Link] = field(default_factory=list)
+    status: Status = _UNSET
 
     @property
     def traceparent(self) -> TraceParent:
         """Its place in the trace."""
-        return _traceparent(self.span)
+        context = self.context
+        return TraceParent(format_trace_id(context.trace_id), format_span_id(context.span_id), sampled=True)
 
     def child(self, name: str, **facts: str | int) -> "_Recorded":
         """Begin a part of this span."""
-        return _Recorded(self.tracer, self.tracer.part(name, self._context(), attributes=_facts(facts)))
+        return self.tracer.begun(name, SpanKind.INTERNAL, self.context, facts=facts)
 
     def past(self, name: str, began_ns: int, parent: TraceParent | None = None, **facts: str | int) -> None:
-        """Record a part of this span, or of another one, that ends now."""
-        context, links = self._context(), []
-        if parent is not None:
-            context, links = _context_of(parent), [Link(self.span.get_span_context())]
-        part = self.tracer.part(name, context, began_ns, attributes=_facts(facts), links=links)
-        if part.is_recording():
-            self.tracer.ended(part)
+        """Record a part of this span, or of another one if that is sampled, that ends now."""
+        if parent is None:
+            self.tracer.begun(name, SpanKind.INTERNAL, self.context, began_ns, facts).end()
+        elif parent.sampled:
+            part = self.tracer.begun(name, SpanKind.INTERNAL, _place(parent), began_ns, facts)
+            part.links.append(Link(self.context))
+            part.end()
 
     def link(self, to: TraceParent | None) -> None:
         """Name a span that this one follows from."""
         if to is not None:
-            self.span.add_link(_place(to))
+            self.links.append(Link(_place(to)))
 
     def add(self, **facts: str | int) -> None:
         """Add facts; the route also names the span."""
-        self.span.set_attributes(_facts(facts))
-        if {"method", "route"} <= set(facts):
-            self.span.update_name(f"{facts['method']} {facts['route']}")
+        self.attributes |= _attributes(facts)
+        if {"method", "route"} <= facts.keys():
+            self.name = f"{facts['method']} {facts['route']}"
 
     def fail(self, reason: str) -> None:
         """Note that the work failed."""
-        self.span.set_status(Status(StatusCode.ERROR, reason))
-        self.span.set_attributes(_facts({"error": reason}))
+        self.status = Status(StatusCode.ERROR, reason)
+        self.add(error=reason)
 
     def end(self, at_ns: int | None = None) -> None:
         """End the span."""
-        self.tracer.ended(self.span, at_ns)
+        self.tracer.ended(self, at_ns or wall_ns())
 
     def __enter__(self) -> "_Recorded":
         """Return the span."""
@@ -175,9 +211,6 @@ class _Recorded:
             self.fail(kind.__name__)
         self.end()
 
-    def _context(self) -> Context:
-        return set_span_in_context(self.span, Context())
-
 
 def _names(service_name: str, role: str) -> dict[str, str]:
     """Return the attributes that name this process."""
@@ -188,19 +221,10 @@ def _names(service_name: str, role: str) -> dict[str, str]:
     }
 
 
-def _facts(facts: Mapping[str, str | int]) -> dict[str, str | int]:
+def _attributes(facts: Mapping[str, str | int]) -> dict[str, str | int]:
     return {ATTRIBUTES[name]: fact for name, fact in facts.items() if name in ATTRIBUTES}
 
 
 def _place(sent: TraceParent) -> SpanContext:
-    flags = TraceFlags(TraceFlags.SAMPLED if sent.sampled else TraceFlags.DEFAULT)
+    flags = _SAMPLED if sent.sampled else _NOT_SAMPLED
     return SpanContext(int(sent.trace_id, 16), int(sent.span_id, 16), is_remote=True, trace_flags=flags)
-
-
-def _context_of(sent: TraceParent) -> Context:
-    return set_span_in_context(NonRecordingSpan(_place(sent)), Context())
-
-
-def _traceparent(span: OtelSpan) -> TraceParent:
-    place = span.get_span_context()
-    return TraceParent(format_trace_id(place.trace_id), format_span_id(place.span_id), place.trace_flags.sampled)

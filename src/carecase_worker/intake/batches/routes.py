@@ -131,7 +131,7 @@ class Intake:
         try:
             new, last = await incoming.receive(self._pieces(request), lambda: draft.ended(body.sha256))
             await audited.recorded(Event.SENT, sender.database, draft.job_id, draft.total)
-            with span_of(request.scope).child("admit", job_id=new.job_id, database=new.database, items=new.total):
+            with span_of(request.scope).child("admit"):
                 admission = await self._admitted(audited, new, last)
         except CareCaseError:
             if draft.is_busy:

@@ -141,7 +141,7 @@ class Jobs:
         try:
             digest = add_retryable_items(self.store, self.admissions.seals, job, draft)
             audited = Audited(self.recorder, request, caller)
-            with span.child("admit", job_id=draft.job_id, database=job.database, items=draft.total):
+            with span.child("admit"):
                 admission = admitted(audited, Event.RETRIED, job.database, draft, digest)
         except CareCaseError:
             draft.discard()
