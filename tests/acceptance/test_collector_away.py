@@ -28,7 +28,6 @@ def test_no_batch_waits_for_a_collector_and_the_end_sends_what_is_left(tmp_path:
         told = {
             "CARECASE_TRACING_ENDPOINT": collector.url,
             "CARECASE_TRACING_MAX_SPANS": str(MOST),
-            "CARECASE_TRACING_TIMEOUT_SECONDS": "0.5",
         }
         with running(tmp_path, "--workers", "1", **told) as system:
             collector.answers.clear()

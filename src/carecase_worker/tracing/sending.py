@@ -60,7 +60,7 @@ class Sending(SpanExporter):
         self._failed = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans. Once the process ends, give up all that is left after a failure."""
+        """Send spans. Once the process ends, give up all that is left after the first failure."""
         is_over = self._ends_at < math.inf and (self._failed or monotonic() > self._ends_at)
         result = SpanExportResult.FAILURE if is_over else self._exporter.export(spans)
         self._failed = result is not SpanExportResult.SUCCESS
@@ -68,10 +68,8 @@ class Sending(SpanExporter):
         return result
 
     def end_within(self, seconds: float) -> None:
-        """Limit the time for what is left; if the collector did not take the last spans, do not wait for it."""
-        self._ends_at = monotonic() + seconds
-        if self._failed:
-            self._exporter.shutdown()
+        """Limit the time for what is left."""
+        self._ends_at, self._failed = monotonic() + seconds, False
 
     def shutdown(self) -> None:
         """Close the connection."""
