@@ -51,7 +51,7 @@ SECONDS ?= 60
 SEEDS ?= 1
 
 chaos: setup ## The fault harness; SECONDS=600 SEEDS="1 2 3" for a long run
-	$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEEDS)
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEEDS) $(if $(ONLY),--only $(ONLY))
 
 HOSTILE_OPTIONS ?=
 
@@ -89,17 +89,22 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
+PYTHONS := 3.11 3.12 3.13 3.14
+
 types: setup
-	$(BIN)/mypy
+	@for version in $(PYTHONS); do echo "mypy for Python $$version"; $(BIN)/mypy --python-version $$version || exit 1; done
 
 imports: setup
 	$(BIN)/lint-imports --no-logo
 
-# what is imported is declared, what is declared is used, and all of it goes together
+# what is imported is declared, what is declared is used, all of it goes together, and every wheel of the lock is there
+# for each Python
 dependencies: setup
 	$(BIN)/deptry src
 	$(BIN)/deptry tests bench --non-dev-dependency-groups dev,bench --ignore DEP002
 	$(BIN)/python -m pip check
+	@for version in $(PYTHONS); do $(BIN)/uv pip install --quiet --dry-run --no-deps --only-binary :all: --python-version $$version \
+		--target $(VENV)/for-$$version -r requirements.lock || { echo "The lock has no wheel for Python $$version"; exit 1; }; done
 
 advisories: setup ## Known vulnerabilities of what is locked, by a file; FROM=CHECKOUT refreshes it (advisories/README.md)
 	$(BIN)/python -m tests.advisories $(if $(FROM),--refresh $(FROM))

@@ -24,7 +24,7 @@ from bench.contestants.limit import upsert_statement
 from bench.crew import BenchError
 from carecase_worker.settings.loading import process_environment
 from carecase_worker.settings.places import setting_names
-from carecase_worker.targets.schema import create_database, upgrade
+from carecase_worker.targets.schema.migration import create_database, upgrade
 
 PEERS = "bench"
 SYSTEM = "demo"

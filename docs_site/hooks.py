@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = "docs/"
 ADDED = {
     "ARCHITECTURE.md": "project/architecture.md",
+    "CONTRIBUTING.md": "project/contributing.md",
     "README.md": "project/overview.md",
     "CHANGELOG.md": "project/changelog.md",
     "SECURITY.md": "project/security-policy.md",

@@ -121,7 +121,7 @@ def _leaves(path: str, group: Any) -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from _leaves(f"{path} {name}", command)
-        else:
+        elif not command.hidden:
             yield f"{path} {name}", command
 
 

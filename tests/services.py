@@ -15,7 +15,7 @@ from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.loading import process_environment
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.targets.schema import create_database
+from carecase_worker.targets.schema.migration import create_database
 
 PASSWORDS = {"default": "secret", "carecase": "own", "flower": "lesser"}
 

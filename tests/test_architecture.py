@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
+
+from carecase_worker.settings.target_urls import SCHEMES
+from carecase_worker.targets.dialects.registry import DIALECTS
 
 SOURCE = Path(__file__).parent.parent / "src" / "carecase_worker"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -18,9 +22,9 @@ HOMES = {
     "uvicorn": ("intake/",),
     "redis": ("store/redis/connection.py", "store/job_store.py"),
     "sqlalchemy": ("targets/",),
-    "psycopg": ("targets/",),
-    "sqlite3": ("targets/",),
-    "alembic": ("targets/",),
+    "psycopg": ("targets/dialects/postgresql/",),
+    "sqlite3": ("targets/dialects/sqlite/",),
+    "alembic": ("targets/schema/",),
     "prometheus_client": ("telemetry.py",),
     "structlog": ("telemetry.py",),
     "opentelemetry": ("tracing/otlp.py", "tracing/sending.py"),
@@ -42,6 +46,10 @@ HOMES = {
     "cryptography": ("batches/encryption.py",),
     "jwt": ("intake/access/authenticator.py", "intake/access/jwks.py", "tokens.py"),
 }
+KNOWS_DIALECTS = ("targets/dialects/", "settings/target_urls.py")
+"""Who knows dialects by name: their own room, and the grammar of URLs, which is checked before anything is opened."""
+A_DIALECT = re.compile(r"(?:postgresql|sqlite|mysql|mariadb|mssql|oracle)\b")
+ASKS_FOR_A_DIALECT = frozenset({"get_backend_name", "get_driver_name", "get_dialect", "drivername"})
 QUESTION = re.compile(r"(?:what|who|whose|which|where|whether|how|when|why)\b", re.IGNORECASE)
 BROAD_EDGES = {"intake/http/access_log.py": 1, "worker/app.py": 3, "cli/ending.py": 1}
 
@@ -100,6 +108,68 @@ def test_each_third_party_stays_in_its_home(module: Path) -> None:
     for imported in imports_of(module):
         homes = HOMES.get(imported.partition(".")[0])
         assert homes is None or name_of(module).startswith(homes), f"{imported} in {name_of(module)}"
+
+
+def spelt_in(node: ast.AST) -> Iterator[ast.expr]:
+    """The expressions by which a node tells things apart: compared, matched, looked up, or asked how they begin."""
+    match node:
+        case ast.Compare():
+            yield from (node.left, *node.comparators)
+        case ast.MatchValue():
+            yield node.value
+        case ast.Subscript():
+            yield node.slice
+        case ast.Dict():
+            yield from filter(None, node.keys)
+        case ast.Call(func=ast.Attribute(attr="startswith" | "removeprefix" | "get" | "partition" | "split")):
+            yield from node.args
+
+
+def asks_for_a_dialect(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Attribute(attr="dialect"), attr="name"):
+            return True
+        case ast.Attribute(attr=name) if name in ASKS_FOR_A_DIALECT:
+            return True
+        case ast.ImportFrom(module=str(name)) if name.startswith("sqlalchemy.dialects"):
+            return True
+        case ast.ImportFrom(module=str(name)) if name.startswith("carecase_worker.targets.dialects."):
+            return name.removeprefix("carecase_worker.targets.dialects.").partition(".")[0] in DIALECTS
+        case _:
+            words = (part for one in spelt_in(node) for part in ast.walk(one) if isinstance(part, ast.Constant))
+            return any(isinstance(word.value, str) and A_DIALECT.match(word.value) for word in words)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_nothing_else_asks_for_a_dialects_name(module: Path) -> None:
+    asked = [node.lineno for node in ast.walk(ast.parse(module.read_text())) if asks_for_a_dialect(node)]  # type: ignore[attr-defined]
+    assert asked == [] or name_of(module).startswith(KNOWS_DIALECTS), "ask the Dialect, and give it what it lacks"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        'engine.dialect.name == "postgresql"',
+        "connection.dialect.name",
+        'url.startswith("sqlite")',
+        'url.startswith(("a", "sqlite:///"))',
+        '{"mysql": 1}',
+        'tables["sqlite"]',
+        "url.get_backend_name()",
+        'match name:\n case "postgresql":\n  pass',
+        'name in ("postgresql", "sqlite")',
+        "from sqlalchemy.dialects import postgresql",
+        "from carecase_worker.targets.dialects.sqlite.file import watch",
+    ],
+)
+def test_a_question_for_a_dialect_is_recognised(question: str) -> None:
+    assert any(map(asks_for_a_dialect, ast.walk(ast.parse(question))))
+
+
+def test_the_settings_admit_the_url_of_each_dialect_and_of_no_other() -> None:
+    assert set(SCHEMES) == set(DIALECTS)
+    for name, dialect in DIALECTS.items():
+        assert dialect.name == name == make_url(SCHEMES[name].example).get_backend_name()
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)

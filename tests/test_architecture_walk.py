@@ -16,7 +16,7 @@ from tests.services import Services
 from tests.tracing import PACKAGE, first_calls
 
 from carecase_worker.settings.loading import process_environment
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.schema.migration import upgrade
 
 ROOT = Path(__file__).parent.parent
 WALK = (ROOT / "ARCHITECTURE.md").read_text().partition("## A walk of one batch")[2].partition("\n## ")[0]

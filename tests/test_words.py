@@ -13,6 +13,7 @@ PLACES = (
     "docs",
     "docs_site",
     "config",
+    "deploy",
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",

@@ -12,7 +12,7 @@ from tests.ports import free_port
 from tests.services import Services
 
 from carecase_worker.settings.loading import process_environment
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.schema.migration import upgrade
 
 SECRET = "Winterfylleth"
 

@@ -3,7 +3,7 @@
 import subprocess
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import psutil
+import psycopg
 import redis
 from tests.acceptance.system import NO_RATE, System, eventually, running
 from tests.chaos.attempts import held_twice
@@ -94,8 +95,8 @@ class Report:
         return told
 
 
-def run(place: Path, seed: int, seconds: float) -> Report:
-    """Run the harness in a directory of its own."""
+def run(place: Path, seed: int, seconds: float, kinds: Sequence[Fault] = tuple(WEIGHTS)) -> Report:
+    """Run the harness in a directory of its own, with faults of some kinds."""
     (place / "chaos.toml").write_text(CONFIG)
     report = Report(seed, seconds)
     with (
@@ -113,7 +114,7 @@ def run(place: Path, seed: int, seconds: float) -> Report:
         ]
         for client in clients:
             client.start()
-        _strike(system, Random(seed), seconds, report)
+        _strike(system, Random(seed), seconds, kinds, report)
         stop.set()
         deadline = time.monotonic() + SETTLE_S
         for client in clients:
@@ -144,16 +145,15 @@ def _disk_of_its_own(place: Path) -> Iterator[None]:
             subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def _strike(system: System, dice: Random, seconds: float, report: Report) -> None:
+def _strike(system: System, dice: Random, seconds: float, kinds: Sequence[Fault], report: Report) -> None:
     """About a fault a second, each of any kind, until the time is over and there were some."""
     end = time.monotonic() + seconds
-    kinds = list(WEIGHTS)
     while time.monotonic() < end or report.faults.total() < FEWEST:
         time.sleep(dice.uniform(0.2, 1.2))
-        fault: Fault = dice.choices(kinds, weights=list(WEIGHTS.values()))[0]
+        fault: Fault = dice.choices(kinds, weights=[WEIGHTS[kind] for kind in kinds])[0]
         try:
             fault(system, dice)
-        except (redis.RedisError, OSError, IndexError, KeyError, psutil.Error, ValueError):
+        except (redis.RedisError, psycopg.Error, OSError, IndexError, KeyError, psutil.Error, ValueError):
             continue  # what it was aimed at is down just now
         report.faults[fault.__name__] += 1
         report.recoveries[fault.__name__].append(_until_progress(system))
@@ -179,7 +179,7 @@ def _applied(system: System) -> int | None:
         url = system.stack["redis"]["url"]
         with redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5) as store:
             return sum(int(value) for value in store.hvals("c:stats"))
-    except (redis.RedisError, OSError, ValueError):
+    except (redis.RedisError, psycopg.Error, OSError, ValueError):
         return None
 
 

@@ -223,7 +223,7 @@ def test_what_is_no_record_is_left_and_told(tmp_path: Path) -> None:
         file.write(b"something else\n")
     recorded(tmp_path, 2)
     assert counts(tmp_path) == [1, 2]
-    assert verified(tmp_path)[0] == ["a line is no record, or was broken off and nothing was recorded since"]
+    assert verified(tmp_path)[0] == ["a line is not a record, or was broken off and nothing was recorded since"]
     (tmp_path / "audit.jsonl").write_bytes(b"x" * 100_000)
     recorded(tmp_path, 3)
     assert counts(tmp_path)[-1] == 3

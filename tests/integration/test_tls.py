@@ -19,7 +19,8 @@ from carecase_worker.settings.model import Settings
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import schema_differences, upgrade
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import schema_differences
 from carecase_worker.targets.tenants import tenants_of
 
 

@@ -34,7 +34,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(distributions: Path) -> No
     held = {name for name in wheel_of(distributions, "carecase_worker") if ".dist-info/" not in name}
     assert held == source_files()
     assert {"carecase_worker/py.typed", "carecase_worker/store/lua/admit.lua"} <= held
-    assert "carecase_worker/targets/migrations/versions/r0001_care_case_and_ledger.py" in held
+    assert "carecase_worker/targets/schema/migrations/versions/r0001_care_case_and_ledger.py" in held
 
 
 def test_the_client_holds_the_same_files_but_no_role(distributions: Path) -> None:

@@ -21,7 +21,7 @@ from tests.ports import free_port
 from tests.services import Services
 
 from carecase_worker.settings.loading import process_environment
-from carecase_worker.targets.schema import create_database
+from carecase_worker.targets.schema.migration import create_database
 
 ROLES = ("intake", "worker", "flower")
 SECRET = "0123456789abcdef" * 4

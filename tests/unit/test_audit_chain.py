@@ -121,12 +121,12 @@ def test_a_log_as_it_was_written_has_no_fault() -> None:
          ["record 2 does not follow from record 1: one was changed or put in",
           "record 3 does not follow from record 2: one was changed or put in"]),
         ([resealed(PLAIN[0], previous=MADE_UP)], ["record 1 does not begin a chain: it was put in, or changed"]),
-        ([PLAIN[0], b"{}\n", PLAIN[1]], ["line 2 is no record, or was broken off and nothing was recorded since"]),
+        ([PLAIN[0], b"{}\n", PLAIN[1]], ["line 2 is not a record, or was broken off and nothing was recorded since"]),
         ([PLAIN[0], PLAIN[1][:-9], PLAIN[2]],
-         ["line 2 is no record, or was broken off and nothing was recorded since", "record 2 is missing"]),
-        ([PLAIN[0], PLAIN[1][:-1]], ["line 2 is no record, or was broken off and nothing was recorded since"]),
-        ([b"\n"], ["line 1 is no record, or was broken off and nothing was recorded since"]),
-        ([b"x", b"y"], [f"line {n} is no record, or was broken off and nothing was recorded since" for n in (1, 2)]),
+         ["line 2 is not a record, or was broken off and nothing was recorded since", "record 2 is missing"]),
+        ([PLAIN[0], PLAIN[1][:-1]], ["line 2 is not a record, or was broken off and nothing was recorded since"]),
+        ([b"\n"], ["line 1 is not a record, or was broken off and nothing was recorded since"]),
+        ([b"x", b"y"], [f"line {n} is not a record, or was broken off and nothing was recorded since" for n in (1, 2)]),
         (a_log(K1), ["record 1 has a digest by a key that is not among audit.keys"]),
         ([resealed(PLAIN[0], key={})], ["record 1 has a digest by a key that is not among audit.keys"]),
     ],
@@ -195,7 +195,7 @@ def test_a_line_that_a_crash_broke_off_is_no_fault_if_the_record_after_it_says_s
     other = bytes([FRAGMENT[0] ^ 1]) + FRAGMENT[1:]
     for fragments in ([other], [FRAGMENT + b" "], [FRAGMENT[:-1]], [FRAGMENT, FRAGMENT]):
         told = outcome([PLAIN[0], *(fragment + b"\n" for fragment in fragments), line])
-        assert told[0] == ["line 2 is no record, or was broken off and nothing was recorded since"]
+        assert told[0] == ["line 2 is not a record, or was broken off and nothing was recorded since"]
     assert len(outcome([PLAIN[0], FRAGMENT + b"\n", PLAIN[1]])[0]) == 1, "no record says so"
 
 

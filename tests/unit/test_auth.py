@@ -44,7 +44,7 @@ EXPIRED = f"The bearer token has expired. Get a new one. {HOW}"
 SIGNED_OTHERWISE = f"The bearer token is signed in a way, or with a key, that is not known here. {HOW}"
 NOT_ONE_CLIENT = f"The API key and the bearer token do not belong to one client. {HOW}"
 NO_CLIENT = f"The bearer token names no client in its client_id. {HOW}"
-BAD_SUBJECT = f"The token's sub has characters that are none. {HOW}"
+BAD_SUBJECT = f"The token's `sub` contains non-printable characters. {HOW}"
 
 
 def gate(require: Literal["both", "either"] = "both", tokens: JwtSettings = TOKENS) -> Authenticator:

@@ -15,8 +15,11 @@ from psycopg import errors
 from sqlalchemy.exc import InvalidRequestError, OperationalError, SQLAlchemyError
 
 from carecase_worker.errors import FailureKind
-from carecase_worker.targets.causes import Causes, PostgresRefused, SqliteRefused
-from carecase_worker.targets.failures import away, classify, failure_of
+from carecase_worker.targets.causes import Causes
+from carecase_worker.targets.dialects.failures import Errors
+from carecase_worker.targets.dialects.postgresql.errors import PostgresRefused
+from carecase_worker.targets.dialects.registry import DIALECTS
+from carecase_worker.targets.dialects.sqlite.errors import SqliteRefused
 
 AWAY, CONTENTION = FailureKind.AWAY, FailureKind.CONTENTION
 CONFLICT, REFUSED, TOO_SLOW = FailureKind.CONFLICT, FailureKind.REFUSED, FailureKind.TOO_SLOW
@@ -197,10 +200,21 @@ def sqlite(name: str) -> OperationalError:
     return wrapped(error)
 
 
+def errors_of(error: SQLAlchemyError) -> Errors:
+    """The errors of the dialect that raises it."""
+    raised = [
+        dialect.errors
+        for dialect in DIALECTS.values()
+        if isinstance(getattr(error, "orig", None), dialect.errors.raised)
+    ]
+    return raised[0] if raised else DIALECTS["postgresql"].errors
+
+
 def meaning(error: SQLAlchemyError, told: str = "") -> tuple[FailureKind, str | None]:
     """The kind, and the short name of the cause. The text is the cause's with what is `told` besides, and no more."""
-    failure = failure_of(error)
-    assert classify(error) is failure.kind
+    errors = errors_of(error)
+    failure = errors.failure_of(error)
+    assert errors.classify(error) is failure.kind
     text = failure.cause.text if failure.cause else f"target database: {failure.kind.value}"
     assert str(failure) == (f"{text} ({told})" if told else text)
     return failure.kind, failure.cause.name if failure.cause else None
@@ -261,7 +275,7 @@ def test_an_error_of_no_driver_is_the_databases() -> None:
     [("53100", "disk-full"), ("P0001", "unknown"), ("23514", "unknown"), ("SQLITE_ERROR", "schema"), ("", "unknown")],
 )
 def test_a_database_that_refuses_every_item_is_away_whatever_its_code(code: str, cause: str) -> None:
-    failure = away(code)
+    failure = DIALECTS["sqlite" if code.startswith("SQLITE") else "postgresql"].errors.away(code)
     assert failure.kind is AWAY
     assert failure.cause is not None
     assert failure.cause.name == cause

@@ -151,8 +151,8 @@ def test_lines_that_are_called_an_array_are_told_as_lines(body: bytes) -> None:
         (b'{} "a"', "JSON is malformed: trailing characters (byte 4)"),
         (b'{"case_Key": 1', "Input data was truncated"),
         (b"case_Key,case_ID\n1,x\n", "JSON is malformed: invalid character (byte 0)"),
-        (b'{"a":' * 5000, "it is nested too deeply"),
-        (b"[" * 5000 + b"]" * 5000, "it is nested too deeply"),
+        (b'{"a":' * 100_000, "it is nested too deeply"),
+        (b"[" * 100_000 + b"]" * 100_000, "it is nested too deeply"),
         (b"[" * 400_000 + b"]" * 400_000, "it is nested too deeply"),  # and larger than an item may be
         (b"[1,2", "Input data was truncated"),
         (b"[,1]", "JSON is malformed: invalid character (byte 1)"),
@@ -214,7 +214,7 @@ def test_an_array_that_is_called_lines_is_told_as_an_array() -> None:
         b"[{},\r\n{}]",
         b"[1]",
         MARK + b"\n [\n{}]",
-        b"[" * 5000,
+        b"[" * 100_000,
         b"[" + b"1," * (10 << 20) + b"1]",
     ):
         assert refusal(LineSplitter(), body) == (
@@ -239,7 +239,7 @@ def test_an_object_around_the_cases_is_told_as_that() -> None:
         (b'{"case_Key": 1}\r{"case_Key": 2}', "line 1: JSON is malformed: trailing characters (byte 17)"),
         (b"{}\n{},\n", "line 2: JSON is malformed: trailing characters (byte 3)"),
         (b'\n\n{}\n{"a": 1}\n\n{"a"\n{}', "line 6: Input data was truncated"),
-        (b"{}\n" + b"[" * 5000, "line 2 is nested too deeply"),
+        (b"{}\n" + b"[" * 100_000, "line 2 is nested too deeply"),
     ],
 )
 @pytest.mark.parametrize("piece_bytes", [1, 5, 1 << 20])

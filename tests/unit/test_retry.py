@@ -28,7 +28,7 @@ def wait_of(kind: FailureKind, history: History, roll: float = 0.5) -> RetryLate
 
 NEXT = {
     FailureKind.AWAY: RetryLater(
-        ms(125), pause=ms(125), unexplained=False, counts_toward_deadline=True, too_slow=False
+        ms(125), open_circuit=ms(125), unexplained=False, counts_toward_deadline=True, too_slow=False
     ),
     FailureKind.TOO_SLOW: RetryLater(ms(125), ms(0), unexplained=False, counts_toward_deadline=True, too_slow=True),
     FailureKind.CONTENTION: RetryLater(ms(125), ms(0), unexplained=False, counts_toward_deadline=True, too_slow=True),
@@ -63,7 +63,7 @@ def test_the_wait_doubles_up_to_four_seconds_and_half_of_it_is_chance(kind: Fail
 def test_an_absent_database_is_left_alone_for_as_long_as_the_chunk_waits() -> None:
     for attempts, roll in ((0, 0.1), (3, 0.5), (99, 0.9)):
         wait = wait_of(FailureKind.AWAY, History(failures=attempts), roll)
-        assert wait.pause == wait.after
+        assert wait.open_circuit == wait.after
 
 
 @pytest.mark.parametrize("kind", PASSING)

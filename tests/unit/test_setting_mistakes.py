@@ -156,15 +156,15 @@ WRONG = [
     ("[broker]\nurl = 'amqp://h'\n[flower]\nbroker_url = 'redis://h'", [SAME_BROKER]),
     (
         "[redis]\nca_file = 'nowhere'\ncert_file = '/'",
-        ["redis.ca_file: is no file that can be read (No such file or directory)", "redis.cert_file: is no file"],
+        ["redis.ca_file: is not a file that can be read (No such file or directory)", "redis.cert_file: is not a file"],
     ),
     (
         f"[redis]\nca_file = '{'x' * 5000}'",
-        ["redis.ca_file: is no file that can be read (File name too long)"],
+        ["redis.ca_file: is not a file that can be read (File name too long)"],
     ),
     (
         '[redis]\nca_file = "a\\u0000b"',
-        ["redis.ca_file: is no file that can be read (it has a name that no file can have)"],
+        ["redis.ca_file: is not a file that can be read (it has a name that no file can have)"],
     ),
     (f"[redis]\nca_file = '{HERE}'", ["redis.ca_file: must hold certificates in PEM; it holds none that can be read"]),
     (
@@ -181,14 +181,14 @@ WRONG = [
     ("[jwt]\njwks_url = 'https://h/keys'", [KEY_SETS, *UNBOUND]),
     ("[jwt]\nalgorithms = ['ES256']\njwks_url = 'https://h/keys'\nissuer = 'i'", UNBOUND[:1]),
     (f"[jwt]\nalgorithms = ['ES256']\njwks_file = '{HERE}'\naudience = 'a'", UNBOUND[1:]),
-    ("[jwt]\nrevoked_file = 'nowhere'", ["jwt.revoked_file: is no file that can be read (No such file or directory)"]),
+    ("[jwt]\nrevoked_file = 'gone'", ["jwt.revoked_file: is not a file that can be read (No such file or directory)"]),
     (
         f"[jwt]\nalgorithms = ['ES256']\njwks_file = '{HERE}'\njwks_url = 'https://h/keys'\n{BOUND}",
         ["jwt.jwks_url: there is jwt.jwks_file already; set one of them"],
     ),
     (
         f"[jwt]\nalgorithms = ['ES256']\njwks_file = 'nowhere'\n{BOUND}",
-        ["jwt.jwks_file: is no file that can be read (No such file or directory)"],
+        ["jwt.jwks_file: is not a file that can be read (No such file or directory)"],
     ),
     # what follows from a setting that is itself wrong is left until that is right, and nothing else is
     (

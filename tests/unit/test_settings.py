@@ -137,7 +137,7 @@ def test_every_setting_can_be_given_by_the_environment() -> None:
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"\xff\xfe", "cannot be read (it is no text)"),
+        (b"\xff\xfe", "cannot be read (it is not text)"),
         (None, "cannot be read (No"),
     ],
 )

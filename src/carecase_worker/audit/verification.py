@@ -71,7 +71,7 @@ class Verification:
         if is_told and told.get("sha256") == hashlib.sha256(fragment).hexdigest():
             self.notes.append(f"{place} was broken off by a crash, as the record after it says")
         else:
-            self._fault(f"{place} is no record, or was broken off and nothing was recorded since")
+            self._fault(f"{place} is not a record, or was broken off and nothing was recorded since")
 
     def _check_digest(self, record: Record) -> None:
         number, key_id = record.head.number, record.members.get("key")

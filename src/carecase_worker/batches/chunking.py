@@ -43,9 +43,9 @@ class ChunkRef:
     chunk_no: int
 
     @classmethod
-    def of(cls, member: bytes) -> "ChunkRef":
-        """Return the chunk that a member of `due` names."""
-        job_id, chunk_no = member.decode().split(":")
+    def of(cls, name: str) -> "ChunkRef":
+        """Return the chunk of a name as Redis has it: the job's id, a colon, the number."""
+        job_id, chunk_no = name.split(":")
         return cls(job_id, int(chunk_no))
 
 

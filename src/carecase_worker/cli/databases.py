@@ -12,7 +12,9 @@ from carecase_worker.errors import DeadlineExceeded, SchemaRefused, SettingsErro
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.urls import without_credentials
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import state, upgrade
+from carecase_worker.targets.schema.drafting import draft_revision
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import state
 from carecase_worker.targets.tenants import Tenant, tenants_of
 
 Database = Annotated[str | None, typer.Option("--database", help="One target database; all of them if left out")]
@@ -26,6 +28,7 @@ def add_commands(app: typer.Typer) -> None:
     db.command("upgrade")(db_upgrade)
     db.command("check")(db_check)
     db.command("current")(db_current)
+    db.command("revision", hidden=True)(db_revision)
     app.add_typer(db, name="db")
 
 
@@ -59,6 +62,12 @@ def db_current(database: Database = None, config: Config = None, timeout: Timeou
         return [f"database at revision {found.revision}{newer}, this version at {found.wanted}"], True
 
     _tell_each(database, config, timeout, told)
+
+
+def db_revision(message: Annotated[str, typer.Argument(help="A sentence about the change")]) -> None:
+    """Write a migration for what the tables have and the newest revision has not. For who changes this program."""
+    drafted = draft_revision(message)
+    typer.echo(f"wrote {drafted}: read it, and run make check" if drafted else "the newest revision lacks nothing")
 
 
 def _tell_each(database: str | None, config: Path | None, timeout: float, ask: Callable[[Tenant], Told]) -> None:

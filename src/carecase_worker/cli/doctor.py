@@ -28,7 +28,7 @@ from carecase_worker.store.workers.clock_watch import clock_fault
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import state
+from carecase_worker.targets.schema.state import state
 from carecase_worker.targets.tenants import Tenant, tenants_of
 from carecase_worker.telemetry import configure_logging
 from carecase_worker.tokens import lacks_secret

@@ -124,5 +124,5 @@ def _url(text: str) -> httpx.URL:
     except (httpx.InvalidURL, ValueError):
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host or (url.port is not None and not 0 < url.port < 65536):
-        raise ClientError("The service's URL is none. Give one like https://host or http://127.0.0.1:8080")
+        raise ClientError("Not a valid service URL. Give one like https://host or http://127.0.0.1:8080")
     return url

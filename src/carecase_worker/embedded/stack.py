@@ -15,6 +15,7 @@ from carecase_worker.clock import Clock
 from carecase_worker.embedded.servers import BROKER_PREFIX, JOBS_PREFIX, write_private
 from carecase_worker.errors import StackError
 from carecase_worker.settings.access import JwtSettings
+from carecase_worker.settings.target_urls import scheme_of
 from carecase_worker.store.redis.acl import APP, FLOWER
 from carecase_worker.tokens import Bearer, sign
 
@@ -172,7 +173,7 @@ class Stack:
                 "password": self.secrets.flower,
             },
             "redis": {"url": self.redis_url(), "broker_prefix": BROKER_PREFIX},
-            "databases": {name: {"url": url, "dialect": url.split(":")[0].split("+")[0]} for name, url in urls.items()},
+            "databases": {name: {"url": url, "dialect": scheme_of(url)} for name, url in urls.items()},
             "clients": [
                 {
                     "name": name,

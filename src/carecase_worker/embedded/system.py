@@ -34,7 +34,8 @@ from carecase_worker.settings.model import Settings
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.contents import holds_cases
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import create_database, schema_differences, upgrade
+from carecase_worker.targets.schema.migration import create_database, upgrade
+from carecase_worker.targets.schema.state import schema_differences
 from carecase_worker.targets.tenants import tenants_of
 
 _NEEDED_BYTES = 500 << 20

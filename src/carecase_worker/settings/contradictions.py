@@ -12,8 +12,9 @@ from carecase_worker.settings import database_parameters
 from carecase_worker.settings.access import JwtSettings
 from carecase_worker.settings.model import DATABASES_PART, DatabaseSettings, RedisSettings, Settings
 from carecase_worker.settings.places import Place
+from carecase_worker.settings.target_urls import password_fault, target_has_password
 from carecase_worker.settings.tracing import TracingSettings
-from carecase_worker.settings.urls import same_server, takes_password, target_has_password
+from carecase_worker.settings.urls import same_server, takes_password
 
 LEASE_MARGIN = timedelta(seconds=5)
 """The time by which a lease outlasts an attempt: the hard time limit, and the way to Redis."""
@@ -81,8 +82,8 @@ def _database(name: str, database: DatabaseSettings, chunk_deadline: timedelta) 
 
 def _password_fault(url: str) -> str:
     """Say why a password does not fit the URL of a database; empty if it fits."""
-    if url.startswith("sqlite"):
-        return "is not for SQLite, which has none; leave it out"
+    if fault := password_fault(url):
+        return fault
     if target_has_password(url) or "password" in database_parameters.secret_parameters(url):
         return "there is a password in the URL already; set one of them"
     return ""
@@ -222,9 +223,9 @@ def _file_fault(path: Path | None) -> str:
         return ""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            return "is no file"
+            return "is not a file"
         with path.open("rb"):
             return ""
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it has a name that no file can have"
-        return f"is no file that can be read ({reason})"
+        return f"is not a file that can be read ({reason})"

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from carecase_worker.settings import urls
+from carecase_worker.settings import target_urls, url_parts, urls
 
 _MOST = (1 << 53) - 1
 """The largest whole number that Redis's scripts, which count in doubles, represent exactly."""
@@ -41,7 +41,7 @@ def _number(given: object) -> object:
 
 
 def _text(given: str) -> str:
-    if not given or urls.has_control(given):
+    if not given or url_parts.has_control(given):
         raise ValueError("must be text of one line, and not empty")
     return given
 
@@ -160,7 +160,7 @@ OtlpUrl = Annotated[str, AfterValidator(urls.otlp_url)]
 Digest = Annotated[str, AfterValidator(_digest)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_hidden(urls.redis_url))]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_hidden(urls.broker_url))]
-TargetUrl = Annotated[SecretStr, AfterValidator(_hidden(urls.target_url))]
+TargetUrl = Annotated[SecretStr, AfterValidator(_hidden(target_urls.target_url))]
 Secret = Annotated[SecretStr, AfterValidator(_hidden(_text))]
 Keys = Annotated[SecretStr, AfterValidator(_hidden(_keys))]
 HttpHeaders = Annotated[SecretStr, AfterValidator(_hidden(_headers))]

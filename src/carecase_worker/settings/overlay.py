@@ -77,7 +77,7 @@ def _held(value: str, place: Place, from_file: bool) -> str | list[str]:
     try:
         text = Path(value.strip()).read_text("utf-8") if from_file else value
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ValueError(f"the file it names cannot be read ({reason})") from None
     leaf = place[-1]
     # a newline at the end is not part of a password; other white space may be

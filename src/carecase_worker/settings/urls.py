@@ -5,40 +5,22 @@ URL, which may hold a password.
 """
 
 import re
-import unicodedata
-from collections.abc import Sequence
-from ipaddress import IPv6Address
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
-_URL = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
-    r"(?:(?P<userinfo>[^/?#\[\]]*)@)?"
-    r"(?P<host>\[[^\[\]/?#@]*\]|[^:@/?#\[\]]*)(?::(?P<port>[^:@/?#\[\]]*))?"
-    r"(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?"
-)
-_TARGET = re.compile(
-    r"(?P<scheme>\w+)(?:\+\w+)?://"
-    r"(?:(?P<user>[^:/]*)(?::(?P<password>[^@]*))?@)?"
-    r"(?P<host>\[[^/?]+\]|[^/:?]+)?(?::(?P<port>[^/?]*))?"
-    r"(?:/(?P<path>[^?]*))?(?:\?(?P<query>.*))?"
-)
-"""The same as SQLAlchemy's own."""
+from carecase_worker.settings.target_urls import SCHEMES, scheme_of
+from carecase_worker.settings.url_parts import ENCODED, URL, check_host, check_port, is_ipv6, is_plain
 
-_LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?")
 _DATABASE = re.compile("/?|/[0-9]{1,9}")
-_ENCODED = "write special characters of a user or password with %, as %40 for @"
 _REDIS = "must be redis://host:6379/0, rediss:// for TLS, or unix:///path?db=0"
 _BROKER = f"{_REDIS}, or amqp://user@host:5672/vhost (amqps:// for TLS)"
-_TARGETS = "must be postgresql://user@host:5432/database or sqlite:///path"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 def host(text: str) -> str:
     """Check a host's name or address; an IPv6 address has no brackets."""
     if ":" not in text:
-        _check_host(text, "must be a host's name or its address")
-    elif not _is_ipv6(text):
+        check_host(text, "must be a host's name or its address")
+    elif not is_ipv6(text):
         raise ValueError("must be a host's name or its address, without a port and without [ ]")
     return text
 
@@ -72,24 +54,6 @@ def with_password(text: str, password: str) -> str:
 def takes_password(text: str) -> bool:
     """Return whether a password can be put into a URL: it leads to one server, and has none."""
     return not text.startswith(("unix:", "redis+socket:")) and ";" not in text and urlsplit(text).password is None
-
-
-def target_has_password(text: str) -> bool:
-    """Return whether the URL of a target database has a password beside its user."""
-    found = _TARGET.fullmatch(text)
-    return bool(found and found["password"])
-
-
-def target_url(text: str) -> str:
-    """Check the URL of a target database, in the form of SQLAlchemy."""
-    found = _TARGET.fullmatch(text)
-    if found is None or found["scheme"] not in ("postgresql", "sqlite") or has_control(unquote(text)):
-        raise ValueError(f"{_TARGETS}; {_ENCODED}")
-    if found["scheme"] == "sqlite":
-        _check_sqlite(text, found["path"] or "")
-    else:
-        _check_postgres(found)
-    return text
 
 
 def jwks_url(text: str) -> str:
@@ -128,7 +92,8 @@ def without_credentials(url: str) -> str:
     """Return a URL of the settings without user, password and options, so that it may be shown."""
     if url.startswith("amqp") and ";" in url:
         return "; ".join(map(without_credentials, url.split(";")))
-    found = (_TARGET if url.startswith("postgresql") else _URL).fullmatch(url)
+    target = SCHEMES.get(scheme_of(url))
+    found = (target.parts if target else URL).fullmatch(url)
     if found is None:
         return "a URL"
     port, path = found["port"], (found["path"] or "").removeprefix("/")
@@ -151,7 +116,7 @@ def _redis(text: str, should: str) -> str:
         text = "unix" + text.removeprefix("redis+socket")
     found = _parts(text, should, {"redis", "rediss", "unix"})
     if ";" in text:  # Celery would read it as two
-        raise ValueError(f"must not have a ;: write it as %3B ({_ENCODED})")
+        raise ValueError(f"must not have a ;: write it as %3B ({ENCODED})")
     if found["scheme"] == "unix":
         number = re.fullmatch("(?:(?:db|virtual_host)=([0-9]{1,9}))?", found["query"] or "")
         if number is None or found["host"] or found["port"] is not None or not (found["path"] or "/").strip("/"):
@@ -170,89 +135,12 @@ def _check_amqp(text: str) -> None:
         raise ValueError(f"{_BROKER}, without options after a ?")
 
 
-def _check_sqlite(text: str, path: str) -> None:
-    should = "must be sqlite:///path, or sqlite:////path from the root, of a file"
-    if not re.match(r"sqlite(\+\w+)?:///[^?]", text):
-        raise ValueError(f"{should}; a database in memory would be lost, and is another one in each process")
-    if path == ":memory:" or path.endswith("/"):
-        raise ValueError(f"{should}; a database in memory would be lost, and is another one in each process")
-    if "?" in text:
-        raise ValueError(f"{should}, without options after a ?")
-
-
-def _check_postgres(found: "re.Match[str]") -> None:
-    for one in (found["host"] or "").split(",") if found["host"] else ():
-        _check_host(one, _TARGETS)
-    _check_port(found["port"], _TARGETS)
-    options = parse_qsl(found["query"] or "")
-    names = {name for name, _ in options}
-    if not found["path"] and not names & {"dbname", "service"}:
-        raise ValueError(f"{_TARGETS}: the name of the database is missing")
-    hosts = [value for name, value in options if name == "host"]
-    ports = [value for name, value in options if name == "port"]
-    if not _is_matching(hosts, ports):
-        raise ValueError("must tell several hosts as ?host=a:5432&host=b:5432, or as ?host=a,b&port=5432,5432")
-
-
-def _is_matching(hosts: Sequence[str], ports: Sequence[str]) -> bool:
-    """Return whether hosts and ports among the options fit together."""
-    numbers = [number for value in ports for number in value.split(",")]
-    if len(ports) > 1 or not all(_is_port(number) for number in numbers):
-        return False
-    if len(hosts) > 1:
-        return not ports and all(re.fullmatch(r"[^:]+(:[0-9]{1,5})?", one) for one in hosts)
-    if hosts and ":" in hosts[0]:
-        return not ports and re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", hosts[0]) is not None
-    told = len(hosts[0].split(",")) if hosts else 1
-    return not ports or len(numbers) == told
-
-
 def _parts(text: str, should: str, schemes: set[str]) -> "re.Match[str]":
     """Split a URL into its parts. Raises ValueError for one that a library would read differently, or not at all."""
-    found = _URL.fullmatch(text)
-    if found is None or found["scheme"] not in schemes or not _is_plain(text):
-        raise ValueError(f"{should}; {_ENCODED}")
+    found = URL.fullmatch(text)
+    if found is None or found["scheme"] not in schemes or not is_plain(text):
+        raise ValueError(f"{should}; {ENCODED}")
     if found["scheme"] != "unix":
-        _check_host(found["host"], should)
-    _check_port(found["port"], should)
+        check_host(found["host"], should)
+    check_port(found["port"], should)
     return found
-
-
-def _check_host(text: str, should: str) -> None:
-    if text.startswith("["):
-        if not _is_ipv6(text[1:-1]):
-            raise ValueError(f"{should}: between [ and ] must be an IPv6 address")
-        return
-    try:
-        name = text.encode("idna").decode()
-    except UnicodeError:
-        name = ""
-    if not _HOST.fullmatch(name):
-        raise ValueError(f"{should}: the host is {'no name that a host can have' if text else 'missing'}")
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        IPv6Address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_port(text: str | None, should: str) -> None:
-    if text is not None and not _is_port(text):
-        raise ValueError(f"{should}: the port must be a number from 1 to 65535")
-
-
-def _is_port(text: str) -> bool:
-    return re.fullmatch("[0-9]{1,5}", text) is not None and 0 < int(text) < 65536
-
-
-def has_control(text: str) -> bool:
-    """Return whether a text has control characters or lone surrogates: libraries drop them or fail on them."""
-    return any(unicodedata.category(sign) in ("Cc", "Cs") for sign in text)
-
-
-def _is_plain(text: str) -> bool:
-    """Return whether a URL is ASCII without spaces (RFC 3986), and has no control characters when unquoted."""
-    return text.isascii() and " " not in text and not has_control(unquote(text))

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, assert_never
+
+import msgspec
 
 from carecase_worker.batches.binding import Binding
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.fingerprint import Mark
 from carecase_worker.clock import from_epoch_ms, from_epoch_us
 from carecase_worker.store.job import COUNTS, Job, State
+from carecase_worker.store.scripts import values_of
 from carecase_worker.store.throughput import Throughput
 from carecase_worker.traceparent import TraceParent
 
@@ -134,26 +136,37 @@ class Admission:
     pace: Throughput | None = None
 
     @classmethod
-    def of_new(cls, answer: Sequence[Any], new: NewJob) -> "Admission":
+    def of_new(cls, reply: bytes, new: NewJob) -> "Admission":
         """Return the admission from a reply of `admit`."""
-        if answer[0] != b"admitted" or not answer[1]:
-            return cls.of([answer[0], *answer[1 + (answer[0] == b"admitted") :]], new.job_id)
-        seq, accepted_us, unsettled, open_items, rate, completed_ms = map(int, answer[1])
-        accepted_at = from_epoch_us(accepted_us)
-        job = queued_job(new, seq, bool(unsettled), accepted_at)
-        pace = Throughput(open_items, rate, accepted_at - from_epoch_ms(completed_ms))
-        return cls(Admitted.ADMITTED, new.job_id, tuple(map(ChunkRef.of, answer[2:])), job=job, pace=pace)
+        told = values_of(reply, _AdmissionReply)
+        if told.seq is None:
+            return cls._of(told, new.job_id)
+        accepted_at = from_epoch_us(told.accepted_us)
+        job = queued_job(new, told.seq, told.unsettled, accepted_at)
+        throughput = Throughput(told.open_items, told.items_per_second, accepted_at - from_epoch_ms(told.completed_ms))
+        return cls(Admitted.ADMITTED, new.job_id, tuple(map(ChunkRef.of, told.to_notify)), job=job, pace=throughput)
 
     @classmethod
-    def of(cls, answer: Sequence[bytes], job_id: str) -> "Admission":
-        """Return the admission from a reply of `stage`, or from one of `admit` that made no new job."""
-        verdict, *rest = answer
-        match Admitted(verdict.decode()):
-            case Admitted.KNOWN:
-                return cls(Admitted.KNOWN, rest[0].decode())
-            case (Admitted.USED | Admitted.CROWDED) as full:
-                return cls(full, job_id, whose=rest[0].decode())
-            case (Admitted.STAGED | Admitted.ADMITTED | Admitted.REUSED | Admitted.FULL | Admitted.LOST) as other:
-                return cls(other, job_id, tuple(map(ChunkRef.of, rest)))
-            case never:
-                assert_never(never)
+    def of(cls, reply: bytes, job_id: str) -> "Admission":
+        """Return the admission from a reply of `stage`."""
+        return cls._of(values_of(reply, _AdmissionReply), job_id)
+
+    @classmethod
+    def _of(cls, told: "_AdmissionReply", job_id: str) -> "Admission":
+        """Return the admission of a batch that is no new job."""
+        return cls(Admitted(told.verdict), told.job or job_id, whose=told.whose)
+
+
+class _AdmissionReply(msgspec.Struct):
+    """A reply of `stage` or `admit`; `seq` and what comes after it is there only of a new job."""
+
+    verdict: str
+    job: str = ""
+    whose: str = ""
+    seq: int | None = None
+    accepted_us: int = 0
+    unsettled: bool = False
+    open_items: int = 0
+    items_per_second: int = 0
+    completed_ms: int = 0
+    to_notify: list[str] = []

@@ -11,6 +11,7 @@ from carecase_worker.store.admission import NewJob
 from carecase_worker.store.job import Job, job_from_record
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import moment_of
+from carecase_worker.store.scripts import named
 from carecase_worker.store.throughput import Throughput
 
 PACE_FIELDS = ("open", "items_per_second", "completed_ms")
@@ -19,16 +20,36 @@ PACE_FIELDS = ("open", "items_per_second", "completed_ms")
 def admit_call(keys: Keys, jobs: JobSettings, new: NewJob, last: Mapping[int, bytes]) -> tuple[list[str], list[Any]]:
     """Return the keys and arguments with which `admit` makes a batch a job, with its last chunks."""
     idempotency = [keys.idempotency(new.client, mark.key) for mark in new.marks]
-    fingerprints = [mark.fingerprint for mark in new.marks]
-    args = [
-        new.job_id, milliseconds(jobs.renotify_after), jobs.width, jobs.max_backlog_jobs, jobs.max_backlog_bytes,
-        new.payload_bytes, milliseconds(jobs.retention), *(fingerprints[:1] or [""]), new.database,
-        "" if new.care_plan is None else new.care_plan, new.client, new.user, new.total, len(new.chunk_firsts),
-        ",".join(map(str, new.chunk_firsts)), "" if new.seal.data_key else new.body_sha256, int(new.strict),
-        *most_kept(jobs), new.retry_of, new.seal.data_key, new.seal.inner, new.seal.outer, new.weight or "",
-        new.key_set, str(new.traceparent or ""), *fingerprints[1:], *flat(last),
-    ]  # fmt: skip
-    return [keys.prefix, *places_of(keys, new.job_id), *idempotency], args
+    arguments = named(
+        job=new.job_id,
+        database=new.database,
+        client=new.client,
+        user=new.user,
+        total=new.total,
+        chunks=len(new.chunk_firsts),
+        strict=new.strict,
+        care_plan="" if new.care_plan is None else new.care_plan,
+        firsts=",".join(map(str, new.chunk_firsts)),
+        body_sha256="" if new.seal.data_key else new.body_sha256,
+        bytes=new.payload_bytes,
+        weight=new.weight or "",
+        retry_of=new.retry_of,
+        fingerprints=[mark.fingerprint for mark in new.marks],
+        data_key=new.seal.data_key,
+        traceparent=str(new.traceparent or ""),
+        width=jobs.width,
+        renotify_after_ms=milliseconds(jobs.renotify_after),
+        retention_ms=milliseconds(jobs.retention),
+        backlog={"jobs": jobs.max_backlog_jobs, "bytes": jobs.max_backlog_bytes},
+        limits=limits_of(jobs),
+    )
+    return [keys.prefix, *places_of(keys, new.job_id), *idempotency], [
+        arguments,
+        new.key_set,
+        new.seal.inner,
+        new.seal.outer,
+        *flat(last),
+    ]
 
 
 def places_of(keys: Keys, job_id: str) -> list[str]:
@@ -36,9 +57,12 @@ def places_of(keys: Keys, job_id: str) -> list[str]:
     return [keys.job(job_id), keys.payload(job_id)]
 
 
-def most_kept(jobs: JobSettings) -> tuple[int, int, int, int]:
-    """Return the limits of what is kept: jobs and bytes of a client, then those of all clients of a database."""
-    return jobs.max_client_jobs, jobs.max_client_bytes, jobs.max_database_jobs, jobs.max_database_bytes
+def limits_of(jobs: JobSettings) -> dict[str, dict[str, int]]:
+    """Return the limits of what is kept: jobs and bytes of a client, and those of all clients of a database."""
+    return {
+        "client": {"jobs": jobs.max_client_jobs, "bytes": jobs.max_client_bytes},
+        "database": {"jobs": jobs.max_database_jobs, "bytes": jobs.max_database_bytes},
+    }
 
 
 def flat(payloads: Mapping[int, bytes]) -> Iterator[int | bytes]:

@@ -1,14 +1,16 @@
 """Claims, leases and completions of chunks: arguments and results of the operations on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, assert_never
+
+import msgspec
 
 from carecase_worker.batches.binding import Binding, Order
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import epoch_us, from_epoch_us
+from carecase_worker.store.scripts import values_of
 from carecase_worker.traceparent import TraceParent
 
 
@@ -20,7 +22,7 @@ class Claimed(Enum):
     DONE = "done"
     GONE = "gone"
     BUSY = "busy"
-    HELD = "held"
+    CIRCUIT_OPEN = "circuit_open"
     UNPLACED = "unplaced"
 
 
@@ -79,31 +81,57 @@ class Lease:
         return Order(self.seq, epoch_us(self.accepted_at), self.unsettled, self.moved)
 
     @classmethod
-    def of(cls, chunk: ChunkRef, answer: Sequence[bytes]) -> "Lease":
-        """Return the lease from a reply of `claim`."""
-        payload, deaths, releases, faults, too_slow, failures, failing_for_ms, *job = answer
-        database, care_plan, user, seq, strict, accepted_us, unsettled, moved, *sealed = job
-        client, total, chunks, data_key, signature, traceparent = sealed
-        failing_for = timedelta(milliseconds=int(failing_for_ms))
+    def of(cls, told: "ClaimReply", payload: bytes) -> "Lease":
+        """Return the lease from a reply of `claim`, and the payload that came with it."""
+        failing_for = timedelta(milliseconds=told.failing_for_ms)
+        history = History(told.deaths, told.releases, told.faults, told.failures, failing_for, told.too_slow)
         return cls(
-            chunk=chunk,
+            chunk=ChunkRef.of(told.chunk),
             payload=payload,
-            history=History(int(deaths), int(releases), int(faults), int(failures), failing_for, int(too_slow)),
-            database=database.decode(),
-            care_plan=int(care_plan) if care_plan else None,
-            user=user.decode(),
-            seq=int(seq),
-            accepted_at=from_epoch_us(int(accepted_us)),
-            strict=strict == b"1",
-            unsettled=unsettled == b"1",
-            moved=int(moved) if moved else None,
-            client=client.decode(),
-            total=int(total),
-            chunks=int(chunks),
-            data_key=data_key.decode(),
-            signature=signature.decode(),
-            traceparent=TraceParent.of(traceparent.decode()),
+            history=history,
+            database=told.database,
+            care_plan=told.care_plan,
+            user=told.user,
+            seq=told.seq,
+            accepted_at=from_epoch_us(told.accepted_us),
+            strict=told.strict,
+            unsettled=told.unsettled,
+            moved=told.moved,
+            client=told.client,
+            total=told.total,
+            chunks=told.chunks,
+            data_key=told.data_key,
+            signature=told.signature,
+            traceparent=TraceParent.of(told.traceparent),
         )
+
+
+class ClaimReply(msgspec.Struct, gc=False):
+    """The verdict of `claim` on one chunk; what comes with it is in the head of the script."""
+
+    chunk: str
+    verdict: str
+    holder: str = ""
+    database: str = ""
+    deaths: int = 0
+    releases: int = 0
+    faults: int = 0
+    too_slow: int = 0
+    failures: int = 0
+    failing_for_ms: int = 0
+    care_plan: int | None = None
+    user: str = ""
+    seq: int = 0
+    strict: bool = False
+    accepted_us: int = 0
+    unsettled: bool = False
+    moved: int | None = None
+    client: str = ""
+    total: int = 0
+    chunks: int = 0
+    data_key: str = ""
+    signature: str = ""
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +148,32 @@ class Claim:
     database: str = ""
 
     @classmethod
-    def of(cls, chunk: ChunkRef, answer: Sequence[bytes]) -> "Claim":
-        """Return the claim from a reply of `claim`."""
-        verdict, *rest = answer
-        match Claimed(verdict.decode()):
+    def of(cls, told: ClaimReply, payloads: Iterator[bytes]) -> "Claim":
+        """Return the claim from a reply of `claim`; its payload, if it has one, is the next one."""
+        match Claimed(told.verdict):
             case (Claimed.APPLY | Claimed.CANCEL) as taken:
-                return cls(taken, Lease.of(chunk, rest))
-            case Claimed.BUSY:
-                return cls(Claimed.BUSY, holder=rest[0].decode())
-            case Claimed.UNPLACED:
-                return cls(Claimed.UNPLACED, database=rest[0].decode())
-            case (Claimed.DONE | Claimed.GONE | Claimed.HELD) as other:
-                return cls(other)
-            case never:
-                assert_never(never)
+                return cls(taken, Lease.of(told, next(payloads)))
+            case verdict:
+                return cls(verdict, holder=told.holder, database=told.database)
 
 
-def named_claim(answer: Sequence[bytes]) -> tuple[ChunkRef, Claim]:
-    """Return the claim from a reply that names the chunk first."""
-    chunk = ChunkRef.of(answer[0])
-    return chunk, Claim.of(chunk, answer[1:])
+Claims = tuple[tuple[ChunkRef, Claim], ...]
+"""Chunks that were claimed together, with the verdicts."""
+
+
+class _ClaimsReply(msgspec.Struct):
+    chunks: list[ClaimReply]
+
+
+def claims_of(reply: Sequence[bytes]) -> Claims:
+    """Return the claims from a reply of `claim`."""
+    values, *payloads = reply
+    return _claims(values_of(values, _ClaimsReply).chunks, payloads)
+
+
+def _claims(told: Sequence[ClaimReply], payloads: Iterable[bytes]) -> Claims:
+    left = iter(payloads)
+    return tuple((ChunkRef.of(one.chunk), Claim.of(one, left)) for one in told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +193,13 @@ class ChunkResult:
 class RetryLater:
     """Arguments of `release`.
 
-    `after`: when to try again; `pause`: how long to leave the database alone; `unexplained`: nobody knows why the
-    attempt failed; `database_to_blame`: the retry deadline runs, and `reason` says what the database failed with;
-    `too_slow`: the attempt did not end in its time.
+    `after`: when to try again; `open_circuit`: for how long to open the circuit of the database; `unexplained`: nobody
+    knows why the attempt failed; `counts_toward_deadline`: the retry deadline runs, and `reason` says what the database
+    failed with; `too_slow`: the attempt did not end in its time.
     """
 
     after: timedelta
-    pause: timedelta = timedelta(0)
+    open_circuit: timedelta = timedelta(0)
     unexplained: bool = False
     counts_toward_deadline: bool = True
     reason: str = ""
@@ -192,7 +226,7 @@ class Completion:
     verdicts: tuple[Completed, ...]
     shares: int = 1
     to_notify: tuple[ChunkRef, ...] = ()
-    following: tuple[tuple[ChunkRef, Claim], ...] = ()
+    following: Claims = ()
     final: tuple[str, ...] = ()
 
     @property
@@ -201,16 +235,25 @@ class Completion:
         return self.verdicts[0]
 
     @classmethod
-    def of(cls, answer: Sequence[Any]) -> "Completion":
+    def of(cls, reply: Sequence[bytes]) -> "Completion":
         """Return the completion from a reply of `complete` or `place`."""
-        shares, following, to_notify, final, *verdicts = answer
+        values, *payloads = reply
+        told = values_of(values, _CompletionReply)
         return cls(
-            verdicts=tuple(Completed(verdict.decode()) for verdict in verdicts),
-            shares=shares,
-            to_notify=tuple(map(ChunkRef.of, to_notify)),
-            following=tuple(map(named_claim, following)),
-            final=tuple(job.decode() for job in final),
+            verdicts=tuple(map(Completed, told.verdicts)),
+            shares=told.shares,
+            to_notify=tuple(map(ChunkRef.of, told.to_notify)),
+            following=_claims(told.following, payloads),
+            final=tuple(told.final),
         )
+
+
+class _CompletionReply(msgspec.Struct):
+    verdicts: list[str]
+    shares: int
+    to_notify: list[str]
+    following: list[ClaimReply]
+    final: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
+
+import msgspec
 
 from carecase_worker.batches.encryption import UNSEALED, Seals
 from carecase_worker.errors import SealBroken
@@ -10,7 +12,7 @@ from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.job import LISTED, Job, job_from_record, with_body_digest
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
-from carecase_worker.store.scripts import script_of
+from carecase_worker.store.scripts import named, script_of, values_of
 from carecase_worker.telemetry import logger
 
 _log = logger("jobs")
@@ -28,6 +30,11 @@ class JobFilter:
     database: str | None = None
 
 
+class _ListReply(msgspec.Struct):
+    total: int
+    jobs: list[str]
+
+
 class JobLists:
     """Lists of jobs in Redis; the cost of a page does not grow with the jobs. Raises StoreUnavailable."""
 
@@ -40,23 +47,30 @@ class JobLists:
     def jobs_of(self, client: str, databases: Collection[str], which: JobFilter) -> tuple[int, list[Job]]:
         """Count a client's jobs in some databases and return some of them, newest first, without their chunks.
 
-        Expired ones are left out. A choice by state looks at the newest `CHOSEN_AMONG` jobs only, and Redis makes it:
+        Expired ones are left out. A choice by state looks at the newest `FILTER_WINDOW` jobs only, and Redis makes it:
         no other record is sent.
         """
         chosen = sorted(databases if which.database is None else {which.database} & set(databases))
         if not chosen:
             return 0, []
-        args: list[str | int] = [client, which.first, which.count, which.state or "", FILTER_WINDOW, *chosen]
+        arguments = named(
+            client=client,
+            databases=chosen,
+            first=which.first,
+            count=which.count,
+            state=which.state or "",
+            window=FILTER_WINDOW,
+        )
         with redis_errors():
-            total, *job_ids = cast(list[Any], self._script(keys=[self.keys.prefix], args=args))
+            told = values_of(cast(bytes, self._script(keys=[self.keys.prefix], args=[arguments])), _ListReply)
             now = moment_of(self._redis.time())
-            records = [dict(zip(LISTED, values, strict=True)) for values in self._of_each(job_ids, LISTED)]
+            records = [dict(zip(LISTED, values, strict=True)) for values in self._of_each(told.jobs, LISTED)]
         jobs = [
-            job_from_record(job_id.decode(), record, now)
-            for job_id, record in zip(job_ids, records, strict=True)
+            job_from_record(job_id, record, now)
+            for job_id, record in zip(told.jobs, records, strict=True)
             if record["state"]
         ]
-        return total, [told for job in jobs if not job.expired and (told := self._told(job, client, chosen))]
+        return told.total, [one for job in jobs if not job.expired and (one := self._told(job, client, chosen))]
 
     def _told(self, job: Job, client: str, databases: Collection[str]) -> Job | None:
         """Return a job of a client with the digest of its body; None if another hand changed its record or a list."""
@@ -67,12 +81,12 @@ class JobLists:
             return None
         return told if told.client == client and told.database in databases else None
 
-    def _of_each(self, job_ids: Sequence[bytes], names: Sequence[str]) -> list[list[str]]:
+    def _of_each(self, job_ids: Sequence[str], names: Sequence[str]) -> list[list[str]]:
         """Return some fields of the records of some jobs; empty for what is not there."""
         found: list[list[bytes | None]] = []
         for start in range(0, len(job_ids), _READ_AT_ONCE):
             with self._redis.pipeline(transaction=False) as pipe:
                 for job_id in job_ids[start : start + _READ_AT_ONCE]:
-                    pipe.hmget(self.keys.job(job_id.decode()), names)
+                    pipe.hmget(self.keys.job(job_id), names)
                 found += pipe.execute()
         return [[(value or b"").decode() for value in values] for values in found]

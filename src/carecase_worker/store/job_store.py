@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from itertools import chain
 from typing import Any, cast
 
+import msgspec
 import redis
 
 from carecase_worker.batches.chunking import ChunkRef
@@ -13,13 +13,13 @@ from carecase_worker.clock import from_epoch_ms, milliseconds
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.admission import Admission, Kept, NewJob, Staging
-from carecase_worker.store.calls import PACE_FIELDS, admit_call, flat, job_told, most_kept, pace_told, places_of
-from carecase_worker.store.claims import ChunkResult, Claim, Completion, Placement, RetryLater, named_claim
+from carecase_worker.store.calls import PACE_FIELDS, admit_call, flat, job_told, limits_of, pace_told, places_of
+from carecase_worker.store.claims import ChunkResult, Claim, Claims, Completion, Placement, RetryLater, claims_of
 from carecase_worker.store.job import COUNTS, Cancelled, Job, Purged, with_body_digest
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.checkup import require_fit
 from carecase_worker.store.redis.connection import RESPONSE_TIMEOUT, connect, moment_of, redis_errors
-from carecase_worker.store.scripts import OPERATIONS, script_of
+from carecase_worker.store.scripts import OPERATIONS, named, script_of, values_of
 from carecase_worker.store.throughput import Throughput, Trouble
 
 _STAGED_FOR_MS = 900_000
@@ -39,6 +39,8 @@ class JobStore:
         self._wait_for_disk = settings.durability == "fsync"
         self._jobs = jobs
         self._seals = seals
+        self._times = {"renotify_after_ms": milliseconds(jobs.renotify_after), "lease_ms": milliseconds(jobs.lease)}
+        self._group = {"room": jobs.chunk_items, "chunks": _GROUP_CHUNKS}
         self.keys = Keys(settings.prefix)
         self._scripts = {operation: self._redis.register_script(script_of(operation)) for operation in OPERATIONS}
 
@@ -56,16 +58,22 @@ class JobStore:
 
         `staging` says how much of the batch is staged, these chunks included.
         """
-        args = [
-            staging.job_id, staging.database, staging.client, _STAGED_FOR_MS, staging.size, staging.chunks,
-            *most_kept(self._jobs), *flat(payloads),
-        ]  # fmt: skip
-        return Admission.of(self._run("stage", args, places_of(self.keys, staging.job_id)), staging.job_id)
+        arguments = named(
+            job=staging.job_id,
+            database=staging.database,
+            client=staging.client,
+            staged_for_ms=_STAGED_FOR_MS,
+            bytes=staging.size,
+            chunks=staging.chunks,
+            limits=limits_of(self._jobs),
+        )
+        names = places_of(self.keys, staging.job_id)
+        return Admission.of(self._run("stage", [arguments, *flat(payloads)], names), staging.job_id)
 
     def discard(self, staging: Staging) -> None:
         """Drop the staged chunks of a batch that is refused after all, unless it is a job by now."""
-        args = [staging.job_id, staging.database, staging.client]
-        self._run("discard", args, places_of(self.keys, staging.job_id))
+        arguments = named(job=staging.job_id, database=staging.database, client=staging.client)
+        self._run("discard", [arguments], places_of(self.keys, staging.job_id))
 
     def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
         """Make the batch a job, with its last chunks. Returns once it is on disk, if the durability is fsync."""
@@ -77,7 +85,7 @@ class JobStore:
         """Take the lease of a chunk."""
         return self._claimed(chunk, holder, 0)[0][1]
 
-    def claim_group(self, chunk: ChunkRef, holder: str) -> tuple[tuple[ChunkRef, Claim], ...]:
+    def claim_group(self, chunk: ChunkRef, holder: str) -> Claims:
         """Take the lease of a chunk, which is returned first; if it is small, also those of others that are ready."""
         return self._claimed(chunk, holder, self._jobs.chunk_items)
 
@@ -87,49 +95,53 @@ class JobStore:
 
     def complete_all(self, chunks: Sequence[tuple[ChunkRef, ChunkResult]], holder: str = "") -> Completion:
         """Keep the outcomes of chunks of one database; claim for `holder`, if one is named, the next chunks."""
-        args: list[Any] = [self._renotify_after_ms, self._lease_ms, holder, self._jobs.chunk_items, _GROUP_CHUNKS]
-        for chunk, done in chunks:
-            counts = (done.counts.get(name, 0) for name in COUNTS)
-            args += [
-                chunk.job_id,
-                chunk.chunk_no,
-                done.packed,
-                int(done.retryable),
-                *counts,
-                int(done.database_answered),
-            ]
-        return Completion.of(self._run("complete", args))
+        told = [
+            {
+                "job": chunk.job_id,
+                "chunk": chunk.chunk_no,
+                "keep": done.retryable,
+                "counts": done.counts,
+                "answered": done.database_answered,
+            }
+            for chunk, done in chunks
+        ]
+        arguments = named(done=told, holder=holder, **self._times, group=self._group)
+        return Completion.of(self._run("complete", [arguments, *(done.packed for _, done in chunks)]))
 
     def place(self, database: str, placements: Sequence[Placement], holder: str) -> Completion:
         """Note which jobs others of a database wait for; claim the next chunks for a holder."""
-        args: list[Any] = [
-            database, self._renotify_after_ms, self._lease_ms, holder, self._jobs.chunk_items, _GROUP_CHUNKS,
-        ]  # fmt: skip
-        for one in placements:
-            args += [one.job_id, one.behind, len(one.after), *one.after]
-        return Completion.of(self._run("place", args))
+        told = [{"job": one.job_id, "behind": one.behind, "after": one.after} for one in placements]
+        arguments = named(database=database, placements=told, holder=holder, **self._times, group=self._group)
+        return Completion.of(self._run("place", [arguments]))
 
     def release(self, chunks: Sequence[ChunkRef], holder: str, wait: RetryLater) -> None:
         """Give chunks back to be tried again later; leave their database alone meanwhile if `wait` says so."""
-        args = [
-            holder, milliseconds(wait.after), milliseconds(wait.pause), int(wait.unexplained),
-            int(wait.counts_toward_deadline), wait.reason, int(wait.too_slow),
-        ]  # fmt: skip
-        self._run("release", [*args, *chain.from_iterable((chunk.job_id, chunk.chunk_no) for chunk in chunks)])
+        arguments = named(
+            chunks=[{"job": chunk.job_id, "chunk": chunk.chunk_no} for chunk in chunks],
+            holder=holder,
+            after_ms=milliseconds(wait.after),
+            open_circuit_ms=milliseconds(wait.open_circuit),
+            unexplained=wait.unexplained,
+            counts_toward_deadline=wait.counts_toward_deadline,
+            reason=wait.reason,
+            too_slow=wait.too_slow,
+        )
+        self._run("release", [arguments])
 
     def cancel(self, job_id: str) -> tuple[Cancelled, tuple[ChunkRef, ...]]:
         """Cancel the chunks not applied yet; return whether it was in time, and the chunks to notify for now."""
-        verdict, *rest = self._run("cancel", [job_id, self._renotify_after_ms])
-        return Cancelled(verdict.decode()), tuple(map(ChunkRef.of, rest))
+        arguments = named(job=job_id, renotify_after_ms=self._times["renotify_after_ms"])
+        told = values_of(self._run("cancel", [arguments]), _CancelReply)
+        return Cancelled(told.verdict), tuple(map(ChunkRef.of, told.to_notify))
 
     def purge(self, job_id: str) -> Purged:
         """Remove payload and result of a final job; its record stays as long as it would have."""
-        return Purged(cast(bytes, self._run("purge", [job_id])).decode())
+        return Purged(self._run("purge", [named(job=job_id)]).decode())
 
     def overdue(self, database: str, waiting_notifications: int) -> tuple[ChunkRef, ...]:
         """Return the chunks of a database to notify for now."""
-        args = [database, self._renotify_after_ms, waiting_notifications, _SWEEP_LIMIT, self._lease_ms]
-        return tuple(map(ChunkRef.of, self._run("overdue", args)))
+        arguments = named(database=database, waiting=waiting_notifications, limit=_SWEEP_LIMIT, **self._times)
+        return tuple(ChunkRef.of(name.decode()) for name in self._run("overdue", [arguments]))
 
     def holders(self) -> list[str]:
         """Return the processes that hold a chunk."""
@@ -138,12 +150,12 @@ class JobStore:
 
     def reclaim(self, holder: str) -> list[tuple[str, ChunkRef]]:
         """Take back the chunks of a process that is no more; return each with its database."""
-        answer = self._run("reclaim", [holder])
-        return [(name.decode(), ChunkRef.of(member)) for name, member in zip(answer[::2], answer[1::2], strict=True)]
+        told = values_of(self._run("reclaim", [named(holder=holder)]), _ReclaimReply)
+        return [(one.database, ChunkRef.of(one.chunk)) for one in told.chunks]
 
     def settle(self, database: str, highest: int) -> bool:
         """Start the order of acceptance above a database's highest place in it; False if that was done before."""
-        return cast(bytes, self._run("settle", [database, highest])) == b"settled"
+        return bool(self._run("settle", [named(database=database, highest=highest)]) == b"settled")
 
     def unsettled(self, databases: Sequence[str]) -> list[str]:
         """Return the databases whose order of acceptance this Redis has not settled yet."""
@@ -237,7 +249,7 @@ class JobStore:
         """Close the connections."""
         self._redis.close()
 
-    def _admit_in_one_trip(self, names: list[str], args: list[Any]) -> list[bytes]:
+    def _admit_in_one_trip(self, names: list[str], args: list[Any]) -> bytes:
         """Admit and wait for the disk: in one pipeline, so that a small batch costs one round trip."""
         script = self._scripts["admit"]
         with self._redis.pipeline(transaction=False) as pipe:
@@ -251,21 +263,32 @@ class JobStore:
                 return self._admit_in_one_trip(names, args)
         if self._wait_for_disk and answers[1][0] < 1:
             raise StoreUnavailable("the job store has not confirmed that the batch is on disk")
-        return cast(list[bytes], answers[0])
+        return cast(bytes, answers[0])
 
-    def _claimed(self, chunk: ChunkRef, holder: str, room: int) -> tuple[tuple[ChunkRef, Claim], ...]:
-        args = [chunk.job_id, chunk.chunk_no, self._lease_ms, holder, room, _GROUP_CHUNKS]
-        first, *others = self._run("claim", args)
-        return (chunk, Claim.of(chunk, first)), *map(named_claim, others)
+    def _claimed(self, chunk: ChunkRef, holder: str, room: int) -> Claims:
+        arguments = named(
+            job=chunk.job_id,
+            chunk=chunk.chunk_no,
+            holder=holder,
+            lease_ms=self._times["lease_ms"],
+            group={**self._group, "room": room},
+        )
+        return claims_of(self._run("claim", [arguments]))
 
-    def _run(self, operation: str, args: Sequence[Any], names: Sequence[str] = ()) -> list[Any]:
+    def _run(self, operation: str, args: Sequence[Any], names: Sequence[str] = ()) -> Any:
         with redis_errors():
-            return cast(list[Any], self._scripts[operation](keys=[self.keys.prefix, *names], args=args))
+            return self._scripts[operation](keys=[self.keys.prefix, *names], args=args)
 
-    @property
-    def _renotify_after_ms(self) -> int:
-        return milliseconds(self._jobs.renotify_after)
 
-    @property
-    def _lease_ms(self) -> int:
-        return milliseconds(self._jobs.lease)
+class _CancelReply(msgspec.Struct):
+    verdict: str
+    to_notify: list[str] = []
+
+
+class _Reclaimed(msgspec.Struct):
+    database: str
+    chunk: str
+
+
+class _ReclaimReply(msgspec.Struct):
+    chunks: list[_Reclaimed]

@@ -42,8 +42,8 @@ working:{database}  (set; a job's from opened to final; admit, place, cancel, co
     jobs that are being applied
 holding  (hash; an entry while a process holds a chunk; claim, release, complete, reclaim)
     `{job}:{n}` -> holder
-pause:{database}  (string; as long as the pause; claim, release, complete, reclaim)
-    there while the database is left alone; holds the name of the process that probes whether it is back, if one does
+circuit:{database}  (string; as long as its circuit is not closed; claim, release, complete, reclaim)
+    empty while the circuit is open; half open, the name of the process that probes whether the database is back
 failures:{database}  (string; until the database answers; release, complete)
     attempts in a row that found it away
 pace:{database}  (hash; for ever; admit, complete)

@@ -7,6 +7,7 @@ from carecase_worker.errors import RateExceeded, StoreUnavailable
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.redis.connection import connect_loop, redis_errors
 from carecase_worker.store.redis.pipelining import Pipelining
+from carecase_worker.store.scripts import named
 
 _PATIENCE = timedelta(milliseconds=500)
 _LEFT_ALONE_S = 1.0
@@ -28,7 +29,8 @@ class RateLimiter:
             return
         try:
             with redis_errors():
-                wait_us: int = await self._redis.script([self._prefix], [client, self._each_us, self._burst])
+                arguments = named(client=client, us_per_request=self._each_us, burst=self._burst)
+                wait_us: int = await self._redis.script([self._prefix], [arguments])
         except StoreUnavailable:
             # the request's own use of Redis reports that; skip the limit for a second, so that not all wait here
             self._alone_until = monotonic() + _LEFT_ALONE_S

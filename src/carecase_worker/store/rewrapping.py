@@ -10,7 +10,7 @@ from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect, redis_errors
-from carecase_worker.store.scripts import script_of
+from carecase_worker.store.scripts import named, script_of
 
 
 class Rewrapped(Enum):
@@ -57,7 +57,8 @@ class Rewrapping:
         except (PayloadUnreadable, SealBroken):
             return Rewrapped.LOST
         name = self._keys.idempotency(job.client, mark.key) if mark else ""
-        args = [job_id, job.data_key, anew, name, mark.fingerprint if mark else ""]
+        fingerprint = mark.fingerprint if mark else ""
+        arguments = named(job=job_id, wrapped=job.data_key, rewrapped=anew, idempotency=name, fingerprint=fingerprint)
         with redis_errors():
-            told = cast(bytes, self._script(keys=[self._keys.prefix], args=args))
+            told = cast(bytes, self._script(keys=[self._keys.prefix], args=[arguments]))
         return Rewrapped.WRAPPED if told == b"wrapped" else Rewrapped.FRESH

@@ -1,6 +1,11 @@
-"""The texts of the operations' Lua scripts."""
+"""The Lua scripts of the operations: their texts, and their arguments and replies, which have names."""
 
 from importlib import resources
+from typing import Any, TypeVar
+
+import msgspec
+
+_T = TypeVar("_T")
 
 OPERATIONS = (
     "stage", "discard", "admit", "place", "claim", "complete", "release", "cancel", "purge", "overdue", "reclaim",
@@ -16,6 +21,19 @@ def script_of(operation: str) -> str:
     """
     shebang, _, own = _text(operation).partition("\n")
     return f"{shebang}\n{_text('prelude')}\n{_text('chunks')}\n{own}"
+
+
+def named(**arguments: Any) -> bytes:
+    """Return the first argument of a script: its arguments by their names, those that are text or numbers.
+
+    Redis reads no binary strings of msgpack; they follow it as arguments of their own.
+    """
+    return msgspec.msgpack.encode(arguments)
+
+
+def values_of(reply: bytes, kind: type[_T]) -> _T:
+    """Return the values of a reply."""
+    return msgspec.msgpack.decode(reply, type=kind)
 
 
 def _text(name: str) -> str:

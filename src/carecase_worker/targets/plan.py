@@ -9,6 +9,7 @@ import msgspec
 from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.cases.validation import Row, Rules, ValidCases
+from carecase_worker.targets.case_versions import versions_from
 from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
 
 
@@ -116,13 +117,13 @@ class WaveOfAll:
     @property
     def versions(self) -> Sequence[int]:
         """Each case's version."""
-        return range(self.defaults.first_version, self.defaults.first_version + len(self.sound.keys))
+        return versions_from(self.defaults.first_version, len(self.sound.keys))
 
     def entries(self) -> Sequence[Entry]:
         """Return each case with all that is written of it, in key order."""
         rows = self.sound.rows(self.defaults.rules)
-        for place, row in enumerate(rows):
-            row[VERSION] = row[ENTRY_VERSION] = self.defaults.first_version + place
+        for row, version in zip(rows, self.versions, strict=True):
+            row[VERSION] = row[ENTRY_VERSION] = version
         return sorted((Entry(place, row) for place, row in enumerate(rows)), key=key_of)
 
     def text(self) -> bytes:

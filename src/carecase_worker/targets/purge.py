@@ -3,9 +3,8 @@
 from datetime import timedelta
 
 from sqlalchemy import Engine, bindparam, delete, func, select, tuple_
-from sqlalchemy.exc import SQLAlchemyError
 
-from carecase_worker.targets.failures import failure_of
+from carecase_worker.targets.failures import errors_as_failures
 from carecase_worker.targets.tables import INGEST_LEDGER
 
 _AT_ONCE = 2000
@@ -20,14 +19,11 @@ def purge_ledger(engine: Engine, keep: timedelta) -> int:
     Age is measured by the database's own clock, which also dated the rows. Raises TargetFailure.
     """
     purged = 0
-    try:
-        while True:
-            with engine.begin() as connection:
-                before = connection.execute(_NOW).scalar_one() - keep
-                keys = [tuple(row) for row in connection.execute(_OLD, {"before": before})]
-                if not keys:
-                    return purged
-                connection.execute(delete(INGEST_LEDGER).where(tuple_(*_KEY).in_(keys)))
-                purged += len(keys)
-    except SQLAlchemyError as error:
-        raise failure_of(error) from None
+    while True:
+        with errors_as_failures(engine), engine.begin() as connection:
+            before = connection.execute(_NOW).scalar_one() - keep
+            keys = [tuple(row) for row in connection.execute(_OLD, {"before": before})]
+            if not keys:
+                return purged
+            connection.execute(delete(INGEST_LEDGER).where(tuple_(*_KEY).in_(keys)))
+            purged += len(keys)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from carecase_worker.errors import TargetFailure
+from carecase_worker.targets.dialects.registry import dialect_of
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import require_fitting
+from carecase_worker.targets.schema.state import require_fitting
 from carecase_worker.targets.tenants import Tenant
-from carecase_worker.targets.upserts import upsert_for
-from carecase_worker.targets.writer import LONGEST, Writer
+from carecase_worker.targets.writing.writer import LONGEST, Writer
 
 
 class Targets:
@@ -36,7 +36,7 @@ class Targets:
         except TargetFailure:
             engine.dispose()
             raise
-        return Writer(engine, upsert_for(engine.dialect.name), database, longest)
+        return Writer(engine, dialect_of(engine).writing.upsert, database, longest)
 
     def disconnect(self, database: str) -> None:
         """Drop the connections to a database, in whatever state they are."""

@@ -8,11 +8,11 @@ from carecase_worker.clock import monotonic
 from carecase_worker.errors import SettingsError, TargetFailure
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import SchemaState, state
+from carecase_worker.targets.schema.state import SchemaState, state
 from carecase_worker.targets.tenants import Tenant
 
-_REFUSED = (Causes.VERSION.value, Causes.SESSION.value, Causes.POOLER.value, Causes.PARAMETER.value)
-"""Causes that do not go away while a worker waits."""
+_REFUSED = {cause.value.name for cause in (Causes.VERSION, Causes.SESSION, Causes.POOLER, Causes.PARAMETER)}
+"""Names of causes that do not go away while a worker waits."""
 _GRACE_S = 2
 
 
@@ -62,7 +62,7 @@ def look_at(tenants: Mapping[str, Tenant]) -> dict[str, str]:
     refused = [
         f"databases.{look.name_of_database}: {look.found}"
         for look in looks
-        if isinstance(look.found, TargetFailure) and look.found.cause in _REFUSED
+        if isinstance(look.found, TargetFailure) and look.found.cause and look.found.cause.name in _REFUSED
     ]
     if refused:
         raise SettingsError("\n".join(refused))

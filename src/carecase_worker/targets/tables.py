@@ -58,7 +58,7 @@ CARE_CASE = Table(
     "care_case",
     METADATA,
     *(_column(field) for field in FIELDS),
-    # the version that the case holds: order of acceptance << 20 | place in the batch
+    # the version that the case holds (case_versions.py)
     Column(VERSION, BigInteger, nullable=False),
     # the version that created it, from which it has its entry date and user
     Column(ENTRY_VERSION, BigInteger, nullable=False),

@@ -19,7 +19,7 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock, SystemRandom, monotonic, system_sleep, wall_ns
 from carecase_worker.errors import FailureKind, StoreUnavailable, safe_error_fields
 from carecase_worker.settings.model import DATABASES_PART, Settings
-from carecase_worker.store.claims import Claimed
+from carecase_worker.store.claims import Claimed, Claims
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.open_jobs import OpenJobs
 from carecase_worker.store.workers.clock_watch import ClockWatch
@@ -30,7 +30,7 @@ from carecase_worker.targets.startup import look_at
 from carecase_worker.targets.tenants import tenants_of
 from carecase_worker.telemetry import configure_logging, logger
 from carecase_worker.tracing.tracer import NO_TRACER, Tracer, require_installed, tracer_of
-from carecase_worker.worker.attempt import Applied, Applier, Claims, trace_fields
+from carecase_worker.worker.attempt import Applied, Applier, trace_fields
 from carecase_worker.worker.consumer import NotificationConsumer, take_only_notifications
 from carecase_worker.worker.group import Member, fail, members_of, run_group
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep

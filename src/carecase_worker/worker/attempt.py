@@ -16,16 +16,16 @@ from carecase_worker.cases.outcomes import (
 )
 from carecase_worker.clock import Random, Sleep, epoch_us, monotonic
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
-from carecase_worker.store.claims import ChunkResult, Claim, Claimed, Lease, RetryLater
+from carecase_worker.store.claims import ChunkResult, Claimed, Claims, Lease, RetryLater
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.case_versions import seq_of
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.registry import Targets
-from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.telemetry import logger
 from carecase_worker.tracing.tracer import UNTRACED, Span
 from carecase_worker.worker.outages import Outages
 from carecase_worker.worker.planning import (
-    PLACE_BITS,
     plan_chunk,
     plan_item_by_item,
     plan_uniform_outcome,
@@ -40,9 +40,6 @@ _DEATHS_BEFORE_ISOLATION = 3
 _COMPLETE_ATTEMPTS = 20
 _COMPLETE_AGAIN = timedelta(milliseconds=250)
 _COMPLETE_FOR_S = _COMPLETE_ATTEMPTS * _COMPLETE_AGAIN.total_seconds()
-
-Claims = tuple[tuple[ChunkRef, Claim], ...]
-"""Chunks that were claimed together, with the verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +146,7 @@ class Applier:
             highest = self.targets.writer(lease.database).highest_version()
         except TargetFailure as failure:
             return self.fail(lease, failure.kind, failure.cause, cancel)
-        self.store.settle(lease.database, highest >> PLACE_BITS)
+        self.store.settle(lease.database, seq_of(highest))
         claim = self.store.claim(lease.chunk, self.holder)
         if claim.lease is None:
             return Applied(claim.verdict.value)

@@ -8,10 +8,10 @@ from typing import assert_never
 
 from carecase_worker.clock import monotonic
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
-from carecase_worker.store.claims import Claimed, Lease, RetryLater
+from carecase_worker.store.claims import Claimed, Claims, Lease, RetryLater
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.telemetry import logger
-from carecase_worker.worker.attempt import Applied, Applier, Claims, ledger_key, released
+from carecase_worker.worker.attempt import Applied, Applier, ledger_key, released
 from carecase_worker.worker.planning import to_chunk_result
 from carecase_worker.worker.retry_policy import GiveUp, plan_retry
 

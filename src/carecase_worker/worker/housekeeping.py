@@ -11,12 +11,12 @@ from carecase_worker.errors import StoreUnavailable, TargetFailure
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
+from carecase_worker.targets.case_versions import seq_of
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.telemetry import logger
-from carecase_worker.worker.planning import PLACE_BITS
 
 _log = logger("housekeeping")
 _PURGE_EVERY = timedelta(hours=1)
@@ -105,7 +105,7 @@ class Settle:
     def _settle(self, name: str) -> None:
         engine = engine_for(self.tenants[name])
         try:
-            self.store.settle(name, highest_version(engine, patient=True) >> PLACE_BITS)
+            self.store.settle(name, seq_of(highest_version(engine, patient=True)))
         except (StoreUnavailable, TargetFailure) as error:
             _log.warning("order of acceptance not settled yet", database=name, reason=str(error))
         finally:

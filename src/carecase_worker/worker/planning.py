@@ -9,11 +9,9 @@ from carecase_worker.cases.outcomes import NOT_APPLIED, REFUSED, Outcome, none_a
 from carecase_worker.cases.validation import Rules, keys_of, read_valid, validate, without
 from carecase_worker.store.claims import ChunkResult, Lease
 from carecase_worker.store.job import COUNTS
+from carecase_worker.targets.case_versions import version_of, versions_from
 from carecase_worker.targets.plan import Defaults, Entry, WaveOfAll, WaveOfRows, WritePlan, in_waves
 from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
-
-PLACE_BITS = 20
-"""A version is the batch's place in the order of acceptance, then the item's place in the batch in this many bits."""
 
 
 def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
@@ -36,7 +34,7 @@ def plan_item_by_item(chunk: Chunk, lease: Lease, poison_items: Collection[int] 
 
 def _defaults_of(chunk: Chunk, lease: Lease) -> Defaults:
     rules = Rules(lease.care_plan, lease.user, lease.accepted_at)
-    return Defaults(lease.seq << PLACE_BITS | chunk.first, rules)
+    return Defaults(version_of(lease.seq, chunk.first), rules)
 
 
 def _plan_items(chunk: Chunk, defaults: Defaults, poison_items: Collection[int]) -> WritePlan:
@@ -44,9 +42,11 @@ def _plan_items(chunk: Chunk, defaults: Defaults, poison_items: Collection[int])
     for place in poison_items:
         judged[place] = REFUSED
     entries = []
-    for place, one in enumerate(judged):
+    for place, (one, version) in enumerate(
+        zip(judged, versions_from(defaults.first_version, len(judged)), strict=True)
+    ):
         if not isinstance(one, Outcome):
-            one[VERSION] = one[ENTRY_VERSION] = defaults.first_version + place
+            one[VERSION] = one[ENTRY_VERSION] = version
             entries.append(Entry(place, one))
     decided = [one if isinstance(one, Outcome) else None for one in judged]
     waves = [WaveOfRows(wave, defaults) for wave in in_waves(entries)]

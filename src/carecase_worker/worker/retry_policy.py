@@ -36,6 +36,6 @@ def plan_retry(kind: FailureKind, history: History, deadline: timedelta, chance:
         return GiveUp(UNAVAILABLE)
     attempts = max(history.releases, history.failures)
     after = backoff(attempts, _FIRST, _LONGEST, chance)
-    pause = after if kind is FailureKind.AWAY else timedelta(0)
+    open_circuit = after if kind is FailureKind.AWAY else timedelta(0)
     to_blame = not unexplained and kind is not FailureKind.UNREADABLE
-    return RetryLater(after, pause, unexplained, to_blame, too_slow=kind in _OUT_OF_TIME)
+    return RetryLater(after, open_circuit, unexplained, to_blame, too_slow=kind in _OUT_OF_TIME)

@@ -46,7 +46,7 @@ def test_what_a_crash_broke_off_is_told_by_file_and_line(carecase: Carecase, tmp
     with (tmp_path / "log" / "audit.jsonl").open("ab") as file:
         file.write(b'{"number":2')
     ran = carecase("audit", "verify", "log")
-    fault = "fault line 2 of audit.jsonl is no record, or was broken off and nothing was recorded since\n"
+    fault = "fault line 2 of audit.jsonl is not a record, or was broken off and nothing was recorded since\n"
     assert (ran.status, ran.out.startswith(fault)) == (1, True)
     recorded(tmp_path / "log", 2)
     ran = carecase("audit", "verify", "log")

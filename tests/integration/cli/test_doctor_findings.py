@@ -118,7 +118,7 @@ def test_a_list_of_what_is_revoked_that_is_no_text_is_told_and_so_are_its_lines_
     monkeypatch.setenv("CARECASE_REDIS_URL", NOWHERE)
     monkeypatch.setenv("CARECASE_JWT_REVOKED_FILE", "revoked")
     (tmp_path / "revoked").write_bytes(b"sub j\xff")
-    assert findings(carecase, "jwt.revoked_file") == ["fix   jwt.revoked_file: cannot be read (it is no text)"]
+    assert findings(carecase, "jwt.revoked_file") == ["fix   jwt.revoked_file: cannot be read (it is not text)"]
     (tmp_path / "revoked").write_text("# nobody yet\n\nsub j.doe\njti\n")
     assert findings(carecase, "jwt.revoked_file") == [
         "fix   jwt.revoked_file: line 4 is no entry: give kind and value, as jti ID"

@@ -261,7 +261,7 @@ def test_a_url_is_shown_without_a_password(url: str, base: str) -> None:
     "url", ["", "h", "ftp://h", "http://", "http://:80", "http://h:0", "http://h:65536", "http://h:x", "http://a..b"]
 )
 def test_what_is_no_url_is_told(url: str) -> None:
-    text = "The service's URL is none. Give one like https://host or http://127.0.0.1:8080"
+    text = "Not a valid service URL. Give one like https://host or http://127.0.0.1:8080"
     for make in (connect, connect_async):
         with pytest.raises(ClientError) as raised:
             make(url)

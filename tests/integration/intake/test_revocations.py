@@ -93,7 +93,7 @@ def test_a_list_may_be_replaced_or_emptied(
     ("damage", "reason"),
     [
         (Path.unlink, "cannot be read (No such file or directory)"),
-        (lambda file: file.write_bytes(b"jti \xff"), "cannot be read (it is no text)"),
+        (lambda file: file.write_bytes(b"jti \xff"), "cannot be read (it is not text)"),
     ],
 )
 def test_what_is_revoked_stays_so_while_the_list_cannot_be_read(

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.integration.store.clocked import FIRST_US, Clocked, Content
 from tests.integration.store.model import GROUP, QUARTER_MS, Model
-from tests.integration.store.states import COUNTS, Answer, Batch, Limits, size_of
+from tests.integration.store.states import Answer, Batch, Limits, size_of
 
 SWEPT_AT_ONCE = 500
 
@@ -22,10 +22,9 @@ def _blocks(key: str) -> tuple[str, str]:
     return inner, outer
 
 
-def _words_of(job: str, n: int, done: dict[str, Any]) -> list[Any]:
+def _named(job: str, n: int, done: dict[str, Any]) -> dict[str, Any]:
     """What complete is told of one chunk."""
-    counts = [done["counts"].get(name, 0) for name in COUNTS]
-    return [job, n, done["packed"], int(done["keep"]), *counts, int(done["answered"])]
+    return {"job": job, "chunk": n} | {name: done[name] for name in ("keep", "counts", "answered")}
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,10 @@ class Beside:
         before = self.model.payloads.get(batch.job)
         now = {**(before.chunks if before else {}), **payloads}
         size = sum(map(len, now.values()))
+        arguments = {"job": batch.job, "database": batch.database, "client": batch.client, "limits": self._most}
         self.scripts.run(
             "stage",
-            *(batch.job, batch.database, batch.client, QUARTER_MS, size, len(now), *self._most),
+            arguments | {"staged_for_ms": QUARTER_MS, "bytes": size, "chunks": len(now)},
             *(word for pair in payloads.items() for word in pair),
             keys=[f"job:{batch.job}", f"payload:{batch.job}"],
         )
@@ -80,7 +80,8 @@ class Beside:
 
     def discard(self, batch: Batch) -> str:
         keys = [f"job:{batch.job}", f"payload:{batch.job}"]
-        self.scripts.run("discard", batch.job, batch.database, batch.client, keys=keys)
+        arguments = {"job": batch.job, "database": batch.database, "client": batch.client}
+        self.scripts.run("discard", arguments, keys=keys)
         return str(self._note(f"discard {batch.job}", self.model.discard(batch)))
 
     def admit(self, batch: Batch, *last: int) -> Answer:
@@ -89,31 +90,46 @@ class Beside:
         keys = [f"job:{batch.job}", f"payload:{batch.job}"]
         known = [] if batch.idempotency is None else [(batch.idempotency, batch.fingerprint), *batch.also_known]
         keys += [name for name, _ in known]
-        self.scripts.run(
-            "admit",
-            *(
-                batch.job,
-                limits.renotify_after_ms,
-                limits.width,
-                limits.max_jobs,
-                limits.max_bytes,
-                batch.payload_bytes,
-            ),
-            *(limits.retention_ms, batch.fingerprint, batch.database, batch.care_plan, batch.client, batch.user),
-            *(sum(batch.sizes), len(batch.sizes), batch.firsts, batch.job[-1] * 64, batch.strict),
-            *(*self._most, batch.retry_of, batch.data_key, *_blocks(batch.job), batch.weight, batch.keys),
-            batch.traceparent,
-            *(fingerprint for _, fingerprint in known[1:]),
-            *(word for pair in payloads.items() for word in pair),
-            keys=keys,
-        )
+        inner, outer = _blocks(batch.job)
+        arguments = {
+            "job": batch.job,
+            "database": batch.database,
+            "client": batch.client,
+            "user": batch.user,
+            "total": sum(batch.sizes),
+            "chunks": len(batch.sizes),
+            "strict": batch.strict == "1",
+            "care_plan": int(batch.care_plan) if batch.care_plan else "",
+            "firsts": batch.firsts,
+            "body_sha256": batch.job[-1] * 64,
+            "bytes": batch.payload_bytes,
+            "weight": int(batch.weight) if batch.weight else "",
+            "retry_of": batch.retry_of,
+            "fingerprints": [fingerprint for _, fingerprint in known],
+            "data_key": batch.data_key,
+            "traceparent": batch.traceparent,
+            "width": limits.width,
+            "renotify_after_ms": limits.renotify_after_ms,
+            "retention_ms": limits.retention_ms,
+            "backlog": {"jobs": limits.max_jobs, "bytes": limits.max_bytes},
+            "limits": self._most,
+        }
+        large = (batch.keys, inner, outer)
+        self.scripts.run("admit", arguments, *large, *(word for pair in payloads.items() for word in pair), keys=keys)
         verdict, *told = self._note(f"admit {batch} {last}", self.model.admit(batch, payloads, limits))
         return [verdict, *told[verdict == "admitted" :]]
 
     @property
-    def _most(self) -> tuple[int, ...]:
+    def _most(self) -> dict[str, dict[str, int]]:
         limits = self.limits
-        return limits.client_jobs, limits.client_bytes, limits.database_jobs, limits.database_bytes
+        return {
+            "client": {"jobs": limits.client_jobs, "bytes": limits.client_bytes},
+            "database": {"jobs": limits.database_jobs, "bytes": limits.database_bytes},
+        }
+
+    @property
+    def _times(self) -> dict[str, int]:
+        return {"renotify_after_ms": self.limits.renotify_after_ms, "lease_ms": self.limits.lease_ms}
 
     def admitted(self, job: str, sizes: tuple[int, ...] = (1,), **more: Any) -> Batch:
         """Stage and admit a batch."""
@@ -127,7 +143,8 @@ class Beside:
         return list(self.claim_group(job, n, holder, room)[0])
 
     def claim_group(self, job: str, n: int, holder: str, room: int = 10) -> Answer:
-        self.scripts.run("claim", job, n, self.limits.lease_ms, holder, room, GROUP)
+        group = {"room": room, "chunks": GROUP}
+        self.scripts.run("claim", {"job": job, "chunk": n, "holder": holder, "group": group, **self._times})
         answer = self.model.claim(job, n, holder, self.limits, room)
         return list(self._note(f"claim {job}:{n} {holder} {room}", answer))
 
@@ -149,10 +166,12 @@ class Beside:
             size = self.model.jobs[job].chunks[n].size if job in self.model.jobs else 1
             one: dict[str, Any] = {"counts": {"updated": size}, "packed": f"packed {job} {n}", "keep": False}
             told.append((job, n, one | {"answered": True} | done))
+        done_now = [_named(job, n, one) for job, n, one in told]
+        group = {"room": room, "chunks": GROUP}
         self.scripts.run(
             "complete",
-            *(self.limits.renotify_after_ms, self.limits.lease_ms, holder, room, GROUP),
-            *(word for job, n, one in told for word in _words_of(job, n, one)),
+            {"done": done_now, "holder": holder, "group": group, **self._times},
+            *(one["packed"] for _, _, one in told),
         )
         answer = self.model.complete(told, holder, self.limits, room)
         return list(self._note(f"complete {told} {holder} {room}", answer))
@@ -162,11 +181,9 @@ class Beside:
     ) -> Answer:
         """Place jobs, each with the one up to which it waits for all, or "", and those it waits for one by one."""
         told = list(jobs)
-        self.scripts.run(
-            "place",
-            *(database, self.limits.renotify_after_ms, self.limits.lease_ms, holder, room, GROUP),
-            *(word for job, last, earlier in told for word in (job, last, len(earlier), *earlier)),
-        )
+        placements = [{"job": job, "behind": last, "after": earlier} for job, last, earlier in told]
+        arguments = {"database": database, "holder": holder, "placements": placements, **self._times}
+        self.scripts.run("place", arguments | {"group": {"room": room, "chunks": GROUP}})
         return list(self._note(f"place {told} {holder}", self.model.place(database, told, holder, self.limits, room)))
 
     def release(self, job: str, n: int, holder: str, **wait: Any) -> str:
@@ -175,56 +192,55 @@ class Beside:
 
     def release_group(self, chunks: list[tuple[str, int]], holder: str, **wait: Any) -> Answer:
         """Give chunks back in the same way."""
-        told: dict[str, Any] = {"after_ms": 1_000, "pause_ms": 1_000, "unexplained": False, "to_blame": True}
+        told: dict[str, Any] = {"after_ms": 1_000, "open_circuit_ms": 1_000, "unexplained": False, "to_blame": True}
         told |= {"reason": "away", "too_slow": False} | wait
-        self.scripts.run(
-            "release",
-            *(holder, told["after_ms"], told["pause_ms"], int(told["unexplained"]), int(told["to_blame"])),
-            *(told["reason"], int(told["too_slow"])),
-            *(word for chunk in chunks for word in chunk),
-        )
+        named = [{"job": job, "chunk": n} for job, n in chunks]
+        arguments = {"holder": holder, "chunks": named, "counts_toward_deadline": told["to_blame"]}
+        self.scripts.run("release", told | arguments)
         answer = self.model.release(chunks, holder, told)
         return list(self._note(f"release {chunks} {holder} {told}", answer))
 
     def cancel(self, job: str) -> Answer:
-        self.scripts.run("cancel", job, self.limits.renotify_after_ms)
+        self.scripts.run("cancel", {"job": job, **self._times})
         return list(self._note(f"cancel {job}", self.model.cancel(job, self.limits)))
 
     def purge(self, job: str) -> str:
-        self.scripts.run("purge", job)
+        self.scripts.run("purge", {"job": job})
         return str(self._note(f"purge {job}", self.model.purge(job)))
 
     def listing(
         self, *databases: str, client: str = "ann", first: int = 0, count: int = 2, state: str = "", among: int = 3
     ) -> Answer:
-        self.scripts.run("list", client, first, count, state, among, *databases)
+        arguments = {"client": client, "databases": databases, "first": first, "count": count}
+        self.scripts.run("list", arguments | {"state": state, "window": among})
         answer = self.model.listing(client, first, count, state, among, list(databases))
         return list(self._note(f"list {client} {first} {count} {state} {among} {databases}", answer))
 
     def overdue(self, database: str = "demo", waiting: int = 0, limit: int = SWEPT_AT_ONCE) -> list[str]:
-        self.scripts.run("overdue", database, self.limits.renotify_after_ms, waiting, limit, self.limits.lease_ms)
+        self.scripts.run("overdue", {"database": database, "waiting": waiting, "limit": limit, **self._times})
         answer = self.model.overdue(database, waiting, limit, self.limits)
         return list(self._note(f"overdue {database} {waiting} {limit}", answer))
 
     def reclaim(self, holder: str) -> list[str]:
-        self.scripts.run("reclaim", holder)
+        self.scripts.run("reclaim", {"holder": holder})
         return list(self._note(f"reclaim {holder}", self.model.reclaim(holder)))
 
     def settle(self, highest: int, database: str = "demo") -> str:
-        self.scripts.run("settle", database, highest)
+        self.scripts.run("settle", {"database": database, "highest": highest})
         return str(self._note(f"settle {database} {highest}", self.model.settle(database, highest)))
 
     def rewrap(self, job: str, held: str, anew: str, name: str = "", fingerprint: str = "") -> str:
-        self.scripts.run("rewrap", job, held, anew, f"c:{name}" if name else "", fingerprint)
+        arguments = {"job": job, "wrapped": held, "rewrapped": anew, "fingerprint": fingerprint}
+        self.scripts.run("rewrap", arguments | {"idempotency": f"c:{name}" if name else ""})
         answer = self.model.rewrap(job, held, anew, name, fingerprint)
         return str(self._note(f"rewrap {job} {held} {anew} {name} {fingerprint}", answer))
 
     def seen(self, worker: str, ahead_ms: str = "") -> int:
-        self.scripts.run("seen", worker, ahead_ms)
+        self.scripts.run("seen", {"worker": worker, "ahead_ms": ahead_ms or None})
         return int(self._note(f"seen {worker} {ahead_ms}", self.model.seen(worker, ahead_ms)))
 
     def spend(self, client: str, each_us: float, burst: int) -> int:
-        self.scripts.run("spend", client, each_us, burst)
+        self.scripts.run("spend", {"client": client, "us_per_request": each_us, "burst": burst})
         return int(self._note(f"spend {client} {each_us} {burst}", self.model.spend(client, each_us, burst)))
 
     def elapse(self, ms: float) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
+from tests.integration.store.replies import answer_of
 
-from carecase_worker.store.scripts import OPERATIONS, script_of
+from carecase_worker.store.scripts import OPERATIONS, named, script_of
 
 FIRST_US = 4_102_444_800_000_000
 """The year 2100: no key goes by itself, only when this clock has come to its moment."""
@@ -83,10 +84,11 @@ class Clocked:
         self._row.flushdb()
         self._row.set("clock", FIRST_US)
 
-    def run(self, name: str, *args: Any, keys: Sequence[str] = ()) -> None:
+    def run(self, name: str, arguments: dict[str, Any], *large: Any, keys: Sequence[str] = ()) -> None:
         """Run a script by its name."""
         names = ["c:", *(f"c:{key}" for key in keys)]
-        self._row.evalsha(self._shas[name], len(names), *names, *args)
+        command = ("EVALSHA", self._shas[name], len(names), *names, named(**arguments), *large)
+        self._row.execute_command(*command, NEVER_DECODE=True)
         self._tell_everything()
 
     def spoil(self, *commands: Sequence[object]) -> None:
@@ -103,7 +105,7 @@ class Clocked:
     def done(self) -> list[tuple[Any, dict[str, Content]]]:
         """Do it all; what each command answered, and what all keys held then, by their names without the prefix."""
         answers = self._row.execute(raise_on_error=False)[2:]
-        return [(answer, _content(told)) for answer, told in zip(answers[::2], answers[1::2], strict=True)]
+        return [(answer_of(answer), _content(told)) for answer, told in zip(answers[::2], answers[1::2], strict=True)]
 
     def _tell_everything(self) -> None:
         self._row.evalsha(self._everything, 0)

@@ -227,14 +227,14 @@ class Model(States):
                 return ["busy", held_by]
             self._let_go(held_by, member)
         deaths = chunk.lease.get("deaths", 0) + (held_by not in (None, holder))
-        pause_ms = self._paused(database, limits)
-        if pause_ms and database.pause and database.pause[0] != holder:
+        open_circuit_ms = self._circuit_open_ms(database, limits)
+        if open_circuit_ms and database.circuit and database.circuit[0] != holder:
             chunk.due_ms = now
             self._unlease(chunk)
             chunk.lease["deaths"] = deaths
             self._let_go(holder, member)
             job.state = "cancelling" if job.state == "cancelling" else "waiting"
-            return ["held", pause_ms]
+            return ["circuit_open", open_circuit_ms]
         payload = self.payloads[job_id].chunks.get(n)
         if payload is None:
             return ["gone"]
@@ -244,7 +244,7 @@ class Model(States):
         job.marks.setdefault("started_us", self.now_us)
         job.state = "cancelling" if job.state == "cancelling" else "running"
         if database.failures:
-            database.pause = (holder, now + limits.lease_ms)
+            database.circuit = (holder, now + limits.lease_ms)
         return [
             "cancel" if job.state == "cancelling" else "apply",
             payload,
@@ -276,7 +276,7 @@ class Model(States):
         self, database: Database, holder: str, limits: Limits, room: int, guarded: bool | None, taken: Answer
     ) -> None:
         """Take what is lined up, in the order of acceptance: what finds room and is guarded alike."""
-        if len(taken) >= GROUP or self._paused(database, limits) or database.failures:
+        if len(taken) >= GROUP or self._circuit_open_ms(database, limits) or database.failures:
             return
         for member, _ in sorted(database.ready.items(), key=lambda one: (one[1], one[0]))[:GROUP]:
             name, _, n = member.partition(":")
@@ -315,7 +315,7 @@ class Model(States):
         elif holder:
             given = self._give_back(holder, own)
             again = [member for member in given if self.jobs[member.partition(":")[0]].batch.database == name]
-        if holder and (kept or not self._paused(database, limits)):
+        if holder and (kept or not self._circuit_open_ms(database, limits)):
             taken = self._following(database, holder, limits, room, again)
         final = self.told_final[before:]
         return [shares, taken, self._to_notify(database, opened, taken, own), final, *verdicts]
@@ -390,8 +390,8 @@ class Model(States):
             chunk.due_ms = self.now_ms
             if self._is_for_groups(job, int(n)):
                 database.ready[member] = job.seq
-            if database.pause and database.pause[0] == holder:
-                database.pause = None
+            if database.circuit and database.circuit[0] == holder:
+                database.circuit = None
             given.append(member)
         return given
 
@@ -408,7 +408,7 @@ class Model(States):
         chunk.lease = {}
         if done["answered"]:
             job.marks.pop("failing_since_ms", None)
-            database.failures, database.pause, database.trouble = 0, None, {}
+            database.failures, database.circuit, database.trouble = 0, None, {}
         job.size += len(done["packed"])
         if not done["keep"]:
             job.size -= len(self.payloads[job_id].chunks[n])
@@ -496,11 +496,11 @@ class Model(States):
         if job.batch.database in failed:
             return "released"
         failed.add(job.batch.database)
-        if wait["pause_ms"]:
+        if wait["open_circuit_ms"]:
             database.failures += 1
-            database.pause = ("", self.now_ms + wait["pause_ms"])
-        elif database.pause and database.pause[0] == holder:
-            database.pause = None
+            database.circuit = ("", self.now_ms + wait["open_circuit_ms"])
+        elif database.circuit and database.circuit[0] == holder:
+            database.circuit = None
         return "released"
 
     def cancel(self, job_id: str, limits: Limits) -> Answer:
@@ -517,7 +517,7 @@ class Model(States):
     def overdue(self, name: str, waiting: int, limit: int, limits: Limits) -> list[str]:
         self.leave(name, limit)
         database, now = self.databases.get(name), self.now_ms
-        if database is None or self._paused(database, limits):
+        if database is None or self._circuit_open_ms(database, limits):
             return []
         due = sorted((at, member) for member, at in self.due(name).items())
         late = [member for at, member in due if at <= now]
@@ -550,8 +550,8 @@ class Model(States):
             self._unlease(chunk)
             chunk.lease["deaths"] += 1
             chunk.due_ms = self.now_ms
-            if database.pause and database.pause[0] == holder:
-                database.pause = None
+            if database.circuit and database.circuit[0] == holder:
+                database.circuit = None
             answer += [job.batch.database, member]
         return answer
 
@@ -604,11 +604,11 @@ class Model(States):
 
     # the steps that several share
 
-    def _paused(self, database: Database, limits: Limits) -> int:
-        """For how many ms a database is left alone; a pause from before the clock was set back is over."""
-        if database.pause and database.pause[1] - self.now_ms > limits.longest_ms:
-            database.pause = None
-        return database.pause[1] - self.now_ms if database.pause else 0
+    def _circuit_open_ms(self, database: Database, limits: Limits) -> int:
+        """For how many ms its circuit is open; one that was opened before the clock was set back is closed."""
+        if database.circuit and database.circuit[1] - self.now_ms > limits.longest_ms:
+            database.circuit = None
+        return database.circuit[1] - self.now_ms if database.circuit else 0
 
     def _claimed(self, member: str, holder: str, limits: Limits) -> Answer:
         job, _, n = member.partition(":")

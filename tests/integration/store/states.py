@@ -165,7 +165,7 @@ class Database:
     behind: dict[str, int] = field(default_factory=dict)
     pace: dict[str, int] = field(default_factory=dict)
     settled: int | None = None
-    pause: tuple[str, int] | None = None
+    circuit: tuple[str, int] | None = None
     failures: int = 0
     trouble: dict[str, Any] = field(default_factory=dict)
     ready: dict[str, int] = field(default_factory=dict)
@@ -220,8 +220,8 @@ class States:
                 for chunk in job.chunks:
                     chunk.outcome, chunk.tally = None, ""
         for database in self.databases.values():
-            if database.pause and over(database.pause[1]):
-                database.pause = None
+            if database.circuit and over(database.circuit[1]):
+                database.circuit = None
             if over(database.awake_till_ms):
                 database.awake_till_ms = None
 
@@ -326,8 +326,8 @@ class States:
         keys[f"ready:{name}"] = (database.ready, None)
         if database.awake_till_ms is not None:
             keys[f"awake:{name}"] = (("",), database.awake_till_ms)
-        if database.pause:
-            keys[f"pause:{name}"] = ((database.pause[0],), database.pause[1])
+        if database.circuit:
+            keys[f"circuit:{name}"] = ((database.circuit[0],), database.circuit[1])
         return keys
 
 

@@ -66,10 +66,10 @@ def test_every_operation_works_as_the_service(store: JobStore, settings: Setting
     first, second = store.admit(one, {1: b"items"}).to_notify
     claim = store.claim(first, "a holder")
     assert claim.verdict is Claimed.APPLY
-    store.release([first], "a holder", RetryLater(timedelta(seconds=1), pause=timedelta(milliseconds=1)))
+    store.release([first], "a holder", RetryLater(timedelta(seconds=1), open_circuit=timedelta(milliseconds=1)))
     assert store.due_count("acl") == 2
     assert store.trouble("acl") is not None
-    time.sleep(0.01)  # the pause
+    time.sleep(0.01)  # the circuit is half open
     assert store.overdue("acl", 0) != ()
     done = ChunkResult(b"outcomes", dict.fromkeys(COUNTS, 0) | {"created": 1}, retryable=True)
     assert store.complete(first, done).verdict is Completed.KEPT

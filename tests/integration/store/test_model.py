@@ -145,7 +145,7 @@ class Walk:
                 [(job, int(n)), *self._dice.sample(others, self._one_of(0, len(others)))],
                 self._one_of(holder, holder, holder, holder, "stranger"),
                 after_ms=self._one_of(0, 500, 4000),
-                pause_ms=self._one_of(0, 0, 1000, 60_000),
+                open_circuit_ms=self._one_of(0, 0, 1000, 60_000),
                 unexplained=self._one_of(True, False),
                 to_blame=self._one_of(True, False),
                 too_slow=self._one_of(True, False),
@@ -199,7 +199,7 @@ def test_the_table_has_the_moves_that_the_model_makes_and_no_other(
 ) -> None:
     """From each state, on the last chunk and on one before it, of items cancelled and not, of a database left alone."""
     after = set()
-    for sizes, count, pause_ms in product([(1,), (1, 1)], ["created", "cancelled"], [0, 1_000]):
+    for sizes, count, open_circuit_ms in product([(1,), (1, 1)], ["created", "cancelled"], [0, 1_000]):
         beside = Beside(scripts)
         beside.admitted("b")
         beside.claim("b", 0, "v")
@@ -207,14 +207,14 @@ def test_the_table_has_the_moves_that_the_model_makes_and_no_other(
         if before is not State.QUEUED:
             beside.claim("a", 0, "w")
         if before is State.WAITING:
-            beside.release("a", 0, "w", pause_ms=0)
+            beside.release("a", 0, "w", open_circuit_ms=0)
             held: dict[str, str | int] = {"holder": "w", "until": beside.model.now_ms + 1}  # as if of another chunk
             beside.model.jobs["a"].chunks[0].lease |= held
             beside.spoil(("HSET", "lease:a", "0:holder", "w", "0:until", held["until"]))
         if before is State.CANCELLING:
             beside.cancel("a")
-        if pause_ms and operation is Operation.CLAIM:
-            beside.release("b", 0, "v", pause_ms=pause_ms)
+        if open_circuit_ms and operation is Operation.CLAIM:
+            beside.release("b", 0, "v", open_circuit_ms=open_circuit_ms)
         assert beside.model.jobs["a"].state == before.value
         match operation:
             case Operation.CLAIM:

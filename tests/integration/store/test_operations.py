@@ -94,20 +94,20 @@ def test_a_lease_lasts_as_long_as_it_says_and_never_longer_than_any(beside: Besi
 
 @pytest.mark.parametrize("state", ["running", "cancelling"])
 @pytest.mark.parametrize("holder", ["w", "v"])
-@pytest.mark.parametrize("pause_ms", [15_000, 15_001, 15_002, 60_000])
+@pytest.mark.parametrize("open_circuit_ms", [15_000, 15_001, 15_002, 60_000])
 def test_a_lease_that_has_run_out_is_taken_off_also_while_the_database_is_left_alone(
-    beside: Beside, state: str, holder: str, pause_ms: int
+    beside: Beside, state: str, holder: str, open_circuit_ms: int
 ) -> None:
     beside.admitted("a", (1, 1))
     beside.claim("a", 0, "w")
     beside.claim("a", 1, "u")
-    beside.release("a", 1, "u", pause_ms=pause_ms)
+    beside.release("a", 1, "u", open_circuit_ms=open_circuit_ms)
     beside.claim("a", 1, "u")
     if state == "cancelling":
         beside.cancel("a")
     beside.elapse(15_000)
     assert beside.claim("a", 0, holder)[0] == (
-        "held" if pause_ms > 15_000 else {"running": "apply"}.get(state, "cancel")
+        "circuit_open" if open_circuit_ms > 15_000 else {"running": "apply"}.get(state, "cancel")
     )
     beside.reclaim("w")
     beside.reclaim("v")
@@ -127,10 +127,10 @@ def test_a_pause_lasts_as_long_as_it_says_and_never_longer_than_any(
     for n, holder in enumerate("wvu"):
         beside.claim("a", n, holder)
     beside.complete("a", 2)
-    beside.release("a", 0, "w", after_ms=0, pause_ms=max(MINUTE_MS, 10 * lease_ms) + more_ms)
+    beside.release("a", 0, "w", after_ms=0, open_circuit_ms=max(MINUTE_MS, 10 * lease_ms) + more_ms)
     match who_looks:
         case "claim":
-            assert beside.claim("a", 0, "t")[0] == ("apply" if more_ms > 0 else "held")
+            assert beside.claim("a", 0, "t")[0] == ("apply" if more_ms > 0 else "circuit_open")
         case "overdue":
             assert beside.overdue() == (["a:0"] if more_ms > 0 else [])
         case _:
@@ -426,7 +426,7 @@ def test_a_pause_ends_with_its_prober_and_with_nobody_else(beside: Beside, probe
     beside.admitted("a", (1, 1, 1, 1))
     for n, holder in ((1, "w"), (2, "v"), (0, "u")):
         beside.claim("a", n, holder)
-    beside.release("a", 0, "u", pause_ms=1_000)
+    beside.release("a", 0, "u", open_circuit_ms=1_000)
     if prober:
         beside.elapse(1_000)
         beside.claim("a", 1 if prober == "w" else 2, prober)
@@ -436,7 +436,7 @@ def test_a_pause_ends_with_its_prober_and_with_nobody_else(beside: Beside, probe
         case "claim again":
             beside.claim("a", 1, "w")
         case _:
-            beside.release("a", 1, "w", to_blame=False, pause_ms=0 if goes == "release" else 1)
+            beside.release("a", 1, "w", to_blame=False, open_circuit_ms=0 if goes == "release" else 1)
     beside.overdue()
     beside.claim("a", 3, "t")
     beside.elapse(1)
@@ -447,7 +447,7 @@ def test_a_process_that_holds_two_chunks_is_known_for_the_last(beside: Beside) -
     beside.admitted("a", (1, 1))
     beside.claim("a", 0, "w")
     beside.claim("a", 1, "w")
-    beside.release("a", 0, "w", pause_ms=0)
+    beside.release("a", 0, "w", open_circuit_ms=0)
     assert beside.reclaim("w") == ["demo", "a:1"]
     assert beside.reclaim("w") == []
 
@@ -468,7 +468,7 @@ def test_every_operation_from_every_state(
     if state != "queued":
         beside.claim("a", 0, "w")
     if state == "waiting":
-        beside.release("a", 0, "w", pause_ms=0)
+        beside.release("a", 0, "w", open_circuit_ms=0)
     if state in ("cancelling", "cancelled"):
         beside.cancel("a")
     if state in ("completed", "cancelled"):

@@ -85,7 +85,9 @@ def test_what_may_harm_others_goes_alone(roomy: Beside, why: str) -> None:
     if why == "deaths":
         roomy.reclaim("v")
     if why in ("faults", "too_slow"):
-        roomy.release("b", 0, "v", pause_ms=0, unexplained=why == "faults", too_slow=why == "too_slow", after_ms=0)
+        roomy.release(
+            "b", 0, "v", open_circuit_ms=0, unexplained=why == "faults", too_slow=why == "too_slow", after_ms=0
+        )
     roomy.elapse(2_000)
     roomy.overdue()
     roomy.settle(0)

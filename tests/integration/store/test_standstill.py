@@ -83,7 +83,7 @@ def test_a_database_that_is_away_is_left_alone_on_purpose(
 ) -> None:
     (chunk,) = admitted(store)
     store.claim(chunk, "a holder")
-    store.release([chunk], "a holder", RetryLater(timedelta(seconds=1), pause=timedelta(seconds=1)))
+    store.release([chunk], "a holder", RetryLater(timedelta(seconds=1), open_circuit=timedelta(seconds=1)))
     elapse(servers.redis_url, store, 20 * MINUTE)
     assert standstill.untaken("demo") is None
 

@@ -226,9 +226,9 @@ def test_the_first_outcome_stands(store: JobStore) -> None:
 def test_a_released_chunk_waits_and_its_database_is_left_alone(store: JobStore, elapse: Elapse) -> None:
     new, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(3 * SECOND, pause=timedelta(seconds=60)))
+    store.release([ref], "w:1", RetryLater(3 * SECOND, open_circuit=timedelta(seconds=60)))
     assert store.job(new.job_id).state is State.WAITING
-    assert store.claim(other, "w:1").verdict is Claimed.HELD
+    assert store.claim(other, "w:1").verdict is Claimed.CIRCUIT_OPEN
     elapse(30 * SECOND)
     assert store.overdue("demo", 0) == ()
 
@@ -251,13 +251,13 @@ def test_a_release_without_pause_comes_again_when_it_is_due(store: JobStore, ela
 def test_one_attempt_at_a_time_finds_out_whether_a_database_is_back(store: JobStore, elapse: Elapse) -> None:
     _, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(SECOND, pause=timedelta(milliseconds=1)))
+    store.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1)))
     sleep(0.02)
     elapse(2 * SECOND)
     probe = store.claim(ref, "w:1").lease
     assert probe is not None
     assert probe.history == History(releases=1, failures=1, failing_for=probe.history.failing_for)
-    assert store.claim(other, "w:2").verdict is Claimed.HELD
+    assert store.claim(other, "w:2").verdict is Claimed.CIRCUIT_OPEN
     assert store.overdue("demo", 0) == (), "nobody notifies while one finds out"
     complete(store, ref)
     assert store.overdue("demo", 0) == (other,), "and all at once when it is back"
@@ -269,10 +269,10 @@ def test_one_attempt_at_a_time_finds_out_whether_a_database_is_back(store: JobSt
 def test_a_probe_ends_with_the_process_that_probes(store: JobStore) -> None:
     _, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(SECOND, pause=timedelta(milliseconds=1)))
+    store.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1)))
     sleep(0.02)
     store.claim(ref, "w:1")
-    assert store.claim(other, "w:2").verdict is Claimed.HELD
+    assert store.claim(other, "w:2").verdict is Claimed.CIRCUIT_OPEN
     assert store.claim(ref, "w:2").verdict is Claimed.BUSY
     store.reclaim("w:1")
     assert store.claim(ref, "w:2").verdict is Claimed.APPLY
@@ -297,7 +297,7 @@ def test_the_store_knows_who_holds_a_chunk(store: JobStore, elapse: Elapse) -> N
 def test_a_probe_that_the_database_answered_lets_the_others_go_on(store: JobStore) -> None:
     _, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(SECOND, pause=timedelta(milliseconds=1)))
+    store.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1)))
     sleep(0.02)
     store.claim(ref, "w:1")
     store.release([ref], "w:1", RetryLater(SECOND, counts_toward_deadline=False))
@@ -410,7 +410,7 @@ def test_a_database_that_fails_its_chunks_is_in_trouble_until_it_answers(store: 
     assert store.trouble("demo") is None
     for reason in ("too-slow", "away"):
         store.claim(ref, "w:1")
-        store.release([ref], "w:1", RetryLater(SECOND, pause=timedelta(milliseconds=1), reason=reason))
+        store.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1), reason=reason))
         elapse(10 * SECOND)
     trouble = store.trouble("demo")
     assert trouble is not None
@@ -424,7 +424,7 @@ def test_a_database_that_fails_its_chunks_is_in_trouble_until_it_answers(store: 
 def test_of_a_database_without_open_chunks_nobody_says_that_it_is_in_trouble(store: JobStore) -> None:
     _, (ref,) = admitted(store)
     store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(SECOND, pause=timedelta(milliseconds=1), reason="away"))
+    store.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1), reason="away"))
     assert store.trouble("demo") is not None
     store.complete(ref, ChunkResult(b"given up", {"failed": 1}, database_answered=False))
     assert store.trouble("demo") is None, "nobody will find out whether it is back"
@@ -435,11 +435,11 @@ def test_a_clock_that_is_set_back_holds_up_nothing(store: JobStore, elapse: Elap
     _, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1")
     store.claim(other, "w:2")
-    store.release([other], "w:2", RetryLater(SECOND, pause=SECOND))
+    store.release([other], "w:2", RetryLater(SECOND, open_circuit=SECOND))
     elapse(-DAY)
     assert set(store.overdue("demo", 0)) == {ref, other}
     assert store.claim(ref, "w:3").verdict is Claimed.APPLY
-    assert store.claim(other, "w:4").verdict is Claimed.HELD, "while w:3 finds out whether the database is back"
+    assert store.claim(other, "w:4").verdict is Claimed.CIRCUIT_OPEN, "while w:3 finds out whether the database is back"
     complete(store, ref)
     assert store.claim(other, "w:4").verdict is Claimed.APPLY
 

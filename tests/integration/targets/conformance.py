@@ -1,14 +1,13 @@
-"""What every upsert must do, whatever the dialect: subclass it and say which engine and which upsert."""
+"""What every upsert must do, whatever the dialect: a test class brings both."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Engine, func, select, text
 from tests.builders import NOW, a_batch, a_case, a_lease
-from tests.integration.targets.databases import refuse_negative_priorities
+from tests.integration.targets.grounds import ground_of, noting_writes
 
 from carecase_worker.batches.chunking import Chunk
 from carecase_worker.cases.care_case import FIELDS
@@ -23,9 +22,10 @@ from carecase_worker.cases.outcomes import (
     Outcome,
 )
 from carecase_worker.cases.validation import Rules, validate
+from carecase_worker.targets.dialects.upsert import Upsert
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
-from carecase_worker.targets.upserts import Upsert
-from carecase_worker.targets.writer import LedgerKey, Writer
+from carecase_worker.targets.writing.ledger import LedgerKey
+from carecase_worker.targets.writing.writer import Writer
 from carecase_worker.worker.planning import plan_chunk, plan_uniform_outcome
 
 MOMENT = "2026-01-02T03:04:05.678900+00:00"
@@ -158,7 +158,7 @@ class UpsertConformance:
     def test_an_item_the_database_refuses_does_not_harm_the_other_thousand(
         self, engine: Engine, writer: Writer
     ) -> None:
-        refuse_negative_priorities(engine)
+        ground_of(engine).refuse_negative_priorities(engine)
         cases = [a_case(key, case_Priority=1) for key in range(1001)]
         cases[500]["case_Priority"] = -1
         cases[901]["case_Priority"] = -1
@@ -177,7 +177,7 @@ class UpsertConformance:
             assert connection.execute(text("SELECT count(*) FROM care_case")).scalar() == 1000
 
     def test_a_strict_batch_is_applied_whole_or_not_at_all(self, engine: Engine, writer: Writer) -> None:
-        refuse_negative_priorities(engine)
+        ground_of(engine).refuse_negative_priorities(engine)
         self.apply(writer, a_case(1, carePlan_Key=8), seq=1)
         good = [a_case(2), a_case(3)]
         for seq, bad in enumerate((a_case(4, case_Status=8), a_case(4, case_Priority=-1), a_case(1)), start=2):
@@ -201,30 +201,3 @@ class UpsertConformance:
             with engine.connect() as connection:
                 written = list(connection.execute(text("SELECT case_key FROM written ORDER BY place")).scalars())
         assert written == sorted(keys) * 4
-
-
-@contextmanager
-def noting_writes(engine: Engine) -> Iterator[None]:
-    """Have the database note the key of each case that is to be written, in the table `written`."""
-    postgres = engine.dialect.name == "postgresql"
-    note = "INSERT INTO written (case_key) VALUES (NEW.case_key);"
-    make: tuple[str, ...] = (
-        f"CREATE TABLE written (place {'serial' if postgres else 'INTEGER PRIMARY KEY'}, case_key int)",
-        f"CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {note} RETURN NEW; END $$",
-        "CREATE TRIGGER note BEFORE INSERT ON care_case FOR EACH ROW EXECUTE FUNCTION note()",
-    )
-    if not postgres:
-        make = (make[0], f"CREATE TRIGGER note BEFORE INSERT ON care_case BEGIN {note} END")
-    drop = ("DROP TRIGGER note ON care_case", "DROP FUNCTION note", "DROP TABLE written")
-    run_all(engine, *make)
-    try:
-        yield
-    finally:
-        if postgres:
-            run_all(engine, *drop)
-
-
-def run_all(engine: Engine, *statements: str) -> None:
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement))

@@ -16,9 +16,9 @@ from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.settings.loading import load
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.registry import Targets
-from carecase_worker.targets.schema import create_database
+from carecase_worker.targets.schema.migration import create_database
 from carecase_worker.targets.tenants import Tenant, tenants_of
-from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.worker.planning import plan_chunk
 
 _numbers = count(1)
@@ -64,16 +64,28 @@ def write(url: str, seq: int = 1) -> list[Outcome]:
         targets.disconnect("d")
 
 
-def refuse_negative_priorities(engine: Engine) -> None:
-    """Have a database refuse negative priorities from now on, by a check constraint."""
+def run_all(engine: Engine, *statements: str) -> None:
+    """Run statements in one transaction of the service's own engine."""
     with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("ALTER TABLE care_case ADD CONSTRAINT priority_check CHECK (case_priority >= 0)"))
-            return
-        definition = connection.execute(text("SELECT sql FROM sqlite_master WHERE name = 'care_case'")).scalar_one()
-        connection.execute(text("DROP TABLE care_case"))
-        checked = definition.replace("case_priority INTEGER", "case_priority INTEGER CHECK (case_priority >= 0)")
-        connection.execute(text(checked))
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+BAD = 7
+"""The key of the case that is refused where a test says no more."""
+
+
+def refusing(statements: str, when: str = f"NEW.case_key = {BAD}") -> tuple[str, ...]:
+    """A trigger that runs PL/pgSQL statements on some rows."""
+    return (
+        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF {when} THEN {statements} END IF; RETURN NEW; END $$",
+        "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON care_case FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+
+
+def raising(state: str) -> str:
+    return f"RAISE EXCEPTION 'no' USING ERRCODE = '{state}';"
 
 
 def ask(engine: Engine, statement: str) -> Any:

@@ -18,9 +18,10 @@ from tests.tls import certificates, tls_before
 
 from carecase_worker.errors import TargetFailure
 from carecase_worker.targets.causes import Causes
-from carecase_worker.targets.failures import failure_of
+from carecase_worker.targets.dialects.registry import dialect_of
 from carecase_worker.targets.purge import purge_ledger
-from carecase_worker.targets.schema import schema_differences, upgrade
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import schema_differences
 
 
 @pytest.fixture(scope="module")
@@ -189,14 +190,14 @@ def test_what_a_session_meets_once_it_is_there(url: str) -> None:
         ):
             with pytest.raises(SQLAlchemyError) as caught, engine.begin() as connection:
                 connection.execute(text(statement))
-            assert failure_of(caught.value).cause == cause.value, statement
+            assert dialect_of(engine).errors.failure_of(caught.value).cause == cause.value, statement
 
 
 def test_an_items_own_fault_has_no_cause(url: str) -> None:
     with engine_at(url) as engine:
         with pytest.raises(SQLAlchemyError) as caught, engine.begin() as connection:
             connection.execute(text("INSERT INTO care_case (case_key) VALUES (1)"))
-        assert failure_of(caught.value).cause is None
+        assert dialect_of(engine).errors.failure_of(caught.value).cause is None
 
 
 def test_sqlite_files_that_are_none(tmp_path: Path) -> None:

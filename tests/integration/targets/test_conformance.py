@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 from tests.integration.targets.conformance import UpsertConformance
+from tests.integration.targets.grounds import GROUNDS, WAYS, name_of, upsert_of
 from tests.services import Services
 
 from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.targets.dialects.registry import DIALECTS
+from carecase_worker.targets.dialects.upsert import Upsert
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import schema_differences, upgrade
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import schema_differences
 from carecase_worker.targets.tenants import Tenant
-from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert, Upsert
 
 
 def engine_at(url: str) -> Engine:
@@ -21,45 +24,28 @@ def engine_at(url: str) -> Engine:
     return engine
 
 
-class OnPostgres(UpsertConformance):
+def test_every_dialect_has_a_ground() -> None:
+    assert set(GROUNDS) == set(DIALECTS), "see CONTRIBUTING.md, Add a dialect"
+
+
+@pytest.mark.parametrize("way", WAYS, ids=name_of, scope="class")
+class TestEveryDialect(UpsertConformance):
     @pytest.fixture
-    def engine(self, servers: Services) -> Iterator[Engine]:
-        engine = engine_at(servers.postgres_url)
-        yield engine
-        with engine.begin() as connection:
-            connection.execute(text("ALTER TABLE care_case DROP CONSTRAINT IF EXISTS priority_check"))
-        engine.dispose()
-
-
-class TestSetBasedOnPostgres(OnPostgres):
-    @pytest.fixture
-    def upsert(self) -> Upsert:
-        return PostgresUpsert()
-
-
-class TestPortableOnPostgres(OnPostgres):
-    @pytest.fixture
-    def upsert(self) -> Upsert:
-        return PortableUpsert("postgresql")
-
-
-class TestPortableOnSqlite(UpsertConformance):
-    @pytest.fixture
-    def engine(self, tmp_path: Path) -> Iterator[Engine]:
-        engine = engine_at(f"sqlite:///{tmp_path / 'cases.sqlite'}")
+    def engine(self, way: tuple[str, str], servers: Services, tmp_path: Path) -> Iterator[Engine]:
+        engine = engine_at(GROUNDS[way[0]].empty(servers, tmp_path))
         yield engine
         engine.dispose()
 
     @pytest.fixture
-    def upsert(self) -> Upsert:
-        return PortableUpsert("sqlite")
+    def upsert(self, way: tuple[str, str]) -> Upsert:
+        return upsert_of(way)
 
 
-def test_the_migrations_make_what_the_field_table_says(servers: Services, tmp_path: Path) -> None:
-    for url in (servers.postgres_url, f"sqlite:///{tmp_path / 'cases.sqlite'}"):
-        engine = engine_at(url)
-        assert schema_differences(engine) == []
-        engine.dispose()
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_migrations_make_what_the_field_table_says(servers: Services, tmp_path: Path, dialect: str) -> None:
+    engine = engine_at(GROUNDS[dialect].empty(servers, tmp_path))
+    assert schema_differences(engine) == []
+    engine.dispose()
 
 
 def test_a_schema_that_lacks_something_is_told(tmp_path: Path) -> None:

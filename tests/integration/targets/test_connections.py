@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case, a_lease, a_new_job, chunks_of
-from tests.integration.targets.databases import a_database, ask, engine_at, run, tenant
-from tests.integration.targets.test_refusals import refusing
+from tests.integration.targets.databases import a_database, engine_at, refusing, run, tenant
+from tests.integration.targets.grounds import GROUNDS, ground_of
 from tests.integration.worker.attempts import attempt
 from tests.services import Services
 
@@ -19,29 +19,22 @@ from carecase_worker.batches.payloads import pack
 from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.registry import Targets
-from carecase_worker.targets.schema import upgrade
-from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.worker.planning import plan_chunk
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=[*DIALECTS])
 def url(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -> str:
     """The URL of a database without a schema."""
-    if request.param == "postgresql":
-        return a_database(servers)
-    (tmp_path / "cases.sqlite").touch()
-    return f"sqlite:///{tmp_path / 'cases.sqlite'}"
+    return GROUNDS[request.param].empty(servers, tmp_path)
 
 
 def connections(engine: Engine, url: str) -> int:
     """The number of connections to a database but for the one that asks."""
-    if engine.dialect.name == "postgresql":
-        others = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        return int(ask(engine, f"SELECT count(*) FROM pg_stat_activity WHERE {others}"))
-    path = Path(url.removeprefix("sqlite:///"))
-    engine.dispose()
-    return sum(link.exists() and link.samefile(path) for link in Path("/proc/self/fd").iterdir())
+    return ground_of(engine).connections(engine, url)
 
 
 def write(targets: Targets, key: int) -> list[Any]:
@@ -84,8 +77,7 @@ def test_a_failed_attempt_leaves_no_connection_behind(store: JobStore, url: str)
     with engine_at(url) as engine:
         upgrade(engine)
         with engine.begin() as other:
-            if engine.dialect.name == "postgresql":
-                other.exec_driver_sql("LOCK TABLE care_case")
+            ground_of(engine).lock(other)
             assert attempt(store, targets, ref, "worker").verdict.startswith("released: ")  # type: ignore[arg-type]
         eventually(lambda: connections(engine, url) == 0, what="the connection is closed")
 

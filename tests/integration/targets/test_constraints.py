@@ -12,8 +12,8 @@ from tests.integration.targets.test_refusals import apply
 from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED, REFUSED, Kind
-from carecase_worker.targets.schema import create_database
-from carecase_worker.targets.upserts import upsert_for
+from carecase_worker.targets.dialects.registry import DIALECTS, dialect_of
+from carecase_worker.targets.schema.migration import create_database
 
 SECRET = "S3CRET"
 GOOD, BAD = a_case(1), a_case(2, case_Status=SECRET, case_Priority=-1)
@@ -90,7 +90,7 @@ def execute(engine: Engine, *statements: str) -> None:
 
 def conflict(engine: Engine, what: str) -> str:
     """The text that the bad item is answered with, once the good one is applied."""
-    good, bad = apply(engine, upsert_for(engine.dialect.name), GOOD | {"group_ID": "g", "case_Priority": 0}, BAD)
+    good, bad = apply(engine, dialect_of(engine).writing.upsert, GOOD | {"group_ID": "g", "case_Priority": 0}, BAD)
     assert (good, bad.kind) == (CREATED, Kind.CONFLICT), what
     assert SECRET not in bad.body
     assert "-1" not in bad.body
@@ -99,7 +99,7 @@ def conflict(engine: Engine, what: str) -> str:
 
 def same_again(engine: Engine) -> None:
     """Have the table hold a case with which the bad one conflicts in whatever must be unique."""
-    apply(engine, upsert_for(engine.dialect.name), BAD | {"case_Key": 9, "group_ID": None})
+    apply(engine, dialect_of(engine).writing.upsert, BAD | {"case_Key": 9, "group_ID": None})
 
 
 @pytest.mark.parametrize("what", POSTGRES)
@@ -130,7 +130,7 @@ def test_the_fields_that_another_table_refers_to_are_named(engine: Engine) -> No
         f"CREATE TABLE follower AS SELECT varchar '{SECRET}' AS of",
         "ALTER TABLE follower ADD CONSTRAINT c FOREIGN KEY (of) REFERENCES care_case (case_status)",
     )
-    (outcome,) = apply(engine, upsert_for("postgresql"), a_case(9, case_Status="new"), seq=2)
+    (outcome,) = apply(engine, DIALECTS["postgresql"].writing.upsert, a_case(9, case_Status="new"), seq=2)
     assert outcome.kind is Kind.CONFLICT
     assert outcome.body == "case_Status: the item conflicts with a foreign key of the target database (c)"
 
@@ -151,7 +151,7 @@ def test_a_constraint_of_a_partition_is_one_of_the_table(engine: Engine) -> None
 def test_a_constraint_on_columns_that_the_contract_does_not_know_is_not_the_items_fault(
     engine: Engine, what: str
 ) -> None:
-    upsert = upsert_for("postgresql")
+    upsert = DIALECTS["postgresql"].writing.upsert
     if "unique" in what:
         apply(engine, upsert, a_case(9))
     execute(engine, *(f"ALTER TABLE care_case {change}" for change in FOREIGN[what]))
@@ -169,7 +169,7 @@ def test_a_constraint_of_a_table_that_a_trigger_writes_is_not_the_items_fault(en
         " $$ BEGIN INSERT INTO noted VALUES (NEW.case_status); RETURN NEW; END $$",
         "CREATE TRIGGER note BEFORE INSERT ON care_case FOR EACH ROW EXECUTE FUNCTION note()",
     )
-    assert apply(engine, upsert_for("postgresql"), GOOD, BAD) == [CREATED, REFUSED]
+    assert apply(engine, DIALECTS["postgresql"].writing.upsert, GOOD, BAD) == [CREATED, REFUSED]
 
 
 @pytest.mark.parametrize(
@@ -270,12 +270,12 @@ def test_a_constraint_of_sqlite_that_the_contract_does_not_know_is_not_the_items
 ) -> None:
     define(sqlite, f"case_priority INTEGER, {SQLITE_FOREIGN[what]}")
     expected = [CREATED, REFUSED] if "unique" in what else [REFUSED, REFUSED]
-    assert apply(sqlite, upsert_for("sqlite"), a_case(1), a_case(2)) == expected
+    assert apply(sqlite, DIALECTS["sqlite"].writing.upsert, a_case(1), a_case(2)) == expected
 
 
 def test_a_field_of_ours_that_sqlite_wants_is_named(sqlite: Engine) -> None:
     define(sqlite, "case_priority INTEGER NOT NULL")
-    (outcome,) = apply(sqlite, upsert_for("sqlite"), a_case(1))
+    (outcome,) = apply(sqlite, DIALECTS["sqlite"].writing.upsert, a_case(1))
     assert outcome.body == "case_Priority: the item conflicts with a not-null constraint of the target database"
 
 
@@ -286,7 +286,7 @@ def test_a_constraint_of_which_sqlite_tells_no_more_gives_a_conflict_without_fie
         "CREATE TABLE counts (number INTEGER) STRICT",
         "CREATE TRIGGER count BEFORE INSERT ON care_case BEGIN INSERT INTO counts VALUES (NEW.case_status); END",
     )
-    (outcome,) = apply(sqlite, upsert_for("sqlite"), a_case(1, case_Status="x"))
+    (outcome,) = apply(sqlite, DIALECTS["sqlite"].writing.upsert, a_case(1, case_Status="x"))
     assert (outcome.kind, outcome.body) == (
         Kind.CONFLICT,
         "The item conflicts with a constraint of the target database.",

@@ -8,12 +8,14 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from tests.acceptance.system import eventually
 from tests.integration.targets.databases import a_database, engine_at, run
+from tests.integration.targets.grounds import GROUNDS
 from tests.services import Services
 
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.contents import holds_cases
+from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.highest import highest_version
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.schema.migration import upgrade
 
 CASE = (
     "INSERT INTO care_case (case_key, careplan_key, do_not_contact, entry_date, update_date, ingest_version,"
@@ -23,12 +25,10 @@ CASE = (
 WAITING = text("SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))")
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=[*DIALECTS])
 def engine(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -> Iterator[Engine]:
     """An engine of a database without tables."""
-    (tmp_path / "cases.sqlite").touch()
-    url = a_database(servers) if request.param == "postgresql" else f"sqlite:///{tmp_path / 'cases.sqlite'}"
-    with engine_at(url) as engine:
+    with engine_at(GROUNDS[request.param].empty(servers, tmp_path)) as engine:
         yield engine
 
 

@@ -14,10 +14,11 @@ from tests.integration.targets.databases import a_database, engine_at, run, writ
 from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED, UPDATED
+from carecase_worker.targets.case_versions import PLACE_BITS
 from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.purge import purge_ledger
-from carecase_worker.targets.schema import state, upgrade
-from carecase_worker.worker.planning import PLACE_BITS
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import state
 
 SCRIPT = Path(__file__).parents[3] / "config" / "least-privilege.sql"
 PSQL = Path(embedded).parent / "pginstall" / "bin" / "psql"

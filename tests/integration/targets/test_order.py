@@ -15,9 +15,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from tests.builders import NOW, a_batch, a_case, a_lease
-from tests.integration.targets.databases import a_database, refuse_negative_priorities, run
+from tests.integration.targets.databases import run
+from tests.integration.targets.grounds import GROUNDS, WAYS, name_of, upsert_of
 from tests.integration.targets.test_conformance import engine_at
-from tests.integration.targets.test_refusals import raising, refusing
 from tests.integration.targets.test_values import same
 from tests.oracle import TABLE
 from tests.reference import Answer, Case, HeldCase, Reference, Run
@@ -28,8 +28,8 @@ from carecase_worker.cases.outcomes import Kind, Outcome
 from carecase_worker.clock import epoch_ms
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
-from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert
-from carecase_worker.targets.writer import LedgerKey, Writer
+from carecase_worker.targets.writing.ledger import LedgerKey
+from carecase_worker.targets.writing.writer import Writer
 from carecase_worker.worker.planning import plan_chunk, plan_item_by_item
 
 FIELDS = tuple(field["field"] for field in TABLE)
@@ -76,26 +76,17 @@ class Target:
             return {(job_id.int, chunk_no) for job_id, chunk_no in connection.execute(select(*columns))}
 
 
-@pytest.fixture(scope="module", params=["set-based on PostgreSQL", "portable on PostgreSQL", "portable on SQLite"])
-def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+@pytest.fixture(scope="module", params=WAYS, ids=name_of)
+def target(
+    request: pytest.FixtureRequest, servers: Services, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
     """A database with a constraint on priorities, and triggers that fail over a status and pass over another."""
-    if "SQLite" in request.param:
-        engine = engine_at(f"sqlite:///{tmp_path_factory.mktemp('order') / 'cases.sqlite'}")
-        refuse_negative_priorities(engine)
-        trigger = (
-            "CREATE TRIGGER {0} BEFORE INSERT ON care_case WHEN NEW.case_status = '{0}' BEGIN SELECT RAISE({1}); END"
-        )
-        statements = (trigger.format("trigger", "ABORT, 'no'"), trigger.format("skip", "IGNORE"))
-        run(engine.url.render_as_string(), *statements)
-    else:
-        servers: Services = request.getfixturevalue("servers")
-        url = a_database(servers)
-        engine = engine_at(url)
-        refuse_negative_priorities(engine)
-        also_skip = "END IF; IF NEW.case_status = 'skip' THEN RETURN NULL;"
-        run(url, *refusing(f"{raising('P0001')} {also_skip}", when="NEW.case_status = 'trigger'"))
-    upsert = PostgresUpsert() if "set-based" in request.param else PortableUpsert(engine.dialect.name)
-    yield Target(engine, Writer(engine, upsert))
+    ground = GROUNDS[request.param[0]]
+    url = ground.empty(servers, tmp_path_factory.mktemp("order"))
+    engine = engine_at(url)
+    ground.refuse_negative_priorities(engine)
+    run(url, *ground.fail_over_trigger_and_pass_over_skip)
+    yield Target(engine, Writer(engine, upsert_of(request.param)))
     engine.dispose()
 
 
@@ -191,7 +182,7 @@ def check_held(target: Target, expected: dict[int, HeldCase]) -> None:
         assert (held[key].version, held[key].entered) == (want.version, want.entered), key
         for name in FIELDS:
             got: Any = held[key].row[name]
-            assert same(got, want.row[name], target.engine.dialect.name), (key, name, got, want.row[name])
+            assert same(got, want.row[name], target.engine), (key, name, got, want.row[name])
 
 
 def commutes(one: Run) -> bool:

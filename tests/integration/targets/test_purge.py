@@ -6,19 +6,21 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import insert, select
+from tests.integration.targets.grounds import GROUNDS
 from tests.services import Services
 
 from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.purge import purge_ledger
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.tables import INGEST_LEDGER
 from carecase_worker.targets.tenants import Tenant
 
 
-@pytest.mark.parametrize("dialect", ["postgresql", "sqlite"])
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_only_old_rows_are_purged(servers: Services, tmp_path: Path, dialect: str) -> None:
-    url = servers.postgres_url if dialect == "postgresql" else f"sqlite:///{tmp_path / 'cases.sqlite'}"
+    url = GROUNDS[dialect].empty(servers, tmp_path)
     engine = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": url})))
     upgrade(engine)
     now = datetime.now(UTC)

@@ -20,8 +20,8 @@ from carecase_worker.batches.chunking import Chunk
 from carecase_worker.cases.outcomes import CREATED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.registry import Targets
-from carecase_worker.targets.schema import upgrade
-from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.worker.planning import plan_chunk
 
 FULL_OF_TEXT = [a_case(key, eligibility_Verified_Comment="x" * 500) for key in range(1500)]

@@ -10,6 +10,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from tests.builders import a_batch, a_case, a_lease
+from tests.integration.targets.databases import BAD, raising, refusing
+from tests.integration.targets.grounds import WAYS, name_of, upsert_of
 from tests.integration.targets.test_conformance import engine_at
 from tests.services import Services
 
@@ -18,11 +20,13 @@ from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED, UPDATE
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.store.claims import History
+from carecase_worker.targets.dialects.postgresql.upsert import PostgresUpsert
+from carecase_worker.targets.dialects.upsert import Upsert
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import create_database
+from carecase_worker.targets.schema.migration import create_database
 from carecase_worker.targets.tenants import Tenant
-from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert, Upsert
-from carecase_worker.targets.writer import LedgerKey, Writer
+from carecase_worker.targets.writing.ledger import LedgerKey
+from carecase_worker.targets.writing.writer import Writer
 from carecase_worker.worker.planning import plan_chunk
 
 STATES = (
@@ -32,26 +36,11 @@ STATES = (
 )  # fmt: skip
 """One or more of each class that is otherwise the database's, and some of those that never are."""
 SLOW_STATES = ("40001", "40P01", "55P03", "57014")
-BAD = 7
 
 
-def refusing(statements: str, when: str = f"NEW.case_key = {BAD}") -> tuple[str, ...]:
-    """A trigger that runs PL/pgSQL statements on some rows."""
-    return (
-        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        f" IF {when} THEN {statements} END IF; RETURN NEW; END $$",
-        "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON care_case FOR EACH ROW EXECUTE FUNCTION refuse()",
-    )
-
-
-def raising(state: str) -> str:
-    return f"RAISE EXCEPTION 'no' USING ERRCODE = '{state}';"
-
-
-@pytest.fixture(params=[PostgresUpsert, lambda: PortableUpsert("postgresql")], ids=["set-based", "portable"])
+@pytest.fixture(params=[way for way in WAYS if way[0] == "postgresql"], ids=name_of)
 def upsert(request: pytest.FixtureRequest) -> Upsert:
-    made: Upsert = request.param()
-    return made
+    return upsert_of(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from tests.integration.targets.test_refusals import apply, attempted
 
 from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED, UPDATED
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.targets.upserts import upsert_for
+from carecase_worker.targets.dialects.registry import DIALECTS
 
-UPSERT = upsert_for("sqlite")
+UPSERT = DIALECTS["sqlite"].writing.upsert
 BAD = {7, 300}
 CASES = [a_case(key, case_Status="{" if key in BAD else "{}") for key in range(500)]
 ALL_BUT_THE_BAD = [REFUSED if case["case_Key"] in BAD else CREATED for case in CASES]

@@ -9,11 +9,14 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from tests.integration.targets.databases import a_database, ask, engine_at, run, write
+from tests.integration.targets.grounds import GROUNDS
 from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import SchemaRefused, TargetFailure
-from carecase_worker.targets.schema import schema_differences, state, upgrade
+from carecase_worker.targets.dialects.registry import DIALECTS
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import schema_differences, state
 
 NEWER = "UPDATE carecase_schema SET version_num = '9999'"
 ADDED = (
@@ -49,13 +52,10 @@ CHANGED = {
 NOT_OURS = "the schema is at revision 9999, which is newer than this version's 0001 and not for it to change"
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=[*DIALECTS])
+def url(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -> str:
     """An empty database of each kind."""
-    if request.param == "sqlite":
-        (tmp_path / "cases.sqlite").touch()
-        return f"sqlite:///{tmp_path / 'cases.sqlite'}"
-    return str(request.getfixturevalue("emptied"))
+    return GROUNDS[request.param].empty(servers, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def migrated(emptied: str) -> str:
 
 def test_there_is_one_newest_revision() -> None:
     config = Config()
-    config.set_main_option("script_location", "carecase_worker.targets:migrations")
+    config.set_main_option("script_location", "carecase_worker.targets.schema:migrations")
     assert len(ScriptDirectory.from_config(config).get_heads()) == 1
 
 

@@ -23,8 +23,9 @@ from carecase_worker.errors import SettingsError, TargetFailure
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.targets.registry import Targets
-from carecase_worker.targets.schema import schema_differences, upgrade
-from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import schema_differences
+from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.worker.planning import plan_chunk
 
 OURS = {

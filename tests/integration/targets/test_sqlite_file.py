@@ -19,12 +19,13 @@ from tests.integration.test_audit_log import waits_for_a_lock
 from carecase_worker.cases.outcomes import CREATED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.schema import schema_differences, upgrade
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import schema_differences
 from carecase_worker.targets.tenants import Tenant
-from carecase_worker.targets.upserts import upsert_for
 
-UPSERT = upsert_for("sqlite")
+UPSERT = DIALECTS["sqlite"].writing.upsert
 
 
 def held(path: Path) -> list[int]:

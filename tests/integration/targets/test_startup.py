@@ -14,10 +14,10 @@ from tests.services import Services
 from carecase_worker.errors import SettingsError
 from carecase_worker.settings.loading import load
 from carecase_worker.targets.causes import Causes
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.dialects.postgresql.errors import LOWEST as LOWEST_POSTGRES
+from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.startup import look_at
 from carecase_worker.targets.tenants import tenants_of
-from carecase_worker.targets.versions import LOWEST_POSTGRES
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,8 @@ def test_every_database_that_no_wait_mends_keeps_the_worker_from_its_start(serve
     parameter = Causes.PARAMETER.value.text
     assert sorted(str(caught.value).splitlines()) == [
         f"databases.bogus: {parameter} (sslmode)",
-        f"databases.old: {Causes.VERSION.value.text}",
+        f"databases.old: {Causes.VERSION.value.text}: the lowest is PostgreSQL {LOWEST_POSTGRES},"
+        " see docs/operations/versions.md",
         f"databases.options: {parameter} (options)",
     ]
 

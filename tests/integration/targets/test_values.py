@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, select, text
 from tests.builders import NOW, a_case, a_lease, chunks_of
+from tests.integration.targets.grounds import GROUNDS, WAYS, ground_of, name_of, upsert_of
 from tests.integration.targets.test_conformance import engine_at
 from tests.items import FIELDS, VALUES, an_object, around_the_bound, base, changed_members, good_members
 from tests.oracle import Sender, judge
@@ -22,9 +23,10 @@ from tests.services import Services
 from carecase_worker.batches.chunking import ChunkLimits
 from carecase_worker.cases.outcomes import CREATED, Kind
 from carecase_worker.clock import epoch_ms
+from carecase_worker.targets.dialects.postgresql.upsert import PostgresUpsert
 from carecase_worker.targets.tables import CARE_CASE
-from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert
-from carecase_worker.targets.writer import LedgerKey, Writer
+from carecase_worker.targets.writing.ledger import LedgerKey
+from carecase_worker.targets.writing.writer import Writer
 from carecase_worker.worker.planning import plan_chunk, to_chunk_result
 
 SENDER = Sender(None, "sender", NOW)
@@ -41,15 +43,12 @@ class Target:
     writer: Writer
 
 
-@pytest.fixture(scope="module", params=["set-based on PostgreSQL", "portable on PostgreSQL", "portable on SQLite"])
-def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    if "SQLite" in request.param:
-        engine = engine_at(f"sqlite:///{tmp_path_factory.mktemp('values') / 'cases.sqlite'}")
-    else:
-        servers: Services = request.getfixturevalue("servers")
-        engine = engine_at(servers.postgres_url)
-    upsert = PostgresUpsert() if "set-based" in request.param else PortableUpsert(engine.dialect.name)
-    yield Target(engine, Writer(engine, upsert))
+@pytest.fixture(scope="module", params=WAYS, ids=name_of)
+def target(
+    request: pytest.FixtureRequest, servers: Services, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
+    engine = engine_at(GROUNDS[request.param[0]].empty(servers, tmp_path_factory.mktemp("values")))
+    yield Target(engine, Writer(engine, upsert_of(request.param)))
     engine.dispose()
 
 
@@ -76,15 +75,15 @@ def check(target: Target, items: Sequence[str]) -> None:
         assert outcome == CREATED, (item[:300], outcome)
         got = held.pop(want["case_Key"])
         for field in FIELDS:
-            assert same(got[field], want[field], target.engine.dialect.name), (field, got[field], want[field])
+            assert same(got[field], want[field], target.engine), (field, got[field], want[field])
     assert not held
 
 
-def same(got: Any, want: Any, dialect: str) -> bool:
-    """Whether a database holds a value; SQLite keeps no offsets, but everything in UTC, and no negative zero."""
+def same(got: Any, want: Any, engine: Engine) -> bool:
+    """Whether a database holds a value; some keep no offsets, but everything in UTC, and some no negative zero."""
     if isinstance(want, datetime):
-        return bool((got.replace(tzinfo=UTC) if dialect == "sqlite" else got) == want)
-    if want == 0 and isinstance(want, float) and dialect == "postgresql":
+        return bool((got if ground_of(engine).keeps_offsets else got.replace(tzinfo=UTC)) == want)
+    if want == 0 and isinstance(want, float) and ground_of(engine).keeps_negative_zero:
         return bool(got == 0 and copysign(1, got) == copysign(1, want))
     return bool(got == want and type(got) is type(want))
 

@@ -9,17 +9,20 @@ from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import Engine
+from tests.integration.targets.conformance import UpsertConformance
 from tests.integration.targets.databases import ask, engine_at
-from tests.integration.targets.test_conformance import OnPostgres
+from tests.integration.targets.grounds import WAYS, name_of, upsert_of
 from tests.lowest_postgres import VERSION, lowest_postgres
 from tests.posing import posing_as
 from tests.services import Services
 
 from carecase_worker.errors import TargetFailure
 from carecase_worker.settings.loading import process_environment
-from carecase_worker.targets.schema import schema_differences, upgrade
-from carecase_worker.targets.upserts import PortableUpsert, PostgresUpsert, Upsert
-from carecase_worker.targets.versions import LOWEST_POSTGRES, LOWEST_SQLITE
+from carecase_worker.targets.dialects.postgresql.errors import LOWEST as LOWEST_POSTGRES
+from carecase_worker.targets.dialects.sqlite.errors import LOWEST as LOWEST_SQLITE
+from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.state import schema_differences
 
 DOCS = Path(__file__).parent.parent.parent.parent / "docs" / "operations" / "versions.md"
 ROLES = (("db", "upgrade"), ("db", "check"), ("db", "current"), ("doctor",), ("worker",))
@@ -34,7 +37,7 @@ def lowest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-class TestOnTheLowestPostgres(OnPostgres):
+class TestOnTheLowestPostgres(UpsertConformance):
     @pytest.fixture
     def engine(self, lowest: str) -> Iterator[Engine]:
         with engine_at(lowest) as engine:
@@ -45,9 +48,9 @@ class TestOnTheLowestPostgres(OnPostgres):
         with engine_at(lowest) as engine, engine.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE care_case DROP CONSTRAINT IF EXISTS priority_check")
 
-    @pytest.fixture(params=[PostgresUpsert, lambda: PortableUpsert("postgresql")], ids=["set-based", "portable"])
+    @pytest.fixture(params=[way for way in WAYS if way[0] == "postgresql"], ids=name_of)
     def upsert(self, request: pytest.FixtureRequest) -> Upsert:
-        return request.param()  # type: ignore[no-any-return]
+        return upsert_of(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -12,18 +12,19 @@ import pytest
 from sqlalchemy import Engine, insert
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case, a_lease
-from tests.integration.targets.databases import a_database, ask, engine_at, run
-from tests.integration.targets.test_refusals import raising, refusing
+from tests.integration.targets.databases import a_database, ask, engine_at, raising, refusing, run
 from tests.services import Services
 
 from carecase_worker.batches.chunking import Chunk
 from carecase_worker.cases.outcomes import CANCELLED, CREATED, REFUSED, Outcome, pack_outcomes
 from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.targets.dialects.postgresql.upsert import PostgresUpsert
+from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.plan import WritePlan
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.tables import INGEST_LEDGER
-from carecase_worker.targets.upserts import PostgresUpsert, upsert_for
-from carecase_worker.targets.writer import LedgerKey, Writer
+from carecase_worker.targets.writing.ledger import LedgerKey
+from carecase_worker.targets.writing.writer import Writer
 from carecase_worker.worker.planning import plan_chunk
 
 TRIED = "PERFORM nextval('tries');"
@@ -112,7 +113,7 @@ def test_of_two_attempts_at_the_same_moment_the_first_one_to_commit_counts(
 
 def test_a_rehearsal_tells_of_a_database_that_is_away(tmp_path: Path) -> None:
     with engine_at(f"sqlite:///{tmp_path / 'nowhere' / 'cases.sqlite'}") as nowhere:
-        writer = Writer(nowhere, upsert_for("sqlite"))
+        writer = Writer(nowhere, DIALECTS["sqlite"].writing.upsert)
         with pytest.raises(TargetFailure) as raised:
             writer.rehearse(plan_of(a_case())[1])
     assert raised.value.kind is FailureKind.AWAY
@@ -126,7 +127,7 @@ def test_a_rehearsal_goes_on_when_sqlite_takes_everything_back(tmp_path: Path) -
         )
         with engine.begin() as connection:
             connection.exec_driver_sql(trigger)
-        Writer(engine, upsert_for("sqlite")).rehearse(plan_of(a_case(1), a_case(2), a_case(3))[1])
+        Writer(engine, DIALECTS["sqlite"].writing.upsert).rehearse(plan_of(a_case(1), a_case(2), a_case(3))[1])
         for table in ("care_case", "ingest_ledger"):
             assert ask(engine, f"SELECT count(*) FROM {table}") == 0
 

@@ -16,12 +16,14 @@ from carecase_worker.clock import SystemRandom
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.dialects.registry import dialect_of
+from carecase_worker.targets.dialects.upsert import Held, Upsert, Written
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.plan import Wave, WritePlan
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.tenants import Tenant
-from carecase_worker.targets.upserts import Held, Upsert, Written, upsert_for
-from carecase_worker.targets.writer import LedgerKey, Members, Writer
+from carecase_worker.targets.writing.ledger import LedgerKey
+from carecase_worker.targets.writing.writer import Members, Writer
 from carecase_worker.worker.attempt import Applied, Applier
 from carecase_worker.worker.group import members_of, run_group
 
@@ -150,12 +152,12 @@ class SteppedTargets:
         return engine
 
     def writer(self, database: str) -> Any:
-        upsert = SteppedUpsert(upsert_for(self.engine.dialect.name), self.step)
+        upsert = SteppedUpsert(dialect_of(self.engine).writing.upsert, self.step)
         return SteppedWriter(Writer(self.engine, upsert), self.step)
 
     def own_writer(self, database: str) -> Any:
         engine = self.connect()
-        return SteppedWriter(Writer(engine, SteppedUpsert(upsert_for(engine.dialect.name), self.step)), self.step)
+        return SteppedWriter(Writer(engine, SteppedUpsert(dialect_of(engine).writing.upsert, self.step)), self.step)
 
     def disconnect(self, database: str) -> None:
         self.engine.dispose()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
+from tests.integration.targets.grounds import GROUNDS
 from tests.integration.worker.attempts import (
     POINTS,
     SteppedStore,
@@ -25,6 +26,7 @@ from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
 from carecase_worker.store.claims import Claimed
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.dialects.registry import DIALECTS
 
 CHUNKS = 3
 
@@ -71,10 +73,9 @@ class Batch:
         assert self.targets.rows("SELECT count(*) FROM ingest_ledger") == [(CHUNKS,)]
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=[*DIALECTS])
 def batch(request: pytest.FixtureRequest, store: JobStore, servers: Services, tmp_path: Path) -> Batch:
-    sqlite = f"sqlite:///{tmp_path / 'cases.sqlite'}"
-    targets = SteppedTargets(servers.postgres_url if request.param == "postgresql" else sqlite)
+    targets = SteppedTargets(GROUNDS[request.param].empty(servers, tmp_path))
     targets.prepare()
     return Batch(store, targets).accept()
 

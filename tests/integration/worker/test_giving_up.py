@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 from tests.builders import a_batch, a_case, a_lease, a_new_job, chunks_of
+from tests.integration.targets.grounds import GROUNDS
 from tests.integration.worker.attempts import SteppedTargets, attempt, nothing
 from tests.services import Services
 
@@ -19,7 +20,8 @@ from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.store.claims import Claimed
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.targets.writer import LedgerKey
+from carecase_worker.targets.dialects.registry import DIALECTS
+from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.worker.planning import plan_chunk
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -33,11 +35,10 @@ UNREADABLE = b"\xff of a form that is not known here"
 Elapse = Callable[[timedelta], None]
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=[*DIALECTS])
 def targets(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -> SteppedTargets:
     """An empty database."""
-    sqlite = f"sqlite:///{tmp_path / 'cases.sqlite'}"
-    made = SteppedTargets(servers.postgres_url if request.param == "postgresql" else sqlite)
+    made = SteppedTargets(GROUNDS[request.param].empty(servers, tmp_path))
     made.prepare()
     return made
 
@@ -148,7 +149,7 @@ def test_a_database_that_has_not_answered_stays_left_alone(
     if answers:
         assert (claim.verdict, trouble) == (Claimed.APPLY, None)
     else:
-        assert claim.verdict is Claimed.HELD
+        assert claim.verdict is Claimed.CIRCUIT_OPEN
         assert trouble is not None
         assert (trouble.reason, trouble.lasting >= DAY) == ("away", True)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
+from tests.integration.targets.grounds import GROUNDS
 from tests.integration.worker.attempts import (
     POINTS,
     SteppedStore,
@@ -37,6 +38,7 @@ from carecase_worker.cases.outcomes import (
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.dialects.registry import DIALECTS
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 Elapse = Callable[[timedelta], None]
@@ -85,10 +87,9 @@ class Accepted:
         return int(self.targets.rows(f"SELECT count(*) FROM {table}")[0][0])
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=[*DIALECTS])
 def accepted(request: pytest.FixtureRequest, store: JobStore, servers: Services, tmp_path: Path) -> Accepted:
-    sqlite = f"sqlite:///{tmp_path / 'cases.sqlite'}"
-    targets = SteppedTargets(servers.postgres_url if request.param == "postgresql" else sqlite)
+    targets = SteppedTargets(GROUNDS[request.param].empty(servers, tmp_path))
     targets.prepare()
     store.settle("demo", 0)
     return Accepted(store, targets)

@@ -23,7 +23,7 @@ from carecase_worker.store.claims import Claimed, RetryLater
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 
 Elapse = Callable[[timedelta], None]
@@ -131,7 +131,7 @@ def test_a_database_that_is_left_alone_is_not_notified_for(
 ) -> None:
     ref = admit(store)
     store.claim(ref, "alive")
-    store.release([ref], "alive", RetryLater(timedelta(0), pause=MINUTE))
+    store.release([ref], "alive", RetryLater(timedelta(0), open_circuit=MINUTE))
     sweep.once()
     assert notifier.waiting("demo") == 0
     elapse(MINUTE)

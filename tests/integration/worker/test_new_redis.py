@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
+from tests.integration.targets.grounds import GROUNDS
 from tests.integration.worker.attempts import SteppedTargets, attempt
 from tests.services import Services
 
@@ -19,19 +20,19 @@ from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.store.claims import RetryLater
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.targets.case_versions import PLACE_BITS
+from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.worker.housekeeping import Settle
-from carecase_worker.worker.planning import PLACE_BITS
 
 LONG_AGO = "'2020-01-01 00:00:00.000000'"
 TOMORROW = epoch_ms(datetime.now(UTC) + timedelta(days=1))
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=[*DIALECTS])
 def targets(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -> SteppedTargets:
     """A database whose case 1 is from tomorrow: from a Redis whose clock was wrong, and which was lost."""
-    sqlite = f"sqlite:///{tmp_path / 'cases.sqlite'}"
-    made = SteppedTargets(servers.postgres_url if request.param == "postgresql" else sqlite)
+    made = SteppedTargets(GROUNDS[request.param].empty(servers, tmp_path))
     made.prepare()
     with made.engine.begin() as connection:
         connection.exec_driver_sql(
@@ -113,12 +114,12 @@ def test_a_database_that_is_left_alone_meanwhile_is_waited_for(
 ) -> None:
     ref, other = admit(store, a_case(1)), admit(store, a_case(2))
     store.claim(other, "somebody else")
-    pause = RetryLater(timedelta(minutes=1), pause=timedelta(minutes=1))
+    pause = RetryLater(timedelta(minutes=1), open_circuit=timedelta(minutes=1))
     targets = LeftAlone(
         f"sqlite:///{tmp_path}/cases.sqlite", found_away=lambda: store.release([other], "somebody else", pause)
     )
     targets.prepare()
-    assert attempt(store, targets, ref, "worker").verdict == "held"
+    assert attempt(store, targets, ref, "worker").verdict == "circuit_open"
     assert targets.rows("SELECT case_key FROM care_case") == []
     targets.found_away = lambda: None
     elapse(timedelta(minutes=2))

@@ -22,7 +22,7 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.settings.loading import load, process_environment
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.targets.schema import upgrade
+from carecase_worker.targets.schema.migration import upgrade
 
 UNREADY = """
 from carecase_worker.settings.loading import load
@@ -104,7 +104,7 @@ def test_a_chunk_that_cannot_even_be_taken_is_left_for_the_sweep(worker: Worker)
     right = worker.redis.hget(record, "accepted_us")
     worker.redis.hset(record, "accepted_us", "no moment")
     told = worker.tells(lambda line: line.get("job_id") == job_id and line["level"] == "error")
-    assert (told["event"], told["error"], told["chunk_no"]) == ("chunk left for the sweep", "ValueError", 0)
+    assert (told["event"], told["error"], told["chunk_no"]) == ("chunk left for the sweep", "ValidationError", 0)
     worker.redis.hset(record, "accepted_us", str(right))
     worker.notifier.notify("demo", [ChunkRef(job_id, 0)])  # the sweep does, too, once the lease is over
     worker.completes(job_id)

@@ -125,7 +125,7 @@ class Authenticator:
             raise _bad("The API key and the bearer token do not belong to one client.")
         subject = claims.get("sub", client) or client
         if not subject.isprintable():
-            raise _bad("The token's sub has characters that are none.")
+            raise _bad("The token's `sub` contains non-printable characters.")
         if len(subject) > _SUBJECT_LENGTH:
             raise _bad(f"The token's sub has more than {_SUBJECT_LENGTH} characters.")
         self._require_unrevoked(Revocable.CLIENT, client)

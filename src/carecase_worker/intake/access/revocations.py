@@ -89,7 +89,7 @@ class Revocations:
                 self._read_changed(file)
             except (OSError, ValueError) as error:
                 self._seen = None
-                self._tell((f"cannot be read ({getattr(error, 'strerror', None) or 'it is no text'})",))
+                self._tell((f"cannot be read ({getattr(error, 'strerror', None) or 'it is not text'})",))
 
     def _read_changed(self, file: Path) -> None:
         """Read the list if it has changed, and once more at the next check: two quick changes may look like one."""

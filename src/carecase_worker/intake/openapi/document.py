@@ -50,7 +50,7 @@ _HEADERS: Mapping[str, tuple[str, str]] = {
     "Location": ("Where the job is found", f"/jobs/{_ID}"),
     "Retry-After": ("Whole seconds, from 1 to 60, after which it makes sense to ask again", "1"),
     "Preference-Applied": ("Which preferences of the request were honoured; left out if none", "wait=10"),
-    "ETag": ("The version of the job document, for If-None-Match", '"completed-1"'),
+    "ETag": ("The version of the job document, for If-None-Match", '"completed-1-1764000000000"'),
     "x-pagination": (
         "Which page this is, where one was asked for",
         '{"TotalCount":1,"TotalPages":1,"CurrentPage":1,"PageSize":100}',
@@ -147,7 +147,7 @@ _OF_BATCH: Answers = {
         {
             408: "The body did not arrive in time",
             413: "Too many items, or too large",
-            415: "Media type or encoding is none of ours",
+            415: "Media type or encoding that is not supported",
             422: f"{_REUSED}, or it is too large for handling=strict",
             **_COMMON,
             **_NO_ROOM,
@@ -188,10 +188,10 @@ _OF_RETRY: Answers = {
 }
 
 _OF_ANYBODY = _problems({431: _COMMON[431]})
-_READY = {"status": "ok", "checks": {"redis": "ok", "workers": "ok"}, "databases": {"demo": "ok"}}
-_NOT_READY = {"status": "not ready", "checks": {"redis": "ok", "workers": "none was seen within ten seconds"}} | {
-    "databases": {"demo": "ok"}
-}
+_STANDING = {"databases": {"away": 1, "reasons": ["connection"]}}
+_READY = {"status": "ok", "checks": {"redis": "ok", "workers": "ok"}} | _STANDING
+_NO_WORKER = "none was seen within ten seconds: start carecase worker"
+_NOT_READY = {"status": "not ready", "checks": {"redis": "ok", "workers": _NO_WORKER}} | _STANDING
 _READINESS: Answers = {
     status: {
         "description": text,

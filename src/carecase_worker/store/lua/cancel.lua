@@ -1,17 +1,17 @@
 #!lua flags=allow-oom
 -- cancel: cancel the chunks of a job that have not been applied.
 -- KEYS   1 prefix
--- ARGV   1 job, 2 renotify_after_ms
--- gives  {'cancelling', "job:n"...}: chunks that are claimed from now on are cancelled; notify for these
---        {'final'}: too late
---        {'gone'}: there is no such job
+-- ARGV   1 arguments: job, renotify_after_ms
+-- gives  {verdict = 'cancelling', to_notify}: chunks that are claimed from now on are cancelled; notify for these
+--        {verdict = 'final'}: too late
+--        {verdict = 'gone'}: there is no such job
 -- moves  queued, running, waiting -> cancelling
 -- A job that waits for others is opened at once: cancelling changes no case, so the order does not matter.
-local record = key('job', ARGV[1])
+local record = key('job', arg.job)
 local state, database, width = unpack(redis.call('HMGET', record, 'state', 'database', 'width'))
-if not state then return {'gone'} end
-if state == 'completed' or state == 'cancelled' then return {'final'} end
+if not state then return reply{verdict = 'gone'} end
+if is_final(state) then return reply{verdict = 'final'} end
 redis.call('HSET', record, 'state', 'cancelling')
-local answer = {'cancelling'}
-open_first(ARGV[1], database, tonumber(width), tonumber(ARGV[2]), answer)
-return answer
+local to_notify = {}
+open_first(arg.job, database, tonumber(width), arg.renotify_after_ms, to_notify)
+return reply{verdict = 'cancelling', to_notify = to_notify}

@@ -75,7 +75,7 @@ local function shares_of(database)
 end
 
 -- Note that a holder does not hold this chunk any more; another process may hold it by now.
-local function let_go(holder, member)
+local function clear_holder(holder, member)
   if holder and redis.call('HGET', prefix .. 'holding', member) == holder then
     redis.call('HDEL', prefix .. 'holding', member)
   end
@@ -104,7 +104,7 @@ local function give_back(holder, but)
         redis.call('HDEL', key('lease', job), n .. ':until', n .. ':holder')
         redis.call('ZADD', key('due', database), 'XX', now, member)
         line_up_again(database, job, n)
-        if redis.call('GET', key('pause', database)) == holder then redis.call('DEL', key('pause', database)) end
+        if redis.call('GET', key('circuit', database)) == holder then redis.call('DEL', key('circuit', database)) end
         given[#given + 1] = {member, database}
       end
     end
@@ -115,59 +115,69 @@ end
 -- The longest possible wait. A longer one is from before the clock was set back, and counts as over.
 local function longest_ms(lease_ms) return math.max(60000, 10 * tonumber(lease_ms)) end
 
--- Return for how many ms a database is still left alone; 0 if it is not.
-local function paused(database, lease_ms)
-  local pause_ms = redis.call('PTTL', key('pause', database))
-  if pause_ms <= longest_ms(lease_ms) then return math.max(0, pause_ms) end
-  redis.call('DEL', key('pause', database))
+-- A circuit breaker of each database: an attempt that finds the database away opens its circuit for a while, so that it
+-- is left alone. From then on the circuit is half open as long as one attempt probes (`circuit` has its holder, and
+-- lasts as long as its lease), and closed once any attempt gets an answer. `failures` are the attempts in a row that
+-- found it away.
+
+-- Return for how many ms the circuit of a database is still open, or half open; 0 if it is closed.
+local function circuit_open_ms(database, lease_ms)
+  local open_ms = redis.call('PTTL', key('circuit', database))
+  if open_ms <= longest_ms(lease_ms) then return math.max(0, open_ms) end
+  redis.call('DEL', key('circuit', database))
   return 0
 end
 
--- Take the lease of a chunk for a holder; return the reply of `claim` for this chunk.
+-- Take the lease of a chunk for a holder; return the verdict, and the facts that `claim` tells with it.
 -- An expired lease counts as one process death.
 local function take(job, n, lease_ms, holder)
-  local record, lease = key('job', job), key('lease', job)
+  local record, lease, member = key('job', job), key('lease', job), job .. ':' .. n
+  local function verdict(name, values)
+    values = values or {}
+    values.chunk, values.verdict = member, name
+    return values
+  end
 
   local database, state, opened = unpack(redis.call('HMGET', record, 'database', 'state', 'opened'))
-  if not database then return {'gone'} end
-  local due, member = key('due', database), job .. ':' .. n
+  if not database then return verdict('gone') end
+  local due = key('due', database)
   redis.call('ZREM', key('ready', database), member)
   if redis.call('HEXISTS', key('outcome', job), n) == 1 then
     redis.call('ZREM', due, member)
-    return {'done'}
+    return verdict('done')
   end
   if not redis.call('ZSCORE', due, member) then
-    if state == 'completed' or state == 'cancelled' then return {'gone'} end
-    return {'busy', ''}
+    if is_final(state) then return verdict('gone') end
+    return verdict('busy', {holder = ''})
   end
-  if opened == '0' then return {'unplaced', database} end
+  if opened == '0' then return verdict('unplaced', {database = database}) end
 
   local held_till, its_holder, deaths, releases, faults, too_slow = unpack(redis.call('HMGET', lease,
     n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults', n .. ':too_slow'))
   deaths = tonumber(deaths or 0)
   if its_holder then
     local left_ms = tonumber(held_till) - now
-    if left_ms > 0 and left_ms <= longest_ms(lease_ms) and its_holder ~= holder then return {'busy', its_holder} end
+    if left_ms > 0 and left_ms <= longest_ms(lease_ms) and its_holder ~= holder then return verdict('busy', {holder = its_holder}) end
     if its_holder ~= holder then
       deaths = deaths + 1
-      let_go(its_holder, member)
+      clear_holder(its_holder, member)
     end
   end
 
-  -- make the chunk due now, so that it is claimed when the pause ends; a probe's own pause does not hold the probe
-  local pause_ms = paused(database, lease_ms)
-  if pause_ms > 0 and redis.call('GET', key('pause', database)) ~= holder then
+  -- the circuit is open: make the chunk due now, so that it is claimed when it is no longer; the probe itself passes
+  local open_ms = circuit_open_ms(database, lease_ms)
+  if open_ms > 0 and redis.call('GET', key('circuit', database)) ~= holder then
     redis.call('ZADD', due, 'XX', now, member)
     redis.call('HDEL', lease, n .. ':until', n .. ':holder')
-    let_go(holder, member)
+    clear_holder(holder, member)
     redis.call('HSET', lease, n .. ':deaths', deaths)
     if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'waiting') end
-    return {'held', pause_ms}
+    return verdict('circuit_open', {open_ms = open_ms})
   end
 
   local till = now + tonumber(lease_ms)
   local payload = redis.call('HGET', key('payload', job), n)
-  if not payload then return {'gone'} end
+  if not payload then return verdict('gone') end
   redis.call('HSET', lease, n .. ':until', till, n .. ':holder', holder, n .. ':deaths', deaths)
   redis.call('ZADD', due, 'XX', till, member)
   redis.call('HSET', prefix .. 'holding', member, holder)
@@ -175,21 +185,24 @@ local function take(job, n, lease_ms, holder)
   if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
   -- one attempt at a time finds out whether a database that was away is back
   local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
-  if failures > 0 then redis.call('SET', key('pause', database), holder, 'PX', lease_ms) end
+  if failures > 0 then redis.call('SET', key('circuit', database), holder, 'PX', lease_ms) end
   local care_plan, user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data_key, signature,
     traceparent, failing_since_ms = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
     'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'traceparent',
     'failing_since_ms'))
-  local failing_for_ms = failing_since_ms and math.max(0, now - tonumber(failing_since_ms)) or 0
-  return {state == 'cancelling' and 'cancel' or 'apply', payload, deaths, tonumber(releases or 0), tonumber(faults or 0),
-    tonumber(too_slow or 0), failures, failing_for_ms, database, care_plan, user, seq, strict, accepted_us or seq .. '000', unsettled or '0',
-    moved or '', client, total, chunks, data_key or '', signature or '', traceparent or ''}
+  return verdict(state == 'cancelling' and 'cancel' or 'apply', {payload = payload, deaths = deaths,
+    releases = tonumber(releases or 0), faults = tonumber(faults or 0), too_slow = tonumber(too_slow or 0),
+    failures = failures, failing_for_ms = failing_since_ms and math.max(0, now - tonumber(failing_since_ms)) or 0,
+    database = database, care_plan = care_plan ~= '' and number(care_plan) or nil, user = user, seq = number(seq),
+    strict = strict == '1', accepted_us = number(accepted_us or seq .. '000'), unsettled = unsettled == '1',
+    moved = moved and number(moved) or nil, client = client, total = number(total), chunks = number(chunks), data_key = data_key or '',
+    signature = signature or '', traceparent = traceparent or ''})
 end
 
 -- Take the leases of chunks that are lined up, in order of acceptance, while they find room and are guarded alike; add
--- {"job:n", reply of `take`...} of each to `taken`. A process that takes any is awake for a while.
+-- what `take` returns of each to `taken`. A process that takes any is awake for a while.
 local function take_ready(database, lease_ms, holder, room, most, guarded, taken)
-  if most <= #taken or paused(database, lease_ms) > 0 or redis.call('EXISTS', key('failures', database)) == 1 then return end
+  if most <= #taken or circuit_open_ms(database, lease_ms) > 0 or redis.call('EXISTS', key('failures', database)) == 1 then return end
   for _, member in ipairs(redis.call('ZRANGE', key('ready', database), 0, most - 1)) do
     local job, n = string.match(member, '^(.*):(.*)$')
     local weight, care_plan, unsettled = unpack(redis.call('HMGET', key('job', job), 'weight', 'care_plan', 'unsettled'))
@@ -199,25 +212,34 @@ local function take_ready(database, lease_ms, holder, room, most, guarded, taken
     elseif tonumber(weight) > room or #taken >= most then
       break
     elseif guarded == nil or is_guarded == guarded then
-      local answer = take(job, n, lease_ms, holder)
-      if answer[1] == 'apply' or answer[1] == 'cancel' then
+      local one = take(job, n, lease_ms, holder)
+      if one.payload then
         room, guarded = room - tonumber(weight), is_guarded
-        taken[#taken + 1] = {member, unpack(answer)}
+        taken[#taken + 1] = one
       end
     end
   end
   if #taken > 0 then redis.call('SET', key('awake', database), '', 'PX', awake_ms) end
 end
 
+-- Return a reply that has chunks as `take` returns them among its values: their payloads follow it as they are.
+local function reply_with(values, taken)
+  local payloads = {}
+  for _, one in ipairs(taken) do
+    payloads[#payloads + 1], one.payload = one.payload, nil
+  end
+  return {reply(values), unpack(payloads)}
+end
+
 -- Claim what a holder does next: a job to be placed, small chunks that are ready, or else the chunk `opened`.
 local function following(database, lease_ms, holder, room, most, opened)
   local unplaced = redis.call('ZRANGE', key('unplaced', database), 0, 0)[1]
-  if unplaced then return {{unplaced .. ':0', 'unplaced', database}} end
+  if unplaced then return {{chunk = unplaced .. ':0', verdict = 'unplaced', database = database}} end
   local taken = {}
   take_ready(database, lease_ms, holder, room, most, nil, taken)
   if #taken == 0 and opened then
     local job, n = string.match(opened, '^(.*):(.*)$')
-    taken[1] = {opened, unpack(take(job, n, lease_ms, holder))}
+    taken[1] = take(job, n, lease_ms, holder)
   end
   return taken
 end
@@ -225,7 +247,7 @@ end
 -- Return the chunks to notify for, of those that were opened: without the caller's `own` and those that it takes. If it
 -- takes none, also notify for a job to be placed, or the first chunk that is ready.
 local function notify_for(database, to_notify, taken, own)
-  for _, one in ipairs(taken) do own[one[1]] = true end
+  for _, one in ipairs(taken) do own[one.chunk] = true end
   local wanted, is_ready_notified = {}, false
   for _, member in ipairs(to_notify) do
     if not own[member] then

@@ -1,23 +1,24 @@
 #!lua flags=allow-oom
 -- complete: keep the outcomes of chunks of a database, and open what comes next.
 -- KEYS   1 prefix
--- ARGV   1 renotify_after_ms, 2 lease_ms, 3 holder for which to claim what is ready or opened now, or "",
---        4 room and 5 chunks of a group, at most,
---        then for each chunk: job, chunk, packed outcomes, keep the payload ("1") or not,
---        created, updated, superseded, failed, cancelled, "1" if the database answered
--- gives  {shares, {next...}, {"job:n"...}, {job...}, verdict...}
---        shares: see `shares_of`
---        next: {"job:n", reply of claim...} of each chunk that was claimed for the holder, or of one that stands for a
---        job that is to be placed. If the call is repeated, chunks that the first call claimed are given back, and
---        claimed again if they are of this database and it is not left alone
---        "job:n"...: these chunks are open and want to be notified for
---        job...: these jobs have become final by this call
---        verdicts, one for each chunk: 'kept': the outcomes were stored; 'done': earlier ones are there, and stay;
+-- ARGV   1 arguments:
+--          holder: for which to claim what is ready or opened now, or ''
+--          renotify_after_ms, lease_ms; group: {room, chunks} of a group, at most
+--          done: for each chunk {job, chunk, keep, counts, answered}: true to keep the payload; the number of items by
+--          outcome; true if the database answered
+--        2... the packed outcomes of each chunk
+-- gives  {{verdicts, shares, to_notify, following, final}, payload...}
+--        verdicts: for each chunk 'kept': the outcomes were stored; 'done': earlier ones are there, and stay;
 --        'gone': there is no such job
+--        shares: see `shares_of`
+--        final: the jobs that have become final by this call
+--        to_notify: 'job:n' of chunks that are open and want to be notified for
+--        following: of each chunk that was claimed for the holder, or of one that stands for a job that is to be
+--        placed, what `claim` gives, with their payloads. If the call is repeated, chunks that the first call claimed
+--        are given back, and claimed again if they are of this database and it is not left alone
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
---        (completed, if nothing was left to cancel); the jobs of next: queued, waiting -> running.
+--        (completed, if nothing was left to cancel); the jobs of following: queued, waiting -> running.
 --        The id of a job that becomes final is published on the channel `final`.
-local renotify_after_ms, lease_ms, holder, room, most = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local names = {'created', 'updated', 'superseded', 'failed', 'cancelled'}
 local database -- of all chunks
 local sums, to_notify, own, final = {0, 0, 0, 0, 0}, {}, {}, {}
@@ -28,7 +29,7 @@ local function wait_less(job)
   local waits, width = unpack(redis.call('HMGET', record, 'waits', 'width'))
   if not waits then return end
   redis.call('HSET', record, 'waits', tonumber(waits) - 1)
-  if waits == '1' then open_first(job, database, tonumber(width), renotify_after_ms, to_notify) end
+  if waits == '1' then open_first(job, database, tonumber(width), arg.renotify_after_ms, to_notify) end
 end
 
 -- Remove a final job from the open ones, and open the jobs that waited for it.
@@ -74,45 +75,47 @@ local function finish(job, record, client, state, size)
   make_way(job, care_plan)
 end
 
-local function complete(job, n, packed, keep, counts, answered)
+local function complete(one, outcomes)
+  local job, n = one.job, one.chunk
   local record, payload, member = key('job', job), key('payload', job), job .. ':' .. n
   local its_database, state, total, client = unpack(redis.call('HMGET', record, 'database', 'state', 'total', 'client'))
   if not its_database then return 'gone' end
   database = its_database
   redis.call('ZREM', key('due', database), member)
   redis.call('ZREM', key('ready', database), member)
-  if state == 'completed' or state == 'cancelled' or redis.call('HSETNX', key('outcome', job), n, packed) == 0 then
+  if is_final(state) or redis.call('HSETNX', key('outcome', job), n, outcomes) == 0 then
     return 'done'
   end
-  let_go(redis.call('HGET', key('lease', job), n .. ':holder'), member)
+  clear_holder(redis.call('HGET', key('lease', job), n .. ':holder'), member)
   redis.call('HDEL', key('lease', job),
     n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults', n .. ':too_slow')
-  if answered == '1' then
+  if one.answered then
     redis.call('HDEL', record, 'failing_since_ms')
-    redis.call('DEL', key('failures', database), key('pause', database), key('trouble', database))
+    redis.call('DEL', key('failures', database), key('circuit', database), key('trouble', database))
   end
-  local grown = #packed
-  if keep ~= '1' then
+  local grown = #outcomes
+  if not one.keep then
     grown = grown - redis.call('HSTRLEN', payload, n)
     redis.call('HDEL', payload, n)
   end
   local size = redis.call('HINCRBY', record, 'size', grown)
   count(database, client, 'bytes', grown)
 
-  redis.call('HSET', key('tally', job), n, table.concat(counts, ','))
-  local items = 0
+  local items, tally = 0, {}
   for i, name in ipairs(names) do
-    local count = tonumber(counts[i])
+    local count = one.counts[name] or 0
+    tally[i] = count
     if count > 0 then
       items, sums[i] = items + count, sums[i] + count
       redis.call('HINCRBY', record, name, count)
     end
   end
+  redis.call('HSET', key('tally', job), n, table.concat(tally, ','))
   if redis.call('HINCRBY', record, 'processed', items) == tonumber(total) then
     finish(job, record, client, state, size)
   else
     if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
-    open_next(job, database, renotify_after_ms, to_notify)
+    open_next(job, database, arg.renotify_after_ms, to_notify)
   end
   return 'kept'
 end
@@ -144,23 +147,23 @@ end
 -- Claim what the holder does next. If the call is repeated, give back what the first call claimed.
 local function going_on(kept)
   local opened = to_notify[1]
-  if holder == '' then return {} end
+  if arg.holder == '' then return {} end
   if not kept then
-    for _, given in ipairs(give_back(holder, own)) do
+    for _, given in ipairs(give_back(arg.holder, own)) do
       if given[2] == database then opened = opened or given[1] end
     end
-    if paused(database, lease_ms) > 0 then return {} end
+    if circuit_open_ms(database, arg.lease_ms) > 0 then return {} end
   end
-  return following(database, lease_ms, holder, room, most, opened)
+  return following(database, arg.lease_ms, arg.holder, arg.group.room, arg.group.chunks, opened)
 end
 
 local verdicts, kept = {}, false
-for i = 6, #ARGV, 10 do
-  local verdict = complete(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], {unpack(ARGV, i + 4, i + 8)}, ARGV[i + 9])
-  verdicts[#verdicts + 1], own[ARGV[i] .. ':' .. ARGV[i + 1]] = verdict, true
+for i, one in ipairs(arg.done) do
+  local verdict = complete(one, ARGV[1 + i])
+  verdicts[#verdicts + 1], own[one.job .. ':' .. one.chunk] = verdict, true
   kept = kept or verdict == 'kept'
 end
-if not database then return {1, {}, {}, {}, unpack(verdicts)} end
+if not database then return reply_with({verdicts = verdicts, shares = 1, to_notify = {}, following = {}, final = {}}, {}) end
 local shares = 1
 if kept then
   measure()
@@ -169,4 +172,5 @@ if kept then
 end
 
 local taken = going_on(kept)
-return {shares, taken, notify_for(database, to_notify, taken, own), final, unpack(verdicts)}
+return reply_with({verdicts = verdicts, shares = shares, to_notify = notify_for(database, to_notify, taken, own),
+  following = taken, final = final}, taken)

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 -- discard: drop the staged chunks of a batch that is refused after all.
 -- KEYS   1 prefix, 2 job record, 3 payload
--- ARGV   1 job, 2 database, 3 client
+-- ARGV   1 arguments: job, database, client
 -- gives  'discarded'; 'known': it is a job by now, and stays one
 -- moves  nothing
 if redis.call('EXISTS', KEYS[2]) == 1 then return 'known' end
 redis.call('UNLINK', KEYS[3])
-unstage(ARGV[2], ARGV[3], ARGV[1])
+unstage(arg.database, arg.client, arg.job)
 return 'discarded'

@@ -1,15 +1,16 @@
 #!lua flags=allow-oom
 -- list: choose among a client's jobs, the newest first.
 -- KEYS   1 prefix
--- ARGV   1 client, 2 first (the place of the first one wanted), 3 how many are wanted,
---        4 a state, or "" for any, 5 how many of the newest are searched for it, then the databases
--- gives  {how many there are, job...}
+-- ARGV   1 arguments:
+--          client, databases
+--          first, count: the place of the first one wanted, and how many are
+--          state: one state, or '' for any; window: how many of the newest are searched for it
+-- gives  {total, jobs}: how many there are, and those that were wanted
 -- moves  nothing. Expired jobs are first removed from the lists.
-local client, first, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lists, total = {}, 0
-for i = 6, #ARGV do
-  leave(ARGV[i], 1000)
-  lists[#lists + 1] = key('jobs', ARGV[i] .. ':' .. client)
+for _, database in ipairs(arg.databases) do
+  leave(database, 1000)
+  lists[#lists + 1] = key('jobs', database .. ':' .. arg.client)
   total = total + redis.call('ZCARD', lists[#lists])
 end
 
@@ -39,12 +40,13 @@ local function some(from, count)
   return jobs
 end
 
-if ARGV[4] == '' then return {total, unpack(some(first, wanted))} end
-local answer = {0}
-for _, job in ipairs(some(0, tonumber(ARGV[5]))) do
-  if redis.call('HGET', key('job', job), 'state') == ARGV[4] then
-    answer[1] = answer[1] + 1
-    if answer[1] > first and answer[1] <= first + wanted then answer[#answer + 1] = job end
+if arg.state == '' then return reply{total = total, jobs = some(arg.first, arg.count)} end
+local jobs = {}
+total = 0
+for _, job in ipairs(some(0, arg.window)) do
+  if redis.call('HGET', key('job', job), 'state') == arg.state then
+    total = total + 1
+    if total > arg.first and total <= arg.first + arg.count then jobs[#jobs + 1] = job end
   end
 end
-return answer
+return reply{total = total, jobs = jobs}

@@ -1,18 +1,19 @@
 #!lua flags=allow-oom
 -- place: note for which earlier jobs some jobs of a database wait, open those that wait for none, claim what is next.
 -- KEYS   1 prefix
--- ARGV   1 database, 2 renotify_after_ms, 3 lease_ms, 4 holder to claim for, 5 room and 6 chunks of a group, at most,
---        then for each job: its id, the job up to which it waits for all in the order of acceptance, or "", how many
---        jobs it waits for one by one, and these
--- gives  {shares, {next...}, {"job:n"...}, {}}, as `complete` does
--- moves  the jobs of next: queued, waiting -> running. A job placed before stays so; nothing waits for a final job.
-local database, renotify_after_ms, lease_ms, holder = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+-- ARGV   1 arguments:
+--          database, holder to claim for, renotify_after_ms, lease_ms; group: {room, chunks} of a group, at most
+--          placements: for each job {job, behind, after}: the job up to which it waits for all in the order of
+--          acceptance, or ''; the jobs that it waits for one by one
+-- gives  {{verdicts = {}, shares, to_notify, following, final = {}}, payload...}, as `complete` does
+-- moves  the jobs of following: queued, waiting -> running. A job placed before stays so; nothing waits for a final job.
+local database = arg.database
 local to_notify = {}
 
 -- Note that a job waits for another one, unless that is final; return the number of new waits.
 local function wait_for(job, earlier)
   local state = redis.call('HGET', key('job', earlier), 'state')
-  if not state or state == 'completed' or state == 'cancelled' then return 0 end
+  if not state or is_final(state) then return 0 end
   return redis.call('SADD', key('after', earlier), job)
 end
 
@@ -25,23 +26,19 @@ local function wait_behind(job, last)
   return redis.call('ZADD', key('behind', database), seq, job)
 end
 
-local function place(job, last, earlier)
+local function place(job, behind, after)
   if redis.call('ZREM', key('unplaced', database), job) == 0 then return end
   local record = key('job', job)
   local opened, width = unpack(redis.call('HMGET', record, 'opened', 'width'))
   if opened ~= '0' then return end -- it is being cancelled
   redis.call('ZREM', key('due', database), job .. ':0')
-  local waits = wait_behind(job, last)
-  for _, one in ipairs(earlier) do waits = waits + wait_for(job, one) end
+  local waits = wait_behind(job, behind)
+  for _, one in ipairs(after) do waits = waits + wait_for(job, one) end
   if waits > 0 then redis.call('HSET', record, 'waits', waits)
-  else open_first(job, database, tonumber(width), renotify_after_ms, to_notify) end
+  else open_first(job, database, tonumber(width), arg.renotify_after_ms, to_notify) end
 end
 
-local i = 7
-while i <= #ARGV do
-  local till = i + 2 + tonumber(ARGV[i + 2])
-  place(ARGV[i], ARGV[i + 1], {unpack(ARGV, i + 3, till)})
-  i = till + 1
-end
-local taken = following(database, lease_ms, holder, tonumber(ARGV[5]), tonumber(ARGV[6]), to_notify[1])
-return {shares_of(database), taken, notify_for(database, to_notify, taken, {}), {}}
+for _, one in ipairs(arg.placements) do place(one.job, one.behind, one.after) end
+local taken = following(database, arg.lease_ms, arg.holder, arg.group.room, arg.group.chunks, to_notify[1])
+return reply_with({verdicts = {}, shares = shares_of(database), to_notify = notify_for(database, to_notify, taken, {}),
+  following = taken, final = {}}, taken)

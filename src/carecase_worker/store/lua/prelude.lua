@@ -1,6 +1,11 @@
--- Functions that the operations share: key names, the clock, and the counts of what is kept. Put before each operation.
--- `prefix` is KEYS[1]: every key of the job store starts with it; the names are those of keys.py.
-local prefix = KEYS[1]
+-- Functions that the operations share: arguments and replies, key names, the clock, and the counts of what is kept.
+-- Put before each operation. `prefix` is KEYS[1]: every key of the job store starts with it; the names are those of
+-- keys.py. `arg` has the arguments by their names: ARGV[1] is a map in msgpack. What is not text, or is
+-- large, follows it in ARGV as it is.
+local prefix, arg = KEYS[1], cmsgpack.unpack(ARGV[1])
+
+-- Return a reply: values by their names, in msgpack.
+local function reply(values) return cmsgpack.pack(values) end
 
 -- Bytes that are counted for each job (its record with the wrapped data key, its names on lists, its idempotency
 -- record), and for each chunk (its places in hashes): about what they take. Payloads and results are counted as they
@@ -11,6 +16,12 @@ local record_bytes, chunk_bytes = 4096, 256
 local function size_of(bytes, chunks) return tonumber(bytes) + chunk_bytes * tonumber(chunks) end
 
 local function key(kind, name) return prefix .. kind .. ':' .. name end
+
+-- Return whether a job in this state stays in it for ever.
+local function is_final(state) return state == 'completed' or state == 'cancelled' end
+
+-- Return a number; what is none stays as it is, so that its reader refuses it.
+local function number(text) return tonumber(text) or text end
 
 -- Return an integer as text; Lua would write a large one as 1.7e+15.
 local function whole(number) return string.format('%.0f', number) end
@@ -80,24 +91,24 @@ local function leave(database, limit)
   return #over
 end
 
--- Return nil if a job of `size` bytes finds room, else {why, whose}. `most` has the jobs and bytes that a client, then
--- a database may have kept. The room is 'used' by results, until they expire or are purged, or 'crowded' by work that
--- ends soon. Staged chunks of the job itself are counted already, and do not count against it.
-local function no_room(database, client, job, size, most)
+-- Return nil if a job of `size` bytes finds room, else {verdict, whose}. `limits` has the jobs and bytes that a client
+-- and a database may have kept. The room is 'used' by results, until they expire or are purged, or 'crowded' by work
+-- that ends soon. Staged chunks of the job itself are counted already, and do not count against it.
+local function no_room(database, client, job, size, limits)
   local kept = redis.call('HMGET', key('kept', database), 'jobs:' .. client, 'bytes:' .. client, 'done:' .. client,
     'jobs', 'bytes', 'done', 'staged:' .. job)
   for i, whose in ipairs({'client', 'database'}) do
     local jobs, bytes, done = tonumber(kept[3 * i - 2] or 0), tonumber(kept[3 * i - 1] or 0), tonumber(kept[3 * i] or 0)
-    local most_jobs, most_bytes = tonumber(most[2 * i - 1]), tonumber(most[2 * i])
-    if jobs + 1 > most_jobs or done + size > most_bytes then return {'used', whose} end
-    if bytes - tonumber(kept[7] or 0) + size > most_bytes then return {'crowded', whose} end
+    local most = limits[whose]
+    if jobs + 1 > most.jobs or done + size > most.bytes then return {verdict = 'used', whose = whose} end
+    if bytes - tonumber(kept[7] or 0) + size > most.bytes then return {verdict = 'crowded', whose = whose} end
   end
 end
 
 -- As `no_room`, after expired things are taken off the counts; before a refusal, nearly all of them.
-local function refused(database, client, job, size, most)
+local function refused(database, client, job, size, limits)
   leave(database, 100)
-  local why = no_room(database, client, job, size, most)
-  if why and leave(database, 10000) > 0 then why = no_room(database, client, job, size, most) end
+  local why = no_room(database, client, job, size, limits)
+  if why and leave(database, 10000) > 0 then why = no_room(database, client, job, size, limits) end
   return why
 end

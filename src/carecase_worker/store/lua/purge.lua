@@ -1,16 +1,16 @@
 #!lua flags=allow-oom
 -- purge: remove payload and result of a final job before its retention is over.
 -- KEYS   1 prefix
--- ARGV   1 job
+-- ARGV   1 arguments: job
 -- gives  'purged': they are gone, even if they had gone before; 'open': the job is not final; 'gone': there is no such job
 -- moves  nothing. The record stays as long as it would have, so that the job is reported as expired. Its data key, which
 --        could open copies of Redis's files, and the digests of body and Idempotency-Key are removed.
-local job = ARGV[1]
+local job = arg.job
 local record = key('job', job)
 local state, database, client, size, expires_ms, idempotency = unpack(redis.call('HMGET', record,
   'state', 'database', 'client', 'size', 'expires_ms', 'idempotency'))
 if not state then return 'gone' end
-if state ~= 'completed' and state ~= 'cancelled' then return 'open' end
+if not is_final(state) then return 'open' end
 redis.call('UNLINK', key('payload', job), key('outcome', job), key('tally', job))
 if idempotency ~= '' and string.sub(redis.call('GET', idempotency) or '', -#job - 1) == '|' .. job then
   redis.call('UNLINK', idempotency)

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 -- reclaim: take back the chunks of a process that is no more.
 -- KEYS   1 prefix
--- ARGV   1 holder
--- gives  database, "job:n"... of each chunk: it has one more process death and is due now; empty if it held none
+-- ARGV   1 arguments: holder
+-- gives  {chunks}: {database, chunk = 'job:n'} of each; it has one more process death and is due now
 -- moves  nothing
-local holder, answer = ARGV[1], {}
+local holder, chunks = arg.holder, {}
 for _, member in ipairs(held_by(holder)) do
   redis.call('HDEL', prefix .. 'holding', member)
   local job, n = string.match(member, '^(.*):(%d+)$')
@@ -13,9 +13,9 @@ for _, member in ipairs(held_by(holder)) do
     redis.call('HDEL', lease, n .. ':until', n .. ':holder')
     redis.call('HINCRBY', lease, n .. ':deaths', 1)
     redis.call('ZADD', key('due', database), 'XX', now, member)
-    -- a pause that is a probe ends with the process that probes
-    if redis.call('GET', key('pause', database)) == holder then redis.call('DEL', key('pause', database)) end
-    answer[#answer + 1], answer[#answer + 2] = database, member
+    -- a circuit that is half open closes with the process that probes
+    if redis.call('GET', key('circuit', database)) == holder then redis.call('DEL', key('circuit', database)) end
+    chunks[#chunks + 1] = {database = database, chunk = member}
   end
 end
-return answer
+return reply{chunks = chunks}

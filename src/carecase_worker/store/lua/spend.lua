@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- spend: count a request of a client against its rate.
 -- KEYS   1 prefix
--- ARGV   1 client, 2 us_per_request, 3 burst
+-- ARGV   1 arguments: client, us_per_request, burst
 -- gives  0: the request is within the rate, and counted; else the us to wait, and it is not counted
 -- moves  nothing
 -- The only operation of which a repeated call counts twice: asking twice is two requests.
@@ -10,8 +10,7 @@
 -- Expiries do go to disk, though: a bucket stays for a minute after it is full again, so that a client that polls
 -- slowly does not cause one for each poll.
 redis.set_repl(redis.REPL_NONE)
-local name = key('rate', ARGV[1])
-local each, burst = tonumber(ARGV[2]), tonumber(ARGV[3])
+local name, each, burst = key('rate', arg.client), arg.us_per_request, arg.burst
 -- never more than a whole bucket ahead: a later moment is from before the clock was set back, or from a larger burst
 local full_at = math.min(math.max(tonumber(redis.call('GET', name) or 0), now_us), now_us + each * burst) + each
 local wait = full_at - now_us - each * burst

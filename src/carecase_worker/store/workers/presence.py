@@ -9,7 +9,7 @@ from carecase_worker.clock import Clock, epoch_ms, from_epoch_ms, milliseconds, 
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
-from carecase_worker.store.scripts import script_of
+from carecase_worker.store.scripts import named, script_of
 
 _SEEN_WITHIN = timedelta(seconds=10)
 _SLOW_S = 1.0
@@ -63,9 +63,10 @@ class Presence:
         """Note that a worker is alive; return the offset of this host's clock, as `ahead` does."""
         began = monotonic()
         before = self._clock.now()
-        ahead_ms = "" if self._ahead is None else milliseconds(self._ahead)
+        ahead_ms = None if self._ahead is None else milliseconds(self._ahead)
+        arguments = named(worker=worker, ahead_ms=ahead_ms)
         with redis_errors():
-            told = from_epoch_ms(cast(int, self._script(keys=[self._keys.prefix], args=[worker, ahead_ms])))
+            told = from_epoch_ms(cast(int, self._script(keys=[self._keys.prefix], args=[arguments])))
         self._ahead = _ahead(before, told, monotonic() - began)
         return self._ahead
 

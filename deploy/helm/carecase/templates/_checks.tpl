@@ -1,0 +1,109 @@
+{{/* Mistakes that no schema can tell: between values. Each says where, and what to do. */}}
+
+{{- define "carecase.checks" -}}
+{{- $mistakes := list }}
+{{- $values := .Values }}
+{{- if not $values.databases }}
+{{- $mistakes = append $mistakes "databases: there are none; name one target database with its url" }}
+{{- end }}
+{{- range $path, $url := dict "settings.redis.url" $values.settings.redis.url "settings.broker.url" (dig "broker" "url" "" $values.settings) "settings.flower.broker_url" (dig "flower" "broker_url" "" $values.settings) }}
+{{- if regexMatch "://[^/@]*:[^/@]+@" (default "" $url) }}
+{{- $mistakes = append $mistakes (printf "%s: has a password in it, which everybody sees who may read the release; put it into secrets" $path) }}
+{{- end }}
+{{- end }}
+{{- range $name, $database := $values.databases }}
+{{- range $path, $url := dict "url" $database.url "owner.url" (dig "owner" "url" "" $database) }}
+{{- if regexMatch "://[^/@]*:[^/@]+@" (default "" $url) }}
+{{- $mistakes = append $mistakes (printf "databases.%s.%s: has a password in it, which everybody sees who may read the release; put it into the password beside it" $name $path) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $name, $client := $values.clients }}
+{{- range default (list) $client.databases }}
+{{- if not (hasKey $values.databases .) }}
+{{- $mistakes = append $mistakes (printf "clients.%s.databases: %s is no database; there are: %s" $name . (keys $values.databases | sortAlpha | join ", ")) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $groups := include "carecase.groups" . | fromJson }}
+{{- if not $groups }}
+{{- $mistakes = append $mistakes "workerGroups: there are none, so nothing would be applied; name one, as default: {}" }}
+{{- end }}
+{{- range $database, $_ := $values.databases }}
+{{- $served := false }}
+{{- range $groups }}
+{{- if or (not .databases) (has $database .databases) }}
+{{- $served = true }}
+{{- end }}
+{{- end }}
+{{- if and $groups (not $served) }}
+{{- $mistakes = append $mistakes (printf "databases.%s: no group of workers serves it, so its batches would wait for ever; add it to workerGroups.NAME.databases" $database) }}
+{{- end }}
+{{- end }}
+{{- range $name, $group := $groups }}
+{{- range $group.databases }}
+{{- if not (hasKey $values.databases .) }}
+{{- $mistakes = append $mistakes (printf "workerGroups.%s.databases: %s is no database; there are: %s" $name . (keys $values.databases | sortAlpha | join ", ")) }}
+{{- end }}
+{{- end }}
+{{- $autoscaling := $group.autoscaling }}
+{{- if and $autoscaling.hpa.enabled $autoscaling.keda.enabled }}
+{{- $mistakes = append $mistakes (printf "workerGroups.%s.autoscaling: hpa and keda are both enabled, and would undo each other's work, since keda makes a HorizontalPodAutoscaler of its own; disable one" $name) }}
+{{- end }}
+{{- if and $autoscaling.keda.enabled (not $autoscaling.keda.serverAddress) }}
+{{- $mistakes = append $mistakes (printf "workerGroups.%s.autoscaling.keda.serverAddress: is missing; it is Prometheus's URL, as http://prometheus-operated.monitoring:9090" $name) }}
+{{- end }}
+{{- if gt (int $autoscaling.minReplicas) (int $autoscaling.maxReplicas) }}
+{{- $mistakes = append $mistakes (printf "workerGroups.%s.autoscaling.minReplicas: must not be above maxReplicas" $name) }}
+{{- end }}
+{{- end }}
+{{- if gt (int $values.intake.autoscaling.minReplicas) (int $values.intake.autoscaling.maxReplicas) }}
+{{- $mistakes = append $mistakes "intake.autoscaling.minReplicas: must not be above maxReplicas" }}
+{{- end }}
+{{- $jwt := default (dict) $values.settings.jwt }}
+{{- if and (eq (dig "require" "both" $values.settings.intake) "both") (eq (toJson (dig "algorithms" (list "HS256") $jwt)) "[\"HS256\"]") (not (get $values.secrets "jwt_secret")) }}
+{{- $mistakes = append $mistakes "secrets.jwt_secret: is missing, so no token would be good and nobody could be let in; name the Secret with it" }}
+{{- end }}
+{{- if and $values.intake.audit.enabled (not (get $values.secrets "audit_keys")) }}
+{{- $mistakes = append $mistakes "secrets.audit_keys: is missing; without keys, whoever may write to the audit log can write it anew. Name the Secret with them, or disable intake.audit" }}
+{{- end }}
+{{- if $values.flower.enabled }}
+{{- if not (get $values.secrets "flower_password") }}
+{{- $mistakes = append $mistakes "secrets.flower_password: is missing, and Flower does not start without; name the Secret with it, or disable flower" }}
+{{- end }}
+{{- if not (or (dig "flower" "broker_url" "" $values.settings) (get $values.secrets "flower_broker_url")) }}
+{{- $mistakes = append $mistakes "settings.flower.broker_url: is missing; Flower gets a user of its own, who may do nothing but listen (docs/privacy.md#users-of-redis). Set it, or disable flower" }}
+{{- end }}
+{{- end }}
+{{- $sources := dict }}
+{{- range $name, $source := $values.secrets }}
+{{- $_ := set $sources (printf "secrets.%s" $name) $source }}
+{{- end }}
+{{- range $name, $database := $values.databases }}
+{{- $_ := set $sources (printf "databases.%s.password" $name) $database.password }}
+{{- $_ := set $sources (printf "databases.%s.owner.password" $name) (dig "owner" "password" nil $database) }}
+{{- end }}
+{{- $isFetched := false }}
+{{- range $path, $source := $sources }}
+{{- if $source }}
+{{- $isFetched = or $isFetched (not (empty $source.remoteRef)) }}
+{{- if and $source.existingSecret $source.remoteRef }}
+{{- $mistakes = append $mistakes (printf "%s: has both existingSecret and remoteRef; it comes from one of the two. Values of several files are laid over each other: set the other one to null" $path) }}
+{{- else if not (or $source.existingSecret $source.remoteRef) }}
+{{- $mistakes = append $mistakes (printf "%s: does not say where it comes from; name an existingSecret, or a remoteRef of External Secrets" $path) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $isFetched (not $values.externalSecrets.secretStoreRef.name) }}
+{{- $mistakes = append $mistakes "externalSecrets.secretStoreRef.name: is missing, and a secret has a remoteRef; name the store that it is fetched from" }}
+{{- end }}
+{{- if and $values.ingress.enabled (not $values.ingress.hosts) }}
+{{- $mistakes = append $mistakes "ingress.hosts: there are none; name one, as [carecase.example.org]" }}
+{{- end }}
+{{- if and $values.httpRoute.enabled (not $values.httpRoute.parentRefs) }}
+{{- $mistakes = append $mistakes "httpRoute.parentRefs: there are none; name a gateway, as [{name: public, namespace: gateways}]" }}
+{{- end }}
+{{- if $mistakes }}
+{{- fail (printf "\n\n%s\n" (join "\n" $mistakes)) }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,70 @@
+"""INSERT … ON CONFLICT DO UPDATE … RETURNING, for every dialect whose statement SQLAlchemy builds.
+
+A dialect hands in its `insert`. It is enough for a dialect to begin with; one that has a faster way brings an upsert of
+its own, which is told from this one by nothing but its speed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Executable, and_, bindparam, false, select, update
+
+from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY
+from carecase_worker.targets.dialects.upsert import ON_CREATE_ONLY, Held, Written
+from carecase_worker.targets.plan import Wave
+from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
+
+_ENTERED = {KEY: "the_key", ENTRY_DATE: "the_date", ENTRY_USER: "the_user", ENTRY_VERSION: "the_version"}
+"""Parameters for the version that entered a case, its date and its user, by the names of the fields."""
+
+Insert = Callable[[Any], Any]
+"""A dialect's `insert`, whose statement has `on_conflict_do_update`."""
+
+
+def upsert_of_no_case(insert: Insert) -> Executable:
+    """Return an upsert of no case: it needs table, columns and privileges, and fires no row trigger."""
+    columns = list(CARE_CASE.c)
+    statement = insert(CARE_CASE).from_select(columns, select(*columns).where(false()))
+    values = {column.key: statement.excluded[column.key] for column in columns if column.key != KEY}
+    upsert: Executable = statement.on_conflict_do_update(index_elements=[CARE_CASE.c[KEY]], set_=values)
+    return upsert
+
+
+class PortableUpsert:
+    """The upsert written by SQLAlchemy, many rows a statement."""
+
+    def __init__(self, insert: Insert) -> None:
+        statement = insert(CARE_CASE)
+        new, held = statement.excluded, CARE_CASE.c
+        newer: ColumnElement[bool] = held[VERSION] < new[VERSION]
+        same_plan: ColumnElement[bool] = held[CARE_PLAN] == new[CARE_PLAN]
+        values = {column.key: new[column.key] for column in CARE_CASE.c if column.key not in ON_CREATE_ONLY}
+        created = (held[ENTRY_VERSION] == held[VERSION]).label("created")
+        self._guarded, self._free = (
+            statement.on_conflict_do_update(index_elements=[held[KEY]], set_=values, where=where).returning(
+                held[KEY], created
+            )
+            for where in (and_(newer, same_plan), newer)
+        )
+        self._held = select(held[KEY], held[VERSION], held[ENTRY_VERSION], held[CARE_PLAN])
+        self._backdate = (
+            update(CARE_CASE)
+            .where(held[KEY] == bindparam(_ENTERED[KEY]), held[ENTRY_VERSION] > bindparam(_ENTERED[ENTRY_VERSION]))
+            .values({name: bindparam(parameter) for name, parameter in _ENTERED.items() if name != KEY})
+        )
+
+    def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
+        """Write the cases that the guards let through."""
+        rows = [entry.row for entry in wave.entries()]
+        answers = connection.execute(self._guarded if guard_care_plan else self._free, rows).all()
+        return Written([key for key, created in answers if created], [key for key, created in answers if not created])
+
+    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
+        """Read what the cases hold; those that are not there are left out."""
+        found = connection.execute(self._held.where(CARE_CASE.c[KEY].in_(keys)))
+        return {key: Held(*held) for key, *held in found}
+
+    def backdate(self, connection: Connection, wave: Wave) -> None:
+        """Give cases that a later version created this wave's entry date, user and version."""
+        rows = [{parameter: entry.row[name] for name, parameter in _ENTERED.items()} for entry in wave.entries()]
+        connection.execute(self._backdate, rows)

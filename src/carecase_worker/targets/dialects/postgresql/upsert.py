@@ -1,0 +1,113 @@
+"""INSERT … SELECT FROM json_to_recordset(…): the fastest upsert on PostgreSQL, which takes JSON as it was sent."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from psycopg.types.json import Json
+from sqlalchemy import Column, Connection, text
+from sqlalchemy.dialects import postgresql
+
+from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY, UPDATE_DATE, UPDATE_USER
+from carecase_worker.targets.dialects.upsert import ON_CREATE_ONLY, Held, Written
+from carecase_worker.targets.plan import Wave
+from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
+
+
+class PostgresUpsert:
+    """The upsert of a wave that is sent as one JSON text and written at one stroke."""
+
+    def __init__(self) -> None:
+        self._statements = {
+            (guard, sort): _postgres_statement(guard, sort) for guard in (False, True) for sort in (False, True)
+        }
+        self._backdate = _postgres_backdate()
+        key, *others = (CARE_CASE.c[name].name for name in (KEY, VERSION, ENTRY_VERSION, CARE_PLAN))
+        self._held = text(
+            f"SELECT {key}, {', '.join(others)} FROM care_case WHERE {key} = ANY(:keys)"  # noqa: S608  # names of the field table only
+        )
+
+    def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
+        """Write the cases that the guards let through."""
+        in_order = list(wave.keys) == sorted(wave.keys)
+        statement = self._statements[guard_care_plan, not in_order]
+        created, updated = connection.exec_driver_sql(statement, _sent(wave)).one()
+        return Written(created or (), updated or ())
+
+    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
+        """Read what the cases hold; those that are not there are left out."""
+        found = connection.execute(self._held, {"keys": list(keys)})
+        return {key: Held(*held) for key, *held in found}
+
+    def backdate(self, connection: Connection, wave: Wave) -> None:
+        """Give cases that a later version created this wave's entry date, user and version."""
+        connection.exec_driver_sql(self._backdate, _sent(wave))
+
+
+def _sent(wave: Wave) -> dict[str, Any]:
+    """Return the parameters of the statements for PostgreSQL, for a wave."""
+    defaults = wave.defaults
+    return {
+        "cases": Json(wave.text(), dumps=_as_it_is),
+        "first_version": defaults.first_version,
+        "moment": defaults.rules.moment,
+        "user": defaults.rules.user,
+    }
+
+
+def _as_it_is(text: bytes) -> bytes:
+    return text
+
+
+_MOMENT, _USER = "CAST(%(moment)s AS timestamptz)", "CAST(%(user)s AS text)"
+_SOURCES = {
+    VERSION: f'coalesce(sent."{VERSION}", CAST(%(first_version)s AS bigint) + sent.place - 1)',
+    ENTRY_DATE: f'coalesce(sent."{ENTRY_DATE}", {_MOMENT})',
+    ENTRY_USER: f'coalesce(sent."{ENTRY_USER}", {_USER})',
+    UPDATE_DATE: f'coalesce(sent."{UPDATE_DATE}", {_MOMENT})',
+    UPDATE_USER: f'coalesce(sent."{UPDATE_USER}", {_USER})',
+}
+"""SQL of the columns that a case may lack: the next version in the array's order, as `case_versions.versions_from`
+counts them (places begin at 1 here), and the batch's moment and user."""
+
+
+def _rows_of(columns: Iterable[Column[Any]]) -> str:
+    """Return SQL for some columns of the cases sent, by the names of their fields, and each case's place from 1 on."""
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    typed = {column.key: column.type.compile(dialect) for column in columns}
+    record = ", ".join(f'"{name}" {kind}' for name, kind in typed.items())
+    names = ", ".join(f'"{name}"' for name in typed)
+    return f"ROWS FROM (json_to_recordset(%(cases)s) AS ({record})) WITH ORDINALITY AS sent({names}, place)"
+
+
+def _postgres_backdate() -> str:
+    columns = CARE_CASE.c
+    key, entry_date, entry_user, entry_version = (
+        columns[name].name for name in (KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION)
+    )
+    return (
+        f"UPDATE care_case AS held SET {entry_date} = {_SOURCES[ENTRY_DATE]}, {entry_user} = {_SOURCES[ENTRY_USER]},"  # noqa: S608  # names of the field table only
+        f" {entry_version} = {_SOURCES[VERSION]}"
+        f" FROM {_rows_of([columns[name] for name in (KEY, VERSION, ENTRY_DATE, ENTRY_USER)])}"
+        f' WHERE held.{key} = sent."{KEY}" AND held.{entry_version} > {_SOURCES[VERSION]}'
+    )
+
+
+def _postgres_statement(guard_care_plan: bool, sort: bool) -> str:
+    """Return the upsert of a JSON array; with `sort`, cases are written in key order, whatever their order."""
+    columns = {column.key: column for column in CARE_CASE.c if column.key != ENTRY_VERSION}
+    sources = {name: f'"{name}"' for name in columns} | _SOURCES
+    into = ", ".join([*(column.name for column in columns.values()), CARE_CASE.c[ENTRY_VERSION].name])
+    key, care_plan = CARE_CASE.c[KEY].name, CARE_CASE.c[CARE_PLAN].name
+    order = f' ORDER BY "{KEY}"' if sort else ""
+    guard = f" AND held.{care_plan} = excluded.{care_plan}" if guard_care_plan else ""
+    values = ", ".join(f"{c.name} = excluded.{c.name}" for name, c in columns.items() if name not in ON_CREATE_ONLY)
+    return (
+        f"WITH written AS (INSERT INTO care_case AS held ({into})"  # noqa: S608  # names of the field table only
+        f" SELECT {', '.join([*sources.values(), sources[VERSION]])} FROM {_rows_of(columns.values())}"
+        f"{order}"
+        f" ON CONFLICT ({key}) DO UPDATE SET {values}"
+        f" WHERE held.{VERSION} < excluded.{VERSION}{guard}"
+        f" RETURNING {key} AS case_key, {ENTRY_VERSION} = {VERSION} AS created)"
+        " SELECT array_agg(case_key) FILTER (WHERE created), array_agg(case_key) FILTER (WHERE NOT created)"
+        " FROM written"
+    )

@@ -1,0 +1,50 @@
+"""The upsert of a wave of cases, as every dialect does it.
+
+It takes a wave, and returns for each case that it wrote whether it created it. A case that is not returned holds a
+version at least as new, or is under another care plan than the guard allows; its row is locked then.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import Connection
+
+from carecase_worker.cases.care_case import ENTRY_DATE, ENTRY_USER, KEY
+from carecase_worker.targets.plan import Wave
+from carecase_worker.targets.tables import ENTRY_VERSION
+
+ON_CREATE_ONLY = frozenset({KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION})
+"""The fields that an update leaves as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The keys of the cases that a statement wrote."""
+
+    created: Collection[int]
+    updated: Collection[int]
+
+
+class Held(NamedTuple):
+    """Version, version that created it, and care plan of a case that is there."""
+
+    version: int
+    entry_version: int
+    care_plan: int
+
+
+class Upsert(Protocol):
+    """The upsert of waves on a connection."""
+
+    def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
+        """Write the cases that the guards let through."""
+        ...
+
+    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
+        """Read what the cases hold; those that are not there are left out."""
+        ...
+
+    def backdate(self, connection: Connection, wave: Wave) -> None:
+        """Give cases that a later version created this wave's entry date, user and version."""
+        ...

@@ -1,0 +1,1 @@
+"""The writing of chunks: each in one transaction with its ledger row."""

@@ -1,0 +1,82 @@
+"""The two ways in which a transaction writes the cases of a plan: fast, and without those that the database refuses."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from carecase_worker.cases.outcomes import REFUSED, Outcome, none_applied
+from carecase_worker.clock import monotonic
+from carecase_worker.targets.dialects.registry import dialect_of
+from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.plan import WritePlan, case_by_case
+from carecase_worker.targets.writing.sifting import Findings, Sifter
+from carecase_worker.targets.writing.waves import apply_wave
+
+_HURRY = 3 / 4
+"""The part of an attempt's time below which the time that is left limits each further statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The outcome of each item, and how many items the database refused with which code."""
+
+    outcomes: list[Outcome]
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+Apply = Callable[[Connection, Upsert, WritePlan, Findings], Settled]
+"""A way of writing a plan's cases in the transaction of a connection."""
+
+
+def apply_fast(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> Settled:
+    """Write each wave as a whole. Raises SQLAlchemyError for all if the database refuses one case."""
+    dialect_of(connection).writing.begin_attempt(connection, findings.time_s)
+    return _whole_or_nothing(connection, plan, lambda: _in_waves(connection, upsert, plan, findings))
+
+
+def apply_bisecting(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> Settled:
+    """Write the cases without those that the database refuses, which it finds by halves.
+
+    Raises TransactionLostError if that must begin anew, with the same findings.
+    """
+    writing = dialect_of(connection).writing
+    writing.begin_attempt(connection, findings.time_s)
+    writing.check_constraints_at_once(connection)
+    return _whole_or_nothing(connection, plan, lambda: sift(connection, upsert, plan, findings))
+
+
+def sift(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> Settled:
+    """Write the waves without the cases that the database refuses. Raises TransactionLostError as they do."""
+    sifter, found = Sifter(connection, upsert, plan, findings), list(plan.decided)
+    for wave in case_by_case(plan.waves):
+        for place, outcome in sifter.apply(wave).items():
+            found[place] = outcome
+    sifter.settle()
+    return Settled([outcome or REFUSED for outcome in found], sifter.refused)
+
+
+def _in_waves(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> Settled:
+    found, limit_statements = list(plan.decided), dialect_of(connection).writing.limit_statements
+    for number, wave in enumerate(plan.waves):
+        left_s = findings.until - monotonic()
+        if number and left_s < _HURRY * findings.time_s:
+            limit_statements(connection, left_s)
+        written = apply_wave(connection, upsert, wave, plan.guard_care_plan)
+        for place, outcome in zip(wave.places, written, strict=True):
+            found[place] = outcome
+    return Settled([outcome or REFUSED for outcome in found])
+
+
+def _whole_or_nothing(connection: Connection, plan: WritePlan, apply: Callable[[], Settled]) -> Settled:
+    """Apply a plan; if it is all or nothing and an item failed, take back what was written."""
+    if not plan.all_or_nothing:
+        return apply()
+    savepoint = connection.begin_nested()
+    settled = apply()
+    if any(outcome.kind.failed for outcome in settled.outcomes):
+        savepoint.rollback()
+        return Settled(none_applied(settled.outcomes), settled.refused)
+    savepoint.commit()
+    return settled

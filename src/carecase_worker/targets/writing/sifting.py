@@ -1,0 +1,299 @@
+"""Cases that a database refuses although it answers: found within a transaction, so that the others are written.
+
+An error says only that a statement failed. A trigger may raise any SQLSTATE over one case, also one that otherwise
+means that the database is away. So the cases are tried in savepoints until the culprits are alone, and the database
+counts as away only if it takes nothing else either (decision 0022).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from carecase_worker.cases.care_case import CARE_PLAN, FIELDS, INT32_MIN, KEY
+from carecase_worker.cases.outcomes import REFUSED, Kind, Outcome
+from carecase_worker.clock import monotonic
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.targets.dialects.failures import ITEM_FAULTS
+from carecase_worker.targets.dialects.registry import dialect_of
+from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.plan import Entry, WaveOfRows, WritePlan
+from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
+from carecase_worker.targets.writing.constraints import Constraints
+from carecase_worker.targets.writing.waves import apply_wave
+
+_TRIES_ALONE = 3
+_PIECES = 32
+_FOR_ALL, _FOR_PIECES, _FOR_SUSPECTS = 1 / 8, 1 / 4, 3 / 4
+"""Parts of the time that is left: for all cases together, for all pieces of a slow part, and for single slow cases."""
+_FOR_A_HALF = 1 / 16
+"""The part of an attempt's time for one statement, where an interrupted one takes back the whole transaction."""
+_LEAST_S, _LAST_S = 0.01, 0.5
+_PATIENT_ATTEMPT = 3
+"""The attempt from which a case may be given up because others hold a lock on it."""
+
+Pieces = list[Sequence[Entry]]
+
+Outcomes = dict[int, Outcome]
+"""Outcomes of cases that were written or refused, by their places."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TooSlow:
+    """A piece that took too long, so that nothing of it is written."""
+
+    piece: Sequence[Entry]
+    code: str
+
+
+class TransactionLostError(Exception):
+    """The database rolled back the whole transaction; nothing is written, but the findings have grown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The deadline of an attempt on the monotonic, its length in seconds, and what broke a transaction.
+
+    `broke` has the errors of parts of waves. `takes` says whether the database took a case that was made up to test it.
+    """
+
+    until: float
+    time_s: float
+    broke: dict[tuple[int, int], SQLAlchemyError] = field(default_factory=dict)
+    takes: dict[int, bool] = field(default_factory=dict)
+
+
+class Sifter:
+    """A writer of a plan's waves on one connection, which sifts out the cases that the database refuses.
+
+    Every second attempt at a chunk is a slow one, which also finds the cases that take too long. It shares out the time
+    between ever smaller pieces, so that one slow case costs little more than its own time. The longer a chunk has been
+    failing, the sooner a case counts as too slow. A database may roll back all when a statement is interrupted: then
+    another sifter begins anew with the same findings, and does not try again what broke the transaction.
+    """
+
+    def __init__(self, connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> None:
+        self.refused: Counter[str] = Counter()
+        """Codes of the cases that the database refused, other than for a conflict."""
+        self._connection = connection
+        self._upsert = upsert
+        self._plan = plan
+        self._findings = findings
+        dialect = dialect_of(connection)
+        self._errors, self._writing = dialect.errors, dialect.writing
+        self._enough_s = max(_LEAST_S, findings.time_s / 4 ** (1 + plan.attempts // 2))
+        self._fixed_limit_s = min(self._enough_s, findings.time_s * _FOR_A_HALF)
+        self._constraints = Constraints(connection, dialect)
+        self._taken = 0
+        self._suspects: dict[int, Entry] = {}
+        self._slow = 0
+        self._table_is_there = False
+
+    def apply(self, wave: WaveOfRows) -> Outcomes:
+        """Write a wave; return the outcome of each case.
+
+        Raises TargetFailure or SQLAlchemyError if no case is to blame, and TransactionLostError.
+        """
+        self._limit(self._left_s())
+        if self._plan.slowly and self._writing.survives_a_deadline:
+            return self._apply_in_time(wave)
+        if self._plan.slowly:
+            self._limit(self._fixed_limit_s)
+        return self._halve(wave)
+
+    def settle(self) -> None:
+        """Make sure that the cases were at fault. Raises TargetFailure if the database takes nothing else either."""
+        if self._suspects and self._taken < max(1, self._slow) and not self._takes_another():
+            code = "".join([*self.refused][:1])
+            raise TargetFailure(FailureKind.TOO_SLOW, code) if self._slow else self._errors.away(code)
+        self._limit(max(self._left_s(), _LAST_S))
+
+    def _halve(self, wave: WaveOfRows) -> Outcomes:
+        """Write a wave; halve it until the refused cases are alone."""
+        tried = self._findings.broke.get(_group(wave)) or self._try(wave)
+        if not isinstance(tried, SQLAlchemyError):
+            return tried
+        if len(wave.rows) == 1:
+            return self._refuse(wave, tried)
+        middle = len(wave.rows) // 2
+        first, second = (WaveOfRows(half, wave.defaults) for half in (wave.rows[:middle], wave.rows[middle:]))
+        return self._halve(first) | self._halve(second)
+
+    def _try(self, wave: WaveOfRows) -> Outcomes | SQLAlchemyError:
+        """Write a wave in a savepoint; return the error if a single case may be at fault. Raises any other error."""
+        self._left_s()
+        savepoint = self._connection.begin_nested()
+        try:
+            written = apply_wave(self._connection, self._upsert, wave, self._plan.guard_care_plan)
+            savepoint.commit()
+        except SQLAlchemyError as error:
+            if self._writing.has_lost_transaction(self._connection):
+                self._begin_again_without(wave, error)
+            savepoint.rollback()
+            if not self._errors.answered(error) or self._errors.classify(error) is FailureKind.TOO_SLOW:
+                raise
+            self._look_for_the_table(error)
+            return error
+        self._taken += len(wave.rows)
+        return dict(zip(wave.places, written, strict=True))
+
+    def _begin_again_without(self, wave: WaveOfRows, error: SQLAlchemyError) -> NoReturn:
+        """Note the cases that broke the transaction and raise TransactionLostError.
+
+        If no case can be at fault, raise the error itself.
+        """
+        is_slow = self._plan.slowly and self._errors.classify(error) is FailureKind.TOO_SLOW
+        if not is_slow and not self._errors.answered(error):
+            raise error
+        self._findings.broke[_group(wave)] = error
+        raise TransactionLostError
+
+    def _look_for_the_table(self, error: SQLAlchemyError) -> None:
+        """Write no case at all, once, to see whether table, columns and privileges are there.
+
+        If that fails, too, no case is at fault: raises TargetFailure.
+        """
+        if self._table_is_there or self._errors.classify(error) in ITEM_FAULTS:
+            return
+        try:
+            with self._connection.begin_nested():
+                self._connection.execute(self._writing.upsert_of_no_case)
+        except SQLAlchemyError:
+            raise self._errors.away(self._errors.code_of(error)) from None
+        self._table_is_there = True
+
+    def _refuse(self, wave: WaveOfRows, error: SQLAlchemyError) -> Outcomes:
+        """Return the outcome of a single case that was refused."""
+        kind, code = self._errors.classify(error), self._errors.code_of(error)
+        if kind is FailureKind.CONTENTION:
+            if not self._plan.slowly or not self._errors.raised_by_code(error):
+                raise error
+            for _ in range(_TRIES_ALONE - 1):
+                if not isinstance(tried := self._try(wave), SQLAlchemyError):
+                    return tried
+        if kind is FailureKind.TOO_SLOW:
+            return self._give_up([_TooSlow(wave.rows, code)], self._fixed_limit_s)
+        (entry,) = wave.rows
+        outcome = self._constraints.conflict(error) if kind is FailureKind.CONFLICT else REFUSED
+        if outcome.kind is not Kind.CONFLICT:
+            self.refused[code] += 1
+        if kind in ITEM_FAULTS:
+            self._taken += 1  # it counts as taken: the database has judged this very case
+        else:
+            self._suspects[entry.place] = entry
+        return {entry.place: outcome}
+
+    def _apply_in_time(self, wave: WaveOfRows) -> Outcomes:
+        """Write a wave in pieces, each in its share of the time; give up the cases that take more by themselves."""
+        outcomes: Outcomes = {}
+        pieces: Pieces = [wave.rows]
+        part = _FOR_ALL
+        while pieces:
+            share_s = self._left_s() * part / len(pieces)
+            self._limit(share_s)
+            slow = []
+            for piece in pieces:
+                written = self._in_time(WaveOfRows(piece, wave.defaults), share_s)
+                if isinstance(written, _TooSlow):
+                    slow.append(written)
+                else:
+                    outcomes |= written
+            if part == _FOR_SUSPECTS:
+                return outcomes | self._give_up(slow, share_s)
+            part = _FOR_SUSPECTS if len(pieces[0]) == 1 else _FOR_PIECES
+            pieces = [smaller for one in slow for smaller in _in_pieces(one.piece)]
+        return outcomes
+
+    def _in_time(self, wave: WaveOfRows, share_s: float) -> Outcomes | _TooSlow:
+        """Write a piece within its share of the time.
+
+        A piece that takes too long is not written at all. Raises TargetFailure if it is a single case whose row another
+        chunk may be holding.
+        """
+        try:
+            with self._connection.begin_nested() if len(wave.rows) > 1 else nullcontext():
+                return self._halve(wave)
+        except SQLAlchemyError as error:
+            if not self._errors.answered(error) or self._errors.classify(error) is not FailureKind.TOO_SLOW:
+                raise
+            code = self._errors.code_of(error)
+            is_lock = len(wave.rows) == 1 and code in self._writing.lock_codes
+            if is_lock and self._writing.may_have_waited_for_us(self._connection, share_s):
+                raise TargetFailure(FailureKind.TOO_SLOW, code) from None
+            return _TooSlow(wave.rows, code)
+
+    def _give_up(self, slow: Sequence[_TooSlow], share_s: float) -> Outcomes:
+        """Refuse single cases that were too slow. Raises TargetFailure if they had too little time to prove it."""
+        outcomes: Outcomes = {}
+        for one in slow:
+            is_early = one.code in self._writing.lock_codes and self._plan.attempts < _PATIENT_ATTEMPT
+            if share_s < self._enough_s or is_early:
+                raise TargetFailure(FailureKind.TOO_SLOW, one.code)
+            (entry,) = one.piece
+            outcomes[entry.place] = REFUSED
+            self.refused[one.code] += 1
+            self._suspects[entry.place] = entry
+            self._slow += 1
+        return outcomes
+
+    def _takes_another(self) -> bool:
+        """Return whether the database takes a case that is none of the suspects; nothing of it is kept.
+
+        It is a copy of a stored case, since that was taken once, and if need be a suspect with its required fields
+        alone.
+        """
+        held = self._connection.execute(select(CARE_CASE).limit(1)).mappings().first()
+        copy = [{column.key: held[column] for column in CARE_CASE.c}] if held else []
+        others = [*copy, _bare(next(iter(self._suspects.values())))]
+        return any(self._takes(number, row) for number, row in enumerate(others))
+
+    def _takes(self, number: int, row: Mapping[str, object]) -> bool:
+        """Insert a case under an unused key, update it, and roll back; return whether the database took it."""
+        if number in self._findings.takes:
+            return self._findings.takes[number]
+        savepoint = self._connection.begin_nested()
+        try:
+            self._limit(self._left_s() / 2)
+            for version in (0, 1):
+                other = {**row, KEY: INT32_MIN, VERSION: version, ENTRY_VERSION: version}
+                wave = WaveOfRows([Entry(0, other)], self._plan.waves[0].defaults)
+                self._upsert.write(self._connection, wave, guard_care_plan=False)
+        except SQLAlchemyError as error:
+            takes = self._errors.answered(error) and self._errors.classify(error) in ITEM_FAULTS
+            if self._writing.has_lost_transaction(self._connection):
+                self._findings.takes[number] = takes
+                raise TransactionLostError from None
+            savepoint.rollback()
+            return takes
+        savepoint.rollback()
+        return True
+
+    def _left_s(self) -> float:
+        """Return the seconds that are left. Raises TargetFailure if there are none."""
+        left = self._findings.until - monotonic()
+        if left <= 0:
+            raise TargetFailure(FailureKind.TOO_SLOW)
+        return left
+
+    def _limit(self, share_s: float) -> None:
+        self._writing.limit_statements(self._connection, share_s)
+
+
+def _group(wave: WaveOfRows) -> tuple[int, int]:
+    """Return the name of a part of a wave: its first place and its size, the same each time the wave is halved."""
+    return wave.rows[0].place, len(wave.rows)
+
+
+def _in_pieces(entries: Sequence[Entry]) -> Pieces:
+    size = -(-len(entries) // _PIECES)
+    return [entries[first : first + size] for first in range(0, len(entries), size)]
+
+
+def _bare(entry: Entry) -> dict[str, object]:
+    """Return a case with its required fields alone."""
+    required = {field.name for field in FIELDS if not field.nullable} | {CARE_PLAN}
+    return {name: value if name in required else None for name, value in entry.row.items()}

@@ -1,0 +1,46 @@
+"""The writing of one wave of cases, and the outcome of each case."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+
+from carecase_worker.cases.care_case import CARE_PLAN
+from carecase_worker.cases.outcomes import CREATED, OTHER_CARE_PLAN, REFUSED, SUPERSEDED, UPDATED, Outcome
+from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.plan import Wave, key_of
+
+
+def apply_wave(connection: Connection, upsert: Upsert, wave: Wave, guard_care_plan: bool) -> list[Outcome]:
+    """Write a wave; return the outcome of each case, in the order of the wave's keys."""
+    written = upsert.write(connection, wave, guard_care_plan)
+    for keys, outcome in ((written.created, CREATED), (written.updated, UPDATED)):
+        if len(keys) == len(wave.keys):
+            return [outcome] * len(keys)
+    outcome_of = dict.fromkeys(written.created, CREATED) | dict.fromkeys(written.updated, UPDATED)
+    if len(outcome_of) < len(wave.keys):
+        outcome_of |= _explain_skipped(connection, upsert, wave, guard_care_plan, outcome_of)
+    return [outcome_of[key] for key in wave.keys]
+
+
+def _explain_skipped(
+    connection: Connection, upsert: Upsert, wave: Wave, guard_care_plan: bool, written: Mapping[int, Outcome]
+) -> dict[int, Outcome]:
+    """Return the outcomes, by key, of the cases that the upsert left out.
+
+    A case that holds a newer version is SUPERSEDED. If that version also created it, although this one was accepted
+    before, entry date and user become this one's. Any other case was held back by the guard of its care plan, or kept
+    out by a trigger of the database.
+    """
+    skipped = {key: version for key, version in zip(wave.keys, wave.versions, strict=True) if key not in written}
+    found = upsert.held(connection, [*skipped])
+    superseded = {key for key, version in skipped.items() if key in found and found[key].version >= version}
+    outcomes = {key: SUPERSEDED if key in superseded else REFUSED for key in skipped}
+    if guard_care_plan and len(superseded) < len(skipped):
+        for entry in wave.entries():
+            key = key_of(entry)
+            held = found.get(key) if key in skipped and key not in superseded else None
+            if held is not None and held.care_plan != entry.row[CARE_PLAN]:
+                outcomes[key] = OTHER_CARE_PLAN
+    if any(key in found and found[key].entry_version > version for key, version in skipped.items()):
+        upsert.backdate(connection, wave)
+    return outcomes

@@ -1,0 +1,249 @@
+"""Chunks written to one target database: one transaction for a chunk or a group, with its rows in the ledger."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from enum import Enum, auto
+from typing import assert_never
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from carecase_worker.cases.outcomes import Outcome
+from carecase_worker.clock import monotonic
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.targets.dialects.registry import dialect_of
+from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.failures import errors_as_failures
+from carecase_worker.targets.highest import highest_version
+from carecase_worker.targets.plan import WritePlan
+from carecase_worker.targets.writing.applying import Apply, apply_bisecting, apply_fast, sift
+from carecase_worker.targets.writing.ledger import (
+    AlreadyAppliedError,
+    LedgerKey,
+    Rows,
+    record,
+    recorded,
+    recorded_outcomes,
+)
+from carecase_worker.targets.writing.merging import apart, as_one
+from carecase_worker.targets.writing.sifting import Findings, TransactionLostError
+from carecase_worker.telemetry import logger
+
+_log = logger("targets")
+_CONTENTION_ATTEMPTS = 4
+LONGEST = timedelta(minutes=1)
+"""Default time limit of one attempt."""
+_NOBODYS_FAULTS = (FailureKind.CONTENTION, FailureKind.TOO_SLOW)
+
+Members = Sequence[tuple[LedgerKey, WritePlan]]
+"""The chunks of a group."""
+
+
+class _Step(Enum):
+    """The steps of an attempt: the next one is taken if the one before cannot end it."""
+
+    FAST = auto()
+    BISECTING = auto()
+    LEDGER = auto()
+
+
+class _StrictFailedError(Exception):
+    """Items failed in strict chunks of a group, which are applied as a whole or not at all."""
+
+    def __init__(self, keys: Collection[LedgerKey]) -> None:
+        super().__init__()
+        self.keys = keys
+
+
+class _ReplacedError(Exception):
+    """The database was replaced, and the commit is not in the new one."""
+
+
+class Writer:
+    """A writer of chunks into one target database."""
+
+    def __init__(self, engine: Engine, upsert: Upsert, database: str = "", longest: timedelta = LONGEST) -> None:
+        """Write through an engine; `database` is its name in the log, `longest` how long one attempt may take."""
+        self._engine = engine
+        self._dialect = dialect_of(engine)
+        self._upsert = upsert
+        self._database = database
+        self._longest_s = longest.total_seconds()
+
+    def write(self, key: LedgerKey, plan: WritePlan) -> list[Outcome]:
+        """Write the chunk; return the outcome of each item, once it and the cases are committed.
+
+        At first the cases are written fast. If one of them may be at fault for an error, they are written by bisecting;
+        that is also what every second attempt begins with. A chunk that was written before is not written again: its
+        outcomes come from the ledger. Raises TargetFailure if the database fails; then either nothing is written or the
+        ledger has the chunk.
+        """
+        findings = self._findings()
+        step = _Step.BISECTING if plan.slowly else _Step.FAST
+        for _ in range(_CONTENTION_ATTEMPTS):
+            try:
+                match step:
+                    case _Step.FAST:
+                        return self._write_fast(key, plan, findings)
+                    case _Step.BISECTING:
+                        return self._write_bisecting(key, plan, findings)
+                    case _Step.LEDGER:
+                        return self._read_ledger(key)
+                    case never:
+                        assert_never(never)
+            except AlreadyAppliedError:
+                step = _Step.LEDGER
+            except _ReplacedError:
+                continue
+            except SQLAlchemyError as error:
+                step = self._step_after(error, step, findings)
+        raise TargetFailure(FailureKind.TOO_SLOW)
+
+    def write_group(self, members: Members) -> list[list[Outcome] | None]:
+        """Write several chunks at one stroke; return the outcomes of each, or None for one to be written by itself.
+
+        That is a chunk that was written before, a strict one while items of the group fail, or any of a group that met
+        contention too often. Raises TargetFailure; then either nothing is written or the ledger has the chunks.
+        """
+        findings, step, left, is_recorded = self._findings(), _Step.FAST, members, False
+        for _ in range(_CONTENTION_ATTEMPTS):
+            try:
+                if is_recorded:
+                    left, is_recorded = self._not_recorded(left), False
+                written = self._write_together(left, findings, apply_fast if step is _Step.FAST else apply_bisecting)
+                return [written.get(key) for key, _ in members]
+            except AlreadyAppliedError:
+                is_recorded = True
+            except _StrictFailedError as failed:
+                left = [member for member in left if member[0] not in failed.keys]
+            except _ReplacedError:
+                continue
+            except SQLAlchemyError as error:
+                before, step = step, self._step_after(error, step, findings)
+                if step is not before:
+                    left = [member for member in left if not member[1].all_or_nothing]
+            # the findings go by places, which change with the members
+            findings = Findings(findings.until, findings.time_s)
+        return [None] * len(members)
+
+    def highest_version(self) -> int:
+        """Return the highest version of any case, or 0. Raises TargetFailure, also if that takes too long."""
+        return highest_version(self._engine)
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._engine.dispose()
+
+    def rehearse(self, plan: WritePlan) -> None:
+        """Do all that writing does, and keep nothing. Raises TargetFailure."""
+        findings, done = self._findings(), False
+        with errors_as_failures(self._engine), self._engine.connect() as connection:
+            while not done:
+                with suppress(TransactionLostError), connection.begin() as transaction:
+                    sift(connection, self._upsert, plan, findings)
+                    transaction.rollback()
+                    done = True
+
+    def _write_fast(self, key: LedgerKey, plan: WritePlan, findings: Findings) -> list[Outcome]:
+        """Write the cases, each wave as a whole, and the ledger row. Raises SQLAlchemyError and as `_commit` does."""
+        return self._write_one(key, plan, findings, apply_fast)
+
+    def _write_bisecting(self, key: LedgerKey, plan: WritePlan, findings: Findings) -> list[Outcome]:
+        """Write the cases without those that the database refuses, and the ledger row. Raises as `_write_fast` does."""
+        return self._write_one(key, plan, findings, apply_bisecting)
+
+    def _read_ledger(self, key: LedgerKey) -> list[Outcome]:
+        """Return the outcomes of a chunk that another attempt has written."""
+        with self._engine.connect() as connection:
+            return recorded_outcomes(connection, key)
+
+    def _step_after(self, error: SQLAlchemyError, step: _Step, findings: Findings) -> _Step:
+        """Return the step of the next attempt: bisecting if a case may be at fault, the same again after contention.
+
+        Raises TargetFailure if there should be no further attempt.
+        """
+        errors = self._dialect.errors
+        kind = errors.classify(error)
+        if step is _Step.FAST and errors.answered(error) and kind not in _NOBODYS_FAULTS:
+            return _Step.BISECTING
+        if kind is not FailureKind.CONTENTION or monotonic() > findings.until:
+            raise errors.failure_of(error) from None
+        return step
+
+    def _write_one(self, key: LedgerKey, plan: WritePlan, findings: Findings, apply: Apply) -> list[Outcome]:
+        """Write the cases of a chunk, and its ledger row."""
+
+        def row(outcomes: list[Outcome]) -> Rows:
+            return [(key, outcomes)]
+
+        ((_, outcomes),) = self._commit(plan, findings, apply, row)
+        return list(outcomes)
+
+    def _write_together(self, members: Members, findings: Findings, apply: Apply) -> dict[LedgerKey, list[Outcome]]:
+        """Write the cases of several chunks, and their ledger rows. Raises _StrictFailedError, or as `_commit`."""
+        if not members:
+            return {}
+        plans = [plan for _, plan in members]
+
+        def rows(outcomes: list[Outcome]) -> Rows:
+            written = apart(outcomes, plans)
+            _require_strict_whole(members, written)
+            return [(key, one) for (key, _), one in zip(members, written, strict=True)]
+
+        return {key: list(outcomes) for key, outcomes in self._commit(as_one(plans), findings, apply, rows)}
+
+    def _commit(
+        self, plan: WritePlan, findings: Findings, apply: Apply, rows_of: Callable[[list[Outcome]], Rows]
+    ) -> Rows:
+        """Write the cases of a plan, then its rows in the ledger, in one transaction; return the rows.
+
+        Raises AlreadyAppliedError if there is one of the rows already; then all is rolled back. Raises _ReplacedError
+        if the commit went into a database that was replaced.
+        """
+        writing, rows = self._dialect.writing, None
+        with self._engine.connect() as connection:
+            while rows is None:
+                with suppress(TransactionLostError), connection.begin():
+                    settled = apply(connection, self._upsert, plan, findings)
+                    if writing.has_lost_transaction(connection):  # a ledger row now would tell of cases not there
+                        raise TargetFailure(FailureKind.TOO_SLOW)
+                    rows = rows_of(settled.outcomes)
+                    record(connection, rows)
+            if writing.is_replaced(connection):
+                raise _ReplacedError
+        if settled.refused:
+            self._log_refused(rows, settled.refused)
+        return rows
+
+    def _not_recorded(self, members: Members) -> Members:
+        """Return the chunks that are not in the ledger."""
+        with self._engine.connect() as connection:
+            known = recorded(connection, [key for key, _ in members])
+        return [member for member in members if member[0] not in known]
+
+    def _log_refused(self, rows: Rows, refused: Counter[str]) -> None:
+        """Log which codes the database gave for the items that it refused, of one chunk or of a group."""
+        key = rows[0][0] if len(rows) == 1 else None
+        _log.warning(
+            "items refused by the target database",
+            database=self._database,
+            **({"job_id": str(key.job_id), "chunk_no": key.chunk_no} if key else {}),
+            count=refused.total(),
+            reason=", ".join(f"{code or 'no code'}: {count}" for code, count in refused.most_common()),
+        )
+
+    def _findings(self) -> Findings:
+        return Findings(monotonic() + self._longest_s, self._longest_s)
+
+
+def _require_strict_whole(members: Members, written: Sequence[Sequence[Outcome]]) -> None:
+    """Raise _StrictFailedError if a strict chunk was written in part."""
+    failed = {
+        key
+        for (key, plan), outcomes in zip(members, written, strict=True)
+        if plan.all_or_nothing and any(outcome.kind.failed for outcome in outcomes)
+    }
+    if failed:
+        raise _StrictFailedError(failed)

@@ -1,0 +1,48 @@
+"""A pod's files and variables, in a directory of this machine."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.deployment.chart import Pod, Rendered
+from tests.deployment.chart_schema import AWAITED
+
+from carecase_worker.settings.places import PLAIN
+
+KEYS = "k1:" + "A" * 43 + "="
+VALUE = "0123456789abcdef" * 4
+
+
+def mounted(
+    release: Rendered, pod: Pod, place: Path, secrets: Mapping[str, str], moved: Mapping[str, str]
+) -> dict[str, str]:
+    """Write a pod's configuration and secrets into a directory, and return its variables, which name them there.
+
+    Secrets without a value get one of the right form; `moved` tells texts of the configuration that are elsewhere here.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    config = place / "carecase.toml"
+    text = without_awaited(release.config(pod))
+    for before, after in moved.items():
+        text = text.replace(before, after)
+    config.write_text(text)
+    variables = {**pod.environment, "CARECASE_CONFIG": str(config)}
+    for variable, path in pod.environment.items():
+        if path in pod.secrets:
+            file = place / Path(path).name
+            file.write_text(secrets.get(file.name, KEYS if file.name.endswith("_keys") else VALUE))
+            variables[variable] = str(file)
+    return variables
+
+
+def without_awaited(text: str) -> str:
+    """Take out of a configuration what the settings do not have yet."""
+    for section, name in AWAITED:
+        if not is_there(section, name):
+            text = re.sub(rf"(\[{section}\][^\[]*?){name} = .*\n?", r"\1", text)
+    return text
+
+
+def is_there(section: str, name: str) -> bool:
+    """Tell whether the settings have one."""
+    return name in {field.alias or leaf for leaf, field in PLAIN[section].model_fields.items()}

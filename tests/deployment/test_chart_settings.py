@@ -1,0 +1,91 @@
+"""The chart against what the code reads: each pod's configuration is loaded by the service's own loader."""
+
+from pathlib import Path
+
+import pytest
+from tests.deployment.chart import CASES, Pod, Rendered, rendered
+from tests.deployment.chart_schema import CHART, secret_names
+from tests.deployment.mounted import mounted
+from tests.tls import certificates
+
+from carecase_worker.settings.loading import load
+from carecase_worker.settings.model import Settings
+
+ROOT = CHART.parent.parent.parent
+_NEEDS = {
+    "intake": {"redis_password", "encryption_keys", "jwt_secret", "audit_keys"},
+    "worker": {"redis_password", "encryption_keys"},
+    "flower": {"flower_password", "flower_broker_password"},
+    "migration": set[str](),
+}
+"""The secrets of each role's part, beside the passwords of its databases."""
+
+
+def loaded(release: Rendered, pod: Pod, place: Path) -> Settings:
+    """Return a pod's settings, with its files in a directory."""
+    authority = certificates(place).ca
+    return load(environment=mounted(release, pod, place, {}, {"/etc/redis-ca/ca.crt": str(authority)}))
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("role", _NEEDS)
+def test_every_setting_and_variable_of_a_pod_exists(case: str, role: str, tmp_path: Path) -> None:
+    release = rendered(case)
+    pods = release.pods(role)
+    assert pods or case == "bare"
+    for number, pod in enumerate(pods):
+        settings = loaded(release, pod, tmp_path / str(number))
+        variables = {name for name, value in pod.environment.items() if value in pod.secrets}
+        assert set(pod.environment) == variables | {"CARECASE_CONFIG"}
+        assert len(variables) == len(pod.secrets), "each file is one that a setting names"
+        assert settings.databases
+        assert bool(settings.clients) == (role == "intake" and case == "production")
+        assert (settings.audit.directory is not None) == (role == "intake" and case == "production")
+        if role == "flower":
+            assert "flower" in settings.flower_broker_url
+
+
+def test_a_pod_has_the_secrets_of_its_role_and_no_other() -> None:
+    release = rendered("production")
+    for pod in release.pods(*_NEEDS):
+        files = {Path(path).name for path in pod.secrets}
+        names = {name.replace("-", "_") for name in release.settings(pod)["databases"]}
+        passwords = {f"databases_{name}_password" for name in names} if pod.role in ("worker", "migration") else set()
+        assert files == _NEEDS[pod.role] | passwords
+        owners = {secret for path, (secret, _) in pod.secrets.items() if "databases_" in path}
+        assert all(owner.endswith("-owner") == (pod.role == "migration") for owner in owners)
+
+
+def test_the_migration_alone_is_the_owner_of_the_tables(tmp_path: Path) -> None:
+    release = rendered("production")
+    users = {
+        pod.role: {
+            database.url.get_secret_value().partition("@")[0]
+            for database in loaded(release, pod, tmp_path / pod.maker["metadata"]["name"]).databases.values()
+        }
+        for pod in release.pods("worker", "migration")
+    }
+    assert users == {
+        "worker": {"postgresql+psycopg://carecase_worker"},
+        "migration": {"postgresql+psycopg://carecase"},
+    }
+
+
+def test_every_secret_of_the_settings_reaches_somebody() -> None:
+    every = "\n".join(f"  {name}: {{existingSecret: all}}" for name in sorted(secret_names()))
+    release = rendered("minimal", f"secrets:\n{every}")
+    mounted = {Path(path).name for pod in release.pods() for path in pod.secrets}
+    assert secret_names() <= mounted, "add its section to carecase.secretsOf"
+    variables = {name for pod in release.pods(*_NEEDS) for name in pod.environment}
+    assert {f"CARECASE_{name.upper()}_FILE" for name in secret_names()} <= variables
+
+
+@pytest.mark.parametrize("role", _NEEDS)
+def test_every_command_exists(role: str) -> None:
+    (pod,) = rendered("minimal").pods(role)
+    words = pod.container["args"]
+    module = {"db": "databases"}.get(words[0], words[0])
+    source = (ROOT / "src" / "carecase_worker" / "cli" / f"{module}.py").read_text()
+    assert words == [role] or words[:2] == ["db", "upgrade"]
+    assert '"upgrade"' in source or f"def {role}(" in source
+    assert "command" not in pod.container, "the image's entry point is the command line"

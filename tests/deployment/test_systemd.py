@@ -1,0 +1,173 @@
+"""The units for systemd: read by systemd, hardened, and read by the service's own loader."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.needs import need
+
+from carecase_worker.settings.loading import load
+from carecase_worker.settings.model import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+UNITS = ROOT / "deploy" / "systemd"
+SECRETS = {
+    "carecase-intake": {"redis_password", "encryption_keys", "jwt_secret", "audit_keys"},
+    "carecase-worker@": {"redis_password", "encryption_keys", "worker_postgres_password"},
+    "carecase-flower": {"flower_password", "flower_redis_password"},
+    "carecase-migrate": {"postgres_password"},
+}
+"""The files of each role's part, named as those of compose."""
+_EXPOSURE = "20"
+"""The most that systemd-analyze may find, of 100: a unit without any of this has 96."""
+_KEYS = "k1:" + "A" * 43 + "="
+_VALUE = "0123456789abcdef" * 4
+_CONFIG = """
+[redis]
+url = "redis://carecase@127.0.0.1:6379/0"
+[flower]
+broker_url = "redis://flower@127.0.0.1:6379/0"
+[databases.demo]
+url = "postgresql+psycopg://carecase_worker@127.0.0.1:5432/demo"
+"""
+
+
+def lines(unit: str, name: str) -> list[str]:
+    """The values of a setting of a unit, with those of its drop-ins, in systemd's order."""
+    drop_ins = [*(UNITS / "carecase-.service.d").iterdir(), *sorted((UNITS / f"{unit}.service.d").glob("*.conf"))]
+    texts = [(UNITS / f"{unit}.service").read_text(), *(path.read_text() for path in drop_ins)]
+    return [value for text in texts for value in re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)]
+
+
+def environment(unit: str) -> dict[str, str]:
+    """The variables that a unit sets."""
+    return dict(pair.split("=", 1) for line in lines(unit, "Environment") for pair in line.split())
+
+
+def settings(unit: str, place: Path) -> Settings:
+    """What the service reads of a unit's variables, credentials and configuration."""
+    for credential in lines(unit, "LoadCredential"):
+        name = credential.partition(":")[0]
+        (place / name).write_text(f"{_KEYS if name.endswith('_keys') else _VALUE}\n")
+    variables = {
+        name: value.replace("%d", str(place)).replace("%S", str(place)) for name, value in environment(unit).items()
+    }
+    assert variables["CARECASE_CONFIG"] == "/etc/carecase/carecase.toml"
+    config = place / "carecase.toml"
+    config.write_text(_CONFIG)
+    return load(environment={**variables, "CARECASE_CONFIG": str(config)})
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a machine on which the units are installed."""
+    root = tmp_path_factory.mktemp("machine")
+    shutil.copytree(UNITS, root / "etc" / "systemd" / "system")
+    for target in ("sysinit", "basic", "shutdown", "network-online", "multi-user"):  # systemd's own
+        (root / "etc" / "systemd" / "system" / f"{target}.target").write_text("[Unit]\nDefaultDependencies=no\n")
+    program = root / "opt" / "carecase" / "bin" / "carecase"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    return root
+
+
+def analyze(*arguments: str) -> str:
+    """What systemd-analyze prints; it must have nothing to refuse."""
+    program = need("systemd-analyze", "systemd")
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60)
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+    return told
+
+
+def test_systemd_understands_every_line(machine: Path) -> None:
+    units = [f"{unit}1.service" if unit.endswith("@") else f"{unit}.service" for unit in SECRETS]
+    assert analyze("verify", "--man=no", f"--root={machine}", *units, "carecase.target") == ""
+    there = {path.name for path in UNITS.iterdir() if path.is_file()}
+    assert there == {"carecase.target", "sysusers.conf", *(f"{unit}.service" for unit in SECRETS)}
+
+
+def test_systemd_would_tell_of_a_line_that_it_does_not_know(machine: Path) -> None:
+    drop_in = machine / "etc" / "systemd" / "system" / "carecase-.service.d" / "wrong.conf"
+    drop_in.write_text("[Service]\nProtectSystme=strict\n")
+    try:
+        assert "Unknown key 'ProtectSystme'" in analyze("verify", f"--root={machine}", "carecase-intake.service")
+    finally:
+        drop_in.unlink()
+
+
+@pytest.mark.parametrize("unit", SECRETS)
+def test_a_unit_may_do_little(unit: str, machine: Path) -> None:
+    name = f"{unit}1.service" if unit.endswith("@") else f"{unit}.service"
+    analyze("security", "--no-pager", "--offline=true", f"--threshold={_EXPOSURE}", f"--root={machine}", name)
+
+
+@pytest.mark.parametrize("unit", SECRETS)
+def test_what_keeps_it_from_doing_harm_is_there(unit: str) -> None:
+    for name, value in {
+        "User": "carecase",
+        "NoNewPrivileges": "yes",
+        "ProtectSystem": "strict",
+        "ProtectHome": "yes",
+        "PrivateTmp": "yes",
+        "CapabilityBoundingSet": "",
+        "LimitCORE": "0",
+        "MemorySwapMax": "0",
+    }.items():
+        assert lines(unit, name) == [value]
+    assert lines(unit, "MemoryMax")
+    assert lines(unit, "ReadWritePaths") == []
+    assert lines(unit, "StateDirectory") == (["carecase/audit"] if unit == "carecase-intake" else [])
+
+
+def test_workers_of_a_machine_see_each_other() -> None:
+    """A worker takes back what a process holds that it does not find in /proc; see worker/process_identity.py."""
+    assert lines("carecase-worker@", "ProtectProc") == ["default"]
+    assert lines("carecase-worker@", "DynamicUser") == lines("carecase-worker@", "ProcSubset") == []
+
+
+@pytest.mark.parametrize("unit", SECRETS)
+def test_every_setting_that_a_unit_names_exists(unit: str, tmp_path: Path) -> None:
+    read = settings(unit, tmp_path)
+    demo = read.databases["demo"]
+    assert (read.jwt.secret is not None, bool(read.audit.by_id)) == ((unit == "carecase-intake"),) * 2
+    assert (read.audit.directory is not None) == (unit == "carecase-intake")
+    assert bool(read.encryption.by_id) == (unit in ("carecase-intake", "carecase-worker@"))
+    assert (demo.password is not None) == (unit in ("carecase-worker@", "carecase-migrate"))
+    owner = demo.url.get_secret_value().startswith("postgresql+psycopg://carecase@")
+    assert owner == (unit == "carecase-migrate")
+    assert (read.flower_broker_url == f"redis://flower:{_VALUE}@127.0.0.1:6379/0") == (unit == "carecase-flower")
+
+
+@pytest.mark.parametrize("unit", SECRETS)
+def test_a_unit_has_the_secrets_of_its_part_as_credentials_and_no_other(unit: str) -> None:
+    credentials = dict(line.split(":", 1) for line in lines(unit, "LoadCredential"))
+    assert set(credentials.values()) == {f"/etc/carecase/secrets/{name}" for name in SECRETS[unit]}
+    named = {value.removeprefix("%d/") for name, value in environment(unit).items() if name.endswith("_FILE")}
+    assert named == set(credentials)
+    assert all(value.startswith("%d/") for name, value in environment(unit).items() if name.endswith("_FILE"))
+
+
+@pytest.mark.parametrize("unit", SECRETS)
+def test_every_command_exists(unit: str) -> None:
+    for command in lines(unit, "ExecStart"):
+        program, *words = command.split()
+        assert program == "/opt/carecase/bin/carecase"
+        module = {"db": "databases"}.get(words[0], words[0])
+        source = (ROOT / "src" / "carecase_worker" / "cli" / f"{module}.py").read_text()
+        assert f'command("{words[1]}")' in source if words[1:] else f"def {words[0]}(" in source
+
+
+def test_whoever_is_stopped_has_time_to_end_what_it_does(tmp_path: Path) -> None:
+    (of_worker,), (of_intake,) = (lines(unit, "TimeoutStopSec") for unit in ("carecase-worker@", "carecase-intake"))
+    assert int(of_worker) > settings("carecase-worker@", tmp_path).worker.chunk_deadline.total_seconds() + 10
+    assert int(of_intake) > 10, "uvicorn's graceful shutdown"
+    assert lines("carecase-worker@", "KillMode") == ["mixed"], "the pool ends what it has in hand"
+
+
+def test_flower_reaches_this_machine_only() -> None:
+    assert lines("carecase-flower", "IPAddressDeny") == ["any"]
+    assert lines("carecase-flower", "IPAddressAllow") == ["localhost"]
