@@ -21,9 +21,14 @@ from carecase_worker.intake.app import create_app
 from carecase_worker.settings.access import ClientSettings
 from carecase_worker.settings.model import DatabaseSettings, Settings
 from carecase_worker.settings.section import Section
+from carecase_worker.settings.webhooks import WebhookSettings
 from carecase_worker.store.job_store import JobStore
 
-_NAMED: Mapping[str, type[Section]] = {"databases": DatabaseSettings, "clients": ClientSettings}
+_NAMED: Mapping[str, type[Section]] = {
+    "databases": DatabaseSettings,
+    "clients": ClientSettings,
+    "webhooks": WebhookSettings,
+}
 """Sections of which there are several, each with a name."""
 _CLIENT = """# Client API
 
@@ -51,6 +56,10 @@ How they are used: [the Python client](../client.md).
 ::: carecase_worker.client.documents.Job
 
 ::: carecase_worker.client.documents.ItemResult
+
+::: carecase_worker.client.events.JobEvent
+
+::: carecase_worker.client.events.OutcomeRun
 
 ## Errors
 

@@ -9,6 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import Literal
 
+from docs_site.dashboard_picture import dashboard_picture
+
 Kind = Literal["own", "store", "foreign", "note"]
 Point = tuple[float, float]
 
@@ -323,6 +325,7 @@ PICTURES: Mapping[str, str] = {
     "sequence.svg": _sequence().svg(),
     "job-states.svg": _job_states().svg(),
     "chunk-states.svg": _chunk_states().svg(),
+    "dashboard.svg": dashboard_picture(),
 }
 """Every picture by its file's name."""
 

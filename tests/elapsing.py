@@ -26,7 +26,7 @@ repeat
   cursor = found[1]
   for _, key in ipairs(found[2]) do
     local kind = string.match(string.sub(key, #prefix + 1), '^[^:]*')
-    if kind == 'due' or kind == 'workers' or kind == 'leaving' then back_in_set(key, ms)
+    if kind == 'due' or kind == 'outbox' or kind == 'workers' or kind == 'leaving' then back_in_set(key, ms)
     elseif kind == 'jobs' then back_in_set(key, ms * 1000)
     elseif kind == 'lease' then
       for _, field in ipairs(redis.call('HKEYS', key)) do

@@ -5,6 +5,7 @@ out. These lie below those, and a session keeps its block of them by listening o
 """
 
 import socket
+from dataclasses import fields
 from functools import cache
 from itertools import cycle
 
@@ -22,7 +23,7 @@ def free_port() -> int:
 
 def free_ports() -> Ports:
     """Free ports for a whole system."""
-    return Ports(free_port(), free_port(), free_port(), free_port())
+    return Ports(*(free_port() for _ in fields(Ports)))
 
 
 @cache

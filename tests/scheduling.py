@@ -23,10 +23,11 @@ _LONGEST_FIRST = (
     "acceptance/test_bench",
     "mutants/",
     "acceptance/",
+    "observing/",
     "contract/",
     "integration/",
 )
-_TAKES_SYSTEM = re.compile(r"^def test_\w+\([^()]*\bsystem: System\b", re.MULTILINE)
+_TAKES_SYSTEM = re.compile(r"^def test_\w+\([^()]*\b(?:system: System|visit: Visit)\b", re.MULTILINE)
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no types

@@ -12,13 +12,16 @@ from carecase_worker.broker.celery_app import TASK
 from carecase_worker.settings.loading import load
 from carecase_worker.telemetry import configure_logging
 from carecase_worker.worker.app import create_worker
+from carecase_worker.worker.health import Signs
+from carecase_worker.worker.metrics import metrics_of
+from carecase_worker.worker.schema_watch import SchemaWatch
 
 
 def main(job_id: str, chunks: int) -> None:
     """Answer a notification of each chunk."""
     settings = load()
     configure_logging(settings.log)
-    app = create_worker(settings)
+    app = create_worker(settings, Signs(), metrics_of(settings), SchemaWatch({}))
     signals.worker_process_init.send(sender=None)
     with first_calls() as calls:
         for number in range(chunks):

@@ -1,11 +1,20 @@
 """`python -m carecase_worker` and the `carecase` command."""
 
-from carecase_worker.cli.app import run
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+_CHECK = "carecase_worker.worker.health_check"
 
 
 def main() -> None:
-    """Run the command line and exit with its status."""
-    run()
+    """Run the command line and exit with its status.
+
+    The health check of a worker is run every few seconds, so it does without the imports of the others.
+    """
+    if sys.argv[1:] == ["worker", "--check"] and find_spec("carecase_worker.worker"):
+        sys.exit(import_module(_CHECK).check())
+    import_module("carecase_worker.cli.app").run()
 
 
 if __name__ == "__main__":

@@ -2,16 +2,19 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
+from typing import Any, assert_never
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from carecase_worker.settings.model import LogSettings
+from carecase_worker.version import VERSION
 
 ALLOWED = frozenset(
     {
@@ -22,7 +25,15 @@ ALLOWED = frozenset(
 )  # fmt: skip
 """The only fields a log line can have: ids, counts and names, never a value of a case; docs/privacy.md shows a line."""
 
-Gauges = Callable[[], Iterable["MetricSample"]]
+Gauges = Callable[[], Iterable["MetricSample | HistogramSample"]]
+Observe = Callable[[str, float], None]
+"""An observer of operations and the seconds that they took."""
+SHORT_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Bounds, in seconds, of the buckets for what takes from a tenth of a millisecond to ten seconds."""
+
+
+def unobserved(_: str, __: float) -> None:
+    """Observe nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,24 @@ class MetricSample:
     value: float
     labels: Mapping[str, str]
     counter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramSample:
+    """A histogram read at the time of a scrape: the bounds of its buckets, each with its own count; the last is inf."""
+
+    name: str
+    text: str
+    buckets: Sequence[tuple[float, float]]
+    total: float
+    labels: Mapping[str, str]
+
+
+def build_info(role: str) -> MetricSample:
+    """Return the sample that tells the version of a role."""
+    return MetricSample(
+        "carecase_build_info", "Version of this package; always 1", 1, {"role": role, "version": VERSION}
+    )
 
 
 def configure_logging(settings: LogSettings) -> None:
@@ -109,7 +138,28 @@ class Metrics:
             "carecase_http_requests", "Requests answered", ["route", "method", "status"], registry=self._registry
         )
         self._seconds = Histogram("carecase_http_request_seconds", "Time to answer", ["route"], registry=self._registry)
+        self._accepted = Histogram(
+            "carecase_acceptance_seconds",
+            "Time from the last byte of a batch until it was accepted",
+            buckets=SHORT_BOUNDS_S,
+            registry=self._registry,
+        )
+        self._trips = Histogram(
+            "carecase_redis_round_trip_seconds",
+            "Time that Redis took for a call of the job store",
+            ["operation"],
+            buckets=SHORT_BOUNDS_S,
+            registry=self._registry,
+        )
         self._registry.register(_Readings(gauges))
+
+    def accepted(self, seconds: float) -> None:
+        """Observe the acceptance of a batch, that many seconds after its last byte had come in."""
+        self._accepted.observe(seconds)
+
+    def round_trip(self, operation: str, seconds: float) -> None:
+        """Observe a round trip to Redis."""
+        self._trips.labels(operation).observe(seconds)
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request. `route` is the path's pattern, not the path."""
@@ -119,6 +169,13 @@ class Metrics:
     def render(self) -> bytes:
         """Return the text that Prometheus scrapes."""
         return generate_latest(self._registry)
+
+
+def exposition(gauges: Gauges) -> bytes:
+    """Return readings as the text that Prometheus scrapes."""
+    registry = CollectorRegistry()
+    registry.register(_Readings(gauges))
+    return generate_latest(registry)
 
 
 def tell_of_process(gauges: Gauges) -> None:
@@ -134,11 +191,26 @@ class _Readings(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        families: dict[str, Metric] = {}
+        families: dict[str, Any] = {}
         for reading in self._gauges():
-            family = families.get(reading.name)
-            if family is None:
-                kind = CounterMetricFamily if reading.counter else GaugeMetricFamily
-                family = families[reading.name] = kind(reading.name, reading.text, labels=list(reading.labels))
-            family.add_metric(list(reading.labels.values()), reading.value)  # type: ignore[attr-defined]
+            if reading.name not in families:
+                families[reading.name] = _family_of(reading)
+            labels = list(reading.labels.values())
+            match reading:
+                case MetricSample():
+                    families[reading.name].add_metric(labels, reading.value)
+                case HistogramSample():
+                    bounds, counts = zip(*reading.buckets, strict=True)
+                    cumulated = zip(map(floatToGoString, bounds), accumulate(counts), strict=True)
+                    families[reading.name].add_metric(labels, list(cumulated), reading.total)
+                case never:
+                    assert_never(never)
         yield from families.values()
+
+
+def _family_of(sample: MetricSample | HistogramSample) -> Metric:
+    labels = list(sample.labels)
+    if isinstance(sample, HistogramSample):
+        return HistogramMetricFamily(sample.name, sample.text, labels=labels)
+    kind = CounterMetricFamily if sample.counter else GaugeMetricFamily
+    return kind(sample.name, sample.text, labels=labels)

@@ -1,8 +1,12 @@
 """Flower: behind a password, for looking only, and with nothing to see but ids."""
 
+import re
+from collections import Counter
+
 import httpx
 import pytest
 import redis
+from sqlalchemy import create_engine, text
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
 
@@ -58,3 +62,72 @@ def test_its_broker_user_cannot_read_a_payload(system: System) -> None:
         lesser.hgetall("c:job:any")
     with pytest.raises(redis.exceptions.NoPermissionError):
         lesser.config_get("*")
+
+
+LINE = re.compile(r"(\d+) (created|updated|superseded|failed|cancelled)")
+
+
+def items_of(tasks: "dict[str, dict[str, str]]", job_ids: "set[str]") -> Counter[str]:
+    """The items by outcome that the lines of the tasks of some jobs tell, whatever became of the tasks."""
+    told = [f"{task['result']} {task['exception']}" for task in tasks.values()]
+    return Counter(
+        {
+            outcome: sum(
+                int(count)
+                for line in told
+                if any(job_id in line for job_id in job_ids)
+                for count, name in LINE.findall(line)
+                if name == outcome
+            )
+            for outcome in ("created", "failed")
+        }
+    )
+
+
+def test_the_lines_of_all_tasks_add_up_to_the_items_of_all_jobs(
+    system: System, flower: httpx.Client, first_key: int
+) -> None:
+    """A batch of several chunks, a tenth of it with a fault, and small ones that are applied together."""
+    large = [a_case(first_key + number, **({"case_Score": "x"} if number % 10 == 0 else {})) for number in range(2500)]
+    job_ids = {system.send(large)} | {system.send([a_case(first_key + 5000 + number)]) for number in range(6)}
+    for job_id in job_ids:
+        system.final(job_id)
+    expected = Counter(created=2256, failed=250)
+    eventually(lambda: items_of(flower.get("/api/tasks").json(), job_ids) == expected, 60, "the lines add up")
+
+
+def test_an_outage_shows_as_tasks_that_were_retried_and_pages_lead_from_task_to_job_and_back(
+    system: System, flower: httpx.Client, first_key: int
+) -> None:
+    url = system.stack["databases"]["demo"]["url"]
+    maintenance = create_engine(url.rpartition("/")[0] + "/postgres", isolation_level="AUTOCOMMIT")
+    with maintenance.connect() as connection:
+        connection.execute(text("ALTER DATABASE demo ALLOW_CONNECTIONS false"))
+        try:
+            connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'demo'"))
+            job_id = system.send([a_case(first_key)])
+
+            def retried() -> "list[dict[str, str]]":
+                tasks = flower.get("/api/tasks").json().values()
+                return [task for task in tasks if task["state"] == "RETRY" and job_id in task["exception"]]
+
+            task = eventually(retried, 60, "a task was retried")[0]
+        finally:
+            connection.execute(text("ALTER DATABASE demo ALLOW_CONNECTIONS true"))
+    maintenance.dispose()
+    system.final(job_id)
+    assert re.fullmatch(
+        rf"Released\('demo: released 1 chunk: (stopped|not-accepting); 1 job: {job_id}'\)", task["exception"]
+    )
+    assert f"/flower/tasks?name=carecase.apply_chunk%20{job_id}" in flower.get(f"/task/{task['uuid']}").text
+    back = flower.get(f"/job/{job_id}")
+    assert (back.status_code, back.headers["location"]) == (302, f"/flower/tasks?name=carecase.apply_chunk%20{job_id}")
+
+
+def test_broker_and_workers_are_shown_without_a_word_in_the_log(system: System, flower: httpx.Client) -> None:
+    assert "cases.demo_sqlite" in flower.get("/broker").text
+    (worker, *_) = eventually(lambda: list(flower.get("/api/workers").json()), what="a worker was heard of")
+    assert worker in flower.get("/").text
+    assert flower.get(f"/worker/{worker}").headers["location"] == f"/flower/tasks?worker={worker}"
+    log = (system.data_dir / "logs" / "flower.log").read_text()
+    assert [line for line in log.splitlines() if "error" in line.lower() or "Unable" in line] == []

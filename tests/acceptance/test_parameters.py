@@ -28,7 +28,10 @@ INT32 = "must be an integer from -2147483648 to 2147483647"
         ("GET /jobs?pagesize=5", "did you mean pageSize?"),
         ("GET /jobs?secret-value=5", "There is no such query parameter. This path takes page,"),
         (f"GET {JOB}?page=1", "There is no such query parameter. This path takes none"),
-        (f"GET {JOB}/result?outcom=failed", "did you mean outcome? This path takes page, pageSize and outcome"),
+        (
+            f"GET {JOB}/result?outcom=failed",
+            "did you mean outcome? This path takes page, pageSize, outcome and partial",
+        ),
         (f"POST {JOB}/retry?all=true", "This path takes none"),
         ("PUT /care-cases-batch?validateonly=true", "did you mean validateOnly? This path takes validateOnly"),
         ("PUT /care-cases-batch?dryRun=1", "This path takes validateOnly"),

@@ -20,6 +20,7 @@ import psycopg
 import redis
 from tests.acceptance.system import NO_RATE, System, eventually, running
 from tests.chaos.attempts import held_twice
+from tests.chaos.callbacks import VARIABLES, called_back
 from tests.chaos.clients import Client, Crowd
 from tests.chaos.clocks import intake_with_a_clock
 from tests.chaos.faults import WEIGHTS, Fault
@@ -65,13 +66,15 @@ class Report:
     untimely: int = 0
     unfinished: list[str] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
+    callbacks: list[str] = field(default_factory=list)
+    called_back: int = 0
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
         """Whether nothing was lost, doubled, stale, wrong, left unfinished or answered with 500."""
         sums = sum(one.lost + one.stale + one.wrong for one in self.verdicts.values())
-        left = self.unfinished or self.surprises
+        left = self.unfinished or self.surprises or self.callbacks
         return not (sums or self.doubled or self.held_twice or self.untimely or left) and bool(self.verdicts)
 
     def lines(self) -> list[str]:
@@ -91,17 +94,20 @@ class Report:
         for database, verdict in self.verdicts.items():
             told += [f"  {database}: {detail}" for detail in verdict.details]
         told += [f"  not final: {job_id}" for job_id in self.unfinished[:20]]
+        told.append(f"{self.called_back:,} calls of a webhook, wrong with them: {len(self.callbacks)}")
+        told += [f"  {fault}" for fault in self.callbacks[:20]]
         told += [f"  answered {surprise}" for surprise in self.surprises[:20]]
         return told
 
 
 def run(place: Path, seed: int, seconds: float, kinds: Sequence[Fault] = tuple(WEIGHTS)) -> Report:
     """Run the harness in a directory of its own, with faults of some kinds."""
-    (place / "chaos.toml").write_text(CONFIG)
     report = Report(seed, seconds)
     with (
+        called_back(seed) as callbacks,
+        _configured(place, CONFIG + callbacks.config),
         _disk_of_its_own(place / ".carecase" / "valkey"),
-        running(place, "--config", "chaos.toml") as system,
+        running(place, "--config", "chaos.toml", **VARIABLES) as system,
         intake_with_a_clock(system),
     ):
         for database, statements in AUDIT.items():
@@ -123,12 +129,21 @@ def run(place: Path, seed: int, seconds: float, kinds: Sequence[Fault] = tuple(W
                 report.unfinished.append(f"{client.name}'s last batch is refused although nothing is broken any more")
         report.held_twice = held_twice(system.data_dir / "logs")
         _judge(system, [sent for client in clients for sent in client.accepted], report)
+        jobs = [sent.job_id for client in clients for sent in client.accepted if sent.job_id not in report.unfinished]
+        report.callbacks = callbacks.faults(system.stack["redis"]["url"], jobs)
+        report.called_back = len(callbacks.receiver.received)
         report.refused = sum(client.refused for client in clients)
         report.surprises = [surprise for client in clients for surprise in client.surprises]
         if report.surprises:
             logs = [*(system.data_dir / "logs").glob("intake*.log"), *place.glob("*intake.log")]
             report.surprises += [line for log in logs for line in log.read_text().splitlines() if _FAILED in line]
     return report
+
+
+@contextmanager
+def _configured(place: Path, text: str) -> Iterator[None]:
+    (place / "chaos.toml").write_text(text)
+    yield
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from carecase_worker.store.job import MOVES
 
 ROOT = Path(__file__).parents[2]
 DOCS, SOURCE = ROOT / "docs", ROOT / "src" / "carecase_worker"
-SAMPLES = r"""(MetricSample|Counter|Histogram)\(\s*"(carecase_\w+)"([^\n]*)"""
+SAMPLES = r"""(MetricSample|HistogramSample|_histogram|Counter|Histogram)\(\s*"(carecase_\w+)"([^\n]*)"""
 
 
 def test_the_page_of_states_has_every_move() -> None:

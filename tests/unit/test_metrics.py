@@ -1,6 +1,6 @@
 """Metrics as Prometheus scrapes them, whole."""
 
-from carecase_worker.telemetry import Metrics, MetricSample
+from carecase_worker.telemetry import HistogramSample, Metrics, MetricSample, exposition
 
 READINGS = [
     MetricSample("carecase_open", "Open chunks", 3, {"database": "a", "state": "due"}),
@@ -18,6 +18,14 @@ carecase_http_request_seconds_count{route="/jobs/{job_id}"} 1.0
 carecase_http_request_seconds_sum{route="/jobs/{job_id}"} 0.5
 carecase_http_request_seconds_count{route="/care-cases-batch"} 2.0
 carecase_http_request_seconds_sum{route="/care-cases-batch"} 0.75
+# HELP carecase_acceptance_seconds Time from the last byte of a batch until it was accepted
+# TYPE carecase_acceptance_seconds histogram
+carecase_acceptance_seconds_count 1.0
+carecase_acceptance_seconds_sum 0.125
+# HELP carecase_redis_round_trip_seconds Time that Redis took for a call of the job store
+# TYPE carecase_redis_round_trip_seconds histogram
+carecase_redis_round_trip_seconds_count{operation="admit"} 2.0
+carecase_redis_round_trip_seconds_sum{operation="admit"} 0.75
 # HELP carecase_open Open chunks
 # TYPE carecase_open gauge
 carecase_open{database="a",state="due"} 3.0
@@ -33,6 +41,9 @@ def test_requests_and_readings_are_told_by_name_and_label() -> None:
     metrics.answered("/jobs/{job_id}", "GET", 404, 0.5)
     metrics.answered("/care-cases-batch", "PUT", 202, 0.25)
     metrics.answered("/care-cases-batch", "PUT", 202, 0.5)
+    metrics.accepted(0.125)
+    metrics.round_trip("admit", 0.25)
+    metrics.round_trip("admit", 0.5)
     told = [line for line in metrics.render().decode().splitlines() if "_bucket" not in line and "_created" not in line]
     assert sorted(told) == sorted(WHOLE.splitlines())
 
@@ -43,3 +54,17 @@ def test_readings_are_read_anew_at_each_scrape() -> None:
     assert b"carecase_done_total 7.0" in metrics.render()
     held[:] = []
     assert b"carecase_done" not in metrics.render()
+
+
+def test_a_histogram_is_told_with_counts_that_add_up() -> None:
+    buckets = [(0.005, 2), (1.0, 0), (float("inf"), 3)]
+    told = exposition(lambda: [HistogramSample("carecase_age_seconds", "Ages", buckets, 12.5, {"database": "a"})])
+    assert told.decode().splitlines() == [
+        "# HELP carecase_age_seconds Ages",
+        "# TYPE carecase_age_seconds histogram",
+        'carecase_age_seconds_bucket{database="a",le="0.005"} 2.0',
+        'carecase_age_seconds_bucket{database="a",le="1.0"} 2.0',
+        'carecase_age_seconds_bucket{database="a",le="+Inf"} 5.0',
+        'carecase_age_seconds_count{database="a"} 5.0',
+        'carecase_age_seconds_sum{database="a"} 12.5',
+    ]

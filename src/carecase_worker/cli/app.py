@@ -19,15 +19,17 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "intake": ("intake",),
     "worker": ("worker",),
     "workers": ("workers",),
+    "top": ("top",),
     "flower": ("flower",),
     "databases": ("db",),
     "keys": ("keys",),
     "tokens": ("token",),
     "audit": ("audit",),
+    "webhooks": ("webhooks",),
     "doctor": ("doctor",),
     "environment": ("env",),
     "batches": ("submit", "generate"),
-    "jobs": ("status", "result", "cancel", "retry", "jobs"),
+    "jobs": ("status", "events", "result", "cancel", "retry", "jobs"),
 }
 """Modules of this package, each with a function `add_commands`, and the commands that it adds."""
 

@@ -45,9 +45,15 @@ def _send_sample(started: Started, console: Console) -> None:
 
 def _say_where(stack: dict[str, Any], stack_file: Path, console: Console) -> None:
     flower = stack["flower"]
+    observed = (("Prometheus", f"{stack['prometheus']['url']}/alerts"),) if "prometheus" in stack else ()
     lines = (
         ("API", f"{stack['intake']['url']}/docs"),
+        (
+            "Page",
+            f"{stack['intake']['url']}/app  sign in with the API key and the bearer of a client in {stack_file.name}",
+        ),
         ("Flower", f"{flower['url']}  user {flower['user']}, password {flower['password']}"),
+        *observed,
         ("Databases", ", ".join(f"{name} ({held['dialect']})" for name, held in stack["databases"].items())),
         ("Credentials", str(stack_file)),
         ("Logs", str(stack_file.parent / "logs")),

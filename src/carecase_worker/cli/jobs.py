@@ -1,4 +1,4 @@
-"""Commands that tell of jobs and change them: status, result, cancel, retry, jobs, jobs purge."""
+"""Commands that tell of jobs and change them: status, events, result, cancel, retry, jobs, jobs purge."""
 
 import csv
 import sys
@@ -17,6 +17,7 @@ from carecase_worker.cli.progress import advise, follow, summary
 from carecase_worker.cli.tables import ITEM_COLUMNS, cells_of, print_items
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import Group, ItemResult, Job
+from carecase_worker.client.events import JobEvent
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id")]
 _NOT_APPLIED: tuple[Group, ...] = ("failed", "cancelled")
@@ -33,6 +34,7 @@ class Format(Enum):
 def add_commands(app: typer.Typer) -> None:
     """Add the commands that tell of jobs."""
     app.command()(status)
+    app.command()(events)
     app.command()(result)
     app.command()(cancel)
     app.command()(retry)
@@ -58,6 +60,35 @@ def status(
     _tell(told, as_json)
     advise([told], console)
     raise typer.Exit(1 if watch and not told.applied else 0)
+
+
+@with_service
+def events(
+    service: ServiceFlags,
+    job: JobId,
+    outcomes: Annotated[bool, typer.Option(help="Also tell what became of the items, as they are committed")] = True,
+    as_json: Json = False,
+) -> None:
+    """Tell what happens to a job until it is final. Exit status 0 if all was applied, 1 if some items failed."""
+    with service.connect() as client:
+        try:
+            told = client.follow(job, _print_json if as_json else _print_event, outcomes)
+        except KeyboardInterrupt:
+            raise typer.Exit(STATUS_INTERRUPTED) from None
+    raise typer.Exit(0 if told.applied else 1)
+
+
+def _print_json(event: JobEvent) -> None:
+    members = {"runs": event.runs} if event.job is None else {"job": event.job}
+    typer.echo(msgspec.json.encode({"event": event.name, **members}).decode())
+
+
+def _print_event(event: JobEvent) -> None:
+    if event.job is not None:
+        typer.echo(summary(event.job))
+    for run in event.runs:
+        items = f"item {run.index:,}" if run.count == 1 else f"items {run.index:,} to {run.index + run.count - 1:,}"
+        typer.echo(f"{items}: {run.status} {run.body}")
 
 
 @with_service

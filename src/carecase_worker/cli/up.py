@@ -34,6 +34,9 @@ def up(
     demo: Annotated[
         bool, typer.Option("--demo", help="In a new data directory, send a sample batch and show it being applied")
     ] = False,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Start Prometheus, too, with the alert rules; it must be installed")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Run the whole system here, on embedded servers, until Ctrl-C."""
@@ -42,7 +45,7 @@ def up(
     console.print(f"Starting in {data_dir}", markup=False)
     with noted(sources(config)):
         run(
-            Options(data_dir, port, workers, config),
+            Options(data_dir, port, workers, config, observe),
             SystemClock(),
             system_sleep,
             lambda started: show(started, demo, console),

@@ -1,7 +1,7 @@
 """AsyncCareCases: the calls for asyncio."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -12,6 +12,7 @@ from carecase_worker.client.access import Access
 from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import PAGE_SIZE, Group, ItemResult, Job, Page, id_of
 from carecase_worker.client.durations import Duration, duration_of
+from carecase_worker.client.events import EventReader, JobEvent
 from carecase_worker.client.steps import Delay, Reply, Request, Result, Steps, advance
 from carecase_worker.client.uploads import (
     BATCH_BYTES,
@@ -108,6 +109,13 @@ class AsyncCareCases:
         limit = None if timeout is None else duration_of(timeout, "timeout")
         return await self._run(self._calls.wait(id_of(job), limit))
 
+    async def follow(self, job: Job | str, told: Callable[[JobEvent], None], outcomes: bool = True) -> Job:
+        """Call `told` with each event of a job, as it happens; return the job once it is final.
+
+        With `outcomes`, what became of the items is among the events, as chunks are committed.
+        """
+        return await self._run(self._calls.follow(id_of(job), EventReader(told), outcomes))
+
     def results(
         self, job: Job | str, outcome: Group | None = None, page_size: int | None = PAGE_SIZE
     ) -> AsyncIterator[ItemResult]:
@@ -152,10 +160,23 @@ class AsyncCareCases:
             await self._sleep(step.duration)
             return None
         try:
+            if step.take is not None:
+                return await self._taken(step, step.take)
             body = transport.async_content(step.body)
             return transport.answer(await self._http.request(content=body, **transport.arguments(step)))
         except transport.NO_ANSWER as error:
             return transport.no_answer(error, step)
+
+    async def _taken(self, step: Request, take: Callable[[bytes], None]) -> Reply:
+        """Pass a successful response on piece by piece; one that is cut off is a response, too."""
+        async with self._http.stream(**transport.arguments(step)) as response:
+            if not response.is_success:
+                await response.aread()
+                return transport.answer(response)
+            with suppress(transport.NO_ANSWER):
+                async for piece in response.aiter_raw():
+                    take(piece)
+            return transport.cut_off(response)
 
 
 async def _parts(batches: Batches, cases: Batch | AsyncIterable[Case]) -> AsyncIterator[BatchBuffer]:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from carecase_worker.client import documents
 from carecase_worker.client.documents import Group, ItemResult, Job, Page
+from carecase_worker.client.events import EventReader
 from carecase_worker.client.steps import Delay, NoResponse, Request, Response, Steps, asked
 from carecase_worker.client.uploads import BatchBuffer, Batches, Upload
 from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, next_step, retry_after, unreadable
@@ -18,10 +19,12 @@ from carecase_worker.clock import Clock, Random
 from carecase_worker.errors import ClientError, JobNotFinal, JobUnknown, RequestRefused
 
 _LONG_POLL = timedelta(seconds=20)
+_HEARTBEAT = timedelta(seconds=60)
+"""The time for which a stream of events may be silent on purpose; the service's usual one is 15 s."""
 _MIN_POLL_INTERVAL = timedelta(milliseconds=100)
 _USUAL_DELAY = timedelta(seconds=1)
 _A_SECOND = timedelta(seconds=1)
-_TOO_LARGE, _GONE = 413, 410
+_TOO_LARGE, _GONE, _NOTHING_MORE = 413, 410, 204
 
 _T = TypeVar("_T")
 
@@ -82,6 +85,22 @@ class Calls:
         if not job.final:
             raise JobNotFinal(f"The job is not final yet, but {job.state}. It goes on by itself; wait for it again.")
         return job
+
+    def follow(self, job_id: str, reader: EventReader, outcomes: bool) -> Steps[Job]:
+        """Read the events of a job until it is final; a stream that is cut off is resumed after its last event."""
+        parameters = {} if outcomes else {"outcomes": "false"}
+        while reader.final is None:
+            headers = {"Accept": "text/event-stream", **({"Last-Event-ID": reader.last_id} if reader.last_id else {})}
+            request = Request("GET", f"{_path(job_id)}/events", headers, parameters, held=_HEARTBEAT, take=reader.feed)
+            answer = yield from self._answered(request)
+            if answer.status == _NOTHING_MORE:
+                return (yield from self.job(job_id))
+            if reader.broken:
+                raise unreadable(answer)
+            if reader.final is None:
+                reader.resume()
+                yield Delay(reader.again)
+        return reader.final
 
     def result(self, job_id: str, wanted: Group | None, number: int, size: int | None) -> Steps[Page[ItemResult]]:
         """Fetch a page of the result of a final job; without a size, all of it. Raises JobNotFinal."""

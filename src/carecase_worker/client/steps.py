@@ -32,6 +32,8 @@ class Request:
     """The time for which the service may hold the response on purpose."""
     silence: timedelta = timedelta(seconds=60)
     """The timeout for a connection on which nothing moves, apart from that."""
+    take: Callable[[bytes], None] | None = field(default=None, repr=False)
+    """A function that is called with each piece of a successful response, instead of its being kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,11 @@ def answer(response: httpx.Response) -> Response:
     return Response(response.status_code, dict(response.headers), response.content)
 
 
+def cut_off(response: httpx.Response) -> Response:
+    """Convert a response whose content was taken piece by piece, whether it was whole or cut off."""
+    return Response(response.status_code, dict(response.headers))
+
+
 def no_answer(error: httpx.RequestError, request: Request) -> NoResponse:
     """Convert an error of httpx, for a request that got no response."""
     if not isinstance(error, httpx.TimeoutException):

@@ -46,9 +46,10 @@ class Ports:
     flower: int
     redis: int
     postgres: int
+    prometheus: int = 0
 
 
-FIRST_PORTS = Ports(intake=8080, flower=5555, redis=0, postgres=0)
+FIRST_PORTS = Ports(intake=8080, flower=5555, redis=0, postgres=0, prometheus=9090)
 """Ports of a first start; 0 stands for any free port."""
 
 
@@ -70,7 +71,7 @@ def choose_ports(intake: int | None, usual: Ports = FIRST_PORTS) -> Ports:
     if intake is not None and not _is_free(intake):
         raise StackError(f"Port {intake} is taken by another program. Choose another one with --port, or leave it out.")
     wanted = replace(usual, intake=usual.intake if intake is None else intake)
-    free = _free_ports(len(fields(Ports)))
+    free = free_local_ports(len(fields(Ports)))
     chosen: list[int] = []
     for port, other in zip(astuple(wanted), free, strict=True):
         chosen.append(port if port and port not in chosen and _is_free(port) else other)
@@ -101,7 +102,8 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free_ports(count: int) -> list[int]:
+def free_local_ports(count: int) -> list[int]:
+    """Return ports of this machine on which nobody listens."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:
@@ -185,6 +187,8 @@ class Stack:
             ],
             "processes": processes,
         }
+        if "prometheus" in processes:
+            page["prometheus"] = {"url": f"http://127.0.0.1:{self.ports.prometheus}"}
         write_private(self.data_dir / STACK_FILE, json.dumps(page, indent=2) + "\n")
 
 

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,12 +18,15 @@ from urllib.request import ProxyHandler, build_opener
 
 from carecase_worker.clock import Clock, Sleep
 from carecase_worker.embedded.children import Children, Command
+from carecase_worker.embedded.observer import ROLE as PROMETHEUS
+from carecase_worker.embedded.observer import prometheus, prometheus_program
 from carecase_worker.embedded.servers import postgres, valkey
 from carecase_worker.embedded.stack import (
     STACK_FILE,
     Ports,
     Stack,
     choose_ports,
+    free_local_ports,
     keep_ports,
     ports_of,
     secrets_of,
@@ -40,7 +43,7 @@ from carecase_worker.targets.tenants import tenants_of
 
 _NEEDED_BYTES = 500 << 20
 _TICK = timedelta(milliseconds=100)
-_ROLES = ("intake", "flower", "worker")
+_ROLES = ("intake", "flower", "worker", PROMETHEUS)
 _SERVERS = ("redis", "postgresql")
 _READY_WITHIN_S = 180
 _STOP_WITHIN_S = 20
@@ -56,6 +59,7 @@ class Options:
     port: int | None
     workers: int
     config: Path | None
+    observe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,9 @@ def run(options: Options, clock: Clock, sleep: Sleep, on_ready: Callable[[Starte
         signal.signal(number, lambda *_: stopped.set())
     with _data_dir(options.data_dir) as data_dir:
         children = Children(sleep, stopped.is_set)
+        observer = prometheus_program() if options.observe else None
         try:
-            started, write = _start(data_dir, options, children, clock)
+            started, write = _start(data_dir, options, children, clock, observer)
             Thread(target=on_ready, args=(started,), daemon=True).start()
             while not stopped.is_set():
                 if children.restart_exited():
@@ -126,10 +131,13 @@ def _data_dir(path: Path) -> Iterator[Path]:
         yield data_dir
 
 
-def _start(data_dir: Path, options: Options, children: Children, clock: Clock) -> tuple[Started, Callable[[], None]]:
+def _start(
+    data_dir: Path, options: Options, children: Children, clock: Clock, observer: str | None
+) -> tuple[Started, Callable[[], None]]:
     """Start everything, one such start at a time on this machine: two would choose the same free ports.
 
-    Returns the running system, and a function that writes stack.json again.
+    `observer` is the path of Prometheus, if it is wanted. Returns the running system, and a function that writes
+    stack.json again.
     """
     with _turn(Path(tempfile.gettempdir()) / f"carecase-up-{os.getuid()}.lock") as lock:
         children.wait_for("another carecase up that is starting", lambda: _is_locked(lock), _TURN_WITHIN_S)
@@ -138,7 +146,10 @@ def _start(data_dir: Path, options: Options, children: Children, clock: Clock) -
         settings = load(options.config, {**settings_variables(), **stack.environment()})
         used = _start_servers(stack, settings, children)
         started = Started(data_dir / STACK_FILE, used, tuple(_moved(options, usual, stack.ports)))
-        _start_roles(stack, options, children)
+        worker_ports = free_local_ports(options.workers) if observer else [0] * options.workers
+        _start_roles(stack, options, children, worker_ports)
+        if observer:
+            _start_observer(observer, stack, children, worker_ports)
 
         def write() -> None:
             stack.write({"up": os.getpid(), **children.pids()}, settings.jwt, clock)
@@ -204,18 +215,26 @@ def _start_servers(stack: Stack, settings: Settings, children: Children) -> bool
     return used
 
 
-def _start_roles(stack: Stack, options: Options, children: Children) -> None:
+def _start_roles(stack: Stack, options: Options, children: Children, worker_ports: Sequence[int]) -> None:
     environment = {**process_environment(), **settings_variables(), **stack.environment()}
     if options.config:
         environment["CARECASE_CONFIG"] = str(options.config.resolve())
     logs = stack.data_dir / "logs"
-    for number in range(options.workers):
-        children.start(_role("worker", environment, logs / f"worker-{number + 1}.log"))
+    for number, port in enumerate(worker_ports, 1):
+        own = {**environment, "CARECASE_WORKER_PORT": str(port)} if port else environment
+        children.start(_role("worker", own, logs / f"worker-{number}.log"))
     intake = children.start(_role("intake", environment, logs / "intake.log"))
     flower = children.start(_role("flower", environment, logs / "flower.log"))
     children.wait_ready(intake, lambda: _serves(f"http://127.0.0.1:{stack.ports.intake}/readyz"), _READY_WITHIN_S)
     healthy = f"http://127.0.0.1:{stack.ports.flower}/flower/healthcheck"
     children.wait_ready(flower, lambda: _serves(healthy), _READY_WITHIN_S)
+
+
+def _start_observer(program: str, stack: Stack, children: Children, worker_ports: Sequence[int]) -> None:
+    port, logs = stack.ports.prometheus, stack.data_dir / "logs"
+    targets = {"carecase-intake": [stack.ports.intake], "carecase-worker": worker_ports}
+    started = children.start(prometheus(program, stack.data_dir / "prometheus", port, targets, logs))
+    children.wait_ready(started, lambda: _serves(f"http://127.0.0.1:{port}/-/ready"), _READY_WITHIN_S)
 
 
 def _role(role: str, environment: dict[str, str], log: Path) -> Command:

@@ -21,8 +21,9 @@ from tornado.iostream import IOStream
 from tornado.web import OutputTransform, RedirectHandler, RequestHandler
 
 from carecase_worker.clock import monotonic
+from carecase_worker.flower.job_links import JobPage, TaskPage
 from carecase_worker.flower.wrong_passwords import WrongPasswords
-from carecase_worker.settings.model import FlowerSettings
+from carecase_worker.settings.flower import FlowerSettings
 from carecase_worker.telemetry import MetricSample, logger, tell_of_process
 
 _HEALTH = "healthcheck"
@@ -80,6 +81,8 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
         own = [
             (root, RedirectHandler, {"url": f"{root}/", "permanent": False}),
             # Flower's page of a worker needs remote control
+            (f"{root}/task/(.+)", TaskPage, {"root": root, "job_url": flower.job_url}),
+            (f"{root}/job/([0-9a-f-]{{36}})", JobPage, {"root": root}),
             (f"{root}/worker/(.+)", RedirectHandler, {"url": f"{root}/tasks?worker={{0}}", "permanent": False}),
         ]
         self.add_handlers(".*", own)

@@ -20,6 +20,7 @@ from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.clock import SystemClock, system_sleep
 from carecase_worker.errors import SettingsError, StoreUnavailable
 from carecase_worker.flower.door import BoundedServer, GuardedFlower
+from carecase_worker.flower.job_links import with_line
 from carecase_worker.flower.task_events import flower_redis, listen
 from carecase_worker.settings.model import RedisSettings, Settings
 from carecase_worker.store.redis.checkup import refuse_unsupported
@@ -29,7 +30,9 @@ _MOST_CONNECTIONS = 200
 _MOST_BODY_BYTES = 1 << 20
 _MOST_HEADER_BYTES = 32 << 10
 _IDLE_S, _BODY_S = 75, 30
-_TASKS_KEPT, _WORKERS_KEPT = 10_000, 1_000
+_TASKS_KEPT, _WORKERS_KEPT = 5_000, 500
+"""The tasks and workers that the page remembers, newest first; more would take more than 150 MB."""
+_OFFLINE_SHOWN_S = 3600
 _AGAIN_AFTER = timedelta(seconds=1)
 
 _log = logger("flower")
@@ -41,7 +44,7 @@ def run_flower(settings: Settings) -> None:
     It speaks to the broker as a user of its own, if one is configured, and sees notifications: ids, no case.
     """
     configure_logging(settings.log)
-    logging.getLogger("tornado.access").propagate = False
+    logging.getLogger("tornado.access").disabled = True
     page = create_flower(settings)
     flower = settings.flower
     try:
@@ -91,6 +94,23 @@ class _ToldEvents(Events):  # type: ignore[misc]  # it has no types
         self._broker_prefix = broker_prefix
         self._clock = SystemClock()
 
+    def on_event(self, event: dict[str, Any]) -> None:
+        """Have the page's own thread take an event."""
+        self.io_loop.add_callback(self._take, event)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        """Take an event; forget the worker that was first heard of, once there are too many.
+
+        A worker that is started anew has a new name, and Flower would keep counts of each for ever.
+        """
+        state = self.state
+        state.event(event)
+        if len(state.counter) > _WORKERS_KEPT:
+            oldest = next(name for name in state.counter if name != event["hostname"])
+            del state.counter[oldest]
+            state.workers.pop(oldest, None)
+            state.metrics.remove_workers({oldest})
+
     def run(self) -> None:
         """Listen for ever; a connection that breaks is made anew."""
         while True:
@@ -117,7 +137,9 @@ def _set_options(url_prefix: str, credentials: str) -> None:
     options.enable_events = False
     options.max_tasks, options.max_workers = _TASKS_KEPT, _WORKERS_KEPT
     options.auto_refresh = True
-    options.tasks_columns = "name,uuid,state,args,received,runtime,worker"
+    options.tasks_columns = "state,result,args,uuid,received,runtime,worker"
+    options.format_task = with_line
+    options.purge_offline_workers = _OFFLINE_SHOWN_S
     options.db = ""
     options.persistent = False
     options.task_runtime_metric_buckets = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]

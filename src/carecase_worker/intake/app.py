@@ -26,44 +26,50 @@ from carecase_worker.batches.chunking import ChunkLimits
 from carecase_worker.batches.encryption import Seals
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
-from carecase_worker.clock import SystemClock, system_async_sleep, uuid7
+from carecase_worker.clock import Clock, SystemClock, system_async_sleep, uuid7
 from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError, SettingsError, StoreUnavailable
 from carecase_worker.intake.access.access_control import AccessControl
 from carecase_worker.intake.access.audit_trail import Recorder
 from carecase_worker.intake.access.authenticator import Caller, gate_of
 from carecase_worker.intake.batches.routes import Intake, batch_routes
-from carecase_worker.intake.health import MetricSamples, health_routes
+from carecase_worker.intake.health import MetricSamples, WebhookSamples, health_routes
 from carecase_worker.intake.http.access_log import AccessLog, add_log_fields, address_of, until_answered
 from carecase_worker.intake.http.envelope import envelope
 from carecase_worker.intake.http.forwarded import Forwarded
 from carecase_worker.intake.http.head_options import HeadOptions, allowed
 from carecase_worker.intake.http.header_lines import HeaderLines
-from carecase_worker.intake.http.negotiation import json_type_of, require_json
+from carecase_worker.intake.http.negotiation import json_type_of, require_acceptable
 from carecase_worker.intake.http.parameters import bad_parameters, require_known_parameters
 from carecase_worker.intake.http.problems import Problem, problem_of, problem_of_method, problem_of_status
 from carecase_worker.intake.http.security_headers import SecurityHeaders, cors_options
 from carecase_worker.intake.jobs.accepted import Acceptances
+from carecase_worker.intake.jobs.event_routes import JobsEvents, event_routes
 from carecase_worker.intake.jobs.long_poll import LongPoll
 from carecase_worker.intake.jobs.results import Results
 from carecase_worker.intake.jobs.routes import Jobs, job_routes
 from carecase_worker.intake.limits.bodies import Bodies
 from carecase_worker.intake.limits.in_progress import InProgress
 from carecase_worker.intake.limits.process import Shared
+from carecase_worker.intake.limits.streams import Streams
 from carecase_worker.intake.limits.threads import ClientThreads, Processor, Threads
 from carecase_worker.intake.openapi.descriptions import INFO
 from carecase_worker.intake.openapi.document import publish
 from carecase_worker.intake.openapi.page import add_public
+from carecase_worker.intake.page.routes import add_page
 from carecase_worker.settings.model import IntakeSettings, Settings
 from carecase_worker.store.completions import JobCompletions
 from carecase_worker.store.job_lists import JobLists
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.loop_store import LoopStore
+from carecase_worker.store.measures import PATIENCE, JobMeasures
+from carecase_worker.store.outbox import Outbox, webhooks_of
 from carecase_worker.store.pending_batch import Admissions
 from carecase_worker.store.rate_limit import RateLimiter
+from carecase_worker.store.redis.certificates import certificate_expiries
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
-from carecase_worker.telemetry import Metrics
+from carecase_worker.telemetry import Gauges, Metrics, build_info
 from carecase_worker.tracing.tracer import Tracer, tracer_of
 
 _api_key = APIKeyHeader(name="x-api-key", scheme_name="apiKeyAuth", auto_error=False)
@@ -77,37 +83,69 @@ _PACKERS = 8  # threads, for all bodies that are coming in
 def create_app(settings: Settings) -> FastAPI:
     """Make the HTTP application. Raises SettingsError for a Redis that could lose batches, or StoreUnavailable."""
     clock, seals = SystemClock(), Seals(settings.encryption.by_id, settings.encryption.required)
-    store, loop_store = JobStore(settings.redis, settings.jobs, seals), LoopStore(settings.redis, settings.jobs, seals)
-    store.check()
+    gauges: list[Gauges] = [*_gauges(settings)]
+    metrics = Metrics(lambda: chain.from_iterable(each() for each in gauges))
+    store, loop_store = _stores(settings, seals, metrics)
     notifier, tracer = Notifier(celery_app(settings)), tracer_of(settings.tracing, "intake")
+    recorder = Recorder(AuditLog(settings.audit, clock).opened())
     bounds = ChunkLimits(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     rates = RateLimiter(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     admittance = AccessControl(gate_of(settings), rates, settings.intake.refusal_hold)
-    recorder = Recorder(AuditLog(settings.audit, clock).opened())
-    presence, standstill = Presence(settings.redis, clock), Standstill(settings.redis, settings.jobs)
-    readings = MetricSamples(store, presence, standstill, tuple(settings.databases), gethostname(), recorder.log)
-    in_progress = InProgress(settings.intake.max_requests, settings.intake.max_requests_per_client)
+    readings = _readings(settings, store, clock, recorder)
+    in_progress, streams = InProgress.of(settings.intake), Streams.of(settings.intake)
     shared, processor = Shared.of(settings.intake), Processor(settings.intake)
     bodies, threads = Bodies(settings.intake, processor), ClientThreads(processor, Threads.of_requests(settings.intake))
-    own = (shared.connections, shared.quota, in_progress, bodies.readings, processor.readings, tracer.readings)
-    metrics = Metrics(lambda: chain.from_iterable(each() for each in (*own, readings)))
     packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), JobCompletions(settings.redis)
-    admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals)
+    gauges += (
+        *(shared.connections, shared.quota, in_progress, streams, bodies.readings, processor.readings, finals),
+        *(readings, WebhookSamples(Outbox(settings.redis), settings.webhooks), tracer.readings),
+    )
+    admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals, webhooks_of(settings.webhooks))
     held, new_id = LongPoll(finals, settings.intake.max_wait), partial(uuid7, clock)
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
     acceptances = Acceptances(loop_store, notifier, held, threads, results)
-    intake = Intake(settings.intake, admissions, loop_store, acceptances, new_id, clock, recorder, bodies, threads)
+    intake = Intake(
+        settings.intake, admissions, loop_store, acceptances, new_id, clock, recorder, bodies, threads, metrics
+    )
     jobs = Jobs(store, loop_store, lists, notifier, admissions, held, threads, results, new_id, recorder)
 
     caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
-    app = _application(finals, presence, (loop_store, rates), tracer)
-    for routes in (batch_routes(intake, caller), job_routes(jobs, caller), health_routes(readings, metrics)):
+    app = _application(finals, readings.presence, (loop_store, rates), tracer)
+    events = event_routes(JobsEvents(jobs, finals, admittance, streams, settings.intake), caller)
+    for routes in (batch_routes(intake, caller), events, job_routes(jobs, caller), health_routes(readings, metrics)):
         app.include_router(routes)
     requests = partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota, tracer=tracer)
     _add_middleware(app, settings.intake, requests)
     _publish(app, settings.intake)
     app.state.shared = shared
     return app
+
+
+def _stores(settings: Settings, seals: Seals, metrics: Metrics) -> tuple[JobStore, LoopStore]:
+    """Return the job store for threads and the one for the loop. Raises SettingsError, StoreUnavailable."""
+    store = JobStore(settings.redis, settings.jobs, seals, metrics.round_trip)
+    loop_store = LoopStore(settings.redis, settings.jobs, seals, metrics.round_trip)
+    store.check()
+    return store, loop_store
+
+
+def _readings(settings: Settings, store: JobStore, clock: Clock, recorder: Recorder) -> MetricSamples:
+    """Make the metrics that are read from Redis, and are of the audit log."""
+    databases = tuple(settings.databases)
+    return MetricSamples(
+        store,
+        Presence(settings.redis, clock, PATIENCE),
+        Standstill(settings.redis, settings.jobs),
+        databases,
+        gethostname(),
+        recorder.log,
+        JobMeasures(settings.redis, settings.jobs, databases),
+    )
+
+
+def _gauges(settings: Settings) -> tuple[Gauges, ...]:
+    """Return the metrics that are of the version and the configuration."""
+    return lambda: [build_info("intake")], partial(certificate_expiries, settings.redis)
 
 
 def _caller_by(
@@ -128,7 +166,7 @@ def _caller_by(
 
         who = await admittance.admit(api_key, request.headers.get("authorization"), address_of(request.scope), known)
         until_answered(request.scope, in_progress.place(who.client))
-        require_json(request)
+        require_acceptable(request)
         require_known_parameters(request)
         return who
 
@@ -150,6 +188,8 @@ def _publish(app: FastAPI, settings: IntakeSettings) -> None:
     """Publish the description. Raises SettingsError for a path prefix that paths of the service begin with."""
     publish(app, settings.require == "both", settings.root_path)
     add_public(app)
+    if settings.app_page:
+        add_page(app, settings)
     if settings.root_path:
         first = settings.root_path.split("/")[1]
         paths = [*app.openapi()["paths"], *(getattr(route, "path", None) or "" for route in app.routes)]

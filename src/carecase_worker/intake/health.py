@@ -1,6 +1,7 @@
 """Health routes: livez, readyz, metrics."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,16 +10,25 @@ from fastapi import APIRouter, Response
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.intake.limits.single_flight import SingleFlight
+from carecase_worker.settings.webhooks import WebhookSettings
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.measures import JobMeasures
+from carecase_worker.store.outbox import Outbox
 from carecase_worker.store.throughput import Trouble
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
-from carecase_worker.telemetry import Metrics, MetricSample
+from carecase_worker.telemetry import HistogramSample, Metrics, MetricSample
 
 _KEPT = timedelta(seconds=1)
 """Time for which readiness and metrics are cached: anybody may request them, and they load Redis."""
 _AHEAD = "Seconds by which a host's clock is ahead of Redis's"
 _UNTAKEN = "Seconds for which no worker has taken due work of a database; 0 if one does, or none is due"
+_OVERDUE = "Seconds for which the event that waits longest has been due"
+_UNDELIVERED = "Events that were given up and can be replayed"
+_DELIVERED = "Events that were delivered, ever"
+_ATTEMPTS_FAILED = "Attempts to deliver an event that failed, ever"
+_GIVEN_UP = "Events that were given up, ever"
+_DROPPED = "Events that were given up and are not kept any more"
 _AWAY = "1 while a database fails its chunks; the reason is the class of the last failure"
 
 
@@ -32,8 +42,10 @@ class MetricSamples:
     databases: Sequence[str]
     host: str
     audit: AuditLog
+    measures: JobMeasures
 
-    def __call__(self) -> Iterator[MetricSample]:
+    def __call__(self) -> Iterator[MetricSample | HistogramSample]:
+        """Yield the metrics."""
         failures = "Accesses that were refused because they could not be recorded"
         yield MetricSample("carecase_audit_records", "Number of the audit log's last record", self.audit.records, {})
         yield MetricSample("carecase_audit_failures", failures, self.audit.failures, {}, counter=True)
@@ -42,7 +54,7 @@ class MetricSamples:
         except StoreUnavailable:
             yield MetricSample("carecase_store_up", "Whether the job store takes writes", 0, {})
 
-    def _from_store(self) -> Iterator[MetricSample]:
+    def _from_store(self) -> Iterator[MetricSample | HistogramSample]:
         self.presence.try_write()
         workers, own = self.presence.workers(), self.presence.ahead()
         yield MetricSample("carecase_store_up", "Whether the job store takes writes", 1, {})
@@ -72,6 +84,36 @@ class MetricSamples:
         for (database, outcome), items in sorted(self.store.stats().items()):
             labels = {"database": database, "outcome": outcome}
             yield MetricSample("carecase_items", "Items by outcome, ever", items, labels, counter=True)
+        yield from self.measures()
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSamples:
+    """Metrics of webhooks, read from the outbox at the time of a scrape."""
+
+    outbox: Outbox
+    webhooks: Mapping[str, WebhookSettings]
+
+    def __call__(self) -> Iterator[MetricSample]:
+        with suppress(StoreUnavailable):  # carecase_store_up tells
+            for name, webhook in self.webhooks.items():
+                labels = {"webhook": name, "client": webhook.client}
+                state = self.outbox.state(name)
+                overdue, is_failing = state.overdue.total_seconds(), int(state.failing_since is not None)
+                is_disabled = int(state.disabled_at is not None)
+                yield MetricSample(
+                    "carecase_webhook_waiting", "Jobs with events to be delivered", state.waiting, labels
+                )
+                yield MetricSample("carecase_webhook_overdue_seconds", _OVERDUE, overdue, labels)
+                yield MetricSample("carecase_webhook_failing", "Whether the last attempt failed", is_failing, labels)
+                yield MetricSample("carecase_webhook_disabled", "Whether it answered 410", is_disabled, labels)
+                yield MetricSample("carecase_webhook_undelivered", _UNDELIVERED, state.undelivered, labels)
+                yield MetricSample("carecase_webhook_delivered", _DELIVERED, state.delivered, labels, counter=True)
+                yield MetricSample(
+                    "carecase_webhook_attempts_failed", _ATTEMPTS_FAILED, state.attempts_failed, labels, counter=True
+                )
+                yield MetricSample("carecase_webhook_given_up", _GIVEN_UP, state.given_up, labels, counter=True)
+                yield MetricSample("carecase_webhook_dropped", _DROPPED, state.dropped, labels, counter=True)
 
 
 def readiness(readings: MetricSamples) -> dict[str, object]:

@@ -11,13 +11,16 @@ from pathlib import Path
 from carecase_worker.settings import database_parameters
 from carecase_worker.settings.access import JwtSettings
 from carecase_worker.settings.model import DATABASES_PART, DatabaseSettings, RedisSettings, Settings
-from carecase_worker.settings.places import Place
+from carecase_worker.settings.places import Place, nearest
 from carecase_worker.settings.target_urls import password_fault, target_has_password
 from carecase_worker.settings.tracing import TracingSettings
 from carecase_worker.settings.urls import same_server, takes_password
 
 LEASE_MARGIN = timedelta(seconds=5)
 """The time by which a lease outlasts an attempt: the hard time limit, and the way to Redis."""
+
+OUTBOX_LEASE = timedelta(seconds=60)
+"""The time for which one worker may deliver to a webhook before another one takes over."""
 
 _SECRET_BYTES = 32
 _MOST_SECRETS = 8
@@ -44,6 +47,7 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     yield from _redis_files(settings.redis)
     yield from _tokens(settings.jwt)
     yield from _clients(settings)
+    yield from _webhooks(settings)
     yield from _tracing(settings.tracing)
     for name, database in settings.databases.items():
         yield from _database(name, database, settings.worker.chunk_deadline)
@@ -90,12 +94,18 @@ def _password_fault(url: str) -> str:
 
 
 def _listeners(settings: Settings) -> Iterator[Contradiction]:
-    intake, flower = settings.intake, settings.flower
-    hosts = {intake.host, flower.host}
-    if intake.port == flower.port != 0 and (len(hosts) == 1 or hosts & _EVERY_ADDRESS):
-        text = "must not be intake.port, where the intake listens; give one of the two another port"
-        others = (("intake", "port"), ("intake", "host"), ("flower", "host"))
-        yield Contradiction(("flower", "port"), text, others)
+    intake, flower, worker = settings.intake, settings.flower, settings.worker
+    listeners = (("intake", intake.host, intake.port), ("flower", flower.host, flower.port))
+    pairs = (
+        (("flower", flower.host, flower.port), listeners[:1]),
+        (("worker", worker.host, worker.port), listeners),
+    )
+    for (name, host, port), before in pairs:
+        for other, its_host, its_port in before:
+            hosts = {host, its_host}
+            if port == its_port != 0 and (len(hosts) == 1 or hosts & _EVERY_ADDRESS):
+                text = f"must not be {other}.port, where the {other} listens; give one of the two another port"
+                yield Contradiction((name, "port"), text, ((other, "port"), (other, "host"), (name, "host")))
 
 
 def _connections(settings: Settings) -> Iterator[Contradiction]:
@@ -215,6 +225,18 @@ def _tracing(tracing: TracingSettings) -> Iterator[Contradiction]:
     if tracing.headers is not None and tracing.endpoint is None:
         text = "needs tracing.endpoint, the collector that they are sent to"
         yield Contradiction(("tracing", "headers"), text, (("tracing", "endpoint"),))
+
+
+def _webhooks(settings: Settings) -> Iterator[Contradiction]:
+    if settings.webhooks and settings.delivery.timeout > OUTBOX_LEASE - LEASE_MARGIN:
+        most = (OUTBOX_LEASE - LEASE_MARGIN).total_seconds()
+        yield Contradiction(
+            ("delivery", "timeout_seconds"), f"must be at most {most:g}: then another worker takes over"
+        )
+    for name, webhook in settings.webhooks.items():
+        if settings.clients and webhook.client not in settings.clients:
+            text = f"must be one of the clients{nearest(webhook.client, settings.clients)}"
+            yield Contradiction(("webhooks", name, "client"), text)
 
 
 def _file_fault(path: Path | None) -> str:

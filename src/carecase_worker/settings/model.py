@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 
 from carecase_worker.settings import database_parameters, urls
 from carecase_worker.settings.access import AuditSettings, ClientSettings, JwtSettings
+from carecase_worker.settings.flower import FlowerSettings
 from carecase_worker.settings.kinds import (
     BrokerUrl,
     Count,
@@ -27,12 +28,11 @@ from carecase_worker.settings.kinds import (
     Secret,
     Share,
     TargetUrl,
-    UrlPath,
-    User,
     parse_keys,
 )
 from carecase_worker.settings.section import Section, seconds_setting
 from carecase_worker.settings.tracing import TracingSettings
+from carecase_worker.settings.webhooks import DeliverySettings, WebhookSettings
 
 
 def _address(url: SecretStr, password: SecretStr | None) -> str:
@@ -88,6 +88,15 @@ class IntakeSettings(Section):
         600, description="Requests of clients that are answered at once, in each process; below max_connections"
     )
     max_requests_per_client: Count = Field(300, description="Those of one client, likewise, held answers among them")
+    max_event_streams: Count = Field(
+        200, description="Streams of events that are open at once, in each process; they count as requests, too"
+    )
+    max_event_streams_per_client: Count = Field(50, description="Those of one client, likewise")
+    event_heartbeat: Seconds = seconds_setting(
+        "event_heartbeat",
+        15,
+        "How long a stream of events is silent at most; so long it may outlive credentials that are revoked",
+    )
     max_headers: Annotated[Count, Field(ge=32)] = Field(100, description="Header lines of a request")
     max_header_bytes: Annotated[Count, Field(ge=1024)] = Field(
         32 << 10, description="Size of a request's line and headers"
@@ -100,6 +109,7 @@ class IntakeSettings(Section):
     header_timeout: Seconds = seconds_setting("header_timeout", 10, "How long a request's headers may take to come")
     idle_timeout: Seconds = seconds_setting("idle_timeout", 75, "How long a connection is kept between two requests")
     stall_timeout: Seconds = seconds_setting("stall_timeout", 30, "How long a client may leave an answer unread")
+    app_page: bool = Field(True, description="Serve the page for jobs under /app")
     cors_origins: tuple[Origin, ...] = Field(
         (), description="Origins of web pages that may call the service, as https://host; none if empty"
     )
@@ -181,9 +191,16 @@ class JobSettings(Section):
 class WorkerSettings(Section):
     """The side that applies chunks."""
 
+    host: Host = Field("127.0.0.1", description="Address for /livez, /readyz and /metrics of a worker")
+    port: Port = Field(0, description="Port for them, of each worker of a machine another one; 0: none")
     concurrency: Few = Field(2, description="Pool processes of one worker")
     sweep: Seconds = seconds_setting("sweep", 1, "How often a worker looks for chunks nobody notifies for")
     chunk_deadline: Seconds = seconds_setting("chunk_deadline", 10, "How long one attempt at a chunk may take")
+    stuck_after: Seconds = seconds_setting(
+        "stuck_after",
+        30,
+        "How long a broker that takes connections may be silent to a worker before it restarts itself",
+    )
 
 
 DATABASES_PART = 0.8
@@ -223,23 +240,6 @@ class EncryptionSettings(Section):
         return parse_keys(self.keys.get_secret_value()) if self.keys else {}
 
 
-class FlowerSettings(Section):
-    """The operators' page."""
-
-    host: Host = Field("127.0.0.1", description="Address to listen on")
-    port: Port = Field(5555, description="Port to listen on")
-    url_prefix: UrlPath = Field("flower", description="Path under which it is served")
-    user: User = Field("flower", description="User of the page")
-    password: Secret | None = Field(None, description="Password of the page; by environment or file only")
-    wrong_passwords_per_minute: Count = Field(
-        10, description="Wrong passwords in a minute from one address, after which it is refused for a while"
-    )
-    broker_url: BrokerUrl | None = Field(
-        None, description="The broker as Flower's own, lesser user; the broker's URL if unset"
-    )
-    broker_password: Secret | None = Field(None, description="Password for that URL; by environment or file only")
-
-
 class LogSettings(Section):
     """Level and format of the log."""
 
@@ -259,10 +259,12 @@ class Settings(Section):
     encryption: EncryptionSettings = EncryptionSettings()
     audit: AuditSettings = AuditSettings()
     flower: FlowerSettings = FlowerSettings()
+    delivery: DeliverySettings = DeliverySettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
     databases: Mapping[Name, DatabaseSettings] = {}
     clients: Mapping[Name, ClientSettings] = {}
+    webhooks: Mapping[Name, WebhookSettings] = {}
 
     @property
     def broker_url(self) -> str:

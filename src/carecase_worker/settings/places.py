@@ -11,12 +11,19 @@ from carecase_worker.settings.access import ClientSettings
 from carecase_worker.settings.kinds import kind_of
 from carecase_worker.settings.model import DatabaseSettings, Settings
 from carecase_worker.settings.section import Section
+from carecase_worker.settings.webhooks import WebhookSettings
 
 PREFIX = "CARECASE_"
-LISTS = frozenset({"databases", "api_key_sha256", "cors_origins", "algorithms", "trusted_proxies"})
+LISTS = frozenset(
+    {"databases", "api_key_sha256", "cors_origins", "algorithms", "trusted_proxies", "events", "private_networks"}
+)
 """The settings that are lists; in the environment, by commas."""
 
-NAMED: dict[str, type[Section]] = {"databases": DatabaseSettings, "clients": ClientSettings}
+NAMED: dict[str, type[Section]] = {
+    "databases": DatabaseSettings,
+    "clients": ClientSettings,
+    "webhooks": WebhookSettings,
+}
 PLAIN: dict[str, type[Section]] = {
     name: field.annotation
     for name, field in Settings.model_fields.items()

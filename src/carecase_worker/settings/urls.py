@@ -76,6 +76,15 @@ def otlp_url(text: str) -> str:
     return text if (found["path"] or "/") != "/" else f"{text.removesuffix('/')}/v1/traces"
 
 
+def job_url(text: str) -> str:
+    """Check the URL of a job's page, in which `{job_id}` stands for the job."""
+    should = "must be https://host/path or http://host/path with {job_id} in it"
+    found = _parts(text.partition("#")[0].replace("{job_id}", "0"), should, {"https", "http"})
+    if "{job_id}" not in text or found["userinfo"] is not None:
+        raise ValueError(should)
+    return text
+
+
 def origin(text: str) -> str:
     """Check the origin of a web page, in the form in which browsers send it."""
     should = "must be origins as browsers send them: https://host, or https://host:8443; no path, no / at the end"

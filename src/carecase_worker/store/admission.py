@@ -67,8 +67,9 @@ class NewJob:
 
     `marks` are those by which the batch may have come before; the first one is kept. Without an Idempotency-Key there
     are none. `weight` is the room that its chunk takes in a group, 0 if it is to be applied alone. `key_set` is the set
-    of its cases' keys, as it may lie in Redis. The `body_sha256` of a sealed job is kept with its data key only.
-    `traceparent` is the span of the request in a trace, if there is one.
+    of its cases' keys, as it may lie in Redis. `webhooks` names those that are told of it, see `outbox.lua`. The
+    `body_sha256` of a sealed job is kept with its data key only. `traceparent` is the span of the request in a trace,
+    if there is one.
     """
 
     job_id: str
@@ -86,6 +87,7 @@ class NewJob:
     seal: JobSeal = NOT_SEALED
     weight: int = 0
     key_set: bytes = b""
+    webhooks: str = ""
     traceparent: TraceParent | None = None
 
     @property

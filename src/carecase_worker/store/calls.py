@@ -34,6 +34,7 @@ def admit_call(keys: Keys, jobs: JobSettings, new: NewJob, last: Mapping[int, by
         bytes=new.payload_bytes,
         weight=new.weight or "",
         retry_of=new.retry_of,
+        webhooks=new.webhooks,
         fingerprints=[mark.fingerprint for mark in new.marks],
         data_key=new.seal.data_key,
         traceparent=str(new.traceparent or ""),

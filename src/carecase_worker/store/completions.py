@@ -1,22 +1,25 @@
-"""Wake-ups for those who wait for jobs to become final, over one connection for a whole process.
+"""Wake-ups for those who wait for jobs to become final or listen to them, over one connection for a whole process.
 
-`complete` publishes the id of a job that is final. Pub/sub is not buffered, so:
-- a waiter first names the job (`awaited`), then reads it, then waits: if it becomes final in between, that wakes;
-- after a reconnect every awaited job is read once: if it has become final meanwhile, that wakes.
+`complete` publishes each job that is final, and what changes a job on the way to that is published on a second channel,
+which a process subscribes to only while it has listeners. Pub/sub is not buffered, so:
+- a waiter first names the job (`subscribe`), then reads it, then waits: if it becomes final in between, that wakes;
+- after a reconnect every awaited job is read once: if it has become final meanwhile, that wakes;
+- once a channel is subscribed to, every listener looks again.
 A wake-up means "look again"; it does not promise that the job is final.
 """
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.followers import Followers
 from carecase_worker.store.job import State
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect_listener, redis_errors
-from carecase_worker.telemetry import logger
+from carecase_worker.telemetry import MetricSample, logger
 
 _QUIET_S = 5.0
 _AGAIN_S = 0.5
@@ -27,12 +30,18 @@ _log = logger("waiting")
 
 
 class JobCompletions:
-    """The waiters for jobs to become final, and their wake-ups. Belongs to the event loop that `listen` runs on."""
+    """The waiters for jobs to become final, the listeners, and their wake-ups.
+
+    Belongs to the event loop that `listen` runs on.
+    """
 
     def __init__(self, settings: RedisSettings) -> None:
         self._settings = settings
         self._keys = Keys(settings.prefix)
         self._awaited: dict[str, set[asyncio.Event]] = {}
+        self._channels: Any = None
+        self.followers = Followers()
+        self._waiters = 0
         self._over = False
         self._heard = True
 
@@ -44,16 +53,23 @@ class JobCompletions:
             event.set()
         held = self._awaited.setdefault(job_id, set())
         held.add(event)
+        self._waiters += 1
         try:
             yield event
         finally:
+            self._waiters -= 1
             held.discard(event)
             if not held:
                 self._awaited.pop(job_id, None)
 
+    def __call__(self) -> Iterator[MetricSample]:
+        """Yield the metrics."""
+        yield MetricSample("carecase_long_polls", "Responses that are held until a job is final", self._waiters, {})
+
     def end(self) -> None:
         """Wake everybody, also those who wait later: the process stops."""
         self._over = True
+        self.followers.end()
         self._wake(list(self._awaited))
 
     async def listen(self) -> None:
@@ -72,19 +88,48 @@ class JobCompletions:
         with redis_errors():
             async with connection, connection.pubsub() as channel:
                 await channel.subscribe(self._keys.final)
-                asked = True  # the answer to the subscription is awaited
-                while True:
-                    message = cast("dict[str, Any] | None", await channel.get_message(timeout=_QUIET_S))
-                    if message is None and asked:
-                        raise StoreUnavailable("the job store does not answer")
-                    asked = message is None
-                    if message is None:
-                        await channel.ping()  # a connection that is dead at the other end is silent, too
-                    elif message["type"] == "subscribe":
-                        self._heard = True
-                        await self._look(connection)
-                    elif message["type"] == "message":
-                        self._wake([message["data"]])
+                self._channels = channel
+                try:
+                    await self._hear(connection, channel)
+                finally:
+                    self._channels = None
+
+    async def _hear(self, connection: Any, channel: Any) -> None:
+        asked = True  # the answer to the subscription is awaited
+        while True:
+            message = cast("dict[str, Any] | None", await channel.get_message(timeout=_QUIET_S))
+            if message is None and asked:
+                raise StoreUnavailable("the job store does not answer")
+            asked = message is None
+            if message is None:
+                await channel.ping()  # a connection that is dead at the other end is silent, too
+            elif message["type"] == "subscribe":
+                self._heard = True
+                self.followers.miss()
+                if message["channel"] == self._keys.final:
+                    await self._look(connection)
+            elif message["type"] == "message":
+                self._take(message["channel"], message["data"])
+            await (self.hear_progress() if self.followers else self._ignore_progress())
+
+    def _take(self, channel: str, message: str) -> None:
+        """Wake those who wait for a job; a worker of an older version does not name its client."""
+        job_id, _, client = message.partition("|")
+        self.followers.wake(job_id, client, channel == self._keys.final)
+        if channel == self._keys.final:
+            self._wake([job_id])
+
+    async def hear_progress(self) -> None:
+        """Subscribe to progress, unless that is done; a failure shows to `listen`, which connects anew."""
+        if self._channels is not None and self._keys.progress not in self._channels.channels:
+            with suppress(StoreUnavailable, OSError), redis_errors():
+                await self._channels.subscribe(self._keys.progress)
+
+    async def _ignore_progress(self) -> None:
+        """Unsubscribe from progress: there is no listener any more."""
+        if self._channels is not None and self._keys.progress in self._channels.channels:
+            with suppress(StoreUnavailable, OSError), redis_errors():
+                await self._channels.unsubscribe(self._keys.progress)
 
     async def _look(self, connection: Any) -> None:
         """Wake those who wait for a job that is final by now, or gone."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 import msgspec
 
 from carecase_worker.batches.encryption import UNSEALED, Seals
+from carecase_worker.clock import epoch_us
 from carecase_worker.errors import SealBroken
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.job import LISTED, Job, job_from_record, with_body_digest
@@ -71,6 +73,32 @@ class JobLists:
             if record["state"]
         ]
         return told.total, [one for job in jobs if not job.expired and (one := self._told(job, client, chosen))]
+
+    def final_since(self, client: str, databases: Collection[str], since: datetime) -> tuple[bool, list[Job]]:
+        """Return a client's jobs that became final at a moment or later, in that order, without their chunks.
+
+        Only the newest `FILTER_WINDOW` jobs are looked at; also returned is whether these are all.
+        """
+        arguments = named(
+            client=client,
+            databases=sorted(databases),
+            first=0,
+            count=FILTER_WINDOW,
+            state="",
+            window=FILTER_WINDOW,
+        )
+        with redis_errors():
+            told = values_of(cast(bytes, self._script(keys=[self.keys.prefix], args=[arguments])), _ListReply)
+            now = moment_of(self._redis.time())
+            ends = self._of_each(told.jobs, ("finished_us",))
+            ended = [job_id for job_id, (us,) in zip(told.jobs, ends, strict=True) if us and int(us) >= epoch_us(since)]
+            records = [dict(zip(LISTED, values, strict=True)) for values in self._of_each(ended, LISTED)]
+        jobs = [
+            self._told(job_from_record(job_id, record, now), client, databases)
+            for job_id, record in zip(ended, records, strict=True)
+            if record["state"]
+        ]
+        return told.total <= FILTER_WINDOW, sorted(filter(None, jobs), key=lambda job: (job.finished_at, job.job_id))
 
     def _told(self, job: Job, client: str, databases: Collection[str]) -> Job | None:
         """Return a job of a client with the digest of its body; None if another hand changed its record or a list."""

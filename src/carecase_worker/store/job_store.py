@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
-import msgspec
 import redis
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import UNSEALED, Seals
-from carecase_worker.clock import from_epoch_ms, milliseconds
+from carecase_worker.clock import from_epoch_ms, milliseconds, monotonic
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.admission import Admission, Kept, NewJob, Staging
@@ -19,8 +18,10 @@ from carecase_worker.store.job import COUNTS, Cancelled, Job, Purged, with_body_
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.checkup import require_fit
 from carecase_worker.store.redis.connection import RESPONSE_TIMEOUT, connect, moment_of, redis_errors
+from carecase_worker.store.replies import CancelReply, ReclaimReply
 from carecase_worker.store.scripts import OPERATIONS, named, script_of, values_of
 from carecase_worker.store.throughput import Throughput, Trouble
+from carecase_worker.telemetry import Observe, unobserved
 
 _STAGED_FOR_MS = 900_000
 _SWEEP_LIMIT = 500
@@ -34,11 +35,15 @@ class JobStore:
     Every method raises StoreUnavailable if Redis is unreachable or rejects the command.
     """
 
-    def __init__(self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED) -> None:
+    def __init__(
+        self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED, observe: Observe = unobserved
+    ) -> None:
+        """Make the store; `observe` is told of each operation, and of the seconds that it took."""
         self._redis = connect(settings)
         self._wait_for_disk = settings.durability == "fsync"
         self._jobs = jobs
         self._seals = seals
+        self._observe = observe
         self._times = {"renotify_after_ms": milliseconds(jobs.renotify_after), "lease_ms": milliseconds(jobs.lease)}
         self._group = {"room": jobs.chunk_items, "chunks": _GROUP_CHUNKS}
         self.keys = Keys(settings.prefix)
@@ -78,8 +83,11 @@ class JobStore:
     def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
         """Make the batch a job, with its last chunks. Returns once it is on disk, if the durability is fsync."""
         names, args = admit_call(self.keys, self._jobs, new, last)
+        began = monotonic()
         with redis_errors():
-            return Admission.of_new(self._admit_in_one_trip(names, args), new)
+            answer = self._admit_in_one_trip(names, args)
+        self._observe("admit", monotonic() - began)
+        return Admission.of_new(answer, new)
 
     def claim(self, chunk: ChunkRef, holder: str) -> Claim:
         """Take the lease of a chunk."""
@@ -131,7 +139,7 @@ class JobStore:
     def cancel(self, job_id: str) -> tuple[Cancelled, tuple[ChunkRef, ...]]:
         """Cancel the chunks not applied yet; return whether it was in time, and the chunks to notify for now."""
         arguments = named(job=job_id, renotify_after_ms=self._times["renotify_after_ms"])
-        told = values_of(self._run("cancel", [arguments]), _CancelReply)
+        told = values_of(self._run("cancel", [arguments]), CancelReply)
         return Cancelled(told.verdict), tuple(map(ChunkRef.of, told.to_notify))
 
     def purge(self, job_id: str) -> Purged:
@@ -150,7 +158,7 @@ class JobStore:
 
     def reclaim(self, holder: str) -> list[tuple[str, ChunkRef]]:
         """Take back the chunks of a process that is no more; return each with its database."""
-        told = values_of(self._run("reclaim", [named(holder=holder)]), _ReclaimReply)
+        told = values_of(self._run("reclaim", [named(holder=holder)]), ReclaimReply)
         return [(one.database, ChunkRef.of(one.chunk)) for one in told.chunks]
 
     def settle(self, database: str, highest: int) -> bool:
@@ -181,6 +189,11 @@ class JobStore:
                 list[bytes | None], self._redis.hmget(self.keys.outcome(job_id), [str(number) for number in chunk_nos])
             )
 
+    def committed(self, job_id: str) -> list[int]:
+        """Read the numbers of the chunks of a job that have outcomes, in order."""
+        with redis_errors():
+            return sorted(map(int, cast(list[bytes], self._redis.hkeys(self.keys.tally(job_id)))))
+
     def payloads(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
         """Read the payloads of some chunks of a job; None for those that are not kept."""
         with redis_errors():
@@ -189,7 +202,7 @@ class JobStore:
             )
 
     def tallies(self, job_id: str, chunks: int) -> list[Mapping[str, int]]:
-        """Read the tally of each chunk of a final job, by the names of the job's counts."""
+        """Read the tally of each chunk of a job, by the names of the job's counts; zeros while it is not committed."""
         with redis_errors():
             held = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.tally(job_id)))
         empty = b",".join([b"0"] * len(COUNTS))
@@ -276,19 +289,8 @@ class JobStore:
         return claims_of(self._run("claim", [arguments]))
 
     def _run(self, operation: str, args: Sequence[Any], names: Sequence[str] = ()) -> Any:
+        began = monotonic()
         with redis_errors():
-            return self._scripts[operation](keys=[self.keys.prefix, *names], args=args)
-
-
-class _CancelReply(msgspec.Struct):
-    verdict: str
-    to_notify: list[str] = []
-
-
-class _Reclaimed(msgspec.Struct):
-    database: str
-    chunk: str
-
-
-class _ReclaimReply(msgspec.Struct):
-    chunks: list[_Reclaimed]
+            answer = self._scripts[operation](keys=[self.keys.prefix, *names], args=args)
+        self._observe(operation, monotonic() - began)
+        return answer

@@ -54,6 +54,9 @@ busy  (set; while there are; admit, complete)
     databases that have jobs which are not final
 stats  (hash; for ever; complete)
     `{database}|{count}` -> items ever
+measures  (hash; for ever; claim, place, complete, reclaim)
+    `{database}|{what}` -> how often ever: `lease_expired`, `reclaimed`; of jobs, from acceptance, `waited` until the
+    first attempt and `final`, each as `|{highest ms of the bucket, or inf}`, and `|us`, the sum; see `measures.py`
 idem:{client}:{digest}  (string; as long as the result; admit, complete, purge, rewrap)
     `{fingerprint}|{job}`; both digests are keyed where there are encryption keys
 jobs:{database}:{client}  (zset; entries until the result expires; admit, and whatever counts)
@@ -65,7 +68,23 @@ leaving:{database}  (zset; entries until that moment; stage, discard, admit, com
     `{client}|{job}|{staged, result or record}|{bytes}` -> ms at which that expires: then the next script that counts
     (stage, admit, complete, overdue, list) takes it off `kept`
 final  (channel; complete)
-    the id of each job that has become final
+    `{job}|{client}` of each job that has become final
+progress  (channel; complete, release, cancel)
+    `{job}|{client}` of each job that has changed otherwise; nothing is published for a job of one chunk that succeeds
+events:{webhook}:{job}  (list; twice the retention after the last event; complete, release, delivered, replay)
+    events of a job that are to be delivered to a webhook, in order, as `{number}|{event}|{us}|{database}|{total}` and
+    the job's counts
+outbox:{webhook}  (zset; a job's while it has such events; complete, release, deliver, delivered, replay)
+    job -> ms at which to deliver its next event
+delivering:{webhook}  (string; a lease; deliver, delivered)
+    the worker that delivers to it
+attempts:{webhook}  (hash; entries until delivered or given up; delivered)
+    job -> attempts at its next event that have failed
+undelivered:{webhook}  (zset; so many; delivered, replay)
+    `{job}|{event as above}` -> ms at which it was given up
+webhook:{webhook}  (hash; for ever; delivered, replay)
+    `delivered`, `attempts_failed`, `given_up` and `dropped`: events ever; `failing_since_ms` and `reason` of the last
+    attempts; `disabled_ms`: since when the webhook wants no more
 housekeeping:{what}  (string; until it is to be done again; take_turn, try_write)
     there while a piece of housekeeping need not be done again; `write` for a second after Redis was asked to write
 rate:{client}  (string; a minute after the bucket is full again; spend)
@@ -147,13 +166,33 @@ class Keys:
         """Return the key of the failure that a database's chunks met last."""
         return f"{self.prefix}trouble:{database}"
 
+    def failures(self, database: str) -> str:
+        """Return the key of the number of attempts in a row that found a database away."""
+        return f"{self.prefix}failures:{database}"
+
     def backlog(self, database: str) -> str:
         """Return the key of the numbers of jobs and bytes of a database that are not final yet."""
         return f"{self.prefix}backlog:{database}"
 
+    def circuit(self, database: str) -> str:
+        """Return the key that is there while the circuit of a database is not closed."""
+        return f"{self.prefix}circuit:{database}"
+
     def housekeeping(self, what: str) -> str:
         """Return the key that is there while a piece of housekeeping need not be done again."""
         return f"{self.prefix}housekeeping:{what}"
+
+    def outbox(self, webhook: str) -> str:
+        """Return the key of the jobs with events that are to be delivered to a webhook."""
+        return f"{self.prefix}outbox:{webhook}"
+
+    def undelivered(self, webhook: str) -> str:
+        """Return the key of the events of a webhook that were given up."""
+        return f"{self.prefix}undelivered:{webhook}"
+
+    def webhook(self, webhook: str) -> str:
+        """Return the key of the state of a webhook."""
+        return f"{self.prefix}webhook:{webhook}"
 
     @property
     def holding(self) -> str:
@@ -162,13 +201,23 @@ class Keys:
 
     @property
     def final(self) -> str:
-        """Channel of the ids of jobs that have become final."""
+        """Channel of the jobs that have become final, each with its client."""
         return f"{self.prefix}final"
+
+    @property
+    def progress(self) -> str:
+        """Channel of the jobs that have changed otherwise, each with its client."""
+        return f"{self.prefix}progress"
 
     @property
     def stats(self) -> str:
         """Key of the numbers of items ever, by database and count."""
         return f"{self.prefix}stats"
+
+    @property
+    def measures(self) -> str:
+        """Key of the durations of jobs and the events of chunks, by database."""
+        return f"{self.prefix}measures"
 
     @property
     def workers(self) -> str:

@@ -1,6 +1,8 @@
 """The job store for an event loop: the operations that a client's requests need, without a thread."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
 
 from carecase_worker.batches.encryption import UNSEALED, Seals
 from carecase_worker.settings.model import JobSettings, RedisSettings
@@ -8,9 +10,10 @@ from carecase_worker.store.admission import Admission, NewJob
 from carecase_worker.store.calls import PACE_FIELDS, admit_call, job_told, pace_told
 from carecase_worker.store.job import Job, with_body_digest
 from carecase_worker.store.keys import Keys
-from carecase_worker.store.redis.connection import connect_loop, redis_errors
+from carecase_worker.store.redis.connection import connect_loop, moment_of, redis_errors
 from carecase_worker.store.redis.pipelining import Pipelining
 from carecase_worker.store.throughput import Throughput
+from carecase_worker.telemetry import Observe, unobserved
 
 
 class LoopStore:
@@ -19,12 +22,16 @@ class LoopStore:
     Every method raises StoreUnavailable if Redis is unreachable or rejects a command.
     """
 
-    def __init__(self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED) -> None:
+    def __init__(
+        self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED, observe: Observe = unobserved
+    ) -> None:
+        """Make the store; `observe` is told of each trip, `admit` or `read`, and of the seconds that it took."""
         self._keys = Keys(settings.prefix)
         self._jobs = jobs
         self._seals = seals
-        self._admissions = Pipelining(connect_loop(settings), "admit", settings.durability == "fsync")
-        self._reads = Pipelining(connect_loop(settings))
+        is_durable = settings.durability == "fsync"
+        self._admissions = Pipelining(connect_loop(settings), "admit", is_durable, partial(observe, "admit"))
+        self._reads = Pipelining(connect_loop(settings), observe=partial(observe, "read"))
 
     async def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
         """Make the batch a job, with its last chunks. Returns once it is on disk, if the durability is fsync."""
@@ -39,6 +46,11 @@ class LoopStore:
         """
         now, record = await self._reads.commands(("TIME",), ("HGETALL", self._keys.job(job_id)))
         return with_body_digest(job_told(job_id, now, record), self._seals)
+
+    async def now(self) -> datetime:
+        """Read Redis's clock."""
+        (now,) = await self._reads.commands(("TIME",))
+        return moment_of(now)
 
     async def pace(self, database: str) -> Throughput:
         """Read the open work and the rate of a database."""

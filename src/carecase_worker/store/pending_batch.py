@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 from uuid import UUID
 
@@ -60,6 +60,8 @@ class Admissions:
     max_items: int
     packers: Executor
     seals: Seals = UNSEALED
+    webhooks: Mapping[str, str] = field(default_factory=dict)
+    """The webhooks of each client that has some, as `admit` takes them."""
 
     def draft(self, sender: Sender, job_id: UUID) -> "PendingBatch":
         """Return a draft for a batch that is coming in; nothing of it is a job yet."""
@@ -144,6 +146,7 @@ class PendingBatch:
             retry_of=sender.retry_of,
             weight=self._weight,
             key_set=key_set,
+            webhooks=self._admissions.webhooks.get(sender.client, ""),
             traceparent=sender.traceparent,
         )
         return self._completed(new), self._waiting

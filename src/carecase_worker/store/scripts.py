@@ -9,7 +9,7 @@ _T = TypeVar("_T")
 
 OPERATIONS = (
     "stage", "discard", "admit", "place", "claim", "complete", "release", "cancel", "purge", "overdue", "reclaim",
-    "settle", "list", "seen", "spend", "rewrap",
+    "settle", "list", "seen", "spend", "rewrap", "deliver", "delivered", "replay",
 )  # fmt: skip
 
 
@@ -20,7 +20,7 @@ def script_of(operation: str) -> str:
     memory is full only stage and admit are refused; the others make room.
     """
     shebang, _, own = _text(operation).partition("\n")
-    return f"{shebang}\n{_text('prelude')}\n{_text('chunks')}\n{own}"
+    return f"{shebang}\n{_text('prelude')}\n{_text('chunks')}\n{_text('outbox')}\n{own}"
 
 
 def named(**arguments: Any) -> bytes:

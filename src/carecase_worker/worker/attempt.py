@@ -8,15 +8,10 @@ from uuid import UUID
 
 from carecase_worker.batches.chunking import Chunk, ChunkRef
 from carecase_worker.batches.encryption import UNSEALED, Seals
-from carecase_worker.cases.outcomes import (
-    CANCELLED,
-    UNAVAILABLE,
-    UNTRUSTED,
-    Outcome,
-)
+from carecase_worker.cases.outcomes import CANCELLED, UNAVAILABLE, UNTRUSTED, Outcome
 from carecase_worker.clock import Random, Sleep, epoch_us, monotonic
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
-from carecase_worker.store.claims import ChunkResult, Claimed, Claims, Lease, RetryLater
+from carecase_worker.store.claims import ChunkResult, Claimed, Claims, Completed, Lease, RetryLater
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.case_versions import seq_of
 from carecase_worker.targets.plan import WritePlan
@@ -24,14 +19,11 @@ from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.telemetry import logger
 from carecase_worker.tracing.tracer import UNTRACED, Span
+from carecase_worker.worker.metrics import Meter, Stage, unmetered
 from carecase_worker.worker.outages import Outages
-from carecase_worker.worker.planning import (
-    plan_chunk,
-    plan_item_by_item,
-    plan_uniform_outcome,
-    to_chunk_result,
-)
+from carecase_worker.worker.planning import plan_chunk, plan_item_by_item, plan_uniform_outcome, to_chunk_result
 from carecase_worker.worker.poison import poison_items
+from carecase_worker.worker.report import Report
 from carecase_worker.worker.retry_policy import GiveUp, plan_retry
 from carecase_worker.worker.sealed import open_payload, require_record, seal_result
 
@@ -72,6 +64,8 @@ class Applier:
     retry_deadline: timedelta
     seals: Seals = UNSEALED
     outages: Outages = field(default_factory=Outages)
+    meter: Meter = field(default_factory=unmetered)
+    report: Report = field(default_factory=Report)
     span: Span = UNTRACED
 
     def claim(self, ref: ChunkRef) -> Claims:
@@ -79,7 +73,8 @@ class Applier:
 
         With a small one, claim others that are ready. Raises StoreUnavailable.
         """
-        claims = self.store.claim_group(ref, self.holder)
+        with self.meter.stage(Stage.CLAIM):
+            claims = self.store.claim_group(ref, self.holder)
         first = claims[0][1]
         if first.verdict is Claimed.BUSY and self.is_dead(first.holder):
             self.store.reclaim(first.holder)
@@ -88,9 +83,11 @@ class Applier:
 
     def prepared(self, lease: Lease, cancel: bool) -> WritePlan:
         """Return the plan of a leased chunk. Raises SealBroken, PayloadUnreadable, TargetFailure."""
-        require_record(self.seals, lease, also_unread=cancel)
-        chunk = self._chunk(lease, allow_placeholder=cancel)
-        plan = plan_uniform_outcome(chunk, CANCELLED) if cancel else self._plan(chunk, lease, self._rehearse_at(lease))
+        with self.meter.stage(Stage.VALIDATE):
+            require_record(self.seals, lease, also_unread=cancel)
+            chunk = self._chunk(lease, allow_placeholder=cancel)
+            rehearse = self._rehearse_at(lease)
+            plan = plan_uniform_outcome(chunk, CANCELLED) if cancel else self._plan(chunk, lease, rehearse)
         return replace(plan, attempts=lease.history.too_slow)
 
     def run(self, lease: Lease, cancel: bool, go_on: bool = False) -> Applied:
@@ -104,7 +101,7 @@ class Applier:
                 return self._settle_first(lease, cancel, go_on)
             with self.span.child("validate"):
                 plan = self.prepared(lease, cancel)
-            with self.span.child("write"):
+            with self.span.child("write"), self.meter.stage(Stage.WRITE):
                 outcomes = self.targets.writer(lease.database).write(ledger_key(lease), plan)
         except TargetFailure as failure:
             _log.warning("chunk not applied", database=lease.database, reason=str(failure), **_ids(lease))
@@ -114,6 +111,7 @@ class Applier:
             return self.fail(lease, FailureKind.UNREADABLE)
         except SealBroken as error:
             return self._refuse(lease, error)
+        self.meter.attempts(lease.database, 1)
         return self.complete([(lease, to_chunk_result(plan, outcomes))], go_on)
 
     def fail(self, lease: Lease, kind: FailureKind, cause: Cause | None = None, cancel: bool = False) -> Applied:
@@ -123,6 +121,9 @@ class Applier:
                 self.release([lease], wait, kind, cause)
                 return released(lease.database, kind, cause)
             case GiveUp(outcome):
+                self.meter.attempts(lease.database, 1, kind)
+                if not cancel:
+                    self.report.give_up(lease.database, lease.chunk.job_id, kind.value)
                 self._after_failure(lease.database, kind, cause)
                 return self._give_up(lease, CANCELLED if cancel else outcome)
             case never:
@@ -130,9 +131,11 @@ class Applier:
 
     def release(self, leases: Sequence[Lease], wait: RetryLater, kind: FailureKind, cause: Cause | None) -> None:
         """Release chunks of one database after a failed attempt. Raises StoreUnavailable."""
+        self.meter.attempts(leases[0].database, len(leases), kind)
         self._after_failure(leases[0].database, kind, cause)
         wait = replace(wait, reason=_reason(kind, cause))
         self.store.release([lease.chunk for lease in leases], self.holder, wait)
+        self.report.release(leases[0].database, (lease.chunk.job_id for lease in leases), wait.reason)
 
     def _after_failure(self, database: str, kind: FailureKind, cause: Cause | None) -> None:
         if kind is not FailureKind.UNREADABLE:
@@ -183,7 +186,9 @@ class Applier:
             others = set(range(chunk.count)) - set(places)
             rehearse(plan_item_by_item(chunk, lenient, others))
 
-        return plan_item_by_item(chunk, lease, poison_items(chunk.count, rehearse_items))
+        found = poison_items(chunk.count, rehearse_items)
+        self.meter.poison(lease.database, len(found))
+        return plan_item_by_item(chunk, lease, found)
 
     def _rehearse_at(self, lease: Lease) -> Callable[[WritePlan], None]:
         """Return a rehearsal at the chunk's database, on a connection of its own. It raises TargetFailure."""
@@ -251,10 +256,14 @@ class Applier:
 
     def _complete_once(self, done: Sequence[tuple[Lease, ChunkResult]], go_on: bool) -> Applied:
         chunks = [(lease.chunk, replace(one, packed=seal_result(self.seals, lease, one.packed))) for lease, one in done]
-        told = self.store.complete_all(chunks, self.holder if go_on else "")
+        with self.meter.stage(Stage.COMPLETE):
+            told = self.store.complete_all(chunks, self.holder if go_on else "")
         database, failures = done[0][0].database, max(lease.history.failures for lease, _ in done)
         if any(one.database_answered for _, one in done):
             self.outages.answered(database, failures)
+        for (lease, one), verdict in zip(done, told.verdicts, strict=True):
+            if verdict is Completed.KEPT:
+                self.report.keep(lease.database, lease.chunk.job_id, one.counts)
         for lease, _ in done:
             if lease.chunk.job_id in told.final and lease.traceparent is not None:
                 began_ns, job_id = epoch_us(lease.accepted_at) * 1000, lease.chunk.job_id

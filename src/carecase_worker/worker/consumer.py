@@ -8,6 +8,7 @@ import base64
 import json
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,11 +18,17 @@ from kombu.transport import redis as redis_transport
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.broker.celery_app import TASK
+from carecase_worker.clock import monotonic
 from carecase_worker.telemetry import logger
+from carecase_worker.worker.health import Signs
 
 _log = logger("worker")
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 """Errors of parsing a text that is not a message."""
+_TURN_S = 1.0
+_AGAIN_AFTER_S, _AGAIN_AT_MOST_S = 0.5, 3.0
+"""Seconds between two attempts to connect: more each time. Kombu would wait for up to 30 s once the broker is back."""
+
 _EMBEDDED = dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))
 
 
@@ -32,7 +39,33 @@ def take_only_notifications() -> None:
 
 
 class NotificationConsumer(Consumer):  # type: ignore[misc]
-    """Celery's consumer, but it drops all that is not a notification, and keeps nothing of one but its ids."""
+    """Celery's consumer, but it drops all that is not a notification, and keeps nothing of one but its ids.
+
+    It gives signs of life: that its loop turns, and that the broker answers it.
+    """
+
+    def __init__(self, *arguments: Any, signs: Signs, **named: Any) -> None:
+        self._signs = signs
+        super().__init__(*arguments, **named)
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """Have the main loop call what it calls while it is connected; it is done anew after each reconnect."""
+        super().register_with_event_loop(hub)
+        hub.call_repeatedly(_TURN_S, self._turn)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Return the connection once it is made, however long that takes."""
+        conn.ensure_connection = partial(
+            conn.ensure_connection,
+            interval_start=_AGAIN_AFTER_S,
+            interval_step=_AGAIN_AFTER_S,
+            interval_max=_AGAIN_AT_MOST_S,
+        )
+        return super().ensure_connected(conn)
+
+    def _turn(self) -> None:
+        transport = self.connection.transport
+        self._signs.turned(monotonic(), transport.answered if isinstance(transport, NotificationTransport) else None)
 
     def create_task_handler(self, *arguments: Any, **named: Any) -> Callable[[Any], None]:
         """Return the function that is called with each message."""
@@ -44,6 +77,7 @@ class NotificationConsumer(Consumer):  # type: ignore[misc]
             except _UNREADABLE:
                 self.on_decode_error(message, None)
                 return
+            self._signs.heard = monotonic()
             message.headers, message.body = _headers(chunk, task_id), _body(chunk)
             handle(message)
 
@@ -113,6 +147,7 @@ class _NotificationChannel(redis_transport.Channel):
 
     def _brpop_read(self, **options: Any) -> Any:
         given = self.connection.given
+        self.connection.answered = monotonic()
         try:
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call]  # kombu has no types
         except _UNREADABLE:
@@ -127,6 +162,8 @@ class NotificationTransport(redis_transport.Transport):
 
     Channel = _NotificationChannel
     given = 0
+    answered = 0.0
+    """When the broker last answered a poll, in seconds of the monotonic clock. It answers each within a second."""
 
     def _deliver(self, message: object, queue: str) -> None:
         self.given += 1

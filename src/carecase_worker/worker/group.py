@@ -12,6 +12,7 @@ from carecase_worker.store.claims import Claimed, Claims, Lease, RetryLater
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.telemetry import logger
 from carecase_worker.worker.attempt import Applied, Applier, ledger_key, released
+from carecase_worker.worker.metrics import Stage
 from carecase_worker.worker.planning import to_chunk_result
 from carecase_worker.worker.retry_policy import GiveUp, plan_retry
 
@@ -48,7 +49,7 @@ def run_group(applier: Applier, members: Sequence[Member], go_on: bool = False) 
     if together:
         try:
             writer = applier.targets.writer(applied.database)
-            with applier.span.child("write"):
+            with applier.span.child("write"), applier.meter.stage(Stage.WRITE):
                 written = writer.write_group([(ledger_key(member.lease), plan) for member, plan in together])
         except TargetFailure as failure:
             _log.warning("chunks not applied", database=applied.database, reason=str(failure), count=len(together))
@@ -61,6 +62,7 @@ def run_group(applier: Applier, members: Sequence[Member], go_on: bool = False) 
             ]
             alone += [member for (member, _), outcomes in zip(together, written, strict=True) if outcomes is None]
             if done:
+                applier.meter.attempts(applied.database, len(done))
                 applied = applier.complete(done, go_on and not alone)
     return _each_alone(applier, alone, applied, go_on, began)
 

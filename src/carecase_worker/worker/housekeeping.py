@@ -7,6 +7,7 @@ from functools import partial
 from threading import Event, Thread
 
 from carecase_worker.broker.notifier import Notifier
+from carecase_worker.clock import monotonic
 from carecase_worker.errors import StoreUnavailable, TargetFailure
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.workers.clock_watch import ClockWatch
@@ -17,6 +18,7 @@ from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.telemetry import logger
+from carecase_worker.worker.health import Signs
 
 _log = logger("housekeeping")
 _PURGE_EVERY = timedelta(hours=1)
@@ -33,10 +35,13 @@ class Sweep:
     databases: Iterable[str]
     worker: str
     is_dead: Callable[[str], bool]
+    signs: Signs = field(default_factory=Signs)
 
     def once(self) -> None:
         """Sweep once. Raises StoreUnavailable if Redis or the broker is away; the next sweep makes up for it."""
-        for holder in filter(self.is_dead, self.store.holders()):
+        holders, all_waiting = self.store.holders(), 0
+        self.signs.reached = monotonic()
+        for holder in filter(self.is_dead, holders):
             for database, chunk in self.store.reclaim(holder):
                 _log.warning("taken back from the dead", job_id=chunk.job_id, chunk_no=chunk.chunk_no)
                 self.notifier.notify(database, [chunk])
@@ -44,10 +49,12 @@ class Sweep:
             if not self.store.due_count(database):
                 continue
             waiting = self.notifier.waiting(database)
+            all_waiting += waiting
             overdue = self.store.overdue(database, waiting)
             self.notifier.notify(database, overdue)
             if overdue:
                 _log.info("notified again", database=database, count=len(overdue))
+        self.signs.waiting = all_waiting > 0
         self.clock_watch.told(self.presence.seen(self.worker))
 
     def sign_off(self) -> None:

@@ -6,6 +6,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,7 @@ def test_a_directory_of_an_earlier_version_gets_what_it_lacks_and_keeps_the_rest
 
 
 def test_ports_that_cannot_be_read_are_those_of_a_first_start(tmp_path: Path) -> None:
-    assert Ports(8080, 5555, 0, 0) == FIRST_PORTS
+    assert Ports(8080, 5555, 0, 0, 9090) == FIRST_PORTS
     assert ports_of(tmp_path) == FIRST_PORTS
     for content in ("", "[]", "5", "{}", '{"intake": 1, "other": 2}'):
         (tmp_path / "ports.json").write_text(content)
@@ -196,7 +197,7 @@ def port_of(server: socket.socket) -> int:
 def free_ports() -> Iterator[Ports]:
     """Ports of an earlier start on which nobody listens now, nor will: they are bound, so nobody else is given them."""
     with ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(4)]
+        held = [stack.enter_context(socket.socket()) for _ in fields(Ports)]
         for one in held:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             one.bind(("127.0.0.1", 0))

@@ -26,9 +26,12 @@ from carecase_worker.intake.health import MetricSamples, health_routes
 from carecase_worker.settings.access import AuditSettings
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.measures import PATIENCE, JobMeasures
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
-from carecase_worker.telemetry import Metrics
+from carecase_worker.telemetry import Metrics, MetricSample
+
+DATABASES = ("a-database", "another-one")
 
 
 def writes(url: str) -> int:
@@ -44,8 +47,9 @@ async def asked(app: FastAPI, path: str = "/readyz") -> list[httpx.Response]:
 def readings_of(url: str, store: JobStore, prefix: str) -> MetricSamples:
     settings = RedisSettings.model_validate({"url": url, "prefix": prefix})
     audit = AuditLog(AuditSettings(), SystemClock())
-    standstill, presence = Standstill(settings, JobSettings()), Presence(settings, SystemClock())
-    return MetricSamples(store, presence, standstill, ("a-database", "another-one"), "host", audit)
+    standstill, presence = Standstill(settings, JobSettings()), Presence(settings, SystemClock(), PATIENCE)
+    measures = JobMeasures(settings, JobSettings(), DATABASES)
+    return MetricSamples(store, presence, standstill, DATABASES, "host", audit, measures)
 
 
 def app_of(readings: MetricSamples) -> FastAPI:
@@ -63,6 +67,10 @@ def test_whoever_asks_often_makes_no_more_than_one_write_a_second(servers: Servi
     assert {answer.status_code for answer in answers} == {503 if path == "/readyz" else 200}
 
 
+def values_of(readings: MetricSamples) -> dict[str, float]:
+    return {one.name: one.value for one in readings() if isinstance(one, MetricSample)}
+
+
 def test_a_clock_that_took_too_long_to_be_compared_is_not_told_of(servers: Services) -> None:
     """Nobody knows within which moment of a second Redis has looked at its own."""
     port, moment = urlsplit(servers.redis_url).port, b"*2\r\n$10\r\n"
@@ -75,7 +83,7 @@ def test_a_clock_that_took_too_long_to_be_compared_is_not_told_of(servers: Servi
 
     with passing_on(port, change) as way_in:
         url = servers.redis_url.replace(f":{port}/", f":{way_in}/")
-        told = {one.name: one.value for one in readings_of(url, servers.store("ready:"), "ready:")()}
+        told = values_of(readings_of(url, servers.store("ready:"), "ready:"))
     assert told["carecase_store_up"] == 1
     assert "carecase_workers" in told
     assert "carecase_clock_offset_seconds" not in told
@@ -122,12 +130,23 @@ def test_who_asks_while_redis_hangs_takes_no_thread_that_others_need(servers: Se
     assert {answer.status_code for answer in answers} == {200, 503}
 
 
+def test_a_redis_that_hangs_is_told_of_before_prometheus_gives_up(tmp_path: Path) -> None:
+    """It waits ten seconds; a response of Redis is waited for twice."""
+    with lone_valkey(tmp_path / "valkey") as port, redis.Redis.from_url(redis_url(port)) as server:
+        store = JobStore(RedisSettings.model_validate({"url": redis_url(port), "prefix": "h:"}), JobSettings())
+        readings = readings_of(redis_url(port), store, "h:")
+        server.client_pause(600_000, all=False)  # what writes waits
+        began = time.monotonic()
+        assert values_of(readings)["carecase_store_up"] == 0
+        took = time.monotonic() - began
+        server.client_unpause()
+    assert took < 8
+
+
 def test_it_notices_work_that_is_due_and_that_nobody_takes_though_workers_are_there(servers: Services) -> None:
     settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "untaken:"})
     store, presence = servers.store("untaken:"), Presence(settings, SystemClock())
-    databases = ("a-database", "another-one")
-    audit = AuditLog(AuditSettings(), SystemClock())
-    readings = MetricSamples(store, presence, Standstill(settings, JobSettings()), databases, "host", audit)
+    readings = readings_of(servers.redis_url, store, "untaken:")
 
     def checks() -> str:
         app = FastAPI()
@@ -138,7 +157,7 @@ def test_it_notices_work_that_is_due_and_that_nobody_takes_though_workers_are_th
         return str(answer.json()["checks"]["workers"])
 
     assert checks() == "ok"
-    for database in databases:
+    for database in readings.databases:
         store.admit(a_new_job(database=database), {0: b"items"})
     assert checks() == "ok"
     elapse(servers.redis_url, store, timedelta(seconds=31))

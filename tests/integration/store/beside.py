@@ -105,6 +105,7 @@ class Beside:
             "bytes": batch.payload_bytes,
             "weight": int(batch.weight) if batch.weight else "",
             "retry_of": batch.retry_of,
+            "webhooks": batch.webhooks,
             "fingerprints": [fingerprint for _, fingerprint in known],
             "data_key": batch.data_key,
             "traceparent": batch.traceparent,
@@ -234,6 +235,27 @@ class Beside:
         self.scripts.run("rewrap", arguments | {"idempotency": f"c:{name}" if name else ""})
         answer = self.model.rewrap(job, held, anew, name, fingerprint)
         return str(self._note(f"rewrap {job} {held} {anew} {name} {fingerprint}", answer))
+
+    def deliver(self, webhook: str, holder: str, lease_ms: int = 60_000) -> Answer:
+        self.scripts.run("deliver", {"webhook": webhook, "holder": holder, "lease_ms": lease_ms})
+        answer = self.model.webhooks.deliver(webhook, holder, lease_ms, self.model.now_ms)
+        return list(self._note(f"deliver {webhook} {holder}", answer))
+
+    def delivered(self, webhook: str, holder: str, found: Answer, verdict: str = "delivered", kept: int = 2) -> str:
+        """Note the end of an attempt at what was found to deliver; the next one is in five seconds."""
+        job, event, *_ = found
+        reason, after_ms = "status 500", 5_000
+        arguments = {"webhook": webhook, "holder": holder, "job": job, "event": event, "verdict": verdict}
+        self.scripts.run("delivered", arguments | {"after_ms": after_ms, "reason": reason, "kept": kept})
+        how = (verdict, after_ms, reason, kept)
+        answer = self.model.webhooks.delivered(webhook, holder, job, event, how, self.model.now_ms)
+        return str(self._note(f"delivered {webhook} {holder} {job} {event} {verdict}", answer))
+
+    def replay(self, webhook: str, most: int = 10, kept_ms: int = 7_200_000) -> int:
+        self.scripts.run("replay", {"webhook": webhook, "limit": most, "kept_ms": kept_ms})
+        now = self.model.now_ms
+        answer = self.model.webhooks.replay(webhook, most, now + kept_ms, now)
+        return int(self._note(f"replay {webhook} {most}", answer))
 
     def seen(self, worker: str, ahead_ms: str = "") -> int:
         self.scripts.run("seen", {"worker": worker, "ahead_ms": ahead_ms or None})

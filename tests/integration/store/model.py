@@ -19,6 +19,8 @@ from tests.integration.store.states import (
     States,
 )
 
+from carecase_worker.store.measures import DURATION_BOUNDS_MS
+
 QUARTER_MS, MARGIN_MS = 900_000, 60_000
 GROUP = 100
 
@@ -225,6 +227,7 @@ class Model(States):
         if held_by not in (None, holder):
             if 0 < chunk.lease["until"] - now <= limits.longest_ms:
                 return ["busy", held_by]
+            self.measures[f"{job.batch.database}|lease_expired"] += 1
             self._let_go(held_by, member)
         deaths = chunk.lease.get("deaths", 0) + (held_by not in (None, holder))
         open_circuit_ms = self._circuit_open_ms(database, limits)
@@ -241,7 +244,9 @@ class Model(States):
         chunk.lease |= {"deaths": deaths, "until": now + limits.lease_ms, "holder": holder}
         chunk.due_ms = now + limits.lease_ms
         self.holding[member] = holder
-        job.marks.setdefault("started_us", self.now_us)
+        if "started_us" not in job.marks:
+            job.marks["started_us"] = self.now_us
+            self._measure_since(job, "waited")
         job.state = "cancelling" if job.state == "cancelling" else "running"
         if database.failures:
             database.circuit = (holder, now + limits.lease_ms)
@@ -317,7 +322,7 @@ class Model(States):
             again = [member for member in given if self.jobs[member.partition(":")[0]].batch.database == name]
         if holder and (kept or not self._circuit_open_ms(database, limits)):
             taken = self._following(database, holder, limits, room, again)
-        final = self.told_final[before:]
+        final = [told.partition("|")[0] for told in self.told_final[before:]]
         return [shares, taken, self._to_notify(database, opened, taken, own), final, *verdicts]
 
     def _shares(self, name: str) -> int:
@@ -429,6 +434,7 @@ class Model(States):
         """The chunks to notify for now that one more of a job has its outcome."""
         if job.left:
             job.state = "cancelling" if job.state == "cancelling" else "running"
+            self.told_progress.append(f"{job.batch.job}|{job.batch.client}")
             return self._open_next(job, limits)
         job.state = "cancelled" if job.counts["cancelled"] and job.state == "cancelling" else "completed"
         retention, name = job.limits.retention_ms, job.batch.job
@@ -443,7 +449,9 @@ class Model(States):
         job.size -= len(job.batch.keys)
         self._count(job.batch, "done")
         self.leaving[job.batch.database][job.batch.client, name, "result", job.size] = self.now_ms + retention
-        self.told_final.append(name)
+        self.told_final.append(f"{name}|{job.batch.client}")
+        self._announce(job, job.state)
+        self._measure_since(job, "final")
         if name in database.unplaced:
             database.unplaced.remove(name)
         oldest = min((one.seq for one in self.open_jobs(job.batch.database)), default=None)
@@ -489,10 +497,13 @@ class Model(States):
                 chunk.lease[name] = chunk.lease.get(name, 0) + 1
         chunk.due_ms = self.now_ms + wait["after_ms"]
         if wait["to_blame"] and not wait["unexplained"]:
+            if "failing_since_ms" not in job.marks:
+                self._announce(job, "waiting")
             job.marks.setdefault("failing_since_ms", self.now_ms)
             database.trouble = {"since_ms": database.trouble.get("since_ms", self.now_ms), "reason": wait["reason"]}
         if job.state == "running":
             job.state = "waiting"
+            self.told_progress.append(f"{job_id}|{job.batch.client}")
         if job.batch.database in failed:
             return "released"
         failed.add(job.batch.database)
@@ -510,7 +521,15 @@ class Model(States):
         if job.final:
             return ["final"]
         job.state = "cancelling"
+        self.told_progress.append(f"{job_id}|{job.batch.client}")
         return ["cancelling", *self._open_first(job, limits)]
+
+    def _announce(self, job: Job, event: str) -> None:
+        number, counts = job.marks.get("events", 0) + 1, [job.counts.get(name, 0) for name in COUNTS]
+        told = (number, event, self.now_us, job.batch.database, sum(job.batch.sizes), *counts)
+        till_ms, text = self.now_ms + 2 * job.limits.retention_ms, "|".join(map(str, told))
+        if self.webhooks.announce(job.batch.job, job.batch.webhooks, event, text, till_ms, self.now_ms):
+            job.marks["events"] = number
 
     # what sweeps
 
@@ -548,6 +567,7 @@ class Model(States):
                 continue
             chunk, database = job.chunks[int(n)], self.databases[job.batch.database]
             self._unlease(chunk)
+            self.measures[f"{job.batch.database}|reclaimed"] += 1
             chunk.lease["deaths"] += 1
             chunk.due_ms = self.now_ms
             if database.circuit and database.circuit[0] == holder:
@@ -603,6 +623,13 @@ class Model(States):
         return 0
 
     # the steps that several share
+
+    def _measure_since(self, job: Job, what: str) -> None:
+        """Count a job's time from its acceptance until now, in its bucket and in the sum."""
+        took_us = max(0, self.now_us - job.accepted_us)
+        bound = next((str(bound) for bound in DURATION_BOUNDS_MS if took_us <= bound * 1000), "inf")
+        for name, by in ((bound, 1), ("us", took_us)):
+            self.measures[f"{job.batch.database}|{what}|{name}"] += by
 
     def _circuit_open_ms(self, database: Database, limits: Limits) -> int:
         """For how many ms its circuit is open; one that was opened before the clock was set back is closed."""

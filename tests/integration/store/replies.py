@@ -31,6 +31,10 @@ def answer_of(reply: Any) -> Any:
 
 def _row(values: dict[str, Any], payloads: list[str]) -> Answer:
     match values:
+        case {"job": job, "event": event, "failed": failed}:
+            return [job, event, failed]
+        case {"job": ""}:
+            return []
         case {"verdicts": verdicts, "shares": shares, "to_notify": to_notify, "following": following}:
             return [
                 shares,

@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.integration.store.webhooks import Webhooks
+
 COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
 MINUTE_MS = 60_000
 FINAL = ("completed", "cancelled")
@@ -43,6 +45,8 @@ class Batch:
     """What it takes of a group's room, if it may go in one."""
     keys: str = ""
     """The set of its cases' keys, packed."""
+    webhooks: str = ""
+    """The webhooks that are told of it, as `announce` reads them."""
     traceparent: str = ""
 
     @property
@@ -145,6 +149,7 @@ class Job:
             "data_key": batch.data_key,
             "signature": self.signature,
             "weight": batch.weight,
+            "webhooks": batch.webhooks,
             **({"traceparent": batch.traceparent} if batch.traceparent else {}),
             **{name: count for name, count in self.counts.items() if count},
             **self.marks,
@@ -195,7 +200,10 @@ class States:
         self.staged: dict[str, tuple[str, str, int]] = {}
         self.counted: set[tuple[str, str, str]] = set()
         self.stats: dict[str, int] = defaultdict(int)
+        self.measures: dict[str, int] = defaultdict(int)
         self.told_final: list[str] = []
+        self.told_progress: list[str] = []
+        self.webhooks = Webhooks()
         self.workers: dict[str, int] = {}
         self.clocks: dict[str, str] = {}
         self.rates: dict[str, tuple[int, int]] = {}
@@ -212,6 +220,7 @@ class States:
 
         self.payloads = {job: held for job, held in self.payloads.items() if not over(held.till_ms)}
         self.known = {key: held for key, held in self.known.items() if not over(held[1])}
+        self.webhooks.elapse(self.now_ms)
         self.rates = {client: held for client, held in self.rates.items() if not over(held[1])}
         self.jobs = {name: job for name, job in self.jobs.items() if not over(job.record_till_ms)}
         for job in self.jobs.values():
@@ -278,11 +287,14 @@ class States:
             "holding": (self.holding, None),
             "busy": (self.busy(), None),
             "stats": (self.stats, None),
+            "measures": (self.measures, None),
             "workers": (self.workers, None),
             "clocks": (self.clocks, None),
             **{f"rate:{client}": (str(full_at), till) for client, (full_at, till) in self.rates.items()},
             "final": (list(self.told_final), None),
+            "progress": (list(self.told_progress), None),
             **{key: (text, till) for key, (text, till) in self.known.items()},
+            **dict(self.webhooks.keys()),
             **{f"payload:{job}": (held.chunks, held.till_ms) for job, held in self.payloads.items()},
         }
         keys |= {f"jobs:{where}:{client}": (dict(held), None) for (where, client), held in self.listed.items()}

@@ -516,7 +516,7 @@ def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
     after_one = keys()
     for number in range(1, 4):
         one_round(number)
-    assert keys() == after_one == {"seq:demo", "pace:demo", "backlog:demo", "stats", "kept:demo"}
+    assert keys() == after_one == {"seq:demo", "pace:demo", "backlog:demo", "stats", "measures", "kept:demo"}
     assert store.kept("demo") == {"demo": Kept(0, 0)}
     assert store.backlog("demo") == (0, 0)
     assert store.pace("demo").open_items == 0

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.completions import JobCompletions
+from carecase_worker.store.followers import Follower
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
 
@@ -162,5 +164,84 @@ def test_after_the_end_nobody_waits(play: Callable[[Scene], None]) -> None:
             with finals.subscribe("two") as after:
                 assert before.is_set()
                 assert after.is_set()
+
+    play(scene)
+
+
+def a_job_of_two_chunks(store: JobStore) -> str:
+    new = a_new_job(total=2, chunk_firsts=(0, 1))
+    store.admit(new, {0: b"p", 1: b"p"})
+    return new.job_id
+
+
+async def listeners(store: JobStore, count: int) -> None:
+    while store._redis.pubsub_numsub(store.keys.progress)[0][1] != count:
+        await asyncio.sleep(0.01)
+
+
+async def hears(follower: Follower) -> set[str]:
+    """The jobs that a listener is told of, once it is woken."""
+    assert await follower.turn(timedelta(seconds=10), timedelta(0))
+    return follower.take()[0]
+
+
+def test_a_listener_hears_of_progress_and_of_the_end(play: Callable[[Scene], None]) -> None:
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
+        mine, other = a_job_of_two_chunks(store), a_job_of_two_chunks(store)
+        async with listening(finals):
+            await subscribed(store)
+            with finals.followers.of_job(mine) as of_job, finals.followers.of_client("demo") as of_client:
+                await finals.hear_progress()
+                await listeners(store, 1)
+                assert await of_job.turn(timedelta(seconds=10), timedelta(0)), "it looks once it is subscribed"
+                assert (of_job.take(), of_client.take()) == ((set(), True), (set(), True))
+                store.complete(ChunkRef(mine, 0), ChunkResult(b"o", {"created": 1}))
+                assert await hears(of_job) == {mine}
+                store.complete(ChunkRef(mine, 1), ChunkResult(b"o", {"created": 1}))
+                assert await hears(of_job) == {mine}
+                store.cancel(other)
+                while of_client.jobs != {mine, other}:
+                    await asyncio.sleep(0.01)
+                assert not of_job.jobs
+
+    play(scene)
+
+
+def test_nobody_hears_of_progress_where_nobody_listens(play: Callable[[Scene], None]) -> None:
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
+        async with listening(finals):
+            await subscribed(store)
+            with finals.followers.of_client("demo"):
+                await finals.hear_progress()
+                await listeners(store, 1)
+            store.complete(ChunkRef(a_job_of_two_chunks(store), 0), ChunkResult(b"o", {"created": 1}))
+            await listeners(store, 0)
+
+    play(scene)
+
+
+def test_a_listener_looks_again_once_a_broken_connection_is_made_anew(play: Callable[[Scene], None]) -> None:
+    async def scene(store: JobStore, finals: JobCompletions) -> None:
+        async with asyncio.timeout(30), listening(finals):
+            await subscribed(store)
+            with finals.followers.of_client("demo") as follower:
+                await finals.hear_progress()
+                await listeners(store, 1)
+                await follower.turn(timedelta(seconds=10), timedelta(0))
+                follower.take()
+                store._redis.client_kill_filter(_type="pubsub")
+                while not follower.missed:
+                    await asyncio.sleep(0.01)
+                await listeners(store, 1)
+
+    play(scene)
+
+
+def test_a_listener_ends_with_the_process(play: Callable[[Scene], None]) -> None:
+    async def scene(_: JobStore, finals: JobCompletions) -> None:
+        with finals.followers.of_job("one") as before:
+            finals.end()
+            with finals.followers.of_client("two") as after:
+                assert (before.over, after.over) == (True, True)
 
     play(scene)

@@ -2,18 +2,23 @@
 
 import base64
 import hashlib
+import json
 import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 import httpx
 import psutil
 import pytest
+import redis
 from flower.urls import handlers
 from tests.acceptance.system import eventually
 from tests.needs import need
@@ -298,3 +303,50 @@ def test_of_many_connections_the_oldest_gives_way_and_the_health_is_still_told(f
         assert psutil.Process(pid).num_fds() < most + 100
         told = httpx.get(f"{url}/tools/flower/metrics", auth=(USER, PASSWORD), timeout=60).text
         assert re.search(r"\ncarecase_flower_connections_gave_way_total 1\d\d\d\.0\n", told)
+
+
+TASKS, WORKERS = 40_000, 2_000
+MOST_BYTES = 150 << 20
+
+
+@pytest.mark.timeout(600)
+def test_its_memory_is_bounded_whatever_has_passed(servers: Services, flower: "tuple[str, int]") -> None:
+    """Tasks and workers come and go, each task with a line as long as they get."""
+    url, pid = flower
+    auth = (USER.encode(), PASSWORD.encode())
+    with redis.Redis.from_url(servers.redis_url) as broker:
+        eventually(lambda: broker.pubsub_numpat(), what="Flower listens")
+        for first in range(0, TASKS, 100):
+            broker.publish("b:/0.celeryev/task.multi", message_of(range(first, first + 100)))
+            # what it has not taken yet is memory, too, but of Redis and of a socket
+            eventually(partial(is_known, f"{url}/tools/flower/api/workers", worker_of(first)), 60)
+    held = psutil.Process(pid).memory_info().rss
+    assert held < MOST_BYTES, f"{held >> 20} MB"
+    assert len(httpx.get(f"{url}/tools/flower/api/tasks", auth=auth, timeout=60).json()) == 5_000
+    assert len(httpx.get(f"{url}/tools/flower/api/workers", auth=auth, timeout=60).json()) <= 500
+
+
+def is_known(url: str, worker: str) -> bool:
+    return f'"{worker}"' in httpx.get(url, auth=(USER.encode(), PASSWORD.encode()), timeout=60).text
+
+
+def worker_of(number: int) -> str:
+    """The worker of a task: each has a few, and is then started anew."""
+    return f"celery@host-{number // (TASKS // WORKERS)}x"
+
+
+def message_of(numbers: "range") -> str:
+    """The message of the events of some tasks."""
+    events = [event for number in numbers for event in events_of_task(number)]
+    return json.dumps({"body": base64.b64encode(json.dumps(events).encode()).decode()})
+
+
+def events_of_task(number: int) -> "Iterator[dict[str, object]]":
+    jobs = ", ".join(str(uuid4()) for _ in range(8))
+    common = {"uuid": str(uuid4()), "hostname": worker_of(number), "pid": 1, "timestamp": time.time(), "utcoffset": 0}
+    task = {"name": "carecase.apply_chunk", "args": f"('{uuid4()}', 0)", "kwargs": "{}", "retries": 0}
+    yield {"type": "worker-heartbeat", **common, "clock": 4 * number + 1, "freq": 2}
+    yield {"type": "task-received", **common, "clock": 4 * number + 2, **task}
+    yield {"type": "task-started", **common, "clock": 4 * number + 3}
+    line = f"'demo: 990 created, 10 failed in 8 chunks; 8 jobs: {jobs}'"
+    yield {"type": "task-succeeded", **common, "clock": 4 * number + 4, "result": line, "runtime": 0.1}

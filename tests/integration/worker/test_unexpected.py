@@ -27,7 +27,10 @@ from carecase_worker.targets.schema.migration import upgrade
 UNREADY = """
 from carecase_worker.settings.loading import load
 from carecase_worker.worker.app import create_worker
-app = create_worker(load())
+from carecase_worker.worker.health import Signs
+from carecase_worker.worker.metrics import metrics_of
+from carecase_worker.worker.schema_watch import SchemaWatch
+app = create_worker(load(), Signs(), metrics_of(load()), SchemaWatch({}))
 (apply,) = (task for name, task in app.tasks.items() if not name.startswith("celery."))
 apply("0199c0de-0000-7000-8000-000000000001", 0)
 """

@@ -36,9 +36,7 @@ class AccessControl:
         Raises AccessRefused, KeysUnavailable, RateExceeded.
         """
         try:
-            caller = self.gate.known(api_key, authorization)
-            if caller is None:
-                caller = await self.threads.run(address or "", partial(self.gate.caller, api_key, authorization))
+            caller = await self.check(api_key, authorization, address)
         except AccessRefused:
             await self._hold()
             raise
@@ -48,6 +46,16 @@ class AccessControl:
         known(caller)
         if excess:
             raise excess
+        return caller
+
+    async def check(self, api_key: str | None, authorization: str | None, address: str | None) -> Caller:
+        """Return the caller of credentials once more; this does not count as a request.
+
+        Raises AccessRefused, KeysUnavailable.
+        """
+        caller = self.gate.known(api_key, authorization)
+        if caller is None:
+            caller = await self.threads.run(address or "", partial(self.gate.caller, api_key, authorization))
         return caller
 
     async def _hold(self) -> None:

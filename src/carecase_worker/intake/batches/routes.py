@@ -22,7 +22,7 @@ from carecase_worker.intake.access.authenticator import Caller, authorise_databa
 from carecase_worker.intake.batches.body_timeout import in_time
 from carecase_worker.intake.batches.upload import Incoming, Told
 from carecase_worker.intake.batches.validate_only import BatchCheck
-from carecase_worker.intake.http.access_log import add_log_fields, span_of
+from carecase_worker.intake.http.access_log import add_log_fields, since_received, span_of
 from carecase_worker.intake.http.headers import IdempotencyKey, Prefer
 from carecase_worker.intake.http.negotiation import json_type_of
 from carecase_worker.intake.http.paging import plain_integer
@@ -36,6 +36,7 @@ from carecase_worker.settings.model import IntakeSettings
 from carecase_worker.store.admission import Admission, NewJob
 from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.pending_batch import Admissions, Sender, require_admitted
+from carecase_worker.telemetry import Metrics
 
 CarePlanKey = Annotated[
     int,
@@ -89,6 +90,7 @@ class Intake:
     recorder: Recorder
     bodies: Bodies
     threads: ClientThreads
+    metrics: Metrics
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """Accept a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
@@ -114,6 +116,7 @@ class Intake:
                 traceparent=span_of(request.scope).traceparent,
             )
             admission, answer = await self._admit(audited, sender, body, opened)
+            self.metrics.accepted(since_received(request.scope))
         del body  # its memory is no longer counted, and a response may be held for a minute
         return await self.acceptances.answer(audited, target, wanted, admission, answer)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,10 +20,13 @@ from carecase_worker.telemetry import Metrics, logger
 from carecase_worker.traceparent import TraceParent
 from carecase_worker.tracing.tracer import Span, Tracer
 
+_T = TypeVar("_T")
 _log = logger("access")
-_NOTED, _ENDING, _SPAN = "carecase.noted", "carecase.ending", "carecase.span"
+_NOTED, _ENDING, _RECEIVED, _SPAN = "carecase.noted", "carecase.ending", "carecase.received", "carecase.span"
 _TRACEPARENT = b"traceparent"
 _NO_ROUTE = "none"
+KNOWN_BY = frozenset({_NOTED})
+"""Members of a scope by which `has_known_caller` goes."""
 CONNECTED = "carecase.connected"
 """Name in the scope of the address that the connection comes from, whatever a proxy says about the client."""
 
@@ -31,6 +34,12 @@ CONNECTED = "carecase.connected"
 def add_log_fields(scope: Scope, **facts: str | int | None) -> None:
     """Add fields to the request's line in the log. The names are those of telemetry; no value of a case."""
     scope.setdefault(_NOTED, {}).update(facts)
+
+
+def since_received(scope: Scope) -> float:
+    """Return the seconds since the last byte of a request came in."""
+    now = monotonic()
+    return now - float(scope.get(_RECEIVED, now))
 
 
 def has_known_caller(scope: Scope) -> bool:
@@ -44,10 +53,16 @@ def span_of(scope: Scope) -> Span:
     return span
 
 
-def until_answered(scope: Scope, held: AbstractContextManager[object]) -> None:
-    """Enter a context that is left once the response is sent."""
+def until_answered(scope: Scope, held: AbstractContextManager[_T]) -> _T:
+    """Enter a context that is left once the response is sent; return what it provides."""
     ending: ExitStack = scope[_ENDING]
-    ending.enter_context(held)
+    return ending.enter_context(held)
+
+
+def take_over(scope: Scope) -> ExitStack:
+    """Return the contexts that would be left once the response is sent: its rest is sent later, and leaves them."""
+    ending: ExitStack = scope[_ENDING]
+    return ending.pop_all()
 
 
 @dataclass
@@ -88,6 +103,8 @@ class AccessLog:
         async def count() -> Message:
             message = await receive()
             seen.received += len(message.get("body", b""))
+            if not message.get("more_body"):
+                scope[_RECEIVED] = monotonic()
             return message
 
         async def watch(message: Message) -> None:

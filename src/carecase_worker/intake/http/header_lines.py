@@ -20,7 +20,7 @@ _LISTS = frozenset(
 )  # fmt: skip
 _SINGLE = (
     b"x-api-key", b"authorization", b"vbasoftware-database", b"idempotency-key", b"host", b"content-type",
-    b"content-length", b"user-agent", b"origin", b"access-control-request-method",
+    b"content-length", b"user-agent", b"origin", b"access-control-request-method", b"last-event-id",
     b"x-forwarded-proto", b"x-forwarded-prefix",
 )  # fmt: skip
 _UNREAD = b"cookie"

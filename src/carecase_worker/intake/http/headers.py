@@ -8,6 +8,15 @@ IdempotencyKey = Annotated[
     str | None,
     Header(alias="Idempotency-Key", min_length=1, max_length=255, description="The same key gives the same job"),
 ]
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        min_length=1,
+        max_length=8000,
+        description="The id of the last event that was received: the stream goes on after it",
+    ),
+]
 Prefer = Annotated[
     str | None,
     Header(

@@ -9,6 +9,9 @@ from carecase_worker.errors import BatchFault, BatchRefused
 JSON_TYPES = ("application/json", "text/json", "text/plain")
 """Media types of the same JSON, the preferred one first."""
 
+EVENT_STREAM = "text/event-stream"
+"""Media type of server-sent events."""
+
 ENCODINGS = ("zstd", "gzip")
 """Encodings of responses and requests, the preferred one first."""
 
@@ -40,9 +43,14 @@ def names_version(if_none_match: str | None, tag: str) -> bool:
     return tag in held or "*" in held
 
 
-def require_json(request: Request) -> None:
-    """Raise BatchRefused for a client that accepts no JSON, before anything is done."""
-    if json_type(request.headers.get("accept")) is None:
+def require_acceptable(request: Request) -> None:
+    """Raise BatchRefused for a client that accepts no type of the route's responses, before anything is done."""
+    accept = request.headers.get("accept")
+    if getattr(getattr(request.scope.get("route"), "response_class", None), "media_type", None) == EVENT_STREAM:
+        wanted = list(_weighed(accept or "")) or [("*/*", 1.0)]
+        if _quality_of_type(EVENT_STREAM, wanted) == 0:
+            raise BatchRefused(BatchFault.NOT_ACCEPTABLE, f"The answer is a stream of events. Accept {EVENT_STREAM}.")
+    elif json_type(accept) is None:
         raise BatchRefused(
             BatchFault.NOT_ACCEPTABLE, "Answers are JSON. Accept application/json, text/json or text/plain."
         )

@@ -10,9 +10,10 @@ from typing import Any, cast
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from carecase_worker.intake.http.access_log import has_known_caller
+from carecase_worker.intake.http.access_log import KNOWN_BY, has_known_caller
 from carecase_worker.intake.http.envelope import envelope
 from carecase_worker.intake.http.framing import ended_by_close
+from carecase_worker.intake.http.going_on import Rest, going_on
 from carecase_worker.intake.http.problems import problem_of_status
 from carecase_worker.intake.limits.process import Shared
 from carecase_worker.settings.model import IntakeSettings
@@ -80,6 +81,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._heard = self._ended = self._has_body = self._is_half_closed = False
         self._answering: RequestResponseCycle | None = None
         self._broken_off: RequestResponseCycle | None = None
+        self._rest: list[Rest] = []
         self._late: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
 
@@ -110,6 +112,8 @@ class GuardedConnection(HttpToolsProtocol):
         if self._answering is not None and not self._answering.response_complete:
             self._answering.disconnected = True
             self._answering.message_event.set()
+        for rest in self._rest:
+            rest.leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -214,7 +218,8 @@ class GuardedConnection(HttpToolsProtocol):
         self._refuse(431 if self._head_is_too_long() else 400)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answering = cycle
+        self._answering, self._rest = cycle, []
+        app = going_on(cycle, app, self._rest, KNOWN_BY)
         if cycle.scope["http_version"] == "1.0":
             app = ended_by_close(cycle, app)
         super()._start_asgi_task(cycle, self._told_of_its_end(cycle, app))

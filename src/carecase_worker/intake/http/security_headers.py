@@ -18,12 +18,15 @@ _PAGE = (
 _EXPOSED = ("Location", "Retry-After", "ETag", "Preference-Applied", "x-pagination", "WWW-Authenticate")
 _TAKEN = (
     "x-api-key", "Authorization", "vbasoftware-database", "Content-Type", "Content-Encoding", "Idempotency-Key",
-    "Prefer", "If-None-Match", "traceparent", "tracestate",
+    "Prefer", "If-None-Match", "Last-Event-ID", "traceparent", "tracestate",
 )  # fmt: skip
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds the headers. A page may run files of this service and its own inline scripts."""
+    """ASGI middleware that adds the headers, unless a response has a policy or a lifetime of its own.
+
+    A page without a policy may run files of this service and its own inline scripts.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,10 +43,10 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 _add_common(headers)
-                if headers.get("content-type", "").startswith("text/html"):
+                if _is_page_without_policy(headers):
                     page = message  # until its text is there
                     return
-                headers["Content-Security-Policy"] = _NOTHING
+                headers.setdefault("Content-Security-Policy", _NOTHING)
             elif page is not None:
                 MutableHeaders(scope=page)["Content-Security-Policy"] = _policy(message.get("body", b""))
                 start, page = page, None
@@ -53,12 +56,16 @@ class SecurityHeaders:
         await self._app(scope, receive, add)
 
 
+def _is_page_without_policy(headers: MutableHeaders) -> bool:
+    return "content-security-policy" not in headers and headers.get("content-type", "").startswith("text/html")
+
+
 def _add_common(headers: MutableHeaders) -> None:
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Frame-Options"] = "DENY"
     headers["Referrer-Policy"] = "no-referrer"
     if headers.get("content-type", "").partition(";")[0] not in ("text/css", "text/javascript", "image/png"):
-        headers["Cache-Control"] = "no-store"
+        headers.setdefault("Cache-Control", "no-store")
 
 
 def _policy(page: bytes) -> str:

@@ -90,6 +90,15 @@ def indexed_items(told: Iterable[tuple[int, int | None, Outcome]]) -> bytes:
     return ",".join(pieces).encode()
 
 
+def outcome_runs(first: int, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Return outcomes as runs of equal neighbours; `first` is the place in the batch of the first one."""
+    runs, index = [], first
+    for outcome, count in runs_of(outcomes):
+        runs.append({"index": index, "count": count, "status": outcome.kind.status, "body": outcome.body})
+        index += count
+    return runs
+
+
 def _template(outcome: Outcome, more: str) -> str:
     body = json.dumps(outcome.body).replace("%", "%%")
     return f'{{"id":[{{"key":"{KEY}","value":%s}}],"status":{outcome.kind.status},"body":{body}{more}}}'

@@ -1,4 +1,4 @@
-"""The multi-status document of a final job: all items, a page of them, or those with one outcome."""
+"""The multi-status document of a job, or of what is committed so far: all items, a page, or those with one outcome."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,10 +42,11 @@ class OutcomeFilter(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ResultQuery:
-    """The selection of items of a result: one page, one outcome, or all."""
+    """The selection of items of a result: one page, one outcome, or all; if `partial`, also before the job is final."""
 
     page: Page | None = None
     outcome: OutcomeFilter | None = None
+    partial: bool = False
 
     def count(self, total: int) -> int:
         """Return the number of items in a response, if `total` items have that outcome."""
@@ -63,19 +64,20 @@ class Results:
     def answer(
         self, request: Request, job: Job, wanted: ResultQuery, headers: dict[str, str], given: Callable[[int], None]
     ) -> Response:
-        """Make the 207 of a final job.
+        """Make the 207 of a final job, or of what is committed so far.
 
         `given` is called with the number of items before the response; if it raises, nothing is sent.
 
         Raises JobExpired, StoreUnavailable, PayloadUnreadable if a key is not known, SealBroken if it was changed.
         """
-        total = job.counts[wanted.outcome.value] if wanted.outcome else job.total
+        counts = self._counts(job, wanted)
+        total = job.counts[wanted.outcome.value] if wanted.outcome and job.state.final else sum(counts)
         if wanted.page:
             headers = {**headers, **wanted.page.header(total)}
         chosen = encoding(request.headers.get("accept-encoding"))
         if chosen:
             headers = {**headers, "Content-Encoding": chosen}
-        pieces = compressed(multi_status(job.job_id, self._items(job, wanted, total)), chosen)
+        pieces = compressed(multi_status(job.job_id, self._items(job, wanted, counts, total)), chosen)
         # faults of store or result show with the first pieces, before the status is sent
         first, is_last = some_of(pieces)
         if not is_head(request):
@@ -84,26 +86,32 @@ class Results:
         made = self.threads.pieces(job.client, pieces, first, is_last or is_head(request))
         return StreamingResponse(made, 207, headers, json_type_of(request))
 
-    def _items(self, job: Job, wanted: ResultQuery, total: int) -> Iterator[bytes]:
+    def _counts(self, job: Job, wanted: ResultQuery) -> list[int]:
+        """Return how many of the wanted items each chunk has: none, while it is not committed."""
+        sizes, group = chunk_sizes(job), wanted.outcome
+        if job.state.final and group is None:
+            return sizes
+        tallies = self.store.tallies(job.job_id, len(sizes))
+        return [tally[group.value] if group else sum(tally.values()) for tally in tallies]
+
+    def _items(self, job: Job, wanted: ResultQuery, counts: Sequence[int], total: int) -> Iterator[bytes]:
         """Yield the wanted items as JSON, several at a time."""
-        sizes = _sizes(job)
-        if wanted.page is None and wanted.outcome is None:
-            for _, chunk in self._chunks(job, range(len(sizes))):
+        if wanted == ResultQuery():
+            for _, chunk in self.chunks(job, range(len(counts))):
                 yield items(chunk.keys, chunk.outcomes)
             return
         page, group = wanted.page or Page(1, max(total, 1)), wanted.outcome
-        counts = [tally[group.value] for tally in self.store.tallies(job.job_id, len(sizes))] if group else sizes
         if total and not any(counts):
             raise JobExpired(_GONE)
         parts = {cut.chunk_no: cut for cut in chunk_slices(counts, page.first, min(page.first + page.size, total))}
-        for chunk_no, chunk in self._chunks(job, list(parts)):
+        for chunk_no, chunk in self.chunks(job, list(parts)):
             places = _places(chunk, group, parts[chunk_no])
             first = job.chunk_firsts[chunk_no]
             yield indexed_items([(first + place, chunk.keys[place], chunk.outcomes[place]) for place in places])
 
-    def _chunks(self, job: Job, numbers: Sequence[int]) -> Iterator[tuple[int, ChunkOutcomes]]:
+    def chunks(self, job: Job, numbers: Sequence[int]) -> Iterator[tuple[int, ChunkOutcomes]]:
         """Yield the outcomes of some chunks; the first one is read alone, so that it need not wait for the others."""
-        key, sizes = self.seals.opened(job.data_key, job.binding).key, _sizes(job)
+        key, sizes = self.seals.opened(job.data_key, job.binding).key, chunk_sizes(job)
         start, count = 0, 1
         while start < len(numbers):
             some = numbers[start : start + count]
@@ -117,7 +125,7 @@ class Results:
             start, count = start + count, _CHUNKS_AT_ONCE
 
 
-def _sizes(job: Job) -> list[int]:
+def chunk_sizes(job: Job) -> list[int]:
     """Return the number of items of each chunk of a job."""
     ends = (*job.chunk_firsts[1:], job.total)
     return [end - first for first, end in zip(job.chunk_firsts, ends, strict=True)]

@@ -60,14 +60,15 @@ class Jobs:
         """Read a job of the caller, in a database that it may use. Raises JobNotFound for any other job, JobExpired."""
         return _of(caller, self.store.job(_canonical(job_id)))
 
+    async def read(self, job_id: str, caller: Caller) -> Job:
+        """Read a job as `job` does, without a thread."""
+        name = _canonical(job_id)
+        async with self.threads.share(caller.client):
+            return _of(caller, await self.reads.job(name))
+
     async def once_final(self, request: Request, job_id: str, caller: Caller) -> tuple[Job, dict[str, str]]:
         """Read a job of the caller, held as the client prefers, and make the headers for that. Raises as `job` does."""
-        wanted, name = self.held.wanted(request), _canonical(job_id)
-
-        async def read() -> Job:
-            async with self.threads.share(caller.client):
-                return _of(caller, await self.reads.job(name))
-
+        wanted, name, read = self.held.wanted(request), _canonical(job_id), partial(self.read, job_id, caller)
         job = await self.held.job(request, name, wanted.wait, read) if wanted.wait else await read()
         add_log_fields(request.scope, database=job.database)
         return job, applied(wanted, final=True)
@@ -86,8 +87,13 @@ class Jobs:
     async def result(
         self, request: Request, caller: Caller, job: Job, wanted: ResultQuery, headers: dict[str, str]
     ) -> Response:
-        """Return the multi-status document, or the job while it is not final. Raises AuditUnavailable."""
-        if not job.state.final:
+        """Return the multi-status document, or the job while it is not final. Raises AuditUnavailable.
+
+        A partial result of a job that is not final says with Retry-After that more is to come.
+        """
+        if not job.state.final and wanted.partial:
+            headers = {**headers, "Retry-After": retry_after(await self.reads.pace(job.database))}
+        elif not job.state.final:
             return accepted(request, job, await self.reads.pace(job.database), headers)
         audited = Audited(self.recorder, request, caller)
         given = partial(audited.record, Event.READ, job.database, job.job_id)
@@ -255,6 +261,7 @@ async def _wanted(
     page: PageNumber | None = None,
     page_size: PageSize = DEFAULT_PAGE_SIZE,
     outcome: Annotated[OutcomeFilter | None, Query(description="Only items with this outcome")] = None,
+    partial: Annotated[bool, Query(description="Also of a job that is not final: what is committed so far")] = False,
 ) -> ResultQuery:
     """Read the parameters that select items of a result; without a page, all pages."""
-    return ResultQuery(None if page is None else Page(page, page_size), outcome)
+    return ResultQuery(None if page is None else Page(page, page_size), outcome, partial)

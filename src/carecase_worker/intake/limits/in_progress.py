@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from carecase_worker.errors import BacklogFull, RateExceeded
+from carecase_worker.settings.model import IntakeSettings
 from carecase_worker.telemetry import MetricSample
 
 _LATER = timedelta(seconds=1)
@@ -22,6 +23,11 @@ class InProgress:
     most_per_client: int
     refused: Counter[str] = field(default_factory=Counter)
     _of: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, settings: IntakeSettings) -> "InProgress":
+        """Make the bounds that are configured."""
+        return cls(settings.max_requests, settings.max_requests_per_client)
 
     @contextmanager
     def place(self, client: str) -> Iterator[None]:

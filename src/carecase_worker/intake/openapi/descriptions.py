@@ -71,7 +71,22 @@ The job's state and counts. While it is not final, `Retry-After` says when it ma
 A status for each item, in the order of the batch: 201 created, 200 updated or superseded by a batch accepted later,
 409, 422, 424, 500 or 503 with the reason. Before the job is final the answer is 202 with the job. Without `page` it
 is the whole document, streamed; with `page` or `outcome` each item also tells its `index` in the batch, from 0.
+With `partial=true` a job that is not final gives what is committed so far, with each item's `index`, and `Retry-After`
+as long as more is to come: chunks commit in any order, so an item may be on a later page the next time.
 Items with 500, 503 or that were cancelled can be sent again with `POST /jobs/{jobId}/retry`.
+""",
+    "ListJobEvents": """\
+Server-sent events of all jobs of the calling client, from now on: `progress` when one has changed, four times a second
+at most, and `final` when one is over, each with the job document. `Last-Event-ID` goes on after an event that was
+received: no end is lost, and one that came at the same moment may come twice. `gap` says that more jobs may have ended
+than were looked at. `heartbeat` comes when nothing else does. `retry` says how long to wait before connecting anew.
+""",
+    "GetJobEvents": """\
+Server-sent events of one job: `progress` with the job document, four times a second at most; `outcomes` for each
+chunk that is committed, in the order in which they are, as runs of neighbours with the same outcome
+(`{"runs":[{"index":0,"count":1000,"status":201,"body":"Created"}]}`, `index` is the place in the batch, from 0); and
+`final`, after which the stream ends. With `Last-Event-ID` only the outcomes come that were not received before;
+after the last event the answer is 204. `outcomes=false` leaves them out. `heartbeat` comes when nothing else does.
 """,
     "CancelJob": """\
 Cancel what has not been applied. What has been applied stays; every other item gets 409 `Cancelled`. The job goes

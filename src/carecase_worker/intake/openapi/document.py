@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from carecase_worker.intake.http.negotiation import ENCODINGS, JSON_TYPES
+from carecase_worker.intake.http.negotiation import ENCODINGS, EVENT_STREAM, JSON_TYPES
 from carecase_worker.intake.http.problems import example_of
 from carecase_worker.intake.openapi.descriptions import OPERATIONS
 from carecase_worker.intake.openapi.schemas import ref, schemas
@@ -45,6 +45,11 @@ _COMPLETED = _QUEUED | {
     "expiresAt": "2026-12-02T08:00:00.012000Z",
 }
 _ITEM = {"id": [{"key": "case_Key", "value": 37}], "status": 201, "body": "Created"}
+
+_EVENTS = {
+    "schema": {"type": "string"},
+    "example": f"retry: 2000\nid: none\n\nid: end\nevent: final\ndata: {json.dumps(_COMPLETED)}\n\n",
+}
 
 _HEADERS: Mapping[str, tuple[str, str]] = {
     "Location": ("Where the job is found", f"/jobs/{_ID}"),
@@ -167,7 +172,16 @@ _OF_JOB: Answers = {
 }
 _OF_RESULT: Answers = {
     202: _NOT_YET,
-    207: {**_MULTI_STATUS, "headers": _described("Preference-Applied", "x-pagination")},
+    207: {**_MULTI_STATUS, "headers": _described("Preference-Applied", "x-pagination", "Retry-After")},
+    **_problems(_JOB_GONE),
+}
+_OF_EVENTS: Answers = {
+    200: {"description": "The events, as they come", "content": {EVENT_STREAM: _EVENTS}},
+    **_problems(_COMMON),
+}
+_OF_JOB_EVENTS: Answers = {
+    **_OF_EVENTS,
+    204: {"description": "The job is final, and Last-Event-ID is its last event: do not connect anew"},
     **_problems(_JOB_GONE),
 }
 _OF_CANCEL: Answers = {
@@ -206,14 +220,11 @@ _ALIVE: Answers = {
     200: {"description": "This process answers", "content": {"application/json": {"example": {"status": "ok"}}}},
     **_OF_ANYBODY,
 }
+_TEXT = {"schema": {"type": "string"}, "example": "carecase_store_up 1.0\n"}
 _METRICS: Answers = {
-    200: {
-        "description": "The metrics",
-        "content": {"text/plain": {"schema": {"type": "string"}, "example": "carecase_store_up 1.0\n"}},
-    },
+    200: {"description": "The metrics", "content": {"text/plain": _TEXT}},
     **_OF_ANYBODY,
 }
-
 
 _ANSWERS: Mapping[str, Answers] = {
     "UpdateBatchCareCase": _OF_BATCH,
@@ -221,6 +232,8 @@ _ANSWERS: Mapping[str, Answers] = {
     "ListJobs": _OF_LIST,
     "GetJob": _OF_JOB,
     "GetJobResult": _OF_RESULT,
+    "ListJobEvents": _OF_EVENTS,
+    "GetJobEvents": _OF_JOB_EVENTS,
     "CancelJob": _OF_CANCEL,
     "RetryJob": _OF_RETRY,
     "Livez": _ALIVE,

@@ -9,6 +9,7 @@
 --          bytes: of its payload and its key set
 --          weight: the room that its chunk takes in a group, or '' if it goes alone
 --          retry_of: the final job whose items are sent again, or ''
+--          webhooks: those that are told of the job, see `announce`
 --          fingerprints: of the batch, one for each of KEYS 4...
 --          data_key: wrapped, or ''
 --          traceparent: of its request, or ''
@@ -96,7 +97,8 @@ redis.call('HSET', KEYS[2], 'client', client, 'user', arg.user, 'database', data
   'seq', seq, 'accepted_us', accepted_us, 'unsettled', unsettled, 'state', 'queued', 'total', arg.total,
   'processed', 0, 'chunks', arg.chunks, 'opened', 0, 'firsts', arg.firsts, 'sha256', arg.body_sha256,
   'strict', arg.strict and '1' or '0', 'bytes', arg.bytes, 'retention_ms', arg.retention_ms, 'width', arg.width,
-  'idempotency', idempotency, 'size', size, 'data_key', arg.data_key, 'signature', signature, 'weight', arg.weight)
+  'idempotency', idempotency, 'size', size, 'data_key', arg.data_key, 'signature', signature, 'weight', arg.weight,
+  'webhooks', arg.webhooks)
 if arg.traceparent ~= '' then redis.call('HSET', KEYS[2], 'traceparent', arg.traceparent) end
 redis.call('HINCRBY', backlog, 'jobs', 1)
 redis.call('SADD', prefix .. 'busy', database)

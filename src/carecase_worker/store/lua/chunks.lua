@@ -160,6 +160,7 @@ local function take(job, n, lease_ms, holder)
     if left_ms > 0 and left_ms <= longest_ms(lease_ms) and its_holder ~= holder then return verdict('busy', {holder = its_holder}) end
     if its_holder ~= holder then
       deaths = deaths + 1
+      observe(database, 'lease_expired')
       clear_holder(its_holder, member)
     end
   end
@@ -181,15 +182,15 @@ local function take(job, n, lease_ms, holder)
   redis.call('HSET', lease, n .. ':until', till, n .. ':holder', holder, n .. ':deaths', deaths)
   redis.call('ZADD', due, 'XX', till, member)
   redis.call('HSET', prefix .. 'holding', member, holder)
-  redis.call('HSETNX', record, 'started_us', whole(now_us))
+  local is_first = redis.call('HSETNX', record, 'started_us', whole(now_us)) == 1
   if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
   -- one attempt at a time finds out whether a database that was away is back
   local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
   if failures > 0 then redis.call('SET', key('circuit', database), holder, 'PX', lease_ms) end
   local care_plan, user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data_key, signature,
     traceparent, failing_since_ms = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
-    'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'traceparent',
-    'failing_since_ms'))
+    'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'traceparent', 'failing_since_ms'))
+  if is_first then observe_since(database, 'waited', accepted_us or seq .. '000') end
   return verdict(state == 'cancelling' and 'cancel' or 'apply', {payload = payload, deaths = deaths,
     releases = tonumber(releases or 0), faults = tonumber(faults or 0), too_slow = tonumber(too_slow or 0),
     failures = failures, failing_for_ms = failing_since_ms and math.max(0, now - tonumber(failing_since_ms)) or 0,

@@ -32,4 +32,5 @@ if room > 0 and taken[1].payload then
     take_ready(database, arg.lease_ms, holder, room - tonumber(weight), arg.group.chunks, care_plan ~= '', taken)
   end
 end
+keep_observed()
 return reply_with({chunks = taken}, taken)

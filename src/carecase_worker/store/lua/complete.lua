@@ -18,10 +18,11 @@
 --        are given back, and claimed again if they are of this database and it is not left alone
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
 --        (completed, if nothing was left to cancel); the jobs of following: queued, waiting -> running.
---        The id of a job that becomes final is published on the channel `final`.
+--        A job that becomes final is published on the channel `final`, with its client; one of which a chunk is
+--        completed before, on `progress`.
 local names = {'created', 'updated', 'superseded', 'failed', 'cancelled'}
 local database -- of all chunks
-local sums, to_notify, own, final = {0, 0, 0, 0, 0}, {}, {}, {}
+local sums, to_notify, own, finished = {0, 0, 0, 0, 0}, {}, {}, {}
 
 -- Note that a job waits for one thing less; open it if that was the last one.
 local function wait_less(job)
@@ -52,22 +53,25 @@ local function make_way(job, care_plan)
 end
 
 local function finish(job, record, client, state, size)
-  local retention, bytes, idempotency, care_plan, cancelled = unpack(redis.call('HMGET', record,
-    'retention_ms', 'bytes', 'idempotency', 'care_plan', 'cancelled'))
+  local retention, bytes, idempotency, care_plan, cancelled, webhooks, accepted_us, seq = unpack(redis.call('HMGET',
+    record, 'retention_ms', 'bytes', 'idempotency', 'care_plan', 'cancelled', 'webhooks', 'accepted_us', 'seq'))
   local keys_bytes = redis.call('STRLEN', key('keys', job))
   if keys_bytes > 0 then
     size = redis.call('HINCRBY', record, 'size', -keys_bytes)
     count(database, client, 'bytes', -keys_bytes)
   end
   local expires_ms = whole(now + tonumber(retention))
-  redis.call('HSET', record, 'state', tonumber(cancelled or 0) > 0 and state == 'cancelling' and 'cancelled' or 'completed',
+  local final = tonumber(cancelled or 0) > 0 and state == 'cancelling' and 'cancelled' or 'completed'
+  redis.call('HSET', record, 'state', final,
     'finished_us', whole(now_us), 'expires_ms', expires_ms)
   redis.call('PEXPIRE', record, 2 * tonumber(retention))
   for _, kind in ipairs({'outcome', 'tally', 'payload'}) do redis.call('PEXPIRE', key(kind, job), retention) end
   redis.call('ZADD', key('leaving', database), expires_ms, client .. '|' .. job .. '|result|' .. whole(size))
   count(database, client, 'done', size)
-  redis.call('PUBLISH', prefix .. 'final', job)
-  final[#final + 1] = job
+  redis.call('PUBLISH', prefix .. 'final', job .. '|' .. client)
+  finished[#finished + 1] = job
+  if webhooks and webhooks ~= '' then announce(job, webhooks, final) end
+  observe_since(database, 'final', accepted_us or seq .. '000')
   redis.call('UNLINK', key('lease', job))
   if idempotency ~= '' then redis.call('PEXPIRE', idempotency, retention) end
   if redis.call('HINCRBY', key('backlog', database), 'jobs', -1) <= 0 then redis.call('SREM', prefix .. 'busy', database) end
@@ -115,6 +119,7 @@ local function complete(one, outcomes)
     finish(job, record, client, state, size)
   else
     if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
+    redis.call('PUBLISH', prefix .. 'progress', job .. '|' .. client)
     open_next(job, database, arg.renotify_after_ms, to_notify)
   end
   return 'kept'
@@ -172,5 +177,6 @@ if kept then
 end
 
 local taken = going_on(kept)
+keep_observed()
 return reply_with({verdicts = verdicts, shares = shares, to_notify = notify_for(database, to_notify, taken, own),
-  following = taken, final = final}, taken)
+  following = taken, final = finished}, taken)

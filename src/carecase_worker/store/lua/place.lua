@@ -40,5 +40,6 @@ end
 
 for _, one in ipairs(arg.placements) do place(one.job, one.behind, one.after) end
 local taken = following(database, arg.lease_ms, arg.holder, arg.group.room, arg.group.chunks, to_notify[1])
+keep_observed()
 return reply_with({verdicts = {}, shares = shares_of(database), to_notify = notify_for(database, to_notify, taken, {}),
   following = taken, final = {}}, taken)

@@ -31,6 +31,34 @@ local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000) -- ms
 
+-- Durations are counted by the highest ms of the bucket that they fall into; measures.py has the same bounds.
+local bounds_ms = {5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 900000, 3600000}
+local observed = {}
+
+-- Observe an event of a database, or several.
+local function observe(database, what, times)
+  local field = database .. '|' .. what
+  observed[field] = (observed[field] or 0) + (times or 1)
+end
+
+-- Observe how long a job took from its acceptance until now. A clock that was set back makes no negative duration.
+local function observe_since(database, what, accepted_us)
+  local took_us, bound = math.max(0, now_us - tonumber(accepted_us)), 'inf'
+  for _, bound_ms in ipairs(bounds_ms) do
+    if took_us <= bound_ms * 1000 then
+      bound = bound_ms
+      break
+    end
+  end
+  observe(database, what .. '|' .. bound)
+  observe(database, what .. '|us', took_us)
+end
+
+-- Add what was observed to `measures`: once for each operation, so that a group costs no more than a chunk.
+local function keep_observed()
+  for field, by in pairs(observed) do redis.call('HINCRBY', prefix .. 'measures', field, whole(by)) end
+end
+
 -- Add to a count of what Redis keeps, for a client and for its database; `by` may be negative.
 local function count(database, client, what, by)
   redis.call('HINCRBY', key('kept', database), what, by)

@@ -15,7 +15,9 @@ for _, member in ipairs(held_by(holder)) do
     redis.call('ZADD', key('due', database), 'XX', now, member)
     -- a circuit that is half open closes with the process that probes
     if redis.call('GET', key('circuit', database)) == holder then redis.call('DEL', key('circuit', database)) end
+    observe(database, 'reclaimed')
     chunks[#chunks + 1] = {database = database, chunk = member}
   end
 end
+keep_observed()
 return reply{chunks = chunks}

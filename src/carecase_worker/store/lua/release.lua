@@ -16,7 +16,7 @@ local opened_already = {}
 
 local function release(job, n)
   local record, lease = key('job', job), key('lease', job)
-  local database, state = unpack(redis.call('HMGET', record, 'database', 'state'))
+  local database, state, client, webhooks = unpack(redis.call('HMGET', record, 'database', 'state', 'client', 'webhooks'))
   if not database then return 'gone' end
   if redis.call('HGET', lease, n .. ':holder') ~= holder then return 'lost' end
   redis.call('HDEL', lease, n .. ':until', n .. ':holder')
@@ -26,11 +26,16 @@ local function release(job, n)
   redis.call('ZADD', key('due', database), 'XX', now + arg.after_ms, job .. ':' .. n)
   if arg.unexplained then redis.call('HINCRBY', lease, n .. ':faults', 1)
   elseif arg.counts_toward_deadline then
-    redis.call('HSETNX', record, 'failing_since_ms', now)
+    if redis.call('HSETNX', record, 'failing_since_ms', now) == 1 and webhooks and webhooks ~= '' then
+      announce(job, webhooks, 'waiting') -- once for each time that its database is away
+    end
     redis.call('HSETNX', key('trouble', database), 'since_ms', now)
     redis.call('HSET', key('trouble', database), 'reason', arg.reason)
   end
-  if state == 'running' then redis.call('HSET', record, 'state', 'waiting') end
+  if state == 'running' then
+    redis.call('HSET', record, 'state', 'waiting')
+    redis.call('PUBLISH', prefix .. 'progress', job .. '|' .. client)
+  end
   if opened_already[database] then return 'released' end
   opened_already[database] = true
   if arg.open_circuit_ms > 0 then

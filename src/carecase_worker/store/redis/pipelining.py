@@ -1,10 +1,10 @@
 """Commands of one event loop that share a round trip to Redis, and one wait for the disk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
-from carecase_worker.clock import milliseconds
+from carecase_worker.clock import milliseconds, monotonic
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.grouping import Grouping
 from carecase_worker.store.redis.connection import ELSEWHERE, RESPONSE_TIMEOUT, LoopRedis, NoScriptError, redis_errors
@@ -23,8 +23,18 @@ class Pipelining:
     With `wait_for_disk`, a response comes only when what was written before is on disk.
     """
 
-    def __init__(self, connection: LoopRedis, operation: str = "", wait_for_disk: bool = False) -> None:
-        """Send commands over a connection; `operation` is the script that `script` runs."""
+    def __init__(
+        self,
+        connection: LoopRedis,
+        operation: str = "",
+        wait_for_disk: bool = False,
+        observe: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Send commands over a connection.
+
+        `operation` is the script that `script` runs; `observe` is told of the seconds that each trip took.
+        """
+        self._observe = observe
         self._redis = connection
         self._script = connection.register_script(script_of(operation)) if operation else None
         self._wait_for_disk = wait_for_disk
@@ -52,7 +62,9 @@ class Pipelining:
 
     async def _trip(self, wanted: Sequence[Sequence[Command]]) -> list[list[Any] | BaseException]:
         """Send the commands of some calls; return the replies of each call, or the first error among them."""
+        began = monotonic()
         answers = iter(await self._answers([command for commands in wanted for command in commands]))
+        self._observe(monotonic() - began)
         told = [list(islice(answers, len(commands))) for commands in wanted]
         return [next((one for one in some if isinstance(one, Exception)), some) for some in told]
 

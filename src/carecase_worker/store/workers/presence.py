@@ -8,7 +8,7 @@ from typing import cast
 from carecase_worker.clock import Clock, epoch_ms, from_epoch_ms, milliseconds, monotonic
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.keys import Keys
-from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
+from carecase_worker.store.redis.connection import RESPONSE_TIMEOUT, connect, moment_of, redis_errors
 from carecase_worker.store.scripts import named, script_of
 
 _SEEN_WITHIN = timedelta(seconds=10)
@@ -44,8 +44,9 @@ class Presence:
     Every method raises StoreUnavailable.
     """
 
-    def __init__(self, settings: RedisSettings, clock: Clock) -> None:
-        self._redis = connect(settings)
+    def __init__(self, settings: RedisSettings, clock: Clock, patience: timedelta = RESPONSE_TIMEOUT) -> None:
+        """Connect at first use; `patience` is the timeout of a response."""
+        self._redis = connect(settings, patience)
         self._keys = Keys(settings.prefix)
         self._script = self._redis.register_script(script_of("seen"))
         self._clock = clock

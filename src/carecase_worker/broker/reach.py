@@ -1,0 +1,22 @@
+"""A look at the broker's address, beside every connection that is there: does it take connections?"""
+
+import socket
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+_PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
+
+
+def takes_connections(url: str, patience: timedelta) -> bool:
+    """Return whether one of the broker's servers takes connections; a Unix socket counts as one that does."""
+    for one in url.split(";"):
+        parts = urlsplit(one)
+        port = parts.port or _PORTS.get(parts.scheme)
+        if not parts.hostname or not port:
+            return True
+        try:
+            socket.create_connection((parts.hostname, port), patience.total_seconds()).close()
+        except OSError:
+            continue
+        return True
+    return False

@@ -1,0 +1,77 @@
+"""The events of a client's jobs: their progress, and their ends in the order in which they came."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from carecase_worker.errors import JobExpired, JobNotFound
+from carecase_worker.intake.http.event_stream import event, opening
+from carecase_worker.intake.jobs.cursors import LastEnd
+from carecase_worker.intake.jobs.documents import job_document
+from carecase_worker.intake.jobs.listening import AGAIN, Listener
+from carecase_worker.intake.limits.threads import ClientThreads
+from carecase_worker.store.job import Job
+from carecase_worker.store.job_lists import FILTER_WINDOW, JobLists
+
+_GAP = f"Only the newest {FILTER_WINDOW} jobs were looked at. List the others with GET /jobs."
+
+
+@dataclass(slots=True)
+class ClientEvents:
+    """The events of a client's jobs for one listener; `last` is the last end that it has."""
+
+    lists: JobLists
+    threads: ClientThreads
+    listener: Listener
+    last: LastEnd
+    _changed: set[str] = field(default_factory=set, init=False)
+    _behind: bool = field(default=False, init=False)
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Yield the events until the end of the listener's access, or of the process."""
+        yield opening(AGAIN, str(self.last))
+        async for piece in self.listener.stream(self._news, lambda: False):
+            yield piece
+
+    async def _news(self) -> AsyncIterator[bytes]:
+        """Yield what has not been sent. If it fails, the next call begins where this one did."""
+        changed, missed = self.listener.follower.take()
+        self._changed |= changed
+        self._behind |= missed
+        whole, ended = await self._missed() if self._behind else (True, [])
+        jobs = await self._read(self._changed - {job.job_id for job in ended})
+        if not whole:
+            yield event("gap", {"detail": _GAP})
+        for job, finished_at in _in_order([*ended, *jobs]):
+            self.last = LastEnd(finished_at, job.job_id)
+            yield event("final", job_document(job, self.listener.root_path), str(self.last))
+        for job in jobs:
+            if not job.state.final:
+                yield event("progress", job_document(job, self.listener.root_path))
+        self._changed, self._behind = set(), False
+
+    async def _missed(self) -> tuple[bool, list[Job]]:
+        """Return the jobs that became final since the last one that was sent, and whether all jobs were looked at."""
+        caller = self.listener.caller
+        look = partial(self.lists.final_since, caller.client, caller.databases, self.last.moment)
+        whole, ended = await self.threads.run(caller.client, look)
+        return whole, [job for job in ended if job.job_id != self.last.job_id]
+
+    async def _read(self, job_ids: Collection[str]) -> list[Job]:
+        """Read some jobs; those that are gone are left out."""
+        found = await asyncio.gather(*map(self._readable, sorted(job_ids)))
+        return [job for job in found if job is not None]
+
+    async def _readable(self, job_id: str) -> Job | None:
+        with suppress(JobNotFound, JobExpired):
+            return await self.listener.read(job_id)
+        return None
+
+
+def _in_order(jobs: Iterable[Job]) -> list[tuple[Job, datetime]]:
+    """Return the final ones of some jobs with the moments of their ends, by these."""
+    ends = [(job, job.finished_at) for job in jobs if job.state.final and job.finished_at is not None]
+    return sorted(ends, key=lambda end: (end[1], end[0].job_id))

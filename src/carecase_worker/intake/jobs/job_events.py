@@ -1,0 +1,53 @@
+"""The events of one job: its progress, the outcomes of its chunks as they are committed, its end."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from carecase_worker.intake.http.event_stream import event, opening
+from carecase_worker.intake.jobs.cursors import END, cursor_of
+from carecase_worker.intake.jobs.documents import job_document, outcome_runs
+from carecase_worker.intake.jobs.listening import AGAIN, Listener
+from carecase_worker.intake.jobs.results import Results
+from carecase_worker.store.job import Job
+
+
+@dataclass(slots=True)
+class JobEvents:
+    """The events of a job for one listener; `sent` are the chunks whose outcomes it has, or None if it wants none."""
+
+    results: Results
+    listener: Listener
+    job_id: str
+    sent: set[int] | None
+    _told: tuple[str, int] | None = field(default=None, init=False)
+    _final: bool = field(default=False, init=False)
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Yield the events until the end of the job, of the listener's access, or of the process."""
+        yield opening(AGAIN, cursor_of(self.sent or ()))
+        async for piece in self.listener.stream(self._news, lambda: self._final):
+            yield piece
+
+    async def _news(self) -> AsyncIterator[bytes]:
+        """Yield what has not been sent of the job: outcomes first, so that nothing follows its end."""
+        self.listener.follower.take()
+        job = await self.listener.read(self.job_id)
+        if self.sent is not None and job.processed and len(self.sent) < len(job.chunk_firsts):
+            threads, client = self.results.threads, self.listener.caller.client
+            committed = await threads.run(client, partial(self.results.store.committed, job.job_id))
+            async for piece in threads.pieces(client, self._outcomes(job, committed, self.sent)):
+                yield piece
+        document, progress = job_document(job, self.listener.root_path), (job.state.value, job.processed)
+        if job.state.final:
+            self._final = True
+            yield event("final", document, END)
+        elif progress != self._told:
+            self._told = progress
+            yield event("progress", document)
+
+    def _outcomes(self, job: Job, committed: list[int], sent: set[int]) -> Iterator[bytes]:
+        """Yield an event for each chunk that was not sent: what became of its items, in runs of equal outcomes."""
+        for number, chunk in self.results.chunks(job, [number for number in committed if number not in sent]):
+            sent.add(number)
+            yield event("outcomes", {"runs": outcome_runs(job.chunk_firsts[number], chunk.outcomes)}, cursor_of(sent))

@@ -1,0 +1,1 @@
+"""The page for jobs: what people look at in a browser."""

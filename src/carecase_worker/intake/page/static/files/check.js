@@ -1,0 +1,72 @@
+/** The check of a file before it is sent: the service holds each item to its rules (`validateOnly`) and keeps nothing. */
+
+import { Fault, FileFault } from "../faults.js";
+import { FaultGroups } from "../jobs/groups.js";
+import { patiently } from "../pauses.js";
+import { itemsOf } from "./items.js";
+
+/** The most items that one request may have checked. */
+const MOST_ITEMS = 20_000;
+const MOST_BYTES = 16 << 20;
+const SEPARATORS = { array: ",", lines: "\n", csv: "\n", tsv: "\n" };
+
+/**
+ * Check all items of a file, part by part. Returns their number and the groups of their faults; `onProgress` is told
+ * the items that were checked so far, and `onWait` of a service that does not answer. Raises Fault, FileFault.
+ */
+export async function checked(api, { file, format, target }, { signal, onProgress, onWait }) {
+  const groups = new FaultGroups();
+  let total = 0;
+  for await (const part of partsOf(file, format, signal)) {
+    const outcomes = await patiently(() => api.check(target, part.headers, part.body, { signal }), { signal, onWait });
+    const faulty = outcomes.map((outcome, place) => ({ ...outcome, index: total + place })).filter(({ status }) => status !== 200);
+    groups.add(faulty);
+    total += outcomes.length;
+    onProgress(total, groups);
+  }
+  if (!total) throw new FileFault("The file has no cases. Choose another one.");
+  return { total, groups };
+}
+
+/** True if the check refused the file only because it cannot be taken apart here. */
+export const isTooLargeToCheck = (fault, format) => fault instanceof Fault && fault.status === 413 && format.encoding === "zstd";
+
+/** Yield bodies of so many items. What a browser cannot unpack goes as it is. */
+async function* partsOf(file, format, signal) {
+  if (format.encoding === "zstd") {
+    yield { headers: format.headers, body: file };
+    return;
+  }
+  const headers = { "Content-Type": format.headers["Content-Type"] };
+  let [header, items, size] = [null, [], 0];
+  const body = () => new Blob([...around(format.form, header, items)]);
+  for await (const group of itemsOf(file, format, { signal })) {
+    for (const item of group) {
+      if (format.isRows && header === null) {
+        header = item;
+        continue;
+      }
+      if (items.length && (items.length === MOST_ITEMS || size + item.length > MOST_BYTES)) {
+        yield { headers, body: body() };
+        [items, size] = [[], 0];
+      }
+      items.push(item);
+      size += item.length;
+    }
+  }
+  if (items.length) yield { headers, body: body() };
+}
+
+function* around(form, header, items) {
+  const separator = SEPARATORS[form];
+  if (form === "array") yield "[";
+  if (header) {
+    yield header;
+    yield separator;
+  }
+  for (let place = 0; place < items.length; place += 1) {
+    if (place) yield separator;
+    yield items[place];
+  }
+  if (form === "array") yield "]";
+}

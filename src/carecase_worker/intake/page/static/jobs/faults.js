@@ -1,0 +1,103 @@
+/** The part of a final job's page about its failed items: their faults, and the file of them to mend. */
+
+import { element, setText } from "../dom.js";
+import { FileFault } from "../faults.js";
+import { formatOf } from "../files/formats.js";
+import { counted, number, shortId } from "../format.js";
+import { noticePlace, showFault } from "../notice.js";
+import { failedItems, save } from "./downloads.js";
+import { PAGE_ITEMS, pagesOf } from "./failures.js";
+import { faultsTable } from "./faults-table.js";
+import { FaultGroups } from "./groups.js";
+
+/** Pages that are looked at before somebody asks for more: each is a request of the client's rate. */
+const PAGES_AT_ONCE = 100;
+
+/** Make the part; it begins to read. `onGroups` is told the groups as they grow. `source` is the file, if it is known. */
+export function faultsPart({ api, job, source, signal, onGroups }) {
+  const groups = new FaultGroups();
+  const notices = noticePlace();
+  const table = faultsTable("Failed items by field and rule");
+  const told = element("p", { class: "small", role: "status" });
+  const more = element("button", { type: "button", hidden: true, on: { click: () => read() } }, "Look at the rest, too");
+  let pagesRead = 0;
+
+  async function read() {
+    more.hidden = true;
+    const enough = pagesRead + PAGES_AT_ONCE;
+    try {
+      for await (const page of pagesOf(api, job, { from: pagesRead + 1, signal })) {
+        groups.add(page);
+        pagesRead += 1;
+        show();
+        if (pagesRead >= enough) break;
+      }
+    } catch (fault) {
+      if (!signal.aborted) showFault(notices, fault, null);
+    }
+    more.hidden = pagesRead * PAGE_ITEMS >= job.failed;
+  }
+  function show() {
+    table.update(groups.groups);
+    setText(told, groups.items < job.failed
+      ? `${number(groups.items)} of ${counted(job.failed, "failed item")} looked at.`
+      : `${counted(job.failed, "failed item")}. An item with several faults counts for each.`);
+    onGroups(groups);
+  }
+
+  read();
+  return element("section", { "aria-labelledby": "faults" }, element("h2", { id: "faults" }, "What failed"),
+    notices.node, table.node, element("div", { class: "row" }, told, more), downloadPart({ api, job, source, signal }));
+}
+
+function downloadPart({ api, job, source, signal }) {
+  let chosen = source;
+  const notices = noticePlace();
+  const as = element("select", { id: "download-as" },
+    element("option", { value: "ndjson" }, "NDJSON, a case a line"), element("option", { value: "csv" }, "CSV, for a spreadsheet"));
+  const file = element("input", { type: "file", id: "sent-file", "aria-describedby": "sent-file-hint" });
+  const hint = element("p", { class: "hint", id: "sent-file-hint" });
+  const button = element("button", { type: "button" });
+
+  function describe() {
+    setText(hint, chosen
+      ? `The items come as they are in ${chosen.file.name}, each with its reason.`
+      : "The service does not keep what it has applied or refused. With the file, the items come as you sent them; without it, you get their keys and reasons.");
+    setText(button, `Download ${counted(job.failed, "failed item")}`);
+  }
+  async function choose() {
+    notices.clear();
+    chosen = null;
+    try {
+      if (file.files[0]) chosen = { file: file.files[0], format: await formatOf(file.files[0]) };
+      if (chosen?.format.encoding === "zstd") throw new FileFault("A browser cannot unpack .zst. Choose the file unpacked, or as .gz.");
+    } catch (fault) {
+      chosen = null;
+      showFault(notices, fault, null);
+    }
+    describe();
+  }
+  async function download() {
+    button.disabled = true;
+    notices.clear();
+    try {
+      const onProgress = (count) => setText(button, `${number(count)} of ${number(job.failed)} …`);
+      const extension = as.value === "ndjson" ? "ndjson" : chosen?.format.form === "tsv" ? "tsv" : "csv";
+      save(await failedItems(api, job, { source: chosen, as: as.value, signal, onProgress }), `failed-${shortId(job.jobId).slice(1)}.${extension}`);
+    } catch (fault) {
+      if (!signal.aborted) showFault(notices, fault, null);
+    }
+    button.disabled = false;
+    describe();
+  }
+
+  if (chosen?.format.encoding === "zstd") chosen = null;
+  file.addEventListener("change", choose);
+  button.addEventListener("click", download);
+  describe();
+  return element("div", { class: "panel" }, element("h3", {}, "Mend them"),
+    element("div", { class: "fields" },
+      element("div", { class: "field" }, element("label", { for: "download-as" }, "Download as"), as),
+      !source && element("div", { class: "field" }, element("label", { for: "sent-file" }, "The file that was sent (optional)"), file)),
+    hint, notices.node, button);
+}

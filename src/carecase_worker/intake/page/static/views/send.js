@@ -1,0 +1,56 @@
+/** The view that sends a file: it is chosen, checked by the service's rules, and sent. */
+
+import { element } from "../dom.js";
+import { FileFault } from "../faults.js";
+import { dropPlace } from "../files/drop.js";
+import { formatOf } from "../files/formats.js";
+import { canDigest } from "../files/key.js";
+import { noticePlace, showFault } from "../notice.js";
+import { checkPart } from "../send/check-part.js";
+import { sendPart } from "../send/send-part.js";
+import { step } from "../send/step.js";
+import { targetPart } from "../send/target-part.js";
+
+/** Make the view. Work for it ends when `signal` is aborted. */
+export function sendView(context, { query }, signal) {
+  const notices = noticePlace();
+  const target = targetPart(context.api, signal);
+  const next = element("div", {});
+  const again = context.sent.get(query.get("again"));
+  let [work, isBegun] = [null, false];
+
+  /** Begin anew with a file, or with another target for it. */
+  async function begin(file) {
+    work?.abort();
+    [work, isBegun] = [new AbortController(), false];
+    const stop = AbortSignal.any([signal, work.signal]);
+    notices.clear();
+    next.replaceChildren();
+    try {
+      const format = await formatOf(file);
+      if (file.size === 0) throw new FileFault("The file is empty. Choose another one.");
+      const send = sendPart(context, { file, format, target, isAgain: file === again?.file, signal: stop });
+      const onBegun = () => void (isBegun = true);
+      const check = checkPart(context, { file, format, target, signal: stop, onBegun, onChecked: send.show });
+      next.replaceChildren(check.node, send.node);
+    } catch (fault) {
+      if (!stop.aborted) showFault(notices, fault, null);
+    }
+  }
+
+  const drop = dropPlace(begin);
+  // a check is for one target; before it has begun nothing is rebuilt under somebody's pointer
+  target.onChange(() => {
+    if (isBegun) begin(drop.file);
+  });
+  if (again) {
+    target.set(again.target);
+    drop.take(again.file);
+  }
+  if (!canDigest()) notices.show("error", element("p", {}, "Files can be sent from this page only over https: open it with https://."));
+  return element("div", { class: "send" },
+    element("h1", { tabindex: -1 }, "Send a file"),
+    element("p", { class: "lead" }, "Each case is held to the rules before anything is applied. You decide after you have seen the outcome."),
+    notices.node,
+    canDigest() && [step(1, "Where to", target.node), step(2, "The file", drop.node), next]);
+}

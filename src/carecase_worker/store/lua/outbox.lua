@@ -1,0 +1,27 @@
+-- The outbox of webhooks: `announce`, by which complete and release put events of a job there. Put after the chunks'
+-- functions, before each operation's text. It costs nothing for a job whose client has no webhooks.
+
+-- Events of a job that may wait for one webhook, beyond which no further `waiting` is put there.
+local most_waiting = 20
+
+-- Put an event of a job into the outbox of each webhook that wants it. `webhooks` is the job's own list of them, as
+-- "crm:completed,waiting audit:cancelled". Events of a job wait in one queue for each webhook, so that they keep their
+-- order; the outbox has the jobs with such a queue, by when to deliver next.
+local function announce(job, webhooks, event)
+  local record, text, kept_ms = key('job', job), nil, nil
+  for name, wanted in string.gmatch(webhooks, '(%S+):(%S+)') do
+    local queue = key('events', name .. ':' .. job)
+    if string.find(',' .. wanted .. ',', ',' .. event .. ',', 1, true)
+      and not (event == 'waiting' and redis.call('LLEN', queue) >= most_waiting) then
+      if not text then
+        local facts = redis.call('HMGET', record, 'retention_ms', 'database', 'total', 'created', 'updated', 'superseded',
+          'failed', 'cancelled')
+        kept_ms = 2 * tonumber(facts[1])
+        for i = 4, 8 do facts[i] = facts[i] or '0' end
+        text = table.concat({whole(redis.call('HINCRBY', record, 'events', 1)), event, whole(now_us), unpack(facts, 2)}, '|')
+      end
+      if redis.call('RPUSH', queue, text) == 1 then redis.call('ZADD', key('outbox', name), now, job) end
+      redis.call('PEXPIRE', queue, kept_ms)
+    end
+  end
+end

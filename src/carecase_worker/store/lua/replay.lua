@@ -1,0 +1,22 @@
+#!lua flags=allow-oom
+-- replay: have events that were given up delivered after all, and enable their webhook.
+-- KEYS   1 prefix
+-- ARGV   1 arguments: webhook; limit: how many at most; kept_ms: how long they are kept at most
+-- gives  how many events there were; all that wait are due now
+-- moves  nothing
+local name = arg.webhook
+local undelivered, outbox = key('undelivered', name), key('outbox', name)
+redis.call('HDEL', key('webhook', name), 'disabled_ms', 'failing_since_ms', 'reason')
+local events = redis.call('ZRANGE', undelivered, 0, arg.limit - 1)
+for _, member in ipairs(events) do
+  local job, event = string.match(member, '^(.-)|(.*)$')
+  local queue = key('events', name .. ':' .. job)
+  redis.call('ZREM', undelivered, member)
+  redis.call('RPUSH', queue, event)
+  redis.call('PEXPIRE', queue, arg.kept_ms)
+  redis.call('ZADD', outbox, now, job)
+end
+for _, job in ipairs(redis.call('ZRANGEBYSCORE', outbox, '(' .. now, '+inf', 'LIMIT', 0, arg.limit)) do
+  redis.call('ZADD', outbox, now, job)
+end
+return #events

@@ -1,0 +1,189 @@
+"""The outbox of webhooks: events of jobs that are to be delivered, and those that were given up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, cast
+
+import msgspec
+
+from carecase_worker.clock import from_epoch_ms, from_epoch_us, milliseconds
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.settings.webhooks import WebhookSettings
+from carecase_worker.store.job import COUNTS
+from carecase_worker.store.keys import Keys
+from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
+from carecase_worker.store.scripts import named, script_of, values_of
+
+_REPLAYED_AT_ONCE = 1000
+
+
+class _NextEvent(msgspec.Struct):
+    job: str = ""
+    event: str = ""
+    failed: int = 0
+
+
+class DeliveryVerdict(Enum):
+    """Ends of an attempt to deliver an event."""
+
+    DELIVERED = "delivered"
+    AGAIN = "again"
+    GIVEN_UP = "given_up"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """An event of a job: its number among the job's, its name, its moment by Redis's clock, the job's counts then."""
+
+    job_id: str
+    number: int
+    name: str
+    at: datetime
+    database: str
+    total: int
+    counts: Mapping[str, int]
+    packed: bytes = b""
+
+    @property
+    def webhook_id(self) -> str:
+        """The id by which a receiver knows an event that comes twice."""
+        return f"{self.job_id}.{self.number}"
+
+    @classmethod
+    def of(cls, job_id: str, packed: bytes) -> "JobEvent":
+        """Return the event from an entry of a queue."""
+        number, name, at_us, database, total, *counts = packed.decode().split("|")
+        told = dict(zip(COUNTS, map(int, counts), strict=True))
+        return cls(job_id, int(number), f"job.{name}", from_epoch_us(int(at_us)), database, int(total), told, packed)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookState:
+    """The state of a webhook: jobs with events that wait, events that were given up, and totals of events ever.
+
+    `overdue` is how long the next event of the job that waits longest has been due; `reason` says why the last
+    attempts failed.
+    """
+
+    waiting: int
+    undelivered: int
+    delivered: int
+    attempts_failed: int
+    given_up: int
+    dropped: int
+    overdue: timedelta
+    reason: str = ""
+    failing_since: datetime | None = None
+    disabled_at: datetime | None = None
+
+
+class Outbox:
+    """The outbox in Redis. Every method raises StoreUnavailable."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._redis = connect(settings)
+        self._keys = Keys(settings.prefix)
+        self._scripts = {
+            name: self._redis.register_script(script_of(name)) for name in ("deliver", "delivered", "replay")
+        }
+
+    def next_event(self, webhook: str, holder: str, lease: timedelta) -> tuple[JobEvent, int] | None:
+        """Take the lease of a webhook; return the next event that is due, and how many attempts have failed."""
+        reply = self._run("deliver", webhook=webhook, holder=holder, lease_ms=milliseconds(lease))
+        found = values_of(reply, _NextEvent)
+        return (JobEvent.of(found.job, found.event.encode()), found.failed) if found.job else None
+
+    def note(
+        self, webhook: str, holder: str, event: JobEvent, verdict: DeliveryVerdict, failure: "DeliveryFailure"
+    ) -> bool:
+        """Note how an attempt has ended; False if another worker has taken over meanwhile."""
+        noted = self._run(
+            "delivered",
+            webhook=webhook,
+            holder=holder,
+            job=event.job_id,
+            event=event.packed.decode(),
+            verdict=verdict.value,
+            after_ms=milliseconds(failure.after),
+            reason=failure.reason,
+            kept=failure.kept,
+        )
+        return bool(noted == b"noted")
+
+    def replay(self, webhook: str, kept: timedelta) -> int:
+        """Have all events that were given up delivered after all, and enable the webhook; return how many."""
+        replayed = 0
+        while some := self._replay(webhook, kept):
+            replayed += some
+        return replayed
+
+    def undelivered(self, webhook: str, most: int) -> list[tuple[datetime, JobEvent]]:
+        """Return the newest events that were given up, and when."""
+        with redis_errors():
+            held = self._redis.zrange(self._keys.undelivered(webhook), 0, most - 1, desc=True, withscores=True)
+        told: list[tuple[datetime, JobEvent]] = []
+        for member, at_ms in cast(list[tuple[bytes, float]], held):
+            job_id, _, packed = member.partition(b"|")
+            told.append((from_epoch_ms(int(at_ms)), JobEvent.of(job_id.decode(), packed)))
+        return told
+
+    def state(self, webhook: str) -> WebhookState:
+        """Read the state of a webhook."""
+        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.zcard(self._keys.outbox(webhook))
+            pipe.zrange(self._keys.outbox(webhook), 0, 0, withscores=True)
+            pipe.zcard(self._keys.undelivered(webhook))
+            pipe.hgetall(self._keys.webhook(webhook))
+            now, waiting, first, undelivered, held = pipe.execute()
+        told = {name.decode(): value.decode() for name, value in held.items()}
+        overdue = moment_of(now) - from_epoch_ms(int(first[0][1])) if first else timedelta(0)
+        return WebhookState(
+            waiting=waiting,
+            undelivered=undelivered,
+            delivered=int(told.get("delivered", 0)),
+            attempts_failed=int(told.get("attempts_failed", 0)),
+            given_up=int(told.get("given_up", 0)),
+            dropped=int(told.get("dropped", 0)),
+            overdue=max(overdue, timedelta(0)),
+            reason=told.get("reason", ""),
+            failing_since=_moment(told, "failing_since_ms"),
+            disabled_at=_moment(told, "disabled_ms"),
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+    def _replay(self, webhook: str, kept: timedelta) -> int:
+        return int(self._run("replay", webhook=webhook, limit=_REPLAYED_AT_ONCE, kept_ms=milliseconds(kept)))
+
+    def _run(self, operation: str, **arguments: Any) -> Any:
+        with redis_errors():
+            return self._scripts[operation](keys=[self._keys.prefix], args=[named(**arguments)])
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFailure:
+    """The failure of an attempt: its reason, when to try again, and how many events are kept once given up."""
+
+    reason: str = ""
+    after: timedelta = timedelta(0)
+    kept: int = 1
+
+
+def _moment(told: Mapping[str, str], name: str) -> datetime | None:
+    return from_epoch_ms(int(told[name])) if name in told else None
+
+
+def webhooks_of(webhooks: Mapping[str, WebhookSettings]) -> dict[str, str]:
+    """Return the webhooks of each client, with the events that they want, as `admit` takes them."""
+    told: dict[str, str] = {}
+    for name, webhook in sorted(webhooks.items()):
+        wanted = ",".join(event.removeprefix("job.") for event in webhook.events)
+        if wanted:
+            told[webhook.client] = f"{told.get(webhook.client, '')} {name}:{wanted}".strip()
+    return told

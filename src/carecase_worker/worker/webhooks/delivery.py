@@ -1,0 +1,73 @@
+"""The delivery of events by a worker's main process.
+
+One worker at a time delivers to a webhook, by a lease, one event after the other. So a job's events keep their order,
+and a webhook that is slow holds up no other.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Thread
+
+from carecase_worker.clock import Clock, Random, monotonic
+from carecase_worker.settings.contradictions import OUTBOX_LEASE
+from carecase_worker.settings.webhooks import DeliverySettings, WebhookSettings
+from carecase_worker.store.outbox import DeliveryVerdict, Outbox
+from carecase_worker.telemetry import logger
+from carecase_worker.worker.webhooks.messages import message_of
+from carecase_worker.worker.webhooks.schedule import verdict_on
+from carecase_worker.worker.webhooks.sending import Sending
+
+_log = logger("webhooks")
+_SLICE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The delivery to all webhooks; each has a thread while there is something for it."""
+
+    outbox: Outbox
+    webhooks: Mapping[str, WebhookSettings]
+    settings: DeliverySettings
+    root_path: str
+    sending: Sending
+    holder: str
+    clock: Clock
+    random: Random
+    guarded: Callable[[Callable[[], None]], Callable[[], None]]
+    """Makes a step one that never raises."""
+    busy: dict[str, Thread] = field(default_factory=dict)
+
+    def once(self) -> None:
+        """Start to deliver to each webhook that has something due. Raises StoreUnavailable."""
+        for name in [name for name, thread in self.busy.items() if not thread.is_alive()]:
+            del self.busy[name]
+        for name, webhook in self.webhooks.items():
+            if (
+                name in self.busy
+                or not webhook.signing_secrets
+                or len(self.busy) >= self.settings.max_endpoints_at_once
+            ):
+                continue
+            if not self.outbox.state(name).waiting:
+                continue
+            deliver = self.guarded(partial(self.deliver, name, webhook))
+            self.busy[name] = Thread(target=deliver, name=f"webhook {name}", daemon=True)
+            self.busy[name].start()
+
+    def deliver(self, name: str, webhook: WebhookSettings) -> None:
+        """Deliver what is due to a webhook, until an attempt fails or a time slice is over. Raises StoreUnavailable."""
+        until = monotonic() + _SLICE_S
+        while monotonic() < until:
+            found = self.outbox.next_event(name, self.holder, OUTBOX_LEASE)
+            if found is None:
+                return
+            event, attempts = found
+            now = self.clock.now()
+            message = message_of(event, webhook.signing_secrets, now, self.root_path)
+            reply = self.sending.send(webhook.url, message, now)
+            verdict, failure = verdict_on(reply, attempts, self.random.random(), self.settings.max_undelivered)
+            self.outbox.note(name, self.holder, event, verdict, failure)
+            if verdict is not DeliveryVerdict.DELIVERED:
+                _log.warning("webhook failed", job_id=event.job_id, client=webhook.client, reason=failure.reason)
+                return

@@ -1,0 +1,110 @@
+"""One attempt to send a message: the name is resolved once, and the address that was checked is connected to.
+
+Redirects are not followed, proxies of the environment are not used, and of the response only its head is read.
+"""
+
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http.client import HTTPConnection, HTTPException
+from threading import Timer
+from urllib.parse import urlsplit
+
+from carecase_worker.clock import monotonic
+from carecase_worker.settings.webhooks import DeliverySettings
+from carecase_worker.worker.webhooks.addresses import permitted
+from carecase_worker.worker.webhooks.messages import Message
+
+Resolve = Callable[[str, int], Sequence[str]]
+"""A function that returns the addresses of a host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The end of an attempt: the status, if there is one, else a reason; and the wait that the receiver asks for."""
+
+    status: int | None = None
+    reason: str = ""
+    retry_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The sender of messages."""
+
+    settings: DeliverySettings
+    resolve: Resolve
+    context: ssl.SSLContext
+
+    def send(self, url: str, message: Message, now: datetime) -> Reply:
+        """Post a message; an attempt that fails is a reply with a reason."""
+        parts = urlsplit(url)
+        is_encrypted = parts.scheme == "https"
+        host, port = str(parts.hostname), parts.port or (443 if is_encrypted else 80)
+        try:
+            addresses = self.resolve(host, port)
+        except OSError:
+            return Reply(reason="name not resolved")
+        address = permitted(addresses, self.settings.private_networks, is_encrypted)
+        if address is None:
+            return Reply(reason="address not permitted")
+        began = monotonic()
+        try:
+            return self._post(address, url, message, now)
+        except ssl.SSLCertVerificationError:
+            return Reply(reason="certificate not trusted")
+        except (OSError, HTTPException):  # a timeout is an OSError, and one of the whole attempt closes the connection
+            is_late = monotonic() - began >= self.settings.timeout.total_seconds()
+            return Reply(reason="timeout" if is_late else "connection failed")
+
+    def _post(self, address: str, url: str, message: Message, now: datetime) -> Reply:
+        parts, seconds = urlsplit(url), self.settings.timeout.total_seconds()
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        connected = socket.create_connection((address, port), seconds)
+        held = [connected]
+        late = Timer(seconds, lambda: _shut(held[0]))  # a receiver that sends a byte now and then reaches no timeout
+        late.daemon = True
+        late.start()
+        try:
+            if parts.scheme == "https":
+                encrypted = self.context.wrap_socket(
+                    connected, server_hostname=parts.hostname, do_handshake_on_connect=False
+                )
+                held[0] = connected = encrypted
+                encrypted.do_handshake()
+            connection = HTTPConnection(str(parts.hostname), port, timeout=seconds)
+            connection.sock = connected
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            headers = {**message.headers, "host": parts.netloc, "connection": "close"}
+            connection.request("POST", target, message.body, headers)
+            response = connection.getresponse()
+            return Reply(response.status, retry_after=retry_after(response.getheader("retry-after"), now))
+        finally:
+            late.cancel()
+            connected.close()
+
+
+def resolve_by_system(host: str, port: int) -> list[str]:
+    """Return the addresses of a host. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+def retry_after(header: str | None, now: datetime) -> timedelta | None:
+    """Return the wait that a header Retry-After asks for, in seconds or until a date; None if it asks for none."""
+    if header is None:
+        return None
+    if header.isascii() and header.isdigit() and len(header) <= 9:
+        return timedelta(seconds=int(header))
+    with suppress(ValueError, TypeError):
+        return max(parsedate_to_datetime(header) - now, timedelta(0))
+    return None
+
+
+def _shut(connected: socket.socket) -> None:
+    with suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)

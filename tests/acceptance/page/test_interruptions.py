@@ -1,0 +1,182 @@
+"""The page for jobs while something goes wrong: a slow network, a restart, a reload, a job that is stopped."""
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import expect
+from tests.acceptance.page.conftest import Visit
+from tests.acceptance.system import System, eventually
+from tests.builders import a_case
+
+SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 100_000}
+
+AN_HOUR_LATER = """() => {
+    window.usual = XMLHttpRequest.prototype.getResponseHeader;
+    XMLHttpRequest.prototype.getResponseHeader = function (name) {
+        const told = usual.call(this, name);
+        return name === "date" ? new Date(Date.parse(told) + 3_600_000).toUTCString() : told;
+    };
+}"""
+
+
+def cases_file(place: Path, first_key: int, count: int, **fields: object) -> Path:
+    file = place / "cases.json"
+    file.write_text(json.dumps([a_case(first_key + number, **fields) for number in range(count)]))
+    return file
+
+
+@contextmanager
+def paused_workers(system: System) -> Iterator[None]:
+    """Let no worker do anything meanwhile."""
+    workers = range(len(system.stack["processes"]["worker"]))
+    pids = [pid for number in workers for pid in (*system.pool(number), system.pid("worker", number))]
+    for pid in pids:
+        system.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            system.kill(pid, signal.SIGCONT)
+
+
+def test_on_a_slow_network_the_progress_of_a_file_is_shown_and_it_can_be_stopped(
+    visit: Visit, first_key: int, tmp_path: Path
+) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    visitor.devtools().send("Network.emulateNetworkConditions", SLOW)
+    file = cases_file(tmp_path, first_key, 4000, note="x" * 200)
+    visitor.choose(file)
+    page.get_by_role("button", name="Go on without a check").click()
+    visitor.send()
+    bar = page.get_by_role("progressbar", name="Bytes sent")
+    expect(page.get_by_text("KiB of 1.1 MiB")).to_be_visible()
+    eventually(lambda: 0 < float(bar.get_attribute("value") or bar.evaluate("bar => bar.value")) < file.stat().st_size)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    visitor.send()
+    expect(visitor.state()).to_have_text("Completed")
+    expect(visitor.count("Created")).to_have_text("4,000")
+
+
+def test_a_restart_while_a_file_is_sent_and_while_its_job_is_watched_is_told_and_over(
+    visit: Visit, system: System, first_key: int, tmp_path: Path
+) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    visitor.choose(cases_file(tmp_path, first_key, 2000))
+    visitor.check()
+    expect(page.get_by_text("All 2,000 items keep the rules.")).to_be_visible()
+    intake = system.pid("intake")
+    system.kill(intake)
+    visitor.send()
+    expect(page.get_by_text("The service does not answer. The page tries again in").first).to_be_visible()
+    expect(visitor.state()).to_have_text("Completed")
+    expect(visitor.count("Created")).to_have_text("2,000")
+
+    page.get_by_role("link", name="All jobs").click()
+    expect(page.get_by_role("link", name="Job").first).to_be_visible()
+    again = system.pid("intake")
+    assert again != intake
+    page.route("**/jobs?*", lambda route: route.abort())  # as long as nobody listens
+    expect(page.get_by_text("The service does not answer.")).to_be_visible()
+    page.unroute("**/jobs?*")
+    expect(page.get_by_text("The service does not answer.")).to_be_hidden()
+
+
+def test_a_reload_while_a_file_is_sent_does_not_double_it(
+    visit: Visit, system: System, first_key: int, tmp_path: Path
+) -> None:
+    visitor = visit()
+    page = visitor.page
+    file = cases_file(tmp_path, first_key, 10)
+    ids = []
+    for _ in range(2):
+        visitor.sign_in()
+        visitor.choose(file)
+        visitor.check()
+        visitor.send()
+        expect(visitor.state()).to_have_text("Completed")
+        ids.append(visitor.job_id())
+        page.reload()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert ids[0] == ids[1]
+    accepted = [job for job in jobs_of(system) if job["jobId"] == ids[0]]
+    assert len(accepted) == 1
+
+
+def test_a_file_that_had_been_accepted_before_is_told_and_can_be_sent_once_more(
+    visit: Visit, first_key: int, tmp_path: Path
+) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    file = cases_file(tmp_path, first_key, 3)
+
+    page.evaluate(AN_HOUR_LATER)
+    visitor.choose(file)
+    visitor.check()
+    visitor.send()
+    expect(
+        page.get_by_text("cases.json had been accepted before, as this job, so nothing was sent twice.")
+    ).to_be_visible()
+    page.evaluate("() => { XMLHttpRequest.prototype.getResponseHeader = usual; }")
+    first = visitor.job_id()
+    page.get_by_role("link", name="send it as a new batch").click()
+    visitor.check()
+    visitor.send()
+    expect(visitor.count("Updated")).to_have_text("3")
+    assert visitor.job_id() != first
+
+
+def jobs_of(system: System) -> list[dict[str, object]]:
+    with system.client() as client:
+        return list(client.get("/jobs", params={"pageSize": 1000}).json()["data"])
+
+
+def test_a_job_is_cancelled_and_its_items_are_sent_again_each_after_the_count_was_shown(
+    visit: Visit, system: System, first_key: int
+) -> None:
+    with paused_workers(system):
+        job = system.send([a_case(first_key), a_case(first_key + 1)])
+        visitor = visit()
+        page = visitor.page
+        visitor.sign_in(f"#/jobs/{job}")
+        cancel = page.get_by_role("button", name="Cancel what is left")
+        cancel.click()
+        question = page.get_by_role("dialog", name="Cancel 2 items?")
+        expect(question).to_contain_text("2 items of this job have not been applied and will be cancelled.")
+        page.keyboard.press("Enter")  # the focus is on the answer that changes nothing
+        expect(question).to_be_hidden()
+        cancel.click()
+        question.get_by_role("button", name="Cancel 2 items").click()
+        expect(visitor.state()).to_have_text("Cancelling")
+    expect(visitor.state()).to_have_text("Cancelled")
+    page.get_by_role("button", name="Send 2 again").click()
+    page.get_by_role("dialog", name="Send 2 items again?").get_by_role("button", name="Send 2 items again").click()
+    expect(visitor.state()).to_have_text("Completed")
+    expect(visitor.count("Created")).to_have_text("2")
+    assert visitor.job_id() != job
+
+
+def test_a_token_that_ends_leads_back_to_the_sign_in_and_from_there_to_the_same_view(
+    visit: Visit, system: System, first_key: int
+) -> None:
+    job = system.send([a_case(first_key)])
+    visitor = visit()
+    visitor.sign_in(f"#/jobs/{job}")
+    expect(visitor.state()).to_have_text("Completed")
+    body = {"data": None, "error": {"detail": "The bearer token has expired. Get a new one."}, "debug": {}}
+    visitor.page.route("**/jobs?*", lambda route: route.fulfill(status=401, json=body))
+    visitor.page.get_by_role("link", name="All jobs").click()
+    expect(visitor.alert("The bearer token has expired. Get a new one.")).to_be_visible()
+    visitor.page.unroute("**/jobs?*")
+    visitor.page.get_by_label("API key").fill(visitor.api_key)
+    visitor.page.get_by_label("Bearer token").fill(visitor.bearer)
+    visitor.page.get_by_role("button", name="Sign in").click()
+    expect(visitor.page.get_by_role("heading", name="Jobs")).to_be_focused()

@@ -1,0 +1,102 @@
+"""People who use the page for jobs, in a real browser."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import BrowserContext, CDPSession, ConsoleMessage, Locator, Page, expect
+
+expect.set_options(timeout=60_000)
+
+_AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Somebody with a browser, and credentials of a client."""
+
+    page: Page
+    url: str
+    api_key: str
+    bearer: str
+    said: list[str]
+    """Errors and warnings of the browser's console: a refused script or style is one of them."""
+
+    def open(self, address: str = "") -> None:
+        self.page.goto(f"{self.url}/app{address}")
+
+    def sign_in(self, address: str = "") -> None:
+        """Open the page, and sign in with key and token."""
+        self.open(address)
+        self.page.get_by_label("API key").fill(self.api_key)
+        self.page.get_by_label("Bearer token").fill(self.bearer)
+        self.page.get_by_role("button", name="Sign in").click()
+        expect(self.page.get_by_role("button", name="Sign out")).to_be_visible()
+
+    def choose(self, file: Path, database: str = "demo", care_plan: str = "") -> None:
+        """Go to the view that sends, and choose a target and a file."""
+        self.page.get_by_role("navigation", name="Main").get_by_role("link", name="Send a file").click()
+        expect(self.page.get_by_role("heading", name="Send a file")).to_be_visible()
+        self.page.get_by_label("Database").fill(database)
+        self.page.get_by_label("Care plan (optional)").fill(care_plan)
+        self.page.locator("#file").set_input_files(file)
+
+    def check(self) -> None:
+        self.page.get_by_role("button", name="Check the file").click()
+
+    def send(self) -> None:
+        self.page.get_by_role("button", name="Send").click()
+
+    def state(self) -> Locator:
+        """The state of the job that is shown."""
+        return self.page.locator(".heading .state")
+
+    def alert(self, words: str) -> Locator:
+        """The alert that has these words."""
+        return self.page.get_by_role("alert").filter(has_text=words)
+
+    def count(self, name: str) -> Locator:
+        """The number under one of the names of counts."""
+        return self.page.locator(".counts .count", has=self.page.get_by_text(name, exact=True)).locator("dd")
+
+    def job_id(self) -> str:
+        """The job of the address."""
+        return self.page.url.rpartition("/")[2]
+
+    def download(self, form: str) -> str:
+        """The text of the file of failed items."""
+        self.page.get_by_label("Download as").select_option(form)
+        with self.page.expect_download() as begun:
+            self.page.get_by_role("button", name="Download").click()
+        return Path(begun.value.path()).read_text()
+
+    def violations(self, axe: str) -> list[str]:
+        """What axe-core finds wrong with what is shown, by rule and element."""
+        self.page.evaluate(axe)
+        found: dict[str, Any] = self.page.evaluate("tags => axe.run(document, { runOnly: tags })", _AXE_TAGS)
+        return [f"{rule['id']}: {node['html']}" for rule in found["violations"] for node in rule["nodes"]]
+
+    def is_wider_than_the_screen(self) -> bool:
+        return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+    def devtools(self) -> CDPSession:
+        return self.page.context.new_cdp_session(self.page)
+
+
+def visitor_of(context: BrowserContext, url: str, client: dict[str, Any]) -> Visitor:
+    """Make a visitor with the credentials of a client of the demo."""
+    page, said = context.new_page(), list[str]()
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            said.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    return Visitor(page, url, client["api_key"], client["bearer"], said)
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    """The objects of NDJSON."""
+    return [json.loads(line) for line in text.splitlines()]

@@ -1,0 +1,225 @@
+"""A worker's own health: `carecase worker --check`, its port, and the restart of one whose broker falls silent."""
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import create_engine, text
+from tests.acceptance.system import COMMAND, System, eventually, run, stopped_with_parent
+from tests.builders import a_case
+from tests.ports import free_port
+
+from carecase_worker.embedded.stack import running_stack
+from carecase_worker.settings.loading import process_environment
+from carecase_worker.worker.monitor import STATUS_STUCK
+
+CPU_MS = 50
+
+
+class FreezingProxy:
+    """A way to a server that can fall silent: connections are still taken, and nothing comes through any more."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._thaw = threading.Event()
+        self._thaw.set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def freeze(self) -> None:
+        self._thaw.clear()
+
+    def close(self) -> None:
+        self._thaw.set()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                threading.Thread(target=self._carry, args=(near,), daemon=True).start()
+
+    def _carry(self, near: socket.socket) -> None:
+        self._thaw.wait()
+        far = socket.create_connection(("127.0.0.1", self._target))
+        threading.Thread(target=self._pump, args=(near, far), daemon=True).start()
+        self._pump(far, near)
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                self._thaw.wait()
+                sink.sendall(data)
+        for one in (source, sink):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def worker_beside(system: System, place: Path, own: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+    """Run one more worker of a running system, with settings and a temporary directory of its own."""
+    stack = running_stack(system.data_dir / "stack.json").environment()
+    environment = process_environment() | stack | {"TMPDIR": str(place)} | own
+    with (place / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*COMMAND, "worker"], cwd=place, env=environment, stdout=log, stderr=log, preexec_fn=stopped_with_parent()
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        process.wait(120)
+
+
+def check(place: Path) -> "subprocess.CompletedProcess[str]":
+    """What the health check tells of the workers with this temporary directory."""
+    return run("worker", "--check", cwd=place, variables={"TMPDIR": str(place)})
+
+
+def is_well(place: Path) -> bool:
+    return check(place).stdout.strip().endswith(": well")
+
+
+def test_where_no_worker_runs_the_check_fails_and_says_what_to_start(tmp_path: Path) -> None:
+    ended = check(tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "start: carecase worker" in ended.stderr
+
+
+def test_a_directory_that_others_may_use_is_not_believed(tmp_path: Path) -> None:
+    (tmp_path / f"carecase-workers-{os.getuid()}").mkdir(mode=0o755)
+    ended = check(tmp_path)
+    assert ended.returncode == 1
+    assert "remove it" in ended.stderr
+
+
+def test_a_worker_tells_its_health_at_a_port_and_to_the_check(system: System, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with worker_beside(system, tmp_path, {"CARECASE_WORKER_PORT": str(port)}) as worker:
+        eventually(lambda: worker.poll() is not None or is_well(tmp_path), what="the worker is well")
+        assert worker.poll() is None, (tmp_path / "worker.log").read_text()
+        assert httpx.get(f"{url}/livez").json()["status"] == "ok"
+        ready = eventually(lambda: (told := httpx.get(f"{url}/readyz")).status_code == 200 and told)
+        assert ready.json() == {"status": "ok", "checks": {"broker": "ok", "redis": "ok"}}
+        scraped = httpx.get(f"{url}/metrics")
+        assert scraped.headers["content-type"].startswith("text/plain; version=0.0.4")
+        assert "carecase_worker_well 1.0" in scraped.text
+        assert httpx.get(f"{url}/else").status_code == 404
+        taken = run(
+            "worker",
+            cwd=tmp_path,
+            variables=running_stack(system.data_dir / "stack.json").environment() | {"CARECASE_WORKER_PORT": str(port)},
+        )
+        assert taken.returncode == 2
+        assert "worker.port" in taken.stderr
+        worker.send_signal(signal.SIGSTOP)
+        ended = check(tmp_path)
+        assert ended.returncode == 1
+        assert f"worker {worker.pid}: does not answer" in ended.stderr
+        worker.send_signal(signal.SIGCONT)
+        eventually(lambda: is_well(tmp_path), what="the worker is well again")
+    assert worker.returncode == 0
+    assert check(tmp_path).returncode == 1
+
+
+def test_the_check_costs_next_to_nothing(tmp_path: Path) -> None:
+    def cpu_ms(*arguments: str) -> float:
+        """The processor time of a program: the least of several runs."""
+        costs = []
+        for _ in range(5):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run(
+                [sys.executable, *arguments], cwd=tmp_path, env=process_environment() | {"TMPDIR": str(tmp_path)},
+                capture_output=True, check=False,
+            )  # fmt: skip
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        return min(costs) * 1000
+
+    assert cpu_ms("-m", "carecase_worker", "worker", "--check") - cpu_ms("-c", "pass") < CPU_MS
+
+
+@pytest.mark.timeout(240)
+def test_a_worker_whose_broker_falls_silent_ends_to_be_started_again_and_its_work_does_not_wait(
+    system: System, tmp_path: Path, first_key: int
+) -> None:
+    redis_url = running_stack(system.data_dir / "stack.json").environment()["CARECASE_REDIS_URL"]
+    proxy = FreezingProxy(urlsplit(redis_url).port or 0)
+    own = {
+        "CARECASE_BROKER_URL": redis_url.replace(f":{urlsplit(redis_url).port}/", f":{proxy.port}/"),
+        "CARECASE_WORKER_STUCK_AFTER_SECONDS": "16",
+    }
+    try:
+        with worker_beside(system, tmp_path, own) as worker:
+            eventually(lambda: is_well(tmp_path), what="the worker is well")
+            proxy.freeze()
+            jobs = [system.send([a_case(first_key + number)]) for number in range(10)]
+            for job_id in jobs:
+                system.final(job_id, 30)
+            eventually(lambda: check(tmp_path).returncode == 1, 60, "the check notices")
+            assert worker.wait(90) == STATUS_STUCK
+            lines = [json.loads(line) for line in (tmp_path / "worker.log").read_text().splitlines() if line[:1] == "{"]
+            assert "worker restarts" in {line["event"] for line in lines}
+    finally:
+        proxy.close()
+
+
+@pytest.mark.timeout(240)
+def test_a_main_process_that_was_held_up_kills_no_pool_process_for_a_chunk_that_has_ended(
+    system: System, tmp_path: Path, first_key: int
+) -> None:
+    """Its own worker is stopped while a chunk of it ends, for longer than the chunk's deadline; then it goes on."""
+    deadline_s = 3.0
+    timeouts = {f"CARECASE_DATABASES_{name}_STATEMENT_TIMEOUT_SECONDS": "2" for name in ("DEMO", "DEMO_SQLITE")}
+    own = {"CARECASE_WORKER_CHUNK_DEADLINE_SECONDS": str(deadline_s), **timeouts}
+    others = [psutil.Process(pid) for pid in system.stack["processes"]["worker"]]
+    with worker_beside(system, tmp_path, own) as worker:
+        eventually(lambda: worker.poll() is not None or is_well(tmp_path), what="the worker is well")
+        assert worker.poll() is None, (tmp_path / "worker.log").read_text()
+        main = psutil.Process(worker.pid)
+        pool = {child.pid for child in main.children()}
+        stopped = [process for other in others for process in (other, *other.children())]
+        for process in stopped:
+            process.suspend()
+        engine = create_engine(system.stack["databases"]["demo"]["url"])
+        try:
+            with engine.begin() as connection:
+                connection.execute(text("LOCK TABLE care_case IN ACCESS EXCLUSIVE MODE"))
+                job_id = system.send([a_case(first_key)])
+                eventually(lambda: is_waiting(system), 30, "a chunk waits for the lock")
+                main.suspend()
+            system.final(job_id, 30)
+            time.sleep(deadline_s + 1)  # for as long as the time limit of a chunk that has ended
+            main.resume()
+            later = [system.send([a_case(first_key + number)]) for number in range(1, 4)]
+            for one in later:
+                system.final(one, 60)
+        finally:
+            engine.dispose()
+            for process in stopped:
+                process.resume()
+        assert {child.pid for child in main.children()} == pool
+        log = (tmp_path / "worker.log").read_text()
+        assert "time limit" not in log
+        assert "WorkerLostError" not in log
+
+
+def is_waiting(system: System) -> bool:
+    return bool(system.query("SELECT 1 FROM pg_stat_activity WHERE datname = 'demo' AND wait_event_type = 'Lock'"))

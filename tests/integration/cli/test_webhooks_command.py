@@ -1,0 +1,104 @@
+"""`carecase webhooks`: how endpoints stand, what was given up, replay and a test."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.builders import a_new_job
+from tests.integration.cli.commands import Carecase
+from tests.receiver import SECRET, Receiver, receiving
+from tests.services import Services
+
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.settings.contradictions import OUTBOX_LEASE
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.outbox import DeliveryFailure, DeliveryVerdict, JobEvent, Outbox
+
+_prefixes = count()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as started:
+        yield started
+
+
+@pytest.fixture
+def ended(
+    servers: Services, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[DeliveryVerdict], JobEvent]:
+    """Configures a webhook; gives a function that has a job end, and an attempt to tell of it end in some way."""
+    prefix = f"webhookscommand{next(_prefixes)}:"
+    monkeypatch.setenv("CARECASE_REDIS_URL", servers.redis_url)
+    monkeypatch.setenv("CARECASE_REDIS_PREFIX", prefix)
+    (tmp_path / "carecase.toml").write_text(
+        f'[webhooks.crm]\nclient = "demo"\nurl = "{receiver.url}"\n[delivery]\nprivate_networks = ["127.0.0.1"]\n'
+    )
+    monkeypatch.setenv("CARECASE_CONFIG", "carecase.toml")
+
+    def end(verdict: DeliveryVerdict) -> JobEvent:
+        store = servers.store(prefix)
+        new = replace(a_new_job(), webhooks="crm:completed")
+        store.admit(new, {0: b"p"})
+        store.complete(ChunkRef(new.job_id, 0), ChunkResult(b"o", {"created": 1}))
+        store.close()
+        outbox = Outbox(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
+        found: Any = outbox.next_event("crm", "tests", OUTBOX_LEASE)
+        assert outbox.note("crm", "tests", found[0], verdict, DeliveryFailure("status 500", kept=10))
+        outbox.close()
+        event: JobEvent = found[0]
+        return event
+
+    return end
+
+
+def test_how_a_webhook_stands(
+    carecase: Carecase, ended: Callable[[DeliveryVerdict], JobEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARECASE_WEBHOOKS_CRM_SECRETS", SECRET)
+    ended(DeliveryVerdict.DELIVERED)
+    ran = carecase("webhooks", "list")
+    assert (ran.status, ran.out) == (0, "crm  client demo  1 delivered, 0 jobs wait, 0 given up  ok\n")
+    ended(DeliveryVerdict.DISABLED)
+    ran = carecase("webhooks", "list")
+    assert (ran.status, "it answered 410; enable it: carecase webhooks replay crm" in ran.out) == (1, True)
+    (told,) = json.loads(carecase("webhooks", "list", "--json").out)
+    assert (told["waiting"], told["delivered"], told["reason"]) == (1, 1, "status 500")
+
+
+def test_what_was_given_up_is_listed_and_replayed(
+    carecase: Carecase, ended: Callable[[DeliveryVerdict], JobEvent]
+) -> None:
+    event = ended(DeliveryVerdict.GIVEN_UP)
+    ran = carecase("webhooks", "failed", "crm")
+    assert (ran.status, ran.out.endswith(f"job.completed   {event.webhook_id}\n")) == (0, True)
+    assert json.loads(carecase("webhooks", "failed", "crm", "--json").out)["jobId"] == event.job_id
+    assert carecase("webhooks", "replay", "crm").out.startswith("1 given up before")
+    assert carecase("webhooks", "failed", "crm").out == ""
+
+
+def test_a_test_is_sent_from_here(
+    carecase: Carecase,
+    ended: Callable[[DeliveryVerdict], JobEvent],
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran = carecase("webhooks", "test", "crm")
+    assert (ran.status, "CARECASE_WEBHOOKS_CRM_SECRETS" in ran.err) == (2, True)
+    monkeypatch.setenv("CARECASE_WEBHOOKS_CRM_SECRETS", SECRET)
+    receiver.answers.append((500, {}))
+    told = [(ran.status, ran.out) for ran in (carecase("webhooks", "test", "crm") for _ in range(2))]
+    assert told == [(1, "answered with 500\n"), (0, "answered with 204\n")]
+    assert [one.content["type"] for one in receiver.received] == ["webhook.test", "webhook.test"]
+
+
+def test_a_webhook_that_is_none_is_told_with_the_nearest(
+    carecase: Carecase, ended: Callable[[DeliveryVerdict], JobEvent]
+) -> None:
+    ran = carecase("webhooks", "replay", "crn")
+    assert (ran.status, "there is no such webhook; did you mean crm?" in ran.err) == (2, True)

@@ -1,0 +1,62 @@
+"""An overview tells what the job store holds of open work, breakers and chunks in hand."""
+
+from datetime import timedelta
+
+import pytest
+from tests.builders import a_new_job
+from tests.services import Services
+
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.claims import RetryLater
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.overview import Breaker, Overview, Overviews
+from carecase_worker.store.workers.presence import Workers
+
+HOLDER = "node-1/boot/4026531836:88:123456"
+NOBODY = Workers([], {})
+
+
+@pytest.fixture
+def overviews(servers: Services, store: JobStore) -> Overviews:
+    settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": store.keys.prefix})
+    return Overviews(settings, ["other", "demo"], timedelta(seconds=5))
+
+
+def test_nothing_is_there_at_first(overviews: Overviews) -> None:
+    overview = overviews.read(NOBODY)
+    assert [work.database for work in overview.databases] == ["demo", "other"]
+    assert {work.breaker for work in overview.databases} == {Breaker.CLOSED}
+    assert [(work.open_jobs, work.oldest_job) for work in overview.databases] == [(0, None), (0, None)]
+    assert overview.in_hand == []
+
+
+def test_open_work_and_the_chunk_in_hand_are_told(store: JobStore, overviews: Overviews) -> None:
+    first, second = a_new_job(total=7), a_new_job(total=5)
+    (chunk,) = store.admit(first, {0: b"payload"}).to_notify
+    store.admit(second, {0: b"payload"})
+    assert store.claim(chunk, HOLDER).lease is not None
+    overview = overviews.read(NOBODY)
+    demo, other = overview.databases
+    assert (demo.open_jobs, demo.open_items, demo.oldest_job) == (2, 12, first.job_id)
+    assert demo.open_chunks >= 1
+    assert timedelta(0) <= demo.oldest < timedelta(minutes=5)
+    assert (other.open_jobs, other.open_items) == (0, 0)
+    (held,) = overview.in_hand
+    assert (held.host, held.process, held.chunk, held.database) == ("node-1", "88", chunk, "demo")
+
+
+def test_the_breaker_opens_with_a_database_that_is_away_and_half_opens_with_a_probe(
+    store: JobStore, overviews: Overviews
+) -> None:
+    (chunk,) = store.admit(a_new_job(), {0: b"payload"}).to_notify
+
+    def demo(overview: Overview) -> tuple[Breaker, str]:
+        work = overview.databases[0]
+        return work.breaker, work.trouble.reason if work.trouble else ""
+
+    store.claim(chunk, HOLDER)
+    assert demo(overviews.read(NOBODY)) == (Breaker.CLOSED, "")
+    store.release([chunk], HOLDER, RetryLater(timedelta(0), open_circuit=timedelta(milliseconds=1), reason="refused"))
+    while store.claim(chunk, HOLDER).lease is None:
+        assert demo(overviews.read(NOBODY)) == (Breaker.OPEN, "refused")
+    assert demo(overviews.read(NOBODY)) == (Breaker.HALF_OPEN, "refused")

@@ -1,0 +1,26 @@
+"""The watch over schemas: one that is behind is told of until it is migrated, also while there are no jobs."""
+
+from tests.integration.targets.databases import a_database, engine_at
+from tests.ports import free_port
+from tests.services import Services
+
+from carecase_worker.settings.loading import load
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.tenants import tenants_of
+from carecase_worker.worker.schema_watch import SchemaWatch
+
+
+def told(watch: SchemaWatch) -> dict[str, float]:
+    watch.once()
+    return {one.labels["database"]: one.value for one in watch()}
+
+
+def test_a_schema_that_is_behind_is_told_of_until_it_is_migrated(servers: Services) -> None:
+    url = a_database(servers)
+    nobody = f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none"
+    variables = {"CARECASE_DATABASES_DEMO_URL": url, "CARECASE_DATABASES_AWAY_URL": nobody}
+    watch = SchemaWatch(tenants_of(load(None, variables).databases))
+    assert told(watch) == {"demo": 1}, "of one that does not answer nothing is known"
+    with engine_at(url) as engine:
+        upgrade(engine)
+    assert told(watch) == {"demo": 0}

@@ -1,0 +1,180 @@
+"""Events of jobs reach their webhooks: signed, in order, again after a failure, and never where they may not go."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from tests.builders import NOW, a_new_job
+from tests.elapsing import elapse
+from tests.receiver import SECRET, Receiver, receiving
+from tests.services import Services
+
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.clock import SystemClock
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.settings.webhooks import DeliverySettings, WebhookSettings
+from carecase_worker.store.claims import ChunkResult, RetryLater
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.outbox import Outbox, webhooks_of
+from carecase_worker.worker.webhooks.delivery import Delivery
+from carecase_worker.worker.webhooks.messages import test_message as a_test_message
+from carecase_worker.worker.webhooks.sending import Reply, Sending, resolve_by_system
+
+_prefixes = count()
+
+
+class Even:
+    def random(self) -> float:
+        return 0.5
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A store, a receiver, and a worker's delivery to it."""
+
+    store: JobStore
+    outbox: Outbox
+    receiver: Receiver
+    delivery: Delivery
+
+    def job(self) -> str:
+        new = replace(a_new_job(), webhooks=webhooks_of(self.delivery.webhooks)["demo"])
+        self.store.admit(new, {0: b"p"})
+        return new.job_id
+
+    def finish(self, job_id: str) -> None:
+        self.store.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"created": 1}))
+
+    def deliver(self) -> None:
+        """As the thread of a webhook does."""
+        self.delivery.deliver("crm", self.delivery.webhooks["crm"])
+
+    @property
+    def told(self) -> list[tuple[str, str, int]]:
+        return [(one.webhook_id, one.content["type"], one.status) for one in self.receiver.received]
+
+
+@pytest.fixture
+def scene(servers: Services) -> Iterator[Scene]:
+    prefix = f"webhooks{next(_prefixes)}:"
+    store = servers.store(prefix)
+    outbox = Outbox(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
+    with receiving() as receiver:
+        webhook = WebhookSettings.model_validate({"client": "demo", "url": receiver.url, "secrets": SECRET})
+        settings = DeliverySettings.model_validate({"private_networks": ["127.0.0.0/8"], "timeout_seconds": 5})
+        sending = Sending(settings, resolve_by_system, ssl.create_default_context())
+        random: Any = Even()
+        delivery = Delivery(
+            outbox, {"crm": webhook}, settings, "", sending, "tests", SystemClock(), random, lambda f: f
+        )
+        yield Scene(store, outbox, receiver, delivery)
+    store.close()
+    outbox.close()
+
+
+def test_an_event_is_delivered_once_and_signed(scene: Scene) -> None:
+    job_id = scene.job()
+    scene.deliver()
+    assert scene.told == []
+    scene.finish(job_id)
+    scene.deliver()
+    scene.deliver()
+    assert scene.told == [(f"{job_id}.1", "job.completed", 204)]
+    assert scene.receiver.received[0].content["data"]["created"] == 1
+
+
+def test_a_worker_delivers_by_itself(scene: Scene) -> None:
+    job_id = scene.job()
+    scene.finish(job_id)
+    scene.delivery.once()
+    for thread in list(scene.delivery.busy.values()):
+        thread.join(10)
+    assert [webhook_id for webhook_id, _, _ in scene.told] == [f"{job_id}.1"]
+    assert scene.outbox.state("crm").delivered == 1
+
+
+def test_after_a_failure_it_comes_again_with_the_same_id_and_in_order(servers: Services, scene: Scene) -> None:
+    job_id = scene.job()
+    chunk = ChunkRef(job_id, 0)
+    scene.store.claim(chunk, "w")
+    scene.store.release([chunk], "w", RetryLater(timedelta(0), timedelta(0)))
+    scene.finish(job_id)
+    scene.receiver.answers += [(500, {}), (503, {"retry-after": "60"}), (302, {"location": scene.receiver.url})]
+    for wait in (5, 60, 300):
+        scene.deliver()
+        scene.deliver()
+        state = scene.outbox.state("crm")
+        assert (state.waiting, state.failing_since is not None) == (1, True)
+        elapse(servers.redis_url, scene.store, timedelta(seconds=wait))
+    scene.deliver()
+    first, last = f"{job_id}.1", f"{job_id}.2"
+    assert [(webhook_id, status) for webhook_id, _, status in scene.told] == [
+        (first, 500),
+        (first, 503),
+        (first, 302),
+        (first, 204),
+        (last, 204),
+    ]
+    assert [kind for _, kind, _ in scene.told[-2:]] == ["job.waiting", "job.completed"]
+    assert scene.outbox.state("crm").reason == ""
+
+
+def test_410_disables_it_and_a_replay_enables_it(scene: Scene) -> None:
+    job_id = scene.job()
+    scene.finish(job_id)
+    scene.receiver.answers.append((410, {}))
+    scene.deliver()
+    scene.deliver()
+    assert len(scene.told) == 1
+    assert scene.outbox.state("crm").disabled_at is not None
+    scene.outbox.replay("crm", timedelta(hours=1))
+    scene.deliver()
+    assert scene.told[-1] == (f"{job_id}.1", "job.completed", 204)
+
+
+def test_two_workers_deliver_nothing_twice(scene: Scene) -> None:
+    jobs = [scene.job() for _ in range(20)]
+    for job_id in jobs:
+        scene.finish(job_id)
+    other = replace(scene.delivery, holder="another")
+    threads = [threading.Thread(target=scene.deliver)]
+    threads += [threading.Thread(target=lambda: other.deliver("crm", other.webhooks["crm"]))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    scene.deliver()
+    assert sorted(webhook_id for webhook_id, _, _ in scene.told) == sorted(f"{job_id}.1" for job_id in jobs)
+
+
+def test_an_address_that_is_not_permitted_is_not_connected_to(scene: Scene) -> None:
+    closed = DeliverySettings.model_validate({})
+    message = a_test_message("x", (SECRET,), NOW)
+    asked: list[str] = []
+
+    def resolve(host: str, _: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    for url in (scene.receiver.url, "https://carecase.example/", "https://[::1]/"):
+        reply = Sending(closed, resolve, ssl.create_default_context()).send(url, message, NOW)
+        assert reply == Reply(reason="address not permitted")
+    assert len(asked) == 3, "each name is resolved once"
+    assert scene.told == []
+
+
+def test_a_receiver_that_says_nothing_is_given_up_in_time(scene: Scene) -> None:
+    settings = DeliverySettings.model_validate({"private_networks": ["127.0.0.0/8"], "timeout_seconds": 0.3})
+    sending = Sending(settings, resolve_by_system, ssl.create_default_context())
+    message = a_test_message("x", (SECRET,), NOW)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert sending.send(f"http://127.0.0.1:{port}/", message, NOW).reason == "timeout"
+        assert sending.send(f"https://127.0.0.1:{port}/", message, NOW).reason == "timeout"
+    assert sending.send(f"http://127.0.0.1:{port}/", message, NOW).reason == "connection failed"

@@ -1,0 +1,83 @@
+"""Metrics of a worker: its pool processes count, its main process tells, and a killed process takes nothing with it."""
+
+import os
+import signal
+from collections.abc import Callable
+
+from carecase_worker.errors import FailureKind
+from carecase_worker.worker.metrics import Stage, WorkerMetrics, unmetered
+
+DATABASES = ("demo", "other")
+
+
+def metrics() -> WorkerMetrics:
+    return WorkerMetrics.of(2, DATABASES, ("claim", "complete"), list)
+
+
+def in_a_killed_process(count: Callable[[], None]) -> None:
+    """Count in a process of its own, which is killed then."""
+    pid = os.fork()
+    if not pid:
+        try:
+            count()
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+
+
+def told(of: WorkerMetrics) -> dict[str, float]:
+    lines = [line for line in of.exposition().decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_what_pool_processes_count_is_told_by_the_main_process_whatever_becomes_of_them() -> None:
+    worker = metrics()
+
+    def count(process: int) -> Callable[[], None]:
+        def counted() -> None:
+            meter = worker.meter(process)
+            meter.attempts("demo", 3)
+            meter.attempts("other", 1, FailureKind.AWAY)
+            meter.poison("demo", 2)
+            meter.round_trip("claim", 0.0003)
+            meter.round_trip("claim", 100.0)
+
+        return counted
+
+    for process in (0, 1, 1):
+        in_a_killed_process(count(process))
+    now = told(worker)
+    assert now['carecase_chunk_attempts_total{database="demo",failure=""}'] == 9
+    assert now['carecase_chunk_attempts_total{database="other",failure="away"}'] == 3
+    assert now['carecase_chunk_attempts_total{database="other",failure=""}'] == 0
+    assert now['carecase_poison_items_total{database="demo"}'] == 6
+    trips, bounds = "carecase_redis_round_trip_seconds", ("0.00025", "0.0005", "10.0", "+Inf")
+    assert [now[f'{trips}_bucket{{le="{bound}",operation="claim"}}'] for bound in bounds] == [0, 3, 3, 6]
+    assert now[f'{trips}_count{{operation="claim"}}'] == 6
+    assert round(now[f'{trips}_sum{{operation="claim"}}'], 6) == 300.0009
+
+
+def test_a_stage_is_observed_whether_it_succeeds_or_fails() -> None:
+    worker = metrics()
+    meter = worker.meter(0)
+    with meter.stage(Stage.WRITE):
+        pass
+    try:
+        with meter.stage(Stage.WRITE):
+            raise ValueError
+    except ValueError:
+        pass
+    assert told(worker)['carecase_chunk_stage_seconds_count{stage="write"}'] == 2
+
+
+def test_the_number_of_series_is_fixed_by_the_configuration() -> None:
+    """Neither a database that is not configured nor an unknown operation adds one."""
+    worker = metrics()
+    before = set(told(worker))
+    for meter in (worker.meter(0), worker.meter(1), unmetered()):
+        meter.attempts("unknown", 1)
+        meter.poison("unknown", 1)
+        meter.round_trip("unknown", 1.0)
+    assert set(told(worker)) == before
+    kinds = len(FailureKind) + 1
+    assert len([name for name in before if name.startswith("carecase_chunk_attempts")]) == kinds * len(DATABASES)

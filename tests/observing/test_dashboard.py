@@ -1,0 +1,63 @@
+"""Grafana's dashboard as a file: it is what its script makes, and of the form that Grafana imports."""
+
+from jsonschema import validate
+from tests.observing.panels import GRAFANA, dashboard, made
+
+TEXT = {"type": "string", "minLength": 1}
+PLACE = {
+    "type": "object",
+    "required": ["x", "y", "w", "h"],
+    "properties": {name: {"type": "integer", "minimum": 0, "maximum": 200} for name in ("x", "y", "w", "h")},
+    "additionalProperties": False,
+}
+SOURCE = {"type": "object", "required": ["type", "uid"], "properties": {"type": {"const": "prometheus"}, "uid": TEXT}}
+TARGET = {
+    "type": "object",
+    "required": ["refId", "expr", "legendFormat", "datasource"],
+    "properties": {"refId": {"pattern": "^[A-Z]$"}, "expr": TEXT, "legendFormat": TEXT, "datasource": SOURCE},
+}
+PANEL = {
+    "type": "object",
+    "required": ["id", "type", "title", "gridPos"],
+    "properties": {"id": {"type": "integer"}, "type": {"enum": ["row", "timeseries"]}, "title": TEXT, "gridPos": PLACE},
+    "if": {"properties": {"type": {"const": "timeseries"}}},
+    "then": {
+        "required": ["targets", "fieldConfig", "options", "datasource"],
+        "properties": {
+            "targets": {"type": "array", "minItems": 1, "items": TARGET},
+            "datasource": SOURCE,
+            "fieldConfig": {"required": ["defaults", "overrides"], "properties": {"defaults": {"required": ["unit"]}}},
+        },
+    },
+}
+DASHBOARD = {
+    "type": "object",
+    "required": ["uid", "title", "schemaVersion", "panels", "templating", "time"],
+    "properties": {"schemaVersion": {"type": "integer", "minimum": 36}, "panels": {"type": "array", "items": PANEL}},
+}
+"""What Grafana needs of a dashboard (its documentation, "Dashboard JSON model")."""
+
+
+def test_the_dashboard_is_as_its_script_makes_it() -> None:
+    assert (GRAFANA / "dashboard.json").read_text() == made(), "run: python deploy/grafana/make.py"
+
+
+def test_the_dashboard_is_of_the_form_that_grafana_imports() -> None:
+    held = dashboard()
+    validate(held, DASHBOARD)
+    assert len({panel["id"] for panel in held["panels"]}) == len(held["panels"])
+
+
+def test_no_two_panels_lie_over_each_other() -> None:
+    places = [panel["gridPos"] for panel in dashboard()["panels"]]
+    cells = [
+        (x, y) for at in places for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert all(at["x"] + at["w"] <= 24 for at in places)
+
+
+def test_every_variable_that_queries_use_is_defined() -> None:
+    held = dashboard()
+    defined = {one["name"] for one in held["templating"]["list"]}
+    assert defined == {"datasource", "database"}

@@ -1,0 +1,71 @@
+"""Ids of events, and the wake-ups of listeners: what was sent is named, what changes at once is one change."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.builders import NOW
+
+from carecase_worker.errors import BatchRefused
+from carecase_worker.intake.jobs.cursors import LastEnd, chunks_of, cursor_of
+from carecase_worker.store.followers import Followers
+
+JOB = "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77"
+
+
+@given(st.sets(st.integers(0, 60)))
+def test_an_id_names_the_chunks_that_were_sent(chunks: set[int]) -> None:
+    assert chunks_of(cursor_of(chunks), 61) == chunks
+
+
+@pytest.mark.parametrize(
+    ("chunks", "cursor"), [(set(), "none"), ({3}, "3"), ({0, 1, 2}, "0-2"), ({0, 1, 2, 4, 9, 8}, "0-2,4,8-9")]
+)
+def test_ranges_keep_it_short(chunks: set[int], cursor: str) -> None:
+    assert cursor_of(chunks) == cursor
+
+
+@pytest.mark.parametrize("cursor", ["", "-", "1-", "-1", "0-10", "10", "2-1", "1,1", "3,0", "0-5,5", "a", "0;1", "0,"])
+def test_an_id_that_no_stream_has_sent_is_refused(cursor: str) -> None:
+    with pytest.raises(BatchRefused):
+        chunks_of(cursor, 10)
+
+
+@pytest.mark.parametrize("job_id", ["", JOB])
+def test_the_last_end_is_named_by_moment_and_job(job_id: str) -> None:
+    end = LastEnd(NOW + timedelta(microseconds=1), job_id)
+    assert LastEnd.of(str(end)) == end
+
+
+@pytest.mark.parametrize("cursor", ["", "1", "x-", f"-{JOB}", f"1-{JOB}x", "1-1", "9" * 17 + "-"])
+def test_another_one_is_refused(cursor: str) -> None:
+    with pytest.raises(BatchRefused):
+        LastEnd.of(cursor)
+
+
+def test_a_listener_that_is_slow_is_woken_once_and_does_not_grow() -> None:
+    followers = Followers()
+    with followers.of_client("ann") as follower:
+        for number in range(2000):
+            followers.wake(str(number), "ann", final=number % 2 == 0)
+        followers.wake("other", "bob", final=True)
+        assert asyncio.run(follower.turn(timedelta(seconds=5), timedelta(0)))
+        jobs, missed = follower.take()
+        assert (len(jobs), missed) == (1000, True), "it must find out for itself"
+        assert not asyncio.run(follower.turn(timedelta(0), timedelta(0)))
+    assert not followers
+
+
+@pytest.mark.parametrize(("final", "pause_s"), [(True, 600.0), (False, 0.05)])
+def test_the_end_of_a_job_is_not_waited_for_and_progress_is(final: bool, pause_s: float) -> None:
+    async def waited() -> float:
+        followers, loop = Followers(), asyncio.get_running_loop()
+        with followers.of_job(JOB) as follower:
+            followers.wake(JOB, "", final)
+            began = loop.time()
+            assert await follower.turn(timedelta(seconds=600), timedelta(seconds=pause_s))
+            return loop.time() - began
+
+    assert (asyncio.run(waited()) >= pause_s) is not final

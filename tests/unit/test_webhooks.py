@@ -1,0 +1,148 @@
+"""Webhooks: messages as the specification has them, addresses that are permitted, the schedule of attempts."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from standardwebhooks import Webhook
+from tests.builders import NOW
+
+from carecase_worker.settings.webhooks import WebhookSettings
+from carecase_worker.store.outbox import DeliveryVerdict, JobEvent, webhooks_of
+from carecase_worker.worker.webhooks.addresses import permitted
+from carecase_worker.worker.webhooks.messages import message_of
+from carecase_worker.worker.webhooks.schedule import verdict_on
+from carecase_worker.worker.webhooks.sending import Reply, retry_after
+
+JOB = "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77"
+SECRETS = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + "QUJD" * 8)
+PACKED = b"2|completed|1795593600000001|demo|9|1|2|3|2|1"
+
+
+def test_a_message_is_thin_and_every_secret_has_signed_it() -> None:
+    now = datetime.now(UTC)
+    message = message_of(JobEvent.of(JOB, PACKED), SECRETS, now, "/carecase")
+    assert message.headers["webhook-id"] == f"{JOB}.2"
+    for secret in SECRETS:
+        assert Webhook(secret).verify(message.body, dict(message.headers)) == json.loads(message.body)
+    assert json.loads(message.body) == {
+        "type": "job.completed",
+        "timestamp": "2026-11-25T08:00:00.000001Z",
+        "data": {
+            "jobId": JOB,
+            "state": "completed",
+            "database": "demo",
+            "total": 9,
+            "processed": 9,
+            "created": 1,
+            "updated": 2,
+            "superseded": 3,
+            "failed": 2,
+            "cancelled": 1,
+            "links": {"self": f"/carecase/jobs/{JOB}", "result": f"/carecase/jobs/{JOB}/result"},
+        },
+    }
+
+
+def test_an_attempt_later_has_the_same_id_and_body() -> None:
+    event = JobEvent.of(JOB, PACKED)
+    one, two = (message_of(event, SECRETS, NOW + timedelta(hours=hours), "") for hours in (0, 5))
+    assert (one.body, one.headers["webhook-id"]) == (two.body, two.headers["webhook-id"])
+    assert one.headers["webhook-timestamp"] != two.headers["webhook-timestamp"]
+
+
+PRIVATE = [
+    "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
+    "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fec0::1", "ff02::1", "::ffff:10.0.0.1",
+    "::ffff:169.254.169.254", "64:ff9b::a00:1", "2002:a00:1::1", "2001:0:a00:1::", "2001:db8::1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_an_address_that_is_not_public_is_not_connected_to(address: str) -> None:
+    assert permitted([address], (), is_encrypted=True) is None
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1"])
+def test_a_public_one_is_with_tls_only(address: str) -> None:
+    assert permitted([address], (), is_encrypted=True) == address
+    assert permitted([address], (), is_encrypted=False) is None
+
+
+def test_a_private_one_is_where_it_is_permitted() -> None:
+    for is_encrypted in (True, False):
+        assert permitted(["10.1.2.3"], ("10.1.0.0/16",), is_encrypted) == "10.1.2.3"
+        assert permitted(["::ffff:10.1.2.3"], ("10.1.0.0/16",), is_encrypted) == "::ffff:10.1.2.3"
+        assert permitted(["10.2.2.3"], ("10.1.0.0/16",), is_encrypted) is None
+    assert permitted(["127.0.0.1", "93.184.216.34"], (), is_encrypted=True) == "93.184.216.34"
+
+
+@pytest.mark.parametrize(
+    ("reply", "attempts", "verdict"),
+    [
+        (Reply(200), 0, DeliveryVerdict.DELIVERED),
+        (Reply(204), 9, DeliveryVerdict.DELIVERED),
+        (Reply(301), 0, DeliveryVerdict.AGAIN),
+        (Reply(410), 0, DeliveryVerdict.DISABLED),
+        (Reply(500), 8, DeliveryVerdict.AGAIN),
+        (Reply(500), 9, DeliveryVerdict.GIVEN_UP),
+        (Reply(reason="timeout"), 9, DeliveryVerdict.GIVEN_UP),
+    ],
+)
+def test_what_becomes_of_an_event(reply: Reply, attempts: int, verdict: DeliveryVerdict) -> None:
+    assert verdict_on(reply, attempts, 0.5, 10)[0] is verdict
+
+
+@pytest.mark.parametrize(
+    ("attempts", "chance", "asked", "seconds"),
+    [
+        (0, 0.5, None, 5),
+        (0, 0.0, None, 4.5),
+        (8, 0.5, None, 86_400),
+        (8, 0.9, None, 86_400),
+        (0, 0.5, 60, 60),
+        (2, 0.5, 60, 300),
+        (0, 0.5, 999_999, 86_400),
+    ],
+)
+def test_attempts_come_after_five_seconds_up_to_a_day(
+    attempts: int, chance: float, asked: int | None, seconds: float
+) -> None:
+    wait = None if asked is None else timedelta(seconds=asked)
+    _, failure = verdict_on(Reply(503, retry_after=wait), attempts, chance, 10)
+    assert failure.after == timedelta(seconds=seconds)
+    assert failure.reason == "status 503"
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [(None, None), ("7", 7), ("x", None), ("-1", None), ("9" * 20, None), ("Wed, 25 Nov 2026 08:01:00 GMT", 60)],
+)
+def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: int | None) -> None:
+    assert retry_after(header, NOW) == (None if seconds is None else timedelta(seconds=seconds))
+
+
+def test_a_job_has_the_webhooks_of_its_client() -> None:
+    def webhook(client: str, *events: str) -> WebhookSettings:
+        return WebhookSettings.model_validate({"client": client, "url": "https://x", "events": events})
+
+    told = webhooks_of(
+        {
+            "crm": webhook("ann", "job.completed", "job.waiting"),
+            "b": webhook("bob"),
+            "a": webhook("ann", "job.cancelled"),
+        }
+    )
+    assert told == {"ann": "a:cancelled crm:completed,waiting"}
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "https://", "https://u:p@x/", "https://x/#y", "x", ""])
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError):
+        WebhookSettings.model_validate({"client": "ann", "url": url})
+
+
+@pytest.mark.parametrize("secrets", ["", "whsec_x", "whsec_QUJD", "a,b"])
+def test_a_secret_that_is_none_is_refused(secrets: str) -> None:
+    with pytest.raises(ValueError):
+        WebhookSettings.model_validate({"client": "ann", "url": "https://x", "secrets": secrets})
