@@ -276,6 +276,6 @@ def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(accepted: A
     assert accepted.attempt("worker", 1) == "released: away"
     assert accepted.store._redis.get(f"{accepted.store.keys.prefix}failures:demo") == b"1"
     assert {accepted.store.job(job).state for job in strict} == {State.WAITING}
-    accepted.store._redis.delete(f"{accepted.store.keys.prefix}pause:demo")
+    accepted.store._redis.delete(f"{accepted.store.keys.prefix}circuit:demo")
     accepted.finish()
     assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
