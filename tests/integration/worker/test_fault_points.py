@@ -134,7 +134,7 @@ def test_a_commit_whose_answer_is_lost_is_found_in_the_ledger(batch: Batch) -> N
     batch.targets.step = cut
     applied = attempt(batch.store, batch.targets, batch.to_notify[0], "worker")
     assert applied.verdict == "released: away"
-    batch.store._redis.delete(f"{batch.store.keys.prefix}pause:demo")
+    batch.store._redis.delete(f"{batch.store.keys.prefix}circuit:demo")
     batch.finish()
     batch.verify()
 
