@@ -117,7 +117,7 @@ sbom: setup ## The bill of materials of the image's Python packages (CycloneDX),
 
 lock: setup ## Bring the locks in step with pyproject.toml; UPGRADE=--upgrade chooses new versions of everything
 	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --group dev -o requirements.lock
-	$(COMPILE) $(UPGRADE) pyproject.toml -c requirements.lock -o requirements-image.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra otel -c requirements.lock -o requirements-image.lock
 	$(COMPILE) $(UPGRADE) --group build -c requirements.lock -o requirements-build.lock
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra embedded --group bench -c requirements.lock -o requirements-bench.lock
 	$(COMPILE) $(UPGRADE) pyproject.toml --group docs -c requirements.lock -o requirements-docs.lock

@@ -27,6 +27,7 @@ HOMES = {
     "alembic": ("targets/schema/",),
     "prometheus_client": ("telemetry.py",),
     "structlog": ("telemetry.py",),
+    "opentelemetry": ("tracing/otlp.py", "tracing/sending.py"),
     "celery": ("broker/", "flower/", "worker/"),
     "kombu": ("broker/", "worker/"),
     "billiard": ("worker/",),
@@ -51,7 +52,7 @@ KNOWS_DIALECTS = ("targets/dialects/", "settings/target_urls.py")
 A_DIALECT = re.compile(r"(?:postgresql|sqlite|mysql|mariadb|mssql|oracle)\b")
 ASKS_FOR_A_DIALECT = frozenset({"get_backend_name", "get_driver_name", "get_dialect", "drivername"})
 QUESTION = re.compile(r"(?:what|who|whose|which|where|whether|how|when|why)\b", re.IGNORECASE)
-BROAD_EDGES = {"intake/http/access_log.py": 1, "worker/app.py": 3, "cli/ending.py": 1}
+BROAD_EDGES = {"intake/http/access_log.py": 1, "worker/app.py": 1, "worker/pool_process.py": 2, "cli/ending.py": 1}
 
 
 def name_of(module: Path) -> str:

@@ -86,6 +86,11 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def wall_ns() -> int:
+    """Return the nanoseconds from 1970-01-01T00:00Z to now by the machine's clock; for the beginnings of spans."""
+    return time.time_ns()
+
+
 def thread_seconds() -> float:
     """Return the processor time that this thread has used, in seconds; for measuring the cost of work."""
     return time.thread_time()

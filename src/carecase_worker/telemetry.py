@@ -20,7 +20,7 @@ ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "job_id", "chunk_no", "items", "database", "client", "activity_id", "method",
         "route", "status", "duration_ms", "verdict", "role", "count", "error", "where", "reason", "pid", "user",
-        "bytes", "bytes_sent", "new_job_id", "address",
+        "bytes", "bytes_sent", "new_job_id", "address", "trace_id",
     }
 )  # fmt: skip
 """The only fields a log line can have: ids, counts and names, never a value of a case; docs/privacy.md shows a line."""
@@ -91,6 +91,9 @@ def configure_logging(settings: LogSettings) -> None:
     logging.captureWarnings(True)
     for noisy in ("httpx", "httpcore", "alembic", "celery.worker.strategy", "celery.app.trace", "tornado.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("opentelemetry").setLevel(
+        logging.CRITICAL
+    )  # spans that are lost have a line of ours, once a minute
     logging.getLogger("uvicorn.error.connection").setLevel(logging.ERROR)  # our own access log reports the same
 
 

@@ -21,6 +21,7 @@ import zstandard
 from sqlalchemy import create_engine, text
 from tests.acceptance.system import System, eventually, running
 from tests.acceptance.test_outages import allow_connections
+from tests.collector import Collector, a_traceparent, collecting
 
 from carecase_worker.cases.care_case import FIELDS, FieldType
 
@@ -97,11 +98,26 @@ def broken_bodies() -> list[tuple[bytes, dict[str, str]]]:
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A system that seals its chunks, and whose PostgreSQL refuses some cases."""
+def collector() -> Iterator[Collector]:
+    with collecting() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[System]:
+    """A system that seals its chunks, is traced, and whose PostgreSQL refuses some cases.
+
+    Its environment asks for FastAPI's own telemetry, too, which would tell what it refuses.
+    """
     key = base64.b64encode(os.urandom(32)).decode()
+    told = {
+        "CARECASE_ENCRYPTION_KEYS": f"k1:{key}",
+        "CARECASE_TRACING_ENDPOINT": collector.url,
+        "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"{collector.url}/framework",
+    }
     place = tmp_path_factory.mktemp("sealed")
-    with running(place, "--workers", "1", CARECASE_ENCRYPTION_KEYS=f"k1:{key}") as started:
+    with running(place, "--workers", "1", **told) as started:
         for statement in TRIGGER:
             started.execute(statement)
         yield started
@@ -198,7 +214,7 @@ def files_of_redis(system: System) -> str:
     )
 
 
-def test_a_marked_value_is_found_in_the_database_and_nowhere_else(sealed: System) -> None:
+def test_a_marked_value_is_found_in_the_database_and_nowhere_else(sealed: System, collector: Collector) -> None:
     answers, jobs = [], []
     with sealed.client() as client:
         for content, headers in broken_bodies():
@@ -232,6 +248,7 @@ def test_a_marked_value_is_found_in_the_database_and_nowhere_else(sealed: System
         assert statuses == {200, 201, 409, 422, 500} - ({200} - statuses), "each kind of failure has happened"
         answers.append(client.get("/metrics").text)
 
+    collector.awaited("job", job_id=jobs[-1])
     places = {
         "the answers": "\n".join(answers),
         "the logs": sealed.logs() + (sealed.place / "up.log").read_text(),
@@ -240,7 +257,11 @@ def test_a_marked_value_is_found_in_the_database_and_nowhere_else(sealed: System
         "the files of Redis": files_of_redis(sealed),
         "Flower": all_of_flower(sealed, jobs[-1]),
         "the arguments of processes": arguments(sealed),
+        "the spans": "\n".join([*map(str, collector.spans), *map(repr, collector.bodies)]),
     }
+    assert {"validate", "write", "complete", "PUT /care-cases-batch"} <= {span.name for span in collector.spans}
+    assert [span for span in collector.spans if span.error], "failures have spans"
+    assert collector.elsewhere == [], "nothing but our spans is sent"
     for place, seen in places.items():
         assert len(seen) > 500, f"there is something to search in {place}"
         found = [mark for mark in marks() if mark in seen]
@@ -285,7 +306,8 @@ def by_status(system: System, job_id: str) -> dict[int, dict[str, Any]]:
 def test_the_access_log_tells_who_sent_what_and_who_read_it(system: System) -> None:
     body = json.dumps([marked(30), marked(31)]).encode()
     with system.client("other", "demo") as client:
-        sent = client.put("/care-cases-batch", content=body, headers={"content-type": "text/json"})
+        given = {"content-type": "text/json", "traceparent": str(a_traceparent(1))}
+        sent = client.put("/care-cases-batch", content=body, headers=given)
         job_id = sent.json()["job"]["jobId"]
         eventually(lambda: client.get(f"/jobs/{job_id}").json()["data"]["state"] == "completed")
         result = client.get(f"/jobs/{job_id}/result", headers={"Accept-Encoding": "identity"})
@@ -301,6 +323,7 @@ def test_the_access_log_tells_who_sent_what_and_who_read_it(system: System) -> N
         "database": "demo",
         "items": 2,
         "bytes": len(body),
+        "trace_id": a_traceparent(1).trace_id,
     }.items() <= lines[202].items()
     (documented,) = [line for line in PAGE.read_text().splitlines() if line.startswith('{"event"')]
     assert set(lines[202]) == set(json.loads(documented)), "the page shows the line as it is"

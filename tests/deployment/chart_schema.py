@@ -21,16 +21,6 @@ CHART = Path(__file__).parent.parent.parent / "deploy" / "helm" / "carecase"
 SCHEMA = CHART / "values.schema.json"
 OF_THE_CHART = {("audit", "directory")}
 """Settings that the chart sets by itself."""
-AWAITED: dict[tuple[str, str], dict[str, Any]] = {
-    ("worker", "host"): {"type": "string", "description": "Address for probes and metrics"},
-    ("worker", "port"): {
-        "type": "integer",
-        "minimum": 0,
-        "maximum": 65535,
-        "description": "Port for probes and metrics",
-    },
-}
-"""Settings that the chart names already and the model has soon."""
 _TARGET = r"^postgresql(\+psycopg)?://"
 """A file of SQLite is no database that pods could share."""
 _SOURCE = {"$ref": "#/$defs/secret"}
@@ -64,8 +54,7 @@ def secret_names() -> set[str]:
 def _properties(section: str, model: type[Section]) -> dict[str, Any]:
     """Return the settings that may stand in the file; a URL may, as long as it has no password."""
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
-    awaited = {name: kind for (where, name), kind in AWAITED.items() if where == section}
-    return awaited | {
+    return {
         name: {**_type(field), "description": field.description}
         for name, field in fields.items()
         if (kind_of(field)[0] is not SecretStr or "url" in name) and (section, name) not in OF_THE_CHART

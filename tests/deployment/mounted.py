@@ -1,13 +1,9 @@
 """A pod's files and variables, in a directory of this machine."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from tests.deployment.chart import Pod, Rendered
-from tests.deployment.chart_schema import AWAITED
-
-from carecase_worker.settings.places import PLAIN
 
 KEYS = "k1:" + "A" * 43 + "="
 VALUE = "0123456789abcdef" * 4
@@ -22,7 +18,7 @@ def mounted(
     """
     place.mkdir(parents=True, exist_ok=True)
     config = place / "carecase.toml"
-    text = without_awaited(release.config(pod))
+    text = release.config(pod)
     for before, after in moved.items():
         text = text.replace(before, after)
     config.write_text(text)
@@ -33,16 +29,3 @@ def mounted(
             file.write_text(secrets.get(file.name, KEYS if file.name.endswith("_keys") else VALUE))
             variables[variable] = str(file)
     return variables
-
-
-def without_awaited(text: str) -> str:
-    """Take out of a configuration what the settings do not have yet."""
-    for section, name in AWAITED:
-        if not is_there(section, name):
-            text = re.sub(rf"(\[{section}\][^\[]*?){name} = .*\n?", r"\1", text)
-    return text
-
-
-def is_there(section: str, name: str) -> bool:
-    """Tell whether the settings have one."""
-    return name in {field.alias or leaf for leaf, field in PLAIN[section].model_fields.items()}

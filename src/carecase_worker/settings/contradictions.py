@@ -13,6 +13,7 @@ from carecase_worker.settings.access import JwtSettings
 from carecase_worker.settings.model import DATABASES_PART, DatabaseSettings, RedisSettings, Settings
 from carecase_worker.settings.places import Place, nearest
 from carecase_worker.settings.target_urls import password_fault, target_has_password
+from carecase_worker.settings.tracing import TracingSettings
 from carecase_worker.settings.urls import same_server, takes_password
 
 LEASE_MARGIN = timedelta(seconds=5)
@@ -47,6 +48,7 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     yield from _tokens(settings.jwt)
     yield from _clients(settings)
     yield from _webhooks(settings)
+    yield from _tracing(settings.tracing)
     for name, database in settings.databases.items():
         yield from _database(name, database, settings.worker.chunk_deadline)
 
@@ -217,6 +219,12 @@ def _clients(settings: Settings) -> Iterator[Contradiction]:
         if any(holders[digest] > 1 for digest in client.api_key_sha256):
             text = "has a key that another client has, too; each key must be one client's"
             yield Contradiction(("clients", name, "api_key_sha256"), text)
+
+
+def _tracing(tracing: TracingSettings) -> Iterator[Contradiction]:
+    if tracing.headers is not None and tracing.endpoint is None:
+        text = "needs tracing.endpoint, the collector that they are sent to"
+        yield Contradiction(("tracing", "headers"), text, (("tracing", "endpoint"),))
 
 
 def _webhooks(settings: Settings) -> Iterator[Contradiction]:

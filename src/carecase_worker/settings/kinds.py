@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import unquote
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
@@ -111,6 +112,23 @@ def parse_secrets(text: str) -> tuple[str, ...]:
     return tuple(part for part in re.split(r"[,\s]+", text) if part)
 
 
+def parse_headers(text: str) -> dict[str, str]:
+    """Read HTTP headers from `name=value,…`, values %-encoded if need be. Raises ValueError, whose text quotes none."""
+    headers = {}
+    for number, part in enumerate(text.split(","), start=1):
+        name, is_there, value = (piece.strip() for piece in part.partition("="))
+        value = unquote(value)
+        if not (is_there and re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) and re.fullmatch("[ -~]+", value)):
+            raise ValueError(f"header {number} must be name=value of letters, digits and signs; write a comma as %2C")
+        headers[name] = value
+    return headers
+
+
+def _headers(text: str) -> str:
+    parse_headers(text)
+    return text
+
+
 def _keys(text: str) -> str:
     parse_keys(text)
     return text
@@ -120,6 +138,7 @@ Port = Annotated[int, BeforeValidator(_no_truth), Field(ge=0, le=65535)]
 Count = Annotated[int, BeforeValidator(_no_truth), Field(ge=1, le=_MOST)]
 Few = Annotated[int, BeforeValidator(_no_truth), Field(ge=1, le=1000)]
 Share = Annotated[float, BeforeValidator(_no_truth), Field(ge=0.001, le=1000, allow_inf_nan=False)]
+Part = Annotated[float, BeforeValidator(_no_truth), Field(ge=0, le=1, allow_inf_nan=False)]
 Rate = Annotated[float, BeforeValidator(_no_truth), Field(ge=0, le=1e9, allow_inf_nan=False)]
 Seconds = Annotated[
     timedelta,
@@ -138,12 +157,14 @@ Host = Annotated[str, AfterValidator(urls.host)]
 JobUrl = Annotated[str, AfterValidator(urls.job_url)]
 Origin = Annotated[str, AfterValidator(urls.origin)]
 KeySetUrl = Annotated[str, AfterValidator(urls.jwks_url)]
+OtlpUrl = Annotated[str, AfterValidator(urls.otlp_url)]
 Digest = Annotated[str, AfterValidator(_digest)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_hidden(urls.redis_url))]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_hidden(urls.broker_url))]
 TargetUrl = Annotated[SecretStr, AfterValidator(_hidden(target_urls.target_url))]
 Secret = Annotated[SecretStr, AfterValidator(_hidden(_text))]
 Keys = Annotated[SecretStr, AfterValidator(_hidden(_keys))]
+HttpHeaders = Annotated[SecretStr, AfterValidator(_hidden(_headers))]
 
 
 def kind_of(field: FieldInfo) -> tuple[Any, list[Any]]:

@@ -9,13 +9,13 @@ from pydantic import Field, SecretStr
 
 from carecase_worker.settings import database_parameters, urls
 from carecase_worker.settings.access import AuditSettings, ClientSettings, JwtSettings
+from carecase_worker.settings.flower import FlowerSettings
 from carecase_worker.settings.intake import IntakeSettings
 from carecase_worker.settings.kinds import (
     BrokerUrl,
     Count,
     Few,
     Host,
-    JobUrl,
     Keys,
     Name,
     Port,
@@ -24,11 +24,10 @@ from carecase_worker.settings.kinds import (
     Seconds,
     Secret,
     TargetUrl,
-    UrlPath,
-    User,
     parse_keys,
 )
 from carecase_worker.settings.section import Section, seconds_setting
+from carecase_worker.settings.tracing import TracingSettings
 from carecase_worker.settings.webhooks import DeliverySettings, WebhookSettings
 
 
@@ -155,26 +154,6 @@ class EncryptionSettings(Section):
         return parse_keys(self.keys.get_secret_value()) if self.keys else {}
 
 
-class FlowerSettings(Section):
-    """The operators' page."""
-
-    host: Host = Field("127.0.0.1", description="Address to listen on")
-    port: Port = Field(5555, description="Port to listen on")
-    url_prefix: UrlPath = Field("flower", description="Path under which it is served")
-    user: User = Field("flower", description="User of the page")
-    password: Secret | None = Field(None, description="Password of the page; by environment or file only")
-    wrong_passwords_per_minute: Count = Field(
-        10, description="Wrong passwords in a minute from one address, after which it is refused for a while"
-    )
-    job_url: JobUrl | None = Field(
-        None, description="Page of a job, to which Flower's page of a task leads, as https://host/app#/jobs/{job_id}"
-    )
-    broker_url: BrokerUrl | None = Field(
-        None, description="The broker as Flower's own, lesser user; the broker's URL if unset"
-    )
-    broker_password: Secret | None = Field(None, description="Password for that URL; by environment or file only")
-
-
 class LogSettings(Section):
     """Level and format of the log."""
 
@@ -196,6 +175,7 @@ class Settings(Section):
     flower: FlowerSettings = FlowerSettings()
     delivery: DeliverySettings = DeliverySettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     databases: Mapping[Name, DatabaseSettings] = {}
     clients: Mapping[Name, ClientSettings] = {}
     webhooks: Mapping[Name, WebhookSettings] = {}

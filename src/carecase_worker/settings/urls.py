@@ -67,6 +67,15 @@ def jwks_url(text: str) -> str:
     return text
 
 
+def otlp_url(text: str) -> str:
+    """Check the endpoint of a collector, and add the usual path of traces to one that has no path."""
+    should = "must be http://host:4318, or https:// for TLS, with a path if it is not /v1/traces"
+    found = _parts(text, should, {"https", "http"})
+    if found["userinfo"] is not None or found["query"] is not None:
+        raise ValueError(f"{should}, without a user or options in it; credentials belong in tracing.headers")
+    return text if (found["path"] or "/") != "/" else f"{text.removesuffix('/')}/v1/traces"
+
+
 def job_url(text: str) -> str:
     """Check the URL of a job's page, in which `{job_id}` stands for the job."""
     should = "must be https://host/path or http://host/path with {job_id} in it"

@@ -14,6 +14,7 @@ from carecase_worker.clock import from_epoch_ms, from_epoch_us
 from carecase_worker.store.job import COUNTS, Job, State
 from carecase_worker.store.scripts import values_of
 from carecase_worker.store.throughput import Throughput
+from carecase_worker.traceparent import TraceParent
 
 
 class Admitted(Enum):
@@ -67,7 +68,8 @@ class NewJob:
     `marks` are those by which the batch may have come before; the first one is kept. Without an Idempotency-Key there
     are none. `weight` is the room that its chunk takes in a group, 0 if it is to be applied alone. `key_set` is the set
     of its cases' keys, as it may lie in Redis. `webhooks` names those that are told of it, see `outbox.lua`. The
-    `body_sha256` of a sealed job is kept with its data key only.
+    `body_sha256` of a sealed job is kept with its data key only. `traceparent` is the span of the request in a trace,
+    if there is one.
     """
 
     job_id: str
@@ -86,6 +88,7 @@ class NewJob:
     weight: int = 0
     key_set: bytes = b""
     webhooks: str = ""
+    traceparent: TraceParent | None = None
 
     @property
     def binding(self) -> Binding:
@@ -116,6 +119,7 @@ def queued_job(new: NewJob, seq: int, unsettled: bool, accepted_at: datetime) ->
         read_at=accepted_at,
         chunks=len(new.chunk_firsts),
         data_key=new.seal.data_key,
+        traceparent=new.traceparent,
     )
 
 

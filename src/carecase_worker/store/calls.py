@@ -37,6 +37,7 @@ def admit_call(keys: Keys, jobs: JobSettings, new: NewJob, last: Mapping[int, by
         webhooks=new.webhooks,
         fingerprints=[mark.fingerprint for mark in new.marks],
         data_key=new.seal.data_key,
+        traceparent=str(new.traceparent or ""),
         width=jobs.width,
         renotify_after_ms=milliseconds(jobs.renotify_after),
         retention_ms=milliseconds(jobs.retention),

@@ -11,6 +11,7 @@ from carecase_worker.batches.binding import Binding, Order
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import epoch_us, from_epoch_us
 from carecase_worker.store.scripts import values_of
+from carecase_worker.traceparent import TraceParent
 
 
 class Claimed(Enum):
@@ -48,7 +49,7 @@ class Lease:
 
     `seq` is the batch's place in the order of acceptance; while it is `unsettled`, the database may hold higher ones
     from before this Redis. `data_key` is the job's, wrapped, and `signature` that of `admit` over the order; both are
-    empty if the job is not sealed.
+    empty if the job is not sealed. `traceparent` is the span of the request that sent the job, if it is traced.
     """
 
     chunk: ChunkRef
@@ -67,6 +68,7 @@ class Lease:
     chunks: int = 0
     data_key: str = ""
     signature: str = ""
+    traceparent: TraceParent | None = None
 
     @property
     def binding(self) -> Binding:
@@ -100,6 +102,7 @@ class Lease:
             chunks=told.chunks,
             data_key=told.data_key,
             signature=told.signature,
+            traceparent=TraceParent.of(told.traceparent),
         )
 
 
@@ -128,6 +131,7 @@ class ClaimReply(msgspec.Struct, gc=False):
     chunks: int = 0
     data_key: str = ""
     signature: str = ""
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +220,14 @@ class Completion:
 
     `verdicts` says for each chunk whether its outcomes were stored; `shares` is the number of shares into which the
     workers' time goes; `to_notify` are the chunks to notify for now; `following` are those claimed for the caller to go
-    on with.
+    on with; `final` are the jobs that became final.
     """
 
     verdicts: tuple[Completed, ...]
     shares: int = 1
     to_notify: tuple[ChunkRef, ...] = ()
     following: Claims = ()
+    final: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Completed:
@@ -239,6 +244,7 @@ class Completion:
             shares=told.shares,
             to_notify=tuple(map(ChunkRef.of, told.to_notify)),
             following=_claims(told.following, payloads),
+            final=tuple(told.final),
         )
 
 
@@ -247,6 +253,7 @@ class _CompletionReply(msgspec.Struct):
     shares: int
     to_notify: list[str]
     following: list[ClaimReply]
+    final: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from carecase_worker.batches.binding import Binding
 from carecase_worker.batches.encryption import Seals
 from carecase_worker.clock import from_epoch_ms, from_epoch_us
 from carecase_worker.errors import PayloadUnreadable
+from carecase_worker.traceparent import TraceParent
 
 
 class State(Enum):
@@ -88,7 +89,7 @@ class Job:
 
     `seq` is its place in the order of acceptance; while it is `unsettled`, the job may still be moved up, with all
     others. `retried_as` is the job that has its items once they are sent again. `data_key` is wrapped; `body_sha256` is
-    empty as long as it is sealed with that.
+    empty as long as it is sealed with that. `traceparent` is the span of the request that sent it, if it is traced.
     """
 
     job_id: str
@@ -112,6 +113,7 @@ class Job:
     retried_as: str | None = None
     chunks: int = 0
     data_key: str = ""
+    traceparent: TraceParent | None = None
 
     @property
     def binding(self) -> Binding:
@@ -159,6 +161,7 @@ def job_from_record(job_id: str, record: Mapping[str, str], read_at: datetime) -
         retried_as=record.get("retried_as"),
         chunks=len(firsts) or int(record.get("chunks") or 0),
         data_key=record.get("data_key", ""),
+        traceparent=TraceParent.of(record.get("traceparent", "")),
     )
 
 

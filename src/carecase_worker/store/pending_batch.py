@@ -23,6 +23,7 @@ from carecase_worker.errors import (
 )
 from carecase_worker.store.admission import Admission, Admitted, JobSeal, NewJob, Staging
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.traceparent import TraceParent
 
 _STAGE_BYTES = 1 << 20
 _BEHIND = 3  # calls of `add` whose chunks may still be being packed
@@ -37,7 +38,8 @@ class Sender:
     """The sender of a batch, and how the batch is to be applied.
 
     `care_plan` is that of the path, if the path has one; `strict`: all or nothing; `retry_of`: the job whose items are
-    sent again; `mapping`: the name of the mapping by which a file's rows became items, if it has one.
+    sent again; `mapping`: the name of the mapping by which a file's rows became items, if it has one; `traceparent`:
+    the span of the request, if it is traced.
     """
 
     client: str
@@ -48,6 +50,7 @@ class Sender:
     strict: bool = False
     retry_of: str = ""
     mapping: str = ""
+    traceparent: TraceParent | None = None
 
     @property
     def sent_key(self) -> str | None:
@@ -153,6 +156,7 @@ class PendingBatch:
             weight=self._weight,
             key_set=key_set,
             webhooks=self._admissions.webhooks.get(sender.client, ""),
+            traceparent=sender.traceparent,
         )
         return self._completed(new), self._waiting
 

@@ -1,52 +1,40 @@
-"""The worker's wiring, and the last error handlers around its task and its housekeeping."""
+"""The worker's wiring, and the last error handler around its housekeeping."""
 
 import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from billiard import pool
-from billiard.exceptions import SoftTimeLimitExceeded
-from billiard.process import current_process
 from celery import Celery, signals
 
-from carecase_worker.batches.chunking import ChunkRef
-from carecase_worker.batches.encryption import Seals
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.broker.reach import takes_connections
-from carecase_worker.clock import SystemClock, SystemRandom, monotonic, system_sleep
-from carecase_worker.errors import FailureKind, StoreUnavailable, safe_error_fields
-from carecase_worker.settings.model import DATABASES_PART, Settings
-from carecase_worker.store.claims import Claimed, Claims
+from carecase_worker.clock import SystemClock, SystemRandom
+from carecase_worker.errors import StoreUnavailable, safe_error_fields
+from carecase_worker.settings.model import Settings
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.open_jobs import OpenJobs
 from carecase_worker.store.outbox import Outbox
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
-from carecase_worker.targets.causes import Causes
-from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.startup import look_at
 from carecase_worker.targets.tenants import tenants_of
 from carecase_worker.telemetry import configure_logging, logger
-from carecase_worker.worker.attempt import Applied, Applier
+from carecase_worker.tracing.tracer import require_installed
 from carecase_worker.worker.consumer import NotificationConsumer, take_only_notifications
-from carecase_worker.worker.group import fail, members_of, run_group
 from carecase_worker.worker.health import Signs
 from carecase_worker.worker.health_server import HealthPages, serve_health
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
-from carecase_worker.worker.inherited import let_go_of_sockets
 from carecase_worker.worker.metrics import WorkerMetrics, metrics_of
 from carecase_worker.worker.monitor import Monitor
-from carecase_worker.worker.placing import Placer
 from carecase_worker.worker.pool import PatientTaskPool
+from carecase_worker.worker.pool_process import PoolProcess
 from carecase_worker.worker.process_identity import is_dead, own_name
-from carecase_worker.worker.report import Report
 from carecase_worker.worker.schema_watch import SchemaWatch
 from carecase_worker.worker.tasks import add_task
 from carecase_worker.worker.webhooks.delivery import Delivery
@@ -55,16 +43,9 @@ from carecase_worker.worker.webhooks.sending import Sending, resolve_by_system
 _log = logger("worker")
 _PURGE_LOOK_S, _SCHEMA_LOOK_S, _MONITOR_S = 60, 60, 1.0
 _CONNECTS_WITHIN, _STOPS_WITHIN = timedelta(seconds=3), timedelta(seconds=5)
-_NO_STORE = "no-store"
 _RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
 """Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
-_TIME_SLICE_S, _LEAST_TIME_SLICE_S = 0.25, 0.05
-"""Seconds for which one notification may keep a process, which spares most notifications.
-
-Jobs and databases with work share them, so that a small batch waits no longer the more there are. No share is below the
-least: shorter ones would cost too much.
-"""
 
 
 def create_worker(settings: Settings, signs: Signs, metrics: WorkerMetrics, schemas: SchemaWatch) -> Celery:
@@ -75,7 +56,7 @@ def create_worker(settings: Settings, signs: Signs, metrics: WorkerMetrics, sche
     take_only_notifications()
     app = celery_app(settings)
     app.conf.worker_consumer = partial(NotificationConsumer, signs=signs)
-    process = _Process(settings, metrics)
+    process = PoolProcess(settings, metrics)
     add_task(app, process.apply)
 
     def set_up_logging(**_: Any) -> None:
@@ -83,6 +64,9 @@ def create_worker(settings: Settings, signs: Signs, metrics: WorkerMetrics, sche
 
     def start_process(**_: Any) -> None:
         process.start()
+
+    def end_process(**_: Any) -> None:
+        process.tracer.close()
 
     housekeeping = _housekeeping(settings, signs, schemas)
 
@@ -96,6 +80,7 @@ def create_worker(settings: Settings, signs: Signs, metrics: WorkerMetrics, sche
 
     signals.setup_logging.connect(set_up_logging, weak=False)
     signals.worker_process_init.connect(start_process, weak=False)
+    signals.worker_process_shutdown.connect(end_process, weak=False)
     signals.worker_ready.connect(start_housekeeping, weak=False)
     signals.worker_shutdown.connect(stop_housekeeping, weak=False)
     return app
@@ -104,9 +89,11 @@ def create_worker(settings: Settings, signs: Signs, metrics: WorkerMetrics, sche
 def run_worker(settings: Settings) -> int:
     """Serve until told to stop; return the exit status.
 
-    Raises SettingsError for a Redis that could lose batches and for a database of a version that is not supported.
+    Raises SettingsError for a Redis that could lose batches, for a database of a version that is not supported, and if
+    tracing needs what is not installed.
     """
     configure_logging(settings.log)
+    require_installed(settings.tracing)
     sys.setrecursionlimit(_RECURSION_LIMIT)
     # by default a pool process that stops waits 30 s for its results to be read; ours return nothing
     pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = _RESULT_LOOKS
@@ -191,94 +178,3 @@ def _guarded(step: Callable[[], None]) -> Callable[[], None]:
             _log.error("housekeeping left for next time", **safe_error_fields(error))
 
     return guarded
-
-
-@dataclass
-class _Process:
-    """The connections of one pool process, and its handling of notifications."""
-
-    settings: Settings
-    metrics: WorkerMetrics
-    applier: Applier | None = None
-    placer: Placer | None = None
-    notifier: Notifier | None = None
-
-    def start(self) -> None:
-        """Open this process's own connections; those from before the fork are the parent's."""
-        let_go_of_sockets()
-        settings = self.settings
-        self.notifier = Notifier(celery_app(settings))
-        seals = Seals(settings.encryption.by_id, settings.encryption.required)
-        meter = self.metrics.meter(getattr(current_process(), "index", 0))
-        self.applier = Applier(
-            store=JobStore(settings.redis, settings.jobs, observe=meter.round_trip),
-            targets=Targets(tenants_of(settings.databases), DATABASES_PART * settings.worker.chunk_deadline),
-            random=SystemRandom(),
-            sleep=system_sleep,
-            holder=own_name(),
-            is_dead=is_dead,
-            retry_deadline=settings.jobs.retry_deadline,
-            seals=seals,
-            meter=meter,
-        )
-        self.placer = Placer(self.applier.store, OpenJobs(settings.redis, seals), own_name())
-
-    def apply(self, chunk: ChunkRef) -> Report:
-        """Handle a notification: apply its chunk, then what is ready or opened, for a time slice; notify for the rest.
-
-        It raises nothing: the sweep notifies again for a chunk that failed.
-        """
-        if self.applier is None or self.notifier is None:
-            raise RuntimeError("worker_process_init has not run")
-        applier, notifier, began = self.applier, self.notifier, monotonic()
-        applier.report.begin()
-        applied = self._guarded(notifier, [chunk], lambda: self._attempt(applier, applier.claim(chunk), go_on=True))
-        while applied.following:
-            claims = applied.following
-            go_on = monotonic() - began < max(_LEAST_TIME_SLICE_S, _TIME_SLICE_S / applied.shares)
-            chunks = [ref for ref, _ in claims]
-            applied = self._guarded(notifier, chunks, partial(self._attempt, applier, claims, go_on))
-        return applier.report
-
-    def _guarded(self, notifier: Notifier, chunks: Sequence[ChunkRef], attempt: Callable[[], Applied]) -> Applied:
-        """Make an attempt at chunks, and notify for what it opens."""
-        began, ids, report = monotonic(), _ids(chunks), self.applier.report if self.applier else Report()
-        applied = Applied("")
-        try:
-            applied = attempt()
-            notifier.notify(applied.database, applied.to_notify)
-        except StoreUnavailable as error:
-            if not applied.verdict:
-                report.release("", (chunk.job_id for chunk in chunks), _NO_STORE)
-            _log.warning("chunk left for the sweep", reason=str(error), **ids)
-        except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on
-            report.release("", (chunk.job_id for chunk in chunks), FailureKind.UNEXPECTED.value)
-            _log.error("chunk left for the sweep", **safe_error_fields(error), **ids)
-        else:
-            report.verdict = applied.verdict
-            duration_ms = round((monotonic() - began) * 1000, 1)
-            _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **ids)
-        return applied
-
-    def _attempt(self, applier: Applier, claims: Claims, go_on: bool) -> Applied:
-        first = claims[0][1]
-        if first.verdict is Claimed.UNPLACED and self.placer is not None:
-            return self.placer.place(first.database)
-        members = members_of(claims)
-        if not members:
-            return Applied(first.verdict.value)
-        try:
-            return run_group(applier, members, go_on)
-        except StoreUnavailable:
-            raise
-        except SoftTimeLimitExceeded:  # nothing else takes that long: the database hangs
-            return fail(applier, members, FailureKind.AWAY, Causes.TIMEOUT.value)
-        except Exception as error:  # noqa: BLE001  # the same edge, while the chunks can still be released
-            _log.error("chunk failed", **_ids([member.lease.chunk for member in members]), **safe_error_fields(error))
-            return fail(applier, members, FailureKind.UNEXPECTED)
-
-
-def _ids(chunks: Sequence[ChunkRef]) -> dict[str, str | int]:
-    """Return the log fields of some chunks: the ids of the first one, and their number if there are several."""
-    first: dict[str, str | int] = {"job_id": chunks[0].job_id, "chunk_no": chunks[0].chunk_no}
-    return first if len(chunks) == 1 else {**first, "chunks": len(chunks)}

@@ -8,13 +8,8 @@ from uuid import UUID
 
 from carecase_worker.batches.chunking import Chunk, ChunkRef
 from carecase_worker.batches.encryption import UNSEALED, Seals
-from carecase_worker.cases.outcomes import (
-    CANCELLED,
-    UNAVAILABLE,
-    UNTRUSTED,
-    Outcome,
-)
-from carecase_worker.clock import Random, Sleep, monotonic
+from carecase_worker.cases.outcomes import CANCELLED, UNAVAILABLE, UNTRUSTED, Outcome
+from carecase_worker.clock import Random, Sleep, epoch_us, monotonic
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
 from carecase_worker.store.claims import ChunkResult, Claimed, Claims, Completed, Lease, RetryLater
 from carecase_worker.store.job_store import JobStore
@@ -23,14 +18,10 @@ from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.telemetry import logger
+from carecase_worker.tracing.tracer import UNTRACED, Span
 from carecase_worker.worker.metrics import Meter, Stage, unmetered
 from carecase_worker.worker.outages import Outages
-from carecase_worker.worker.planning import (
-    plan_chunk,
-    plan_item_by_item,
-    plan_uniform_outcome,
-    to_chunk_result,
-)
+from carecase_worker.worker.planning import plan_chunk, plan_item_by_item, plan_uniform_outcome, to_chunk_result
 from carecase_worker.worker.poison import poison_items
 from carecase_worker.worker.report import Report
 from carecase_worker.worker.retry_policy import GiveUp, plan_retry
@@ -48,7 +39,7 @@ class Applied:
     """The result of an attempt.
 
     `to_notify` are the chunks to notify for now, `following` those claimed to go on with, and `shares` is the number of
-    shares into which the workers' time goes.
+    shares into which the workers' time goes. `reason` names the failure for which chunks were released, if any were.
     """
 
     verdict: str
@@ -57,11 +48,12 @@ class Applied:
     to_notify: tuple[ChunkRef, ...] = ()
     following: Claims = ()
     shares: int = 1
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Applier:
-    """The attempts at chunks in one process."""
+    """The attempts at chunks in one process; `span` is that of the attempt at hand."""
 
     store: JobStore
     targets: Targets
@@ -74,6 +66,7 @@ class Applier:
     outages: Outages = field(default_factory=Outages)
     meter: Meter = field(default_factory=unmetered)
     report: Report = field(default_factory=Report)
+    span: Span = UNTRACED
 
     def claim(self, ref: ChunkRef) -> Claims:
         """Claim a chunk, also from a process of this machine that has died with it.
@@ -106,8 +99,9 @@ class Applier:
             if lease.unsettled:
                 require_record(self.seals, lease, also_unread=cancel)
                 return self._settle_first(lease, cancel, go_on)
-            plan = self.prepared(lease, cancel)
-            with self.meter.stage(Stage.WRITE):
+            with self.span.child("validate"):
+                plan = self.prepared(lease, cancel)
+            with self.span.child("write"), self.meter.stage(Stage.WRITE):
                 outcomes = self.targets.writer(lease.database).write(ledger_key(lease), plan)
         except TargetFailure as failure:
             _log.warning("chunk not applied", database=lease.database, reason=str(failure), **_ids(lease))
@@ -125,7 +119,7 @@ class Applier:
         match plan_retry(kind, lease.history, self.retry_deadline, self.random.random()):
             case RetryLater() as wait:
                 self.release([lease], wait, kind, cause)
-                return Applied(f"released: {kind.value}", lease.database)
+                return released(lease.database, kind, cause)
             case GiveUp(outcome):
                 self.meter.attempts(lease.database, 1, kind)
                 if not cancel:
@@ -139,7 +133,7 @@ class Applier:
         """Release chunks of one database after a failed attempt. Raises StoreUnavailable."""
         self.meter.attempts(leases[0].database, len(leases), kind)
         self._after_failure(leases[0].database, kind, cause)
-        wait = replace(wait, reason=cause.name if cause else kind.value)
+        wait = replace(wait, reason=_reason(kind, cause))
         self.store.release([lease.chunk for lease in leases], self.holder, wait)
         self.report.release(leases[0].database, (lease.chunk.job_id for lease in leases), wait.reason)
 
@@ -250,14 +244,15 @@ class Applier:
         Raises StoreUnavailable.
         """
         began = monotonic()
-        for _ in range(_COMPLETE_ATTEMPTS):
-            try:
-                return self._complete_once(done, go_on)
-            except StoreUnavailable:
-                if monotonic() - began > _COMPLETE_FOR_S:
-                    raise
-                self.sleep(_COMPLETE_AGAIN)
-        return self._complete_once(done, go_on)
+        with self.span.child("complete"):
+            for _ in range(_COMPLETE_ATTEMPTS):
+                try:
+                    return self._complete_once(done, go_on)
+                except StoreUnavailable:
+                    if monotonic() - began > _COMPLETE_FOR_S:
+                        raise
+                    self.sleep(_COMPLETE_AGAIN)
+            return self._complete_once(done, go_on)
 
     def _complete_once(self, done: Sequence[tuple[Lease, ChunkResult]], go_on: bool) -> Applied:
         chunks = [(lease.chunk, replace(one, packed=seal_result(self.seals, lease, one.packed))) for lease, one in done]
@@ -269,8 +264,22 @@ class Applier:
         for (lease, one), verdict in zip(done, told.verdicts, strict=True):
             if verdict is Completed.KEPT:
                 self.report.keep(lease.database, lease.chunk.job_id, one.counts)
+        for lease, _ in done:
+            if lease.chunk.job_id in told.final and lease.traceparent is not None:
+                began_ns, job_id = epoch_us(lease.accepted_at) * 1000, lease.chunk.job_id
+                self.span.past("job", began_ns, lease.traceparent, job_id=job_id, database=database, items=lease.total)
         items = sum(sum(one.counts.values()) for _, one in done)
         return Applied(told.verdict.value, database, items, told.to_notify, told.following, told.shares)
+
+
+def released(database: str, kind: FailureKind, cause: Cause | None) -> Applied:
+    """Return the result of an attempt after which chunks were released."""
+    return Applied(f"released: {kind.value}", database, reason=_reason(kind, cause))
+
+
+def trace_fields(lease: Lease) -> dict[str, str]:
+    """Return the log fields of the trace that a leased chunk belongs to."""
+    return {} if lease.traceparent is None else {"trace_id": lease.traceparent.trace_id}
 
 
 def ledger_key(lease: Lease) -> LedgerKey:
@@ -279,4 +288,8 @@ def ledger_key(lease: Lease) -> LedgerKey:
 
 
 def _ids(lease: Lease) -> dict[str, str | int]:
-    return {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no}
+    return {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no, **trace_fields(lease)}
+
+
+def _reason(kind: FailureKind, cause: Cause | None) -> str:
+    return cause.name if cause else kind.value

@@ -11,7 +11,7 @@ from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBr
 from carecase_worker.store.claims import Claimed, Claims, Lease, RetryLater
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.telemetry import logger
-from carecase_worker.worker.attempt import Applied, Applier, ledger_key
+from carecase_worker.worker.attempt import Applied, Applier, ledger_key, released
 from carecase_worker.worker.metrics import Stage
 from carecase_worker.worker.planning import to_chunk_result
 from carecase_worker.worker.retry_policy import GiveUp, plan_retry
@@ -43,12 +43,13 @@ def run_group(applier: Applier, members: Sequence[Member], go_on: bool = False) 
     if len(members) == 1:
         return applier.run(members[0].lease, members[0].cancel, go_on)
     began = monotonic()
-    together, alone = _prepared(applier, members)
+    with applier.span.child("validate"):
+        together, alone = _prepared(applier, members)
     applied = Applied("", members[0].lease.database)
     if together:
         try:
             writer = applier.targets.writer(applied.database)
-            with applier.meter.stage(Stage.WRITE):
+            with applier.span.child("write"), applier.meter.stage(Stage.WRITE):
                 written = writer.write_group([(ledger_key(member.lease), plan) for member, plan in together])
         except TargetFailure as failure:
             _log.warning("chunks not applied", database=applied.database, reason=str(failure), count=len(together))
@@ -72,6 +73,8 @@ def _each_alone(applier: Applier, alone: Sequence[Member], applied: Applied, go_
         is_away = applied.verdict == _AWAY
         if is_away or (number > 1 and monotonic() - began > _ALONE_FOR_S):
             rest = [one.lease.chunk for one in alone[number - 1 :]]
+            reason = applied.reason if is_away else "the others of the group took its time"
+            _log.info("chunks not applied", database=applied.database, reason=reason, count=len(rest))
             # counted as too slow, so that each goes alone from then on
             applier.store.release(
                 rest, applier.holder, RetryLater(timedelta(0), too_slow=not is_away, counts_toward_deadline=False)
@@ -92,7 +95,7 @@ def fail(applier: Applier, members: Sequence[Member], kind: FailureKind, cause: 
     All wait as long as the one that must wait longest: it is one failure of their database.
     """
     waits: list[tuple[Lease, RetryLater]] = []
-    applied = Applied(f"released: {kind.value}", members[0].lease.database)
+    applied = released(members[0].lease.database, kind, cause)
     for member in members:
         match plan_retry(kind, member.lease.history, applier.retry_deadline, applier.random.random()):
             case RetryLater() as wait:
@@ -122,6 +125,6 @@ def _prepared(applier: Applier, members: Sequence[Member]) -> tuple[list[tuple[M
 
 
 def _both(one: Applied, other: Applied) -> Applied:
-    """Return the later result, with the notifications and items of both."""
+    """Return the later result, with the notifications and items of both, and the reason for which any was released."""
     to_notify = (*one.to_notify, *(notify for notify in other.to_notify if notify not in one.to_notify))
-    return replace(other, to_notify=to_notify, items=one.items + other.items)
+    return replace(other, to_notify=to_notify, items=one.items + other.items, reason=other.reason or one.reason)

@@ -11,13 +11,12 @@ from carecase_worker.broker.celery_app import TASK
 from carecase_worker.worker.report import GaveUp, Released, Report, TaskState
 
 
-def add_task(app: Celery, apply: Callable[[ChunkRef], Report]) -> Any:
-    """Register the task that calls `apply` for each notification."""
+def add_task(app: Celery, apply: Callable[[ChunkRef, object], Report]) -> Any:
+    """Register the task that calls `apply` for each notification, with the name of the queue that it came by."""
 
-    @app.task(name=TASK, throws=(GaveUp,))  # type: ignore[untyped-decorator]
-    def apply_chunk(job_id: str, chunk_no: int) -> str:
-        chunk = ChunkRef(job_id, chunk_no)
-        report = apply(chunk)
+    @app.task(name=TASK, bind=True, throws=(GaveUp,))  # type: ignore[untyped-decorator]
+    def apply_chunk(task: Any, job_id: str, chunk_no: int) -> str:
+        report = apply(ChunkRef(job_id, chunk_no), (task.request.delivery_info or {}).get("routing_key"))
         return line_of(report)
 
     return apply_chunk

@@ -1,6 +1,7 @@
 """The page for jobs while something goes wrong: a slow network, a restart, a reload, a job that is stopped."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ AN_HOUR_LATER = """() => {
         return name === "date" ? new Date(Date.parse(told) + 3_600_000).toUTCString() : told;
     };
 }"""
+
+_LIST = re.compile(r"/jobs(\?|/events)")
+"""The list of jobs, and the stream that keeps it fresh."""
 
 
 def cases_file(place: Path, first_key: int, count: int, **fields: object) -> Path:
@@ -83,9 +87,10 @@ def test_a_restart_while_a_file_is_sent_and_while_its_job_is_watched_is_told_and
     expect(page.get_by_role("link", name="Job").first).to_be_visible()
     again = system.pid("intake")
     assert again != intake
-    page.route("**/jobs?*", lambda route: route.abort())  # as long as nobody listens
+    page.route(_LIST, lambda route: route.abort())  # as long as nobody listens
+    system.kill(again)
     expect(page.get_by_text("The service does not answer.")).to_be_visible()
-    page.unroute("**/jobs?*")
+    page.unroute(_LIST)
     expect(page.get_by_text("The service does not answer.")).to_be_hidden()
 
 

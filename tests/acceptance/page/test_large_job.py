@@ -33,7 +33,7 @@ def test_a_million_items_of_which_all_fail_do_not_freeze_it(visit: Visit, system
     visitor.choose(file)
     page.get_by_role("button", name="Go on without a check").click()
     visitor.send()
-    expect(page.get_by_text("left")).to_be_visible()
+    expect(page.locator(".pace", has_text="left")).to_be_visible()
     expect(visitor.state()).to_have_text("Completed", timeout=600_000)
     expect(page.get_by_text("of 1,000,000 failed items looked at.")).to_be_visible()
     page.evaluate(WATCH)

@@ -213,7 +213,7 @@ def test_pages_of_named_origins_may_call_and_read_and_no_others(called_by_pages:
 
     taken = (
         "x-api-key, Authorization, vbasoftware-database, Content-Type, Content-Encoding, Idempotency-Key, Prefer,"
-        " If-None-Match"
+        " If-None-Match, traceparent, tracestate"
     )
     answer = asked(ORIGIN, **{"access-control-request-headers": taken.lower()})
     assert answer.status_code == 200

@@ -108,6 +108,7 @@ class Beside:
             "webhooks": batch.webhooks,
             "fingerprints": [fingerprint for _, fingerprint in known],
             "data_key": batch.data_key,
+            "traceparent": batch.traceparent,
             "width": limits.width,
             "renotify_after_ms": limits.renotify_after_ms,
             "retention_ms": limits.retention_ms,
@@ -153,7 +154,7 @@ class Beside:
 
         The answer: the verdict, the shares, what was claimed to go on with, if one chunk was, and what to notify for.
         """
-        shares, taken, to_notify, verdict = self.complete_group([(job, n)], holder, **done)
+        shares, taken, to_notify, _, verdict = self.complete_group([(job, n)], holder, **done)
         assert len(taken) <= 1
         return [verdict, shares, taken[0] if taken else None, *to_notify]
 

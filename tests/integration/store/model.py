@@ -261,6 +261,7 @@ class Model(States):
             str(int(job.unsettled)),
             str(job.marks.get("moved", "")),
             *(job.batch.client, str(sum(job.batch.sizes)), str(len(job.chunks)), job.batch.data_key, job.signature),
+            job.batch.traceparent,
         ]
 
     def _is_for_groups(self, job: Job, n: int) -> bool:
@@ -301,10 +302,11 @@ class Model(States):
 
     def complete(self, chunks: list[tuple[str, int, dict[str, Any]]], holder: str, limits: Limits, room: int) -> Answer:
         opened: list[str] = []
+        before = len(self.told_final)
         verdicts = [self._complete(job_id, n, done, opened, limits) for job_id, n, done in chunks]
         names = {self.jobs[job_id].batch.database for job_id, _, _ in chunks if job_id in self.jobs}
         if not names:
-            return [1, [], [], *verdicts]
+            return [1, [], [], [], *verdicts]
         own = [f"{job_id}:{n}" for job_id, n, _ in chunks]
         (name,) = names
         database, shares = self.databases[name], 1
@@ -320,7 +322,8 @@ class Model(States):
             again = [member for member in given if self.jobs[member.partition(":")[0]].batch.database == name]
         if holder and (kept or not self._circuit_open_ms(database, limits)):
             taken = self._following(database, holder, limits, room, again)
-        return [shares, taken, self._to_notify(database, opened, taken, own), *verdicts]
+        final = [told.partition("|")[0] for told in self.told_final[before:]]
+        return [shares, taken, self._to_notify(database, opened, taken, own), final, *verdicts]
 
     def _shares(self, name: str) -> int:
         return max(1, len(self.working(name)) * len(self.busy()))
@@ -376,7 +379,7 @@ class Model(States):
             else:
                 opened += self._open_first(job, limits)
         taken = self._following(database, holder, limits, room, opened[:1])
-        return [self._shares(name), taken, self._to_notify(database, opened, taken, [])]
+        return [self._shares(name), taken, self._to_notify(database, opened, taken, []), []]
 
     def _give_back(self, holder: str, but: list[str]) -> list[str]:
         """Have the chunks due that a process holds beside some."""

@@ -8,7 +8,7 @@ from tests.integration.store.states import Answer
 _OF_THE_CHUNK = ("deaths", "releases", "faults", "too_slow", "failures", "failing_for_ms")
 _OF_THE_JOB = (
     "database", "care_plan", "user", "seq", "strict", "accepted_us", "unsettled", "moved", "client", "total", "chunks",
-    "data_key", "signature",
+    "data_key", "signature", "traceparent",
 )  # fmt: skip
 _OF_THE_ADMITTED = ("seq", "accepted_us", "unsettled", "open_items", "items_per_second", "completed_ms")
 _FIRST_OF_A_MAP = 0x80
@@ -36,7 +36,13 @@ def _row(values: dict[str, Any], payloads: list[str]) -> Answer:
         case {"job": ""}:
             return []
         case {"verdicts": verdicts, "shares": shares, "to_notify": to_notify, "following": following}:
-            return [shares, [[one["chunk"], *_claimed(one, payloads)] for one in following], to_notify, *verdicts]
+            return [
+                shares,
+                [[one["chunk"], *_claimed(one, payloads)] for one in following],
+                to_notify,
+                values["final"],
+                *verdicts,
+            ]
         case {"chunks": [{"verdict": _}, *_] as chunks}:
             (_, *first), *others = ([one["chunk"], *_claimed(one, payloads)] for one in chunks)
             return [first, *others]

@@ -47,6 +47,7 @@ class Batch:
     """The set of its cases' keys, packed."""
     webhooks: str = ""
     """The webhooks that are told of it, as `announce` reads them."""
+    traceparent: str = ""
 
     @property
     def size(self) -> int:
@@ -149,6 +150,7 @@ class Job:
             "signature": self.signature,
             "weight": batch.weight,
             "webhooks": batch.webhooks,
+            **({"traceparent": batch.traceparent} if batch.traceparent else {}),
             **{name: count for name, count in self.counts.items() if count},
             **self.marks,
         }

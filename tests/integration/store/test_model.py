@@ -61,6 +61,7 @@ class Walk:
             strict=self._one_of("0", "1"),
             data_key=self._one_of("", "a wrapped key"),
             keys=self._one_of("", "keys"),
+            traceparent=self._one_of("", "a traceparent"),
             also_known=self._one_of((), (("idem:k2", "f"),), (("idem:k0", "h"), ("idem:k1", "g"))),
         )
         if len(batch.sizes) == 1:

@@ -15,10 +15,11 @@ from carecase_worker.clock import epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.admission import Admitted, Kept, NewJob, Staging
-from carecase_worker.store.claims import ChunkResult, Claimed, Completed, Completion, History, RetryLater
+from carecase_worker.store.claims import ChunkResult, Claimed, Completed, Completion, History, Lease, RetryLater
 from carecase_worker.store.job import Cancelled, State
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.open_jobs import OpenJobs
+from carecase_worker.traceparent import TraceParent
 from carecase_worker.worker.placing import Placer
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -44,6 +45,12 @@ def complete(store: JobStore, ref: ChunkRef, **counts: int) -> list[ChunkRef]:
 def store_ahead(store: JobStore, database: str, by: timedelta) -> None:
     """Have a database's order of acceptance be ahead of the clock: that was wrong once, and has been set right."""
     store._redis.incrby(f"{store.keys.prefix}seq:{database}", milliseconds(by))
+
+
+def _lease_of(store: JobStore, ref: ChunkRef) -> Lease:
+    lease = store.claim(ref, "w").lease
+    assert lease is not None
+    return lease
 
 
 def finish(store: JobStore, to_notify: list[ChunkRef]) -> list[ChunkRef]:
@@ -169,6 +176,23 @@ def test_a_claim_tells_what_applying_takes_and_moves_the_job(store: JobStore) ->
     assert job.started_at is not None
     assert job.submitted_at < before <= job.started_at <= datetime.now(UTC)
     assert (lease.seq, lease.accepted_at, lease.history) == (job.seq, job.submitted_at, History())
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_the_traceparent_of_a_request_comes_back_with_each_claim_and_with_the_job(
+    store: JobStore, sampled: bool
+) -> None:
+    sent = TraceParent("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled)
+    new, refs = admitted(store, 2, traceparent=sent)
+    untraced, [other] = admitted(store)
+    assert [_lease_of(store, ref).traceparent for ref in (*refs, other)] == [sent, sent, None]
+    assert (store.job(new.job_id).traceparent, store.job(untraced.job_id).traceparent) == (sent, None)
+
+
+def test_the_completion_of_a_last_chunk_names_the_job_that_it_ends(store: JobStore) -> None:
+    new, refs = admitted(store, 2)
+    told = [store.complete(ref, ChunkResult(b"outcome", {"created": 1})).final for ref in (*refs, refs[1])]
+    assert told == [(), (new.job_id,), ()], "and only the first time"
 
 
 def test_a_leased_chunk_is_busy_until_the_lease_is_over_or_its_holder_dead(store: JobStore, elapse: Elapse) -> None:

@@ -26,7 +26,7 @@ from carecase_worker.intake.batches.body_timeout import in_time
 from carecase_worker.intake.batches.mappings import Mappings
 from carecase_worker.intake.batches.upload import Incoming, Told
 from carecase_worker.intake.batches.validate_only import BatchCheck
-from carecase_worker.intake.http.access_log import add_log_fields, since_received
+from carecase_worker.intake.http.access_log import add_log_fields, since_received, span_of
 from carecase_worker.intake.http.headers import IdempotencyKey, Prefer
 from carecase_worker.intake.http.paging import plain_integer
 from carecase_worker.intake.http.plain_routes import Parameters, read_by
@@ -134,6 +134,7 @@ class Intake:
                 headers.idempotency_key,
                 wanted.strict,
                 mapping=headers.mapping or "",
+                traceparent=span_of(request.scope).traceparent,
             )
             admission, answer = await self._admit(audited, sender, body, opened)
             self.metrics.accepted(since_received(request.scope))
@@ -155,7 +156,8 @@ class Intake:
         try:
             new, last = await incoming.receive(self._pieces(request), lambda: draft.ended(body.sha256))
             await audited.recorded(Event.SENT, sender.database, draft.job_id, draft.total)
-            admission = await self._admitted(audited, new, last)
+            with span_of(request.scope).child("admit"):
+                admission = await self._admitted(audited, new, last)
         except CareCaseError:
             if draft.is_busy:
                 await self.threads.run(sender.client, draft.discard)

@@ -1,25 +1,30 @@
-"""Middleware around every request: an id, a line in the log, a metric, and a response to unexpected errors."""
+"""Middleware around every request: an id, a line in the log, a metric, a span, a response to unexpected errors."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any, TypeVar
 from uuid import UUID
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from carecase_worker.clock import monotonic
+from carecase_worker.clock import monotonic, wall_ns
 from carecase_worker.errors import safe_error_fields
 from carecase_worker.intake.http.envelope import envelope
 from carecase_worker.intake.http.problems import UNEXPECTED
 from carecase_worker.intake.limits.log_quota import LogQuota
 from carecase_worker.telemetry import Metrics, logger
+from carecase_worker.traceparent import TraceParent
+from carecase_worker.tracing.tracer import Span, Tracer
 
 _T = TypeVar("_T")
 _log = logger("access")
-_NOTED, _ENDING, _RECEIVED = "carecase.noted", "carecase.ending", "carecase.received"
+_NOTED, _ENDING, _RECEIVED, _SPAN = "carecase.noted", "carecase.ending", "carecase.received", "carecase.span"
+_TRACEPARENT = b"traceparent"
+_NO_ROUTE = "none"
 KNOWN_BY = frozenset({_NOTED})
 """Members of a scope by which `has_known_caller` goes."""
 CONNECTED = "carecase.connected"
@@ -42,6 +47,12 @@ def has_known_caller(scope: Scope) -> bool:
     return "client" in scope.get(_NOTED, ())
 
 
+def span_of(scope: Scope) -> Span:
+    """Return the span of a request."""
+    span: Span = scope[_SPAN]
+    return span
+
+
 def until_answered(scope: Scope, held: AbstractContextManager[_T]) -> _T:
     """Enter a context that is left once the response is sent; return what it provides."""
     ending: ExitStack = scope[_ENDING]
@@ -62,16 +73,20 @@ class _Seen:
     received: int = 0
     sent: int = 0
     seconds: float | None = None  # until the response was sent; background work after that is not the client's time
+    ended_ns: int | None = None
 
 
 class AccessLog:
     """ASGI middleware; puts the request's id into the scope as `carecase.activity`."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, new_id: Callable[[], str], quota: LogQuota) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, new_id: Callable[[], str], quota: LogQuota, tracer: Tracer
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._new_id = new_id
         self._quota = quota
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -79,7 +94,8 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         activity = scope["carecase.activity"] = self._new_id()
-        scope[_NOTED] = {}
+        span = scope[_SPAN] = self._tracer.request(scope["method"], _sent_traceparent(scope))
+        scope[_NOTED] = _trace_fields(span)
         began = monotonic()
         seen = _Seen()
         ending = scope[_ENDING] = ExitStack()
@@ -96,35 +112,52 @@ class AccessLog:
             seen.sent += len(message.get("body", b""))
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body"):
-                seen.seconds = monotonic() - began
+                seen.seconds, seen.ended_ns = monotonic() - began, wall_ns()
                 ending.close()
 
         try:
             with ending:
                 await self._app(scope, count, watch)
         except Exception as error:  # noqa: BLE001  # one of the three edges: every request gets an answer
-            _log.error("request failed", activity_id=activity, **safe_error_fields(error))
+            fields = safe_error_fields(error) | _trace_fields(span)
+            _log.error("request failed", activity_id=activity, **fields)
             if not seen.status:
                 await _send_500(scope, watch, activity)
         self._tell(scope, activity, seen, monotonic() - began if seen.seconds is None else seen.seconds)
 
     def _tell(self, scope: Scope, activity: str, seen: _Seen, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
+        route = getattr(scope.get("route"), "path", _NO_ROUTE)
         self._metrics.answered(route, scope["method"], seen.status, seconds)
         if not has_known_caller(scope) and not self._quota.takes():
             return
         facts: dict[str, Any] = {"address": address_of(scope), "job_id": _job_of(scope), **scope[_NOTED]}
-        _log.info(
-            "request",
-            activity_id=activity,
-            method=scope["method"],
-            route=route,
-            status=seen.status,
-            duration_ms=round(seconds * 1000, 1),
-            bytes=seen.received,
-            bytes_sent=seen.sent,
+        told: dict[str, Any] = {
+            "method": scope["method"],
+            "route": route,
+            "status": seen.status,
             **{name: fact for name, fact in facts.items() if fact is not None},
-        )
+        }
+        _end(span_of(scope), seen, told)
+        sizes = {"duration_ms": round(seconds * 1000, 1), "bytes": seen.received, "bytes_sent": seen.sent}
+        _log.info("request", activity_id=activity, **told, **sizes)
+
+
+def _end(span: Span, seen: _Seen, told: dict[str, Any]) -> None:
+    """End the span of a request with the facts of its line in the log."""
+    span.add(**{name: fact for name, fact in told.items() if (name, fact) != ("route", _NO_ROUTE)})
+    if seen.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        span.fail(told.get("reason", str(seen.status)))
+    span.end(seen.ended_ns)
+
+
+def _trace_fields(span: Span) -> dict[str, Any]:
+    return {} if span.traceparent is None else {"trace_id": span.traceparent.trace_id}
+
+
+def _sent_traceparent(scope: Scope) -> TraceParent | None:
+    """Return the client's place in a trace; None if it sent none, several, or one that is not valid."""
+    sent = [value for name, value in scope["headers"] if name == _TRACEPARENT]
+    return TraceParent.of(sent[0].strip(b" \t").decode("latin-1")) if len(sent) == 1 else None
 
 
 def _job_of(scope: Scope) -> str | None:

@@ -18,7 +18,7 @@ _PAGE = (
 _EXPOSED = ("Location", "Retry-After", "ETag", "Preference-Applied", "x-pagination", "WWW-Authenticate")
 _TAKEN = (
     "x-api-key", "Authorization", "vbasoftware-database", "Content-Type", "Content-Encoding", "Idempotency-Key",
-    "Prefer", "If-None-Match", "Last-Event-ID",
+    "Prefer", "If-None-Match", "Last-Event-ID", "traceparent", "tracestate",
 )  # fmt: skip
 
 

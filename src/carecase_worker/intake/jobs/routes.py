@@ -14,7 +14,7 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import CareCaseError, JobConflict, JobExpired, JobNotFound
 from carecase_worker.intake.access.audit_trail import Audited, Recorder
 from carecase_worker.intake.access.authenticator import Caller
-from carecase_worker.intake.http.access_log import add_log_fields
+from carecase_worker.intake.http.access_log import add_log_fields, span_of
 from carecase_worker.intake.http.envelope import envelope
 from carecase_worker.intake.http.headers import IdempotencyKey, Prefer
 from carecase_worker.intake.http.negotiation import json_type_of, names_version
@@ -137,14 +137,27 @@ class Jobs:
         Raises JobConflict if there are none or the job is not final, AuditUnavailable.
         """
         key = key or f"retry of {job.job_id}"  # so that a repeated request gives the same job
-        sender = Sender(caller.client, caller.user, job.database, job.care_plan, key, job.strict, job.job_id)
+        span = span_of(request.scope)
+        span.link(job.traceparent)
+        place = span.traceparent or job.traceparent
+        sender = Sender(
+            caller.client,
+            caller.user,
+            job.database,
+            job.care_plan,
+            key,
+            job.strict,
+            retry_of=job.job_id,
+            traceparent=place,
+        )
         if job.retried_as is not None:
             return self._told_again(request, Admission(Admitted.KNOWN, job.retried_as), sender)
         draft = self.admissions.draft(sender, self.new_id())
         try:
             digest = add_retryable_items(self.store, self.admissions.seals, job, draft)
             audited = Audited(self.recorder, request, caller)
-            admission = admitted(audited, Event.RETRIED, job.database, draft, digest)
+            with span.child("admit"):
+                admission = admitted(audited, Event.RETRIED, job.database, draft, digest)
         except CareCaseError:
             draft.discard()
             raise

@@ -12,6 +12,7 @@
 --          webhooks: those that are told of the job, see `announce`
 --          fingerprints: of the batch, one for each of KEYS 4...
 --          data_key: wrapped, or ''
+--          traceparent: of its request, or ''
 --          width: chunks of a job that may be open at once
 --          renotify_after_ms, retention_ms
 --          backlog: {jobs, bytes} that may be open of a database
@@ -98,6 +99,7 @@ redis.call('HSET', KEYS[2], 'client', client, 'user', arg.user, 'database', data
   'strict', arg.strict and '1' or '0', 'bytes', arg.bytes, 'retention_ms', arg.retention_ms, 'width', arg.width,
   'idempotency', idempotency, 'size', size, 'data_key', arg.data_key, 'signature', signature, 'weight', arg.weight,
   'webhooks', arg.webhooks)
+if arg.traceparent ~= '' then redis.call('HSET', KEYS[2], 'traceparent', arg.traceparent) end
 redis.call('HINCRBY', backlog, 'jobs', 1)
 redis.call('SADD', prefix .. 'busy', database)
 redis.call('HINCRBY', backlog, 'bytes', arg.bytes)

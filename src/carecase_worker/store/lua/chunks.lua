@@ -188,8 +188,8 @@ local function take(job, n, lease_ms, holder)
   local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
   if failures > 0 then redis.call('SET', key('circuit', database), holder, 'PX', lease_ms) end
   local care_plan, user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data_key, signature,
-    failing_since_ms = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
-    'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'failing_since_ms'))
+    traceparent, failing_since_ms = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
+    'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'traceparent', 'failing_since_ms'))
   if is_first then observe_since(database, 'waited', accepted_us or seq .. '000') end
   return verdict(state == 'cancelling' and 'cancel' or 'apply', {payload = payload, deaths = deaths,
     releases = tonumber(releases or 0), faults = tonumber(faults or 0), too_slow = tonumber(too_slow or 0),
@@ -197,7 +197,7 @@ local function take(job, n, lease_ms, holder)
     database = database, care_plan = care_plan ~= '' and number(care_plan) or nil, user = user, seq = number(seq),
     strict = strict == '1', accepted_us = number(accepted_us or seq .. '000'), unsettled = unsettled == '1',
     moved = moved and number(moved) or nil, client = client, total = number(total), chunks = number(chunks), data_key = data_key or '',
-    signature = signature or ''})
+    signature = signature or '', traceparent = traceparent or ''})
 end
 
 -- Take the leases of chunks that are lined up, in order of acceptance, while they find room and are guarded alike; add

@@ -13,6 +13,7 @@
 --          failures: attempts in a row that found the database away
 --          failing_for_ms: for how long the database has been failing the job
 --          database, care_plan, user, client, total, chunks, strict, seq, accepted_us, data_key, signature: of the job
+--          traceparent: of the job's request, or ''
 --          unsettled: true if `settle` must come before anything of the job is applied
 --          moved: by how much `settle` has moved the job up, if it has
 --        'done': it has its outcome

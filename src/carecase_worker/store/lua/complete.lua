@@ -7,10 +7,11 @@
 --          done: for each chunk {job, chunk, keep, counts, answered}: true to keep the payload; the number of items by
 --          outcome; true if the database answered
 --        2... the packed outcomes of each chunk
--- gives  {{verdicts, shares, to_notify, following}, payload...}
+-- gives  {{verdicts, shares, to_notify, following, final}, payload...}
 --        verdicts: for each chunk 'kept': the outcomes were stored; 'done': earlier ones are there, and stay;
 --        'gone': there is no such job
 --        shares: see `shares_of`
+--        final: the jobs that have become final by this call
 --        to_notify: 'job:n' of chunks that are open and want to be notified for
 --        following: of each chunk that was claimed for the holder, or of one that stands for a job that is to be
 --        placed, what `claim` gives, with their payloads. If the call is repeated, chunks that the first call claimed
@@ -21,7 +22,7 @@
 --        completed before, on `progress`.
 local names = {'created', 'updated', 'superseded', 'failed', 'cancelled'}
 local database -- of all chunks
-local sums, to_notify, own = {0, 0, 0, 0, 0}, {}, {}
+local sums, to_notify, own, finished = {0, 0, 0, 0, 0}, {}, {}, {}
 
 -- Note that a job waits for one thing less; open it if that was the last one.
 local function wait_less(job)
@@ -68,6 +69,7 @@ local function finish(job, record, client, state, size)
   redis.call('ZADD', key('leaving', database), expires_ms, client .. '|' .. job .. '|result|' .. whole(size))
   count(database, client, 'done', size)
   redis.call('PUBLISH', prefix .. 'final', job .. '|' .. client)
+  finished[#finished + 1] = job
   if webhooks and webhooks ~= '' then announce(job, webhooks, final) end
   observe_since(database, 'final', accepted_us or seq .. '000')
   redis.call('UNLINK', key('lease', job))
@@ -166,7 +168,7 @@ for i, one in ipairs(arg.done) do
   verdicts[#verdicts + 1], own[one.job .. ':' .. one.chunk] = verdict, true
   kept = kept or verdict == 'kept'
 end
-if not database then return reply_with({verdicts = verdicts, shares = 1, to_notify = {}, following = {}}, {}) end
+if not database then return reply_with({verdicts = verdicts, shares = 1, to_notify = {}, following = {}, final = {}}, {}) end
 local shares = 1
 if kept then
   measure()
@@ -177,4 +179,4 @@ end
 local taken = going_on(kept)
 keep_observed()
 return reply_with({verdicts = verdicts, shares = shares, to_notify = notify_for(database, to_notify, taken, own),
-  following = taken}, taken)
+  following = taken, final = finished}, taken)

@@ -5,7 +5,7 @@
 --          database, holder to claim for, renotify_after_ms, lease_ms; group: {room, chunks} of a group, at most
 --          placements: for each job {job, behind, after}: the job up to which it waits for all in the order of
 --          acceptance, or ''; the jobs that it waits for one by one
--- gives  {{verdicts = {}, shares, to_notify, following}, payload...}, as `complete` does
+-- gives  {{verdicts = {}, shares, to_notify, following, final = {}}, payload...}, as `complete` does
 -- moves  the jobs of following: queued, waiting -> running. A job placed before stays so; nothing waits for a final job.
 local database = arg.database
 local to_notify = {}
@@ -42,4 +42,4 @@ for _, one in ipairs(arg.placements) do place(one.job, one.behind, one.after) en
 local taken = following(database, arg.lease_ms, arg.holder, arg.group.room, arg.group.chunks, to_notify[1])
 keep_observed()
 return reply_with({verdicts = {}, shares = shares_of(database), to_notify = notify_for(database, to_notify, taken, {}),
-  following = taken}, taken)
+  following = taken, final = {}}, taken)

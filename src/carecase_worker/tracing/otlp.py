@@ -1,0 +1,230 @@
+"""The tracer that sends its spans to a collector by OTLP over HTTP; with `sending.py` the only home of OpenTelemetry.
+
+Nothing is registered for the whole process, where other libraries would find it and add spans with URLs, statements or
+texts of errors. Spans are put together here, and handed to the SDK's processor once they end: its own tracer does more
+for each than a small batch can bear.
+"""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import (
+    Link,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    format_span_id,
+    format_trace_id,
+)
+
+from carecase_worker.clock import wall_ns
+from carecase_worker.settings.tracing import TracingSettings
+from carecase_worker.telemetry import MetricSample
+from carecase_worker.traceparent import TraceParent
+from carecase_worker.tracing.sending import Sending, SpanQueue
+from carecase_worker.tracing.tracer import ATTRIBUTES, UNTRACED, Span, Untraced
+from carecase_worker.version import VERSION
+
+_AT_ONCE = 512
+"""Spans in one request to the collector, at most."""
+_WAIT_MS = 2000
+"""Milliseconds for which a span waits for others, at most."""
+_MOST_LINKS = 100
+"""Links of a span, at most: as many as a group has chunks."""
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAMPLED, _NOT_SAMPLED = TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.DEFAULT)
+_UNSET = Status(StatusCode.UNSET)
+_SCOPE = InstrumentationScope("carecase_worker", VERSION)
+_RATIO_BITS = 64
+
+
+class OtlpTracer:
+    """A maker of spans; a thread sends them. A span that finds no room is lost, and counted."""
+
+    def __init__(self, settings: TracingSettings, role: str) -> None:
+        self._timeout_s = settings.timeout.total_seconds()
+        self._queue = SpanQueue(settings.max_spans)
+        exporter = OTLPSpanExporter(
+            endpoint=settings.endpoint,
+            headers=settings.by_name,
+            timeout=self._timeout_s,
+            compression=Compression.NoCompression,
+        )
+        self._sending = Sending(exporter, self._queue)
+        self._processor = BatchSpanProcessor(
+            self._sending,
+            max_queue_size=settings.max_spans,
+            schedule_delay_millis=_WAIT_MS,
+            max_export_batch_size=min(_AT_ONCE, settings.max_spans),
+        )
+        self._resource = Resource(_names(settings.service_name, role))
+        self._ids = RandomIdGenerator()
+        self._sampled_below = round(settings.sample_ratio * 2**_RATIO_BITS)
+
+    def request(self, method: str, sent: TraceParent | None) -> Span:
+        """Begin the span of a request; one that only reads has one if its client's is sampled."""
+        if sent is None:
+            return UNTRACED if method in _READING else self._root(method, SpanKind.SERVER, {"method": method})
+        if not sent.sampled:
+            return Untraced(sent)
+        return self.begun(method, SpanKind.SERVER, _place(sent), facts={"method": method})
+
+    def attempt(self, sent: Sequence[TraceParent | None], began_ns: int | None = None) -> Span:
+        """Begin the span of an attempt at some chunks, linked to the requests that sent them."""
+        known = [one for one in sent if one is not None]
+        is_group, is_sampled = len(sent) > 1, any(one.sampled for one in known)
+        name, facts = ("group", {"chunks": len(sent)}) if is_group else ("chunk", {})
+        if not known:
+            return self._root(name, SpanKind.CONSUMER, facts, began_ns)
+        if not is_sampled:
+            return UNTRACED
+        span = self.begun(name, SpanKind.CONSUMER, None if is_group else _place(known[0]), began_ns, facts)
+        span.links += [Link(_place(one)) for one in known[:_MOST_LINKS]]
+        return span
+
+    def readings(self) -> Iterator[MetricSample]:
+        """Yield the metrics."""
+        text = "Spans that were not sent: too many waited, or the collector did not take them"
+        yield MetricSample("carecase_spans_lost", text, self._queue.lost, {}, counter=True)
+
+    def close(self) -> None:
+        """Send the spans that wait, for about as long as the timeout."""
+        self._sending.end_within(self._timeout_s)
+        self._processor.shutdown()  # type: ignore[no-untyped-call]
+        self._queue.tell(is_last=True)
+
+    def begun(
+        self,
+        name: str,
+        kind: SpanKind,
+        parent: SpanContext | None,
+        began_ns: int | None = None,
+        facts: Mapping[str, str | int] | None = None,
+    ) -> "_Recorded":
+        """Begin a span within another one, or a trace."""
+        trace_id = self._ids.generate_trace_id() if parent is None else parent.trace_id
+        context = SpanContext(trace_id, self._ids.generate_span_id(), is_remote=False, trace_flags=_SAMPLED)
+        return _Recorded(self, name, kind, context, parent, began_ns or wall_ns(), _attributes(facts or {}))
+
+    def ended(self, span: "_Recorded", at_ns: int) -> None:
+        """Put a span that ends into the queue, if there is room."""
+        if not self._queue.enter():
+            return
+        self._processor.on_end(
+            ReadableSpan(
+                span.name,
+                span.context,
+                span.parent,
+                self._resource,
+                span.attributes,
+                links=span.links,
+                kind=span.kind,
+                status=span.status,
+                start_time=span.began_ns,
+                end_time=at_ns,
+                instrumentation_scope=_SCOPE,
+            )
+        )
+
+    def _root(self, name: str, kind: SpanKind, facts: Mapping[str, str | int], began_ns: int | None = None) -> Span:
+        """Begin a trace, if it is among those that are recorded."""
+        span = self.begun(name, kind, None, began_ns, facts)
+        if span.context.trace_id % 2**_RATIO_BITS < self._sampled_below:
+            return span
+        return Untraced(TraceParent(span.traceparent.trace_id, span.traceparent.span_id, sampled=False))
+
+
+@dataclass(slots=True)
+class _Recorded:
+    """A span that is recorded."""
+
+    tracer: OtlpTracer
+    name: str
+    kind: SpanKind
+    context: SpanContext
+    parent: SpanContext | None
+    began_ns: int
+    attributes: dict[str, str | int]
+    links: list[Link] = field(default_factory=list)
+    status: Status = _UNSET
+
+    @property
+    def traceparent(self) -> TraceParent:
+        """Its place in the trace."""
+        context = self.context
+        return TraceParent(format_trace_id(context.trace_id), format_span_id(context.span_id), sampled=True)
+
+    def child(self, name: str, **facts: str | int) -> "_Recorded":
+        """Begin a part of this span."""
+        return self.tracer.begun(name, SpanKind.INTERNAL, self.context, facts=facts)
+
+    def past(self, name: str, began_ns: int, parent: TraceParent | None = None, **facts: str | int) -> None:
+        """Record a part of this span, or of another one if that is sampled, that ends now."""
+        if parent is None:
+            self.tracer.begun(name, SpanKind.INTERNAL, self.context, began_ns, facts).end()
+        elif parent.sampled:
+            part = self.tracer.begun(name, SpanKind.INTERNAL, _place(parent), began_ns, facts)
+            part.links.append(Link(self.context))
+            part.end()
+
+    def link(self, to: TraceParent | None) -> None:
+        """Name a span that this one follows from."""
+        if to is not None:
+            self.links.append(Link(_place(to)))
+
+    def add(self, **facts: str | int) -> None:
+        """Add facts; the route also names the span."""
+        self.attributes |= _attributes(facts)
+        if {"method", "route"} <= facts.keys():
+            self.name = f"{facts['method']} {facts['route']}"
+
+    def fail(self, reason: str) -> None:
+        """Note that the work failed."""
+        self.status = Status(StatusCode.ERROR, reason)
+        self.add(error=reason)
+
+    def end(self, at_ns: int | None = None) -> None:
+        """End the span."""
+        self.tracer.ended(self, at_ns or wall_ns())
+
+    def __enter__(self) -> "_Recorded":
+        """Return the span."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None, /
+    ) -> None:
+        """End the span; of an error only the type is told."""
+        if kind is not None:
+            self.fail(kind.__name__)
+        self.end()
+
+
+def _names(service_name: str, role: str) -> dict[str, str]:
+    """Return the attributes that name this process."""
+    return {
+        "service.name": f"{service_name}-{role}",
+        "service.version": VERSION,
+        "service.instance.id": f"{socket.gethostname()}-{os.getpid()}",
+    }
+
+
+def _attributes(facts: Mapping[str, str | int]) -> dict[str, str | int]:
+    return {ATTRIBUTES[name]: fact for name, fact in facts.items() if name in ATTRIBUTES}
+
+
+def _place(sent: TraceParent) -> SpanContext:
+    flags = _SAMPLED if sent.sampled else _NOT_SAMPLED
+    return SpanContext(int(sent.trace_id, 16), int(sent.span_id, 16), is_remote=True, trace_flags=flags)

@@ -1,0 +1,76 @@
+"""The sending of spans: as much as there is room for, and never longer than a process may take to end."""
+
+import math
+from collections.abc import Sequence
+from threading import Lock
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from carecase_worker.clock import monotonic
+from carecase_worker.telemetry import logger
+
+_log = logger("tracing")
+_TELL_AGAIN_S = 60.0
+
+
+class SpanQueue:
+    """The count of the spans that wait to be sent, and of those that are lost; the log tells of these once a minute."""
+
+    def __init__(self, most: int) -> None:
+        self.lost = 0
+        self._most = most
+        self._waiting = self._told = 0
+        self._tell_at = -math.inf
+        self._lock = Lock()
+
+    def enter(self) -> bool:
+        """Take a place for a span; without one the span is lost."""
+        with self._lock:
+            if self._waiting >= self._most:
+                self.lost += 1
+                return False
+            self._waiting += 1
+            return True
+
+    def leave(self, count: int, is_sent: bool) -> None:
+        """Free the places of spans that were sent, or are given up."""
+        with self._lock:
+            self._waiting -= count
+            self.lost += 0 if is_sent else count
+        self.tell()
+
+    def tell(self, is_last: bool = False) -> None:
+        """Log the spans lost since the last line, unless there was one within a minute and this is not the last."""
+        with self._lock:
+            untold = self.lost - self._told
+            if not untold or (monotonic() < self._tell_at and not is_last):
+                return
+            self._told, self._tell_at = self.lost, monotonic() + _TELL_AGAIN_S
+        _log.warning("spans lost", count=untold, reason="the collector did not take them; check tracing.endpoint")
+
+
+class Sending(SpanExporter):
+    """An exporter that counts what another one sends, and ends in time."""
+
+    def __init__(self, exporter: SpanExporter, queue: SpanQueue) -> None:
+        self._exporter = exporter
+        self._queue = queue
+        self._ends_at = math.inf
+        self._failed = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send spans. Once the process ends, give up all that is left after the first failure."""
+        is_over = self._ends_at < math.inf and (self._failed or monotonic() > self._ends_at)
+        result = SpanExportResult.FAILURE if is_over else self._exporter.export(spans)
+        self._failed = result is not SpanExportResult.SUCCESS
+        self._queue.leave(len(spans), not self._failed)
+        return result
+
+    def end_within(self, seconds: float) -> None:
+        """Limit the time for what is left."""
+        self._ends_at, self._failed = monotonic() + seconds, False
+
+    def shutdown(self) -> None:
+        """Close the connection."""
+        self._exporter.shutdown()
