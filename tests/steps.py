@@ -1,5 +1,7 @@
-"""What work costs, counted so that a slow or busy machine does not make it more, nor that its lines are noted."""
+"""What work costs, counted so that a slow or busy machine does not make it more, nor that its lines are noted, nor that
+the tests have many objects, which each full collection of garbage visits."""
 
+import gc
 import sys
 import threading
 import time
@@ -11,7 +13,7 @@ _LOOP = 1_000_000
 
 def steps(work: Callable[[], object]) -> float:
     """The processor time of some work, in turns of an empty loop that is measured before and after it."""
-    with untraced():
+    with untraced(), frozen():
         before = _loop()
         began = time.process_time_ns()
         work()
@@ -31,6 +33,17 @@ def untraced() -> Iterator[None]:
     finally:
         threading.settrace(of_threads)
         sys.settrace(own)
+
+
+@contextmanager
+def frozen() -> Iterator[None]:
+    """Let collections of garbage visit nothing but what is made in the block."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _loop() -> int:
