@@ -73,7 +73,7 @@ class Admissions:
     """The webhooks of each client that has some, as `admit` takes them."""
 
     def draft(self, sender: Sender, job_id: UUID) -> "PendingBatch":
-        """Return a draft for a batch that is coming in; nothing of it is a job yet."""
+        """Return a pending batch; nothing of it is a job yet."""
         return PendingBatch(self, sender, str(job_id))
 
 
@@ -81,7 +81,7 @@ class PendingBatch:
     """A batch on its way to the job store; it holds a few chunks at a time, whatever the size of the batch.
 
     Chunks are packed, and staged by the megabyte, in other threads while the next ones are cut. Each method raises
-    BatchRefused, BacklogFull or StorageFull: then discard the draft. Or it raises StoreUnavailable: then the batch may
+    BatchRefused, BacklogFull or StorageFull: then discard the batch. Or it raises StoreUnavailable: then the batch may
     have been admitted; sending it again with the same Idempotency-Key tells.
     """
 
@@ -162,7 +162,7 @@ class PendingBatch:
 
     @property
     def is_busy(self) -> bool:
-        """True while threads work for the draft, and from then on if they have staged something."""
+        """True while threads work for the batch, and from then on if they have staged something."""
         return bool(self._packing) or self._staging is not None
 
     def discard(self) -> None:

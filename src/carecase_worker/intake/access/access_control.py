@@ -1,4 +1,4 @@
-"""Admittance of callers: first the credentials, then the rate."""
+"""Access of callers: first the credentials, then the rate."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -43,7 +43,7 @@ def add_retryable_items(store: JobStore, seals: Seals, job: Job, draft: PendingB
 
 
 def admitted(audited: Audited, event: Event, database: str, draft: PendingBatch, body_sha256: str) -> Admission:
-    """Record a batch, then admit it; return the job that has it. Raises as `Draft.admit` does, or AuditUnavailable."""
+    """Record a batch, then admit it; return the job that has it. Raises AuditUnavailable, or as `draft.admit`."""
     audited.record(event, database, draft.job_id, draft.total)
     try:
         admission = draft.admit(body_sha256)

@@ -1,4 +1,4 @@
-"""Alembic environment: migrate the connection passed by `schema.py`."""
+"""Alembic environment: migrate the connection passed by `migration.py`."""
 
 from alembic import context
 from sqlalchemy import Connection
