@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -137,6 +137,24 @@ def test_a_worker_tells_its_health_at_a_port_and_to_the_check(system: System, tm
         eventually(lambda: is_well(tmp_path), what="the worker is well again")
     assert worker.returncode == 0
     assert check(tmp_path).returncode == 1
+
+
+def test_connections_that_only_trickle_keep_no_probe_out(system: System, tmp_path: Path) -> None:
+    port = free_port()
+    with worker_beside(system, tmp_path, {"CARECASE_WORKER_PORT": str(port)}), ExitStack() as held:
+        eventually(lambda: is_well(tmp_path), what="the worker is well")
+        trickling = [held.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(16)]
+
+        def is_alive_meanwhile() -> bool:
+            for one in trickling:
+                with suppress(OSError):
+                    one.send(b"G")
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        eventually(is_alive_meanwhile, what="a probe is answered")
 
 
 def test_the_check_costs_next_to_nothing(tmp_path: Path) -> None:

@@ -116,7 +116,16 @@ def test_attempts_come_after_five_seconds_up_to_a_day(
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [(None, None), ("7", 7), ("x", None), ("-1", None), ("9" * 20, None), ("Wed, 25 Nov 2026 08:01:00 GMT", 60)],
+    [
+        (None, None),
+        ("7", 7),
+        ("x", None),
+        ("-1", None),
+        ("9" * 20, None),
+        ("Wed, 25 Nov 2026 08:01:00 GMT", 60),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Wed, 25 Nov 2026 08:01:00 +99999999999999", None),
+    ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: int | None) -> None:
     assert retry_after(header, NOW) == (None if seconds is None else timedelta(seconds=seconds))
@@ -136,7 +145,13 @@ def test_a_job_has_the_webhooks_of_its_client() -> None:
     assert told == {"ann": "a:cancelled crm:completed,waiting"}
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "https://", "https://u:p@x/", "https://x/#y", "x", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x", "https://", "https://u:p@x/", "https://x/#y", "x", "",
+        "https://h:99999/x", "https://h:abc/x", "https://h..x/", f"https://{'a' * 64}/", "https://h/ü",
+    ],
+)  # fmt: skip
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError):
         WebhookSettings.model_validate({"client": "ann", "url": url})

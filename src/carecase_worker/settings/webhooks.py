@@ -16,6 +16,14 @@ _MOST_SECRETS = 8
 
 def _url(given: str) -> str:
     parts = urlsplit(given)
+    try:
+        given.encode("ascii")
+        str(parts.hostname).encode("idna")
+        has_port = parts.port != 0
+    except ValueError:
+        has_port = False
+    if not has_port:
+        raise ValueError("must have a host name and a port that there can be, and ASCII characters alone")
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None or parts.fragment:
         raise ValueError("must be an https URL, as https://host/path, without a user and without a fragment")
     return given

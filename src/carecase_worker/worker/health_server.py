@@ -7,7 +7,7 @@ import socketserver
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
-from threading import BoundedSemaphore, Thread
+from threading import BoundedSemaphore, Thread, Timer
 from typing import Any
 
 from carecase_worker.errors import SettingsError
@@ -136,10 +136,14 @@ class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
             self.close_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer a request."""
+        """Answer a request; one that is not there in time is closed, however steadily it comes in."""
+        late = Timer(_REQUEST_S, _close, [request])
+        late.daemon = True
+        late.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            late.cancel()
             self._room.release()
 
     def close_request(self, request: Any) -> None:
@@ -175,6 +179,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:  # the base's names
         """Log nothing: a line would quote what was asked for."""
+
+
+def _close(request: socket.socket) -> None:
+    with suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
 
 
 def _json(told: dict[str, Any]) -> bytes:

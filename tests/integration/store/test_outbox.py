@@ -44,11 +44,11 @@ def test_a_job_that_waits_is_told_of_once_for_each_time_and_in_order(beside: Bes
     for _ in range(2):  # its database is away, and away again
         for _ in range(2):
             beside.claim("a", 0, "w")
-            beside.release("a", 0, "w", pause_ms=0)
+            beside.release("a", 0, "w", open_circuit_ms=0)
         beside.claim("a", 0, "w")
         beside.complete("a", 0, "w")
         beside.claim("a", 1, "w")
-        beside.release("a", 1, "w", pause_ms=0)
+        beside.release("a", 1, "w", open_circuit_ms=0)
     beside.complete("a", 1)
     seen = []
     while found := beside.deliver("crm", "p"):
@@ -61,7 +61,7 @@ def test_one_job_cannot_fill_the_outbox(beside: Beside) -> None:
     beside.admitted("a", (1,) * 30, webhooks=BOTH)
     for number in range(30):
         beside.claim("a", number, "w")
-        beside.release("a", number, "w", pause_ms=0)
+        beside.release("a", number, "w", open_circuit_ms=0)
         beside.complete("a", number)
     assert len(beside.model.webhooks.held["crm"].queues["a"][0]) == MOST_WAITING + 1
 
@@ -124,3 +124,15 @@ def test_an_event_is_kept_as_long_as_the_record_of_its_job(beside: Beside, ms: i
     beside.complete("a", 0)
     beside.elapse(ms)
     assert bool(beside.deliver("crm", "p")) == (ms < 2 * 3_600_000)
+
+
+def test_what_nobody_delivers_leaves_the_outbox_after_its_events(beside: Beside) -> None:
+    """A webhook that is disabled, or that no worker knows, does not fill Redis."""
+    for job in ("a", "b", "c"):
+        beside.admitted(job, webhooks=BOTH)
+        beside.complete(job, 0)
+    beside.elapse(2 * beside.limits.retention_ms + 1)
+    for job in ("d", "e"):
+        beside.admitted(job, webhooks=BOTH)
+        beside.complete(job, 0)
+    assert sorted(beside.model.webhooks.held["crm"].due) == ["d", "e"]

@@ -38,7 +38,17 @@ class Webhooks:
             if not queue:
                 self.held[name].due[job] = now
             self.held[name].queues[job] = ([*queue, text], till_ms)
+            self._drop_expired(self.held[name], now - (till_ms - now))
         return is_told
+
+    @staticmethod
+    def _drop_expired(webhook: Webhook, before: int) -> None:
+        """What was to be delivered long ago and has gone leaves the outbox, two for each event that comes."""
+        due = sorted((at, job) for job, at in webhook.due.items() if at <= before)
+        for _, job in due[:2]:
+            if job not in webhook.queues:
+                del webhook.due[job]
+                webhook.attempts.pop(job, None)
 
     def deliver(self, name: str, holder: str, lease_ms: int, now: int) -> list[Any]:
         webhook = self.held[name]

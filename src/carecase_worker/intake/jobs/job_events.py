@@ -36,8 +36,10 @@ class JobEvents:
         if self.sent is not None and job.processed and len(self.sent) < len(job.chunk_firsts):
             threads, client = self.results.threads, self.listener.caller.client
             committed = await threads.run(client, partial(self.results.store.committed, job.job_id))
-            async for piece in threads.pieces(client, self._outcomes(job, committed, self.sent)):
+            made = set(self.sent)
+            async for piece in threads.pieces(client, self._outcomes(job, committed, made)):
                 yield piece
+                self.sent = set(made)  # no sooner: a piece that is made and not sent comes again
         document, progress = job_document(job, self.listener.root_path), (job.state.value, job.processed)
         if job.state.final:
             self._final = True

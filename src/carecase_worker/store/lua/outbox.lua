@@ -4,6 +4,16 @@
 -- Events of a job that may wait for one webhook, beyond which no further `waiting` is put there.
 local most_waiting = 20
 
+-- Take jobs off an outbox whose events have expired, since nobody delivers to the webhook: two for each that comes.
+local function drop_expired(name, kept_ms)
+  for _, job in ipairs(redis.call('ZRANGEBYSCORE', key('outbox', name), '-inf', now - kept_ms, 'LIMIT', 0, 2)) do
+    if redis.call('EXISTS', key('events', name .. ':' .. job)) == 0 then
+      redis.call('ZREM', key('outbox', name), job)
+      redis.call('HDEL', key('attempts', name), job)
+    end
+  end
+end
+
 -- Put an event of a job into the outbox of each webhook that wants it. `webhooks` is the job's own list of them, as
 -- "crm:completed,waiting audit:cancelled". Events of a job wait in one queue for each webhook, so that they keep their
 -- order; the outbox has the jobs with such a queue, by when to deliver next.
@@ -22,6 +32,7 @@ local function announce(job, webhooks, event)
       end
       if redis.call('RPUSH', queue, text) == 1 then redis.call('ZADD', key('outbox', name), now, job) end
       redis.call('PEXPIRE', queue, kept_ms)
+      drop_expired(name, kept_ms)
     end
   end
 end

@@ -37,12 +37,14 @@ class Delivery:
     guarded: Callable[[Callable[[], None]], Callable[[], None]]
     """Makes a step one that never raises."""
     busy: dict[str, Thread] = field(default_factory=dict)
+    started: dict[str, float] = field(default_factory=dict)
 
     def once(self) -> None:
         """Start to deliver to each webhook that has something due. Raises StoreUnavailable."""
         for name in [name for name, thread in self.busy.items() if not thread.is_alive()]:
             del self.busy[name]
-        for name, webhook in self.webhooks.items():
+        # the one that was started longest ago comes first, so that slow ones do not take every place for ever
+        for name, webhook in sorted(self.webhooks.items(), key=lambda item: self.started.get(item[0], 0.0)):
             if (
                 name in self.busy
                 or not webhook.signing_secrets
@@ -52,6 +54,7 @@ class Delivery:
             if not self.outbox.state(name).waiting:
                 continue
             deliver = self.guarded(partial(self.deliver, name, webhook))
+            self.started[name] = monotonic()
             self.busy[name] = Thread(target=deliver, name=f"webhook {name}", daemon=True)
             self.busy[name].start()
 

@@ -45,28 +45,30 @@ class Sending:
         parts = urlsplit(url)
         is_encrypted = parts.scheme == "https"
         host, port = str(parts.hostname), parts.port or (443 if is_encrypted else 80)
+        began = monotonic()
         try:
             addresses = self.resolve(host, port)
-        except OSError:
+        except (OSError, UnicodeError):
             return Reply(reason="name not resolved")
         address = permitted(addresses, self.settings.private_networks, is_encrypted)
         if address is None:
             return Reply(reason="address not permitted")
-        began = monotonic()
         try:
-            return self._post(address, url, message, now)
+            return self._post(address, url, message, now, began + self.settings.timeout.total_seconds())
         except ssl.SSLCertVerificationError:
             return Reply(reason="certificate not trusted")
-        except (OSError, HTTPException):  # a timeout is an OSError, and one of the whole attempt closes the connection
+        # a timeout is an OSError, and one of the whole attempt closes the connection; the rest is a receiver's nonsense
+        except (OSError, HTTPException, ValueError, ArithmeticError):
             is_late = monotonic() - began >= self.settings.timeout.total_seconds()
             return Reply(reason="timeout" if is_late else "connection failed")
 
-    def _post(self, address: str, url: str, message: Message, now: datetime) -> Reply:
-        parts, seconds = urlsplit(url), self.settings.timeout.total_seconds()
+    def _post(self, address: str, url: str, message: Message, now: datetime, until: float) -> Reply:
+        parts, seconds = urlsplit(url), _left(until)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         connected = socket.create_connection((address, port), seconds)
         held = [connected]
-        late = Timer(seconds, lambda: _shut(held[0]))  # a receiver that sends a byte now and then reaches no timeout
+        # a receiver that sends a byte now and then reaches no timeout
+        late = Timer(_left(until), lambda: _shut(held[0]))
         late.daemon = True
         late.start()
         try:
@@ -100,9 +102,17 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
         return None
     if header.isascii() and header.isdigit() and len(header) <= 9:
         return timedelta(seconds=int(header))
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, ArithmeticError):
         return max(parsedate_to_datetime(header) - now, timedelta(0))
     return None
+
+
+def _left(until: float) -> float:
+    """Return the seconds that are left of an attempt. Raises TimeoutError if there are none."""
+    seconds = until - monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return seconds
 
 
 def _shut(connected: socket.socket) -> None:
