@@ -1,7 +1,7 @@
 """Ids of events, and the wake-ups of listeners: what was sent is named, what changes at once is one change."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tests.builders import NOW
 
 from carecase_worker.errors import BatchRefused
-from carecase_worker.intake.jobs.cursors import LastEnd, chunks_of, cursor_of
+from carecase_worker.intake.jobs.cursors import LastEnds, chunks_of, cursor_of
 from carecase_worker.store.followers import Followers
 
-JOB = "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77"
+JOB, OTHER = "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77", "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a78"
 
 
 @given(st.sets(st.integers(0, 60)))
@@ -33,16 +33,39 @@ def test_an_id_that_no_stream_has_sent_is_refused(cursor: str) -> None:
         chunks_of(cursor, 10)
 
 
-@pytest.mark.parametrize("job_id", ["", JOB])
-def test_the_last_end_is_named_by_moment_and_job(job_id: str) -> None:
-    end = LastEnd(NOW + timedelta(microseconds=1), job_id)
-    assert LastEnd.of(str(end)) == end
+@pytest.mark.parametrize("job_ids", [(), (JOB,), (JOB, OTHER)])
+@pytest.mark.parametrize("since", [None, NOW])
+def test_the_last_ends_are_named_by_moment_and_jobs(job_ids: tuple[str, ...], since: datetime | None) -> None:
+    end = LastEnds(NOW + timedelta(microseconds=1), job_ids, since)
+    assert LastEnds.of(str(end)) == end
 
 
-@pytest.mark.parametrize("cursor", ["", "1", "x-", f"-{JOB}", f"1-{JOB}x", "1-1", "9" * 17 + "-"])
+def test_a_stream_that_goes_on_looks_back_a_little_but_not_to_before_the_first_one() -> None:
+    ends = LastEnds.from_now_on(NOW)
+    assert ends.look_from == NOW
+    ends = LastEnds.of(str(ends.with_end(NOW + timedelta(seconds=2), JOB)))
+    assert ends.look_from == NOW
+    ends = LastEnds.of(str(ends.with_end(NOW + timedelta(seconds=1), OTHER)))
+    assert (ends.moment, ends.job_ids) == (NOW + timedelta(seconds=2), (JOB, OTHER))
+    ends = LastEnds.of(str(ends.with_end(NOW + timedelta(seconds=60), JOB)))
+    assert ends.look_from == NOW + timedelta(seconds=55)
+
+
+def test_an_id_does_not_grow_with_the_ends() -> None:
+    ends = LastEnds.from_now_on(NOW)
+    for number in range(1000):
+        ends = ends.with_end(NOW, f"{number:08x}{JOB[8:]}")
+    assert len(str(ends)) < 1000
+    assert LastEnds.of(str(ends)) == ends
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "1", "x-", f"-{JOB}", f"1-{JOB}x", "1-1", "9" * 17 + "-", f"1-{JOB},", f"1-,{JOB}", "1-@", f"1-{JOB}@x"],
+)
 def test_another_one_is_refused(cursor: str) -> None:
     with pytest.raises(BatchRefused):
-        LastEnd.of(cursor)
+        LastEnds.of(cursor)
 
 
 def test_a_listener_that_is_slow_is_woken_once_and_does_not_grow() -> None:

@@ -4,33 +4,29 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from operator import attrgetter
 
 from carecase_worker.errors import JobExpired, JobNotFound
 from carecase_worker.intake.http.event_stream import event, opening
-from carecase_worker.intake.jobs.cursors import LastEnd
+from carecase_worker.intake.jobs.cursors import LastEnds
 from carecase_worker.intake.jobs.documents import job_document
 from carecase_worker.intake.jobs.listening import AGAIN, Listener
 from carecase_worker.intake.limits.threads import ClientThreads
 from carecase_worker.store.job import Job
 from carecase_worker.store.job_lists import FILTER_WINDOW, JobLists
 
-_LOOK_BACK = timedelta(seconds=5)
 _GAP = f"Only the newest {FILTER_WINDOW} jobs were looked at. List the others with GET /jobs."
 
 
 @dataclass(slots=True)
 class ClientEvents:
-    """The events of a client's jobs for one listener; `last` is the last end that it has."""
+    """The events of a client's jobs for one listener; `last` are the last ends that it has."""
 
     lists: JobLists
     threads: ClientThreads
     listener: Listener
-    last: LastEnd
-    _ends: dict[str, datetime] = field(default_factory=dict, init=False)
-    """Jobs whose ends were sent within the time that is looked back."""
+    last: LastEnds
     _changed: set[str] = field(default_factory=set, init=False)
     _behind: bool = field(default=False, init=False)
 
@@ -50,25 +46,19 @@ class ClientEvents:
         if not whole:
             yield event("gap", {"detail": _GAP})
         for job, finished_at in _in_order([*ended, *jobs]):
-            self.last = max(self.last, LastEnd(finished_at, job.job_id), key=attrgetter("moment"))
+            self.last = self.last.with_end(finished_at, job.job_id)
             yield event("final", job_document(job, self.listener.root_path), str(self.last))
-            self._ends[job.job_id] = finished_at
-        self._ends = {name: at for name, at in self._ends.items() if at > self.last.moment - _LOOK_BACK}
         for job in jobs:
             if not job.state.final:
                 yield event("progress", job_document(job, self.listener.root_path))
         self._changed, self._behind = set(), False
 
     async def _missed(self) -> tuple[bool, list[Job]]:
-        """Return the jobs that became final since the last one that was sent, and whether all jobs were looked at.
-
-        Some that ended shortly before that one may not have been sent: their ends were read in another order.
-        """
+        """Return the jobs that became final and were not sent, and whether all jobs were looked at."""
         caller = self.listener.caller
-        since = self.last.moment - (_LOOK_BACK if self.last.job_id else timedelta(0))
-        look = partial(self.lists.final_since, caller.client, caller.databases, since)
+        look = partial(self.lists.final_since, caller.client, caller.databases, self.last.look_from)
         whole, ended = await self.threads.run(caller.client, look)
-        return whole, [job for job in ended if job.job_id != self.last.job_id and job.job_id not in self._ends]
+        return whole, [job for job in ended if job.job_id not in self.last.job_ids]
 
     async def _read(self, job_ids: Collection[str]) -> list[Job]:
         """Read some jobs; those that are gone are left out."""

@@ -1,13 +1,13 @@
 """Ids of events: the place in a stream from which a client that connects anew goes on. Pure.
 
 In the stream of a job an id names the chunks whose outcomes were sent, as `0-11,13`, or `end`; in that of a client's
-jobs it names the job that ended last, after the moment of its end by Redis's clock, in microseconds.
+jobs it names the jobs that ended last, after the moment of the last end by Redis's clock, in microseconds.
 """
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from carecase_worker.clock import epoch_us, from_epoch_us
 from carecase_worker.errors import BatchFault, BatchRefused
@@ -19,7 +19,9 @@ NOTHING = "none"
 """The id before any outcome was sent."""
 
 _RANGES = re.compile(r"\d{1,7}(?:-\d{1,7})?(?:,\d{1,7}(?:-\d{1,7})?)*+")
-_END_OF_JOB = re.compile(r"\d{1,16}-(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?")
+_LOOK_BACK, _MOST_NAMED = timedelta(seconds=5), 20
+_JOB = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_ENDS_OF_JOBS = re.compile(rf"(\d{{1,16}})-((?:{_JOB}(?:,{_JOB}){{0,{_MOST_NAMED - 1}}})?)(?:@(\d{{1,16}}))?")
 _UNKNOWN = "Last-Event-ID is not an id of this stream. Send the last one as it came, or none to begin anew."
 
 
@@ -44,26 +46,45 @@ def chunks_of(cursor: str, chunks: int) -> set[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class LastEnd:
-    """The end of a job that was sent last, or the moment from which on ends are sent.
+class LastEnds:
+    """The ends of jobs that were sent last: the newest moment, and the jobs; or the moment from which on ends are sent.
 
-    Its id begins with the moment, so that what ended at the same moment can be sent again, rather than be lost.
+    Ends come in about the order of their moments, since they are read one after the other. So a stream that goes on
+    looks back a little, and leaves out the jobs that are named; never to before `since`, where the first stream began.
     """
 
     moment: datetime
-    job_id: str = ""
+    job_ids: tuple[str, ...] = ()
+    since: datetime | None = None
 
     @classmethod
-    def of(cls, cursor: str) -> "LastEnd":
-        """Return the end that an id names. Raises BatchRefused."""
-        if not _END_OF_JOB.fullmatch(cursor):
+    def of(cls, cursor: str) -> "LastEnds":
+        """Return the ends that an id names. Raises BatchRefused."""
+        named = _ENDS_OF_JOBS.fullmatch(cursor)
+        if not named:
             raise BatchRefused(BatchFault.BAD_HEADER, _UNKNOWN)
-        moment_us, _, job_id = cursor.partition("-")
-        return cls(from_epoch_us(int(moment_us)), job_id)
+        moment_us, job_ids, since_us = named.groups()
+        since = from_epoch_us(int(since_us)) if since_us else None
+        return cls(from_epoch_us(int(moment_us)), tuple(job_ids.split(",")) if job_ids else (), since)
+
+    @classmethod
+    def from_now_on(cls, now: datetime) -> "LastEnds":
+        """Return the beginning of a stream that no other one came before."""
+        return cls(now, since=now)
 
     def __str__(self) -> str:
-        """Return its id."""
-        return f"{epoch_us(self.moment)}-{self.job_id}"
+        """Return the id."""
+        since = f"@{epoch_us(self.since)}" if self.since and self.since > self.moment - _LOOK_BACK else ""
+        return f"{epoch_us(self.moment)}-{','.join(self.job_ids)}{since}"
+
+    @property
+    def look_from(self) -> datetime:
+        """The moment from which on ends may not have been sent."""
+        return max(self.moment - _LOOK_BACK, self.since or self.moment - _LOOK_BACK)
+
+    def with_end(self, moment: datetime, job_id: str) -> "LastEnds":
+        """Return the last ends once one more was sent."""
+        return replace(self, moment=max(self.moment, moment), job_ids=(*self.job_ids, job_id)[-_MOST_NAMED:])
 
 
 def _ranges(numbers: list[int]) -> Iterator[str]:

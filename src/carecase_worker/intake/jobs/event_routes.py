@@ -16,7 +16,7 @@ from carecase_worker.intake.http.event_stream import EventStreamResponse
 from carecase_worker.intake.http.head_options import is_head
 from carecase_worker.intake.http.headers import LastEventId
 from carecase_worker.intake.jobs.client_events import ClientEvents
-from carecase_worker.intake.jobs.cursors import END, LastEnd, chunks_of
+from carecase_worker.intake.jobs.cursors import END, LastEnds, chunks_of
 from carecase_worker.intake.jobs.job_events import JobEvents
 from carecase_worker.intake.jobs.listening import Listener
 from carecase_worker.intake.jobs.routes import JobId, Jobs
@@ -64,12 +64,12 @@ class JobsEvents:
 
         Raises BatchRefused for another id, RateExceeded, BacklogFull, StoreUnavailable.
         """
-        end = LastEnd.of(last) if last else None
+        end = LastEnds.of(last) if last else None
         until_answered(request.scope, self.streams.place(caller.client))
         follower = until_answered(request.scope, self.finals.followers.of_client(caller.client))
         await self.finals.hear_progress()
         if end is None:
-            end = LastEnd(await self.jobs.reads.now())
+            end = LastEnds.from_now_on(await self.jobs.reads.now())
         else:
             follower.miss()
         listener = self._listener(request, caller, follower)
