@@ -74,8 +74,8 @@
 {{- $root := .root }}
 {{- $role := .role }}
 {{- $sections := dict
-  "intake" (list "redis" "broker" "encryption" "jwt" "audit")
-  "worker" (list "redis" "broker" "encryption")
+  "intake" (list "redis" "broker" "encryption" "jwt" "audit" "tracing")
+  "worker" (list "redis" "broker" "encryption" "tracing")
   "flower" (list "flower")
   "migration" (list) }}
 {{- $target := ternary (printf "%s-migration" (include "carecase.fullname" $root)) (include "carecase.fullname" $root) (eq $role "migration") }}
