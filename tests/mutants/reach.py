@@ -181,7 +181,7 @@ class Measured:
 def _module(path: str) -> str:
     """The module of a file; a script belongs to the one that reads the scripts."""
     if path.endswith(".lua"):
-        return f"{_PACKAGE}.jobs.scripts"
+        return f"{_PACKAGE}.store.scripts"
     return path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 

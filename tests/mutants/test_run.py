@@ -15,6 +15,7 @@ FILES = {
     "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '-p no:schemathesis -p no:valkey'\n",
     "src/carecase_worker/__init__.py": "",
     "src/carecase_worker/jobs/__init__.py": "",
+    "src/carecase_worker/store/__init__.py": "",
     "src/carecase_worker/store/scripts.py": "",
     ADD: "def added(a: int, b: int) -> int:\n    return a + b\n\n\n"
     "def unwatched(a: int, b: int) -> bool:\n    return a > b\n",
@@ -34,10 +35,10 @@ def test_nothing_is_watched():
 """,
     "tests/unit/test_admit.py": """
 from importlib import resources
-from carecase_worker.jobs import scripts
+from carecase_worker.store import scripts
 
 def test_the_limit_itself_is_admitted():
-    assert " > " in (resources.files("carecase_worker.jobs") / "lua" / "admit.lua").read_text()
+    assert " > " in (resources.files("carecase_worker.store") / "lua" / "admit.lua").read_text()
 """,
 }
 
