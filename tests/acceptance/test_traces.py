@@ -205,7 +205,10 @@ def test_a_chunk_that_is_released_says_why_alone_and_in_a_group(
         assert traced.final(job_id)["state"] == "completed"
     assert group["database"] == "demo"
     assert all(line["reason"] in CAUSES for line in (group, *alone))
-    failed = next(span for span in collector.awaited("group") if span.error)
+    failed = eventually(
+        lambda: next((span for span in collector.spans if span.name == "group" and span.error), None),
+        what="the span of the group that failed",
+    )
     assert (failed.error, failed.attributes["error.type"]) == (group["reason"], group["reason"])
     assert {stage.name: stage.error for stage in parts_of(collector, failed)} == {
         "claim": None,
