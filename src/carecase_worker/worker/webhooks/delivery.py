@@ -59,7 +59,7 @@ class Delivery:
             self.busy[name].start()
 
     def deliver(self, name: str, webhook: WebhookSettings) -> None:
-        """Deliver what is due to a webhook, until an attempt fails or a time slice is over. Raises StoreUnavailable."""
+        """Deliver what is due to a webhook, until nobody answers or a time slice is over. Raises StoreUnavailable."""
         until = monotonic() + _SLICE_S
         while monotonic() < until:
             found = self.outbox.next_event(name, self.holder, OUTBOX_LEASE)
@@ -73,4 +73,5 @@ class Delivery:
             self.outbox.note(name, self.holder, event, verdict, failure)
             if verdict is not DeliveryVerdict.DELIVERED:
                 _log.warning("webhook failed", job_id=event.job_id, client=webhook.client, reason=failure.reason)
-                return
+                if reply.status is None:  # nobody is there; one that answers may take the next event
+                    return
