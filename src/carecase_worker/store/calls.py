@@ -12,9 +12,10 @@ from carecase_worker.store.job import Job, job_from_record
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import moment_of
 from carecase_worker.store.scripts import named
-from carecase_worker.store.throughput import Throughput
+from carecase_worker.store.throughput import Throughput, Trouble
 
 PACE_FIELDS = ("open", "items_per_second", "completed_ms")
+TROUBLE_FIELDS = ("since_ms", "reason")
 
 
 def admit_call(keys: Keys, jobs: JobSettings, new: NewJob, last: Mapping[int, bytes]) -> tuple[list[str], list[Any]]:
@@ -82,3 +83,16 @@ def pace_told(now: tuple[int, int], fields: Sequence[bytes | None]) -> Throughpu
     """Return the pace from the replies to TIME and to HMGET of PACE_FIELDS."""
     open_items, rate, completed_ms = (int(field or 0) for field in fields)
     return Throughput(open_items, rate, moment_of(now) - from_epoch_ms(completed_ms))
+
+
+def trouble_told(now: tuple[int, int], fields: Sequence[bytes | None], open_chunks: int) -> Trouble | None:
+    """Return the failure from the replies to TIME and to HMGET of TROUBLE_FIELDS; None if no chunk is open."""
+    since_ms, reason = fields
+    if since_ms is None or reason is None or not open_chunks:
+        return None
+    return Trouble(reason.decode(), moment_of(now) - from_epoch_ms(int(since_ms)))
+
+
+def oldest_told(members: Sequence[bytes]) -> str | None:
+    """Return the job that was accepted first, from the reply to ZRANGE for the first of the open jobs."""
+    return members[0].decode().partition("|")[0] if members else None

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
 
 import msgspec
 
@@ -187,6 +188,16 @@ class ChunkResult:
     counts: Mapping[str, int]
     retryable: bool = False
     database_answered: bool = True
+
+    def named(self, chunk: ChunkRef) -> dict[str, Any]:
+        """Return the arguments of `complete` for a chunk, by name; the packed outcomes follow them."""
+        return {
+            "job": chunk.job_id,
+            "chunk": chunk.chunk_no,
+            "keep": self.retryable,
+            "counts": self.counts,
+            "answered": self.database_answered,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,6 @@ class JobCompletions:
         self._awaited: dict[str, set[asyncio.Event]] = {}
         self._channels: Any = None
         self.followers = Followers()
-        self._waiters = 0
         self._over = False
         self._heard = True
 
@@ -53,18 +52,17 @@ class JobCompletions:
             event.set()
         held = self._awaited.setdefault(job_id, set())
         held.add(event)
-        self._waiters += 1
         try:
             yield event
         finally:
-            self._waiters -= 1
             held.discard(event)
             if not held:
                 self._awaited.pop(job_id, None)
 
     def __call__(self) -> Iterator[MetricSample]:
         """Yield the metrics."""
-        yield MetricSample("carecase_long_polls", "Responses that are held until a job is final", self._waiters, {})
+        waiters = sum(map(len, list(self._awaited.values())))  # read in another thread
+        yield MetricSample("carecase_long_polls", "Responses that are held until a job is final", waiters, {})
 
     def end(self) -> None:
         """Wake everybody, also those who wait later: the process stops."""

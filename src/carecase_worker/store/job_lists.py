@@ -55,50 +55,42 @@ class JobLists:
         chosen = sorted(databases if which.database is None else {which.database} & set(databases))
         if not chosen:
             return 0, []
-        arguments = named(
-            client=client,
-            databases=chosen,
-            first=which.first,
-            count=which.count,
-            state=which.state or "",
-            window=FILTER_WINDOW,
-        )
-        with redis_errors():
-            told = values_of(cast(bytes, self._script(keys=[self.keys.prefix], args=[arguments])), _ListReply)
-            now = moment_of(self._redis.time())
-            records = [dict(zip(LISTED, values, strict=True)) for values in self._of_each(told.jobs, LISTED)]
-        jobs = [
-            job_from_record(job_id, record, now)
-            for job_id, record in zip(told.jobs, records, strict=True)
-            if record["state"]
-        ]
-        return told.total, [one for job in jobs if not job.expired and (one := self._told(job, client, chosen))]
+        told = self._listed(client, chosen, which)
+        jobs = (job for job in self._jobs(told.jobs) if not job.expired)
+        return told.total, [one for job in jobs if (one := self._told(job, client, chosen))]
 
     def final_since(self, client: str, databases: Collection[str], since: datetime) -> tuple[bool, list[Job]]:
         """Return a client's jobs that became final at a moment or later, in that order, without their chunks.
 
         Only the newest `FILTER_WINDOW` jobs are looked at; also returned is whether these are all.
         """
+        told = self._listed(client, databases, JobFilter(0, FILTER_WINDOW))
+        with redis_errors():
+            ends = self._of_each(told.jobs, ("finished_us",))
+        ended = [job_id for job_id, (us,) in zip(told.jobs, ends, strict=True) if us and int(us) >= epoch_us(since)]
+        jobs = [self._told(job, client, databases) for job in self._jobs(ended)]
+        return told.total <= FILTER_WINDOW, sorted(filter(None, jobs), key=lambda job: (job.finished_at, job.job_id))
+
+    def _listed(self, client: str, databases: Collection[str], which: JobFilter) -> _ListReply:
+        """Return the ids of the jobs that are chosen in some databases, and how many there are."""
         arguments = named(
             client=client,
             databases=sorted(databases),
-            first=0,
-            count=FILTER_WINDOW,
-            state="",
+            first=which.first,
+            count=which.count,
+            state=which.state or "",
             window=FILTER_WINDOW,
         )
         with redis_errors():
-            told = values_of(cast(bytes, self._script(keys=[self.keys.prefix], args=[arguments])), _ListReply)
+            return values_of(cast(bytes, self._script(keys=[self.keys.prefix], args=[arguments])), _ListReply)
+
+    def _jobs(self, job_ids: Sequence[str]) -> list[Job]:
+        """Return the jobs that some ids name, without their chunks; those that are gone are left out."""
+        with redis_errors():
             now = moment_of(self._redis.time())
-            ends = self._of_each(told.jobs, ("finished_us",))
-            ended = [job_id for job_id, (us,) in zip(told.jobs, ends, strict=True) if us and int(us) >= epoch_us(since)]
-            records = [dict(zip(LISTED, values, strict=True)) for values in self._of_each(ended, LISTED)]
-        jobs = [
-            self._told(job_from_record(job_id, record, now), client, databases)
-            for job_id, record in zip(ended, records, strict=True)
-            if record["state"]
-        ]
-        return told.total <= FILTER_WINDOW, sorted(filter(None, jobs), key=lambda job: (job.finished_at, job.job_id))
+            records = [dict(zip(LISTED, values, strict=True)) for values in self._of_each(job_ids, LISTED)]
+        found = zip(job_ids, records, strict=True)
+        return [job_from_record(job_id, record, now) for job_id, record in found if record["state"]]
 
     def _told(self, job: Job, client: str, databases: Collection[str]) -> Job | None:
         """Return a job of a client with the digest of its body; None if another hand changed its record or a list."""

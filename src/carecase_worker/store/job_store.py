@@ -8,16 +8,26 @@ import redis
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import UNSEALED, Seals
-from carecase_worker.clock import from_epoch_ms, milliseconds, monotonic
+from carecase_worker.clock import milliseconds, monotonic
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.admission import Admission, Kept, NewJob, Staging
-from carecase_worker.store.calls import PACE_FIELDS, admit_call, flat, job_told, limits_of, pace_told, places_of
+from carecase_worker.store.calls import (
+    PACE_FIELDS,
+    TROUBLE_FIELDS,
+    admit_call,
+    flat,
+    job_told,
+    limits_of,
+    pace_told,
+    places_of,
+    trouble_told,
+)
 from carecase_worker.store.claims import ChunkResult, Claim, Claims, Completion, Placement, RetryLater, claims_of
 from carecase_worker.store.job import COUNTS, Cancelled, Job, Purged, with_body_digest
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.checkup import require_fit
-from carecase_worker.store.redis.connection import RESPONSE_TIMEOUT, connect, moment_of, redis_errors
+from carecase_worker.store.redis.connection import RESPONSE_TIMEOUT, connect, redis_errors
 from carecase_worker.store.replies import CancelReply, ReclaimReply
 from carecase_worker.store.scripts import OPERATIONS, named, script_of, values_of
 from carecase_worker.store.throughput import Throughput, Trouble
@@ -103,16 +113,7 @@ class JobStore:
 
     def complete_all(self, chunks: Sequence[tuple[ChunkRef, ChunkResult]], holder: str = "") -> Completion:
         """Keep the outcomes of chunks of one database; claim for `holder`, if one is named, the next chunks."""
-        told = [
-            {
-                "job": chunk.job_id,
-                "chunk": chunk.chunk_no,
-                "keep": done.retryable,
-                "counts": done.counts,
-                "answered": done.database_answered,
-            }
-            for chunk, done in chunks
-        ]
+        told = [done.named(chunk) for chunk, done in chunks]
         arguments = named(done=told, holder=holder, **self._times, group=self._group)
         return Completion.of(self._run("complete", [arguments, *(done.packed for _, done in chunks)]))
 
@@ -184,10 +185,7 @@ class JobStore:
 
     def outcomes(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
         """Read the packed outcomes of some chunks of a job; None for those that have none."""
-        with redis_errors():
-            return cast(
-                list[bytes | None], self._redis.hmget(self.keys.outcome(job_id), [str(number) for number in chunk_nos])
-            )
+        return self._of_chunks(self.keys.outcome(job_id), chunk_nos)
 
     def committed(self, job_id: str) -> list[int]:
         """Read the numbers of the chunks of a job that have outcomes, in order."""
@@ -196,10 +194,7 @@ class JobStore:
 
     def payloads(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
         """Read the payloads of some chunks of a job; None for those that are not kept."""
-        with redis_errors():
-            return cast(
-                list[bytes | None], self._redis.hmget(self.keys.payload(job_id), [str(number) for number in chunk_nos])
-            )
+        return self._of_chunks(self.keys.payload(job_id), chunk_nos)
 
     def tallies(self, job_id: str, chunks: int) -> list[Mapping[str, int]]:
         """Read the tally of each chunk of a job, by the names of the job's counts; zeros while it is not committed."""
@@ -225,12 +220,9 @@ class JobStore:
         """Read the failure that a database's open chunks meet; None if there is none, or no chunk is open."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
-            pipe.hmget(self.keys.trouble(database), ["since_ms", "reason"])
+            pipe.hmget(self.keys.trouble(database), TROUBLE_FIELDS)
             pipe.zcard(self.keys.due(database))
-            now, (since_ms, reason), open_chunks = pipe.execute()
-        if since_ms is None or not open_chunks:
-            return None
-        return Trouble(reason.decode(), moment_of(now) - from_epoch_ms(int(since_ms)))
+            return trouble_told(*pipe.execute())
 
     def backlog(self, database: str) -> tuple[int, int]:
         """Read the number of unfinished jobs of a database, and the bytes of their payloads."""
@@ -287,6 +279,10 @@ class JobStore:
             group={**self._group, "room": room},
         )
         return claims_of(self._run("claim", [arguments]))
+
+    def _of_chunks(self, key: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
+        with redis_errors():
+            return cast(list[bytes | None], self._redis.hmget(key, [str(number) for number in chunk_nos]))
 
     def _run(self, operation: str, args: Sequence[Any], names: Sequence[str] = ()) -> Any:
         began = monotonic()

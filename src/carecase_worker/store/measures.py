@@ -7,6 +7,7 @@ from typing import cast
 
 from carecase_worker.clock import from_epoch_us
 from carecase_worker.settings.model import JobSettings, RedisSettings
+from carecase_worker.store.calls import oldest_told
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
 from carecase_worker.telemetry import HistogramSample, MetricSample
@@ -43,7 +44,7 @@ PATIENCE = timedelta(seconds=2)
 """Timeout of a response of Redis for metrics and readiness: with one repetition, below that of Prometheus."""
 
 Counted = Mapping[str, int]
-"""What the scripts have counted, by `{database}|{what}`."""
+"""Counts of the scripts, by `{database}|{what}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class JobMeasures:
                 pipe.zrange(self._keys.open(database), 0, 0)
                 pipe.exists(self._keys.failures(database))
             told = pipe.execute()
-            oldest = [members[0].decode().partition("|")[0] if members else "" for members in told[::2]]
+            oldest = [oldest_told(members) or "" for members in told[::2]]
             pipe.time()
             for job_id in oldest:
                 pipe.hget(self._keys.job(job_id), "accepted_us")

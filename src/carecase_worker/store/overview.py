@@ -10,14 +10,13 @@ from enum import Enum
 from typing import Any
 
 from carecase_worker.batches.chunking import ChunkRef
-from carecase_worker.clock import from_epoch_ms, from_epoch_us
+from carecase_worker.clock import from_epoch_us
 from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.calls import PACE_FIELDS, TROUBLE_FIELDS, oldest_told, pace_told, trouble_told
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
 from carecase_worker.store.throughput import Trouble
 from carecase_worker.store.workers.presence import Workers
-
-_AT_WORK = timedelta(seconds=10)
 
 
 class Breaker(Enum):
@@ -80,15 +79,15 @@ class Overviews:
             pipe.hgetall(self._keys.holding)
             for database in self._databases:
                 self._ask(pipe, database)
-            told, holding, *answers = pipe.execute()
-        now, parts = moment_of(told), len(answers) // len(self._databases) if self._databases else 1
+            time, holding, *answers = pipe.execute()
+        now, parts = moment_of(time), len(answers) // len(self._databases) if self._databases else 1
         each = dict(zip(self._databases, zip(*[iter(answers)] * parts, strict=True), strict=True))
-        oldest = {name: _job_of(answer[-1]) for name, answer in each.items()}
+        oldest = {name: oldest_told(answer[-1]) for name, answer in each.items()}
         chunks = {ChunkRef.of(member.decode()): holder.decode() for member, holder in holding.items()}
         jobs = self._jobs({*filter(None, oldest.values()), *(chunk.job_id for chunk in chunks)})
         return Overview(
             now,
-            [_work(name, answer, oldest[name], jobs, now) for name, answer in each.items()],
+            [_work(name, answer, oldest[name], jobs, time) for name, answer in each.items()],
             workers,
             sorted((_in_hand(chunk, holder, jobs) for chunk, holder in chunks.items()), key=_place),
         )
@@ -100,11 +99,11 @@ class Overviews:
     def _ask(self, pipe: Any, database: str) -> None:
         keys = self._keys
         pipe.hmget(keys.backlog(database), ["jobs", "bytes"])
-        pipe.hmget(keys.pace(database), ["open", "items_per_second", "completed_ms"])
+        pipe.hmget(keys.pace(database), PACE_FIELDS)
         pipe.zcard(keys.due(database))
         pipe.exists(keys.failures(database))
         pipe.get(keys.circuit(database))
-        pipe.hmget(keys.trouble(database), ["reason", "since_ms"])
+        pipe.hmget(keys.trouble(database), TROUBLE_FIELDS)
         pipe.zrange(keys.open(database), 0, 0)
 
     def _jobs(self, job_ids: Iterable[str]) -> Mapping[str, tuple[str, datetime | None]]:
@@ -125,23 +124,21 @@ def _work(
     answer: Sequence[Any],
     oldest: str | None,
     jobs: Mapping[str, tuple[str, datetime | None]],
-    now: datetime,
+    now: tuple[int, int],
 ) -> DatabaseWork:
-    (open_jobs, size), (items, rate, completed_ms), chunks, failing, circuit, (reason, since_ms), _ = answer
-    accepted = jobs[oldest][1] if oldest else None
-    at_work = completed_ms is not None and now - from_epoch_ms(int(completed_ms)) < _AT_WORK
-    trouble = Trouble(reason.decode(), now - from_epoch_ms(int(since_ms))) if reason and since_ms and chunks else None
+    (open_jobs, size), pace, chunks, failing, circuit, trouble, _ = answer
+    accepted, throughput = jobs[oldest][1] if oldest else None, pace_told(now, pace)
     return DatabaseWork(
         database,
         int(open_jobs or 0),
-        int(items or 0),
+        throughput.open_items,
         int(size or 0),
         chunks,
-        int(rate or 0) if at_work else 0,
+        throughput.now_per_second,
         oldest,
-        now - accepted if accepted else timedelta(0),
+        moment_of(now) - accepted if accepted else timedelta(0),
         _breaker(bool(failing), bool(circuit)),
-        trouble,
+        trouble_told(now, trouble, chunks),
     )
 
 
@@ -150,10 +147,6 @@ def _breaker(failing: bool, probing: bool) -> Breaker:
     if not failing:
         return Breaker.CLOSED
     return Breaker.HALF_OPEN if probing else Breaker.OPEN
-
-
-def _job_of(members: Sequence[bytes]) -> str | None:
-    return members[0].decode().partition("|")[0] if members else None
 
 
 def _in_hand(chunk: ChunkRef, holder: str, jobs: Mapping[str, tuple[str, datetime | None]]) -> ChunkInHand:

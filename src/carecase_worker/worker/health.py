@@ -33,7 +33,7 @@ class Signs:
     reached: float = 0.0
     """When the job store last answered the sweep."""
     waiting: bool = False
-    """Whether the last sweep found notifications that nobody had taken yet."""
+    """True if the last sweep found notifications that nobody had taken yet."""
 
     def turned(self, now: float, polled: float | None) -> None:
         """Take a turn of the main loop, and the moment at which the broker last answered a poll.

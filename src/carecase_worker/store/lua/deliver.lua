@@ -17,8 +17,7 @@ local function next_event()
     if event then
       return {job = job, event = event, failed = tonumber(redis.call('HGET', key('attempts', name), job) or 0)}
     end
-    redis.call('ZREM', outbox, job) -- its events have expired
-    redis.call('HDEL', key('attempts', name), job)
+    leave_outbox(name, job)
   end
 end
 

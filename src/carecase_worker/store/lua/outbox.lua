@@ -4,13 +4,16 @@
 -- Events of a job that may wait for one webhook, beyond which no further `waiting` is put there.
 local most_waiting = 20
 
+-- Take a job off the outbox of a webhook: its events there have expired.
+local function leave_outbox(name, job)
+  redis.call('ZREM', key('outbox', name), job)
+  redis.call('HDEL', key('attempts', name), job)
+end
+
 -- Take jobs off an outbox whose events have expired, since nobody delivers to the webhook: two for each that comes.
 local function drop_expired(name, kept_ms)
   for _, job in ipairs(redis.call('ZRANGEBYSCORE', key('outbox', name), '-inf', now - kept_ms, 'LIMIT', 0, 2)) do
-    if redis.call('EXISTS', key('events', name .. ':' .. job)) == 0 then
-      redis.call('ZREM', key('outbox', name), job)
-      redis.call('HDEL', key('attempts', name), job)
-    end
+    if redis.call('EXISTS', key('events', name .. ':' .. job)) == 0 then leave_outbox(name, job) end
   end
 end
 
