@@ -7,7 +7,6 @@ from carecase_worker.files.refusals import not_encoded, nul, refusal
 
 _MARK_BYTES = 4
 _WORKBOOK = b"PK\x03\x04"
-_MARKED = ("utf-8", "utf-16")
 
 
 class TextDecoder:

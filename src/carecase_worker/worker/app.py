@@ -95,7 +95,7 @@ def run_worker(settings: Settings) -> int:
     configure_logging(settings.log)
     require_installed(settings.tracing)
     sys.setrecursionlimit(_RECURSION_LIMIT)
-    # by default a pool process that stops waits 30 s for its results to be read; ours return nothing
+    # by default a pool process that stops waits 30 s for its results to be read; ours are lines for Flower
     pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = _RESULT_LOOKS
     store = JobStore(settings.redis, settings.jobs)
     store.check()
@@ -138,13 +138,14 @@ def _housekeeping(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tup
     sweep = Sweep(store, notifier, presence, ClockWatch(), tuple(databases), own_name(), is_dead, signs)
     purge = Purge(store, databases, settings.jobs.retention + settings.jobs.retry_deadline)
     settle = Settle(store, databases, _guarded)
-    delivery = _delivery(settings)
+    every_sweep = settings.worker.sweep.total_seconds()
+    deliveries = (_delivery(settings),) if settings.webhooks else ()
     return (
-        Repeated(_guarded(settle.once), lambda: None, settings.worker.sweep.total_seconds()),
-        Repeated(_guarded(sweep.once), _guarded(sweep.sign_off), settings.worker.sweep.total_seconds()),
+        Repeated(_guarded(settle.once), lambda: None, every_sweep),
+        Repeated(_guarded(sweep.once), _guarded(sweep.sign_off), every_sweep),
         Repeated(_guarded(purge.once), lambda: None, _PURGE_LOOK_S),
         Repeated(_guarded(schemas.once), lambda: None, _SCHEMA_LOOK_S),
-        Repeated(_guarded(delivery.once), lambda: None, settings.worker.sweep.total_seconds()),
+        *(Repeated(_guarded(delivery.once), lambda: None, every_sweep) for delivery in deliveries),
     )
 
 
