@@ -4,7 +4,7 @@ import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -123,6 +123,7 @@ def run(place: Path, seed: int, seconds: float, kinds: Sequence[Fault] = tuple(W
         _strike(system, Random(seed), seconds, kinds, report)
         stop.set()
         deadline = time.monotonic() + SETTLE_S
+        eventually(partial(_ready, system), SETTLE_S, "an intake that the last fault killed is ready again")
         for client in clients:
             client.join(max(0.1, deadline - time.monotonic()))
             if client.is_alive():
@@ -203,6 +204,13 @@ def _judge_moments(sent: Sent, final: Mapping[str, Any], report: Report) -> None
     moments = [datetime.fromisoformat(final[name]) for name in ("submittedAt", "startedAt", "finishedAt")]
     if moments != sorted(moments) or not sent.before - SKEW <= moments[0] <= sent.after + SKEW:
         report.untimely += 1
+
+
+def _ready(system: System) -> bool:
+    """Whether the intake that is asked below is there again."""
+    with suppress(httpx.TransportError), system.client() as client:
+        return client.get("/readyz").status_code == 200
+    return False
 
 
 def _final(client: httpx.Client, job_id: str) -> dict[str, Any] | None:
