@@ -74,6 +74,9 @@ MOVES: Mapping[tuple[State, Operation], frozenset[State]] = {
 
 COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
 
+DRY_RUN = "dry_run"
+"""The count of the items of dry runs, beside those of a database's other items by outcome."""
+
 
 LISTED = (
     "state", "client", "user", "database", "care_plan", "seq", "accepted_us", "unsettled", "total", *COUNTS, "sha256",
