@@ -81,9 +81,8 @@ class Report:
 
     def lines(self) -> list[str]:
         """The report for people."""
-        told = [
-            f"seed {self.seed}, {self.seconds:.0f} s: {self.batches:,} batches, {self.dry_runs:,} of them dry runs, {self.items:,} items accepted"
-        ]
+        told = [f"seed {self.seed}, {self.seconds:.0f} s: {self.batches:,} batches, {self.items:,} items accepted"]
+        told.append(f"dry runs among the batches: {self.dry_runs:,}")
         told.append(f"answers that were no 202 and were tried again: {self.refused:,}")
         told.append(f"{sum(self.faults.values())} faults; until cases were applied again, median and longest, in s:")
         for name, count in sorted(self.faults.items()):
