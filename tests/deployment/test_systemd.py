@@ -124,7 +124,7 @@ def test_what_keeps_it_from_doing_harm_is_there(unit: str) -> None:
 
 
 def test_workers_of_a_machine_see_each_other() -> None:
-    """A worker takes back what a process holds that it does not find in /proc; see worker/process_identity.py."""
+    """A worker takes back what a process holds that is not in /proc; see worker/processes/process_identity.py."""
     assert lines("carecase-worker@", "ProtectProc") == ["default"]
     assert lines("carecase-worker@", "DynamicUser") == lines("carecase-worker@", "ProcSubset") == []
 

@@ -7,10 +7,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from carecase_worker.settings import database_parameters, urls
-from carecase_worker.settings.access import AuditSettings, ClientSettings, JwtSettings
-from carecase_worker.settings.flower import FlowerSettings
-from carecase_worker.settings.intake import IntakeSettings
 from carecase_worker.settings.kinds import (
     BrokerUrl,
     Count,
@@ -26,9 +22,14 @@ from carecase_worker.settings.kinds import (
     TargetUrl,
     parse_keys,
 )
-from carecase_worker.settings.section import Section, seconds_setting
-from carecase_worker.settings.tracing import TracingSettings
-from carecase_worker.settings.webhooks import DeliverySettings, WebhookSettings
+from carecase_worker.settings.sections.access import AuditSettings, ClientSettings, JwtSettings
+from carecase_worker.settings.sections.flower import FlowerSettings
+from carecase_worker.settings.sections.intake import IntakeSettings
+from carecase_worker.settings.sections.section import Section, seconds_setting
+from carecase_worker.settings.sections.tracing import TracingSettings
+from carecase_worker.settings.sections.webhooks import DeliverySettings, WebhookSettings
+from carecase_worker.settings.urls import services as urls
+from carecase_worker.settings.urls import target_parameters as database_parameters
 
 
 def _address(url: SecretStr, password: SecretStr | None) -> str:
