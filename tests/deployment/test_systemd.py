@@ -157,7 +157,7 @@ def test_every_command_exists(unit: str) -> None:
         program, *words = command.split()
         assert program == "/opt/carecase/bin/carecase"
         module = {"db": "databases"}.get(words[0], words[0])
-        source = (ROOT / "src" / "carecase_worker" / "cli" / f"{module}.py").read_text()
+        source = next((ROOT / "src" / "carecase_worker" / "cli").rglob(f"{module}.py")).read_text()
         assert f'command("{words[1]}")' in source if words[1:] else f"def {words[0]}(" in source
 
 

@@ -25,10 +25,10 @@ from carecase_worker.settings.sections.section import Section, seconds_setting
 class ClientSettings(Section):
     """One API client; its jobs are its own."""
 
-    api_key_sha256: tuple[Digest, ...] = Field((), description="SHA-256 of each of its API keys, in hex")
-    databases: tuple[Name, ...] = Field((), description="The databases it may use")
+    api_key_sha256: tuple[Digest, ...] = Field((), description="SHA-256 of each of the client's API keys, in hex")
+    databases: tuple[Name, ...] = Field((), description="Databases that the client may use")
     files: Mapping[Name, FileSettings] = Field(
-        {}, description="Mappings of its files, each a section [clients.<name>.files.<mapping>]"
+        {}, description="Mappings of the client's files, each a section [clients.<name>.files.<mapping>]"
     )
 
 
@@ -40,28 +40,29 @@ class JwtSettings(Section):
     )
     secret: Secret | None = Field(None, description="HS256 secret, 32 bytes or more; by environment or file only")
     other_secrets: SecretStr | None = Field(
-        None, description="More HS256 secrets that are believed, by commas; by environment or file only"
+        None, description="Further HS256 secrets that are accepted, separated by commas; by environment or file only"
     )
     require_client_id: bool = Field(
-        True, description="Refuse tokens that name no client; else such a token goes with any client's API key"
+        True,
+        description="Refuse tokens without client_id; if false, such a token is accepted with any client's API key",
     )
     revoked_file: Path | None = Field(
         None, description="List of tokens, subjects, clients and API keys that are revoked; read again when it changes"
     )
     revoked_refresh: Seconds = seconds_setting(
-        "revoked_refresh", 1, "How often it is looked whether that list has changed"
+        "revoked_refresh", 1, "How often the list of revocations is checked for changes"
     )
     jwks_file: Path | None = Field(None, description="File with the public keys (JWKS) for RS256 and ES256")
-    jwks_url: KeySetUrl | None = Field(None, description="Where these keys are fetched instead; https, or this machine")
-    jwks_refresh: Seconds = seconds_setting(
-        "jwks_refresh", 300, "How old the keys may become before they are read again"
+    jwks_url: KeySetUrl | None = Field(
+        None, description="URL from which the public keys are fetched instead; https, or http on this machine"
     )
+    jwks_refresh: Seconds = seconds_setting("jwks_refresh", 300, "Age at which the public keys are fetched again")
     jwks_refetch: Seconds = seconds_setting(
-        "jwks_refetch", 10, "How long after reading them a token with an unknown key makes them be read again"
+        "jwks_refetch", 10, "Shortest time between two fetches of the public keys for tokens with an unknown key"
     )
-    audience: Text | None = Field(None, description="What `aud` must hold; needed with public keys")
-    issuer: Text | None = Field(None, description="What `iss` must be; needed with public keys")
-    leeway: Seconds = seconds_setting("leeway", 30, "Clock skew that is forgiven")
+    audience: Text | None = Field(None, description="Audience (aud) that tokens must have; required with public keys")
+    issuer: Text | None = Field(None, description="Issuer (iss) that tokens must have; required with public keys")
+    leeway: Seconds = seconds_setting("leeway", 30, "Clock skew that is tolerated")
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -74,14 +75,16 @@ class AuditSettings(Section):
     """The audit log: who read and wrote which cases, in files of its own."""
 
     directory: Path | None = Field(
-        None, description="Directory for it, on a disk of the intake's machine; without one nothing is recorded"
+        None,
+        description="Directory of the audit log, on a disk of the intake's machine; without it nothing is recorded",
     )
     keys: Keys | None = Field(
         None,
-        description="Keys of its digests as id:base64, by commas; the first signs; by environment or file only",
+        description="Keys of its digests, id:base64 by commas; the first signs; by environment or file only",
     )
     durability: Literal["fsync", "relaxed"] = Field(
-        "fsync", description="fsync: nothing is done before its record is on disk; relaxed: before it is written"
+        "fsync",
+        description="fsync: nothing is done before its record is on disk; relaxed: nothing before it is written",
     )
     max_file_bytes: Count = Field(64 << 20, description="Size at which a file is closed and the next one begun")
     keep_files: Count = Field(100, description="Closed files that are kept; the oldest is removed")

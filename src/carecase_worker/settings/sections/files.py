@@ -36,27 +36,27 @@ class FileSettings(Section):
         description="Field of each column by its name in the header row, or a list of fields in order if there is none",
     )
     other_columns: Literal["refuse", "ignore"] = Field(
-        "refuse", description="What to do with a file that has columns of other names"
+        "refuse", description="What to do with columns that the mapping does not name"
     )
     fixed: Mapping[str, str] = Field(
         {}, description='Instead of columns, the places of each field in a line of fixed width, from 1, as "1-10"'
     )
-    delimiter: Annotated[str, AfterValidator(_delimiter)] = Field(",", description="Sign between two cells")
+    delimiter: Annotated[str, AfterValidator(_delimiter)] = Field(",", description="Character between two cells")
     encoding: Encoding = Field("utf-8", description="Encoding of the file")
     skipped_lines: Annotated[int, Field(ge=0, le=1000)] = Field(
-        0, description="Lines before the header row, or before the first row"
+        0, description="Lines to skip before the header row, or before the first row if there is no header row"
     )
     skipped_last_lines: Annotated[int, Field(ge=0, le=100)] = Field(
-        0, description="Rows at the end that are no cases, as totals"
+        0, description="Rows to skip at the end, such as totals"
     )
-    trim: StrictBool = Field(False, description="Whether blanks around texts are removed")
+    trim: StrictBool = Field(False, description="Remove blanks around texts")
     null_tokens: tuple[str, ...] = Field(("",), description="Cells that mean null")
-    true_tokens: tuple[str, ...] = Field(("true",), description="Cells that mean true, in small or capital letters")
-    false_tokens: tuple[str, ...] = Field(("false",), description="Cells that mean false, likewise")
+    true_tokens: tuple[str, ...] = Field(("true",), description="Cells that mean true, in upper or lower case")
+    false_tokens: tuple[str, ...] = Field(("false",), description="Cells that mean false, in upper or lower case")
     date_formats: tuple[str, ...] = Field(
         (), description="Forms of date-times beside ISO 8601, of %Y %y %m %d %H %I %M %S %f %p %b and %z"
     )
-    decimal: Literal[".", ","] = Field(".", description="Sign before the fraction of a number")
+    decimal: Literal[".", ","] = Field(".", description="Decimal separator of numbers")
     constants: Mapping[str, StrictBool | StrictInt | StrictFloat | StrictStr] = Field(
         {}, description="Fields that have the same value in each row"
     )

@@ -17,17 +17,18 @@ class TracingSettings(Section):
         description="OTLP/HTTP endpoint of a collector, as http://collector:4318; needs the extra otel; off if unset",
     )
     headers: HttpHeaders | None = Field(
-        None, description="Headers for it as name=value, by commas; by environment or file only"
+        None, description="Headers for the collector as name=value, separated by commas; by environment or file only"
     )
     sample_ratio: Part = Field(
-        1.0, description="Part of the traces that begin here which is recorded; others are as their client says"
+        1.0,
+        description="Share of the traces that begin here that is recorded, 0 to 1; for other traces the client decides",
     )
     service_name: Text = Field("carecase", description="Name of the services in traces, before -intake or -worker")
     timeout: Seconds = seconds_setting(
-        "timeout", 5, "How long sending some spans may take, also at the end of a process"
+        "timeout", 5, "How long sending a batch of spans may take, also when a process ends"
     )
     max_spans: Annotated[Count, Field(le=1_000_000)] = Field(
-        4096, description="Spans that wait to be sent, in each process; more are lost, and counted"
+        4096, description="Most spans that wait to be sent, in each process; further ones are dropped, and counted"
     )
 
     @property

@@ -52,14 +52,16 @@ WebhookSecrets = Annotated[SecretStr, AfterValidator(_secrets)]
 class WebhookSettings(Section):
     """One endpoint that is called back when something happens to a client's jobs (Standard Webhooks)."""
 
-    client: Name = Field(description="The client whose jobs it is told of")
-    url: WebhookUrl = Field(description="Where events are posted; https, or http within delivery.private_networks")
+    client: Name = Field(description="Client whose jobs the webhook is notified of")
+    url: WebhookUrl = Field(
+        description="URL to which events are posted; https, or http within delivery.private_networks"
+    )
     events: tuple[WebhookEvent, ...] = Field(
-        ("job.completed", "job.cancelled", "job.waiting"), description="The events that it wants"
+        ("job.completed", "job.cancelled", "job.waiting"), description="Events that are delivered"
     )
     secrets: WebhookSecrets | None = Field(
         None,
-        description="Secrets as whsec_base64, by commas; each signs, so one can replace another;"
+        description="Secrets as whsec_base64, separated by commas; each signs, so that one can replace another;"
         " by environment or file only",
     )
 
@@ -76,7 +78,7 @@ class DeliverySettings(Section):
     private_networks: tuple[Network, ...] = Field(
         (), description="Private addresses or networks that webhooks may lead to, as 10.1.0.0/16; none if empty"
     )
-    max_endpoints_at_once: Few = Field(16, description="Endpoints that one worker delivers to at a time")
+    max_endpoints_at_once: Few = Field(16, description="Most endpoints that one worker delivers to at a time")
     max_undelivered: Count = Field(
-        10_000, description="Events of an endpoint that are kept after the last attempt failed, to be replayed"
+        10_000, description="Most undeliverable events of an endpoint that are kept, to be replayed"
     )
