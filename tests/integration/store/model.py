@@ -19,7 +19,7 @@ from tests.integration.store.states import (
     States,
 )
 
-from carecase_worker.store.measures import DURATION_BOUNDS_MS
+from carecase_worker.store.queries.measures import DURATION_BOUNDS_MS
 
 QUARTER_MS, MARGIN_MS = 900_000, 60_000
 GROUP = 100
