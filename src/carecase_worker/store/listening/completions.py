@@ -1,7 +1,7 @@
 """Wake-ups for those who wait for jobs to become final or listen to them, over one connection for a whole process.
 
-`complete` publishes the jobs that are final, and what changes a job on the way to that is published on a second channel,
-which a process subscribes to only while it has listeners. Pub/sub is not buffered, so:
+`complete` publishes the jobs that are final, and what changes a job on the way to that is published on a second
+channel, which a process subscribes to only while it has listeners. Pub/sub is not buffered, so:
 - a waiter first names the job (`subscribe`), then reads it, then waits: if it becomes final in between, that wakes;
 - after a reconnect every awaited job is read once: if it has become final meanwhile, that wakes;
 - once a channel is subscribed to, every listener looks again.
