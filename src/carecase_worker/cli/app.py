@@ -30,6 +30,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "environment": ("env",),
     "batches": ("submit", "generate"),
     "files": ("files", "drop"),
+    "mending": ("failed", "resend"),
     "jobs": ("status", "events", "result", "cancel", "retry", "jobs"),
 }
 """Modules of this package, each with a function `add_commands`, and the commands that it adds."""

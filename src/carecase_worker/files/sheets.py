@@ -28,13 +28,13 @@ def items_of_rows(rows: Iterable[Row], mapping: FileMapping, report: Report = re
         line, header = next(numbered, (0, ()))
         if not line:
             raise empty()
-        if cells := _trimmed(cells_of(header, mapping)):
+        if cells := trimmed(cells_of(header, mapping)):
             table.take_header(cells, line)
     given = 0
     while some := list(islice(numbered, _ROWS_AT_ONCE)):
         kept = [(line, cells) for line, row in some if any(cells := cells_of(row, mapping))]
         width = table.width
-        records = Records([_fitted(cells, width) for _, cells in kept], [line for line, _ in kept])
+        records = Records([fitted(cells, width) for _, cells in kept], [line for line, _ in kept])
         items = table.items(records)
         given += len(items)
         yield items
@@ -48,16 +48,16 @@ def cells_of(row: Row, mapping: FileMapping) -> list[str]:
     return [_text(value, mapping) for value in row]
 
 
-def _trimmed(cells: list[str]) -> list[str]:
+def trimmed(cells: list[str]) -> list[str]:
     """Return cells without empty ones at the end: a workbook's table may be wider than its header row."""
     while cells and not cells[-1].strip():
         cells = cells[:-1]
     return cells
 
 
-def _fitted(cells: list[str], width: int) -> list[str]:
+def fitted(cells: list[str], width: int) -> list[str]:
     """Return a row without empty cells beyond the columns, and with those that it lacks."""
-    return [*_trimmed(cells), *[""] * width][: max(width, len(_trimmed(cells)))]
+    return [*trimmed(cells), *[""] * width][: max(width, len(trimmed(cells)))]
 
 
 def _text(value: object, mapping: FileMapping) -> str:
