@@ -9,7 +9,7 @@ import msgspec
 from carecase_worker.batches.faults import empty
 from carecase_worker.files.mapping import FileMapping
 from carecase_worker.files.records import Records
-from carecase_worker.files.refusals import refusal, refuse
+from carecase_worker.files.refusals import FileFault, refusal, refuse
 from carecase_worker.files.table import Report, Table
 
 _ROWS_AT_ONCE = 500
@@ -21,7 +21,13 @@ def items_of_rows(rows: Iterable[Row], mapping: FileMapping, report: Report = re
     """Yield the items of a table, some at a time; its lines are its rows, from 1. Raises BatchRefused."""
     if mapping.places:
         raise refusal("The mapping is for lines of fixed width. Use one with columns for this file.")
-    table, numbered = Table(mapping, report), enumerate(rows, start=1)
+    faulty: list[int] = []
+
+    def tell(fault: FileFault) -> None:
+        faulty.append(fault.line)
+        report(fault)
+
+    table, numbered = Table(mapping, tell), enumerate(rows, start=1)
     for _ in islice(numbered, mapping.skipped_lines):
         pass
     while not table.is_open:
@@ -38,7 +44,7 @@ def items_of_rows(rows: Iterable[Row], mapping: FileMapping, report: Report = re
         items = table.items(records)
         given += len(items)
         yield items
-    if not given:
+    if not given and not faulty:
         raise empty()
     table.finish()
 
