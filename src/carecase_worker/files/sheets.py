@@ -28,6 +28,19 @@ def items_of_rows(rows: Iterable[Row], mapping: FileMapping, report: Report = re
         report(fault)
 
     table, numbered = Table(mapping, tell), enumerate(rows, start=1)
+    _take_header(numbered, mapping, table)
+    given = 0
+    for records in _records(numbered, mapping, table.width):
+        items = table.items(records)
+        given += len(items)
+        yield items
+    if not given and not faulty:
+        raise empty()
+    table.finish()
+
+
+def _take_header(numbered: Iterator[tuple[int, Row]], mapping: FileMapping, table: Table) -> None:
+    """Skip the rows before the header row and take that, if there is to be one. Raises BatchRefused."""
     for _ in islice(numbered, mapping.skipped_lines):
         pass
     while not table.is_open:
@@ -36,17 +49,13 @@ def items_of_rows(rows: Iterable[Row], mapping: FileMapping, report: Report = re
             raise empty()
         if cells := trimmed(cells_of(header, mapping)):
             table.take_header(cells, line)
-    given = 0
+
+
+def _records(numbered: Iterator[tuple[int, Row]], mapping: FileMapping, width: int) -> Iterator[Records]:
+    """Yield the rows that have something in a cell, some at a time."""
     while some := list(islice(numbered, _ROWS_AT_ONCE)):
         kept = [(line, cells) for line, row in some if any(cells := cells_of(row, mapping))]
-        width = table.width
-        records = Records([fitted(cells, width) for _, cells in kept], [line for line, _ in kept])
-        items = table.items(records)
-        given += len(items)
-        yield items
-    if not given and not faulty:
-        raise empty()
-    table.finish()
+        yield Records([fitted(cells, width) for _, cells in kept], [line for line, _ in kept])
 
 
 def cells_of(row: Row, mapping: FileMapping) -> list[str]:
