@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from carecase_worker.files.checkup import remarks, summary
-from carecase_worker.settings.files import FileSettings
+from carecase_worker.settings.sections.files import FileSettings
 
 COLUMNS = {"Case": "case_Key", "Plan": "carePlan_Key", "DNC": "do_Not_Contact"}
 FIXED = {"case_Key": "1-10", "carePlan_Key": "11-14", "do_Not_Contact": "15-19"}

@@ -10,16 +10,22 @@ from typing import Self, TypeVar
 
 import httpx
 
-from carecase_worker.client import transport
 from carecase_worker.client.access import Access
-from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import PAGE_SIZE, Group, ItemResult, Job, Page, id_of, place_of
 from carecase_worker.client.durations import Duration, duration_of
 from carecase_worker.client.events import EventReader, JobEvent
-from carecase_worker.client.failed_files import Written, as_original, key_of_resent, usual_path, write_failed
-from carecase_worker.client.failed_items import TO_BE_MENDED, TO_BE_RESENT, Choice
-from carecase_worker.client.originals import OriginalFile, original_of, path_of, refuse_original
-from carecase_worker.client.steps import Delay, Reply, Request, Result, Steps, advance
+from carecase_worker.client.exchange import transport
+from carecase_worker.client.exchange.calls import Calls
+from carecase_worker.client.exchange.steps import Delay, Reply, Request, Result, Steps, advance
+from carecase_worker.client.mending.failed_files import (
+    Written,
+    as_original,
+    key_of_resent,
+    usual_path,
+    write_failed,
+)
+from carecase_worker.client.mending.failed_items import TO_BE_MENDED, TO_BE_RESENT, Choice
+from carecase_worker.client.mending.originals import OriginalFile, original_of, path_of, refuse_original
 from carecase_worker.client.uploads import (
     BATCH_BYTES,
     BATCH_ITEMS,

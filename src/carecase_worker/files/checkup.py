@@ -13,7 +13,7 @@ from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.errors import BatchRefused
 from carecase_worker.files.mapping import IGNORED, FileMapping, MappingMistakes, mapping_of
 from carecase_worker.files.splitting import RowSplitter
-from carecase_worker.settings.files import FileSettings
+from carecase_worker.settings.sections.files import FileSettings
 
 _MOMENT = datetime(2026, 1, 31, 13, 5, 9, tzinfo=UTC)
 _OF_ROWS_BY_HEADER = "is for files with a header row, and this mapping has none: leave it out"

@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import importlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from tests.integration.client.test_row_files import a_workbook
 
 from carecase_worker.client.documents import ItemResult, Job
-from carecase_worker.client.failed_files import as_original, key_of_resent, usual_path, write_failed
-from carecase_worker.client.failed_items import TO_BE_MENDED, TO_BE_RESENT
-from carecase_worker.client.originals import Original, OriginalFile, original_of, path_of, refuse_original
+from carecase_worker.client.mending.failed_files import as_original, key_of_resent, usual_path, write_failed
+from carecase_worker.client.mending.failed_items import TO_BE_MENDED, TO_BE_RESENT
+from carecase_worker.client.mending.originals import Original, OriginalFile, original_of, path_of, refuse_original
 from carecase_worker.client.row_files import RowFile
 from carecase_worker.client.uploads import Batches, items_in
 from carecase_worker.errors import BatchUnreadable, JobNotFinal, RequestRefused
 from carecase_worker.files.episodes import EpisodeMapping
 from carecase_worker.files.mapping import FileMapping, mapping_of
-from carecase_worker.settings.files import FileSettings
+from carecase_worker.settings.sections.files import FileSettings
 
 HEADER = "case_Key,carePlan_Key,do_Not_Contact,case_ID"
 ROWS = ["1,5,false,007", '2,5,maybe,"a ""b"",\nc"', "", "x,5,true,", "4,5,no,d", "5,5,true,e"]
@@ -198,8 +198,8 @@ JSON_ITEMS = [b'{"case_Key": 1}', b'{"case_Key":\n 2, "x": "\xc3\xa4"}', b"5", b
 @pytest.mark.parametrize("is_body", [True, False])
 def test_items_of_json_are_written_with_members_that_say_why(tmp_path: Path, packed: str, is_body: bool) -> None:
     file, body = tmp_path / f"cases.json{packed}", b" [ " + b" ,\n".join(JSON_ITEMS) + b"]"
-    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}[packed]
-    file.write_bytes(pack(body))
+    packers: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}
+    file.write_bytes(packers[packed](body))
     original = original_of(file, job_of(body if is_body else array_of(JSON_ITEMS), 5))
     written = write_failed(original, failed(1, 2, 3), usual_path(file), TO_BE_MENDED)
     notes = {"_status": 422, "_reason": FAULT}
@@ -237,7 +237,7 @@ def test_episodes_stay_episodes(tmp_path: Path) -> None:
 def test_a_part_is_found_in_the_file_that_was_cut(
     tmp_path: Path, size: int, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carecase_worker.client.originals.PART_BYTES", limit)
+    monkeypatch.setattr("carecase_worker.client.mending.originals.PART_BYTES", limit)
     file = tmp_path / "cases.ndjson"
     whole = [b'{"case_Key":%d}' % key for key in range(8)]
     file.write_bytes(b"\n".join(whole))

@@ -11,7 +11,7 @@ from tests.peers import JOB, Peer, Reply, accepted, answering, items, problem, t
 
 from carecase_worker.client.api import connect, connect_async
 from carecase_worker.client.documents import Job
-from carecase_worker.client.failed_files import Written
+from carecase_worker.client.mending.failed_files import Written
 from carecase_worker.client.row_files import RowFile
 from carecase_worker.errors import JobStateRefused, RequestRefused
 
