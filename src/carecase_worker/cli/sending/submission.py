@@ -69,7 +69,7 @@ class Submission:
         if (rows := self._rows()) is not None:
             yield from self.client.validate(rows, self.options.care_plan)
             return
-        with opened(_source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
+        with opened(source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
             yield from self.client.validate(_Reading(file, sent), self.options.care_plan)
 
     @property
@@ -82,7 +82,7 @@ class Submission:
 
     def _rows(self) -> RowFile | None:
         """Return what is sent as a file of rows; None if it is JSON. Raises BatchUnreadable."""
-        return row_file(_source_of(self.file), self.options.mapping, self.options.care_plan)
+        return row_file(source_of(self.file), self.options.mapping, self.options.care_plan)
 
     def _jobs_of_rows(self, rows: RowFile) -> Iterator[Job]:
         """Send a file of rows: whole if the service makes the cases of it, in parts if they are made here."""
@@ -130,7 +130,7 @@ class Submission:
 
     def _parts(self) -> Iterator[Job]:
         options = self.options
-        with opened(_source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
+        with opened(source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
             batches = Batches(PART_ITEMS, PART_BYTES, self._expect_answer)
             yield from self.client.submit_in(batches, _Reading(file, sent), options.care_plan, options.idempotency_key)
 
@@ -158,7 +158,8 @@ class _Reading:
         return piece
 
 
-def _source_of(file: Path) -> Source:
+def source_of(file: Path) -> Source:
+    """Return the source that an argument names: a file, or standard input for a hyphen."""
     return sys.stdin.buffer if file == _STANDARD_INPUT else file
 
 
@@ -169,7 +170,7 @@ def _size_of(file: Path) -> int | None:
 
 def _read_whole(file: Path) -> bytes:
     """Read a pipe that must go as one batch. Raises BatchUnreadable if it is too long for that."""
-    with opened(_source_of(file)) as (pipe, _):
+    with opened(source_of(file)) as (pipe, _):
         content = pipe.read(_STRICT_BYTES + 1)
     if len(content) > _STRICT_BYTES:
         raise BatchUnreadable(f"--strict takes one batch, from a pipe {_STRICT_BYTES >> 20} MiB at most. Send less.")
