@@ -54,12 +54,16 @@ def original_of(file: OriginalFile, job: Job) -> Original:
     if _digest(path) == job.body_sha256:
         return Original(file, job, is_body=True)
     is_of_the_service = isinstance(file, RowFile) and isinstance(file.mapping, str)
-    first = None if is_of_the_service else _first_of(file, job)
+    first, why = None, ""
+    try:
+        first = None if is_of_the_service else _first_of(file, job)
+    except BatchUnreadable as error:
+        why = f" As given, it has no items: {error}"
     if first is None:
         raise BatchUnreadable(
             f"{name}: is not what job {job.job_id} was made of; its digest is another one. Give the very file that was"
             " sent, unchanged since, and the mapping that was given with it. Of a job that retry made, give the job"
-            " that was retried."
+            f" that was retried.{why}"
         )
     return Original(file, job, first)
 
