@@ -86,6 +86,25 @@ def test_a_number_that_json_does_not_have_stays_text(cell: str) -> None:
     assert cases(text) == [{**ROW, "case_Score": cell}]
 
 
+@pytest.mark.parametrize(
+    ("cell", "value"), [("1,5", 1.5), ("-,5", -0.5), ("2", 2.0), ("1.234", "1.234"), ("1.234,5", "1.234,5")]
+)
+def test_with_a_decimal_comma_a_point_may_be_of_thousands_and_is_not_guessed_at(cell: str, value: object) -> None:
+    mapping = mapped(
+        columns={"k": "case_Key", "s": "case_Score"}, delimiter=";", decimal=",",
+        constants={"carePlan_Key": 5, "do_Not_Contact": False},
+    )  # fmt: skip
+    assert cases(f"k;s\n1;{cell}\n".encode(), mapping) == [{**ROW, "case_Score": value}]
+
+
+def test_a_null_token_of_digits_is_no_number() -> None:
+    mapping = mapped(
+        columns={"k": "case_Key", "p": "case_Priority"}, null_tokens=["", "99"],
+        constants={"carePlan_Key": 5, "do_Not_Contact": False},
+    )  # fmt: skip
+    assert cases(b"k,p\n1,3\n2,99\n", mapping) == [{**ROW, "case_Priority": 3}, {**ROW, "case_Key": 2}]
+
+
 CELLS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 
 
