@@ -61,6 +61,7 @@ def sockets(place: Path) -> Path:
 def test_one_worker_that_is_not_well_is_enough_and_each_is_told_of(
     tmp_path: Path, start: Callable[[str], Worker]
 ) -> None:
+    assert check(tmp_path).returncode == 1, "where there is no worker, none is well"
     well, stuck = start("WELL"), start("STUCK")
     ended = check(tmp_path)
     assert ended.returncode == 1
