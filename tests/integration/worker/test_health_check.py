@@ -13,6 +13,7 @@ import pytest
 from tests.acceptance.system import eventually, run
 
 from carecase_worker.settings.loading import process_environment
+from carecase_worker.worker.health import Health
 
 PROGRAM = """
 import sys
@@ -61,19 +62,24 @@ def sockets(place: Path) -> Path:
 def test_one_worker_that_is_not_well_is_enough_and_each_is_told_of(
     tmp_path: Path, start: Callable[[str], Worker]
 ) -> None:
+    def tells(status: int, *lines: str) -> bool:
+        """Ask; on a busy machine a worker may not answer in time."""
+        ended = check(tmp_path)
+        told = {line.partition(";")[0] for line in (ended.stdout + ended.stderr).splitlines()}
+        return (ended.returncode, told) == (status, set(lines))
+
     assert check(tmp_path).returncode == 1, "where there is no worker, none is well"
     well, stuck = start("WELL"), start("STUCK")
-    ended = check(tmp_path)
-    assert ended.returncode == 1
-    assert ended.stdout == f"worker {well.pid}: well\n"
-    assert ended.stderr.startswith(f"worker {stuck.pid}: the consumer hears nothing")
+    is_well = f"worker {well.pid}: well"
+    is_stuck = f"worker {stuck.pid}: {Health.STUCK.value.partition(';')[0]}"
+    eventually(lambda: tells(1, is_well, is_stuck), what="both are told of")
     stuck.kill()
     stuck.wait()
-    ended = check(tmp_path)
-    assert (ended.returncode, ended.stderr) == (0, ""), "one that has ended is nobody's concern"
+    eventually(lambda: tells(0, is_well), what="one that has ended is nobody's concern")
     other = start("CUT_OFF")
     assert {one.name for one in sockets(tmp_path).iterdir()} == {str(well.pid), str(other.pid)}
-    assert check(tmp_path).returncode == 0, "to start it again would help nobody"
+    is_cut_off = f"worker {other.pid}: {Health.CUT_OFF.value.partition(';')[0]}"
+    eventually(lambda: tells(0, is_well, is_cut_off), what="to start it again would help nobody")
 
 
 def test_only_so_many_requests_are_served_at_once(tmp_path: Path, start: Callable[[str], Worker]) -> None:
