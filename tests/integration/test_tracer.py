@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.collector import Collector, a_traceparent, collecting
 
-from carecase_worker.settings.tracing import TracingSettings
+from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.traceparent import TraceParent
 from carecase_worker.tracing.otlp import OtlpTracer
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from carecase_worker.worker.health import Health
-from carecase_worker.worker.health_server import HealthPages
+from carecase_worker.worker.health.server import HealthPages
+from carecase_worker.worker.health.signs import Health
 
 
 def pages(health: Health = Health.WELL, **checks: str) -> HealthPages:

@@ -10,7 +10,7 @@ from tests.unit.test_auth import ANN, BOBS_KEY, CLIENTS, HELD, KEY, LEEWAY, TOKE
 from carecase_worker.errors import AccessRefused
 from carecase_worker.intake.access.authenticator import Authenticator
 from carecase_worker.intake.access.jwks import Jwks
-from carecase_worker.settings.access import JwtSettings
+from carecase_worker.settings.sections.access import JwtSettings
 
 MOST = 1000
 

@@ -13,11 +13,11 @@ from rich.console import Console
 from tests.integration.cli.commands import Carecase
 from tests.peers import JOB, Peer, Reply, accepted, answering, items, problem, told
 
-from carecase_worker.cli.dropping import DropOptions, Dropping
+from carecase_worker.cli.sending.dropping import DropOptions, Dropping
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect_to
-from carecase_worker.client.folder import Folder
-from carecase_worker.client.verdicts import Patience
+from carecase_worker.client.exchange.verdicts import Patience
+from carecase_worker.client.files.folder import Folder
 from carecase_worker.errors import CallerRefused
 
 ROWS = "case_Key,carePlan_Key,do_Not_Contact\n1,5,false\n2,5,false\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from carecase_worker.client.folder import Folder
+from carecase_worker.client.files.folder import Folder
 from carecase_worker.errors import BatchUnreadable
 
 DIGEST = "0123456789abcdef" * 4

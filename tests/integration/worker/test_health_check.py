@@ -13,14 +13,14 @@ import pytest
 from tests.acceptance.system import eventually, run
 
 from carecase_worker.settings.loading import process_environment
-from carecase_worker.worker.health import Health
+from carecase_worker.worker.health.signs import Health
 
 PROGRAM = """
 import sys
 from types import SimpleNamespace
 from carecase_worker.settings.model import WorkerSettings
-from carecase_worker.worker.health import Health
-from carecase_worker.worker.health_server import HealthPages, serve_health
+from carecase_worker.worker.health.signs import Health
+from carecase_worker.worker.health.server import HealthPages, serve_health
 monitor = SimpleNamespace(health=lambda: Health[sys.argv[1]], checks=dict)
 serve_health(HealthPages(monitor, bytes), WorkerSettings(port=0))
 print("ready", flush=True)

@@ -9,8 +9,8 @@ PROGRAM = """
 import signal, sys
 from datetime import timedelta
 from carecase_worker.clock import system_sleep
-from carecase_worker.worker.health import Signs
-from carecase_worker.worker.monitor import Monitor
+from carecase_worker.worker.health.signs import Signs
+from carecase_worker.worker.health.monitor import Monitor
 asked, grace_s = [], float(sys.argv[1])
 signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
 monitor = Monitor(Signs(), timedelta(0), timedelta(seconds=grace_s), lambda: sys.argv[2] == "there")

@@ -13,7 +13,7 @@ from tests.builders import NOW
 from tests.receiver import SECRET
 from tests.tls import Certificates, certificates, tls_before
 
-from carecase_worker.settings.webhooks import DeliverySettings
+from carecase_worker.settings.sections.webhooks import DeliverySettings
 from carecase_worker.worker.webhooks.messages import test_message as a_test_message
 from carecase_worker.worker.webhooks.sending import Reply, Sending
 
