@@ -26,6 +26,9 @@ RETIRED = {
     "reclaim": r"\bbur(?:y|ied|ies)\b",
     "operation": r"\bverbs?\b|\bVERBS\b",
     "a batch that waits": r"turn:\{|turns:\{",
+    "extrapolate": r"\breckon(?:s|ed|ing)?\b",
+    "reply": r"\b(?:job|pace|trouble|oldest)_told\b",
+    "at the moment": r"\bnot to be had\b|\bcannot be had\b",
 }
 
 

@@ -154,7 +154,7 @@ def test_every_fault_of_a_request_is_a_problem_of_the_callers(fault: BatchFault 
     assert problem_of(error) == Problem(status, fault.value, "what to do", headers)
 
 
-SAY_LATER = "The service cannot say just now. Send the request again, a batch with the same Idempotency-Key."
+SAY_LATER = "The job store cannot answer at the moment. Send the request again, a batch with the same Idempotency-Key."
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,8 @@ def test_what_is_not_meant_for_callers_is_not_told_them() -> None:
         "type": "urn:carecase:problem:internal",
         "title": "Internal Server Error",
         "status": 500,
-        "detail": "The service failed. Try again; if it stays, report the activityID to those who run the service.",
+        "detail": "The service failed. Try again; if it fails again, report the activityID to the operator of the"
+        " service.",
         "instance": "/x",
     }
     assert problem_of_status(405).members("/x")["title"] == "Method Not Allowed"

@@ -19,11 +19,11 @@ from carecase_worker.store.operations.calls import (
     TROUBLE_FIELDS,
     admit_call,
     flat,
-    job_told,
+    job_of_replies,
     limits_of,
-    pace_told,
+    pace_of_replies,
     places_of,
-    trouble_told,
+    trouble_of_replies,
 )
 from carecase_worker.store.operations.claims import (
     ChunkResult,
@@ -56,7 +56,7 @@ class JobStore:
     def __init__(
         self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED, observe: Observe = unobserved
     ) -> None:
-        """Make the store; `observe` is told of each operation, and of the seconds that it took."""
+        """Make the store; `observe` is called with each operation and the seconds that it took."""
         self._redis = connect(settings)
         self._wait_for_disk = settings.durability == "fsync"
         self._jobs = jobs
@@ -121,14 +121,14 @@ class JobStore:
 
     def complete_all(self, chunks: Sequence[tuple[ChunkRef, ChunkResult]], holder: str = "") -> Completion:
         """Keep the outcomes of chunks of one database; claim for `holder`, if one is named, the next chunks."""
-        told = [done.named(chunk) for chunk, done in chunks]
-        arguments = named(done=told, holder=holder, **self._times, group=self._group)
+        results = [done.named(chunk) for chunk, done in chunks]
+        arguments = named(done=results, holder=holder, **self._times, group=self._group)
         return Completion.of(self._run("complete", [arguments, *(done.packed for _, done in chunks)]))
 
     def place(self, database: str, placements: Sequence[Placement], holder: str) -> Completion:
         """Note which jobs others of a database wait for; claim the next chunks for a holder."""
-        told = [{"job": one.job_id, "behind": one.behind, "after": one.after} for one in placements]
-        arguments = named(database=database, placements=told, holder=holder, **self._times, group=self._group)
+        entries = [{"job": one.job_id, "behind": one.behind, "after": one.after} for one in placements]
+        arguments = named(database=database, placements=entries, holder=holder, **self._times, group=self._group)
         return Completion.of(self._run("place", [arguments]))
 
     def release(self, chunks: Sequence[ChunkRef], holder: str, wait: RetryLater) -> None:
@@ -148,8 +148,8 @@ class JobStore:
     def cancel(self, job_id: str) -> tuple[Cancelled, tuple[ChunkRef, ...]]:
         """Cancel the chunks not applied yet; return whether it was in time, and the chunks to notify for now."""
         arguments = named(job=job_id, renotify_after_ms=self._times["renotify_after_ms"])
-        told = values_of(self._run("cancel", [arguments]), CancelReply)
-        return Cancelled(told.verdict), tuple(map(ChunkRef.of, told.to_notify))
+        reply = values_of(self._run("cancel", [arguments]), CancelReply)
+        return Cancelled(reply.verdict), tuple(map(ChunkRef.of, reply.to_notify))
 
     def purge(self, job_id: str) -> Purged:
         """Remove payload and result of a final job; its record stays as long as it would have."""
@@ -167,8 +167,8 @@ class JobStore:
 
     def reclaim(self, holder: str) -> list[tuple[str, ChunkRef]]:
         """Take back the chunks of a process that is no more; return each with its database."""
-        told = values_of(self._run("reclaim", [named(holder=holder)]), ReclaimReply)
-        return [(one.database, ChunkRef.of(one.chunk)) for one in told.chunks]
+        reply = values_of(self._run("reclaim", [named(holder=holder)]), ReclaimReply)
+        return [(one.database, ChunkRef.of(one.chunk)) for one in reply.chunks]
 
     def settle(self, database: str, highest: int) -> bool:
         """Start the order of acceptance above a database's highest place in it; False if that was done before."""
@@ -177,8 +177,8 @@ class JobStore:
     def unsettled(self, databases: Sequence[str]) -> list[str]:
         """Return the databases whose order of acceptance this Redis has not settled yet."""
         with redis_errors():
-            told = cast(list[bytes | None], self._redis.mget([self.keys.settled(database) for database in databases]))
-        return [database for database, highest in zip(databases, told, strict=True) if highest is None]
+            settled = cast(list[bytes | None], self._redis.mget(list(map(self.keys.settled, databases))))
+        return [database for database, highest in zip(databases, settled, strict=True) if highest is None]
 
     def job(self, job_id: str) -> Job:
         """Read the record of a job.
@@ -188,8 +188,8 @@ class JobStore:
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.hgetall(self.keys.job(job_id))
-            told = pipe.execute()
-        return with_body_digest(job_told(job_id, *told), self._seals)
+            replies = pipe.execute()
+        return with_body_digest(job_of_replies(job_id, *replies), self._seals)
 
     def outcomes(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
         """Read the packed outcomes of some chunks of a job; None for those that have none."""
@@ -207,9 +207,9 @@ class JobStore:
     def tallies(self, job_id: str, chunks: int) -> list[Mapping[str, int]]:
         """Read the tally of each chunk of a job, by the names of the job's counts; zeros while it is not committed."""
         with redis_errors():
-            held = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.tally(job_id)))
+            stored = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.tally(job_id)))
         empty = b",".join([b"0"] * len(COUNTS))
-        split = (held.get(b"%d" % number, empty).split(b",") for number in range(chunks))
+        split = (stored.get(b"%d" % number, empty).split(b",") for number in range(chunks))
         return [dict(zip(COUNTS, map(int, counts), strict=True)) for counts in split]
 
     def try_acquire_interval(self, what: str, every: timedelta) -> bool:
@@ -222,7 +222,7 @@ class JobStore:
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.hmget(self.keys.pace(database), PACE_FIELDS)
-            return pace_told(*pipe.execute())
+            return pace_of_replies(*pipe.execute())
 
     def trouble(self, database: str) -> Trouble | None:
         """Read the failure that a database's open chunks meet; None if there is none, or no chunk is open."""
@@ -230,21 +230,21 @@ class JobStore:
             pipe.time()
             pipe.hmget(self.keys.trouble(database), TROUBLE_FIELDS)
             pipe.zcard(self.keys.due(database))
-            return trouble_told(*pipe.execute())
+            return trouble_of_replies(*pipe.execute())
 
     def backlog(self, database: str) -> tuple[int, int]:
         """Read the number of unfinished jobs of a database, and the bytes of their payloads."""
         with redis_errors():
-            held = cast(list[bytes | None], self._redis.hmget(self.keys.backlog(database), ["jobs", "bytes"]))
-        return int(held[0] or 0), int(held[1] or 0)
+            jobs, size = cast(list[bytes | None], self._redis.hmget(self.keys.backlog(database), ["jobs", "bytes"]))
+        return int(jobs or 0), int(size or 0)
 
     def kept(self, database: str) -> dict[str, Kept]:
         """Read the usage of a database, by client."""
         with redis_errors():
-            held = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.kept(database)))
-        told = {tuple(name.decode().split(":", 1)): int(value) for name, value in held.items()}
-        clients = sorted(name[1] for name in told if name[0] == "bytes" and len(name) == 2)
-        return {name: Kept(told.get(("jobs", name), 0), told["bytes", name]) for name in clients}
+            stored = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.kept(database)))
+        usage = {tuple(name.decode().split(":", 1)): int(value) for name, value in stored.items()}
+        clients = sorted(name[1] for name in usage if name[0] == "bytes" and len(name) == 2)
+        return {name: Kept(usage.get(("jobs", name), 0), usage["bytes", name]) for name in clients}
 
     def due_count(self, database: str) -> int:
         """Count the open chunks of a database."""
@@ -254,8 +254,8 @@ class JobStore:
     def stats(self) -> dict[tuple[str, str], int]:
         """Read the numbers of items ever, by database and count."""
         with redis_errors():
-            held = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.stats))
-        split = ((name.decode().rsplit("|", 1), int(value)) for name, value in held.items())
+            stored = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.stats))
+        split = ((name.decode().rsplit("|", 1), int(value)) for name, value in stored.items())
         return {(database, count): value for (database, count), value in split}
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.job import Job, with_body_digest
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.operations.admission import Admission, NewJob
-from carecase_worker.store.operations.calls import PACE_FIELDS, admit_call, job_told, pace_told
+from carecase_worker.store.operations.calls import PACE_FIELDS, admit_call, job_of_replies, pace_of_replies
 from carecase_worker.store.operations.throughput import Throughput
 from carecase_worker.store.redis.connection import connect_loop, moment_of, redis_errors
 from carecase_worker.store.redis.pipelining import Pipelining
@@ -45,7 +45,7 @@ class LoopStore:
         Raises JobNotFound, and SealBroken if the record was changed and the key that wraps its data key is here.
         """
         now, record = await self._reads.commands(("TIME",), ("HGETALL", self._keys.job(job_id)))
-        return with_body_digest(job_told(job_id, now, record), self._seals)
+        return with_body_digest(job_of_replies(job_id, now, record), self._seals)
 
     async def now(self) -> datetime:
         """Read Redis's clock."""
@@ -55,7 +55,7 @@ class LoopStore:
     async def pace(self, database: str) -> Throughput:
         """Read the open work and the rate of a database."""
         now, fields = await self._reads.commands(("TIME",), ("HMGET", self._keys.pace(database), *PACE_FIELDS))
-        return pace_told(now, fields)
+        return pace_of_replies(now, fields)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -56,8 +56,8 @@ class JobEvent:
     def of(cls, job_id: str, packed: bytes) -> "JobEvent":
         """Return the event from an entry of a queue."""
         number, name, at_us, database, total, *counts = packed.decode().split("|")
-        told = dict(zip(COUNTS, map(int, counts), strict=True))
-        return cls(job_id, int(number), f"job.{name}", from_epoch_us(int(at_us)), database, int(total), told, packed)
+        tally = dict(zip(COUNTS, map(int, counts), strict=True))
+        return cls(job_id, int(number), f"job.{name}", from_epoch_us(int(at_us)), database, int(total), tally, packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +123,12 @@ class Outbox:
     def undelivered(self, webhook: str, most: int) -> list[tuple[datetime, JobEvent]]:
         """Return the newest events that were given up, and when."""
         with redis_errors():
-            held = self._redis.zrange(self._keys.undelivered(webhook), 0, most - 1, desc=True, withscores=True)
-        told: list[tuple[datetime, JobEvent]] = []
-        for member, at_ms in cast(list[tuple[bytes, float]], held):
+            entries = self._redis.zrange(self._keys.undelivered(webhook), 0, most - 1, desc=True, withscores=True)
+        events: list[tuple[datetime, JobEvent]] = []
+        for member, at_ms in cast(list[tuple[bytes, float]], entries):
             job_id, _, packed = member.partition(b"|")
-            told.append((from_epoch_ms(int(at_ms)), JobEvent.of(job_id.decode(), packed)))
-        return told
+            events.append((from_epoch_ms(int(at_ms)), JobEvent.of(job_id.decode(), packed)))
+        return events
 
     def state(self, webhook: str) -> WebhookState:
         """Read the state of a webhook."""
@@ -138,20 +138,20 @@ class Outbox:
             pipe.zrange(self._keys.outbox(webhook), 0, 0, withscores=True)
             pipe.zcard(self._keys.undelivered(webhook))
             pipe.hgetall(self._keys.webhook(webhook))
-            now, waiting, first, undelivered, held = pipe.execute()
-        told = {name.decode(): value.decode() for name, value in held.items()}
+            now, waiting, first, undelivered, state = pipe.execute()
+        fields = {name.decode(): value.decode() for name, value in state.items()}
         overdue = moment_of(now) - from_epoch_ms(int(first[0][1])) if first else timedelta(0)
         return WebhookState(
             waiting=waiting,
             undelivered=undelivered,
-            delivered=int(told.get("delivered", 0)),
-            attempts_failed=int(told.get("attempts_failed", 0)),
-            given_up=int(told.get("given_up", 0)),
-            dropped=int(told.get("dropped", 0)),
+            delivered=int(fields.get("delivered", 0)),
+            attempts_failed=int(fields.get("attempts_failed", 0)),
+            given_up=int(fields.get("given_up", 0)),
+            dropped=int(fields.get("dropped", 0)),
             overdue=max(overdue, timedelta(0)),
-            reason=told.get("reason", ""),
-            failing_since=_moment(told, "failing_since_ms"),
-            disabled_at=_moment(told, "disabled_ms"),
+            reason=fields.get("reason", ""),
+            failing_since=_moment(fields, "failing_since_ms"),
+            disabled_at=_moment(fields, "disabled_ms"),
         )
 
     def close(self) -> None:
@@ -175,15 +175,15 @@ class DeliveryFailure:
     kept: int = 1
 
 
-def _moment(told: Mapping[str, str], name: str) -> datetime | None:
-    return from_epoch_ms(int(told[name])) if name in told else None
+def _moment(fields: Mapping[str, str], name: str) -> datetime | None:
+    return from_epoch_ms(int(fields[name])) if name in fields else None
 
 
 def webhooks_of(webhooks: Mapping[str, WebhookSettings]) -> dict[str, str]:
     """Return the webhooks of each client, with the events that they want, as `admit` takes them."""
-    told: dict[str, str] = {}
+    of_client: dict[str, str] = {}
     for name, webhook in sorted(webhooks.items()):
         wanted = ",".join(event.removeprefix("job.") for event in webhook.events)
         if wanted:
-            told[webhook.client] = f"{told.get(webhook.client, '')} {name}:{wanted}".strip()
-    return told
+            of_client[webhook.client] = f"{of_client.get(webhook.client, '')} {name}:{wanted}".strip()
+    return of_client

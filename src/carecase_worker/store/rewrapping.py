@@ -60,5 +60,5 @@ class Rewrapping:
         fingerprint = mark.fingerprint if mark else ""
         arguments = named(job=job_id, wrapped=job.data_key, rewrapped=anew, idempotency=name, fingerprint=fingerprint)
         with redis_errors():
-            told = cast(bytes, self._script(keys=[self._keys.prefix], args=[arguments]))
-        return Rewrapped.WRAPPED if told == b"wrapped" else Rewrapped.FRESH
+            reply = cast(bytes, self._script(keys=[self._keys.prefix], args=[arguments]))
+        return Rewrapped.WRAPPED if reply == b"wrapped" else Rewrapped.FRESH

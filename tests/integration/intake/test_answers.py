@@ -303,5 +303,5 @@ def test_what_nobody_expected_is_a_failure_of_ours_and_tells_nothing(intake: Int
         server.hset(intake.store.keys.job(job_id), "state", "a secret")
     with intake.client() as client:
         answer = client.get(f"/jobs/{job_id}")
-    words = "The service failed. Try again; if it stays, report the activityID to those who run the service."
+    words = "The service failed. Try again; if it fails again, report the activityID to the operator of the service."
     require(answer, 500, JSON, problem(answer, "internal", "Internal Server Error", words, f"/jobs/{job_id}"))

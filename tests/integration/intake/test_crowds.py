@@ -101,7 +101,7 @@ async def test_whoever_waits_for_a_known_caller_stays_until_it_is_answered() -> 
             "type": "urn:carecase:problem:http-503",
             "title": "Service Unavailable",
             "status": 503,
-            "detail": "Too many connections are open just now. Send the request again later.",
+            "detail": "Too many connections are open at the moment. Send the request again later.",
             "instance": "/",
         }
         assert top.decode().split("\r\n") == [

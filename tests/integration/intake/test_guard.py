@@ -144,7 +144,7 @@ async def test_a_head_that_comes_drop_by_drop_has_no_more_time() -> None:
             "type": "urn:carecase:problem:http-408",
             "title": "Request Timeout",
             "status": 408,
-            "detail": "The request took too long to come.",
+            "detail": "The request took too long to arrive. Send it again.",
             "instance": "/",
         }
         assert nobody(service)
@@ -248,7 +248,10 @@ async def test_a_head_may_be_as_long_as_configured_however_it_is_cut(
             answer = await (client.answer() if status == 200 else client.rest())
             assert answer.startswith(b"HTTP/1.1 %d " % status)
         if status == 431:
-            assert problem_of(answer)["detail"] == "The request's line and headers are too large."
+            assert (
+                problem_of(answer)["detail"]
+                == "The request line and headers are too large. Send fewer or shorter headers."
+            )
             assert nobody(service)
 
 

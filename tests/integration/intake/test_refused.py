@@ -193,7 +193,7 @@ def test_what_cannot_be_had_just_now(servers: Services, tmp_path: Path) -> None:
 
 
 def test_while_redis_is_away(tmp_path: Path) -> None:
-    words = "The service cannot say just now. Send the request again, a batch with the same Idempotency-Key."
+    words = "The job store cannot answer at the moment. Send the request again, a batch with the same Idempotency-Key."
     calls = [
         ("PUT", BATCH), ("GET", "/jobs"), ("GET", f"/jobs/{NEVER}"), ("GET", f"/jobs/{NEVER}/result"),
         ("DELETE", f"/jobs/{NEVER}"), ("POST", f"/jobs/{NEVER}/retry"),

@@ -114,26 +114,28 @@ class Problem:
 
 
 UNEXPECTED = Problem(
-    500, "internal", "The service failed. Try again; if it stays, report the activityID to those who run the service."
+    500,
+    "internal",
+    "The service failed. Try again; if it fails again, report the activityID to the operator of the service.",
 )
 
 CHANGED = Problem(
     500,
     "seal-broken",
-    "What is kept of this job was changed by another hand, so nothing of it is told. Report the activityID to those who"
-    " run the service.",
+    "The stored data of this job was not written by this service, so it is not shown. Report the activityID to the"
+    " operator of the service.",
 )
 
 _NOT_RECORDED = Problem(
     503,
     "audit-unavailable",
-    "The service cannot record who asks just now, so it does nothing. Send the request again later.",
+    "The audit log cannot be written at the moment, so the request was refused. Send it again later.",
     {"Retry-After": _RETRY_AFTER_S},
 )
 _NOT_KNOWN = Problem(
     503,
     "store-unavailable",
-    "The service cannot say just now. Send the request again, a batch with the same Idempotency-Key.",
+    "The job store cannot answer at the moment. Send the request again, a batch with the same Idempotency-Key.",
     {"Retry-After": _RETRY_AFTER_S},
 )
 _FIXED: Mapping[type[CareCaseError], Problem] = {
@@ -170,9 +172,9 @@ def problem_of_status(status: int) -> Problem:
     details = {
         400: "This is not an HTTP request that the service understands.",
         404: "There is nothing at this path.",
-        408: "The request took too long to come.",
-        431: "The request's line and headers are too large.",
-        503: "Too many connections are open just now. Send the request again later.",
+        408: "The request took too long to arrive. Send it again.",
+        431: "The request line and headers are too large. Send fewer or shorter headers.",
+        503: "Too many connections are open at the moment. Send the request again later.",
     }
     headers = {"Retry-After": _RETRY_AFTER_S} if status == 503 else {}
     return Problem(status, f"http-{status}", details.get(status, _TITLES.get(status, "Error")), headers)

@@ -50,13 +50,13 @@ class JobCompletions:
         event = asyncio.Event()
         if self._over:
             event.set()
-        held = self._awaited.setdefault(job_id, set())
-        held.add(event)
+        waiters = self._awaited.setdefault(job_id, set())
+        waiters.add(event)
         try:
             yield event
         finally:
-            held.discard(event)
-            if not held:
+            waiters.discard(event)
+            if not waiters:
                 self._awaited.pop(job_id, None)
 
     def __call__(self) -> Iterator[MetricSample]:

@@ -93,8 +93,8 @@ class Followers:
 
     def wake(self, job_id: str, client: str, final: bool) -> None:
         """Wake the listeners of a job and of its client; an older worker does not tell the client."""
-        for held in (self._of_job.get(job_id, ()), self._of_client.get(client, ())):
-            for follower in held:
+        for followers in (self._of_job.get(job_id, ()), self._of_client.get(client, ())):
+            for follower in followers:
                 follower.wake(job_id, final)
 
     def miss(self) -> None:
@@ -109,19 +109,19 @@ class Followers:
             follower.end()
 
     def _all(self) -> list[Follower]:
-        return [one for table in (self._of_job, self._of_client) for held in table.values() for one in held]
+        return [one for table in (self._of_job, self._of_client) for followers in table.values() for one in followers]
 
     @contextmanager
     def _listening(self, table: dict[str, set[Follower]], name: str, follower: Follower) -> Iterator[Follower]:
         if self._over:
             follower.end()
-        held = table.setdefault(name, set())
-        held.add(follower)
+        followers = table.setdefault(name, set())
+        followers.add(follower)
         try:
             yield follower
         finally:
-            held.discard(follower)
-            if not held and table.get(name) is held:
+            followers.discard(follower)
+            if not followers and table.get(name) is followers:
                 del table[name]
 
 

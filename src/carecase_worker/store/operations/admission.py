@@ -142,13 +142,15 @@ class Admission:
     @classmethod
     def of_new(cls, reply: bytes, new: NewJob) -> "Admission":
         """Return the admission from a reply of `admit`."""
-        told = values_of(reply, _AdmissionReply)
-        if told.seq is None:
-            return cls._of(told, new.job_id)
-        accepted_at = from_epoch_us(told.accepted_us)
-        job = queued_job(new, told.seq, told.unsettled, accepted_at)
-        throughput = Throughput(told.open_items, told.items_per_second, accepted_at - from_epoch_ms(told.completed_ms))
-        return cls(Admitted.ADMITTED, new.job_id, tuple(map(ChunkRef.of, told.to_notify)), job=job, pace=throughput)
+        values = values_of(reply, _AdmissionReply)
+        if values.seq is None:
+            return cls._of(values, new.job_id)
+        accepted_at = from_epoch_us(values.accepted_us)
+        job = queued_job(new, values.seq, values.unsettled, accepted_at)
+        throughput = Throughput(
+            values.open_items, values.items_per_second, accepted_at - from_epoch_ms(values.completed_ms)
+        )
+        return cls(Admitted.ADMITTED, new.job_id, tuple(map(ChunkRef.of, values.to_notify)), job=job, pace=throughput)
 
     @classmethod
     def of(cls, reply: bytes, job_id: str) -> "Admission":
@@ -156,9 +158,9 @@ class Admission:
         return cls._of(values_of(reply, _AdmissionReply), job_id)
 
     @classmethod
-    def _of(cls, told: "_AdmissionReply", job_id: str) -> "Admission":
+    def _of(cls, values: "_AdmissionReply", job_id: str) -> "Admission":
         """Return the admission of a batch that is no new job."""
-        return cls(Admitted(told.verdict), told.job or job_id, whose=told.whose)
+        return cls(Admitted(values.verdict), values.job or job_id, whose=values.whose)
 
 
 class _AdmissionReply(msgspec.Struct):

@@ -73,20 +73,20 @@ def flat(payloads: Mapping[int, bytes]) -> Iterator[int | bytes]:
     return chain.from_iterable(payloads.items())
 
 
-def job_told(job_id: str, now: tuple[int, int], record: Mapping[bytes, bytes]) -> Job:
+def job_of_replies(job_id: str, now: tuple[int, int], record: Mapping[bytes, bytes]) -> Job:
     """Return the job from the replies to TIME and HGETALL. Raises JobNotFound."""
     if b"state" not in record:
         raise JobNotFound("There is no such job.")
     return job_from_record(job_id, {name.decode(): value.decode() for name, value in record.items()}, moment_of(now))
 
 
-def pace_told(now: tuple[int, int], fields: Sequence[bytes | None]) -> Throughput:
+def pace_of_replies(now: tuple[int, int], fields: Sequence[bytes | None]) -> Throughput:
     """Return the pace from the replies to TIME and to HMGET of PACE_FIELDS."""
     open_items, rate, completed_ms = (int(field or 0) for field in fields)
     return Throughput(open_items, rate, moment_of(now) - from_epoch_ms(completed_ms))
 
 
-def trouble_told(now: tuple[int, int], fields: Sequence[bytes | None], open_chunks: int) -> Trouble | None:
+def trouble_of_replies(now: tuple[int, int], fields: Sequence[bytes | None], open_chunks: int) -> Trouble | None:
     """Return the failure from the replies to TIME and to HMGET of TROUBLE_FIELDS; None if no chunk is open."""
     since_ms, reason = fields
     if since_ms is None or reason is None or not open_chunks:
@@ -94,6 +94,6 @@ def trouble_told(now: tuple[int, int], fields: Sequence[bytes | None], open_chun
     return Trouble(reason.decode(), moment_of(now) - from_epoch_ms(int(since_ms)))
 
 
-def oldest_told(members: Sequence[bytes]) -> str | None:
+def oldest_of(members: Sequence[bytes]) -> str | None:
     """Return the job that was accepted first, from the reply to ZRANGE for the first of the open jobs."""
     return members[0].decode().partition("|")[0] if members else None

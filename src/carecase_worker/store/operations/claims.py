@@ -84,29 +84,29 @@ class Lease:
         return Order(self.seq, epoch_us(self.accepted_at), self.unsettled, self.moved)
 
     @classmethod
-    def of(cls, told: "ClaimReply", payload: bytes) -> "Lease":
+    def of(cls, reply: "ClaimReply", payload: bytes) -> "Lease":
         """Return the lease from a reply of `claim`, and the payload that came with it."""
-        failing_for = timedelta(milliseconds=told.failing_for_ms)
-        history = History(told.deaths, told.releases, told.faults, told.failures, failing_for, told.too_slow)
+        failing_for = timedelta(milliseconds=reply.failing_for_ms)
+        history = History(reply.deaths, reply.releases, reply.faults, reply.failures, failing_for, reply.too_slow)
         return cls(
-            chunk=ChunkRef.of(told.chunk),
+            chunk=ChunkRef.of(reply.chunk),
             payload=payload,
             history=history,
-            database=told.database,
-            care_plan=told.care_plan,
-            user=told.user,
-            seq=told.seq,
-            accepted_at=from_epoch_us(told.accepted_us),
-            strict=told.strict,
-            unsettled=told.unsettled,
-            moved=told.moved,
-            client=told.client,
-            total=told.total,
-            chunks=told.chunks,
-            data_key=told.data_key,
-            signature=told.signature,
-            traceparent=TraceParent.of(told.traceparent),
-            dry_run=told.dry_run,
+            database=reply.database,
+            care_plan=reply.care_plan,
+            user=reply.user,
+            seq=reply.seq,
+            accepted_at=from_epoch_us(reply.accepted_us),
+            strict=reply.strict,
+            unsettled=reply.unsettled,
+            moved=reply.moved,
+            client=reply.client,
+            total=reply.total,
+            chunks=reply.chunks,
+            data_key=reply.data_key,
+            signature=reply.signature,
+            traceparent=TraceParent.of(reply.traceparent),
+            dry_run=reply.dry_run,
         )
 
 
@@ -153,13 +153,13 @@ class Claim:
     database: str = ""
 
     @classmethod
-    def of(cls, told: ClaimReply, payloads: Iterator[bytes]) -> "Claim":
+    def of(cls, reply: ClaimReply, payloads: Iterator[bytes]) -> "Claim":
         """Return the claim from a reply of `claim`; its payload, if it has one, is the next one."""
-        match Claimed(told.verdict):
+        match Claimed(reply.verdict):
             case (Claimed.APPLY | Claimed.CANCEL) as taken:
-                return cls(taken, Lease.of(told, next(payloads)))
+                return cls(taken, Lease.of(reply, next(payloads)))
             case verdict:
-                return cls(verdict, holder=told.holder, database=told.database)
+                return cls(verdict, holder=reply.holder, database=reply.database)
 
 
 Claims = tuple[tuple[ChunkRef, Claim], ...]
@@ -176,9 +176,9 @@ def claims_of(reply: Sequence[bytes]) -> Claims:
     return _claims(values_of(values, _ClaimsReply).chunks, payloads)
 
 
-def _claims(told: Sequence[ClaimReply], payloads: Iterable[bytes]) -> Claims:
+def _claims(reply: Sequence[ClaimReply], payloads: Iterable[bytes]) -> Claims:
     left = iter(payloads)
-    return tuple((ChunkRef.of(one.chunk), Claim.of(one, left)) for one in told)
+    return tuple((ChunkRef.of(one.chunk), Claim.of(one, left)) for one in reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,14 +252,14 @@ class Completion:
     @classmethod
     def of(cls, reply: Sequence[bytes]) -> "Completion":
         """Return the completion from a reply of `complete` or `place`."""
-        values, *payloads = reply
-        told = values_of(values, _CompletionReply)
+        packed, *payloads = reply
+        values = values_of(packed, _CompletionReply)
         return cls(
-            verdicts=tuple(map(Completed, told.verdicts)),
-            shares=told.shares,
-            to_notify=tuple(map(ChunkRef.of, told.to_notify)),
-            following=_claims(told.following, payloads),
-            final=tuple(told.final),
+            verdicts=tuple(map(Completed, values.verdicts)),
+            shares=values.shares,
+            to_notify=tuple(map(ChunkRef.of, values.to_notify)),
+            following=_claims(values.following, payloads),
+            final=tuple(values.final),
         )
 
 

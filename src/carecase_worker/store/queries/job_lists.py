@@ -55,21 +55,21 @@ class JobLists:
         chosen = sorted(databases if which.database is None else {which.database} & set(databases))
         if not chosen:
             return 0, []
-        told = self._listed(client, chosen, which)
-        jobs = (job for job in self._jobs(told.jobs) if not job.expired)
-        return told.total, [one for job in jobs if (one := self._told(job, client, chosen))]
+        found = self._listed(client, chosen, which)
+        jobs = (job for job in self._jobs(found.jobs) if not job.expired)
+        return found.total, [one for job in jobs if (one := self._if_readable(job, client, chosen))]
 
     def final_since(self, client: str, databases: Collection[str], since: datetime) -> tuple[bool, list[Job]]:
         """Return a client's jobs that became final at a moment or later, in that order, without their chunks.
 
         Only the newest `FILTER_WINDOW` jobs are looked at; also returned is whether these are all.
         """
-        told = self._listed(client, databases, JobFilter(0, FILTER_WINDOW))
+        found = self._listed(client, databases, JobFilter(0, FILTER_WINDOW))
         with redis_errors():
-            ends = self._of_each(told.jobs, ("finished_us",))
-        ended = [job_id for job_id, (us,) in zip(told.jobs, ends, strict=True) if us and int(us) >= epoch_us(since)]
-        jobs = [self._told(job, client, databases) for job in self._jobs(ended)]
-        return told.total <= FILTER_WINDOW, sorted(filter(None, jobs), key=lambda job: (job.finished_at, job.job_id))
+            ends = self._of_each(found.jobs, ("finished_us",))
+        ended = [job_id for job_id, (us,) in zip(found.jobs, ends, strict=True) if us and int(us) >= epoch_us(since)]
+        jobs = [self._if_readable(job, client, databases) for job in self._jobs(ended)]
+        return found.total <= FILTER_WINDOW, sorted(filter(None, jobs), key=lambda job: (job.finished_at, job.job_id))
 
     def _listed(self, client: str, databases: Collection[str], which: JobFilter) -> _ListReply:
         """Return the ids of the jobs that are chosen in some databases, and how many there are."""
@@ -92,14 +92,14 @@ class JobLists:
         found = zip(job_ids, records, strict=True)
         return [job_from_record(job_id, record, now) for job_id, record in found if record["state"]]
 
-    def _told(self, job: Job, client: str, databases: Collection[str]) -> Job | None:
+    def _if_readable(self, job: Job, client: str, databases: Collection[str]) -> Job | None:
         """Return a job of a client with the digest of its body; None if another hand changed its record or a list."""
         try:
-            told = with_body_digest(job, self._seals)
+            job_with_digest = with_body_digest(job, self._seals)
         except SealBroken as error:
             _log.error("job left out of a list", job_id=job.job_id, reason=str(error))
             return None
-        return told if told.client == client and told.database in databases else None
+        return job_with_digest if job_with_digest.client == client and job_with_digest.database in databases else None
 
     def _of_each(self, job_ids: Sequence[str], names: Sequence[str]) -> list[list[str]]:
         """Return some fields of the records of some jobs; empty for what is not there."""

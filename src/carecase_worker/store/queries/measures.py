@@ -8,7 +8,7 @@ from typing import cast
 from carecase_worker.clock import from_epoch_us
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.keys import Keys
-from carecase_worker.store.operations.calls import oldest_told
+from carecase_worker.store.operations.calls import oldest_of
 from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
 from carecase_worker.telemetry import HistogramSample, MetricSample
 
@@ -90,8 +90,8 @@ class JobMeasures:
     def counted(self) -> Counted:
         """Read what the scripts have counted."""
         with redis_errors():
-            held = cast(dict[bytes, bytes], self._redis.hgetall(self._keys.measures))
-        return {name.decode(): int(value) for name, value in held.items()}
+            stored = cast(dict[bytes, bytes], self._redis.hgetall(self._keys.measures))
+        return {name.decode(): int(value) for name, value in stored.items()}
 
     def open_work(self) -> dict[str, OpenWork]:
         """Read the open work of each database."""
@@ -99,8 +99,8 @@ class JobMeasures:
             for database in self._databases:
                 pipe.zrange(self._keys.open(database), 0, 0)
                 pipe.exists(self._keys.failures(database))
-            told = pipe.execute()
-            oldest = [oldest_told(members) or "" for members in told[::2]]
+            replies = pipe.execute()
+            oldest = [oldest_of(members) or "" for members in replies[::2]]
             pipe.time()
             for job_id in oldest:
                 pipe.hget(self._keys.job(job_id), "accepted_us")
@@ -109,7 +109,7 @@ class JobMeasures:
             max(timedelta(0), moment_of(now) - from_epoch_us(int(accepted_us))) if accepted_us else timedelta(0)
             for accepted_us in accepted
         ]
-        work = [OpenWork(age, bool(failing)) for age, failing in zip(ages, told[1::2], strict=True)]
+        work = [OpenWork(age, bool(failing)) for age, failing in zip(ages, replies[1::2], strict=True)]
         return dict(zip(self._databases, work, strict=True))
 
     def close(self) -> None:

@@ -49,8 +49,8 @@ class OpenJobs:
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.zrange(self._keys.unplaced(database), 0, _PLACED_AT_ONCE - 1)
             pipe.zrange(self._keys.open(database), 0, -1, withscores=True)
-            unplaced, held = pipe.execute()
-        there = [OpenJob.of(*one) for one in held]
+            unplaced, entries = pipe.execute()
+        there = [OpenJob.of(*one) for one in entries]
         known = {job.job_id: job for job in there}
         return [known.get(name, OpenJob(name, 0, "")) for name in map(bytes.decode, unplaced)], there
 
@@ -60,26 +60,26 @@ class OpenJobs:
         The sets that were read are cached for the next call; those of other jobs are dropped.
         """
         wanted = [job.job_id for job in jobs]
-        self._sets = held = {job_id: self._sets[job_id] for job_id in wanted if job_id in self._sets}
-        missing = [job_id for job_id in wanted if job_id not in held]
+        self._sets = sets = {job_id: self._sets[job_id] for job_id in wanted if job_id in self._sets}
+        missing = [job_id for job_id in wanted if job_id not in sets]
         for first in range(0, len(missing), _READ_AT_ONCE):  # cached at once: an attempt that is cut short is not lost
-            held |= self._read(missing[first : first + _READ_AT_ONCE])
+            sets |= self._read(missing[first : first + _READ_AT_ONCE])
         keys, self._sets = 0, {}
-        for job_id, one in held.items():
+        for job_id, one in sets.items():
             keys += 0 if one is None else len(one)
             if keys <= _KEPT_KEYS:
                 self._sets[job_id] = one
-        return held
+        return sets
 
     def _read(self, job_ids: Sequence[str]) -> dict[str, KeySet | None]:
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.get(self._keys.key_set(job_id))
                 pipe.hmget(self._keys.job(job_id), _BOUND)
-            told = pipe.execute()
+            replies = pipe.execute()
         return {
             job_id: self._opened(job_id, sealed, record)
-            for job_id, sealed, record in zip(job_ids, told[::2], told[1::2], strict=True)
+            for job_id, sealed, record in zip(job_ids, replies[::2], replies[1::2], strict=True)
         }
 
     def _opened(self, job_id: str, sealed: bytes | None, record: Sequence[bytes | None]) -> KeySet | None:

@@ -13,7 +13,13 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import from_epoch_us
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.keys import Keys
-from carecase_worker.store.operations.calls import PACE_FIELDS, TROUBLE_FIELDS, oldest_told, pace_told, trouble_told
+from carecase_worker.store.operations.calls import (
+    PACE_FIELDS,
+    TROUBLE_FIELDS,
+    oldest_of,
+    pace_of_replies,
+    trouble_of_replies,
+)
 from carecase_worker.store.operations.throughput import Trouble
 from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
 from carecase_worker.store.workers.presence import Workers
@@ -82,7 +88,7 @@ class Overviews:
             time, holding, *answers = pipe.execute()
         now, parts = moment_of(time), len(answers) // len(self._databases) if self._databases else 1
         each = dict(zip(self._databases, zip(*[iter(answers)] * parts, strict=True), strict=True))
-        oldest = {name: oldest_told(answer[-1]) for name, answer in each.items()}
+        oldest = {name: oldest_of(answer[-1]) for name, answer in each.items()}
         chunks = {ChunkRef.of(member.decode()): holder.decode() for member, holder in holding.items()}
         jobs = self._jobs({*filter(None, oldest.values()), *(chunk.job_id for chunk in chunks)})
         return Overview(
@@ -112,10 +118,10 @@ class Overviews:
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in wanted:
                 pipe.hmget(self._keys.job(job_id), ["database", "accepted_us"])
-            told = pipe.execute()
+            replies = pipe.execute()
         return {
             job_id: ((name or b"").decode(), from_epoch_us(int(accepted_us)) if accepted_us else None)
-            for job_id, (name, accepted_us) in zip(wanted, told, strict=True)
+            for job_id, (name, accepted_us) in zip(wanted, replies, strict=True)
         }
 
 
@@ -127,7 +133,7 @@ def _work(
     now: tuple[int, int],
 ) -> DatabaseWork:
     (open_jobs, size), pace, chunks, failing, circuit, trouble, _ = answer
-    accepted, throughput = jobs[oldest][1] if oldest else None, pace_told(now, pace)
+    accepted, throughput = jobs[oldest][1] if oldest else None, pace_of_replies(now, pace)
     return DatabaseWork(
         database,
         int(open_jobs or 0),
@@ -138,7 +144,7 @@ def _work(
         oldest,
         moment_of(now) - accepted if accepted else timedelta(0),
         _breaker(bool(failing), bool(circuit)),
-        trouble_told(now, trouble, chunks),
+        trouble_of_replies(now, trouble, chunks),
     )
 
 

@@ -20,8 +20,10 @@ def certificate_expiries(settings: RedisSettings) -> Iterator[MetricSample]:
         if file is None:
             continue
         with suppress(OSError, ValueError):
-            moment = epoch_ms(_first_expiry(file)) / 1000
-            yield MetricSample("carecase_certificate_expiry_timestamp_seconds", _EXPIRES, moment, {"setting": setting})
+            expires_at = epoch_ms(_first_expiry(file)) / 1000
+            yield MetricSample(
+                "carecase_certificate_expiry_timestamp_seconds", _EXPIRES, expires_at, {"setting": setting}
+            )
 
 
 def _first_expiry(file: Path) -> datetime:

@@ -65,8 +65,8 @@ class Pipelining:
         began = monotonic()
         answers = iter(await self._answers([command for commands in wanted for command in commands]))
         self._observe(monotonic() - began)
-        told = [list(islice(answers, len(commands))) for commands in wanted]
-        return [next((one for one in some if isinstance(one, Exception)), some) for some in told]
+        replies = [list(islice(answers, len(commands))) for commands in wanted]
+        return [next((one for one in some if isinstance(one, Exception)), some) for some in replies]
 
     async def _answers(self, commands: Sequence[Command]) -> list[Any]:
         """Return the replies to some commands, errors among them.

@@ -57,8 +57,8 @@ class Presence:
         began = monotonic()
         before = self._clock.now()
         with redis_errors():
-            told = moment_of(self._redis.time())
-        return _ahead(before, told, monotonic() - began)
+            their_time = moment_of(self._redis.time())
+        return _ahead(before, their_time, monotonic() - began)
 
     def seen(self, worker: str) -> timedelta | None:
         """Note that a worker is alive; return the offset of this host's clock, as `ahead` does."""
@@ -67,8 +67,8 @@ class Presence:
         ahead_ms = None if self._ahead is None else milliseconds(self._ahead)
         arguments = named(worker=worker, ahead_ms=ahead_ms)
         with redis_errors():
-            told = from_epoch_ms(cast(int, self._script(keys=[self._keys.prefix], args=[arguments])))
-        self._ahead = _ahead(before, told, monotonic() - began)
+            their_time = from_epoch_ms(cast(int, self._script(keys=[self._keys.prefix], args=[arguments])))
+        self._ahead = _ahead(before, their_time, monotonic() - began)
         return self._ahead
 
     def unseen(self, worker: str) -> None:
@@ -95,17 +95,17 @@ class Presence:
             now, seen, ahead = pipe.execute()
         around = epoch_ms(moment_of(now)), milliseconds(_SEEN_WITHIN)
         names = [name for name, seen_ms in seen if abs(around[0] - seen_ms) <= around[1]]
-        told = {name.decode(): timedelta(milliseconds=int(ahead[name])) for name in names if name in ahead}
-        return Workers(sorted(name.decode() for name in names), told)
+        offsets = {name.decode(): timedelta(milliseconds=int(ahead[name])) for name in names if name in ahead}
+        return Workers(sorted(name.decode() for name in names), offsets)
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
 
 
-def _ahead(before: datetime, told: datetime, took_s: float) -> timedelta | None:
+def _ahead(before: datetime, their_time: datetime, took_s: float) -> timedelta | None:
     """Return by how much a clock is ahead of another one; None if that is too uncertain.
 
-    It said `before`, then asked the other one, which replied `told`; the reply took `took_s`.
+    It said `before`, then asked the other one, which replied `their_time`; the reply took `took_s`.
     """
-    return None if took_s > _SLOW_S else before + timedelta(seconds=took_s / 2) - told
+    return None if took_s > _SLOW_S else before + timedelta(seconds=took_s / 2) - their_time

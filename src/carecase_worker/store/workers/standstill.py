@@ -37,10 +37,10 @@ class Standstill:
             pipe.zrange(keys.due(database), -1, -1, withscores=True)
             pipe.hget(keys.pace(database), "completed_ms")
             pipe.exists(keys.trouble(database))
-            told, members, latest, completed_ms, is_away = pipe.execute()
+            time_reply, members, latest, completed_ms, is_away = pipe.execute()
         if not members or is_away:
             return None
-        now = moment_of(told)
+        now = moment_of(time_reply)
         # taking a chunk, or giving it back, makes it due later than notifying for it does
         if cast(float, latest[0][1]) > epoch_ms(now) + milliseconds(self._jobs.renotify_after):
             return timedelta(0)
@@ -63,5 +63,5 @@ class Standstill:
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hget(self._keys.job(job_id), "accepted_us")
-            told = pipe.execute()
-        return [from_epoch_us(int(accepted_us)) for accepted_us in told if accepted_us is not None]
+            replies = pipe.execute()
+        return [from_epoch_us(int(accepted_us)) for accepted_us in replies if accepted_us is not None]
