@@ -26,6 +26,7 @@ from carecase_worker.settings.kinds import (
     TargetUrl,
     parse_keys,
 )
+from carecase_worker.settings.oidc import OidcSettings
 from carecase_worker.settings.section import Section, seconds_setting
 from carecase_worker.settings.tracing import TracingSettings
 from carecase_worker.settings.webhooks import DeliverySettings, WebhookSettings
@@ -170,6 +171,7 @@ class Settings(Section):
     jobs: JobSettings = JobSettings()
     worker: WorkerSettings = WorkerSettings()
     jwt: JwtSettings = JwtSettings()
+    oidc: OidcSettings = OidcSettings()
     encryption: EncryptionSettings = EncryptionSettings()
     audit: AuditSettings = AuditSettings()
     flower: FlowerSettings = FlowerSettings()

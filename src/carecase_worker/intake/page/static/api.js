@@ -79,23 +79,33 @@ export class Api {
   }
 
   async #put(url, target, headers, body, options) {
-    const named = { ...this.#session.headers, ...headers, "vbasoftware-database": target.database };
-    const answer = await put(url, { Accept: "application/json", ...named }, body, options);
+    const named = { Accept: "application/json", ...headers, "vbasoftware-database": target.database };
+    const answer = await this.#withCredentials((own) => put(url, { ...own, ...named }, body, options));
     if (answer.status < 200 || answer.status > 299) throw this.#fault(answer);
     return { body: JSON.parse(answer.text), date: answer.date };
   }
 
   async #request(method, path, { query = {}, headers = {}, signal } = {}) {
-    const sent = { Accept: "application/json", ...this.#session.headers, ...headers };
-    let response;
-    try {
-      response = await fetch(urlOf(path, query), { method, headers: sent, signal, cache: "no-store" });
-    } catch {
-      throw signal?.aborted ? signal.reason : Fault.away();
-    }
+    const response = await this.#withCredentials(async (own) => {
+      const sent = { Accept: "application/json", ...own, ...headers };
+      try {
+        return await fetch(urlOf(path, query), { method, headers: sent, signal, cache: "no-store" });
+      } catch {
+        throw signal?.aborted ? signal.reason : Fault.away();
+      }
+    });
     if (response.ok || response.status === 304) return response;
     const [text, retryAfter] = [await response.text().catch(() => ""), response.headers.get("retry-after")];
     throw this.#fault({ status: response.status, text, retryAfter });
+  }
+
+  /** Send something with the credentials; once more if they were refused, and could be renewed. */
+  async #withCredentials(send) {
+    await this.#session.ready();
+    const used = this.#session.headers;
+    const answer = await send(used);
+    if (answer.status !== 401 || !(await this.#session.replaced(used))) return answer;
+    return send(this.#session.headers);
   }
 
   /** Make the fault of an answer. One of the credentials ends the session. */
