@@ -11,6 +11,7 @@ from pathlib import Path
 from carecase_worker.settings import database_parameters
 from carecase_worker.settings.access import JwtSettings
 from carecase_worker.settings.model import DATABASES_PART, DatabaseSettings, RedisSettings, Settings
+from carecase_worker.settings.oidc import OidcSettings
 from carecase_worker.settings.places import Place, nearest
 from carecase_worker.settings.target_urls import password_fault, target_has_password
 from carecase_worker.settings.tracing import TracingSettings
@@ -217,7 +218,8 @@ def _key_sets(jwt: JwtSettings) -> Iterator[Contradiction]:
 def _sign_in(settings: Settings) -> Iterator[Contradiction]:
     oidc, issuer = settings.oidc, ("oidc", "issuer")
     if oidc.issuer is None:
-        for leaf in sorted(oidc.model_fields_set - {"issuer"}):
+        unset = OidcSettings()
+        for leaf in sorted(leaf for leaf in oidc.model_fields_set if getattr(oidc, leaf) != getattr(unset, leaf)):
             yield Contradiction(("oidc", leaf), "needs oidc.issuer, which signs people in", (issuer,))
         return
     if oidc.client_id is None:

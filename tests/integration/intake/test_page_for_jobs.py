@@ -81,7 +81,7 @@ def test_with_a_slash_at_its_end_it_leads_to_the_page_under_whatever_prefix(inta
 
 def test_it_says_which_credentials_it_needs_and_can_be_turned_off(servers: Services) -> None:
     with an_intake(servers.redis_url, "either:", intake={"require": "either"}) as intake:
-        assert httpx.get(f"{intake.url}/app/settings.json", timeout=60).json() == {"require": "either"}
+        assert httpx.get(f"{intake.url}/app/settings.json", timeout=60).json() == {"require": "either", "oidc": None}
     with an_intake(servers.redis_url, "off:", intake={"app_page": False}) as intake:
         for path in ("/app", "/app/", "/app/main.js", "/app/settings.json"):
             assert httpx.get(intake.url + path, timeout=60).status_code == 404

@@ -60,7 +60,7 @@ function header(route) {
   if (!session.isOpen) return [brand];
   const link = (name, text) => element("a", { href: addressOf(name), "aria-current": route.name === name ? "page" : null }, text);
   const { sub, client_id: client } = session.claims;
-  const { name, preferred_username: user } = session.grant?.person ?? {};
+  const { name, preferred_username: user } = session.tokens?.person ?? {};
   const who = [name ?? user ?? sub, client !== sub && client].filter((text) => typeof text === "string").join(" · ");
   return [
     brand,
@@ -73,16 +73,16 @@ function header(route) {
 /** Say of a token that ends soon when it does. */
 function showEnd() {
   const left = session.isOpen ? session.secondsLeft : Infinity;
-  const what = session.grant ? "Your sign-in" : "Your token";
+  const what = session.tokens ? "Your sign-in" : "Your token";
   setText(ends, left < WARN_S ? `${what} ends in ${Math.max(Math.ceil(left / 60), 1)} min.` : "");
-  renew.hidden = left >= WARN_S || !session.grant;
+  renew.hidden = left >= WARN_S || !session.tokens;
 }
 
 /** Sign out here, and with the provider if it has signed somebody in. */
 function signOut() {
-  const { grant } = session;
-  const address = grant?.ended(new URL("../app", import.meta.url).href);
-  session.close(grant && !address ? `You are signed out here, but maybe not with ${signIn.host}: on a computer that others use, sign out there, too.` : "");
+  const { tokens } = session;
+  const address = tokens?.ended(new URL("../app", import.meta.url).href);
+  session.close(tokens && !address ? `You are signed out here, but maybe not with ${signIn.host}: on a computer that others use, sign out there, too.` : "");
   if (address) location.assign(address);
 }
 

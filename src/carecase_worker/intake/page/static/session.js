@@ -8,12 +8,12 @@ const RENEW_S = 30;
 export class Session extends EventTarget {
   #apiKey = "";
   #token = "";
-  #grant = null;
+  #tokens = null;
   #isConfirmed = false;
   #again;
   #renewing = null;
 
-  /** `again` is given a grant that has ended, and returns one in its place once somebody has signed in again, else null. */
+  /** `again` is given tokens that have ended, and returns others once somebody has signed in again, else null. */
   constructor(again) {
     super();
     this.#again = again;
@@ -25,8 +25,8 @@ export class Session extends EventTarget {
   }
 
   /** What the provider gave to whoever signed in with it; null if a token was typed in. */
-  get grant() {
-    return this.#grant;
+  get tokens() {
+    return this.#tokens;
   }
 
   /** The claims of the token, for showing who is signed in; the service alone checks them. */
@@ -36,7 +36,7 @@ export class Session extends EventTarget {
 
   /** Seconds until the token ends and somebody has to do something about it; infinite if it renews itself. */
   get secondsLeft() {
-    if (this.#grant) return this.#grant.renewsItself ? Infinity : this.#grant.secondsLeft;
+    if (this.#tokens) return this.#tokens.renewsItself ? Infinity : this.#tokens.secondsLeft;
     return (this.claims.exp ?? Infinity) - Date.now() / 1000;
   }
 
@@ -48,8 +48,8 @@ export class Session extends EventTarget {
   }
 
   /** Take credentials that the service has not seen yet. */
-  open(apiKey, token, grant = null) {
-    [this.#apiKey, this.#token, this.#grant] = [apiKey, grant?.token ?? token, grant];
+  open(apiKey, token, tokens = null) {
+    [this.#apiKey, this.#token, this.#tokens] = [apiKey, tokens?.token ?? token, tokens];
   }
 
   confirm() {
@@ -58,7 +58,7 @@ export class Session extends EventTarget {
   }
 
   forget() {
-    [this.#apiKey, this.#token, this.#grant, this.#isConfirmed] = ["", "", null, false];
+    [this.#apiKey, this.#token, this.#tokens, this.#isConfirmed] = ["", "", null, false];
   }
 
   /** Sign out. `reason` is shown to whoever signs in next. */
@@ -67,47 +67,47 @@ export class Session extends EventTarget {
     this.dispatchEvent(new CustomEvent("change", { detail: reason }));
   }
 
-  /** Have a token that is good for the next request. Raises SignInFault if it has ended and cannot be renewed now. */
+  /** Have a token that is good for the next request. Raises SignInFault if it has ended, and cannot be renewed now. */
   async ready() {
-    const grant = this.#grant;
-    if (!grant || !this.#isConfirmed || grant.secondsLeft > (grant.renewsItself ? RENEW_S : 0)) return;
+    const tokens = this.#tokens;
+    if (!tokens || !this.#isConfirmed || tokens.secondsLeft > (tokens.renewsItself ? RENEW_S : 0)) return;
     try {
       await this.renew();
     } catch (fault) {
-      if (grant.secondsLeft <= 0) throw fault;
+      if (tokens.secondsLeft <= 0) throw fault;
     }
   }
 
   /** Return true if there is another token by now than the one of these headers, which the service has refused. */
   async replaced({ Authorization: refused }) {
-    const grant = this.#grant;
-    if (!grant || !this.#isConfirmed) return false;
-    if (this.headers.Authorization === refused && (grant.renewsItself || grant.secondsLeft <= 0)) await this.renew();
+    const tokens = this.#tokens;
+    if (!tokens || !this.#isConfirmed) return false;
+    if (this.headers.Authorization === refused && (tokens.renewsItself || tokens.secondsLeft <= 0)) await this.renew();
     return this.#isConfirmed && this.headers.Authorization !== refused;
   }
 
-  /** Renew the grant: by itself if it can, else whoever is there signs in again. Raises SignInFault. */
+  /** Renew the tokens: by themselves if they can be, else whoever is there signs in again. Raises SignInFault. */
   renew() {
-    this.#renewing ??= this.#renewed(this.#grant).finally(() => {
+    this.#renewing ??= this.#renewed(this.#tokens).finally(() => {
       this.#renewing = null;
     });
     return this.#renewing;
   }
 
   async #renewed(former) {
-    const grant = (await byItself(former)) ?? (await this.#again(former));
-    if (this.#grant !== former) return; // signed out meanwhile
-    if (!grant) return former.secondsLeft > 0 ? undefined : this.close();
-    [this.#grant, this.#token] = [grant, grant.token];
+    const tokens = (await byItself(former)) ?? (await this.#again(former));
+    if (this.#tokens !== former) return; // signed out meanwhile
+    if (!tokens) return former.secondsLeft > 0 ? undefined : this.close();
+    [this.#tokens, this.#token] = [tokens, tokens.token];
     this.dispatchEvent(new CustomEvent("renewed"));
   }
 }
 
-/** Return the grant in place of one that renews itself; null if the provider wants somebody to sign in again. */
-async function byItself(grant) {
-  if (!grant.renewsItself) return null;
+/** Return the tokens in place of those that renew themselves; null if the provider wants somebody to sign in again. */
+async function byItself(tokens) {
+  if (!tokens.renewsItself) return null;
   try {
-    return await grant.renewed();
+    return await tokens.renewed();
   } catch (fault) {
     if (fault.isRefused) return null;
     throw fault;

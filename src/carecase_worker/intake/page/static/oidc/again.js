@@ -1,10 +1,10 @@
-/** The question to sign in again once a grant has ended: the page stays as it is behind it. */
+/** The question to sign in again once tokens have ended: the page stays as it is behind it. */
 
 import { element } from "../dom.js";
 import { noticePlace, showFault } from "../notice.js";
 import { SignInFault } from "./faults.js";
 
-/** Ask whoever is there to sign in again. Returns the grant, or null if they do not. Nobody else may go on in their place. */
+/** Ask whoever is there to sign in again. Returns the tokens, or null if they do not. Nobody else may go on in their place. */
 export function signedInAgain(signIn, former) {
   const notices = noticePlace();
   const accept = element("button", { type: "button", class: "primary", autofocus: true }, `Sign in with ${signIn.host}`);
@@ -13,7 +13,7 @@ export function signedInAgain(signIn, former) {
     element("form", { method: "dialog" }, element("h2", { id: "again" }, "Sign in again"),
       element("p", { id: "again-text" }, former.secondsLeft > 0 ? "Your sign-in is about to end." : "Your sign-in has ended.", " The page goes on where it is once you have signed in."), notices.node,
       element("div", { class: "row" }, leave, accept)));
-  let [attempt, grant] = [new AbortController(), null];
+  let [attempt, tokens] = [new AbortController(), null];
 
   accept.addEventListener("click", async () => {
     attempt.abort();
@@ -23,7 +23,7 @@ export function signedInAgain(signIn, former) {
     try {
       const given = await signIn.begin(signal);
       if (given.subject !== former.subject) throw SignInFault.otherPerson();
-      grant = given;
+      tokens = given;
       dialog.close();
     } catch (fault) {
       if (!signal.aborted) showFault(notices, fault, null);
@@ -35,7 +35,7 @@ export function signedInAgain(signIn, former) {
     dialog.addEventListener("close", () => {
       attempt.abort();
       dialog.remove();
-      resolve(grant);
+      resolve(tokens);
     });
   });
 }

@@ -2,7 +2,7 @@
 
 import { challengeOf, randomText } from "./encoding.js";
 import { SignInFault } from "./faults.js";
-import { Grant } from "./grant.js";
+import { TokenSet } from "./tokens.js";
 import { hostOf, Provider } from "./provider.js";
 import { answerTo, openWindow, redirectUri } from "./window.js";
 
@@ -19,20 +19,20 @@ export class SignIn {
     return hostOf(this.#configured);
   }
 
-  /** Have somebody sign in; call it in answer to a click. Returns the grant. Raises SignInFault. */
+  /** Have somebody sign in; call it in answer to a click. Returns the tokens. Raises SignInFault. */
   async begin(signal) {
     if (!globalThis.crypto?.subtle) throw SignInFault.insecure();
     const opened = openWindow();
     try {
       this.#provider ??= await Provider.of(this.#configured);
-      return await this.#granted(opened, signal);
+      return await this.#given(opened, signal);
     } catch (fault) {
       opened.close();
       throw fault;
     }
   }
 
-  async #granted(opened, signal) {
+  async #given(opened, signal) {
     const provider = this.#provider;
     const [state, nonce, verifier] = [randomText(), randomText(), randomText()];
     const challenge = await challengeOf(verifier);
@@ -42,7 +42,7 @@ export class SignIn {
     const { code, error, iss } = await answer;
     if (iss !== undefined && iss !== provider.issuer) throw SignInFault.foreign(provider.host, "iss");
     if (error !== undefined || !code) throw SignInFault.refused(provider.host, error);
-    return Grant.of(provider, { code, verifier, redirectUri, nonce });
+    return TokenSet.of(provider, { code, verifier, redirectUri, nonce });
   }
 }
 

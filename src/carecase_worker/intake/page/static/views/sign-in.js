@@ -12,7 +12,7 @@ export function signInView({ api, session, settings, signIn }, reason, signal) {
   const token = secretField("token", "Bearer token", "A token that names your client and you. It ends by itself.", !either);
   const button = element("button", { type: "submit", class: "primary" });
   const byToken = signIn && element("details", { on: { toggle: describe } }, element("summary", {}, "Use a bearer token instead"), token.node);
-  let [attempt, grant, triedKey] = [new AbortController(), null, null];
+  let [attempt, tokens, triedKey] = [new AbortController(), null, null];
 
   const takesToken = () => !byToken || byToken.open;
   function describe() {
@@ -27,7 +27,7 @@ export function signInView({ api, session, settings, signIn }, reason, signal) {
     notices.clear();
     try {
       if (takesToken()) session.open(apiKey.value, token.value.replace(/^Bearer\s+/i, ""));
-      else session.open(apiKey.value, "", (grant = await granted(AbortSignal.any([signal, left]))));
+      else session.open(apiKey.value, "", (tokens = await given(AbortSignal.any([signal, left]))));
       button.disabled = true;
       await api.jobs({ pageSize: 1 });
       session.confirm();
@@ -39,15 +39,15 @@ export function signInView({ api, session, settings, signIn }, reason, signal) {
       (takesToken() || fault.status ? apiKey.input : button).focus();
     }
   }
-  /** Return a grant; the last one is still good if only the API key is another one now. */
-  async function granted(left) {
+  /** Return tokens; the last ones are still good if only the API key is another one now. */
+  async function given(left) {
     const isKeyAnother = apiKey.value !== triedKey;
     triedKey = apiKey.value;
-    if (grant?.secondsLeft > 0 && isKeyAnother) return grant;
+    if (tokens?.secondsLeft > 0 && isKeyAnother) return tokens;
     notices.show("waiting", element("p", {}, "Go on in the window that has opened. If it is gone, press the button again."));
-    const given = await signIn.begin(left);
+    const got = await signIn.begin(left);
     notices.clear();
-    return given;
+    return got;
   }
 
   describe();

@@ -1,11 +1,11 @@
-/** The grant: what the provider gave to whoever signed in. It is kept in memory only, and renews itself if it can. */
+/** The tokens that the provider gave to whoever signed in: kept in memory only, and renewed by themselves if they can be. */
 
 import { claimsOf } from "./encoding.js";
 import { SignInFault } from "./faults.js";
 
 const LEEWAY_S = 60;
 
-export class Grant {
+export class TokenSet {
   #provider;
   #refreshToken;
 
@@ -18,14 +18,14 @@ export class Grant {
     this.endsAt = endOf(told);
   }
 
-  /** Take the grant of an authorization code. Raises SignInFault. */
+  /** Take the tokens of an authorization code. Raises SignInFault. */
   static async of(provider, { code, verifier, redirectUri, nonce }) {
     const told = await provider.token({ grant_type: "authorization_code", code, code_verifier: verifier, redirect_uri: redirectUri });
     const claims = claimsOf(told.id_token ?? "");
     requireOwn(provider, claims);
     if (claims.nonce !== nonce) throw SignInFault.foreign(provider.host, "nonce");
     requireToken(provider, told.access_token);
-    return new Grant(provider, told, { idToken: told.id_token, refreshToken: told.refresh_token, subject: claims.sub });
+    return new TokenSet(provider, told, { idToken: told.id_token, refreshToken: told.refresh_token, subject: claims.sub });
   }
 
   /** The claims of the ID token, for showing who is signed in. */
@@ -37,12 +37,12 @@ export class Grant {
     return (this.endsAt - Date.now()) / 1000;
   }
 
-  /** True if the provider renews the grant without asking anybody. */
+  /** True if the provider renews them without asking anybody. */
   get renewsItself() {
     return Boolean(this.#refreshToken);
   }
 
-  /** Return a grant in place of this one. Raises SignInFault. */
+  /** Return tokens in place of these. Raises SignInFault. */
   async renewed() {
     const told = await this.#provider.token({ grant_type: "refresh_token", refresh_token: this.#refreshToken });
     if (told.id_token) {
@@ -51,7 +51,7 @@ export class Grant {
       if (claims.sub !== this.subject) throw SignInFault.foreign(this.#provider.host, "sub");
     }
     requireToken(this.#provider, told.access_token);
-    return new Grant(this.#provider, told, {
+    return new TokenSet(this.#provider, told, {
       idToken: told.id_token ?? this.idToken,
       refreshToken: told.refresh_token ?? this.#refreshToken,
       subject: this.subject,
