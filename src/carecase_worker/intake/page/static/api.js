@@ -51,6 +51,13 @@ export class Api {
     }
   }
 
+  /** Return the events of a job with the outcomes that are committed, of all chunks but those up to `after`; null at its end. */
+  async outcomes(id, after, signal) {
+    const headers = { Accept: "text/event-stream", ...(after && { "Last-Event-ID": after }) };
+    const response = await this.#request("GET", `${jobPath(id)}/events`, { headers, signal });
+    return response.status === 200 ? eventsOf(response) : null;
+  }
+
   /** Return the names of a case's fields, as the published description has them. */
   async fields(signal) {
     const description = await (await this.#request("GET", "openapi.json", { signal })).json();
@@ -71,10 +78,11 @@ export class Api {
     return (await this.#put(url, target, headers, body, { signal, onProgress })).body.data;
   }
 
-  /** Send a batch. Returns its job, and the service's own time. */
-  async send(target, headers, body, { signal, onProgress }) {
+  /** Send a batch, to be applied or, as a dry run, to be rolled back. Returns its job, and the service's own time. */
+  async send(target, headers, body, { dryRun = false, signal, onProgress }) {
     const sent = { ...headers, ...(target.strict && { Prefer: "handling=strict" }) };
-    const { body: told, date } = await this.#put(urlOf(batchPath(target)), target, sent, body, { signal, onProgress });
+    const url = urlOf(batchPath(target), { dryRun: dryRun || null });
+    const { body: told, date } = await this.#put(url, target, sent, body, { signal, onProgress });
     return { job: told.job, date };
   }
 

@@ -3,6 +3,7 @@
 import { Fault, FileFault } from "../faults.js";
 import { FaultGroups } from "../jobs/groups.js";
 import { patiently } from "../pauses.js";
+import { canUnpack } from "./formats.js";
 import { itemsOf } from "./items.js";
 
 /** The most items that one request may have checked. */
@@ -29,11 +30,11 @@ export async function checked(api, { file, format, target }, { signal, onProgres
 }
 
 /** True if the check refused the file only because it cannot be taken apart here. */
-export const isTooLargeToCheck = (fault, format) => fault instanceof Fault && fault.status === 413 && format.encoding === "zstd";
+export const isTooLargeToCheck = (fault, format) => fault instanceof Fault && fault.status === 413 && !canUnpack(format.encoding);
 
 /** Yield bodies of so many items. What a browser cannot unpack goes as it is. */
 async function* partsOf(file, format, signal) {
-  if (format.encoding === "zstd") {
+  if (!canUnpack(format.encoding)) {
     yield { headers: format.headers, body: file };
     return;
   }
