@@ -1,4 +1,4 @@
-"""An OpenID provider of the tests' own, over real HTTP: strict in what it takes, and at fault where a test wants it so."""
+"""An OpenID provider of the tests' own, over real HTTP: strict, and at fault where a test wants it so."""
 
 import base64
 import hashlib
@@ -175,7 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
             "text/html; charset=utf-8",
             f"""<!doctype html><html lang="en"><title>Sign in to Example Care</title><body
                 style="font: 1rem system-ui; max-width: 20rem; margin: 4rem auto"><h1>Example Care</h1>
-                <form method="post" action="{action}"><p><label>User <input name="user" value="ada" required></label></p>
+                <form method="post" action="{action}"><p>
+                <label>User <input name="user" value="ada" required></label></p>
                 <button>Sign in</button> <button name="decline" value="1">Decline</button></form>""".encode(),
         )
 

@@ -12,7 +12,8 @@ class OidcSettings(Section):
     """The sign-in with an OpenID provider on the page for jobs; off without an issuer."""
 
     issuer: IssuerUrl | None = Field(
-        None, description="Issuer that signs people in, as https://login.example.org/realms/care; https, or this machine"
+        None,
+        description="Issuer that signs people in, as https://login.example.org/realms/care; https, or this machine",
     )
     client_id: Text | None = Field(None, description="Client id of the page there: a public client, with PKCE")
     scopes: tuple[Scope, ...] = Field(

@@ -20,7 +20,8 @@ export async function checked(api, { file, format, target }, { signal, onProgres
   let total = 0;
   for await (const part of partsOf(file, format, signal)) {
     const outcomes = await patiently(() => api.check(target, part.headers, part.body, { signal }), { signal, onWait });
-    const faulty = outcomes.map((outcome, place) => ({ ...outcome, index: total + place })).filter(({ status }) => status !== 200);
+    // a line would be one of the part, not of the file
+    const faulty = outcomes.map((outcome, place) => ({ ...outcome, index: total + place, line: undefined })).filter(({ status }) => status !== 200);
     groups.add(faulty);
     total += outcomes.length;
     onProgress(total, groups);

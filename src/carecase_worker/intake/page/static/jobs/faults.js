@@ -38,7 +38,7 @@ export function faultsPart({ api, job, source, signal, onGroups }) {
     more.hidden = pagesRead * PAGE_ITEMS >= job.failed;
   }
   function show() {
-    table.update(groups.groups);
+    table.update(groups);
     setText(told, groups.items < job.failed
       ? `${number(groups.items)} of ${counted(job.failed, "failed item")} looked at.`
       : `${counted(job.failed, "failed item")}. An item with several faults counts for each.`);

@@ -52,7 +52,7 @@ export function checkPart({ api }, { file, format, target, signal, onBegun, onCh
   }
   function showGroups(groups) {
     table.node.hidden = !groups.items;
-    table.update(groups.groups);
+    table.update(groups);
   }
   function skip() {
     const to = target.value;

@@ -53,7 +53,7 @@ export function tryPart({ api, sent, announce }, { file, format, signal, onTried
     result.hidden = false;
     shown.update(found);
     faults.node.hidden = !found.groups.items;
-    faults.update(found.groups.groups);
+    faults.update(found.groups);
   }
 
   return {
