@@ -27,8 +27,8 @@ class Faults:
 
     away: set[str] = field(default_factory=set)
     """Paths at which it takes a request and closes the connection."""
-    answer: dict[str, str] = field(default_factory=dict)
-    """Members of the authorization response that are others than they should be."""
+    answer: dict[str, str | None] = field(default_factory=dict)
+    """Members of the authorization response that are others than they should be, or left out."""
     claims: dict[str, Any] = field(default_factory=dict)
     """Claims of the ID token, likewise."""
     document: dict[str, Any] = field(default_factory=dict)
@@ -69,9 +69,14 @@ class Issuer:
 
     def tokens(self, subject: str, nonce: str | None) -> dict[str, Any]:
         """The token response for somebody."""
-        person = {"sub": subject, "aud": self.client_id, "name": subject.title(), "nonce": nonce} | self.faults.claims
+        person: dict[str, Any] = {
+            "sub": subject,
+            "aud": self.client_id,
+            "name": subject.title(),
+            "nonce": nonce,
+        } | self.faults.claims
         access = {"sub": subject, "aud": self.audience, "client_id": self.client_id, "jti": secrets.token_hex(8)}
-        told = {
+        told: dict[str, Any] = {
             "access_token": self.signed(access),
             "id_token": self.signed({name: value for name, value in person.items() if value is not None}),
             "token_type": "Bearer",
@@ -166,7 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
             return told | {"error": "access_denied"}
         code = secrets.token_urlsafe(16)
         self.issuer.codes[code] = query | {"subject": form["user"]}
-        return told | {"code": code} | self.issuer.faults.answer
+        answer: dict[str, str | None] = told | {"code": code} | self.issuer.faults.answer
+        return {name: value for name, value in answer.items() if value is not None}
 
     def _page(self, query: dict[str, str]) -> None:
         action = escape(f"/authorize?{urlencode(query)}", quote=True)

@@ -189,6 +189,10 @@ FOREIGN = "is not the answer to this sign-in"
         ({"claims": {"aud": ["demo", "another"], "azp": "another"}}, f"{FOREIGN} (aud)"),
         ({"claims": {"exp": 1_000_000_000}}, "had already ended. Check the clock of this computer"),
         ({"answer": {"iss": "https://evil.example"}}, f"{FOREIGN} (iss)"),
+        (
+            {"answer": {"iss": None}, "document": {"authorization_response_iss_parameter_supported": True}},
+            f"{FOREIGN} (iss)",
+        ),
         ({"answer": {"code": "of-somebody-else"}}, "This sign-in has ended, or was used before. Sign in again."),
         ({"answer": {"code": "", "error": "server_error"}}, "did not sign you in (server_error). Try again"),
         ({"answer": {"code": "", "error": "<img src=x>"}}, "did not sign you in. Try again"),

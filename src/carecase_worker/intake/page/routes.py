@@ -37,8 +37,8 @@ _POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
-"""Nothing but files of this service runs or styles the page, it asks nobody else but an issuer that signs people in, and
-no text becomes markup."""
+"""Nothing but files of this service runs or styles the page, it asks nobody else but an issuer that signs people in,
+and no text becomes markup."""
 
 
 def add_page(app: FastAPI, settings: IntakeSettings, oidc: OidcSettings) -> None:

@@ -10,13 +10,15 @@ const HERE = new Set(["127.0.0.1", "localhost", "[::1]"]);
 export class Provider {
   #origins;
 
-  constructor(configured, endpoints) {
+  constructor(configured, endpoints, { namesItself = false } = {}) {
     this.issuer = configured.issuer;
     this.host = hostOf(configured);
     this.clientId = configured.clientId;
     this.scope = configured.scope;
     this.audience = configured.audience;
     this.endpoints = endpoints;
+    /** True if its answers must say that they are from it (RFC 9207). */
+    this.namesItself = namesItself;
     this.#origins = configured.origins;
   }
 
@@ -24,8 +26,8 @@ export class Provider {
   static async of(configured) {
     const { authorization, token } = configured.endpoints;
     const published = authorization && token ? {} : await publishedOf(configured);
-    const endpoints = Object.fromEntries(Object.entries(NAMES).map(([name, published_name]) => [name, configured.endpoints[name] ?? published[published_name]]));
-    const provider = new Provider(configured, endpoints);
+    const endpoints = Object.fromEntries(Object.entries(NAMES).map(([name, member]) => [name, configured.endpoints[name] ?? published[member]]));
+    const provider = new Provider(configured, endpoints, { namesItself: published.authorization_response_iss_parameter_supported === true });
     provider.#check();
     return provider;
   }

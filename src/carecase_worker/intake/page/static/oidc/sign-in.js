@@ -40,7 +40,7 @@ export class SignIn {
     const answer = answerTo(state, signal);
     opened.location.replace(addressOf(provider, { state, nonce, challenge }));
     const { code, error, iss } = await answer;
-    if (iss !== undefined && iss !== provider.issuer) throw SignInFault.foreign(provider.host, "iss");
+    if ((iss !== undefined || provider.namesItself) && iss !== provider.issuer) throw SignInFault.foreign(provider.host, "iss");
     if (error !== undefined || !code) throw SignInFault.refused(provider.host, error);
     return TokenSet.of(provider, { code, verifier, redirectUri, nonce });
   }
