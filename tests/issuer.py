@@ -171,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
             return told | {"error": "access_denied"}
         code = secrets.token_urlsafe(16)
         self.issuer.codes[code] = query | {"subject": form["user"]}
-        answer: dict[str, str | None] = told | {"code": code} | self.issuer.faults.answer
+        answer = {**told, "code": code, **self.issuer.faults.answer}
         return {name: value for name, value in answer.items() if value is not None}
 
     def _page(self, query: dict[str, str]) -> None:

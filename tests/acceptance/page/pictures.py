@@ -68,7 +68,6 @@ def draw_check_and_try(visitor: Visitor, file: Path) -> None:
     page = visitor.page
     visitor.choose(file)
     visitor.check()
-    expect(page.get_by_role("table")).to_be_visible()
     visitor.try_it()
     expect(page.get_by_text("Nothing was applied.")).to_be_visible()
     page.screenshot(path=PICTURES / "page-try.png", full_page=True)
@@ -90,7 +89,7 @@ def main() -> None:
         system.final(system.send([*changed, *json.loads(file.read_text())[1400:1500]]))
         draw_check_and_try(visitor, file)
         visitor.send()
-        expect(page.get_by_role("table")).to_be_visible()
+        expect(page.get_by_role("table", name="Failed items by field and rule")).to_be_visible()
         expect(page.get_by_text("50 failed items.")).to_be_visible()
         page.screenshot(path=PICTURES / "page-job.png", full_page=True)
         dark = visitor_of(browser.new_context(viewport=SIZE, color_scheme="dark", reduced_motion="reduce"), url, client)
