@@ -104,7 +104,8 @@ class ItemResult:
     def document(self) -> dict[str, Any]:
         """Return the item as a JSON object on a page of the result."""
         identity = [{"key": KEY, "value": self.key}]
-        more = {"changes": self.changes, "line": self.line}
+        changes = None if self.changes is None else list(self.changes)
+        more = {"changes": changes, "line": self.line}
         told = {name: value for name, value in more.items() if value is not None}
         return {"index": self.index, "id": identity, "status": self.status, "body": self.body, **told}
 
