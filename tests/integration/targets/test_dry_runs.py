@@ -35,7 +35,7 @@ from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Writer
-from carecase_worker.worker.planning import plan_chunk
+from carecase_worker.worker.attempts.planning import plan_chunk
 
 MOMENT = "2026-01-02T03:04:05.678900+00:00"
 WRITTEN = {

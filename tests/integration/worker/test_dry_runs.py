@@ -25,9 +25,9 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import UNSEALED
 from carecase_worker.cases.outcomes import CANCELLED, UNAVAILABLE, UNCHANGED, UNTRUSTED, WOULD_CREATE, would_update
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.store.claims import Claimed
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import Claimed
 from carecase_worker.store.pending_batch import Sender
 from carecase_worker.targets.dialects.registry import DIALECTS
 

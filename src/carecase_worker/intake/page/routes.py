@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from carecase_worker.intake.http.static_document import StaticDocument
-from carecase_worker.settings.intake import IntakeSettings
-from carecase_worker.settings.oidc import OidcSettings
+from carecase_worker.intake.http.responses.static_document import StaticDocument
+from carecase_worker.settings.sections.intake import IntakeSettings
+from carecase_worker.settings.sections.oidc import OidcSettings
 
 _FILES = Path(__file__).parent / "static"
 _INDEX = "index.html"
