@@ -14,7 +14,9 @@ from carecase_worker.intake.page import routes
 
 FILES = Path(routes.__file__).parent / "static"
 NAMES = sorted(path.relative_to(FILES).as_posix() for path in FILES.rglob("*") if path.is_file())
-REFERENCE = re.compile(r"""(?:href|src)="(app/[^"]+)"|(?:from|import) "(\.[^"]+)\"""")
+LEADS_BACK = "signed-in.html"
+"""The document to which a provider leads people back: no other one refers to it."""
+REFERENCE = re.compile(r"""(?:href|src)="([\w/-]+\.\w+)"|(?:from|import) "(\.[^"]+)\"""")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def test_a_browser_keeps_it_and_asks_each_time_if_it_is_still_the_same(intake: I
 
 
 def test_all_that_it_refers_to_is_there(intake: Intake) -> None:
-    seen, open_ones = set[str](), [f"{intake.url}/app"]
+    seen, open_ones = set[str](), [f"{intake.url}/app", f"{intake.url}/app/{LEADS_BACK}"]
     with httpx.Client(timeout=60) as client:
         while open_ones:
             url = open_ones.pop()
