@@ -65,7 +65,7 @@ class Model(States):
         database.had_jobs = True
         others: set[str] = set()
         if not batch.dry_run:
-            database.seq = max(database.seq + 1, self.now_ms)
+            database.seq, database.has_order = max(database.seq + 1, self.now_ms), True
             others = {job.batch.care_plan for job in self.jobs_in_order(batch.database)} - {batch.care_plan}
         seq, unsettled = (0, False) if batch.dry_run else (database.seq, database.settled is None)
         job = Job(batch, limits, seq, self.now_us, unsettled, [Chunk(n) for n in batch.sizes], batch.size)
@@ -605,7 +605,7 @@ class Model(States):
         database.seq += up
         if highest >= database.seq:
             database.seq = highest + (MARGIN_MS if highest >= self.now_ms else 0)
-        database.settled = highest
+        database.settled, database.has_order = highest, True
         return "settled"
 
     def rewrap(self, job_id: str, held: str, anew: str, name: str, fingerprint: str) -> str:

@@ -168,6 +168,7 @@ class Database:
     """What is kept of a database: its order of acceptance, jobs that wait, and how it does."""
 
     seq: int
+    has_order: bool = False
     had_jobs: bool = False
     unplaced: list[str] = field(default_factory=list)
     behind: dict[str, int] = field(default_factory=dict)
@@ -329,9 +330,8 @@ class States:
 
     def _of_database(self, name: str, database: Database) -> dict[str, tuple[Any, int | None]]:
         (jobs, size), ordered = self.backlog(name), self.jobs_in_order(name)
-        has_order = database.seq or database.settled is not None
         keys: dict[str, tuple[Any, int | None]] = {
-            f"seq:{name}": (str(database.seq) if has_order else "", None),
+            f"seq:{name}": (str(database.seq) if database.has_order else "", None),
             f"due:{name}": (self.due(name), None),
             f"open:{name}": ({f"{job.batch.job}|{job.batch.care_plan}": job.seq for job in ordered}, None),
             f"plans:{name}": (Counter(job.batch.care_plan for job in ordered), None),
