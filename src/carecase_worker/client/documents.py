@@ -28,6 +28,8 @@ _GROUPS: dict[tuple[int, str], Group] = {
 }
 _APPLIED = frozenset({(201, "Created"), (200, "Updated"), (200, "Superseded")})
 
+_NOT_ITS_OWN = (500, 503)
+
 _T = TypeVar("_T")
 
 
@@ -101,6 +103,11 @@ class ItemResult:
         """Return whether the item, or a newer one, is in the database; after a dry run, none is."""
         return (self.status, self.body) in _APPLIED
 
+    @property
+    def is_retryable(self) -> bool:
+        """Return whether the item failed for a reason outside itself, so that it may succeed as it is."""
+        return self.status in _NOT_ITS_OWN or self.group == "cancelled"
+
     def document(self) -> dict[str, Any]:
         """Return the item as a JSON object on a page of the result."""
         identity = [{"key": KEY, "value": self.key}]
@@ -121,6 +128,11 @@ class Page(Generic[_T]):
 def id_of(job: Job | str) -> str:
     """Return the id of a job; an id is returned as it is."""
     return job.job_id if isinstance(job, Job) else job
+
+
+def place_of(item: ItemResult) -> int:
+    """Return the place of an item in its batch."""
+    return item.index
 
 
 class _Key(msgspec.Struct):

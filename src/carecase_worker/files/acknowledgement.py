@@ -13,6 +13,9 @@ COLUMNS_OF_ROWS = (*COLUMNS, "line", "outcome", "field", "rule")
 COLUMN_OF_DRY_RUN = "changes"
 """The column, after all others, with the fields that would change."""
 
+NOTES = ("_index", "_line", "_status", "_reason")
+"""Columns, and members, beside items that failed: why, for whoever mends them. They are ignored when sent again."""
+
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _NAMED = (*FIELD, "item")
 
@@ -50,6 +53,11 @@ def _row(item: Told, of_rows: bool) -> tuple[object, ...]:
     first = (item.index, item.key, item.status, plain(item.body))
     last = () if item.changes is None else (" ".join(item.changes),)
     return (*first, item.line, item.outcome, *_fault(item), *last) if of_rows else (*first, *last)
+
+
+def notes_of(index: int, line: int | None, status: int, body: str) -> Iterable[tuple[str, int | str]]:
+    """Return the notes on an item that failed, by their names."""
+    return zip(NOTES, (index, "" if line is None else line, status, body), strict=True)
 
 
 def plain(text: str) -> str:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import msgspec
 import typer
@@ -53,18 +53,23 @@ def submit(
         submission = Submission(client, file, options, console)
         if options.validate_only:
             _validate(submission, as_json)
-        try:
-            jobs = _sent(submission)
-        except KeyboardInterrupt:
-            _say_what_goes_on(submission, "Interrupted.")
-            raise typer.Exit(STATUS_INTERRUPTED) from None
-        except ClientError:
-            if submission.accepted:
-                _say_what_goes_on(submission, "It did not come to the end.")
-            raise
-        changes = changes_of(client, jobs) if options.dry_run and not as_json else ""
+        carry_out(submission, as_json)
+
+
+def carry_out(submission: Submission, as_json: bool) -> NoReturn:
+    """Send everything and tell what became of it; end with the exit status. Raises ClientError."""
+    try:
+        jobs = _sent(submission)
+    except KeyboardInterrupt:
+        _say_what_goes_on(submission, "Interrupted.")
+        raise typer.Exit(STATUS_INTERRUPTED) from None
+    except ClientError:
+        if submission.accepted:
+            _say_what_goes_on(submission, "It did not come to the end.")
+        raise
+    changes = changes_of(submission.client, jobs) if submission.options.dry_run and not as_json else ""
     _tell(jobs, changes, as_json)
-    advise(jobs, console)
+    advise(jobs, submission.console, submission.sent_as)
     raise typer.Exit(_STATUS_SOME_FAILED if any(job.failed or job.cancelled for job in jobs) else 0)
 
 
