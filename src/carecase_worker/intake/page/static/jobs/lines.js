@@ -4,7 +4,7 @@ const NAMES = ["index", "line", "case_Key", "status", "reason"];
 /** A cell that a spreadsheet would take for a formula: it is given an apostrophe, as spreadsheets themselves do. */
 const FORMULA = /^[=+\-@\t\r]/;
 
-/** Return an item as a line of JSON: as it was sent, with three members more, or only told of if there is no file. */
+/** Return an item as a line of JSON: as it was sent, with a few members more, or only told of if there is no file. */
 export function jsonLine(item, text, isRow) {
   const { index, line: number, status, body } = item;
   if (text === null) return line({ index, line: number, case_Key: item.key, status, reason: body });
