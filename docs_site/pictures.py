@@ -148,50 +148,72 @@ def _context() -> Picture:
 
 def _containers() -> Picture:
     """The processes and the places where data lies."""
-    picture = Picture(1000, 560, "Containers: processes of the service, and the stores between them")
-    client = picture.box(Box(20, 120, 150, 66, "Client|program or command", "foreign"))
-    proxy = picture.box(Box(240, 120, 140, 66, "Proxy|terminates TLS", "foreign"))
-    intake = picture.box(Box(460, 110, 190, 86, "Intake|HTTP in, HTTP out;|opens no target database;|any number"))
-    audit = picture.box(Box(760, 20, 200, 66, "Audit log|who read and wrote cases", "store"))
+    picture = Picture(1190, 590, "Containers: processes of the service, and the stores between them")
+    intake = picture.box(
+        Box(480, 130, 200, 106, "Intake|HTTP in, HTTP out;|serves the page for jobs;|opens no target database")
+    )
     picture.box(
         Box(
             300,
-            280,
-            330,
-            96,
-            "Redis or Valkey|job store: jobs, chunks, outcomes|broker: notifications, ids only|on disk before each 202",
+            310,
+            350,
+            116,
+            "Redis or Valkey|job store: jobs, chunks, outcomes,|outbox of webhooks|broker: notifications, ids only|"
+            "on disk before each 202",
             "store",
         )
     )
     worker = picture.box(
         Box(
-            720,
-            270,
+            740,
+            300,
             240,
-            116,
-            "Worker|main process: Celery, sweep,|purge of the ledger|pool processes, each at one|attempt; any number",
+            136,
+            "Worker|main process: Celery, sweep,|purge, delivery to webhooks|pool processes, each at one|"
+            "attempt; any number",
         )
     )
-    database = picture.box(
-        Box(720, 460, 240, 76, "Target database|care_case, ingest_ledger;|one for each tenant", "store")
-    )
-    picture.box(Box(40, 285, 180, 86, "Flower|operators' page;|listens and counts,|sees ids only"))
+    picture.box(Box(40, 325, 180, 86, "Flower|operators' page;|listens and counts,|sees ids only"))
+    _senders(picture, intake)
+    _written_by(picture, intake, worker)
+    picture.arrow([(540, 236), (510, 310)], "stage, admit, read")
+    picture.label((462, 272), ["stage, admit, read"])
+    picture.arrow([(620, 236), (620, 310)], "notify", dashed=True)
+    picture.label((652, 272), ["notify"])
+    picture.arrow([(740, 340), (650, 340)], "claim, complete, release")
+    picture.label((696, 322), ["claim,", "complete"])
+    picture.arrow([(650, 385), (740, 385)], "notifications", dashed=True)
+    picture.label((695, 399), ["ids"])
+    picture.arrow([(300, 368), (220, 368)], "events of ids", dashed=True)
+    picture.label((260, 354), ["ids"])
+    picture.text((300, 510), ["dashed: may be lost, doubled or late, and nothing is lost by it"])
+    return picture
+
+
+def _senders(picture: Picture, intake: Box) -> None:
+    """Draw who sends, and who signs people in."""
+    browser = picture.box(Box(20, 20, 160, 66, "Browser|page for jobs: /app", "foreign"))
+    client = picture.box(Box(20, 150, 160, 66, "Client|program or command", "foreign"))
+    provider = picture.box(Box(270, 20, 160, 66, "OpenID provider|signs people in, if any", "foreign"))
+    proxy = picture.box(Box(270, 150, 140, 66, "Proxy|terminates TLS", "foreign"))
+    picture.join(browser, provider, ["sign in"], shift=(0, -12))
+    picture.join(browser, proxy, ["HTTPS"], shift=(0, -4))
     picture.join(client, proxy, ["HTTPS"], shift=(0, -12))
     picture.join(proxy, intake, ["HTTP"], shift=(0, -12))
-    picture.join(intake, audit, ["record, then do"], shift=(-20, -14))
-    picture.arrow([(530, 196), (500, 280)], "stage, admit, read")
-    picture.label((446, 240), ["stage, admit, read"])
-    picture.arrow([(600, 196), (600, 280)], "notify", dashed=True)
-    picture.label((634, 240), ["notify"])
-    picture.arrow([(720, 315), (630, 315)], "claim, complete, release")
-    picture.label((676, 290), ["claim,", "complete"])
-    picture.arrow([(630, 352), (720, 352)], "notifications", dashed=True)
-    picture.label((675, 366), ["ids"])
+    picture.join(intake, provider, ["public keys"], dashed=True, shift=(44, 0))
+
+
+def _written_by(picture: Picture, intake: Box, worker: Box) -> None:
+    """Draw what intake and worker write to."""
+    audit = picture.box(Box(780, 50, 200, 66, "Audit log|who read and wrote cases", "store"))
+    receiver = picture.box(Box(1060, 335, 115, 66, "Receiver|of webhooks", "foreign"))
+    database = picture.box(
+        Box(740, 500, 240, 76, "Target database|care_case, ingest_ledger;|one for each tenant", "store")
+    )
+    picture.join(intake, audit, ["record, then do"], shift=(-30, -12))
+    picture.join(worker, receiver, ["signed", "events"], shift=(0, -22))
+    picture.label((1020, 394), ["ids,", "counts"])
     picture.join(worker, database, ["one transaction:", "cases and ledger row"])
-    picture.arrow([(300, 328), (220, 328)], "events of ids", dashed=True)
-    picture.label((260, 314), ["ids"])
-    picture.text((300, 460), ["dashed: may be lost, doubled or late, and nothing is lost by it"])
-    return picture
 
 
 def _sequence() -> Picture:

@@ -14,7 +14,7 @@ import msgspec
 import zstandard
 
 from carecase_worker.batches.chunking import Chunk
-from carecase_worker.batches.line_numbers import LineRuns
+from carecase_worker.batches.line_numbers import LineRuns, NumberedItems, lines_of_runs
 from carecase_worker.cases.outcomes import Outcome, pack_outcomes, unpack_outcomes
 from carecase_worker.errors import PayloadUnreadable
 
@@ -74,9 +74,13 @@ def unpack(payload: bytes) -> Chunk:
 
 
 def items_at(chunk: Chunk, places: Sequence[int]) -> list[msgspec.Raw]:
-    """Return the items at some places of a chunk, as they were sent."""
+    """Return the items at some places of a chunk, as they were sent, with their lines if they were rows of a file."""
     raw = _ITEMS.decode(chunk.items)
-    return [raw[place] for place in places]
+    items = [raw[place] for place in places]
+    if not chunk.lines:
+        return items
+    lines = list(lines_of_runs(chunk.lines, chunk.count))
+    return NumberedItems(items, [lines[place] for place in places])
 
 
 def pack_done(done: ChunkOutcomes) -> bytes:

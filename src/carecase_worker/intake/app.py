@@ -59,6 +59,7 @@ from carecase_worker.intake.openapi.page import add_public
 from carecase_worker.intake.page.routes import add_page
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.sections.intake import IntakeSettings
+from carecase_worker.settings.sections.oidc import OidcSettings
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.listening.completions import JobCompletions
 from carecase_worker.store.loop_store import LoopStore
@@ -128,7 +129,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(routes)
     requests = partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota, tracer=tracer)
     _add_middleware(app, settings.intake, requests)
-    _publish(app, settings.intake)
+    _publish(app, settings.intake, settings.oidc)
     app.state.shared = shared
     return app
 
@@ -196,12 +197,12 @@ def _add_middleware(app: FastAPI, settings: IntakeSettings, requests: Callable[[
     app.add_middleware(Forwarded, root_path=settings.root_path or "", trusted_proxies=settings.trusted_proxies)
 
 
-def _publish(app: FastAPI, settings: IntakeSettings) -> None:
+def _publish(app: FastAPI, settings: IntakeSettings, oidc: OidcSettings) -> None:
     """Publish the description. Raises SettingsError for a path prefix that paths of the service begin with."""
     publish(app, settings.require == "both", settings.root_path)
     add_public(app)
     if settings.app_page:
-        add_page(app, settings)
+        add_page(app, settings, oidc)
     if settings.root_path:
         first = settings.root_path.split("/")[1]
         paths = [*app.openapi()["paths"], *(getattr(route, "path", None) or "" for route in app.routes)]

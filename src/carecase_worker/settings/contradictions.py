@@ -11,6 +11,7 @@ from pathlib import Path
 from carecase_worker.settings.model import DATABASES_PART, DatabaseSettings, RedisSettings, Settings
 from carecase_worker.settings.places import Place, nearest
 from carecase_worker.settings.sections.access import JwtSettings
+from carecase_worker.settings.sections.oidc import OidcSettings
 from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.settings.urls import target_parameters as database_parameters
 from carecase_worker.settings.urls.services import same_server, takes_password
@@ -46,6 +47,7 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     yield from _stores(settings)
     yield from _redis_files(settings.redis)
     yield from _tokens(settings.jwt)
+    yield from _sign_in(settings)
     yield from _clients(settings)
     yield from _webhooks(settings)
     yield from _tracing(settings.tracing)
@@ -211,6 +213,22 @@ def _key_sets(jwt: JwtSettings) -> Iterator[Contradiction]:
         yield Contradiction(url, "there is jwt.jwks_file already; set one of them", (file,))
     if fault := _file_fault(jwt.jwks_file):
         yield Contradiction(file, fault)
+
+
+def _sign_in(settings: Settings) -> Iterator[Contradiction]:
+    oidc, issuer = settings.oidc, ("oidc", "issuer")
+    if oidc.issuer is None:
+        unset = OidcSettings()
+        for leaf in sorted(leaf for leaf in oidc.model_fields_set if getattr(oidc, leaf) != getattr(unset, leaf)):
+            yield Contradiction(("oidc", leaf), "needs oidc.issuer, which signs people in", (issuer,))
+        return
+    if oidc.client_id is None:
+        yield Contradiction(("oidc", "client_id"), "must be set: the id of the page at oidc.issuer", (issuer,))
+    if "openid" not in oidc.scopes:
+        yield Contradiction(("oidc", "scopes"), "must have openid: without it nobody is signed in")
+    if not {"RS256", "ES256"} & set(settings.jwt.algorithms):
+        text = "must have RS256 or ES256: the tokens of oidc.issuer are signed with its keys"
+        yield Contradiction(("jwt", "algorithms"), text, (issuer,))
 
 
 def _clients(settings: Settings) -> Iterator[Contradiction]:

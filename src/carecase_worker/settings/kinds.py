@@ -80,6 +80,12 @@ def _user(given: str) -> str:
     return given
 
 
+def _scope(given: str) -> str:
+    if not re.fullmatch(r"[!#-\[\]-~]{1,200}", given):
+        raise ValueError("must be scopes as openid or offline_access, without spaces and quotes")
+    return given
+
+
 def _digest(given: str) -> str:
     if not re.fullmatch("[0-9a-f]{64}", given):
         raise ValueError("must be SHA-256 digests, each of 64 digits and letters a to f, as carecase keys new tells")
@@ -159,6 +165,9 @@ Host = Annotated[str, AfterValidator(urls.host)]
 JobUrl = Annotated[str, AfterValidator(urls.job_url)]
 Origin = Annotated[str, AfterValidator(urls.origin)]
 KeySetUrl = Annotated[str, AfterValidator(urls.jwks_url)]
+EndpointUrl = Annotated[str, AfterValidator(urls.jwks_url)]
+IssuerUrl = Annotated[str, AfterValidator(urls.issuer_url)]
+Scope = Annotated[str, AfterValidator(_scope)]
 OtlpUrl = Annotated[str, AfterValidator(urls.otlp_url)]
 Digest = Annotated[str, AfterValidator(_digest)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_hidden(urls.redis_url))]

@@ -25,6 +25,7 @@ from carecase_worker.settings.kinds import (
 from carecase_worker.settings.sections.access import AuditSettings, ClientSettings, JwtSettings
 from carecase_worker.settings.sections.flower import FlowerSettings
 from carecase_worker.settings.sections.intake import IntakeSettings
+from carecase_worker.settings.sections.oidc import OidcSettings
 from carecase_worker.settings.sections.section import Section, seconds_setting
 from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.settings.sections.webhooks import DeliverySettings, WebhookSettings
@@ -179,6 +180,7 @@ class Settings(Section):
     jobs: JobSettings = JobSettings()
     worker: WorkerSettings = WorkerSettings()
     jwt: JwtSettings = JwtSettings()
+    oidc: OidcSettings = OidcSettings()
     encryption: EncryptionSettings = EncryptionSettings()
     audit: AuditSettings = AuditSettings()
     flower: FlowerSettings = FlowerSettings()

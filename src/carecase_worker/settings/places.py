@@ -15,7 +15,16 @@ from carecase_worker.settings.sections.webhooks import WebhookSettings
 
 PREFIX = "CARECASE_"
 LISTS = frozenset(
-    {"databases", "api_key_sha256", "cors_origins", "algorithms", "trusted_proxies", "events", "private_networks"}
+    {
+        "databases",
+        "api_key_sha256",
+        "cors_origins",
+        "algorithms",
+        "trusted_proxies",
+        "events",
+        "private_networks",
+        "scopes",
+    }
 )
 """The settings that are lists; in the environment, by commas."""
 

@@ -5,10 +5,11 @@ import signal
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import ViewportSize, expect, sync_playwright
-from tests.acceptance.page.visitors import visitor_of
-from tests.acceptance.system import System, running
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from tests.acceptance.page.visitors import Visitor, visitor_of
+from tests.acceptance.system import NO_RATE, System, intake_beside, running
 from tests.builders import a_case
+from tests.issuer import an_issuer, settings_of
 from tests.needs import need
 
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
@@ -39,6 +40,39 @@ def send_some(system: System) -> None:
     system.final(system.send(broken, database="demo_sqlite"))
 
 
+def draw_sign_in(browser: Browser, system: System, place: Path) -> None:
+    """Draw the sign-in with a provider, whose window is open."""
+    with an_issuer() as issuer, intake_beside(system, place, NO_RATE + settings_of(issuer)) as intake:
+        client, url = system.stack["clients"][0], intake.stack["intake"]["url"]
+        issuer.redirect_uris.append(f"{url}/app/signed-in.html")
+        context = browser.new_context(viewport={"width": 1000, "height": 620}, reduced_motion="reduce")
+        visitor = visitor_of(context, url, client)
+        visitor.open()
+        visitor.page.get_by_label("API key").fill(visitor.api_key)
+        with visitor.page.expect_popup():
+            visitor.page.get_by_role("button", name="Sign in with").click()
+        expect(visitor.page.get_by_text("Go on in the window that has opened.")).to_be_visible()
+        name_the_provider(visitor.page, issuer.url.removeprefix("http://"))
+        visitor.page.screenshot(path=PICTURES / "page-sign-in.png")
+
+
+def name_the_provider(page: Page, host: str) -> None:
+    """Write a provider's usual host in place of that of the tests' own, which has another port each time."""
+    button = page.locator(".primary")
+    named = str(button.text_content()).replace(host, "login.example.org")
+    button.evaluate("(button, text) => { button.textContent = text; }", named)
+
+
+def draw_check_and_try(visitor: Visitor, file: Path) -> None:
+    """Draw a file that was checked, then tried."""
+    page = visitor.page
+    visitor.choose(file)
+    visitor.check()
+    visitor.try_it()
+    expect(page.get_by_text("Nothing was applied.")).to_be_visible()
+    page.screenshot(path=PICTURES / "page-try.png", full_page=True)
+
+
 def main() -> None:
     """Draw them anew."""
     with tempfile.TemporaryDirectory() as place, running(Path(place)) as system, sync_playwright() as playwright:
@@ -50,12 +84,12 @@ def main() -> None:
         visitor = visitor_of(browser.new_context(viewport=SIZE, reduced_motion="reduce"), url, client)
         page = visitor.page
         visitor.sign_in()
-        visitor.choose(cases_file(Path(place)))
-        visitor.check()
-        expect(page.get_by_role("table")).to_be_visible()
-        page.screenshot(path=PICTURES / "page-check.png", full_page=True)
+        file = cases_file(Path(place))
+        changed = [case | {"case_Status": "CLOSED"} for case in json.loads(file.read_text())[1000:1400]]
+        system.final(system.send([*changed, *json.loads(file.read_text())[1400:1500]]))
+        draw_check_and_try(visitor, file)
         visitor.send()
-        expect(page.get_by_role("table")).to_be_visible()
+        expect(page.get_by_role("table", name="Failed items by field and rule")).to_be_visible()
         expect(page.get_by_text("50 failed items.")).to_be_visible()
         page.screenshot(path=PICTURES / "page-job.png", full_page=True)
         dark = visitor_of(browser.new_context(viewport=SIZE, color_scheme="dark", reduced_motion="reduce"), url, client)
@@ -69,6 +103,7 @@ def main() -> None:
         dark.page.screenshot(path=PICTURES / "page-jobs.png")
         for pid in pids:
             system.kill(pid, signal.SIGCONT)
+        draw_sign_in(browser, system, Path(place) / "beside")
         browser.close()
 
 

@@ -48,6 +48,9 @@ class Visitor:
     def send(self) -> None:
         self.page.get_by_role("button", name="Send").click()
 
+    def try_it(self) -> None:
+        self.page.get_by_role("button", name="Try against the database").click()
+
     def state(self) -> Locator:
         """The state of the job that is shown."""
         return self.page.locator(".heading .state")

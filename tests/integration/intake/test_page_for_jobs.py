@@ -14,7 +14,9 @@ from carecase_worker.intake.page import routes
 
 FILES = Path(routes.__file__).parent / "static"
 NAMES = sorted(path.relative_to(FILES).as_posix() for path in FILES.rglob("*") if path.is_file())
-REFERENCE = re.compile(r"""(?:href|src)="(app/[^"]+)"|(?:from|import) "(\.[^"]+)\"""")
+LEADS_BACK = "signed-in.html"
+"""The document to which a provider leads people back: no other one refers to it."""
+REFERENCE = re.compile(r"""(?:href|src)="([\w/-]+\.\w+)"|(?:from|import) "(\.[^"]+)\"""")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def test_a_browser_keeps_it_and_asks_each_time_if_it_is_still_the_same(intake: I
 
 
 def test_all_that_it_refers_to_is_there(intake: Intake) -> None:
-    seen, open_ones = set[str](), [f"{intake.url}/app"]
+    seen, open_ones = set[str](), [f"{intake.url}/app", f"{intake.url}/app/{LEADS_BACK}"]
     with httpx.Client(timeout=60) as client:
         while open_ones:
             url = open_ones.pop()
@@ -81,7 +83,7 @@ def test_with_a_slash_at_its_end_it_leads_to_the_page_under_whatever_prefix(inta
 
 def test_it_says_which_credentials_it_needs_and_can_be_turned_off(servers: Services) -> None:
     with an_intake(servers.redis_url, "either:", intake={"require": "either"}) as intake:
-        assert httpx.get(f"{intake.url}/app/settings.json", timeout=60).json() == {"require": "either"}
+        assert httpx.get(f"{intake.url}/app/settings.json", timeout=60).json() == {"require": "either", "oidc": None}
     with an_intake(servers.redis_url, "off:", intake={"app_page": False}) as intake:
         for path in ("/app", "/app/", "/app/main.js", "/app/settings.json"):
             assert httpx.get(intake.url + path, timeout=60).status_code == 404

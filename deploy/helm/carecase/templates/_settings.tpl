@@ -50,9 +50,9 @@
 {{- define "carecase.settingsOf" -}}
 {{- $others := dict
   "intake" (list "flower")
-  "worker" (list "intake" "jwt" "audit" "flower")
-  "flower" (list "intake" "jwt" "audit" "encryption")
-  "migration" (list "intake" "redis" "broker" "jwt" "audit" "encryption" "flower") }}
+  "worker" (list "intake" "jwt" "oidc" "audit" "flower")
+  "flower" (list "intake" "jwt" "oidc" "audit" "encryption")
+  "migration" (list "intake" "redis" "broker" "jwt" "oidc" "audit" "encryption" "flower") }}
 {{- $settings := mustMergeOverwrite (deepCopy .root.Values.settings) (deepCopy (default (dict) .overrides)) }}
 {{- range index $others .role }}
 {{- $settings = omit $settings . }}

@@ -1,9 +1,10 @@
 """Routes of the page for jobs: the document under /app, its files, and what it has to know of the configuration."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -12,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from carecase_worker.intake.http.responses.static_document import StaticDocument
 from carecase_worker.settings.sections.intake import IntakeSettings
+from carecase_worker.settings.sections.oidc import OidcSettings
 
 _FILES = Path(__file__).parent / "static"
 _INDEX = "index.html"
@@ -27,7 +29,7 @@ _POLICY = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self'",
-        "connect-src 'self'",
+        "connect-src 'self'{}",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
@@ -35,22 +37,18 @@ _POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
-"""Nothing but files of this service runs or styles the page, it speaks to nobody else, and no text becomes markup."""
-_HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": _POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+"""Nothing but files of this service runs or styles the page, it asks nobody else but an issuer that signs people in,
+and no text becomes markup."""
 
 
-def add_page(app: FastAPI, settings: IntakeSettings) -> None:
+def add_page(app: FastAPI, settings: IntakeSettings, oidc: OidcSettings) -> None:
     """Add the routes of the page. All that it names is relative, so it works under any path prefix."""
-    told = json.dumps({"require": settings.require}).encode()
-    configuration = StaticDocument.of(told, "application/json", _HEADERS)
+    documents = _documents(oidc.origins)
+    told = json.dumps({"require": settings.require, "oidc": _told_of(oidc)}).encode()
+    configuration = StaticDocument.of(told, "application/json", _headers(oidc.origins))
 
     async def index(request: Request) -> Response:
-        return _documents()[_INDEX].answer(request)
+        return documents[_INDEX].answer(request)
 
     async def to_index(_: Request) -> Response:
         return RedirectResponse("../app", 308)
@@ -60,9 +58,9 @@ def add_page(app: FastAPI, settings: IntakeSettings) -> None:
 
     async def file(request: Request) -> Response:
         name = request.path_params["name"]
-        if name == _INDEX or name not in _documents():
+        if name == _INDEX or name not in documents:
             raise HTTPException(404)
-        return _documents()[name].answer(request)
+        return documents[name].answer(request)
 
     routes = (
         ("/app", index),
@@ -74,11 +72,39 @@ def add_page(app: FastAPI, settings: IntakeSettings) -> None:
         app.add_route(path, endpoint, include_in_schema=False)
 
 
-@cache
-def _documents() -> Mapping[str, StaticDocument]:
-    """Read the files of the page, by their paths below /app."""
+def _told_of(oidc: OidcSettings) -> Mapping[str, Any] | None:
+    """Return what the page has to know to sign somebody in; None without an issuer. Nothing of it is secret."""
+    if oidc.issuer is None:
+        return None
     return {
-        path.relative_to(_FILES).as_posix(): StaticDocument.of(path.read_bytes(), _MEDIA_TYPES[path.suffix], _HEADERS)
+        "issuer": oidc.issuer,
+        "clientId": oidc.client_id,
+        "scope": " ".join(oidc.scopes),
+        "audience": oidc.audience,
+        "origins": oidc.origins,
+        "endpoints": {
+            "authorization": oidc.authorization_endpoint,
+            "token": oidc.token_endpoint,
+            "endSession": oidc.end_session_endpoint,
+        },
+    }
+
+
+def _headers(origins: Sequence[str]) -> Mapping[str, str]:
+    return {
+        "Cache-Control": "no-cache",
+        "Content-Security-Policy": _POLICY.format("".join(f" {origin}" for origin in origins)),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+
+
+@cache
+def _documents(origins: tuple[str, ...]) -> Mapping[str, StaticDocument]:
+    """Read the files of the page, by their paths below /app."""
+    headers = _headers(origins)
+    return {
+        path.relative_to(_FILES).as_posix(): StaticDocument.of(path.read_bytes(), _MEDIA_TYPES[path.suffix], headers)
         for path in _FILES.rglob("*")
         if path.is_file()
     }

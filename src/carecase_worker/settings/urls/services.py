@@ -67,6 +67,13 @@ def jwks_url(text: str) -> str:
     return text
 
 
+def issuer_url(text: str) -> str:
+    """Check an issuer's name, which is a URL without query or fragment."""
+    if "?" in text or "#" in text:
+        raise ValueError("must be the issuer as its tokens name it, as https://host/path, without ? or #")
+    return jwks_url(text)
+
+
 def otlp_url(text: str) -> str:
     """Check the endpoint of a collector, and add the usual path of traces to one that has no path."""
     should = "must be http://host:4318, or https:// for TLS, with a path if it is not /v1/traces"

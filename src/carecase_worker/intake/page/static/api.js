@@ -51,6 +51,13 @@ export class Api {
     }
   }
 
+  /** Return the events of a job with the outcomes that are committed, of all chunks but those up to `after`; null at its end. */
+  async outcomes(id, after, signal) {
+    const headers = { Accept: "text/event-stream", ...(after && { "Last-Event-ID": after }) };
+    const response = await this.#request("GET", `${jobPath(id)}/events`, { headers, signal });
+    return response.status === 200 ? eventsOf(response) : null;
+  }
+
   /** Return the names of a case's fields, as the published description has them. */
   async fields(signal) {
     const description = await (await this.#request("GET", "openapi.json", { signal })).json();
@@ -71,31 +78,42 @@ export class Api {
     return (await this.#put(url, target, headers, body, { signal, onProgress })).body.data;
   }
 
-  /** Send a batch. Returns its job, and the service's own time. */
-  async send(target, headers, body, { signal, onProgress }) {
+  /** Send a batch, to be applied or, as a dry run, to be rolled back. Returns its job, and the service's own time. */
+  async send(target, headers, body, { dryRun = false, signal, onProgress }) {
     const sent = { ...headers, ...(target.strict && { Prefer: "handling=strict" }) };
-    const { body: told, date } = await this.#put(urlOf(batchPath(target)), target, sent, body, { signal, onProgress });
+    const url = urlOf(batchPath(target), { dryRun: dryRun || null });
+    const { body: told, date } = await this.#put(url, target, sent, body, { signal, onProgress });
     return { job: told.job, date };
   }
 
   async #put(url, target, headers, body, options) {
-    const named = { ...this.#session.headers, ...headers, "vbasoftware-database": target.database };
-    const answer = await put(url, { Accept: "application/json", ...named }, body, options);
+    const named = { Accept: "application/json", ...headers, "vbasoftware-database": target.database };
+    const answer = await this.#withCredentials((own) => put(url, { ...own, ...named }, body, options));
     if (answer.status < 200 || answer.status > 299) throw this.#fault(answer);
     return { body: JSON.parse(answer.text), date: answer.date };
   }
 
   async #request(method, path, { query = {}, headers = {}, signal } = {}) {
-    const sent = { Accept: "application/json", ...this.#session.headers, ...headers };
-    let response;
-    try {
-      response = await fetch(urlOf(path, query), { method, headers: sent, signal, cache: "no-store" });
-    } catch {
-      throw signal?.aborted ? signal.reason : Fault.away();
-    }
+    const response = await this.#withCredentials(async (own) => {
+      const sent = { Accept: "application/json", ...own, ...headers };
+      try {
+        return await fetch(urlOf(path, query), { method, headers: sent, signal, cache: "no-store" });
+      } catch {
+        throw signal?.aborted ? signal.reason : Fault.away();
+      }
+    });
     if (response.ok || response.status === 304) return response;
     const [text, retryAfter] = [await response.text().catch(() => ""), response.headers.get("retry-after")];
     throw this.#fault({ status: response.status, text, retryAfter });
+  }
+
+  /** Send something with the credentials; once more if they were refused, and could be renewed. */
+  async #withCredentials(send) {
+    await this.#session.ready();
+    const used = this.#session.headers;
+    const answer = await send(used);
+    if (answer.status !== 401 || !(await this.#session.replaced(used))) return answer;
+    return send(this.#session.headers);
   }
 
   /** Make the fault of an answer. One of the credentials ends the session. */

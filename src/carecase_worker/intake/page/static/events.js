@@ -1,6 +1,6 @@
 /** Server-sent events, read by `fetch`: an EventSource could not send the credentials. */
 
-/** Yield the events of a response, as `{ name, data }`, until it ends. */
+/** Yield the events of a response, as `{ name, data, id }`, until it ends. */
 export async function* eventsOf(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -18,10 +18,10 @@ export async function* eventsOf(response) {
 }
 
 function parsed(text) {
-  const fields = { event: "message", data: "" };
+  const fields = { event: "message", data: "", id: null };
   for (const line of text.split("\n")) {
     const [name, value] = [line.split(":", 1)[0], line.slice(line.indexOf(":") + 1).replace(/^ /, "")];
     if (name in fields) fields[name] = value;
   }
-  return fields.data && { name: fields.event, data: JSON.parse(fields.data) };
+  return fields.data && { name: fields.event, data: JSON.parse(fields.data), id: fields.id };
 }

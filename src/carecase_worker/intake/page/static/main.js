@@ -1,7 +1,9 @@
 /** The page: a session, a view for each address, and what stands around it. */
 
 import { Api } from "./api.js";
-import { element, fill } from "./dom.js";
+import { element, fill, setText } from "./dom.js";
+import { signedInAgain } from "./oidc/again.js";
+import { SignIn } from "./oidc/sign-in.js";
 import { addressOf, isJobId, routeOf } from "./router.js";
 import { Session } from "./session.js";
 import { jobView } from "./views/job.js";
@@ -16,18 +18,23 @@ const VIEWS = [
   { name: "send", matches: ({ rest }) => rest.length === 0, make: sendView, title: "Send a file" },
 ];
 const WARN_S = 300;
+const LOOK_MS = 15_000;
 
 const [top, main, announcements] = ["top", "main", "announcements"].map((id) => document.getElementById(id));
-const session = new Session();
 const settings = await (await fetch(new URL("settings.json", import.meta.url))).json();
+const signIn = settings.oidc && new SignIn(settings.oidc);
+const session = new Session((former) => signedInAgain(signIn, former));
 const context = {
   api: new Api(session),
   session,
   settings,
+  signIn,
   /** Files that were sent since the page was loaded, by the ids of their jobs. */
   sent: new Map(),
   announce: (text) => void (announcements.textContent = text),
 };
+const ends = element("span", { class: "ends", role: "status" });
+const renew = element("button", { type: "button", hidden: true, on: { click: () => session.renew() } }, "Sign in again");
 let shown = new AbortController();
 
 /** Show the view of the address; of nobody, the one that asks for credentials. */
@@ -37,10 +44,11 @@ function show(reason = "", isFirst = false) {
   const route = routeOf(location.hash);
   const view = session.isOpen ? VIEWS.find(({ name, matches }) => name === route.name && matches(route)) : null;
   document.title = `${session.isOpen ? (view?.title ?? "Nothing here") : "Sign in"} · ${TITLE}`;
+  showEnd();
   fill(top, ...header(route));
   if (!session.isOpen) {
     context.sent.clear();
-    fill(main, signInView(context, reason));
+    fill(main, signInView(context, reason, shown.signal));
   } else {
     fill(main, view ? view.make(context, route, shown.signal) : nothingHere());
   }
@@ -51,20 +59,31 @@ function header(route) {
   const brand = element("a", { class: "brand", href: addressOf("jobs") }, TITLE);
   if (!session.isOpen) return [brand];
   const link = (name, text) => element("a", { href: addressOf(name), "aria-current": route.name === name ? "page" : null }, text);
-  const { sub, client_id: client, exp } = session.claims;
-  const who = [sub, client !== sub && client].filter((text) => typeof text === "string").join(" · ");
+  const { sub, client_id: client } = session.claims;
+  const { name, preferred_username: user } = session.tokens?.person ?? {};
+  const who = [name ?? user ?? sub, client !== sub && client].filter((text) => typeof text === "string").join(" · ");
   return [
     brand,
     element("nav", { "aria-label": "Main" }, link("jobs", "Jobs"), link("send", "Send a file")),
-    element("p", { class: "signed-in" }, endOf(exp), element("span", {}, who),
-      element("button", { type: "button", class: "quiet", on: { click: () => session.close() } }, "Sign out")),
+    element("p", { class: "signed-in" }, ends, renew, element("span", {}, who),
+      element("button", { type: "button", class: "quiet", on: { click: signOut } }, "Sign out")),
   ];
 }
 
-/** Return a word on a token that ends soon. */
-function endOf(exp) {
-  const left = exp - Date.now() / 1000;
-  return left < WARN_S && element("span", { class: "ends" }, `Your token ends in ${Math.max(Math.ceil(left / 60), 1)} min.`);
+/** Say of a token that ends soon when it does. */
+function showEnd() {
+  const left = session.isOpen ? session.secondsLeft : Infinity;
+  const what = session.tokens ? "Your sign-in" : "Your token";
+  setText(ends, left < WARN_S ? `${what} ends in ${Math.max(Math.ceil(left / 60), 1)} min.` : "");
+  renew.hidden = left >= WARN_S || !session.tokens;
+}
+
+/** Sign out here, and with the provider if it has signed somebody in. */
+function signOut() {
+  const { tokens } = session;
+  const address = tokens?.ended(new URL("../app", import.meta.url).href);
+  session.close(tokens && !address ? `You are signed out here, but maybe not with ${signIn.host}: on a computer that others use, sign out there, too.` : "");
+  if (address) location.assign(address);
 }
 
 function nothingHere() {
@@ -80,4 +99,6 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 for (const event of ["dragover", "drop"]) window.addEventListener(event, (dragged) => dragged.preventDefault());
 window.addEventListener("hashchange", () => show());
 session.addEventListener("change", ({ detail }) => show(detail));
+session.addEventListener("renewed", showEnd);
+setInterval(showEnd, LOOK_MS);
 show("", true);

@@ -3,6 +3,7 @@
 import { Fault, FileFault } from "../faults.js";
 import { FaultGroups } from "../jobs/groups.js";
 import { patiently } from "../pauses.js";
+import { canUnpack } from "./formats.js";
 import { itemsOf } from "./items.js";
 
 /** The most items that one request may have checked. */
@@ -19,7 +20,8 @@ export async function checked(api, { file, format, target }, { signal, onProgres
   let total = 0;
   for await (const part of partsOf(file, format, signal)) {
     const outcomes = await patiently(() => api.check(target, part.headers, part.body, { signal }), { signal, onWait });
-    const faulty = outcomes.map((outcome, place) => ({ ...outcome, index: total + place })).filter(({ status }) => status !== 200);
+    // a line would be one of the part, not of the file
+    const faulty = outcomes.map((outcome, place) => ({ ...outcome, index: total + place, line: undefined })).filter(({ status }) => status !== 200);
     groups.add(faulty);
     total += outcomes.length;
     onProgress(total, groups);
@@ -29,11 +31,11 @@ export async function checked(api, { file, format, target }, { signal, onProgres
 }
 
 /** True if the check refused the file only because it cannot be taken apart here. */
-export const isTooLargeToCheck = (fault, format) => fault instanceof Fault && fault.status === 413 && format.encoding === "zstd";
+export const isTooLargeToCheck = (fault, format) => fault instanceof Fault && fault.status === 413 && !canUnpack(format.encoding);
 
 /** Yield bodies of so many items. What a browser cannot unpack goes as it is. */
 async function* partsOf(file, format, signal) {
-  if (format.encoding === "zstd") {
+  if (!canUnpack(format.encoding)) {
     yield { headers: format.headers, body: file };
     return;
   }

@@ -25,15 +25,24 @@ export async function formatOf(file) {
   const encoding = encodingOf(head);
   const named = BY_NAME.find(([pattern]) => pattern.test(file.name.replace(PACKED, "")))?.[1];
   const isRows = named === "csv" || named === "tsv";
-  const form = isRows || encoding === "zstd" ? named : (formOf(encoding ? await unpacked(file) : head) ?? named);
+  const form = isRows || !canUnpack(encoding) ? named : (formOf(encoding ? await unpacked(file, encoding) : head) ?? named);
   if (!form) throw new FileFault("This is not a file of cases. Choose JSON (an array), NDJSON (a case a line) or CSV; each may be packed as .gz or .zst.");
   const headers = { "Content-Type": MEDIA_TYPES[form], ...(encoding && { "Content-Encoding": encoding }) };
   return { form, encoding, headers, isRows };
 }
 
+/** True if the browser can unpack an encoding. All unpack gzip; few unpack zstd. */
+export function canUnpack(encoding) {
+  try {
+    return !encoding || Boolean(new DecompressionStream(encoding));
+  } catch {
+    return false;
+  }
+}
+
 /** Return the bytes of a file as they are before packing, as a stream. */
 export function contentOf(file, encoding) {
-  return encoding === "gzip" ? file.stream().pipeThrough(new DecompressionStream("gzip")) : file.stream();
+  return encoding ? file.stream().pipeThrough(new DecompressionStream(encoding)) : file.stream();
 }
 
 /** Read a part of a file. Raises FileFault if the file cannot be read any more. */
@@ -56,12 +65,12 @@ function formOf(head) {
   return { "[": "array", "{": "lines" }[text[0]];
 }
 
-async function unpacked(file) {
-  const reader = contentOf(file, "gzip").getReader();
+async function unpacked(file, encoding) {
+  const reader = contentOf(file, encoding).getReader();
   try {
     return (await reader.read()).value ?? new Uint8Array();
   } catch {
-    throw new FileFault("The file ends in .gz, or begins like one, but cannot be unpacked. Pack it again.");
+    throw new FileFault(`The file begins like one that ${encoding} has packed, but cannot be unpacked. Pack it again.`);
   } finally {
     reader.cancel().catch(() => {});
   }

@@ -41,7 +41,7 @@ export function actions({ api, notices, onJob }) {
       again = groups?.whole && groups.retryable + job.cancelled ? job.total : (groups?.retryable ?? 0) + job.cancelled;
       cancel.hidden = isFinal(job) || job.state === "cancelling";
       const isKnown = !job.failed || groups?.items === job.failed;
-      retry.hidden = !isFinal(job) || !isKnown || !again;
+      retry.hidden = job.dryRun || !isFinal(job) || !isKnown || !again;
       setText(retry, `Send ${number(again)} again`);
     },
   };

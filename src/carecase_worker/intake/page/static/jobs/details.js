@@ -10,7 +10,7 @@ export function details() {
   return {
     node: element("section", { "aria-labelledby": "details" }, element("h2", { id: "details" }, "Details"), list),
     update(job) {
-      const key = JSON.stringify([job.startedAt, job.finishedAt, job.expiresAt, job.sequence]);
+      const key = JSON.stringify([job.startedAt, job.finishedAt, job.expiresAt, job.sequence, job.sawSequence]);
       if (key === shown) return; // so that a selection of text stays
       shown = key;
       fill(list, rows(job).filter(([, value]) => value !== null).map(([name, value]) =>
@@ -29,6 +29,7 @@ function rows(job) {
     ["Finished", when(job.finishedAt)],
     ["Result is kept until", when(job.expiresAt)],
     ["Place in the order", job.sequence === null ? null : String(job.sequence)],
+    ["Has seen all batches up to", job.sawSequence == null ? null : `place ${job.sawSequence} in the order`],
     ["SHA-256 of the file", job.bodySha256 && element("code", {}, job.bodySha256)],
   ];
 }

@@ -15,11 +15,13 @@ export async function failedItems(api, job, { source, as, signal, onProgress }) 
   const sent = source && new SentItems(source, signal);
   const header = sent && textOf(await sent.header());
   const fields = sent && header === null && as === "csv" ? await api.fields(signal) : null;
-  const rows = new Rows({ form: source?.format.form, header, fields });
   const parts = new Parts(TYPES[as]);
-  if (as === "csv") parts.add(rows.first);
-  let count = 0;
+  let [count, rows] = [0, null];
   for await (const page of pagesOf(api, job, { signal })) {
+    if (!rows) {
+      rows = new Rows({ form: source?.format.form, header, fields, hasLines: page.some(({ line }) => line) });
+      if (as === "csv") parts.add(rows.first);
+    }
     for (const one of page) {
       const item = { ...one, key: one.id[0].value };
       const text = sent && textOf(await sent.at(item));

@@ -1,6 +1,6 @@
 /** The faults of a job's items, grouped: by field and rule, with how many, and the first of them. */
 
-import { element, fill } from "../dom.js";
+import { element, fill, setText } from "../dom.js";
 import { number } from "../format.js";
 
 const ADVICE = {
@@ -11,17 +11,20 @@ const ADVICE = {
   503: "Can be sent again",
 };
 
-/** Make the table; `update` shows groups. */
+const INDICES = "First indices";
+
+/** Make the table; `update` shows groups of faults. */
 export function faultsTable(caption) {
   // on a narrow screen it is laid out as lines, which takes its roles away in some browsers unless they are named
   const body = element("tbody", { role: "rowgroup" });
-  const heads = ["Field", "Rule", "Items", "First indices"].map((text) => element("th", { scope: "col", role: "columnheader" }, text));
+  const heads = ["Field", "Rule", "Items", INDICES].map((text) => element("th", { scope: "col", role: "columnheader" }, text));
   const table = element("table", { class: "faults", role: "table" },
     element("caption", {}, caption), element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, heads)), body);
   const node = element("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": caption }, table);
   return {
     node,
-    update(groups) {
+    update({ groups, hasLines }) {
+      setText(heads.at(-1), hasLines ? "First lines" : INDICES);
       fill(body, groups.map(row));
     },
   };

@@ -2,7 +2,7 @@
 
 import { element, setText } from "../dom.js";
 import { FileFault } from "../faults.js";
-import { formatOf } from "../files/formats.js";
+import { canUnpack, formatOf } from "../files/formats.js";
 import { counted, number, shortId } from "../format.js";
 import { noticePlace, showFault } from "../notice.js";
 import { failedItems, save } from "./downloads.js";
@@ -38,7 +38,7 @@ export function faultsPart({ api, job, source, signal, onGroups }) {
     more.hidden = pagesRead * PAGE_ITEMS >= job.failed;
   }
   function show() {
-    table.update(groups.groups);
+    table.update(groups);
     setText(told, groups.items < job.failed
       ? `${number(groups.items)} of ${counted(job.failed, "failed item")} looked at.`
       : `${counted(job.failed, "failed item")}. An item with several faults counts for each.`);
@@ -70,7 +70,7 @@ function downloadPart({ api, job, source, signal }) {
     chosen = null;
     try {
       if (file.files[0]) chosen = { file: file.files[0], format: await formatOf(file.files[0]) };
-      if (chosen?.format.encoding === "zstd") throw new FileFault("A browser cannot unpack .zst. Choose the file unpacked, or as .gz.");
+      if (!canUnpack(chosen?.format.encoding)) throw new FileFault("This browser cannot unpack .zst. Choose the file unpacked, or as .gz.");
     } catch (fault) {
       chosen = null;
       showFault(notices, fault, null);
@@ -91,7 +91,7 @@ function downloadPart({ api, job, source, signal }) {
     describe();
   }
 
-  if (chosen?.format.encoding === "zstd") chosen = null;
+  if (!canUnpack(chosen?.format.encoding)) chosen = null;
   file.addEventListener("change", choose);
   button.addEventListener("click", download);
   describe();

@@ -21,15 +21,18 @@ export class FaultGroups {
   items = 0;
   /** Items that failed for a reason outside themselves, which can be sent again. */
   retryable = 0;
+  /** True if items are found by the lines of their file, not by their indices. */
+  hasLines = false;
   /** True if items were not applied because of others: then the batch was to be applied as a whole. */
   whole = false;
 
-  /** Add items, each with its index in the batch. */
+  /** Add items, each with its index in the batch; `count` of neighbours of which all have the same faults. */
   add(items) {
     for (const item of items) {
-      this.items += 1;
-      if (RETRYABLE.has(item.status)) this.retryable += 1;
+      this.items += item.count ?? 1;
+      if (RETRYABLE.has(item.status)) this.retryable += item.count ?? 1;
       if (item.status === NOT_APPLIED) this.whole = true;
+      if (item.line) this.hasLines = true;
       for (const fault of faultsOf(item)) this.#count(item, fault);
     }
   }
@@ -39,12 +42,12 @@ export class FaultGroups {
     return [...this.#groups.values()].sort((one, other) => other.count - one.count);
   }
 
-  #count({ status, index }, { field, rule }) {
+  #count({ status, index, line, count = 1 }, { field, rule }) {
     let key = `${status} ${field}: ${rule}`;
     if (!this.#groups.has(key) && this.#groups.size >= MOST_GROUPS) [key, field, rule] = ["", "", "Other faults"];
     const group = this.#groups.get(key) ?? { key, status, field, rule, count: 0, indices: [] };
-    group.count += 1;
-    if (group.indices.length < FIRST_INDICES) group.indices.push(index);
+    group.count += count;
+    for (let place = 0; place < count && group.indices.length < FIRST_INDICES; place += 1) group.indices.push((line ?? index) + place);
     this.#groups.set(key, group);
   }
 }

@@ -1,15 +1,14 @@
 /** Lines of downloads: an item with the reason why it was not applied, as NDJSON or as a row. */
 
-const REASON = ["_index", "_status", "_reason"];
-const NO_FILE = ["index", "case_Key", "status", "reason"];
+const NAMES = ["index", "line", "case_Key", "status", "reason"];
 /** A cell that a spreadsheet would take for a formula: it is given an apostrophe, as spreadsheets themselves do. */
 const FORMULA = /^[=+\-@\t\r]/;
 
-/** Return an item as a line of JSON: as it was sent, with three members more, or only told of if there is no file. */
+/** Return an item as a line of JSON: as it was sent, with a few members more, or only told of if there is no file. */
 export function jsonLine(item, text, isRow) {
-  const { index, status, body } = item;
-  if (text === null) return line({ index, case_Key: item.key, status, reason: body });
-  const added = { _index: index, _status: status, _reason: body };
+  const { index, line: number, status, body } = item;
+  if (text === null) return line({ index, line: number, case_Key: item.key, status, reason: body });
+  const added = { _index: index, _line: number, _status: status, _reason: body };
   if (isRow) return line({ ...added, _row: text });
   // members that are no fields are ignored, so that a mended line can be sent as it is
   const sent = text.replace(/\s*[\r\n]+\s*/g, " ");
@@ -18,13 +17,15 @@ export function jsonLine(item, text, isRow) {
   return `{${members}${members && ", "}${JSON.stringify(added).slice(1)}\n`;
 }
 
-/** Rows of failed items. `header` is that of the file if it has one; `fields` are the columns for items of JSON. */
+/** Rows of failed items. `header` is that of the file if it has one; `fields` are the columns for items of JSON. `hasLines`: the items were rows. */
 export class Rows {
   #separator;
   #header;
   #fields;
+  #names;
 
-  constructor({ form = "csv", header = null, fields = null }) {
+  constructor({ form = "csv", header = null, fields = null, hasLines = false }) {
+    this.#names = NAMES.filter((name) => hasLines || name !== "line");
     this.#separator = form === "tsv" ? "\t" : ",";
     this.#header = header;
     this.#fields = fields;
@@ -32,17 +33,27 @@ export class Rows {
 
   /** The header row. */
   get first() {
-    if (this.#header !== null) return `${this.#header}${this.#separator}${REASON.join(this.#separator)}\r\n`;
-    return this.#row(this.#fields ? [...this.#fields, ...REASON] : NO_FILE);
+    if (this.#header !== null) return `${this.#header}${this.#separator}${this.#added.join(this.#separator)}\r\n`;
+    return this.#row(this.#fields ? [...this.#fields, ...this.#added] : this.#names);
   }
 
   /** Return the row of an item; `text` is the item as it was sent, null if there is no file. */
   of(item, text) {
-    const reason = [item.index, item.status, item.body];
-    if (text === null) return this.#row([item.index, item.key, item.status, item.body]);
+    const told = { ...item, case_Key: item.key, reason: item.body };
+    if (text === null) return this.#row(this.#names.map((name) => told[name]));
+    const reason = this.#withSent.map((name) => told[name]);
     if (this.#header !== null) return `${text}${this.#separator}${this.#row(reason)}`;
     const sent = parsed(text);
     return this.#row([...this.#fields.map((field) => sent[field]), ...reason]);
+  }
+
+  /** The names that are added to an item as it was sent. */
+  get #withSent() {
+    return this.#names.filter((name) => name !== "case_Key");
+  }
+
+  get #added() {
+    return this.#withSent.map((name) => `_${name}`);
   }
 
   #row(cells) {

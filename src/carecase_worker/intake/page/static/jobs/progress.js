@@ -13,12 +13,13 @@ export function progress(now = () => performance.now()) {
   const line = element("p", { class: "pace" });
   const meaning = element("p", { class: "lead" });
   const counts = COUNTS.map((name) => [name, element("dd", {})]);
-  const node = element("section", { class: "progress", "aria-label": "Progress" }, meaning, shownBar.node, line,
-    element("dl", { class: "counts" }, counts.map(([name, count]) =>
-      element("div", { class: `count ${name}` }, element("dt", {}, name[0].toUpperCase() + name.slice(1)), count))));
+  const list = element("dl", { class: "counts" }, counts.map(([name, count]) =>
+    element("div", { class: `count ${name}` }, element("dt", {}, name[0].toUpperCase() + name.slice(1)), count)));
+  const node = element("section", { class: "progress", "aria-label": "Progress" }, meaning, shownBar.node, line, list);
   return {
     node,
     update(job) {
+      list.hidden = Boolean(job.dryRun); // it has counts of its own
       if (!isFinal(job)) pace.note(job.processed, now());
       shownBar.update(job);
       setText(meaning, meaningOf(job));

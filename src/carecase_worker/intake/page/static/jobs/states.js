@@ -20,6 +20,7 @@ export const nameOf = (state) => TEXTS[state]?.[0] ?? state;
 
 /** Return a sentence on where a job stands. */
 export function meaningOf(job) {
+  if (job.dryRun) return isFinal(job) ? "Nothing was applied: this was a dry run." : "A dry run: nothing of it is applied.";
   if (job.state !== "completed") return TEXTS[job.state]?.[1] ?? "";
   if (!job.failed) return `${job.total === 1 ? "The item is" : `All ${counted(job.total, "item")} are`} applied.`;
   return job.failed === job.total ? "No item is applied." : `${counted(job.failed, "item")} failed, the others are applied.`;

@@ -44,21 +44,22 @@ export function checkPart({ api }, { file, format, target, signal, onBegun, onCh
   }
   function refuse(fault) {
     if (isTooLargeToCheck(fault, format)) {
-      notices.show("waiting", element("p", {}, "The browser cannot take a .zst file apart, and the service checks at most 20,000 items at once. Unpack the file, or pack it as .gz, and choose it again; or send it without a check."));
+      notices.show("waiting", element("p", {}, "This browser cannot take a .zst file apart, and the service checks at most 20,000 items at once. Try it against the database instead: that holds each item to the rules, too. Or unpack the file, or pack it as .gz, and choose it again."));
+      skip();
     } else {
       showFault(notices, fault, null);
     }
   }
   function showGroups(groups) {
     table.node.hidden = !groups.items;
-    table.update(groups.groups);
+    table.update(groups);
   }
   function skip() {
     const to = target.value;
     if (!to) return;
     onBegun();
     button.hidden = without.hidden = true;
-    setText(told, "Not checked. What breaks a rule is refused item by item, after the file is sent.");
+    setText(told, "Not checked. A try against the database tells what breaks a rule, too; else it is refused item by item once the file is sent.");
     onChecked(to, null);
   }
 

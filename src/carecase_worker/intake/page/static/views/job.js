@@ -4,9 +4,11 @@ import { element, setText } from "../dom.js";
 import { counted, shortId } from "../format.js";
 import { actions } from "../jobs/actions.js";
 import { details } from "../jobs/details.js";
+import { dryRunMark } from "../jobs/dry-run.js";
 import { faultsPart } from "../jobs/faults.js";
 import { progress } from "../jobs/progress.js";
 import { isFinal, nameOf } from "../jobs/states.js";
+import { whatWouldBe, wouldBePart } from "../jobs/would-be.js";
 import { noticePlace, showFault } from "../notice.js";
 import { addressOf, jobAddress } from "../router.js";
 import { watch } from "../watch.js";
@@ -17,20 +19,23 @@ const POLL_S = 1;
 export function jobView({ api, sent, announce }, { rest: [id] }, signal) {
   const notices = noticePlace();
   const state = element("span", { class: "state" });
+  const mark = dryRunMark();
+  mark.hidden = true;
   const content = element("div", { class: "job" }, element("p", { class: "summary" }, "Loading …"));
   const known = sent.get(id) ?? null;
   let [parts, tag, latest] = [null, null, null];
 
   function show(job) {
     notices.clear();
-    parts ??= begin();
+    parts ??= begin(job);
     const wasRunning = latest && !isFinal(latest);
     latest = job;
     state.className = `state ${job.state}`;
     setText(state, nameOf(job.state));
     for (const part of [parts.progress, parts.details, parts.actions]) part.update(job);
     if (!isFinal(job)) return false;
-    if (wasRunning) announce(`The job is ${job.state}: ${counted(job.total - job.failed - job.cancelled, "item")} applied, ${job.failed} failed, ${job.cancelled} cancelled.`);
+    if (wasRunning && job.dryRun) announce("The dry run has ended.");
+    else if (wasRunning) announce(`The job is ${job.state}: ${counted(job.total - job.failed - job.cancelled, "item")} applied, ${job.failed} failed, ${job.cancelled} cancelled.`);
     if (job.failed && !parts.hasFaults) {
       parts.hasFaults = true;
       const onGroups = (groups) => parts.actions.update(latest, groups);
@@ -38,10 +43,20 @@ export function jobView({ api, sent, announce }, { rest: [id] }, signal) {
     }
     return true;
   }
-  function begin() {
+  function begin(job) {
     const made = { progress: progress(), details: details(), actions: actions({ api, notices, onJob: goOn }) };
     content.replaceChildren(made.progress.node, made.actions.node, made.details.node);
+    if (job.dryRun) showWouldBe(made.progress.node);
     return made;
+  }
+  function showWouldBe(place) {
+    const shown = wouldBePart();
+    place.append(shown.node);
+    mark.hidden = false;
+    const onEvent = (_, found) => shown.update(found);
+    whatWouldBe(api, id, { signal, onEvent, onWait: () => {} }).catch((fault) => {
+      if (!signal.aborted) showFault(notices, fault, null);
+    });
   }
   function goOn(job) {
     if (job.jobId === latest.jobId) show(job);
@@ -70,6 +85,6 @@ export function jobView({ api, sent, announce }, { rest: [id] }, signal) {
   return element("div", {},
     element("p", { class: "back" }, element("a", { href: addressOf("jobs") }, "All jobs")),
     element("div", { class: "heading" },
-      element("h1", { tabindex: -1 }, "Job ", element("code", {}, shortId(id)), known && element("span", { class: "file-name" }, known.file.name)), state),
+      element("h1", { tabindex: -1 }, "Job ", element("code", {}, shortId(id)), mark, known && element("span", { class: "file-name" }, known.file.name)), state),
     repeated, notices.node, content);
 }

@@ -3,6 +3,7 @@
 import { element, fill, setText, showEach } from "../dom.js";
 import { ago, counted, moment, number, shortId } from "../format.js";
 import { bar } from "../jobs/bar.js";
+import { dryRunMark } from "../jobs/dry-run.js";
 import { isFinal, nameOf, STATES } from "../jobs/states.js";
 import { noticePlace, showFault } from "../notice.js";
 import { addressOf, isJobId, jobAddress } from "../router.js";
@@ -64,7 +65,7 @@ function jobLine(first) {
   const plan = first.carePlanKey === null ? "" : ` · care plan ${first.carePlanKey}`;
   const node = element("li", { class: "job-line" },
     element("div", { class: "who" },
-      element("a", { href: jobAddress(first.jobId) }, "Job ", element("code", {}, shortId(first.jobId))),
+      element("a", { href: jobAddress(first.jobId) }, "Job ", element("code", {}, shortId(first.jobId)), first.dryRun && dryRunMark()),
       element("span", { class: "small" }, when, ` · ${first.database}${plan}`)),
     element("div", { class: "state-cell" }, state),
     element("div", { class: "how-far" }, progress.node, element("p", { class: "small" }, done, failed)));

@@ -1,4 +1,4 @@
-/** The view that sends a file: it is chosen, checked by the service's rules, and sent. */
+/** The view that sends a file: it is chosen, checked by the service's rules, tried against the database, and sent. */
 
 import { element } from "../dom.js";
 import { FileFault } from "../faults.js";
@@ -10,6 +10,7 @@ import { checkPart } from "../send/check-part.js";
 import { sendPart } from "../send/send-part.js";
 import { step } from "../send/step.js";
 import { targetPart } from "../send/target-part.js";
+import { tryPart } from "../send/try-part.js";
 
 /** Make the view. Work for it ends when `signal` is aborted. */
 export function sendView(context, { query }, signal) {
@@ -30,9 +31,14 @@ export function sendView(context, { query }, signal) {
       const format = await formatOf(file);
       if (file.size === 0) throw new FileFault("The file is empty. Choose another one.");
       const send = sendPart(context, { file, format, target, isAgain: file === again?.file, signal: stop });
+      const trial = tryPart(context, { file, format, signal: stop, onTried: send.offer });
       const onBegun = () => void (isBegun = true);
-      const check = checkPart(context, { file, format, target, signal: stop, onBegun, onChecked: send.show });
-      next.replaceChildren(check.node, send.node);
+      function onChecked(to, found) {
+        send.show(to, found);
+        trial.show(to);
+      }
+      const check = checkPart(context, { file, format, target, signal: stop, onBegun, onChecked });
+      next.replaceChildren(check.node, trial.node, send.node);
     } catch (fault) {
       if (!stop.aborted) showFault(notices, fault, null);
     }
@@ -50,7 +56,7 @@ export function sendView(context, { query }, signal) {
   if (!canDigest()) notices.show("error", element("p", {}, "Files can be sent from this page only over https: open it with https://."));
   return element("div", { class: "send" },
     element("h1", { tabindex: -1 }, "Send a file"),
-    element("p", { class: "lead" }, "Each case is held to the rules before anything is applied. You decide after you have seen the outcome."),
+    element("p", { class: "lead" }, "Each case is held to the rules, and tried against the database, before anything is applied. You decide after you have seen the outcome."),
     notices.node,
     canDigest() && [step(1, "Where to", target.node), step(2, "The file", drop.node), next]);
 }

@@ -1,41 +1,64 @@
 /** The view that asks for credentials. */
 
-import { element } from "../dom.js";
+import { element, setText } from "../dom.js";
 import { noticePlace, showFault } from "../notice.js";
 
 /** Make the view. `reason` says why the last session ended, if it did. */
-export function signInView({ api, session, settings }, reason) {
+export function signInView({ api, session, settings, signIn }, reason, signal) {
   const notices = noticePlace();
   if (reason) notices.show("error", element("p", {}, reason));
   const either = settings.require === "either";
-  const apiKey = secretField("api-key", "API key", "The key of your client, from those who run the service.", !either);
+  const apiKey = secretField("api-key", either ? "API key (optional)" : "API key", "The key of your client, from those who run the service.", !either);
   const token = secretField("token", "Bearer token", "A token that names your client and you. It ends by itself.", !either);
-  const button = element("button", { type: "submit", class: "primary" }, "Sign in");
+  const button = element("button", { type: "submit", class: "primary" });
+  const byToken = signIn && element("details", { on: { toggle: describe } }, element("summary", {}, "Use a bearer token instead"), token.node);
+  let [attempt, tokens, triedKey] = [new AbortController(), null, null];
 
-  async function signIn(event) {
+  const takesToken = () => !byToken || byToken.open;
+  function describe() {
+    token.input.required = takesToken() && !either;
+    setText(button, takesToken() ? "Sign in" : `Sign in with ${signIn.host}`);
+  }
+  async function enter(event) {
     event.preventDefault();
+    attempt.abort();
+    attempt = new AbortController();
+    const { signal: left } = attempt;
     notices.clear();
-    button.disabled = true;
-    session.open(apiKey.value, token.value.replace(/^Bearer\s+/i, ""));
     try {
+      if (takesToken()) session.open(apiKey.value, token.value.replace(/^Bearer\s+/i, ""));
+      else session.open(apiKey.value, "", (tokens = await given(AbortSignal.any([signal, left]))));
+      button.disabled = true;
       await api.jobs({ pageSize: 1 });
       session.confirm();
     } catch (fault) {
+      if (left.aborted || signal.aborted) return;
       session.forget();
       showFault(notices, fault, null);
       button.disabled = false;
-      apiKey.input.focus();
+      (takesToken() || fault.status ? apiKey.input : button).focus();
     }
   }
+  /** Return tokens; the last ones are still good if only the API key is another one now. */
+  async function given(left) {
+    const isKeyAnother = apiKey.value !== triedKey;
+    triedKey = apiKey.value;
+    if (tokens?.secondsLeft > 0 && isKeyAnother) return tokens;
+    notices.show("waiting", element("p", {}, "Go on in the window that has opened. If it is gone, press the button again."));
+    const got = await signIn.begin(left);
+    notices.clear();
+    return got;
+  }
 
+  describe();
   return element("div", { class: "sign-in" },
     element("h1", { tabindex: -1 }, "Sign in"),
     element("p", { class: "lead" }, "See how your batches go, mend what failed, and send files."),
     notices.node,
-    element("form", { on: { submit: signIn } },
-      either && element("p", {}, "One of the two is enough."), apiKey.node, token.node, button),
+    element("form", { on: { submit: enter } },
+      either && !signIn && element("p", {}, "One of the two is enough."), apiKey.node, byToken ?? token.node, button),
     element("p", { class: "small" },
-      "Both stay in the memory of this page and nowhere else: a reload, or closing the tab, signs you out."));
+      "What signs you in stays in the memory of this page and nowhere else: a reload, or closing the tab, signs you out."));
 }
 
 function secretField(id, label, hint, required) {

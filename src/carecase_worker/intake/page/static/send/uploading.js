@@ -1,0 +1,59 @@
+/** The upload of a file: its bar, what is told of it, and the button that stops it. */
+
+import { element, setText } from "../dom.js";
+import { keyOf } from "../files/key.js";
+import { sent as sendFile } from "../files/send.js";
+import { bytes } from "../format.js";
+import { noticePlace, showFault } from "../notice.js";
+
+/** Make the upload. `notices` is where faults are told, `told` where it says how far it is. */
+export function uploading(api, { file, format, signal }) {
+  const notices = noticePlace();
+  const bar = element("progress", { max: file.size, value: 0, hidden: true, "aria-label": "Bytes sent" });
+  const told = element("p", { class: "small", role: "status" });
+  const stop = element("button", { type: "button", hidden: true }, "Stop");
+
+  /** Send the file to a target, under the key that `keyFor` makes of its own. Returns its job, and if it was there before. */
+  async function delivered(target, { keyFor, dryRun, left }) {
+    setText(told, "Reading the file …");
+    const key = keyFor(await keyOf(file, target, { signal: left }));
+    return sendFile(api, { file, format, target, key, dryRun }, {
+      signal: left,
+      onProgress(loaded) {
+        notices.clear();
+        bar.value = loaded;
+        setText(told, loaded < file.size ? `${bytes(loaded)} of ${bytes(file.size)}` : "Sent. The service is putting it on disk …");
+      },
+      onWait: (fault, seconds) => showFault(notices, fault, seconds),
+    });
+  }
+  function running(isRunning) {
+    stop.hidden = bar.hidden = !isRunning;
+    if (isRunning) notices.clear();
+  }
+
+  return {
+    stop,
+    notices,
+    told,
+    nodes: [bar, told, notices.node],
+    /** Send the file, then go on with `onJob`. Returns false if it was stopped, or something failed, which is told. */
+    async run(target, { keyFor, dryRun = false, onJob, stopped = "" }) {
+      const own = new AbortController();
+      const left = AbortSignal.any([signal, own.signal]);
+      stop.onclick = () => own.abort();
+      running(true);
+      try {
+        await onJob(await delivered(target, { keyFor, dryRun, left }), left);
+        return true;
+      } catch (fault) {
+        if (signal.aborted) return false;
+        setText(told, own.signal.aborted ? stopped : "");
+        if (!own.signal.aborted) showFault(notices, fault, null);
+        return false;
+      } finally {
+        running(false);
+      }
+    },
+  };
+}

@@ -1,0 +1,121 @@
+"""The page for jobs tries a file against the database before it sends it: what would become of each case."""
+
+import json
+from pathlib import Path
+
+import pytest
+import zstandard
+from playwright.sync_api import expect
+from tests.acceptance.page.conftest import Visit
+from tests.acceptance.system import System
+from tests.builders import a_case
+
+TRY = "Try against the database"
+ZSTD = "() => { try { return Boolean(new DecompressionStream('zstd')); } catch { return false; } }"
+
+
+def cases_of(first_key: int) -> list[dict[str, object]]:
+    """Ten cases: three are new, five are changed, one is as it was, one breaks a rule."""
+    cases = [a_case(first_key + place, case_Status="OPEN", case_ID="a") for place in range(10)]
+    for case in cases[3:8]:
+        case["case_Status"] = "CLOSED"
+    cases[7]["case_ID"] = "b"
+    cases[9]["case_Status"] = "far too long"
+    return cases
+
+
+def test_it_is_offered_first_tells_what_would_become_and_applies_nothing(
+    visit: Visit, system: System, first_key: int, tmp_path: Path
+) -> None:
+    there = [a_case(first_key + place, case_Status="OPEN", case_ID="a") for place in range(3, 10)]
+    system.final(system.send(there))
+    before = system.query(
+        f"SELECT * FROM care_case WHERE case_key BETWEEN {first_key} AND {first_key + 9} ORDER BY case_key"
+    )
+    file = tmp_path / "cases.json"
+    file.write_text(json.dumps(cases_of(first_key)))
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    visitor.choose(file)
+    visitor.check()
+    expect(page.get_by_role("button", name=TRY)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(
+        page.get_by_text(
+            "Of 10 items, 3 would be created, 5 would be updated, 1 would stay as they are, 1 would be refused."
+            " Nothing was applied."
+        )
+    ).to_be_visible()
+    for name, count in (("Would be created", 3), ("Would be updated", 5), ("Unchanged", 1), ("Would be refused", 1)):
+        expect(visitor.count(name)).to_have_text(str(count))
+    changes = page.get_by_role("table", name="Changes by field")
+    expect(changes.get_by_role("row", name="case_Status 5")).to_be_visible()
+    expect(changes.get_by_role("row", name="case_ID 1")).to_be_visible()
+    refused = page.get_by_role("table", name="What would be refused, by field and rule")
+    row = refused.get_by_role("row", name="case_Status must have at most 8 characters")
+    expect(row.get_by_role("cell").nth(2)).to_have_text("9")
+    assert before == system.query(
+        f"SELECT * FROM care_case WHERE case_key BETWEEN {first_key} AND {first_key + 9} ORDER BY case_key"
+    )
+
+    # then it is sent for real
+    send = page.get_by_role("button", name="Send 10 items for real all the same")
+    expect(send).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(visitor.count("Created")).to_have_text("3")
+    expect(visitor.count("Updated")).to_have_text("6")
+    real = visitor.job_id()
+
+    # the list and the job's page tell one from the other
+    page.get_by_role("link", name="All jobs").click()
+    lines = page.get_by_role("listitem")
+    expect(lines.filter(has_text=real[-8:])).not_to_contain_text("Dry run")
+    tried = lines.filter(has_text="Dry run").first
+    tried.get_by_role("link").click()
+    expect(page.get_by_text("Nothing was applied: this was a dry run.")).to_be_visible()
+    expect(visitor.count("Would be updated")).to_have_text("5")
+    expect(page.get_by_role("table", name="Changes by field")).to_be_visible()
+    expect(page.get_by_text("Has seen all batches up to")).to_be_visible()
+    told = [json.loads(line) for line in visitor.download("ndjson").splitlines()]
+    assert [(item["_index"], item["case_Status"]) for item in told] == [(9, "far too long")]
+    assert visitor.said == []
+
+
+def test_each_try_is_a_new_one_and_another_target_begins_anew(
+    visit: Visit, system: System, first_key: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "cases.json"
+    file.write_text(json.dumps([a_case(first_key)]))
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    visitor.choose(file)
+    page.get_by_role("button", name="Go on without a check").click()
+    visitor.try_it()
+    expect(page.get_by_text("Of 1 item, 1 would be created. Nothing was applied.")).to_be_visible()
+    system.final(system.send([a_case(first_key)]))
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("Of 1 item, 1 would stay as they are. Nothing was applied.")).to_be_visible()
+    page.get_by_label("All items or none").check()
+    expect(page.get_by_role("button", name="Check the file")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_be_hidden()
+
+
+def test_a_packed_file_that_the_browser_cannot_take_apart_is_told_of_and_tried_instead(
+    visit: Visit, first_key: int, tmp_path: Path
+) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    if page.evaluate(ZSTD):
+        pytest.skip("this Chromium unpacks zstd, so such a file is checked as any other")
+    file = tmp_path / "cases.ndjson.zst"
+    lines = "".join(json.dumps(a_case(first_key + place)) + "\n" for place in range(20_001))
+    file.write_bytes(zstandard.compress(lines.encode()))
+    visitor.choose(file)
+    visitor.check()
+    expect(page.get_by_text("This browser cannot take a .zst file apart")).to_be_visible()
+    expect(page.get_by_text("Try it against the database instead")).to_be_visible()
+    visitor.try_it()
+    expect(page.get_by_text("Of 20,001 items, 20,001 would be created. Nothing was applied.")).to_be_visible()
