@@ -1,7 +1,7 @@
 """Admission of a batch: cut into chunks and staged as it comes in, then made a job at one stroke."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -25,6 +25,7 @@ from carecase_worker.errors import (
 )
 from carecase_worker.store.admission import Admission, Admitted, JobSeal, NewJob, Staging
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.telemetry import Observe, unobserved
 from carecase_worker.traceparent import TraceParent
 
 _STAGE_BYTES = 1 << 20
@@ -74,7 +75,7 @@ class Admissions:
     seals: Seals = UNSEALED
     webhooks: Mapping[str, str] = field(default_factory=dict)
     """The webhooks of each client that has some, as `admit` takes them."""
-    charge: Callable[[str, float], None] = lambda client, seconds: None
+    charge: Observe = unobserved
     """A receiver of the processor time in seconds that packers have used for a client; any thread calls it."""
     packing: Semaphore = field(default_factory=lambda: Semaphore(_AT_ONCE))
     """The places of packers that pack; those that send to Redis have none."""

@@ -1,4 +1,4 @@
-"""Connections that wait to be accepted: one pass of the event loop takes several, so that floods keep nobody waiting."""
+"""Connections that wait to be accepted: a pass of the event loop takes several, so that floods keep nobody waiting."""
 
 import asyncio
 import socket
@@ -28,8 +28,10 @@ async def passes_until_accepted(settings: IntakeSettings) -> int:
     while len(accepted) < WAITING and passes <= WAITING * 2:
         await asyncio.sleep(0)
         passes += 1
-    for one in (*clients, *servers):
-        one.close()
+    for client in clients:
+        client.close()
+    for server in servers:
+        server.close()
     for transport in accepted:
         transport.close()
     return passes
@@ -42,5 +44,5 @@ def test_a_pass_of_the_event_loop_accepts_several_connections() -> None:
 
 
 def test_a_port_that_is_taken_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(SettingsError, match="intake.port"):
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(SettingsError, match=r"intake\.port"):
         listeners_of(IntakeSettings(host="127.0.0.1", port=other.getsockname()[1]))

@@ -111,10 +111,13 @@ class Processor:
         return _now() - asked_s >= _OTHERS_S
 
     def _wait(self, client: _Client) -> float:
+        self._take_charges()
+        return 0.0 if self._is_alone(client) else client.time.wait(_now())
+
+    def _take_charges(self) -> None:
         while self._charged:
             name, seconds = self._charged.popleft()
             self._spend(self._client(name), seconds)
-        return 0.0 if self._is_alone(client) else client.time.wait(_now())
 
     async def _timed(self, client: _Client, work: Callable[[], _T], threads: CapacityLimiter) -> _T:
         used_s = 0.0
