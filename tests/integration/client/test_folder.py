@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from carecase_worker.client.folder import Folder
+from carecase_worker.client.files.folder import Folder
 from carecase_worker.errors import BatchUnreadable
 
 ACKNOWLEDGEMENT = (b"index,case_Key\r\n",)

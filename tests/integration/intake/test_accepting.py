@@ -9,7 +9,7 @@ from tests.ports import free_port
 
 from carecase_worker.errors import SettingsError
 from carecase_worker.intake.server import listeners_of
-from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.settings.sections.intake import IntakeSettings
 
 WAITING, AT_ONCE, SPARE = 80, 8, 5
 
