@@ -16,6 +16,7 @@ from carecase_worker.cli.connection import ServiceFlags, with_service
 from carecase_worker.cli.sending.dropping import DropOptions, Dropping
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, configured_mapping, row_file
 from carecase_worker.cli.sending.options import with_options
+from carecase_worker.cli.sending.submission import source_of
 from carecase_worker.client.files.folder import Folder
 from carecase_worker.client.row_files import RowFile, groups_of_items
 from carecase_worker.clock import monotonic, system_sleep
@@ -45,7 +46,9 @@ def _files() -> None:
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, TSV, fixed width, Excel, Parquet or FHIR NDJSON")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV, TSV, fixed width, Excel, Parquet or FHIR NDJSON; - for a pipe")
+    ],
     mapping: Annotated[str | None, typer.Option(help=MAPPING_HELP)] = None,
     care_plan: Annotated[int | None, typer.Option(help="The care plan that all cases must belong to")] = None,
     rows: Annotated[int, typer.Option(min=0, help="How many rows to show as cases")] = 3,
@@ -58,10 +61,11 @@ def check(
     A conflict with the database does not show here.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    named = row_file(file, mapping, care_plan) or RowFile(file)
+    source = source_of(file)
+    named = row_file(source, mapping, care_plan) or RowFile(source)
     configuration = config or named_file()
     if isinstance(named.mapping, str) and configuration is not None:
-        named = RowFile(file, configured_mapping(configuration, named.mapping))
+        named = RowFile(source, configured_mapping(configuration, named.mapping))
     if isinstance(named.mapping, EpisodeMapping):
         console.print(f"No case has a place for these parts of a resource: {', '.join(NO_PLACE)}.")
     faults: list[FileFault] = []
