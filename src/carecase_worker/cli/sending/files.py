@@ -25,8 +25,8 @@ from carecase_worker.files.refusals import FileFault
 from carecase_worker.settings.loading import named_file
 
 _STATUS_FAULTY = 1
-_LEAST_LOOK_S, _LONGEST_LOOK_S = 0.1, 10.0
-"""Seconds between two looks into a folder."""
+_LEAST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.0
+"""Seconds between two looks into a folder; with --once the second one must find complete what the first one saw."""
 
 _ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 """A moment for the rules: none of them depends on it."""
@@ -98,7 +98,8 @@ def drop(
     A file of which all rows were applied goes to done, any other to failed, each with NAME.ack.csv beside it.
     """
     console, folder = Console(stderr=True, highlight=False, soft_wrap=True), Folder(directory)
-    pause = timedelta(seconds=min(max(options.settle, _LEAST_LOOK_S), _LONGEST_LOOK_S))
+    settle_s = max(options.settle, _LEAST_LOOK_S)
+    pause = timedelta(seconds=settle_s if options.once else min(settle_s, _LONGEST_LOOK_S))
     with service.connect(options.database) as client, folder.watched():
         dropping = Dropping(client, folder, options, console)
         folder.taken(monotonic(), options.settle)
