@@ -181,9 +181,8 @@ def _neighbour(ground: Ground, seconds: float) -> Seen:
     """What another client sees for so long, and while it sends some batches."""
     access = access_of(ground.intake, *_NEIGHBOUR, source="127.0.0.2")
     with _program("neighbour") as process:
-        told, _ = process.communicate(
-            json.dumps({"access": asdict(access), "seconds": seconds, "batches": _BATCHES}) + "\n"
-        )
+        orders = {"access": asdict(access), "seconds": seconds, "batches": _BATCHES, "intake": ground.pids["intake"][0]}
+        told, _ = process.communicate(json.dumps(orders) + "\n")
         assert process.returncode == 0
     return Seen(**json.loads(told))
 

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from tests.builders import a_batch, a_case
@@ -19,15 +20,24 @@ from tests.hostile.wire import Access
 _SIZES = (100, 300, 1000)
 _BETWEEN_S = 0.05
 """Between two requests: it keeps within the rate that a client has for long."""
+_POLLS = 15
+"""Of each job at least: a share of one in a hundred is to be told of many."""
+_BETWEEN_PROBES = 5
+"""Polls between two looks at `/livez`."""
 _PATIENCE_S = 60
 _FINAL = ("completed", "cancelled")
 
 
 @dataclass
 class Seen:
-    """What the neighbour has seen: how long polls, batches and `/livez` took, in ms, and what became of items."""
+    """What the neighbour has seen: how long polls, batches and `/livez` took, in ms, and what became of items.
+
+    `waits_ms` is, for each poll, how long the neighbour and the intake's event loop were ready for a processor and had
+    none: on a machine that others load, this is the part of a poll that is not the service's.
+    """
 
     polls_ms: list[float] = field(default_factory=list)
+    waits_ms: list[float] = field(default_factory=list)
     batches_ms: list[float] = field(default_factory=list)
     livez_ms: list[float] = field(default_factory=list)
     items: int = 0
@@ -41,13 +51,15 @@ class Seen:
 
 
 class _Neighbour:
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, intake: int) -> None:
         self._access = access
+        self._queued = (Path("/proc/self/schedstat"), Path(f"/proc/{intake}/task/{intake}/schedstat"))
         self._headers = {"x-api-key": access.api_key, "authorization": f"Bearer {access.bearer}"}
         self._connection = http.client.HTTPConnection(
             access.host, access.port, timeout=_PATIENCE_S, source_address=(access.source, 0)
         )
         self._keys = count(time.time_ns())
+        self._waited_ms = 0.0
         self.seen = Seen()
 
     def batch(self, size: int) -> None:
@@ -63,19 +75,30 @@ class _Neighbour:
             time.sleep(1)
         path = f"/jobs/{json.loads(told[1])['job']['jobId']}"
         self.seen.items += size
-        while not self._is_final(path):
-            self._timed(self.seen.livez_ms, "GET", "/livez")
+        polls = 0
+        while not self._is_final(path) or polls < _POLLS:
+            polls += 1
+            if polls % _BETWEEN_PROBES == 0:
+                self._timed(self.seen.livez_ms, "GET", "/livez")
         status, result = self._timed([], "GET", f"{path}/result")
         if status == 207:
             self.seen.applied += sum(item["status"] in (200, 201) for item in json.loads(result)["data"])
 
     def _is_final(self, path: str) -> bool:
         status, body = self._timed(self.seen.polls_ms, "GET", path)
+        self.seen.waits_ms.append(self._waited_ms)
         if status != 200:
             self._count(f"poll {status}")
             time.sleep(1)
             return False
         return json.loads(body)["data"]["state"] in _FINAL
+
+    def _queued_ms(self) -> float:
+        """How long both have been ready for a processor and had none, so far; 0 where Linux does not tell."""
+        try:
+            return sum(int(path.read_text().split()[1]) for path in self._queued) / 1e6
+        except OSError:
+            return 0.0
 
     def _timed(
         self,
@@ -87,7 +110,7 @@ class _Neighbour:
     ) -> tuple[int, bytes]:
         """The status and body of an answer, 0 if there is none; how long it took is added to the times."""
         time.sleep(_BETWEEN_S)
-        began = time.perf_counter()
+        queued, began = self._queued_ms(), time.perf_counter()
         try:
             self._connection.request(method, path, body, {**self._headers, **(headers or {})})
             answer = self._connection.getresponse()
@@ -97,6 +120,7 @@ class _Neighbour:
             self._count(f"{method} unanswered")
             told = 0, b""
         times.append((time.perf_counter() - began) * 1000)
+        self._waited_ms = self._queued_ms() - queued
         return told
 
     def _count(self, what: str) -> None:
@@ -106,7 +130,7 @@ class _Neighbour:
 def main() -> None:
     """Send batches for so long, and at least so many."""
     orders: dict[str, Any] = json.loads(sys.stdin.readline())
-    neighbour = _Neighbour(Access(**orders["access"]))
+    neighbour = _Neighbour(Access(**orders["access"]), orders["intake"])
     end = time.monotonic() + orders["seconds"]
     for number in count():
         if time.monotonic() > end and number >= orders["batches"]:

@@ -39,13 +39,17 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _together(together: Together) -> Iterator[str]:
-    yield "\n| other client | polls | p50 ms | p99 | longest | batches | p99 | /livez p99 | items | applied | refused |"
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"
+    yield (
+        "\n| other client | polls | p50 ms | p99 | longest | p99 without waits for a processor | batches | p99"
+        " | /livez p99 | items | applied | refused |"
+    )
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"
     for when, seen in (("before", together.before), ("meanwhile", together.meanwhile)):
         polls, batches, livez = seen.polls_ms, seen.batches_ms, seen.livez_ms
+        alone = [max(took - waited, 0) for took, waited in zip(polls, seen.waits_ms, strict=True)]
         yield (
             f"| {when} | {len(polls)} | {part(polls, 0.5):.1f} | {part(polls, 0.99):.1f} | {max(polls, default=0):.1f}"
-            f" | {len(batches)} | {part(batches, 0.99):.1f} | {part(livez, 0.99):.1f}"
+            f" | {part(alone, 0.99):.1f} | {len(batches)} | {part(batches, 0.99):.1f} | {part(livez, 0.99):.1f}"
             f" | {seen.items:,} | {seen.applied:,} | {seen.wrong or 'none'} |"
         )
     used, tallies = together.used, together.tallies.values()
@@ -53,7 +57,8 @@ def _together(together: Together) -> Iterator[str]:
     cpu = ", ".join(f"{name} {used.cpu[name]:.1f}" for name in PARTS)
     yield (
         f"\nThe attackers sent {sum(tally.sent for tally in tallies) / _MIB:,.0f} MiB in {answers.total():,} requests:"
-        f" {_answers(answers)}.\nCPU seconds: {cpu}. The intake grew by {used.peaks.intake / _MIB:.0f} MiB, Redis by"
+        f" {_answers(answers)}; {sum(not tally.requests for tally in tallies)} of {len(tallies)} attacks came to no"
+        f" end.\nCPU seconds: {cpu}. The intake grew by {used.peaks.intake / _MIB:.0f} MiB, Redis by"
         f" {used.peaks.redis / _MIB:.0f} MiB."
     )
 

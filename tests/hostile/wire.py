@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -97,6 +97,15 @@ class Connection:
         async with asyncio.timeout(_PATIENCE_S):
             told = await self._reader.read(-1)
         self._tally.ended(int(told[9:12]) if told.startswith(b"HTTP/1.1 ") else 0)
+
+    async def come(self, seconds: float) -> int:
+        """Read what comes within so many seconds; its bytes."""
+        size = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while piece := await self._reader.read(_LINE_BYTES):
+                    size += len(piece)
+        return size
 
     async def _body(self, head: bytes) -> bytes:
         fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)

@@ -106,6 +106,22 @@ async def test_who_has_used_too_much_waits_while_others_do_not() -> None:
 
 
 @in_own_time
+async def test_what_other_threads_used_for_a_client_is_paid_by_it() -> None:
+    bench = Bench()
+    await bench.use("bob", 0)
+    packer = threading.Thread(target=bench.processor.charge, args=("ann", BURST_S + 1))
+    packer.start()
+    packer.join()
+    waiting = asyncio.ensure_future(bench.use("ann", 0))
+    for _ in range(19):
+        await elapse(0.1)
+    assert (waiting.done(), await bench.use("bob", 0.1)) == (False, "bob")
+    await elapse(0.2)
+    await waiting
+    assert bench.told("", "ann") == BURST_S + 1
+
+
+@in_own_time
 async def test_work_that_fails_has_used_its_time_too() -> None:
     bench = Bench()
     await bench.use("bob", 0)

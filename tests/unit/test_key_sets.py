@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import a_case
+from tests.steps import steps
 
 from carecase_worker.batches.key_sets import KeySet, written_keys
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
@@ -44,6 +45,16 @@ def test_a_key_that_comes_twice_is_the_last_one() -> None:
 
 def test_of_items_without_a_key_nothing_is_told() -> None:
     assert list(written_keys(b'[{"case_Key": "1"}, {}, {"case_Key": 5}]')) == [5]
+
+
+def test_the_shortest_item_with_a_key_is_told() -> None:
+    assert list(written_keys(b'[{"case_Key":0},{},1]')) == [0]
+
+
+@pytest.mark.parametrize("item", [b"1", b"{}", b'""', b"[]", b"null", b'{"a":1}'])
+def test_items_without_a_key_cost_no_more_than_their_bytes(item: bytes) -> None:
+    body = b"[" + b",".join([item] * 100_000) + b"]"
+    assert steps(lambda: written_keys(body)) / len(body) < 6  # one that is tried takes 25
 
 
 def a_set(*keys: Any) -> KeySet:

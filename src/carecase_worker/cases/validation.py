@@ -88,6 +88,8 @@ class _KeyOnly(msgspec.Struct):
 
 
 _KEY = msgspec.json.Decoder(_KeyOnly)
+_SHORTEST_BYTES = len(b'{"case_Key":0}')
+"""Size in bytes of the shortest item with a key: smaller ones are not tried, which would take 0.8 µs each."""
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = rb'"(?:[^"\\]++|\\.)*+"'
 _KEY_AHEAD = re.compile(
@@ -135,7 +137,7 @@ def _keep_care_plan(cases: Sequence[Any], care_plan: int | None) -> bool:
 
 def keys_of(items: bytes) -> list[int | None]:
     """Return the case key of each item of a JSON array; None for one without a usable key."""
-    return [key_of(raw) for raw in _RAW.decode(items)]
+    return [key_of(raw) if len(raw) >= _SHORTEST_BYTES else None for raw in _RAW.decode(items)]
 
 
 def without(items: bytes, places: Collection[int]) -> bytes:

@@ -103,7 +103,9 @@ def create_app(settings: Settings) -> FastAPI:
         *(shared.connections, shared.quota, in_progress, streams, bodies.readings, processor.readings, finals),
         *(readings, WebhookSamples(Outbox(settings.redis), settings.webhooks), tracer.readings),
     )
-    admissions = Admissions(store, bounds, settings.intake.max_items, packers, seals, webhooks_of(settings.webhooks))
+    admissions = Admissions(
+        store, bounds, settings.intake.max_items, packers, seals, webhooks_of(settings.webhooks), processor.charge
+    )
     held, new_id = LongPoll(finals, settings.intake.max_wait), partial(uuid7, clock)
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
     acceptances = Acceptances(loop_store, notifier, held, threads, results)

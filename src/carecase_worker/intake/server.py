@@ -26,6 +26,11 @@ _COLLECT_AFTER = 20_000
 _SWITCH_S = 0.0005
 """Seconds for which a thread, as one that splits a large body, may keep the interpreter; Python's default is 5 ms."""
 
+_LISTENERS = 8
+"""Connections that one pass of the event loop accepts: libuv (1.45) accepts one on each descriptor that listens. While
+threads have the interpreter a pass takes milliseconds, and whoever opens connections fast would keep others waiting for
+seconds."""
+
 
 def serve(settings: Settings) -> None:
     """Serve in this process. Raises SettingsError or StoreUnavailable before it listens."""
@@ -39,7 +44,7 @@ def serve(settings: Settings) -> None:
     server = server_of(app, settings.intake, app.state.end_waiting, app.state.shared)
     # uvicorn sends itself the signal again after the last response: exit with 0, not by the signal
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server.run([_bound(settings.intake)])
+    server.run(listeners_of(settings.intake))
 
 
 def server_of(
@@ -63,6 +68,12 @@ def server_of(
         timeout_graceful_shutdown=10,
     )
     return _Server(config, end_waiting)
+
+
+def listeners_of(settings: IntakeSettings) -> list[socket.socket]:
+    """Bind the address to listen on; return descriptors of that one socket. Raises SettingsError."""
+    bound = _bound(settings)
+    return [bound, *(bound.dup() for _ in range(_LISTENERS - 1))]
 
 
 def _bound(intake: IntakeSettings) -> socket.socket:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from threading import Semaphore
 from typing import assert_never
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits, ChunkR
 from carecase_worker.batches.encryption import UNSEALED, Kind, Seals
 from carecase_worker.batches.key_sets import KeySet, written_keys
 from carecase_worker.batches.payloads import pack
+from carecase_worker.clock import thread_seconds
 from carecase_worker.errors import (
     BacklogFull,
     BatchFault,
@@ -23,10 +25,12 @@ from carecase_worker.errors import (
 )
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.admission import Admission, Admitted, JobSeal, NewJob, Staging
+from carecase_worker.telemetry import Observe, unobserved
 from carecase_worker.traceparent import TraceParent
 
 _STAGE_BYTES = 1 << 20
 _BEHIND = 3  # calls of `add` whose chunks may still be being packed
+_AT_ONCE = 2  # calls that pack at the same time: the event loop waits for each of them to yield the interpreter
 _KEY_BYTES = 4
 
 _Packed = tuple[dict[int, bytes], KeySet]
@@ -72,6 +76,10 @@ class Admissions:
     seals: Seals = UNSEALED
     webhooks: Mapping[str, str] = field(default_factory=dict)
     """The webhooks of each client that has some, as `admit` takes them."""
+    charge: Observe = unobserved
+    """A receiver of the processor time in seconds that packers have used for a client; any thread calls it."""
+    packing: Semaphore = field(default_factory=lambda: Semaphore(_AT_ONCE))
+    """The places of packers that pack; those that send to Redis have none."""
 
     def draft(self, sender: Sender, job_id: UUID) -> "PendingBatch":
         """Return a pending batch; nothing of it is a job yet."""
@@ -127,7 +135,7 @@ class PendingBatch:
             )
         if chunks:
             size = sum(len(chunk.items) for chunk in chunks.values())
-            self._packing.append((size, self._admissions.packers.submit(self._packed, chunks)))
+            self._packing.append((size, self._admissions.packers.submit(self._packed_apart, chunks)))
             self._collect(but=_BEHIND)
 
     def admit(self, body_sha256: str) -> Admission:
@@ -212,6 +220,15 @@ class PendingBatch:
             self._firsts.append(chunk.first)
             self._items_bytes += len(chunk.items)
         return numbered
+
+    def _packed_apart(self, chunks: Mapping[int, Chunk]) -> _Packed:
+        """Pack chunks in a packer, and charge the client for it."""
+        with self._admissions.packing:
+            began = thread_seconds()
+            try:
+                return self._packed(chunks)
+            finally:
+                self._admissions.charge(self._sender.client, thread_seconds() - began)
 
     def _packed(self, chunks: Mapping[int, Chunk]) -> _Packed:
         key, job_id = self._key, self._staged.job_id

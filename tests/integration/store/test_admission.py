@@ -67,6 +67,21 @@ def test_every_item_is_there_in_order_and_every_byte_is_counted(store: JobStore,
     assert sum(map(len, payloads)) > 1 << 20, "several calls of stage"
 
 
+def test_what_packing_took_is_charged_to_the_client(store: JobStore, packers: ThreadPoolExecutor) -> None:
+    charged: list[tuple[str, float]] = []
+    admissions = Admissions(
+        store,
+        ChunkLimits(250, 1 << 20, 1 << 18),
+        100_000,
+        packers,
+        charge=lambda client, seconds: charged.append((client, seconds)),
+    )
+    send(admissions.draft(Sender("ann", "ann", "demo", None), JOB))
+    assert {client for client, _ in charged} == {"ann"}
+    assert sum(seconds for _, seconds in charged) > 0
+    assert len(charged) > CALLS / 4
+
+
 def test_what_was_staged_goes_with_a_draft_that_is_given_up(store: JobStore, packers: ThreadPoolExecutor) -> None:
     draft = draft_of(store, packers)
     fill(draft)

@@ -21,6 +21,8 @@ from carecase_worker.files.acknowledgement import Told
 
 _PIECE_BYTES = 1 << 20
 _REFUSED = 400
+_UNREAD = "unread"
+"""The place of a digest, of a file that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +53,25 @@ class Dropping:
         The Idempotency-Key is the content's digest: sent again after whatever happened, it is the same job. Raises
         CallerRefused, and other errors that are no fault of the file.
         """
-        digest = _digest(file)
+        digest, name = _UNREAD, _shown(file.name)
         try:
+            digest = _digest(file)
             jobs = [self.client.wait(job) for job in self._sent(file, f"drop-{digest}")]
             target = self.folder.file_away(file, digest, self._told(jobs), all(job.applied for job in jobs))
         except (ServiceBusy, ServiceUnreachable, JobUnknown) as error:
-            self.console.print(f"{file.name}: it is tried again. {error}", markup=False)
+            self.console.print(f"{name}: it is tried again. {error}", markup=False)
             return False
         except (BatchUnreadable, RequestRefused) as error:
             text = str(error).removeprefix(f"{file}: ")
             refused = Told(None, None, error.status or _REFUSED, text, "failed")
             told = (acknowledgement.header(True), acknowledgement.rows([refused], True))
             target = self.folder.file_away(file, digest, told, False)
-            self.console.print(f"{file.name}: refused. {text} It is now {target}", markup=False)
+            self.console.print(f"{name}: refused. {_shown(text)} It is now {_shown(target)}", markup=False)
         else:
             total = sum(job.total for job in jobs)
             applied = total - sum(job.failed + job.cancelled for job in jobs)
-            self.console.print(f"{file.name}: {applied:,} of {total:,} rows applied. It is now {target}", markup=False)
+            where = _shown(target)
+            self.console.print(f"{name}: {applied:,} of {total:,} rows applied. It is now {where}", markup=False)
         return True
 
     def _sent(self, file: Path, key: str) -> Sequence[Job]:
@@ -93,8 +97,17 @@ class Dropping:
 
 
 def _digest(file: Path) -> str:
+    """Return the digest of a file's content. Raises BatchUnreadable."""
     digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while piece := content.read(_PIECE_BYTES):
-            digest.update(piece)
+    try:
+        with file.open("rb") as content:
+            while piece := content.read(_PIECE_BYTES):
+                digest.update(piece)
+    except OSError as error:
+        raise BatchUnreadable(f"{file}: cannot be read ({error.strerror})") from None
     return digest.hexdigest()
+
+
+def _shown(text: object) -> str:
+    """Return a text for a line of a terminal or log: a name may have line feeds and the terminal's own signs."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text))

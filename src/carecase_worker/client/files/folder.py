@@ -7,7 +7,7 @@ by renames alone, so a process that dies leaves it in one of them, and the next 
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
 
@@ -15,73 +15,119 @@ from carecase_worker.errors import BatchUnreadable
 
 _UNFINISHED = (".tmp", ".part", ".filepart", ".crdownload", ".lock")
 _ACKNOWLEDGEMENT = ".ack.csv"
+_WRITING = ".writing"
 _DIGITS = 12
+_LONGEST_BYTES = 255 - len(_ACKNOWLEDGEMENT) - len(".") - _DIGITS
+"""Size in bytes of the longest name that can have all that is added to names of files."""
 
 Stamp = tuple[int, int, int]
 """Size, time of the last change in ns, and inode of a file."""
 
 
 class Folder:
-    """A watched folder."""
+    """A watched folder, used while it is `watched`.
+
+    Whoever puts files there may put anything in place of a directory, so those of this process are opened once, no link
+    among them, and files are moved by their descriptors.
+    """
 
     def __init__(self, place: Path) -> None:
         self._place = place
         self._sending, self._done, self._failed = place / ".sending", place / "done", place / "failed"
+        self._opened: dict[Path, int] = {}
         self._seen: dict[str, tuple[Stamp, float]] = {}
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Hold the folder for this process. Raises BatchUnreadable if another one has it, or it cannot be used."""
-        try:
-            for one in (self._sending, self._done, self._failed):
-                one.mkdir(mode=0o700, exist_ok=True)
-            lock = os.open(self._sending / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise BatchUnreadable(f"{self._place}: cannot be watched ({error.strerror})") from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with ExitStack() as stack:
+            try:
+                for one in (self._place, self._sending, self._done, self._failed):
+                    self._opened[one] = self._open(one)
+                    stack.callback(os.close, self._opened[one])
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                lock = os.open(".lock", flags, 0o600, dir_fd=self._opened[self._sending])
+                stack.callback(os.close, lock)
+            except OSError as error:
+                raise BatchUnreadable(f"{self._place}: cannot be watched ({error.strerror})") from None
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = f"{self._place}: another carecase drop watches it. Stop that one first."
+                raise BatchUnreadable(text) from None
             yield
-        except BlockingIOError:
-            raise BatchUnreadable(f"{self._place}: another carecase drop watches it. Stop that one first.") from None
-        finally:
-            os.close(lock)
 
     def taken(self, now_s: float, settle_s: float) -> list[Path]:
-        """Take the files that have not changed for `settle_s` seconds; return all that are to be sent, by name."""
+        """Take the files that have not changed for `settle_s` seconds; return all that are to be sent, by name.
+
+        Raises BatchUnreadable if something else has come in place of the directory that they are taken to.
+        """
         seen: dict[str, tuple[Stamp, float]] = {}
         for name, stamp in self._files(self._place):
             since = self._seen[name][1] if self._seen.get(name, ((), 0))[0] == stamp else now_s
             seen[name] = stamp, since
-            if now_s - since >= settle_s and not (self._sending / name).exists():
-                (self._place / name).rename(self._sending / name)
+            if now_s - since >= settle_s and not self._has(self._sending, name):
+                with suppress(FileNotFoundError):  # it was taken away again
+                    self._move(self._place, name, self._sending, name)
                 del seen[name]
         self._seen = seen
+        if not os.path.samestat(os.fstat(self._opened[self._sending]), self._sending.lstat()):
+            raise BatchUnreadable(f"{self._sending}: is not the directory that it was. Remove it, and start again.")
         return [self._sending / name for name, _ in self._files(self._sending)]
 
     def file_away(self, file: Path, digest: str, acknowledgement: Iterable[bytes], is_done: bool) -> Path:
         """Write the acknowledgement of a file that was taken, then move the file beside it; return where it is.
 
-        A name that is there already gets a part of the content's digest before its suffix.
+        A name that is there already, or is too long, gets a part of the content's digest before its suffix.
         """
         place = self._done if is_done else self._failed
-        target = place / file.name
-        if target.exists():
-            target = target.with_name(f"{file.stem}.{digest[:_DIGITS]}{file.suffix}")
-        told = target.with_name(target.name + _ACKNOWLEDGEMENT)
-        unfinished = self._sending / f".{told.name}"
-        with unfinished.open("wb") as written:
+        name = file.name
+        if self._has(place, name) or len(os.fsencode(name)) > _LONGEST_BYTES:
+            name = _with_digest(file, digest)
+        sending = self._opened[self._sending]
+        with suppress(FileNotFoundError):
+            os.unlink(_WRITING, dir_fd=sending)  # of a process that died
+        opened = os.open(_WRITING, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=sending)
+        with os.fdopen(opened, "wb") as written:
             written.writelines(acknowledgement)
             written.flush()
             os.fsync(written.fileno())
-        unfinished.rename(told)
-        file.rename(target)
-        return target
+        self._move(self._sending, _WRITING, place, name + _ACKNOWLEDGEMENT)
+        self._move(self._sending, file.name, place, name)
+        return place / name
+
+    def _open(self, place: Path) -> int:
+        """Open a directory; those that the folder has for itself are made, and are no links."""
+        if place == self._place:
+            return os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        place.mkdir(mode=0o700, exist_ok=True)
+        return os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def _move(self, source: Path, name: str, target: Path, new_name: str) -> None:
+        os.rename(name, new_name, src_dir_fd=self._opened[source], dst_dir_fd=self._opened[target])
+
+    def _has(self, place: Path, name: str) -> bool:
+        try:
+            os.stat(name, dir_fd=self._opened[place], follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _files(self, place: Path) -> Iterator[tuple[str, Stamp]]:
         """Yield the regular files of a directory by name; no link is followed, which might lead anywhere."""
-        for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
-            if entry.name.startswith(".") or entry.name.lower().endswith((*_UNFINISHED, _ACKNOWLEDGEMENT)):
-                continue
-            status = entry.stat(follow_symlinks=False)
-            if S_ISREG(status.st_mode):
-                yield entry.name, (status.st_size, status.st_mtime_ns, status.st_ino)
+        with os.scandir(self._opened[place]) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+            for entry in found:
+                if entry.name.startswith(".") or entry.name.lower().endswith((*_UNFINISHED, _ACKNOWLEDGEMENT)):
+                    continue
+                with suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    if S_ISREG(status.st_mode):
+                        yield entry.name, (status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _with_digest(file: Path, digest: str) -> str:
+    """Return the name of a file with a part of a digest before its suffix, cut to what a name may have."""
+    suffix = os.fsencode(file.suffix)[:_DIGITS]
+    stem = os.fsencode(file.stem)[: _LONGEST_BYTES - len(suffix)]
+    return os.fsdecode(stem + b"." + digest[:_DIGITS].encode() + suffix)

@@ -1,6 +1,7 @@
 """Threads for requests: each client has a share of them, and of the processor while other clients are active."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -65,6 +66,7 @@ class Processor:
         self._seconds = seconds
         self._clients: dict[str, _Client] = {}
         self._last, self._last_other = ("", -_OTHERS_S), ("", -_OTHERS_S)
+        self._charged: deque[tuple[str, float]] = deque()
 
     async def run(self, name: str, work: Callable[[], _T], threads: CapacityLimiter) -> _T:
         """Run work for a client in a thread.
@@ -81,6 +83,10 @@ class Processor:
             client.waited_s += _now() - began
             return await self._timed(client, work, threads)
 
+    def charge(self, name: str, seconds: float) -> None:
+        """Charge a client for processor time in seconds that another thread has used for it; any thread may call it."""
+        self._charged.append((name, seconds))
+
     def readings(self) -> Iterator[MetricSample]:
         """Yield the metrics."""
         for client in list(self._clients.values()):  # read in another thread
@@ -95,6 +101,9 @@ class Processor:
         if self._last[0] != name:
             self._last_other = self._last
         self._last = name, _now()
+        return self._client(name)
+
+    def _client(self, name: str) -> _Client:
         return self._clients.setdefault(name, _Client(name, ProcessorTime(self._share, self._burst_s)))
 
     def _is_alone(self, client: _Client) -> bool:
@@ -102,7 +111,13 @@ class Processor:
         return _now() - asked_s >= _OTHERS_S
 
     def _wait(self, client: _Client) -> float:
+        self._take_charges()
         return 0.0 if self._is_alone(client) else client.time.wait(_now())
+
+    def _take_charges(self) -> None:
+        while self._charged:
+            name, seconds = self._charged.popleft()
+            self._spend(self._client(name), seconds)
 
     async def _timed(self, client: _Client, work: Callable[[], _T], threads: CapacityLimiter) -> _T:
         used_s = 0.0
@@ -118,10 +133,13 @@ class Processor:
         try:
             return await run_sync(timed, limiter=threads)
         finally:
-            client.used_s += used_s
-            client.time.spend(used_s, _now())
-            if self._is_alone(client):
-                client.time.forgive(_now())
+            self._spend(client, used_s)
+
+    def _spend(self, client: _Client, seconds: float) -> None:
+        client.used_s += seconds
+        client.time.spend(seconds, _now())
+        if self._is_alone(client):
+            client.time.forgive(_now())
 
 
 class Threads:
