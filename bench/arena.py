@@ -128,7 +128,7 @@ def arena(place: Path, more: str = "", workers: int = 2) -> Iterator[Arena]:
 
     `more` is laid behind its configuration.
     """
-    place.mkdir(exist_ok=True)
+    place.mkdir(parents=True, exist_ok=True)
     api_key = secrets.token_urlsafe(24)
     config, service, data_dir = place / "carecase.toml", place / "services.conf", place / "data"
     config.write_text(_config(api_key) + more)

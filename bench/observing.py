@@ -1,11 +1,11 @@
 """Costs of watching the system: its metrics scraped each second, each trace recorded, beside neither of the two.
 
-Two systems stand beside each other, alike but for tracing, and take turns: one works while the other waits. So a drift of
-the machine hits all alike.
+Two systems stand beside each other, alike but for tracing, and take turns: one works while the other waits. So a drift
+of the machine hits all alike.
 """
 
+import http.client
 import threading
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -51,8 +51,8 @@ class _Way:
 
     side: Side
     batches: SmallBatches
-    pages: Sequence[str]
-    """What is scraped meanwhile."""
+    scraped: Sequence[str]
+    """Addresses of the metrics that are scraped meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class Observing:
         """What was found for each load, by the way of watching, in each round."""
         with ExitStack() as started:
             endpoint = started.enter_context(collector())
-            plain, pages = self._started(started, "plain", "")
+            plain, addresses = self._started(started, "plain", "")
             traced, _ = self._started(started, "traced", _TRACING.format(endpoint=endpoint))
             ways = {
                 Watched.NOT: self._way(plain, ()),
-                Watched.SCRAPED: self._way(plain, pages),
+                Watched.SCRAPED: self._way(plain, addresses),
                 Watched.TRACED: self._way(traced, ()),
             }
             for way in ways.values():
@@ -87,31 +87,33 @@ class Observing:
         return found
 
     def _started(self, started: ExitStack, name: str, more: str) -> tuple[Arena, tuple[str, ...]]:
-        """Start a system with one worker; return it, and the pages of its metrics."""
+        """Start a system with one worker; return it, and the addresses of its metrics."""
         port = _free_port()
         config = _CONFIG.format(port=port, processes=_PROCESSES) + more
         up = started.enter_context(arena(self.place / name, config, workers=1))
-        return up, (f"http://{up.access[0]}/metrics", f"http://127.0.0.1:{port}/metrics")
+        return up, (up.access[0], f"127.0.0.1:{port}")
 
-    def _way(self, up: Arena, pages: Sequence[str]) -> _Way:
-        return _Way(system(up), SmallBatches(up, self.files, (), 1), pages)
+    def _way(self, up: Arena, addresses: Sequence[str]) -> _Way:
+        return _Way(system(up), SmallBatches(up, self.files, (), 1), addresses)
 
 
 def _once(way: _Way, load: Load) -> Found:
-    with scraped(way.pages):
+    with scraping(way.scraped):
         return way.batches.once(way.side, load)
 
 
 @contextmanager
-def scraped(pages: Sequence[str]) -> Iterator[None]:
-    """Fetch pages each second, as Prometheus does."""
+def scraping(addresses: Sequence[str]) -> Iterator[None]:
+    """Fetch the metrics at some addresses each second, as Prometheus does."""
     over = threading.Event()
 
     def scrape() -> None:
-        while pages and not over.is_set():
-            for page in pages:
-                with urllib.request.urlopen(page, timeout=10) as answer:
-                    answer.read()
+        while addresses and not over.is_set():
+            for address in addresses:
+                connection = http.client.HTTPConnection(address, timeout=30)
+                connection.request("GET", "/metrics")
+                connection.getresponse().read()
+                connection.close()
             over.wait(_EVERY_S)
 
     thread = threading.Thread(target=scrape, daemon=True)

@@ -85,7 +85,7 @@ def test_webhooks_secrets_that_take_turns_all_sign(tmp_path: Path) -> None:
 def test_a_mapping_of_a_clients_files_reaches_the_intake_as_it_is_written(tmp_path: Path) -> None:
     release = rendered("production")
     (pod,) = release.pods("intake")
-    mapping = loaded(release, pod, tmp_path).clients["acme"].files["referrals"]
+    mapping = loaded(release, pod, tmp_path / "pod").clients["acme"].files["referrals"]
     assert mapping.columns == {"Case No": "case_Key", 'Opened "on"': "case_Start_Date"}
     assert mapping.constants == {"carePlan_Key": 5, "do_Not_Contact": True}
     assert mapping.date_formats == ("%m/%d/%Y",)
