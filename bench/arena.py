@@ -31,7 +31,7 @@ SYSTEM = "demo"
 TENANTS = tuple(f"tenant{number}" for number in range(1, 9))
 _SERVICE = "carecase-bench"
 _NEWER = 1 << 62
-_UP_WITHIN_S = 90
+_UP_WITHIN_S = 600
 _NO_LIMIT = 1_000_000
 _CONFIG = """\
 [intake]

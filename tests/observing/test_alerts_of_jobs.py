@@ -63,8 +63,9 @@ def test_a_job_that_goes_on_slowly_is_told_of_once(
 def test_items_that_fail_all_at_once_are_told_of_once(
     system: System, watch: Watch, told: list[Message], first_key: int
 ) -> None:
-    """The day before, as it is here, had three thousand items that did not fail."""
-    system.final(system.send([a_case(first_key + n) for n in range(3000)]))
+    """The day before, as it is here, had nine thousand items that did not fail, and one that did."""
+    system.final(system.send([{"case_Key": first_key, "case_ID": 5}]))
+    system.final(system.send([a_case(first_key + n) for n in range(9000)]))
     past = "carecase:items_failed:ratio_rate1d offset 10s < 0.01"
     eventually(lambda: watch.query(past), what="Prometheus knows the share of the day before")
 
