@@ -21,8 +21,8 @@ from sqlalchemy import create_engine, text
 from tests.ports import free_port, free_ports
 
 from carecase_worker.embedded.stack import keep_ports, running_stack
-from carecase_worker.settings.access import JwtSettings
 from carecase_worker.settings.loading import process_environment
+from carecase_worker.settings.sections.access import JwtSettings
 from carecase_worker.tokens import Bearer, sign
 
 PR_SET_PDEATHSIG = 1

@@ -19,7 +19,7 @@ from tests.integration.store.states import (
     States,
 )
 
-from carecase_worker.store.measures import DURATION_BOUNDS_MS
+from carecase_worker.store.queries.measures import DURATION_BOUNDS_MS
 
 QUARTER_MS, MARGIN_MS = 900_000, 60_000
 GROUP = 100
@@ -340,11 +340,14 @@ class Model(States):
 
     def _to_notify(self, database: Database, opened: list[str], taken: Answer, own: list[str]) -> list[str]:
         wanted = [member for member in opened if member not in [*own, *(one[0] for one in taken)]]
+        ready = sorted(database.ready, key=lambda member: (database.ready[member], member))
         if taken:
+            if len(ready) >= len(taken) and database.joined_till_ms is None:
+                database.joined_till_ms = self.now_ms + 100
+                wanted += [member for member in ready[-1:] if member not in wanted]
             return wanted
         database.awake_till_ms = None
-        ready = sorted(database.ready, key=lambda member: (database.ready[member], member))[:1]
-        first = [f"{job}:0" for job in database.unplaced[:1]] or ready
+        first = [f"{job}:0" for job in database.unplaced[:1]] or ready[:1]
         if first:
             database.awake_till_ms = self.now_ms + 50
             if database.unplaced or not any(member in database.ready for member in wanted):
