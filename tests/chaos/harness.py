@@ -178,7 +178,12 @@ def _strike(system: System, dice: Random, seconds: float, kinds: Sequence[Fault]
 
 def _has_worker(system: System) -> bool:
     """Whether a worker runs that has started its pool; until another one has, nothing can be applied."""
-    return any(system.pool(number) for number in range(len(system.stack["processes"]["worker"])))
+    for pid in system.stack["processes"]["worker"]:
+        with suppress(psutil.Error):
+            worker = psutil.Process(pid)
+            if worker.status() != psutil.STATUS_ZOMBIE and worker.children():
+                return True
+    return False
 
 
 def _until_progress(system: System) -> float:

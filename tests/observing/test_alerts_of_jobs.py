@@ -51,7 +51,9 @@ def test_a_job_that_goes_on_slowly_is_told_of_once(
     try:
         job = system.send([a_case(first_key + n) for n in range(50 * 400)])
         watch.waits_for("firing", "OldestJobTooOld", "demo")
-        assert (going := system.job(job)) and going["state"] == "running"
+        going = system.job(job)
+        assert going
+        assert going["state"] == "running"
     finally:
         system.execute("UPDATE slowness SET seconds = 0")
     assert system.final(job)["created"] == 50 * 400
