@@ -1,5 +1,7 @@
 """Clients and a killer let loose on a system, for so long; then the database and every result against a replay."""
 
+import re
+import signal
 import subprocess
 import time
 from collections import Counter, defaultdict
@@ -179,9 +181,11 @@ def _strike(system: System, dice: Random, seconds: float, kinds: Sequence[Fault]
 def _has_worker(system: System) -> bool:
     """Whether a worker runs that has started its pool; until another one has, nothing can be applied."""
     for pid in system.stack["processes"]["worker"]:
-        with suppress(psutil.Error):
+        with suppress(psutil.Error, OSError):
             worker = psutil.Process(pid)
-            if worker.status() != psutil.STATUS_ZOMBIE and worker.children():
+            (pending,) = re.findall(r"ShdPnd:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+            is_killed = int(pending, 16) & (1 << signal.SIGKILL - 1)  # on a busy machine it dies a moment later
+            if not is_killed and worker.status() != psutil.STATUS_ZOMBIE and worker.children():
                 return True
     return False
 
