@@ -302,8 +302,11 @@ class Model(States):
 
     def complete(self, chunks: list[tuple[str, int, dict[str, Any]]], holder: str, limits: Limits, room: int) -> Answer:
         opened: list[str] = []
-        before = len(self.told_final)
+        before = len(self.told_final), len(self.told_progress)
         verdicts = [self._complete(job_id, n, done, opened, limits) for job_id, n, done in chunks]
+        final = [told.partition("|")[0] for told in self.told_final[before[0] :]]
+        for told, start in zip((self.told_final, self.told_progress), before, strict=True):
+            told[start:] = ["\n".join(told[start:])] if told[start:] else []
         names = {self.jobs[job_id].batch.database for job_id, _, _ in chunks if job_id in self.jobs}
         if not names:
             return [1, [], [], [], *verdicts]
@@ -322,7 +325,6 @@ class Model(States):
             again = [member for member in given if self.jobs[member.partition(":")[0]].batch.database == name]
         if holder and (kept or not self._circuit_open_ms(database, limits)):
             taken = self._following(database, holder, limits, room, again)
-        final = [told.partition("|")[0] for told in self.told_final[before:]]
         return [shares, taken, self._to_notify(database, opened, taken, own), final, *verdicts]
 
     def _shares(self, name: str) -> int:

@@ -130,7 +130,7 @@ def test_each_batch_of_a_group_is_written_with_its_own_user_moment_and_versions(
     written = {
         key: (version, entry_version, entry_user, update_user)
         for key, *(version, entry_version, entry_user, update_user) in accepted.targets.rows(
-            "SELECT case_key, ingest_version, entry_version, entry_user, update_user FROM care_case WHERE case_key < 100"
+            "SELECT case_key, ingest_version, entry_version, entry_user, update_user FROM care_case"
         )
     }
     moments = dict(accepted.targets.rows("SELECT case_key, entry_date FROM care_case"))

@@ -1,7 +1,7 @@
 """Wake-ups for those who wait for jobs to become final or listen to them, over one connection for a whole process.
 
-`complete` publishes each job that is final, and what changes a job on the way to that is published on a second channel,
-which a process subscribes to only while it has listeners. Pub/sub is not buffered, so:
+`complete` publishes the jobs that are final, and what changes a job on the way to that is published on a second
+channel, which a process subscribes to only while it has listeners. Pub/sub is not buffered, so:
 - a waiter first names the job (`subscribe`), then reads it, then waits: if it becomes final in between, that wakes;
 - after a reconnect every awaited job is read once: if it has become final meanwhile, that wakes;
 - once a channel is subscribed to, every listener looks again.
@@ -111,11 +111,12 @@ class JobCompletions:
             await (self.hear_progress() if self.followers else self._ignore_progress())
 
     def _take(self, channel: str, message: str) -> None:
-        """Wake those who wait for a job; a worker of an older version does not name its client."""
-        job_id, _, client = message.partition("|")
-        self.followers.wake(job_id, client, channel == self._keys.final)
-        if channel == self._keys.final:
-            self._wake([job_id])
+        """Wake those who wait for the jobs of a message; a worker of an older version does not name their client."""
+        for line in message.split("\n"):
+            job_id, _, client = line.partition("|")
+            self.followers.wake(job_id, client, channel == self._keys.final)
+            if channel == self._keys.final:
+                self._wake([job_id])
 
     async def hear_progress(self) -> None:
         """Subscribe to progress, unless that is done; a failure shows to `listen`, which connects anew."""
