@@ -24,6 +24,8 @@ _GROUPS: dict[tuple[int, str], Group] = {
     (200, "Valid"): "valid",
 }
 
+_NOT_ITS_OWN = (500, 503)
+
 _T = TypeVar("_T")
 
 
@@ -90,6 +92,11 @@ class ItemResult:
         """Return whether the item, or a newer one, is in the database."""
         return self.group in ("created", "updated", "superseded")
 
+    @property
+    def is_retryable(self) -> bool:
+        """Return whether the item failed for a reason outside itself, so that it may succeed as it is."""
+        return self.status in _NOT_ITS_OWN or self.group == "cancelled"
+
     def document(self) -> dict[str, Any]:
         """Return the item as a JSON object on a page of the result."""
         identity = [{"key": KEY, "value": self.key}]
@@ -108,6 +115,11 @@ class Page(Generic[_T]):
 def id_of(job: Job | str) -> str:
     """Return the id of a job; an id is returned as it is."""
     return job.job_id if isinstance(job, Job) else job
+
+
+def place_of(item: ItemResult) -> int:
+    """Return the place of an item in its batch."""
+    return item.index
 
 
 class _Key(msgspec.Struct):

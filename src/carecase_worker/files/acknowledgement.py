@@ -11,6 +11,9 @@ COLUMNS = ("index", "case_Key", "status", "body")
 COLUMNS_OF_ROWS = (*COLUMNS, "line", "outcome", "field", "rule")
 """The columns for items that were rows of a file."""
 
+NOTES = ("_index", "_line", "_status", "_reason")
+"""Columns, and members, beside items that failed: why, for whoever mends them. They are ignored when sent again."""
+
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _NAMED = (*FIELD, "item")
 
@@ -42,6 +45,11 @@ def rows(told: Iterable[Told], of_rows: bool) -> bytes:
 def _row(item: Told, of_rows: bool) -> tuple[object, ...]:
     first = (item.index, item.key, item.status, plain(item.body))
     return (*first, item.line, item.outcome, *_fault(item)) if of_rows else first
+
+
+def notes_of(index: int, line: int | None, status: int, body: str) -> Iterable[tuple[str, int | str]]:
+    """Return the notes on an item that failed, by their names."""
+    return zip(NOTES, (index, "" if line is None else line, status, body), strict=True)
 
 
 def plain(text: str) -> str:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import msgspec
 import typer
@@ -52,20 +52,25 @@ def submit(
         submission = Submission(client, file, options, console)
         if options.validate_only:
             _validate(submission, as_json)
-        try:
-            jobs = _sent(submission)
-        except KeyboardInterrupt:
-            _say_what_goes_on(submission, "Interrupted.")
-            raise typer.Exit(STATUS_INTERRUPTED) from None
-        except ClientError:
-            if submission.accepted:
-                _say_what_goes_on(submission, "It did not come to the end.")
-            raise
+        carry_out(submission, as_json)
+
+
+def carry_out(submission: Submission, as_json: bool) -> NoReturn:
+    """Send everything and tell what became of it; end with the exit status. Raises ClientError."""
+    try:
+        jobs = _sent(submission)
+    except KeyboardInterrupt:
+        _say_what_goes_on(submission, "Interrupted.")
+        raise typer.Exit(STATUS_INTERRUPTED) from None
+    except ClientError:
+        if submission.accepted:
+            _say_what_goes_on(submission, "It did not come to the end.")
+        raise
     for job in jobs:
         typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
     if len(jobs) > 1 and not as_json:
         typer.echo(summary_of_all(jobs))
-    advise(jobs, console)
+    advise(jobs, submission.console, submission.sent_as)
     raise typer.Exit(_STATUS_SOME_FAILED if any(job.failed or job.cancelled for job in jobs) else 0)
 
 

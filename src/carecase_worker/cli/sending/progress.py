@@ -77,8 +77,8 @@ def _counts(jobs: Sequence[Job]) -> str:
     return f"{sum(job.processed for job in jobs):,} of {sum(job.total for job in jobs):,} ({counts})"
 
 
-def advise(jobs: Sequence[Job], console: Console) -> None:
-    """Say what to type next, if a job is not final or not all of it was applied."""
+def advise(jobs: Sequence[Job], console: Console, sent_as: str = "") -> None:
+    """Say what to type next if a job is not final, or not all was applied; `sent_as` names the file that was sent."""
     open_jobs = [job for job in jobs if not job.final]
     not_applied = [job for job in jobs if job.final and not job.applied]
     for job in open_jobs[:_MOST_NAMED]:
@@ -86,6 +86,10 @@ def advise(jobs: Sequence[Job], console: Console) -> None:
     for job in not_applied[:_MOST_NAMED]:
         count = job.failed + job.cancelled
         console.print(f"{count:,} not applied. Which, and why: carecase result {job.job_id} --failed", markup=False)
+        if sent_as:
+            console.print(
+                f"To mend those items in a file of their own: carecase failed {job.job_id} {sent_as}", markup=False
+            )
         console.print(f"To send again those with 500, 503 or Cancelled: carecase retry {job.job_id}", markup=False)
     if max(len(open_jobs), len(not_applied)) > _MOST_NAMED:
         console.print("And so for the other jobs: carecase jobs", markup=False)
