@@ -77,15 +77,17 @@ class AsyncCareCases:
         care_plan: int | None = None,
         idempotency_key: str | None = None,
         strict: bool = False,
+        dry_run: bool = False,
     ) -> Job:
-        """Send cases, a file or bytes as one batch; return its job."""
+        """Send cases, a file or bytes as one batch; return its job. A dry run is rolled back."""
         if isinstance(batch, AsyncIterable):
             with BatchBuffer() as gathered:
                 async for item in _items_in(batch):
                     gathered.add(item)
-                return await self._run(self._calls.submit(gathered.upload(), care_plan, idempotency_key, strict))
+                upload = gathered.upload()
+                return await self._run(self._calls.submit(upload, care_plan, idempotency_key, strict, dry_run))
         with reading(batch) as upload:
-            return await self._run(self._calls.submit(upload, care_plan, idempotency_key, strict))
+            return await self._run(self._calls.submit(upload, care_plan, idempotency_key, strict, dry_run))
 
     async def submit_all(
         self,

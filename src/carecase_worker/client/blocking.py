@@ -82,13 +82,15 @@ class CareCases:
         idempotency_key: str | None = None,
         sent: Callable[[int], None] = nothing_sent,
         strict: bool = False,
+        dry_run: bool = False,
     ) -> Job:
         """Send cases, a file or bytes as one batch; return its job.
 
-        Calls `sent` with the size of each piece of a file that is sent. With `strict` all items are applied or none.
+        Calls `sent` with the size of each piece of a file that is sent. With `strict` all items are applied or none. A
+        dry run is rolled back: its result says what would become of each item.
         """
         with reading(batch, sent) as upload:
-            return self._run(self._calls.submit(upload, care_plan, idempotency_key, strict))
+            return self._run(self._calls.submit(upload, care_plan, idempotency_key, strict, dry_run))
 
     def submit_all(
         self,
@@ -107,14 +109,22 @@ class CareCases:
         yield from self.submit_in(Batches(batch_items, batch_bytes), cases, care_plan, idempotency_key)
 
     def submit_in(
-        self, batches: Batches, cases: Batch, care_plan: int | None = None, idempotency_key: str | None = None
+        self,
+        batches: Batches,
+        cases: Batch,
+        care_plan: int | None = None,
+        idempotency_key: str | None = None,
+        dry_run: bool = False,
     ) -> Iterator[Job]:
-        """Do what `submit_all` does in batches made by the caller, who learns from them how much has been sent."""
+        """Do what `submit_all` does in batches made by the caller, who learns from them how much has been sent.
+
+        Each batch of a dry run sees what is stored, and nothing of the others.
+        """
         for item in items_in(cases):
             for part in batches.add(item):
-                yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key))
+                yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key, dry_run))
         for part in batches.rest():
-            yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key))
+            yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key, dry_run))
 
     def validate(self, cases: Batch, care_plan: int | None = None) -> Iterator[ItemResult]:
         """Validate any number of cases, and keep and apply nothing; yield the service's result for each, in order.

@@ -101,6 +101,12 @@ class SteppedWriter:
         self.step("after commit")
         return outcomes
 
+    def dry_run(self, plan: WritePlan) -> list[Outcome]:
+        self.step("before write")
+        outcomes = self.writer.dry_run(plan)
+        self.step("after rollback")
+        return outcomes
+
     def rehearse(self, plan: WritePlan) -> None:
         self.writer.rehearse(plan)
 

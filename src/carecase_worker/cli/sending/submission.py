@@ -36,6 +36,9 @@ class SubmitOptions:
     validate_only: Annotated[
         bool, typer.Option("--validate-only", help="Hold the cases to the rules; keep and apply nothing")
     ] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Apply and roll back: say what would become of the cases, change nothing")
+    ] = False
     strict: Annotated[
         bool, typer.Option("--strict", help="Apply all cases or none; takes one small batch (jobs.chunk_items)")
     ] = False
@@ -93,7 +96,7 @@ class Submission:
         if isinstance(rows.source, Path):
             require_good(rows)
         batches = Batches(PART_ITEMS, PART_BYTES, self._expect_answer)
-        yield from self.client.submit_in(batches, rows, options.care_plan, options.idempotency_key)
+        yield from self.client.submit_in(batches, rows, options.care_plan, options.idempotency_key, options.dry_run)
 
     def _jobs(self) -> Iterator[Job]:
         is_file = self.file.is_file()
@@ -126,13 +129,17 @@ class Submission:
                 self.awaits_answer = left <= 0
                 advance(piece)
 
-            return self.client.submit(source, options.care_plan, options.idempotency_key, sent, options.strict)
+            return self.client.submit(
+                source, options.care_plan, options.idempotency_key, sent, options.strict, options.dry_run
+            )
 
     def _parts(self) -> Iterator[Job]:
         options = self.options
         with opened(source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
             batches = Batches(PART_ITEMS, PART_BYTES, self._expect_answer)
-            yield from self.client.submit_in(batches, _Reading(file, sent), options.care_plan, options.idempotency_key)
+            yield from self.client.submit_in(
+                batches, _Reading(file, sent), options.care_plan, options.idempotency_key, options.dry_run
+            )
 
     def _expect_answer(self) -> None:
         self.awaits_answer = True
