@@ -53,7 +53,7 @@ _RATIO_BITS = 64
 class OtlpTracer:
     """A maker of spans; a thread sends them. A span that finds no room is lost, and counted."""
 
-    def __init__(self, settings: TracingSettings, role: str, on_lost: Callable[[int], None]) -> None:
+    def __init__(self, settings: TracingSettings, role: str, on_lost: Callable[[int], None] = lambda _: None) -> None:
         self._timeout_s = settings.timeout.total_seconds()
         self._queue = SpanQueue(settings.max_spans, on_lost)
         exporter = OTLPSpanExporter(
