@@ -119,7 +119,7 @@ lock: setup ## Bring the locks in step with pyproject.toml; UPGRADE=--upgrade ch
 	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --group dev -o requirements.lock
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra otel -c requirements.lock -o requirements-image.lock
 	$(COMPILE) $(UPGRADE) --group build -c requirements.lock -o requirements-build.lock
-	$(COMPILE) $(UPGRADE) pyproject.toml --extra embedded --group bench -c requirements.lock -o requirements-bench.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra embedded --extra otel --group bench -c requirements.lock -o requirements-bench.lock
 	$(COMPILE) $(UPGRADE) pyproject.toml --group docs -c requirements.lock -o requirements-docs.lock
 	$(COMPILE) $(UPGRADE) --group generator -o requirements-generator.lock
 	$(COMPILE) --upgrade pyproject.toml --all-extras --resolution lowest-direct -o requirements-lowest.lock

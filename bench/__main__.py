@@ -13,19 +13,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import behind, small, tables
+from bench import behind, observing, small, tables
 from bench.arena import SYSTEM, TENANTS, Arena, arena
 from bench.behind import Waiting
 from bench.cases import CaseFiles
 from bench.crew import BenchError
 from bench.field import FIELD, LIMIT, THIS
 from bench.measures import FULL, QUICK, USUAL, Measures
+from bench.observing import Observing
 from bench.rounds import NEW, WORKLOADS, Race, Rounds
 from bench.small import SmallBatches
 
 _QUICK_SHARE = 0.05
 _WORKLOADS = "workloads"
-_MEASURES = ("latency", "polls", "sizes", "results", "cpu", "small", "behind")
+_MEASURES = ("latency", "polls", "sizes", "results", "cpu", "small", "behind", "observing")
 _NAMES = (*(contestant.name for contestant in FIELD), _WORKLOADS, *_MEASURES)
 
 
@@ -72,6 +73,9 @@ class Report:
         rounds = 1 if options.quick else max(1, options.rounds)
         self._small_batches = SmallBatches(started, files, small.QUICK if options.quick else small.USUAL, rounds)
         self._waiting = Waiting(started, files, behind.QUICK if options.quick else behind.USUAL, rounds)
+        self._observing = Observing(
+            started.place / "observing", files, observing.QUICK if options.quick else observing.USUAL, rounds
+        )
         self._machine = f"{_machine()}, PostgreSQL {started.version()}"
         self.figures: dict[str, Any] = {}
 
@@ -89,6 +93,7 @@ class Report:
             "cpu": self._cpu,
             "small": self._small,
             "behind": self._behind,
+            "observing": self._observed,
         }
         for name, section in sections.items():
             if name in self._options.only:
@@ -158,6 +163,14 @@ class Report:
         found = self._waiting.run()
         self.figures["behind"] = {one.value: list(map(asdict, waited)) for one, waited in found.items()}
         yield from tables.behind(found)
+
+    def _observed(self) -> Iterator[str]:
+        found = self._observing.run()
+        self.figures["observing"] = [
+            {"load": asdict(load), **{watched.name.lower(): list(map(asdict, held)) for watched, held in ways.items()}}
+            for load, ways in found.items()
+        ]
+        yield from tables.observing(found)
 
 
 def _machine() -> str:

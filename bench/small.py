@@ -120,16 +120,17 @@ class SmallBatches:
         ours = system(self.arena)
         with plain(self.arena) as theirs:
             for side in (ours, theirs):
-                self._one(side, Load(1, 4, 40))  # every process has had one
+                self.once(side, Load(1, 4, 40))  # every process has had one
             return {
                 load: (
-                    [self._one(ours, load) for _ in range(self.rounds)],
-                    [self._one(theirs, load) for _ in range(0 if load.care_plans else self.rounds)],
+                    [self.once(ours, load) for _ in range(self.rounds)],
+                    [self.once(theirs, load) for _ in range(0 if load.care_plans else self.rounds)],
                 )
                 for load in self.loads
             }
 
-    def _one(self, side: Side, load: Load) -> Found:
+    def once(self, side: Side, load: Load) -> Found:
+        """Send a load to a side, and wait until all of it is applied."""
         path = self.files.file(load.size * load.batches, _SEED)
         for database in (SYSTEM, PEERS):
             self.arena.reset(database, Before.EMPTY, path)

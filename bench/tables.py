@@ -8,6 +8,7 @@ from bench.behind import Behind, Waited
 from bench.client import Timing
 from bench.field import LIMIT, THIS
 from bench.measures import Cost, Cpu
+from bench.observing import TARGETS, Watched
 from bench.rounds import NEW, WORKLOADS, Race, Rates, Spread, ratio
 from bench.small import Found, Load
 
@@ -89,6 +90,31 @@ def behind(found: dict[Behind, list[Waited]]) -> Iterator[str]:
         for one, waited in found.items()
     ]
     yield from table(("the large batches are of", "ten cases final, s", "first large, s", "last large, s"), rows)
+
+
+def observing(found: dict[Load, dict[Watched, list[Found]]]) -> Iterator[str]:
+    """Costs of watching: medians of the rounds' ratios to the same load unwatched, with the least and the most."""
+    rows = []
+    for load, ways in found.items():
+        plain = ways[Watched.NOT]
+        cpu = median(sum(one.cpu.values()) for one in plain) / load.batches * 1000
+        told = [f"{median(one.applied_per_s for one in plain):,.1f}", f"{cpu:.2f}"]
+        for watched in TARGETS:
+            rounds = list(zip(ways[watched], plain, strict=True))
+            told.append(_change(Spread.of(one.applied_per_s / other.applied_per_s for one, other in rounds)))
+            told.append(_change(Spread.of(sum(one.cpu.values()) / sum(other.cpu.values()) for one, other in rounds)))
+        rows.append((f"{load.size:,}", str(load.connections), *told))
+    heads = [
+        f"{watched.value} (target {target:.0%}): {what}"
+        for watched, target in TARGETS.items()
+        for what in ("applied/s", "CPU")
+    ]
+    yield from table(("batches of", "connections", "applied/s", "CPU ms a batch", *heads), rows)
+
+
+def _change(spread: Spread) -> str:
+    """By how much a ratio differs from 1."""
+    return f"{spread.middle - 1:+.1%} ({spread.least - 1:+.1%}..{spread.most - 1:+.1%})"
 
 
 def _ratio(ours: Sequence[Found], plain: Sequence[Found], rate: Callable[[Found], float]) -> str:

@@ -29,5 +29,5 @@ def test_a_quick_run_of_the_benchmark_has_every_figure(tmp_path: Path) -> None:
     assert {("limit", "all new"), ("carecase", "all superseded"), ("carecase", "all new, in eight databases")} <= raced
     assert {name for name, _ in raced} >= {"copy", "core", "commit", "savepoint", "celery-one", "celery-many"}
     assert all(rate > 0 for race in found["cases_per_second"] for rate in race["rounds"])
-    assert {"latency", "polls_s", "results", "sizes", "cpu", "small", "behind"} <= set(found)
+    assert {"latency", "polls_s", "results", "sizes", "cpu", "small", "behind", "observing"} <= set(found)
     assert "LEFT OUT: dlt" in ran.stdout or ("dlt", "all new") in raced

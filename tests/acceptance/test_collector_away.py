@@ -3,18 +3,20 @@
 import json
 from pathlib import Path
 
+import httpx
 from tests.acceptance.system import System, eventually, running
 from tests.builders import a_case
 from tests.collector import a_traceparent, collecting
+from tests.ports import free_port
 
 MOST = 16
 PROCESSES = 3
 """Those with spans: an intake, two that apply chunks."""
 
 
-def lost(system: System) -> float:
-    """Spans of the intake that are lost."""
-    (line,) = (line for line in system.metrics() if line.startswith("carecase_spans_lost_total "))
+def lost(lines: list[str]) -> float:
+    """Spans that are lost, by what Prometheus would read."""
+    (line,) = (line for line in lines if line.startswith("carecase_spans_lost_total "))
     return float(line.split()[1])
 
 
@@ -24,8 +26,10 @@ def logged(system: System, event: str) -> list[dict[str, object]]:
 
 
 def test_no_batch_waits_for_a_collector_and_the_end_sends_what_is_left(tmp_path: Path, first_key: int) -> None:
+    port = free_port()
     with collecting() as collector:
         told = {
+            "CARECASE_WORKER_PORT": str(port),
             "CARECASE_TRACING_ENDPOINT": collector.url,
             "CARECASE_TRACING_MAX_SPANS": str(MOST),
         }
@@ -33,7 +37,9 @@ def test_no_batch_waits_for_a_collector_and_the_end_sends_what_is_left(tmp_path:
             collector.answers.clear()
             jobs = [system.send([a_case(first_key + number)]) for number in range(MOST)]
             states = {system.final(job_id)["state"] for job_id in jobs}
-            eventually(lambda: lost(system) > 0, what="spans are lost")
+            eventually(lambda: lost(system.metrics()) > 0, what="spans of the intake are lost")
+            pages = f"http://127.0.0.1:{port}/metrics"
+            eventually(lambda: lost(httpx.get(pages).text.splitlines()) > 0, what="spans of the worker are lost")
             assert states == {"completed"}
             assert collector.spans == []
             chunks = logged(system, "chunk")

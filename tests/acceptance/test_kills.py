@@ -1,9 +1,13 @@
 """`kill -9` in the middle of a batch: it completes, nothing is lost and nothing is doubled."""
 
+import os
+import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from tests.acceptance.system import System, eventually
+import redis
+from tests.acceptance.system import System, eventually, running
 from tests.builders import a_case
 
 TOTAL = 40_000
@@ -39,6 +43,32 @@ def test_a_batch_survives_the_death_of(system: System, first_key: int, victim: s
     ) == [(TOTAL, TOTAL)]
     assert system.query(f"SELECT count(*) FROM ingest_ledger WHERE job_id = '{job_id}'") == [(TOTAL // 1000,)]
     eventually(lambda: all(pid not in pids for pids in roles(system)), what="another one stands in for it")
+
+
+def stopped_with_a_chunk(system: System) -> list[int]:
+    """The pool of the first worker, stopped while one of it has a chunk in hand; empty, and going on, if none has."""
+    pool = system.pool()
+    for pid in pool:
+        os.kill(pid, signal.SIGSTOP)
+    with redis.Redis.from_url(system.stack["redis"]["url"]) as store:
+        holders = [holder.decode() for holder in store.hvals("c:holding")]
+    if any(f":{pid}:" in holder for pid in pool for holder in holders):
+        return pool
+    for pid in pool:
+        os.kill(pid, signal.SIGCONT)
+    return []
+
+
+def test_chunks_of_a_worker_that_is_killed_with_its_pool_wait_for_no_lease(tmp_path: Path, first_key: int) -> None:
+    """The lease is an hour: the job ends because somebody sees that the chunk's holder is dead."""
+    with running(tmp_path, CARECASE_JOBS_LEASE_SECONDS="3600") as system:
+        job_id = system.send([a_case(first_key + n) for n in range(TOTAL)])
+        pool = eventually(lambda: stopped_with_a_chunk(system), what="the first worker has a chunk in hand")
+        for pid in (system.pid("worker"), *pool):
+            os.kill(pid, signal.SIGKILL)
+        job = system.final(job_id)
+        assert (job["state"], job["created"]) == ("completed", TOTAL)
+        assert "taken back from the dead" in system.logs()
 
 
 def roles(system: System) -> list[list[int]]:

@@ -1,5 +1,7 @@
 """Clients and a killer let loose on a system, for so long; then the database and every result against a replay."""
 
+import re
+import signal
 import subprocess
 import time
 from collections import Counter, defaultdict
@@ -87,7 +89,7 @@ class Report:
         told.append(f"{sum(self.faults.values())} faults; until cases were applied again, median and longest, in s:")
         for name, count in sorted(self.faults.items()):
             waits = self.recoveries.get(name) or [0.0]
-            told.append(f"  {count:>4} × {name.replace('_', ' '):<26}{median(waits):>7.1f}{max(waits):>7.1f}")
+            told.append(f"  {count:>4} × {name.replace('_', ' '):<60}{median(waits):>7.1f}{max(waits):>7.1f}")
         lost, stale, wrong = (sum(getattr(v, n) for v in self.verdicts.values()) for n in ("lost", "stale", "wrong"))
         told.append(
             f"lost {lost}, doubled {self.doubled}, stale {stale}, wrong {wrong}, held by two at once {self.held_twice},"
@@ -179,8 +181,21 @@ def _strike(system: System, dice: Random, seconds: float, kinds: Sequence[Fault]
             fault(system, dice)
         except (redis.RedisError, psycopg.Error, OSError, IndexError, KeyError, psutil.Error, ValueError):
             continue  # what it was aimed at is down just now
-        report.faults[fault.__name__] += 1
-        report.recoveries[fault.__name__].append(_until_progress(system))
+        name = fault.__name__ if _has_worker(system) else f"{fault.__name__}, no worker left"
+        report.faults[name] += 1
+        report.recoveries[name].append(_until_progress(system))
+
+
+def _has_worker(system: System) -> bool:
+    """Whether a worker runs that has started its pool; until another one has, nothing can be applied."""
+    for pid in system.stack["processes"]["worker"]:
+        with suppress(psutil.Error, OSError):
+            worker = psutil.Process(pid)
+            (pending,) = re.findall(r"ShdPnd:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+            is_killed = int(pending, 16) & (1 << signal.SIGKILL - 1)  # on a busy machine it dies a moment later
+            if not is_killed and worker.status() != psutil.STATUS_ZOMBIE and worker.children():
+                return True
+    return False
 
 
 def _until_progress(system: System) -> float:

@@ -231,3 +231,22 @@ def test_every_locked_dependency_has_hashes_and_no_address(lock: Path) -> None:
         "--hash=sha256:" in part for part in re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE) if part.strip()
     )
     assert "://" not in text
+
+
+def test_any_other_setting_and_secret_reaches_its_role_by_an_override_as_the_page_shows(
+    secrets: Path, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "operations" / "deployment.md").read_text()
+    override = yaml.safe_load(re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0])
+    config = tmp_path / "carecase.toml"
+    config.write_text('[webhooks.crm]\nclient = "demo"\nurl = "https://crm.example.org/"\n')
+    for name in override["secrets"]:
+        (tmp_path / name).write_text(f"whsec_{VALUE}\n")
+    for name, service in override["services"].items():
+        (mount,) = service["volumes"]
+        variables = {
+            variable: value.replace(mount.split(":")[1], str(config)).replace("/run/secrets", str(tmp_path))
+            for variable, value in service["environment"].items()
+        }
+        settings = load(environment=environment_of(name, secrets) | variables)
+        assert bool(settings.webhooks["crm"].signing_secrets) == (name == "worker") == bool(service.get("secrets"))

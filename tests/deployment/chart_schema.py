@@ -6,15 +6,17 @@ writes it anew after a change of the settings. The rest of that file is written 
 """
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from carecase_worker.settings.kinds import kind_of
-from carecase_worker.settings.places import NAMED, PLAIN
+from carecase_worker.settings.places import NAMED, PLAIN, secret_leaves
 from carecase_worker.settings.sections.section import Section
 
 CHART = Path(__file__).parent.parent.parent / "deploy" / "helm" / "carecase"
@@ -27,18 +29,25 @@ _SOURCE = {"$ref": "#/$defs/secret"}
 
 
 def defined() -> dict[str, Any]:
-    """Return the definitions of settings, databases, clients and secrets."""
+    """Return the definitions of settings, databases, clients, webhooks and secrets."""
     settings = {section: _closed(_properties(section, model)) for section, model in PLAIN.items()}
     database = _properties("databases", NAMED["databases"])
     database["url"]["pattern"] = _TARGET
     owner = _closed({"url": {"type": "string", "pattern": _TARGET}, "password": _SOURCE}, required=["url"])
     database |= {"password": _SOURCE, "owner": owner}
+    webhook = _properties("webhooks", NAMED["webhooks"]) | {"secrets": _SOURCE}
     return {
         "settings": _closed(settings, required=["redis", "intake", "worker", "flower"]),
         "database": _closed(database, required=["url"]),
         "client": _closed(_properties("clients", NAMED["clients"])),
+        "webhook": _closed(webhook, required=["client", "url"]),
         "secrets": _closed(dict.fromkeys(sorted(secret_names()), _SOURCE)),
     }
+
+
+def named_secrets() -> set[tuple[str, str]]:
+    """Return section and setting of each secret of a named section, but URLs, which may stand in the file."""
+    return {(section, name) for section, model in NAMED.items() for name in secret_leaves(model) if "url" not in name}
 
 
 def secret_names() -> set[str]:
@@ -63,8 +72,6 @@ def _properties(section: str, model: type[Section]) -> dict[str, Any]:
 
 def _type(field: FieldInfo) -> dict[str, Any]:
     kind, metadata = kind_of(field)
-    if get_origin(kind) is tuple:
-        return {"type": "array", "items": _of(get_args(kind)[0])}
     bounds = {
         word: bound.total_seconds() if isinstance(bound, timedelta) else bound
         for word, attribute in (("minimum", "ge"), ("maximum", "le"))
@@ -75,6 +82,16 @@ def _type(field: FieldInfo) -> dict[str, Any]:
 
 
 def _of(kind: Any) -> dict[str, Any]:
+    if get_origin(kind) is Annotated:
+        return _of(get_args(kind)[0])
+    if get_origin(kind) is tuple:
+        return {"type": "array", "items": _of(get_args(kind)[0])}
+    if get_origin(kind) is Mapping:
+        return {"type": "object", "additionalProperties": _of(get_args(kind)[1])}
+    if get_origin(kind) in (Union, UnionType):
+        return {"anyOf": [_of(one) for one in get_args(kind)]}
+    if isinstance(kind, type) and issubclass(kind, Section):
+        return _closed(_properties("", kind))
     if words := [word for word in get_args(kind) if isinstance(word, str)]:
         return {"enum": words}
     return {"type": {int: "integer", float: "number", timedelta: "number", bool: "boolean"}.get(kind, "string")}

@@ -7,6 +7,8 @@ from tests.deployment.chart import Pod, Rendered
 
 KEYS = "k1:" + "A" * 43 + "="
 VALUE = "0123456789abcdef" * 4
+_FORMS = {"keys": KEYS, "headers": f"authorization={VALUE}"}
+"""Values of secrets that have a form, by the last word of their names."""
 
 
 def mounted(
@@ -26,6 +28,6 @@ def mounted(
     for variable, path in pod.environment.items():
         if path in pod.secrets:
             file = place / Path(path).name
-            file.write_text(secrets.get(file.name, KEYS if file.name.endswith("_keys") else VALUE))
+            file.write_text(secrets.get(file.name, _FORMS.get(file.name.rpartition("_")[2], VALUE)))
             variables[variable] = str(file)
     return variables

@@ -2,6 +2,7 @@
 
 import json
 import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ ROOT = CHART.parent.parent.parent
 _DESCRIBED = json.loads((ROOT / "tests" / "contract" / "openapi.json").read_text())["paths"]
 _SERVING = ("intake", "worker", "flower")
 _RULES = CHART / "files" / "rules.yaml"
+_SIGNED = "secrets: {existingSecret: s}"
 _EVERY = pytest.mark.parametrize("case", CASES)
 
 
@@ -280,8 +282,30 @@ def test_each_role_reaches_what_its_part_needs() -> None:
     assert ports("minimal", "migration") == [5432]
     assert ports("rabbitmq-jwks", "intake") == [6379, 5671, 443]
     assert ports("rabbitmq-jwks", "worker") == [6379, 5671, 5432]
+    assert ports("production", "intake") == [6380, 4318]
+    assert ports("production", "worker") == [6380, 5432, 443, 8443, 4318]
     extra = rendered("minimal", "networkPolicy: {extraEgress: {worker: [{ports: [{port: 4317}]}]}}")
     assert _egress(extra, "carecase-worker")[-1] == {"ports": [{"port": 4317}]}
+
+
+def test_a_worker_reaches_the_internet_for_webhooks_and_inside_what_is_permitted() -> None:
+    (rule,) = [
+        one
+        for one in _egress(rendered("production"), "carecase-worker")
+        if {"port": 8443, "protocol": "TCP"} in one["ports"]
+    ]
+    let_through = [
+        (ip_network(peer["ipBlock"]["cidr"]), [ip_network(one) for one in peer["ipBlock"].get("except", ())])
+        for peer in rule["to"]
+    ]
+
+    def reaches(address: str) -> bool:
+        ip = ip_address(address)
+        return any(ip in network and not any(ip in one for one in but) for network, but in let_through)
+
+    assert all(map(reaches, ("93.184.216.34", "2606:2800:220::1", "10.1.2.3", "10.2.0.7")))
+    assert not any(map(reaches, ("10.2.0.8", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.1")))
+    assert not any(map(reaches, ("fd00::1", "fe80::1", "::1")))
 
 
 def test_nobody_opens_flower_unless_it_is_wanted() -> None:
@@ -421,6 +445,23 @@ def test_a_pod_is_replaced_when_its_configuration_changes_and_only_then() -> Non
             "databases: {demo: {owner: {url: 'postgresql://u:p@h/d'}}}",
             "databases.demo.owner.url: has a password in it",
         ),
+        ("webhooks: {crm: {client: acme, url: 'https://c.example'}}", "webhooks.crm.secrets: is missing"),
+        (
+            f"clients: {{acme: {{}}}}\nwebhooks: {{crm: {{client: acmee, url: 'https://c.example', {_SIGNED}}}}}",
+            "webhooks.crm.client: acmee is no client; there are: acme",
+        ),
+        (
+            f"webhooks: {{crm: {{client: acme, url: 'https://c.example:8443/x', {_SIGNED}}}}}",
+            "webhooks.crm.url: leads to port 8443, which networkPolicy.webhooks.ports does not let through (443)",
+        ),
+        (
+            "webhooks: {crm: {client: acme, url: 'https://c.example', secrets: {key: k}}}",
+            "webhooks.crm.secrets: does not say where it comes from",
+        ),
+        (
+            "settings: {tracing: {endpoint: 'http://collector:4317'}}",
+            "settings.tracing.endpoint: leads to port 4317, which networkPolicy.collector.ports does not let through",
+        ),
         ("secrets: {encryption_keys: {remoteRef: {key: k}}}", "externalSecrets.secretStoreRef.name: is missing"),
         ("ingress: {enabled: true}", "ingress.hosts: there are none"),
         ("httpRoute: {enabled: true}", "httpRoute.parentRefs: there are none"),
@@ -448,6 +489,8 @@ def test_values_that_contradict_each_other_are_told_with_their_place(more: str, 
         "databases: {demo: {url: 'postgresql://h/d', password: secret}}",
         "databases: {'a b': {url: 'postgresql://h/d'}}",
         "secrets: {jwt_secret: secret}",
+        "webhooks: {crm: {client: acme, url: 'https://c.example', secrets: whsec_AAAA}}",
+        "clients: {acme: {files: {referrals: {colums: {a: case_Key}}}}}",
         "secrets: {jwt_secrets: {existingSecret: a}}",
         "workerGroups: {Not_A_Name: {}}",
         "workerGroups: {default: {replicas: -1}}",

@@ -1,24 +1,33 @@
 """The chart against what the code reads: each pod's configuration is loaded by the service's own loader."""
 
+import json
 from pathlib import Path
 
 import pytest
 from tests.deployment.chart import CASES, Pod, Rendered, rendered
-from tests.deployment.chart_schema import CHART, secret_names
+from tests.deployment.chart_schema import CHART, SCHEMA, named_secrets, secret_names
 from tests.deployment.mounted import mounted
 from tests.tls import certificates
 
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
+from carecase_worker.settings.places import variable_of
 
 ROOT = CHART.parent.parent.parent
 _NEEDS = {
-    "intake": {"redis_password", "encryption_keys", "jwt_secret", "audit_keys"},
-    "worker": {"redis_password", "encryption_keys"},
+    "intake": {"redis_password", "encryption_keys", "jwt_secret", "audit_keys", "tracing_headers"},
+    "worker": {
+        "redis_password",
+        "encryption_keys",
+        "tracing_headers",
+        "webhooks_crm_secrets",
+        "webhooks_board_2_secrets",
+    },
     "flower": {"flower_password", "flower_broker_password"},
     "migration": set[str](),
 }
 """The secrets of each role's part, beside the passwords of its databases."""
+_WEBHOOK = "webhooks: {crm: {client: acme, url: 'https://crm.example.org/', secrets: {existingSecret: webhooks}}}"
 
 
 def loaded(release: Rendered, pod: Pod, place: Path) -> Settings:
@@ -56,6 +65,32 @@ def test_a_pod_has_the_secrets_of_its_role_and_no_other() -> None:
         assert all(owner.endswith("-owner") == (pod.role == "migration") for owner in owners)
 
 
+def test_intake_and_workers_have_the_webhooks_and_the_workers_alone_sign(tmp_path: Path) -> None:
+    release = rendered("production")
+    for number, pod in enumerate(release.pods(*_NEEDS)):
+        settings = loaded(release, pod, tmp_path / str(number))
+        assert set(settings.webhooks) == ({"crm", "board-2"} if pod.role in ("intake", "worker") else set())
+        assert all(bool(one.signing_secrets) == (pod.role == "worker") for one in settings.webhooks.values())
+        assert (settings.tracing.endpoint is not None) == (pod.role in ("intake", "worker"))
+
+
+def test_webhooks_secrets_that_take_turns_all_sign(tmp_path: Path) -> None:
+    release = rendered("minimal", _WEBHOOK)
+    (pod,) = release.pods("worker")
+    one, other = "whsec_" + "A" * 32, "whsec_" + "B" * 32
+    variables = mounted(release, pod, tmp_path, {"webhooks_crm_secrets": f"{one},{other}\n"}, {})
+    assert load(environment=variables).webhooks["crm"].signing_secrets == (one, other)
+
+
+def test_a_mapping_of_a_clients_files_reaches_the_intake_as_it_is_written(tmp_path: Path) -> None:
+    release = rendered("production")
+    (pod,) = release.pods("intake")
+    mapping = loaded(release, pod, tmp_path / "pod").clients["acme"].files["referrals"]
+    assert mapping.columns == {"Case No": "case_Key", 'Opened "on"': "case_Start_Date"}
+    assert mapping.constants == {"carePlan_Key": 5, "do_Not_Contact": True}
+    assert mapping.date_formats == ("%m/%d/%Y",)
+
+
 def test_the_migration_alone_is_the_owner_of_the_tables(tmp_path: Path) -> None:
     release = rendered("production")
     users = {
@@ -78,6 +113,18 @@ def test_every_secret_of_the_settings_reaches_somebody() -> None:
     assert secret_names() <= mounted, "add its section to carecase.secretsOf"
     variables = {name for pod in release.pods(*_NEEDS) for name in pod.environment}
     assert {f"CARECASE_{name.upper()}_FILE" for name in secret_names()} <= variables
+
+
+def test_every_secret_of_a_named_section_has_a_place_in_the_chart() -> None:
+    """A database's password and a webhook's secrets stand beside its other settings, and reach the worker."""
+    held = json.loads(SCHEMA.read_text())["$defs"]
+    release = rendered("minimal", _WEBHOOK)
+    (pod,) = release.pods("worker")
+    names = {"databases": "demo", "webhooks": "crm"}
+    assert named_secrets()
+    for section, leaf in named_secrets():
+        assert held[section.removesuffix("s")]["properties"][leaf] == {"$ref": "#/$defs/secret"}
+        assert variable_of((section, names[section], leaf)) + "_FILE" in pod.environment
 
 
 @pytest.mark.parametrize("role", _NEEDS)

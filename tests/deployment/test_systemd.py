@@ -13,6 +13,7 @@ from carecase_worker.settings.model import Settings
 
 ROOT = Path(__file__).parent.parent.parent
 UNITS = ROOT / "deploy" / "systemd"
+_PAGE = ROOT / "docs" / "how-to" / "systemd.md"
 SECRETS = {
     "carecase-intake": {"redis_password", "encryption_keys", "jwt_secret", "audit_keys"},
     "carecase-worker@": {"redis_password", "encryption_keys", "worker_postgres_password"},
@@ -149,6 +150,17 @@ def test_a_unit_has_the_secrets_of_its_part_as_credentials_and_no_other(unit: st
     named = {value.removeprefix("%d/") for name, value in environment(unit).items() if name.endswith("_FILE")}
     assert named == set(credentials)
     assert all(value.startswith("%d/") for name, value in environment(unit).items() if name.endswith("_FILE"))
+
+
+def test_any_other_secret_reaches_a_unit_by_a_drop_in_as_the_page_shows(tmp_path: Path) -> None:
+    (drop_in,) = re.findall(r"```ini\n(.*?)```", _PAGE.read_text(), re.DOTALL)
+    (credential,) = re.findall(r"^LoadCredential=(\w+):/etc/carecase/secrets/\1$", drop_in, re.MULTILINE)
+    (variable,) = re.findall(r"^Environment=(\w+_FILE)=%d/(?=\w+$)", drop_in, re.MULTILINE)
+    (tmp_path / credential).write_text(f"whsec_{_VALUE}\n")
+    config = tmp_path / "carecase.toml"
+    config.write_text(_CONFIG + '[webhooks.crm]\nclient = "demo"\nurl = "https://crm.example.org/"\n')
+    read = load(environment={"CARECASE_CONFIG": str(config), variable: str(tmp_path / credential)})
+    assert read.webhooks["crm"].signing_secrets == (f"whsec_{_VALUE}",)
 
 
 @pytest.mark.parametrize("unit", SECRETS)

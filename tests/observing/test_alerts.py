@@ -2,39 +2,13 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 import redis
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
 from tests.observing.panels import shown, without_data
-from tests.observing.watch import BACKLOG, Message, Watch, frozen, watched_system
-
-
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, Watch]]:
-    with watched_system(tmp_path_factory.mktemp("watched")) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def system(watched: tuple[System, Watch]) -> System:
-    return watched[0]
-
-
-@pytest.fixture(scope="module")
-def watch(watched: tuple[System, Watch]) -> Watch:
-    return watched[1]
-
-
-@pytest.fixture(autouse=True)
-def told(watch: Watch) -> Iterator[list[Message]]:
-    """What was told in this test; before it and after it, all is well."""
-    eventually(lambda: not watch.firing(), what="no alert fires")
-    watch.messages.clear()
-    yield watch.messages
-    eventually(lambda: not watch.firing(), what="no alert fires any more")
+from tests.observing.watch import BACKLOG, Message, Watch, frozen
 
 
 def counted(told: list[Message]) -> Counter[tuple[str, str, str]]:
@@ -83,6 +57,7 @@ def test_a_redis_that_takes_no_writes_is_told_of_once(system: System, watch: Wat
     assert counted(told) == {("StoreDown", "", "firing"): 1, ("StoreDown", "", "resolved"): 1}
 
 
+@pytest.mark.usefixtures("told")
 def test_every_panel_of_the_dashboard_has_data(system: System, watch: Watch, first_key: int) -> None:
     """All of it is of what happened in this test and before it."""
     system.final(system.send([a_case(first_key + n) for n in range(3000)]))

@@ -1,7 +1,11 @@
 """Grafana's dashboard as a file: it is what its script makes, and of the form that Grafana imports."""
 
+import json
+import re
+
 from jsonschema import validate
 from tests.observing.panels import GRAFANA, dashboard, made
+from tests.observing.watch import DEPLOYED
 
 TEXT = {"type": "string", "minLength": 1}
 PLACE = {
@@ -46,6 +50,18 @@ def test_the_dashboard_is_of_the_form_that_grafana_imports() -> None:
     held = dashboard()
     validate(held, DASHBOARD)
     assert len({panel["id"] for panel in held["panels"]}) == len(held["panels"])
+
+
+def test_the_objectives_are_those_of_the_rules_and_of_the_page() -> None:
+    """The budget that the alerts go by is told in the title of the panel that shows its use, and on the page."""
+    rules = (DEPLOYED / "rules.yaml").read_text()
+    page = (GRAFANA.parents[1] / "docs" / "operations" / "objectives.md").read_text()
+    titles = {panel["title"]: json.dumps(panel) for panel in dashboard()["panels"]}
+    for record in ("batches_refused_or_late", "jobs_late"):
+        (budget,) = set(re.findall(rf"carecase:{record}:ratio_rate3d > (0\.\d+)", rules))
+        (title,) = [name for name, panel in titles.items() if f"carecase:{record}:" in panel]
+        assert f"(objective: {float(budget) * 100:g} %)" in title
+        assert f"| {100 - float(budget) * 100:g} % |" in page
 
 
 def test_no_two_panels_lie_over_each_other() -> None:

@@ -6,7 +6,6 @@ from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Semaphore
-from typing import assert_never
 from uuid import UUID
 
 import msgspec
@@ -16,15 +15,9 @@ from carecase_worker.batches.encryption import UNSEALED, Kind, Seals
 from carecase_worker.batches.key_sets import KeySet, written_keys
 from carecase_worker.batches.payloads import pack
 from carecase_worker.clock import thread_seconds
-from carecase_worker.errors import (
-    BacklogFull,
-    BatchFault,
-    BatchRefused,
-    StorageFull,
-    StoreUnavailable,
-)
+from carecase_worker.errors import BatchFault, BatchRefused, StoreUnavailable
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.operations.admission import Admission, Admitted, JobSeal, NewJob, Staging
+from carecase_worker.store.operations.admission import Admission, JobSeal, NewJob, Staging, require_admitted
 from carecase_worker.telemetry import Observe, unobserved
 from carecase_worker.traceparent import TraceParent
 
@@ -270,37 +263,3 @@ class PendingBatch:
                 self._waiting, self._waiting_bytes, self._staging_bytes = {}, 0, self._waiting_bytes
             self._waiting[number] = payload
             self._waiting_bytes += len(payload)
-
-
-_WHOSE = {"client": "this client's share", "database": "the share of all clients"}
-
-
-def require_admitted(admission: Admission) -> Admission:
-    """Return the admission if the batch is staged or stands for a job.
-
-    Raises the refusals that `PendingBatch` names.
-    """
-    match admission.verdict:
-        case Admitted.STAGED | Admitted.ADMITTED | Admitted.KNOWN:
-            return admission
-        case Admitted.REUSED:
-            raise BatchRefused(
-                BatchFault.KEY_REUSED,
-                "This Idempotency-Key came before, with other items, database, care plan or handling. Use a new key.",
-            )
-        case Admitted.FULL:
-            raise BacklogFull("Too much accepted work is still open. Send the batch again later.")
-        case Admitted.CROWDED:
-            raise BacklogFull(
-                f"Uploads and open jobs fill {_WHOSE[admission.whose]} of what is kept for this database."
-                " Send the batch again once some of them have ended."
-            )
-        case Admitted.USED:
-            raise StorageFull(
-                f"Jobs and results fill {_WHOSE[admission.whose]} of what is kept for this database. Purge final jobs"
-                " that are not needed any more (DELETE /jobs/{jobId}?purge=true), or wait until some expire."
-            )
-        case Admitted.LOST:
-            raise StoreUnavailable("the job store lost a part of the batch; send it again")
-        case never:
-            assert_never(never)

@@ -7,7 +7,7 @@ for each than a small batch can bear.
 
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -34,7 +34,7 @@ from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.telemetry import MetricSample
 from carecase_worker.traceparent import TraceParent
 from carecase_worker.tracing.sending import Sending, SpanQueue
-from carecase_worker.tracing.tracer import ATTRIBUTES, UNTRACED, Span, Untraced
+from carecase_worker.tracing.tracer import ATTRIBUTES, SPANS_LOST, UNTRACED, Span, Untraced
 from carecase_worker.version import VERSION
 
 _AT_ONCE = 512
@@ -53,9 +53,9 @@ _RATIO_BITS = 64
 class OtlpTracer:
     """A maker of spans; a thread sends them. A span that finds no room is lost, and counted."""
 
-    def __init__(self, settings: TracingSettings, role: str) -> None:
+    def __init__(self, settings: TracingSettings, role: str, on_lost: Callable[[int], None] = lambda _: None) -> None:
         self._timeout_s = settings.timeout.total_seconds()
-        self._queue = SpanQueue(settings.max_spans)
+        self._queue = SpanQueue(settings.max_spans, on_lost)
         exporter = OTLPSpanExporter(
             endpoint=settings.endpoint,
             headers=settings.by_name,
@@ -96,8 +96,7 @@ class OtlpTracer:
 
     def readings(self) -> Iterator[MetricSample]:
         """Yield the metrics."""
-        text = "Spans that were not sent: too many waited, or the collector did not take them"
-        yield MetricSample("carecase_spans_lost", text, self._queue.lost, {}, counter=True)
+        yield MetricSample(*SPANS_LOST, self._queue.lost, {}, counter=True)
 
     def close(self) -> None:
         """Send the spans that wait, for about as long as the timeout."""

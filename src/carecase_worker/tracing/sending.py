@@ -1,7 +1,7 @@
 """The sending of spans: as much as there is room for, and never longer than a process may take to end."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -15,10 +15,14 @@ _TELL_AGAIN_S = 60.0
 
 
 class SpanQueue:
-    """The count of the spans that wait to be sent, and of those that are lost; the log tells of these once a minute."""
+    """The count of the spans that wait to be sent, and of those that are lost; the log tells of these once a minute.
 
-    def __init__(self, most: int) -> None:
+    `on_lost` gets the number of spans whenever some are lost; one call at a time, of any thread.
+    """
+
+    def __init__(self, most: int, on_lost: Callable[[int], None] = lambda _: None) -> None:
         self.lost = 0
+        self._on_lost = on_lost
         self._most = most
         self._waiting = self._told = 0
         self._tell_at = -math.inf
@@ -28,7 +32,7 @@ class SpanQueue:
         """Take a place for a span; without one the span is lost."""
         with self._lock:
             if self._waiting >= self._most:
-                self.lost += 1
+                self._lose(1)
                 return False
             self._waiting += 1
             return True
@@ -37,7 +41,8 @@ class SpanQueue:
         """Free the places of spans that were sent, or are given up."""
         with self._lock:
             self._waiting -= count
-            self.lost += 0 if is_sent else count
+            if not is_sent:
+                self._lose(count)
         self.tell()
 
     def tell(self, is_last: bool = False) -> None:
@@ -48,6 +53,10 @@ class SpanQueue:
                 return
             self._told, self._tell_at = self.lost, monotonic() + _TELL_AGAIN_S
         _log.warning("spans lost", count=untold, reason="the collector did not take them; check tracing.endpoint")
+
+    def _lose(self, count: int) -> None:
+        self.lost += count
+        self._on_lost(count)
 
 
 class Sending(SpanExporter):

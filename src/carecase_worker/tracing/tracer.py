@@ -4,7 +4,7 @@ OpenTelemetry is imported only once a tracer is made that records: `otlp.py` is 
 """
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -27,6 +27,9 @@ ATTRIBUTES: Mapping[str, str] = {
     "verdict": "carecase.verdict",
 }
 """The only facts that a span can have, by the names that they have in a line of the log: ids, counts and names."""
+
+SPANS_LOST = ("carecase_spans_lost", "Spans that were not sent: too many waited, or the collector did not take them")
+"""Name and text of the count of lost spans, of an intake and of a worker."""
 
 _MODULE = "carecase_worker.tracing.otlp"
 
@@ -158,15 +161,17 @@ class NoTracer:
 NO_TRACER = NoTracer()
 
 
-def tracer_of(settings: TracingSettings, role: str) -> Tracer:
+def tracer_of(settings: TracingSettings, role: str, on_lost: Callable[[int], None] = lambda _: None) -> Tracer:
     """Make the tracer of a process, with a thread that sends its spans: call it after the last fork.
+
+    `on_lost` is called with the number of spans whenever some are lost.
 
     Raises SettingsError if tracing is on and OpenTelemetry is not installed.
     """
     require_installed(settings)
     if settings.endpoint is None:
         return NO_TRACER
-    tracer: Tracer = importlib.import_module(_MODULE).OtlpTracer(settings, role)
+    tracer: Tracer = importlib.import_module(_MODULE).OtlpTracer(settings, role, on_lost)
     return tracer
 
 

@@ -13,6 +13,7 @@ from carecase_worker.errors import FailureKind
 from carecase_worker.settings.model import Settings
 from carecase_worker.store.redis.certificates import certificate_expiries
 from carecase_worker.telemetry import SHORT_BOUNDS_S, Gauges, HistogramSample, MetricSample, build_info, exposition
+from carecase_worker.tracing.tracer import SPANS_LOST
 
 _CELL_BYTES = 8
 _OPERATIONS = ("claim", "complete", "place", "release", "reclaim", "settle")
@@ -60,6 +61,10 @@ class Meter:
         """Count items that kept killing their process."""
         self._add(("poison", database), items)
 
+    def lose_spans(self, spans: int) -> None:
+        """Count spans that were not sent; one thread at a time."""
+        self._add(("spans lost",), spans)
+
     def _add(self, name: tuple[str, ...], by: float) -> None:
         place = self._places.get(name)
         if place is not None:  # a database that is not configured here is not told of
@@ -105,16 +110,25 @@ class WorkerMetrics:
     gauges: Gauges
 
     @classmethod
-    def of(cls, processes: int, databases: Sequence[str], operations: Sequence[str], gauges: Gauges) -> "WorkerMetrics":
+    def of(
+        cls,
+        processes: int,
+        databases: Sequence[str],
+        operations: Sequence[str],
+        gauges: Gauges,
+        is_traced: bool = False,
+    ) -> "WorkerMetrics":
         """Make room for the metrics of so many pool processes; `gauges` are read by the main process when it tells."""
         places: dict[tuple[str, ...], int] = {}
         histogram, size = len(SHORT_BOUNDS_S) + 2, 0
         for name in (*(("stage", one.value) for one in Stage), *(("operation", one) for one in operations)):
             places[name], size = size, size + histogram
         failures = (_APPLIED, *(kind.value for kind in FailureKind))
-        counts = [("attempts", database, failure) for database in databases for failure in failures]
-        places |= dict(zip([*counts, *(("poison", database) for database in databases)], count(size), strict=False))
-        size += len(counts) + len(databases)
+        counts: list[tuple[str, ...]] = [("attempts", name, failure) for name in databases for failure in failures]
+        counts += [("poison", name) for name in databases]
+        counts += [("spans lost",)] if is_traced else []
+        places |= dict(zip(counts, count(size), strict=False))
+        size += len(counts)
         memory = memoryview(mmap.mmap(-1, processes * size * _CELL_BYTES)).cast("d")
         return cls(memory, places, size, gauges)
 
@@ -141,6 +155,8 @@ class WorkerMetrics:
                     yield MetricSample("carecase_chunk_attempts", _ATTEMPTS, sums[place], told, counter=True)
                 case "poison", [name]:
                     yield MetricSample("carecase_poison_items", _POISON, sums[place], {"database": name}, counter=True)
+                case "spans lost", []:
+                    yield MetricSample(*SPANS_LOST, sums[place], {}, counter=True)
 
 
 def metrics_of(settings: Settings, *gauges: Gauges) -> WorkerMetrics:
@@ -151,6 +167,7 @@ def metrics_of(settings: Settings, *gauges: Gauges) -> WorkerMetrics:
         tuple(settings.databases),
         _OPERATIONS,
         lambda: chain.from_iterable(each() for each in told),
+        is_traced=settings.tracing.endpoint is not None,
     )
 
 

@@ -213,7 +213,10 @@ def test_a_script_that_counts_takes_a_hundred_expired_jobs_off(beside: Beside, e
 
 
 BIG = 10_000_000
-RECORD, CHUNK = 4096, 256  # what is counted for a job, and for a chunk, beside its payload: docs/operations/backlog.md
+RECORD, CHUNK = (
+    4096,
+    256,
+)  # what is counted for a job, and for a chunk, beside its payload: docs/operations/kept-full.md
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])

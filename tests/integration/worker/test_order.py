@@ -155,3 +155,14 @@ def test_who_waits_for_a_batch_that_is_cancelled_waits_for_what_was_before_it_to
     tenant.store.release([taken.chunk], "w:2", RetryLater(timedelta(0), counts_toward_deadline=False))
     tenant.finish(Random(0))
     assert [one[1:] for one in tenant.found().results[last]] == [(409, OTHER_CARE_PLAN.body)]
+
+
+def test_a_process_that_comes_when_another_one_has_placed_the_jobs_finds_nothing_to_place(tenant: Tenant) -> None:
+    waits_for = tenant.accept(5, a_case(1))
+    tenant.accept(6, a_case(1, carePlan_Key=6))
+    placers = [Placer(tenant.store, OpenJobs(tenant.redis), holder) for holder in ("w:1", "w:2")]
+    first, second = (placer.place("demo") for placer in placers)
+    assert [notified.job_id for notified in (*first.to_notify, *(ref for ref, _ in first.following))] == [waits_for]
+    assert second.verdict == "placed"
+    tenant.finish(Random(0))
+    assert {tenant.state(sent.job_id) for sent in tenant.sent} == {"completed"}

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 
 from carecase_worker.errors import FailureKind
 from carecase_worker.worker.metrics import Stage, WorkerMetrics, unmetered
@@ -68,6 +69,14 @@ def test_a_stage_is_observed_whether_it_succeeds_or_fails() -> None:
     except ValueError:
         pass
     assert told(worker)['carecase_chunk_stage_seconds_count{stage="write"}'] == 2
+
+
+def test_spans_that_are_lost_are_counted_while_tracing_is_on() -> None:
+    traced = WorkerMetrics.of(2, DATABASES, (), list, is_traced=True)
+    for process, spans in ((0, 3), (1, 4)):
+        in_a_killed_process(partial(traced.meter(process).lose_spans, spans))
+    assert told(traced)["carecase_spans_lost_total"] == 7
+    assert "carecase_spans_lost_total" not in told(metrics())
 
 
 def test_the_number_of_series_is_fixed_by_the_configuration() -> None:

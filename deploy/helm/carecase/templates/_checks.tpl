@@ -25,6 +25,34 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- range $name, $webhook := $values.webhooks }}
+{{- if and $values.clients (not (hasKey $values.clients $webhook.client)) }}
+{{- $mistakes = append $mistakes (printf "webhooks.%s.client: %s is no client; there are: %s" $name $webhook.client (keys $values.clients | sortAlpha | join ", ")) }}
+{{- end }}
+{{- if not $webhook.secrets }}
+{{- $mistakes = append $mistakes (printf "webhooks.%s.secrets: is missing, so its events would wait for ever; name the Secret with them" $name) }}
+{{- end }}
+{{- end }}
+{{- if $values.networkPolicy.enabled }}
+{{- $reached := dict }}
+{{- range $name, $webhook := $values.webhooks }}
+{{- $_ := set $reached (printf "webhooks.%s.url" $name) (dict "url" $webhook.url "peers" "webhooks") }}
+{{- end }}
+{{- with dig "tracing" "endpoint" "" $values.settings }}
+{{- $_ := set $reached "settings.tracing.endpoint" (dict "url" . "peers" "collector") }}
+{{- end }}
+{{- range $path, $one := $reached }}
+{{- $url := urlParse $one.url }}
+{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
+{{- $open := list }}
+{{- range (get $values.networkPolicy $one.peers).ports }}
+{{- $open = append $open (toString (int .)) }}
+{{- end }}
+{{- if not (has $port $open) }}
+{{- $mistakes = append $mistakes (printf "%s: leads to port %s, which networkPolicy.%s.ports does not let through (%s); add it there" $path $port $one.peers (join ", " $open)) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- $groups := include "carecase.groups" . | fromJson }}
 {{- if not $groups }}
 {{- $mistakes = append $mistakes "workerGroups: there are none, so nothing would be applied; name one, as default: {}" }}
@@ -82,6 +110,9 @@
 {{- range $name, $database := $values.databases }}
 {{- $_ := set $sources (printf "databases.%s.password" $name) $database.password }}
 {{- $_ := set $sources (printf "databases.%s.owner.password" $name) (dig "owner" "password" nil $database) }}
+{{- end }}
+{{- range $name, $webhook := $values.webhooks }}
+{{- $_ := set $sources (printf "webhooks.%s.secrets" $name) $webhook.secrets }}
 {{- end }}
 {{- $isFetched := false }}
 {{- range $path, $source := $sources }}

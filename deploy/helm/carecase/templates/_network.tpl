@@ -19,3 +19,16 @@
     {{- toYaml . | nindent 4 }}
   {{- end }}
 {{- end }}
+
+{{/* carecase.privateNetworks ROOT: the networks that webhooks may lead to inside, as a JSON list of peers; none if no peers are named,
+     since then every address is let through already. */}}
+{{- define "carecase.privateNetworks" -}}
+{{- $peers := list }}
+{{- if .Values.networkPolicy.webhooks.to }}
+{{- range dig "delivery" "private_networks" (list) .Values.settings }}
+{{- $length := ternary "128" "32" (contains ":" .) }}
+{{- $peers = append $peers (dict "ipBlock" (dict "cidr" (ternary . (printf "%s/%s" . $length) (contains "/" .)))) }}
+{{- end }}
+{{- end }}
+{{- toJson $peers }}
+{{- end }}

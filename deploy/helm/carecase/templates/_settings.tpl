@@ -1,19 +1,32 @@
 {{/* The file carecase.toml of each role, and the secrets beside it. */}}
 
-{{/* carecase.toml SETTINGS: sections of settings as TOML. A JSON text is a TOML text, and no number gets an exponent. */}}
+{{/* carecase.tomlValue VALUE: a value as TOML. The JSON of anything but a map is TOML, and no number gets an exponent. */}}
+{{- define "carecase.tomlValue" -}}
+{{- if kindIs "map" . }}
+{{- $pairs := list }}
+{{- range $name, $value := . }}
+{{- $pairs = append $pairs (printf "%s = %s" (toRawJson $name) (include "carecase.tomlValue" $value)) }}
+{{- end }}
+{{- printf "{%s}" (join ", " $pairs) }}
+{{- else }}
+{{- toRawJson . }}
+{{- end }}
+{{- end }}
+
+{{/* carecase.toml SETTINGS: sections of settings as TOML. */}}
 {{- define "carecase.toml" -}}
 {{- range $section, $held := . }}
-{{- if has $section (list "databases" "clients") }}
+{{- if has $section (list "databases" "clients" "webhooks") }}
 {{- range $name, $values := $held }}
 [{{ $section }}.{{ $name }}]
 {{- range $leaf, $value := $values }}
-{{ $leaf }} = {{ toRawJson $value }}
+{{ $leaf }} = {{ include "carecase.tomlValue" $value }}
 {{- end }}
 {{ end }}
 {{- else if $held }}
 [{{ $section }}]
 {{- range $leaf, $value := $held }}
-{{ $leaf }} = {{ toRawJson $value }}
+{{ $leaf }} = {{ include "carecase.tomlValue" $value }}
 {{- end }}
 {{ end }}
 {{- end }}
@@ -51,14 +64,21 @@
 {{- $others := dict
   "intake" (list "flower")
   "worker" (list "intake" "jwt" "oidc" "audit" "flower")
-  "flower" (list "intake" "jwt" "oidc" "audit" "encryption")
-  "migration" (list "intake" "redis" "broker" "jwt" "oidc" "audit" "encryption" "flower") }}
+  "flower" (list "intake" "jwt" "oidc" "audit" "encryption" "delivery" "tracing")
+  "migration" (list "intake" "redis" "broker" "jwt" "oidc" "audit" "encryption" "flower" "delivery" "tracing") }}
 {{- $settings := mustMergeOverwrite (deepCopy .root.Values.settings) (deepCopy (default (dict) .overrides)) }}
 {{- range index $others .role }}
 {{- $settings = omit $settings . }}
 {{- end }}
 {{- $databases := include "carecase.databasesOf" (dict "root" .root "names" .databases "role" .role) | fromJson }}
 {{- $_ := set $settings "databases" $databases }}
+{{- if has .role (list "intake" "worker") }}
+{{- $webhooks := dict }}
+{{- range $name, $webhook := .root.Values.webhooks }}
+{{- $_ := set $webhooks $name (omit $webhook "secrets") }}
+{{- end }}
+{{- $_ := set $settings "webhooks" $webhooks }}
+{{- end }}
 {{- if eq .role "intake" }}
 {{- $_ := set $settings "clients" .root.Values.clients }}
 {{- if .root.Values.intake.audit.enabled }}
@@ -90,6 +110,7 @@
   "remoteRef" $source.remoteRef) }}
 {{- end }}
 {{- end }}
+{{- $named := dict }}
 {{- if has $role (list "worker" "migration") }}
 {{- range $name, $database := $root.Values.databases }}
 {{- if or (not $.databases) (has $name $.databases) }}
@@ -97,16 +118,25 @@
 {{- if and (eq $role "migration") $database.owner }}
 {{- $source = $database.owner.password }}
 {{- end }}
+{{- $_ := set $named (printf "databases_%s_password" $name) (dict "source" $source "key" "password") }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if eq $role "worker" }}
+{{- range $name, $webhook := $root.Values.webhooks }}
+{{- $_ := set $named (printf "webhooks_%s_secrets" $name) (dict "source" $webhook.secrets "key" "secrets") }}
+{{- end }}
+{{- end }}
+{{- range $name, $secret := $named }}
+{{- $source := $secret.source }}
 {{- if $source }}
-{{- $file := printf "databases_%s_password" (lower $name | replace "-" "_") }}
+{{- $file := lower $name | replace "-" "_" }}
 {{- $found = append $found (dict
   "file" $file
   "variable" (printf "CARECASE_%s_FILE" (upper $file))
   "secret" (default $target $source.existingSecret)
-  "key" (ternary (default "password" $source.key) $file (not (empty $source.existingSecret)))
+  "key" (ternary (default $secret.key $source.key) $file (not (empty $source.existingSecret)))
   "remoteRef" $source.remoteRef) }}
-{{- end }}
-{{- end }}
 {{- end }}
 {{- end }}
 {{- toJson $found }}

@@ -37,8 +37,8 @@ from carecase_worker.intake.limits.threads import ClientThreads
 from carecase_worker.intake.openapi.request_body import BATCH
 from carecase_worker.settings.sections.intake import IntakeSettings
 from carecase_worker.store.loop_store import LoopStore
-from carecase_worker.store.operations.admission import Admission, NewJob
-from carecase_worker.store.pending_batch import Admissions, Sender, require_admitted
+from carecase_worker.store.operations.admission import Admission, NewJob, require_admitted
+from carecase_worker.store.pending_batch import Admissions, Sender
 from carecase_worker.telemetry import Metrics
 
 CarePlanKey = Annotated[

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import assert_never
 
 import msgspec
 
@@ -11,6 +12,7 @@ from carecase_worker.batches.binding import Binding
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.fingerprint import Mark
 from carecase_worker.clock import from_epoch_ms, from_epoch_us
+from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StorageFull, StoreUnavailable
 from carecase_worker.store.job import COUNTS, Job, State
 from carecase_worker.store.operations.throughput import Throughput
 from carecase_worker.store.scripts import values_of
@@ -176,3 +178,37 @@ class _AdmissionReply(msgspec.Struct):
     items_per_second: int = 0
     completed_ms: int = 0
     to_notify: list[str] = []
+
+
+_WHOSE = {"client": "this client's share", "database": "the share of all clients"}
+
+
+def require_admitted(admission: Admission) -> Admission:
+    """Return the admission if the batch is staged or stands for a job.
+
+    Raises BatchRefused, BacklogFull, StorageFull or StoreUnavailable.
+    """
+    match admission.verdict:
+        case Admitted.STAGED | Admitted.ADMITTED | Admitted.KNOWN:
+            return admission
+        case Admitted.REUSED:
+            raise BatchRefused(
+                BatchFault.KEY_REUSED,
+                "This Idempotency-Key came before, with other items, database, care plan or handling. Use a new key.",
+            )
+        case Admitted.FULL:
+            raise BacklogFull("Too much accepted work is still open. Send the batch again later.")
+        case Admitted.CROWDED:
+            raise BacklogFull(
+                f"Uploads and open jobs fill {_WHOSE[admission.whose]} of what is kept for this database."
+                " Send the batch again once some of them have ended."
+            )
+        case Admitted.USED:
+            raise StorageFull(
+                f"Jobs and results fill {_WHOSE[admission.whose]} of what is kept for this database. Purge final jobs"
+                " that are not needed any more (DELETE /jobs/{jobId}?purge=true), or wait until some expire."
+            )
+        case Admitted.LOST:
+            raise StoreUnavailable("the job store lost a part of the batch; send it again")
+        case never:
+            assert_never(never)

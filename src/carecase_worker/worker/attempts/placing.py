@@ -28,8 +28,9 @@ class Placer:
     def place(self, database: str) -> Applied:
         """Place the unplaced jobs of a database; claim what comes next. Raises StoreUnavailable."""
         unplaced, there = self.open_jobs.unplaced(database)
-        sets = self.open_jobs.key_sets(there) if unplaced else {}
-        told = self.store.place(database, placements(unplaced, there, sets), self.holder)
+        # another process may have placed them meanwhile
+        placed = placements(unplaced, there, self.open_jobs.key_sets(there)) if unplaced else []
+        told = self.store.place(database, placed, self.holder)
         return Applied("placed", database, 0, told.to_notify, told.following, told.shares)
 
 

@@ -71,7 +71,7 @@ class PoolProcess:
             seals=seals,
             meter=meter,
         )
-        self.tracer = tracer_of(settings.tracing, "worker")
+        self.tracer = tracer_of(settings.tracing, "worker", meter.lose_spans)
         self.placer = Placer(self.applier.store, OpenJobs(settings.redis, seals), own_name())
 
     def apply(self, chunk: ChunkRef, queue: object) -> Report:
