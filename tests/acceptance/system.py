@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import psutil
 from sqlalchemy import create_engine, text
+from tests.plain_http import http_client, http_get
 from tests.ports import free_port, free_ports
 
 from carecase_worker.embedded.stack import keep_ports, running_stack
@@ -95,7 +96,7 @@ class System:
         credentials = {"x-api-key": who["api_key"], "Authorization": f"Bearer {who['bearer']}"}
         if database:
             credentials["vbasoftware-database"] = database
-        return httpx.Client(base_url=stack["intake"]["url"], headers={**credentials, **headers}, timeout=300)
+        return http_client(base_url=stack["intake"]["url"], headers={**credentials, **headers}, timeout=300)
 
     def send(self, cases: list[Any], path: str = "/care-cases-batch", database: str = "demo", **headers: str) -> str:
         """Send a batch until it is accepted, as clients do; its job id."""
@@ -158,7 +159,7 @@ class System:
 
     def metrics(self) -> list[str]:
         """What Prometheus would read."""
-        return httpx.get(f"{self.stack['intake']['url']}/metrics", timeout=60).text.splitlines()
+        return http_get(f"{self.stack['intake']['url']}/metrics", timeout=60).text.splitlines()
 
     def logs(self) -> str:
         """Everything that any process has logged."""
@@ -244,6 +245,6 @@ def intake_beside(system: System, place: Path, config: str) -> Iterator[System]:
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=60).status_code == 200
+        return http_get(f"{url}/readyz", timeout=60).status_code == 200
     except httpx.TransportError:
         return False
