@@ -1,5 +1,6 @@
 """The `carecase` command and its groups."""
 
+import gc
 import importlib
 import sys
 from collections.abc import Mapping
@@ -69,7 +70,8 @@ def _path(module: str) -> str:
 
 
 def _load(module: str, command: str) -> Any:
-    """Import the module of a command. Raises NotInstalled."""
+    """Import the module of a command; collections of garbage leave out what is there by then. Raises NotInstalled."""
+    gc.disable()
     try:
         return importlib.import_module(_path(module))
     except ModuleNotFoundError as error:
@@ -81,6 +83,9 @@ def _load(module: str, command: str) -> Any:
         else:
             text = f"carecase {command} needs {error.name}, which is not installed here. Run: pip install {whole}"
         raise NotInstalled(text) from None
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _no_options() -> None:
