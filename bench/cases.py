@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from carecase_worker.cases.validation import Row, Rules, validate
-from carecase_worker.cli.sample import cases
+from carecase_worker.cli.sending.sample import cases
 from carecase_worker.clock import SeededRandom
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 

@@ -19,7 +19,7 @@ import httpx
 import psutil
 
 from carecase_worker.cases.care_case import FIELDS
-from carecase_worker.cli.sample import cases
+from carecase_worker.cli.sending.sample import cases
 from carecase_worker.clock import SeededDice
 
 _PIECE_BYTES = 256 << 10

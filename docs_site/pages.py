@@ -18,10 +18,10 @@ from pydantic.fields import FieldInfo
 from carecase_worker import cli
 from carecase_worker.errors import ClientError
 from carecase_worker.intake.app import create_app
-from carecase_worker.settings.access import ClientSettings
 from carecase_worker.settings.model import DatabaseSettings, Settings
-from carecase_worker.settings.section import Section
-from carecase_worker.settings.webhooks import WebhookSettings
+from carecase_worker.settings.sections.access import ClientSettings
+from carecase_worker.settings.sections.section import Section
+from carecase_worker.settings.sections.webhooks import WebhookSettings
 from carecase_worker.store.job_store import JobStore
 
 _NAMED: Mapping[str, type[Section]] = {
@@ -117,8 +117,8 @@ def commands_page() -> str:
 
 
 def _commands() -> Iterator[tuple[str, Any]]:
-    for module in pkgutil.iter_modules(cli.__path__):
-        add_commands = getattr(importlib.import_module(f"{cli.__name__}.{module.name}"), "add_commands", None)
+    for module in pkgutil.walk_packages(cli.__path__, f"{cli.__name__}."):
+        add_commands = getattr(importlib.import_module(module.name), "add_commands", None)
         if add_commands is not None:
             group = typer.Typer(rich_markup_mode=None)
             group.callback()(lambda: None)

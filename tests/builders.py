@@ -12,8 +12,8 @@ from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits, ChunkR
 from carecase_worker.batches.fingerprint import Mark
 from carecase_worker.batches.splitting import ArraySplitter, Splitter
 from carecase_worker.clock import from_epoch_us
-from carecase_worker.store.admission import NewJob
-from carecase_worker.store.claims import History, Lease
+from carecase_worker.store.operations.admission import NewJob
+from carecase_worker.store.operations.claims import History, Lease
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from carecase_worker.client.calls import Calls
-from carecase_worker.client.steps import Delay, NoResponse, Reply, Request, Response, Result, Steps, advance
+from carecase_worker.client.exchange.calls import Calls
+from carecase_worker.client.exchange.steps import Delay, NoResponse, Reply, Request, Response, Result, Steps, advance
+from carecase_worker.client.exchange.verdicts import Patience
 from carecase_worker.client.uploads import Upload
-from carecase_worker.client.verdicts import Patience
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 JOB = "0199c0de-0000-7000-8000-000000000001"

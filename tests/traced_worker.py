@@ -12,7 +12,7 @@ from carecase_worker.broker.celery_app import TASK
 from carecase_worker.settings.loading import load
 from carecase_worker.telemetry import configure_logging
 from carecase_worker.worker.app import create_worker
-from carecase_worker.worker.health import Signs
+from carecase_worker.worker.health.signs import Signs
 from carecase_worker.worker.metrics import metrics_of
 from carecase_worker.worker.schema_watch import SchemaWatch
 

@@ -15,7 +15,7 @@ PACKAGE = Path(carecase_worker.__file__).parent
 
 @contextmanager
 def first_calls() -> Iterator[dict[str, None]]:
-    """Collect them, as `worker/attempt.py: Applier.claim`, each once; threads that run already are not seen."""
+    """Collect them, as `worker/attempts/attempt.py: Applier.claim`, each once, but not of threads that run already."""
     prefix = f"{PACKAGE}/"
     calls: dict[str, None] = {}
 

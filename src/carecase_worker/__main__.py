@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 
-_CHECK = "carecase_worker.worker.health_check"
+_CHECK = "carecase_worker.worker.health.check"
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 import jwt
 
 from carecase_worker.errors import SettingsError
-from carecase_worker.settings.access import JwtSettings
+from carecase_worker.settings.sections.access import JwtSettings
 
 
 @dataclass(frozen=True, slots=True)

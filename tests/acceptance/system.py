@@ -22,8 +22,8 @@ from tests.plain_http import http_client, http_get
 from tests.ports import free_port, free_ports
 
 from carecase_worker.embedded.stack import keep_ports, running_stack
-from carecase_worker.settings.access import JwtSettings
 from carecase_worker.settings.loading import process_environment
+from carecase_worker.settings.sections.access import JwtSettings
 from carecase_worker.tokens import Bearer, sign
 
 PR_SET_PDEATHSIG = 1

@@ -16,12 +16,12 @@ import pytest
 from tests.acceptance.system import System
 from tests.builders import a_batch, a_case
 
-from carecase_worker.cli.sample import cases
+from carecase_worker.cli.sending.sample import cases
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect, connect_async
 from carecase_worker.client.asynchronous import AsyncCareCases
 from carecase_worker.client.blocking import CareCases
-from carecase_worker.client.calls import Calls
+from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.clock import SeededRandom, SystemClock, SystemRandom, uuid7
 from carecase_worker.errors import CallerRefused, JobNotFinal, JobStateRefused, JobUnknown, RequestRefused, ServiceBusy
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 from tests.acceptance.system import COMMAND, System, eventually, run
 
-from carecase_worker.client.folder import Folder
+from carecase_worker.client.files.folder import Folder
 from carecase_worker.settings.loading import process_environment
 
 HEADER = "case_Key,carePlan_Key,do_Not_Contact,case_ID,case_Status\r\n"

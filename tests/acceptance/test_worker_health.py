@@ -25,7 +25,7 @@ from tests.ports import free_port
 
 from carecase_worker.embedded.stack import running_stack
 from carecase_worker.settings.loading import process_environment
-from carecase_worker.worker.monitor import STATUS_STUCK
+from carecase_worker.worker.health.monitor import STATUS_STUCK
 
 CPU_MS = 50
 

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from carecase_worker.settings.kinds import kind_of
 from carecase_worker.settings.places import NAMED, PLAIN
-from carecase_worker.settings.section import Section
+from carecase_worker.settings.sections.section import Section
 
 CHART = Path(__file__).parent.parent.parent / "deploy" / "helm" / "carecase"
 SCHEMA = CHART / "values.schema.json"

@@ -124,7 +124,7 @@ def test_what_keeps_it_from_doing_harm_is_there(unit: str) -> None:
 
 
 def test_workers_of_a_machine_see_each_other() -> None:
-    """A worker takes back what a process holds that it does not find in /proc; see worker/process_identity.py."""
+    """A worker takes back what a process holds that is not in /proc; see worker/processes/process_identity.py."""
     assert lines("carecase-worker@", "ProtectProc") == ["default"]
     assert lines("carecase-worker@", "DynamicUser") == lines("carecase-worker@", "ProcSubset") == []
 
@@ -157,7 +157,7 @@ def test_every_command_exists(unit: str) -> None:
         program, *words = command.split()
         assert program == "/opt/carecase/bin/carecase"
         module = {"db": "databases"}.get(words[0], words[0])
-        source = (ROOT / "src" / "carecase_worker" / "cli" / f"{module}.py").read_text()
+        source = next((ROOT / "src" / "carecase_worker" / "cli").rglob(f"{module}.py")).read_text()
         assert f'command("{words[1]}")' in source if words[1:] else f"def {words[0]}(" in source
 
 

@@ -18,8 +18,8 @@ from carecase_worker.audit.records import Act, Event, Head, record_of
 from carecase_worker.audit.verification import Verification
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import AuditUnavailable, SettingsError
-from carecase_worker.settings.access import AuditSettings
 from carecase_worker.settings.loading import process_environment
+from carecase_worker.settings.sections.access import AuditSettings
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """

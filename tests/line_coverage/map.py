@@ -4,7 +4,7 @@ It is JSON:
 
     {"tests": {"tests/unit/test_retry.py::test_x": {"seconds": 0.1, "passed": true}},
      "names": ["", "tests/unit/test_retry.py", "tests/unit/test_retry.py::test_x"],
-     "lines": {"src/carecase_worker/worker/retry_policy.py": {"12": [0, 1]}}}
+     "lines": {"src/carecase_worker/worker/attempts/retry_policy.py": {"12": [0, 1]}}}
 
 - `tests`: each test function that was run, all its parameters together, with what is set up for it. What is set up for
   several is in the time of the first of them.

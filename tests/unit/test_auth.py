@@ -20,7 +20,7 @@ from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, Batch
 from carecase_worker.intake.access.authenticator import Authenticator, Caller, authorise_database
 from carecase_worker.intake.access.jwks import Jwks
 from carecase_worker.intake.access.revocations import Revocations
-from carecase_worker.settings.access import ClientSettings, JwtSettings
+from carecase_worker.settings.sections.access import ClientSettings, JwtSettings
 
 SECRET = "s" * 32
 KEY, NEW_KEY, BOBS_KEY = "the key", "the key after it", "another key"

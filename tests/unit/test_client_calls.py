@@ -23,8 +23,8 @@ from tests.client_answers import (
 )
 
 from carecase_worker.client.documents import Job
-from carecase_worker.client.steps import Delay, NoResponse, Reply, Request
-from carecase_worker.client.verdicts import Patience
+from carecase_worker.client.exchange.steps import Delay, NoResponse, Reply, Request
+from carecase_worker.client.exchange.verdicts import Patience
 from carecase_worker.errors import ServiceBusy, ServiceUnreachable
 
 

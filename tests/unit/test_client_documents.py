@@ -6,7 +6,7 @@ import pytest
 from tests.client_answers import JOB, Hands, calls_of, item, job, play, result
 
 from carecase_worker.client.documents import ItemResult, Job, Page, detail_of
-from carecase_worker.client.steps import Response
+from carecase_worker.client.exchange.steps import Response
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from tests.client_answers import JOB, UPLOAD, Hands, accepted, calls_of, item, play, problem, result, told
 
-from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import ItemResult
-from carecase_worker.client.steps import Delay, Request, Response, Result, Steps, advance
+from carecase_worker.client.exchange.calls import Calls
+from carecase_worker.client.exchange.steps import Delay, Request, Response, Result, Steps, advance
+from carecase_worker.client.exchange.verdicts import Patience
 from carecase_worker.client.uploads import BatchBuffer, Batches, Upload
-from carecase_worker.client.verdicts import Patience
 from carecase_worker.errors import ClientError, JobNotFinal, RequestRefused, ServiceUnreachable
 
 S = timedelta(seconds=1)

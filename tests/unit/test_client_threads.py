@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.integration.intake.own_time import elapse, in_own_time, settle
 
 from carecase_worker.intake.limits.threads import ClientThreads, Processor, ProcessorTime, Threads, some_of
-from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.settings.sections.intake import IntakeSettings
 
 SHARE, BURST_S = 0.5, 10.0
 WORTH_BYTES = 64 << 10

@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carecase_worker.client.steps import NoResponse, Response
-from carecase_worker.client.verdicts import Done, GiveUp, Patience, TryAgain, next_step, retry_after, unreadable
+from carecase_worker.client.exchange.steps import NoResponse, Response
+from carecase_worker.client.exchange.verdicts import (
+    Done,
+    GiveUp,
+    Patience,
+    TryAgain,
+    next_step,
+    retry_after,
+    unreadable,
+)
 from carecase_worker.errors import (
     CallerRefused,
     ClientError,

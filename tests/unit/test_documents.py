@@ -28,7 +28,7 @@ from carecase_worker.errors import (
 from carecase_worker.intake.http.problems import UNEXPECTED, Problem, problem_of, problem_of_status
 from carecase_worker.intake.jobs.documents import indexed_items, items, job_tag, multi_status, retry_after
 from carecase_worker.store.job import job_from_record
-from carecase_worker.store.throughput import Throughput
+from carecase_worker.store.operations.throughput import Throughput
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 

@@ -10,7 +10,7 @@ from tests.builders import NOW
 
 from carecase_worker.errors import BatchRefused
 from carecase_worker.intake.jobs.cursors import LastEnds, chunks_of, cursor_of
-from carecase_worker.store.followers import Followers
+from carecase_worker.store.listening.followers import Followers
 
 JOB, OTHER = "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77", "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a78"
 

@@ -15,7 +15,7 @@ from carecase_worker.cases.care_case import FIELDS
 from carecase_worker.errors import BatchFault, BatchRefused
 from carecase_worker.files.mapping import NAMES_OF_FIELDS, FileMapping, MappingMistakes, mapping_of
 from carecase_worker.files.splitting import RowSplitter
-from carecase_worker.settings.files import FileSettings
+from carecase_worker.settings.sections.files import FileSettings
 
 HEADER = b"case_Key,carePlan_Key,do_Not_Contact,case_ID\n"
 ROW = {"case_Key": 1, "carePlan_Key": 5, "do_Not_Contact": False}

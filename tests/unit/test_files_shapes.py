@@ -9,7 +9,7 @@ from tests.builders import items_of
 from carecase_worker.errors import BatchRefused
 from carecase_worker.files.mapping import mapping_of
 from carecase_worker.files.splitting import RowSplitter
-from carecase_worker.settings.files import FileSettings
+from carecase_worker.settings.sections.files import FileSettings
 
 CASES = [
     {"case_Key": 1, "carePlan_Key": 5, "do_Not_Contact": False, "case_ID": "007", "case_Score": 1.5,

@@ -9,7 +9,7 @@ import pytest
 from carecase_worker.errors import BatchRefused
 from carecase_worker.files.mapping import NAMES_OF_FIELDS, FileMapping, mapping_of
 from carecase_worker.files.sheets import items_of_rows
-from carecase_worker.settings.files import FileSettings
+from carecase_worker.settings.sections.files import FileSettings
 
 HEADER = ["case_Key", "carePlan_Key", "do_Not_Contact", "case_Score", "case_Start_Date", "case_ID"]
 PLAIN = {"case_Key": 37, "carePlan_Key": 5, "do_Not_Contact": False}

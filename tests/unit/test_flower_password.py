@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from carecase_worker.flower.door import is_known
-from carecase_worker.settings.flower import FlowerSettings
+from carecase_worker.settings.sections.flower import FlowerSettings
 
 PASSWORDS = [
     "plain", "a,b", ",", "a:b", ":", "a b", " a ", "%41", "100%", "#", "a#b", "ü", "пароль", "密码",

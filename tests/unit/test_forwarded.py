@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from carecase_worker.intake.http.forwarded import Forwarded
+from carecase_worker.intake.http.middleware.forwarded import Forwarded
 
 TOLD = [(b"x-forwarded-for", b"198.51.100.1"), (b"x-forwarded-proto", b"https"), (b"x-forwarded-prefix", b"/edge")]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.intake.http.header_lines import joined
+from carecase_worker.intake.http.middleware.header_lines import joined
 
 HOST = (b"host", b"service")
 LISTS = (

@@ -19,7 +19,7 @@ from carecase_worker.files.media_types import BodyFormat, MediaType
 from carecase_worker.intake.batches.upload import Incoming
 from carecase_worker.intake.limits.bodies import Bodies
 from carecase_worker.intake.limits.threads import Processor
-from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.settings.sections.intake import IntakeSettings
 
 KIB, MIB = 1 << 10, 1 << 20
 LARGE_AROUND, CUT_FROM = 448 * KIB, 640 * KIB

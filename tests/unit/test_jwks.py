@@ -15,7 +15,7 @@ from tests.builders import a_jwks, a_key_pair
 
 from carecase_worker.errors import KeysUnavailable
 from carecase_worker.intake.access.jwks import Jwks, jwks_of, keys_of
-from carecase_worker.settings.access import JwtSettings
+from carecase_worker.settings.sections.access import JwtSettings
 
 OLD, NEW = a_key_pair("RS256"), a_key_pair("ES256")
 REFRESH_S, REFETCH_S, PATIENCE_S = 300.0, 10.0, 60.0

@@ -6,8 +6,8 @@ import pytest
 import zstandard
 from tests.steps import steps
 
-from carecase_worker.intake.http.compression import compressed
-from carecase_worker.intake.http.negotiation import encoding, json_type
+from carecase_worker.intake.http.requests.negotiation import encoding, json_type
+from carecase_worker.intake.http.responses.compression import compressed
 
 
 @pytest.mark.parametrize(

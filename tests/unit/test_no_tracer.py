@@ -6,14 +6,14 @@ import sys
 import pytest
 
 from carecase_worker.settings.loading import process_environment
-from carecase_worker.settings.tracing import TracingSettings
+from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.traceparent import TraceParent
 from carecase_worker.tracing.tracer import UNTRACED, tracer_of
 
 OFF = """
 import sys, threading
 import carecase_worker.intake.app, carecase_worker.worker.app
-from carecase_worker.settings.tracing import TracingSettings
+from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.tracing.tracer import require_installed, tracer_of
 require_installed(TracingSettings())
 for role in ("intake", "worker"):
@@ -29,7 +29,7 @@ MISSING = """
 import sys
 sys.modules["opentelemetry.sdk"] = None
 from carecase_worker.errors import SettingsError
-from carecase_worker.settings.tracing import TracingSettings
+from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.tracing.tracer import tracer_of
 try:
     tracer_of(TracingSettings.model_validate({"endpoint": "http://127.0.0.1:4318"}), "intake")

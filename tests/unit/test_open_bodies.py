@@ -11,7 +11,7 @@ from carecase_worker.errors import BacklogFull, CareCaseError, RateExceeded
 from carecase_worker.intake.http.problems import problem_of
 from carecase_worker.intake.limits.bodies import Bodies, Open
 from carecase_worker.intake.limits.threads import Processor
-from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.settings.sections.intake import IntakeSettings
 
 LARGE, SMALL_AROUND, LARGE_AROUND = 1000, 64 << 10, 448 << 10
 """What a body counts for its request and what its connection reads ahead: docs/configuration.md."""

@@ -3,7 +3,7 @@
 from structlog.testing import capture_logs
 
 from carecase_worker.errors import Cause
-from carecase_worker.worker.outages import Outages
+from carecase_worker.worker.attempts.outages import Outages
 
 REFUSED, STARTING = Cause("refused", "nothing listens there"), Cause("starting", "is starting up")
 

@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from carecase_worker.batches.chunking import ChunkRef
-from carecase_worker.cli.overview import document, duration, screen, size
-from carecase_worker.store.overview import Breaker, ChunkInHand, DatabaseWork, Overview
-from carecase_worker.store.throughput import Trouble
+from carecase_worker.cli.operating.overview import document, duration, screen, size
+from carecase_worker.store.operations.throughput import Trouble
+from carecase_worker.store.queries.overview import Breaker, ChunkInHand, DatabaseWork, Overview
 from carecase_worker.store.workers.presence import Workers
 
 JOB = "0199c0de-0000-7000-8000-000000000001"

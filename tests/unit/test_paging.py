@@ -6,7 +6,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carecase_worker.intake.http.paging import ChunkSlice, Page, chunk_slices
+from carecase_worker.intake.http.requests.paging import ChunkSlice, Page, chunk_slices
 
 
 def test_a_page_tells_where_it_is_in_the_published_form() -> None:

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carecase_worker.batches.key_sets import KeySet
-from carecase_worker.store.claims import Placement
-from carecase_worker.store.open_jobs import OpenJob
-from carecase_worker.worker.placing import placements
+from carecase_worker.store.operations.claims import Placement
+from carecase_worker.store.queries.open_jobs import OpenJob
+from carecase_worker.worker.attempts.placing import placements
 
 PLANS = st.sampled_from(["", "5", "6"])
 SETS = st.none() | st.sets(st.integers(0, 20), max_size=3)

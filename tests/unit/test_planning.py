@@ -27,9 +27,14 @@ from carecase_worker.cases.outcomes import (
     Kind,
     Outcome,
 )
-from carecase_worker.store.claims import Lease
+from carecase_worker.store.operations.claims import Lease
 from carecase_worker.targets.plan import Wave, WritePlan, case_by_case
-from carecase_worker.worker.planning import plan_chunk, plan_item_by_item, plan_uniform_outcome, to_chunk_result
+from carecase_worker.worker.attempts.planning import (
+    plan_chunk,
+    plan_item_by_item,
+    plan_uniform_outcome,
+    to_chunk_result,
+)
 
 TOO_LARGE = "item: must have at most 262144 bytes"
 INVALID = Outcome(Kind.INVALID, "case_Status: must have at most 8 characters")

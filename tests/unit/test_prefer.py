@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from tests.steps import steps
 
-from carecase_worker.intake.http.prefer import Preferences, applied, preferences
+from carecase_worker.intake.http.requests.prefer import Preferences, applied, preferences
 
 LONGEST = timedelta(seconds=60)
 

@@ -3,7 +3,7 @@
 import pytest
 from celery.exceptions import Retry
 
-from carecase_worker.worker.report import GaveUp, Report, TaskState
+from carecase_worker.worker.attempts.report import GaveUp, Report, TaskState
 from carecase_worker.worker.tasks import line_of
 
 FIRST, SECOND = "0199c0de-0000-7000-8000-000000000001", "0199c0de-0000-7000-8000-000000000002"

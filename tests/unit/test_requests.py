@@ -8,7 +8,7 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from carecase_worker.intake.http.access_log import AccessLog
+from carecase_worker.intake.http.middleware.access_log import AccessLog
 from carecase_worker.intake.limits.log_quota import LogQuota
 from carecase_worker.telemetry import Metrics
 from carecase_worker.tracing.tracer import NO_TRACER

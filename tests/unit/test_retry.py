@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from carecase_worker.cases.outcomes import REFUSED, UNAVAILABLE
 from carecase_worker.errors import FailureKind
-from carecase_worker.store.claims import History, RetryLater
-from carecase_worker.worker.retry_policy import GiveUp, plan_retry
+from carecase_worker.store.operations.claims import History, RetryLater
+from carecase_worker.worker.attempts.retry_policy import GiveUp, plan_retry
 
 DAY, LEAST = timedelta(days=1), timedelta(microseconds=1)
 UNEXPLAINED = (FailureKind.REFUSED, FailureKind.CONFLICT, FailureKind.UNEXPECTED)

@@ -10,7 +10,7 @@ import pytest
 from carecase_worker.errors import SettingsError
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
-from carecase_worker.settings.section import Section
+from carecase_worker.settings.sections.section import Section
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROW = r"^\| `([a-zA-Z.]+)\.(\w+)` \| ([\d.,]+) \| ([\d.,]+) \| ([\d.,]+) \|$"

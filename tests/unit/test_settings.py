@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from carecase_worker.errors import SettingsError
-from carecase_worker.settings.access import ClientSettings
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import DatabaseSettings, Settings
 from carecase_worker.settings.places import setting_names
+from carecase_worker.settings.sections.access import ClientSettings
 
 EXAMPLE = Path(__file__).parent.parent.parent / "config" / "carecase.example.toml"
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from typer import BadParameter
 
-from carecase_worker.cli.tokens import lifetime_of
+from carecase_worker.cli.operating.tokens import lifetime_of
 
 
 @pytest.mark.parametrize(

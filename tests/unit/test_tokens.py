@@ -6,7 +6,7 @@ import jwt
 import pytest
 
 from carecase_worker.errors import SettingsError
-from carecase_worker.settings.access import JwtSettings
+from carecase_worker.settings.sections.access import JwtSettings
 from carecase_worker.tokens import Bearer, lacks_secret, sign
 
 SECRET = "s" * 32

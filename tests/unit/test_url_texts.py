@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from carecase_worker.settings import target_urls, urls
+from carecase_worker.settings.urls import services as urls
+from carecase_worker.settings.urls import targets as target_urls
 
 ENCODED = "write special characters of a user or password with %, as %40 for @"
 REDIS = "must be redis://host:6379/0, rediss:// for TLS, or unix:///path?db=0"

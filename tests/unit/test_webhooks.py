@@ -7,7 +7,7 @@ import pytest
 from standardwebhooks import Webhook
 from tests.builders import NOW
 
-from carecase_worker.settings.webhooks import WebhookSettings
+from carecase_worker.settings.sections.webhooks import WebhookSettings
 from carecase_worker.store.outbox import DeliveryVerdict, JobEvent, webhooks_of
 from carecase_worker.worker.webhooks.addresses import permitted
 from carecase_worker.worker.webhooks.messages import message_of

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from carecase_worker.worker.health import Health, Signs, assess, faults
+from carecase_worker.worker.health.signs import Health, Signs, assess, faults
 
 PATIENCE = timedelta(seconds=30)
 

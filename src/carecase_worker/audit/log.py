@@ -18,7 +18,7 @@ from typing import IO
 from carecase_worker.audit.records import BEGINNING, Act, Head, Key, chained, mended, record_of
 from carecase_worker.clock import Clock
 from carecase_worker.errors import AuditUnavailable, SettingsError
-from carecase_worker.settings.access import AuditSettings
+from carecase_worker.settings.sections.access import AuditSettings
 from carecase_worker.telemetry import logger
 
 _log = logger("audit")

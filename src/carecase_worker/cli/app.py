@@ -16,24 +16,24 @@ from carecase_worker.errors import NotInstalled
 from carecase_worker.version import VERSION
 
 _GROUPS: Mapping[str, tuple[str, ...]] = {
-    "up": ("up",),
-    "intake": ("intake",),
-    "worker": ("worker",),
-    "workers": ("workers",),
-    "top": ("top",),
-    "flower": ("flower",),
-    "databases": ("db",),
-    "keys": ("keys",),
-    "tokens": ("token",),
-    "audit": ("audit",),
-    "webhooks": ("webhooks",),
-    "doctor": ("doctor",),
-    "environment": ("env",),
-    "batches": ("submit", "generate"),
-    "files": ("files", "drop"),
-    "jobs": ("status", "events", "result", "cancel", "retry", "jobs"),
+    "serving.up": ("up",),
+    "serving.intake": ("intake",),
+    "serving.worker": ("worker",),
+    "operating.workers": ("workers",),
+    "operating.top": ("top",),
+    "serving.flower": ("flower",),
+    "operating.databases": ("db",),
+    "operating.keys": ("keys",),
+    "operating.tokens": ("token",),
+    "operating.audit": ("audit",),
+    "operating.webhooks": ("webhooks",),
+    "operating.doctor": ("doctor",),
+    "sending.environment": ("env",),
+    "sending.batches": ("submit", "generate"),
+    "sending.files": ("files", "drop"),
+    "sending.jobs": ("status", "events", "result", "cancel", "retry", "jobs"),
 }
-"""Modules of this package, each with a function `add_commands`, and the commands that it adds."""
+"""Modules of the command line, each with a function `add_commands`, and the commands that it adds."""
 
 
 class _Commands(TyperGroup):
@@ -41,7 +41,7 @@ class _Commands(TyperGroup):
 
     def list_commands(self, _: Any) -> list[str]:
         """List the installed commands in the order of the table; the client's package lacks the roles."""
-        return [command for module, commands in _GROUPS.items() if find_spec(_path(module)) for command in commands]
+        return [command for module, commands in _GROUPS.items() if _is_installed(module) for command in commands]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command of a name; None if there is none."""
@@ -69,20 +69,25 @@ def _path(module: str) -> str:
     return f"carecase_worker.cli.{module}"
 
 
+def _is_installed(module: str) -> bool:
+    """Return whether the room of a module is there; the client's package has the commands of senders only."""
+    return find_spec(_path(module).rpartition(".")[0]) is not None
+
+
 def _load(module: str, command: str) -> Any:
     """Import the module of a command; collections of garbage leave out what is there by then. Raises NotInstalled."""
+    whole = "'carecase-worker[embedded]'" if command == "up" else "carecase-worker"
+    if not _is_installed(module):
+        raise NotInstalled(
+            f"carecase {command} is not in carecase-client. In an environment without it, run: pip install {whole}"
+        )
     gc.disable()
     try:
         return importlib.import_module(_path(module))
     except ModuleNotFoundError as error:
-        whole = "'carecase-worker[embedded]'" if command == "up" else "carecase-worker"
-        if error.name == _path(module):
-            text = (
-                f"carecase {command} is not in carecase-client. In an environment without it, run: pip install {whole}"
-            )
-        else:
-            text = f"carecase {command} needs {error.name}, which is not installed here. Run: pip install {whole}"
-        raise NotInstalled(text) from None
+        raise NotInstalled(
+            f"carecase {command} needs {error.name}, which is not installed here. Run: pip install {whole}"
+        ) from None
     finally:
         gc.freeze()
         gc.enable()

@@ -15,8 +15,8 @@ from carecase_worker.cli.waiting import Timeout, request_notice
 from carecase_worker.client.access import Access, find_access
 from carecase_worker.client.api import connect_to
 from carecase_worker.client.blocking import CareCases
-from carecase_worker.client.transport import is_plain, leads_elsewhere, shown_url
-from carecase_worker.client.verdicts import Patience
+from carecase_worker.client.exchange.transport import is_plain, leads_elsewhere, shown_url
+from carecase_worker.client.exchange.verdicts import Patience
 from carecase_worker.errors import ClientError, ServiceBusy, ServiceUnreachable
 from carecase_worker.settings.loading import client_variables
 

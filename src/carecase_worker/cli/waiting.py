@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from carecase_worker.client.steps import Delay, Moved, Notice, Request
+from carecase_worker.client.exchange.steps import Delay, Moved, Notice, Request
 from carecase_worker.clock import monotonic
 from carecase_worker.errors import DeadlineExceeded
 

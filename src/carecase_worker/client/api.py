@@ -10,9 +10,9 @@ The logic of a call is written once, in `calls.py`; `blocking.py` and `asynchron
 from carecase_worker.client.access import Access
 from carecase_worker.client.asynchronous import AsyncCareCases
 from carecase_worker.client.blocking import CareCases, unnoticed
-from carecase_worker.client.calls import Calls
-from carecase_worker.client.steps import Notice
-from carecase_worker.client.verdicts import Patience
+from carecase_worker.client.exchange.calls import Calls
+from carecase_worker.client.exchange.steps import Notice
+from carecase_worker.client.exchange.verdicts import Patience
 from carecase_worker.clock import SystemClock, SystemRandom, system_async_sleep, system_sleep, uuid7
 
 _USUAL_PATIENCE = Patience()

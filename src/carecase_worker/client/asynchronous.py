@@ -7,13 +7,13 @@ from typing import Self, TypeVar
 
 import httpx
 
-from carecase_worker.client import transport
 from carecase_worker.client.access import Access
-from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import PAGE_SIZE, Group, ItemResult, Job, Page, id_of
 from carecase_worker.client.durations import Duration, duration_of
 from carecase_worker.client.events import EventReader, JobEvent
-from carecase_worker.client.steps import Delay, Reply, Request, Result, Steps, advance
+from carecase_worker.client.exchange import transport
+from carecase_worker.client.exchange.calls import Calls
+from carecase_worker.client.exchange.steps import Delay, Reply, Request, Result, Steps, advance
 from carecase_worker.client.uploads import (
     BATCH_BYTES,
     BATCH_ITEMS,

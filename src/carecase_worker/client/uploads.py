@@ -8,8 +8,7 @@ from types import TracebackType
 from typing import IO, Any, Self, TypeAlias, cast
 
 from carecase_worker.batches.splitting import ArraySplitter
-from carecase_worker.client.row_files import RowFile, items_of_file
-from carecase_worker.client.sources import (
+from carecase_worker.client.files.sources import (
     Source,
     compression_of,
     is_source,
@@ -19,6 +18,7 @@ from carecase_worker.client.sources import (
     opened,
     split,
 )
+from carecase_worker.client.row_files import RowFile, items_of_file
 from carecase_worker.client.values import encoded, members_of
 from carecase_worker.errors import BatchUnreadable
 

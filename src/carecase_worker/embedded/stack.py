@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from carecase_worker.clock import Clock
 from carecase_worker.embedded.servers import BROKER_PREFIX, JOBS_PREFIX, write_private
 from carecase_worker.errors import StackError
-from carecase_worker.settings.access import JwtSettings
-from carecase_worker.settings.target_urls import scheme_of
+from carecase_worker.settings.sections.access import JwtSettings
+from carecase_worker.settings.urls.targets import scheme_of
 from carecase_worker.store.redis.acl import APP, FLOWER
 from carecase_worker.tokens import Bearer, sign
 

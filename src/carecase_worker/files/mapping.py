@@ -8,8 +8,8 @@ from typing import Any
 from carecase_worker.cases.care_case import FIELD, FIELDS, CaseField, FieldType
 from carecase_worker.files.cells import CellForms
 from carecase_worker.files.date_formats import DateFormat, contradiction
-from carecase_worker.settings.files import FileSettings
 from carecase_worker.settings.places import nearest
+from carecase_worker.settings.sections.files import FileSettings
 
 REQUIRED = tuple(one.name for one in FIELDS if one.required)
 IGNORED = ""

@@ -12,7 +12,7 @@ from carecase_worker.errors import BatchFault, BatchRefused
 from carecase_worker.files.episodes import EpisodeMapping, EpisodeSplitter
 from carecase_worker.files.mapping import NAMES_OF_FIELDS, FileMapping
 from carecase_worker.files.splitting import RowSplitter
-from carecase_worker.settings.files import Encoding
+from carecase_worker.settings.sections.files import Encoding
 
 TYPES = (
     "application/json",

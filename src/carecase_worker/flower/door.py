@@ -23,7 +23,7 @@ from tornado.web import OutputTransform, RedirectHandler, RequestHandler
 from carecase_worker.clock import monotonic
 from carecase_worker.flower.job_links import JobPage, TaskPage
 from carecase_worker.flower.wrong_passwords import WrongPasswords
-from carecase_worker.settings.flower import FlowerSettings
+from carecase_worker.settings.sections.flower import FlowerSettings
 from carecase_worker.telemetry import MetricSample, logger, tell_of_process
 
 _HEALTH = "healthcheck"

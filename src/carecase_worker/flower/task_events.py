@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import RedisSettings, Settings
-from carecase_worker.settings.urls import redis_url
+from carecase_worker.settings.urls.services import redis_url
 from carecase_worker.store.redis.connection import connect, redis_errors
 
 _QUIET_S = 5.0

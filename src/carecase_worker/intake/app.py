@@ -34,15 +34,15 @@ from carecase_worker.intake.access.authenticator import Caller, gate_of
 from carecase_worker.intake.batches.mappings import Mappings
 from carecase_worker.intake.batches.routes import Intake, batch_routes
 from carecase_worker.intake.health import MetricSamples, WebhookSamples, health_routes
-from carecase_worker.intake.http.access_log import AccessLog, add_log_fields, address_of, until_answered
 from carecase_worker.intake.http.envelope import envelope
-from carecase_worker.intake.http.forwarded import Forwarded
-from carecase_worker.intake.http.head_options import HeadOptions, allowed
-from carecase_worker.intake.http.header_lines import HeaderLines
-from carecase_worker.intake.http.negotiation import json_type_of, require_acceptable
-from carecase_worker.intake.http.parameters import bad_parameters, require_known_parameters
+from carecase_worker.intake.http.middleware.access_log import AccessLog, add_log_fields, address_of, until_answered
+from carecase_worker.intake.http.middleware.forwarded import Forwarded
+from carecase_worker.intake.http.middleware.head_options import HeadOptions, allowed
+from carecase_worker.intake.http.middleware.header_lines import HeaderLines
+from carecase_worker.intake.http.middleware.security_headers import SecurityHeaders, cors_options
 from carecase_worker.intake.http.problems import Problem, problem_of, problem_of_method, problem_of_status
-from carecase_worker.intake.http.security_headers import SecurityHeaders, cors_options
+from carecase_worker.intake.http.requests.negotiation import json_type_of, require_acceptable
+from carecase_worker.intake.http.requests.parameters import bad_parameters, require_known_parameters
 from carecase_worker.intake.jobs.accepted import Acceptances
 from carecase_worker.intake.jobs.event_routes import JobsEvents, event_routes
 from carecase_worker.intake.jobs.long_poll import LongPoll
@@ -57,15 +57,15 @@ from carecase_worker.intake.openapi.descriptions import INFO
 from carecase_worker.intake.openapi.document import publish
 from carecase_worker.intake.openapi.page import add_public
 from carecase_worker.intake.page.routes import add_page
-from carecase_worker.settings.intake import IntakeSettings
 from carecase_worker.settings.model import Settings
-from carecase_worker.store.completions import JobCompletions
-from carecase_worker.store.job_lists import JobLists
+from carecase_worker.settings.sections.intake import IntakeSettings
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.listening.completions import JobCompletions
 from carecase_worker.store.loop_store import LoopStore
-from carecase_worker.store.measures import PATIENCE, JobMeasures
 from carecase_worker.store.outbox import Outbox, webhooks_of
 from carecase_worker.store.pending_batch import Admissions
+from carecase_worker.store.queries.job_lists import JobLists
+from carecase_worker.store.queries.measures import PATIENCE, JobMeasures
 from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.store.redis.certificates import certificate_expiries
 from carecase_worker.store.workers.clock_watch import ClockWatch

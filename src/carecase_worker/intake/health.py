@@ -10,11 +10,11 @@ from fastapi import APIRouter, Response
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.intake.limits.single_flight import SingleFlight
-from carecase_worker.settings.webhooks import WebhookSettings
+from carecase_worker.settings.sections.webhooks import WebhookSettings
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.measures import JobMeasures
+from carecase_worker.store.operations.throughput import Trouble
 from carecase_worker.store.outbox import Outbox
-from carecase_worker.store.throughput import Trouble
+from carecase_worker.store.queries.measures import JobMeasures
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import HistogramSample, Metrics, MetricSample

@@ -14,11 +14,11 @@ from starlette.types import ASGIApp
 from carecase_worker.clock import SystemClock, uuid7
 from carecase_worker.errors import SettingsError
 from carecase_worker.intake.app import create_app
-from carecase_worker.intake.http.protocol import Guard, GuardedConnection
+from carecase_worker.intake.http.connections.protocol import Guard, GuardedConnection
 from carecase_worker.intake.limits.descriptors import reserve_descriptors
 from carecase_worker.intake.limits.process import Shared
-from carecase_worker.settings.intake import IntakeSettings
 from carecase_worker.settings.model import Settings
+from carecase_worker.settings.sections.intake import IntakeSettings
 from carecase_worker.telemetry import configure_logging
 
 _COLLECT_AFTER = 20_000

@@ -1,1 +1,1 @@
-"""Settings: their definition, and reading them from file and environment."""
+"""Settings: their definition, and their reading from file and environment. Nothing here opens what a setting names."""

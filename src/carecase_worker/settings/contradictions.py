@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from carecase_worker.settings import database_parameters
-from carecase_worker.settings.access import JwtSettings
 from carecase_worker.settings.model import DATABASES_PART, DatabaseSettings, RedisSettings, Settings
 from carecase_worker.settings.places import Place, nearest
-from carecase_worker.settings.target_urls import password_fault, target_has_password
-from carecase_worker.settings.tracing import TracingSettings
-from carecase_worker.settings.urls import same_server, takes_password
+from carecase_worker.settings.sections.access import JwtSettings
+from carecase_worker.settings.sections.tracing import TracingSettings
+from carecase_worker.settings.urls import target_parameters as database_parameters
+from carecase_worker.settings.urls.services import same_server, takes_password
+from carecase_worker.settings.urls.targets import password_fault, target_has_password
 
 LEASE_MARGIN = timedelta(seconds=5)
 """The time by which a lease outlasts an attempt: the hard time limit, and the way to Redis."""

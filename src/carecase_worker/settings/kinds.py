@@ -15,7 +15,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from carecase_worker.settings import target_urls, url_parts, urls
+from carecase_worker.settings.urls import parts as url_parts
+from carecase_worker.settings.urls import services as urls
+from carecase_worker.settings.urls import targets as target_urls
 
 _MOST = (1 << 53) - 1
 """The largest whole number that Redis's scripts, which count in doubles, represent exactly."""

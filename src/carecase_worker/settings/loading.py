@@ -16,11 +16,11 @@ from pydantic_core import ErrorDetails
 
 from carecase_worker.errors import SettingsError
 from carecase_worker.settings.contradictions import contradictions
-from carecase_worker.settings.files import FileSettings
 from carecase_worker.settings.kinds import should_be
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.overlay import Overlay, overlay, secrets_in_file
 from carecase_worker.settings.places import NAMED, PLAIN, PREFIX, Place, nearest, sections
+from carecase_worker.settings.sections.files import FileSettings
 
 CLIENT_VARIABLES = frozenset({"CARECASE_URL", "CARECASE_API_KEY", "CARECASE_TOKEN", "CARECASE_DATABASE"})
 CONFIG_VARIABLE = "CARECASE_CONFIG"

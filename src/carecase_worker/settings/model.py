@@ -7,10 +7,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from carecase_worker.settings import database_parameters, urls
-from carecase_worker.settings.access import AuditSettings, ClientSettings, JwtSettings
-from carecase_worker.settings.flower import FlowerSettings
-from carecase_worker.settings.intake import IntakeSettings
 from carecase_worker.settings.kinds import (
     BrokerUrl,
     Count,
@@ -26,9 +22,14 @@ from carecase_worker.settings.kinds import (
     TargetUrl,
     parse_keys,
 )
-from carecase_worker.settings.section import Section, seconds_setting
-from carecase_worker.settings.tracing import TracingSettings
-from carecase_worker.settings.webhooks import DeliverySettings, WebhookSettings
+from carecase_worker.settings.sections.access import AuditSettings, ClientSettings, JwtSettings
+from carecase_worker.settings.sections.flower import FlowerSettings
+from carecase_worker.settings.sections.intake import IntakeSettings
+from carecase_worker.settings.sections.section import Section, seconds_setting
+from carecase_worker.settings.sections.tracing import TracingSettings
+from carecase_worker.settings.sections.webhooks import DeliverySettings, WebhookSettings
+from carecase_worker.settings.urls import services as urls
+from carecase_worker.settings.urls import target_parameters as database_parameters
 
 
 def _address(url: SecretStr, password: SecretStr | None) -> str:
@@ -41,15 +42,15 @@ class RedisSettings(Section):
 
     url: RedisUrl = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey with the job store")
     password: Secret | None = Field(None, description="Password for the URL; by environment or file only")
-    prefix: Prefix = Field("c:", description="What every key of the job store starts with")
+    prefix: Prefix = Field("c:", description="Prefix of every key of the job store")
     durability: Literal["fsync", "relaxed"] = Field(
-        "fsync", description="fsync: answer 202 only once the batch is on disk; relaxed: do not insist"
+        "fsync", description="fsync: answer 202 only once the batch is on disk; relaxed: do not wait for the disk"
     )
     ca_file: Path | None = Field(
-        None, description="Certificates to trust for rediss://, of the broker too; the system's if unset"
+        None, description="Certificates to trust for rediss://, for the broker, too; the system's if unset"
     )
-    cert_file: Path | None = Field(None, description="Certificate to show to Redis, if it asks for one")
-    key_file: Path | None = Field(None, description="Key of that certificate")
+    cert_file: Path | None = Field(None, description="Client certificate for Redis, if it asks for one")
+    key_file: Path | None = Field(None, description="Private key of the client certificate")
 
     @property
     def address(self) -> str:
@@ -60,45 +61,50 @@ class RedisSettings(Section):
 class BrokerSettings(Section):
     """Celery's broker: it carries notifications, never data."""
 
-    url: BrokerUrl | None = Field(None, description="The broker; the job store's Redis if unset")
+    url: BrokerUrl | None = Field(None, description="URL of the broker; the job store's Redis if unset")
     password: Secret | None = Field(None, description="Password for the URL; by environment or file only")
-    prefix: Prefix = Field("b:", description="What every key of the broker starts with")
+    prefix: Prefix = Field("b:", description="Prefix of every key of the broker")
 
 
 class JobSettings(Section):
     """The division of batches into chunks, and the limits and retention of jobs."""
 
-    chunk_items: Annotated[Count, Field(le=2000)] = Field(1000, description="Items in a chunk, at most")
+    chunk_items: Annotated[Count, Field(le=2000)] = Field(1000, description="Most items in a chunk")
     chunk_bytes: Count = Field(
-        4 << 20, description="Size of a chunk before compression, at most (one item may be larger)"
+        4 << 20, description="Largest size of a chunk before compression (a single item may be larger)"
     )
     width: Few = Field(8, description="Chunks of one job that are open at a time")
     max_backlog_jobs: Count = Field(
-        10_000, description="Unfinished jobs of a database, after which the intake answers 503"
+        10_000, description="Most unfinished jobs of one database; beyond it the intake answers 503"
     )
     max_backlog_bytes: Count = Field(
-        2 << 30, description="Compressed bytes of the unfinished jobs of a database, likewise"
+        2 << 30,
+        description="Most compressed bytes of the unfinished jobs of one database; beyond it the intake answers 503",
     )
     max_client_jobs: Count = Field(
         250_000,
-        description="Jobs of one client in one database, open or with a result that is kept, after which it gets 507",
+        description="Most jobs of one client in one database, open or with a kept result; beyond it 507",
     )
     max_client_bytes: Count = Field(
         1 << 30,
-        description="Bytes of these jobs and of its uploads, after which it gets 507, or 503 while they are open",
+        description="Most bytes of one client's jobs and uploads in one database; beyond it 507, or 503",
     )
-    max_database_jobs: Count = Field(1_000_000, description="Jobs of all clients in one database, likewise")
-    max_database_bytes: Count = Field(3 << 30, description="Bytes of all clients in one database, likewise")
+    max_database_jobs: Count = Field(
+        1_000_000, description="Most jobs of all clients in one database, open or with a kept result"
+    )
+    max_database_bytes: Count = Field(
+        3 << 30, description="Most bytes of all clients' jobs and uploads in one database"
+    )
     retention: Seconds = seconds_setting("retention", 7 * 86_400, "How long a final job's result is kept")
     retry_deadline: Seconds = seconds_setting(
         "retry_deadline", 86_400, "How long a database may be away before its items get 503"
     )
-    lease: Seconds = seconds_setting("lease", 15, "How long a claimed chunk is left to its worker")
+    lease: Seconds = seconds_setting("lease", 15, "How long a worker holds a claimed chunk before others may claim it")
     renotify_after: Seconds = seconds_setting(
         "renotify_after", 2, "How long an open chunk waits before it is notified for again"
     )
     untaken_after: Seconds = seconds_setting(
-        "untaken_after", 30, "How long no due work may be taken by any worker before the service says it is not ready"
+        "untaken_after", 30, "How long due work may be left untaken by every worker before the service is not ready"
     )
 
 
@@ -106,14 +112,16 @@ class WorkerSettings(Section):
     """The side that applies chunks."""
 
     host: Host = Field("127.0.0.1", description="Address for /livez, /readyz and /metrics of a worker")
-    port: Port = Field(0, description="Port for them, of each worker of a machine another one; 0: none")
+    port: Port = Field(
+        0, description="Port for /livez, /readyz and /metrics; each worker of a machine needs its own; 0: not served"
+    )
     concurrency: Few = Field(2, description="Pool processes of one worker")
-    sweep: Seconds = seconds_setting("sweep", 1, "How often a worker looks for chunks nobody notifies for")
+    sweep: Seconds = seconds_setting("sweep", 1, "How often a worker looks for chunks whose notification was lost")
     chunk_deadline: Seconds = seconds_setting("chunk_deadline", 10, "How long one attempt at a chunk may take")
     stuck_after: Seconds = seconds_setting(
         "stuck_after",
         30,
-        "How long a broker that takes connections may be silent to a worker before it restarts itself",
+        "How long a broker that accepts connections may be silent before a worker restarts itself",
     )
 
 
@@ -142,10 +150,11 @@ class EncryptionSettings(Section):
 
     keys: Keys | None = Field(
         None,
-        description="AES-256 keys as id:base64, by commas; the first seals, all open; by environment or file only",
+        description="AES-256 keys, id:base64 by commas; the first encrypts, all decrypt; by environment or file only",
     )
     required: bool = Field(
-        True, description="Once there are keys: apply and tell nothing that is not sealed; false while old jobs drain"
+        True,
+        description="With keys: refuse jobs that are not encrypted; false until those from before the keys are final",
     )
 
     @property
@@ -158,7 +167,7 @@ class LogSettings(Section):
     """Level and format of the log."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
-    format: Literal["json", "console"] = Field("json", description="One JSON object a line, or lines for people")
+    format: Literal["json", "console"] = Field("json", description="json: one object a line; console: lines for people")
 
 
 class Settings(Section):

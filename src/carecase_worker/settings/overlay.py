@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from carecase_worker.settings.database_parameters import secret_parameters
 from carecase_worker.settings.places import (
     LISTS,
     NAMED,
@@ -20,6 +19,7 @@ from carecase_worker.settings.places import (
     sections,
     variable_of,
 )
+from carecase_worker.settings.urls.target_parameters import secret_parameters
 
 
 @dataclass(frozen=True, slots=True)

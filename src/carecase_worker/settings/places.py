@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from carecase_worker.settings.access import ClientSettings
 from carecase_worker.settings.kinds import kind_of
 from carecase_worker.settings.model import DatabaseSettings, Settings
-from carecase_worker.settings.section import Section
-from carecase_worker.settings.webhooks import WebhookSettings
+from carecase_worker.settings.sections.access import ClientSettings
+from carecase_worker.settings.sections.section import Section
+from carecase_worker.settings.sections.webhooks import WebhookSettings
 
 PREFIX = "CARECASE_"
 LISTS = frozenset(

@@ -11,8 +11,10 @@ from carecase_worker.batches.encryption import UNSEALED, Seals
 from carecase_worker.clock import milliseconds, monotonic
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.store.admission import Admission, Kept, NewJob, Staging
-from carecase_worker.store.calls import (
+from carecase_worker.store.job import COUNTS, Cancelled, Job, Purged, with_body_digest
+from carecase_worker.store.keys import Keys
+from carecase_worker.store.operations.admission import Admission, Kept, NewJob, Staging
+from carecase_worker.store.operations.calls import (
     PACE_FIELDS,
     TROUBLE_FIELDS,
     admit_call,
@@ -23,14 +25,20 @@ from carecase_worker.store.calls import (
     places_of,
     trouble_told,
 )
-from carecase_worker.store.claims import ChunkResult, Claim, Claims, Completion, Placement, RetryLater, claims_of
-from carecase_worker.store.job import COUNTS, Cancelled, Job, Purged, with_body_digest
-from carecase_worker.store.keys import Keys
+from carecase_worker.store.operations.claims import (
+    ChunkResult,
+    Claim,
+    Claims,
+    Completion,
+    Placement,
+    RetryLater,
+    claims_of,
+)
+from carecase_worker.store.operations.replies import CancelReply, ReclaimReply
+from carecase_worker.store.operations.throughput import Throughput, Trouble
 from carecase_worker.store.redis.checkup import require_fit
 from carecase_worker.store.redis.connection import RESPONSE_TIMEOUT, connect, redis_errors
-from carecase_worker.store.replies import CancelReply, ReclaimReply
 from carecase_worker.store.scripts import OPERATIONS, named, script_of, values_of
-from carecase_worker.store.throughput import Throughput, Trouble
 from carecase_worker.telemetry import Observe, unobserved
 
 _STAGED_FOR_MS = 900_000

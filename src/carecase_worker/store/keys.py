@@ -24,6 +24,8 @@ ready:{database}  (zset; a small chunk's from opened to claimed; admit, place, c
     `{job}:{n}` -> its job's place in the order of acceptance
 awake:{database}  (string; some milliseconds; admit, place, claim, complete, cancel)
     there while a process is expected to look for what is ready
+joined:{database}  (string; some milliseconds; place, complete)
+    there after another process was notified, since one could not take all that is ready
 seq:{database}  (string; for ever; admit, settle)
     the last place in the order of acceptance: max(Redis's time in ms, previous + 1)
 keys:{job}  (string; until final; admit, complete)

@@ -6,13 +6,13 @@ from functools import partial
 
 from carecase_worker.batches.encryption import UNSEALED, Seals
 from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.store.admission import Admission, NewJob
-from carecase_worker.store.calls import PACE_FIELDS, admit_call, job_told, pace_told
 from carecase_worker.store.job import Job, with_body_digest
 from carecase_worker.store.keys import Keys
+from carecase_worker.store.operations.admission import Admission, NewJob
+from carecase_worker.store.operations.calls import PACE_FIELDS, admit_call, job_told, pace_told
+from carecase_worker.store.operations.throughput import Throughput
 from carecase_worker.store.redis.connection import connect_loop, moment_of, redis_errors
 from carecase_worker.store.redis.pipelining import Pipelining
-from carecase_worker.store.throughput import Throughput
 from carecase_worker.telemetry import Observe, unobserved
 
 

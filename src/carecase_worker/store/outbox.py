@@ -10,7 +10,7 @@ import msgspec
 
 from carecase_worker.clock import from_epoch_ms, from_epoch_us, milliseconds
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.settings.webhooks import WebhookSettings
+from carecase_worker.settings.sections.webhooks import WebhookSettings
 from carecase_worker.store.job import COUNTS
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect, moment_of, redis_errors

@@ -21,8 +21,8 @@ from carecase_worker.errors import (
     StorageFull,
     StoreUnavailable,
 )
-from carecase_worker.store.admission import Admission, Admitted, JobSeal, NewJob, Staging
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.admission import Admission, Admitted, JobSeal, NewJob, Staging
 from carecase_worker.traceparent import TraceParent
 
 _STAGE_BYTES = 1 << 20

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import msgspec
@@ -130,6 +131,51 @@ class WaveOfAll:
     def text(self) -> bytes:
         """Return the cases as a JSON array, without versions and without audit fields that were not given."""
         return self.sound.text
+
+
+@dataclass(frozen=True, slots=True)
+class WaveOfChunks:
+    """Whole chunks of sound cases that have none in common: sent as they were read, too, each with its own defaults."""
+
+    chunks: Sequence[WaveOfAll]
+
+    @property
+    def keys(self) -> Sequence[int]:
+        """Each case's key."""
+        return [key for chunk in self.chunks for key in chunk.keys]
+
+    @property
+    def places(self) -> Sequence[int]:
+        """Each case's place: after all cases of the chunks before."""
+        return range(sum(len(chunk.keys) for chunk in self.chunks))
+
+    @property
+    def versions(self) -> Sequence[int]:
+        """Each case's version."""
+        return [version for chunk in self.chunks for version in chunk.versions]
+
+    @property
+    def defaults(self) -> Defaults:
+        """The values for what the first chunk's text leaves out."""
+        return self.chunks[0].defaults
+
+    @property
+    def firsts(self) -> Sequence[int]:
+        """The place of each chunk's first case."""
+        return list(accumulate((len(chunk.keys) for chunk in self.chunks[:-1]), initial=0))
+
+    def entries(self) -> Sequence[Entry]:
+        """Return each case with all that is written of it, in key order."""
+        entries = [
+            Entry(first + entry.place, entry.row)
+            for first, chunk in zip(self.firsts, self.chunks, strict=True)
+            for entry in chunk.entries()
+        ]
+        return sorted(entries, key=key_of)
+
+    def text(self) -> bytes:
+        """Return the cases as a JSON array, as `WaveOfAll.text` does."""
+        return b"[%b]" % b",".join(chunk.text()[1:-1] for chunk in self.chunks)
 
 
 def in_waves(entries: Sequence[Entry]) -> list[list[Entry]]:

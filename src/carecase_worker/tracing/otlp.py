@@ -30,7 +30,7 @@ from opentelemetry.trace import (
 )
 
 from carecase_worker.clock import wall_ns
-from carecase_worker.settings.tracing import TracingSettings
+from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.telemetry import MetricSample
 from carecase_worker.traceparent import TraceParent
 from carecase_worker.tracing.sending import Sending, SpanQueue

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Protocol
 
 from carecase_worker.errors import SettingsError
-from carecase_worker.settings.tracing import TracingSettings
+from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.telemetry import MetricSample
 from carecase_worker.traceparent import TraceParent
 

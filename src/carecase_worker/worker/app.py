@@ -27,14 +27,14 @@ from carecase_worker.targets.tenants import tenants_of
 from carecase_worker.telemetry import configure_logging, logger
 from carecase_worker.tracing.tracer import require_installed
 from carecase_worker.worker.consumer import NotificationConsumer, take_only_notifications
-from carecase_worker.worker.health import Signs
-from carecase_worker.worker.health_server import HealthPages, serve_health
+from carecase_worker.worker.health.monitor import Monitor
+from carecase_worker.worker.health.server import HealthPages, serve_health
+from carecase_worker.worker.health.signs import Signs
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.metrics import WorkerMetrics, metrics_of
-from carecase_worker.worker.monitor import Monitor
-from carecase_worker.worker.pool import PatientTaskPool
-from carecase_worker.worker.pool_process import PoolProcess
-from carecase_worker.worker.process_identity import is_dead, own_name
+from carecase_worker.worker.processes.pool import PatientTaskPool
+from carecase_worker.worker.processes.pool_process import PoolProcess
+from carecase_worker.worker.processes.process_identity import is_dead, own_name
 from carecase_worker.worker.schema_watch import SchemaWatch
 from carecase_worker.worker.tasks import add_task
 from carecase_worker.worker.webhooks.delivery import Delivery

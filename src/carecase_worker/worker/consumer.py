@@ -20,7 +20,7 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.broker.celery_app import TASK
 from carecase_worker.clock import monotonic
 from carecase_worker.telemetry import logger
-from carecase_worker.worker.health import Signs
+from carecase_worker.worker.health.signs import Signs
 
 _log = logger("worker")
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)

@@ -18,7 +18,7 @@ from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.purge import purge_ledger
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.telemetry import logger
-from carecase_worker.worker.health import Signs
+from carecase_worker.worker.health.signs import Signs
 
 _log = logger("housekeeping")
 _PURGE_EVERY = timedelta(hours=1)

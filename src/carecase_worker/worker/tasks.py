@@ -8,7 +8,7 @@ from celery.exceptions import Retry
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.broker.celery_app import TASK
-from carecase_worker.worker.report import GaveUp, Released, Report, TaskState
+from carecase_worker.worker.attempts.report import GaveUp, Released, Report, TaskState
 
 
 def add_task(app: Celery, apply: Callable[[ChunkRef, object], Report]) -> Any:

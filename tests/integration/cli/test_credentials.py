@@ -16,7 +16,7 @@ from tests.integration.cli.commands import Carecase
 
 from carecase_worker.cli.arguments import credentials_in
 from carecase_worker.client.access import Access
-from carecase_worker.client.transport import is_plain
+from carecase_worker.client.exchange.transport import is_plain
 from carecase_worker.settings.loading import process_environment
 
 PLAIN = "is plain http to another host: API key, token and cases would be legible on the way."

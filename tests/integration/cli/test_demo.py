@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from tests.peers import answering, problem
 
-from carecase_worker.cli.demo import show
+from carecase_worker.cli.serving.demo import show
 from carecase_worker.embedded.system import Started
 
 

@@ -16,8 +16,8 @@ from carecase_worker.batches.encryption import Kind, Seals
 from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
 from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import PayloadUnreadable
-from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.job import Job
+from carecase_worker.store.operations.claims import ChunkResult
 
 OLD, NEW = bytes(32), bytes(range(32))
 

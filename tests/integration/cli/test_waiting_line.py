@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.system import eventually
 
 from carecase_worker.cli.waiting import Silence, deadline, request_notice
-from carecase_worker.client.steps import Delay, Request
+from carecase_worker.client.exchange.steps import Delay, Request
 from carecase_worker.clock import monotonic, system_sleep
 from carecase_worker.errors import DeadlineExceeded
 

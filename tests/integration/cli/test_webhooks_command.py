@@ -16,7 +16,7 @@ from tests.services import Services
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.contradictions import OUTBOX_LEASE
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.operations.claims import ChunkResult
 from carecase_worker.store.outbox import DeliveryFailure, DeliveryVerdict, JobEvent, Outbox
 
 _prefixes = count()

@@ -20,10 +20,10 @@ from tests.peers import JOB, Received, Reply, a_job, accepted, answering, items,
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect, connect_async, connect_to
 from carecase_worker.client.asynchronous import AsyncCareCases
-from carecase_worker.client.calls import Calls
 from carecase_worker.client.documents import ItemResult
-from carecase_worker.client.steps import Delay, Request
-from carecase_worker.client.verdicts import Patience
+from carecase_worker.client.exchange.calls import Calls
+from carecase_worker.client.exchange.steps import Delay, Request
+from carecase_worker.client.exchange.verdicts import Patience
 from carecase_worker.clock import SystemClock, SystemRandom, system_async_sleep, uuid7
 from carecase_worker.errors import ClientError, ServiceUnreachable
 

@@ -27,8 +27,8 @@ from carecase_worker.embedded.stack import (
     secrets_of,
 )
 from carecase_worker.errors import StackError
-from carecase_worker.settings.access import JwtSettings
 from carecase_worker.settings.loading import load
+from carecase_worker.settings.sections.access import JwtSettings
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 PORTS = Ports(intake=8081, flower=5556, redis=6380, postgres=5433)

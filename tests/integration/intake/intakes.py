@@ -20,8 +20,8 @@ from carecase_worker.cases.outcomes import CREATED, Outcome
 from carecase_worker.intake.app import create_app
 from carecase_worker.intake.server import server_of
 from carecase_worker.settings.model import Settings
-from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import ChunkResult
 
 SECRET = "a secret that only these tests know"
 KEYS = {"ann": "the-key-of-ann", "bob": "the-key-of-bob"}

@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 
 from carecase_worker.intake.limits.process import Shared
 from carecase_worker.intake.server import server_of
-from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.settings.sections.intake import IntakeSettings
 
 _P = ParamSpec("_P")
 

@@ -16,9 +16,9 @@ from carecase_worker.cases.outcomes import CANCELLED, FIXED, REFUSED, UNAVAILABL
 from carecase_worker.cases.outcomes import Kind as OutcomeKind
 from carecase_worker.errors import JobConflict
 from carecase_worker.intake.jobs.resubmit import add_retryable_items
-from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.job import Job
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import ChunkResult
 from carecase_worker.store.pending_batch import Admissions, Sender
 
 ITEMS = 2  # a chunk

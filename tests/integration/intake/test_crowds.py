@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 from tests.integration.intake.own_time import Client, Service, elapse, in_own_time, served, settle
 
-from carecase_worker.intake.http.access_log import add_log_fields
+from carecase_worker.intake.http.middleware.access_log import add_log_fields
 
 MOST = 3
 BOUNDS = {"max_connections": MOST, "max_requests": 2, "max_headers": 32, "idle_timeout_seconds": 75}

@@ -24,7 +24,7 @@ from carecase_worker.client.api import connect, connect_async
 from carecase_worker.client.documents import Job
 from carecase_worker.client.events import JobEvent
 from carecase_worker.errors import JobUnknown
-from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.operations.claims import ChunkResult
 
 CHUNK, CHUNKS = 3, 4
 

@@ -13,7 +13,7 @@ from tests.services import Services
 from carecase_worker.cases.outcomes import CREATED, Kind, Outcome
 from carecase_worker.errors import SettingsError
 from carecase_worker.intake.batches.mappings import Mappings
-from carecase_worker.settings.access import ClientSettings
+from carecase_worker.settings.sections.access import ClientSettings
 
 MAPPINGS = {
     "referrals": {

@@ -16,7 +16,7 @@ from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.cases.outcomes import CANCELLED, CREATED, REFUSED
-from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.operations.claims import ChunkResult
 
 LIMITS = {"max_client_jobs": 3, "max_client_bytes": 30_000, "max_database_jobs": 5, "max_database_bytes": 50_000}
 _prefixes = count()

@@ -20,8 +20,8 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.cases.outcomes import CANCELLED
 from carecase_worker.intake.app import create_app
 from carecase_worker.settings.loading import load
-from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import ChunkResult
 
 CHUNKS, WIDTH = 3, 2
 _prefixes = count()

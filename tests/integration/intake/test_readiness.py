@@ -23,10 +23,10 @@ from tests.services import Services, lone_valkey, redis_url
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.clock import SystemClock
 from carecase_worker.intake.health import MetricSamples, health_routes
-from carecase_worker.settings.access import AuditSettings
 from carecase_worker.settings.model import JobSettings, RedisSettings
+from carecase_worker.settings.sections.access import AuditSettings
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.measures import PATIENCE, JobMeasures
+from carecase_worker.store.queries.measures import PATIENCE, JobMeasures
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import Metrics, MetricSample

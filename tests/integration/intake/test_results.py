@@ -14,14 +14,14 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import UNSEALED
 from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
 from carecase_worker.cases.outcomes import CREATED, UPDATED, Kind, Outcome
-from carecase_worker.intake.http.paging import Page
+from carecase_worker.intake.http.requests.paging import Page
 from carecase_worker.intake.jobs.results import OutcomeFilter, ResultQuery, Results
 from carecase_worker.intake.limits.threads import ClientThreads, Processor, Threads
-from carecase_worker.settings.intake import IntakeSettings
 from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.store.claims import ChunkResult
+from carecase_worker.settings.sections.intake import IntakeSettings
 from carecase_worker.store.job import Job
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import ChunkResult
 
 CHUNKS, SIZE = 30, 10
 

@@ -12,7 +12,7 @@ from tests.integration.intake.intakes import an_intake
 from tests.services import Services
 
 from carecase_worker.intake.access.revocations import Revocable, Revocations, entries_of, revocations_of
-from carecase_worker.settings.access import JwtSettings
+from carecase_worker.settings.sections.access import JwtSettings
 
 REFRESH_S = 5.0
 WORDS = "jwt.revoked_file is not what it should be"

@@ -17,8 +17,8 @@ from carecase_worker.batches.encryption import Kind, Seals
 from carecase_worker.batches.fingerprint import shared
 from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
 from carecase_worker.cases.outcomes import CREATED, REFUSED, UPDATED, Outcome
-from carecase_worker.store.admission import Kept
-from carecase_worker.store.claims import ChunkResult
+from carecase_worker.store.operations.admission import Kept
+from carecase_worker.store.operations.claims import ChunkResult
 
 KEY = bytes(range(32))
 KEYS = f"k1:{base64.b64encode(KEY).decode()}"

@@ -27,7 +27,7 @@ function redis.call(command, key, ...)
   elseif command == 'PEXPIRE' then
     return server.call('PEXPIREAT', key, moment_ms + rest[1])
   elseif command == 'SET' and rest[2] == 'PX' then
-    return server.call('SET', key, rest[1], 'PXAT', moment_ms + rest[3])
+    return server.call('SET', key, rest[1], 'PXAT', moment_ms + rest[3], unpack(rest, 4))
   elseif command == 'PUBLISH' then
     server.call('RPUSH', key, rest[1])
   end

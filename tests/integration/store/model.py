@@ -19,7 +19,7 @@ from tests.integration.store.states import (
     States,
 )
 
-from carecase_worker.store.measures import DURATION_BOUNDS_MS
+from carecase_worker.store.queries.measures import DURATION_BOUNDS_MS
 
 QUARTER_MS, MARGIN_MS = 900_000, 60_000
 GROUP = 100
@@ -302,8 +302,11 @@ class Model(States):
 
     def complete(self, chunks: list[tuple[str, int, dict[str, Any]]], holder: str, limits: Limits, room: int) -> Answer:
         opened: list[str] = []
-        before = len(self.told_final)
+        before = len(self.told_final), len(self.told_progress)
         verdicts = [self._complete(job_id, n, done, opened, limits) for job_id, n, done in chunks]
+        final = [told.partition("|")[0] for told in self.told_final[before[0] :]]
+        for told, start in zip((self.told_final, self.told_progress), before, strict=True):
+            told[start:] = ["\n".join(told[start:])] if told[start:] else []
         names = {self.jobs[job_id].batch.database for job_id, _, _ in chunks if job_id in self.jobs}
         if not names:
             return [1, [], [], [], *verdicts]
@@ -322,7 +325,6 @@ class Model(States):
             again = [member for member in given if self.jobs[member.partition(":")[0]].batch.database == name]
         if holder and (kept or not self._circuit_open_ms(database, limits)):
             taken = self._following(database, holder, limits, room, again)
-        final = [told.partition("|")[0] for told in self.told_final[before:]]
         return [shares, taken, self._to_notify(database, opened, taken, own), final, *verdicts]
 
     def _shares(self, name: str) -> int:
@@ -340,11 +342,14 @@ class Model(States):
 
     def _to_notify(self, database: Database, opened: list[str], taken: Answer, own: list[str]) -> list[str]:
         wanted = [member for member in opened if member not in [*own, *(one[0] for one in taken)]]
+        ready = sorted(database.ready, key=lambda member: (database.ready[member], member))
         if taken:
+            if len(ready) >= len(taken) and database.joined_till_ms is None:
+                database.joined_till_ms = self.now_ms + 100
+                wanted += [member for member in ready[-1:] if member not in wanted]
             return wanted
         database.awake_till_ms = None
-        ready = sorted(database.ready, key=lambda member: (database.ready[member], member))[:1]
-        first = [f"{job}:0" for job in database.unplaced[:1]] or ready
+        first = [f"{job}:0" for job in database.unplaced[:1]] or ready[:1]
         if first:
             database.awake_till_ms = self.now_ms + 50
             if database.unplaced or not any(member in database.ready for member in wanted):

@@ -175,6 +175,7 @@ class Database:
     trouble: dict[str, Any] = field(default_factory=dict)
     ready: dict[str, int] = field(default_factory=dict)
     awake_till_ms: int | None = None
+    joined_till_ms: int | None = None
 
 
 @dataclass
@@ -233,6 +234,8 @@ class States:
                 database.circuit = None
             if over(database.awake_till_ms):
                 database.awake_till_ms = None
+            if over(database.joined_till_ms):
+                database.joined_till_ms = None
 
     def due(self, database: str) -> dict[str, int]:
         """When to notify for each open chunk of a database."""
@@ -338,6 +341,8 @@ class States:
         keys[f"ready:{name}"] = (database.ready, None)
         if database.awake_till_ms is not None:
             keys[f"awake:{name}"] = (("",), database.awake_till_ms)
+        if database.joined_till_ms is not None:
+            keys[f"joined:{name}"] = (("",), database.joined_till_ms)
         if database.circuit:
             keys[f"circuit:{name}"] = ((database.circuit[0],), database.circuit[1])
         return keys

@@ -17,11 +17,11 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
-from carecase_worker.store.admission import Admitted, Staging
-from carecase_worker.store.claims import ChunkResult, Claimed, Completed, RetryLater
 from carecase_worker.store.job import COUNTS, Cancelled, Purged
-from carecase_worker.store.job_lists import JobFilter, JobLists
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.admission import Admitted, Staging
+from carecase_worker.store.operations.claims import ChunkResult, Claimed, Completed, RetryLater
+from carecase_worker.store.queries.job_lists import JobFilter, JobLists
 from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.store.redis.acl import app_rules, flower_rules
 from carecase_worker.store.workers.presence import Presence

@@ -18,8 +18,8 @@ from tests.services import Services
 from carecase_worker.batches.chunking import ChunkLimits
 from carecase_worker.batches.payloads import unpack
 from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StoreUnavailable
-from carecase_worker.store.admission import Admission, Admitted
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.admission import Admission, Admitted
 from carecase_worker.store.pending_batch import Admissions, PendingBatch, Sender
 
 JOB = UUID(int=7)

@@ -17,10 +17,10 @@ from tests.services import Services
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.store.admission import Admitted, NewJob
-from carecase_worker.store.claims import ChunkResult, Claimed, Completed, RetryLater
 from carecase_worker.store.job import Job, State
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.admission import Admitted, NewJob
+from carecase_worker.store.operations.claims import ChunkResult, Claimed, Completed, RetryLater
 from carecase_worker.store.redis.checkup import reach, redis_faults, redis_hints, refuse_unsupported
 
 SECOND = timedelta(seconds=1)

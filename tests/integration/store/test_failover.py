@@ -18,8 +18,8 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import JobNotFound, StoreUnavailable
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.store.admission import Admitted
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.admission import Admitted
 
 
 @dataclass

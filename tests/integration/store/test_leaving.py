@@ -8,9 +8,9 @@ from tests.elapsing import elapse
 from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
-from carecase_worker.store.admission import Admitted, Staging
-from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.job import COUNTS
+from carecase_worker.store.operations.admission import Admitted, Staging
+from carecase_worker.store.operations.claims import ChunkResult
 
 RECORD_BYTES, CHUNK_BYTES = 4096, 256
 """What is counted for each job and each chunk, beside their bytes."""

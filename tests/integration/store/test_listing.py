@@ -12,10 +12,10 @@ from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.job import LISTED, State
-from carecase_worker.store.job_lists import JobFilter, JobLists
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import ChunkResult
+from carecase_worker.store.queries.job_lists import JobFilter, JobLists
 
 _prefixes = count()
 BOTH = ("one", "two")

@@ -11,10 +11,10 @@ from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.store.claims import ChunkResult, RetryLater
 from carecase_worker.store.job import COUNTS
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.measures import DURATION_BOUNDS_MS, JobMeasures
+from carecase_worker.store.operations.claims import ChunkResult, RetryLater
+from carecase_worker.store.queries.measures import DURATION_BOUNDS_MS, JobMeasures
 from carecase_worker.telemetry import HistogramSample, MetricSample
 
 Elapse = Callable[[timedelta], None]

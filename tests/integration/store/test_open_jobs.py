@@ -13,10 +13,10 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import DataKey, Kind, Seals
 from carecase_worker.batches.key_sets import KeySet
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.admission import JobSeal, NewJob
-from carecase_worker.store.claims import ChunkResult
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.open_jobs import OpenJob, OpenJobs
+from carecase_worker.store.operations.admission import JobSeal, NewJob
+from carecase_worker.store.operations.claims import ChunkResult
+from carecase_worker.store.queries.open_jobs import OpenJob, OpenJobs
 
 SEALS = Seals({"k": b"k" * 32})
 OTHERS = {

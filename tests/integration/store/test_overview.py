@@ -7,9 +7,9 @@ from tests.builders import a_new_job
 from tests.services import Services
 
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.claims import RetryLater
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.overview import Breaker, Overview, Overviews
+from carecase_worker.store.operations.claims import RetryLater
+from carecase_worker.store.queries.overview import Breaker, Overview, Overviews
 from carecase_worker.store.workers.presence import Workers
 
 HOLDER = "node-1/boot/4026531836:88:123456"

@@ -51,6 +51,19 @@ def test_nobody_is_notified_while_a_process_is_awake(roomy: Beside) -> None:
     assert _small(roomy, "d") == [True], "it takes long after all"
 
 
+def test_another_process_takes_part_where_one_leaves_as_many_as_it_takes(roomy: Beside) -> None:
+    for job in "abcdefg":
+        _admitted(roomy, Batch(job, weight="4"))
+    roomy.claim_group("a", 0, "w", room=10)
+    _, *following = roomy.complete_group([("a", 0), ("b", 0)], "w", room=10)
+    assert [one[0] for one in following[0]] == ["c:0", "d:0"]
+    assert following[1] == ["g:0"], "the last one: the first ones are taken next"
+    roomy.elapse(99)
+    assert roomy.complete_group([("c", 0)], "w", room=4)[2] == [], "one more is on its way"
+    roomy.elapse(1)
+    assert roomy.complete_group([("e", 0)], "w", room=4)[2] == ["g:0"]
+
+
 def test_who_has_nothing_to_go_on_with_is_not_awake(roomy: Beside) -> None:
     _small(roomy, "a", "b")
     roomy.claim_group("a", 0, "w")

@@ -10,9 +10,9 @@ from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.store.claims import ChunkResult, RetryLater
 from carecase_worker.store.job import COUNTS
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import ChunkResult, RetryLater
 from carecase_worker.store.workers.standstill import Standstill
 
 LIMIT = timedelta(minutes=10)

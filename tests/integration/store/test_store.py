@@ -14,13 +14,21 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import epoch_ms, milliseconds
 from carecase_worker.errors import JobNotFound
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.admission import Admitted, Kept, NewJob, Staging
-from carecase_worker.store.claims import ChunkResult, Claimed, Completed, Completion, History, Lease, RetryLater
 from carecase_worker.store.job import Cancelled, State
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.open_jobs import OpenJobs
+from carecase_worker.store.operations.admission import Admitted, Kept, NewJob, Staging
+from carecase_worker.store.operations.claims import (
+    ChunkResult,
+    Claimed,
+    Completed,
+    Completion,
+    History,
+    Lease,
+    RetryLater,
+)
+from carecase_worker.store.queries.open_jobs import OpenJobs
 from carecase_worker.traceparent import TraceParent
-from carecase_worker.worker.placing import Placer
+from carecase_worker.worker.attempts.placing import Placer
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 LEASE = timedelta(seconds=15)

@@ -17,11 +17,11 @@ from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.claims import ChunkResult
-from carecase_worker.store.completions import JobCompletions
-from carecase_worker.store.followers import Follower
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.listening.completions import JobCompletions
+from carecase_worker.store.listening.followers import Follower
+from carecase_worker.store.operations.claims import ChunkResult
 
 _prefixes = count()
 Scene = Callable[[JobStore, JobCompletions], Coroutine[Any, Any, None]]

@@ -26,7 +26,7 @@ from carecase_worker.targets.dialects.upsert import Upsert
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Writer
-from carecase_worker.worker.planning import plan_chunk, plan_uniform_outcome
+from carecase_worker.worker.attempts.planning import plan_chunk, plan_uniform_outcome
 
 MOMENT = "2026-01-02T03:04:05.678900+00:00"
 FULL: dict[str, Any] = {

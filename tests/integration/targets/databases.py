@@ -19,7 +19,7 @@ from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.schema.migration import create_database
 from carecase_worker.targets.tenants import Tenant, tenants_of
 from carecase_worker.targets.writing.ledger import LedgerKey
-from carecase_worker.worker.planning import plan_chunk
+from carecase_worker.worker.attempts.planning import plan_chunk
 
 _numbers = count(1)
 

@@ -23,7 +23,7 @@ from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.writing.ledger import LedgerKey
-from carecase_worker.worker.planning import plan_chunk
+from carecase_worker.worker.attempts.planning import plan_chunk
 
 
 @pytest.fixture(params=[*DIALECTS])

@@ -30,7 +30,7 @@ from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Writer
-from carecase_worker.worker.planning import plan_chunk, plan_item_by_item
+from carecase_worker.worker.attempts.planning import plan_chunk, plan_item_by_item
 
 FIELDS = tuple(field["field"] for field in TABLE)
 FIRST_SEQ = epoch_ms(NOW)

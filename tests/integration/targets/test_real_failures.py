@@ -22,7 +22,7 @@ from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.writing.ledger import LedgerKey
-from carecase_worker.worker.planning import plan_chunk
+from carecase_worker.worker.attempts.planning import plan_chunk
 
 FULL_OF_TEXT = [a_case(key, eligibility_Verified_Comment="x" * 500) for key in range(1500)]
 

@@ -19,7 +19,7 @@ from carecase_worker.batches.chunking import Chunk
 from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.settings.model import DatabaseSettings
-from carecase_worker.store.claims import History
+from carecase_worker.store.operations.claims import History
 from carecase_worker.targets.dialects.postgresql.upsert import PostgresUpsert
 from carecase_worker.targets.dialects.upsert import Upsert
 from carecase_worker.targets.engines import engine_for
@@ -27,7 +27,7 @@ from carecase_worker.targets.schema.migration import create_database
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Writer
-from carecase_worker.worker.planning import plan_chunk
+from carecase_worker.worker.attempts.planning import plan_chunk
 
 STATES = (
     "08000", "08006", "25006", "25P02", "28000", "28P01", "3D000", "3F000", "42501", "42601", "42703", "42883", "42P01",

@@ -26,7 +26,7 @@ from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.schema.state import schema_differences
 from carecase_worker.targets.writing.ledger import LedgerKey
-from carecase_worker.worker.planning import plan_chunk
+from carecase_worker.worker.attempts.planning import plan_chunk
 
 OURS = {
     "statement_timeout": "8s", "lock_timeout": "3s", "idle_in_transaction_session_timeout": "16s",

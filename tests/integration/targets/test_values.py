@@ -27,7 +27,7 @@ from carecase_worker.targets.dialects.postgresql.upsert import PostgresUpsert
 from carecase_worker.targets.tables import CARE_CASE
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Writer
-from carecase_worker.worker.planning import plan_chunk, to_chunk_result
+from carecase_worker.worker.attempts.planning import plan_chunk, to_chunk_result
 
 SENDER = Sender(None, "sender", NOW)
 BOUNDS = ChunkLimits(items=1000, size=1 << 22, item_size=1 << 20)

@@ -25,7 +25,7 @@ from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.tables import INGEST_LEDGER
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Writer
-from carecase_worker.worker.planning import plan_chunk
+from carecase_worker.worker.attempts.planning import plan_chunk
 
 TRIED = "PERFORM nextval('tries');"
 """A sequence counts also what is rolled back."""

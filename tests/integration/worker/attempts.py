@@ -24,8 +24,8 @@ from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Members, Writer
-from carecase_worker.worker.attempt import Applied, Applier
-from carecase_worker.worker.group import members_of, run_group
+from carecase_worker.worker.attempts.attempt import Applied, Applier
+from carecase_worker.worker.attempts.group import members_of, run_group
 
 POINTS = (
     "before claim", "after claim", "before write", "before upsert", "after upsert", "after ledger row", "before commit",

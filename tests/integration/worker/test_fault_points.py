@@ -23,9 +23,9 @@ from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
 from carecase_worker.batches.payloads import pack, unpack_done
 from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
-from carecase_worker.store.claims import Claimed
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import Claimed
 from carecase_worker.targets.dialects.registry import DIALECTS
 
 CHUNKS = 3

@@ -17,12 +17,12 @@ from carecase_worker.batches.chunking import Chunk, ChunkRef
 from carecase_worker.batches.payloads import ChunkOutcomes, pack, unpack_done
 from carecase_worker.cases.outcomes import CANCELLED, CREATED, NOT_APPLIED, REFUSED, UNAVAILABLE, Kind, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.store.claims import Claimed
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import Claimed
 from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.writing.ledger import LedgerKey
-from carecase_worker.worker.planning import plan_chunk
+from carecase_worker.worker.attempts.planning import plan_chunk
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 CASES = [a_case(1), a_case(2, case_Status="too long for it"), a_case(3)]

@@ -5,7 +5,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from carecase_worker.worker.process_identity import is_dead, is_of_this_machine, own_name
+from carecase_worker.worker.processes.process_identity import is_dead, is_of_this_machine, own_name
 
 
 def test_a_living_process_is_not_dead() -> None:

@@ -19,8 +19,8 @@ from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock
 from carecase_worker.settings.loading import load
-from carecase_worker.store.claims import Claimed, RetryLater
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import Claimed, RetryLater
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.schema.migration import upgrade

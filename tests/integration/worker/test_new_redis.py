@@ -17,9 +17,9 @@ from carecase_worker.batches.payloads import pack, unpack_done
 from carecase_worker.cases.outcomes import CREATED, SUPERSEDED, UPDATED
 from carecase_worker.clock import epoch_ms
 from carecase_worker.settings.model import DatabaseSettings
-from carecase_worker.store.claims import RetryLater
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import RetryLater
 from carecase_worker.targets.case_versions import PLACE_BITS
 from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.tenants import Tenant

@@ -19,13 +19,13 @@ from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
 from carecase_worker.batches.payloads import unpack_done
 from carecase_worker.cases.outcomes import OTHER_CARE_PLAN
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.claims import Claimed, RetryLater
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.open_jobs import OpenJobs
+from carecase_worker.store.operations.claims import Claimed, RetryLater
 from carecase_worker.store.pending_batch import Admissions, Sender
-from carecase_worker.worker.attempt import Applied
-from carecase_worker.worker.group import members_of, run_group
-from carecase_worker.worker.placing import Placer
+from carecase_worker.store.queries.open_jobs import OpenJobs
+from carecase_worker.worker.attempts.attempt import Applied
+from carecase_worker.worker.attempts.group import members_of, run_group
+from carecase_worker.worker.attempts.placing import Placer
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

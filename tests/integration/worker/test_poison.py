@@ -16,7 +16,7 @@ from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.worker.poison import poison_items
+from carecase_worker.worker.attempts.poison import poison_items
 
 POISON = frozenset({13, 77})
 

@@ -19,13 +19,13 @@ from carecase_worker.batches.splitting import ArraySplitter
 from carecase_worker.cases.outcomes import CREATED, UNTRUSTED
 from carecase_worker.clock import SystemClock, SystemRandom, uuid7
 from carecase_worker.errors import FailureKind
-from carecase_worker.store.admission import Admission
-from carecase_worker.store.claims import Claimed
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.admission import Admission
+from carecase_worker.store.operations.claims import Claimed
 from carecase_worker.store.pending_batch import Admissions, Sender
 from carecase_worker.targets.causes import Causes
-from carecase_worker.worker.attempt import Applied, Applier
+from carecase_worker.worker.attempts.attempt import Applied, Applier
 
 OLD, NEW = bytes(32), bytes(range(32))
 SEALS = Seals({"k": NEW})

@@ -27,7 +27,7 @@ from carecase_worker.targets.schema.migration import upgrade
 UNREADY = """
 from carecase_worker.settings.loading import load
 from carecase_worker.worker.app import create_worker
-from carecase_worker.worker.health import Signs
+from carecase_worker.worker.health.signs import Signs
 from carecase_worker.worker.metrics import metrics_of
 from carecase_worker.worker.schema_watch import SchemaWatch
 app = create_worker(load(), Signs(), metrics_of(load()), SchemaWatch({}))

@@ -18,9 +18,9 @@ from tests.services import Services
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import SystemClock
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.settings.webhooks import DeliverySettings, WebhookSettings
-from carecase_worker.store.claims import ChunkResult, RetryLater
+from carecase_worker.settings.sections.webhooks import DeliverySettings, WebhookSettings
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import ChunkResult, RetryLater
 from carecase_worker.store.outbox import Outbox, webhooks_of
 from carecase_worker.worker.webhooks.delivery import Delivery
 from carecase_worker.worker.webhooks.messages import test_message as a_test_message

@@ -34,7 +34,7 @@ from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.schema.migration import upgrade
-from carecase_worker.worker.process_identity import own_name
+from carecase_worker.worker.processes.process_identity import own_name
 
 NEVER = "86400"
 

@@ -13,7 +13,7 @@ from carecase_worker.clock import SystemClock
 from carecase_worker.settings.loading import process_environment
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.workers.presence import Presence
-from carecase_worker.worker.process_identity import own_name
+from carecase_worker.worker.processes.process_identity import own_name
 
 ELSEWHERE = "another-machine/boot/1:7:123"
 

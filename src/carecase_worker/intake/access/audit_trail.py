@@ -13,7 +13,7 @@ from carecase_worker.audit.records import Act, Event
 from carecase_worker.errors import AuditUnavailable
 from carecase_worker.grouping import Grouping
 from carecase_worker.intake.access.authenticator import Caller
-from carecase_worker.intake.http.access_log import add_log_fields, address_of
+from carecase_worker.intake.http.middleware.access_log import add_log_fields, address_of
 
 _MOST = 64
 

@@ -17,8 +17,8 @@ from carecase_worker.clock import Clock, SystemClock
 from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused
 from carecase_worker.intake.access.jwks import Jwks, jwks_of
 from carecase_worker.intake.access.revocations import NOTHING_REVOKED, Revocable, Revocations, revocations_of
-from carecase_worker.settings.access import ClientSettings, JwtSettings
 from carecase_worker.settings.model import Settings
+from carecase_worker.settings.sections.access import ClientSettings, JwtSettings
 
 _SUBJECT_LENGTH = 255
 """The longest `sub` that OpenID Connect allows."""

@@ -14,7 +14,7 @@ from jwt import PyJWK
 
 from carecase_worker.clock import monotonic
 from carecase_worker.errors import KeysUnavailable
-from carecase_worker.settings.access import JwtSettings
+from carecase_worker.settings.sections.access import JwtSettings
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 
 from carecase_worker.clock import monotonic
-from carecase_worker.settings.access import JwtSettings
+from carecase_worker.settings.sections.access import JwtSettings
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")

@@ -7,8 +7,8 @@ from carecase_worker.errors import BatchFault, BatchRefused, SettingsError
 from carecase_worker.files.episodes import NAME as EPISODES
 from carecase_worker.files.episodes import EpisodeMapping
 from carecase_worker.files.mapping import FileMapping, MappingMistakes, mapping_of
-from carecase_worker.settings.access import ClientSettings
 from carecase_worker.settings.places import closest
+from carecase_worker.settings.sections.access import ClientSettings
 
 
 @dataclass(frozen=True, slots=True)

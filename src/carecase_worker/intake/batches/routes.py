@@ -26,18 +26,18 @@ from carecase_worker.intake.batches.body_timeout import in_time
 from carecase_worker.intake.batches.mappings import Mappings
 from carecase_worker.intake.batches.upload import Incoming, Told
 from carecase_worker.intake.batches.validate_only import BatchCheck
-from carecase_worker.intake.http.access_log import add_log_fields, since_received, span_of
-from carecase_worker.intake.http.headers import IdempotencyKey, Prefer
-from carecase_worker.intake.http.paging import plain_integer
-from carecase_worker.intake.http.plain_routes import Parameters, read_by
+from carecase_worker.intake.http.middleware.access_log import add_log_fields, since_received, span_of
+from carecase_worker.intake.http.requests.headers import IdempotencyKey, Prefer
+from carecase_worker.intake.http.requests.paging import plain_integer
+from carecase_worker.intake.http.requests.plain_routes import Parameters, read_by
 from carecase_worker.intake.jobs.accepted import Acceptances, accepted, require_same
 from carecase_worker.intake.jobs.result_formats import result_format_of
 from carecase_worker.intake.limits.bodies import Bodies, Open
 from carecase_worker.intake.limits.threads import ClientThreads
 from carecase_worker.intake.openapi.request_body import BATCH
-from carecase_worker.settings.intake import IntakeSettings
-from carecase_worker.store.admission import Admission, NewJob
+from carecase_worker.settings.sections.intake import IntakeSettings
 from carecase_worker.store.loop_store import LoopStore
+from carecase_worker.store.operations.admission import Admission, NewJob
 from carecase_worker.store.pending_batch import Admissions, Sender, require_admitted
 from carecase_worker.telemetry import Metrics
 

@@ -1,1 +1,1 @@
-"""HTTP: protocol, headers, negotiation, paging, problems. Knows no job."""
+"""HTTP: envelope and problems, and a room for each stage of a request. Knows no job."""

@@ -23,7 +23,7 @@ from carecase_worker.errors import (
     StoreUnavailable,
 )
 from carecase_worker.files.media_types import TYPES
-from carecase_worker.intake.http.negotiation import ENCODINGS
+from carecase_worker.intake.http.requests.negotiation import ENCODINGS
 
 _TITLES = {
     400: "Bad Request",

@@ -14,17 +14,17 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import AuditUnavailable, JobExpired, JobNotFound, SealBroken, StoreUnavailable
 from carecase_worker.intake.access.audit_trail import Audited
 from carecase_worker.intake.http.envelope import envelope
-from carecase_worker.intake.http.negotiation import json_type_of
-from carecase_worker.intake.http.prefer import Preferences, applied
+from carecase_worker.intake.http.requests.negotiation import json_type_of
+from carecase_worker.intake.http.requests.prefer import Preferences, applied
 from carecase_worker.intake.jobs.documents import job_document, job_path, retry_after
 from carecase_worker.intake.jobs.long_poll import LongPoll
 from carecase_worker.intake.jobs.results import ResultQuery, Results
 from carecase_worker.intake.limits.threads import ClientThreads
-from carecase_worker.store.admission import Admission
 from carecase_worker.store.job import Job
 from carecase_worker.store.loop_store import LoopStore
+from carecase_worker.store.operations.admission import Admission
+from carecase_worker.store.operations.throughput import Throughput
 from carecase_worker.store.pending_batch import Sender
-from carecase_worker.store.throughput import Throughput
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")

@@ -8,13 +8,13 @@ from datetime import datetime
 from functools import partial
 
 from carecase_worker.errors import JobExpired, JobNotFound
-from carecase_worker.intake.http.event_stream import event, opening
+from carecase_worker.intake.http.responses.event_stream import event, opening
 from carecase_worker.intake.jobs.cursors import LastEnds
 from carecase_worker.intake.jobs.documents import job_document
 from carecase_worker.intake.jobs.listening import AGAIN, Listener
 from carecase_worker.intake.limits.threads import ClientThreads
 from carecase_worker.store.job import Job
-from carecase_worker.store.job_lists import FILTER_WINDOW, JobLists
+from carecase_worker.store.queries.job_lists import FILTER_WINDOW, JobLists
 
 _GAP = f"Only the newest {FILTER_WINDOW} jobs were looked at. List the others with GET /jobs."
 

@@ -14,7 +14,7 @@ from carecase_worker.batches.line_numbers import LineRuns, lines_of_runs
 from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.outcomes import Outcome, runs_of
 from carecase_worker.store.job import Job
-from carecase_worker.store.throughput import Throughput
+from carecase_worker.store.operations.throughput import Throughput
 
 _LONGEST_RETRY_S = 60
 

@@ -11,19 +11,19 @@ from carecase_worker.audit.records import Event
 from carecase_worker.intake.access.access_control import AccessControl
 from carecase_worker.intake.access.audit_trail import Audited
 from carecase_worker.intake.access.authenticator import Caller
-from carecase_worker.intake.http.access_log import add_log_fields, address_of, until_answered
-from carecase_worker.intake.http.event_stream import EventStreamResponse
-from carecase_worker.intake.http.head_options import is_head
-from carecase_worker.intake.http.headers import LastEventId
+from carecase_worker.intake.http.middleware.access_log import add_log_fields, address_of, until_answered
+from carecase_worker.intake.http.middleware.head_options import is_head
+from carecase_worker.intake.http.requests.headers import LastEventId
+from carecase_worker.intake.http.responses.event_stream import EventStreamResponse
 from carecase_worker.intake.jobs.client_events import ClientEvents
 from carecase_worker.intake.jobs.cursors import END, LastEnds, chunks_of
 from carecase_worker.intake.jobs.job_events import JobEvents
 from carecase_worker.intake.jobs.listening import Listener
 from carecase_worker.intake.jobs.routes import JobId, Jobs
 from carecase_worker.intake.limits.streams import Streams
-from carecase_worker.settings.intake import IntakeSettings
-from carecase_worker.store.completions import JobCompletions
-from carecase_worker.store.followers import Follower
+from carecase_worker.settings.sections.intake import IntakeSettings
+from carecase_worker.store.listening.completions import JobCompletions
+from carecase_worker.store.listening.followers import Follower
 
 
 @dataclass(frozen=True, slots=True)

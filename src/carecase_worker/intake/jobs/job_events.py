@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from carecase_worker.intake.http.event_stream import event, opening
+from carecase_worker.intake.http.responses.event_stream import event, opening
 from carecase_worker.intake.jobs.cursors import END, cursor_of
 from carecase_worker.intake.jobs.documents import job_document, outcome_runs
 from carecase_worker.intake.jobs.listening import AGAIN, Listener

@@ -10,9 +10,9 @@ from datetime import timedelta
 
 from carecase_worker.errors import AccessRefused, CareCaseError, StoreUnavailable
 from carecase_worker.intake.access.authenticator import Caller
-from carecase_worker.intake.http.event_stream import HEARTBEAT
-from carecase_worker.store.followers import Follower
+from carecase_worker.intake.http.responses.event_stream import HEARTBEAT
 from carecase_worker.store.job import Job
+from carecase_worker.store.listening.followers import Follower
 from carecase_worker.telemetry import logger
 
 _log = logger("events")

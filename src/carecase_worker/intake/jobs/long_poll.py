@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from fastapi import Request
 
-from carecase_worker.intake.http.prefer import Preferences, preferences
-from carecase_worker.store.completions import JobCompletions
+from carecase_worker.intake.http.requests.prefer import Preferences, preferences
 from carecase_worker.store.job import Job
+from carecase_worker.store.listening.completions import JobCompletions
 
 
 @dataclass(frozen=True, slots=True)

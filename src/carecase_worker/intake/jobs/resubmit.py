@@ -11,9 +11,9 @@ from carecase_worker.batches.encryption import Kind, Seals
 from carecase_worker.batches.payloads import items_at, unpack, unpack_done
 from carecase_worker.errors import CareCaseError, JobConflict, StoreUnavailable
 from carecase_worker.intake.access.audit_trail import Audited
-from carecase_worker.store.admission import Admission
 from carecase_worker.store.job import Job
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.admission import Admission
 from carecase_worker.store.pending_batch import PendingBatch
 
 _CHUNKS_AT_ONCE = 8

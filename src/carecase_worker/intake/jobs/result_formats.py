@@ -9,7 +9,7 @@ from carecase_worker.batches.line_numbers import lines_of_runs
 from carecase_worker.batches.payloads import ChunkOutcomes
 from carecase_worker.files import acknowledgement
 from carecase_worker.files.acknowledgement import Told
-from carecase_worker.intake.http.negotiation import CSV_TYPE, json_type_of, prefers_csv
+from carecase_worker.intake.http.requests.negotiation import CSV_TYPE, json_type_of, prefers_csv
 from carecase_worker.intake.jobs.documents import indexed_items, items, multi_status
 
 

@@ -13,10 +13,10 @@ from carecase_worker.batches.encryption import Kind, Seals
 from carecase_worker.batches.payloads import ChunkOutcomes, unpack_done
 from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.errors import JobExpired, SealBroken
-from carecase_worker.intake.http.compression import compressed
-from carecase_worker.intake.http.head_options import is_head
-from carecase_worker.intake.http.negotiation import encoding
-from carecase_worker.intake.http.paging import ChunkSlice, Page, chunk_slices
+from carecase_worker.intake.http.middleware.head_options import is_head
+from carecase_worker.intake.http.requests.negotiation import encoding
+from carecase_worker.intake.http.requests.paging import ChunkSlice, Page, chunk_slices
+from carecase_worker.intake.http.responses.compression import compressed
 from carecase_worker.intake.jobs.result_formats import ResultFormat, result_format_of
 from carecase_worker.intake.limits.threads import ClientThreads, some_of
 from carecase_worker.store.job import Job

@@ -14,25 +14,25 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import CareCaseError, JobConflict, JobExpired, JobNotFound
 from carecase_worker.intake.access.audit_trail import Audited, Recorder
 from carecase_worker.intake.access.authenticator import Caller
-from carecase_worker.intake.http.access_log import add_log_fields, span_of
 from carecase_worker.intake.http.envelope import envelope
-from carecase_worker.intake.http.headers import IdempotencyKey, Prefer
-from carecase_worker.intake.http.negotiation import json_type_of, names_version
-from carecase_worker.intake.http.paging import DEFAULT_PAGE_SIZE, Page, PageNumber, PageSize
-from carecase_worker.intake.http.plain_routes import read_by
-from carecase_worker.intake.http.prefer import applied
+from carecase_worker.intake.http.middleware.access_log import add_log_fields, span_of
+from carecase_worker.intake.http.requests.headers import IdempotencyKey, Prefer
+from carecase_worker.intake.http.requests.negotiation import json_type_of, names_version
+from carecase_worker.intake.http.requests.paging import DEFAULT_PAGE_SIZE, Page, PageNumber, PageSize
+from carecase_worker.intake.http.requests.plain_routes import read_by
+from carecase_worker.intake.http.requests.prefer import applied
 from carecase_worker.intake.jobs.accepted import accepted, notify, require_same
 from carecase_worker.intake.jobs.documents import job_document, job_tag, retry_after
 from carecase_worker.intake.jobs.long_poll import LongPoll
 from carecase_worker.intake.jobs.resubmit import add_retryable_items, admitted
 from carecase_worker.intake.jobs.results import OutcomeFilter, ResultQuery, Results
 from carecase_worker.intake.limits.threads import ClientThreads
-from carecase_worker.store.admission import Admission, Admitted
 from carecase_worker.store.job import Cancelled, Job, Purged, State
-from carecase_worker.store.job_lists import JobFilter, JobLists
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.loop_store import LoopStore
+from carecase_worker.store.operations.admission import Admission, Admitted
 from carecase_worker.store.pending_batch import Admissions, Sender
+from carecase_worker.store.queries.job_lists import JobFilter, JobLists
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")

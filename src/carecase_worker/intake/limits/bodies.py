@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from carecase_worker.errors import BacklogFull, RateExceeded
 from carecase_worker.intake.limits.threads import ClientThreads, Processor, Threads
-from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.settings.sections.intake import IntakeSettings
 from carecase_worker.telemetry import MetricSample
 
 _T = TypeVar("_T")

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from carecase_worker.intake.limits.places import Places
-from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.settings.sections.intake import IntakeSettings
 from carecase_worker.telemetry import MetricSample
 
 _IN_PROGRESS = "Requests of a client that are being answered, held answers among them"

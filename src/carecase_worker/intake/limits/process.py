@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from carecase_worker.intake.limits.log_quota import LogQuota
 from carecase_worker.intake.limits.open_connections import OpenConnections
-from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.settings.sections.intake import IntakeSettings
 
 
 @dataclass(frozen=True, slots=True)

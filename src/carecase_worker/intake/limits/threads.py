@@ -11,7 +11,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from carecase_worker.clock import system_async_sleep, thread_seconds
-from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.settings.sections.intake import IntakeSettings
 from carecase_worker.telemetry import MetricSample
 
 _T = TypeVar("_T")

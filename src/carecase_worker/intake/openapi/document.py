@@ -6,8 +6,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from carecase_worker.intake.http.negotiation import ENCODINGS, EVENT_STREAM, JSON_TYPES
 from carecase_worker.intake.http.problems import example_of
+from carecase_worker.intake.http.requests.negotiation import ENCODINGS, EVENT_STREAM, JSON_TYPES
 from carecase_worker.intake.openapi.descriptions import OPERATIONS
 from carecase_worker.intake.openapi.file_descriptions import ACKNOWLEDGEMENT
 from carecase_worker.intake.openapi.schemas import ref, schemas

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from carecase_worker.intake.http.static_document import StaticDocument
+from carecase_worker.intake.http.responses.static_document import StaticDocument
 
 _DESCRIPTION, _FILES = "/openapi.json", "/static-offline-docs"
 _FILE_TYPES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}

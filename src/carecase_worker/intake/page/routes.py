@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from carecase_worker.intake.http.static_document import StaticDocument
-from carecase_worker.settings.intake import IntakeSettings
+from carecase_worker.intake.http.responses.static_document import StaticDocument
+from carecase_worker.settings.sections.intake import IntakeSettings
 
 _FILES = Path(__file__).parent / "static"
 _INDEX = "index.html"

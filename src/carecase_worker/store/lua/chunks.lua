@@ -245,18 +245,31 @@ local function following(database, lease_ms, holder, room, most, opened)
   return taken
 end
 
+-- Return the last chunk that is ready, if another process is worth its notification: as many are left as a process has
+-- just taken. Once in `awake_ms`, since the other one stays awake.
+local function last_beyond(database, taken)
+  local ready = key('ready', database)
+  if redis.call('ZCARD', ready) < taken or not redis.call('SET', key('joined', database), '', 'PX', awake_ms, 'NX') then return end
+  return redis.call('ZRANGE', ready, -1, -1)[1]
+end
+
 -- Return the chunks to notify for, of those that were opened: without the caller's `own` and those that it takes. If it
--- takes none, also notify for a job to be placed, or the first chunk that is ready.
+-- leaves as many as it takes, also notify for one of those. If it takes none, also notify for a job to be placed, or the
+-- first chunk that is ready.
 local function notify_for(database, to_notify, taken, own)
   for _, one in ipairs(taken) do own[one.chunk] = true end
   local wanted, is_ready_notified = {}, false
   for _, member in ipairs(to_notify) do
     if not own[member] then
-      wanted[#wanted + 1] = member
+      wanted[#wanted + 1], own[member] = member, true
       is_ready_notified = is_ready_notified or redis.call('ZSCORE', key('ready', database), member) ~= false
     end
   end
-  if #taken > 0 then return wanted end
+  if #taken > 0 then
+    local last = last_beyond(database, #taken)
+    if last and not own[last] then wanted[#wanted + 1] = last end
+    return wanted
+  end
   redis.call('DEL', key('awake', database))
   local unplaced = redis.call('ZRANGE', key('unplaced', database), 0, 0)[1]
   local first = unplaced and unplaced .. ':0' or redis.call('ZRANGE', key('ready', database), 0, 0)[1]

@@ -18,11 +18,12 @@
 --        are given back, and claimed again if they are of this database and it is not left alone
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
 --        (completed, if nothing was left to cancel); the jobs of following: queued, waiting -> running.
---        A job that becomes final is published on the channel `final`, with its client; one of which a chunk is
---        completed before, on `progress`.
+--        Jobs that become final are published on the channel `final`, each with its client, a line each; those of
+--        which a chunk is completed before, on `progress`.
 local names = {'created', 'updated', 'superseded', 'failed', 'cancelled'}
 local database -- of all chunks
 local sums, to_notify, own, finished = {0, 0, 0, 0, 0}, {}, {}, {}
+local published = {final = {}, progress = {}} -- to channels: 'job|client' of each
 
 -- Note that a job waits for one thing less; open it if that was the last one.
 local function wait_less(job)
@@ -68,7 +69,7 @@ local function finish(job, record, client, state, size)
   for _, kind in ipairs({'outcome', 'tally', 'payload'}) do redis.call('PEXPIRE', key(kind, job), retention) end
   redis.call('ZADD', key('leaving', database), expires_ms, client .. '|' .. job .. '|result|' .. whole(size))
   count(database, client, 'done', size)
-  redis.call('PUBLISH', prefix .. 'final', job .. '|' .. client)
+  table.insert(published.final, job .. '|' .. client)
   finished[#finished + 1] = job
   if webhooks and webhooks ~= '' then announce(job, webhooks, final) end
   observe_since(database, 'final', accepted_us or seq .. '000')
@@ -119,7 +120,7 @@ local function complete(one, outcomes)
     finish(job, record, client, state, size)
   else
     if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
-    redis.call('PUBLISH', prefix .. 'progress', job .. '|' .. client)
+    table.insert(published.progress, job .. '|' .. client)
     open_next(job, database, arg.renotify_after_ms, to_notify)
   end
   return 'kept'
@@ -169,6 +170,9 @@ for i, one in ipairs(arg.done) do
   kept = kept or verdict == 'kept'
 end
 if not database then return reply_with({verdicts = verdicts, shares = 1, to_notify = {}, following = {}, final = {}}, {}) end
+for _, channel in ipairs({'final', 'progress'}) do
+  if #published[channel] > 0 then redis.call('PUBLISH', prefix .. channel, table.concat(published[channel], '\n')) end
+end
 local shares = 1
 if kept then
   measure()

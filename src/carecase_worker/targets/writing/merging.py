@@ -5,7 +5,7 @@ from itertools import accumulate
 from operator import attrgetter
 
 from carecase_worker.cases.outcomes import Outcome
-from carecase_worker.targets.plan import Defaults, Entry, WaveOfRows, WritePlan, in_waves
+from carecase_worker.targets.plan import Entry, Wave, WaveOfAll, WaveOfChunks, WaveOfRows, WritePlan, in_waves
 from carecase_worker.targets.tables import VERSION
 
 
@@ -14,6 +14,24 @@ def as_one(plans: Sequence[WritePlan]) -> WritePlan:
 
     An item's place is then its place in the chunk, after all items of the chunks before.
     """
+    return WritePlan(
+        keys=[key for plan in plans for key in plan.keys],
+        decided=[outcome for plan in plans for outcome in plan.decided],
+        waves=_whole(plans) or _by_version(plans),
+        guard_care_plan=any(map(attrgetter("guard_care_plan"), plans)),
+    )
+
+
+def _whole(plans: Sequence[WritePlan]) -> Sequence[Wave]:
+    """Return one wave of whole chunks; none if a case is in two of them, or one was looked at item by item."""
+    waves = [wave for plan in plans for wave in plan.waves]
+    chunks = [wave for wave in waves if isinstance(wave, WaveOfAll)]
+    keys = {key for chunk in chunks for key in chunk.keys}
+    return (WaveOfChunks(chunks),) if len(keys) == sum(len(plan.keys) for plan in plans) else ()
+
+
+def _by_version(plans: Sequence[WritePlan]) -> Sequence[Wave]:
+    """Return waves of all cases, each case's in the order of its versions."""
     firsts = accumulate((len(plan.keys) for plan in plans), initial=0)
     entries = [
         Entry(first + entry.place, entry.row)
@@ -22,13 +40,8 @@ def as_one(plans: Sequence[WritePlan]) -> WritePlan:
         for entry in wave.entries()
     ]
     entries.sort(key=lambda entry: int(entry.row[VERSION]))
-    defaults: Sequence[Defaults] = [wave.defaults for plan in plans for wave in plan.waves]
-    return WritePlan(
-        keys=[key for plan in plans for key in plan.keys],
-        decided=[outcome for plan in plans for outcome in plan.decided],
-        waves=[WaveOfRows(wave, defaults[0]) for wave in in_waves(entries)],
-        guard_care_plan=any(map(attrgetter("guard_care_plan"), plans)),
-    )
+    defaults = [wave.defaults for plan in plans for wave in plan.waves]
+    return [WaveOfRows(wave, defaults[0]) for wave in in_waves(entries)]
 
 
 def apart(outcomes: Sequence[Outcome], plans: Sequence[WritePlan]) -> list[list[Outcome]]:

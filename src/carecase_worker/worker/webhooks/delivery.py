@@ -11,7 +11,7 @@ from threading import Thread
 
 from carecase_worker.clock import Clock, Random, monotonic
 from carecase_worker.settings.contradictions import OUTBOX_LEASE
-from carecase_worker.settings.webhooks import DeliverySettings, WebhookSettings
+from carecase_worker.settings.sections.webhooks import DeliverySettings, WebhookSettings
 from carecase_worker.store.outbox import DeliveryVerdict, Outbox
 from carecase_worker.telemetry import logger
 from carecase_worker.worker.webhooks.messages import message_of

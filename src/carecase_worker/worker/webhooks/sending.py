@@ -15,7 +15,7 @@ from threading import Timer
 from urllib.parse import urlsplit
 
 from carecase_worker.clock import monotonic
-from carecase_worker.settings.webhooks import DeliverySettings
+from carecase_worker.settings.sections.webhooks import DeliverySettings
 from carecase_worker.worker.webhooks.addresses import permitted
 from carecase_worker.worker.webhooks.messages import Message
 

@@ -13,8 +13,8 @@ from psycopg import Error as PostgresError
 from sqlalchemy import URL, Engine, event
 
 from carecase_worker.clock import milliseconds
-from carecase_worker.settings.database_parameters import changed_settings
 from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.settings.urls.target_parameters import changed_settings
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.dialects.postgresql.errors import LOWEST, PostgresRefused
 from carecase_worker.targets.dialects.postgresql.refusals import KEYWORDS

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql
 
 from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY, UPDATE_DATE, UPDATE_USER
 from carecase_worker.targets.dialects.upsert import ON_CREATE_ONLY, Held, Written
-from carecase_worker.targets.plan import Wave
+from carecase_worker.targets.plan import Wave, WaveOfChunks
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
 
@@ -17,10 +17,14 @@ class PostgresUpsert:
     """The upsert of a wave that is sent as one JSON text and written at one stroke."""
 
     def __init__(self) -> None:
+        either = (False, True)
         self._statements = {
-            (guard, sort): _postgres_statement(guard, sort) for guard in (False, True) for sort in (False, True)
+            (guard, sort, many): _postgres_statement(guard, sort, _sources(many))
+            for guard in either
+            for sort in either
+            for many in either
         }
-        self._backdate = _postgres_backdate()
+        self._backdates = {many: _postgres_backdate(_sources(many)) for many in either}
         key, *others = (CARE_CASE.c[name].name for name in (KEY, VERSION, ENTRY_VERSION, CARE_PLAN))
         self._held = text(
             f"SELECT {key}, {', '.join(others)} FROM care_case WHERE {key} = ANY(:keys)"  # noqa: S608  # names of the field table only
@@ -29,7 +33,7 @@ class PostgresUpsert:
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
         """Write the cases that the guards let through."""
         in_order = list(wave.keys) == sorted(wave.keys)
-        statement = self._statements[guard_care_plan, not in_order]
+        statement = self._statements[guard_care_plan, not in_order, isinstance(wave, WaveOfChunks)]
         created, updated = connection.exec_driver_sql(statement, _sent(wave)).one()
         return Written(created or (), updated or ())
 
@@ -40,34 +44,46 @@ class PostgresUpsert:
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
         """Give cases that a later version created this wave's entry date, user and version."""
-        connection.exec_driver_sql(self._backdate, _sent(wave))
+        connection.exec_driver_sql(self._backdates[isinstance(wave, WaveOfChunks)], _sent(wave))
 
 
 def _sent(wave: Wave) -> dict[str, Any]:
     """Return the parameters of the statements for PostgreSQL, for a wave."""
-    defaults = wave.defaults
-    return {
-        "cases": Json(wave.text(), dumps=_as_it_is),
-        "first_version": defaults.first_version,
-        "moment": defaults.rules.moment,
-        "user": defaults.rules.user,
-    }
+    sent: dict[str, Any] = {"cases": Json(wave.text(), dumps=_as_it_is)}
+    if isinstance(wave, WaveOfChunks):
+        defaults = [chunk.defaults for chunk in wave.chunks]
+        return sent | {
+            "begin": [first + 1 for first in wave.firsts],
+            "first_version": [one.first_version - first for first, one in zip(wave.firsts, defaults, strict=True)],
+            "moment": [one.rules.moment for one in defaults],
+            "user": [one.rules.user for one in defaults],
+        }
+    rules = wave.defaults.rules
+    return sent | {"first_version": wave.defaults.first_version, "moment": rules.moment, "user": rules.user}
 
 
 def _as_it_is(text: bytes) -> bytes:
     return text
 
 
-_MOMENT, _USER = "CAST(%(moment)s AS timestamptz)", "CAST(%(user)s AS text)"
-_SOURCES = {
-    VERSION: f'coalesce(sent."{VERSION}", CAST(%(first_version)s AS bigint) + sent.place - 1)',
-    ENTRY_DATE: f'coalesce(sent."{ENTRY_DATE}", {_MOMENT})',
-    ENTRY_USER: f'coalesce(sent."{ENTRY_USER}", {_USER})',
-    UPDATE_DATE: f'coalesce(sent."{UPDATE_DATE}", {_MOMENT})',
-    UPDATE_USER: f'coalesce(sent."{UPDATE_USER}", {_USER})',
-}
-"""SQL of the columns that a case may lack: the next version in the array's order, as `case_versions.versions_from`
-counts them (places begin at 1 here), and the batch's moment and user."""
+def _sources(many: bool) -> dict[str, str]:
+    """Return SQL of the columns that a case may lack, for a wave of one chunk, or of many that begin at some places.
+
+    It is the next version in the array's order, as `case_versions.versions_from` counts them (places begin at 1 here),
+    and the chunk's moment and user.
+    """
+
+    def default(name: str, kind: str) -> str:
+        if not many:
+            return f"CAST(%({name})s AS {kind})"
+        return f"(CAST(%({name})s AS {kind}[]))[width_bucket(sent.place, CAST(%(begin)s AS bigint[]))]"
+
+    moment, user = default("moment", "timestamptz"), default("user", "text")
+    defaults = {
+        VERSION: f"{default('first_version', 'bigint')} + sent.place - 1",
+        **{ENTRY_DATE: moment, ENTRY_USER: user, UPDATE_DATE: moment, UPDATE_USER: user},
+    }
+    return {name: f'coalesce(sent."{name}", {value})' for name, value in defaults.items()}
 
 
 def _rows_of(columns: Iterable[Column[Any]]) -> str:
@@ -79,23 +95,23 @@ def _rows_of(columns: Iterable[Column[Any]]) -> str:
     return f"ROWS FROM (json_to_recordset(%(cases)s) AS ({record})) WITH ORDINALITY AS sent({names}, place)"
 
 
-def _postgres_backdate() -> str:
+def _postgres_backdate(sources: Mapping[str, str]) -> str:
     columns = CARE_CASE.c
     key, entry_date, entry_user, entry_version = (
         columns[name].name for name in (KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION)
     )
     return (
-        f"UPDATE care_case AS held SET {entry_date} = {_SOURCES[ENTRY_DATE]}, {entry_user} = {_SOURCES[ENTRY_USER]},"  # noqa: S608  # names of the field table only
-        f" {entry_version} = {_SOURCES[VERSION]}"
+        f"UPDATE care_case AS held SET {entry_date} = {sources[ENTRY_DATE]}, {entry_user} = {sources[ENTRY_USER]},"  # noqa: S608  # names of the field table only
+        f" {entry_version} = {sources[VERSION]}"
         f" FROM {_rows_of([columns[name] for name in (KEY, VERSION, ENTRY_DATE, ENTRY_USER)])}"
-        f' WHERE held.{key} = sent."{KEY}" AND held.{entry_version} > {_SOURCES[VERSION]}'
+        f' WHERE held.{key} = sent."{KEY}" AND held.{entry_version} > {sources[VERSION]}'
     )
 
 
-def _postgres_statement(guard_care_plan: bool, sort: bool) -> str:
+def _postgres_statement(guard_care_plan: bool, sort: bool, defaulted: Mapping[str, str]) -> str:
     """Return the upsert of a JSON array; with `sort`, cases are written in key order, whatever their order."""
     columns = {column.key: column for column in CARE_CASE.c if column.key != ENTRY_VERSION}
-    sources = {name: f'"{name}"' for name in columns} | _SOURCES
+    sources = {name: f'"{name}"' for name in columns} | dict(defaulted)
     into = ", ".join([*(column.name for column in columns.values()), CARE_CASE.c[ENTRY_VERSION].name])
     key, care_plan = CARE_CASE.c[KEY].name, CARE_CASE.c[CARE_PLAN].name
     order = f' ORDER BY "{KEY}"' if sort else ""

@@ -1,0 +1,1 @@
+"""Commands of those who operate an installation: databases, keys, webhooks, workers, audit, faults."""

@@ -1,0 +1,264 @@
+"""`carecase doctor`: the faults of an installation and advice on each, one a line."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from functools import partial
+from pathlib import Path
+
+import typer
+
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
+from carecase_worker.cli.configuration import Config, settings_nearby, sources_nearby
+from carecase_worker.cli.waiting import Timeout, deadline
+from carecase_worker.clock import SystemClock
+from carecase_worker.errors import CareCaseError, DeadlineExceeded, SettingsError, StackError, StoreUnavailable
+from carecase_worker.intake.access.jwks import jwks_of
+from carecase_worker.intake.access.revocations import revocations_of
+from carecase_worker.intake.limits.descriptors import descriptors_fault, most_descriptors
+from carecase_worker.settings.model import EncryptionSettings, LogSettings, Settings
+from carecase_worker.settings.sections.access import JwtSettings
+from carecase_worker.settings.urls.services import without_credentials
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.redis.checkup import reach, redis_faults, redis_hints
+from carecase_worker.store.workers.clock_watch import clock_fault
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.store.workers.standstill import Standstill
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.schema.state import state
+from carecase_worker.targets.tenants import Tenant, tenants_of
+from carecase_worker.telemetry import configure_logging
+from carecase_worker.tokens import lacks_secret
+
+_PATIENCE = timedelta(seconds=3)
+
+
+class Grade(Enum):
+    """Severity of a finding; only FIX makes the exit status 1."""
+
+    OK = "ok"
+    HINT = "hint"
+    FIX = "fix"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; it has no secret."""
+
+    grade: Grade
+    about: str
+    text: str
+
+
+Check = Callable[[Settings], Iterator[Finding]]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(doctor)
+
+
+def doctor(config: Config = None, timeout: Timeout = 10.0) -> None:
+    """Check configuration, Redis, databases and workers, and say what to do. Exit status 1 if something is to be fixed.
+
+    Without a configuration it looks at the `carecase up` that runs in the current directory. Each thing that it looks
+    at has --timeout seconds to answer.
+    """
+    configure_logging(LogSettings(format="console", level="error"))
+    counts: Counter[Grade] = Counter()
+    for finding in examine(config, timeout):
+        counts[finding.grade] += 1
+        typer.echo(f"{finding.grade.value:<5} {finding.about}: {finding.text}")
+    to_fix, hints = counts[Grade.FIX], counts[Grade.HINT]
+    more = " Begin with the first: it may be the cause of others." if to_fix > 1 else ""
+    typer.echo(f"\n{_count(to_fix, 'thing')} to fix, {_count(hints, 'hint')}.{more}")
+    raise typer.Exit(1 if to_fix else 0)
+
+
+def examine(config: Path | None, seconds: float) -> Iterator[Finding]:
+    """Yield every finding; a failed or late check is one, too. Each check has a timeout of `seconds`."""
+    used = sources_nearby(config)
+    try:
+        settings = settings_nearby(config)
+    except (SettingsError, StackError) as error:
+        for mistake in str(error).splitlines():
+            about, _, text = mistake.partition(": ")
+            yield Finding(Grade.FIX, about, text)
+        yield Finding(Grade.HINT, "configuration", f"was read from {used}; the rest is looked at once it is right")
+        return
+    yield from _configuration(settings, used)
+    yield from _timed("the issuer's keys", _tokens, settings, seconds)
+    unreachable = list(_timed("redis", _reach, settings, seconds))
+    yield from unreachable
+    for about, check in _OF_REDIS.items():
+        if not unreachable or (about == "broker" and settings.broker.url is not None):
+            yield from _timed(about, check, settings, seconds)
+    for name, tenant in tenants_of(settings.databases).items():
+        yield from _timed(f"databases.{name}", partial(_database, tenant), settings, seconds)
+
+
+def _timed(about: str, check: Check, settings: Settings, seconds: float) -> Iterator[Finding]:
+    """Yield the findings of a check, or that it did not end in time."""
+    try:
+        with deadline(f"the answer of {about}", seconds):
+            found = list(check(settings))
+    except DeadlineExceeded as error:
+        found = [Finding(Grade.FIX, about, f"{error} --timeout gives it longer.")]
+    yield from found
+
+
+def _reach(settings: Settings) -> Iterator[Finding]:
+    """Yield the fault if Redis does not respond: it is the cause of whatever the other checks would report."""
+    try:
+        reach(settings.redis, _PATIENCE)
+    except StoreUnavailable as error:
+        yield Finding(Grade.FIX, "redis", f"{error} ({without_credentials(settings.redis.url.get_secret_value())})")
+        skipped = "workers" if settings.broker.url is not None else "broker and workers"
+        yield Finding(Grade.HINT, "redis", f"{skipped} are not looked at before that is mended")
+
+
+def _configuration(settings: Settings, used: str) -> Iterator[Finding]:
+    if not settings.databases:
+        yield Finding(Grade.FIX, "databases", "there are none; configure one as [databases.NAME] with its url")
+    if not settings.clients:
+        yield Finding(Grade.FIX, "clients", "there are none, so nobody can send; see carecase keys new NAME")
+    yield from _clients(settings)
+    yield from _sealing(settings.encryption)
+    if settings.audit.directory is None:
+        yield Finding(Grade.HINT, "audit.directory", "is not set: who reads and writes cases is recorded nowhere")
+    if fault := descriptors_fault(settings.intake.max_connections, most_descriptors()):
+        yield Finding(Grade.HINT, "intake.max_connections", f"carecase intake would not start on this machine: {fault}")
+    if not settings.intake.rate_per_second:
+        yield Finding(Grade.HINT, "intake.rate_per_second", "is 0: a single client can take all of the service")
+    told = f"{_count(len(settings.databases), 'database')}, {_count(len(settings.clients), 'client')}"
+    yield Finding(Grade.OK, "configuration", f"{told}, by {used}")
+
+
+def _clients(settings: Settings) -> Iterator[Finding]:
+    for name, client in settings.clients.items():
+        if not client.databases:
+            yield Finding(Grade.FIX, f"clients.{name}", "may use no database; name some in its databases")
+        if not client.api_key_sha256 and settings.intake.require == "both":
+            yield Finding(Grade.FIX, f"clients.{name}", f"has no API key; make one with: carecase keys new {name}")
+
+
+def _sealing(encryption: EncryptionSettings) -> Iterator[Finding]:
+    if not encryption.by_id:
+        yield Finding(Grade.HINT, "encryption.keys", "are not set: cases lie legible in Redis until they are applied")
+    elif not encryption.required:
+        text = "is false: jobs that nobody sealed are applied; set it to true once those of before are done"
+        yield Finding(Grade.HINT, "encryption.required", text)
+
+
+def _tokens(settings: Settings) -> Iterator[Finding]:
+    jwt = settings.jwt
+    if lacks_secret(jwt):
+        grade = Grade.FIX if settings.intake.require == "both" and set(jwt.algorithms) == {"HS256"} else Grade.HINT
+        yield Finding(grade, "jwt.secret", "is not set, so no HS256 token is believed; set CARECASE_JWT_SECRET")
+    yield from _key_set(jwt)
+    for fault in revocations_of(jwt).faults:
+        yield Finding(Grade.FIX, "jwt.revoked_file", fault)
+    if not jwt.require_client_id:
+        text = "is off: a token that names no client goes with any client's API key"
+        yield Finding(Grade.HINT, "jwt.require_client_id", text)
+    if jwt.other_secrets is not None:
+        text = "are believed, too; take out an older one when the tokens by it have expired"
+        yield Finding(Grade.HINT, "jwt.other_secrets", text)
+
+
+def _key_set(jwt: JwtSettings) -> Iterator[Finding]:
+    jwks = jwks_of(jwt)
+    if jwks is None:
+        return
+    try:
+        jwks.find(None)
+    except CareCaseError:
+        source = "jwt.jwks_file" if jwt.jwks_file else "jwt.jwks_url"
+        yield Finding(Grade.FIX, source, "gives no keys that can be used; check that it is a JWKS and can be read")
+        return
+    if jwks.short_keys:
+        told = _count(jwks.short_keys, "RSA key")
+        yield Finding(Grade.HINT, "jwt", f"{told} of the issuer below 2,048 bits: no token by it is believed")
+    yield Finding(Grade.OK, "jwt", "the issuer's keys can be read")
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    store = JobStore(settings.redis, settings.jobs)
+    try:
+        store.check()
+        store.try_acquire_interval("doctor", timedelta(milliseconds=1))
+        store.overdue("doctor", 0)
+        faults, hints = redis_faults(settings.redis), redis_hints(settings.redis)
+    except SettingsError as error:
+        yield from (Finding(Grade.FIX, "redis", line) for line in str(error).splitlines())
+    except StoreUnavailable as error:
+        yield Finding(Grade.FIX, "redis", str(error))
+    else:
+        yield from (Finding(Grade.FIX, "redis", fault) for fault in faults)
+        yield from (Finding(Grade.HINT, "redis", hint) for hint in hints)
+        kept = "writes to disk" if settings.redis.durability == "fsync" else "may lose batches (redis.durability)"
+        url = without_credentials(settings.redis.url.get_secret_value())
+        yield Finding(Grade.OK, "redis", f"{url} is reachable, {kept}, drops nothing, and lets this user do its part")
+
+
+def _clocks(settings: Settings) -> Iterator[Finding]:
+    presence = Presence(settings.redis, SystemClock())
+    try:
+        own, hosts = presence.ahead(), presence.workers().by_host()
+    except StoreUnavailable:
+        return  # the line about Redis says so
+    faults = [fault for host, ahead in hosts.items() if (fault := clock_fault(ahead, f"the clock of {host}"))]
+    if (fault := clock_fault(own)) is not None:
+        faults.append(fault)
+    yield from (Finding(Grade.FIX, "clocks", fault) for fault in dict.fromkeys(faults))
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    notifier = Notifier(celery_app(settings))
+    try:
+        waiting = sum(notifier.waiting(name) for name in settings.databases or ("none",))
+    except StoreUnavailable as error:
+        yield Finding(Grade.FIX, "broker", f"{error} ({without_credentials(settings.broker_url)})")
+    else:
+        url = without_credentials(settings.broker_url)
+        yield Finding(Grade.OK, "broker", f"{url} is reachable, {_count(waiting, 'notification')} waiting")
+
+
+def _database(tenant: Tenant, _: Settings) -> Iterator[Finding]:
+    about, url = f"databases.{tenant.name}", without_credentials(tenant.database.url.get_secret_value())
+    try:
+        found = state(engine_for(tenant))
+    except CareCaseError as error:
+        yield Finding(Grade.FIX, about, f"{str(error).removeprefix(f'{about}.')} ({url})")
+        return
+    faults = found.schema_differences()
+    yield from (Finding(Grade.FIX, about, f"{fault} ({url})") for fault in faults)
+    if not faults:
+        yield Finding(Grade.OK, about, f"{url} is reachable, and its schema {found.summary}")
+
+
+def _workers(settings: Settings) -> Iterator[Finding]:
+    try:
+        workers = Presence(settings.redis, SystemClock()).workers()
+        untaken = Standstill(settings.redis, settings.jobs).everywhere(settings.databases)
+    except StoreUnavailable:
+        yield Finding(Grade.FIX, "workers", "are not known without Redis; fix that first")
+        return
+    if workers.seen and untaken is not None:
+        text = f"none has taken anything for {untaken.total_seconds():.0f} s, though work is due; restart them"
+        yield Finding(Grade.FIX, "workers", text)
+    elif workers.seen:
+        yield Finding(Grade.OK, "workers", f"{workers.seen} were seen within ten seconds")
+    else:
+        yield Finding(Grade.FIX, "workers", "none was seen within ten seconds; start: carecase worker")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+_OF_REDIS: Mapping[str, Check] = {"redis": _redis, "clocks": _clocks, "broker": _broker, "workers": _workers}
+"""Checks that are made once Redis answers."""

@@ -1,0 +1,141 @@
+"""`carecase webhooks`: how endpoints stand, what could not be delivered, replay, and a test."""
+
+import json
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from carecase_worker.cli.configuration import Config, settings_nearby
+from carecase_worker.cli.connection import Json
+from carecase_worker.clock import SystemClock, uuid7
+from carecase_worker.errors import SettingsError
+from carecase_worker.settings.model import Settings
+from carecase_worker.settings.places import nearest, variable_of
+from carecase_worker.settings.sections.webhooks import WebhookSettings
+from carecase_worker.store.outbox import Outbox, WebhookState
+from carecase_worker.worker.webhooks.messages import test_message
+from carecase_worker.worker.webhooks.sending import Sending, resolve_by_system
+
+Webhook = Annotated[
+    str, typer.Argument(metavar="WEBHOOK", help="Its name in the configuration, as crm of [webhooks.crm]")
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the group."""
+    webhooks = typer.Typer(help="Endpoints that are called back", no_args_is_help=True)
+    webhooks.callback()(lambda: None)
+    webhooks.command("list")(webhooks_list)
+    webhooks.command("failed")(webhooks_failed)
+    webhooks.command("replay")(webhooks_replay)
+    webhooks.command("test")(webhooks_test)
+    app.add_typer(webhooks, name="webhooks", help="Endpoints that are called back")
+
+
+def webhooks_list(config: Config = None, as_json: Json = False) -> None:
+    """Say how each webhook stands. Exit status 1 if one fails or is disabled."""
+    settings = settings_nearby(config)
+    outbox = Outbox(settings.redis)
+    try:
+        states = {name: outbox.state(name) for name in settings.webhooks}
+    finally:
+        outbox.close()
+    if as_json:
+        told = [_members(name, settings.webhooks[name], state) for name, state in states.items()]
+        typer.echo(json.dumps(told))
+    else:
+        for name, state in states.items():
+            typer.echo(_line(name, settings.webhooks[name], state))
+        if not states:
+            typer.echo("no webhook is configured; see [webhooks.NAME] in the configuration", err=True)
+    raise typer.Exit(any(state.failing_since or state.disabled_at for state in states.values()))
+
+
+def webhooks_failed(
+    webhook: Webhook,
+    most: Annotated[int, typer.Option("--most", min=1, help="How many, the newest first")] = 100,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """List the events that were given up after the last attempt; `replay` has them delivered after all."""
+    settings, _ = _found(webhook, config)
+    outbox = Outbox(settings.redis)
+    try:
+        failed = outbox.undelivered(webhook, most)
+    finally:
+        outbox.close()
+    for at, event in failed:
+        members = {"webhookId": event.webhook_id, "event": event.name, "jobId": event.job_id, "givenUpAt": _rfc3339(at)}
+        typer.echo(json.dumps(members) if as_json else f"{_rfc3339(at)}  {event.name:<14}  {event.webhook_id}")
+
+
+def webhooks_replay(webhook: Webhook, config: Config = None) -> None:
+    """Enable a webhook, and have what was given up or waits for its next attempt delivered now, by the workers."""
+    settings, _ = _found(webhook, config)
+    outbox = Outbox(settings.redis)
+    try:
+        count = outbox.replay(webhook, 2 * settings.jobs.retention)
+    finally:
+        outbox.close()
+    typer.echo(f"{count} given up before and all that waits will be delivered now; see: carecase webhooks list")
+
+
+def webhooks_test(webhook: Webhook, config: Config = None) -> None:
+    """Send one event that tells of no job, from here, and say how it was answered. Exit status 1 if not by 2xx."""
+    settings, found = _found(webhook, config)
+    if not found.signing_secrets:
+        variable = variable_of(("webhooks", webhook, "secrets"))
+        raise SettingsError(
+            f"webhooks.{webhook}.secrets: there is none to sign with; set {variable}, or {variable}_FILE"
+        )
+    clock = SystemClock()
+    now = clock.now()
+    sending = Sending(settings.delivery, resolve_by_system, ssl.create_default_context())
+    reply = sending.send(found.url, test_message(str(uuid7(clock)), found.signing_secrets, now), now)
+    typer.echo(f"answered with {reply.status}" if reply.status else f"not delivered: {reply.reason}")
+    raise typer.Exit(reply.status is None or not 200 <= reply.status < 300)
+
+
+def _found(name: str, config: Config) -> tuple[Settings, WebhookSettings]:
+    """Return the settings, and those of a webhook. Raises SettingsError."""
+    settings = settings_nearby(config)
+    if name not in settings.webhooks:
+        raise SettingsError(f"webhooks.{name}: there is no such webhook{nearest(name, settings.webhooks)}")
+    return settings, settings.webhooks[name]
+
+
+def _members(name: str, webhook: WebhookSettings, state: WebhookState) -> Mapping[str, Any]:
+    return {
+        "name": name,
+        "client": webhook.client,
+        "events": list(webhook.events),
+        "waiting": state.waiting,
+        "overdueSeconds": round(state.overdue.total_seconds(), 3),
+        "delivered": state.delivered,
+        "attemptsFailed": state.attempts_failed,
+        "undelivered": state.undelivered,
+        "reason": state.reason or None,
+        "failingSince": _rfc3339(state.failing_since),
+        "disabledAt": _rfc3339(state.disabled_at),
+    }
+
+
+def _line(name: str, webhook: WebhookSettings, state: WebhookState) -> str:
+    standing = "ok"
+    if state.disabled_at:
+        standing = (
+            f"disabled since {_rfc3339(state.disabled_at)}: it answered 410; enable it: carecase webhooks replay {name}"
+        )
+    elif state.failing_since:
+        standing = f"failing since {_rfc3339(state.failing_since)}: {state.reason}"
+    elif not webhook.signing_secrets:
+        standing = "no secrets are known here; a worker needs them"
+    counts = f"{state.delivered} delivered, {state.waiting} jobs wait, {state.undelivered} given up"
+    return f"{name}  client {webhook.client}  {counts}  {standing}"
+
+
+def _rfc3339(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None

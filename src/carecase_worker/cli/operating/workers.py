@@ -1,0 +1,45 @@
+"""`carecase workers`."""
+
+from typing import Annotated
+
+import typer
+
+from carecase_worker.cli.configuration import Config, settings_nearby
+from carecase_worker.clock import SystemClock
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.store.workers.standstill import Standstill
+from carecase_worker.worker.processes.process_identity import is_of_this_machine
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(workers)
+
+
+def workers(
+    here: Annotated[bool, typer.Option("--here", help="Only those of this machine or container")] = False,
+    config: Config = None,
+) -> None:
+    """List the workers that were seen within ten seconds.
+
+    Exit status 1 if there are none, or if work is due that none of them takes: a health check.
+    """
+    settings = settings_nearby(config)
+    presence, standstill = Presence(settings.redis, SystemClock()), Standstill(settings.redis, settings.jobs)
+    try:
+        seen = presence.workers().names
+        untaken = standstill.everywhere(settings.databases)
+    finally:
+        presence.close()
+        standstill.close()
+    names = [name for name in seen if not here or is_of_this_machine(name)]
+    for name in names:
+        typer.echo(name)
+    if not names:
+        place = "of this machine " if here else ""
+        typer.echo(f"no worker {place}was seen within ten seconds; start: carecase worker", err=True)
+        raise typer.Exit(1)
+    if untaken is not None:
+        seconds = f"{untaken.total_seconds():.0f} s"
+        typer.echo(f"no worker has taken anything for {seconds}, though work is due; restart the workers", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,131 @@
+"""Commands that make and send batches: submit, generate."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from carecase_worker.cli.connection import Json, ServiceFlags, with_service
+from carecase_worker.cli.ending import STATUS_INTERRUPTED
+from carecase_worker.cli.sending.options import with_options
+from carecase_worker.cli.sending.progress import advise, follow, summary, summary_of_all
+from carecase_worker.cli.sending.sample import cases
+from carecase_worker.cli.sending.submission import Submission, SubmitOptions
+from carecase_worker.cli.sending.tables import print_items
+from carecase_worker.client.documents import Job
+from carecase_worker.clock import SeededRandom, monotonic
+from carecase_worker.errors import ClientError
+
+_STATUS_SOME_FAILED = 1
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(submit)
+    app.command()(generate)
+
+
+@with_service
+@with_options(SubmitOptions)
+def submit(
+    service: ServiceFlags,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="JSON array, NDJSON or CSV, also compressed by gzip or zstd; Excel; Parquet; - for a pipe",
+        ),
+    ],
+    options: SubmitOptions,
+    as_json: Json = False,
+) -> None:
+    """Send a batch; what is too large for one, in several. Exit status: 0 all applied, 1 some items failed, 2 refused.
+
+    With --json, one line for each batch.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with service.connect(options.database) as client:
+        submission = Submission(client, file, options, console)
+        if options.validate_only:
+            _validate(submission, as_json)
+        try:
+            jobs = _sent(submission)
+        except KeyboardInterrupt:
+            _say_what_goes_on(submission, "Interrupted.")
+            raise typer.Exit(STATUS_INTERRUPTED) from None
+        except ClientError:
+            if submission.accepted:
+                _say_what_goes_on(submission, "It did not come to the end.")
+            raise
+    for job in jobs:
+        typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
+    if len(jobs) > 1 and not as_json:
+        typer.echo(summary_of_all(jobs))
+    advise(jobs, console)
+    raise typer.Exit(_STATUS_SOME_FAILED if any(job.failed or job.cancelled for job in jobs) else 0)
+
+
+def _sent(submission: Submission) -> Sequence[Job]:
+    """Send everything, and follow the jobs until they are final if --watch is on; return the jobs."""
+    began = monotonic()
+    for job in submission.send():
+        submission.console.print(f"accepted as job {job.job_id}: {job.total:,} items in {monotonic() - began:.2f} s")
+    jobs: Sequence[Job] = submission.accepted
+    if submission.options.watch:
+        jobs = follow(submission.client, jobs, submission.console)
+        seconds, total = monotonic() - began, sum(job.total for job in jobs)
+        submission.console.print(
+            f"{total / seconds:,.0f} cases/s from the first byte to the last case, {seconds:.2f} s"
+        )
+    return jobs
+
+
+def _say_what_goes_on(submission: Submission, happened: str) -> None:
+    """Say, after a submission was cut short, which of its jobs the service goes on with."""
+    accepted, say = submission.accepted, submission.console.print
+    if accepted:
+        said = f"job {accepted[0].job_id} goes on" if len(accepted) == 1 else f"{len(accepted)} jobs go on"
+        say(f"{happened} What was accepted is not lost: {said}.")
+        for job in accepted[-1:]:
+            say(f"To watch: carecase status {job.job_id} --watch. To cancel: carecase cancel {job.job_id}")
+        if len(accepted) > 1:
+            say("The other jobs: carecase jobs")
+    if submission.awaits_answer:
+        say(f"{happened} An answer was outstanding: carecase jobs shows if what was sent last has been accepted.")
+    elif not accepted:
+        say(f"{happened} Nothing was accepted.")
+
+
+def _validate(submission: Submission, as_json: bool) -> None:
+    """Print the validation of each item, and exit. Only invalid items are kept in memory until then."""
+    invalid = []
+    count = 0
+    for count, item in enumerate(submission.validate(), start=1):
+        if as_json:
+            sys.stdout.write(("," if count > 1 else "[") + msgspec.json.encode(item.document()).decode())
+        if item.group != "valid":
+            invalid.append(item)
+    if as_json:
+        sys.stdout.write("]\n")
+    elif invalid:
+        print_items(invalid)
+    if not as_json:
+        typer.echo(f"{count - len(invalid):,} of {count:,} items are valid. Nothing was applied.")
+    raise typer.Exit(_STATUS_SOME_FAILED if invalid else 0)
+
+
+def generate(
+    count: Annotated[int, typer.Argument(min=1, max=10_000_000, help="How many cases")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same cases")] = 1,
+    care_plan: Annotated[int | None, typer.Option(help="The care plan of all cases; several if left out")] = None,
+) -> None:
+    """Write a synthetic batch to standard output, as a JSON array."""
+    before = "["
+    for case in cases(count, SeededRandom(seed), care_plan):
+        sys.stdout.write(before + msgspec.json.encode(case).decode())
+        before = ",\n"
+    sys.stdout.write("]\n")

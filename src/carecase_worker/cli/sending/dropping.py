@@ -1,0 +1,101 @@
+"""The sending of `carecase drop`: each file of a watched folder once, and its acknowledgement beside it."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from carecase_worker.cli.sending.mappings import MAPPING_HELP, row_file
+from carecase_worker.client.blocking import CareCases
+from carecase_worker.client.documents import Job
+from carecase_worker.client.files.folder import Folder
+from carecase_worker.client.row_files import require_good
+from carecase_worker.client.uploads import Batches
+from carecase_worker.errors import BatchUnreadable, JobUnknown, RequestRefused, ServiceBusy, ServiceUnreachable
+from carecase_worker.files import acknowledgement
+from carecase_worker.files.acknowledgement import Told
+
+_PIECE_BYTES = 1 << 20
+_PART_ITEMS, _PART_BYTES = 100_000, 64 << 20
+_REFUSED = 400
+
+
+@dataclass(frozen=True, slots=True)
+class DropOptions:
+    """The options of `carecase drop`."""
+
+    mapping: Annotated[str | None, typer.Option(help=MAPPING_HELP)] = None
+    care_plan: Annotated[int | None, typer.Option(help="The care plan that all cases belong to")] = None
+    database: Annotated[str | None, typer.Option(help="The target database (CARECASE_DATABASE)")] = None
+    settle: Annotated[
+        float, typer.Option(min=0, help="Seconds for which a file must not change before it is complete")
+    ] = 10
+    once: Annotated[bool, typer.Option("--once", help="End when all that is complete has been sent")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dropping:
+    """The sender of the files of a folder."""
+
+    client: CareCases
+    folder: Folder
+    options: DropOptions
+    console: Console
+
+    def send(self, file: Path) -> bool:
+        """Send a file that was taken, wait for what becomes of it, and file it away; False if it is to be tried again.
+
+        The Idempotency-Key is the content's digest: sent again after whatever happened, it is the same job. Raises
+        CallerRefused, and other errors that are no fault of the file.
+        """
+        digest = _digest(file)
+        try:
+            jobs = [self.client.wait(job) for job in self._sent(file, f"drop-{digest}")]
+            target = self.folder.file_away(file, digest, self._told(jobs), all(job.applied for job in jobs))
+        except (ServiceBusy, ServiceUnreachable, JobUnknown) as error:
+            self.console.print(f"{file.name}: it is tried again. {error}", markup=False)
+            return False
+        except (BatchUnreadable, RequestRefused) as error:
+            text = str(error).removeprefix(f"{file}: ")
+            refused = Told(None, None, error.status or _REFUSED, text, "failed")
+            told = (acknowledgement.header(True), acknowledgement.rows([refused], True))
+            target = self.folder.file_away(file, digest, told, False)
+            self.console.print(f"{file.name}: refused. {text} It is now {target}", markup=False)
+        else:
+            total = sum(job.total for job in jobs)
+            applied = total - sum(job.failed + job.cancelled for job in jobs)
+            self.console.print(f"{file.name}: {applied:,} of {total:,} rows applied. It is now {target}", markup=False)
+        return True
+
+    def _sent(self, file: Path, key: str) -> Sequence[Job]:
+        """Send a file: as it is if the service makes the cases of it, or else in parts; return its jobs."""
+        options = self.options
+        rows = row_file(file, options.mapping, options.care_plan)
+        if rows is not None and rows.is_sent_as_it_is:
+            return [self.client.submit(rows, options.care_plan, key)]
+        if rows is not None:
+            require_good(rows)
+        batches = Batches(_PART_ITEMS, _PART_BYTES)
+        return list(self.client.submit_in(batches, rows or file, options.care_plan, key))
+
+    def _told(self, jobs: Sequence[Job]) -> Iterator[bytes]:
+        """Yield the acknowledgement of jobs, each row with its place among all."""
+        yield acknowledgement.header(True)
+        first = 0
+        for job in jobs:
+            for item in self.client.results(job):
+                told = Told(first + item.index, item.key, item.status, item.body, item.group, item.line)
+                yield acknowledgement.rows([told], True)
+            first += job.total
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while piece := content.read(_PIECE_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,126 @@
+"""Commands for files of partners: files check, and the watched folder, drop."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from carecase_worker.batches.line_numbers import NumberedItems
+from carecase_worker.cases.outcomes import Outcome
+from carecase_worker.cases.validation import Rules, validate
+from carecase_worker.cli.connection import ServiceFlags, with_service
+from carecase_worker.cli.sending.dropping import DropOptions, Dropping
+from carecase_worker.cli.sending.mappings import MAPPING_HELP, configured_mapping, row_file
+from carecase_worker.cli.sending.options import with_options
+from carecase_worker.client.files.folder import Folder
+from carecase_worker.client.row_files import RowFile, groups_of_items
+from carecase_worker.clock import monotonic, system_sleep
+from carecase_worker.files.episodes import NO_PLACE, EpisodeMapping
+from carecase_worker.files.refusals import FileFault
+from carecase_worker.settings.loading import named_file
+
+_STATUS_FAULTY = 1
+_LEAST_LOOK_S, _LONGEST_LOOK_S = 0.1, 10.0
+"""Seconds between two looks into a folder."""
+
+_ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
+"""A moment for the rules: none of them depends on it."""
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands."""
+    files = typer.Typer(help="Look at files of rows before they are sent.", no_args_is_help=True)
+    files.callback()(_files)
+    files.command()(check)
+    app.add_typer(files, name="files")
+    app.command()(drop)
+
+
+def _files() -> None:
+    """Look at files of rows before they are sent."""
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, TSV, fixed width, Excel, Parquet or FHIR NDJSON")],
+    mapping: Annotated[str | None, typer.Option(help=MAPPING_HELP)] = None,
+    care_plan: Annotated[int | None, typer.Option(help="The care plan that all cases must belong to")] = None,
+    rows: Annotated[int, typer.Option(min=0, help="How many rows to show as cases")] = 3,
+    config: Annotated[
+        Path | None, typer.Option(help="The service's configuration, to find the mapping in (CARECASE_CONFIG)")
+    ] = None,
+) -> None:
+    """Show the first rows of a file as cases, and every fault; nothing is sent. Exit status: 0 no fault, 1 faults.
+
+    A conflict with the database does not show here.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    named = row_file(file, mapping, care_plan) or RowFile(file)
+    configuration = config or named_file()
+    if isinstance(named.mapping, str) and configuration is not None:
+        named = RowFile(file, configured_mapping(configuration, named.mapping))
+    if isinstance(named.mapping, EpisodeMapping):
+        console.print(f"No case has a place for these parts of a resource: {', '.join(NO_PLACE)}.")
+    faults: list[FileFault] = []
+    bad: set[int] = set()
+    good = shown = 0
+    for line, item, outcome in _judged(named, care_plan, faults):
+        _say(faults, bad)
+        if shown < rows:
+            typer.echo(msgspec.json.format(item, indent=0).decode())
+            shown += 1
+        if outcome is None:
+            good += 1
+        else:
+            bad.add(line)
+            typer.echo(f"Line {line}: {outcome.body}")
+    _say(faults, bad)
+    typer.echo(f"{good:,} of {good + len(bad):,} rows are cases. Nothing was sent.")
+    raise typer.Exit(_STATUS_FAULTY if bad else 0)
+
+
+@with_service
+@with_options(DropOptions)
+def drop(
+    service: ServiceFlags,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; done and failed are made in it")],
+    options: DropOptions,
+) -> None:
+    """Watch a folder, as that of an SFTP server: send each complete file once, and write its acknowledgement.
+
+    A file of which all rows were applied goes to done, any other to failed, each with NAME.ack.csv beside it.
+    """
+    console, folder = Console(stderr=True, highlight=False, soft_wrap=True), Folder(directory)
+    pause = timedelta(seconds=min(max(options.settle, _LEAST_LOOK_S), _LONGEST_LOOK_S))
+    with service.connect(options.database) as client, folder.watched():
+        dropping = Dropping(client, folder, options, console)
+        folder.taken(monotonic(), options.settle)
+        while True:
+            system_sleep(pause)
+            sent = [dropping.send(file) for file in folder.taken(monotonic(), options.settle)]
+            if options.once and all(sent):
+                return
+
+
+def _judged(
+    file: RowFile, care_plan: int | None, faults: list[FileFault]
+) -> Iterator[tuple[int, bytes, Outcome | None]]:
+    """Yield the line of each row, its item, and its outcome if it breaks a rule; collect the faults of the file."""
+    rules = Rules(care_plan, "", _ANY_MOMENT)
+    for items in groups_of_items(file, faults.append):
+        raw = list(items)
+        judged = validate(b"[%b]" % b",".join(raw), rules)
+        lines = items.lines if isinstance(items, NumberedItems) else range(1, len(raw) + 1)
+        for line, item, one in zip(lines, raw, judged, strict=True):
+            yield line, bytes(item), one if isinstance(one, Outcome) else None
+
+
+def _say(faults: list[FileFault], bad: set[int]) -> None:
+    """Print the faults of the file so far, and note their lines; none is left in the list."""
+    for fault in faults:
+        typer.echo(str(fault))
+        bad.add(fault.line)
+    faults.clear()

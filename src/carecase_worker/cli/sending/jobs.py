@@ -1,0 +1,179 @@
+"""Commands that tell of jobs and change them: status, events, result, cancel, retry, jobs, jobs purge."""
+
+import csv
+import sys
+from collections import Counter
+from enum import Enum
+from itertools import chain, islice
+from typing import Annotated, assert_never
+
+import msgspec
+import typer
+from rich.console import Console
+
+from carecase_worker.cli.connection import Json, ServiceFlags, with_service
+from carecase_worker.cli.ending import STATUS_INTERRUPTED
+from carecase_worker.cli.sending.progress import advise, follow, summary
+from carecase_worker.cli.sending.tables import cells_of, columns_of, print_items
+from carecase_worker.client.blocking import CareCases
+from carecase_worker.client.documents import Group, ItemResult, Job
+from carecase_worker.client.events import JobEvent
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id")]
+_NOT_APPLIED: tuple[Group, ...] = ("failed", "cancelled")
+
+
+class Format(Enum):
+    """Formats of a result."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands that tell of jobs."""
+    app.command()(status)
+    app.command()(events)
+    app.command()(result)
+    app.command()(cancel)
+    app.command()(retry)
+    listed = typer.Typer(invoke_without_command=True)
+    listed.callback()(jobs)
+    listed.command()(purge)
+    app.add_typer(listed, name="jobs")
+
+
+@with_service
+def status(
+    service: ServiceFlags,
+    job: JobId,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay until the job is final")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say where a job stands. With --watch, exit status 0 if all was applied, 1 if some items failed."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with service.connect() as client:
+        told = client.job(job)
+        if watch:
+            (told,) = _followed(client, told, console)
+    _tell(told, as_json)
+    advise([told], console)
+    raise typer.Exit(1 if watch and not told.applied else 0)
+
+
+@with_service
+def events(
+    service: ServiceFlags,
+    job: JobId,
+    outcomes: Annotated[bool, typer.Option(help="Also tell what became of the items, as they are committed")] = True,
+    as_json: Json = False,
+) -> None:
+    """Tell what happens to a job until it is final. Exit status 0 if all was applied, 1 if some items failed."""
+    with service.connect() as client:
+        try:
+            told = client.follow(job, _print_json if as_json else _print_event, outcomes)
+        except KeyboardInterrupt:
+            raise typer.Exit(STATUS_INTERRUPTED) from None
+    raise typer.Exit(0 if told.applied else 1)
+
+
+def _print_json(event: JobEvent) -> None:
+    members = {"runs": event.runs} if event.job is None else {"job": event.job}
+    typer.echo(msgspec.json.encode({"event": event.name, **members}).decode())
+
+
+def _print_event(event: JobEvent) -> None:
+    if event.job is not None:
+        typer.echo(summary(event.job))
+    for run in event.runs:
+        items = f"item {run.index:,}" if run.count == 1 else f"items {run.index:,} to {run.index + run.count - 1:,}"
+        typer.echo(f"{items}: {run.status} {run.body}")
+
+
+@with_service
+def result(
+    service: ServiceFlags,
+    job: JobId,
+    failed: Annotated[bool, typer.Option("--failed", help="Only items that were not applied")] = False,
+    form: Annotated[Format, typer.Option("--format", help="How to write it")] = Format.TABLE,
+    as_json: Json = False,
+) -> None:
+    """Say what became of each item of a final job."""
+    with service.connect() as client:
+        items = _not_applied(client, job) if failed else list(client.results(job, page_size=None))
+    match Format.JSON if as_json else form:
+        case Format.JSON:
+            typer.echo(msgspec.json.encode([item.document() for item in items]).decode())
+        case Format.CSV:
+            writer = csv.writer(sys.stdout)
+            columns = columns_of(items)
+            writer.writerow(columns)
+            writer.writerows(cells_of(item, columns) for item in items)
+        case Format.TABLE:
+            print_items(items)
+            counts = Counter(f"{item.status} {'' if item.status == 422 else item.body}".strip() for item in items)
+            typer.echo(", ".join(f"{count:,} × {what}" for what, count in counts.most_common()))
+        case never:
+            assert_never(never)
+
+
+@with_service
+def cancel(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
+    """Cancel what has not been applied of a job."""
+    with service.connect() as client:
+        _tell(client.cancel(job), as_json)
+
+
+@with_service
+def retry(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
+    """Send again the items of a final job that failed for a reason outside themselves: a new job."""
+    with service.connect() as client:
+        told = client.retry(job)
+    _tell(told, as_json)
+    advise([told], Console(stderr=True, highlight=False, soft_wrap=True))
+
+
+@with_service
+def jobs(
+    service: ServiceFlags,
+    state: Annotated[str | None, typer.Option(help="Only jobs in this state")] = None,
+    database: Annotated[str | None, typer.Option(help="Only jobs of this database")] = None,
+    page: Annotated[int, typer.Option(min=1, help="Which page")] = 1,
+    page_size: Annotated[int, typer.Option(min=1, max=1000, help="How many jobs a page has")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List your jobs, newest first; or purge one."""
+    with service.connect() as client:
+        listed = list(islice(client.jobs(state, database, page, page_size), page_size))
+    if as_json:
+        typer.echo(msgspec.json.encode(listed).decode())
+        return
+    for job in listed:
+        moment = job.submitted_at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if job.submitted_at else ""
+        typer.echo(f"{moment}  {job.database}  {summary(job)}")
+
+
+@with_service
+def purge(service: ServiceFlags, job: JobId) -> None:
+    """Remove what the service keeps of a final job, before it would by itself: payload and result."""
+    with service.connect() as client:
+        client.purge(job)
+    typer.echo(f"{job} is purged: its result and what was kept of its cases are gone.")
+
+
+def _tell(job: Job, as_json: bool) -> None:
+    typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
+
+
+def _followed(client: CareCases, job: Job, console: Console) -> list[Job]:
+    try:
+        return follow(client, [job], console)
+    except KeyboardInterrupt:
+        advise([job], console)
+        raise typer.Exit(STATUS_INTERRUPTED) from None
+
+
+def _not_applied(client: CareCases, job: str) -> list[ItemResult]:
+    found = chain.from_iterable(client.results(job, outcome, page_size=None) for outcome in _NOT_APPLIED)
+    return sorted(found, key=lambda item: item.index)

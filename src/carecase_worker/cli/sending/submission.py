@@ -1,0 +1,169 @@
+"""The sending of `carecase submit`: a file unchanged as one batch; a pipe, and a file that is too large, in parts."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from carecase_worker.cli.sending.mappings import MAPPING_HELP, row_file
+from carecase_worker.cli.sending.progress import uploading
+from carecase_worker.client.blocking import CareCases
+from carecase_worker.client.documents import ItemResult, Job
+from carecase_worker.client.files.sources import Readable, Source, opened
+from carecase_worker.client.row_files import RowFile, require_good
+from carecase_worker.client.uploads import Batches
+from carecase_worker.errors import BatchUnreadable, ClientError
+
+_STANDARD_INPUT = Path("-")
+_WHOLE_BYTES = 1 << 30
+_PART_ITEMS = 100_000
+_PART_BYTES = 64 << 20
+_STRICT_BYTES = 16 << 20
+_TOO_LARGE = 413
+_SUFFIXES = {".gz": (b"\x1f\x8b", "gzip"), ".zst": (b"\x28\xb5", "zstd")}
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOptions:
+    """The options of `carecase submit`."""
+
+    care_plan: Annotated[int | None, typer.Option(help="The care plan that all cases belong to")] = None
+    database: Annotated[str | None, typer.Option(help="The target database (CARECASE_DATABASE)")] = None
+    watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Stay until the job is final")] = True
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Hold the cases to the rules; keep and apply nothing")
+    ] = False
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Apply all cases or none; takes one small batch (jobs.chunk_items)")
+    ] = False
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(help="The same key gives the same job; several batches get keys made from it"),
+    ] = None
+    mapping: Annotated[str | None, typer.Option(help=MAPPING_HELP)] = None
+
+
+@dataclass
+class Submission:
+    """A submission in progress: the jobs accepted so far, and whether a response is outstanding."""
+
+    client: CareCases
+    file: Path
+    options: SubmitOptions
+    console: Console
+    accepted: list[Job] = field(default_factory=list)
+    awaits_answer: bool = False
+
+    def send(self) -> Iterator[Job]:
+        """Send everything; yield each job once it is accepted. Raises ClientError."""
+        for job in self._jobs():
+            self.awaits_answer = False
+            self.accepted.append(job)
+            yield job
+
+    def validate(self) -> Iterator[ItemResult]:
+        """Validate everything; yield the service's result for each item. Raises ClientError."""
+        if (rows := self._rows()) is not None:
+            yield from self.client.validate(rows, self.options.care_plan)
+            return
+        with opened(_source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
+            yield from self.client.validate(_Reading(file, sent), self.options.care_plan)
+
+    def _rows(self) -> RowFile | None:
+        """Return what is sent as a file of rows; None if it is JSON. Raises BatchUnreadable."""
+        return row_file(_source_of(self.file), self.options.mapping, self.options.care_plan)
+
+    def _jobs_of_rows(self, rows: RowFile) -> Iterator[Job]:
+        """Send a file of rows: whole if the service makes the cases of it, in parts if they are made here."""
+        options = self.options
+        if isinstance(rows.source, Path) and (rows.is_sent_as_it_is or options.strict):
+            yield self._whole(rows)
+            return
+        if isinstance(rows.source, Path):
+            require_good(rows)
+        batches = Batches(_PART_ITEMS, _PART_BYTES, self._expect_answer)
+        yield from self.client.submit_in(batches, rows, options.care_plan, options.idempotency_key)
+
+    def _jobs(self) -> Iterator[Job]:
+        is_file = self.file.is_file()
+        if (rows := self._rows()) is not None:
+            yield from self._jobs_of_rows(rows)
+            return
+        if is_file:
+            self._say_if_mislabelled()
+        if self.options.strict:
+            yield self._whole(self.file if is_file else _read_whole(self.file))
+        elif is_file and self.file.stat().st_size <= _WHOLE_BYTES:
+            try:
+                yield self._whole(self.file)
+            except ClientError as refusal:
+                if refusal.status != _TOO_LARGE:
+                    raise
+                self.console.print("It is too large for one batch, so it goes in several.")
+                yield from self._parts()
+        else:
+            yield from self._parts()
+
+    def _whole(self, source: Path | bytes | RowFile) -> Job:
+        options, size = self.options, len(source) if isinstance(source, bytes) else self.file.stat().st_size
+        with uploading(self.console, size) as advance:
+            left = size
+
+            def sent(piece: int) -> None:
+                nonlocal left
+                left -= piece
+                self.awaits_answer = left <= 0
+                advance(piece)
+
+            return self.client.submit(source, options.care_plan, options.idempotency_key, sent, options.strict)
+
+    def _parts(self) -> Iterator[Job]:
+        options = self.options
+        with opened(_source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
+            batches = Batches(_PART_ITEMS, _PART_BYTES, self._expect_answer)
+            yield from self.client.submit_in(batches, _Reading(file, sent), options.care_plan, options.idempotency_key)
+
+    def _expect_answer(self) -> None:
+        self.awaits_answer = True
+
+    def _say_if_mislabelled(self) -> None:
+        magic, name = _SUFFIXES.get(self.file.suffix.lower(), (b"", ""))
+        with opened(self.file) as (file, _):
+            if not file.read(2).startswith(magic):
+                self.console.print(f"{self.file} is not {name}, though its name says so; it is sent as what it is.")
+
+
+class _Reading:
+    """A file that reports the size of each piece that is read."""
+
+    def __init__(self, file: Readable, advance: Callable[[int], None]) -> None:
+        self._file = file
+        self._advance = advance
+
+    def read(self, size: int, /) -> bytes:
+        """Read at most `size` bytes."""
+        piece = self._file.read(size)
+        self._advance(len(piece))
+        return piece
+
+
+def _source_of(file: Path) -> Source:
+    return sys.stdin.buffer if file == _STANDARD_INPUT else file
+
+
+def _size_of(file: Path) -> int | None:
+    """Return the size of a file, or None for a pipe."""
+    return file.stat().st_size if file.is_file() else None
+
+
+def _read_whole(file: Path) -> bytes:
+    """Read a pipe that must go as one batch. Raises BatchUnreadable if it is too long for that."""
+    with opened(_source_of(file)) as (pipe, _):
+        content = pipe.read(_STRICT_BYTES + 1)
+    if len(content) > _STRICT_BYTES:
+        raise BatchUnreadable(f"--strict takes one batch, from a pipe {_STRICT_BYTES >> 20} MiB at most. Send less.")
+    return content

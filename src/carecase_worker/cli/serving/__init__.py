@@ -1,0 +1,1 @@
+"""Commands that run a role of the service, or all of them, until they are stopped."""

@@ -1,0 +1,1 @@
+"""Requests: headers, parameters, preferences, paging and the choice of a representation."""

@@ -1,0 +1,1 @@
+"""Responses: compression, streams of events, documents that never change."""

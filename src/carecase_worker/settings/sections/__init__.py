@@ -1,0 +1,1 @@
+"""Sections of the configuration: one module for each, with its settings, their defaults and their meaning."""

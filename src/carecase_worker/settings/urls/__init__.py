@@ -1,0 +1,1 @@
+"""URLs among the settings: one grammar for each kind of URL, checked before anything is opened."""

@@ -1,0 +1,1 @@
+"""Wake-ups of those who wait for jobs or listen to them."""

@@ -1,0 +1,1 @@
+"""Operations of the job store: their scripts, their arguments and their replies, as values."""

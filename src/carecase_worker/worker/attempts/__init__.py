@@ -1,0 +1,1 @@
+"""Attempts at chunks: claim, plan, write, complete or retry; alone or in groups."""

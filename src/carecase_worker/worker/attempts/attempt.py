@@ -1,0 +1,300 @@
+"""One chunk, from claim to complete: decide purely, then act."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import assert_never
+from uuid import UUID
+
+from carecase_worker.batches.chunking import Chunk, ChunkRef
+from carecase_worker.batches.encryption import UNSEALED, Seals
+from carecase_worker.cases.outcomes import CANCELLED, UNAVAILABLE, UNTRUSTED, Outcome
+from carecase_worker.clock import Random, Sleep, epoch_us, monotonic
+from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import ChunkResult, Claimed, Claims, Completed, Lease, RetryLater
+from carecase_worker.targets.case_versions import seq_of
+from carecase_worker.targets.plan import WritePlan
+from carecase_worker.targets.registry import Targets
+from carecase_worker.targets.writing.ledger import LedgerKey
+from carecase_worker.telemetry import logger
+from carecase_worker.tracing.tracer import UNTRACED, Span
+from carecase_worker.worker.attempts.outages import Outages
+from carecase_worker.worker.attempts.planning import (
+    plan_chunk,
+    plan_item_by_item,
+    plan_uniform_outcome,
+    to_chunk_result,
+)
+from carecase_worker.worker.attempts.poison import poison_items
+from carecase_worker.worker.attempts.report import Report
+from carecase_worker.worker.attempts.retry_policy import GiveUp, plan_retry
+from carecase_worker.worker.attempts.sealed import open_payload, require_record, seal_result
+from carecase_worker.worker.metrics import Meter, Stage, unmetered
+
+_log = logger("worker")
+_DEATHS_BEFORE_ISOLATION = 3
+_COMPLETE_ATTEMPTS = 20
+_COMPLETE_AGAIN = timedelta(milliseconds=250)
+_COMPLETE_FOR_S = _COMPLETE_ATTEMPTS * _COMPLETE_AGAIN.total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The result of an attempt.
+
+    `to_notify` are the chunks to notify for now, `following` those claimed to go on with, and `shares` is the number of
+    shares into which the workers' time goes. `reason` names the failure for which chunks were released, if any were.
+    """
+
+    verdict: str
+    database: str = ""
+    items: int = 0
+    to_notify: tuple[ChunkRef, ...] = ()
+    following: Claims = ()
+    shares: int = 1
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Applier:
+    """The attempts at chunks in one process; `span` is that of the attempt at hand."""
+
+    store: JobStore
+    targets: Targets
+    random: Random
+    sleep: Sleep
+    holder: str
+    is_dead: Callable[[str], bool]
+    retry_deadline: timedelta
+    seals: Seals = UNSEALED
+    outages: Outages = field(default_factory=Outages)
+    meter: Meter = field(default_factory=unmetered)
+    report: Report = field(default_factory=Report)
+    span: Span = UNTRACED
+
+    def claim(self, ref: ChunkRef) -> Claims:
+        """Claim a chunk, also from a process of this machine that has died with it.
+
+        With a small one, claim others that are ready. Raises StoreUnavailable.
+        """
+        with self.meter.stage(Stage.CLAIM):
+            claims = self.store.claim_group(ref, self.holder)
+        first = claims[0][1]
+        if first.verdict is Claimed.BUSY and self.is_dead(first.holder):
+            self.store.reclaim(first.holder)
+            return self.store.claim_group(ref, self.holder)
+        return claims
+
+    def prepared(self, lease: Lease, cancel: bool) -> WritePlan:
+        """Return the plan of a leased chunk. Raises SealBroken, PayloadUnreadable, TargetFailure."""
+        with self.meter.stage(Stage.VALIDATE):
+            require_record(self.seals, lease, also_unread=cancel)
+            chunk = self._chunk(lease, allow_placeholder=cancel)
+            rehearse = self._rehearse_at(lease)
+            plan = plan_uniform_outcome(chunk, CANCELLED) if cancel else self._plan(chunk, lease, rehearse)
+        return replace(plan, attempts=lease.history.too_slow)
+
+    def run(self, lease: Lease, cancel: bool, go_on: bool = False) -> Applied:
+        """Apply the leased chunk, cancel it, or release it to be tried again; with `go_on`, claim the next one.
+
+        Raises StoreUnavailable.
+        """
+        try:
+            if lease.unsettled:
+                require_record(self.seals, lease, also_unread=cancel)
+                return self._settle_first(lease, cancel, go_on)
+            with self.span.child("validate"):
+                plan = self.prepared(lease, cancel)
+            with self.span.child("write"), self.meter.stage(Stage.WRITE):
+                outcomes = self.targets.writer(lease.database).write(ledger_key(lease), plan)
+        except TargetFailure as failure:
+            _log.warning("chunk not applied", database=lease.database, reason=str(failure), **_ids(lease))
+            return self.fail(lease, failure.kind, failure.cause, cancel)
+        except PayloadUnreadable as error:
+            _log.error("chunk waits for a worker that can read it", reason=str(error), **_ids(lease))
+            return self.fail(lease, FailureKind.UNREADABLE)
+        except SealBroken as error:
+            return self._refuse(lease, error)
+        self.meter.attempts(lease.database, 1)
+        return self.complete([(lease, to_chunk_result(plan, outcomes))], go_on)
+
+    def fail(self, lease: Lease, kind: FailureKind, cause: Cause | None = None, cancel: bool = False) -> Applied:
+        """Release a chunk after a failed attempt to apply or cancel it, or give it up. Raises StoreUnavailable."""
+        match plan_retry(kind, lease.history, self.retry_deadline, self.random.random()):
+            case RetryLater() as wait:
+                self.release([lease], wait, kind, cause)
+                return released(lease.database, kind, cause)
+            case GiveUp(outcome):
+                self.meter.attempts(lease.database, 1, kind)
+                if not cancel:
+                    self.report.give_up(lease.database, lease.chunk.job_id, kind.value)
+                self._after_failure(lease.database, kind, cause)
+                return self._give_up(lease, CANCELLED if cancel else outcome)
+            case never:
+                assert_never(never)
+
+    def release(self, leases: Sequence[Lease], wait: RetryLater, kind: FailureKind, cause: Cause | None) -> None:
+        """Release chunks of one database after a failed attempt. Raises StoreUnavailable."""
+        self.meter.attempts(leases[0].database, len(leases), kind)
+        self._after_failure(leases[0].database, kind, cause)
+        wait = replace(wait, reason=_reason(kind, cause))
+        self.store.release([lease.chunk for lease in leases], self.holder, wait)
+        self.report.release(leases[0].database, (lease.chunk.job_id for lease in leases), wait.reason)
+
+    def _after_failure(self, database: str, kind: FailureKind, cause: Cause | None) -> None:
+        if kind is not FailureKind.UNREADABLE:
+            self.targets.disconnect(database)
+        if kind is FailureKind.AWAY and cause is not None:
+            self.outages.away(database, cause, monotonic())
+
+    def _settle_first(self, lease: Lease, cancel: bool, go_on: bool) -> Applied:
+        """Settle the order of acceptance of the database, then claim the chunk again, at its final place."""
+        try:
+            highest = self.targets.writer(lease.database).highest_version()
+        except TargetFailure as failure:
+            return self.fail(lease, failure.kind, failure.cause, cancel)
+        self.store.settle(lease.database, seq_of(highest))
+        claim = self.store.claim(lease.chunk, self.holder)
+        if claim.lease is None:
+            return Applied(claim.verdict.value)
+        return self.run(claim.lease, claim.verdict is Claimed.CANCEL, go_on)
+
+    def _chunk(self, lease: Lease, allow_placeholder: bool = False) -> Chunk:
+        """Return the chunk; a blank one if it cannot be read and `allow_placeholder`.
+
+        A lost key must not block a tenant.
+        """
+        try:
+            return open_payload(self.seals, lease)
+        except PayloadUnreadable:
+            if not allow_placeholder:
+                raise
+            return self._blank(lease)
+
+    def _blank(self, lease: Lease) -> Chunk:
+        """Return a chunk of as many items as the leased one has, all null."""
+        places = self.store.job(lease.chunk.job_id).places_of(lease.chunk.chunk_no)
+        return Chunk(places.start, len(places), b"[" + b",".join([b"null"] * len(places)) + b"]")
+
+    def _plan(self, chunk: Chunk, lease: Lease, rehearse: Callable[[WritePlan], None]) -> WritePlan:
+        """Return the plan of a chunk.
+
+        If the chunk keeps killing its processes, its parts are rehearsed first, to find the items that do it.
+        """
+        if lease.history.deaths < _DEATHS_BEFORE_ISOLATION:
+            return plan_chunk(chunk, lease)
+
+        lenient = replace(lease, strict=False)  # of a strict chunk, too, some items are tried without the others
+
+        def rehearse_items(places: Collection[int]) -> None:
+            others = set(range(chunk.count)) - set(places)
+            rehearse(plan_item_by_item(chunk, lenient, others))
+
+        found = poison_items(chunk.count, rehearse_items)
+        self.meter.poison(lease.database, len(found))
+        return plan_item_by_item(chunk, lease, found)
+
+    def _rehearse_at(self, lease: Lease) -> Callable[[WritePlan], None]:
+        """Return a rehearsal at the chunk's database, on a connection of its own. It raises TargetFailure."""
+        return lambda plan: self.targets.own_writer(lease.database).rehearse(plan)
+
+    def _give_up(self, lease: Lease, outcome: Outcome) -> Applied:
+        """Record `outcome` for every undecided item, unless the ledger already has the chunk.
+
+        The ledger row stops any later attempt.
+        """
+        try:
+            chunk = self._chunk(lease, allow_placeholder=outcome is CANCELLED)
+        except PayloadUnreadable:
+            return self.fail(lease, FailureKind.UNREADABLE)
+        except SealBroken as error:
+            return self._refuse(lease, error)
+        plan = plan_uniform_outcome(chunk, outcome)
+        if outcome is UNAVAILABLE:  # the database is away: only what is certain without it counts
+            decided = self._plan(chunk, lease, lambda _: None).decided
+            plan = replace(plan, decided=[one or outcome for one in decided])
+        return self.complete([(lease, self._told_by_ledger(lease, plan, outcome))])
+
+    def _refuse(self, lease: Lease, broken: SealBroken) -> Applied:
+        """Record a 500 for every item of a chunk whose payload, or whose job's record, was changed.
+
+        If it is the record that was changed, no database is written to: nobody knows for which one the chunk is.
+        """
+        _log.error("chunk refused", reason=str(broken), **_ids(lease))
+        chunk = self._blank(lease)
+        plan = plan_uniform_outcome(chunk, UNTRUSTED)
+        try:
+            require_record(self.seals, lease)
+        except (SealBroken, PayloadUnreadable):
+            done = to_chunk_result(plan, [UNTRUSTED] * chunk.count, database_answered=False)
+        else:
+            done = self._told_by_ledger(lease, plan, UNTRUSTED)
+        return self.complete([(lease, done)])
+
+    def _told_by_ledger(self, lease: Lease, plan: WritePlan, outcome: Outcome) -> ChunkResult:
+        """Write the plan as a tombstone; return its outcomes, or those that the ledger already has.
+
+        If the database is away, the outcomes are those of the plan.
+        """
+        try:
+            return to_chunk_result(plan, self.targets.writer(lease.database).write(ledger_key(lease), plan))
+        except TargetFailure:
+            return to_chunk_result(plan, [one or outcome for one in plan.decided], database_answered=False)
+
+    def complete(self, done: Sequence[tuple[Lease, ChunkResult]], go_on: bool = False) -> Applied:
+        """Report outcomes to the job store, for five seconds if need be: the cases are committed by now.
+
+        If the store hangs for that long in one attempt, that attempt is the last. All chunks are of one database.
+        Raises StoreUnavailable.
+        """
+        began = monotonic()
+        with self.span.child("complete"):
+            for _ in range(_COMPLETE_ATTEMPTS):
+                try:
+                    return self._complete_once(done, go_on)
+                except StoreUnavailable:
+                    if monotonic() - began > _COMPLETE_FOR_S:
+                        raise
+                    self.sleep(_COMPLETE_AGAIN)
+            return self._complete_once(done, go_on)
+
+    def _complete_once(self, done: Sequence[tuple[Lease, ChunkResult]], go_on: bool) -> Applied:
+        chunks = [(lease.chunk, replace(one, packed=seal_result(self.seals, lease, one.packed))) for lease, one in done]
+        with self.meter.stage(Stage.COMPLETE):
+            told = self.store.complete_all(chunks, self.holder if go_on else "")
+        database, failures = done[0][0].database, max(lease.history.failures for lease, _ in done)
+        if any(one.database_answered for _, one in done):
+            self.outages.answered(database, failures)
+        for (lease, one), verdict in zip(done, told.verdicts, strict=True):
+            if verdict is Completed.KEPT:
+                self.report.keep(lease.database, lease.chunk.job_id, one.counts)
+        for lease, _ in done:
+            if lease.chunk.job_id in told.final and lease.traceparent is not None:
+                began_ns, job_id = epoch_us(lease.accepted_at) * 1000, lease.chunk.job_id
+                self.span.past("job", began_ns, lease.traceparent, job_id=job_id, database=database, items=lease.total)
+        items = sum(sum(one.counts.values()) for _, one in done)
+        return Applied(told.verdict.value, database, items, told.to_notify, told.following, told.shares)
+
+
+def released(database: str, kind: FailureKind, cause: Cause | None) -> Applied:
+    """Return the result of an attempt after which chunks were released."""
+    return Applied(f"released: {kind.value}", database, reason=_reason(kind, cause))
+
+
+def trace_fields(lease: Lease) -> dict[str, str]:
+    """Return the log fields of the trace that a leased chunk belongs to."""
+    return {} if lease.traceparent is None else {"trace_id": lease.traceparent.trace_id}
+
+
+def ledger_key(lease: Lease) -> LedgerKey:
+    """Return the key of a leased chunk in the ledger."""
+    return LedgerKey(UUID(lease.chunk.job_id), lease.chunk.chunk_no)
+
+
+def _ids(lease: Lease) -> dict[str, str | int]:
+    return {"job_id": lease.chunk.job_id, "chunk_no": lease.chunk.chunk_no, **trace_fields(lease)}
+
+
+def _reason(kind: FailureKind, cause: Cause | None) -> str:
+    return cause.name if cause else kind.value

@@ -1,0 +1,170 @@
+"""One pool process: its connections, its attempts at chunks, and the last error handlers around them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from billiard.process import current_process
+
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.encryption import Seals
+from carecase_worker.broker.celery_app import celery_app, database_of
+from carecase_worker.broker.notifier import Notifier
+from carecase_worker.clock import SystemRandom, monotonic, system_sleep, wall_ns
+from carecase_worker.errors import FailureKind, StoreUnavailable, safe_error_fields
+from carecase_worker.settings.model import DATABASES_PART, Settings
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.operations.claims import Claimed, Claims
+from carecase_worker.store.queries.open_jobs import OpenJobs
+from carecase_worker.targets.causes import Causes
+from carecase_worker.targets.registry import Targets
+from carecase_worker.targets.tenants import tenants_of
+from carecase_worker.telemetry import logger
+from carecase_worker.tracing.tracer import NO_TRACER, Tracer, tracer_of
+from carecase_worker.worker.attempts.attempt import Applied, Applier, trace_fields
+from carecase_worker.worker.attempts.group import Member, fail, members_of, run_group
+from carecase_worker.worker.attempts.placing import Placer
+from carecase_worker.worker.attempts.report import Report
+from carecase_worker.worker.metrics import WorkerMetrics
+from carecase_worker.worker.processes.inherited import let_go_of_sockets
+from carecase_worker.worker.processes.process_identity import is_dead, own_name
+
+_log = logger("worker")
+LogFields = dict[str, str | int]
+
+_NO_STORE = "no-store"
+_TIME_SLICE_S, _LEAST_TIME_SLICE_S = 0.25, 0.05
+"""Seconds for which one notification may keep a process, which spares most notifications.
+
+Jobs and databases with work share them, so that a small batch waits no longer the more there are. No share is below the
+least: shorter ones would cost too much.
+"""
+
+
+@dataclass
+class PoolProcess:
+    """The connections of one pool process, and its handling of notifications."""
+
+    settings: Settings
+    metrics: WorkerMetrics
+    applier: Applier | None = None
+    placer: Placer | None = None
+    notifier: Notifier | None = None
+    tracer: Tracer = NO_TRACER
+
+    def start(self) -> None:
+        """Open this process's own connections; those from before the fork are the parent's."""
+        let_go_of_sockets()
+        settings = self.settings
+        self.notifier = Notifier(celery_app(settings))
+        seals = Seals(settings.encryption.by_id, settings.encryption.required)
+        meter = self.metrics.meter(getattr(current_process(), "index", 0))
+        self.applier = Applier(
+            store=JobStore(settings.redis, settings.jobs, observe=meter.round_trip),
+            targets=Targets(tenants_of(settings.databases), DATABASES_PART * settings.worker.chunk_deadline),
+            random=SystemRandom(),
+            sleep=system_sleep,
+            holder=own_name(),
+            is_dead=is_dead,
+            retry_deadline=settings.jobs.retry_deadline,
+            seals=seals,
+            meter=meter,
+        )
+        self.tracer = tracer_of(settings.tracing, "worker")
+        self.placer = Placer(self.applier.store, OpenJobs(settings.redis, seals), own_name())
+
+    def apply(self, chunk: ChunkRef, queue: object) -> Report:
+        """Handle a notification: apply its chunk, then what is ready or opened, for a time slice; notify for the rest.
+
+        It raises nothing: the sweep notifies again for a chunk that failed.
+        """
+        if self.applier is None or self.notifier is None:
+            raise RuntimeError("worker_process_init has not run")
+        applier, notifier, began, began_ns = self.applier, self.notifier, monotonic(), wall_ns()
+        applier.report.begin()
+        database = database_of(queue, self.settings.databases)
+        told = _fields([chunk], database)
+        first = partial(self._claimed_and_applied, applier, chunk, told, began_ns)
+        applied = self._guarded(notifier, [chunk], told, first)
+        while applied.following:
+            claims = applied.following
+            go_on = monotonic() - began < max(_LEAST_TIME_SLICE_S, _TIME_SLICE_S / applied.shares)
+            chunks = [ref for ref, _ in claims]
+            told = _fields(chunks, database)
+            applied = self._guarded(notifier, chunks, told, partial(self._attempt, applier, claims, told, go_on))
+        return applier.report
+
+    def _guarded(
+        self, notifier: Notifier, chunks: Sequence[ChunkRef], told: LogFields, attempt: Callable[[], Applied]
+    ) -> Applied:
+        """Make an attempt at chunks, log it with the fields `told`, and notify for what it opens."""
+        began, report = monotonic(), self.applier.report if self.applier else Report()
+        applied = Applied("")
+        try:
+            applied = attempt()
+            notifier.notify(applied.database, applied.to_notify)
+        except StoreUnavailable as error:
+            if not applied.verdict:
+                report.release("", (chunk.job_id for chunk in chunks), _NO_STORE)
+            _log.warning("chunk left for the sweep", reason=str(error), **told)
+        except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on
+            report.release("", (chunk.job_id for chunk in chunks), FailureKind.UNEXPECTED.value)
+            _log.error("chunk left for the sweep", **safe_error_fields(error), **told)
+        else:
+            report.verdict = applied.verdict
+            if applied.reason:
+                told["reason"] = applied.reason
+            duration_ms = round((monotonic() - began) * 1000, 1)
+            _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **told)
+        return applied
+
+    def _claimed_and_applied(self, applier: Applier, chunk: ChunkRef, told: LogFields, began_ns: int) -> Applied:
+        return self._attempt(applier, applier.claim(chunk), told, True, began_ns)
+
+    def _attempt(
+        self, applier: Applier, claims: Claims, told: LogFields, go_on: bool, began_ns: int | None = None
+    ) -> Applied:
+        """Apply claimed chunks, in a span that began with the claim if that was made for them; add to `told`."""
+        first = claims[0][1]
+        if first.verdict is Claimed.UNPLACED and self.placer is not None:
+            return self.placer.place(first.database)
+        members = members_of(claims)
+        if not members:
+            return Applied(first.verdict.value)
+        lease = members[0].lease
+        told |= _member_fields(members)
+        with self.tracer.attempt([member.lease.traceparent for member in members], began_ns) as span:
+            span.add(**(told if len(members) == 1 else {"database": lease.database}))
+            if began_ns is not None:
+                span.past("claim", began_ns)
+            applied = self._applied(replace(applier, span=span), members, go_on)
+            span.add(verdict=applied.verdict, items=applied.items)
+            if applied.reason:
+                span.fail(applied.reason)
+            return applied
+
+    def _applied(self, applier: Applier, members: Sequence[Member], go_on: bool) -> Applied:
+        """Apply chunks. Raises StoreUnavailable."""
+        try:
+            return run_group(applier, members, go_on)
+        except StoreUnavailable:
+            raise
+        except SoftTimeLimitExceeded:  # nothing else takes that long: the database hangs
+            return fail(applier, members, FailureKind.AWAY, Causes.TIMEOUT.value)
+        except Exception as error:  # noqa: BLE001  # the same edge, while the chunks can still be released
+            _log.error("chunk failed", **_member_fields(members), **safe_error_fields(error))
+            return fail(applier, members, FailureKind.UNEXPECTED)
+
+
+def _member_fields(members: Sequence[Member]) -> LogFields:
+    """Return the log fields of leased chunks: as `_fields`, and the trace of the first one."""
+    first = members[0].lease
+    return _fields([member.lease.chunk for member in members], first.database) | trace_fields(first)
+
+
+def _fields(chunks: Sequence[ChunkRef], database: str) -> LogFields:
+    """Return the log fields of some chunks: their database, the ids of the first one, their number if it is not one."""
+    first: LogFields = {"job_id": chunks[0].job_id, "chunk_no": chunks[0].chunk_no}
+    count: LogFields = {"count": len(chunks)} if len(chunks) > 1 else {}
+    return first | count | ({"database": database} if database else {})
