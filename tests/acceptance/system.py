@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 from tests.plain_http import http_client, http_get
 from tests.ports import free_port, free_ports
 
@@ -141,21 +142,13 @@ class System:
 
     def query(self, statement: str, database: str = "demo") -> list[Any]:
         """The rows of a query on a target database."""
-        engine = create_engine(self.stack["databases"][database]["url"])
-        try:
-            with engine.connect() as connection:
-                return [tuple(row) for row in connection.execute(text(statement))]
-        finally:
-            engine.dispose()
+        with _engine(self.stack["databases"][database]["url"]).connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
 
     def execute(self, statement: str, database: str = "demo") -> None:
         """Run a statement on a target database."""
-        engine = create_engine(self.stack["databases"][database]["url"])
-        try:
-            with engine.begin() as connection:
-                connection.execute(text(statement))
-        finally:
-            engine.dispose()
+        with _engine(self.stack["databases"][database]["url"]).begin() as connection:
+            connection.execute(text(statement))
 
     def metrics(self) -> list[str]:
         """What Prometheus would read."""
@@ -241,6 +234,12 @@ def intake_beside(system: System, place: Path, config: str) -> Iterator[System]:
     finally:
         process.terminate()
         process.wait(120)
+
+
+@cache
+def _engine(url: str) -> Engine:
+    """An engine that keeps no connection: each sees the database as it is by then."""
+    return create_engine(url, poolclass=NullPool)
 
 
 def _is_ready(url: str) -> bool:
