@@ -20,7 +20,7 @@ import psutil
 
 from carecase_worker.cases.care_case import FIELDS
 from carecase_worker.cli.sending.sample import cases
-from carecase_worker.clock import SeededDice
+from carecase_worker.clock import SeededRandom
 
 _PIECE_BYTES = 256 << 10
 _LOOK_S = 0.1
@@ -106,7 +106,7 @@ def _write(place: Path, count: int) -> tuple[Path, Path]:
         rows = csv.DictWriter(table, [field.name for field in FIELDS])
         rows.writeheader()
         before = "["
-        for case in cases(count, SeededDice(1), None):
+        for case in cases(count, SeededRandom(1), None):
             array.write(before + json.dumps(case, separators=(",", ":")))
             rows.writerow({name: str(one).lower() if isinstance(one, bool) else one for name, one in case.items()})
             before = ","

@@ -20,7 +20,7 @@ ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "job_id", "chunk_no", "items", "database", "client", "activity_id", "method",
         "route", "status", "duration_ms", "verdict", "role", "count", "error", "where", "reason", "pid", "user",
-        "bytes", "bytes_sent", "new_job_id", "address", "trace_id",
+        "bytes", "bytes_sent", "new_job_id", "address", "trace_id", "dry_run",
     }
 )  # fmt: skip
 """The only fields a log line can have: ids, counts and names, never a value of a case; docs/privacy.md shows a line."""

@@ -153,3 +153,33 @@ def test_two_do_not_watch_one_folder(system: System, tmp_path: Path) -> None:
     with Folder(tmp_path).watched():
         second = run("drop", str(tmp_path), "--once", cwd=system.place)
     assert (second.returncode, "another carecase drop watches it" in second.stderr) == (2, True)
+
+
+def test_items_that_failed_are_mended_in_a_file_of_their_own_and_sent(system: System, first_key: int) -> None:
+    rows = [f"{first_key + n},{'maybe' if n == 1 else 'N'},2/{n % 28 + 1}/2026" for n in range(4)]
+    (system.place / "mend.toml").write_text(MAPPING)
+    (system.place / "mend.csv").write_text("\n".join(["Case No,DNC,Opened", "", *rows]))
+    options = ("--mapping", "mend.toml")
+    sent = run("submit", "mend.csv", *options, "--json", cwd=system.place)
+    job = json.loads(sent.stdout)["jobId"]
+    assert f"carecase failed {job} mend.csv --mapping mend.toml" in sent.stderr
+    (system.place / "other.csv").write_text((system.place / "mend.csv").read_text() + "\n")
+    other = run("failed", job, "other.csv", cwd=system.place)
+    assert (other.returncode, "is not what job" in other.stderr) == (2, True)
+    written = run("failed", job, "mend.csv", *options, cwd=system.place)
+    assert (written.returncode, "1 of 4 items were not applied" in written.stdout) == (0, True), written.stderr
+    assert f"carecase resend {job} mend.failed.csv --mapping mend.toml" in written.stderr
+    mended = system.place / "mend.failed.csv"
+    assert mended.read_text().splitlines() == [
+        "Case No,DNC,Opened,_index,_line,_status,_reason",
+        f"{first_key + 1},maybe,2/2/2026,1,4,422,do_Not_Contact: must be true or false",
+    ]
+    mended.write_text(mended.read_text().replace("maybe", "N"))
+    ended = [run("resend", job, "mend.failed.csv", *options, "--json", cwd=system.place) for _ in range(2)]
+    first, second = (json.loads(one.stdout) for one in ended)
+    assert (first["jobId"], first["created"], ended[0].returncode) == (second["jobId"], 1, 0)
+    assert keys_in(system, first_key) == 4
+    whole = run("resend", job, "mend.csv", *options, cwd=system.place)
+    assert (whole.returncode, "is the whole file" in whole.stderr) == (2, True)
+    none = run("failed", job, "mend.csv", *options, "--resend", cwd=system.place)
+    assert (none.returncode, "nothing to send again" in none.stderr) == (2, True)

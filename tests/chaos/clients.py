@@ -22,6 +22,8 @@ TRIPS = "TRIPS"
 DATABASES = ("demo", "demo", "demo", "demo_sqlite")
 SIZES, SMALL = (1, 3, 40, 200, 900), (1, 1, 2)
 AT_ONCE = 10
+DRY_RUNS = 0.15
+"""The part of all batches that are dry runs."""
 
 
 class Client(Thread):
@@ -56,6 +58,8 @@ class Client(Thread):
         size = dice.choice(self._sizes)
         cases = [self._case(f"{key}.{place}", care_plan, own) for place in range(size)]
         path = "/care-cases-batch" if care_plan is None else f"/care-plans/{care_plan}/cases-batch"
+        is_dry_run = dice.random() < DRY_RUNS
+        path += "?dryRun=true" if is_dry_run else ""
         began = datetime.now(UTC)
         while True:
             job = self._put(path, cases, {"Idempotency-Key": key, "vbasoftware-database": database})
@@ -63,7 +67,7 @@ class Client(Thread):
                 break
             self.refused += 1
             time.sleep(dice.uniform(0.05, 0.3))
-        sent = Sent(job["jobId"], began, datetime.now(UTC), database, care_plan, cases)
+        sent = Sent(job["jobId"], began, datetime.now(UTC), database, care_plan, cases, dry_run=is_dry_run)
         if dice.random() < 0.05:
             sent = replace(sent, cancelled=self._cancel(job["jobId"]))
         with self._lock:

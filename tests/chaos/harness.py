@@ -13,6 +13,7 @@ from random import Random
 from statistics import median
 from threading import Event
 from typing import Any
+from uuid import UUID
 
 import httpx
 import psutil
@@ -59,6 +60,7 @@ class Report:
     faults: Counter[str] = field(default_factory=Counter)
     recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     batches: int = 0
+    dry_runs: int = 0
     items: int = 0
     refused: int = 0
     doubled: int = 0
@@ -80,6 +82,7 @@ class Report:
     def lines(self) -> list[str]:
         """The report for people."""
         told = [f"seed {self.seed}, {self.seconds:.0f} s: {self.batches:,} batches, {self.items:,} items accepted"]
+        told.append(f"dry runs among the batches: {self.dry_runs:,}")
         told.append(f"answers that were no 202 and were tried again: {self.refused:,}")
         told.append(f"{sum(self.faults.values())} faults; until cases were applied again, median and longest, in s:")
         for name, count in sorted(self.faults.items()):
@@ -130,7 +133,12 @@ def run(place: Path, seed: int, seconds: float, kinds: Sequence[Fault] = tuple(W
                 report.unfinished.append(f"{client.name}'s last batch is refused although nothing is broken any more")
         report.held_twice = held_twice(system.data_dir / "logs")
         _judge(system, [sent for client in clients for sent in client.accepted], report)
-        jobs = [sent.job_id for client in clients for sent in client.accepted if sent.job_id not in report.unfinished]
+        jobs = [
+            sent.job_id
+            for client in clients
+            for sent in client.accepted
+            if not sent.dry_run and sent.job_id not in report.unfinished
+        ]
         report.callbacks = callbacks.faults(system.stack["redis"]["url"], jobs)
         report.called_back = len(callbacks.receiver.received)
         report.refused = sum(client.refused for client in clients)
@@ -221,6 +229,7 @@ def _final(client: httpx.Client, job_id: str) -> dict[str, Any] | None:
 
 def _judge(system: System, accepted: list[Sent], report: Report) -> None:
     report.batches, report.items = len(accepted), sum(len(sent.cases) for sent in accepted)
+    report.dry_runs = sum(sent.dry_run for sent in accepted)
     results: dict[str, list[Any]] = {}
     deadline = time.monotonic() + SETTLE_S
     with system.client() as client:
@@ -230,7 +239,7 @@ def _judge(system: System, accepted: list[Sent], report: Report) -> None:
             except AssertionError:
                 report.unfinished.append(sent.job_id)
                 continue
-            accepted[place] = replace(sent, seq=final["sequence"])
+            accepted[place] = replace(sent, seq=final["sequence"] or 0)
             _judge_moments(sent, final, report)
             items = client.get(f"/jobs/{sent.job_id}/result").json()["data"]
             results[sent.job_id] = [(item["id"][0]["value"], item["status"], item["body"]) for item in items]
@@ -239,7 +248,8 @@ def _judge(system: System, accepted: list[Sent], report: Report) -> None:
         held = {key: (plan, case_id, user) for key, plan, case_id, user in rows}
         theirs = [sent for sent in accepted if sent.database == database and sent.job_id in results]
         written = set(system.query("SELECT case_key, version FROM audit", database))
-        report.verdicts[database] = compare(theirs, Found(held, results, written), user="demo")
+        ledger = {str(UUID(str(job))) for (job,) in system.query("SELECT DISTINCT job_id FROM ingest_ledger", database)}
+        report.verdicts[database] = compare(theirs, Found(held, results, written, ledger), user="demo")
         doubled = "SELECT count(*) FROM (SELECT 1 FROM audit GROUP BY case_key, version HAVING count(*) > 1) AS twice"
         report.doubled += system.query(doubled, database)[0][0]
     eventually(lambda: system.query("SELECT 1"), 10)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from carecase_worker.targets.case_versions import HIGHEST_SEQ
+
 Case = dict[str, Any]
 Held = tuple[int, str, str]
 """What a case holds that the clients vary: care plan, case_ID, entry_User."""
@@ -23,6 +25,7 @@ class Sent:
     cases: Sequence[Case]
     cancelled: bool = False
     seq: int = 0
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,13 @@ class Found:
     """What a run left behind in one database, and its results.
 
     `held` is what the cases hold; `results` is key, status and body of each item, by job; `written` has every case key
-    and version that was ever committed.
+    and version that was ever committed; `ledger` has the jobs with rows in the ledger.
     """
 
     held: Mapping[int, Held]
     results: Mapping[str, Sequence[tuple[int | None, int, str]]]
     written: Set[tuple[object, int]]
+    ledger: Set[str] = frozenset()
 
 
 @dataclass
@@ -64,17 +68,18 @@ def is_valid(case: Case, care_plan: int | None) -> bool:
 
 
 def compare(batches: Iterable[Sent], found: Found, user: str) -> Verdict:
-    """Hold one database, and the result of each of its batches, to a replay.
+    """Hold one database, and the result of each of its batches, to a replay, in which dry runs do nothing.
 
     An item of a cancelled batch that was answered Cancelled counts as not sent, and so does one that was answered 500,
     if a trigger may have failed over it.
     """
-    verdict = Verdict()
+    verdict, batches = Verdict(), list(batches)
+    _judge_dry_runs([batch for batch in batches if batch.dry_run], found, verdict)
     expected: dict[int, Held] = {}
     newest: dict[int, tuple[str, int]] = {}
     created: Counter[int] = Counter()
     told: dict[int, list[tuple[tuple[str, int], str]]] = defaultdict(list)
-    for batch in sorted(batches, key=lambda one: one.seq):
+    for batch in sorted((one for one in batches if not one.dry_run), key=lambda one: one.seq):
         answers = found.results[batch.job_id]
         if len(answers) != len(batch.cases):
             verdict.note("lost", f"{batch.job_id} has {len(answers)} answers for {len(batch.cases)} items")
@@ -113,6 +118,26 @@ def compare(batches: Iterable[Sent], found: Found, user: str) -> Verdict:
         if dict(answers_of_key)[newest[case_key]] == "Superseded":
             verdict.note("wrong", f"the newest item of case {case_key} was answered Superseded")
     return verdict
+
+
+def _judge_dry_runs(dry_runs: Sequence[Sent], found: Found, verdict: Verdict) -> None:
+    """None of them has left anything, and each of its items was told what would become of it, or its fault."""
+    for key, version in found.written:
+        if version >> 20 == HIGHEST_SEQ:
+            verdict.note("wrong", f"case {key!r} was written by a dry run")
+    names = {case["case_ID"] for batch in dry_runs for case in batch.cases}
+    for case_key, (_, case_id, _) in found.held.items():
+        if case_id in names:
+            verdict.note("wrong", f"case {case_key} holds what a dry run sent")
+    for batch in dry_runs:
+        if batch.job_id in found.ledger:
+            verdict.note("wrong", f"the dry run {batch.job_id} is in the ledger")
+        for case, (_, status, body) in zip(batch.cases, found.results[batch.job_id], strict=True):
+            told = {"Cancelled"} if batch.cancelled else set()
+            told |= {"Would be created", "Would be updated", "Unchanged"} if is_valid(case, batch.care_plan) else set()
+            is_fault = status in ((409, 500) if is_valid(case, batch.care_plan) else (422,))
+            if body not in told and (body == "Cancelled" or not is_fault):
+                verdict.note("wrong", f"an item of the dry run {batch.job_id} was answered {status} {body}")
 
 
 def _compare_with_writes(

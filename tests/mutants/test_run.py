@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,31 @@ def test_a_sample_is_of_those_that_count(repository: Path, capsys: pytest.Captur
 def test_a_module_that_is_not_there_is_told(repository: Path) -> None:
     with pytest.raises(SystemExit, match="There is no jobs/sub in"):
         main(["--modules", "jobs/add", "jobs/sub"], repository)
+
+
+BROKEN = "tests/unit/test_broken.py"
+
+
+@pytest.fixture
+def broken(repository: Path) -> Iterator[Path]:
+    """A file of tests, to be written, that is no part of the repository afterwards."""
+    (repository / RESULTS).unlink(missing_ok=True)
+    yield repository / BROKEN
+    (repository / BROKEN).unlink()
+    (repository / RESULTS).unlink(missing_ok=True)
+
+
+def test_a_test_that_fails_without_a_mistake_is_left_out_and_named_and_the_run_ends_with_an_error(
+    repository: Path, broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken.write_text("from carecase_worker.jobs import add\n\ndef test_that_is_broken():\n    assert add is None\n")
+    assert main(["--modules", "jobs/add", "--jobs", "1", "--least", "0"], repository) == 1
+    told = capsys.readouterr().out
+    assert f"mend it: {BROKEN}::test_that_is_broken\n" in told
+    assert "killed by tests/unit/test_add.py::test_a_process_of_its_own_adds" in told, "the others go on"
+
+
+def test_a_run_ends_at_once_with_the_reason_if_a_file_of_tests_cannot_be_read(repository: Path, broken: Path) -> None:
+    broken.write_text("from carecase_worker.jobs import add\n\nassert add is None, 'it is there'\n")
+    with pytest.raises(SystemExit, match=r"(?s)without any mistake.*test_broken\.py.*it is there"):
+        main(["--modules", "jobs/add", "--jobs", "1"], repository)

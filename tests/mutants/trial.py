@@ -119,9 +119,9 @@ class Bench:
             by = failed[1] if failed else ""
             if not by and ran.timed_out:
                 return Verdict.TIMED_OUT, by
-            if not by:
-                self._must_be_collected(tests)
-                return Verdict.KILLED, "as the tests are collected"
+            if "::" not in by:  # a file, or all of them
+                self._must_be_collected([by] if by else tests)
+                return Verdict.KILLED, by or "as the tests are collected"
             hung = _HUNG in ran.output
             if hung and self._run(mutant, [by]).passed:  # the machine was busy
                 by_chance.add(by)
@@ -152,7 +152,9 @@ class Bench:
         if not self.experience.collected.issuperset(tests):
             ran = self._pytest(tests, "--collect-only")
             if not ran.passed:
-                raise RuntimeError(f"These tests cannot be collected without a mistake, either:\n{ran.output}")
+                raise SystemExit(
+                    f"pytest cannot collect the tests without any mistake, either: mend them.\n{ran.output}"
+                )
             self.experience.collected.update(tests)
 
 

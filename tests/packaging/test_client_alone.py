@@ -16,7 +16,21 @@ from carecase_worker.settings.loading import process_environment
 from carecase_worker.version import VERSION
 
 ROLES = ("up", "intake", "worker", "workers", "flower", "doctor", "keys", "token", "db")
-MINE = ("env", "submit", "generate", "files", "drop", "status", "events", "result", "cancel", "retry", "jobs")
+MINE = (
+    "env",
+    "submit",
+    "generate",
+    "files",
+    "drop",
+    "failed",
+    "resend",
+    "status",
+    "events",
+    "result",
+    "cancel",
+    "retry",
+    "jobs",
+)
 IMPORT_ALL = """
 import importlib, pkgutil, carecase_worker
 for module in pkgutil.walk_packages(carecase_worker.__path__, "carecase_worker."):

@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.client_answers import JOB, Hands, calls_of, item, job, play, result
 
-from carecase_worker.client.documents import ItemResult, Job, Page, detail_of
+from carecase_worker.client.documents import ItemResult, Job, Page, detail_of, page_of_items, told_job
 from carecase_worker.client.exchange.steps import Response
 
 
@@ -54,7 +54,7 @@ def test_a_job_is_written_as_it_was_read() -> None:
     _, read = play(calls_of(Hands()).job(JOB), [answer], Hands())
     assert isinstance(read, Job)
     del document["futureMember"]
-    assert read.document() == document
+    assert read.document() == {**document, "sequence": None, "dryRun": False, "sawSequence": None}
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,20 @@ def test_a_problem_tells_its_words_and_the_id_in_the_logs() -> None:
     assert detail_of(b'{"error": {"detail": "d"}}') == ("d", None)
     assert detail_of(b'{"error": {"detail": "d"}, "debug": {}}') == ("d", None)
     assert detail_of(b"<html>") is None
+
+
+def test_a_dry_run_says_so_and_its_items_what_would_change() -> None:
+    read = told_job(json.dumps({"data": job("completed", dryRun=True, sequence=None, sawSequence=7)}).encode())
+    assert (read.dry_run, read.sequence, read.saw_sequence) == (True, None, 7)
+    told = [
+        {"id": [{"key": "case_Key", "value": 1}], "status": 201, "body": "Would be created"},
+        {"id": [{"key": "case_Key", "value": 2}], "status": 200, "body": "Would be updated", "changes": ["case_ID"]},
+        {"id": [{"key": "case_Key", "value": 3}], "status": 200, "body": "Unchanged", "changes": []},
+    ]
+    items = page_of_items(json.dumps({"data": told}).encode(), None, None).elements
+    assert [(item.group, item.applied, item.changes) for item in items] == [
+        ("created", False, None),
+        ("updated", False, ("case_ID",)),
+        ("updated", False, ()),
+    ]
+    assert items[1].document() == {"index": 1, **told[1]}

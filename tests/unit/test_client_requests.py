@@ -68,6 +68,12 @@ def test_a_batch_is_put_whole(given: dict[str, Any], path: str, headers: dict[st
     assert request == Request("PUT", path, headers, {}, UPLOAD.pieces, timedelta(), 60 * S)
 
 
+def test_a_dry_run_is_asked_for_beside_what_the_file_needs() -> None:
+    upload = Upload(UPLOAD.pieces, "text/csv", parameters={"mapping": "m"})
+    (request,) = requests_of(calls_of(Hands()).submit(upload, None, dry_run=True), accepted())
+    assert request.parameters == {"mapping": "m", "dryRun": "true"}
+
+
 def test_a_batch_says_how_it_is_written_and_for_which_database() -> None:
     upload = Upload(UPLOAD.pieces, "application/x-ndjson", "zstd")
     hands = Hands()

@@ -6,7 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from carecase_worker.batches.payloads import ChunkOutcomes
-from carecase_worker.cases.outcomes import CANCELLED, CREATED, REFUSED, SUPERSEDED, UNAVAILABLE, UPDATED, Kind, Outcome
+from carecase_worker.cases.outcomes import (
+    CANCELLED,
+    CREATED,
+    REFUSED,
+    SUPERSEDED,
+    UNAVAILABLE,
+    UNCHANGED,
+    UPDATED,
+    WOULD_CREATE,
+    Kind,
+    Outcome,
+    would_update,
+)
 from carecase_worker.errors import (
     AccessFault,
     AccessRefused,
@@ -31,6 +43,18 @@ from carecase_worker.store.job import job_from_record
 from carecase_worker.store.operations.throughput import Throughput
 
 EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def test_a_dry_run_tells_the_fields_that_would_change() -> None:
+    chunk = ChunkOutcomes([1, 2, 3], [WOULD_CREATE, would_update(("case_ID", "case_Score")), UNCHANGED])
+    whole = json.loads(b"[" + items(chunk.keys, chunk.outcomes) + b"]")
+    assert [(item["status"], item["body"], item.get("changes")) for item in whole] == [
+        (201, "Would be created", None),
+        (200, "Would be updated", ["case_ID", "case_Score"]),
+        (200, "Unchanged", []),
+    ]
+    page = json.loads(b"[" + indexed_items([(7, 2, chunk.outcomes[1])]) + b"]")
+    assert page == [{**whole[1], "index": 7}]
 
 
 def test_the_multi_status_answers_each_item_in_order() -> None:

@@ -86,6 +86,25 @@ def test_a_number_that_json_does_not_have_stays_text(cell: str) -> None:
     assert cases(text) == [{**ROW, "case_Score": cell}]
 
 
+@pytest.mark.parametrize(
+    ("cell", "value"), [("1,5", 1.5), ("-,5", -0.5), ("2", 2.0), ("1.234", "1.234"), ("1.234,5", "1.234,5")]
+)
+def test_with_a_decimal_comma_a_point_may_be_of_thousands_and_is_not_guessed_at(cell: str, value: object) -> None:
+    mapping = mapped(
+        columns={"k": "case_Key", "s": "case_Score"}, delimiter=";", decimal=",",
+        constants={"carePlan_Key": 5, "do_Not_Contact": False},
+    )  # fmt: skip
+    assert cases(f"k;s\n1;{cell}\n".encode(), mapping) == [{**ROW, "case_Score": value}]
+
+
+def test_a_null_token_of_digits_is_no_number() -> None:
+    mapping = mapped(
+        columns={"k": "case_Key", "p": "case_Priority"}, null_tokens=["", "99"],
+        constants={"carePlan_Key": 5, "do_Not_Contact": False},
+    )  # fmt: skip
+    assert cases(b"k,p\n1,3\n2,99\n", mapping) == [{**ROW, "case_Priority": 3}, {**ROW, "case_Key": 2}]
+
+
 CELLS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 
 
@@ -150,6 +169,61 @@ def test_a_bad_file_is_told_with_its_line_and_what_to_do(rows: bytes, piece_byte
     text = refused(HEADER + rows, piece_bytes=piece_bytes)
     assert text.startswith(begins)
     assert advice in text
+
+
+def test_a_column_of_the_mapping_that_the_file_does_not_have_is_told() -> None:
+    """Each case would lose that field, and nobody would notice."""
+    mapping = mapped(
+        columns={"k": "case_Key", "i": "case_ID", "s": "case_Status", "n": ""},
+        constants={"carePlan_Key": 5, "do_Not_Contact": False},
+    )  # fmt: skip
+    words = "has no column for case_ID, case_Status, which the mapping names."
+    assert words in refused(b"k,n\n1,x\n", mapping)
+    assert cases(b"k,i,s\n1,x,\n", mapping) == [{**ROW, "case_ID": "x"}], "a column that is left out may be absent"
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
+def test_a_column_may_have_a_line_feed_in_its_name_and_a_stray_quote_there_is_told(piece_bytes: int) -> None:
+    mapping = mapped(
+        columns={"Case\nNo": "case_Key", 'a "b"': "case_ID"}, constants={"carePlan_Key": 5, "do_Not_Contact": False}
+    )
+    text = b'"Case\nNo","a ""b""\n"\n1,x\n'
+    assert cases(text, mapping, piece_bytes) == [{**ROW, "case_ID": "x"}]
+    assert lines(text, mapping, piece_bytes) == [4]
+    assert refused(b'case_Key,x"y\n1,2\n', piece_bytes=piece_bytes).startswith('Line 1 has a quote (")')
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"0000011\r0000021\r", "Line 1 ends with a carriage return alone"),
+        (b"0" * 4000, "Line 1 begins a row of more than 2000 characters"),
+    ],
+)
+def test_lines_of_fixed_width_without_end_are_told(text: bytes, words: str) -> None:
+    mapping = mapped(fixed={"case_Key": "1-6", "do_Not_Contact": "7"}, constants={"carePlan_Key": 5})
+    with pytest.raises(BatchRefused, match=words):
+        items_of(text * 600 if b"\r" in text else text, RowSplitter(mapping, item_bytes=1000), 500)
+
+
+def test_blanks_around_a_date_time_are_no_part_of_it() -> None:
+    text = b"case_Key,carePlan_Key,do_Not_Contact,case_Start_Date\n1,5,false, 2026-02-05T01:00:00Z \n2,5,false,\n"
+    assert cases(text) == [{**ROW, "case_Start_Date": "2026-02-05T01:00:00Z"}, {**ROW, "case_Key": 2}]
+
+
+def test_a_column_of_many_different_cells_is_converted_as_one_of_few() -> None:
+    rows = 25_000
+    text = b"case_Key,carePlan_Key,do_Not_Contact,case_Score\n"
+    text += b"".join(b"%d,5,false,%d.5\n%d,5,false,0.5\n" % (n, n, n) for n in range(rows))
+    scores = [case["case_Score"] for case in cases(text, piece_bytes=1 << 16)]
+    assert scores == [score for n in range(rows) for score in (n + 0.5, 0.5)]
+
+
+def test_the_key_may_be_a_constant_and_a_last_row_is_then_no_total() -> None:
+    mapping = mapped(
+        columns={"r": "case_Reason"}, constants={"case_Key": 1, "carePlan_Key": 5, "do_Not_Contact": False}
+    )
+    assert cases(b"r\nTotal\n", mapping) == [{**ROW, "case_Reason": "Total"}]
 
 
 HEADERS = {
@@ -263,6 +337,8 @@ def test_utf_16_is_read_where_the_mapping_says_so() -> None:
         ("%Y-%m-%d-%H.%M.%S.%f", "2026-02-05-09.30.01.123456789", "2026-02-05T09:30:01.123456789Z"),
         ("%d/%m/%Y %H:%M%z", "05/02/2026 09:30+0100", "2026-02-05T09:30:00+0100"),
         ("%d/%m/%Y", "2026-02-05T01:00:00Z", "2026-02-05T01:00:00Z"),
+        ("%Y%%%m%%%d%%", "2026%02%05%", "2026-02-05T00:00:00Z"),
+        ("%Y.%m.%d", "2026x02x05", "2026x02x05"),
         ("%d/%m/%Y", "13/13/2026", "13/13/2026"),
     ],
 )
@@ -289,6 +365,10 @@ GOOD = {"case_Key": "1", "carePlan_Key": "2", "do_Not_Contact": "3"}
         ({"date_formats": ["%d/%m/%Y", "%m/%d/%Y"]}, "date_formats", "may both fit one text"),
         ({"date_formats": ["%d/%m"]}, "date_formats", "must have a year"),
         ({"date_formats": ["%Y-%m-%d %q"]}, "date_formats", "%q"),
+        ({"date_formats": ["%Y-%m-%d%"]}, "date_formats", "ends with a % alone"),
+        ({"date_formats": ["%Y-%m-%d%%%"]}, "date_formats", "ends with a % alone"),
+        ({"date_formats": ["%Y-%m-%m-%d"]}, "date_formats", "%m, which is not known or comes twice"),
+        ({"date_formats": ["%Y-%m-%b-%d"]}, "date_formats", "each once"),
         ({"date_formats": ["%Y-%m-%d %I"]}, "date_formats", "%I with %p"),
         ({"true_tokens": ["Y"], "false_tokens": ["y"]}, "true_tokens", "false_tokens"),
         ({"decimal": ","}, "decimal", "delimiter"),

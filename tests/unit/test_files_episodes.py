@@ -65,6 +65,24 @@ def test_the_key_is_an_identifier_that_is_a_number_or_the_id(changes: dict[str, 
 
 
 @pytest.mark.parametrize(
+    ("status", "told"),
+    [("active", "ACTIVE"), ("waitlist", "WAITLIST"), ("onhold", "ONHOLD"), ("entered-in-error", "ERROR")],
+)
+def test_a_status_fits_its_field(status: str, told: str) -> None:
+    assert cases(json.dumps({**EPISODE, "status": status}).encode())[0]["case_Status"] == told
+
+
+def test_what_an_episode_does_not_have_its_case_does_not_have() -> None:
+    bare = {"resourceType": "EpisodeOfCare", "status": "active", "identifier": [{"value": "1" * 11}], "id": "7"}
+    typed = {"careManager": {"type": "Group", "reference": "#contained"}, "period": {"start": "2014-09"}}
+    plain = {"case_Key": 7, "case_ID": "7", "case_Status": "ACTIVE", "do_Not_Contact": False, "carePlan_Key": 5}
+    assert cases(json.dumps(bare).encode()) == [plain]
+    assert cases(json.dumps({**bare, **typed}).encode()) == [
+        {**plain, "case_Assign_Type": "Group", "case_Start_Date": "2014-09"}
+    ]
+
+
+@pytest.mark.parametrize(
     "line", [b"{", b"[]", b'{"resourceType":"Patient","status":"x"}', b'{"resourceType":1}', b"\xff"]
 )
 def test_what_is_no_episode_is_told_with_its_line(line: bytes) -> None:

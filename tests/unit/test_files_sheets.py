@@ -61,6 +61,12 @@ def test_a_mapping_holds_for_them_too() -> None:
     ]
 
 
+def test_a_layout_of_fixed_width_is_for_no_table() -> None:
+    fixed = {"case_Key": "1-3", "carePlan_Key": "4", "do_Not_Contact": "5"}
+    with pytest.raises(BatchRefused, match="The mapping is for lines of fixed width"):
+        read([HEADER[:3], [1, 5, False]], mapping_of(FileSettings.model_validate({"fixed": fixed})))
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [

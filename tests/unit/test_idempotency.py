@@ -11,22 +11,21 @@ REQUESTS = st.tuples(
     st.sampled_from(["demo", "other", "5", "strict"]),
     st.sampled_from([None, 0, 5, -5, 55]),
     st.sampled_from(["0" * 64, "5" * 64]),
-    st.booleans(),
+    st.tuples(st.booleans(), st.booleans()),
     st.sampled_from(["k", "K", ""]),
 )
-"""Database, care plan, digest of the body, strictness, Idempotency-Key."""
+"""Database, care plan, digest of the body, modes (strict, dry run), Idempotency-Key."""
+Request = tuple[str, int | None, str, tuple[bool, bool], str]
 ONE, OTHER = Seals({"one": bytes(32)}), Seals({"other": bytes(range(32))})
 
 
-def marks(seals: Seals, request: tuple[str, int | None, str, bool, str]) -> tuple[Mark, ...]:
-    database, care_plan, digest, strict, key = request
-    return seals.marks(key, Binding("job", "ann", "her token", database, care_plan, 1, 1, strict), digest)
+def marks(seals: Seals, request: Request) -> tuple[Mark, ...]:
+    database, care_plan, digest, modes, key = request
+    return seals.marks(key, Binding("job", "ann", "her token", database, care_plan, 1, 1, *modes), digest)
 
 
 @given(REQUESTS, REQUESTS)
-def test_two_requests_have_one_mark_if_and_only_if_they_agree_in_everything(
-    one: tuple[str, int | None, str, bool, str], other: tuple[str, int | None, str, bool, str]
-) -> None:
+def test_two_requests_have_one_mark_if_and_only_if_they_agree_in_everything(one: Request, other: Request) -> None:
     for seals in (UNSEALED, ONE):
         for mine, theirs in zip(marks(seals, one), marks(seals, other), strict=True):
             assert (mine.fingerprint == theirs.fingerprint) == (one[:4] == other[:4])
@@ -34,7 +33,7 @@ def test_two_requests_have_one_mark_if_and_only_if_they_agree_in_everything(
 
 
 def test_what_is_kept_is_looked_for_under_every_key_and_as_it_was_before_there_were_any() -> None:
-    request = ("demo", 5, "0" * 64, False, "k")
+    request: Request = ("demo", 5, "0" * 64, (False, False), "k")
     (first, plain), (second, _) = marks(ONE, request), marks(OTHER, request)
     both = Seals({"other": bytes(range(32)), "one": bytes(32)})
     assert marks(both, request) == (second, first, plain)
@@ -45,7 +44,8 @@ def test_what_is_kept_is_looked_for_under_every_key_and_as_it_was_before_there_w
 def test_a_mark_stays_what_it_was_over_upgrades() -> None:
     """Those that are kept in Redis were made by the version before. The recipe: lines of what is told, SHA-256."""
     (plain,), (strict,) = (
-        marks(UNSEALED, ("demo", care_plan, "0" * 64, whole, "k")) for care_plan, whole in ((5, False), (None, True))
+        marks(UNSEALED, ("demo", care_plan, "0" * 64, (whole, False), "k"))
+        for care_plan, whole in ((5, False), (None, True))
     )
     assert plain.key == "8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a"
     assert plain.fingerprint == "f1dae147a6584d363fe2c36bc0b30d4782d19a39416046ac080bebaf9aae73df"

@@ -16,14 +16,17 @@ from carecase_worker.cases.outcomes import (
     REFUSED,
     SUPERSEDED,
     UNAVAILABLE,
+    UNCHANGED,
     UNTRUSTED,
     UPDATED,
     VALID,
+    WOULD_CREATE,
     Kind,
     Outcome,
     none_applied,
     pack_outcomes,
     unpack_outcomes,
+    would_update,
 )
 
 TABLE = {
@@ -39,6 +42,9 @@ TABLE = {
     Kind.NOT_APPLIED: (9, 424, "failed", False),
     Kind.VALID: (10, 200, "valid", False),
     Kind.UNTRUSTED: (11, 500, "failed", True),
+    Kind.WOULD_CREATE: (12, 201, "created", False),
+    Kind.WOULD_UPDATE: (13, 200, "updated", False),
+    Kind.UNCHANGED: (14, 200, "updated", False),
 }
 
 TEXTS = {
@@ -51,6 +57,8 @@ TEXTS = {
     NOT_APPLIED: "Not applied: another item of the batch failed, and the batch was to be applied as a whole.",
     UNTRUSTED: "Not applied: what the service kept of this item had been changed by another hand. Send it again.",
     VALID: "Valid",
+    WOULD_CREATE: "Would be created",
+    UNCHANGED: "Unchanged",
     OTHER_CARE_PLAN: "carePlan_Key: the case exists under another care plan",
 }
 
@@ -75,6 +83,7 @@ def test_of_a_whole_batch_with_a_failed_item_the_others_are_not_applied() -> Non
 
 OUTCOMES = st.lists(
     st.sampled_from([*FIXED.values(), OTHER_CARE_PLAN])
+    | st.builds(would_update, st.sampled_from([("case_ID",), ("case_ID", "case_Status")]))
     | st.builds(Outcome, st.sampled_from([Kind.INVALID, Kind.CONFLICT]), st.sampled_from(["", "a: b", "ä" * 300])),
     max_size=30,
 )
@@ -84,9 +93,16 @@ OUTCOMES = st.lists(
 def test_outcomes_are_kept_as_runs_of_equal_kinds(outcomes: list[Outcome]) -> None:
     packed = msgspec.msgpack.decode(pack_outcomes(outcomes), strict=True)
     assert packed["runs"] == [[int(one.kind), len(list(alike))] for one, alike in groupby(outcomes)]
-    own = {place: one.body for place, one in enumerate(outcomes) if one.kind not in FIXED}
-    assert packed["texts"] == own
+    own = {place: one for place, one in enumerate(outcomes) if one.kind not in FIXED}
+    assert packed["texts"] == {place: one.body for place, one in own.items() if one.changes is None}
+    changes = {place: list(one.changes) for place, one in own.items() if one.changes}
+    assert packed.get("changes", {}) == changes
     assert unpack_outcomes(pack_outcomes(outcomes)) == outcomes
+
+
+def test_an_update_without_changes_is_told_as_unchanged() -> None:
+    assert would_update(()) is UNCHANGED
+    assert (would_update(("case_ID",)).body, would_update(("case_ID",)).changes) == ("Would be updated", ("case_ID",))
 
 
 def test_what_was_kept_by_an_earlier_version_is_read() -> None:

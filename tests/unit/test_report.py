@@ -19,6 +19,18 @@ def test_chunks_of_several_jobs_add_up() -> None:
     )
 
 
+def test_dry_runs_are_told_apart() -> None:
+    report = Report()
+    report.keep("demo", FIRST, {"created": 5})
+    report.keep("demo", SECOND, {"created": 3, "failed": 2}, dry_run=True)
+    assert line_of(report) == (
+        f"demo: 5 created in 1 chunk; dry run, rolled back: 3 created, 2 failed in 1 chunk; 2 jobs: {FIRST}, {SECOND}"
+    )
+    report.begin()
+    report.keep("demo", SECOND, {"updated": 1}, dry_run=True)
+    assert line_of(report) == f"demo: dry run, rolled back: 1 updated in 1 chunk; 1 job: {SECOND}"
+
+
 def test_a_task_that_found_nothing_to_do_tells_why() -> None:
     assert line_of(Report(verdict="busy")) == "nothing applied: busy"
 

@@ -11,7 +11,7 @@ import pytest
 from carecase_worker.batches.binding import Binding, Order
 from carecase_worker.batches.chunking import Chunk, ChunkRef
 from carecase_worker.batches.encryption import UNSEALED, DataKey, Kind, Seals
-from carecase_worker.batches.payloads import unpack
+from carecase_worker.batches.payloads import pack, unpack
 from carecase_worker.errors import PayloadUnreadable, SealBroken
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
@@ -148,6 +148,7 @@ def test_the_first_key_wraps_and_all_open() -> None:
         replace(JOB, total=1999),
         replace(JOB, chunks=7),
         replace(JOB, strict=True),
+        replace(JOB, dry_run=True),
         replace(JOB, client="annh", user="er token"),
     ],
 )
@@ -232,3 +233,13 @@ def test_the_order_is_held_against_what_was_signed(noted: str, order: Order) -> 
     for other in ("", signature[:-1], signed(DataKey.new(), noted), "é"):
         with pytest.raises(SealBroken):
             key.require_order(order, other)
+
+
+def test_a_dry_run_is_another_job_to_its_data_key_and_another_form_to_its_worker() -> None:
+    seals = Seals({"k": NEW})
+    wrapped, _ = a_sealed_job(seals)
+    with pytest.raises(SealBroken):
+        seals.opened(wrapped, replace(JOB, dry_run=True))
+    dry = replace(CHUNK, dry_run=True)
+    assert (pack(dry)[:1], unpack(pack(dry))) == (b"\x02", dry)
+    assert (pack(CHUNK)[:1], unpack(pack(CHUNK))) == (b"\x01", CHUNK)

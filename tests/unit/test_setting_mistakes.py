@@ -14,6 +14,7 @@ from carecase_worker.settings.loading import load
 HERE = Path(__file__)
 SHA = "0123456789abcdef" * 4
 DATABASE = "[databases.d]\nurl = 'postgresql://u@h/d'\n"
+WEBHOOK = "[webhooks.w]\nurl = 'https://h/w'\n"
 WHOLE, SECONDS = "must be a whole number from", "must be a number of seconds from 0.001 to 315360000"
 HOST = "must be a host's name or its address"
 PATH = "must be a path, as flower or tools/flower, of letters, digits and . _ ~ -"
@@ -214,8 +215,19 @@ WRONG = [
     ("[broker]\nprefix = 'c:'\nurl = 'http://h'", [f"broker.url: {BROKER}; {ENCODED}"]),
     ("[redis]\nurl = 'http://h'\nprefix = 'b:'", [f"redis.url: {REDIS}; {ENCODED}"]),
     ("[jwt]\nalgorithms = ['RS256']\njwks_file = 5", ["jwt.jwks_file: must be the path of a file"]),
+    (
+        f"{DATABASE}{WEBHOOK}client = 'acne'\n[clients.acme]\ndatabases = ['d']",
+        ["webhooks.w.client: must be one of the clients; did you mean acme?"],
+    ),
+    (
+        f"{WEBHOOK}client = 'c'\n[delivery]\ntimeout_seconds = 25.1",
+        ["delivery.timeout_seconds: must be at most 25: then another worker takes over"],
+    ),
 ]  # fmt: skip
 RIGHT = [
+    f"{DATABASE}{WEBHOOK}client = 'acme'\n[clients.acme]\ndatabases = ['d']",
+    f"{WEBHOOK}client = 'c'\n[delivery]\ntimeout_seconds = 25",
+    "[delivery]\ntimeout_seconds = 25.1",
     "[intake]\nport = 0\n[flower]\nport = 0",
     "[intake]\nport = 9000\nhost = '10.0.0.2'\n[flower]\nport = 9000\nhost = '10.0.0.1'",
     "[intake]\nport = 9000\nhost = '0.0.0.0'\n[flower]\nport = 9001\nhost = '0.0.0.0'",

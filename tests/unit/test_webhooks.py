@@ -48,7 +48,8 @@ def test_an_attempt_later_has_the_same_id_and_body() -> None:
     event = JobEvent.of(JOB, PACKED)
     one, two = (message_of(event, SECRETS, NOW + timedelta(hours=hours), "") for hours in (0, 5))
     assert (one.body, one.headers["webhook-id"]) == (two.body, two.headers["webhook-id"])
-    assert one.headers["webhook-timestamp"] != two.headers["webhook-timestamp"]
+    sent = [int(message.headers["webhook-timestamp"]) for message in (one, two)]
+    assert sent == [int(NOW.timestamp()), int(NOW.timestamp()) + 5 * 3600], "receivers refuse what was signed long ago"
 
 
 PRIVATE = [
@@ -123,6 +124,7 @@ def test_attempts_come_after_five_seconds_up_to_a_day(
         ("-1", None),
         ("9" * 20, None),
         ("Wed, 25 Nov 2026 08:01:00 GMT", 60),
+        ("Wed, 25 Nov 2026 07:59:00 GMT", 0),
         ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
         ("Wed, 25 Nov 2026 08:01:00 +99999999999999", None),
     ],

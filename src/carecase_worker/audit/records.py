@@ -25,6 +25,7 @@ class Event(Enum):
     """The kinds of access to cases."""
 
     SENT = "sent"  # a batch, to be applied
+    DRY_RUN = "dry_run"  # a batch, to be applied and rolled back
     VALIDATED = "validated"  # a batch, to be held to the rules and not kept
     READ = "read"  # outcomes, with the keys of their cases
     CANCELLED = "cancelled"  # a job, by its client

@@ -28,6 +28,9 @@ class Facts(Protocol):
     @property
     def strict(self) -> bool: ...
 
+    @property
+    def dry_run(self) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -44,15 +47,32 @@ class Binding:
     total: int
     chunks: int
     strict: bool
+    dry_run: bool = False
 
     @classmethod
     def of(cls, facts: Facts, job_id: str, chunks: int) -> "Binding":
         """Return the binding of a job of so many chunks."""
-        return cls(job_id, facts.client, facts.user, facts.database, facts.care_plan, facts.total, chunks, facts.strict)
+        return cls(
+            job_id,
+            facts.client,
+            facts.user,
+            facts.database,
+            facts.care_plan,
+            facts.total,
+            chunks,
+            facts.strict,
+            facts.dry_run,
+        )
 
     def digest(self) -> bytes:
-        """Return a SHA-256 digest of all facts, in an encoding that keeps them apart."""
-        return hashlib.sha256(msgspec.msgpack.encode(self)).digest()
+        """Return a SHA-256 digest of all facts, in an encoding that keeps them apart.
+
+        That of a job that is no dry run is as it was before there were any.
+        """
+        facts = msgspec.to_builtins(self)
+        if not self.dry_run:
+            del facts["dry_run"]
+        return hashlib.sha256(msgspec.msgpack.encode(facts)).digest()
 
 
 @dataclass(frozen=True, slots=True)

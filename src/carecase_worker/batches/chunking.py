@@ -28,6 +28,7 @@ class Chunk:
 
     `refused` has the faults of the items that were too large to keep, by their places in the chunk. In the array such
     an item is null, or an object with its case key alone, which is never valid. `lines` are those of a file's rows.
+    A chunk of a dry run says so itself.
     """
 
     first: int
@@ -35,6 +36,7 @@ class Chunk:
     items: bytes
     refused: Mapping[int, str] = field(default_factory=dict)
     lines: LineRuns = ()
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

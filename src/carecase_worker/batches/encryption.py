@@ -238,7 +238,9 @@ class Seals:
         line of `sent_key` must be shared, too.
         """
         sent_key, _, mapping = sent_key.partition("\n")
-        text = shared(binding.database, binding.care_plan, body_sha256 + mapping, binding.strict).encode()
+        text = shared(
+            binding.database, binding.care_plan, body_sha256 + mapping, binding.strict, binding.dry_run
+        ).encode()
         parts = b"key " + sent_key.encode(), b"all " + text
         keyed = (
             Mark(*(hmac.digest(key.digests, part, "sha256").hex() for part in parts)) for key in self._keys.values()

@@ -11,7 +11,7 @@ class Mark:
     fingerprint: str
 
 
-def shared(database: str, care_plan: int | None, body_sha256: str, strict: bool = False) -> str:
+def shared(database: str, care_plan: int | None, body_sha256: str, strict: bool = False, dry_run: bool = False) -> str:
     """Return as one text all that a repeated request must share with the first one, besides key and caller."""
-    parts = (database, "" if care_plan is None else str(care_plan), body_sha256, *(("strict",) if strict else ()))
-    return "\n".join(parts)
+    modes = [name for name, is_on in (("strict", strict), ("dryRun", dry_run)) if is_on]
+    return "\n".join((database, "" if care_plan is None else str(care_plan), body_sha256, *modes))

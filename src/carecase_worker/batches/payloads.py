@@ -1,8 +1,8 @@
 """Encoding of chunk payloads, and of the outcomes of chunks.
 
 A payload is one byte for its form, then the form's own bytes. Form 1: the length of a msgpack header as a 32-bit
-little-endian number, the header, then the items as a zstd-compressed JSON array. A form that was released stays
-readable for ever.
+little-endian number, the header, then the items as a zstd-compressed JSON array. Form 2 is the same of a dry run: a
+worker that knows none does not take it for a batch to be written. A form that was released stays readable for ever.
 """
 
 import struct
@@ -18,7 +18,7 @@ from carecase_worker.batches.line_numbers import LineRuns
 from carecase_worker.cases.outcomes import Outcome, pack_outcomes, unpack_outcomes
 from carecase_worker.errors import PayloadUnreadable
 
-_FORM_1 = b"\x01"
+_FORM_1, _FORM_2 = b"\x01", b"\x02"
 _NO_KEY = -(2**63)
 _LENGTH = struct.Struct("<I")
 
@@ -54,12 +54,14 @@ def pack(chunk: Chunk) -> bytes:
     """Return the payload of a chunk."""
     header = msgspec.msgpack.encode(_Header(chunk.first, chunk.count, dict(chunk.refused), chunk.lines))
     compressed = zstandard.ZstdCompressor(level=1).compress(chunk.items)
-    return b"".join((_FORM_1, _LENGTH.pack(len(header)), header, compressed))
+    form = _FORM_2 if chunk.dry_run else _FORM_1
+    return b"".join((form, _LENGTH.pack(len(header)), header, compressed))
 
 
 def unpack(payload: bytes) -> Chunk:
     """Return the chunk of a payload. Raises PayloadUnreadable."""
-    if payload[:1] != _FORM_1:
+    form = payload[:1]
+    if form not in (_FORM_1, _FORM_2):
         raise PayloadUnreadable("the payload is of a form that this worker does not know; upgrade the worker")
     try:
         start = 1 + _LENGTH.size
@@ -68,7 +70,7 @@ def unpack(payload: bytes) -> Chunk:
         items = zstandard.ZstdDecompressor().decompress(payload[end:])
     except (struct.error, msgspec.DecodeError, zstandard.ZstdError):
         raise PayloadUnreadable("the payload is damaged; cancel the job, and have its sender send it again") from None
-    return Chunk(header.first, header.count, items, header.refused, header.lines)
+    return Chunk(header.first, header.count, items, header.refused, header.lines, dry_run=form == _FORM_2)
 
 
 def items_at(chunk: Chunk, places: Sequence[int]) -> list[msgspec.Raw]:

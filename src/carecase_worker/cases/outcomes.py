@@ -1,6 +1,6 @@
 """The outcome of one item: a status of the contract and its text."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import groupby
@@ -23,6 +23,9 @@ class Kind(IntEnum):
     NOT_APPLIED = 9
     VALID = 10
     UNTRUSTED = 11
+    WOULD_CREATE = 12
+    WOULD_UPDATE = 13
+    UNCHANGED = 14
 
     @property
     def status(self) -> int:
@@ -37,7 +40,7 @@ class Kind(IntEnum):
     @property
     def counted_as(self) -> str:
         """The count of a job that it goes into."""
-        return "failed" if self.failed else self.name.lower()
+        return "failed" if self.failed else _COUNTED_AS.get(self, self.name.lower())
 
     @property
     def retryable(self) -> bool:
@@ -58,18 +61,27 @@ _STATUS = MappingProxyType(
         Kind.NOT_APPLIED: 424,
         Kind.VALID: 200,
         Kind.UNTRUSTED: 500,
+        Kind.WOULD_CREATE: 201,
+        Kind.WOULD_UPDATE: 200,
+        Kind.UNCHANGED: 200,
     }
 )
+_COUNTED_AS = MappingProxyType({Kind.WOULD_CREATE: "created", Kind.WOULD_UPDATE: "updated", Kind.UNCHANGED: "updated"})
+"""The counts of the outcomes of dry runs, which have those of the outcomes that they stand for."""
 _FAILED = frozenset({Kind.INVALID, Kind.CONFLICT, Kind.REFUSED, Kind.UNAVAILABLE, Kind.NOT_APPLIED, Kind.UNTRUSTED})
 _RETRYABLE = frozenset({Kind.CANCELLED, Kind.REFUSED, Kind.UNAVAILABLE, Kind.UNTRUSTED})
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one item. `body` names fields and rules, never a value."""
+    """The outcome of one item. `body` names fields and rules, never a value.
+
+    `changes` has the names of the fields that an update would change; only outcomes of dry runs have it.
+    """
 
     kind: Kind
     body: str
+    changes: tuple[str, ...] | None = None
 
 
 CREATED = Outcome(Kind.CREATED, "Created")
@@ -87,12 +99,34 @@ UNTRUSTED = Outcome(
     Kind.UNTRUSTED, "Not applied: what the service kept of this item had been changed by another hand. Send it again."
 )
 VALID = Outcome(Kind.VALID, "Valid")
+WOULD_CREATE = Outcome(Kind.WOULD_CREATE, "Would be created")
+UNCHANGED = Outcome(Kind.UNCHANGED, "Unchanged", ())
 OTHER_CARE_PLAN = Outcome(Kind.CONFLICT, "carePlan_Key: the case exists under another care plan")
 
 FIXED = MappingProxyType(
-    {o.kind: o for o in (CREATED, UPDATED, SUPERSEDED, CANCELLED, REFUSED, UNAVAILABLE, NOT_APPLIED, UNTRUSTED, VALID)}
+    {
+        o.kind: o
+        for o in (
+            CREATED,
+            UPDATED,
+            SUPERSEDED,
+            CANCELLED,
+            REFUSED,
+            UNAVAILABLE,
+            NOT_APPLIED,
+            UNTRUSTED,
+            VALID,
+            WOULD_CREATE,
+            UNCHANGED,
+        )
+    }
 )
 """The outcomes of the kinds whose text is always the same."""
+
+
+def would_update(changes: tuple[str, ...]) -> Outcome:
+    """Return the outcome, in a dry run, of an item whose case exists; `changes` are the fields that differ."""
+    return Outcome(Kind.WOULD_UPDATE, "Would be updated", changes) if changes else UNCHANGED
 
 
 def none_applied(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -100,9 +134,10 @@ def none_applied(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [outcome if outcome.kind.failed else NOT_APPLIED for outcome in outcomes]
 
 
-class _Packed(msgspec.Struct):
+class _Packed(msgspec.Struct, omit_defaults=True):
     runs: list[tuple[int, int]]
     texts: dict[int, str]
+    changes: dict[int, tuple[str, ...]] = {}
 
 
 _decoder = msgspec.msgpack.Decoder(_Packed)
@@ -114,28 +149,37 @@ def runs_of(outcomes: Sequence[Outcome]) -> Iterator[tuple[Outcome, int]]:
 
 
 def pack_outcomes(outcomes: Sequence[Outcome]) -> bytes:
-    """Pack outcomes as runs of equal kinds, and the texts of the kinds that have no fixed one."""
+    """Pack outcomes as runs of equal kinds, and the texts, or the changes, of the kinds that have no fixed one."""
     runs: list[tuple[int, int]] = []
     texts: dict[int, str] = {}
+    changes: dict[int, tuple[str, ...]] = {}
     place = 0
     for outcome, length in runs_of(outcomes):
         runs.append((int(outcome.kind), length))
-        if outcome.kind not in FIXED:
+        if outcome.kind is Kind.WOULD_UPDATE:
+            changes |= dict.fromkeys(range(place, place + length), outcome.changes or ())
+        elif outcome.kind not in FIXED:
             texts |= dict.fromkeys(range(place, place + length), outcome.body)
         place += length
-    return msgspec.msgpack.encode(_Packed(runs, texts))
+    return msgspec.msgpack.encode(_Packed(runs, texts, changes))
 
 
 def unpack_outcomes(packed: bytes) -> list[Outcome]:
     """Unpack outcomes."""
     read = _decoder.decode(packed)
-    return list(_unpacked(read.runs, read.texts))
+    return list(_unpacked(read))
 
 
-def _unpacked(runs: Sequence[tuple[int, int]], texts: Mapping[int, str]) -> Iterator[Outcome]:
+def _unpacked(packed: _Packed) -> Iterator[Outcome]:
     place = 0
-    for number, length in runs:
+    for number, length in packed.runs:
         kind = Kind(number)
-        for _ in range(length):
-            yield FIXED[kind] if kind in FIXED else Outcome(kind, texts[place])
-            place += 1
+        for one in range(place, place + length):
+            yield _told(kind, one, packed)
+        place += length
+
+
+def _told(kind: Kind, place: int, packed: _Packed) -> Outcome:
+    if kind is Kind.WOULD_UPDATE:
+        return would_update(packed.changes[place])
+    return FIXED[kind] if kind in FIXED else Outcome(kind, packed.texts[place])

@@ -31,6 +31,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "sending.environment": ("env",),
     "sending.batches": ("submit", "generate"),
     "sending.files": ("files", "drop"),
+    "sending.mending": ("failed", "resend"),
     "sending.jobs": ("status", "events", "result", "cancel", "retry", "jobs"),
 }
 """Modules of the command line, each with a function `add_commands`, and the commands that it adds."""

@@ -2,18 +2,30 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
 
 from carecase_worker.client.access import Access
-from carecase_worker.client.documents import PAGE_SIZE, Group, ItemResult, Job, Page, id_of
+from carecase_worker.client.documents import PAGE_SIZE, Group, ItemResult, Job, Page, id_of, place_of
 from carecase_worker.client.durations import Duration, duration_of
 from carecase_worker.client.events import EventReader, JobEvent
 from carecase_worker.client.exchange import transport
 from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.client.exchange.steps import Delay, Reply, Request, Result, Steps, advance
+from carecase_worker.client.mending.failed_files import (
+    Written,
+    as_original,
+    key_of_resent,
+    usual_path,
+    write_failed,
+)
+from carecase_worker.client.mending.failed_items import TO_BE_MENDED, TO_BE_RESENT, Choice
+from carecase_worker.client.mending.originals import OriginalFile, original_of, path_of, refuse_original
 from carecase_worker.client.uploads import (
     BATCH_BYTES,
     BATCH_ITEMS,
@@ -27,6 +39,7 @@ from carecase_worker.client.uploads import (
 )
 from carecase_worker.client.values import encoded
 from carecase_worker.clock import AsyncSleep
+from carecase_worker.errors import JobStateRefused
 
 _T = TypeVar("_T")
 
@@ -64,15 +77,17 @@ class AsyncCareCases:
         care_plan: int | None = None,
         idempotency_key: str | None = None,
         strict: bool = False,
+        dry_run: bool = False,
     ) -> Job:
-        """Send cases, a file or bytes as one batch; return its job."""
+        """Send cases, a file or bytes as one batch; return its job. A dry run is rolled back."""
         if isinstance(batch, AsyncIterable):
             with BatchBuffer() as gathered:
                 async for item in _items_in(batch):
                     gathered.add(item)
-                return await self._run(self._calls.submit(gathered.upload(), care_plan, idempotency_key, strict))
+                upload = gathered.upload()
+                return await self._run(self._calls.submit(upload, care_plan, idempotency_key, strict, dry_run))
         with reading(batch) as upload:
-            return await self._run(self._calls.submit(upload, care_plan, idempotency_key, strict))
+            return await self._run(self._calls.submit(upload, care_plan, idempotency_key, strict, dry_run))
 
     async def submit_all(
         self,
@@ -139,6 +154,50 @@ class AsyncCareCases:
     async def retry(self, job: Job | str, idempotency_key: str | None = None) -> Job:
         """Send again the items that failed for a reason outside themselves; return the new job."""
         return await self._run(self._calls.retry(id_of(job), idempotency_key))
+
+    async def write_failed(
+        self, job: Job | str, original: OriginalFile, to: Path | None = None, choice: Choice = TO_BE_MENDED
+    ) -> Written:
+        """Write the items of a final job that were not applied to a new file, as they are in the one that was sent.
+
+        Each has its reason beside it. The file is `to`, or beside the original. Raises BatchUnreadable if the original
+        is not what the job was made of.
+        """
+        told = await self.job(job)
+        found = original_of(original, told)
+        groups: tuple[Group | None, ...] = (None,) if found.has_rows_of_the_service else ("failed", "cancelled")
+        results = sorted([item for group in groups async for item in self.results(told, group)], key=place_of)
+        return write_failed(found, results, to or usual_path(original), choice)
+
+    async def resend(self, job: Job | str, mended: OriginalFile) -> Job:
+        """Send a file with failed items of a job, for the same database and care plan; return the new job.
+
+        The same content sent again is the same job, as long as that is kept. Raises RequestRefused for the whole
+        original.
+        """
+        told = await self.job(job)
+        refuse_original(mended, told)
+        return await self._sent_for(told, mended)
+
+    async def resend_failed(self, job: Job | str, original: OriginalFile) -> Job:
+        """Send again, as they are, the items that failed for a reason outside themselves; return the new job.
+
+        They are taken from the file only if `retry` is refused. Raises JobStateRefused if there are none.
+        """
+        try:
+            return await self.retry(job)
+        except JobStateRefused:
+            with TemporaryDirectory() as place:
+                to = Path(place) / usual_path(original).name
+                told = await self.write_failed(job, original, to, TO_BE_RESENT)
+                if not told.count:
+                    raise
+                return await self._sent_for(await self.job(job), as_original(to, original))
+
+    async def _sent_for(self, job: Job, file: OriginalFile) -> Job:
+        calls = replace(self._calls, database=job.database)
+        with reading(file) as upload:
+            return await self._run(calls.submit(upload, job.care_plan_key, key_of_resent(job, path_of(file))))
 
     async def _all(self, page: Callable[[int], Steps[Page[_T]]], first: int = 1) -> AsyncIterator[_T]:
         number: int | None = first

@@ -2,18 +2,31 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import replace
+from heapq import merge
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
 
 from carecase_worker.client.access import Access
-from carecase_worker.client.documents import PAGE_SIZE, Group, ItemResult, Job, Page, id_of
+from carecase_worker.client.documents import PAGE_SIZE, Group, ItemResult, Job, Page, id_of, place_of
 from carecase_worker.client.durations import Duration, duration_of
 from carecase_worker.client.events import EventReader, JobEvent
 from carecase_worker.client.exchange import transport
 from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.client.exchange.steps import Delay, Moved, Notice, Reply, Request, Result, Steps, advance
+from carecase_worker.client.mending.failed_files import (
+    Written,
+    as_original,
+    key_of_resent,
+    usual_path,
+    write_failed,
+)
+from carecase_worker.client.mending.failed_items import TO_BE_MENDED, TO_BE_RESENT, Choice
+from carecase_worker.client.mending.originals import OriginalFile, original_of, path_of, refuse_original
 from carecase_worker.client.uploads import (
     BATCH_BYTES,
     BATCH_ITEMS,
@@ -26,6 +39,7 @@ from carecase_worker.client.uploads import (
     reading,
 )
 from carecase_worker.clock import Sleep
+from carecase_worker.errors import JobStateRefused
 
 _T = TypeVar("_T")
 
@@ -68,13 +82,15 @@ class CareCases:
         idempotency_key: str | None = None,
         sent: Callable[[int], None] = nothing_sent,
         strict: bool = False,
+        dry_run: bool = False,
     ) -> Job:
         """Send cases, a file or bytes as one batch; return its job.
 
-        Calls `sent` with the size of each piece of a file that is sent. With `strict` all items are applied or none.
+        Calls `sent` with the size of each piece of a file that is sent. With `strict` all items are applied or none. A
+        dry run is rolled back: its result says what would become of each item.
         """
         with reading(batch, sent) as upload:
-            return self._run(self._calls.submit(upload, care_plan, idempotency_key, strict))
+            return self._run(self._calls.submit(upload, care_plan, idempotency_key, strict, dry_run))
 
     def submit_all(
         self,
@@ -93,14 +109,22 @@ class CareCases:
         yield from self.submit_in(Batches(batch_items, batch_bytes), cases, care_plan, idempotency_key)
 
     def submit_in(
-        self, batches: Batches, cases: Batch, care_plan: int | None = None, idempotency_key: str | None = None
+        self,
+        batches: Batches,
+        cases: Batch,
+        care_plan: int | None = None,
+        idempotency_key: str | None = None,
+        dry_run: bool = False,
     ) -> Iterator[Job]:
-        """Do what `submit_all` does in batches made by the caller, who learns from them how much has been sent."""
+        """Do what `submit_all` does in batches made by the caller, who learns from them how much has been sent.
+
+        Each batch of a dry run sees what is stored, and nothing of the others.
+        """
         for item in items_in(cases):
             for part in batches.add(item):
-                yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key))
+                yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key, dry_run))
         for part in batches.rest():
-            yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key))
+            yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key, dry_run))
 
     def validate(self, cases: Batch, care_plan: int | None = None) -> Iterator[ItemResult]:
         """Validate any number of cases, and keep and apply nothing; yield the service's result for each, in order.
@@ -159,6 +183,53 @@ class CareCases:
         Raises JobStateRefused if there are none, or the job is not final.
         """
         return self._run(self._calls.retry(id_of(job), idempotency_key))
+
+    def write_failed(
+        self, job: Job | str, original: OriginalFile, to: Path | None = None, choice: Choice = TO_BE_MENDED
+    ) -> Written:
+        """Write the items of a final job that were not applied to a new file, as they are in the one that was sent.
+
+        Each has its reason beside it. The file is `to`, or beside the original. Raises BatchUnreadable if the original
+        is not what the job was made of.
+        """
+        told = self.job(job)
+        found = original_of(original, told)
+        results = (
+            self.results(told)
+            if found.has_rows_of_the_service
+            else merge(self.results(told, "failed"), self.results(told, "cancelled"), key=place_of)
+        )
+        return write_failed(found, results, to or usual_path(original), choice)
+
+    def resend(self, job: Job | str, mended: OriginalFile) -> Job:
+        """Send a file with failed items of a job, for the same database and care plan; return the new job.
+
+        The same content sent again is the same job, as long as that is kept. Raises RequestRefused for the whole
+        original.
+        """
+        told = self.job(job)
+        refuse_original(mended, told)
+        return self._sent_for(told, mended)
+
+    def resend_failed(self, job: Job | str, original: OriginalFile) -> Job:
+        """Send again, as they are, the items that failed for a reason outside themselves; return the new job.
+
+        They are taken from the file only if `retry` is refused. Raises JobStateRefused if there are none.
+        """
+        try:
+            return self.retry(job)
+        except JobStateRefused:
+            with TemporaryDirectory() as place:
+                to = Path(place) / usual_path(original).name
+                told = self.write_failed(job, original, to, TO_BE_RESENT)
+                if not told.count:
+                    raise
+                return self._sent_for(self.job(job), as_original(to, original))
+
+    def _sent_for(self, job: Job, file: OriginalFile) -> Job:
+        calls = replace(self._calls, database=job.database)
+        with reading(file) as upload:
+            return self._run(calls.submit(upload, job.care_plan_key, key_of_resent(job, path_of(file))))
 
     def _validated(self, batches: Batches, part: BatchBuffer, care_plan: int | None) -> Iterator[ItemResult]:
         for page in self._each(self._calls.validate_part(batches, part, care_plan)):

@@ -22,7 +22,13 @@ _GROUPS: dict[tuple[int, str], Group] = {
     (200, "Superseded"): "superseded",
     (409, "Cancelled"): "cancelled",
     (200, "Valid"): "valid",
+    (201, "Would be created"): "created",
+    (200, "Would be updated"): "updated",
+    (200, "Unchanged"): "updated",
 }
+_APPLIED = frozenset({(201, "Created"), (200, "Updated"), (200, "Superseded")})
+
+_NOT_ITS_OWN = (500, 503)
 
 _T = TypeVar("_T")
 
@@ -31,6 +37,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An accepted batch and its progress, as of the service's response.
 
     `state` is one of queued, running, waiting (the target database is not answering), cancelling, completed, cancelled.
+    A dry run is rolled back: its counts say what would be. Once it is final, it has seen what all batches up to
+    `saw_sequence` did.
     """
 
     job_id: str
@@ -45,6 +53,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     failed: int
     cancelled: int
     body_sha256: str | None = None
+    sequence: int | None = None
+    dry_run: bool = False
+    saw_sequence: int | None = None
     submitted_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -58,7 +69,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def applied(self) -> bool:
-        """Return whether the job is final and every item of it has been applied."""
+        """Return whether the job is final and every item of it has been applied or, in a dry run, would be."""
         return self.final and not self.failed and not self.cancelled
 
     def document(self) -> dict[str, Any]:
@@ -71,7 +82,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class ItemResult:
     """The result of one item: `index` is its place in the batch, from 0; `key` that of its case, if it is valid.
 
-    `line` is where its row begins, if it was a row of a file that the service made the cases of.
+    `line` is where its row begins, if it was a row of a file that the service made the cases of. `changes` are the
+    fields that an update would change, if it was a dry run.
     """
 
     index: int
@@ -79,6 +91,7 @@ class ItemResult:
     status: int
     body: str
     line: int | None = None
+    changes: tuple[str, ...] | None = None
 
     @property
     def group(self) -> Group:
@@ -87,14 +100,21 @@ class ItemResult:
 
     @property
     def applied(self) -> bool:
-        """Return whether the item, or a newer one, is in the database."""
-        return self.group in ("created", "updated", "superseded")
+        """Return whether the item, or a newer one, is in the database; after a dry run, none is."""
+        return (self.status, self.body) in _APPLIED
+
+    @property
+    def is_retryable(self) -> bool:
+        """Return whether the item failed for a reason outside itself, so that it may succeed as it is."""
+        return self.status in _NOT_ITS_OWN or self.group == "cancelled"
 
     def document(self) -> dict[str, Any]:
         """Return the item as a JSON object on a page of the result."""
         identity = [{"key": KEY, "value": self.key}]
-        line = {} if self.line is None else {"line": self.line}
-        return {"index": self.index, "id": identity, "status": self.status, "body": self.body, **line}
+        changes = None if self.changes is None else list(self.changes)
+        more = {"changes": changes, "line": self.line}
+        told = {name: value for name, value in more.items() if value is not None}
+        return {"index": self.index, "id": identity, "status": self.status, "body": self.body, **told}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +130,11 @@ def id_of(job: Job | str) -> str:
     return job.job_id if isinstance(job, Job) else job
 
 
+def place_of(item: ItemResult) -> int:
+    """Return the place of an item in its batch."""
+    return item.index
+
+
 class _Key(msgspec.Struct):
     value: int | None = None
 
@@ -120,6 +145,7 @@ class _Item(msgspec.Struct):
     id: list[_Key]
     index: int | None = None
     line: int | None = None
+    changes: tuple[str, ...] | None = None
 
 
 class _Accepted(msgspec.Struct):
@@ -184,11 +210,13 @@ def page_of_items(content: bytes, pagination: str | None, wanted: Group | None, 
 
     Items without an index are numbered from `first`.
     """
-    items = [
-        ItemResult(place if item.index is None else item.index, item.id[0].value, item.status, item.body, item.line)
-        for place, item in enumerate(_result.decode(content).data, first)
-    ]
+    items = [_item_result(item, place) for place, item in enumerate(_result.decode(content).data, first)]
     return Page([item for item in items if wanted is None or item.group == wanted], _next(pagination))
+
+
+def _item_result(item: _Item, place: int) -> ItemResult:
+    index = place if item.index is None else item.index
+    return ItemResult(index, item.id[0].value, item.status, item.body, item.line, item.changes)
 
 
 def detail_of(content: bytes) -> tuple[str, str | None] | None:

@@ -14,12 +14,16 @@ _USUAL_DELAY = timedelta(seconds=2)
 
 
 class OutcomeRun(msgspec.Struct, frozen=True):
-    """Neighbouring items with the same outcome: the place of the first one in the batch, from 0, and their number."""
+    """Neighbouring items with the same outcome: the place of the first one in the batch, from 0, and their number.
+
+    In a dry run, `changes` has the fields that an update would change.
+    """
 
     index: int
     count: int
     status: int
     body: str
+    changes: tuple[str, ...] | None = None
 
 
 class _Outcomes(msgspec.Struct):

@@ -1,6 +1,7 @@
 """Files of rows as batches: CSV and the like are sent as they are, or by a mapping that is known here as cases."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -12,13 +13,14 @@ from carecase_worker.errors import BatchUnreadable
 from carecase_worker.files.episodes import EpisodeMapping, EpisodeSplitter
 from carecase_worker.files.mapping import NAMES_OF_FIELDS, FileMapping
 from carecase_worker.files.refusals import refuse
-from carecase_worker.files.sheets import items_of_rows
+from carecase_worker.files.sheets import Row, items_of_rows
 from carecase_worker.files.splitting import RowSplitter
 from carecase_worker.files.table import Report
 
 _PIECE_BYTES = 256 << 10
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-_PARQUET = b"PAR1"
+_PARQUET_MAGIC = b"PAR1"
+PARQUET = "Parquet"
 
 AnyMapping: TypeAlias = FileMapping | EpisodeMapping
 
@@ -37,7 +39,17 @@ class RowFile:
     @property
     def is_sent_as_it_is(self) -> bool:
         """True if the service makes the cases of it: it is text, and no mapping is known here."""
-        return not isinstance(self.mapping, FileMapping | EpisodeMapping) and not _kind(self.source)
+        return not isinstance(self.mapping, FileMapping | EpisodeMapping) and not self.is_table
+
+    @property
+    def kind(self) -> str:
+        """The kind of a file that is no text, for messages; empty for text. A pipe is text."""
+        return _kind(self.source)
+
+    @property
+    def is_table(self) -> bool:
+        """True for a workbook or Parquet."""
+        return bool(self.kind)
 
     @property
     def content_type(self) -> str:
@@ -55,22 +67,25 @@ def items_of_file(file: RowFile, report: Report = refuse) -> Iterator[bytes]:
 
 def groups_of_items(file: RowFile, report: Report = refuse) -> Iterator[Iterable[bytes]]:
     """Yield the items of a file, some at a time. Raises BatchUnreadable."""
-    mapping = _known(file)
-    kind = _kind(file.source)
+    mapping = known_mapping(file)
+    if isinstance(mapping, FileMapping) and file.is_table:
+        with rows_of(file) as rows:
+            yield from items_of_rows(rows, mapping, report)
+        return
     with opened(file.source) as (source, name), reading_of(name):
-        if kind and isinstance(mapping, EpisodeMapping):
-            raise BatchUnreadable(f"{name}: the mapping is for FHIR resources as NDJSON, and this is {kind}.")
-        if kind == "Parquet" and isinstance(mapping, FileMapping):
-            yield from items_of_rows(rows_of_parquet(source, name), mapping, report)
-        elif kind and isinstance(mapping, FileMapping):
-            yield from items_of_rows(rows_of_workbook(source, name), mapping, report)
-        else:
-            splitter = (
-                RowSplitter(mapping, report=report) if isinstance(mapping, FileMapping) else EpisodeSplitter(mapping)
-            )
-            for piece in _pieces(source):
-                yield splitter.feed(piece)
-            yield splitter.finish()
+        if file.is_table:
+            raise BatchUnreadable(f"{name}: the mapping is for FHIR resources as NDJSON, and this is {file.kind}.")
+        splitter = RowSplitter(mapping, report=report) if isinstance(mapping, FileMapping) else EpisodeSplitter(mapping)
+        for piece in _pieces(source):
+            yield splitter.feed(piece)
+        yield splitter.finish()
+
+
+@contextmanager
+def rows_of(file: RowFile) -> Iterator[Iterable[Row]]:
+    """Open a workbook or Parquet file; yield its rows. Raises BatchUnreadable."""
+    with opened(file.source) as (source, name), reading_of(name):
+        yield (rows_of_parquet if file.kind == PARQUET else rows_of_workbook)(source, name)
 
 
 def require_good(file: RowFile) -> None:
@@ -79,7 +94,8 @@ def require_good(file: RowFile) -> None:
         pass
 
 
-def _known(file: RowFile) -> AnyMapping:
+def known_mapping(file: RowFile) -> AnyMapping:
+    """Return the mapping of a file. Raises BatchUnreadable if only the service knows it."""
     if isinstance(file.mapping, str):
         raise BatchUnreadable(
             f"The mapping {file.mapping} is the service's, and this needs one that is known here: the file is a"
@@ -90,7 +106,6 @@ def _known(file: RowFile) -> AnyMapping:
 
 
 def _kind(source: Source) -> str:
-    """Return the kind of a file that is no text; empty for text. A pipe is text."""
     head = b""
     if isinstance(source, Path) and source.is_file():
         with opened(source) as (file, _):
@@ -99,7 +114,7 @@ def _kind(source: Source) -> str:
         head = bytes(source[:4])
     if head.startswith(_WORKBOOKS):
         return "a workbook"
-    return "Parquet" if head == _PARQUET else ""
+    return PARQUET if head == _PARQUET_MAGIC else ""
 
 
 def _pieces(source: Readable) -> Iterator[bytes]:

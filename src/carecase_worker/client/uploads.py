@@ -35,6 +35,9 @@ BATCH_ITEMS = 10_000
 BATCH_BYTES = 16 << 20
 """The most that `submit_all` puts into one batch."""
 
+PART_ITEMS, PART_BYTES = 100_000, 64 << 20
+"""The most that the command line puts into one of the batches that it cuts a file into."""
+
 VALIDATED_ITEMS = 20_000
 """The most items that the service takes to validate only."""
 

@@ -1,7 +1,7 @@
 """The acknowledgement of a batch as CSV (RFC 4180): one row for each item, for those who sent a file."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
@@ -10,6 +10,11 @@ from carecase_worker.cases.care_case import FIELD
 COLUMNS = ("index", "case_Key", "status", "body")
 COLUMNS_OF_ROWS = (*COLUMNS, "line", "outcome", "field", "rule")
 """The columns for items that were rows of a file."""
+COLUMN_OF_DRY_RUN = "changes"
+"""The column, after all others, with the fields that would change."""
+
+NOTES = ("_index", "_line", "_status", "_reason")
+"""Columns, and members, beside items that failed: why, for whoever mends them. They are ignored when sent again."""
 
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _NAMED = (*FIELD, "item")
@@ -19,7 +24,10 @@ _FAULTS = (422, 409)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An item of a result: its place in the batch, or None for the whole file; its line if it was a row of a file."""
+    """An item of a result: its place in the batch, or None for the whole file; its line if it was a row of a file.
+
+    Of a dry run, `changes` has the fields that would change.
+    """
 
     index: int | None
     key: int | None
@@ -27,11 +35,13 @@ class Told:
     body: str
     outcome: str
     line: int | None = None
+    changes: Sequence[str] | None = None
 
 
-def header(of_rows: bool) -> bytes:
+def header(of_rows: bool, dry_run: bool = False) -> bytes:
     """Return the header row."""
-    return _written([COLUMNS_OF_ROWS if of_rows else COLUMNS])
+    columns = COLUMNS_OF_ROWS if of_rows else COLUMNS
+    return _written([(*columns, COLUMN_OF_DRY_RUN) if dry_run else columns])
 
 
 def rows(told: Iterable[Told], of_rows: bool) -> bytes:
@@ -41,7 +51,13 @@ def rows(told: Iterable[Told], of_rows: bool) -> bytes:
 
 def _row(item: Told, of_rows: bool) -> tuple[object, ...]:
     first = (item.index, item.key, item.status, plain(item.body))
-    return (*first, item.line, item.outcome, *_fault(item)) if of_rows else first
+    last = () if item.changes is None else (" ".join(item.changes),)
+    return (*first, item.line, item.outcome, *_fault(item), *last) if of_rows else (*first, *last)
+
+
+def notes_of(index: int, line: int | None, status: int, body: str) -> Iterable[tuple[str, int | str]]:
+    """Return the notes on an item that failed, by their names."""
+    return zip(NOTES, (index, "" if line is None else line, status, body), strict=True)
 
 
 def plain(text: str) -> str:

@@ -58,7 +58,7 @@ def _texts(forms: CellForms) -> Convert:
     def convert(column: Column) -> Sequence[Any]:
         cells = [cell.strip() for cell in column] if trim else column
         if is_usual:
-            return [cell or None for cell in cells]
+            return [cell or None for cell in cells] if "" in cells else cells
         return [None if cell in nulls else cell for cell in cells]
 
     return convert
@@ -90,7 +90,7 @@ def _date_times(forms: CellForms) -> Convert:
         joined = "".join(column)
         if joined and joined.split(None, 1) != [joined]:  # there are blanks to take off
             return one_by_one(column)
-        return [cell or None for cell in column]
+        return [cell or None for cell in column] if "" in column else column
 
     return convert
 

@@ -49,7 +49,7 @@ class DateFormat:
                 raise ValueError(f"has %{directive}, which is not known or comes twice")
             seen.add(directive)
             parts.append(_DIRECTIVES[directive])
-        if text.endswith("%") and not text.endswith("%%"):
+        if text.replace("%%", "").endswith("%"):
             raise ValueError("ends with a % alone")
         if any(len(seen & group) != 1 for group in _NEEDED):
             raise ValueError("must have a year (%Y or %y), a month (%m or %b) and a day (%d), each once")

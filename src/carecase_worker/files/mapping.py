@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carecase_worker.cases.care_case import FIELD, FIELDS, CaseField, FieldType
+from carecase_worker.files.acknowledgement import NOTES
 from carecase_worker.files.cells import CellForms
 from carecase_worker.files.date_formats import DateFormat, contradiction
 from carecase_worker.settings.places import nearest
@@ -61,7 +62,8 @@ class FileMapping:
     def field_of(self, header: str) -> str | None:
         """Return the field of a column by its name in the header row; None if there is none."""
         name = header.strip().lower()
-        return _BY_LOWER.get(name) if self.by_header is None else self.by_header.get(name)
+        known = _BY_LOWER.get(name) if self.by_header is None else self.by_header.get(name)
+        return IGNORED if known is None and name in NOTES else known
 
     def missing(self, fields: Sequence[str]) -> list[str]:
         """Return the required fields that neither a column nor a constant gives."""

@@ -3,14 +3,17 @@
 import csv
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
+from operator import itemgetter
 from typing import Protocol
 
 from carecase_worker.files.refusals import FileFault, lone_return, open_quote, stray_quote, too_long
 
 _CELL_CHARACTERS = 128 << 10
 """The most characters of a cell, which is the csv module's own default: its limit is one of the whole process."""
+_first = itemgetter(0)
 _DELIMITERS = re.compile(r"[,;\t|]")
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 
@@ -65,6 +68,8 @@ class Delimited:
     def records(self, text: str, line: int) -> Records:
         """Return the records of a text; each cell as it was before it was quoted."""
         feeds = text.count("\n") + (not text.endswith("\n"))
+        if (cut := _without_quotes(text, self._delimiter)) is not None:
+            return _without_blank(cut, range(line, line + feeds))
         try:
             rows = list(csv.reader(StringIO(text, newline="\n"), delimiter=self._delimiter, strict=True))
         except csv.Error:
@@ -159,13 +164,24 @@ def recognised_delimiter(header: str) -> str:
     return found[0] if found else ","
 
 
+def _without_quotes(text: str, delimiter: str) -> list[Sequence[str]] | None:
+    """Return the rows of a text in which no cell is quoted, as the csv module would, in half its time; else None."""
+    if '"' in text:
+        return None
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+        if "\r" in text:
+            return None
+    lines = text.removesuffix("\n").split("\n")
+    if max(map(len, lines)) > _CELL_CHARACTERS:
+        return None
+    return [one.split(delimiter) if one else () for one in lines]
+
+
 def _without_blank(rows: Sequence[Sequence[str]], lines: Sequence[int]) -> Records:
     """Return rows without those in which no cell has anything."""
-    if all(map(_first, rows)):
-        return Records(list(rows), lines)
+    with suppress(IndexError):  # of a line without any cell
+        if all(map(_first, rows)):
+            return Records(list(rows), lines)
     kept = [(row, line) for row, line in zip(rows, lines, strict=True) if any(map(str.strip, row))]
     return Records([row for row, _ in kept], [line for _, line in kept])
-
-
-def _first(row: Sequence[str]) -> str:
-    return row[0] if row else ""

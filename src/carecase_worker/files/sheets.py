@@ -9,7 +9,7 @@ import msgspec
 from carecase_worker.batches.faults import empty
 from carecase_worker.files.mapping import FileMapping
 from carecase_worker.files.records import Records
-from carecase_worker.files.refusals import refusal, refuse
+from carecase_worker.files.refusals import FileFault, refusal, refuse
 from carecase_worker.files.table import Report, Table
 
 _ROWS_AT_ONCE = 500
@@ -21,26 +21,41 @@ def items_of_rows(rows: Iterable[Row], mapping: FileMapping, report: Report = re
     """Yield the items of a table, some at a time; its lines are its rows, from 1. Raises BatchRefused."""
     if mapping.places:
         raise refusal("The mapping is for lines of fixed width. Use one with columns for this file.")
-    table, numbered = Table(mapping, report), enumerate(rows, start=1)
+    faulty: list[int] = []
+
+    def tell(fault: FileFault) -> None:
+        faulty.append(fault.line)
+        report(fault)
+
+    table, numbered = Table(mapping, tell), enumerate(rows, start=1)
+    _take_header(numbered, mapping, table)
+    given = 0
+    for records in _records(numbered, mapping, table.width):
+        items = table.items(records)
+        given += len(items)
+        yield items
+    if not given and not faulty:
+        raise empty()
+    table.finish()
+
+
+def _take_header(numbered: Iterator[tuple[int, Row]], mapping: FileMapping, table: Table) -> None:
+    """Skip the rows before the header row and take that, if there is to be one. Raises BatchRefused."""
     for _ in islice(numbered, mapping.skipped_lines):
         pass
     while not table.is_open:
         line, header = next(numbered, (0, ()))
         if not line:
             raise empty()
-        if cells := _trimmed(cells_of(header, mapping)):
+        if cells := trimmed(cells_of(header, mapping)):
             table.take_header(cells, line)
-    given = 0
+
+
+def _records(numbered: Iterator[tuple[int, Row]], mapping: FileMapping, width: int) -> Iterator[Records]:
+    """Yield the rows that have something in a cell, some at a time."""
     while some := list(islice(numbered, _ROWS_AT_ONCE)):
         kept = [(line, cells) for line, row in some if any(cells := cells_of(row, mapping))]
-        width = table.width
-        records = Records([_fitted(cells, width) for _, cells in kept], [line for line, _ in kept])
-        items = table.items(records)
-        given += len(items)
-        yield items
-    if not given:
-        raise empty()
-    table.finish()
+        yield Records([fitted(cells, width) for _, cells in kept], [line for line, _ in kept])
 
 
 def cells_of(row: Row, mapping: FileMapping) -> list[str]:
@@ -48,16 +63,16 @@ def cells_of(row: Row, mapping: FileMapping) -> list[str]:
     return [_text(value, mapping) for value in row]
 
 
-def _trimmed(cells: list[str]) -> list[str]:
+def trimmed(cells: list[str]) -> list[str]:
     """Return cells without empty ones at the end: a workbook's table may be wider than its header row."""
     while cells and not cells[-1].strip():
         cells = cells[:-1]
     return cells
 
 
-def _fitted(cells: list[str], width: int) -> list[str]:
+def fitted(cells: list[str], width: int) -> list[str]:
     """Return a row without empty cells beyond the columns, and with those that it lacks."""
-    return [*_trimmed(cells), *[""] * width][: max(width, len(_trimmed(cells)))]
+    return [*trimmed(cells), *[""] * width][: max(width, len(trimmed(cells)))]
 
 
 def _text(value: object, mapping: FileMapping) -> str:

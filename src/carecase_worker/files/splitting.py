@@ -10,7 +10,7 @@ from carecase_worker.batches.splitting import ITEM_BYTES, WINDOW_BYTES
 from carecase_worker.files.decoding import TextDecoder
 from carecase_worker.files.mapping import FileMapping
 from carecase_worker.files.records import BrokenRecord, Delimited, Fixed, RecordForm, recognised_delimiter
-from carecase_worker.files.refusals import refusal, refuse
+from carecase_worker.files.refusals import FileFault, refusal, refuse
 from carecase_worker.files.table import Report, Table
 
 
@@ -24,9 +24,10 @@ class RowSplitter:
         self._mapping = mapping
         self._most = 2 * item_bytes
         self._decoder = TextDecoder(mapping.encoding)
-        self._table = Table(mapping, report)
+        self._table = Table(mapping, self._tell)
         self._form: RecordForm | None = _form_of(mapping)
         self._report = report
+        self._is_faulty = False
         self._rest = ""
         self._line = 1
         self._to_skip = mapping.skipped_lines
@@ -61,7 +62,7 @@ class RowSplitter:
         items: Sequence[msgspec.Raw] = ()
         if self._opens(is_whole=True) and self._rest:
             items = self._take(self._form_now(), len(self._rest))
-        if not self._given:
+        if not self._given and not self._is_faulty:
             raise empty()
         self._table.finish()
         return items
@@ -109,10 +110,15 @@ class RowSplitter:
         try:
             items = self._table.items(form.records(text, line))
         except BrokenRecord as broken:
-            self._report(broken.fault)
+            self._tell(broken.fault)
             return ()
         self._given += len(items)
         return items
+
+    def _tell(self, fault: FileFault) -> None:
+        """Report a fault: then a file without any row is no empty one."""
+        self._is_faulty = True
+        self._report(fault)
 
     def _skip(self, end: int) -> None:
         self._line += self._rest.count("\n", 0, end)

@@ -11,6 +11,7 @@ from carecase_worker.audit.log import AuditLog
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.intake.limits.single_flight import SingleFlight
 from carecase_worker.settings.sections.webhooks import WebhookSettings
+from carecase_worker.store.job import DRY_RUN
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.throughput import Trouble
 from carecase_worker.store.outbox import Outbox
@@ -29,6 +30,7 @@ _DELIVERED = "Events that were delivered, ever"
 _ATTEMPTS_FAILED = "Attempts to deliver an event that failed, ever"
 _GIVEN_UP = "Events that were given up, ever"
 _DROPPED = "Events that were given up and are not kept any more"
+_REHEARSED = "Items of dry runs, which were rolled back, ever"
 _AWAY = "1 while a database fails its chunks; the reason is the class of the last failure"
 
 
@@ -82,8 +84,12 @@ class MetricSamples:
             reason = {**labels, "reason": trouble.reason if trouble else ""}
             yield MetricSample("carecase_database_away", _AWAY, int(trouble is not None), reason)
         for (database, outcome), items in sorted(self.store.stats().items()):
-            labels = {"database": database, "outcome": outcome}
-            yield MetricSample("carecase_items", "Items by outcome, ever", items, labels, counter=True)
+            labels = {"database": database}
+            if outcome == DRY_RUN:
+                yield MetricSample("carecase_dry_run_items", _REHEARSED, items, labels, counter=True)
+            else:
+                labels["outcome"] = outcome
+                yield MetricSample("carecase_items", "Items by outcome, ever", items, labels, counter=True)
         yield from self.measures()
 
 

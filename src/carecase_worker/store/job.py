@@ -74,10 +74,13 @@ MOVES: Mapping[tuple[State, Operation], frozenset[State]] = {
 
 COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
 
+DRY_RUN = "dry_run"
+"""The count of the items of dry runs, beside those of a database's other items by outcome."""
+
 
 LISTED = (
     "state", "client", "user", "database", "care_plan", "seq", "accepted_us", "unsettled", "total", *COUNTS, "sha256",
-    "chunks", "strict", "data_key",
+    "chunks", "strict", "data_key", "dry_run", "saw_seq",
     "started_us", "started_ms", "finished_us", "finished_ms", "expires_ms",
 )  # fmt: skip
 """Fields of a record that are read for a list of jobs; the first items of its chunks are not among them."""
@@ -90,6 +93,8 @@ class Job:
     `seq` is its place in the order of acceptance; while it is `unsettled`, the job may still be moved up, with all
     others. `retried_as` is the job that has its items once they are sent again. `data_key` is wrapped; `body_sha256` is
     empty as long as it is sealed with that. `traceparent` is the span of the request that sent it, if it is traced.
+    A dry run has no place in the order, so its `seq` is 0; `saw_seq` is the place up to which all jobs were final when
+    it began.
     """
 
     job_id: str
@@ -114,6 +119,8 @@ class Job:
     chunks: int = 0
     data_key: str = ""
     traceparent: TraceParent | None = None
+    dry_run: bool = False
+    saw_seq: int | None = None
 
     @property
     def binding(self) -> Binding:
@@ -162,6 +169,8 @@ def job_from_record(job_id: str, record: Mapping[str, str], read_at: datetime) -
         chunks=len(firsts) or int(record.get("chunks") or 0),
         data_key=record.get("data_key", ""),
         traceparent=TraceParent.of(record.get("traceparent", "")),
+        dry_run=record.get("dry_run") == "1",
+        saw_seq=int(record["saw_seq"]) if record.get("saw_seq") else None,
     )
 
 

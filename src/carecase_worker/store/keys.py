@@ -55,7 +55,7 @@ backlog:{database}  (hash; for ever; admit, complete)
 busy  (set; while there are; admit, complete)
     databases that have jobs which are not final
 stats  (hash; for ever; complete)
-    `{database}|{count}` -> items ever
+    `{database}|{count}` -> items ever; those of dry runs under `dry_run` alone
 measures  (hash; for ever; claim, place, complete, reclaim)
     `{database}|{what}` -> how often ever: `lease_expired`, `reclaimed`; of jobs, from acceptance, `waited` until the
     first attempt and `final`, each as `|{highest ms of the bucket, or inf}`, and `|us`, the sum; see `measures.py`
@@ -100,7 +100,8 @@ Every moment is one of Redis's own clock.
 
 Jobs under the same care plan in the path (or all without one) commute: the newest version of a case wins. Jobs of
 different care plans that share a case do not, since a care plan's guard depends on the order: the later job waits until
-the earlier one is final (decision 0043).
+the earlier one is final (decision 0043). A dry run is no part of the order: `seq`, `keys`, `open`, `plans`, `unplaced`,
+`after` and `behind` have nothing of it (decision 0045).
 """
 
 from dataclasses import dataclass

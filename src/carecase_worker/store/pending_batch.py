@@ -37,9 +37,9 @@ _Packed = tuple[dict[int, bytes], KeySet]
 class Sender:
     """The sender of a batch, and how the batch is to be applied.
 
-    `care_plan` is that of the path, if the path has one; `strict`: all or nothing; `retry_of`: the job whose items are
-    sent again; `mapping`: the name of the mapping by which a file's rows became items, if it has one; `traceparent`:
-    the span of the request, if it is traced.
+    `care_plan` is that of the path, if the path has one; `strict`: all or nothing; `dry_run`: applied and rolled back;
+    `retry_of`: the job whose items are sent again; `mapping`: the name of the mapping by which a file's rows became
+    items, if it has one; `traceparent`: the span of the request, if it is traced.
     """
 
     client: str
@@ -48,6 +48,7 @@ class Sender:
     care_plan: int | None
     idempotency_key: str | None = None
     strict: bool = False
+    dry_run: bool = False
     retry_of: str = ""
     mapping: str = ""
     traceparent: TraceParent | None = None
@@ -152,10 +153,11 @@ class PendingBatch:
             payload_bytes=self._staged.size + self._waiting_bytes + len(key_set),
             body_sha256=body_sha256,
             strict=sender.strict,
+            dry_run=sender.dry_run,
             retry_of=sender.retry_of,
             weight=self._weight,
             key_set=key_set,
-            webhooks=self._admissions.webhooks.get(sender.client, ""),
+            webhooks="" if sender.dry_run else self._admissions.webhooks.get(sender.client, ""),
             traceparent=sender.traceparent,
         )
         return self._completed(new), self._waiting
@@ -178,9 +180,11 @@ class PendingBatch:
     def _weight(self) -> int:
         """Room that the batch takes in a group, in items, its bytes converted to items.
 
-        0 if it has several chunks or fills more than half a group.
+        0 if it has several chunks, fills more than half a group, or is a dry run.
         """
         bounds = self._admissions.bounds
+        if self._sender.dry_run:
+            return 0
         weight = max(self.total, -(-self._items_bytes * bounds.items // bounds.size))
         return weight if len(self._firsts) == 1 and weight * 2 <= bounds.items else 0
 
@@ -204,20 +208,26 @@ class PendingBatch:
                     f"With Prefer: handling=strict a batch has at most {self._admissions.bounds.items} items and"
                     f" {self._admissions.bounds.size} bytes. Send a smaller one, or leave the preference out.",
                 )
-            numbered[len(self._firsts)] = chunk
+            numbered[len(self._firsts)] = replace(chunk, dry_run=self._sender.dry_run)
             self._firsts.append(chunk.first)
             self._items_bytes += len(chunk.items)
         return numbered
 
     def _packed(self, chunks: Mapping[int, Chunk]) -> _Packed:
         key, job_id = self._key, self._staged.job_id
-        keys = KeySet.union(KeySet(written_keys(chunk.items)) for chunk in chunks.values())
+        ordered = () if self._sender.dry_run else chunks.values()  # no job waits for a dry run
+        keys = KeySet.union(KeySet(written_keys(chunk.items)) for chunk in ordered)
         if key is None:
             return {n: pack(chunk) for n, chunk in chunks.items()}, keys
         return {n: key.seal(Kind.PAYLOAD, ChunkRef(job_id, n), pack(chunk)) for n, chunk in chunks.items()}, keys
 
     def _key_set(self) -> bytes:
-        """Return the set of all case keys as Redis may keep it: packed, and sealed if there is a data key."""
+        """Return the set of all case keys as Redis may keep it: packed, and sealed if there is a data key.
+
+        A dry run has none.
+        """
+        if self._sender.dry_run:
+            return b""
         packed, key = self._keys.packed(), self._key
         return packed if key is None else key.seal(Kind.KEYS, ChunkRef(self.job_id, 0), packed)
 

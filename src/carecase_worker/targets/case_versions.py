@@ -12,6 +12,10 @@ PLACE_BITS = 20
 """Bits of a version that have the item's place in its batch."""
 
 
+HIGHEST_SEQ = (1 << 63 - PLACE_BITS) - 1
+"""The last place in the order of acceptance. A dry run has it, so that it is newer than all that is held."""
+
+
 def version_of(seq: int, place: int) -> int:
     """Return the version of the item at a place of the batch with a sequence number."""
     return seq << PLACE_BITS | place

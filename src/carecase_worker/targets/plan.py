@@ -1,6 +1,6 @@
 """Plans of what to write of a chunk, made before the database is asked."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol
@@ -205,7 +205,8 @@ class WritePlan:
     `keys` has each item's case key, as far as it has a usable one. `decided` has an outcome for each item that needs no
     database, None for the others; these are spread over `waves`, which are written one after the other. With
     `all_or_nothing`, all cases stay as they were if one item fails. `attempts` is how often the chunk has been tried
-    before. `lines` are those of the chunk.
+    before. `lines` are those of the chunk. `given` has, for a dry run only, the audit fields of an update that an item
+    gives itself, of each item.
     """
 
     keys: Sequence[int | None]
@@ -215,6 +216,7 @@ class WritePlan:
     all_or_nothing: bool = False
     attempts: int = 0
     lines: LineRuns = ()
+    given: Sequence[Collection[str]] = ()
 
     @property
     def slowly(self) -> bool:

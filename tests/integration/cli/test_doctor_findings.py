@@ -166,3 +166,23 @@ def test_keys_of_an_issuer_that_are_too_short_are_counted(
         "hint  jwt: 1 RSA key of the issuer below 2,048 bits: no token by it is believed",
         "ok    jwt: the issuer's keys can be read",
     ]
+
+
+def test_mappings_of_the_clients_are_tried_out(carecase: Carecase, tmp_path: Path) -> None:
+    (tmp_path / "carecase.toml").write_text(
+        f'[redis]\nurl = "{NOWHERE}"\n[databases.demo]\nurl = "sqlite:///demo.sqlite"\n'
+        '[clients.ann]\ndatabases = ["demo"]\n'
+        "[clients.ann.files.good]\nconstants = { carePlan_Key = 5 }\n"
+        'fixed = { case_Key = "1-9", do_Not_Contact = "10" }\ndelimiter = ";"\n'
+        'true_tokens = ["Y"]\nfalse_tokens = ["N"]\n'
+        '[clients.ann.files.bad]\ncolumns = { Case = "case_Kay" }\n'
+    )
+    lines = carecase("doctor", "--config", str(tmp_path / "carecase.toml")).out.splitlines()
+    assert [line.partition(";")[0] for line in lines if ".files." in line] == [
+        "hint  clients.ann.files.good.delimiter: is not read with fixed: leave out one of them",
+        "ok    clients.ann.files.good: 2 fields by their places, 1 constant",
+        "fix   clients.ann.files.bad.columns: case_Kay is no field of a case",
+        "fix   clients.ann.files.bad.columns: there is no case_Key, which every case needs",
+        "fix   clients.ann.files.bad.columns: there is no carePlan_Key, which every case needs",
+        "fix   clients.ann.files.bad.columns: there is no do_Not_Contact, which every case needs",
+    ]

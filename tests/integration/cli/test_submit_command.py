@@ -78,6 +78,7 @@ def test_the_status_tells_if_all_was_applied_and_the_advice_what_to_type(
         ran = carecase("submit", "batch", "--url", peer.url)
     advice = (
         f"{count} not applied. Which, and why: carecase result {JOB} --failed\n"
+        f"To mend those items in a file of their own: carecase failed {JOB} batch\n"
         f"To send again those with 500, 503 or Cancelled: carecase retry {JOB}\n"
     )
     assert ran.status == status
@@ -99,8 +100,9 @@ def test_what_is_too_large_goes_in_parts_under_keys_of_their_own(carecase: Carec
     first, *others = ran.err.splitlines()
     assert first == "It is too large for one batch, so it goes in several."
     assert [line.split(":")[0] for line in others[:2]] == ["accepted as job 1", "accepted as job 2"]
-    assert others[-2:] == [
+    assert others[-3:] == [
         "1 not applied. Which, and why: carecase result 2 --failed",
+        "To mend those items in a file of their own: carecase failed 2 batch",
         "To send again those with 500, 503 or Cancelled: carecase retry 2",
     ]
     assert [one.headers["idempotency-key"] for one in peer.received[:4]] == ["k", "k", "k", "k-2"]

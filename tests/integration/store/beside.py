@@ -99,6 +99,7 @@ class Beside:
             "total": sum(batch.sizes),
             "chunks": len(batch.sizes),
             "strict": batch.strict == "1",
+            "dry_run": batch.dry_run,
             "care_plan": int(batch.care_plan) if batch.care_plan else "",
             "firsts": batch.firsts,
             "body_sha256": batch.job[-1] * 64,

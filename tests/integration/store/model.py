@@ -63,10 +63,12 @@ class Model(States):
         self._unstage(batch)
         database = self.databases.get(batch.database) or self.databases.setdefault(batch.database, Database(0))
         database.had_jobs = True
-        database.seq = max(database.seq + 1, self.now_ms)
-        others = {job.batch.care_plan for job in self.open_jobs(batch.database)} - {batch.care_plan}
-        chunks = [Chunk(n) for n in batch.sizes]
-        job = Job(batch, limits, database.seq, self.now_us, database.settled is None, chunks, batch.size)
+        others: set[str] = set()
+        if not batch.dry_run:
+            database.seq, database.has_order = max(database.seq + 1, self.now_ms), True
+            others = {job.batch.care_plan for job in self.jobs_in_order(batch.database)} - {batch.care_plan}
+        seq, unsettled = (0, False) if batch.dry_run else (database.seq, database.settled is None)
+        job = Job(batch, limits, seq, self.now_us, unsettled, [Chunk(n) for n in batch.sizes], batch.size)
         if batch.data_key:
             noted = f"{job.seq}|{job.accepted_us}|{int(job.unsettled)}"
             job.signature = hmac.digest(batch.job.encode(), noted.encode(), "sha1").hex()
@@ -246,7 +248,10 @@ class Model(States):
         self.holding[member] = holder
         if "started_us" not in job.marks:
             job.marks["started_us"] = self.now_us
-            self._measure_since(job, "waited")
+            if job.batch.dry_run:
+                job.marks["saw_seq"] = self._final_up_to(job.batch.database)
+            else:
+                self._measure_since(job, "waited")
         job.state = "cancelling" if job.state == "cancelling" else "running"
         if database.failures:
             database.circuit = (holder, now + limits.lease_ms)
@@ -261,8 +266,12 @@ class Model(States):
             str(int(job.unsettled)),
             str(job.marks.get("moved", "")),
             *(job.batch.client, str(sum(job.batch.sizes)), str(len(job.chunks)), job.batch.data_key, job.signature),
-            job.batch.traceparent,
+            *(job.batch.traceparent, str(int(job.batch.dry_run))),
         ]
+
+    def _final_up_to(self, name: str) -> int:
+        """The place up to which all jobs are final."""
+        return min((job.seq - 1 for job in self.jobs_in_order(name)), default=self.databases[name].seq)
 
     def _is_for_groups(self, job: Job, n: int) -> bool:
         lease = job.chunks[n].lease
@@ -372,7 +381,7 @@ class Model(States):
             waits = 0
             if last:
                 seq = self.jobs[last].seq if last in self.jobs else job.seq - 1
-                if min(one.seq for one in self.open_jobs(name)) <= seq:
+                if min(one.seq for one in self.jobs_in_order(name)) <= seq:
                     database.behind[job_id] = seq
                     waits += 1
             for one in earlier:
@@ -431,7 +440,7 @@ class Model(States):
             if not count:
                 continue
             job.counts[name] += count
-            self.stats[f"{job.batch.database}|{name}"] += count
+            self.stats[f"{job.batch.database}|{'dry_run' if job.batch.dry_run else name}"] += count
         opened += self._after(job, database, limits)
         return "kept"
 
@@ -456,10 +465,12 @@ class Model(States):
         self.leaving[job.batch.database][job.batch.client, name, "result", job.size] = self.now_ms + retention
         self.told_final.append(f"{name}|{job.batch.client}")
         self._announce(job, job.state)
+        if job.batch.dry_run:
+            return []
         self._measure_since(job, "final")
         if name in database.unplaced:
             database.unplaced.remove(name)
-        oldest = min((one.seq for one in self.open_jobs(job.batch.database)), default=None)
+        oldest = min((one.seq for one in self.jobs_in_order(job.batch.database)), default=None)
         passed = sorted((seq, one) for one, seq in database.behind.items() if oldest is None or seq < oldest)
         opened = []
         for one in [*sorted(job.after), *(one for _, one in passed)]:
@@ -594,7 +605,7 @@ class Model(States):
         database.seq += up
         if highest >= database.seq:
             database.seq = highest + (MARGIN_MS if highest >= self.now_ms else 0)
-        database.settled = highest
+        database.settled, database.has_order = highest, True
         return "settled"
 
     def rewrap(self, job_id: str, held: str, anew: str, name: str, fingerprint: str) -> str:

@@ -48,6 +48,8 @@ class Batch:
     webhooks: str = ""
     """The webhooks that are told of it, as `announce` reads them."""
     traceparent: str = ""
+    dry_run: bool = False
+    """It is no part of the order of acceptance: nobody waits for it, and it waits for nobody."""
 
     @property
     def size(self) -> int:
@@ -151,6 +153,7 @@ class Job:
             "weight": batch.weight,
             "webhooks": batch.webhooks,
             **({"traceparent": batch.traceparent} if batch.traceparent else {}),
+            **({"dry_run": 1} if batch.dry_run else {}),
             **{name: count for name, count in self.counts.items() if count},
             **self.marks,
         }
@@ -165,6 +168,7 @@ class Database:
     """What is kept of a database: its order of acceptance, jobs that wait, and how it does."""
 
     seq: int
+    has_order: bool = False
     had_jobs: bool = False
     unplaced: list[str] = field(default_factory=list)
     behind: dict[str, int] = field(default_factory=dict)
@@ -250,6 +254,10 @@ class States:
         """The jobs of a database that are not final."""
         return [job for job in self.jobs.values() if job.batch.database == database and not job.final]
 
+    def jobs_in_order(self, database: str) -> list[Job]:
+        """Those that have a place in the order of acceptance."""
+        return [job for job in self.open_jobs(database) if not job.batch.dry_run]
+
     def working(self, database: str) -> set[str]:
         """Those that are being applied."""
         return {job.batch.job for job in self.open_jobs(database) if any(chunk.opened for chunk in job.chunks)}
@@ -321,12 +329,12 @@ class States:
         return {key: (_text(value), till) for key, (value, till) in keys.items() if value}
 
     def _of_database(self, name: str, database: Database) -> dict[str, tuple[Any, int | None]]:
-        jobs, size = self.backlog(name)
+        (jobs, size), ordered = self.backlog(name), self.jobs_in_order(name)
         keys: dict[str, tuple[Any, int | None]] = {
-            f"seq:{name}": (str(database.seq), None),
+            f"seq:{name}": (str(database.seq) if database.has_order else "", None),
             f"due:{name}": (self.due(name), None),
-            f"open:{name}": ({f"{job.batch.job}|{job.batch.care_plan}": job.seq for job in self.open_jobs(name)}, None),
-            f"plans:{name}": (Counter(job.batch.care_plan for job in self.open_jobs(name)), None),
+            f"open:{name}": ({f"{job.batch.job}|{job.batch.care_plan}": job.seq for job in ordered}, None),
+            f"plans:{name}": (Counter(job.batch.care_plan for job in ordered), None),
             f"unplaced:{name}": ({job: self.jobs[job].seq for job in database.unplaced}, None),
             f"behind:{name}": (database.behind, None),
             f"working:{name}": (self.working(name), None),

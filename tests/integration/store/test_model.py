@@ -66,6 +66,8 @@ class Walk:
         )
         if len(batch.sizes) == 1:
             batch = replace(batch, weight=self._one_of("", "1", "2", "5"))
+        if self._one_of(True, False, False, False):
+            batch = replace(batch, dry_run=True, weight="", keys="")
         final = [name for name, job in self._jobs.items() if job.final and self._same_place(job.batch, batch)]
         batch = replace(batch, retry_of=self._one_of("", "never", *final))
         self._sent += 1
@@ -111,7 +113,11 @@ class Walk:
         told = []
         for job in self._some(self._beside.model.databases[name].unplaced) + self._one_of([], ["never"]):
             seq = self._jobs[job].seq if job in self._jobs else 0
-            before = [one for one, held in self._jobs.items() if held.batch.database == name and held.seq < seq]
+            before = [
+                one
+                for one, held in self._jobs.items()
+                if held.batch.database == name and held.seq < seq and not held.batch.dry_run
+            ]
             told.append((job, self._one_of("", *before), self._dice.sample(before, self._one_of(0, len(before)))))
         self._beside.place(*told, database=name, holder=self._one_of(*"abcd"), room=self._one_of(3, 10))
 

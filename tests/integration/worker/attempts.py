@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Members, Writer
 from carecase_worker.worker.attempts.attempt import Applied, Applier
 from carecase_worker.worker.attempts.group import members_of, run_group
+from carecase_worker.worker.metrics import Meter
 
 POINTS = (
     "before claim", "after claim", "before write", "before upsert", "after upsert", "after ledger row", "before commit",
@@ -98,6 +99,12 @@ class SteppedWriter:
         self.step("before write")
         outcomes = self.writer.write_group(members)
         self.step("after commit")
+        return outcomes
+
+    def dry_run(self, plan: WritePlan) -> list[Outcome]:
+        self.step("before write")
+        outcomes = self.writer.dry_run(plan)
+        self.step("after rollback")
         return outcomes
 
     def rehearse(self, plan: WritePlan) -> None:
@@ -187,15 +194,20 @@ def an_applier(store: Any, targets: SteppedTargets, holder: str, is_dead: Callab
     )
 
 
-def attempt(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str, go_on: bool = False) -> Applied:
+def attempt(
+    store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str, go_on: bool = False, meter: Meter | None = None
+) -> Applied:
     """One attempt, in this process, by a holder that takes all others for dead, and may claim the next chunk."""
     applier = an_applier(store, targets, holder, lambda name: name != holder)
+    applier = replace(applier, meter=meter or applier.meter)
     claims = applier.claim(ref)
     members = members_of(claims)
     return run_group(applier, members, go_on) if members else Applied(claims[0][1].verdict.value)
 
 
-def attempt_in_a_process(store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str) -> int:
+def attempt_in_a_process(
+    store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str, meter: Meter | None = None
+) -> int:
     """The same in a process of its own; how that ended, as waitpid tells it."""
     pid = os.fork()
     if pid:
@@ -203,7 +215,7 @@ def attempt_in_a_process(store: Any, targets: SteppedTargets, ref: ChunkRef, hol
     status = 1
     try:
         targets.engine.dispose(close=False)
-        attempt(store, targets, ref, holder, go_on=True)
+        attempt(store, targets, ref, holder, go_on=True, meter=meter)
         status = 0
     finally:
         os._exit(status)

@@ -16,11 +16,13 @@ from carecase_worker.cli.configuration import Config, settings_nearby, sources_n
 from carecase_worker.cli.waiting import Timeout, deadline
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import CareCaseError, DeadlineExceeded, SettingsError, StackError, StoreUnavailable
+from carecase_worker.files.checkup import remarks, summary
 from carecase_worker.intake.access.jwks import jwks_of
 from carecase_worker.intake.access.revocations import revocations_of
 from carecase_worker.intake.limits.descriptors import descriptors_fault, most_descriptors
 from carecase_worker.settings.model import EncryptionSettings, LogSettings, Settings
 from carecase_worker.settings.sections.access import JwtSettings
+from carecase_worker.settings.sections.files import FileSettings
 from carecase_worker.settings.urls.services import without_credentials
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.redis.checkup import reach, redis_faults, redis_hints
@@ -143,6 +145,17 @@ def _clients(settings: Settings) -> Iterator[Finding]:
             yield Finding(Grade.FIX, f"clients.{name}", "may use no database; name some in its databases")
         if not client.api_key_sha256 and settings.intake.require == "both":
             yield Finding(Grade.FIX, f"clients.{name}", f"has no API key; make one with: carecase keys new {name}")
+        for mapping, file in client.files.items():
+            yield from _mapping(f"clients.{name}.files.{mapping}", file)
+
+
+def _mapping(about: str, file: FileSettings) -> Iterator[Finding]:
+    """Yield the faults of a mapping; a mistake keeps the intake from starting, or each file from being taken."""
+    found = list(remarks(file))
+    for remark in found:
+        yield Finding(Grade.FIX if remark.is_mistake else Grade.HINT, f"{about}.{remark.setting}", remark.text)
+    if not any(remark.is_mistake for remark in found):
+        yield Finding(Grade.OK, about, summary(file))
 
 
 def _sealing(encryption: EncryptionSettings) -> Iterator[Finding]:

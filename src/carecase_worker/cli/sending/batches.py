@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import msgspec
 import typer
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
 from carecase_worker.cli.ending import STATUS_INTERRUPTED
+from carecase_worker.cli.sending.changes import changes_of
 from carecase_worker.cli.sending.options import with_options
 from carecase_worker.cli.sending.progress import advise, follow, summary, summary_of_all
 from carecase_worker.cli.sending.sample import cases
@@ -52,20 +53,23 @@ def submit(
         submission = Submission(client, file, options, console)
         if options.validate_only:
             _validate(submission, as_json)
-        try:
-            jobs = _sent(submission)
-        except KeyboardInterrupt:
-            _say_what_goes_on(submission, "Interrupted.")
-            raise typer.Exit(STATUS_INTERRUPTED) from None
-        except ClientError:
-            if submission.accepted:
-                _say_what_goes_on(submission, "It did not come to the end.")
-            raise
-    for job in jobs:
-        typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
-    if len(jobs) > 1 and not as_json:
-        typer.echo(summary_of_all(jobs))
-    advise(jobs, console)
+        carry_out(submission, as_json)
+
+
+def carry_out(submission: Submission, as_json: bool) -> NoReturn:
+    """Send everything and tell what became of it; end with the exit status. Raises ClientError."""
+    try:
+        jobs = _sent(submission)
+    except KeyboardInterrupt:
+        _say_what_goes_on(submission, "Interrupted.")
+        raise typer.Exit(STATUS_INTERRUPTED) from None
+    except ClientError:
+        if submission.accepted:
+            _say_what_goes_on(submission, "It did not come to the end.")
+        raise
+    changes = changes_of(submission.client, jobs) if submission.options.dry_run and not as_json else ""
+    _tell(jobs, changes, as_json)
+    advise(jobs, submission.console, submission.sent_as)
     raise typer.Exit(_STATUS_SOME_FAILED if any(job.failed or job.cancelled for job in jobs) else 0)
 
 
@@ -82,6 +86,16 @@ def _sent(submission: Submission) -> Sequence[Job]:
             f"{total / seconds:,.0f} cases/s from the first byte to the last case, {seconds:.2f} s"
         )
     return jobs
+
+
+def _tell(jobs: Sequence[Job], changes: str, as_json: bool) -> None:
+    """Print the jobs, and the changes of dry runs if there are any."""
+    for job in jobs:
+        typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
+    if len(jobs) > 1 and not as_json:
+        typer.echo(summary_of_all(jobs))
+    if changes:
+        typer.echo(f"would change: {changes}")
 
 
 def _say_what_goes_on(submission: Submission, happened: str) -> None:
@@ -102,6 +116,10 @@ def _say_what_goes_on(submission: Submission, happened: str) -> None:
 
 def _validate(submission: Submission, as_json: bool) -> None:
     """Print the validation of each item, and exit. Only invalid items are kept in memory until then."""
+    if submission.options.dry_run:
+        raise typer.BadParameter(
+            "asks the database, --validate-only does not: give one of them", param_hint="--dry-run"
+        )
     invalid = []
     count = 0
     for count, item in enumerate(submission.validate(), start=1):

@@ -14,13 +14,12 @@ from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import Job
 from carecase_worker.client.files.folder import Folder
 from carecase_worker.client.row_files import require_good
-from carecase_worker.client.uploads import Batches
+from carecase_worker.client.uploads import PART_BYTES, PART_ITEMS, Batches
 from carecase_worker.errors import BatchUnreadable, JobUnknown, RequestRefused, ServiceBusy, ServiceUnreachable
 from carecase_worker.files import acknowledgement
 from carecase_worker.files.acknowledgement import Told
 
 _PIECE_BYTES = 1 << 20
-_PART_ITEMS, _PART_BYTES = 100_000, 64 << 20
 _REFUSED = 400
 
 
@@ -79,7 +78,7 @@ class Dropping:
             return [self.client.submit(rows, options.care_plan, key)]
         if rows is not None:
             require_good(rows)
-        batches = Batches(_PART_ITEMS, _PART_BYTES)
+        batches = Batches(PART_ITEMS, PART_BYTES)
         return list(self.client.submit_in(batches, rows or file, options.care_plan, key))
 
     def _told(self, jobs: Sequence[Job]) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from carecase_worker.cli.connection import ServiceFlags, with_service
 from carecase_worker.cli.sending.dropping import DropOptions, Dropping
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, configured_mapping, row_file
 from carecase_worker.cli.sending.options import with_options
+from carecase_worker.cli.sending.submission import source_of
 from carecase_worker.client.files.folder import Folder
 from carecase_worker.client.row_files import RowFile, groups_of_items
 from carecase_worker.clock import monotonic, system_sleep
@@ -24,8 +25,8 @@ from carecase_worker.files.refusals import FileFault
 from carecase_worker.settings.loading import named_file
 
 _STATUS_FAULTY = 1
-_LEAST_LOOK_S, _LONGEST_LOOK_S = 0.1, 10.0
-"""Seconds between two looks into a folder."""
+_LEAST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.0
+"""Seconds between two looks into a folder; with --once the second one must find complete what the first one saw."""
 
 _ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 """A moment for the rules: none of them depends on it."""
@@ -45,7 +46,9 @@ def _files() -> None:
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, TSV, fixed width, Excel, Parquet or FHIR NDJSON")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV, TSV, fixed width, Excel, Parquet or FHIR NDJSON; - for a pipe")
+    ],
     mapping: Annotated[str | None, typer.Option(help=MAPPING_HELP)] = None,
     care_plan: Annotated[int | None, typer.Option(help="The care plan that all cases must belong to")] = None,
     rows: Annotated[int, typer.Option(min=0, help="How many rows to show as cases")] = 3,
@@ -58,10 +61,11 @@ def check(
     A conflict with the database does not show here.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    named = row_file(file, mapping, care_plan) or RowFile(file)
+    source = source_of(file)
+    named = row_file(source, mapping, care_plan) or RowFile(source)
     configuration = config or named_file()
     if isinstance(named.mapping, str) and configuration is not None:
-        named = RowFile(file, configured_mapping(configuration, named.mapping))
+        named = RowFile(source, configured_mapping(configuration, named.mapping))
     if isinstance(named.mapping, EpisodeMapping):
         console.print(f"No case has a place for these parts of a resource: {', '.join(NO_PLACE)}.")
     faults: list[FileFault] = []
@@ -94,7 +98,8 @@ def drop(
     A file of which all rows were applied goes to done, any other to failed, each with NAME.ack.csv beside it.
     """
     console, folder = Console(stderr=True, highlight=False, soft_wrap=True), Folder(directory)
-    pause = timedelta(seconds=min(max(options.settle, _LEAST_LOOK_S), _LONGEST_LOOK_S))
+    settle_s = max(options.settle, _LEAST_LOOK_S)
+    pause = timedelta(seconds=settle_s if options.once else min(settle_s, _LONGEST_LOOK_S))
     with service.connect(options.database) as client, folder.watched():
         dropping = Dropping(client, folder, options, console)
         folder.taken(monotonic(), options.settle)

@@ -88,7 +88,7 @@ def _print_event(event: JobEvent) -> None:
         typer.echo(summary(event.job))
     for run in event.runs:
         items = f"item {run.index:,}" if run.count == 1 else f"items {run.index:,} to {run.index + run.count - 1:,}"
-        typer.echo(f"{items}: {run.status} {run.body}")
+        typer.echo(f"{items}: {run.status} {run.body}{': ' if run.changes else ''}{', '.join(run.changes or ())}")
 
 
 @with_service

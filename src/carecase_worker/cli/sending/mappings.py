@@ -61,7 +61,9 @@ def _tree(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8-sig"))
     except OSError as error:
-        raise BatchUnreadable(f"{file}: cannot be read ({error.strerror})") from None
+        raise BatchUnreadable(
+            f"{file}: cannot be read ({error.strerror}). Check its name, and that you may read it."
+        ) from None
     except ValueError as error:  # of TOML, or of UTF-8
         raise BatchUnreadable(f"{file}: is not TOML in UTF-8: {error}") from None
 

@@ -62,30 +62,39 @@ def follow(client: CareCases, jobs: Sequence[Job], console: Console) -> list[Job
 
 
 def summary(job: Job) -> str:
-    """Return the counts of a job in one line."""
-    return f"job {job.job_id} {job.state}: {_counts([job])}"
+    """Return the counts of a job in one line; those of a dry run say what would be."""
+    saw = "" if job.saw_sequence is None else f"; it saw all batches up to sequence {job.saw_sequence}"
+    return f"{'dry run' if job.dry_run else 'job'} {job.job_id} {job.state}: {_counts([job])}{saw}"
 
 
 def summary_of_all(jobs: Sequence[Job]) -> str:
     """Return the counts of several jobs in one line."""
-    return f"{len(jobs)} jobs: {_counts(jobs)}"
+    return f"{len(jobs)} {'dry runs' if jobs[0].dry_run else 'jobs'}: {_counts(jobs)}"
 
 
 def _counts(jobs: Sequence[Job]) -> str:
     names = ("created", "updated", "superseded", "failed", "cancelled")
     counts = ", ".join(f"{sum(getattr(job, name) for job in jobs):,} {name}" for name in names)
+    counts = f"would be: {counts}" if jobs[0].dry_run else counts
     return f"{sum(job.processed for job in jobs):,} of {sum(job.total for job in jobs):,} ({counts})"
 
 
-def advise(jobs: Sequence[Job], console: Console) -> None:
-    """Say what to type next, if a job is not final or not all of it was applied."""
+def advise(jobs: Sequence[Job], console: Console, sent_as: str = "") -> None:
+    """Say what to type next if a job is not final, or not all was applied; `sent_as` names the file that was sent."""
     open_jobs = [job for job in jobs if not job.final]
     not_applied = [job for job in jobs if job.final and not job.applied]
     for job in open_jobs[:_MOST_NAMED]:
         console.print(f"It goes on by itself. To watch it: carecase status {job.job_id} --watch", markup=False)
     for job in not_applied[:_MOST_NAMED]:
         count = job.failed + job.cancelled
-        console.print(f"{count:,} not applied. Which, and why: carecase result {job.job_id} --failed", markup=False)
-        console.print(f"To send again those with 500, 503 or Cancelled: carecase retry {job.job_id}", markup=False)
+        applied = "would not be applied" if job.dry_run else "not applied"
+        console.print(f"{count:,} {applied}. Which, and why: carecase result {job.job_id} --failed", markup=False)
+        if sent_as:
+            console.print(
+                f"To mend those items in a file of their own: carecase failed {job.job_id} {sent_as}", markup=False
+            )
+        if not job.dry_run:
+            again = f"To send again those with 500, 503 or Cancelled: carecase retry {job.job_id}"
+            console.print(again, markup=False)
     if max(len(open_jobs), len(not_applied)) > _MOST_NAMED:
         console.print("And so for the other jobs: carecase jobs", markup=False)

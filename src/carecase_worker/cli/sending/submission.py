@@ -1,5 +1,6 @@
 """The sending of `carecase submit`: a file unchanged as one batch; a pipe, and a file that is too large, in parts."""
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,13 +16,11 @@ from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import ItemResult, Job
 from carecase_worker.client.files.sources import Readable, Source, opened
 from carecase_worker.client.row_files import RowFile, require_good
-from carecase_worker.client.uploads import Batches
+from carecase_worker.client.uploads import PART_BYTES, PART_ITEMS, Batches
 from carecase_worker.errors import BatchUnreadable, ClientError
 
 _STANDARD_INPUT = Path("-")
 _WHOLE_BYTES = 1 << 30
-_PART_ITEMS = 100_000
-_PART_BYTES = 64 << 20
 _STRICT_BYTES = 16 << 20
 _TOO_LARGE = 413
 _SUFFIXES = {".gz": (b"\x1f\x8b", "gzip"), ".zst": (b"\x28\xb5", "zstd")}
@@ -36,6 +35,9 @@ class SubmitOptions:
     watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Stay until the job is final")] = True
     validate_only: Annotated[
         bool, typer.Option("--validate-only", help="Hold the cases to the rules; keep and apply nothing")
+    ] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Apply and roll back: say what would become of the cases, change nothing")
     ] = False
     strict: Annotated[
         bool, typer.Option("--strict", help="Apply all cases or none; takes one small batch (jobs.chunk_items)")
@@ -70,12 +72,20 @@ class Submission:
         if (rows := self._rows()) is not None:
             yield from self.client.validate(rows, self.options.care_plan)
             return
-        with opened(_source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
+        with opened(source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
             yield from self.client.validate(_Reading(file, sent), self.options.care_plan)
+
+    @property
+    def sent_as(self) -> str:
+        """The file, and the mapping if there is one, as arguments of a command; empty for a pipe."""
+        if not self.file.is_file():
+            return ""
+        mapping = self.options.mapping
+        return shlex.join([str(self.file), *(("--mapping", mapping) if mapping else ())])
 
     def _rows(self) -> RowFile | None:
         """Return what is sent as a file of rows; None if it is JSON. Raises BatchUnreadable."""
-        return row_file(_source_of(self.file), self.options.mapping, self.options.care_plan)
+        return row_file(source_of(self.file), self.options.mapping, self.options.care_plan)
 
     def _jobs_of_rows(self, rows: RowFile) -> Iterator[Job]:
         """Send a file of rows: whole if the service makes the cases of it, in parts if they are made here."""
@@ -85,8 +95,8 @@ class Submission:
             return
         if isinstance(rows.source, Path):
             require_good(rows)
-        batches = Batches(_PART_ITEMS, _PART_BYTES, self._expect_answer)
-        yield from self.client.submit_in(batches, rows, options.care_plan, options.idempotency_key)
+        batches = Batches(PART_ITEMS, PART_BYTES, self._expect_answer)
+        yield from self.client.submit_in(batches, rows, options.care_plan, options.idempotency_key, options.dry_run)
 
     def _jobs(self) -> Iterator[Job]:
         is_file = self.file.is_file()
@@ -119,13 +129,17 @@ class Submission:
                 self.awaits_answer = left <= 0
                 advance(piece)
 
-            return self.client.submit(source, options.care_plan, options.idempotency_key, sent, options.strict)
+            return self.client.submit(
+                source, options.care_plan, options.idempotency_key, sent, options.strict, options.dry_run
+            )
 
     def _parts(self) -> Iterator[Job]:
         options = self.options
-        with opened(_source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
-            batches = Batches(_PART_ITEMS, _PART_BYTES, self._expect_answer)
-            yield from self.client.submit_in(batches, _Reading(file, sent), options.care_plan, options.idempotency_key)
+        with opened(source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
+            batches = Batches(PART_ITEMS, PART_BYTES, self._expect_answer)
+            yield from self.client.submit_in(
+                batches, _Reading(file, sent), options.care_plan, options.idempotency_key, options.dry_run
+            )
 
     def _expect_answer(self) -> None:
         self.awaits_answer = True
@@ -151,7 +165,8 @@ class _Reading:
         return piece
 
 
-def _source_of(file: Path) -> Source:
+def source_of(file: Path) -> Source:
+    """Return the source that an argument names: a file, or standard input for a hyphen."""
     return sys.stdin.buffer if file == _STANDARD_INPUT else file
 
 
@@ -162,7 +177,7 @@ def _size_of(file: Path) -> int | None:
 
 def _read_whole(file: Path) -> bytes:
     """Read a pipe that must go as one batch. Raises BatchUnreadable if it is too long for that."""
-    with opened(_source_of(file)) as (pipe, _):
+    with opened(source_of(file)) as (pipe, _):
         content = pipe.read(_STRICT_BYTES + 1)
     if len(content) > _STRICT_BYTES:
         raise BatchUnreadable(f"--strict takes one batch, from a pipe {_STRICT_BYTES >> 20} MiB at most. Send less.")

@@ -12,13 +12,16 @@ ITEM_COLUMNS = ("index", "case_Key", "status", "body")
 
 
 def columns_of(items: Sequence[ItemResult]) -> tuple[str, ...]:
-    """Return the columns for items; with the line if they were rows of a file."""
-    return ("line", *ITEM_COLUMNS) if any(item.line is not None for item in items) else ITEM_COLUMNS
+    """Return the columns for items; with the line if they were rows of a file, with the changes after a dry run."""
+    line = ("line",) if any(item.line is not None for item in items) else ()
+    changes = ("changes",) if any(item.changes is not None for item in items) else ()
+    return (*line, *ITEM_COLUMNS, *changes)
 
 
 def cells_of(item: ItemResult, columns: Sequence[str] = ITEM_COLUMNS) -> tuple[Any, ...]:
     """Return the result of an item in the order of the columns."""
     cells = {"line": item.line, "index": item.index, KEY: item.key, "status": item.status, "body": item.body}
+    cells["changes"] = " ".join(item.changes or ())
     return tuple(cells[column] for column in columns)
 
 

@@ -47,16 +47,19 @@ class Calls:
     new_id: Callable[[], UUID]
     patience: Patience = field(default_factory=Patience)
 
-    def submit(self, upload: Upload, care_plan: int | None, key: str | None = None, strict: bool = False) -> Steps[Job]:
+    def submit(
+        self, upload: Upload, care_plan: int | None, key: str | None = None, strict: bool = False, dry_run: bool = False
+    ) -> Steps[Job]:
         """Send a batch, every time with the same Idempotency-Key: it becomes one job, whichever responses are lost."""
         headers = {"Idempotency-Key": _key(key) or str(self.new_id())}
         if strict:
             headers["Prefer"] = "handling=strict"
-        answer = yield from self._answered(self._put(upload, care_plan, headers, upload.parameters))
+        parameters = {**upload.parameters, **({"dryRun": "true"} if dry_run else {})}
+        answer = yield from self._answered(self._put(upload, care_plan, headers, parameters))
         return _read(answer, documents.accepted_job)
 
     def submit_part(
-        self, batches: Batches, part: BatchBuffer, care_plan: int | None, run: str | None
+        self, batches: Batches, part: BatchBuffer, care_plan: int | None, run: str | None, dry_run: bool = False
     ) -> Iterator[Steps[Sequence[Job]]]:
         """Send one of many batches; its Idempotency-Key is that of the run with the batch's place in it.
 
@@ -65,7 +68,8 @@ class Calls:
         """
 
         def send(batch: BatchBuffer) -> Steps[Job]:
-            return self.submit(batch.upload(), care_plan, f"{run}-{batch.first}" if run and batch.first else run)
+            key = f"{run}-{batch.first}" if run and batch.first else run
+            return self.submit(batch.upload(), care_plan, key, dry_run=dry_run)
 
         return self._in_parts(batches, part, send)
 

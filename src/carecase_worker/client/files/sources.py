@@ -51,7 +51,9 @@ def opened(source: Source) -> Iterator[tuple[Readable, str]]:
                 f' for file in {source}/*; do carecase submit "$file"; done'
             ) from None
         except OSError as error:
-            raise BatchUnreadable(f"{source}: cannot be read ({error.strerror})") from None
+            raise BatchUnreadable(
+                f"{source}: cannot be read ({error.strerror}). Check its name, and that you may read it."
+            ) from None
         with file:
             yield file, str(source)
     elif isinstance(source, bytes | bytearray):

@@ -16,7 +16,7 @@ from carecase_worker.batches.decoding import Decoder
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 from carecase_worker.cases.validation import Rules
 from carecase_worker.clock import Clock
-from carecase_worker.errors import CareCaseError, StoreUnavailable
+from carecase_worker.errors import BatchFault, BatchRefused, CareCaseError, StoreUnavailable
 from carecase_worker.files.episodes import EpisodeMapping
 from carecase_worker.files.mapping import FileMapping
 from carecase_worker.files.media_types import media_type_of
@@ -61,10 +61,15 @@ ValidateOnly = Annotated[
     bool, Query(alias="validateOnly", description="Hold the items to the rules, and keep and apply nothing")
 ]
 
+DryRun = Annotated[
+    bool, Query(alias="dryRun", description="Apply the items and roll back: say what would become of each")
+]
+
 _CARE_PLAN_KEY: TypeAdapter[int] = TypeAdapter(CarePlanKey)
 _IDEMPOTENCY_KEY: TypeAdapter[str | None] = TypeAdapter(IdempotencyKey)
 _MAPPING: TypeAdapter[str | None] = TypeAdapter(MappingName)
 _VALIDATE_ONLY: TypeAdapter[bool] = TypeAdapter(ValidateOnly)
+_DRY_RUN: TypeAdapter[bool] = TypeAdapter(DryRun)
 _ON_ITS_OWN_BYTES = 64 << 10
 """Size in bytes from which payloads are sent to Redis by a thread, so that the event loop is free for others."""
 _AT_ONCE_BYTES = 16 << 10
@@ -79,6 +84,7 @@ class BatchHeaders:
     idempotency_key: str | None
     validate_only: bool
     mapping: str | None = None
+    dry_run: bool = False
 
 
 async def batch_headers(
@@ -86,10 +92,11 @@ async def batch_headers(
     idempotency_key: IdempotencyKey = None,
     validate_only: ValidateOnly = False,
     mapping: MappingName = None,
+    dry_run: DryRun = False,
     _: Prefer = None,
 ) -> BatchHeaders:
     """Return the headers of a batch; FastAPI publishes their description."""
-    return BatchHeaders(database, idempotency_key, validate_only, mapping)
+    return BatchHeaders(database, idempotency_key, validate_only, mapping, dry_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,7 @@ class Intake:
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """Accept a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
         target = authorise_database(caller, headers.database)
-        add_log_fields(request.scope, database=target)
+        add_log_fields(request.scope, database=target, **_mode_of(headers))
         body = self._body_of(request, self.mappings.find(caller.client, headers.mapping, care_plan))
         audited = Audited(self.recorder, request, caller)
         with ExitStack() as stack:
@@ -133,6 +140,7 @@ class Intake:
                 care_plan,
                 headers.idempotency_key,
                 wanted.strict,
+                headers.dry_run,
                 mapping=headers.mapping or "",
                 traceparent=span_of(request.scope).traceparent,
             )
@@ -155,7 +163,8 @@ class Intake:
         incoming = Incoming(body, draft, opened, _AT_ONCE_BYTES)
         try:
             new, last = await incoming.receive(self._pieces(request), lambda: draft.ended(body.sha256))
-            await audited.recorded(Event.SENT, sender.database, draft.job_id, draft.total)
+            event = Event.DRY_RUN if sender.dry_run else Event.SENT
+            await audited.recorded(event, sender.database, draft.job_id, draft.total)
             with span_of(request.scope).child("admit"):
                 admission = await self._admitted(audited, new, last)
         except CareCaseError:
@@ -203,6 +212,17 @@ class Intake:
         return in_time(request.stream(), self.settings.body_timeout, self.settings.body_least_bytes_per_second)
 
 
+def _mode_of(headers: BatchHeaders) -> dict[str, bool]:
+    """Return the log field of a dry run. Raises BatchRefused if a batch is to be a dry run and validated only."""
+    if headers.dry_run and headers.validate_only:
+        raise BatchRefused(
+            BatchFault.BAD_PARAMETER,
+            "validateOnly and dryRun exclude each other. Send validateOnly to hold the items to the rules at once, or"
+            " dryRun to have the target database asked as well.",
+        )
+    return {"dry_run": True} if headers.dry_run else {}
+
+
 def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
     """Make the routes that take batches."""
 
@@ -217,8 +237,9 @@ def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> AP
         key = parameters.take("Idempotency-Key", _IDEMPOTENCY_KEY, sent.get("idempotency-key"))
         mapping = parameters.take("mapping", _MAPPING, request.query_params.get("mapping"))
         validate_only = parameters.take("validateOnly", _VALIDATE_ONLY, request.query_params.get("validateOnly"))
+        dry_run = parameters.take("dryRun", _DRY_RUN, request.query_params.get("dryRun"))
         parameters.require_good()
-        headers = BatchHeaders(sent.get("vbasoftware-database"), key, bool(validate_only), mapping)
+        headers = BatchHeaders(sent.get("vbasoftware-database"), key, bool(validate_only), mapping, bool(dry_run))
         return {**path, "who": who, "headers": headers}
 
     router = APIRouter(tags=["CareCases"], route_class=read_by(read))

@@ -48,8 +48,8 @@ def notify(notifier: Notifier, database: str, chunks: Iterable[ChunkRef]) -> Non
 def require_same(job: Job, sender: Sender, body_sha256: str = "") -> None:
     """Raise SealBroken unless the job that the store names for a batch has this sender and, if given, this body."""
     sent = body_sha256 or job.body_sha256
-    theirs = (job.client, job.database, job.care_plan, job.strict, job.body_sha256 or sent)
-    if theirs != (sender.client, sender.database, sender.care_plan, sender.strict, sent):
+    theirs = (job.client, job.database, job.care_plan, job.strict, job.dry_run, job.body_sha256 or sent)
+    if theirs != (sender.client, sender.database, sender.care_plan, sender.strict, sender.dry_run, sent):
         raise SealBroken("the job that is said to have these items is that of another batch")
 
 

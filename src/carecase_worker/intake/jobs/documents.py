@@ -32,6 +32,7 @@ def job_document(job: Job, root_path: str) -> dict[str, Any]:
         **job.counts,
         "bodySha256": job.body_sha256 or None,
         "sequence": _sequence(job),
+        **_dry_run(job),
         "submittedAt": _rfc3339(job.submitted_at),
         "startedAt": _rfc3339(job.started_at),
         "finishedAt": _rfc3339(job.finished_at),
@@ -46,7 +47,14 @@ def job_tag(job: Job) -> str:
 
 
 def _sequence(job: Job) -> int | None:
-    return None if job.unsettled else job.seq
+    return None if job.unsettled or job.dry_run else job.seq
+
+
+def _dry_run(job: Job) -> dict[str, Any]:
+    """Return the members that only a dry run has."""
+    if not job.dry_run:
+        return {}
+    return {"dryRun": True, **({"sawSequence": job.saw_seq} if job.state.final else {})}
 
 
 def job_path(job_id: str, root_path: str) -> str:
@@ -105,14 +113,16 @@ def outcome_runs(first: int, outcomes: Sequence[Outcome]) -> list[dict[str, Any]
     """Return outcomes as runs of equal neighbours; `first` is the place in the batch of the first one."""
     runs, index = [], first
     for outcome, count in runs_of(outcomes):
-        runs.append({"index": index, "count": count, "status": outcome.kind.status, "body": outcome.body})
+        changes = {} if outcome.changes is None else {"changes": outcome.changes}
+        runs.append({"index": index, "count": count, "status": outcome.kind.status, "body": outcome.body, **changes})
         index += count
     return runs
 
 
 def _template(outcome: Outcome, more: str) -> str:
     body = json.dumps(outcome.body).replace("%", "%%")
-    return f'{{"id":[{{"key":"{KEY}","value":%s}}],"status":{outcome.kind.status},"body":{body}{more}}}'
+    changes = "" if outcome.changes is None else f',"changes":{json.dumps(outcome.changes, separators=(",", ":"))}'
+    return f'{{"id":[{{"key":"{KEY}","value":%s}}],"status":{outcome.kind.status},"body":{body}{changes}{more}}}'
 
 
 def _rfc3339(moment: datetime | None) -> str | None:

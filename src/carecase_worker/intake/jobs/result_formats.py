@@ -31,9 +31,9 @@ class ResultFormat(Protocol):
         ...
 
 
-def result_format_of(request: Request) -> ResultFormat:
+def result_format_of(request: Request, dry_run: bool = False) -> ResultFormat:
     """Return the format that a client prefers."""
-    return CsvResult() if prefers_csv(request.headers.get("accept")) else JsonResult(json_type_of(request))
+    return CsvResult(dry_run) if prefers_csv(request.headers.get("accept")) else JsonResult(json_type_of(request))
 
 
 class JsonResult:
@@ -58,12 +58,15 @@ class JsonResult:
 
 
 class CsvResult:
-    """The acknowledgement: a header row, and a row for each item; more columns if the items were rows of a file."""
+    """The acknowledgement: a header row, and a row for each item.
+
+    It has more columns if the items were rows of a file, and one more, the last, if it is of a dry run.
+    """
 
     media_type = CSV_TYPE
 
-    def __init__(self) -> None:
-        self._of_rows = False
+    def __init__(self, dry_run: bool = False) -> None:
+        self._of_rows, self._dry_run = False, dry_run
 
     def whole(self, first: int, chunk: ChunkOutcomes, /) -> bytes:
         """Return all items of a chunk."""
@@ -74,7 +77,15 @@ class CsvResult:
         self._of_rows = self._of_rows or bool(chunk.lines)
         lines = list(lines_of_runs(chunk.lines, len(chunk.keys))) if chunk.lines else [None] * len(chunk.keys)
         told = (
-            Told(first + place, chunk.keys[place], one.kind.status, one.body, one.kind.counted_as, lines[place])
+            Told(
+                first + place,
+                chunk.keys[place],
+                one.kind.status,
+                one.body,
+                one.kind.counted_as,
+                lines[place],
+                (one.changes or ()) if self._dry_run else None,
+            )
             for place in places
             for one in (chunk.outcomes[place],)
         )
@@ -84,7 +95,7 @@ class CsvResult:
         """Yield the header row before the first items, which show its columns, and then the other rows."""
         is_first = True
         for piece in pieces:
-            yield acknowledgement.header(self._of_rows) + piece if is_first else piece
+            yield acknowledgement.header(self._of_rows, self._dry_run) + piece if is_first else piece
             is_first = False
         if is_first:
-            yield acknowledgement.header(self._of_rows)
+            yield acknowledgement.header(self._of_rows, self._dry_run)

@@ -77,7 +77,7 @@ class Results:
         chosen = encoding(request.headers.get("accept-encoding"))
         if chosen:
             headers = {**headers, "Content-Encoding": chosen}
-        form = result_format_of(request)
+        form = result_format_of(request, job.dry_run)
         pieces = compressed(form.document(job.job_id, self._items(job, wanted, counts, total, form)), chosen)
         # faults of store or result show with the first pieces, before the status is sent
         first, is_last = some_of(pieces)

@@ -147,6 +147,7 @@ class Jobs:
             job.care_plan,
             key,
             job.strict,
+            job.dry_run,
             retry_of=job.job_id,
             traceparent=place,
         )

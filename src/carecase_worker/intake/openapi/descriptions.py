@@ -51,6 +51,8 @@ result; the other items are applied.
 - `mapping=NAME`: the mapping by which the rows of a file become cases.
 - `Accept: text/csv`: have what became of the items as CSV, where the answer is 207.
 - `validateOnly=true`: say what the rules make of each item, and keep nothing.
+- `dryRun=true`: make a job that is applied and rolled back. Its result says of each item what would become of it, and
+  which fields would change. It waits for no other batch, and none waits for it.
 """
 
 OPERATIONS = {
@@ -77,6 +79,9 @@ A status for each item, in the order of the batch: 201 created, 200 updated or s
 409, 422, 424, 500 or 503 with the reason. Before the job is final the answer is 202 with the job. Without `page` it
 is the whole document, streamed; with `page` or `outcome` each item also tells its `index` in the batch, from 0.
 With `Accept: text/csv` it has a row for each item.
+
+Of a dry run: 201 `Would be created`, 200 `Would be updated` with the names of the fields in `changes`, 200 `Unchanged`,
+or the fault.
 
 With `partial=true` a job that is not final gives what is committed so far, with each item's `index`, and `Retry-After`
 as long as more is to come: chunks commit in any order, so an item may be on a later page the next time.

@@ -49,6 +49,13 @@ def _care_case() -> dict[str, Any]:
 _SEQUENCE = "Grows with each batch of a database; null while it is not known where its order of acceptance goes on"
 
 
+_DRY_RUN = "True for a dry run, which is rolled back; no other job has this member"
+_SAW_SEQUENCE = (
+    "Of a final dry run: every batch of the database up to this sequence was final when the dry run began, so that it"
+    " saw what they did"
+)
+
+
 def _job() -> dict[str, Any]:
     return _object(
         ("jobId", "state", "database", "carePlanKey", "total", "processed", *COUNTS, "bodySha256", "sequence",
@@ -60,6 +67,8 @@ def _job() -> dict[str, Any]:
         **dict.fromkeys(("total", "processed", *COUNTS), _COUNT),
         bodySha256={"type": ["string", "null"], "pattern": "^[0-9a-f]{64}$"},
         sequence=_nullable({"type": "integer", "format": "int64", "description": _SEQUENCE}),
+        dryRun={"type": "boolean", "description": _DRY_RUN},
+        sawSequence=_nullable({"type": "integer", "format": "int64", "description": _SAW_SEQUENCE}),
         submittedAt=_MOMENT,
         **{name: _nullable(_MOMENT) for name in ("startedAt", "finishedAt", "expiresAt")},
         links=_object(("self", "result"), self=_TEXT, result=_TEXT),
@@ -78,6 +87,7 @@ def _item() -> dict[str, Any]:
         status={"type": "integer", "enum": sorted({kind.status for kind in Kind})},
         body=_TEXT,
         index={**_COUNT, "description": "The item's place in the batch, where a page or an outcome was asked for"},
+        changes={"type": "array", "items": _TEXT, "description": "In a dry run, the fields that would change"},
         line={"type": "integer", "minimum": 1, "description": "The line where the item's row begins, in a file"},
     )
 

@@ -3,7 +3,7 @@
 -- KEYS   1 prefix, 2 job record, 3 payload (the staged chunks), 4... idempotency records by which the batch may be
 --        known, if any; the first one is written
 -- ARGV   1 arguments:
---          job, database, client, user, total, chunks, strict; care_plan: a number, or ''
+--          job, database, client, user, total, chunks, strict, dry_run; care_plan: a number, or ''
 --          firsts: the places of the first items of its chunks, as text
 --          body_sha256: '' if it is sealed with the data key
 --          bytes: of its payload and its key set
@@ -30,6 +30,8 @@
 --        {verdict = 'used' or 'crowded', whose = 'client' or 'database'}: no more may be kept of it, see `no_room`
 --        {verdict = 'lost'}: the staged chunks are not all there
 -- moves  nothing -> queued. Anything but 'admitted' drops what was staged. A repeated call only says 'admitted'.
+-- A dry run is no part of the order of acceptance: it takes no place (its seq is 0), waits for no job, and none waits
+-- for it.
 local job, database, client, before = arg.job, arg.database, arg.client, arg.retry_of
 local key_set, inner_block, outer_block = ARGV[2], ARGV[3], ARGV[4]
 local idempotency, size = KEYS[4] or '', record_bytes + size_of(arg.bytes, arg.chunks)
@@ -75,16 +77,21 @@ count(database, client, 'bytes', size)
 
 -- The place in the order of acceptance only grows, even if the clock is set back; so it is not a moment. Versions of
 -- cases are made of it: see targets/case_versions.py.
-local seq = whole(math.max(tonumber(redis.call('GET', key('seq', database)) or 0) + 1, now))
-redis.call('SET', key('seq', database), seq)
+local seq = '0'
+if not arg.dry_run then
+  seq = whole(math.max(tonumber(redis.call('GET', key('seq', database)) or 0) + 1, now))
+  redis.call('SET', key('seq', database), seq)
+end
 -- The versions that the database holds from before this Redis are unknown: `settle` may still move the job up.
-local unsettled = redis.call('EXISTS', key('settled', database)) == 0 and '1' or '0'
+local unsettled = not arg.dry_run and redis.call('EXISTS', key('settled', database)) == 0 and '1' or '0'
 
 -- the job may have to wait for open jobs of another care plan: `place` decides for which
-local plans, care_plan = key('plans', database), arg.care_plan
-local others = redis.call('HLEN', plans) - redis.call('HEXISTS', plans, care_plan)
-redis.call('HINCRBY', plans, care_plan, 1)
-redis.call('ZADD', key('open', database), seq, job .. '|' .. care_plan)
+local plans, care_plan, others = key('plans', database), arg.care_plan, 0
+if not arg.dry_run then
+  others = redis.call('HLEN', plans) - redis.call('HEXISTS', plans, care_plan)
+  redis.call('HINCRBY', plans, care_plan, 1)
+  redis.call('ZADD', key('open', database), seq, job .. '|' .. care_plan)
+end
 if key_set ~= '' then redis.call('SET', key('keys', job), key_set) end
 
 local accepted_us = whole(now_us)
@@ -100,6 +107,7 @@ redis.call('HSET', KEYS[2], 'client', client, 'user', arg.user, 'database', data
   'idempotency', idempotency, 'size', size, 'data_key', arg.data_key, 'signature', signature, 'weight', arg.weight,
   'webhooks', arg.webhooks)
 if arg.traceparent ~= '' then redis.call('HSET', KEYS[2], 'traceparent', arg.traceparent) end
+if arg.dry_run then redis.call('HSET', KEYS[2], 'dry_run', '1') end
 redis.call('HINCRBY', backlog, 'jobs', 1)
 redis.call('SADD', prefix .. 'busy', database)
 redis.call('HINCRBY', backlog, 'bytes', arg.bytes)

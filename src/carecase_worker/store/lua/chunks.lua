@@ -128,6 +128,12 @@ local function circuit_open_ms(database, lease_ms)
   return 0
 end
 
+-- Return the place in the order of acceptance up to which all jobs of a database are final.
+local function final_up_to(database)
+  local oldest = redis.call('ZRANGE', key('open', database), 0, 0, 'WITHSCORES')[2]
+  return oldest and whole(tonumber(oldest) - 1) or redis.call('GET', key('seq', database)) or '0'
+end
+
 -- Take the lease of a chunk for a holder; return the verdict, and the facts that `claim` tells with it.
 -- An expired lease counts as one process death.
 local function take(job, n, lease_ms, holder)
@@ -188,16 +194,19 @@ local function take(job, n, lease_ms, holder)
   local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
   if failures > 0 then redis.call('SET', key('circuit', database), holder, 'PX', lease_ms) end
   local care_plan, user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data_key, signature,
-    traceparent, failing_since_ms = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
-    'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'traceparent', 'failing_since_ms'))
-  if is_first then observe_since(database, 'waited', accepted_us or seq .. '000') end
+    traceparent, failing_since_ms, dry_run = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
+    'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'traceparent', 'failing_since_ms', 'dry_run'))
+  if dry_run == '1' then
+    -- jobs only become final: the first chunk saw the least
+    if is_first then redis.call('HSET', record, 'saw_seq', final_up_to(database)) end
+  elseif is_first then observe_since(database, 'waited', accepted_us or seq .. '000') end
   return verdict(state == 'cancelling' and 'cancel' or 'apply', {payload = payload, deaths = deaths,
     releases = tonumber(releases or 0), faults = tonumber(faults or 0), too_slow = tonumber(too_slow or 0),
     failures = failures, failing_for_ms = failing_since_ms and math.max(0, now - tonumber(failing_since_ms)) or 0,
     database = database, care_plan = care_plan ~= '' and number(care_plan) or nil, user = user, seq = number(seq),
     strict = strict == '1', accepted_us = number(accepted_us or seq .. '000'), unsettled = unsettled == '1',
     moved = moved and number(moved) or nil, client = client, total = number(total), chunks = number(chunks), data_key = data_key or '',
-    signature = signature or '', traceparent = traceparent or ''})
+    signature = signature or '', traceparent = traceparent or '', dry_run = dry_run == '1'})
 end
 
 -- Take the leases of chunks that are lined up, in order of acceptance, while they find room and are guarded alike; add

@@ -12,7 +12,8 @@
 --          deaths, releases, faults, too_slow: failed attempts at the chunk
 --          failures: attempts in a row that found the database away
 --          failing_for_ms: for how long the database has been failing the job
---          database, care_plan, user, client, total, chunks, strict, seq, accepted_us, data_key, signature: of the job
+--          database, care_plan, user, client, total, chunks, strict, dry_run, seq, accepted_us, data_key, signature: of the
+--          job. The first claim of a dry run notes up to which place all jobs are final (`saw_seq`)
 --          traceparent: of the job's request, or ''
 --          unsettled: true if `settle` must come before anything of the job is applied
 --          moved: by how much `settle` has moved the job up, if it has

@@ -22,7 +22,7 @@
 --        which a chunk is completed before, on `progress`.
 local names = {'created', 'updated', 'superseded', 'failed', 'cancelled'}
 local database -- of all chunks
-local sums, to_notify, own, finished = {0, 0, 0, 0, 0}, {}, {}, {}
+local sums, rehearsed, to_notify, own, finished = {0, 0, 0, 0, 0}, 0, {}, {}, {}
 local published = {final = {}, progress = {}} -- to channels: 'job|client' of each
 
 -- Note that a job waits for one thing less; open it if that was the last one.
@@ -34,13 +34,14 @@ local function wait_less(job)
   if waits == '1' then open_first(job, database, tonumber(width), arg.renotify_after_ms, to_notify) end
 end
 
--- Remove a final job from the open ones, and open the jobs that waited for it.
-local function make_way(job, care_plan)
+-- Remove a final job from the open ones, and open the jobs that waited for it. A dry run is none of these.
+local function make_way(job, care_plan, dry_run)
+  redis.call('SREM', key('working', database), job)
+  if dry_run then return end
   local plans, open, behind = key('plans', database), key('open', database), key('behind', database)
   if redis.call('HINCRBY', plans, care_plan, -1) == 0 then redis.call('HDEL', plans, care_plan) end
   redis.call('ZREM', open, job .. '|' .. care_plan)
   redis.call('ZREM', key('unplaced', database), job)
-  redis.call('SREM', key('working', database), job)
   local after = redis.call('SMEMBERS', key('after', job))
   table.sort(after)
   for _, waiting in ipairs(after) do wait_less(waiting) end
@@ -53,7 +54,7 @@ local function make_way(job, care_plan)
   end
 end
 
-local function finish(job, record, client, state, size)
+local function finish(job, record, client, state, size, dry_run)
   local retention, bytes, idempotency, care_plan, cancelled, webhooks, accepted_us, seq = unpack(redis.call('HMGET',
     record, 'retention_ms', 'bytes', 'idempotency', 'care_plan', 'cancelled', 'webhooks', 'accepted_us', 'seq'))
   local keys_bytes = redis.call('STRLEN', key('keys', job))
@@ -72,19 +73,21 @@ local function finish(job, record, client, state, size)
   table.insert(published.final, job .. '|' .. client)
   finished[#finished + 1] = job
   if webhooks and webhooks ~= '' then announce(job, webhooks, final) end
-  observe_since(database, 'final', accepted_us or seq .. '000')
+  if not dry_run then observe_since(database, 'final', accepted_us or seq .. '000') end
   redis.call('UNLINK', key('lease', job))
   if idempotency ~= '' then redis.call('PEXPIRE', idempotency, retention) end
   if redis.call('HINCRBY', key('backlog', database), 'jobs', -1) <= 0 then redis.call('SREM', prefix .. 'busy', database) end
   redis.call('HINCRBY', key('backlog', database), 'bytes', -tonumber(bytes))
-  make_way(job, care_plan)
+  make_way(job, care_plan, dry_run)
 end
 
 local function complete(one, outcomes)
   local job, n = one.job, one.chunk
   local record, payload, member = key('job', job), key('payload', job), job .. ':' .. n
-  local its_database, state, total, client = unpack(redis.call('HMGET', record, 'database', 'state', 'total', 'client'))
+  local its_database, state, total, client, mode = unpack(redis.call('HMGET', record, 'database', 'state', 'total', 'client',
+    'dry_run'))
   if not its_database then return 'gone' end
+  local dry_run = mode == '1'
   database = its_database
   redis.call('ZREM', key('due', database), member)
   redis.call('ZREM', key('ready', database), member)
@@ -111,13 +114,14 @@ local function complete(one, outcomes)
     local count = one.counts[name] or 0
     tally[i] = count
     if count > 0 then
-      items, sums[i] = items + count, sums[i] + count
+      items = items + count
+      if dry_run then rehearsed = rehearsed + count else sums[i] = sums[i] + count end
       redis.call('HINCRBY', record, name, count)
     end
   end
   redis.call('HSET', key('tally', job), n, table.concat(tally, ','))
   if redis.call('HINCRBY', record, 'processed', items) == tonumber(total) then
-    finish(job, record, client, state, size)
+    finish(job, record, client, state, size, dry_run)
   else
     if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
     table.insert(published.progress, job .. '|' .. client)
@@ -126,10 +130,11 @@ local function complete(one, outcomes)
   return 'kept'
 end
 
--- Count the items, and measure the rate: items a second over windows of a second or more, each new one counting half;
+-- Count the items, those of dry runs apart, and measure the rate: items a second over windows of a second or more, each new one counting half;
 -- after a gap of five seconds a new window begins. The rate is that of `completed_ms`.
 local function measure()
-  local items = 0
+  local items = rehearsed
+  if rehearsed > 0 then redis.call('HINCRBY', prefix .. 'stats', database .. '|dry_run', rehearsed) end
   for i, name in ipairs(names) do
     if sums[i] > 0 then redis.call('HINCRBY', prefix .. 'stats', database .. '|' .. name, sums[i]) end
     items = items + sums[i]

@@ -69,7 +69,7 @@ class NewJob:
     are none. `weight` is the room that its chunk takes in a group, 0 if it is to be applied alone. `key_set` is the set
     of its cases' keys, as it may lie in Redis. `webhooks` names those that are told of it, see `outbox.lua`. The
     `body_sha256` of a sealed job is kept with its data key only. `traceparent` is the span of the request in a trace,
-    if there is one.
+    if there is one. A dry run has no key set, weight or webhooks.
     """
 
     job_id: str
@@ -83,6 +83,7 @@ class NewJob:
     body_sha256: str
     marks: Sequence[Mark] = ()
     strict: bool = False
+    dry_run: bool = False
     retry_of: str = ""
     seal: JobSeal = NOT_SEALED
     weight: int = 0
@@ -112,6 +113,7 @@ def queued_job(new: NewJob, seq: int, unsettled: bool, accepted_at: datetime) ->
         chunk_firsts=tuple(new.chunk_firsts),
         body_sha256=new.body_sha256,
         strict=new.strict,
+        dry_run=new.dry_run,
         submitted_at=accepted_at,
         started_at=None,
         finished_at=None,

@@ -50,7 +50,8 @@ class Lease:
 
     `seq` is the batch's place in the order of acceptance; while it is `unsettled`, the database may hold higher ones
     from before this Redis. `data_key` is the job's, wrapped, and `signature` that of `admit` over the order; both are
-    empty if the job is not sealed. `traceparent` is the span of the request that sent the job, if it is traced.
+    empty if the job is not sealed. `traceparent` is the span of the request that sent the job, if it is traced. A dry
+    run is rolled back.
     """
 
     chunk: ChunkRef
@@ -70,6 +71,7 @@ class Lease:
     data_key: str = ""
     signature: str = ""
     traceparent: TraceParent | None = None
+    dry_run: bool = False
 
     @property
     def binding(self) -> Binding:
@@ -104,6 +106,7 @@ class Lease:
             data_key=told.data_key,
             signature=told.signature,
             traceparent=TraceParent.of(told.traceparent),
+            dry_run=told.dry_run,
         )
 
 
@@ -133,6 +136,7 @@ class ClaimReply(msgspec.Struct, gc=False):
     data_key: str = ""
     signature: str = ""
     traceparent: str = ""
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Writing:
     begin_attempt: Callable[[Connection, float], None] = _nothing
     """Limit the statements of an attempt, where the session's own deadlines do not."""
     check_constraints_at_once: Callable[[Connection], None] = _nothing
-    """Have each statement check the constraints that wait for the end of the transaction."""
+    """Check the constraints that wait for the end of the transaction now, and from now on with each statement."""
     lift_deadline: Callable[[Connection], None] = _nothing
     """Let the statements of this transaction take as long as they do."""
     lock_codes: frozenset[str] = frozenset()

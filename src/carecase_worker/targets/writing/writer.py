@@ -10,7 +10,7 @@ from typing import assert_never
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from carecase_worker.cases.outcomes import Outcome
+from carecase_worker.cases.outcomes import REFUSED, Outcome
 from carecase_worker.clock import monotonic
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.dialects.registry import dialect_of
@@ -19,6 +19,7 @@ from carecase_worker.targets.failures import errors_as_failures
 from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.writing.applying import Apply, apply_bisecting, apply_fast, sift
+from carecase_worker.targets.writing.comparing import ComparingUpsert
 from carecase_worker.targets.writing.ledger import (
     AlreadyAppliedError,
     LedgerKey,
@@ -33,6 +34,11 @@ from carecase_worker.telemetry import logger
 
 _log = logger("targets")
 _CONTENTION_ATTEMPTS = 4
+_FIRST_DRY_RUN_S = 2.0
+"""Seconds for the first attempt at a chunk of a dry run: those who write wait no longer for its locks.
+
+Only a database that is slower than that gives the later attempts the time of a real one.
+"""
 LONGEST = timedelta(minutes=1)
 """Default time limit of one attempt."""
 _NOBODYS_FAULTS = (FailureKind.CONTENTION, FailureKind.TOO_SLOW)
@@ -136,6 +142,22 @@ class Writer:
         """Drop the connections."""
         self._engine.dispose()
 
+    def dry_run(self, plan: WritePlan) -> list[Outcome]:
+        """Do all that writing the chunk does, then roll it back; return the outcome of each item as it would be.
+
+        Nothing is recorded in the ledger: a second attempt finds out anew. Raises TargetFailure if the database fails.
+        """
+        if not plan.waves:
+            return [outcome or REFUSED for outcome in plan.decided]
+        time_s = self._longest_s if plan.attempts else min(_FIRST_DRY_RUN_S, self._longest_s)
+        findings, step = Findings(monotonic() + time_s, time_s), _Step.BISECTING if plan.slowly else _Step.FAST
+        for _ in range(_CONTENTION_ATTEMPTS):
+            try:
+                return self._rolled_back(plan, findings, apply_fast if step is _Step.FAST else apply_bisecting)
+            except SQLAlchemyError as error:
+                step = self._step_after(error, step, findings)
+        raise TargetFailure(FailureKind.TOO_SLOW)
+
     def rehearse(self, plan: WritePlan) -> None:
         """Do all that writing does, and keep nothing. Raises TargetFailure."""
         findings, done = self._findings(), False
@@ -216,6 +238,24 @@ class Writer:
         if settled.refused:
             self._log_refused(rows, settled.refused)
         return rows
+
+    def _rolled_back(self, plan: WritePlan, findings: Findings, apply: Apply) -> list[Outcome]:
+        """Write the cases of a plan in a transaction that never commits. Raises as `_commit` does."""
+        writing = self._dialect.writing
+        with self._engine.connect() as connection:
+            while True:
+                upsert, transaction = ComparingUpsert(self._upsert), connection.begin()
+                try:
+                    writing.limit_statements(connection, findings.time_s)
+                    settled = apply(connection, upsert, plan, findings)
+                    writing.check_constraints_at_once(connection)  # a commit would check the deferred ones
+                    if writing.has_lost_transaction(connection):
+                        raise TargetFailure(FailureKind.TOO_SLOW)
+                except TransactionLostError:
+                    continue
+                finally:
+                    transaction.rollback()
+                return upsert.told(plan, settled.outcomes)
 
     def _not_recorded(self, members: Members) -> Members:
         """Return the chunks that are not in the ledger."""

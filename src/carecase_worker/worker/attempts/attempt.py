@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import assert_never
-from uuid import UUID
 
 from carecase_worker.batches.chunking import Chunk, ChunkRef
 from carecase_worker.batches.encryption import UNSEALED, Seals
@@ -16,7 +15,6 @@ from carecase_worker.store.operations.claims import ChunkResult, Claimed, Claims
 from carecase_worker.targets.case_versions import seq_of
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.registry import Targets
-from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.telemetry import logger
 from carecase_worker.tracing.tracer import UNTRACED, Span
 from carecase_worker.worker.attempts.outages import Outages
@@ -30,6 +28,7 @@ from carecase_worker.worker.attempts.poison import poison_items
 from carecase_worker.worker.attempts.report import Report
 from carecase_worker.worker.attempts.retry_policy import GiveUp, plan_retry
 from carecase_worker.worker.attempts.sealed import open_payload, require_record, seal_result
+from carecase_worker.worker.attempts.writing import written
 from carecase_worker.worker.metrics import Meter, Stage, unmetered
 
 _log = logger("worker")
@@ -107,7 +106,7 @@ class Applier:
             with self.span.child("validate"):
                 plan = self.prepared(lease, cancel)
             with self.span.child("write"), self.meter.stage(Stage.WRITE):
-                outcomes = self.targets.writer(lease.database).write(ledger_key(lease), plan)
+                done = written(self.targets, lease, plan)
         except TargetFailure as failure:
             _log.warning("chunk not applied", database=lease.database, reason=str(failure), **_ids(lease))
             return self.fail(lease, failure.kind, failure.cause, cancel)
@@ -117,7 +116,7 @@ class Applier:
         except SealBroken as error:
             return self._refuse(lease, error)
         self.meter.attempts(lease.database, 1)
-        return self.complete([(lease, to_chunk_result(plan, outcomes))], go_on)
+        return self.complete([(lease, done)], go_on)
 
     def fail(self, lease: Lease, kind: FailureKind, cause: Cause | None = None, cancel: bool = False) -> Applied:
         """Release a chunk after a failed attempt to apply or cancel it, or give it up. Raises StoreUnavailable."""
@@ -235,10 +234,12 @@ class Applier:
     def _told_by_ledger(self, lease: Lease, plan: WritePlan, outcome: Outcome) -> ChunkResult:
         """Write the plan as a tombstone; return its outcomes, or those that the ledger already has.
 
+        A dry run leaves none.
+
         If the database is away, the outcomes are those of the plan.
         """
         try:
-            return to_chunk_result(plan, self.targets.writer(lease.database).write(ledger_key(lease), plan))
+            return written(self.targets, lease, plan)
         except TargetFailure:
             return to_chunk_result(plan, [one or outcome for one in plan.decided], database_answered=False)
 
@@ -268,7 +269,7 @@ class Applier:
             self.outages.answered(database, failures)
         for (lease, one), verdict in zip(done, told.verdicts, strict=True):
             if verdict is Completed.KEPT:
-                self.report.keep(lease.database, lease.chunk.job_id, one.counts)
+                self.report.keep(lease.database, lease.chunk.job_id, one.counts, lease.dry_run)
         for lease, _ in done:
             if lease.chunk.job_id in told.final and lease.traceparent is not None:
                 began_ns, job_id = epoch_us(lease.accepted_at) * 1000, lease.chunk.job_id
@@ -285,11 +286,6 @@ def released(database: str, kind: FailureKind, cause: Cause | None) -> Applied:
 def trace_fields(lease: Lease) -> dict[str, str]:
     """Return the log fields of the trace that a leased chunk belongs to."""
     return {} if lease.traceparent is None else {"trace_id": lease.traceparent.trace_id}
-
-
-def ledger_key(lease: Lease) -> LedgerKey:
-    """Return the key of a leased chunk in the ledger."""
-    return LedgerKey(UUID(lease.chunk.job_id), lease.chunk.chunk_no)
 
 
 def _ids(lease: Lease) -> dict[str, str | int]:

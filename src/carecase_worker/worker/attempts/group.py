@@ -11,9 +11,10 @@ from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBr
 from carecase_worker.store.operations.claims import Claimed, Claims, Lease, RetryLater
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.telemetry import logger
-from carecase_worker.worker.attempts.attempt import Applied, Applier, ledger_key, released
+from carecase_worker.worker.attempts.attempt import Applied, Applier, released
 from carecase_worker.worker.attempts.planning import to_chunk_result
 from carecase_worker.worker.attempts.retry_policy import GiveUp, plan_retry
+from carecase_worker.worker.attempts.writing import ledger_key
 from carecase_worker.worker.metrics import Stage
 
 _log = logger("worker")
@@ -114,11 +115,12 @@ def _prepared(applier: Applier, members: Sequence[Member]) -> tuple[list[tuple[M
     """Return the chunks that can be applied together, with their plans, and those that must go alone."""
     together, alone = [], []
     for member in members:
-        if member.lease.unsettled or member.lease.database != members[0].lease.database:
+        lease = member.lease
+        if lease.unsettled or lease.dry_run or lease.database != members[0].lease.database:
             alone.append(member)
             continue
         try:
-            together.append((member, applier.prepared(member.lease, member.cancel)))
+            together.append((member, applier.prepared(lease, member.cancel)))
         except (PayloadUnreadable, SealBroken):
             alone.append(member)
     return together, alone

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from carecase_worker.batches.chunking import Chunk
 from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
+from carecase_worker.cases.given_fields import given_update_fields
 from carecase_worker.cases.outcomes import NOT_APPLIED, REFUSED, Outcome, none_applied, runs_of
 from carecase_worker.cases.validation import Rules, keys_of, read_valid, validate, without
 from carecase_worker.store.job import COUNTS
 from carecase_worker.store.operations.claims import ChunkResult, Lease
-from carecase_worker.targets.case_versions import version_of, versions_from
+from carecase_worker.targets.case_versions import HIGHEST_SEQ, version_of, versions_from
 from carecase_worker.targets.plan import Defaults, Entry, WaveOfAll, WaveOfRows, WritePlan, in_waves
 from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
 
@@ -20,7 +21,8 @@ def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
     sound = read_valid(chunk.items, defaults.rules)  # None, too, if there are items that were not kept
     if sound is not None and len(set(sound.keys)) == len(sound.keys):
         waves, guard = (WaveOfAll(sound, defaults),), lease.care_plan is not None
-        return WritePlan(sound.keys, [None] * chunk.count, waves, guard, lease.strict, lines=chunk.lines)
+        plan = WritePlan(sound.keys, [None] * chunk.count, waves, guard, lease.strict, lines=chunk.lines)
+        return replace(plan, given=_given(chunk, lease))
     return plan_item_by_item(chunk, lease)
 
 
@@ -29,12 +31,16 @@ def plan_item_by_item(chunk: Chunk, lease: Lease, poison_items: Collection[int] 
     plan = _plan_items(chunk, _defaults_of(chunk, lease), poison_items)
     if lease.strict and any(one is not None and one.kind.failed for one in plan.decided):
         return replace(plan, decided=none_applied([one or NOT_APPLIED for one in plan.decided]), waves=())
-    return replace(plan, all_or_nothing=lease.strict)
+    return replace(plan, all_or_nothing=lease.strict, given=_given(chunk, lease))
 
 
 def _defaults_of(chunk: Chunk, lease: Lease) -> Defaults:
     rules = Rules(lease.care_plan, lease.user, lease.accepted_at)
-    return Defaults(version_of(lease.seq, chunk.first), rules)
+    return Defaults(version_of(HIGHEST_SEQ if lease.dry_run else lease.seq, chunk.first), rules)
+
+
+def _given(chunk: Chunk, lease: Lease) -> Sequence[Collection[str]]:
+    return given_update_fields(chunk.items) if lease.dry_run else ()
 
 
 def _plan_items(chunk: Chunk, defaults: Defaults, poison_items: Collection[int]) -> WritePlan:

@@ -32,13 +32,15 @@ class Report:
     """The chunks of one task, whether applied together, one after the other, or not at all.
 
     A chunk is counted by the task whose outcomes were kept, and by no other: the tasks' items add up to those of the
-    jobs.
+    jobs. Those of dry runs are counted apart.
     """
 
     database: str = ""
     jobs: dict[str, None] = field(default_factory=dict)
     chunks: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    dry_run_chunks: int = 0
+    dry_run_counts: Counter[str] = field(default_factory=Counter)
     released: Counter[str] = field(default_factory=Counter)
     gave_up: Counter[str] = field(default_factory=Counter)
     verdict: str = ""
@@ -48,12 +50,16 @@ class Report:
         """Forget the task before."""
         self.__init__()  # type: ignore[misc]  # the defaults of every field
 
-    def keep(self, database: str, job_id: str, counts: Mapping[str, int]) -> None:
+    def keep(self, database: str, job_id: str, counts: Mapping[str, int], dry_run: bool = False) -> None:
         """Count a chunk whose outcomes were kept."""
         self.database = database
         self.jobs[job_id] = None
-        self.chunks += 1
-        self.counts.update(counts)
+        if dry_run:
+            self.dry_run_chunks += 1
+            self.dry_run_counts.update(counts)
+        else:
+            self.chunks += 1
+            self.counts.update(counts)
 
     def release(self, database: str, job_ids: Iterable[str], kind: str) -> None:
         """Count chunks that will be tried again, by the class of the failure."""
@@ -74,8 +80,9 @@ class Report:
         """Return the line: tenant, items by outcome, chunks, failures by class, jobs, and the ids of some of them."""
         parts = []
         if self.chunks:
-            outcomes = ", ".join(f"{self.counts[name]} {name}" for name in COUNTS if self.counts[name])
-            parts.append(f"{outcomes} in {_number(self.chunks, 'chunk')}")
+            parts.append(_kept(self.counts, self.chunks))
+        if self.dry_run_chunks:
+            parts.append(f"dry run, rolled back: {_kept(self.dry_run_counts, self.dry_run_chunks)}")
         parts += [f"released {_number(count, 'chunk')}: {kind}" for kind, count in self.released.items()]
         parts += [f"gave up {_number(count, 'chunk')}: {kind}" for kind, count in self.gave_up.items()]
         if not parts:
@@ -90,6 +97,11 @@ class Report:
         for job_id in job_ids:
             failures[kind] += 1
             self.jobs[job_id] = None
+
+
+def _kept(counts: Mapping[str, int], chunks: int) -> str:
+    outcomes = ", ".join(f"{counts[name]} {name}" for name in COUNTS if counts[name])
+    return f"{outcomes} in {_number(chunks, 'chunk')}"
 
 
 def _number(count: int, noun: str) -> str:

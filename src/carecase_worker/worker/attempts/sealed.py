@@ -20,9 +20,16 @@ def require_record(seals: Seals, lease: Lease, also_unread: bool = False) -> Non
 
 
 def open_payload(seals: Seals, lease: Lease) -> Chunk:
-    """Open the payload of a leased chunk. Raises SealBroken, PayloadUnreadable."""
+    """Open the payload of a leased chunk. Raises SealBroken, PayloadUnreadable.
+
+    It says itself if it is of a dry run. So a record that was changed does not have it written, also where nothing is
+    sealed.
+    """
     key = seals.opened(lease.data_key, lease.binding).key
-    return unpack(key.open(Kind.PAYLOAD, lease.chunk, lease.payload))
+    chunk = unpack(key.open(Kind.PAYLOAD, lease.chunk, lease.payload))
+    if chunk.dry_run is not lease.dry_run:
+        raise SealBroken("the job's record says that it is a dry run and its payload that it is none, or the other way")
+    return chunk
 
 
 def seal_result(seals: Seals, lease: Lease, packed: bytes) -> bytes:

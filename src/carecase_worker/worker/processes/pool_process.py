@@ -158,9 +158,10 @@ class PoolProcess:
 
 
 def _member_fields(members: Sequence[Member]) -> LogFields:
-    """Return the log fields of leased chunks: as `_fields`, and the trace of the first one."""
+    """Return the log fields of leased chunks: as `_fields`, whether it is a dry run, and the trace of the first one."""
     first = members[0].lease
-    return _fields([member.lease.chunk for member in members], first.database) | trace_fields(first)
+    mode: LogFields = {"dry_run": True} if first.dry_run else {}
+    return _fields([member.lease.chunk for member in members], first.database) | mode | trace_fields(first)
 
 
 def _fields(chunks: Sequence[ChunkRef], database: str) -> LogFields:

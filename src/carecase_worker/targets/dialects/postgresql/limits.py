@@ -31,7 +31,7 @@ def lift_deadline(connection: Connection) -> None:
 
 
 def check_constraints_at_once(connection: Connection) -> None:
-    """Have each statement check the constraints that are deferred."""
+    """Check the constraints that are deferred now, and from now on with each statement."""
     connection.execute(_CHECK_AT_ONCE)
 
 

@@ -1,0 +1,27 @@
+"""Audit fields that an item gives itself, where the others are given a default."""
+
+import msgspec
+
+from carecase_worker.cases.care_case import UPDATE_DATE, UPDATE_USER
+
+
+class _UpdateFields(msgspec.Struct):
+    update_Date: str | None = None
+    update_User: str | None = None
+
+
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_UPDATE_FIELDS = msgspec.json.Decoder(_UpdateFields)
+
+
+def given_update_fields(items: bytes) -> list[frozenset[str]]:
+    """Return which audit fields of an update each item of a JSON array gives itself; none if it is not valid."""
+    return [_given(raw) for raw in _ITEMS.decode(items)]
+
+
+def _given(raw: msgspec.Raw) -> frozenset[str]:
+    try:
+        held = _UPDATE_FIELDS.decode(raw)
+    except msgspec.DecodeError:
+        return frozenset()
+    return frozenset(name for name in (UPDATE_DATE, UPDATE_USER) if getattr(held, name) is not None)

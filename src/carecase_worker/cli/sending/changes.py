@@ -1,0 +1,22 @@
+"""The fields that dry runs would change, counted."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from carecase_worker.client.blocking import CareCases
+from carecase_worker.client.documents import Job
+
+
+def changes_of(client: CareCases, jobs: Iterable[Job]) -> str:
+    """Return how many cases would change in which field, and how many in none, in the final ones of some dry runs.
+
+    Empty if no case would be updated. Raises ClientError.
+    """
+    changed: Counter[str] = Counter()
+    unchanged = 0
+    for job in jobs:
+        for item in client.results(job, "updated", page_size=None) if job.final and job.updated else ():
+            changed.update(item.changes or ())
+            unchanged += not item.changes
+    told = [f"{count:,} {name}" for name, count in changed.most_common()]
+    return ", ".join([*told, *([f"{unchanged:,} in nothing"] if unchanged else [])])

@@ -1,0 +1,136 @@
+"""Commands for the items of a file that failed: `failed` writes them to a file to be mended, `resend` sends that."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+
+from carecase_worker.cli.connection import Json, ServiceFlags, with_service
+from carecase_worker.cli.ending import STATUS_INTERRUPTED
+from carecase_worker.cli.sending.batches import carry_out
+from carecase_worker.cli.sending.mappings import MAPPING_HELP, row_file
+from carecase_worker.cli.sending.options import with_options
+from carecase_worker.cli.sending.progress import advise, follow, summary
+from carecase_worker.cli.sending.submission import Submission, SubmitOptions
+from carecase_worker.client.blocking import CareCases
+from carecase_worker.client.documents import Job
+from carecase_worker.client.mending.failed_files import Written, key_of_resent
+from carecase_worker.client.mending.originals import OriginalFile, refuse_original
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id of the job that has items which failed")]
+Mapping = Annotated[str | None, typer.Option(help=f"As the file was sent: {MAPPING_HELP}")]
+Watch = Annotated[bool, typer.Option("--watch/--no-watch", help="Stay until the new job is final")]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedOptions:
+    """The options of `carecase failed`."""
+
+    mapping: Mapping = None
+    to: Annotated[Path | None, typer.Option(help="The new file; beside FILE, as NAME.failed.csv, if left out")] = None
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Write no file; send again what failed for a reason outside the items")
+    ] = False
+    watch: Watch = True
+
+
+@dataclass(frozen=True, slots=True)
+class ResendOptions:
+    """The options of `carecase resend`."""
+
+    mapping: Mapping = None
+    watch: Watch = True
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(failed)
+    app.command()(resend)
+
+
+@with_service
+@with_options(FailedOptions)
+def failed(
+    service: ServiceFlags,
+    job: JobId,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file that was sent, unchanged")],
+    options: FailedOptions,
+    as_json: Json = False,
+) -> None:
+    """Write the items of a file that were not applied to a file of their own, each with its reason, to be mended.
+
+    With --resend, those with 500, 503 or Cancelled are sent again as they are, by the service if it still has them,
+    else from FILE. Exit status: 0 written or all applied, 1 some items failed again, 2 refused.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with service.connect() as client:
+        told = client.job(job)
+        original = row_file(file, options.mapping, told.care_plan_key) or file
+        if options.resend:
+            _send_again(client, told, original, options.watch, as_json)
+        written = client.write_failed(told, original, options.to)
+    if as_json:
+        names = {"file": written.path if written.count else None, "reasons": written.reasons}
+        texts = {name: None if path is None else str(path) for name, path in names.items()}
+        typer.echo(msgspec.json.encode({"count": written.count, **texts}).decode())
+    else:
+        _tell(told, written)
+        if written.count:
+            again = shlex.join([job, str(written.path), *(("--mapping", options.mapping) if options.mapping else ())])
+            console.print(f"Mend them there, then: carecase resend {again}", markup=False)
+
+
+@with_service
+@with_options(ResendOptions)
+def resend(
+    service: ServiceFlags,
+    job: JobId,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file that carecase failed wrote, mended")],
+    options: ResendOptions,
+    as_json: Json = False,
+) -> None:
+    """Send the mended items of a job as a new batch, for the same database and care plan.
+
+    Run again with the same file, it finds the same job; nothing is doubled. Exit status as of carecase submit.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with service.connect() as client:
+        told = client.job(job)
+    refuse_original(row_file(file, options.mapping, told.care_plan_key) or file, told)
+    submitted = SubmitOptions(
+        care_plan=told.care_plan_key,
+        database=told.database,
+        watch=options.watch,
+        idempotency_key=key_of_resent(told, file),
+        mapping=options.mapping,
+    )
+    with service.connect(told.database) as client:
+        carry_out(Submission(client, file, submitted, console), as_json)
+
+
+def _tell(job: Job, written: Written) -> None:
+    if not written.count:
+        typer.echo(f"All items of job {job.job_id} were applied: there is nothing to mend.")
+        return
+    reasons = "each with its reason" if written.reasons is None else f"and their reasons, by line, in {written.reasons}"
+    typer.echo(f"{written.count:,} of {job.total:,} items were not applied. They are in {written.path}, {reasons}.")
+
+
+def _send_again(client: CareCases, job: Job, original: OriginalFile, watch: bool, as_json: bool) -> NoReturn:
+    """Send again what failed for a reason outside the items, tell of the new job, and end with the exit status."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    new = client.resend_failed(job, original)
+    console.print(f"accepted as job {new.job_id}: {new.total:,} items", markup=False)
+    if watch:
+        try:
+            (new,) = follow(client, [new], console)
+        except KeyboardInterrupt:
+            advise([new], console)
+            raise typer.Exit(STATUS_INTERRUPTED) from None
+    typer.echo(msgspec.json.encode(new).decode() if as_json else summary(new))
+    advise([new], console)
+    raise typer.Exit(1 if new.failed or new.cancelled else 0)

@@ -1,0 +1,43 @@
+"""Files that get their name only once they are whole, and that only their owner may read."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from carecase_worker.errors import BatchUnreadable
+
+_FLAGS = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+@dataclass
+class NewFile:
+    """A file that is being written; it goes by itself unless `is_kept`."""
+
+    content: IO[bytes]
+    is_kept: bool = False
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[NewFile]:
+    """Open a new file, which has its name once the block has ended. Raises BatchUnreadable, also if it is there."""
+    if path.exists():
+        raise BatchUnreadable(
+            f"{path}: is there already, and may be mended. Remove it, or name another place: --to FILE"
+        )
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with os.fdopen(os.open(part, _FLAGS, 0o600), "wb") as content:
+            file = NewFile(content)
+            yield file
+            content.flush()
+            os.fsync(content.fileno())
+        if file.is_kept:
+            part.rename(path)
+    except OSError as error:
+        raise BatchUnreadable(f"{path}: cannot be written ({error.strerror}). Name another place: --to FILE") from None
+    finally:
+        with suppress(OSError):
+            part.unlink()

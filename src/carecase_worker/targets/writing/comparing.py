@@ -1,0 +1,78 @@
+"""Comparison of cases before and after they are written: which fields a dry run would change.
+
+Both sides are what the database holds, so that what a trigger, a rounding or a cut does to a value counts as well.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from carecase_worker.cases.care_case import FIELDS, KEY, UPDATE_DATE, UPDATE_USER
+from carecase_worker.cases.outcomes import WOULD_CREATE, Kind, Outcome, would_update
+from carecase_worker.targets.dialects.upsert import Held, Upsert, Written
+from carecase_worker.targets.plan import Wave, WritePlan
+from carecase_worker.targets.tables import CARE_CASE
+
+_COMPARED = [CARE_CASE.c[field.name] for field in FIELDS]
+_HELD = select(*_COMPARED).order_by(CARE_CASE.c[KEY])
+_LOCKED = _HELD.with_for_update(key_share=True)
+"""The same, locked in key order as the upsert does it, so that nothing changes between reading and writing."""
+_KEY_PLACE = next(place for place, field in enumerate(FIELDS) if field.name == KEY)
+_AUDITED = frozenset({UPDATE_DATE, UPDATE_USER})
+"""The fields that an item need not give: a default is no change."""
+
+Rows = Mapping[int, Sequence[Any]]
+"""Fields of cases, in the order of the field table, by their keys."""
+
+
+class ComparingUpsert:
+    """An upsert that notes which fields of each case it changes, by the version that does."""
+
+    def __init__(self, upsert: Upsert) -> None:
+        self._upsert = upsert
+        self._changes: dict[int, tuple[str, ...]] = {}
+        self._alike: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
+        """Write the cases that the guards let through."""
+        before = _read(connection, wave.keys, _LOCKED)
+        written = self._upsert.write(connection, wave, guard_care_plan)
+        if before and written.updated:
+            after = _read(connection, written.updated, _HELD)
+            for key, version in zip(wave.keys, wave.versions, strict=True):
+                if key in before and key in after:
+                    changes = _changed(before[key], after[key])
+                    self._changes[version] = self._alike.setdefault(changes, changes)
+        return written
+
+    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
+        """Read what the cases hold; those that are not there are left out."""
+        return self._upsert.held(connection, keys)
+
+    def backdate(self, connection: Connection, wave: Wave) -> None:
+        """Give cases that a later version created this wave's entry date, user and version."""
+        self._upsert.backdate(connection, wave)
+
+    def told(self, plan: WritePlan, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Return the outcomes of a plan that is rolled back: what would be created, and what would change."""
+        first_version = plan.waves[0].defaults.first_version
+        return [self._told(outcome, first_version + place, plan.given[place]) for place, outcome in enumerate(outcomes)]
+
+    def _told(self, outcome: Outcome, version: int, given: Collection[str]) -> Outcome:
+        if outcome.kind is Kind.CREATED:
+            return WOULD_CREATE
+        if outcome.kind is not Kind.UPDATED:
+            return outcome
+        changes = self._changes.get(version, ())
+        return would_update(tuple(name for name in changes if name not in _AUDITED or name in given))
+
+
+def _read(connection: Connection, keys: Collection[int], statement: Any) -> Rows:
+    """Read cases by their keys; those that are not there are left out."""
+    rows = connection.execute(statement.where(CARE_CASE.c[KEY].in_(list(keys))))
+    return {row[_KEY_PLACE]: tuple(row) for row in rows}
+
+
+def _changed(before: Sequence[Any], after: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field, one, other in zip(FIELDS, before, after, strict=True) if one != other)

@@ -1,0 +1,149 @@
+"""A file of a watched folder, sent to a service that answers as it is told to."""
+
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from tests.integration.cli.commands import Carecase
+from tests.peers import JOB, Peer, Reply, accepted, answering, items, problem, told
+
+from carecase_worker.cli.sending.dropping import DropOptions, Dropping
+from carecase_worker.client.access import Access
+from carecase_worker.client.api import connect_to
+from carecase_worker.client.exchange.verdicts import Patience
+from carecase_worker.client.files.folder import Folder
+from carecase_worker.errors import CallerRefused
+
+ROWS = "case_Key,carePlan_Key,do_Not_Contact\n1,5,false\n2,5,false\n"
+SECOND = "0199c0de-0000-7000-8000-000000000002"
+
+
+@contextmanager
+def dropping(place: Path, *replies: Reply) -> Iterator[tuple[Dropping, Peer, StringIO]]:
+    """The sender of a folder's files, the service, and what the sender prints."""
+    printed, folder = StringIO(), Folder(place)
+    with answering(*replies) as peer, folder.watched():
+        access = Access(peer.url, api_key="k", token="t", database="d")
+        with connect_to(access, Patience(tries=1)) as client:
+            console = Console(file=printed, highlight=False, soft_wrap=True)
+            yield Dropping(client, folder, DropOptions(settle=0), console), peer, printed
+
+
+def send(one: Dropping) -> list[bool]:
+    return [one.send(file) for file in one.folder.taken(0, 0)]
+
+
+def acknowledged(file: Path) -> list[dict[str, Any]]:
+    with file.open(newline="") as written:
+        return list(csv.DictReader(written))
+
+
+def applied() -> tuple[Reply, ...]:
+    return accepted(total=2), told(total=2, created=2), items((1, 201, ""), (2, 201, ""), pages=(1, 1))
+
+
+def test_a_file_is_known_by_its_content_and_not_by_its_name(tmp_path: Path) -> None:
+    keys = []
+    with dropping(tmp_path, *applied(), *applied(), *applied()) as (one, peer, printed):
+        for name, text in (("a.csv", ROWS), ("a.csv", ROWS + "3,5,false\n"), ("b.csv", ROWS)):
+            (tmp_path / name).write_text(text)
+            assert send(one) == [True]
+            keys.append([sent for sent in peer.received if sent.method == "PUT"][-1].headers["idempotency-key"])
+    assert keys[0] == keys[2] != keys[1]
+    assert "a.csv: 2 of 2 rows applied" in printed.getvalue()
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        [problem(503, "The database is away.")],
+        [accepted(), problem(503, "The store is away.")],
+        [accepted(), told(total=2, created=2), problem(503, "The store is away.")],
+        [accepted(), problem(404, "There is no such job.")],
+    ],
+    ids=["as it is sent", "as its job is waited for", "as the result is read", "its job is lost"],
+)
+def test_a_file_stays_to_be_sent_again_while_the_service_is_away(tmp_path: Path, replies: list[Reply]) -> None:
+    (tmp_path / "a.csv").write_text(ROWS)
+    with dropping(tmp_path, *replies, *applied()) as (one, peer, printed):
+        assert send(one) == [False]
+        assert "a.csv: it is tried again." in printed.getvalue()
+        assert [file.name for file in tmp_path.glob("*/a.csv*")] == ["a.csv"]
+        assert send(one) == [True]
+        sent = [request.headers["idempotency-key"] for request in peer.received if request.method == "PUT"]
+    assert sent[0] == sent[1], "it may have been taken the first time"
+    assert {file.name for file in (tmp_path / "done").iterdir()} == {"a.csv", "a.csv.ack.csv"}
+
+
+def test_a_file_that_is_refused_is_told_of_in_its_acknowledgement(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(ROWS)
+    with dropping(tmp_path, problem(400, "Line 2 has 2 cells, and there are 3 columns.")) as (one, _, printed):
+        assert send(one) == [True]
+    (row,) = acknowledged(tmp_path / "failed" / "a.csv.ack.csv")
+    assert (row["status"], row["outcome"], row["index"]) == ("400", "failed", "")
+    assert "Line 2 has 2 cells" in row["body"]
+    assert "a.csv: refused. 400: Line 2 has 2 cells" in printed.getvalue()
+
+
+def test_once_waits_for_as_long_as_a_file_must_not_change(tmp_path: Path, carecase: Carecase) -> None:
+    """However long that is: a process that looked twice within it would find nothing complete, and send nothing."""
+    (tmp_path / "a.csv").write_text(ROWS)
+    with answering(*applied()) as peer:
+        flags = ("--url", peer.url, "--api-key", "k", "--token", "t", "--database", "d")
+        ran = carecase("drop", str(tmp_path), "--once", "--settle", "2.5", *flags)
+    assert (ran.status, "a.csv: 2 of 2 rows applied" in ran.err) == (0, True), ran.err
+
+
+def test_credentials_that_are_refused_are_no_fault_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(ROWS)
+    with dropping(tmp_path, problem(401, "The API key is not known.")) as (one, _, _), pytest.raises(CallerRefused):
+        send(one)
+    assert (tmp_path / ".sending" / "a.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("counts", "place", "printed"),
+    [
+        ({"created": 1, "superseded": 1}, "done", "2 of 2 rows applied"),
+        ({"created": 1, "failed": 1}, "failed", "1 of 2 rows applied"),
+        ({"created": 1, "cancelled": 1}, "failed", "1 of 2 rows applied"),
+    ],
+)
+def test_a_file_is_done_only_if_every_row_was_applied(
+    tmp_path: Path, counts: dict[str, int], place: str, printed: str
+) -> None:
+    (tmp_path / "a.csv").write_text(ROWS)
+    replies = accepted(total=2), told(total=2, **counts), items((1, 201, ""), (2, 422, "no"), pages=(1, 1))
+    with dropping(tmp_path, *replies) as (one, _, output):
+        assert send(one) == [True]
+    assert (tmp_path / place / "a.csv").exists()
+    assert printed in output.getvalue()
+
+
+def test_a_file_that_goes_in_parts_has_one_acknowledgement_with_each_row_at_its_place(tmp_path: Path) -> None:
+    first, rest = 100_000, 2
+    (tmp_path / "a.json").write_text(json.dumps([{"case_Key": key} for key in range(first + rest)]))
+    replies = [
+        accepted(total=first), accepted(total=rest, jobId=SECOND),
+        told(total=first, created=first), told(total=rest, created=1, failed=1, jobId=SECOND),
+        items((0, 201, ""), pages=(1, 1), indexes=(0,)),
+        items((100_000, 201, ""), (100_001, 422, "carePlan_Key: is required"), pages=(1, 1), indexes=(0, 1)),
+    ]  # fmt: skip
+    with dropping(tmp_path, *replies) as (one, peer, _):
+        assert send(one) == [True]
+    batches = [request for request in peer.received if request.method == "PUT"]
+    assert [len(json.loads(batch.body)) for batch in batches] == [first, rest]
+    assert len({batch.headers["idempotency-key"] for batch in batches}) == 2
+    assert [call for call in peer.calls if "/result" in call] == [
+        f"GET /jobs/{job}/result?page=1&pageSize=1000" for job in (JOB, SECOND)
+    ]
+    told_of = [
+        (row["index"], row["status"], row["field"]) for row in acknowledged(tmp_path / "failed" / "a.json.ack.csv")
+    ]
+    assert told_of == [("0", "201", ""), ("100000", "201", ""), ("100001", "422", "carePlan_Key")]

@@ -1,0 +1,264 @@
+"""Dry runs at a database: they tell what a real run would, and the database holds afterwards what it held before."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine, text
+from tests.builders import a_batch, a_case, a_lease
+from tests.integration.targets.databases import a_database, run_all
+from tests.integration.targets.grounds import GROUNDS, ground_of
+from tests.services import Services
+
+from carecase_worker.batches.chunking import Chunk
+from carecase_worker.cases.care_case import FIELDS
+from carecase_worker.cases.outcomes import (
+    CREATED,
+    NOT_APPLIED,
+    OTHER_CARE_PLAN,
+    UNCHANGED,
+    UPDATED,
+    WOULD_CREATE,
+    Kind,
+    Outcome,
+    would_update,
+)
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.targets.dialects.registry import DIALECTS, dialect_of
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.plan import WritePlan
+from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.tenants import Tenant
+from carecase_worker.targets.writing.ledger import LedgerKey
+from carecase_worker.targets.writing.writer import Writer
+from carecase_worker.worker.attempts.planning import plan_chunk
+
+MOMENT = "2026-01-02T03:04:05.678900+00:00"
+WRITTEN = {
+    "postgresql": "SELECT xmin::text, ctid::text, care_case::text FROM care_case ORDER BY case_key",
+    "sqlite": "SELECT rowid, * FROM care_case ORDER BY case_key",
+}
+"""What a database holds of the cases; on PostgreSQL with who wrote a row, and where it lies."""
+
+
+@pytest.fixture(params=[*DIALECTS])
+def engine(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -> Iterator[Engine]:
+    yield from made(GROUNDS[request.param].empty(servers, tmp_path))
+
+
+@pytest.fixture
+def postgres(servers: Services) -> Iterator[Engine]:
+    yield from made(a_database(servers))
+
+
+def made(url: str) -> Iterator[Engine]:
+    engine = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": url})))
+    upgrade(engine)
+    yield engine
+    pool: Any = engine.pool
+    assert pool.checkedout() == 0, "a connection was not given back"
+    engine.dispose()
+
+
+def writer_at(engine: Engine) -> Writer:
+    return Writer(engine, dialect_of(engine).writing.upsert)
+
+
+def plan_of(*cases: Any, dry_run: bool = False, seq: int = 1, **lease: Any) -> WritePlan:
+    return plan_chunk(Chunk(0, len(cases), a_batch(*cases)), a_lease(uuid4(), seq=seq, dry_run=dry_run, **lease))
+
+
+def apply(engine: Engine, *cases: Any, seq: int = 1, **lease: Any) -> list[Outcome]:
+    return writer_at(engine).write(LedgerKey(uuid4(), 0), plan_of(*cases, seq=seq, **lease))
+
+
+def rehearse(engine: Engine, *cases: Any, **lease: Any) -> list[Outcome]:
+    """A dry run, which leaves everything as it was."""
+    before = contents(engine)
+    told = writer_at(engine).dry_run(plan_of(*cases, dry_run=True, **lease))
+    assert contents(engine) == before
+    return told
+
+
+def contents(engine: Engine) -> list[Any]:
+    with engine.connect() as connection:
+        cases = connection.execute(text(WRITTEN[engine.dialect.name])).all()
+        return [*cases, *connection.execute(text("SELECT job_id, chunk_no FROM ingest_ledger ORDER BY 1, 2")).all()]
+
+
+def test_a_case_is_told_to_be_created_updated_or_unchanged(engine: Engine) -> None:
+    apply(engine, a_case(1, case_Reason="A", case_End_Date=MOMENT), a_case(2, case_Score=0.5), user="ann")
+    told = rehearse(
+        engine,
+        a_case(1, case_Reason="B", case_Priority=3),
+        a_case(2, case_Score=0.5),
+        a_case(3),
+        a_case(2, case_Score=5, case_Status="far too long"),
+        user="bob",
+    )
+    assert told[:3] == [would_update(("case_End_Date", "case_Priority", "case_Reason")), UNCHANGED, WOULD_CREATE]
+    assert told[3].kind is Kind.INVALID
+
+
+def test_audit_fields_are_changes_only_if_the_item_gives_them(engine: Engine) -> None:
+    apply(engine, *(a_case(key, update_User="ann", update_Date=MOMENT) for key in (1, 2, 3, 4)))
+    told = rehearse(
+        engine,
+        a_case(1),
+        a_case(2, update_User="ann", update_Date=MOMENT),
+        a_case(3, update_User="bob", entry_User="eve", entry_Date="2001-01-01"),
+        a_case(4, update_Date="2026-01-02T03:04:05.6789Z", update_User=None),
+        user="bob",
+        seq=5,
+    )
+    assert told == [UNCHANGED, UNCHANGED, would_update(("update_User",)), UNCHANGED]
+
+
+def test_a_later_item_of_the_same_case_sees_the_earlier_one(engine: Engine) -> None:
+    told = rehearse(engine, a_case(1, case_ID="a"), a_case(1, case_ID="b"), a_case(1, case_ID="b"))
+    assert told == [WOULD_CREATE, would_update(("case_ID",)), UNCHANGED]
+
+
+def test_what_is_newer_than_the_dry_run_is_no_reason_to_be_superseded(engine: Engine) -> None:
+    apply(engine, a_case(1), seq=4_000_000_000_000)
+    assert rehearse(engine, a_case(1, case_ID="x")) == [would_update(("case_ID",))]
+
+
+def test_the_faults_are_those_of_a_real_run(engine: Engine) -> None:
+    ground_of(engine).refuse_negative_priorities(engine)
+    run_all(engine, *ground_of(engine).fail_over_trigger_and_pass_over_skip)
+    apply(engine, a_case(1, carePlan_Key=6))
+    cases = [
+        a_case(1),
+        a_case(2, case_Priority=-1),
+        a_case(3, case_Status="trigger"),
+        a_case(4, case_Status="skip"),
+        a_case(5, carePlan_Key=7),
+        a_case(6),
+    ]
+    told = rehearse(engine, *cases, care_plan=5)
+    assert told[0] == OTHER_CARE_PLAN
+    assert [one.kind for one in told[1:]] == [
+        Kind.CONFLICT,
+        Kind.REFUSED,
+        Kind.REFUSED,
+        Kind.INVALID,
+        Kind.WOULD_CREATE,
+    ]
+    assert [as_if_real(one) for one in told] == apply(engine, *cases, care_plan=5, seq=2)
+
+
+def test_of_a_strict_dry_run_with_a_fault_nothing_else_would_be_applied(engine: Engine) -> None:
+    apply(engine, a_case(1, carePlan_Key=6))
+    told = rehearse(engine, a_case(1), a_case(2), care_plan=5, strict=True)
+    assert told == [OTHER_CARE_PLAN, NOT_APPLIED]
+    assert rehearse(engine, a_case(2), a_case(3), care_plan=5, strict=True) == [WOULD_CREATE, WOULD_CREATE]
+
+
+def test_a_constraint_that_is_checked_at_the_commit_is_met(postgres: Engine) -> None:
+    run_all(
+        postgres,
+        "CREATE TABLE statuses (name varchar PRIMARY KEY)",
+        "INSERT INTO statuses VALUES ('OPEN')",
+        "ALTER TABLE care_case ADD FOREIGN KEY (case_status) REFERENCES statuses DEFERRABLE INITIALLY DEFERRED",
+    )
+    told = rehearse(postgres, a_case(1, case_Status="OPEN"), a_case(2, case_Status="LOST"))
+    assert [one.kind for one in told] == [Kind.WOULD_CREATE, Kind.CONFLICT]
+    assert told[1].body.startswith("case_Status: ")
+
+
+def test_a_value_that_the_database_rounds_is_no_change(postgres: Engine) -> None:
+    run_all(postgres, "ALTER TABLE care_case ALTER case_score TYPE numeric(4,1)")
+    apply(postgres, a_case(1, case_Score=1.25))
+    assert rehearse(postgres, a_case(1, case_Score=1.25)) == [UNCHANGED]
+    assert rehearse(postgres, a_case(1, case_Score=1.35)) == [would_update(("case_Score",))]
+
+
+def test_what_a_trigger_makes_of_a_case_counts(postgres: Engine) -> None:
+    run_all(
+        postgres,
+        "CREATE FUNCTION mend() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " NEW.case_status := upper(NEW.case_status); NEW.case_reason := 'seen'; RETURN NEW; END $$",
+    )
+    apply(postgres, a_case(1, case_Status="open"))
+    run_all(postgres, "CREATE TRIGGER mend BEFORE UPDATE ON care_case FOR EACH ROW EXECUTE FUNCTION mend()")
+    assert rehearse(postgres, a_case(1, case_Status="open")) == [would_update(("case_Reason", "case_Status"))]
+
+
+def test_it_waits_for_a_lock_no_longer_than_its_first_attempt_may_take(postgres: Engine) -> None:
+    """Also if the database's own limits are longer; and it holds nothing afterwards."""
+    apply(postgres, a_case(1), a_case(2))
+    other = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": str_of(postgres)})))
+    with other.connect() as holder, holder.begin():
+        holder.execute(text("SELECT FROM care_case WHERE case_key = 2 FOR UPDATE"))
+        with pytest.raises(TargetFailure) as failed:
+            writer_at(postgres).dry_run(plan_of(a_case(1), a_case(2), dry_run=True))
+        assert failed.value.kind is FailureKind.TOO_SLOW
+        holder.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR UPDATE NOWAIT"))
+    other.dispose()
+
+
+def str_of(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
+
+
+def as_if_real(outcome: Outcome) -> Outcome:
+    """The outcome of a real run that one of a dry run stands for."""
+    match outcome.kind:
+        case Kind.WOULD_CREATE:
+            return CREATED
+        case Kind.WOULD_UPDATE | Kind.UNCHANGED:
+            return UPDATED
+        case _:
+            return outcome
+
+
+def a_random_case(dice: Random) -> Any:
+    some = {
+        "carePlan_Key": (5, 5, 5, 6),
+        "case_Status": (None, "OPEN", "OPEN", "trigger", "skip", "far too long"),
+        "case_Priority": (None, 1, 2, -1),
+        "case_Score": (None, 0.5, 1),
+        "case_End_Date": (None, "2026-01-02", MOMENT),
+        "update_User": (None, None, "ann"),
+        "update_Date": (None, None, MOMENT),
+        "do_Not_Contact": (True, False, False, "no"),
+    }
+    given = {name: dice.choice(values) for name, values in some.items() if dice.random() < 0.6}
+    return dice.choice([5, None]) if dice.random() < 0.05 else a_case(dice.randrange(12), **given)
+
+
+def rows_of(engine: Engine) -> dict[int, dict[str, Any]]:
+    with engine.connect() as connection:
+        told = connection.execute(text("SELECT * FROM care_case")).mappings().all()
+    return {row["case_key"]: {field.name: row[field.column] for field in FIELDS} for row in told}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_dry_run_says_what_the_real_one_then_does(engine: Engine, seed: int) -> None:
+    dice = Random(seed)
+    ground_of(engine).refuse_negative_priorities(engine)
+    run_all(engine, *ground_of(engine).fail_over_trigger_and_pass_over_skip)
+    for seq in range(1, 16):
+        cases = [a_random_case(dice) for _ in range(dice.randrange(1, 9))]
+        how = {"care_plan": dice.choice([None, 5]), "strict": dice.random() < 0.2, "user": dice.choice(["ann", "bob"])}
+        told, before = rehearse(engine, *cases, seq=seq, **how), rows_of(engine)
+        assert [as_if_real(one) for one in told] == apply(engine, *cases, seq=seq, **how), (seed, seq, cases, how)
+        after = rows_of(engine)
+        keys = [case["case_Key"] if isinstance(case, dict) else None for case in cases]
+        for case, one in zip(cases, told, strict=True):
+            if one.kind in (Kind.WOULD_UPDATE, Kind.UNCHANGED) and keys.count(case["case_Key"]) == 1:
+                was, is_now = before[case["case_Key"]], after[case["case_Key"]]
+                defaulted = {name for name in ("update_Date", "update_User") if case.get(name) is None}
+                differ = {name for name in was if was[name] != is_now[name]} - defaulted
+                assert set(one.changes or ()) == differ, (seed, seq, case)
+
+
+def test_a_dry_run_of_nothing_to_write_does_not_ask_the_database(tmp_path: Path) -> None:
+    away = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": f"sqlite:///{tmp_path}/no/such.file"})))
+    plan = plan_of(a_case(1, case_Status="far too long"), dry_run=True)
+    assert [one.kind for one in writer_at(away).dry_run(plan)] == [Kind.INVALID]

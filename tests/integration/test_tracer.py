@@ -1,0 +1,104 @@
+"""The tracer: which traces are recorded, what a span is linked to, and spans beyond the bound."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from tests.collector import Collector, a_traceparent, collecting
+
+from carecase_worker.settings.sections.tracing import TracingSettings
+from carecase_worker.traceparent import TraceParent
+from carecase_worker.tracing.otlp import OtlpTracer
+
+MOST_LINKS = 100
+SENT, NOT_SAMPLED = a_traceparent(7), a_traceparent(8, sampled=False)
+
+
+def place(parent: TraceParent) -> tuple[str, str]:
+    return parent.trace_id, parent.span_id
+
+
+@contextmanager
+def tracing(**settings: Any) -> Iterator[tuple[OtlpTracer, Collector]]:
+    """A tracer, and the collector that has all its spans afterwards."""
+    with collecting() as collector:
+        made = TracingSettings.model_validate({"endpoint": collector.url, "timeout_seconds": 60, **settings})
+        tracer = OtlpTracer(made, "tests")
+        yield tracer, collector
+        tracer.close()
+
+
+def recorded(ratio: float, traces: int) -> int:
+    """How many of so many traces that begin here are recorded, as requests or as chunks."""
+    with tracing(sample_ratio=ratio, max_spans=2 * traces) as (tracer, collector):
+        for number in range(traces):
+            span = tracer.attempt([None]) if number % 2 else tracer.request("PUT", None)
+            with span:
+                assert span.traceparent is not None, "the work that follows is of the same trace"
+                sampled = span.traceparent.sampled
+                with span.child("write") as part:
+                    assert part.traceparent is None or part.traceparent.sampled == sampled
+    names = [span.name for span in collector.spans]
+    roots = [name for name in names if name != "write"]
+    assert len(roots) == names.count("write"), "a trace is recorded whole or not at all"
+    return len(roots)
+
+
+def test_of_traces_that_begin_here_so_many_are_recorded_as_the_setting_says() -> None:
+    assert recorded(0.0, 40) == 0
+    assert 200 < recorded(0.5, 800) < 600, "400, within what chance will never exceed"
+
+
+def test_a_part_of_traces_may_not_be_recorded_and_those_of_clients_are_as_they_say() -> None:
+    with tracing(sample_ratio=0.0) as (tracer, collector):
+        tracer.request("GET", SENT).end()
+        tracer.attempt([NOT_SAMPLED, SENT]).end()
+        for span in (tracer.request("PUT", NOT_SAMPLED), tracer.attempt([NOT_SAMPLED]), tracer.request("GET", None)):
+            span.end()
+        assert tracer.request("PUT", NOT_SAMPLED).traceparent == NOT_SAMPLED
+    assert [(span.name, span.kind) for span in collector.spans] == [("GET", "SERVER"), ("group", "CONSUMER")]
+    request, group = collector.spans
+    assert (request.place[0], request.parent) == place(SENT)
+    assert (group.parent, group.links) == ("", [place(NOT_SAMPLED), place(SENT)])
+    assert group.attributes["carecase.chunks"] == 2
+
+
+def test_a_chunk_is_a_part_of_the_trace_of_its_request_and_a_group_has_a_bound_of_links() -> None:
+    with tracing() as (tracer, collector):
+        tracer.attempt([SENT], 5).end(9)
+        tracer.attempt([a_traceparent(number) for number in range(1, MOST_LINKS + 2)]).end()
+    chunk, group = collector.spans
+    assert (chunk.place[0], chunk.parent, chunk.links) == (SENT.trace_id, SENT.span_id, [place(SENT)])
+    assert (chunk.began_ns, chunk.ended_ns) == (5, 9)
+    assert len(group.links) == MOST_LINKS
+
+
+def test_the_end_of_a_job_is_told_in_the_trace_of_its_request_if_that_is_recorded() -> None:
+    with tracing() as (tracer, collector):
+        attempt = tracer.attempt([None])
+        attempt.past("job", 5, NOT_SAMPLED)
+        attempt.past("job", 5, SENT, job_id="j")
+        attempt.past("wait", 6)
+        assert attempt.traceparent is not None
+        its_place = place(attempt.traceparent)
+    job, wait = collector.spans
+    assert (job.name, job.place[0], job.parent, job.links) == ("job", SENT.trace_id, SENT.span_id, [its_place])
+    assert (wait.place[0], wait.parent, wait.links) == (*its_place, [])
+
+
+def test_work_that_fails_is_told_by_the_type_of_its_error_alone() -> None:
+    with tracing() as (tracer, collector), pytest.raises(ValueError), tracer.attempt([None]):
+        raise ValueError("a case's own value")
+    assert [span.error for span in collector.spans] == ["ValueError"]
+    assert b"own value" not in b"".join(collector.bodies)
+
+
+def test_spans_beyond_the_bound_are_lost_and_counted() -> None:
+    with tracing(max_spans=2) as (tracer, collector):
+        collector.answers.clear()  # so that those that are being sent keep their places
+        for _ in range(5):
+            tracer.attempt([None]).end()
+        (lost,) = tracer.readings()
+        collector.answers.set()
+    assert (lost.value, len(collector.spans)) == (3, 2)

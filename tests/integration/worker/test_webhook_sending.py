@@ -1,0 +1,94 @@
+"""A message to a webhook on the wire: the address that was checked, TLS for its name, and an end in time."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import repeat
+from pathlib import Path
+
+import pytest
+from tests.builders import NOW
+from tests.receiver import SECRET
+from tests.tls import Certificates, certificates, tls_before
+
+from carecase_worker.settings.sections.webhooks import DeliverySettings
+from carecase_worker.worker.webhooks.messages import test_message as a_test_message
+from carecase_worker.worker.webhooks.sending import Reply, Sending
+
+MESSAGE = a_test_message("x", (SECRET,), NOW)
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+@contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Iterator[tuple[int, list[bytes]]]:
+    """Take connections, and read and keep the head of each request before it is answered; the port, and the heads."""
+    heads: list[bytes] = []
+
+    def accept(server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with connection, suppress(OSError):
+                    read = b""
+                    while b"\r\n\r\n" not in read and (piece := connection.recv(65536)):
+                        read += piece
+                    heads.append(read.partition(b"\r\n\r\n")[0])
+                    answer(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=accept, args=(server,), daemon=True).start()
+        yield server.getsockname()[1], heads
+
+
+def sending(timeout_s: float = 60, trusted: Path | None = None) -> Sending:
+    """A sender for which every name leads to this machine."""
+    settings = DeliverySettings.model_validate({"private_networks": ["127.0.0.0/8"], "timeout_seconds": timeout_s})
+    return Sending(settings, lambda *_: ["127.0.0.1"], ssl.create_default_context(cafile=trusted))
+
+
+def test_a_message_goes_to_the_address_that_was_checked_and_names_the_host_of_the_url() -> None:
+    with answering(lambda connection: connection.sendall(NO_CONTENT)) as (port, heads):
+        reply = sending().send(f"http://hooks.carecase.invalid:{port}/in/box?team=a%20b", MESSAGE, NOW)
+        assert reply == Reply(204), "a second look-up of this name, which is nobody's, would fail"
+        assert sending().send(f"http://hooks.carecase.invalid:{port}", MESSAGE, NOW) == Reply(204)
+    first, *lines = heads[0].decode().split("\r\n")
+    assert first == "POST /in/box?team=a%20b HTTP/1.1"
+    assert f"host: hooks.carecase.invalid:{port}" in map(str.lower, lines)
+    assert heads[1].startswith(b"POST / HTTP/1.1\r\n")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates(tmp_path_factory.mktemp("tls") / "made")
+
+
+def test_with_tls_the_certificate_must_be_trusted_and_be_for_the_host_of_the_url(files: Certificates) -> None:
+    with (
+        answering(lambda connection: connection.sendall(NO_CONTENT)) as (plain, heads),
+        tls_before(plain, files) as port,
+    ):
+        untrusted = Reply(reason="certificate not trusted")
+        assert sending().send(f"https://127.0.0.1:{port}/", MESSAGE, NOW) == untrusted
+        assert sending(trusted=files.ca).send(f"https://hooks.carecase.invalid:{port}/", MESSAGE, NOW) == untrusted
+        assert heads == [], "nothing is sent before that is known"
+        assert sending(trusted=files.ca).send(f"https://127.0.0.1:{port}/", MESSAGE, NOW) == Reply(204)
+
+
+def test_an_answer_that_trickles_in_is_given_up_in_time() -> None:
+    """Each byte comes long before a timeout of the socket, and the last one long after that of the attempt."""
+    ended = threading.Event()
+
+    def trickle(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1")
+        for byte in repeat(b" ", 200):
+            if ended.wait(0.05):
+                return
+            connection.sendall(byte)
+        connection.sendall(b"204 No Content\r\n\r\n")
+
+    with answering(trickle) as (port, _):
+        reply = sending(timeout_s=1).send(f"http://127.0.0.1:{port}/", MESSAGE, NOW)
+        ended.set()
+    assert reply == Reply(reason="timeout")
