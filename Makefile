@@ -36,16 +36,21 @@ up: setup ## Run the whole system here, with a sample batch the first time; Ctrl
 # files side by side, each process with servers and systems of its own: much of the suite waits
 WORKERS ?= 4
 
+# what is built of the code and takes minutes, and the tools beside it
+APART := tests/containers tests/packaging tests/mutants tests/acceptance/test_bench.py
+
 # what is compiled is kept, whatever the environment says of that: the suite starts hundreds of programs
-test: setup ## Every test, on real services
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+test: setup ## Every test of the service, on real services
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(APART:%=--ignore %)
 
 COVERAGE_OPTIONS ?=
 
 coverage: setup ## Every test but those of containers and packages; ends with what none of them reaches
 	$(BIN)/python -m tests.line_coverage --options="--numprocesses $(WORKERS) --dist loadfile" $(COVERAGE_OPTIONS)
 
-check: setup lint types imports dependencies advisories docs test ## What CI runs
+# here every test is run: those of the image, the compose file, the packages and the tools, too
+check: APART :=
+check: setup lint types imports dependencies advisories docs test ## What CI runs, with every test there is
 
 SECONDS ?= 60
 SEEDS ?= 1

@@ -1,8 +1,10 @@
 """The processor time of every file of tests, with that of all processes that it starts: what a run can be shortened by.
 
-Seconds of the processor say the same on a busy machine as on a quiet one, unlike the durations that pytest tells.
+Seconds of the processor say the same on a busy machine as on a quiet one, unlike the durations that pytest tells. When
+each process had no test left says whether the files were dealt out well.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +22,8 @@ class CpuTime:
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._began = time.monotonic()
+        self._ends: dict[str, float] = {}
         self._until = 0.0
         self._file = ""
 
@@ -52,11 +56,14 @@ class CpuTime:
         """Hand over what was noted."""
         if hasattr(session.config, "workeroutput"):
             session.config.workeroutput["cpu_time"] = dict(self._seconds)
+            session.config.workeroutput["lasted"] = time.monotonic() - self._began
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take what another process noted."""
-        for name, seconds in getattr(node, "workeroutput", {}).get("cpu_time", {}).items():
+        noted = getattr(node, "workeroutput", {})
+        self._ends[node.gateway.id] = noted.get("lasted", 0)
+        for name, seconds in noted.get("cpu_time", {}).items():
             self._seconds[name] += seconds
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -67,7 +74,8 @@ class CpuTime:
         terminalreporter.section("processor time by file")
         for name, seconds in sorted(self._seconds.items(), key=lambda held: -held[1])[:_SHOWN]:
             terminalreporter.line(f"{seconds:7.1f} s {name}")
-        terminalreporter.line(f"{total:7.1f} s in all")
+        ends = ", ".join(f"{name} after {seconds:.0f} s" for name, seconds in sorted(self._ends.items()))
+        terminalreporter.line(f"{total:7.1f} s in all" + (f"; no test was left for {ends}" if ends else ""))
 
     def _note(self, name: str) -> None:
         now = _spent()

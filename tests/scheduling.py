@@ -25,7 +25,12 @@ _LONGEST_FIRST = (
     "acceptance/",
     "observing/",
     "contract/",
+    "integration/targets/test_refusals",
+    "integration/worker/test_flower_page",
+    "integration/embedded/",
+    "unit/test_cutting",
     "integration/",
+    "unit/test_validation_oracle",
 )
 _TAKES_SYSTEM = re.compile(r"^def test_\w+\([^()]*\b(?:system: System|visit: Visit)\b", re.MULTILINE)
 

@@ -1,5 +1,4 @@
-"""What work costs, counted so that a slow or busy machine does not make it more, nor that its lines are noted, nor that
-the tests have many objects, which each full collection of garbage visits."""
+"""What work costs, counted so that a slow or busy machine does not make it more, nor that its lines are noted."""
 
 import gc
 import sys
@@ -13,7 +12,8 @@ _LOOP = 1_000_000
 
 def steps(work: Callable[[], object]) -> float:
     """The processor time of some work, in turns of an empty loop that is measured before and after it."""
-    with untraced(), frozen():
+    gc.collect()  # what others left behind is no cost of the work
+    with untraced():
         before = _loop()
         began = time.process_time_ns()
         work()
@@ -33,17 +33,6 @@ def untraced() -> Iterator[None]:
     finally:
         threading.settrace(of_threads)
         sys.settrace(own)
-
-
-@contextmanager
-def frozen() -> Iterator[None]:
-    """Let collections of garbage visit nothing but what is made in the block."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _loop() -> int:

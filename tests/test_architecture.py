@@ -4,7 +4,9 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,61 +66,68 @@ def name_of(module: Path) -> str:
     return module.relative_to(SOURCE).as_posix()
 
 
+@cache
+def tree_of(module: Path) -> ast.Module:
+    return ast.parse(module.read_text("utf-8"))
+
+
+def nodes_of(module: Path) -> Iterator[ast.AST]:
+    return ast.walk(tree_of(module))
+
+
 def imports_of(module: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in nodes_of(module):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_a_module_is_short_and_well_named(module: Path) -> None:
-    assert len(module.read_text().splitlines()) <= 300
-    tree = ast.parse(module.read_text())
-    names = {module.stem} | {node.name.lower() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
-    assert not names & VAGUE
+def test_modules_are_short_and_well_named() -> None:
+    assert [name_of(module) for module in MODULES if len(module.read_text().splitlines()) > 300] == []
+    named = [(module, module.stem) for module in MODULES]
+    named += [(module, node.name) for module in MODULES for node in nodes_of(module) if isinstance(node, ast.ClassDef)]
+    assert [f"{name_of(module)}: {name}" for module, name in named if name.lower() in VAGUE] == []
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_a_module_and_what_it_offers_say_what_they_promise(module: Path) -> None:
-    tree = ast.parse(module.read_text())
-    assert ast.get_docstring(tree), "the module"
+def test_modules_and_what_they_offer_say_what_they_promise() -> None:
+    assert [name_of(module) for module in MODULES if not ast.get_docstring(tree_of(module))] == []
     public = [
-        node
-        for node in tree.body
+        (module, node)
+        for module in MODULES
+        for node in tree_of(module).body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_")
     ]
-    assert [node.name for node in public if not ast.get_docstring(node)] == []
+    assert [f"{name_of(module)}: {node.name}" for module, node in public if not ast.get_docstring(node)] == []
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_a_docstring_begins_with_no_question_word(module: Path) -> None:
+def test_a_docstring_begins_with_no_question_word() -> None:
     documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     docstrings = [
-        (getattr(node, "lineno", 1), ast.get_docstring(node) or "")
-        for node in ast.walk(ast.parse(module.read_text()))
+        (f"{name_of(module)}:{getattr(node, 'lineno', 1)}", ast.get_docstring(node) or "")
+        for module in MODULES
+        for node in nodes_of(module)
         if isinstance(node, documented)
     ]
-    asked = [f"{name_of(module)}:{line}: {text[:80]}" for line, text in docstrings if QUESTION.match(text)]
+    asked = [f"{place}: {text[:80]}" for place, text in docstrings if QUESTION.match(text)]
     assert asked == [], "begin a function's in the imperative, a class's or module's with a noun"
 
 
-@pytest.mark.parametrize("package", sorted(SOURCE.rglob("*/__init__.py")), ids=name_of)
-def test_a_room_holds_about_a_dozen_modules(package: Path) -> None:
-    assert len([module for module in package.parent.glob("*.py") if module != package]) <= 14, "cut it by concern"
+def test_a_room_holds_about_a_dozen_modules() -> None:
+    rooms = Counter(name_of(module.parent) for module in MODULES if module.name != "__init__.py")
+    del rooms["."]  # the package itself, whose rooms these are
+    assert [f"{room}: {count}" for room, count in rooms.items() if count > 14] == [], "cut it by concern"
 
 
-@pytest.mark.parametrize("package", sorted(SOURCE.rglob("__init__.py")), ids=name_of)
-def test_a_package_holds_a_docstring_only(package: Path) -> None:
-    assert [type(node) for node in ast.parse(package.read_text()).body] == [ast.Expr]
+def test_a_package_holds_a_docstring_only() -> None:
+    packages = [module for module in MODULES if module.name == "__init__.py"]
+    assert [name_of(one) for one in packages if [type(node) for node in tree_of(one).body] != [ast.Expr]] == []
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_each_third_party_stays_in_its_home(module: Path) -> None:
-    for imported in imports_of(module):
-        homes = HOMES.get(imported.partition(".")[0])
-        assert homes is None or name_of(module).startswith(homes), f"{imported} in {name_of(module)}"
+def test_each_third_party_stays_in_its_home() -> None:
+    imports = [(name_of(module), imported) for module in MODULES for imported in imports_of(module)]
+    homes = {(name, imported): HOMES.get(imported.partition(".")[0], "") for name, imported in imports}
+    assert [f"{imported} in {name}" for name, imported in imports if not name.startswith(homes[name, imported])] == []
 
 
 def spelt_in(node: ast.AST) -> Iterator[ast.expr]:
@@ -151,10 +160,11 @@ def asks_for_a_dialect(node: ast.AST) -> bool:
             return any(isinstance(word.value, str) and A_DIALECT.match(word.value) for word in words)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_nothing_else_asks_for_a_dialects_name(module: Path) -> None:
-    asked = [node.lineno for node in ast.walk(ast.parse(module.read_text())) if asks_for_a_dialect(node)]  # type: ignore[attr-defined]
-    assert asked == [] or name_of(module).startswith(KNOWS_DIALECTS), "ask the Dialect, and give it what it lacks"
+def test_nothing_else_asks_for_a_dialects_name() -> None:
+    others = [module for module in MODULES if not name_of(module).startswith(KNOWS_DIALECTS)]
+    asking = [(module, node) for module in others for node in nodes_of(module) if asks_for_a_dialect(node)]
+    asked = [f"{name_of(module)}:{getattr(node, 'lineno', 1)}" for module, node in asking]
+    assert asked == [], "ask the Dialect, and give it what it lacks"
 
 
 @pytest.mark.parametrize(
@@ -183,15 +193,17 @@ def test_the_settings_admit_the_url_of_each_dialect_and_of_no_other() -> None:
         assert dialect.name == name == make_url(SCHEMES[name].example).get_backend_name()
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_broad_excepts_stand_at_the_edges_only(module: Path) -> None:
-    broad = [
-        node
-        for node in ast.walk(ast.parse(module.read_text()))
-        if isinstance(node, ast.ExceptHandler)
-        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")))
-    ]
-    assert len(broad) == BROAD_EDGES.get(name_of(module), 0)
+def is_broad(node: ast.AST) -> bool:
+    match node:
+        case ast.ExceptHandler(type=None | ast.Name(id="Exception" | "BaseException")):
+            return True
+        case _:
+            return False
+
+
+def test_broad_excepts_stand_at_the_edges_only() -> None:
+    broad = Counter(name_of(module) for module in MODULES for node in nodes_of(module) if is_broad(node))
+    assert broad == BROAD_EDGES
 
 
 def test_no_size_rule_is_silenced() -> None:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
+from tests.plain_http import http_client, http_get
 from tests.ports import free_port, free_ports
 
 from carecase_worker.embedded.stack import keep_ports, running_stack
@@ -95,7 +97,7 @@ class System:
         credentials = {"x-api-key": who["api_key"], "Authorization": f"Bearer {who['bearer']}"}
         if database:
             credentials["vbasoftware-database"] = database
-        return httpx.Client(base_url=stack["intake"]["url"], headers={**credentials, **headers}, timeout=300)
+        return http_client(base_url=stack["intake"]["url"], headers={**credentials, **headers}, timeout=300)
 
     def send(self, cases: list[Any], path: str = "/care-cases-batch", database: str = "demo", **headers: str) -> str:
         """Send a batch until it is accepted, as clients do; its job id."""
@@ -140,25 +142,17 @@ class System:
 
     def query(self, statement: str, database: str = "demo") -> list[Any]:
         """The rows of a query on a target database."""
-        engine = create_engine(self.stack["databases"][database]["url"])
-        try:
-            with engine.connect() as connection:
-                return [tuple(row) for row in connection.execute(text(statement))]
-        finally:
-            engine.dispose()
+        with _engine(self.stack["databases"][database]["url"]).connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
 
     def execute(self, statement: str, database: str = "demo") -> None:
         """Run a statement on a target database."""
-        engine = create_engine(self.stack["databases"][database]["url"])
-        try:
-            with engine.begin() as connection:
-                connection.execute(text(statement))
-        finally:
-            engine.dispose()
+        with _engine(self.stack["databases"][database]["url"]).begin() as connection:
+            connection.execute(text(statement))
 
     def metrics(self) -> list[str]:
         """What Prometheus would read."""
-        return httpx.get(f"{self.stack['intake']['url']}/metrics", timeout=60).text.splitlines()
+        return http_get(f"{self.stack['intake']['url']}/metrics", timeout=60).text.splitlines()
 
     def logs(self) -> str:
         """Everything that any process has logged."""
@@ -242,8 +236,14 @@ def intake_beside(system: System, place: Path, config: str) -> Iterator[System]:
         process.wait(120)
 
 
+@cache
+def _engine(url: str) -> Engine:
+    """An engine that keeps no connection: each sees the database as it is by then."""
+    return create_engine(url, poolclass=NullPool)
+
+
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=60).status_code == 200
+        return http_get(f"{url}/readyz", timeout=60).status_code == 200
     except httpx.TransportError:
         return False

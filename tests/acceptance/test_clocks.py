@@ -12,6 +12,7 @@ import pytest
 from tests.acceptance.system import COMMAND, System, eventually, run
 from tests.builders import a_case
 from tests.faketime import shifted_by
+from tests.plain_http import http_client, http_get
 from tests.ports import free_port
 
 from carecase_worker.embedded.stack import running_stack
@@ -47,7 +48,7 @@ def told(log: Path) -> list[str]:
 def test_an_intake_that_is_a_day_ahead_accepts_now(system: System, first_key: int, tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "intake.log"
     with role(system, "intake", "+1d", log, CARECASE_INTAKE_PORT=str(port)), system.client() as client:
-        ahead = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=client.headers, timeout=30)
+        ahead = http_client(base_url=f"http://127.0.0.1:{port}", headers=client.headers, timeout=30)
         eventually(lambda: _answers(ahead), what="the intake is there")
         began, jobs = datetime.now(UTC), []
         for key, sender in enumerate((client, ahead, client, ahead), first_key):
@@ -59,7 +60,7 @@ def test_an_intake_that_is_a_day_ahead_accepts_now(system: System, first_key: in
         eventually(lambda: told(log), what="the log says so")
         own = [
             line
-            for line in httpx.get(f"{ahead.base_url}/metrics", timeout=60).text.splitlines()
+            for line in http_get(f"{ahead.base_url}/metrics", timeout=60).text.splitlines()
             if line.startswith("carecase_clock_offset_seconds") and 'role="intake"' in line
         ]
     moments = [datetime.fromisoformat(job["submittedAt"]) for job in jobs]

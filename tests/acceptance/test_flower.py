@@ -9,23 +9,24 @@ import redis
 from sqlalchemy import create_engine, text
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
+from tests.plain_http import http_client, http_get
 
 
 @pytest.fixture
 def flower(system: System) -> httpx.Client:
     held = system.stack["flower"]
-    return httpx.Client(base_url=held["url"], auth=(held["user"], held["password"]), timeout=30)
+    return http_client(base_url=held["url"], auth=(held["user"], held["password"]), timeout=30)
 
 
 def test_nobody_sees_it_without_the_password(system: System) -> None:
     url = system.stack["flower"]["url"]
     for path in ("", "/", "/workers", "/tasks", "/api/tasks", "/api/workers", "/metrics", "/static/js/flower.js"):
-        assert httpx.get(url + path).status_code == 401
+        assert http_get(url + path).status_code == 401
 
 
 def test_the_url_that_is_told_is_the_page(system: System) -> None:
     held = system.stack["flower"]
-    shown = httpx.get(held["url"], auth=(held["user"], held["password"]), follow_redirects=True)
+    shown = http_get(held["url"], auth=(held["user"], held["password"]), follow_redirects=True)
     assert shown.status_code == 200
     assert "Flower" in shown.text
 

@@ -20,6 +20,7 @@ import jwt
 import pytest
 from tests.acceptance.system import System, eventually, intake_beside, run
 from tests.builders import a_case, a_jwks, a_key_pair
+from tests.plain_http import http_get
 
 CONFIG = """[intake]
 header_timeout_seconds = 2
@@ -95,7 +96,7 @@ def test_a_client_gets_its_burst_and_then_429_until_it_has_waited(guarded: Syste
         assert other.get("/jobs/x").status_code == 404
         time.sleep(1)
         assert client.get("/jobs/x").status_code == 404
-    assert httpx.get(f"{guarded.stack['intake']['url']}/livez").status_code == 200
+    assert http_get(f"{guarded.stack['intake']['url']}/livez").status_code == 200
 
 
 def test_the_command_line_lives_with_the_rate(guarded: System) -> None:
@@ -128,7 +129,7 @@ def test_many_slow_clients_keep_nobody_else_waiting(guarded: System) -> None:
         for number, one in enumerate(slow):
             with suppress(OSError):  # its time is over already
                 one.sendall(HEAD[: number % len(HEAD)])
-        assert httpx.get(f"{url.geturl()}/livez", timeout=SOON_S).status_code == 200
+        assert http_get(f"{url.geturl()}/livez", timeout=SOON_S).status_code == 200
         for one in slow:
             with suppress(ConnectionError):
                 rest_of(one)
@@ -198,7 +199,7 @@ def test_an_answer_that_is_not_read_does_not_hold_a_connection(guarded: System) 
 
 def test_a_page_runs_only_what_came_with_it(guarded: System) -> None:
     url = guarded.stack["intake"]["url"]
-    page = httpx.get(f"{url}/docs")
+    page = http_get(f"{url}/docs")
     policy = page.headers["content-security-policy"]
     (script,) = re.findall(r"<script>(.*?)</script>", page.text, flags=re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -208,7 +209,7 @@ def test_a_page_runs_only_what_came_with_it(guarded: System) -> None:
     assert page.headers["referrer-policy"] == "no-referrer"
     for source in re.findall(r'(?:src|href)="([^"]+)"', page.text):
         assert source.startswith("/"), "everything comes from here"
-        assert httpx.get(url + source).headers["x-content-type-options"] == "nosniff"
+        assert http_get(url + source).headers["x-content-type-options"] == "nosniff"
 
 
 def test_no_answer_about_cases_is_kept_on_the_way(guarded: System) -> None:

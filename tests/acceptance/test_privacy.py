@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 import redis
@@ -22,6 +21,7 @@ from sqlalchemy import create_engine, text
 from tests.acceptance.system import System, eventually, running
 from tests.acceptance.test_outages import allow_connections
 from tests.collector import Collector, a_traceparent, collecting
+from tests.plain_http import http_client
 
 from carecase_worker.cases.care_case import FIELDS, FieldType
 
@@ -190,7 +190,7 @@ def _pieces(value: Any) -> Iterator[bytes]:
 def all_of_flower(system: System, job_id: str) -> str:
     """Flower's pages and its API, once it has seen a job."""
     held = system.stack["flower"]
-    with httpx.Client(base_url=held["url"], auth=(held["user"], held["password"]), timeout=30) as pages:
+    with http_client(base_url=held["url"], auth=(held["user"], held["password"]), timeout=30) as pages:
         tasks = eventually(lambda: (seen := pages.get("/api/tasks")) and job_id in seen.text and seen.json())
         paths = ["/tasks", "/workers", "/broker", "/api/tasks", "/api/workers", "/metrics"]
         paths += [f"/task/{uuid}" for uuid in tasks]

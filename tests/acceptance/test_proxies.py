@@ -17,6 +17,7 @@ import pytest
 from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_case
 from tests.needs import need
+from tests.plain_http import http_get
 from tests.ports import free_port
 from tests.services import Services
 
@@ -92,7 +93,7 @@ def an_intake(place: Path, servers: Services, root_path: str) -> Iterator[Intake
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url).status_code == 200
+        return http_get(url).status_code == 200
     except httpx.TransportError:
         return False
 

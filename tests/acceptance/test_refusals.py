@@ -11,6 +11,7 @@ import pytest
 import zstandard
 from tests.acceptance.system import System, eventually
 from tests.builders import a_batch, a_case
+from tests.plain_http import http_get
 
 GOOD = a_batch(a_case(1))
 PROBLEM = {"type", "title", "status", "detail", "instance"}
@@ -18,7 +19,7 @@ PROBLEM = {"type", "title", "status", "detail", "instance"}
 
 def backlog(system: System) -> tuple[float, float]:
     """Jobs accepted ever, and unfinished ones."""
-    text = httpx.get(f"{system.stack['intake']['url']}/metrics", timeout=60).text
+    text = http_get(f"{system.stack['intake']['url']}/metrics", timeout=60).text
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     return float(values['carecase_backlog_jobs{database="demo"}']), sum(
         float(value) for name, value in values.items() if name.startswith("carecase_items_total")
@@ -120,7 +121,7 @@ def test_a_request_that_breaks_off_is_no_failure_of_ours(system: System) -> None
         connection.sendall(f"{head}Content-Length: 1000\r\n\r\n[{{".encode())
         time.sleep(0.2)
     assert put(system).status_code == 202
-    text = httpx.get(f"{system.stack['intake']['url']}/metrics", timeout=60).text
+    text = http_get(f"{system.stack['intake']['url']}/metrics", timeout=60).text
     assert 'status="500"' not in text
 
 

@@ -20,6 +20,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from tests.acceptance.system import COMMAND, System, eventually, run, stopped_with_parent
 from tests.builders import a_case
+from tests.plain_http import http_get
 from tests.ports import free_port
 
 from carecase_worker.embedded.stack import running_stack
@@ -115,13 +116,13 @@ def test_a_worker_tells_its_health_at_a_port_and_to_the_check(system: System, tm
     with worker_beside(system, tmp_path, {"CARECASE_WORKER_PORT": str(port)}) as worker:
         eventually(lambda: worker.poll() is not None or is_well(tmp_path), what="the worker is well")
         assert worker.poll() is None, (tmp_path / "worker.log").read_text()
-        assert httpx.get(f"{url}/livez").json()["status"] == "ok"
-        ready = eventually(lambda: (told := httpx.get(f"{url}/readyz")).status_code == 200 and told)
+        assert http_get(f"{url}/livez").json()["status"] == "ok"
+        ready = eventually(lambda: (told := http_get(f"{url}/readyz")).status_code == 200 and told)
         assert ready.json() == {"status": "ok", "checks": {"broker": "ok", "redis": "ok"}}
-        scraped = httpx.get(f"{url}/metrics")
+        scraped = http_get(f"{url}/metrics")
         assert scraped.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert "carecase_worker_well 1.0" in scraped.text
-        assert httpx.get(f"{url}/else").status_code == 404
+        assert http_get(f"{url}/else").status_code == 404
         taken = run(
             "worker",
             cwd=tmp_path,
@@ -150,7 +151,7 @@ def test_connections_that_only_trickle_keep_no_probe_out(system: System, tmp_pat
                 with suppress(OSError):
                     one.send(b"G")
             try:
-                return httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+                return http_get(f"http://127.0.0.1:{port}/livez").status_code == 200
             except httpx.HTTPError:
                 return False
 

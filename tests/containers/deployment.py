@@ -16,6 +16,7 @@ import yaml
 from tests.acceptance.system import eventually
 from tests.containers.engine import Engine
 from tests.containers.images import OURS, ROOT
+from tests.plain_http import http_client
 from tests.ports import free_port
 
 _WITHIN = {"nofile": 1024, "nproc": 1024}
@@ -90,7 +91,7 @@ class Deployment:
             "Authorization": f"Bearer {token}",
             "vbasoftware-database": "demo",
         }
-        return httpx.Client(base_url=f"http://{self.values['INTAKE_LISTEN']}", headers=headers, timeout=30)
+        return http_client(base_url=f"http://{self.values['INTAKE_LISTEN']}", headers=headers, timeout=30)
 
     def send(self, cases: list[dict[str, Any]]) -> str:
         """Send a batch until it is accepted, as clients do; its job id."""

@@ -8,13 +8,13 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 
-import httpx
 import pytest
 import zstandard
 from tests.acceptance.system import eventually
 from tests.builders import a_case
 from tests.containers.deployment import Deployment, block_of
 from tests.containers.images import OURS, ROOT
+from tests.plain_http import http_get
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -171,8 +171,8 @@ def test_the_worker_cannot_change_the_tables_that_it_writes_to(deployment: Deplo
 
 def test_flower_is_behind_its_password(deployment: Deployment) -> None:
     url = f"http://{deployment.values['FLOWER_LISTEN']}/flower/"
-    assert httpx.get(url).status_code == 401
-    assert httpx.get(url, auth=("flower", deployment.values["FLOWER_PASSWORD"])).status_code == 200
+    assert http_get(url).status_code == 401
+    assert http_get(url, auth=("flower", deployment.values["FLOWER_PASSWORD"])).status_code == 200
 
 
 def test_nothing_is_lost_while_everything_is_restarted_in_turn(deployment: Deployment) -> None:

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from tests.acceptance.system import System, eventually
 from tests.environments import ROOT, environment
 from tests.kept import KeptDirectories
+from tests.plain_http import http_get
 
 OPTIONS = {
     "post_hooks": [],
@@ -25,7 +25,7 @@ def generated(system: System, kept: KeptDirectories, tmp_path_factory: pytest.Te
     """Imports modules of the generated package."""
     place = tmp_path_factory.mktemp("generated")
     (place / "options.yml").write_text(yaml.safe_dump(OPTIONS))
-    (place / "openapi.json").write_bytes(httpx.get(f"{system.stack['intake']['url']}/openapi.json", timeout=60).content)
+    (place / "openapi.json").write_bytes(http_get(f"{system.stack['intake']['url']}/openapi.json", timeout=60).content)
     lock = "requirements-generator.lock"
     made_of = [(ROOT / lock).read_text()]
     generator = kept.directory("generator", lambda place: environment(place, "--require-hashes", "-r", lock), made_of)

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import jsonschema
 import pytest
 from openapi_spec_validator import validate as validate_openapi
 from tests.acceptance.system import System
+from tests.plain_http import http_get
 
 JSON_TYPES = {"application/json", "text/json", "text/plain"}
 OF_EVERY_CALL = {"400", "401", "403", "406", "429", "431", "500", "503"}
@@ -28,7 +28,7 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def published(system: System) -> dict[str, Any]:
-    return dict(httpx.get(f"{system.stack['intake']['url']}/openapi.json", timeout=60).json())
+    return dict(http_get(f"{system.stack['intake']['url']}/openapi.json", timeout=60).json())
 
 
 def operations(published: dict[str, Any]) -> Iterator[dict[str, Any]]:

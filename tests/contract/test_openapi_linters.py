@@ -4,11 +4,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import httpx
 import pytest
 from tests.acceptance.system import System
 from tests.kept import KeptDirectories
 from tests.needs import need
+from tests.plain_http import http_get
 
 LINTERS = Path(__file__).parent / "linters"
 
@@ -30,7 +30,7 @@ def linters(kept: KeptDirectories) -> Path:
 def place(system: System, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the description as it is served."""
     place = tmp_path_factory.mktemp("linters")
-    served = httpx.get(f"{system.stack['intake']['url']}/openapi.json", timeout=60)
+    served = http_get(f"{system.stack['intake']['url']}/openapi.json", timeout=60)
     (place / "openapi.json").write_bytes(served.content)
     return place
 

@@ -15,6 +15,7 @@ import pytest
 from tests.acceptance.system import COMMAND, eventually, stopped_with_parent
 from tests.deployment.chart import Object, Pod, Rendered, render
 from tests.deployment.mounted import mounted
+from tests.plain_http import http_get
 from tests.ports import free_port
 from tests.services import PASSWORDS, Services
 
@@ -80,7 +81,7 @@ def passes(pod: Pod, name: str) -> bool:
     (port,) = pod.container["ports"]
     try:
         url = f"http://127.0.0.1:{port['containerPort']}{probe['httpGet']['path']}"
-        return 200 <= httpx.get(url, timeout=probe["timeoutSeconds"]).status_code < 400
+        return 200 <= http_get(url, timeout=probe["timeoutSeconds"]).status_code < 400
     except httpx.TransportError:
         return False
 

@@ -3,9 +3,9 @@
 import subprocess
 from pathlib import Path
 
-import httpx
 from tests.acceptance.system import eventually, run, running
 from tests.needs import need
+from tests.plain_http import http_get
 
 
 def test_it_scrapes_every_role_with_the_rules_loaded_and_says_where(tmp_path: Path) -> None:
@@ -14,7 +14,7 @@ def test_it_scrapes_every_role_with_the_rules_loaded_and_says_where(tmp_path: Pa
         url = system.stack["prometheus"]["url"]
 
         def asked(path: str) -> dict[str, list[dict[str, str]]]:
-            return dict(httpx.get(f"{url}/api/v1/{path}", timeout=60).json()["data"])
+            return dict(http_get(f"{url}/api/v1/{path}", timeout=60).json()["data"])
 
         def states() -> set[str]:
             return {target["health"] for target in asked("targets")["activeTargets"]}

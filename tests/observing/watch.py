@@ -18,6 +18,7 @@ import psutil
 import yaml
 from tests.acceptance.system import System, eventually, running, stopped_with_parent
 from tests.needs import need
+from tests.plain_http import http_get
 from tests.ports import free_port
 
 FACTOR = 60
@@ -89,20 +90,20 @@ class Watch:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=60).json()
+        answer = http_get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=60).json()
         assert answer["status"] == "success", (expression, answer)
         return list(answer["data"]["result"])
 
     def values(self, expression: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
         """The series of a query over a range."""
         asked = httpx.QueryParams({"query": expression, "start": start, "end": end, "step": step})
-        answer = httpx.get(f"{self.url}/api/v1/query_range", params=asked, timeout=60).json()
+        answer = http_get(f"{self.url}/api/v1/query_range", params=asked, timeout=60).json()
         assert answer["status"] == "success", (expression, answer)
         return list(answer["data"]["result"])
 
     def firing(self) -> set[tuple[str, str]]:
         """The alerts that fire, each with its database."""
-        alerts = httpx.get(f"{self.url}/api/v1/alerts", timeout=60).json()["data"]["alerts"]
+        alerts = http_get(f"{self.url}/api/v1/alerts", timeout=60).json()["data"]["alerts"]
         return {
             (one["labels"]["alertname"], one["labels"].get("database", ""))
             for one in alerts
@@ -228,6 +229,6 @@ def _running(command: Sequence[str], log: Path) -> Iterator[None]:
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/-/ready", timeout=5).status_code == 200
+        return http_get(f"{url}/-/ready", timeout=5).status_code == 200
     except httpx.TransportError:
         return False

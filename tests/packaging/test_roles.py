@@ -17,6 +17,7 @@ from tests.acceptance.system import eventually, run, running
 from tests.builders import a_case
 from tests.collector import collecting
 from tests.environments import COMPILE_ONCE
+from tests.plain_http import http_get
 from tests.ports import free_port
 from tests.services import Services
 
@@ -60,7 +61,7 @@ def access(variables: dict[str, str]) -> dict[str, str]:
 
 def is_well(url: str) -> bool:
     try:
-        return httpx.get(url).status_code == 200
+        return http_get(url).status_code == 200
     except httpx.TransportError:
         return False
 

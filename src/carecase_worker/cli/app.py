@@ -1,5 +1,6 @@
 """The `carecase` command and its groups."""
 
+import gc
 import importlib
 import sys
 from collections.abc import Mapping
@@ -75,18 +76,22 @@ def _is_installed(module: str) -> bool:
 
 
 def _load(module: str, command: str) -> Any:
-    """Import the module of a command. Raises NotInstalled."""
+    """Import the module of a command; collections of garbage leave out what is there by then. Raises NotInstalled."""
     whole = "'carecase-worker[embedded]'" if command == "up" else "carecase-worker"
     if not _is_installed(module):
         raise NotInstalled(
             f"carecase {command} is not in carecase-client. In an environment without it, run: pip install {whole}"
         )
+    gc.disable()
     try:
         return importlib.import_module(_path(module))
     except ModuleNotFoundError as error:
         raise NotInstalled(
             f"carecase {command} needs {error.name}, which is not installed here. Run: pip install {whole}"
         ) from None
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _no_options() -> None:

@@ -5,9 +5,9 @@ import os
 import subprocess
 from pathlib import Path
 
-import httpx
 import pytest
 from tests.acceptance.system import COMMAND, eventually, give_ports, run
+from tests.plain_http import http_get
 
 from carecase_worker.settings.loading import process_environment
 from carecase_worker.targets.causes import Causes
@@ -82,7 +82,7 @@ def test_a_database_that_cannot_be_used_is_told_and_once_it_is_away_everything_s
         try:
             stack = tmp_path / ".carecase" / "stack.json"
             eventually(lambda: process.poll() is not None or stack.exists(), what="the system is up")
-            assert httpx.get(f"{json.loads(stack.read_text())['intake']['url']}/readyz").status_code == 200
+            assert http_get(f"{json.loads(stack.read_text())['intake']['url']}/readyz").status_code == 200
         finally:
             process.terminate()
             process.communicate(timeout=120)

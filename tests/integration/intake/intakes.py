@@ -12,6 +12,7 @@ import httpx
 import jwt
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
+from tests.plain_http import http_client
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
@@ -59,7 +60,7 @@ class Intake:
     def client(self, name: str = "ann", **headers: str) -> httpx.Client:
         """A client with good credentials, which sends JSON for the database `demo` and says nothing of itself."""
         token = jwt.encode({"sub": f"user of {name}", "client_id": name, "exp": 4_000_000_000}, SECRET, "HS256")
-        made = httpx.Client(base_url=self.url, timeout=60)
+        made = http_client(base_url=self.url, timeout=60)
         made.headers = httpx.Headers(
             {
                 "x-api-key": KEYS[name],

@@ -14,6 +14,7 @@ from tests.builders import a_case
 from tests.event_streams import Listening, SentEvent, listening
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.integration.test_audit_log import lines_of
+from tests.plain_http import http_get
 from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
@@ -210,14 +211,14 @@ def test_streams_are_bounded_for_each_client_and_for_all(intake: Intake) -> None
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
         held.append(opened(bob, "/jobs/events"))
         assert bob.get("/jobs/events").status_code == 503
-        told = httpx.get(f"{intake.url}/metrics").text
+        told = http_get(f"{intake.url}/metrics").text
         assert 'carecase_event_streams{client="ann"} 3.0' in told
         assert 'carecase_event_streams_refused_total{bound="client"} 1.0' in told
         for one in held:
             one.__exit__(None, None, None)
 
         def left() -> bool:
-            return 'carecase_event_streams{client="ann"} 0.0' in httpx.get(f"{intake.url}/metrics").text
+            return 'carecase_event_streams{client="ann"} 0.0' in http_get(f"{intake.url}/metrics").text
 
         eventually(left, what="the places are free again")
 

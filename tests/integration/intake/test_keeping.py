@@ -11,6 +11,7 @@ import redis
 from structlog.testing import capture_logs
 from tests.builders import a_batch, a_case
 from tests.integration.intake.intakes import Intake, an_intake
+from tests.plain_http import http_get
 from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
@@ -50,7 +51,7 @@ def test_a_client_has_so_many_jobs_kept_and_purging_makes_room(intake: Intake) -
     for job_id in jobs:
         intake.finish(job_id)
     require_problem(put(intake), 507, "storage-full", "this client's share", "DELETE /jobs/{jobId}?purge=true")
-    told = httpx.get(f"{intake.url}/metrics").text
+    told = http_get(f"{intake.url}/metrics").text
     size = intake.store.kept("demo")["ann"].size
     assert 3 * 4096 < size < 4 * 4096
     for line in ('jobs{client="ann",database="demo"} 3.0', f'bytes{{client="ann",database="demo"}} {size}.0'):

@@ -18,6 +18,7 @@ import psutil
 from structlog.testing import capture_logs
 from tests.acceptance.system import eventually
 from tests.integration.intake.intakes import Intake, an_intake
+from tests.plain_http import http_get
 from tests.ports import free_port
 from tests.services import Services
 
@@ -98,7 +99,7 @@ def test_the_log_has_so_many_lines_of_callers_that_are_not_known(servers: Servic
     with an_intake(servers.redis_url, "lines:", intake={"log_unknown_per_second": 3}) as intake:
         with capture_logs() as logs, intake.client() as client, ThreadPoolExecutor(4) as threads:
             began = time.monotonic()
-            list(threads.map(lambda _: httpx.get(f"{intake.url}/a-path"), range(40)))
+            list(threads.map(lambda _: http_get(f"{intake.url}/a-path"), range(40)))
             seconds = time.monotonic() - began
             for _ in range(20):
                 assert client.get("/jobs").status_code == 200
@@ -137,7 +138,7 @@ def a_process(
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/livez", timeout=60).status_code == 200
+        return http_get(f"{url}/livez", timeout=60).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -8,6 +8,7 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 from tests.integration.intake.intakes import Intake, an_intake
+from tests.plain_http import http_client, http_get
 from tests.services import Services
 
 from carecase_worker.intake.page import routes
@@ -32,7 +33,7 @@ def policy_of(answer: httpx.Response) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", ["", *(f"/{name}" for name in NAMES if name != "index.html"), "/settings.json"])
 def test_each_file_may_run_and_load_nothing_but_files_from_here(intake: Intake, path: str) -> None:
-    answer = httpx.get(f"{intake.url}/app{path}", timeout=60)
+    answer = http_get(f"{intake.url}/app{path}", timeout=60)
     assert answer.status_code == 200
     policy = policy_of(answer)
     assert policy.pop("default-src") == policy.pop("base-uri") == policy.pop("form-action") == "'none'"
@@ -46,7 +47,7 @@ def test_each_file_may_run_and_load_nothing_but_files_from_here(intake: Intake, 
 @pytest.mark.parametrize("path", ["", "/main.js", "/css/foundation.css", "/settings.json"])
 def test_a_browser_keeps_it_and_asks_each_time_if_it_is_still_the_same(intake: Intake, path: str) -> None:
     url = f"{intake.url}/app{path}"
-    with httpx.Client(timeout=60) as client:
+    with http_client(timeout=60) as client:
         for encoding in ("zstd", "gzip", "identity"):
             first = client.get(url, headers={"accept-encoding": encoding})
             assert first.headers["cache-control"] == "no-cache"
@@ -60,7 +61,7 @@ def test_a_browser_keeps_it_and_asks_each_time_if_it_is_still_the_same(intake: I
 
 def test_all_that_it_refers_to_is_there(intake: Intake) -> None:
     seen, open_ones = set[str](), [f"{intake.url}/app", f"{intake.url}/app/{LEADS_BACK}"]
-    with httpx.Client(timeout=60) as client:
+    with http_client(timeout=60) as client:
         while open_ones:
             url = open_ones.pop()
             answer = client.get(url)
@@ -73,17 +74,17 @@ def test_all_that_it_refers_to_is_there(intake: Intake) -> None:
 
 @pytest.mark.parametrize("path", ["/index.html", "/nothing.js", "/%2e%2e/routes.py", "/css", "//main.js"])
 def test_nothing_else_is_there(intake: Intake, path: str) -> None:
-    assert httpx.get(f"{intake.url}/app{path}", timeout=60).status_code == 404
+    assert http_get(f"{intake.url}/app{path}", timeout=60).status_code == 404
 
 
 def test_with_a_slash_at_its_end_it_leads_to_the_page_under_whatever_prefix(intake: Intake) -> None:
-    answer = httpx.get(f"{intake.url}/app/", timeout=60)
+    answer = http_get(f"{intake.url}/app/", timeout=60)
     assert (answer.status_code, answer.headers["location"]) == (308, "../app")
 
 
 def test_it_says_which_credentials_it_needs_and_can_be_turned_off(servers: Services) -> None:
     with an_intake(servers.redis_url, "either:", intake={"require": "either"}) as intake:
-        assert httpx.get(f"{intake.url}/app/settings.json", timeout=60).json() == {"require": "either", "oidc": None}
+        assert http_get(f"{intake.url}/app/settings.json", timeout=60).json() == {"require": "either", "oidc": None}
     with an_intake(servers.redis_url, "off:", intake={"app_page": False}) as intake:
         for path in ("/app", "/app/", "/app/main.js", "/app/settings.json"):
-            assert httpx.get(intake.url + path, timeout=60).status_code == 404
+            assert http_get(intake.url + path, timeout=60).status_code == 404

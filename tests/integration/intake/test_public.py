@@ -11,6 +11,7 @@ import httpx
 import pytest
 import zstandard
 from tests.integration.intake.intakes import Intake, an_intake
+from tests.plain_http import http_client
 from tests.services import Services
 
 DECODE: dict[str, Callable[[bytes], bytes]] = {
@@ -78,7 +79,7 @@ def test_the_description_is_the_same_document_in_each_encoding_and_under_each_pr
 
 def test_documents_cost_no_more_than_an_answer_of_some_bytes(intake: Intake) -> None:
     def cost_s(path: str) -> float:
-        with httpx.Client(base_url=intake.url, headers={"accept-encoding": "zstd"}) as client:
+        with http_client(base_url=intake.url, headers={"accept-encoding": "zstd"}) as client:
             client.get(path)
             tag = client.get(path).headers.get("etag", "")
             began = time.process_time()

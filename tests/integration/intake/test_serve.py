@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 from tests.acceptance.system import eventually
+from tests.plain_http import http_get
 from tests.ports import free_port
 from tests.services import Services
 
@@ -29,7 +30,7 @@ def test_an_intake_that_is_told_to_stop_ends_with_status_0(servers: Services, tm
     def answers() -> bool:
         assert process.poll() is None, (tmp_path / "log").read_text()
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+            return http_get(f"http://127.0.0.1:{port}/livez").status_code == 200
         except httpx.TransportError:
             return False
 

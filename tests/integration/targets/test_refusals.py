@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, text
 from tests.builders import a_batch, a_case, a_lease
 from tests.integration.targets.databases import BAD, raising, refusing
 from tests.integration.targets.grounds import WAYS, name_of, upsert_of
@@ -73,11 +74,15 @@ def spoiled(engine: Engine, *statements: str, mend: tuple[str, ...] = ()) -> Ite
 
 def run(engine: Engine, *statements: str) -> None:
     """Run statements as the database's owner."""
-    owner = create_engine(engine.url.set(username="postgres", password="secret"))
-    with owner.begin() as connection:
+    with owner_of(engine.url).begin() as connection:
         for statement in statements:
             connection.execute(text(statement))
-    owner.dispose()
+
+
+@cache
+def owner_of(url: URL) -> Engine:
+    """An engine of the database's owner, which keeps no connection; to make one costs more than what it does here."""
+    return create_engine(url.set(username="postgres", password="secret"), poolclass=NullPool)
 
 
 def apply(

@@ -34,6 +34,9 @@ UNREADABLE = b"\xff of a form that is not known here"
 
 Elapse = Callable[[timedelta], None]
 
+# the step fails inside two savepoints by an error that is none of the database's, so the inner one is left to the outer
+pytestmark = pytest.mark.filterwarnings("ignore:nested transaction already deassociated")
+
 
 @pytest.fixture(params=[*DIALECTS])
 def targets(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -> SteppedTargets:
