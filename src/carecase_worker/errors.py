@@ -66,6 +66,7 @@ class BatchFault(Enum):
     BROKEN_OFF = "broken-off"
     NO_DATABASE = "no-database"
     BAD_PARAMETER = "bad-parameter"
+    CONTRADICTORY = "contradictory-parameters"
     BAD_HEADER = "bad-header"
     KEY_REUSED = "key-reused"
     TOO_LARGE_FOR_STRICT = "too-large-for-strict"

@@ -100,7 +100,7 @@ def test_it_is_another_batch_than_the_real_one_and_not_validated_only(system: Sy
         assert other.status_code == 422
         assert "Idempotency-Key" in other.json()["error"]["detail"]
         both = client.put("/care-cases-batch?dryRun=true&validateOnly=true", json=[a_case(first_key)])
-        assert both.status_code == 400
+        assert both.status_code == 422
         assert "exclude each other" in both.json()["error"]["detail"]
 
 

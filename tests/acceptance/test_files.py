@@ -41,13 +41,15 @@ def test_a_file_is_applied_and_each_row_answered_with_its_line(system: System) -
     assert applied == {first: "000", first + 1: "001", first + 2: "002", first + 3: "003\n"}
 
 
-def test_the_acknowledgement_comes_in_the_order_of_the_rows(system: System) -> None:
-    answer = put(system, f"{HEADER}812,5,false,a,OPEN\r\n\r\n811,6,false,b,OPEN\r\n".encode(), accept="text/csv")
+def test_the_acknowledgement_comes_in_the_order_of_the_rows(system: System, first_key: int) -> None:
+    first, second = first_key + 1, first_key
+    lines = f"{first},5,false,a,OPEN\r\n\r\n{second},6,false,b,OPEN\r\n"
+    answer = put(system, f"{HEADER}{lines}".encode(), accept="text/csv")
     assert answer.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
     assert [(row["line"], row["case_Key"], row["status"], row["field"]) for row in rows] == [
-        ("2", "812", "201", ""),
-        ("4", "811", "422", "carePlan_Key"),
+        ("2", str(first), "201", ""),
+        ("4", str(second), "422", "carePlan_Key"),
     ]
     with system.client(accept="text/csv") as client:
         again = client.get(f"{answer.headers['location']}/result")

@@ -34,7 +34,7 @@ INT32 = "must be an integer from -2147483648 to 2147483647"
         ),
         (f"POST {JOB}/retry?all=true", "This path takes none"),
         ("PUT /care-cases-batch?validateonly=true", "did you mean validateOnly? This path takes validateOnly"),
-        ("PUT /care-cases-batch?dryRun=1", "This path takes validateOnly"),
+        ("PUT /care-cases-batch?preview=1", "This path takes validateOnly"),
         ("PUT /care-cases-batch?validateOnly=true&validateOnly=false", "validateOnly comes more than once"),
         ("GET /jobs?state=queued&state=running", "state comes more than once"),
     ],

@@ -48,7 +48,7 @@ def test_what_is_only_validated_is_judged_and_not_kept(system: System, first_key
             ).status_code
             == 400
         )
-        for misspelt in ("validateonly=true", "validateOnly=true&validateOnly=false", "dryRun=1", "validateOnly="):
+        for misspelt in ("validateonly=true", "validateOnly=true&validateOnly=false", "preview=1", "validateOnly="):
             assert client.put(f"/care-cases-batch?{misspelt}", json=cases).status_code == 400
         many = client.put("/care-cases-batch?validateOnly=true", json=[1] * 20_001)
         assert many.status_code == 413

@@ -212,6 +212,7 @@ def test_nothing_is_lost_while_everything_is_restarted_in_turn(deployment: Deplo
 def test_a_container_stops_by_itself_within_its_grace_period(deployment: Deployment, service: str) -> None:
     grace = int(deployment.engine.inspect(deployment.containers(service)[0], "{{.Config.StopTimeout}}"))
     container = deployment.containers(service)[0]
+    deployment.wait_healthy(service)  # after what was done to it before
     deployment.compose("stop", service)
     assert deployment.engine.inspect(container, "{{.State.ExitCode}}") == "0", f"not killed after {grace} s"
     deployment.compose("start", service)

@@ -131,7 +131,8 @@ STATUS_OF_FAULT = {
     "not-json": 400, "not-an-array": 400, "not-lines": 400, "bad-file": 400, "no-mapping": 422, "empty": 400,
     "too-many-items": 413, "too-large": 413,
     "media-type": 415, "encoding": 415, "broken-encoding": 400, "broken-off": 400, "no-database": 400,
-    "bad-parameter": 400, "bad-header": 400, "key-reused": 422, "too-large-for-strict": 422, "not-acceptable": 406,
+    "bad-parameter": 400, "contradictory-parameters": 422, "bad-header": 400, "key-reused": 422,
+    "too-large-for-strict": 422, "not-acceptable": 406,
     "too-slow": 408, "no-credentials": 401, "bad-credentials": 401, "not-granted": 403, "no-user-agent": 403,
 }  # fmt: skip
 HEADERS_OF_STATUS = {

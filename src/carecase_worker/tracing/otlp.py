@@ -34,7 +34,7 @@ from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.telemetry import MetricSample
 from carecase_worker.traceparent import TraceParent
 from carecase_worker.tracing.sending import Sending, SpanQueue
-from carecase_worker.tracing.tracer import ATTRIBUTES, SPANS_LOST, UNTRACED, Span, Untraced
+from carecase_worker.tracing.tracer import ATTRIBUTES, UNTRACED, Span, Untraced, lost_spans
 from carecase_worker.version import VERSION
 
 _AT_ONCE = 512
@@ -96,7 +96,7 @@ class OtlpTracer:
 
     def readings(self) -> Iterator[MetricSample]:
         """Yield the metrics."""
-        yield MetricSample(*SPANS_LOST, self._queue.lost, {}, counter=True)
+        yield lost_spans(self._queue.lost)
 
     def close(self) -> None:
         """Send the spans that wait, for about as long as the timeout."""

@@ -28,9 +28,6 @@ ATTRIBUTES: Mapping[str, str] = {
 }
 """The only facts that a span can have, by the names that they have in a line of the log: ids, counts and names."""
 
-SPANS_LOST = ("carecase_spans_lost", "Spans that were not sent: too many waited, or the collector did not take them")
-"""Name and text of the count of lost spans, of an intake and of a worker."""
-
 _MODULE = "carecase_worker.tracing.otlp"
 
 
@@ -188,3 +185,9 @@ def require_installed(settings: TracingSettings) -> None:
             "tracing.endpoint: needs OpenTelemetry, which is not installed here;"
             " run: pip install 'carecase-worker[otel]', or leave the setting out"
         ) from None
+
+
+def lost_spans(count: float) -> MetricSample:
+    """Return the metric of the spans that a process, or all of a worker's, could not send."""
+    text = "Spans that were not sent: too many waited, or the collector did not take them"
+    return MetricSample("carecase_spans_lost", text, count, {}, counter=True)

@@ -13,7 +13,7 @@ from carecase_worker.errors import FailureKind
 from carecase_worker.settings.model import Settings
 from carecase_worker.store.redis.certificates import certificate_expiries
 from carecase_worker.telemetry import SHORT_BOUNDS_S, Gauges, HistogramSample, MetricSample, build_info, exposition
-from carecase_worker.tracing.tracer import SPANS_LOST
+from carecase_worker.tracing.tracer import lost_spans
 
 _CELL_BYTES = 8
 _OPERATIONS = ("claim", "complete", "place", "release", "reclaim", "settle")
@@ -156,7 +156,7 @@ class WorkerMetrics:
                 case "poison", [name]:
                     yield MetricSample("carecase_poison_items", _POISON, sums[place], {"database": name}, counter=True)
                 case "spans lost", []:
-                    yield MetricSample(*SPANS_LOST, sums[place], {}, counter=True)
+                    yield lost_spans(sums[place])
 
 
 def metrics_of(settings: Settings, *gauges: Gauges) -> WorkerMetrics:

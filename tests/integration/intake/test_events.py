@@ -205,15 +205,26 @@ def test_streams_are_bounded_for_each_client_and_for_all(intake: Intake) -> None
         assert stream.answer.status_code == 200
         return held
 
+    def is_free() -> bool:
+        told = http_get(f"{intake.url}/metrics").text
+        return all(
+            float(line.split()[-1]) == 0 for line in told.splitlines() if line.startswith("carecase_event_streams{")
+        )
+
+    eventually(is_free, what="what was heard before is over")
     with intake.client() as ann, intake.client("bob") as bob:
         held = [opened(ann, path) for _ in range(3)]
         refused = ann.get(path)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
         held.append(opened(bob, "/jobs/events"))
         assert bob.get("/jobs/events").status_code == 503
-        told = http_get(f"{intake.url}/metrics").text
-        assert 'carecase_event_streams{client="ann"} 3.0' in told
-        assert 'carecase_event_streams_refused_total{bound="client"} 1.0' in told
+
+        def is_told() -> bool:  # the page is made anew once a second
+            told = http_get(f"{intake.url}/metrics").text
+            refused = 'carecase_event_streams_refused_total{bound="client"} 1.0'
+            return 'carecase_event_streams{client="ann"} 3.0' in told and refused in told
+
+        eventually(is_told, what="the metrics tell of three streams and a refusal")
         for one in held:
             one.__exit__(None, None, None)
 

@@ -216,7 +216,7 @@ def _mode_of(headers: BatchHeaders) -> dict[str, bool]:
     """Return the log field of a dry run. Raises BatchRefused if a batch is to be a dry run and validated only."""
     if headers.dry_run and headers.validate_only:
         raise BatchRefused(
-            BatchFault.BAD_PARAMETER,
+            BatchFault.CONTRADICTORY,
             "validateOnly and dryRun exclude each other. Send validateOnly to hold the items to the rules at once, or"
             " dryRun to have the target database asked as well.",
         )

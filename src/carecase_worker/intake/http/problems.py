@@ -59,6 +59,7 @@ _BATCH = {
     BatchFault.BROKEN_OFF: 400,
     BatchFault.NO_DATABASE: 400,
     BatchFault.BAD_PARAMETER: 400,
+    BatchFault.CONTRADICTORY: 422,
     BatchFault.BAD_HEADER: 400,
     BatchFault.KEY_REUSED: 422,
     BatchFault.TOO_LARGE_FOR_STRICT: 422,
