@@ -22,6 +22,10 @@ class Entry:
     place: int
     row: Row
 
+    def moved(self, by: int) -> "Entry":
+        """Return the entry at its place in a group, where so many items come before its chunk."""
+        return Entry(self.place + by, self.row)
+
 
 def key_of(entry: Entry) -> int:
     """Return the key of an entry's case."""
@@ -167,7 +171,7 @@ class WaveOfChunks:
     def entries(self) -> Sequence[Entry]:
         """Return each case with all that is written of it, in key order."""
         entries = [
-            Entry(first + entry.place, entry.row)
+            entry.moved(first)
             for first, chunk in zip(self.firsts, self.chunks, strict=True)
             for entry in chunk.entries()
         ]

@@ -5,7 +5,7 @@ from itertools import accumulate
 from operator import attrgetter
 
 from carecase_worker.cases.outcomes import Outcome
-from carecase_worker.targets.plan import Entry, Wave, WaveOfAll, WaveOfChunks, WaveOfRows, WritePlan, in_waves
+from carecase_worker.targets.plan import Wave, WaveOfAll, WaveOfChunks, WaveOfRows, WritePlan, in_waves
 from carecase_worker.targets.tables import VERSION
 
 
@@ -34,7 +34,7 @@ def _by_version(plans: Sequence[WritePlan]) -> Sequence[Wave]:
     """Return waves of all cases, each case's in the order of its versions."""
     firsts = accumulate((len(plan.keys) for plan in plans), initial=0)
     entries = [
-        Entry(first + entry.place, entry.row)
+        entry.moved(first)
         for first, plan in zip(firsts, plans, strict=False)
         for wave in plan.waves
         for entry in wave.entries()

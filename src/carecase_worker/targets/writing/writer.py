@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from enum import Enum, auto
-from typing import assert_never
+from functools import partial
+from typing import TypeVar, assert_never
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from carecase_worker.cases.outcomes import REFUSED, Outcome
@@ -32,6 +33,7 @@ from carecase_worker.targets.writing.merging import apart, as_one
 from carecase_worker.targets.writing.sifting import Findings, TransactionLostError
 from carecase_worker.telemetry import logger
 
+_T = TypeVar("_T")
 _log = logger("targets")
 _CONTENTION_ATTEMPTS = 4
 _FIRST_DRY_RUN_S = 2.0
@@ -153,20 +155,17 @@ class Writer:
         findings, step = Findings(monotonic() + time_s, time_s), _Step.BISECTING if plan.slowly else _Step.FAST
         for _ in range(_CONTENTION_ATTEMPTS):
             try:
-                return self._rolled_back(plan, findings, apply_fast if step is _Step.FAST else apply_bisecting)
+                apply = apply_fast if step is _Step.FAST else apply_bisecting
+                return self._rolled_back(partial(self._compared, plan=plan, findings=findings, apply=apply))
             except SQLAlchemyError as error:
                 step = self._step_after(error, step, findings)
         raise TargetFailure(FailureKind.TOO_SLOW)
 
     def rehearse(self, plan: WritePlan) -> None:
         """Do all that writing does, and keep nothing. Raises TargetFailure."""
-        findings, done = self._findings(), False
-        with errors_as_failures(self._engine), self._engine.connect() as connection:
-            while not done:
-                with suppress(TransactionLostError), connection.begin() as transaction:
-                    sift(connection, self._upsert, plan, findings)
-                    transaction.rollback()
-                    done = True
+        findings = self._findings()
+        with errors_as_failures(self._engine):
+            self._rolled_back(lambda connection: sift(connection, self._upsert, plan, findings))
 
     def _write_fast(self, key: LedgerKey, plan: WritePlan, findings: Findings) -> list[Outcome]:
         """Write the cases, each wave as a whole, and the ledger row. Raises SQLAlchemyError and as `_commit` does."""
@@ -239,23 +238,26 @@ class Writer:
             self._log_refused(rows, settled.refused)
         return rows
 
-    def _rolled_back(self, plan: WritePlan, findings: Findings, apply: Apply) -> list[Outcome]:
-        """Write the cases of a plan in a transaction that never commits. Raises as `_commit` does."""
-        writing = self._dialect.writing
+    def _compared(self, connection: Connection, plan: WritePlan, findings: Findings, apply: Apply) -> list[Outcome]:
+        """Write the cases of a plan, check the constraints as a commit would; return what would have come of it."""
+        writing, upsert = self._dialect.writing, ComparingUpsert(self._upsert)
+        writing.limit_statements(connection, findings.time_s)
+        settled = apply(connection, upsert, plan, findings)
+        writing.check_constraints_at_once(connection)
+        if writing.has_lost_transaction(connection):
+            raise TargetFailure(FailureKind.TOO_SLOW)
+        return upsert.told(plan, settled.outcomes)
+
+    def _rolled_back(self, write: Callable[[Connection], _T]) -> _T:
+        """Write in a transaction that never commits; begin anew if the database has ended it."""
         with self._engine.connect() as connection:
             while True:
-                upsert, transaction = ComparingUpsert(self._upsert), connection.begin()
-                try:
-                    writing.limit_statements(connection, findings.time_s)
-                    settled = apply(connection, upsert, plan, findings)
-                    writing.check_constraints_at_once(connection)  # a commit would check the deferred ones
-                    if writing.has_lost_transaction(connection):
-                        raise TargetFailure(FailureKind.TOO_SLOW)
-                except TransactionLostError:
-                    continue
-                finally:
-                    transaction.rollback()
-                return upsert.told(plan, settled.outcomes)
+                transaction = connection.begin()
+                with suppress(TransactionLostError):
+                    try:
+                        return write(connection)
+                    finally:
+                        transaction.rollback()
 
     def _not_recorded(self, members: Members) -> Members:
         """Return the chunks that are not in the ledger."""

@@ -1,6 +1,7 @@
 """INSERT … SELECT FROM json_to_recordset(…): the fastest upsert on PostgreSQL, which takes JSON as it was sent."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from psycopg.types.json import Json
@@ -17,14 +18,11 @@ class PostgresUpsert:
     """The upsert of a wave that is sent as one JSON text and written at one stroke."""
 
     def __init__(self) -> None:
-        either = (False, True)
         self._statements = {
             (guard, sort, many): _postgres_statement(guard, sort, _sources(many))
-            for guard in either
-            for sort in either
-            for many in either
+            for guard, sort, many in product((False, True), repeat=3)
         }
-        self._backdates = {many: _postgres_backdate(_sources(many)) for many in either}
+        self._backdates = {many: _postgres_backdate(_sources(many)) for many in (False, True)}
         key, *others = (CARE_CASE.c[name].name for name in (KEY, VERSION, ENTRY_VERSION, CARE_PLAN))
         self._held = text(
             f"SELECT {key}, {', '.join(others)} FROM care_case WHERE {key} = ANY(:keys)"  # noqa: S608  # names of the field table only
