@@ -18,6 +18,11 @@ _STATUS_NO_READER = 141
 """The status that shells report for a program whose pipe has no reader: 128 plus SIGPIPE's number."""
 
 
+def standard_error() -> Console:
+    """Make the console for what is said beside the output: as plain lines, whose ends the terminal chooses."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
 def ended(command: Callable[[], object]) -> int:
     """Run a command to its end; return the exit status."""
     for name in ("stdout", "stderr"):
@@ -97,4 +102,4 @@ def _complain(error: CareCaseError) -> None:
 def _say(text: str, style: str = "") -> None:
     """Print a line on standard error, if that can be written to."""
     with suppress(OSError):
-        Console(stderr=True, highlight=False, soft_wrap=True).print(text, style=style, markup=False)
+        standard_error().print(text, style=style, markup=False)

@@ -5,12 +5,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from tests.acceptance.system import eventually
 from tests.peers import Peer
 
 from carecase_worker.cli.app import run
+from carecase_worker.settings.loading import client_variables, settings_variables
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,11 @@ def ctrl_c_at(peer: Peer, count: int) -> Iterator[None]:
     thread.start()
     yield
     thread.join()
+
+
+def carecase_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], directory: Path) -> Carecase:
+    """Give the command for a test that stands in a directory, with nothing configured."""
+    for name in (*client_variables(), *settings_variables(), "CARECASE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(directory)
+    return carecase_in(monkeypatch, capsys)

@@ -9,12 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.cli.commands import Carecase, carecase_in
+from tests.integration.cli.commands import Carecase, carecase_alone
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
 from carecase_worker.files.episodes import NAME as EPISODES
-from carecase_worker.settings.loading import client_variables, settings_variables
 
 PLACE = Path(__file__).parents[1] / "samples"
 
@@ -178,10 +177,7 @@ def intake(servers: Services) -> Iterator[Intake]:
 
 @pytest.fixture
 def carecase(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Carecase:
-    for name in (*client_variables(), *settings_variables(), "CARECASE_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return carecase_in(monkeypatch, capsys)
+    return carecase_alone(monkeypatch, capsys, tmp_path)
 
 
 def put(intake: Intake, sample: Sample, body: bytes, **query: str) -> httpx.Response:

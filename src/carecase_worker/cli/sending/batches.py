@@ -7,13 +7,12 @@ from typing import Annotated, NoReturn
 
 import msgspec
 import typer
-from rich.console import Console
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
-from carecase_worker.cli.ending import STATUS_INTERRUPTED
+from carecase_worker.cli.ending import STATUS_INTERRUPTED, standard_error
 from carecase_worker.cli.sending.changes import changes_of
 from carecase_worker.cli.sending.options import with_options
-from carecase_worker.cli.sending.progress import advise, follow, summary, summary_of_all
+from carecase_worker.cli.sending.progress import advise, follow, print_job, summary_of_all
 from carecase_worker.cli.sending.sample import cases
 from carecase_worker.cli.sending.submission import Submission, SubmitOptions
 from carecase_worker.cli.sending.tables import print_items
@@ -48,7 +47,7 @@ def submit(
 
     With --json, one line for each batch.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = standard_error()
     with service.connect(options.database) as client:
         submission = Submission(client, file, options, console)
         if options.validate_only:
@@ -91,7 +90,7 @@ def _sent(submission: Submission) -> Sequence[Job]:
 def _tell(jobs: Sequence[Job], changes: str, as_json: bool) -> None:
     """Print the jobs, and the changes of dry runs if there are any."""
     for job in jobs:
-        typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
+        print_job(job, as_json)
     if len(jobs) > 1 and not as_json:
         typer.echo(summary_of_all(jobs))
     if changes:

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 
 from carecase_worker.batches.line_numbers import NumberedItems
 from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.cli.connection import ServiceFlags, with_service
+from carecase_worker.cli.ending import standard_error
 from carecase_worker.cli.sending.dropping import DropOptions, Dropping
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, configured_mapping, row_file
 from carecase_worker.cli.sending.options import with_options
@@ -60,7 +60,7 @@ def check(
 
     A conflict with the database does not show here.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = standard_error()
     source = source_of(file)
     named = row_file(source, mapping, care_plan) or RowFile(source)
     configuration = config or named_file()
@@ -97,7 +97,7 @@ def drop(
 
     A file of which all rows were applied goes to done, any other to failed, each with NAME.ack.csv beside it.
     """
-    console, folder = Console(stderr=True, highlight=False, soft_wrap=True), Folder(directory)
+    console, folder = standard_error(), Folder(directory)
     settle_s = max(options.settle, _LEAST_LOOK_S)
     pause = timedelta(seconds=settle_s if options.once else min(settle_s, _LONGEST_LOOK_S))
     with service.connect(options.database) as client, folder.watched():

@@ -9,14 +9,13 @@ from typing import Annotated, assert_never
 
 import msgspec
 import typer
-from rich.console import Console
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
-from carecase_worker.cli.ending import STATUS_INTERRUPTED
-from carecase_worker.cli.sending.progress import advise, follow, summary
+from carecase_worker.cli.ending import STATUS_INTERRUPTED, standard_error
+from carecase_worker.cli.sending.progress import advise, follow_one, print_job, summary
 from carecase_worker.cli.sending.tables import cells_of, columns_of, print_items
 from carecase_worker.client.blocking import CareCases
-from carecase_worker.client.documents import Group, ItemResult, Job
+from carecase_worker.client.documents import Group, ItemResult
 from carecase_worker.client.events import JobEvent
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id")]
@@ -52,12 +51,12 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Say where a job stands. With --watch, exit status 0 if all was applied, 1 if some items failed."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = standard_error()
     with service.connect() as client:
         told = client.job(job)
         if watch:
-            (told,) = _followed(client, told, console)
-    _tell(told, as_json)
+            told = follow_one(client, told, console)
+    print_job(told, as_json)
     advise([told], console)
     raise typer.Exit(1 if watch and not told.applied else 0)
 
@@ -122,7 +121,7 @@ def result(
 def cancel(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
     """Cancel what has not been applied of a job."""
     with service.connect() as client:
-        _tell(client.cancel(job), as_json)
+        print_job(client.cancel(job), as_json)
 
 
 @with_service
@@ -130,8 +129,8 @@ def retry(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
     """Send again the items of a final job that failed for a reason outside themselves: a new job."""
     with service.connect() as client:
         told = client.retry(job)
-    _tell(told, as_json)
-    advise([told], Console(stderr=True, highlight=False, soft_wrap=True))
+    print_job(told, as_json)
+    advise([told], standard_error())
 
 
 @with_service
@@ -160,18 +159,6 @@ def purge(service: ServiceFlags, job: JobId) -> None:
     with service.connect() as client:
         client.purge(job)
     typer.echo(f"{job} is purged: its result and what was kept of its cases are gone.")
-
-
-def _tell(job: Job, as_json: bool) -> None:
-    typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
-
-
-def _followed(client: CareCases, job: Job, console: Console) -> list[Job]:
-    try:
-        return follow(client, [job], console)
-    except KeyboardInterrupt:
-        advise([job], console)
-        raise typer.Exit(STATUS_INTERRUPTED) from None
 
 
 def _not_applied(client: CareCases, job: str) -> list[ItemResult]:

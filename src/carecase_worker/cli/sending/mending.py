@@ -7,14 +7,13 @@ from typing import Annotated, NoReturn
 
 import msgspec
 import typer
-from rich.console import Console
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
-from carecase_worker.cli.ending import STATUS_INTERRUPTED
+from carecase_worker.cli.ending import standard_error
 from carecase_worker.cli.sending.batches import carry_out
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, row_file
 from carecase_worker.cli.sending.options import with_options
-from carecase_worker.cli.sending.progress import advise, follow, summary
+from carecase_worker.cli.sending.progress import advise, follow_one, print_job
 from carecase_worker.cli.sending.submission import Submission, SubmitOptions
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import Job
@@ -66,7 +65,7 @@ def failed(
     With --resend, those with 500, 503 or Cancelled are sent again as they are, by the service if it still has them,
     else from FILE. Exit status: 0 written or all applied, 1 some items failed again, 2 refused.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = standard_error()
     with service.connect() as client:
         told = client.job(job)
         original = row_file(file, options.mapping, told.care_plan_key) or file
@@ -97,7 +96,7 @@ def resend(
 
     Run again with the same file, it finds the same job; nothing is doubled. Exit status as of carecase submit.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = standard_error()
     with service.connect() as client:
         told = client.job(job)
     refuse_original(row_file(file, options.mapping, told.care_plan_key) or file, told)
@@ -122,15 +121,11 @@ def _tell(job: Job, written: Written) -> None:
 
 def _send_again(client: CareCases, job: Job, original: OriginalFile, watch: bool, as_json: bool) -> NoReturn:
     """Send again what failed for a reason outside the items, tell of the new job, and end with the exit status."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = standard_error()
     new = client.resend_failed(job, original)
     console.print(f"accepted as job {new.job_id}: {new.total:,} items", markup=False)
     if watch:
-        try:
-            (new,) = follow(client, [new], console)
-        except KeyboardInterrupt:
-            advise([new], console)
-            raise typer.Exit(STATUS_INTERRUPTED) from None
-    typer.echo(msgspec.json.encode(new).decode() if as_json else summary(new))
+        new = follow_one(client, new, console)
+    print_job(new, as_json)
     advise([new], console)
     raise typer.Exit(1 if new.failed or new.cancelled else 0)

@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
+import msgspec
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from carecase_worker.cli.ending import STATUS_INTERRUPTED
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import Job
 
@@ -59,6 +62,21 @@ def follow(client: CareCases, jobs: Sequence[Job], console: Console) -> list[Job
                 told[place] = client.job(job, within=_POLL)
                 show(told[place])
     return told
+
+
+def follow_one(client: CareCases, job: Job, console: Console) -> Job:
+    """Show the progress of a job until it is final; return the final job. Ctrl-C ends the program with advice."""
+    try:
+        (final,) = follow(client, [job], console)
+    except KeyboardInterrupt:
+        advise([job], console)
+        raise typer.Exit(STATUS_INTERRUPTED) from None
+    return final
+
+
+def print_job(job: Job, as_json: bool) -> None:
+    """Print a job's document, or its summary."""
+    typer.echo(msgspec.json.encode(job).decode() if as_json else summary(job))
 
 
 def summary(job: Job) -> str:
