@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from tests.acceptance.page.visitors import MOST_MS, Visitor, visitor_of
+from tests.acceptance.page.visitors import Visitor, visitor_of
 from tests.acceptance.system import System
 from tests.kept import KeptDirectories
 from tests.needs import need
@@ -34,7 +34,6 @@ def visit(browser: Browser, system: System) -> Iterator[Visit]:
 
     def made(visited: System = system, name: str = "demo", **options: Any) -> Visitor:
         context = browser.new_context(**options)
-        context.set_default_timeout(MOST_MS)
         contexts.append(context)
         client = next(who for who in visited.stack["clients"] if who["name"] == name)
         return visitor_of(context, visited.stack["intake"]["url"], client)
