@@ -41,8 +41,7 @@ def test_a_file_of_rows_is_dropped_checked_sent_and_mended_by_its_lines(
     visitor = visit()
     page = visitor.page
     visitor.sign_in()
-    page.get_by_role("link", name="Send a file").first.click()
-    page.get_by_label("Database").fill("demo")
+    visitor.choose_target()
     page.evaluate(DROP, [name, rows_of(first_key, delimiter)])
     expect(page.get_by_text(name)).to_be_visible()
     visitor.check()

@@ -54,11 +54,15 @@ class Visitor:
 
     def choose(self, file: Path, database: str = "demo", care_plan: str = "") -> None:
         """Go to the view that sends, and choose a target and a file."""
+        self.choose_target(database, care_plan)
+        self.page.locator("#file").set_input_files(file)
+
+    def choose_target(self, database: str = "demo", care_plan: str = "") -> None:
+        """Go to the view that sends; the one before has a field of the same name, so it is awaited."""
         self.page.get_by_role("navigation", name="Main").get_by_role("link", name="Send a file").click()
         expect(self.page.get_by_role("heading", name="Send a file")).to_be_visible()
         self.page.get_by_label("Database").fill(database)
         self.page.get_by_label("Care plan (optional)").fill(care_plan)
-        self.page.locator("#file").set_input_files(file)
 
     def check(self) -> None:
         self.page.get_by_role("button", name="Check the file").click()
