@@ -247,9 +247,9 @@ STEPS_A_BYTE = 60  # four times what the dearest of them takes
 @pytest.mark.parametrize("name", CRUMBS)
 def test_what_decodes_to_next_to_nothing_costs_no_more_than_its_bytes(name: str) -> None:
     encoding, sent = CRUMBS[name]
-    body = body_of(encoding)
 
     def take() -> None:
+        body = body_of(encoding)
         for start in range(0, len(sent), 64 * KIB):
             for _ in body.take(sent[start : start + 64 * KIB]):
                 pass
