@@ -26,6 +26,7 @@ from tests.chaos.attempts import held_twice
 from tests.chaos.callbacks import VARIABLES, called_back
 from tests.chaos.clients import Client, Crowd
 from tests.chaos.clocks import intake_with_a_clock
+from tests.chaos.commits import GATE
 from tests.chaos.faults import WEIGHTS, Fault
 from tests.chaos.replay import Found, Sent, Verdict, compare
 
@@ -42,6 +43,7 @@ AUDIT = {
         " VALUES (NEW.case_key, NEW.ingest_version); RETURN NULL; END $$",
         "CREATE TRIGGER note AFTER INSERT OR UPDATE OF ingest_version ON care_case"
         " FOR EACH ROW EXECUTE FUNCTION note()",
+        *GATE,
     ),
     "demo_sqlite": (
         "CREATE TABLE audit (case_key int, version bigint)",
