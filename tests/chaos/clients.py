@@ -66,7 +66,7 @@ class Client(Thread):
             if job is not None:
                 break
             self.refused += 1
-            time.sleep(dice.uniform(0.05, 0.3))
+            time.sleep(dice.uniform(0.05, 0.3) * (1 + size / 100))  # large ones give way, so that there are groups
         sent = Sent(job["jobId"], began, datetime.now(UTC), database, care_plan, cases, dry_run=is_dry_run)
         if dice.random() < 0.05:
             sent = replace(sent, cancelled=self._cancel(job["jobId"]))

@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -19,9 +18,13 @@ import psycopg
 from tests.acceptance.system import System
 
 T = TypeVar("T")
-_GATE = 20
-"""The key of an advisory lock: each commit of cases holds it shared."""
+_GATE, _BATCH = 20, 21
+"""Keys of advisory locks: a commit of cases holds the gate's, shared, and one for each batch that it is of."""
 GATE = (
+    "CREATE FUNCTION mark_batch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    f" PERFORM pg_advisory_xact_lock_shared({_BATCH}, hashint8(NEW.ingest_version >> 20)); RETURN NULL; END $$",
+    "CREATE TRIGGER mark_batch AFTER INSERT OR UPDATE OF ingest_version ON care_case"
+    " FOR EACH ROW EXECUTE FUNCTION mark_batch()",
     "CREATE FUNCTION pass_gate() RETURNS trigger LANGUAGE plpgsql AS"
     f" $$ BEGIN PERFORM pg_advisory_xact_lock_shared({_GATE}); RETURN NULL; END $$",
     "CREATE CONSTRAINT TRIGGER pass_gate AFTER INSERT OR UPDATE OF ingest_version ON care_case"
@@ -30,10 +33,13 @@ GATE = (
 """Statements that build the gate in a database of PostgreSQL. A deferred trigger runs in the commit."""
 _AT_THE_GATE = (
     "SELECT client_port FROM pg_stat_activity JOIN pg_locks USING (pid)"
-    " WHERE locktype = 'advisory' AND NOT granted AND query ILIKE 'COMMIT%'"
+    " WHERE locktype = 'advisory' AND query ILIKE 'COMMIT%%'"
+    f" GROUP BY client_port HAVING bool_or(NOT granted) AND count(*) FILTER (WHERE classid = {_BATCH}) >= %s"
 )
 _COMMITTING = "SELECT FROM pg_stat_activity WHERE client_port = ANY(%s) AND state <> 'idle'"
-_GATHER_S, _COME_WITHIN_S, _COMMITTED_WITHIN_S = 0.1, 3.0, 5.0
+_GROUPS = 0.75
+"""The part of all strikes that wait for a group: a commit of two batches and more."""
+_CLOSED_S, _COME_WITHIN_S, _COMMITTED_WITHIN_S = 0.3, 6.0, 5.0
 
 Database = psycopg.Connection[tuple[int]]
 
@@ -45,29 +51,33 @@ def kill_worker_between_commit_and_completion(system: System, dice: Random) -> N
     """
     url = system.stack["databases"]["demo"]["url"].replace("+psycopg", "")
     with psycopg.connect(url, autocommit=True) as database:
-        database.execute("SELECT pg_advisory_lock(%s)", [_GATE])
-        ports = _until(partial(_at_the_gate, database), _COME_WITHIN_S)
-        time.sleep(_GATHER_S)  # small batches come together meanwhile, and go in a group
-        ports |= _at_the_gate(database)
+        ports = _closed_before(database, batches=2 if dice.random() < _GROUPS else 1)
         owners = {one.laddr.port: one.pid for one in psutil.net_connections("tcp") if one.laddr and one.pid}
-        victims = [owners[port] for port in ports if port in owners]
-        if not victims:
-            raise OSError("no cases are committed just now")
-        doomed = [victim for victim in victims if dice.random() < 0.7] or victims
+        doomed = [owners[port] for port in ports if port in owners]
         worker = psutil.Process(doomed[0]).ppid()
         rest = [worker, *(child.pid for child in psutil.Process(worker).children())]
         try:
             _signal(doomed, signal.SIGSTOP)
             database.execute("SELECT pg_advisory_unlock(%s)", [_GATE])
-            _until(lambda: not database.execute(_COMMITTING, [[*ports]]).fetchall(), _COMMITTED_WITHIN_S)
+            _until(lambda: not database.execute(_COMMITTING, [ports]).fetchall(), _COMMITTED_WITHIN_S)
         finally:
             # with the whole worker dies who would hand on at once what its processes were notified of
             _signal([*doomed, *(rest if dice.random() < 0.25 else [])], signal.SIGKILL)
 
 
-def _at_the_gate(database: Database) -> set[int]:
-    """The ports from which a transaction is being committed."""
-    return {port for (port,) in database.execute(_AT_THE_GATE)}
+def _closed_before(database: Database, batches: int) -> list[int]:
+    """Close the gate before commits of so many batches; return the ports that these come from.
+
+    It is closed for a moment each time, since processes that wait there with other chunks keep a group from coming.
+    Raises OSError if none comes.
+    """
+    end = time.monotonic() + _COME_WITHIN_S
+    while time.monotonic() < end:
+        database.execute("SELECT pg_advisory_lock(%s)", [_GATE])
+        if ports := _until(lambda: database.execute(_AT_THE_GATE, [batches]).fetchall(), _CLOSED_S):
+            return [port for (port,) in ports]
+        database.execute("SELECT pg_advisory_unlock(%s)", [_GATE])
+    raise OSError("nothing of the kind is committed just now")
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:
