@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -66,18 +67,25 @@ def kill_worker_between_commit_and_completion(system: System, dice: Random) -> N
 
 
 def _closed_before(database: Database, batches: int) -> list[int]:
-    """Close the gate before commits of so many batches; return the ports that these come from.
+    """Close the gate before commits of so many batches, or of fewer if none comes; return the ports they come from.
 
     It is closed for a moment each time, since processes that wait there with other chunks keep a group from coming.
-    Raises OSError if none comes.
+    Raises OSError if nothing is committed at all.
     """
     end = time.monotonic() + _COME_WITHIN_S
-    while time.monotonic() < end:
+    while True:
+        is_last = time.monotonic() > end
         database.execute("SELECT pg_advisory_lock(%s)", [_GATE])
-        if ports := _until(lambda: database.execute(_AT_THE_GATE, [batches]).fetchall(), _CLOSED_S):
-            return [port for (port,) in ports]
+        if ports := _until(partial(_at_the_gate, database, 1 if is_last else batches), _CLOSED_S):
+            return ports
         database.execute("SELECT pg_advisory_unlock(%s)", [_GATE])
-    raise OSError("nothing of the kind is committed just now")
+        if is_last:
+            raise OSError("no cases are committed just now")
+
+
+def _at_the_gate(database: Database, batches: int) -> list[int]:
+    """The ports from which transactions of so many batches are being committed."""
+    return [port for (port,) in database.execute(_AT_THE_GATE, [batches])]
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:
