@@ -2,11 +2,13 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from random import Random
+from urllib.parse import urlsplit
 
 import psutil
 import redis
@@ -112,6 +114,14 @@ def kill_pool_while_valkey_hangs(system: System, dice: Random) -> None:
 
 def cut_broker_connections(system: System, dice: Random) -> None:
     _store(system).execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
+def reset_broker_connections(system: System, dice: Random) -> None:
+    """Connections are reset, idle ones too, as by a balancer. It takes root, and a kernel that lets it."""
+    port = str(urlsplit(system.stack["redis"]["url"]).port)
+    reset = subprocess.run(["ss", "-K", "-tnH", "sport", "=", port], capture_output=True, text=True, check=False)
+    if not reset.stdout:
+        raise OSError("no connection can be reset here")
 
 
 def fill_valkey(system: System, dice: Random) -> None:
@@ -242,6 +252,7 @@ WEIGHTS: dict[Fault, int] = {
     freeze_valkey: 2,
     hang_postgres: 2,
     cut_broker_connections: 3,
+    reset_broker_connections: 3,
     fill_valkey: 2,
     deny_valkey_writes: 2,
     fill_disk: 2,
