@@ -53,8 +53,7 @@ def kill_worker_between_commit_and_completion(system: System, dice: Random) -> N
     url = system.stack["databases"]["demo"]["url"].replace("+psycopg", "")
     with psycopg.connect(url, autocommit=True) as database:
         ports = _closed_before(database, batches=2 if dice.random() < _GROUPS else 1)
-        owners = {one.laddr.port: one.pid for one in psutil.net_connections("tcp") if one.laddr and one.pid}
-        doomed = [owners[port] for port in ports if port in owners]
+        doomed = _owners(ports, database.info.port)
         worker = psutil.Process(doomed[0]).ppid()
         rest = [worker, *(child.pid for child in psutil.Process(worker).children())]
         try:
@@ -86,6 +85,15 @@ def _closed_before(database: Database, batches: int) -> list[int]:
 def _at_the_gate(database: Database, batches: int) -> list[int]:
     """The ports from which transactions of so many batches are being committed."""
     return [port for (port,) in database.execute(_AT_THE_GATE, [batches])]
+
+
+def _owners(ports: list[int], server: int) -> list[int]:
+    """The processes that are connected from these ports to the server; others may have the same port to elsewhere."""
+    return [
+        one.pid
+        for one in psutil.net_connections("tcp")
+        if one.pid and one.raddr and one.raddr.port == server and one.laddr.port in ports
+    ]
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:
