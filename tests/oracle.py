@@ -222,7 +222,8 @@ class Text:
 
     def annotation(self) -> None:
         """Pass over an RFC 9557 annotation, as [Europe/Berlin]; one that must be understood is not accepted."""
-        name, end, rest = self.after("[")._rest.partition("]")
+        self.after("[")
+        name, end, rest = self._rest.partition("]")
         allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+=-"
         if not end or not 1 <= len(name) <= 64 or any(character not in allowed for character in name):
             raise NoDateTime

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.targets.grounds import GROUNDS
 from tests.integration.worker.attempts import (
@@ -249,7 +250,9 @@ def test_a_batch_that_was_written_before_is_answered_from_the_ledger(accepted: A
     assert [accepted.told(job) for job in accepted.jobs] == [[CREATED], [UPDATED], [CREATED]]
 
 
-def test_an_absent_database_is_one_failure_and_all_come_back_together(accepted: Accepted, elapse: Elapse) -> None:
+def test_an_absent_database_is_one_failure_and_all_come_back_together(
+    accepted: Accepted, elapse: Elapse, raw_redis: redis.Redis
+) -> None:
     for key in range(5):
         accepted.accept(a_case(key))
 
@@ -260,7 +263,7 @@ def test_an_absent_database_is_one_failure_and_all_come_back_together(accepted: 
     accepted.targets.step = away
     assert accepted.attempt() == "released: away"
     assert {accepted.store.job(job).state for job in accepted.jobs} == {State.WAITING}
-    assert accepted.store._redis.get(f"{accepted.store.keys.prefix}failures:demo") == b"1"
+    assert raw_redis.get(accepted.store.keys.failures("demo")) == b"1"
     elapse(SECOND)
     (to_notify,) = accepted.store.overdue("demo", 0)
     accepted.targets.step = commits = Transactions()
@@ -287,7 +290,9 @@ def test_past_the_deadline_each_is_given_up(accepted: Accepted, elapse: Elapse) 
     assert REFUSED not in [outcome for job in accepted.jobs for outcome in accepted.told(job)]
 
 
-def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(accepted: Accepted) -> None:
+def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(
+    accepted: Accepted, elapse: Elapse, raw_redis: redis.Redis
+) -> None:
     """Three strict batches fail together, as a case is another care plan's, and are to go alone."""
     accepted.accept(a_case(9, carePlan_Key=6))
     accepted.attempt()
@@ -301,8 +306,8 @@ def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(accepted: A
 
     accepted.targets.step = away_from_then_on
     assert accepted.attempt("worker", 1) == "released: away"
-    assert accepted.store._redis.get(f"{accepted.store.keys.prefix}failures:demo") == b"1"
+    assert raw_redis.get(accepted.store.keys.failures("demo")) == b"1"
     assert {accepted.store.job(job).state for job in strict} == {State.WAITING}
-    accepted.store._redis.delete(accepted.store.keys.circuit("demo"))
+    elapse(timedelta(minutes=1))  # the database is tried again
     accepted.finish()
     assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
