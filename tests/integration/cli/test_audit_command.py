@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.integration.audit.logs import lines_of, recorded
 from tests.integration.cli.commands import Carecase
-from tests.integration.test_audit_log import lines_of, recorded
 
 KEYS = "k1:" + "A" * 43 + "="
 NOTE = "Write that down elsewhere, and give it as --noted next time: what is cut off at the end shows only so."

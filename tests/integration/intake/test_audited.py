@@ -12,8 +12,8 @@ import jwt
 import pytest
 import redis
 from tests.builders import a_batch, a_case
+from tests.integration.audit.logs import lines_of, verified
 from tests.integration.intake.intakes import SECRET, Intake, an_intake
-from tests.integration.test_audit_log import lines_of, verified
 from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED, UNAVAILABLE

@@ -13,9 +13,9 @@ import pytest
 import redis
 from tests.acceptance.system import eventually
 from tests.builders import a_case
+from tests.integration.intake.answers import GUARDED
 from tests.integration.intake.intakes import Intake, an_intake, settings_of
 from tests.integration.intake.own_time import elapse, in_own_time, served
-from tests.integration.intake.test_answers import GUARDED
 from tests.services import Services
 
 from carecase_worker.intake.app import create_app

@@ -6,8 +6,8 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from tests.integration.intake.connections.guarded import GET, Download, nobody
 from tests.integration.intake.own_time import elapse, in_own_time, served, settle
-from tests.integration.intake.test_guard import GET, Download, nobody
 
 PUT = b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
 CHUNKED = b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n"

@@ -13,8 +13,8 @@ import pytest
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
 from tests.elapsing import elapse
+from tests.integration.audit.locks import waits_for_a_lock
 from tests.integration.intake.intakes import Intake, an_intake
-from tests.integration.test_audit_log import waits_for_a_lock
 from tests.services import Services, lone_valkey, redis_url
 
 from carecase_worker.cases.outcomes import CREATED, UNAVAILABLE

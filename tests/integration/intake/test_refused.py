@@ -10,8 +10,8 @@ import pytest
 import redis
 import zstandard
 from tests.builders import a_batch, a_case, a_key_pair
+from tests.integration.intake.answers import JSON, NEVER, problem, require
 from tests.integration.intake.intakes import Intake, an_intake
-from tests.integration.intake.test_answers import JSON, NEVER, problem, require
 from tests.services import Services, lone_valkey, redis_url
 
 GOOD = a_batch(a_case())

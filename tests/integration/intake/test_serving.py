@@ -10,8 +10,8 @@ import redis
 from structlog.testing import capture_logs
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
+from tests.integration.intake.answers import GUARDED, JSON, accepted, item, job_of, multi_status, problem, require
 from tests.integration.intake.intakes import Intake, an_intake
-from tests.integration.intake.test_answers import GUARDED, JSON, accepted, item, job_of, multi_status, problem, require
 from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED, UPDATED

@@ -11,6 +11,7 @@ from tests.integration.store.webhooks import Webhooks
 
 COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
 MINUTE_MS = 60_000
+LONGEST_MS = 150_000  # of a lease of 15 seconds
 FINAL = ("completed", "cancelled")
 RECORD_BYTES, CHUNK_BYTES = 4096, 256
 Answer = list[Any]

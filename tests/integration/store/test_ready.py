@@ -1,6 +1,6 @@
 """Small batches that are lined up: who is notified for them, and which of them are taken together.
 
-As in test_operations, what the scripts do is held against the model after each test, with every key.
+As in operations/, what the scripts do is held against the model after each test, with every key.
 """
 
 from dataclasses import replace

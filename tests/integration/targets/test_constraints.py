@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from tests.builders import a_case
+from tests.integration.targets.refusals.spoiling import apply
 from tests.integration.targets.test_conformance import engine_at
-from tests.integration.targets.test_refusals import apply
 from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED, REFUSED, Kind

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from tests.builders import a_case
+from tests.integration.targets.refusals.spoiling import apply, attempted
 from tests.integration.targets.test_conformance import engine_at
-from tests.integration.targets.test_refusals import apply, attempted
 
 from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED, UPDATED
 from carecase_worker.errors import FailureKind, TargetFailure

@@ -1,0 +1,1 @@
+"""Tests of the limits of a client, which share an intake."""

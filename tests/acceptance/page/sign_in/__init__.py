@@ -1,0 +1,1 @@
+"""Tests of the sign-in, which share an intake and a provider."""
