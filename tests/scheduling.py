@@ -26,13 +26,13 @@ _LONGEST_FIRST = (
     "observing/",
     "contract/",
     "integration/targets/refusals/",
-    "integration/worker/flower/",
+    "integration/worker/flower_page/",
     "integration/embedded/",
     "unit/test_cutting",
     "integration/",
     "unit/test_validation_oracle",
 )
-_SHARE_FIXTURES = ("tests/acceptance/privacy/", "tests/integration/worker/flower/")
+_SHARE_FIXTURES = ("tests/acceptance/privacy/", "tests/integration/worker/flower_page/")
 """Directories whose files share what takes long to start, and so go to one process."""
 _TAKES_SYSTEM = re.compile(
     r"^def test_\w+\([^()]*\b(?:system: System|guarded: System|visit: Visit|come: Callable)\b", re.MULTILINE

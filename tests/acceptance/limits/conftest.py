@@ -10,7 +10,7 @@ from tests.acceptance.system import System, intake_beside
 from tests.builders import a_jwks
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def guarded(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """An intake with the rate of the contract and short patience."""
     place = tmp_path_factory.mktemp("guarded")

@@ -12,13 +12,13 @@ from tests.acceptance.system import System, intake_beside
 from tests.issuer import Issuer, an_issuer, settings_of
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def the_issuer() -> Iterator[Issuer]:
     with an_issuer() as issuer:
         yield issuer
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def beside(system: System, the_issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """An intake of the system that takes the provider's tokens, under a prefix."""
     with intake_beside(system, tmp_path_factory.mktemp("signed-in"), CONFIG + settings_of(the_issuer)) as intake:

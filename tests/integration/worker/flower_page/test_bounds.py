@@ -10,8 +10,8 @@ import psutil
 import pytest
 import redis
 from tests.acceptance.system import eventually
-from tests.integration.worker.flower.messages import id_of, is_known, message_of
-from tests.integration.worker.flower.page import PASSWORD, TASKS, USER
+from tests.integration.worker.flower_page.messages import id_of, is_known, message_of
+from tests.integration.worker.flower_page.page import PASSWORD, TASKS, USER
 from tests.plain_http import http_get
 from tests.services import Services
 

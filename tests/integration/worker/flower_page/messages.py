@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
-from tests.integration.worker.flower.page import PASSWORD, TASKS, USER, WORKERS
+from tests.integration.worker.flower_page.page import PASSWORD, TASKS, USER, WORKERS
 from tests.plain_http import http_get
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.integration.worker.flower.page import PASSWORD, USER, running
+from tests.integration.worker.flower_page.page import PASSWORD, USER, running
 from tests.ports import free_port
 from tests.services import Services
 

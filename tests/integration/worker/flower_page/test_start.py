@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from tests.integration.worker.flower.page import COMMAND, PASSWORD, running
+from tests.integration.worker.flower_page.page import COMMAND, PASSWORD, running
 from tests.ports import free_port
 from tests.posing import VALKEY, posing_as
 from tests.services import Services

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
-from tests.integration.worker.flower.page import METHODS, PASSWORD, USER, routes, running
+from tests.integration.worker.flower_page.page import METHODS, PASSWORD, USER, routes, running
 from tests.plain_http import http_client, http_get
 from tests.ports import free_port
 

@@ -7,7 +7,7 @@ import subprocess
 from urllib.parse import quote
 
 import pytest
-from tests.integration.worker.flower.page import PASSWORD, USER
+from tests.integration.worker.flower_page.page import PASSWORD, USER
 from tests.needs import need
 from tests.plain_http import http_get
 from tests.services import Services

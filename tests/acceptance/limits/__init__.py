@@ -1,1 +1,0 @@
-"""Tests of the limits of a client, which share an intake."""

@@ -1,1 +1,0 @@
-"""Tests of the sign-in, which share an intake and a provider."""
