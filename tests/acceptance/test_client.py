@@ -13,26 +13,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from tests.acceptance.clients import client_of, credentials
 from tests.acceptance.system import System
 from tests.builders import a_batch, a_case
 
 from carecase_worker.cli.sending.sample import cases
 from carecase_worker.client.access import Access
-from carecase_worker.client.api import connect, connect_async
+from carecase_worker.client.api import connect_async
 from carecase_worker.client.asynchronous import AsyncCareCases
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.clock import SeededRandom, SystemClock, SystemRandom, uuid7
 from carecase_worker.errors import CallerRefused, JobNotFinal, JobStateRefused, JobUnknown, RequestRefused, ServiceBusy
-
-
-def credentials(system: System, name: str = "demo") -> dict[str, str]:
-    who = next(client for client in system.stack["clients"] if client["name"] == name)
-    return {"api_key": who["api_key"], "token": who["bearer"], "database": who["databases"][0]}
-
-
-def client_of(system: System, url: str | None = None, **others: str) -> CareCases:
-    return connect(url or system.stack["intake"]["url"], **{**credentials(system), **others})
 
 
 def generated(first_key: int) -> Iterator[dict[str, Any]]:

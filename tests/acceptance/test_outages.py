@@ -5,7 +5,8 @@ import signal
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import make_url
+from tests.acceptance.refusing_connections import allow_connections
 from tests.acceptance.system import System, eventually
 from tests.builders import a_batch, a_case
 
@@ -13,16 +14,6 @@ from carecase_worker.targets.causes import Causes
 
 ENDED_BEFORE = frozenset({Causes.STOPPED.value.name, Causes.BROKEN.value.name})
 """Why an attempt fails whose process still holds a connection that an earlier test ended."""
-
-
-def allow_connections(system: System, allowed: bool) -> None:
-    """Have PostgreSQL refuse connections to `demo`, and end those that are, or allow them again."""
-    server = system.stack["databases"]["demo"]["url"].removesuffix("demo") + "postgres"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"ALTER DATABASE demo ALLOW_CONNECTIONS {allowed}"))
-        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'demo'"))
-    engine.dispose()
 
 
 def pace(system: System) -> float:

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from tests.acceptance.clients import client_of
 from tests.acceptance.system import COMMAND, System, intake_beside, run
-from tests.acceptance.test_client import client_of
 from tests.builders import a_case
 
 from carecase_worker.settings.loading import process_environment

@@ -17,6 +17,7 @@ from carecase_worker.settings.sections.access import ClientSettings, JwtSettings
 SECRET = "s" * 32
 KEY, NEW_KEY, BOBS_KEY = "the key", "the key after it", "another key"
 LEEWAY = timedelta(seconds=1000)
+
 CLIENTS = {
     "ann": ClientSettings(
         api_key_sha256=tuple(hashlib.sha256(key.encode()).hexdigest() for key in (KEY, NEW_KEY)), databases=("d", "e")

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 from tests.steps import steps
-from tests.unit.test_splitting_costs import LARGE, repeated
+from tests.unit.large_bodies import LARGE, repeated
 
 from carecase_worker.batches.splitting import WINDOW_BYTES
 from carecase_worker.errors import BatchRefused

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.builders import NOW, a_batch, a_case, a_lease
 from tests.items import an_object, base
 from tests.oracle import Sender, judge, usable_key
-from tests.unit.test_validation_oracle import same
+from tests.unit.sameness import same
 
 from carecase_worker.batches.chunking import Chunk
 from carecase_worker.batches.payloads import ChunkOutcomes, unpack_done

@@ -2,18 +2,15 @@
 
 import json
 import re
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import expect
 from tests.acceptance.page.conftest import Visit
+from tests.acceptance.page.pausing import paused_workers
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
 
 SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 100_000}
-
 AN_HOUR_LATER = """() => {
     window.usual = XMLHttpRequest.prototype.getResponseHeader;
     XMLHttpRequest.prototype.getResponseHeader = function (name) {
@@ -21,7 +18,6 @@ AN_HOUR_LATER = """() => {
         return name === "date" ? new Date(Date.parse(told) + 3_600_000).toUTCString() : told;
     };
 }"""
-
 _LIST = re.compile(r"/jobs(\?|/events)")
 """The list of jobs, and the stream that keeps it fresh."""
 
@@ -30,20 +26,6 @@ def cases_file(place: Path, first_key: int, count: int, **fields: object) -> Pat
     file = place / "cases.json"
     file.write_text(json.dumps([a_case(first_key + number, **fields) for number in range(count)]))
     return file
-
-
-@contextmanager
-def paused_workers(system: System) -> Iterator[None]:
-    """Let no worker do anything meanwhile."""
-    workers = range(len(system.stack["processes"]["worker"]))
-    pids = [pid for number in workers for pid in (*system.pool(number), system.pid("worker", number))]
-    for pid in pids:
-        system.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            system.kill(pid, signal.SIGCONT)
 
 
 def test_on_a_slow_network_the_progress_of_a_file_is_shown_and_it_can_be_stopped(

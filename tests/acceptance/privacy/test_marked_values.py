@@ -10,8 +10,8 @@ import redis
 from tests.acceptance.privacy.killing import die_with, send
 from tests.acceptance.privacy.marked_cases import KEY, MARK, OTHER_SCRIPTS, bad_items, broken_bodies, marked, marks
 from tests.acceptance.privacy.places import all_of_flower, all_of_redis, arguments, files_of_redis
+from tests.acceptance.refusing_connections import allow_connections
 from tests.acceptance.system import System, eventually
-from tests.acceptance.test_outages import allow_connections
 from tests.collector import Collector
 
 

@@ -14,7 +14,7 @@ from tests.builders import a_key_pair, a_new_job
 from tests.elapsing import elapse
 from tests.faketime import shifted_by
 from tests.integration.cli.commands import Carecase
-from tests.integration.store.test_durability import configured
+from tests.integration.store.configuring import configured
 from tests.meanwhile import meanwhile
 from tests.services import Services
 

@@ -13,7 +13,7 @@ import redis
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 from tests.integration.cli.commands import Carecase, Ran
-from tests.integration.store.test_durability import configured
+from tests.integration.store.configuring import configured
 from tests.meanwhile import meanwhile
 from tests.services import Services
 

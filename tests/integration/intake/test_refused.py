@@ -18,12 +18,14 @@ GOOD = a_batch(a_case())
 BATCH = "/care-cases-batch"
 HOW = "Send the headers x-api-key and Authorization: Bearer <token>."
 BEARER = {"www-authenticate": "Bearer"}
+
 TYPES = {
     "accept": "application/json, text/json, application/*+json, application/x-ndjson, text/csv,"
     " text/tab-separated-values"
 }
 CODINGS = {"accept-encoding": "zstd, gzip"}
 ENDED = "The body is not {}, or it broke off. Send it again."
+
 TITLES = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
     406: "Not Acceptable", 413: "Content Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Content",

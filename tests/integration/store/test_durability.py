@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -10,6 +9,7 @@ import pytest
 import redis
 from tests.acceptance.system import eventually
 from tests.builders import a_new_job
+from tests.integration.store.configuring import configured
 from tests.ports import free_port
 from tests.posing import VALKEY, posing_as
 from tests.services import Services
@@ -31,20 +31,6 @@ CREATED = ChunkResult(b"outcome", {"created": 1})
 def server(servers: Services) -> Iterator["redis.Redis"]:
     with redis.Redis.from_url(servers.redis_url, decode_responses=True) as client:
         yield client
-
-
-@contextmanager
-def configured(server: "redis.Redis", **settings: str) -> Iterator[None]:
-    """A server whose settings are others for a while; `_` stands for `-`."""
-    names = {name.replace("_", "-"): value for name, value in settings.items()}
-    before = {name: str(server.config_get(name)[name]) for name in names}
-    for name, value in names.items():
-        server.config_set(name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            server.config_set(name, value)
 
 
 def admitted(store: JobStore, chunks: int = 1) -> tuple[NewJob, list[ChunkRef]]:

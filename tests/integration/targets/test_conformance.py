@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 from tests.integration.targets.conformance import UpsertConformance
+from tests.integration.targets.engines import engine_at
 from tests.integration.targets.grounds import GROUNDS, WAYS, name_of, upsert_of
 from tests.services import Services
 
@@ -16,12 +17,6 @@ from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.schema.state import schema_differences
 from carecase_worker.targets.tenants import Tenant
-
-
-def engine_at(url: str) -> Engine:
-    engine = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": url})))
-    upgrade(engine)
-    return engine
 
 
 def test_every_dialect_has_a_ground() -> None:

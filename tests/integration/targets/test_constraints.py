@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from tests.builders import a_case
+from tests.integration.targets.engines import engine_at
 from tests.integration.targets.refusals.spoiling import apply
-from tests.integration.targets.test_conformance import engine_at
 from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED, REFUSED, Kind
@@ -43,6 +43,7 @@ POSTGRES_INDEXES = {
     "a unique index on an expression": ("(lower(case_status), (case_priority + 1))", "case_Priority, case_Status"),
     "a unique index on some rows": ("((1)) WHERE case_priority < 0", "case_Priority"),
 }
+
 FOREIGN = {
     "a column that must not be null": ("ADD other integer NOT NULL",),
     "a check": ("ADD other integer DEFAULT -1 CHECK (other > 0)",),

@@ -13,8 +13,8 @@ from sqlalchemy import Engine, event
 from tests.acceptance.system import eventually
 from tests.builders import a_case
 from tests.integration.audit.locks import waits_for_a_lock
+from tests.integration.targets.engines import engine_at
 from tests.integration.targets.refusals.spoiling import apply
-from tests.integration.targets.test_conformance import engine_at
 
 from carecase_worker.cases.outcomes import CREATED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure

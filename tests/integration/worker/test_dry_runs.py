@@ -17,8 +17,8 @@ from tests.integration.worker.attempts import (
     dies_at,
     nothing,
 )
-from tests.integration.worker.test_sealed import SEALS, admit, applier_of, result
-from tests.integration.worker.test_sealed import attempt as attempt_sealed
+from tests.integration.worker.sealing import SEALS, admit, applier_of, result
+from tests.integration.worker.sealing import attempt as attempt_sealed
 from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
@@ -33,6 +33,7 @@ from carecase_worker.targets.dialects.registry import DIALECTS
 
 REAL = Sender("demo", "demo", "demo", 5)
 DRY = replace(REAL, dry_run=True)
+
 POINTS = (
     "before claim", "after claim", "before write", "before upsert", "after upsert", "after rollback",
     "before complete", "after complete",

@@ -21,7 +21,7 @@ from tests.integration.client.failed_files.originals import (
     of_the_service,
     rewritten,
 )
-from tests.integration.client.test_row_files import a_workbook
+from tests.integration.client.workbooks import a_workbook
 
 from carecase_worker.client.mending.failed_files import usual_path, write_failed
 from carecase_worker.client.mending.failed_items import TO_BE_MENDED

@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 from tests.integration.intake.own_time import Client, Service, settle
 
 HEAD_S, IDLE_S, STALL_S, HEAD_BYTES = 10.0, 75.0, 30.0, 1024
+
 GUARD = {
     "header_timeout_seconds": HEAD_S,
     "idle_timeout_seconds": IDLE_S,

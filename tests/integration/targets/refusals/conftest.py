@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from tests.integration.targets.engines import engine_at
 from tests.integration.targets.grounds import WAYS, name_of, upsert_of
 from tests.integration.targets.refusals.spoiling import run
-from tests.integration.targets.test_conformance import engine_at
 from tests.services import Services
 
 from carecase_worker.settings.model import DatabaseSettings
