@@ -61,7 +61,7 @@ def eventually(true: Callable[[], Any], seconds: float = 300, what: str = "it") 
     deadline = time.monotonic() + seconds
     while not (answer := true()):
         assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
-        time.sleep(0.05)
+        time.sleep(0.05)  # whatever is asked for sends no event
     return answer
 
 

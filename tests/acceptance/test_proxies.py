@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,13 @@ from tests.ports import free_port
 from tests.services import Services
 
 from carecase_worker.client.api import connect
+
+
+@pytest.fixture(scope="module")
+def intake(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Intake]:
+    """An intake under /tools/carecase."""
+    with an_intake(tmp_path_factory.mktemp("prefixed"), servers, "/tools/carecase") as started:
+        yield started
 
 
 def require_prefix(client: httpx.Client, base: str, prefix: str) -> None:

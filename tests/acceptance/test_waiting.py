@@ -80,7 +80,7 @@ def test_a_job_is_held_until_it_is_final_and_no_longer_than_asked(system: System
         assert "retry-after" in poll.headers
         held = [threads.submit(client.get, path, headers={"Prefer": "wait=50"}) for _ in range(5)]
         result = threads.submit(client.get, f"{path}/result", headers={"Prefer": "wait=50"})
-        time.sleep(0.5)
+        eventually(lambda: "carecase_long_polls 6.0" in system.metrics(), what="all six wait")
         assert not any(waiting.done() for waiting in (*held, result))
         go_on()
         assert {waiting.result().json()["data"]["state"] for waiting in held} == {"completed"}
@@ -126,7 +126,7 @@ def test_a_redis_that_starts_again_keeps_nobody_waiting(system: System, first_ke
         with idle(system):
             path = f"/jobs/{system.send([a_case(first_key + n) for n in range(3000)])}"
             held = threads.submit(client.get, path, headers={"Prefer": "wait=59"})
-            time.sleep(0.3)
+            eventually(lambda: "carecase_long_polls 1.0" in system.metrics(), what="the client waits")
             system.kill(system.pid("redis"))
         began = time.monotonic()
         answer = held.result()

@@ -47,7 +47,7 @@ class Callbacks:
         end = time.monotonic() + LONGEST_S
         while time.monotonic() < end and (outbox.state("chaos").waiting or not self._told(jobs)):
             outbox.replay("chaos", timedelta(days=1))  # so that nothing waits for hours
-            time.sleep(1)
+            time.sleep(1)  # the receiver's answers are not ours to await
         outbox.close()
         return faults_of(self.receiver.received, jobs)
 

@@ -47,7 +47,7 @@ class Client(Thread):
         while not self._stop_sending.is_set():
             number += 1
             self.send(f"{self.name}-{number}")
-            time.sleep(self._dice.uniform(0, 0.3))
+            time.sleep(self._dice.uniform(0, 0.3))  # the pace of the client, by chance
 
     def send(self, key: str) -> None:
         """Send a batch until it is accepted."""
@@ -66,7 +66,7 @@ class Client(Thread):
             if job is not None:
                 break
             self.refused += 1
-            time.sleep(dice.uniform(0.05, 0.3))
+            time.sleep(dice.uniform(0.05, 0.3))  # the client tries again, as clients do
         sent = Sent(job["jobId"], began, datetime.now(UTC), database, care_plan, cases, dry_run=is_dry_run)
         if dice.random() < 0.05:
             sent = replace(sent, cancelled=self._cancel(job["jobId"]))
@@ -137,7 +137,7 @@ class Crowd(Thread):
             while not self._stop_sending.is_set():
                 number += 1
                 list(pool.map(partial(self._one, number), self._clients))
-                time.sleep(self._dice.uniform(0, 0.3))
+                time.sleep(self._dice.uniform(0, 0.3))  # the pace of the client, by chance
 
     @staticmethod
     def _one(number: int, client: Client) -> None:

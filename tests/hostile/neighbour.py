@@ -72,7 +72,7 @@ class _Neighbour:
         body = a_batch(*(a_case(FIRST_KEY + key) for key in range(size)))
         while (told := self._timed(self.seen.batches_ms, "PUT", BATCH, body, headers))[0] != 202:
             self._count(f"PUT {told[0]}")
-            time.sleep(1)
+            time.sleep(1)  # as a client does that is refused
         path = f"/jobs/{json.loads(told[1])['job']['jobId']}"
         self.seen.items += size
         polls = 0
@@ -89,7 +89,7 @@ class _Neighbour:
         self.seen.waits_ms.append(self._waited_ms)
         if status != 200:
             self._count(f"poll {status}")
-            time.sleep(1)
+            time.sleep(1)  # as a client does that is refused
             return False
         return json.loads(body)["data"]["state"] in _FINAL
 
@@ -109,7 +109,7 @@ class _Neighbour:
         headers: dict[str, str] | None = None,
     ) -> tuple[int, bytes]:
         """The status and body of an answer, 0 if there is none; how long it took is added to the times."""
-        time.sleep(_BETWEEN_S)
+        time.sleep(_BETWEEN_S)  # the pace of the neighbour
         queued, began = self._queued_ms(), time.perf_counter()
         try:
             self._connection.request(method, path, body, {**self._headers, **(headers or {})})

@@ -22,7 +22,7 @@ def listening(is_read: bool) -> Send:
                 if is_read:
                     attacker.tally.received += await connection.come(_BETWEEN_S)
                 else:
-                    await asyncio.sleep(_BETWEEN_S)
+                    await asyncio.sleep(_BETWEEN_S)  # the stream is not read for so long
             attacker.tally.ended()
 
     return send

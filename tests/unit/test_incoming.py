@@ -161,7 +161,7 @@ def test_a_body_that_is_left_open_is_counted() -> None:
             least, most = (LARGE_AROUND + CUT_FROM + size for size in (2 * 3 * MIB, 2 * 4 * MIB))
             async with asyncio.timeout(60):
                 while open_bytes(bodies) < least:
-                    await asyncio.sleep(0.001)
+                    await asyncio.sleep(0.001)  # bytes that are counted wake nobody
             assert open_bytes(bodies) < most
             end.set()
             with pytest.raises(BatchRefused, match="broke off"):

@@ -23,7 +23,7 @@ class Exporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         self.asked += len(spans)
-        system_sleep(self.takes)
+        system_sleep(self.takes)  # as a collector does that is slow
         return self.result
 
     def shutdown(self) -> None:

@@ -64,7 +64,7 @@ def test_a_long_wait_is_told_once_while_it_lasts(capsys: pytest.CaptureFixture[s
 
     with deadline("the answer of it", 60):
         eventually(is_told)
-        system_sleep(timedelta(milliseconds=50))
+        system_sleep(timedelta(milliseconds=50))  # it could be said again meanwhile
     assert "".join(said) + capsys.readouterr().err == TEXT.format(60)
 
 
@@ -82,7 +82,7 @@ def test_what_moves_again_and_again_is_not_told_of_however_long_it_takes(capsys:
     with Silence("still waiting", after_s) as moved:
         began = last = monotonic()
         while last < began + 2 * after_s:
-            system_sleep(timedelta(milliseconds=1))
+            system_sleep(timedelta(milliseconds=1))  # the pace at which it moves
             moved()
             longest_s, last = max(longest_s, monotonic() - last), monotonic()
     assert capsys.readouterr().err == "" or longest_s >= after_s  # as on a machine that had no time for this

@@ -74,7 +74,7 @@ def test_the_wait_is_told_and_is_as_long_as_needed(servers: Services, prefix: st
             for _ in range(1000):  # a machine may be busy for so long that the next one is within the rate
                 await one.spend("ann")
         assert timedelta(0) < refused.value.wait <= timedelta(seconds=0.25)
-        await asyncio.sleep(refused.value.wait.total_seconds())
+        await asyncio.sleep(refused.value.wait.total_seconds())  # as the refusal asks for
         await one.spend("ann")
 
     asyncio.run(spend())
