@@ -95,7 +95,7 @@ def test_only_the_items_of_one_outcome(system: System, first_key: int) -> None:
         assert [item.index for item in client.results(job, page_size=None)] == [0, 1, 2]
 
 
-def test_what_is_refused_is_told_by_its_kind(system: System, first_key: int) -> None:
+def test_what_is_refused_is_raised_by_its_kind(system: System, first_key: int) -> None:
     with client_of(system) as client:
         with pytest.raises(RequestRefused, match="empty"):
             client.submit([])
@@ -260,7 +260,7 @@ def test_a_busy_service_says_when_to_come_back(kind: str) -> None:
         assert least <= waited <= most
 
 
-def test_a_service_that_stays_busy_is_told() -> None:
+def test_a_service_that_stays_busy_is_reported() -> None:
     with busy(*[(503, "1")] * 6) as (url, seen), CareCases(Access(url), usual_calls(), lambda _: None) as client:
         with pytest.raises(ServiceBusy, match="503: Busy"):
             client.submit([a_case(1)])

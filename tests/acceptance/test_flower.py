@@ -24,7 +24,7 @@ def test_nobody_sees_it_without_the_password(system: System) -> None:
         assert http_get(url + path).status_code == 401
 
 
-def test_the_url_that_is_told_is_the_page(system: System) -> None:
+def test_the_url_that_is_printed_is_the_page(system: System) -> None:
     held = system.stack["flower"]
     shown = http_get(held["url"], auth=(held["user"], held["password"]), follow_redirects=True)
     assert shown.status_code == 200

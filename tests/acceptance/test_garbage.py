@@ -203,7 +203,7 @@ def test_of_a_notification_only_the_ids_count(worker: Worker, name: str) -> None
     eventually(lambda: worker.log.read_text().count('"verdict": "gone"') > before, what="its chunk is looked for")
 
 
-def test_after_all_that_the_worker_is_the_same_and_has_told_nothing(worker: Worker) -> None:
+def test_after_all_that_the_worker_is_the_same_and_has_logged_nothing_of_it(worker: Worker) -> None:
     worker.works()
     assert worker.process.poll() is None
     log = worker.log.read_text()

@@ -57,7 +57,7 @@ def test_a_tenant_that_is_away_waits_and_resumes_while_others_go_on(system: Syst
     eventually(lambda: back in system.metrics(), what="the metrics tell that it is back")
 
 
-def test_the_log_tells_why_a_database_is_away_and_that_it_is_back(system: System, first_key: int) -> None:
+def test_the_log_says_why_a_database_is_away_and_that_it_is_back(system: System, first_key: int) -> None:
     before = len(system.logs())
 
     def lines(event: str) -> list[dict[str, str]]:

@@ -79,7 +79,7 @@ def test_probes_need_no_prefix(intake: Intake) -> None:
 
 @pytest.mark.parametrize("told", ["/other", "/other/", "other"])
 @pytest.mark.parametrize("base", ["", "/other"])
-def test_a_named_proxy_may_tell_the_prefix(intake: Intake, base: str, told: str) -> None:
+def test_a_named_proxy_may_set_the_prefix(intake: Intake, base: str, told: str) -> None:
     with intake.client(PROXY, **{"X-Forwarded-Prefix": told}) as client:
         require_prefix(client, base, "/other")
 
@@ -144,9 +144,7 @@ def test_without_a_prefix_nothing_changes(servers: Services, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("root_path", ["/jobs", "/docs/x", "/care-plans"])
-def test_a_prefix_that_nobody_could_tell_from_a_path_is_refused(
-    servers: Services, tmp_path: Path, root_path: str
-) -> None:
+def test_a_prefix_that_could_be_taken_for_a_path_is_refused(servers: Services, tmp_path: Path, root_path: str) -> None:
     with pytest.raises(AssertionError, match=r"intake\.root_path: must not begin with /"):  # noqa: SIM117
         with an_intake(tmp_path, servers, root_path):
             pass

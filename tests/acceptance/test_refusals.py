@@ -91,7 +91,7 @@ def test_a_refusal_says_why_and_enqueues_nothing(
     assert ("www-authenticate" in answer.headers) == (status == 401)
 
 
-def test_a_wrong_method_is_told(system: System) -> None:
+def test_a_wrong_method_is_refused(system: System) -> None:
     with system.client() as client:
         answer = client.post("/care-cases-batch", json=[a_case(1)])
     assert answer.status_code == 405

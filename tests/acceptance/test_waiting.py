@@ -66,7 +66,7 @@ def idle(system: System) -> Iterator[Callable[[], None]]:
         go_on()
 
 
-def test_a_job_is_held_until_it_is_final_and_no_longer_than_asked(system: System, first_key: int) -> None:
+def test_a_long_poll_is_answered_once_the_job_is_final_and_no_later_than_asked(system: System, first_key: int) -> None:
     with idle(system) as go_on, ThreadPoolExecutor() as threads, system.client() as client:
         late = put(system, [a_case(first_key)], "wait=1")
         assert (late.status_code, late.headers["preference-applied"]) == (202, "wait=1")
@@ -89,7 +89,7 @@ def test_a_job_is_held_until_it_is_final_and_no_longer_than_asked(system: System
         assert time.monotonic() - began < 40, "woken, not timed out"
 
 
-def test_an_accepted_batch_is_told_as_accepted_also_if_redis_goes_while_its_client_waits(
+def test_an_accepted_batch_is_answered_as_accepted_also_if_redis_goes_while_its_client_waits(
     system: System, first_key: int
 ) -> None:
     redis = system.pid("redis")

@@ -47,7 +47,7 @@ def test_whoever_serves_is_probed_at_the_port_that_it_listens_on(case: str) -> N
             assert pod.container["livenessProbe"]["httpGet"]["path"] == "/livez", "no restart mends what is away"
 
 
-def test_an_intake_is_ready_if_it_answers_unless_told_otherwise() -> None:
+def test_an_intake_is_ready_if_it_answers_unless_the_values_say_otherwise() -> None:
     def path(case: str) -> str:
         (pod,) = rendered(case).pods("intake")
         return str(pod.container["readinessProbe"]["httpGet"]["path"])

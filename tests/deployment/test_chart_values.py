@@ -71,7 +71,7 @@ _SIGNED = "secrets: {existingSecret: s}"
         ("httpRoute: {enabled: true}", "httpRoute.parentRefs: there are none"),
     ],
 )  # fmt: skip
-def test_values_that_contradict_each_other_are_told_with_their_place(more: str, told: str) -> None:
+def test_values_that_contradict_each_other_are_reported_with_their_place(more: str, told: str) -> None:
     with pytest.raises(helm.HelmRenderError) as caught:
         rendered("minimal", more)
     assert told in str(caught.value)

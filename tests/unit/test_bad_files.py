@@ -26,14 +26,14 @@ FAULTS = {
 
 @pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
 @pytest.mark.parametrize("rows", FAULTS, ids=lambda rows: repr(rows)[:40])
-def test_a_bad_file_is_told_with_its_line_and_what_to_do(rows: bytes, piece_bytes: int) -> None:
+def test_a_bad_file_is_refused_with_its_line_and_what_to_do(rows: bytes, piece_bytes: int) -> None:
     begins, advice = FAULTS[rows]
     text = refused(HEADER + rows, piece_bytes=piece_bytes)
     assert text.startswith(begins)
     assert advice in text
 
 
-def test_a_column_of_the_mapping_that_the_file_does_not_have_is_told() -> None:
+def test_a_column_of_the_mapping_that_the_file_does_not_have_is_reported() -> None:
     """Each case would lose that field, and nobody would notice."""
     mapping = mapped(
         columns={"k": "case_Key", "i": "case_ID", "s": "case_Status", "n": ""},
@@ -45,7 +45,7 @@ def test_a_column_of_the_mapping_that_the_file_does_not_have_is_told() -> None:
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
-def test_a_column_may_have_a_line_feed_in_its_name_and_a_stray_quote_there_is_told(piece_bytes: int) -> None:
+def test_a_column_may_have_a_line_feed_in_its_name_and_a_stray_quote_there_is_refused(piece_bytes: int) -> None:
     mapping = mapped(
         columns={"Case\nNo": "case_Key", 'a "b"': "case_ID"}, constants={"carePlan_Key": 5, "do_Not_Contact": False}
     )
@@ -62,7 +62,7 @@ def test_a_column_may_have_a_line_feed_in_its_name_and_a_stray_quote_there_is_to
         (b"0" * 4000, "Line 1 begins a row of more than 2000 characters"),
     ],
 )
-def test_lines_of_fixed_width_without_end_are_told(text: bytes, words: str) -> None:
+def test_lines_of_fixed_width_without_end_are_refused(text: bytes, words: str) -> None:
     mapping = mapped(fixed={"case_Key": "1-6", "do_Not_Contact": "7"}, constants={"carePlan_Key": 5})
     with pytest.raises(BatchRefused, match=words):
         items_of(text * 600 if b"\r" in text else text, RowSplitter(mapping, item_bytes=1000), 500)
@@ -83,7 +83,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("text", HEADERS, ids=lambda text: repr(text)[:40])
-def test_a_header_that_does_not_fit_is_told_without_its_names(text: bytes) -> None:
+def test_a_header_that_does_not_fit_is_refused_without_its_names(text: bytes) -> None:
     with pytest.raises(BatchRefused) as raised:
         items_of(text, RowSplitter(NAMES_OF_FIELDS), 1 << 20)
     assert HEADERS[text] in str(raised.value)

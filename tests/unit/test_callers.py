@@ -65,7 +65,7 @@ def nested(depth: int) -> str:
         (KEY, token(unknown="claim", jti="7", iat=at(timedelta(0)))),
     ],
 )
-def test_key_and_token_tell_client_user_and_databases(api_key: str, authorization: str) -> None:
+def test_key_and_token_name_client_user_and_databases(api_key: str, authorization: str) -> None:
     assert gate().caller(api_key, authorization) == ANN
     assert gate("either").caller(api_key, authorization) == ANN
 

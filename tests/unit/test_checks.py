@@ -37,7 +37,7 @@ def test_as_many_as_may_be_are_judged() -> None:
         check.add([msgspec.Raw(b"1")])
 
 
-def test_an_item_that_is_nested_too_deeply_to_be_judged_is_told() -> None:
+def test_an_item_that_is_nested_too_deeply_to_be_judged_is_reported() -> None:
     with pytest.raises(BatchRefused) as refusal:
         a_check().add([TOO_DEEP])
     assert (refusal.value.fault, str(refusal.value)) == (

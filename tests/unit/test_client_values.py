@@ -138,7 +138,7 @@ def test_what_cannot_be_sent_is_named_by_case_field_and_type(value: Any, words: 
     assert words in str(raised.value)
 
 
-def test_what_holds_itself_is_told() -> None:
+def test_a_value_that_contains_itself_is_reported() -> None:
     endless: list[Any] = []
     endless.append(endless)
     with pytest.raises(BatchUnreadable, match="Case 0, case_ID: a value of type list"):
@@ -151,7 +151,7 @@ def test_a_field_needs_a_name(name: Any) -> None:
         encoded({name: 1}, 2)
 
 
-def test_a_name_that_is_no_unicode_is_told() -> None:
+def test_a_name_that_is_no_unicode_is_reported() -> None:
     with pytest.raises(BatchUnreadable, match="Case 2, the name of a field: a lone surrogate is no Unicode text"):
         encoded({"case_Key": 1, "\ud800": 1}, 2)
 

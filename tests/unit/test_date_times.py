@@ -31,7 +31,7 @@ from carecase_worker.cases.validation import read_valid, validate
         ("9999-12-31T23:59:59Z", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
     ],
 )
-def test_a_date_time_becomes_a_moment_in_utc(text: str, moment: datetime) -> None:
+def test_a_date_time_becomes_a_time_in_utc(text: str, moment: datetime) -> None:
     held = row_of(case_Start_Date=text)["case_Start_Date"]
     assert held == moment
     assert held.utcoffset() == timedelta(0)
@@ -66,7 +66,7 @@ def test_ticks_of_a_hundred_nanoseconds_are_read_the_fast_way() -> None:
     assert read_valid(a_batch(a_case(case_End_Date="2026-02-28T22:59:59.1234567Z", case_Score=0.12345678)), RULES)
 
 
-def test_a_text_that_looks_like_a_moment_is_kept_as_it_is() -> None:
+def test_a_text_that_looks_like_a_date_time_is_kept_as_it_is() -> None:
     text = '"case_End_Date":"2026-02-28T22:59:59.1234567Z"'
     items = a_batch(a_case(eligibility_Verified_Comment=text, case_ID="2026-02-28T22:59:59.1234567Z"))
     sound = read_valid(items, RULES)
@@ -96,5 +96,5 @@ ZONES = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=
 
 
 @given(st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=ZONES))
-def test_any_moment_survives_in_utc(moment: datetime) -> None:
+def test_any_time_survives_in_utc(moment: datetime) -> None:
     assert row_of(case_Start_Date=moment.isoformat())["case_Start_Date"] == moment

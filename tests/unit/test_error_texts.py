@@ -28,7 +28,7 @@ CAUSE = Cause("disk-full", "its disk is full: make room")
         (TargetFailure(FailureKind.AWAY, "53100", CAUSE), "its disk is full: make room (53100)"),
     ],
 )
-def test_a_failure_tells_its_cause_and_the_databases_code(failure: TargetFailure, text: str) -> None:
+def test_a_failure_names_its_cause_and_the_databases_code(failure: TargetFailure, text: str) -> None:
     assert str(failure) == text
 
 

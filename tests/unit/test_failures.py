@@ -255,7 +255,7 @@ def test_words_before_a_session_is_there(said: str, cause: str) -> None:
 
 
 @pytest.mark.parametrize(("said", "parameter"), BAD_PARAMETERS)
-def test_a_bad_value_of_a_parameter_is_told_by_the_parameters_name(said: str, parameter: str) -> None:
+def test_a_bad_value_of_a_parameter_is_reported_by_the_parameters_name(said: str, parameter: str) -> None:
     assert meaning(postgres(None, f"connection failed: {said}"), parameter) == (AWAY, "parameter")
 
 

@@ -67,7 +67,7 @@ def test_no_file_costs_more_than_its_bytes(name: str) -> None:
     ],
     ids=["a quoted cell", "a cell", "a header row", "lines of blanks", "blank lines"],
 )
-def test_no_file_is_held_as_a_whole(attack: Callable[[], bytes]) -> None:
+def test_no_file_is_kept_in_memory_as_a_whole(attack: Callable[[], bytes]) -> None:
     """Of blank lines fewer are enough: each is an object of many times its size."""
     body = attack()
     tracemalloc.start()

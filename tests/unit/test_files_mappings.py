@@ -106,7 +106,7 @@ GOOD = {"case_Key": "1", "carePlan_Key": "2", "do_Not_Contact": "3"}
         ({"decimal": ","}, "decimal", "delimiter"),
     ],
 )
-def test_a_mistake_in_a_mapping_is_told_by_its_setting(settings: dict[str, Any], setting: str, words: str) -> None:
+def test_a_mistake_in_a_mapping_is_named_by_its_setting(settings: dict[str, Any], setting: str, words: str) -> None:
     with pytest.raises(MappingMistakes) as raised:
         mapped(**settings)
     assert [words for named, text in raised.value.mistakes if named == setting and words in text] == [words]

@@ -90,7 +90,7 @@ def test_blank_lines_and_rows_without_any_value_are_no_rows() -> None:
     assert lines(text) == [4, 7]
 
 
-def test_a_row_is_bounded_and_so_is_what_is_held_of_it() -> None:
+def test_a_row_is_bounded_and_so_is_the_memory_for_it() -> None:
     splitter = RowSplitter(NAMES_OF_FIELDS, item_bytes=1000)
     splitter.feed(HEADER + b'1,5,false,"')
     for _ in range(3):

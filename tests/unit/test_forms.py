@@ -45,7 +45,7 @@ def test_marks_blanks_and_line_ends_are_no_fault(
 @pytest.mark.parametrize("name", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("splitter", [ArraySplitter, LineSplitter])
-def test_an_encoding_other_than_utf_8_is_told_by_its_name(
+def test_an_encoding_other_than_utf_8_is_refused_by_its_name(
     name: str, mark: str, splitter: Callable[[], Splitter]
 ) -> None:
     text = json.dumps(CASES) if splitter is ArraySplitter else "\n".join(map(json.dumps, CASES))
@@ -65,7 +65,7 @@ def test_an_encoding_other_than_utf_8_is_told_by_its_name(
     ],
 )
 @pytest.mark.parametrize("splitter", [ArraySplitter, LineSplitter])
-def test_a_compressed_body_that_is_not_called_so_is_told_as_that(
+def test_a_compressed_body_that_is_not_called_so_is_refused_as_that(
     sent: bytes, what: str, splitter: Callable[[], Splitter]
 ) -> None:
     refused = refusal(splitter(), sent)
@@ -99,7 +99,7 @@ def test_an_array_without_items_is_empty(body: bytes, window_bytes: int) -> None
         (b"false", "false"),
     ],
 )
-def test_a_body_that_is_another_value_is_told_as_what_it_is(body: bytes, kind: str) -> None:
+def test_a_body_that_is_another_value_is_refused_as_what_it_is(body: bytes, kind: str) -> None:
     assert refusal(ArraySplitter(), body) == (
         BatchFault.NOT_AN_ARRAY,
         f"The body is {kind}, not an array. Send an array of CareCase objects, with nothing around it.",
@@ -116,7 +116,7 @@ def test_a_body_that_is_another_value_is_told_as_what_it_is(body: bytes, kind: s
         b'{"a": 1}\n' * (1 << 18),
     ],
 )
-def test_lines_that_are_called_an_array_are_told_as_lines(body: bytes) -> None:
+def test_lines_that_are_called_an_array_are_refused_as_lines(body: bytes) -> None:
     assert refusal(ArraySplitter(), body) == (
         BatchFault.NOT_AN_ARRAY,
         "The body has several JSON values one after the other, and is not an array. Send an array, or send one CareCase"
@@ -124,7 +124,7 @@ def test_lines_that_are_called_an_array_are_told_as_lines(body: bytes) -> None:
     )
 
 
-def test_an_array_that_is_called_lines_is_told_as_an_array() -> None:
+def test_an_array_that_is_called_lines_is_refused_as_an_array() -> None:
     for body in (
         a_batch(*CASES),
         json.dumps(CASES, indent=1).encode(),
@@ -140,7 +140,7 @@ def test_an_array_that_is_called_lines_is_told_as_an_array() -> None:
         )
 
 
-def test_an_object_around_the_cases_is_told_as_that() -> None:
+def test_an_object_around_the_cases_is_refused_as_that() -> None:
     for body in (b'{"cases": [{"case_Key": 1}]}', b'{"cases": []}\r\n', b"{}", b'\n{"CASE_KEY": 1}'):
         assert refusal(LineSplitter(), body) == (
             BatchFault.NOT_LINES,

@@ -60,7 +60,7 @@ def test_the_error_of_one_is_its_own_and_the_error_of_a_group_is_that_of_all_who
     asyncio.run(run())
 
 
-def test_who_leaves_holds_up_nobody() -> None:
+def test_who_leaves_delays_nobody() -> None:
     async def run() -> None:
         do = Doubling()
         grouping = Grouping(do, most=3)

@@ -95,7 +95,7 @@ BEGINNINGS: dict[str, tuple[str | None, BodyFormat, bytes]] = {
 
 
 @pytest.mark.parametrize("name", BEGINNINGS)
-def test_what_a_body_that_is_left_open_holds_is_counted(name: str) -> None:
+def test_the_memory_of_a_body_that_is_left_open_is_counted(name: str) -> None:
     encoding, form, sent = BEGINNINGS[name]
     body, batch = body_of(encoding, form), Batch()
     tracemalloc.start()
@@ -206,7 +206,7 @@ def test_a_bomb_gives_the_other_bodies_of_its_client_turns() -> None:
     assert first <= 4 * MIB < last == 32 * MIB + 3
 
 
-def test_a_body_that_would_hold_more_than_its_client_may_is_refused() -> None:
+def test_a_body_that_would_need_more_memory_than_its_client_may_have_is_refused() -> None:
     bodies = bodies_of(max_open_bytes_per_client=4 * MIB)
 
     async def receive(sent: bytes) -> None:

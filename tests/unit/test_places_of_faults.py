@@ -30,7 +30,7 @@ from carecase_worker.errors import BatchFault, BatchRefused
         (MARK + b" [1,2] \nx", "something follows the array at byte 11"),
     ],
 )
-def test_a_body_that_is_no_json_is_told_with_the_place(body: bytes, what: str) -> None:
+def test_a_body_that_is_no_json_is_refused_with_the_place(body: bytes, what: str) -> None:
     assert refusal(ArraySplitter(), body) == (
         BatchFault.NOT_JSON,
         f"The body is not JSON ({what}). Send an array of CareCase objects, in UTF-8.",
@@ -67,7 +67,7 @@ def test_the_place_of_a_fault_is_counted_from_the_beginning_of_the_body(
 
 
 @pytest.mark.parametrize("window_bytes", [1, 20, 1 << 20])
-def test_a_comma_before_the_bracket_is_told(window_bytes: int) -> None:
+def test_a_comma_before_the_bracket_is_named(window_bytes: int) -> None:
     for body in (b"[{},]", b"[{}, {} , ]", b"[1,2,]"):
         fault, told = refusal(ArraySplitter(window_bytes), body, 1)
         assert fault is BatchFault.NOT_JSON
@@ -85,7 +85,7 @@ def test_a_comma_before_the_bracket_is_told(window_bytes: int) -> None:
     ],
 )
 @pytest.mark.parametrize("piece_bytes", [1, 5, 1 << 20])
-def test_a_line_that_is_no_json_is_told_by_its_number(body: bytes, what: str, piece_bytes: int) -> None:
+def test_a_line_that_is_no_json_is_refused_by_its_number(body: bytes, what: str, piece_bytes: int) -> None:
     assert refusal(LineSplitter(), body, piece_bytes) == (
         BatchFault.NOT_JSON,
         f"The body is not JSON ({what}). Send one CareCase object a line, each line ended by a line feed, in UTF-8.",

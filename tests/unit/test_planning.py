@@ -73,7 +73,7 @@ def test_a_key_that_comes_twice_goes_in_waves_each_in_the_order_of_keys(
 
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("care_plan", [5, None])
-def test_sound_cases_of_distinct_keys_go_over_as_they_are(strict: bool, care_plan: int | None) -> None:
+def test_valid_cases_of_distinct_keys_go_over_as_they_are(strict: bool, care_plan: int | None) -> None:
     chunk = a_chunk(a_case(3), a_case(1), a_case(2))
     plan = plan_chunk(chunk, lease_of(care_plan=care_plan, strict=strict))
     assert shape(plan) == [[(3, 0), (1, 1), (2, 2)]]

@@ -42,7 +42,7 @@ def test_a_span_beyond_the_places_is_lost_until_others_have_left() -> None:
     assert queue.enter()
 
 
-def test_the_log_tells_of_losses_once_a_minute_and_at_the_end() -> None:
+def test_the_log_reports_losses_once_a_minute_and_at_the_end() -> None:
     queue = SpanQueue(1)
     with capture_logs() as lines:
         queue.tell(is_last=True)

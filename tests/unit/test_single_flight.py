@@ -23,7 +23,7 @@ class Time:
         return self.moment
 
 
-def test_a_value_is_told_for_as_long_as_it_is_kept_since_it_was_made() -> None:
+def test_a_value_is_returned_for_as_long_as_it_is_kept_since_it_was_made() -> None:
     seconds, numbers = Time(), count()
 
     def slowly() -> int:

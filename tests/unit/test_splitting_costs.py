@@ -71,7 +71,7 @@ def test_no_body_costs_more_than_its_bytes(name: str) -> None:
     ],
     ids=["a string", "blanks behind an item", "an item", "a line", "blanks behind a line"],
 )
-def test_no_body_is_held_as_a_whole(splitter: Callable[[], Splitter], attack: Callable[[], bytes]) -> None:
+def test_no_body_is_kept_in_memory_as_a_whole(splitter: Callable[[], Splitter], attack: Callable[[], bytes]) -> None:
     body = attack()
     tracemalloc.start()
     split(splitter(), body)

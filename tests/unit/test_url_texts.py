@@ -147,7 +147,9 @@ def test_a_url_that_is_taken_is_kept_in_one_form(check: Callable[[str], str], ur
 
 
 @pytest.mark.parametrize(("check", "url", "told"), REFUSED)
-def test_a_url_that_is_refused_is_told_what_it_should_be(check: Callable[[str], str], url: str, told: str) -> None:
+def test_a_url_that_is_refused_is_answered_with_what_it_should_be(
+    check: Callable[[str], str], url: str, told: str
+) -> None:
     with pytest.raises(ValueError) as caught:
         check(url)
     assert str(caught.value) == told

@@ -104,7 +104,7 @@ def test_an_item_that_is_no_json_is_its_own_fault(item: bytes) -> None:
     assert isinstance(other, dict)
 
 
-def test_faults_of_every_kind_are_told_together() -> None:
+def test_faults_of_every_kind_are_reported_together() -> None:
     rules = Rules(care_plan=6, user="sender", moment=NOW)
     bad = a_case(case_Priority="high", case_Start_Date="2026-02-30", case_ID="\0")
     (outcome,) = judged(bad, rules=rules)
@@ -136,7 +136,7 @@ def test_a_field_left_out_is_null() -> None:
     assert all(row[field.name] is None for field in FIELDS if field.nullable and "_User" not in field.name)
 
 
-def test_the_key_of_a_bad_item_is_told_if_it_has_a_usable_one() -> None:
+def test_the_key_of_a_bad_item_is_returned_if_it_has_a_usable_one() -> None:
     items = a_batch(a_case(7, case_Status=1), {"case_Key": "7"}, {"case_Key": INT32}, 17, {}, {"case_Key": -3})
     assert keys_of(items) == [7, None, None, None, None, -3]
 
@@ -152,7 +152,7 @@ SECRET = "Zanzibar"
 
 
 @given(st.sampled_from([f for f in FIELDS if f.type is not FieldType.STRING]), st.booleans())
-def test_no_outcome_tells_a_value(field: CaseField, also_status: bool) -> None:
+def test_no_outcome_shows_a_value(field: CaseField, also_status: bool) -> None:
     fields: dict[str, Any] = {field.name: SECRET}
     if also_status:
         fields["case_Status"] = SECRET * 3

@@ -36,7 +36,7 @@ def test_who_has_sent_all_and_ends_its_side_gets_the_answer(system: System, firs
         assert rest_of(connection).count(b"HTTP/1.1 200") == 3
 
 
-def test_an_answer_that_is_held_is_held_on_when_the_client_ends_its_side(system: System, first_key: int) -> None:
+def test_a_long_poll_goes_on_when_the_client_ends_its_side(system: System, first_key: int) -> None:
     sent = a_batch(*(a_case(first_key + n) for n in range(20_000)))
     lines = (JSON, f"Content-Length: {len(sent)}", "Prefer: wait=30")
     status, headers, body = asked(
@@ -69,7 +69,7 @@ def test_a_body_that_is_cut_off_by_the_clients_end_is_no_batch(system: System, f
     assert system.query(f"SELECT count(*) FROM care_case WHERE case_key = {first_key}") == [(0,)]
 
 
-def test_a_connection_that_breaks_ends_what_is_held_for_it(system: System, first_key: int) -> None:
+def test_a_connection_that_breaks_ends_the_answer_that_waits_for_it(system: System, first_key: int) -> None:
     workers = system.stack["processes"]["worker"]
     for worker in workers:
         system.kill(worker, signal.SIGSTOP)

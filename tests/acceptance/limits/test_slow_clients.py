@@ -68,7 +68,7 @@ def answered(system: System, job_id: str) -> bool:
     return any(job_id in line and "/result" in line for line in system.logs().splitlines())
 
 
-def test_an_answer_that_is_not_read_does_not_hold_a_connection(guarded: System) -> None:
+def test_an_answer_that_is_not_read_does_not_keep_a_connection_open(guarded: System) -> None:
     job_id = guarded.send([a_case(key) for key in range(100_000)])
     guarded.final(job_id)
     address = urlsplit(guarded.stack["intake"]["url"])

@@ -49,7 +49,7 @@ def test_on_a_slow_network_the_progress_of_a_file_is_shown_and_it_can_be_stopped
     expect(visitor.count("Created")).to_have_text("4,000")
 
 
-def test_a_restart_while_a_file_is_sent_and_while_its_job_is_watched_is_told_and_over(
+def test_a_restart_while_a_file_is_sent_and_while_its_job_is_watched_is_shown_and_passes(
     visit: Visit, system: System, first_key: int, tmp_path: Path
 ) -> None:
     visitor = visit()
@@ -97,7 +97,7 @@ def test_a_reload_while_a_file_is_sent_does_not_double_it(
     assert len(accepted) == 1
 
 
-def test_a_file_that_had_been_accepted_before_is_told_and_can_be_sent_once_more(
+def test_a_file_that_had_been_accepted_before_is_noticed_and_can_be_sent_once_more(
     visit: Visit, first_key: int, tmp_path: Path
 ) -> None:
     visitor = visit()

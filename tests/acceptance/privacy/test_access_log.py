@@ -18,7 +18,7 @@ def by_status(system: System, job_id: str) -> dict[int, dict[str, Any]]:
     return {line["status"]: line for line in lines if line["event"] == "request"}
 
 
-def test_the_access_log_tells_who_sent_what_and_who_read_it(system: System) -> None:
+def test_the_access_log_says_who_sent_what_and_who_read_it(system: System) -> None:
     body = json.dumps([marked(30), marked(31)]).encode()
     with system.client("other", "demo") as client:
         given = {"content-type": "text/json", "traceparent": str(a_traceparent(1))}

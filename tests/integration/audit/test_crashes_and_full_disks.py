@@ -53,7 +53,7 @@ def test_a_process_that_wrote_what_is_missing_has_it_noticed(tmp_path: Path) -> 
         assert verified(tmp_path) == ([], ["it begins with record 7; what was before is not here"])
 
 
-def test_what_is_no_record_is_left_and_told(tmp_path: Path) -> None:
+def test_what_is_no_record_is_left_and_reported(tmp_path: Path) -> None:
     recorded(tmp_path, 1)
     with (tmp_path / "audit.jsonl").open("ab") as file:
         file.write(b"something else\n")

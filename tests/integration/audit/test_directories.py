@@ -22,7 +22,7 @@ def test_a_directory_that_is_none_is_a_mistake_in_the_settings(tmp_path: Path) -
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_directory_that_went_away_is_told_with_each_record(tmp_path: Path) -> None:
+def test_a_directory_that_went_away_is_reported_with_each_record(tmp_path: Path) -> None:
     with a_log(tmp_path / "there") as log:
         log.record(act(1))
         (tmp_path / "there").rename(tmp_path / "away")

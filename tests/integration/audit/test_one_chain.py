@@ -68,7 +68,7 @@ def test_two_logs_in_turn_write_one_chain(tmp_path: Path) -> None:
     assert verified(tmp_path) == ([], [])
 
 
-def test_a_reader_sees_the_log_of_one_moment(tmp_path: Path) -> None:
+def test_a_reader_sees_the_log_as_it_was_at_one_time(tmp_path: Path) -> None:
     with a_log(tmp_path, max_file_bytes=1, keep_files=1) as log, ExitStack() as files:
         log.record(act(1))
         opened = opened_files(tmp_path, files)

@@ -97,7 +97,7 @@ def test_a_test_is_sent_from_here(
     assert [one.content["type"] for one in receiver.received] == ["webhook.test", "webhook.test"]
 
 
-def test_a_webhook_that_is_none_is_told_with_the_nearest(
+def test_a_webhook_that_does_not_exist_is_reported_with_the_nearest_name(
     carecase: Carecase, ended: Callable[[DeliveryVerdict], JobEvent]
 ) -> None:
     ran = carecase("webhooks", "replay", "crn")

@@ -61,7 +61,7 @@ def test_who_is_let_in_does_not_wait(servers: Services) -> None:
     assert asyncio.run(admittance(servers, FOR_EVER, "bob").admit(KEYS["bob"], None, None, ignore)).client == "bob"
 
 
-def test_others_come_in_while_a_refusal_is_held(servers: Services) -> None:
+def test_others_come_in_while_a_refusal_is_delayed(servers: Services) -> None:
     async def come_in() -> str:
         door = admittance(servers, FOR_EVER, "both")
         held = [asyncio.create_task(door.admit("wrong", None, None, ignore)) for _ in range(100)]

@@ -53,7 +53,7 @@ def test_a_batch(intake: Intake) -> None:
         require(answer, 207, JSON, multi_status(answer.json()["debug"]["activityID"], *items))
 
 
-def test_a_job_of_a_database_of_which_nobody_has_told_yet(intake: Intake) -> None:
+def test_a_job_of_a_database_whose_rate_is_not_known_yet(intake: Intake) -> None:
     with intake.client() as client:
         headers = {"vbasoftware-database": "third"}
         sent = a_batch(a_case(), a_case(2), a_case(3))
@@ -220,7 +220,7 @@ def test_the_list_of_jobs(intake: Intake) -> None:
         )
 
 
-def test_what_nobody_expected_is_a_failure_of_ours_and_tells_nothing(intake: Intake, servers: Services) -> None:
+def test_what_nobody_expected_is_a_failure_of_ours_and_shows_nothing(intake: Intake, servers: Services) -> None:
     job_id = intake.send()
     with redis.Redis.from_url(servers.redis_url) as server:
         server.hset(intake.store.keys.job(job_id), "state", "a secret")

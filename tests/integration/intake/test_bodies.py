@@ -82,7 +82,7 @@ def error_in(answer: bytes) -> tuple[str, str]:
     return error["type"].rpartition(":")[2], error["detail"]
 
 
-def test_a_client_that_ends_its_side_within_a_body_is_told_and_nothing_is_kept(intake: Intake) -> None:
+def test_a_client_that_ends_its_side_within_a_body_gets_an_answer_and_nothing_is_kept(intake: Intake) -> None:
     with staged(intake) as (connection, is_kept):
         connection.shutdown(socket.SHUT_WR)
         assert error_in(read_all(connection)) == ("broken-off", "The request broke off. Send it again.")
@@ -192,7 +192,9 @@ def open_bytes(intake: Intake, name: str) -> float:
     )
 
 
-def test_a_body_that_comes_to_hold_too_much_is_refused_on_its_way_and_the_others_go_on(servers: Services) -> None:
+def test_a_body_that_comes_to_need_too_much_memory_is_refused_on_its_way_and_the_others_go_on(
+    servers: Services,
+) -> None:
     """Each has come with a million bytes, and counts 448 KiB beside that."""
     bounds = {"max_open_bytes_per_client": 2_500_000, "max_open_bytes": 3_300_000}
     piece = b"f4240\r\n[1" + b" " * 999_998 + b"\r\n"

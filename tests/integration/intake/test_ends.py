@@ -118,7 +118,7 @@ async def test_a_side_that_ends_behind_an_early_answer_ends_the_connection() -> 
 
 @pytest.mark.parametrize("sent", [b"", GET[:5], PUT, PUT + b"abc", GET, GET + PUT, GET + GET])
 @in_own_time
-async def test_a_connection_that_breaks_holds_nothing(sent: bytes) -> None:
+async def test_a_connection_that_breaks_leaves_nothing_in_memory(sent: bytes) -> None:
     async with served(held) as service, service.client() as client:
         await client.send(sent)
         assert len(service.state.tasks) == (sent[:4] in (PUT[:4], GET[:4]) and b"\r\n\r\n" in sent)
@@ -128,7 +128,7 @@ async def test_a_connection_that_breaks_holds_nothing(sent: bytes) -> None:
 
 
 @in_own_time
-async def test_a_download_that_breaks_holds_nothing() -> None:
+async def test_a_download_that_breaks_leaves_nothing_in_memory() -> None:
     download = Download(200)
     async with served(download) as service, service.client(1 << 16) as client:
         await client.send(GET)

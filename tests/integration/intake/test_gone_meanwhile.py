@@ -63,7 +63,7 @@ def gone(intake: Intake, job: str) -> None:
     ],
     ids=["one that ends is not cancelled", "one that goes is not cancelled", "one that goes is not purged"],
 )
-def test_what_a_client_is_told_is_true_of_the_job_by_then(
+def test_the_answer_to_a_client_is_true_of_the_job_by_then(
     intake: Intake, place: Path, query: str, before: Change | None, meanwhile: Change, status: int, detail: str
 ) -> None:
     job = intake.send()

@@ -119,7 +119,7 @@ def test_nobody_gets_anything(
     require_problem(answer, 401, kind, detail, **BEARER)
 
 
-def test_what_is_not_taken_is_told_with_what_is(intake: Intake) -> None:
+def test_what_is_not_allowed_is_refused_with_what_is(intake: Intake) -> None:
     words = (
         "Send Content-Type: application/json with an array, application/x-ndjson with one case a line, or text/csv or"
         " text/tab-separated-values with a header row; text/plain is for lines of fixed width, by a mapping."
@@ -143,7 +143,7 @@ def test_what_is_not_taken_is_told_with_what_is(intake: Intake) -> None:
         require_problem(asked(intake, "OPTIONS", path), 404, "http-404", "There is nothing at this path.")
 
 
-def test_what_is_wrong_first_is_told_first(intake: Intake) -> None:
+def test_what_is_wrong_first_is_reported_first(intake: Intake) -> None:
     bad: dict[str, str | None] = {
         "host": "no host", "accept": "image/png", "user_agent": "", "x_api_key": None, "vbasoftware_database": None,
         "content_type": "text/html", "content_encoding": "br",

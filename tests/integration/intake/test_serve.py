@@ -14,7 +14,7 @@ from tests.services import Services
 from carecase_worker.settings.loading import process_environment
 
 
-def test_an_intake_that_is_told_to_stop_ends_with_status_0(servers: Services, tmp_path: Path) -> None:
+def test_an_intake_that_is_stopped_ends_with_status_0(servers: Services, tmp_path: Path) -> None:
     port = free_port()
     environment = {
         **process_environment(),

@@ -97,7 +97,7 @@ def test_a_body_in_crumbs_costs_its_bytes(intake: Intake, size: int) -> None:
 
 
 @pytest.mark.parametrize("ends_by", ["reading", "leaving"])
-def test_what_is_told_of_a_body_is_counted_until_it_is_read_or_nobody_reads(intake: Intake, ends_by: str) -> None:
+def test_the_answer_to_a_body_is_counted_until_it_is_read_or_nobody_reads(intake: Intake, ends_by: str) -> None:
     names = ("case_Key", "carePlan_Key", "appointment_Date", "case_ID", "case_Status", "entry_User", "case_Score")
     sent = json.dumps([dict.fromkeys(names, True)] * 20_000).encode()
     with ExitStack() as stack:

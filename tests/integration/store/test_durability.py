@@ -151,7 +151,7 @@ def test_a_server_that_answers_is_judged_and_one_that_does_not_is_for_others_to_
             JobStore(settings, JobSettings()).check()
 
 
-def test_what_nobody_has_words_for_is_told_by_its_kind(store: JobStore, server: "redis.Redis") -> None:
+def test_what_nobody_has_words_for_is_named_by_its_kind(store: JobStore, server: "redis.Redis") -> None:
     server.set(store.keys.job("j"), "no record")
     with pytest.raises(StoreUnavailable, match=r"^the job store refuses: ResponseError$"):
         store.job("j")

@@ -36,7 +36,7 @@ def send(store: JobStore, **changes: object) -> str:
     return new.job_id
 
 
-def test_a_part_of_the_list_is_told_with_how_many_there_are(listed: tuple[JobStore, JobLists]) -> None:
+def test_a_part_of_the_list_is_shown_with_how_many_there_are(listed: tuple[JobStore, JobLists]) -> None:
     store, lists = listed
     sent = [send(store) for _ in range(7)]
     send(store, client="other")

@@ -65,7 +65,7 @@ def keys_read(open_jobs: OpenJobs, *told: int) -> list[set[int] | None]:
 
 
 @pytest.mark.parametrize("seals", [SEALS, Seals({})], ids=["sealed", "not sealed"])
-def test_open_jobs_are_told_with_the_keys_that_they_write(
+def test_open_jobs_are_returned_with_the_keys_that_they_write(
     store: JobStore, redis_settings: RedisSettings, seals: Seals
 ) -> None:
     first, second = admitted(store, 1, 2, seals=seals), admitted(store, 2, 3, seals=seals, care_plan=5)

@@ -43,7 +43,7 @@ def test_the_migrations_make_what_the_field_table_says(servers: Services, tmp_pa
     engine.dispose()
 
 
-def test_a_schema_that_lacks_something_is_told(tmp_path: Path) -> None:
+def test_a_schema_that_lacks_something_is_reported(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'cases.sqlite'}"
     bare = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": url})))
     assert any("carecase db upgrade" in line for line in schema_differences(bare))

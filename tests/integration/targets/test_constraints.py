@@ -281,7 +281,7 @@ def test_a_field_of_ours_that_sqlite_wants_is_named(sqlite: Engine) -> None:
 
 
 @pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 37), reason="this SQLite knows no strict tables")
-def test_a_constraint_of_which_sqlite_tells_no_more_gives_a_conflict_without_fields(sqlite: Engine) -> None:
+def test_a_constraint_that_sqlite_does_not_name_gives_a_conflict_without_fields(sqlite: Engine) -> None:
     execute(
         sqlite,
         "CREATE TABLE counts (number INTEGER) STRICT",

@@ -90,7 +90,7 @@ def contents(engine: Engine) -> list[Any]:
         return [*cases, *connection.execute(text("SELECT job_id, chunk_no FROM ingest_ledger ORDER BY 1, 2")).all()]
 
 
-def test_a_case_is_told_to_be_created_updated_or_unchanged(engine: Engine) -> None:
+def test_a_case_is_reported_as_created_updated_or_unchanged(engine: Engine) -> None:
     apply(engine, a_case(1, case_Reason="A", case_End_Date=MOMENT), a_case(2, case_Score=0.5), user="ann")
     told = rehearse(
         engine,

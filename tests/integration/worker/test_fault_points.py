@@ -99,7 +99,7 @@ def test_redis_away_at_any_step_costs_nothing_but_time(batch: Batch, point: str)
     batch.verify()
 
 
-def test_redis_away_for_a_moment_at_the_end_is_waited_for(batch: Batch) -> None:
+def test_redis_away_for_a_short_time_at_the_end_is_waited_for(batch: Batch) -> None:
     store = SteppedStore(batch.store, away_at("before complete", times=3))
     applied = attempt(store, batch.targets, batch.to_notify[0], "worker")
     assert applied.verdict == "kept"

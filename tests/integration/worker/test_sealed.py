@@ -120,7 +120,7 @@ def test_what_somebody_else_wrote_is_never_applied(
 
 
 @pytest.mark.parametrize("attack", PLANTED)
-def test_the_client_is_told_500_of_each_item_and_the_other_chunks_are_applied(
+def test_each_of_its_items_is_500_and_the_other_chunks_are_applied(
     attacker: Attacker, store: JobStore, targets: SteppedTargets, attack: str
 ) -> None:
     PLANTED[attack](attacker)
@@ -134,7 +134,7 @@ def test_the_client_is_told_500_of_each_item_and_the_other_chunks_are_applied(
     assert store.job(attacker.mine).state is State.COMPLETED
 
 
-def test_what_was_told_500_is_not_applied_once_the_payload_is_put_back(
+def test_items_that_were_answered_with_500_are_not_applied_once_the_payload_is_put_back(
     attacker: Attacker, store: JobStore, targets: SteppedTargets
 ) -> None:
     first, good = ChunkRef(attacker.mine, 0), attacker.payload(attacker.mine, 0)
@@ -148,7 +148,7 @@ def test_what_was_told_500_is_not_applied_once_the_payload_is_put_back(
     assert targets.rows("SELECT case_key FROM care_case") == []
 
 
-def test_it_is_told_500_and_not_503_though_the_database_has_stayed_away(
+def test_its_items_are_500_and_not_503_though_the_database_has_stayed_away(
     servers: Services, store: JobStore, tmp_path: Path
 ) -> None:
     """It was not opened yet: nobody could look whether the database holds anything of before this Redis."""
@@ -159,7 +159,7 @@ def test_it_is_told_500_and_not_503_though_the_database_has_stayed_away(
     assert result(store, first).outcomes == [UNTRUSTED] * 10
 
 
-def test_it_is_told_500_and_not_503_though_the_attempt_ran_out_of_time_before_it_was_opened(
+def test_its_items_are_500_and_not_503_though_the_attempt_ran_out_of_time_before_it_was_opened(
     attacker: Attacker, store: JobStore, targets: SteppedTargets
 ) -> None:
     first, applier = ChunkRef(attacker.mine, 0), applier_of(store, targets, SEALS)
@@ -170,7 +170,9 @@ def test_it_is_told_500_and_not_503_though_the_attempt_ran_out_of_time_before_it
     assert result(store, first).outcomes == [UNTRUSTED] * 10
 
 
-def test_what_had_been_applied_is_told_as_it_was(attacker: Attacker, store: JobStore, targets: SteppedTargets) -> None:
+def test_what_had_been_applied_is_reported_as_it_was(
+    attacker: Attacker, store: JobStore, targets: SteppedTargets
+) -> None:
     """A worker died between commit and complete; somebody exchanges the payload before the next one comes."""
     first = ChunkRef(attacker.mine, 0)
     attempt(store, targets, first, SEALS)
@@ -195,7 +197,7 @@ def test_a_job_that_nobody_sealed_waits_and_is_applied_only_while_old_jobs_drain
     assert result(store, admission.to_notify[0], draining).outcomes == [CREATED] * 3
 
 
-def test_while_old_jobs_drain_a_sealed_job_is_held_to_its_seal(
+def test_while_old_jobs_drain_a_sealed_job_still_needs_its_seal(
     attacker: Attacker, store: JobStore, targets: SteppedTargets
 ) -> None:
     PLANTED["not sealed"](attacker)

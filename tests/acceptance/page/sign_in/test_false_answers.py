@@ -51,7 +51,7 @@ FOREIGN = "is not the answer to this sign-in"
     ],
     ids=str,
 )  # fmt: skip
-def test_what_is_wrong_with_an_answer_is_told_and_nobody_is_signed_in(
+def test_what_is_wrong_with_an_answer_is_shown_and_nobody_is_signed_in(
     come: Callable[..., Visitor], issuer: Issuer, faults: dict[str, Any], words: str
 ) -> None:
     for name, value in faults.items():

@@ -22,7 +22,7 @@ from tests.issuer import Issuer
     ],
     ids=str,
 )  # fmt: skip
-def test_a_provider_that_cannot_be_asked_is_told_before_anybody_leaves_the_page(
+def test_a_provider_that_cannot_be_asked_is_reported_before_anybody_leaves_the_page(
     come: Callable[..., Visitor], issuer: Issuer, faults: dict[str, Any], words: str
 ) -> None:
     for name, value in faults.items():
@@ -33,13 +33,13 @@ def test_a_provider_that_cannot_be_asked_is_told_before_anybody_leaves_the_page(
     closes(visitor, window)
 
 
-def test_they_may_decline_and_are_told_so(come: Callable[..., Visitor], issuer: Issuer) -> None:
+def test_they_may_decline_and_the_page_says_so(come: Callable[..., Visitor], issuer: Issuer) -> None:
     visitor = come()
     begin(visitor).get_by_role("button", name="Decline").click()
     expect(visitor.alert("did not sign you in: it was declined, or you may not use this service.")).to_be_visible()
 
 
-def test_a_browser_that_opens_no_window_is_told_of(come: Callable[..., Visitor], issuer: Issuer) -> None:
+def test_a_browser_that_opens_no_window_is_reported(come: Callable[..., Visitor], issuer: Issuer) -> None:
     visitor = come()
     visitor.page.evaluate("window.open = () => null")
     visitor.page.get_by_role("button", name=re.compile("Sign in with")).click()

@@ -60,7 +60,7 @@ def test_a_refresh_token_that_is_refused_leads_to_the_question_and_that_to_the_s
     expect(signed_out).to_be_focused()
 
 
-def test_while_the_provider_is_away_a_token_that_has_ended_is_told_and_over(
+def test_while_the_provider_is_away_a_token_that_has_ended_is_shown_and_renewed_later(
     come: Callable[..., Visitor], issuer: Issuer
 ) -> None:
     issuer.lifetime_s = 1

@@ -41,7 +41,7 @@ def test_they_sign_in_and_out_with_the_provider_and_nothing_of_it_is_stored(
     assert [text for text in visitor.said if "Failed to load resource" not in text] == []
 
 
-def test_a_wrong_api_key_is_told_and_the_right_one_needs_no_second_window(
+def test_a_wrong_api_key_is_shown_and_the_right_one_needs_no_second_window(
     come: Callable[..., Visitor], issuer: Issuer
 ) -> None:
     visitor = come()

@@ -23,7 +23,7 @@ async def test_a_reader_that_is_slow_but_steady_gets_the_whole_answer() -> None:
 
 
 @in_own_time
-async def test_a_reader_that_stalls_is_let_go_with_all_that_it_held() -> None:
+async def test_a_reader_that_stalls_is_disconnected_and_its_memory_freed() -> None:
     download = Download(200)
     async with served(download, **GUARD) as service, service.client(1 << 16) as client:
         await client.send(GET)

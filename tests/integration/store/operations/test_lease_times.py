@@ -45,13 +45,13 @@ def test_a_lease_that_has_run_out_is_taken_off_also_while_the_database_is_left_a
     beside.claim("a", 0, "v")
 
 
-def test_what_a_dead_process_held_of_a_job_that_is_gone_is_nothing(beside: Beside) -> None:
+def test_a_dead_process_has_no_chunk_of_a_job_that_is_gone(beside: Beside) -> None:
     beside.model.holding |= {"gone:0": "w"}
     beside.spoil(("HSET", "holding", "gone:0", "w"))
     assert beside.reclaim("w") == []
 
 
-def test_what_another_holds_by_now_is_not_taken_back_from_it(beside: Beside) -> None:
+def test_a_chunk_that_another_process_has_by_now_is_not_taken_back_from_it(beside: Beside) -> None:
     beside.admitted("a")
     beside.claim("a", 0, "v")
     beside.model.holding |= {"a:0": "w"}
@@ -60,7 +60,7 @@ def test_what_another_holds_by_now_is_not_taken_back_from_it(beside: Beside) -> 
     assert beside.claim("a", 0, "x") == ["busy", "v"]
 
 
-def test_a_process_that_holds_two_chunks_is_known_for_the_last(beside: Beside) -> None:
+def test_a_process_with_two_leases_is_known_for_the_last(beside: Beside) -> None:
     beside.admitted("a", (1, 1))
     beside.claim("a", 0, "w")
     beside.claim("a", 1, "w")

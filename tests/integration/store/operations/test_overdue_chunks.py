@@ -26,7 +26,7 @@ def test_while_notifications_wait_only_the_surplus_and_a_few_are_notified_for(
 
 
 @pytest.mark.parametrize("by_ms", [0, 1, 1_999, 2_000, 2_001])
-def test_a_chunk_is_overdue_from_its_moment_on(beside: Beside, by_ms: int) -> None:
+def test_a_chunk_is_overdue_from_the_time_that_it_is_due_on(beside: Beside, by_ms: int) -> None:
     beside.admitted("a", (1, 1, 1))
     beside.elapse(by_ms)
     assert len(beside.overdue()) == (2 if by_ms >= 2_000 else 0)

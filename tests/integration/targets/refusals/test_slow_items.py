@@ -85,7 +85,7 @@ def test_a_lock_on_one_case_is_waited_for_and_then_costs_that_item_alone(engine:
     assert outcomes == (3, [REFUSED if case["case_Key"] == BAD else UPDATED for case in CASES])
 
 
-def test_a_lock_that_another_chunk_holds_costs_no_item(engine: Engine) -> None:
+def test_a_lock_of_another_chunk_costs_no_item(engine: Engine) -> None:
     with spoiled(engine), hasty(engine, 1) as limited, hasty(engine, 60) as patient:
         apply(engine, PostgresUpsert(), *CASES)
         with patient.begin() as another:

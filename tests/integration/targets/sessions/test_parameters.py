@@ -129,7 +129,7 @@ def test_a_database_whose_encoding_is_none_is_used_like_any_other(servers: Servi
         assert ask(engine, "SELECT case_reason FROM care_case") == "ä€😀"
 
 
-def test_an_sqlite_file_that_is_read_only_is_told(tmp_path: Path) -> None:
+def test_an_sqlite_file_that_is_read_only_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "cases.sqlite"
     with engine_at(f"sqlite:///{path}") as engine:
         upgrade(engine)

@@ -16,7 +16,7 @@ from tests.plain_http import http_get
 from tests.services import Services
 
 
-def test_of_many_connections_the_oldest_gives_way_and_the_health_is_still_told(flower: tuple[str, int]) -> None:
+def test_of_many_connections_the_oldest_gives_way_and_the_health_is_still_shown(flower: tuple[str, int]) -> None:
     url, pid = flower
     address, most = urlsplit(url), 200
     with ExitStack() as stack:

@@ -32,7 +32,7 @@ def test_every_route_needs_the_password(flower: tuple[str, int]) -> None:
             assert client.get(f"{url}/tools/flower/metrics", auth=wrong).status_code == 401
 
 
-def test_its_health_needs_none_from_this_machine_and_tells_nothing(flower: tuple[str, int]) -> None:
+def test_its_health_needs_no_password_from_this_machine_and_shows_nothing_else(flower: tuple[str, int]) -> None:
     answer = http_get(f"{flower[0]}/tools/flower/healthcheck")
     assert (answer.status_code, answer.text) == (200, "OK")
 

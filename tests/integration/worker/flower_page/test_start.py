@@ -63,7 +63,7 @@ def test_what_no_browser_can_send_is_refused_at_start(
     assert words in ran.stderr
 
 
-def test_a_taken_port_is_told(flower: tuple[str, int], environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_taken_port_is_reported(flower: tuple[str, int], environment: dict[str, str], tmp_path: Path) -> None:
     ran = subprocess.run(
         COMMAND, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
     )

@@ -23,7 +23,7 @@ def test_small_batches_take_one_transaction(accepted: Accepted) -> None:
     assert accepted.store.backlog("demo") == (0, 0)
 
 
-def test_each_batch_of_a_group_is_written_with_its_own_user_moment_and_versions(accepted: Accepted) -> None:
+def test_each_batch_of_a_group_is_written_with_its_own_user_time_and_versions(accepted: Accepted) -> None:
     batches = {"ann": (9, 3, 7), "bob": (1,), "cy": (8, 2)}
     jobs = {
         user: accepted.accept(*map(a_case, keys), a_case(100 + keys[0], entry_User="given"), user=user)
