@@ -127,7 +127,7 @@ def rules_broken(field: dict[str, str], value: Any, row: dict[str, Any]) -> Iter
 
 
 def moment(value: Any) -> datetime:
-    """The moment of an ISO 8601 date-time in extended format, or a date; raises NoDateTime."""
+    """The time of an ISO 8601 date-time in extended format, or of a date; raises NoDateTime."""
     if not isinstance(value, str):
         raise NoDateTime
     text = Text(value)

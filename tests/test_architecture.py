@@ -131,7 +131,7 @@ def test_each_third_party_stays_in_its_home() -> None:
 
 
 def spelt_in(node: ast.AST) -> Iterator[ast.expr]:
-    """The expressions by which a node tells things apart: compared, matched, looked up, or asked how they begin."""
+    """The expressions by which a node distinguishes things: compared, matched, looked up, or asked how they begin."""
     match node:
         case ast.Compare():
             yield from (node.left, *node.comparators)

@@ -49,7 +49,7 @@ def run(
 
 
 def stopped_with_parent() -> Callable[[], None] | None:
-    """For a child to call first: it is told to stop when the tests' process dies, however it dies. Linux only."""
+    """For a child to call first: it gets SIGTERM when the tests' process dies, however it dies. Linux only."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)

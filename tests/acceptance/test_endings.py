@@ -1,4 +1,4 @@
-"""How commands end when the world is not as usual: no traceback, no "please report", a status that tells."""
+"""The ends of commands when the world is not as usual: no traceback, no "please report", a status that says why."""
 
 import os
 import signal

@@ -69,7 +69,7 @@ LINE = re.compile(r"(\d+) (created|updated|superseded|failed|cancelled)")
 
 
 def items_of(tasks: "dict[str, dict[str, str]]", job_ids: "set[str]") -> Counter[str]:
-    """The items by outcome that the lines of the tasks of some jobs tell, whatever became of the tasks."""
+    """The items by outcome in the lines of the tasks of some jobs, whatever became of the tasks."""
     told = [f"{task['result']} {task['exception']}" for task in tasks.values()]
     return Counter(
         {

@@ -1,4 +1,4 @@
-"""Garbage in a queue of the broker: it is dropped with a line in the log that tells nothing of it, and work goes on."""
+"""Garbage in a queue of the broker: it is dropped with a line in the log that quotes none of it, and work goes on."""
 
 import base64
 import json

@@ -17,7 +17,7 @@ ENDED_BEFORE = frozenset({Causes.STOPPED.value.name, Causes.BROKEN.value.name})
 
 
 def pace(system: System) -> float:
-    """The pace of `demo` as the metrics tell it."""
+    """The pace of `demo` as the metrics show it."""
     name = 'carecase_items_per_second{database="demo"} '
     return float(next(line for line in system.metrics() if line.startswith(name)).removeprefix(name))
 

@@ -1,4 +1,4 @@
-"""Prefer: the answer is held until the job is final, on each call where that makes sense."""
+"""Prefer: a client may wait until the job is final, on each call where that makes sense."""
 
 import signal
 import time

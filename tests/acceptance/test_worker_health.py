@@ -89,7 +89,7 @@ def worker_beside(system: System, place: Path, own: dict[str, str]) -> "Iterator
 
 
 def check(place: Path) -> "subprocess.CompletedProcess[str]":
-    """What the health check tells of the workers with this temporary directory."""
+    """The answer of the health check for the workers with this temporary directory."""
     return run("worker", "--check", cwd=place, variables={"TMPDIR": str(place)})
 
 

@@ -64,7 +64,7 @@ def called_back(seed: int) -> Iterator[Callbacks]:
 
 
 def faults_of(received: Sequence[Received], jobs: Sequence[str]) -> list[str]:
-    """What is wrong: a final job that nobody was told of, events of a job out of order, an id with two contents."""
+    """Return what is wrong: a final job without an event, events of a job out of order, an id with two contents."""
     faults, contents = [], dict[str, object]()
     taken: dict[str, list[int]] = {job_id: [] for job_id in jobs}
     for one in received:

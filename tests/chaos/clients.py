@@ -42,7 +42,7 @@ class Client(Thread):
         self._lock = Lock()
 
     def run(self) -> None:
-        """Send batches until told to stop; each until it is accepted."""
+        """Send batches until it is stopped; each until it is accepted."""
         number = 0
         while not self._stop_sending.is_set():
             number += 1
@@ -110,7 +110,7 @@ class Client(Thread):
 
 
 class Crowd(Thread):
-    """Clients that send small batches at the same moment, so that these are applied in groups."""
+    """Clients that send small batches at the same time, so that these are applied in groups."""
 
     def __init__(self, system: System, name: str, seed: int, stop: Event) -> None:
         super().__init__(name=name, daemon=True)
@@ -131,7 +131,7 @@ class Crowd(Thread):
         return sum(client.refused for client in self._clients)
 
     def run(self) -> None:
-        """Send until told to stop; the next ones once all are accepted."""
+        """Send until they are stopped; the next ones once all are accepted."""
         number = 0
         with ThreadPoolExecutor(AT_ONCE) as pool:
             while not self._stop_sending.is_set():

@@ -100,7 +100,7 @@ def hang_postgres(system: System, dice: Random) -> None:
 
 
 def kill_pool_while_valkey_hangs(system: System, dice: Random) -> None:
-    """Processes die that have committed a chunk and could not say so yet: the moment that the ledger is for."""
+    """Processes die that have committed a chunk and could not report it yet, which the ledger is for."""
     valkey = system.pid("redis")
     os.kill(valkey, signal.SIGSTOP)
     try:

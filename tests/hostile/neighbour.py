@@ -21,7 +21,7 @@ _SIZES = (100, 300, 1000)
 _BETWEEN_S = 0.05
 """Between two requests: it keeps within the rate that a client has for long."""
 _POLLS = 15
-"""Of each job at least: a share of one in a hundred is to be told of many."""
+"""Of each job at least: a share of one in a hundred needs many to be seen."""
 _BETWEEN_PROBES = 5
 """Polls between two looks at `/livez`."""
 _PATIENCE_S = 60
@@ -94,7 +94,7 @@ class _Neighbour:
         return json.loads(body)["data"]["state"] in _FINAL
 
     def _queued_ms(self) -> float:
-        """How long both have been ready for a processor and had none, so far; 0 where Linux does not tell."""
+        """The time for which both were ready for a processor and had none, so far; 0 where Linux does not show it."""
         try:
             return sum(int(path.read_text().split()[1]) for path in self._queued) / 1e6
         except OSError:

@@ -12,7 +12,7 @@ _BETWEEN_S = 0.25
 
 
 def listening(is_read: bool) -> Send:
-    """A stream of all jobs, and some tiny jobs, of which all streams tell."""
+    """A stream of all jobs, and some tiny jobs, whose events all streams send."""
 
     async def send(attacker: Attacker) -> None:
         async with attacker.connection() as connection:

@@ -12,7 +12,7 @@ from tests.observing.watch import BACKLOG, Message, Watch, frozen
 
 
 def counted(told: list[Message]) -> Counter[tuple[str, str, str]]:
-    """How often each alert was told, but for scrapes that an intake of a busy machine answers too late."""
+    """Count the messages by alert, but for scrapes that an intake of a busy machine answers too late."""
     return Counter((one.alert, one.database, one.status) for one in told if one.alert != "NoIntakes")
 
 

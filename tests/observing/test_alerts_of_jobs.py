@@ -30,7 +30,7 @@ def test_work_that_nobody_takes_is_reported(system: System, watch: Watch, first_
 
 @pytest.mark.usefixtures("told")
 def test_a_job_that_goes_on_slowly_is_reported(system: System, watch: Watch, first_key: int) -> None:
-    """Each chunk takes a second, until somebody was told."""
+    """Each chunk takes a second, until somebody got the alert."""
     system.execute("CREATE TABLE slowness AS SELECT 1.0::float8 AS seconds")
     system.execute(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"

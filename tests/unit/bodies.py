@@ -25,7 +25,7 @@ def lines(text: bytes) -> list[bytes]:
 
 
 def refusal(splitter: Splitter, body: bytes, piece_bytes: int = 1 << 20) -> tuple[BatchFault, str]:
-    """The fault of a body that comes in pieces, and what its sender is told."""
+    """The fault of a body that comes in pieces, and the text that its sender gets."""
     with pytest.raises(BatchRefused) as refused:
         items_of(body, splitter, piece_bytes)
     return refused.value.fault, str(refused.value)

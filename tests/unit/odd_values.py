@@ -40,7 +40,7 @@ class NotAvailable:
 
 
 class Moment:
-    """A moment that is no datetime, as those of the library Arrow."""
+    """A point in time that is no datetime, as those of the library Arrow."""
 
     year = 2026
 

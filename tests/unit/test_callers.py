@@ -131,7 +131,9 @@ def test_the_user_is_the_subject_as_far_as_it_fits_the_audit_fields(subject: str
         (KEY, "Bearer ", NO_TOKEN),
     ],
 )
-def test_anything_wrong_is_nobody(api_key: str, authorization: str, words: str) -> None:
+def test_a_request_with_anything_wrong_in_its_credentials_is_refused(
+    api_key: str, authorization: str, words: str
+) -> None:
     for require in ("both", "either"):
         assert refused(gate(require), api_key, authorization) == (AccessFault.BAD_CREDENTIALS, words)
 

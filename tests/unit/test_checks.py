@@ -13,7 +13,7 @@ from carecase_worker.intake.jobs.result_formats import JsonResult
 
 MOST = 20_000
 TOO_DEEP = msgspec.Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
-"""An item that cannot be judged: who tries is told that the body is nested too deeply."""
+"""An item that cannot be judged: whoever tries gets the answer that the body is nested too deeply."""
 
 
 def a_check() -> BatchCheck:

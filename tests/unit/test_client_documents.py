@@ -1,4 +1,4 @@
-"""What the service tells, as the client gives it on: jobs, items, pages, problems."""
+"""Documents of the service, as the client gives them on: jobs, items, pages, problems."""
 
 import json
 

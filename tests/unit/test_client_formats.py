@@ -1,4 +1,4 @@
-"""Files that are no batch: each is told by its beginning, with what to do."""
+"""Files that are no batch: each is recognised by its beginning, and refused with what to do."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Events of a client's jobs: each change is told once, ends in their order, and none is lost while the store fails."""
+"""Events of a client's jobs: each change is sent once, ends in their order, and none is lost while the store fails."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -47,7 +47,7 @@ def ended(job_id: str, after_s: float) -> Job:
 
 @dataclass
 class Turns:
-    """A follower with some turns, each told by the jobs that have changed; without any there is nothing to tell."""
+    """A follower that is woken by each of some sets of changed jobs; an empty set gives nothing to send."""
 
     turns: list[tuple[set[str], bool]]
     waits: int = 0
@@ -151,7 +151,7 @@ def test_jobs_that_are_gone_are_left_out() -> None:
 
 @pytest.mark.parametrize("looks_at_all", [False, True])
 def test_what_changed_while_the_store_was_away_is_sent_with_the_next_heartbeat(looks_at_all: bool) -> None:
-    """Nothing else may change any more: the end of the last job would never be told."""
+    """Nothing else may change any more: the end of the last job would never be sent."""
     away = StoreUnavailable("away")
     scene = Scene({A: away}, [away, (True, [ended(A, 1)])])
     events = scene.told(({A}, looks_at_all), ((), False))

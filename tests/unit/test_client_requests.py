@@ -1,4 +1,4 @@
-"""The requests that each call of the client makes, whole, and what it makes of what it is told."""
+"""The requests that each call of the client makes, whole, and what it makes of their answers."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta

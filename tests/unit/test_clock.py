@@ -21,7 +21,7 @@ from carecase_worker.clock import (
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RFC_9562 = datetime(2022, 2, 22, 14, 22, 22, tzinfo=timezone(timedelta(hours=-5)))
-"""The moment of the example in appendix A.6: 017F22E2-79B0-7CC3-98C4-DC0C0C07398F."""
+"""The time of the example in appendix A.6: 017F22E2-79B0-7CC3-98C4-DC0C0C07398F."""
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ NOT_UTF8 = "The body is not UTF-8 (in item {} or one of the next). Send JSON in 
     ],
 )
 def test_a_body_that_is_not_utf_8_is_refused_wherever_that_stands(item: bytes) -> None:
-    """In values and in names, which the parser tells by another error."""
+    """In values and in names, for which the parser has another error."""
     item %= LATIN
     for before in (b"", b"{},", b"{}," * 7):
         with pytest.raises(BatchRefused) as refused:

@@ -1,4 +1,4 @@
-"""A date-time in any form of the contract becomes a moment in UTC; anything else is none."""
+"""A date-time in any form of the contract becomes a time in UTC; anything else is refused."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone

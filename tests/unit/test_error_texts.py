@@ -1,4 +1,4 @@
-"""What may be told of errors: never what was written."""
+"""The texts of errors: they never quote what was written."""
 
 import re
 from pathlib import Path

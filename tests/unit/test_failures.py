@@ -1,4 +1,4 @@
-"""Each error of a driver: what becomes of the item, and which cause the operator is told, for every code that there is.
+"""Each error of a driver: what becomes of the item, and which cause the operator sees, for every code that there is.
 
 The codes are PostgreSQL's (appendix A of its documentation, as psycopg knows them) and SQLite's ("Result and Error
 Codes"); what they should mean follows from `docs/contract.md` (207 Multi-Status) and from
@@ -211,7 +211,7 @@ def errors_of(error: SQLAlchemyError) -> Errors:
 
 
 def meaning(error: SQLAlchemyError, told: str = "") -> tuple[FailureKind, str | None]:
-    """The kind, and the short name of the cause. The text is the cause's with what is `told` besides, and no more."""
+    """The kind, and the short name of the cause. The text is the cause's and `told`, and no more."""
     errors = errors_of(error)
     failure = errors.failure_of(error)
     assert errors.classify(error) is failure.kind

@@ -1,4 +1,4 @@
-"""Episodes of FHIR R4 become cases; what is no episode is told with its line."""
+"""Episodes of FHIR R4 become cases; what is no episode is refused with its line."""
 
 import json
 from typing import Any

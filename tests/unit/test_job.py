@@ -1,4 +1,4 @@
-"""A job as its record tells it."""
+"""A job as its record has it."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -25,7 +25,7 @@ MOST_WHO_WAIT = 6
 
 
 class Issuer:
-    """Publishes keys, or fails, or hangs; tells whenever it is asked."""
+    """Publishes keys, or fails, or hangs; counts how often it is asked."""
 
     def __init__(self, **pairs: object) -> None:
         self.document: bytes | Exception = a_jwks(**pairs)

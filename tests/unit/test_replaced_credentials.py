@@ -51,7 +51,7 @@ def signed_part(authorization: str) -> str:
     return hashlib.sha256(authorization.removeprefix("Bearer ").rpartition(".")[0].encode()).hexdigest()
 
 
-def test_what_is_revoked_is_nobody(tmp_path: Path) -> None:
+def test_a_revoked_key_or_token_is_refused(tmp_path: Path) -> None:
     one, other = token(jti="1"), token(jti="2", sub="other")
     of_bob = token(client_id="bob", sub="bob", jti="3")
     cases = [

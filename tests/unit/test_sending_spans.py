@@ -1,4 +1,4 @@
-"""Spans have so many places and no more, losses are told once a minute, and a process that ends does not wait long."""
+"""Spans have so many places and no more, losses are logged once a minute, and a process that ends is not kept long."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -15,7 +15,7 @@ SPANS = [ReadableSpan("a span")] * 2
 
 
 class Exporter(SpanExporter):
-    """An exporter that does as it is told, and notes what it is asked for."""
+    """An exporter that gives the result of a test, and notes what it is asked for."""
 
     def __init__(self, result: SpanExportResult, takes: timedelta = timedelta(0)) -> None:
         self.result, self.takes = result, takes

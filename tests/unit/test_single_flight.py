@@ -1,4 +1,4 @@
-"""Single flight: one value for all who ask within a moment, made by one at a time."""
+"""Single flight: one value for all who ask within a short time, made by one at a time."""
 
 import asyncio
 from collections.abc import Callable

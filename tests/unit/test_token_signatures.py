@@ -68,7 +68,7 @@ def by_text_of_public_key(text: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("key", "algorithm", "key_id"), [(RSA, "RS256", "r1"), (EC, "ES256", "e1"), (UNNAMED_RSA, "RS256", None)]
 )
-def test_a_token_of_an_issuer_with_public_keys(key: Any, algorithm: str, key_id: str | None) -> None:
+def test_a_token_of_an_issuer_is_believed_by_its_public_key(key: Any, algorithm: str, key_id: str | None) -> None:
     one = gate_of_keys("RS256", "ES256")
     assert one.caller(KEY, signed(key, algorithm, key_id)) == ANN
     assert refused(one, KEY, signed(key, algorithm, key_id, exp=at(-2 * LEEWAY)))[1] == EXPIRED

@@ -1,4 +1,4 @@
-"""Tokens that are signed here: their claims, and what is told when there is nothing to sign with."""
+"""Tokens that are signed here: their claims, and the error where there is nothing to sign with."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The rules for items, held to an oracle that knows the contract only; from the body, as the intake cuts it."""
+"""The rules for items, compared with an oracle that knows the contract only; from the body, as the intake cuts it."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -22,7 +22,7 @@ TRIGGER = (
 
 
 def marked(number: int, **fields: Any) -> dict[str, Any]:
-    """A valid case with a mark in every field. No two share a key or a reason, unless told to."""
+    """A valid case with a mark in every field. No two share a key or a reason, unless `fields` say so."""
     case: dict[str, Any] = {}
     for place, field in enumerate(FIELDS):
         match field.type:

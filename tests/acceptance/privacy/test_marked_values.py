@@ -75,6 +75,6 @@ def test_a_marked_value_is_found_in_the_database_and_nowhere_else(sealed: System
     assert sealed.query(f"SELECT member_seq FROM care_case WHERE case_key = {KEY + 8}") == [(OTHER_SCRIPTS,)]
 
 
-def test_nobody_was_denied_by_redis(sealed: System) -> None:
+def test_redis_denied_the_service_nothing_meanwhile(sealed: System) -> None:
     denied = redis.Redis.from_url(sealed.stack["redis"]["url"]).acl_log()
     assert [entry for entry in denied if entry["username"] in ("carecase", "flower")] == []

@@ -1,4 +1,4 @@
-"""Processes, threads and restarts write one chain, and a reader sees it as it was at one moment."""
+"""Processes, threads and restarts write one chain, and a reader sees it as it was at one time."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A file of a watched folder, sent to a service that answers as it is told to."""
+"""A file of a watched folder, sent to a service that gives the answers of a test."""
 
 import csv
 import json

@@ -247,7 +247,7 @@ def test_access_is_taken_from_flags_before_variables_before_a_system_nearby(
 
 
 def test_a_job_is_purged_and_jobs_alone_still_lists(carecase: Carecase) -> None:
-    """410 tells that nothing is kept, so that is what was wanted."""
+    """410 says that nothing is kept, which is what was wanted."""
     with answering(Reply(204), problem(410), problem(409), problem(404), Reply(200, {"data": [a_job()]})) as peer:
         for status in (0, 0, 2, 2):
             ran = carecase("jobs", "purge", JOB, "--url", peer.url)

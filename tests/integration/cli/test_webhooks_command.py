@@ -32,7 +32,7 @@ def receiver() -> Iterator[Receiver]:
 def ended(
     servers: Services, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[DeliveryVerdict], JobEvent]:
-    """Configures a webhook; gives a function that has a job end, and an attempt to tell of it end in some way."""
+    """Configures a webhook; gives a function that ends a job, and an attempt to deliver its event in some way."""
     prefix = f"webhookscommand{next(_prefixes)}:"
     monkeypatch.setenv("CARECASE_REDIS_URL", servers.redis_url)
     monkeypatch.setenv("CARECASE_REDIS_PREFIX", prefix)

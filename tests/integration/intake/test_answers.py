@@ -34,7 +34,7 @@ def intake(servers: Services) -> Iterator[Intake]:
         yield started
 
 
-def test_a_batch(intake: Intake) -> None:
+def test_a_batch_is_accepted_with_its_job_and_where_to_find_it(intake: Intake) -> None:
     with intake.client() as client:
         answer = client.put("/care-cases-batch", content=a_batch(a_case()))
         require(answer, 202, *accepted(answer))
@@ -53,7 +53,7 @@ def test_a_batch(intake: Intake) -> None:
         require(answer, 207, JSON, multi_status(answer.json()["debug"]["activityID"], *items))
 
 
-def test_a_job_of_a_database_whose_rate_is_not_known_yet(intake: Intake) -> None:
+def test_a_batch_for_a_database_that_is_not_settled_yet_is_accepted_without_a_sequence(intake: Intake) -> None:
     with intake.client() as client:
         headers = {"vbasoftware-database": "third"}
         sent = a_batch(a_case(), a_case(2), a_case(3))
@@ -63,7 +63,7 @@ def test_a_job_of_a_database_whose_rate_is_not_known_yet(intake: Intake) -> None
         assert answer.json()["job"]["bodySha256"] == sha256(sent).hexdigest()
 
 
-def test_a_job_that_is_open(intake: Intake) -> None:
+def test_an_open_job_is_shown_with_its_progress(intake: Intake) -> None:
     job_id = intake.send()
     with intake.client() as client:
         answer = client.get(f"/jobs/{job_id}")
@@ -89,7 +89,7 @@ def test_a_job_that_is_open(intake: Intake) -> None:
         require(answer, 200, {**JSON, **told}, {**envelope, "data": document})
 
 
-def test_a_job_that_is_final_and_then_expires(intake: Intake, servers: Services) -> None:
+def test_a_final_job_has_its_result_until_it_expires(intake: Intake, servers: Services) -> None:
     job_id = intake.send(a_case(1), a_case(2), a_case(3), a_case(4), a_case(5))
     intake.finish(job_id, [CREATED, INVALID, SUPERSEDED, REFUSED, UNAVAILABLE])
     path = f"/jobs/{job_id}"
@@ -185,7 +185,7 @@ def test_only_what_failed_for_a_reason_outside_itself_is_sent_again(
     ("method", "at"),
     [("GET", "/jobs/{}"), ("DELETE", "/jobs/{}"), ("GET", "/jobs/{}/result"), ("POST", "/jobs/{}/retry")],
 )
-def test_a_job_that_never_was_and_one_of_somebody_else(intake: Intake, method: str, at: str) -> None:
+def test_a_job_of_somebody_else_is_answered_as_one_that_never_was(intake: Intake, method: str, at: str) -> None:
     theirs = intake.send()
     with intake.client("bob") as client:
         for job_id in (str(NEVER), theirs, "no-id", "0", theirs + "0"):
@@ -194,7 +194,7 @@ def test_a_job_that_never_was_and_one_of_somebody_else(intake: Intake, method: s
             require(answer, 404, JSON, problem(answer, "job-not-found", "Not Found", "There is no such job.", path))
 
 
-def test_the_list_of_jobs(intake: Intake) -> None:
+def test_the_list_of_jobs_is_a_page_of_their_documents(intake: Intake) -> None:
     with intake.client("bob", **{"vbasoftware-database": "second"}) as client:
         answer = client.get("/jobs")
         pages = '{"TotalCount":0,"TotalPages":0,"CurrentPage":1,"PageSize":100}'

@@ -1,4 +1,4 @@
-"""Bodies that do not come to their end: what was kept of them goes at once, and whoever still reads is told."""
+"""Bodies that do not come to their end: what was kept of them goes at once, and whoever still reads gets an answer."""
 
 import base64
 import json
@@ -185,7 +185,7 @@ def metrics(intake: Intake) -> str:
 
 
 def open_bytes(intake: Intake, name: str) -> float:
-    """What the bodies of a client hold, as the metrics tell it."""
+    """The memory of a client's bodies, as the metrics show it."""
     beginning = f'carecase_open_bytes{{client="{name}"}} '
     return next(
         float(line.removeprefix(beginning)) for line in metrics(intake).splitlines() if line.startswith(beginning)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(60)
 
 
 class Application:
-    """Answers with the number of the request, at once or when it is told to; it knows who asks for /known."""
+    """Answers with the number of the request, at once or when a test lets it; it knows who asks for /known."""
 
     def __init__(self) -> None:
         self.numbers = count()

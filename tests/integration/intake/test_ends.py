@@ -1,4 +1,4 @@
-"""Connections that end before their requests do: what was whole is answered, and nothing is held any more."""
+"""Connections that end before their requests do: what was whole is answered, and nothing stays in memory."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 class Reader:
-    """Reads the body, and answers with it or, if it broke off, with 400; can be told to take its time."""
+    """Reads the body, and answers with it or, if it broke off, with 400; takes its time if a test wants that."""
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()

@@ -48,7 +48,7 @@ def ended(intake: Intake, job: str) -> None:
 
 
 def gone(intake: Intake, job: str) -> None:
-    """It is over, and for so long that nothing tells of it."""
+    """It is over, and for so long that nothing of it is left."""
     if not intake.store.job(job).state.final:
         intake.finish(job)
     elapse(str(intake.settings.redis.url.get_secret_value()), intake.store, LONG)

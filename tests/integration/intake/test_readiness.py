@@ -72,7 +72,7 @@ def values_of(readings: MetricSamples) -> dict[str, float]:
 
 
 def test_a_clock_that_took_too_long_to_be_compared_is_not_reported(servers: Services) -> None:
-    """Nobody knows within which moment of a second Redis has looked at its own."""
+    """Nobody knows at which part of a second Redis has looked at its own clock."""
     port, moment = urlsplit(servers.redis_url).port, b"*2\r\n$10\r\n"
     assert port is not None
 

@@ -1,4 +1,4 @@
-"""Every refusal of a whole request, to the byte; what is wrong first is told first; and nothing is kept."""
+"""Every refusal of a whole request, to the byte; what is wrong first is reported first; and nothing is kept."""
 
 import gzip
 from collections.abc import Iterator

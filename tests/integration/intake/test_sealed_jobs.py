@@ -1,4 +1,4 @@
-"""Sealed jobs over HTTP: the sender is told what it sent and what became of it, and nothing that another hand wrote."""
+"""Sealed jobs over HTTP: the sender sees what it sent and what became of it, and nothing that another hand wrote."""
 
 import base64
 import hashlib
@@ -102,7 +102,7 @@ def test_what_failed_is_sent_again_and_opens_as_a_job_of_its_own(intake: Intake)
 def test_a_job_that_is_purged_takes_its_data_key_with_it_and_is_still_known_to_have_expired(
     intake: Intake, raw: Any
 ) -> None:
-    """Nothing that is left opens a copy of what was sent, or tells a guess of it or of its Idempotency-Key."""
+    """Nothing that is left opens a copy of what was sent, or confirms a guess of it or of its Idempotency-Key."""
     job_id = intake.send(*CASES, **{"Idempotency-Key": "purged"})
     finish(intake, job_id, (REFUSED, REFUSED))
     before = raw.hgetall(intake.store.keys.job(job_id))

@@ -1,4 +1,4 @@
-"""The intake's process: it ends as whoever tells it to stop expects."""
+"""The intake's process: it ends as whoever stops it expects."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""The intake around its answers: those that are held, those that are read without a body, and what an operator sees."""
+"""The intake around its answers: long polls, answers without a body, and what an operator sees."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -27,7 +27,7 @@ class Listening:
 
     @asynccontextmanager
     async def begun(self) -> AsyncIterator[None]:
-        """Listen from the moment that Redis knows of it."""
+        """Listen, and go on once Redis knows of it."""
         task = asyncio.create_task(self.finals.listen())
         try:
             await self.completions_heard()

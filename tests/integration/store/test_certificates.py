@@ -1,4 +1,4 @@
-"""When the certificates of the connections to Redis expire, as the metrics tell it."""
+"""The time at which certificates of the connections to Redis expire, as the metrics show it."""
 
 import subprocess
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from carecase_worker.store.redis.certificates import certificate_expiries
 
 
 def ends(file: Path) -> float:
-    """When a certificate ends, as openssl tells it."""
+    """The end of a certificate, as openssl shows it."""
     told = subprocess.run(["openssl", "x509", "-enddate", "-noout", "-in", file], capture_output=True, check=True)
     moment = told.stdout.decode().strip().removeprefix("notAfter=")
     return datetime.strptime(moment, "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC).timestamp()

@@ -41,7 +41,7 @@ def admitted(store: JobStore, chunks: int = 1) -> tuple[NewJob, list[ChunkRef]]:
 
 
 def no_longer_waits(server: "redis.Redis") -> bool:
-    """Have whoever waits for the disk be told how far it is; False if nobody waits."""
+    """Have Redis answer whoever waits for the disk; return False if nobody waits."""
     waiting = [client["id"] for client in server.client_list() if client["cmd"] == "waitaof"]
     return any(server.client_unblock(int(client)) for client in waiting)
 

@@ -87,7 +87,7 @@ MANY = 5_000
 def test_a_list_of_many_jobs_costs_the_intake_what_a_page_costs(
     servers: Services, listed: tuple[JobStore, JobLists], wanted: JobFilter
 ) -> None:
-    """Filtered or not, from wherever: what is read of the jobs that are not told would show here, 70 ms of it."""
+    """Filtered or not, from wherever: reads of jobs that are not listed would show here, as 70 ms."""
     store, lists = listed
     with redis.Redis.from_url(servers.redis_url) as client, client.pipeline(transaction=False) as pipe:
         empty = ("expires_ms", "care_plan", "data_key")

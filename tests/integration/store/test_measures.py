@@ -1,4 +1,4 @@
-"""Measures of jobs, as the metrics tell them: durations by Redis's clock, the oldest job, the circuit breaker."""
+"""Measures of jobs, as the metrics show them: durations by Redis's clock, the oldest job, the circuit breaker."""
 
 import re
 from collections.abc import Callable, Iterator

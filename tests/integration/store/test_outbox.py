@@ -1,4 +1,4 @@
-"""The outbox of webhooks: held against the model after each test, with every key."""
+"""The outbox of webhooks: compared with the model after each test, with every key."""
 
 import pytest
 from tests.integration.store.beside import Beside

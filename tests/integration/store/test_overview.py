@@ -1,4 +1,4 @@
-"""An overview tells what the job store holds of open work, breakers and chunks in hand."""
+"""An overview shows open work, circuit breakers and chunks in hand."""
 
 from datetime import timedelta
 

@@ -96,7 +96,7 @@ class UpsertConformance:
         assert held["update_User"] == "bob"
 
     def test_what_is_written_once_more_is_known_by_its_version(self, engine: Engine, writer: Writer) -> None:
-        """The ledger does not tell, if its row is gone."""
+        """The ledger does not know, if its row is gone."""
         case = a_case(case_ID="same")
         assert self.apply(writer, case, seq=2) == [CREATED]
         assert self.apply(writer, case, seq=2, user="bob") == [SUPERSEDED]

@@ -1,4 +1,4 @@
-"""Why a database is away is told, with what to do, and with nothing of its URL."""
+"""The reason for which a database is away is reported, with what to do, and with nothing of its URL."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""Dry runs at a database: they tell what a real run would, and the database holds afterwards what it held before."""
+"""Dry runs at a database: they report what a real run would, and leave the database as it was."""
 
 from collections.abc import Iterator
 from pathlib import Path

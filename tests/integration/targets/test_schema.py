@@ -1,4 +1,4 @@
-"""A schema that is older, newer, half there or somebody else's: what is told, what is done, who works on it."""
+"""A schema that is older, newer, half there or somebody else's: what is reported, what is done, who works on it."""
 
 import re
 from collections.abc import Iterator

@@ -57,7 +57,7 @@ def engine(path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def backup(engine: Engine, path: Path) -> Path:
-    """A sound copy of the file, taken before case 2 came into the file."""
+    """A good copy of the file, taken before case 2 came into the file."""
     copy = path.with_name("backup")
     source, target = sqlite3.connect(path), sqlite3.connect(copy)
     source.backup(target)

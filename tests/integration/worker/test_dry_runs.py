@@ -203,7 +203,7 @@ def test_it_says_up_to_which_job_it_has_seen_all(store: JobStore, file: SteppedT
 
 
 def saw(store: JobStore, targets: SteppedTargets) -> int | None:
-    """What a dry run of this moment says that it saw."""
+    """The outcomes of a dry run that is made now."""
     dry = admit(store, some_cases(1), sender=DRY)
     attempt(store, targets, ChunkRef(dry.job_id, 0), "dry")
     job = store.job(dry.job_id)

@@ -61,7 +61,7 @@ class Admitted:
         return unpack_done(packed)
 
     def straggle(self, targets: SteppedTargets) -> list[Outcome]:
-        """Apply it as a process would that was held up since long ago, and what comes of that."""
+        """Apply it as a process would that was stopped long ago, and return what comes of that."""
         lease = a_lease(self.ref.job_id)
         answer: list[Outcome] = targets.writer("demo").write(
             LedgerKey(UUID(self.ref.job_id), 0), plan_chunk(self.chunk, lease)

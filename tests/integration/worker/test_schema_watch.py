@@ -1,4 +1,4 @@
-"""The watch over schemas: one that is behind is told of until it is migrated, also while there are no jobs."""
+"""The watch over schemas: one that is behind is reported until it is migrated, also while there are no jobs."""
 
 from tests.integration.targets.databases import a_database, engine_at
 from tests.ports import free_port

@@ -275,7 +275,7 @@ def _sockets(pid: int) -> set[str]:
 
 
 def test_a_pool_process_that_takes_anothers_place_has_none_of_its_parents_connections(worker: Worker) -> None:
-    """The parent would be told of a broken one for ever, and spin: epoll forgets it once nobody has it open."""
+    """The parent would get events of a broken pipe for ever, and spin: epoll forgets it once nobody has it open."""
     worker.completes(worker.send(a_case(203)))
     (before,) = worker.children()
     os.kill(before, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Metrics of a worker: its pool processes count, its main process tells, and a killed process takes nothing with it."""
+"""Metrics of a worker: pool processes count, the main process shows the counts, a killed process takes none with it."""
 
 import os
 import signal

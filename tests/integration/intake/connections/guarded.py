@@ -32,7 +32,7 @@ async def at_once(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Held:
-    """Answers once it is told to."""
+    """Answers once a test lets it."""
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()

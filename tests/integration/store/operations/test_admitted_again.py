@@ -12,7 +12,7 @@ from tests.integration.store.states import Batch
 
 
 @pytest.mark.parametrize("staged", [(0,), (0, 1), (0, 1, 2), (0, 1, 2, 3), (1, 2, 3)])
-def test_a_batch_is_all_there_or_lost(beside: Beside, staged: tuple[int, ...]) -> None:
+def test_a_batch_is_admitted_only_if_all_of_its_chunks_are_there(beside: Beside, staged: tuple[int, ...]) -> None:
     batch = Batch("a", (1, 1, 1), idempotency="idem:k")
     beside.stage(batch, *staged)
     assert beside.admit(batch)[0] == ("admitted" if len(staged) == 3 else "lost")
@@ -46,7 +46,7 @@ def test_a_batch_that_is_admitted_again_stays_what_it_has_become(beside: Beside,
 
 
 def test_items_that_are_sent_again_are_kept_once(beside: Beside) -> None:
-    """By the job that has them now: whoever asks again is told of it, whichever key it comes with."""
+    """By the job that has them now: whoever asks again gets it, whichever key it comes with."""
     beside.admitted("a", (1, 1, 1))
     for n, keep in ((0, True), (1, False), (2, True)):
         beside.complete("a", n, keep=keep, counts={"failed": 1})

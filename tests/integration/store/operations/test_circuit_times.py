@@ -14,7 +14,7 @@ from tests.integration.store.states import MINUTE_MS
 @pytest.mark.parametrize("lease_ms", [5_999, 6_000, 6_001, 15_000])
 @pytest.mark.parametrize("more_ms", [-1, 0, 1])
 @pytest.mark.parametrize("who_looks", ["claim", "overdue", "complete"])
-def test_a_pause_lasts_as_long_as_it_says_and_never_longer_than_any(
+def test_a_circuit_is_open_as_long_as_it_says_and_never_longer_than_any(
     beside: Beside, lease_ms: int, more_ms: int, who_looks: str
 ) -> None:
     """Ten leases, at least a minute: what is to last longer is from before the clock was set back."""
@@ -35,8 +35,8 @@ def test_a_pause_lasts_as_long_as_it_says_and_never_longer_than_any(
 
 @pytest.mark.parametrize("prober", [None, "w", "v"])
 @pytest.mark.parametrize("goes", ["reclaim", "release", "release and pause", "claim again"])
-def test_a_pause_ends_with_its_prober_and_with_nobody_else(beside: Beside, prober: str | None, goes: str) -> None:
-    """Four chunks: one that failed, two that are held from before, one that asks."""
+def test_a_circuit_closes_with_its_own_probe_and_with_no_other(beside: Beside, prober: str | None, goes: str) -> None:
+    """Four chunks: one that failed, two that were claimed before, one that asks."""
     beside.limits = replace(beside.limits, width=4)
     beside.admitted("a", (1, 1, 1, 1))
     for n, holder in ((1, "w"), (2, "v"), (0, "u")):

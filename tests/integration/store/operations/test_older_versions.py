@@ -8,7 +8,7 @@ from tests.integration.store.beside import Beside
 
 
 def test_a_job_of_an_older_version_is_claimed_as_it_was_written(beside: Beside) -> None:
-    """It told neither the moment of acceptance, which was its place, nor whether that is settled."""
+    """Its record has neither the time of acceptance, which was its place, nor whether that is settled."""
     beside.admitted("a")
     job = beside.model.jobs["a"]
     job.untold, job.accepted_us, job.unsettled = ("accepted_us", "unsettled"), job.seq * 1_000, False

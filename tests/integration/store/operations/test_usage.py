@@ -50,7 +50,9 @@ RECORD, CHUNK = (
 @pytest.mark.parametrize("more", [-1, 0, 1])
 @pytest.mark.parametrize("whose", ["client", "database"])
 @pytest.mark.parametrize("what", ["jobs", "bytes", "done"])
-def test_exactly_so_much_is_kept(beside: Beside, whose: str, what: str, more: int) -> None:
+def test_a_client_and_all_together_keep_exactly_as_much_as_they_may(
+    beside: Beside, whose: str, what: str, more: int
+) -> None:
     """Of an open job, or of one whose result is kept; of a client, or of all clients together."""
     other = {"client": "ann", "database": "bob"}[whose]
     beside.admitted("a", client=other, payload_bytes=3)

@@ -66,7 +66,7 @@ def seen_in(browser: str, url: str) -> str:
 
 
 def tell_of_a_task(servers: Services) -> None:
-    """Tell what a worker tells of itself and of a task, as Celery does, by the service's user of Redis."""
+    """Send the events of a worker and of a task, as Celery does, by the service's user of Redis."""
     app = celery_app(load(environment={"CARECASE_REDIS_URL": servers.app_redis_url}))
     with app.connection_for_write() as connection:
         events = app.events.Dispatcher(connection, hostname="one@here")

@@ -43,7 +43,7 @@ def test_an_absent_database_is_one_failure_and_all_come_back_together(
     assert commits.count == 2
 
 
-def test_past_the_deadline_each_is_given_up(accepted: Accepted, elapse: Elapse) -> None:
+def test_past_the_deadline_each_batch_is_given_up(accepted: Accepted, elapse: Elapse) -> None:
     for key in range(3):
         accepted.accept(a_case(key))
 

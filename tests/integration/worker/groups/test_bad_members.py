@@ -13,7 +13,7 @@ from carecase_worker.cases.outcomes import (
 from carecase_worker.store.job import State
 
 
-def test_each_kind_of_culprit_costs_the_others_nothing_but_a_second_transaction(accepted: Accepted) -> None:
+def test_each_kind_of_bad_batch_costs_the_others_nothing_but_a_second_transaction(accepted: Accepted) -> None:
     wrong = accepted.accept(a_case(1, case_Status="too long for it"), a_case(2))
     unreadable = accepted.accept(a_case(3), payload=b"\xff of a form that is not known here")
     cancelled = accepted.accept(a_case(4))

@@ -60,7 +60,7 @@ def test_an_answer_of_complete_that_is_lost_leaves_nothing_leased_to_nobody(acce
     assert {ref.job_id for ref, _ in applied.following} == set(accepted.jobs[2:])
 
 
-def test_those_whom_a_death_was_shared_with_go_alone_and_the_killer_harms_only_itself(accepted: Accepted) -> None:
+def test_after_a_death_each_batch_goes_alone_and_the_poisonous_one_harms_only_itself(accepted: Accepted) -> None:
     for key in range(3):
         accepted.accept(a_case(key))
     for number in (1, 0, 2):
