@@ -1,5 +1,6 @@
 """Alerts of a system that fails for real: the right one fires, once, and resolves; the dashboard shows all of it."""
 
+import re
 import time
 
 import pytest
@@ -8,7 +9,9 @@ from tests.acceptance.system import System, eventually
 from tests.builders import a_case
 from tests.observing.conftest import Told
 from tests.observing.panels import shown, without_data
-from tests.observing.watch import BACKLOG, Watch, frozen
+from tests.observing.watch import BACKLOG, DEPLOYED, Watch, frozen
+
+RUNBOOKS = DEPLOYED.parents[1] / "docs" / "operations" / "runbooks"
 
 
 def test_a_database_that_hangs_is_told_of_once(system: System, watch: Watch, told: Told, first_key: int) -> None:
@@ -71,3 +74,13 @@ def test_every_panel_of_the_dashboard_has_data(system: System, watch: Watch, fir
     system.final(system.send([a_case(first_key + n) for n in range(3000)]))
     system.final(system.send([{"case_Key": 1, "case_ID": 5}]))
     eventually(lambda: not without_data(shown(watch, time.time() - 120, time.time(), 5)), what="every query has data")
+
+
+def test_every_query_of_a_runbook_has_data(watch: Watch) -> None:
+    """All of it is of what happened in the tests before."""
+    pages = "\n".join(page.read_text() for page in RUNBOOKS.glob("*.md"))
+    queries = set(re.findall(r"`((?:\w+\()*carecase_[^`]*|\w[^`]*\(carecase_[^`]*)`", pages))
+    assert len(queries) > 15
+    eventually(
+        lambda: queries - {query for query in queries if watch.query(query)} <= OF_FAILURES, what="all have data"
+    )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from carecase_worker.cli.configuration import Config, configured, used
+from carecase_worker.cli.configuration import Config, noted, settings_nearby, sources_nearby, used
 from carecase_worker.cli.waiting import Timeout, deadline
 from carecase_worker.errors import DeadlineExceeded, SchemaRefused, SettingsError, TargetFailure
 from carecase_worker.settings.model import Settings
@@ -73,8 +73,8 @@ def db_revision(message: Annotated[str, typer.Argument(help="A sentence about th
 def _tell_each(database: str | None, config: Path | None, timeout: float, ask: Callable[[Tenant], Told]) -> None:
     """Call `ask` with each chosen database and print its lines; a failure does not stop the others."""
     good = True
-    with configured(config) as settings:
-        chosen = _chosen(settings, database)
+    with noted(sources_nearby(config)):
+        chosen = _chosen(settings_nearby(config), database)
     for tenant in chosen:
         try:
             with deadline(_answer_of(tenant), timeout):

@@ -196,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _giving_way(connections: Mapping[socket.socket, str]) -> socket.socket:
-    """Return the oldest connection of the address that has most, of connections in their order, with their addresses."""
+    """Return the oldest connection of the address that has most; of connections with their addresses, in order."""
     numbers = Counter(connections.values())
     return max(connections, key=lambda one: numbers[connections[one]])  # the first of those alike
 
