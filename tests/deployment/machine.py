@@ -134,13 +134,20 @@ def control_groups() -> Iterator[dict[Path, Path]]:
         hierarchy = hierarchy if hierarchy.is_dir() else top  # where version 2 is the only one
         group = hierarchy / own.removeprefix("/") / f"machine-of-tests-{os.getpid()}"
         if names != "cpuset" and group.parent.is_dir():  # a new one of those takes nobody in
-            group.mkdir(exist_ok=True)
+            _make(group)
             groups[hierarchy] = group
     try:
         yield groups
     finally:
         for group in groups.values():
             eventually(partial(_is_removed, group), 60, f"{group} is empty")
+
+
+def _make(group: Path) -> None:
+    try:
+        group.mkdir(exist_ok=True)
+    except OSError as error:
+        lack(f"{group} cannot be made ({error.strerror}), and systemd needs control groups of its own")
 
 
 def _enter(groups: Iterable[Path]) -> None:
