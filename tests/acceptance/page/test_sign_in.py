@@ -48,11 +48,16 @@ def come(visit: Visit, beside: System) -> Callable[..., Visitor]:
     def came(prefix: str = PREFIX, address: str = "", **options: Any) -> Visitor:
         visitor = visit(beside, **options)
         visitor = replace(visitor, url=visitor.url + prefix)
-        visitor.open(address)
-        visitor.page.get_by_label("API key").fill(visitor.api_key)
+        come_anew(visitor, address)
         return visitor
 
     return came
+
+
+def come_anew(visitor: Visitor, address: str = "") -> None:
+    """Open the page, as somebody who is not signed in, and type the API key."""
+    visitor.open(address)
+    visitor.page.get_by_label("API key").fill(visitor.api_key)
 
 
 def begin(visitor: Visitor) -> Page:
@@ -197,67 +202,69 @@ def test_an_answer_with_another_state_signs_nobody_in(come: Callable[..., Visito
     is_in(visitor)
 
 
-HOUR_AGO = -3600
 FOREIGN = "is not the answer to this sign-in"
+WRONG_ANSWERS: list[tuple[dict[str, Any], str]] = [
+    ({"claims": {"nonce": "another"}}, f"{FOREIGN} (nonce), so nobody was signed in. Sign in again"),
+    ({"claims": {"nonce": None}}, f"{FOREIGN} (nonce)"),
+    ({"claims": {"iss": "https://evil.example"}}, f"{FOREIGN} (iss)"),
+    ({"claims": {"aud": "another"}}, f"{FOREIGN} (aud)"),
+    ({"claims": {"aud": ["demo", "another"], "azp": "another"}}, f"{FOREIGN} (aud)"),
+    ({"claims": {"exp": 1_000_000_000}}, "had already ended. Check the clock of this computer"),
+    ({"answer": {"iss": "https://evil.example"}}, f"{FOREIGN} (iss)"),
+    (
+        {"answer": {"iss": None}, "document": {"authorization_response_iss_parameter_supported": True}},
+        f"{FOREIGN} (iss)",
+    ),
+    ({"answer": {"code": "of-somebody-else"}}, "This sign-in has ended, or was used before. Sign in again."),
+    ({"answer": {"code": "", "error": "server_error"}}, "did not sign you in (server_error). Try again"),
+    ({"answer": {"code": "", "error": "<img src=x>"}}, "did not sign you in. Try again"),
+    ({"tokens": {"access_token": "opaque"}}, "oidc.audience or oidc.scopes must name the service."),
+    ({"away": {"/token"}}, "does not answer, or does not let this page ask it. Try again in a minute"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("faults", "words"),
-    [
-        ({"claims": {"nonce": "another"}}, f"{FOREIGN} (nonce), so nobody was signed in. Sign in again"),
-        ({"claims": {"nonce": None}}, f"{FOREIGN} (nonce)"),
-        ({"claims": {"iss": "https://evil.example"}}, f"{FOREIGN} (iss)"),
-        ({"claims": {"aud": "another"}}, f"{FOREIGN} (aud)"),
-        ({"claims": {"aud": ["demo", "another"], "azp": "another"}}, f"{FOREIGN} (aud)"),
-        ({"claims": {"exp": 1_000_000_000}}, "had already ended. Check the clock of this computer"),
-        ({"answer": {"iss": "https://evil.example"}}, f"{FOREIGN} (iss)"),
-        (
-            {"answer": {"iss": None}, "document": {"authorization_response_iss_parameter_supported": True}},
-            f"{FOREIGN} (iss)",
-        ),
-        ({"answer": {"code": "of-somebody-else"}}, "This sign-in has ended, or was used before. Sign in again."),
-        ({"answer": {"code": "", "error": "server_error"}}, "did not sign you in (server_error). Try again"),
-        ({"answer": {"code": "", "error": "<img src=x>"}}, "did not sign you in. Try again"),
-        ({"tokens": {"access_token": "opaque"}}, "oidc.audience or oidc.scopes must name the service."),
-        ({"away": {"/token"}}, "does not answer, or does not let this page ask it. Try again in a minute"),
-    ],
-    ids=str,
-)  # fmt: skip
 def test_what_is_wrong_with_an_answer_is_told_and_nobody_is_signed_in(
-    come: Callable[..., Visitor], issuer: Issuer, faults: dict[str, Any], words: str
+    come: Callable[..., Visitor], issuer: Issuer, subtests: pytest.Subtests
 ) -> None:
-    for name, value in faults.items():
-        setattr(issuer.faults, name, value)
+    """One visitor sees all of it: a new one for each would take as long again."""
     visitor = come()
-    sign_in(visitor)
-    expect(visitor.alert(words)).to_be_visible()
-    expect(visitor.page.get_by_role("button", name=re.compile("Sign in with"))).to_be_focused()
-    expect(visitor.page.get_by_role("button", name="Sign out")).to_be_hidden()
-    issuer.faults = type(issuer.faults)()
-    sign_in(visitor)
-    is_in(visitor)
+    for faults, words in WRONG_ANSWERS:
+        with subtests.test(str(faults)):
+            come_anew(visitor)
+            for name, value in faults.items():
+                setattr(issuer.faults, name, value)
+            sign_in(visitor)
+            expect(visitor.alert(words)).to_be_visible()
+            expect(visitor.page.get_by_role("button", name=re.compile("Sign in with"))).to_be_focused()
+            expect(visitor.page.get_by_role("button", name="Sign out")).to_be_hidden()
+            issuer.faults = type(issuer.faults)()
+            sign_in(visitor)
+            is_in(visitor)
+        issuer.as_new()
 
 
-@pytest.mark.parametrize(
-    ("faults", "words"),
-    [
-        ({"away": {"/.well-known/openid-configuration"}}, "which signs you in, does not answer"),
-        ({"document": {"issuer": "https://evil.example"}}, "by another name than the setting oidc.issuer."),
-        ({"document": {"token_endpoint": "https://evil.example/token"}}, "named by the setting oidc.token_endpoint."),
-        ({"document": {"authorization_endpoint": "javascript:alert(1)"}}, "endpoint is missing, or not https."),
-        ({"document": {"token_endpoint": None}}, "its token_endpoint is missing, or not https."),
-    ],
-    ids=str,
-)  # fmt: skip
+WRONG_PROVIDERS: list[tuple[dict[str, Any], str]] = [
+    ({"away": {"/.well-known/openid-configuration"}}, "which signs you in, does not answer"),
+    ({"document": {"issuer": "https://evil.example"}}, "by another name than the setting oidc.issuer."),
+    ({"document": {"token_endpoint": "https://evil.example/token"}}, "named by the setting oidc.token_endpoint."),
+    ({"document": {"authorization_endpoint": "javascript:alert(1)"}}, "endpoint is missing, or not https."),
+    ({"document": {"token_endpoint": None}}, "its token_endpoint is missing, or not https."),
+]  # fmt: skip
+
+
 def test_a_provider_that_cannot_be_asked_is_told_before_anybody_leaves_the_page(
-    come: Callable[..., Visitor], issuer: Issuer, faults: dict[str, Any], words: str
+    come: Callable[..., Visitor], issuer: Issuer, subtests: pytest.Subtests
 ) -> None:
-    for name, value in faults.items():
-        setattr(issuer.faults, name, value)
     visitor = come()
-    window = begin(visitor)
-    expect(visitor.alert(words)).to_be_visible()
-    closes(visitor, window)
+    for faults, words in WRONG_PROVIDERS:
+        with subtests.test(str(faults)):
+            come_anew(visitor)
+            for name, value in faults.items():
+                setattr(issuer.faults, name, value)
+            window = begin(visitor)
+            expect(visitor.alert(words)).to_be_visible()
+            closes(visitor, window)
+        issuer.as_new()
 
 
 def test_they_may_decline_and_are_told_so(come: Callable[..., Visitor], issuer: Issuer) -> None:

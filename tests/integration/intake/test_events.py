@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 from tests.acceptance.system import eventually
 from tests.builders import a_case
 from tests.event_streams import Listening, SentEvent, listening
@@ -124,6 +125,16 @@ def test_progress_comes_four_times_a_second_at_most(intake: Intake) -> None:
         stream.until("progress")
         finish(intake, job_id)
         assert [event.name for event in stream.until("final")].count("progress") <= 1
+
+
+def test_a_stream_is_logged_with_the_database_of_its_job(intake: Intake) -> None:
+    job_id = a_job(intake)
+    finish(intake, job_id)
+    with capture_logs() as logs, intake.client() as client:
+        with listening(client, f"/jobs/{job_id}/events") as stream:
+            stream.until("final")
+        line = eventually(lambda: next((one for one in logs if one["event"] == "request"), None), what="it is logged")
+    assert (line["client"], line["database"]) == ("ann", "demo")
 
 
 def test_a_silent_stream_is_kept_alive(intake: Intake) -> None:

@@ -1,6 +1,7 @@
 """Small batches that are applied together: each is answered as if it had come alone, whatever happens to the others."""
 
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -249,6 +250,27 @@ def test_a_batch_that_was_written_before_is_answered_from_the_ledger(accepted: A
     assert [accepted.told(job) for job in accepted.jobs] == [[CREATED], [UPDATED], [CREATED]]
 
 
+def test_what_comes_while_a_group_is_written_is_not_claimed_before_those_that_go_alone(accepted: Accepted) -> None:
+    """Who claims it has to be told of it: a claim that nobody knows of waits for the end of its lease."""
+    accepted.accept(a_case(1))
+    accepted.accept(a_case(3), payload=b"\xff of a form that is not known here")
+    accepted.targets.step = accepted.another_comes
+    applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[0], 0), "worker", go_on=True)
+    assert len(accepted.store.holders()) == len(applied.following)
+    assert applied.reason == "unreadable"
+
+
+def test_the_reason_of_one_that_goes_alone_is_told_though_the_next_one_is_applied(accepted: Accepted) -> None:
+    accepted.accept(a_case(9, carePlan_Key=6))
+    accepted.attempt()
+    accepted.accept(a_case(1), care_plan=5)
+    accepted.accept(a_case(2), care_plan=5, payload=b"\xff of a form that is not known here")
+    strict = accepted.accept(a_case(3), a_case(9), strict=True, care_plan=5)
+    applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[1], 0), "worker")
+    assert accepted.told(strict) == [NOT_APPLIED, OTHER_CARE_PLAN]
+    assert applied.reason == "unreadable"
+
+
 def test_an_absent_database_is_one_failure_and_all_come_back_together(accepted: Accepted, elapse: Elapse) -> None:
     for key in range(5):
         accepted.accept(a_case(key))
@@ -287,6 +309,32 @@ def test_past_the_deadline_each_is_given_up(accepted: Accepted, elapse: Elapse) 
     assert REFUSED not in [outcome for job in accepted.jobs for outcome in accepted.told(job)]
 
 
+def too_slow(accepted: Accepted, jobs: list[str]) -> list[int]:
+    """How many attempts at each batch did not end in their time."""
+    leases = (accepted.store._redis.hget(f"{accepted.store.keys.prefix}lease:{job}", "0:too_slow") for job in jobs)
+    return [int(told or 0) for told in leases]
+
+
+def test_when_one_that_goes_alone_takes_the_time_of_the_group_the_others_wait_and_go_alone_from_then_on(
+    accepted: Accepted,
+) -> None:
+    accepted.accept(a_case(9, carePlan_Key=6))
+    accepted.attempt()
+    strict = [accepted.accept(a_case(key), a_case(9), strict=True, care_plan=5) for key in (1, 2, 3)]
+    writes = count()
+
+    def slow_alone(reached: str) -> None:
+        if reached == "before write" and next(writes):
+            time.sleep(1.1)  # a chunk of the group may take a second beside the others
+
+    accepted.targets.step = slow_alone
+    accepted.attempt("worker", 1)
+    assert [accepted.store.job(job).state for job in strict] == [State.COMPLETED, State.WAITING, State.WAITING]
+    assert too_slow(accepted, strict) == [0, 1, 1]
+    accepted.finish()
+    assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
+
+
 def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(accepted: Accepted) -> None:
     """Three strict batches fail together, as a case is another care plan's, and are to go alone."""
     accepted.accept(a_case(9, carePlan_Key=6))
@@ -304,5 +352,6 @@ def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(accepted: A
     assert accepted.store._redis.get(f"{accepted.store.keys.prefix}failures:demo") == b"1"
     assert {accepted.store.job(job).state for job in strict} == {State.WAITING}
     accepted.store._redis.delete(accepted.store.keys.circuit("demo"))
+    assert too_slow(accepted, strict) == [0, 0, 0]
     accepted.finish()
     assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
