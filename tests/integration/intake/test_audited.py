@@ -96,20 +96,6 @@ def test_a_result_read_by_put_is_a_reading(intake: Intake, place: Path) -> None:
     assert (again, void) == (record("sent", again["job"], 2), record("void", again["job"], None))
 
 
-def test_a_retry_that_was_accepted_before_is_void(intake: Intake, place: Path) -> None:
-    with client_of(intake) as client:
-        failed = job_of(client.put(BATCH, content=a_batch(a_case(1))))
-        intake.finish(failed, [UNAVAILABLE])
-        before = len(lines_of(place))
-        key = {"idempotency-key": "sent again"}
-        first, second = (job_of(client.post(f"/jobs/{failed}/retry", headers=key)) for _ in range(2))
-    assert first == second
-    retried, again, void = recorded(place, before)
-    assert retried == record("retried", first, 1)
-    assert again["job"] != first
-    assert (again, void) == (record("retried", again["job"], 1), record("void", again["job"], None))
-
-
 def test_what_is_refused_is_void(intake: Intake, place: Path) -> None:
     before = len(lines_of(place))
     with client_of(intake, **{"idempotency-key": "used"}) as client:

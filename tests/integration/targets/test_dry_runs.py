@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case, a_lease
 from tests.integration.targets.databases import a_database, run_all
@@ -215,12 +215,18 @@ def test_what_another_writes_while_it_waits_is_no_change_of_its_own(postgres: En
     apply(postgres, a_case(1, case_Reason="A"))
     patiently = replace(plan_of(a_case(1, case_Reason="B"), dry_run=True), attempts=1)
     waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    with ThreadPoolExecutor(1) as threads, postgres.connect() as looking:
-        with postgres.begin() as other:
+    others = create_engine(postgres.url, poolclass=NullPool)
+    looking = others.execution_options(isolation_level="AUTOCOMMIT")
+
+    def dry_run_waits() -> bool:
+        with looking.connect() as connection:
+            return bool(connection.execute(text(waits)).all())
+
+    with ThreadPoolExecutor(1) as threads:
+        with others.begin() as other:
             other.execute(text("UPDATE care_case SET case_reason = 'B' WHERE case_key = 1"))
             told = threads.submit(writer_at(postgres).dry_run, patiently)
-            autocommitting = looking.execution_options(isolation_level="AUTOCOMMIT")
-            eventually(lambda: autocommitting.execute(text(waits)).all(), what="the dry run waits for the row")
+            eventually(dry_run_waits, what="the dry run waits for the row")
         assert told.result() == [UNCHANGED]
 
 
