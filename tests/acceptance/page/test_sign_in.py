@@ -18,6 +18,7 @@ from tests.issuer import Issuer, an_issuer, settings_of
 
 PREFIX = "/tools/carecase"
 CONFIG = f'{NO_RATE}root_path = "{PREFIX}"\n'
+FOREIGN = "is not the answer to this sign-in"
 
 
 @pytest.fixture(scope="module")
@@ -123,15 +124,21 @@ def test_they_sign_in_and_out_with_the_provider_and_nothing_of_it_is_stored(
     assert [text for text in visitor.said if "Failed to load resource" not in text] == []
 
 
-def test_a_token_that_is_about_to_end_is_renewed_without_anybody(come: Callable[..., Visitor], issuer: Issuer) -> None:
-    issuer.lifetime_s = 20
+@pytest.mark.parametrize(("rotates", "tokens"), [(True, {}), (False, {}), (True, {"expires_in": None})])
+def test_a_token_that_is_about_to_end_is_renewed_without_anybody(
+    come: Callable[..., Visitor], issuer: Issuer, rotates: bool, tokens: dict[str, Any]
+) -> None:
+    """Also if the first refresh token is good for all times, or if only the token itself tells when it ends."""
+    issuer.lifetime_s, issuer.rotates, issuer.faults.tokens = 20, rotates, tokens
     visitor = come()
     sign_in(visitor)
     is_in(visitor)
     eventually(lambda: issuer.renewals >= 1)
     visitor.page.get_by_label("State").select_option("cancelled")
     expect(visitor.page.get_by_text("cancelled").last).to_be_visible()
+    eventually(lambda: issuer.renewals >= 2)
     assert len(issuer.refresh_tokens) == 1, "each is used once"
+    assert [text for text in visitor.said if "401" in text] == [], "before the service refuses it"
 
 
 def test_without_a_refresh_token_they_are_asked_and_the_page_stays_as_it_is(
@@ -202,7 +209,6 @@ def test_an_answer_with_another_state_signs_nobody_in(come: Callable[..., Visito
     is_in(visitor)
 
 
-FOREIGN = "is not the answer to this sign-in"
 WRONG_ANSWERS: list[tuple[dict[str, Any], str]] = [
     ({"claims": {"nonce": "another"}}, f"{FOREIGN} (nonce), so nobody was signed in. Sign in again"),
     ({"claims": {"nonce": None}}, f"{FOREIGN} (nonce)"),
