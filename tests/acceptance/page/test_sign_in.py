@@ -137,8 +137,24 @@ def test_a_token_that_is_about_to_end_is_renewed_without_anybody(
     visitor.page.get_by_label("State").select_option("cancelled")
     expect(visitor.page.get_by_text("cancelled").last).to_be_visible()
     eventually(lambda: issuer.renewals >= 2)
-    assert len(issuer.refresh_tokens) == 1, "each is used once"
+    eventually(lambda: len(issuer.refresh_tokens) == 1, what="the next one is given for the one that was used")
     assert [text for text in visitor.said if "401" in text] == [], "before the service refuses it"
+
+
+def test_tokens_of_somebody_else_are_not_taken_in_place_of_those_that_have_ended(
+    come: Callable[..., Visitor], issuer: Issuer
+) -> None:
+    issuer.lifetime_s = 1
+    visitor = come()
+    sign_in(visitor)
+    is_in(visitor)
+    issuer.faults.claims = {"sub": "eve"}
+    dialog = visitor.page.get_by_role("dialog", name="Sign in again")
+    asked_until(visitor, dialog)
+    issuer.lifetime_s, issuer.faults.claims = 3600, {}
+    sign_in(visitor)
+    expect(dialog).to_be_hidden()
+    is_in(visitor)
 
 
 def test_without_a_refresh_token_they_are_asked_and_the_page_stays_as_it_is(

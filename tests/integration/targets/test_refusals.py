@@ -55,7 +55,8 @@ def kept_engine(servers: Services) -> Iterator[Engine]:
 
 @pytest.fixture
 def engine(kept_engine: Engine) -> Iterator[Engine]:
-    """The same without a connection that an earlier test has used."""
+    """The same with one connection, which no earlier test has used and which was made before anything is spoiled."""
+    kept_engine.connect().close()
     yield kept_engine
     pool: Any = kept_engine.pool
     assert pool.checkedout() == 0, "a connection was not given back"
