@@ -105,7 +105,8 @@ def test_a_client_is_told_its_own_mappings_and_the_shipped_one(intake: Intake) -
             shipped | {"name": "layout", "mediaType": "text/plain"},
             shipped | {"name": "export", "mediaType": "text/tab-separated-values", "delimiter": "\t",
                        "encoding": "windows-1252", "skippedLines": 2, "skippedLastLines": 1},
-        ] + [shipped]  # fmt: skip
+            shipped,
+        ]  # fmt: skip
         assert bob.get("/mappings").json()["data"] == [shipped]
     with intake.client(authorization="Bearer none") as nobody:
         assert nobody.get("/mappings").status_code == 401
