@@ -190,7 +190,7 @@ def test_it_is_offered_for_what_a_mapping_is_for_and_changing_it_begins_anew(
     expect(mapping).to_be_hidden()
     visitor.choose(tmp_path / "export.csv")
     visitor.check()
-    expect(visitor.alert("is no header row")).to_be_visible()
+    expect(visitor.alert("Line 1: a quote is opened and never closed")).to_be_visible()
     expect(visitor.alert("?mapping=")).to_be_hidden()
     mapping.focus()
     page.keyboard.type("refer")
@@ -225,7 +225,7 @@ def test_a_file_in_utf_16_is_checked_as_it_is(visit: Visit, beside: System, firs
 def test_empty_cells_at_the_ends_of_rows_and_rows_without_values_are_seen_as_the_service_sees_them(
     visit: Visit, beside: System, first_key: int, tmp_path: Path, name: str, delimiter: str
 ) -> None:
-    rows = [
+    rows: list[list[Any]] = [
         ["case_Status", "case_Key", "carePlan_Key", "do_Not_Contact", "case_ID"],
         ["", first_key, 5, "false", ""],
         ["", "", "", "", ""],
