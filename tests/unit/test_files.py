@@ -260,6 +260,12 @@ def test_blank_lines_and_rows_without_any_value_are_no_rows() -> None:
     assert lines(text) == [4, 7]
 
 
+@pytest.mark.parametrize("blank", [b"   \n", b" ,,,\n", b'" ",,,\n'])
+def test_a_blank_row_is_none_whatever_its_neighbours_are(blank: bytes) -> None:
+    assert lines(HEADER + b"1,5,false,x\n" + blank + b"2,5,false,y\n") == [2, 4]
+    assert lines(HEADER + b"1,5,false,x\n" + blank + b",,,\n2,5,false,y\n") == [2, 5]
+
+
 MEMBERS = {
     "columns": {"Case No": "case_Key", "Status": "case_Status", "Opened": "case_Start_Date", "DNC": "do_Not_Contact"},
     "constants": {"carePlan_Key": 5},

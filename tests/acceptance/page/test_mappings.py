@@ -190,7 +190,7 @@ def test_it_is_offered_for_what_a_mapping_is_for_and_changing_it_begins_anew(
     expect(mapping).to_be_hidden()
     visitor.choose(tmp_path / "export.csv")
     visitor.check()
-    expect(visitor.alert("Line 1: a quote is opened and never closed")).to_be_visible()
+    expect(visitor.alert("begins a quoted cell that never ends")).to_be_visible()
     expect(visitor.alert("?mapping=")).to_be_hidden()
     mapping.focus()
     page.keyboard.type("refer")
