@@ -176,6 +176,8 @@ def test_it_is_offered_for_what_a_mapping_is_for_and_changing_it_begins_anew(
 ) -> None:
     contents: dict[str, Any] = {
         "export.csv": partners(first_key),
+        "plain.txt": b"Case No|Do not call\n1|N\n",
+        "quote.csv": b'"case_Key,carePlan_Key,do_Not_Contact\n1,5,false\n',
         "cases.json": b"[{}]",
         "episodes.ndjson": b'{"resourceType": "EpisodeOfCare", "id": "%d", "status": "active"}\n' % first_key,
     }
@@ -190,8 +192,14 @@ def test_it_is_offered_for_what_a_mapping_is_for_and_changing_it_begins_anew(
     expect(mapping).to_be_hidden()
     visitor.choose(tmp_path / "export.csv")
     visitor.check()
-    expect(visitor.alert("begins a quoted cell that never ends")).to_be_visible()
-    expect(visitor.alert("?mapping=")).to_be_hidden()
+    expect(visitor.alert("Line 1 is not utf-8.")).to_be_visible()
+    visitor.choose(tmp_path / "plain.txt")
+    visitor.check()
+    expect(visitor.alert("or use a mapping.")).to_be_visible()
+    visitor.choose(tmp_path / "quote.csv")
+    visitor.check()
+    expect(visitor.alert("Line 1 begins a quoted cell that never ends.")).to_be_visible()
+    visitor.choose(tmp_path / "export.csv")
     mapping.focus()
     page.keyboard.type("refer")
     expect(mapping).to_have_value("referrals")
