@@ -36,6 +36,7 @@ PageAddress = Annotated[
 
 
 def tokens(settings: Settings) -> Iterator[Finding]:
+    """Yield what bearer tokens are checked by: secrets, public keys, revocations."""
     jwt = settings.jwt
     if lacks_secret(jwt):
         grade = Grade.FIX if settings.intake.require == "both" and set(jwt.algorithms) == {"HS256"} else Grade.HINT
@@ -68,6 +69,7 @@ def _key_set(jwt: JwtSettings) -> Iterator[Finding]:
 
 
 def sign_in(page: str | None, settings: Settings) -> Iterator[Finding]:
+    """Yield the faults of the sign-in with an OpenID provider; `page` is the address of the page, if it is known."""
     found = list(provider_remarks(settings.oidc, settings.jwt, page))
     for remark in found:
         yield Finding(Grade.FIX if remark.is_mistake else Grade.HINT, remark.setting, remark.text)
