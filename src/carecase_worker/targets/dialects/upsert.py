@@ -35,7 +35,7 @@ class Held(NamedTuple):
 
 
 class Newer(NamedTuple):
-    """How many of some cases hold a newer version than any of those sent, and how many of them such a one created."""
+    """Counts of the cases that hold a newer version than any sent: all of them, and those that a newer version created."""
 
     cases: int
     created: int
