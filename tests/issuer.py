@@ -35,6 +35,12 @@ class Faults:
     """Members of the configuration document, likewise."""
     tokens: dict[str, Any] = field(default_factory=dict)
     """Members of the token response, likewise."""
+    origin: str = "*"
+    """The origin from which browsers may ask."""
+    statuses: dict[str, int] = field(default_factory=dict)
+    """Statuses with which it answers at paths, and nothing else."""
+    keys: list[dict[str, Any]] | None = None
+    """Keys that it publishes in place of its own."""
 
 
 @dataclass
@@ -137,11 +143,14 @@ class _Handler(BaseHTTPRequestHandler):
         if path in self.issuer.faults.away:
             return
         match path:
+            case held if held in self.issuer.faults.statuses:
+                self._send(self.issuer.faults.statuses[held], "text/html", b"<p>", {"Location": "/elsewhere"})
             case "/.well-known/openid-configuration":
                 self._json(200, self._document() | self.issuer.faults.document)
             case "/jwks":
                 key = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(_KEY.public_key()))
-                self._json(200, {"keys": [key | {"kid": KEY_ID, "use": "sig", "alg": "RS256"}]})
+                own = [key | {"kid": KEY_ID, "use": "sig", "alg": "RS256"}]
+                self._json(200, {"keys": own if self.issuer.faults.keys is None else self.issuer.faults.keys})
             case "/authorize" if self.issuer.is_asked_rightly(query):
                 self._page(query)
             case "/end-session":
@@ -173,7 +182,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _document(self) -> dict[str, Any]:
         places = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "jwks",
                   "end_session_endpoint": "end-session", "revocation_endpoint": "revoke"}  # fmt: skip
-        return {"issuer": self.issuer.url} | {name: f"{self.issuer.url}/{path}" for name, path in places.items()}
+        methods = {"response_types_supported": ["code"], "code_challenge_methods_supported": ["S256"]}
+        return {"issuer": self.issuer.url, **methods} | {
+            name: f"{self.issuer.url}/{path}" for name, path in places.items()
+        }
 
     def _answer(self, query: dict[str, str], form: dict[str, str]) -> dict[str, str]:
         told = {"state": query["state"], "iss": self.issuer.url}
@@ -197,7 +209,12 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _json(self, status: int, told: dict[str, Any]) -> None:
-        self._send(status, "application/json", json.dumps(told).encode(), {"Access-Control-Allow-Origin": "*"})
+        self._send(
+            status,
+            "application/json",
+            json.dumps(told).encode(),
+            {"Access-Control-Allow-Origin": self.issuer.faults.origin},
+        )
 
     def _redirect(self, url: str) -> None:
         self._send(302, "text/plain", b"", {"Location": url})

@@ -25,6 +25,7 @@ def test_head_is_get_without_the_body(system: System, first_key: int) -> None:
     [
         ("/care-cases-batch", {"PUT", "OPTIONS"}),
         ("/care-plans/5/cases-batch", {"PUT", "OPTIONS"}),
+        ("/mappings", {"GET", "HEAD", "OPTIONS"}),
         ("/jobs", {"GET", "HEAD", "OPTIONS"}),
         ("/jobs/x", {"GET", "HEAD", "DELETE", "OPTIONS"}),
         ("/jobs/x/result", {"GET", "HEAD", "OPTIONS"}),

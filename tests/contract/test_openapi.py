@@ -15,6 +15,7 @@ OF_A_JOB = {"404", "410"}
 ANSWERS = {
     "UpdateBatchCareCase": {"202", "207", "408", "413", "415", "422", "507"},
     "UpdateBatchCareCaseOfAnyCarePlan": {"202", "207", "408", "413", "415", "422", "507"},
+    "ListMappings": {"200"},
     "ListJobs": {"200"},
     "GetJob": {"200", "304", *OF_A_JOB},
     "GetJobResult": {"202", "207", *OF_A_JOB},

@@ -112,3 +112,9 @@ def test_lines_are_kept_as_runs(numbers: list[int]) -> None:
     runs = runs_of_lines(numbers)
     assert list(lines_of_runs(runs, len(numbers))) == numbers
     assert len(runs) <= len(numbers)
+
+
+@pytest.mark.parametrize("blank", [b"   \n", b" ,,,\n", b'" ",,,\n'])
+def test_a_blank_row_is_none_whatever_its_neighbours_are(blank: bytes) -> None:
+    assert lines(HEADER + b"1,5,false,x\n" + blank + b"2,5,false,y\n") == [2, 4]
+    assert lines(HEADER + b"1,5,false,x\n" + blank + b",,,\n2,5,false,y\n") == [2, 5]

@@ -9,7 +9,7 @@ import typer
 
 from carecase_worker.client.access import NEARBY
 from carecase_worker.embedded.stack import running_stack
-from carecase_worker.errors import CareCaseError
+from carecase_worker.errors import CareCaseError, StackError
 from carecase_worker.settings.loading import load, named_file, settings_variables, sources
 from carecase_worker.settings.model import Settings
 
@@ -26,11 +26,15 @@ def configured(config: Path | None) -> Iterator[Settings]:
 def settings_nearby(config: Path | None) -> Settings:
     """Load the configuration; if there is none, that of the `carecase up` in this directory.
 
+    It is that one, too, if `config` is the file that it was started with: servers and secrets are only known there.
     Raises SettingsError, StackError.
     """
     stack_file = _stack_file(config)
     with noted(sources_nearby(config)):
-        return load(config) if stack_file is None else load(None, running_stack(stack_file).environment())
+        if stack_file is None:
+            return load(config)
+        stack = running_stack(stack_file)
+        return load(stack.config, {**settings_variables(), **stack.environment()})
 
 
 def sources_nearby(config: Path | None) -> str:
@@ -42,7 +46,17 @@ def sources_nearby(config: Path | None) -> str:
 def _stack_file(config: Path | None) -> Path | None:
     """Find the stack.json of the `carecase up` in this directory; None if something else is configured."""
     stack_file = next((path for path in NEARBY if path.exists()), None)
-    return None if config or named_file() or settings_variables() else stack_file
+    if config is not None:
+        return stack_file if stack_file and _started_with(stack_file) == config.resolve() else None
+    return None if named_file() or settings_variables() else stack_file
+
+
+def _started_with(stack_file: Path) -> Path | None:
+    """Return the file of settings that a system was started with; None also if that cannot be read."""
+    try:
+        return running_stack(stack_file).config
+    except StackError:
+        return None
 
 
 def used(config: Path | None) -> str:

@@ -121,6 +121,8 @@ class Stack:
     data_dir: Path
     ports: Ports
     secrets: Secrets
+    config: Path | None = None
+    """The file of settings that it was started with."""
 
     def redis_url(self, user: str = "default") -> str:
         """Return the URL of Valkey for one of its users."""
@@ -187,6 +189,8 @@ class Stack:
             ],
             "processes": processes,
         }
+        if self.config is not None:
+            page["config"] = str(self.config)
         if "prometheus" in processes:
             page["prometheus"] = {"url": f"http://127.0.0.1:{self.ports.prometheus}"}
         write_private(self.data_dir / STACK_FILE, json.dumps(page, indent=2) + "\n")
@@ -199,7 +203,8 @@ def running_stack(stack_file: Path) -> Stack:
         page = json.loads(stack_file.read_text("utf-8"))
         urls = [page[part]["url"] for part in ("intake", "flower", "redis")] + [page["databases"]["demo"]["url"]]
         intake, flower, redis, postgres = (urlsplit(url).port or 0 for url in urls)
-        return Stack(data_dir, Ports(intake, flower, redis, postgres), secrets_of(data_dir))
+        config = Path(page["config"]) if "config" in page else None
+        return Stack(data_dir, Ports(intake, flower, redis, postgres), secrets_of(data_dir), config)
     except (OSError, ValueError, LookupError, TypeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not what carecase up writes"
         raise StackError(

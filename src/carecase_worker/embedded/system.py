@@ -142,12 +142,13 @@ def _start(
     with _turn(Path(tempfile.gettempdir()) / f"carecase-up-{os.getuid()}.lock") as lock:
         children.wait_for("another carecase up that is starting", lambda: _is_locked(lock), _TURN_WITHIN_S)
         usual = ports_of(data_dir)
-        stack = Stack(data_dir, choose_ports(options.port, usual), secrets_of(data_dir))
+        config = options.config.resolve() if options.config else None
+        stack = Stack(data_dir, choose_ports(options.port, usual), secrets_of(data_dir), config)
         settings = load(options.config, {**settings_variables(), **stack.environment()})
         used = _start_servers(stack, settings, children)
         started = Started(data_dir / STACK_FILE, used, tuple(_moved(options, usual, stack.ports)))
         worker_ports = free_local_ports(options.workers) if observer else [0] * options.workers
-        _start_roles(stack, options, children, worker_ports)
+        _start_roles(stack, children, worker_ports)
         if observer:
             _start_observer(observer, stack, children, worker_ports)
 
@@ -215,10 +216,10 @@ def _start_servers(stack: Stack, settings: Settings, children: Children) -> bool
     return used
 
 
-def _start_roles(stack: Stack, options: Options, children: Children, worker_ports: Sequence[int]) -> None:
+def _start_roles(stack: Stack, children: Children, worker_ports: Sequence[int]) -> None:
     environment = {**process_environment(), **settings_variables(), **stack.environment()}
-    if options.config:
-        environment["CARECASE_CONFIG"] = str(options.config.resolve())
+    if stack.config:
+        environment["CARECASE_CONFIG"] = str(stack.config)
     logs = stack.data_dir / "logs"
     for number, port in enumerate(worker_ports, 1):
         own = {**environment, "CARECASE_WORKER_PORT": str(port)} if port else environment

@@ -59,7 +59,7 @@ def _no_header(mapping: FileMapping, line: int) -> BatchRefused:
     if mapping.by_header is None:
         return refusal(
             f"Line {line} is no header row: it has the name of no field. Begin the file with the names of the fields,"
-            " as case_Key,carePlan_Key,do_Not_Contact, or use a mapping (?mapping=NAME)."
+            " as case_Key,carePlan_Key,do_Not_Contact, or use a mapping (?mapping=NAME, or --mapping NAME)."
         )
     return refusal(
         f"Line {line} is no header row: it has the name of no column of the mapping. Check which mapping the file is"

@@ -24,6 +24,9 @@ TYPES = (
 )
 """Media types of a body."""
 
+FHIR = "application/fhir+ndjson"
+"""Media type of FHIR resources, one a line."""
+
 
 class BodyFormat(Enum):
     """Formats of a list of items in a body."""
@@ -42,7 +45,7 @@ _FORMATS = {
     "text/csv": BodyFormat.DELIMITED,
     "text/tab-separated-values": BodyFormat.TABBED,
     "text/plain": BodyFormat.FIXED,
-    "application/fhir+ndjson": BodyFormat.LINES,
+    FHIR: BodyFormat.LINES,
 }
 _ENCODINGS: dict[str, str] = {codecs.lookup(name).name: name for name in get_args(Encoding)} | {"ascii": "utf-8"}
 
@@ -95,6 +98,13 @@ def media_type_of(content_type: str | None) -> MediaType:
     if found in (BodyFormat.ARRAY, BodyFormat.LINES):
         return MediaType(found)
     return MediaType(found, _encoding_of(content_type or ""))
+
+
+def media_type_for(mapping: FileMapping) -> str:
+    """Return the media type of the files that a mapping is for."""
+    if mapping.places:
+        return "text/plain"
+    return "text/tab-separated-values" if mapping.delimiter == "\t" else "text/csv"
 
 
 def _encoding_of(content_type: str) -> str | None:

@@ -181,7 +181,7 @@ def _without_quotes(text: str, delimiter: str) -> list[Sequence[str]] | None:
 def _without_blank(rows: Sequence[Sequence[str]], lines: Sequence[int]) -> Records:
     """Return rows without those in which no cell has anything."""
     with suppress(IndexError):  # of a line without any cell
-        if all(map(_first, rows)):
+        if all(map(str.strip, map(_first, rows))):
             return Records(list(rows), lines)
     kept = [(row, line) for row, line in zip(rows, lines, strict=True) if any(map(str.strip, row))]
     return Records([row for row, _ in kept], [line for _, line in kept])

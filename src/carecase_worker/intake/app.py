@@ -31,6 +31,7 @@ from carecase_worker.errors import AccessFault, AccessRefused, CareCaseError, Se
 from carecase_worker.intake.access.access_control import AccessControl
 from carecase_worker.intake.access.audit_trail import Recorder
 from carecase_worker.intake.access.authenticator import Caller, gate_of
+from carecase_worker.intake.batches.mapping_routes import mapping_routes
 from carecase_worker.intake.batches.mappings import Mappings
 from carecase_worker.intake.batches.routes import Intake, batch_routes
 from carecase_worker.intake.health import MetricSamples, WebhookSamples, health_routes
@@ -127,7 +128,10 @@ def create_app(settings: Settings) -> FastAPI:
     caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
     app = _application(finals, readings.presence, (loop_store, rates), tracer)
     events = event_routes(JobsEvents(jobs, finals, admittance, streams, settings.intake), caller)
-    for routes in (batch_routes(intake, caller), events, job_routes(jobs, caller), health_routes(readings, metrics)):
+    for routes in (
+        *(batch_routes(intake, caller), mapping_routes(intake.mappings, caller)),
+        *(events, job_routes(jobs, caller), health_routes(readings, metrics)),
+    ):
         app.include_router(routes)
     requests = partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota, tracer=tracer)
     _add_middleware(app, settings.intake, requests)

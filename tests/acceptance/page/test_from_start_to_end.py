@@ -149,9 +149,14 @@ def test_wrong_credentials_are_shown_and_no_session_begins(visit: Visit) -> None
 def test_what_is_no_file_of_cases_is_reported_before_anything_is_sent(visit: Visit, tmp_path: Path) -> None:
     visitor = visit()
     visitor.sign_in()
-    contents = {"text.txt": b"hello", "empty.json": b"", "none.json": b" [ ] ", "broken.json.gz": b"\x1f\x8bnothing"}
+    contents = {
+        "picture.png": b"\x89PNG\r\n\x1a\n\0\0",
+        "empty.json": b"",
+        "none.json": b" [ ] ",
+        "broken.json.gz": b"\x1f\x8bnothing",
+    }
     words = {
-        "text.txt": "This is not a file of cases.",
+        "picture.png": "This is not a file of cases.",
         "empty.json": "The file is empty.",
         "none.json": "The file has no cases.",
         "broken.json.gz": "cannot be unpacked",

@@ -93,10 +93,11 @@ def test_its_tokens_are_for_the_issuer_and_audience_that_the_intake_asks_for(tmp
         assert claims["client_id"] == client["name"]
 
 
-def test_the_page_of_a_running_system_leads_back_to_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", [None, Path("/etc/carecase.toml")])
+def test_the_page_of_a_running_system_leads_back_to_it(tmp_path: Path, config: Path | None) -> None:
     secrets = secrets_of(tmp_path)
-    Stack(tmp_path, PORTS, secrets).write({}, JwtSettings(secret=SecretStr(secrets.jwt)), Noon())
-    assert running_stack(tmp_path / "stack.json") == Stack(tmp_path, PORTS, secrets)
+    Stack(tmp_path, PORTS, secrets, config).write({}, JwtSettings(secret=SecretStr(secrets.jwt)), Noon())
+    assert running_stack(tmp_path / "stack.json") == Stack(tmp_path, PORTS, secrets, config)
 
 
 @pytest.mark.parametrize(

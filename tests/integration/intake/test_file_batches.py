@@ -27,6 +27,13 @@ MAPPINGS = {
         "fixed": {"case_Key": "1-6", "do_Not_Contact": "7-11"},
         "constants": {"carePlan_Key": 5},
     },
+    "export": {
+        "columns": ["case_Key", "carePlan_Key", "do_Not_Contact"],
+        "delimiter": "\t",
+        "encoding": "windows-1252",
+        "skipped_lines": 2,
+        "skipped_last_lines": 1,
+    },
 }
 PLAIN = b"case_Key,carePlan_Key,do_Not_Contact,case_Status\r\n1,5,false,OPEN\r\n\r\nx,5,false,far too long\r\n"
 PARTNERS = b"Case No;DNC;Status\n1;N;OPEN\n"
@@ -86,6 +93,23 @@ def test_a_mapping_is_named_in_the_query(intake: Intake) -> None:
     assert told(validated(intake, b"000007false\n", "text/plain", mapping="layout")) == [(1, 7, 200, "Valid")]
     latin = PARTNERS.replace(b"OPEN", "Ü".encode("cp1252"))
     assert told(validated(intake, latin, "text/csv; charset=windows-1252", mapping="referrals"))[0][2] == 200
+
+
+def test_a_client_is_told_its_own_mappings_and_the_shipped_one(intake: Intake) -> None:
+    shipped = {"name": "fhir-r4-episode-of-care", "mediaType": "application/fhir+ndjson", "encoding": "utf-8",
+               "delimiter": None, "hasHeader": False, "skippedLines": 0, "skippedLastLines": 0}  # fmt: skip
+    with intake.client() as ann, intake.client("bob") as bob:
+        answer = ann.get("/mappings")
+        assert answer.json()["data"] == [
+            shipped | {"name": "referrals", "mediaType": "text/csv", "delimiter": ";", "hasHeader": True},
+            shipped | {"name": "layout", "mediaType": "text/plain"},
+            shipped | {"name": "export", "mediaType": "text/tab-separated-values", "delimiter": "\t",
+                       "encoding": "windows-1252", "skippedLines": 2, "skippedLastLines": 1},
+            shipped,
+        ]  # fmt: skip
+        assert bob.get("/mappings").json()["data"] == [shipped]
+    with intake.client(authorization="Bearer none") as nobody:
+        assert nobody.get("/mappings").status_code == 401
 
 
 def test_episodes_of_fhir_are_cases_by_a_mapping_that_is_shipped(intake: Intake) -> None:

@@ -1,10 +1,8 @@
 """`carecase doctor`: the faults of an installation and advice on each, one a line."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from enum import Enum
 from functools import partial
 from pathlib import Path
 
@@ -13,15 +11,14 @@ import typer
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.cli.configuration import Config, settings_nearby, sources_nearby
+from carecase_worker.cli.operating.findings import Check, Finding, Grade, counted
+from carecase_worker.cli.operating.issuers import PageAddress, sign_in, tokens
 from carecase_worker.cli.waiting import Timeout, deadline
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import CareCaseError, DeadlineExceeded, SettingsError, StackError, StoreUnavailable
 from carecase_worker.files.checkup import remarks, summary
-from carecase_worker.intake.access.jwks import jwks_of
-from carecase_worker.intake.access.revocations import revocations_of
 from carecase_worker.intake.limits.descriptors import descriptors_fault, most_descriptors
 from carecase_worker.settings.model import EncryptionSettings, LogSettings, Settings
-from carecase_worker.settings.sections.access import JwtSettings
 from carecase_worker.settings.sections.files import FileSettings
 from carecase_worker.settings.urls.services import without_credentials
 from carecase_worker.store.job_store import JobStore
@@ -33,29 +30,8 @@ from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema.state import state
 from carecase_worker.targets.tenants import Tenant, tenants_of
 from carecase_worker.telemetry import configure_logging
-from carecase_worker.tokens import lacks_secret
 
 _PATIENCE = timedelta(seconds=3)
-
-
-class Grade(Enum):
-    """Severity of a finding; only FIX makes the exit status 1."""
-
-    OK = "ok"
-    HINT = "hint"
-    FIX = "fix"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report; it has no secret."""
-
-    grade: Grade
-    about: str
-    text: str
-
-
-Check = Callable[[Settings], Iterator[Finding]]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -63,7 +39,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor(config: Config = None, timeout: Timeout = 10.0) -> None:
+def doctor(config: Config = None, timeout: Timeout = 10.0, page: PageAddress = None) -> None:
     """Check configuration, Redis, databases and workers, and say what to do. Exit status 1 if something is to be fixed.
 
     Without a configuration it looks at the `carecase up` that runs in the current directory. Each thing that it looks
@@ -71,17 +47,20 @@ def doctor(config: Config = None, timeout: Timeout = 10.0) -> None:
     """
     configure_logging(LogSettings(format="console", level="error"))
     counts: Counter[Grade] = Counter()
-    for finding in examine(config, timeout):
+    for finding in examine(config, timeout, page):
         counts[finding.grade] += 1
         typer.echo(f"{finding.grade.value:<5} {finding.about}: {finding.text}")
     to_fix, hints = counts[Grade.FIX], counts[Grade.HINT]
     more = " Begin with the first: it may be the cause of others." if to_fix > 1 else ""
-    typer.echo(f"\n{_count(to_fix, 'thing')} to fix, {_count(hints, 'hint')}.{more}")
+    typer.echo(f"\n{counted(to_fix, 'thing')} to fix, {counted(hints, 'hint')}.{more}")
     raise typer.Exit(1 if to_fix else 0)
 
 
-def examine(config: Path | None, seconds: float) -> Iterator[Finding]:
-    """Yield every finding; a failed or late check is one, too. Each check has a timeout of `seconds`."""
+def examine(config: Path | None, seconds: float, page: str | None = None) -> Iterator[Finding]:
+    """Yield every finding; a failed or late check is one, too. Each check has a timeout of `seconds`.
+
+    `page` is the address of the page for jobs, if the sign-in is to be tried from there.
+    """
     used = sources_nearby(config)
     try:
         settings = settings_nearby(config)
@@ -92,7 +71,8 @@ def examine(config: Path | None, seconds: float) -> Iterator[Finding]:
         yield Finding(Grade.HINT, "configuration", f"was read from {used}; the rest is looked at once it is right")
         return
     yield from _configuration(settings, used)
-    yield from _timed("the issuer's keys", _tokens, settings, seconds)
+    yield from _timed("the issuer's keys", tokens, settings, seconds)
+    yield from _timed("oidc", partial(sign_in, page), settings, seconds)
     unreachable = list(_timed("redis", _reach, settings, seconds))
     yield from unreachable
     for about, check in _OF_REDIS.items():
@@ -135,7 +115,7 @@ def _configuration(settings: Settings, used: str) -> Iterator[Finding]:
         yield Finding(Grade.HINT, "intake.max_connections", f"carecase intake would not start on this machine: {fault}")
     if not settings.intake.rate_per_second:
         yield Finding(Grade.HINT, "intake.rate_per_second", "is 0: a single client can take all of the service")
-    told = f"{_count(len(settings.databases), 'database')}, {_count(len(settings.clients), 'client')}"
+    told = f"{counted(len(settings.databases), 'database')}, {counted(len(settings.clients), 'client')}"
     yield Finding(Grade.OK, "configuration", f"{told}, by {used}")
 
 
@@ -164,38 +144,6 @@ def _sealing(encryption: EncryptionSettings) -> Iterator[Finding]:
     elif not encryption.required:
         text = "is false: jobs that nobody sealed are applied; set it to true once those of before are done"
         yield Finding(Grade.HINT, "encryption.required", text)
-
-
-def _tokens(settings: Settings) -> Iterator[Finding]:
-    jwt = settings.jwt
-    if lacks_secret(jwt):
-        grade = Grade.FIX if settings.intake.require == "both" and set(jwt.algorithms) == {"HS256"} else Grade.HINT
-        yield Finding(grade, "jwt.secret", "is not set, so no HS256 token is believed; set CARECASE_JWT_SECRET")
-    yield from _key_set(jwt)
-    for fault in revocations_of(jwt).faults:
-        yield Finding(Grade.FIX, "jwt.revoked_file", fault)
-    if not jwt.require_client_id:
-        text = "is off: a token that names no client goes with any client's API key"
-        yield Finding(Grade.HINT, "jwt.require_client_id", text)
-    if jwt.other_secrets is not None:
-        text = "are believed, too; take out an older one when the tokens by it have expired"
-        yield Finding(Grade.HINT, "jwt.other_secrets", text)
-
-
-def _key_set(jwt: JwtSettings) -> Iterator[Finding]:
-    jwks = jwks_of(jwt)
-    if jwks is None:
-        return
-    try:
-        jwks.find(None)
-    except CareCaseError:
-        source = "jwt.jwks_file" if jwt.jwks_file else "jwt.jwks_url"
-        yield Finding(Grade.FIX, source, "gives no keys that can be used; check that it is a JWKS and can be read")
-        return
-    if jwks.short_keys:
-        told = _count(jwks.short_keys, "RSA key")
-        yield Finding(Grade.HINT, "jwt", f"{told} of the issuer below 2,048 bits: no token by it is believed")
-    yield Finding(Grade.OK, "jwt", "the issuer's keys can be read")
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
@@ -237,7 +185,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.FIX, "broker", f"{error} ({without_credentials(settings.broker_url)})")
     else:
         url = without_credentials(settings.broker_url)
-        yield Finding(Grade.OK, "broker", f"{url} is reachable, {_count(waiting, 'notification')} waiting")
+        yield Finding(Grade.OK, "broker", f"{url} is reachable, {counted(waiting, 'notification')} waiting")
 
 
 def _database(tenant: Tenant, _: Settings) -> Iterator[Finding]:
@@ -267,10 +215,6 @@ def _workers(settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.OK, "workers", f"{workers.seen} were seen within ten seconds")
     else:
         yield Finding(Grade.FIX, "workers", "none was seen within ten seconds; start: carecase worker")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 _OF_REDIS: Mapping[str, Check] = {"redis": _redis, "clocks": _clocks, "broker": _broker, "workers": _workers}

@@ -76,7 +76,8 @@ def _sent(submission: Submission) -> Sequence[Job]:
     """Send everything, and follow the jobs until they are final if --watch is on; return the jobs."""
     began = monotonic()
     for job in submission.send():
-        submission.console.print(f"accepted as job {job.job_id}: {job.total:,} items in {monotonic() - began:.2f} s")
+        items = "1 item" if job.total == 1 else f"{job.total:,} items"
+        submission.console.print(f"accepted as job {job.job_id}: {items} in {monotonic() - began:.2f} s")
     jobs: Sequence[Job] = submission.accepted
     if submission.options.watch:
         jobs = follow(submission.client, jobs, submission.console)

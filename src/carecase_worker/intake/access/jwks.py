@@ -160,9 +160,20 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
+def opened(url: str, form: bytes | None = None, origin: str | None = None) -> Any:
+    """Ask an issuer, and follow no redirect; return its answer, open. Raises URLError, HTTPException.
+
+    A `form` is posted; `origin` is that of the page that a browser would ask for.
+    """
+    opener = build_opener(_NoRedirect)
+    if origin is not None:
+        opener.addheaders.append(("Origin", origin))
+    return opener.open(url, form, timeout=_PATIENCE.total_seconds())
+
+
 def _fetch(url: str) -> bytes:
     try:
-        with build_opener(_NoRedirect).open(url, timeout=_PATIENCE.total_seconds()) as answer:
+        with opened(url) as answer:
             document = bytes(answer.read(_MOST_BYTES + 1))
     except (URLError, HTTPException) as error:
         raise OSError(type(error).__name__) from None

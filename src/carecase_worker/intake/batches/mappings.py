@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from carecase_worker.errors import BatchFault, BatchRefused, SettingsError
 from carecase_worker.files.episodes import NAME as EPISODES
 from carecase_worker.files.episodes import EpisodeMapping
 from carecase_worker.files.mapping import FileMapping, MappingMistakes, mapping_of
+from carecase_worker.files.media_types import FHIR, media_type_for
 from carecase_worker.settings.places import closest
 from carecase_worker.settings.sections.access import ClientSettings
 
@@ -53,3 +55,32 @@ class Mappings:
                 " mapping and name the columns as the fields.",
             )
         return held[name]
+
+    def told(self, client: str) -> list[dict[str, Any]]:
+        """Return the mappings that a client may name, the shipped one last, with what its files are."""
+        own = [_told(name, mapping) for name, mapping in self.by_client.get(client, {}).items()]
+        return [*own, _EPISODES]
+
+
+def _told(name: str, mapping: FileMapping) -> dict[str, Any]:
+    return {
+        "name": name,
+        "mediaType": media_type_for(mapping),
+        "encoding": mapping.encoding,
+        "delimiter": None if mapping.places else mapping.delimiter,
+        "hasHeader": mapping.has_header,
+        "skippedLines": mapping.skipped_lines,
+        "skippedLastLines": mapping.skipped_last_lines,
+    }
+
+
+_EPISODES = {
+    "name": EPISODES,
+    "mediaType": FHIR,
+    "encoding": "utf-8",
+    "delimiter": None,
+    "hasHeader": False,
+    "skippedLines": 0,
+    "skippedLastLines": 0,
+}
+"""The shipped mapping, as it is told."""

@@ -50,7 +50,7 @@ items are applied.
 - `Idempotency-Key`: makes it safe to repeat a request that got no response: the same key and body give the same job.
 - `Prefer: wait=N`: wait for up to N seconds; the response is the final 207 if the job is final by then.
 - `Prefer: handling=strict`: apply all items or none.
-- `mapping=NAME`: the mapping that turns the rows of a file into cases.
+- `mapping=NAME`: the mapping that turns the rows of a file into cases; `GET /mappings` lists yours.
 - `Accept: text/csv`: get the result as CSV, if the response is 207.
 - `validateOnly=true`: check each item against the rules; keep and apply nothing.
 - `dryRun=true`: make a job that is applied and rolled back. Its result says of each item what would become of it, and
@@ -66,6 +66,10 @@ another care plan is not taken over: that item gets 409.
     "UpdateBatchCareCaseOfAnyCarePlan": _BATCH
     + """
 Each item goes under the care plan that it names; a case that exists under another one is moved.
+""",
+    "ListMappings": """\
+The mappings that the calling client may name as `mapping`, its own ones and those that are shipped: the media type that
+their files are sent as, and what one has to know to cut such a file into parts that are files of the mapping.
 """,
     "ListJobs": """\
 The jobs of the calling client, newest first, a page at a time; the header `x-pagination` has their number.

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from carecase_worker.intake.http.problems import example_of
 from carecase_worker.intake.http.requests.negotiation import ENCODINGS, EVENT_STREAM, JSON_TYPES
 from carecase_worker.intake.openapi.descriptions import OPERATIONS
-from carecase_worker.intake.openapi.file_descriptions import ACKNOWLEDGEMENT
+from carecase_worker.intake.openapi.file_descriptions import ACKNOWLEDGEMENT, MAPPING
 from carecase_worker.intake.openapi.schemas import ref, schemas
 
 Answers = dict[int, dict[str, Any]]
@@ -163,6 +163,10 @@ _OF_BATCH: Answers = {
         }
     ),
 }
+_OF_MAPPINGS: Answers = {
+    200: _answer("The mappings", "MappingListEnvelope", _envelope([MAPPING])),
+    **_problems(_COMMON),
+}
 _OF_LIST: Answers = {
     200: _answer("One page of jobs", "JobListEnvelope", _envelope([_COMPLETED]), "x-pagination"),
     **_problems(_COMMON),
@@ -231,6 +235,7 @@ _METRICS: Answers = {
 _ANSWERS: Mapping[str, Answers] = {
     "UpdateBatchCareCase": _OF_BATCH,
     "UpdateBatchCareCaseOfAnyCarePlan": _OF_BATCH,
+    "ListMappings": _OF_MAPPINGS,
     "ListJobs": _OF_LIST,
     "GetJob": _OF_JOB,
     "GetJobResult": _OF_RESULT,

@@ -27,3 +27,14 @@ ACKNOWLEDGEMENT: dict[str, Any] = {
     )
 }
 """Content of a 207."""
+
+MAPPING = {
+    "name": "referrals",
+    "mediaType": "text/csv",
+    "encoding": "windows-1252",
+    "delimiter": ";",
+    "hasHeader": True,
+    "skippedLines": 0,
+    "skippedLastLines": 1,
+}
+"""Example of a mapping."""

@@ -29,6 +29,8 @@ def schemas() -> dict[str, Any]:
         "MultiCodeResponseListVBAResponse": _envelope(list_of_items),
         "JobEnvelope": _envelope(ref("Job")),
         "JobListEnvelope": _envelope({"type": "array", "items": ref("Job")}),
+        "Mapping": _mapping(),
+        "MappingListEnvelope": _envelope({"type": "array", "items": ref("Mapping")}),
         "AcceptedEnvelope": _envelope({"type": "null"}, job=ref("Job")),
         "ProblemEnvelope": _envelope({"type": "null"}, error=ref("Problem")),
         "Readiness": _object(
@@ -73,6 +75,20 @@ def _job() -> dict[str, Any]:
         **{name: _nullable(_MOMENT) for name in ("startedAt", "finishedAt", "expiresAt")},
         links=_object(("self", "result"), self=_TEXT, result=_TEXT),
     )  # fmt: skip
+
+
+def _mapping() -> dict[str, Any]:
+    lines = {"skippedLines": "Lines before the header row, or before the first row that counts",
+             "skippedLastLines": "Rows at the end that are no items, such as totals"}  # fmt: skip
+    return _object(
+        ("name", "mediaType", "encoding", "delimiter", "hasHeader", *lines),
+        name=_TEXT,
+        mediaType={**_TEXT, "description": "What to send such a file as"},
+        encoding={**_TEXT, "description": "The encoding of such a file, if the media type names no charset"},
+        delimiter=_nullable({**_TEXT, "minLength": 1, "maxLength": 1, "description": "What is between two cells"}),
+        hasHeader={"type": "boolean", "description": "True if the file begins with a header row"},
+        **{name: {**_COUNT, "description": text} for name, text in lines.items()},
+    )
 
 
 def _problem() -> dict[str, Any]:

@@ -72,16 +72,21 @@ export class Api {
     return (await (await this.#request("POST", `${jobPath(id)}/retry`)).json()).job;
   }
 
+  /** Return the mappings that the caller may name, with what their files are. */
+  async mappings(signal) {
+    return (await (await this.#request("GET", "mappings", { signal })).json()).data;
+  }
+
   /** Have the rules say what is wrong with the items of a body; nothing is kept. Returns an outcome for each. */
-  async check(target, headers, body, { signal, onProgress }) {
-    const url = urlOf(batchPath(target), { validateOnly: true });
+  async check(target, headers, body, { mapping, signal, onProgress }) {
+    const url = urlOf(batchPath(target), { mapping, validateOnly: true });
     return (await this.#put(url, target, headers, body, { signal, onProgress })).body.data;
   }
 
   /** Send a batch, to be applied or, as a dry run, to be rolled back. Returns its job, and the service's own time. */
-  async send(target, headers, body, { dryRun = false, signal, onProgress }) {
+  async send(target, headers, body, { mapping, dryRun = false, signal, onProgress }) {
     const sent = { ...headers, ...(target.strict && { Prefer: "handling=strict" }) };
-    const url = urlOf(batchPath(target), { dryRun: dryRun || null });
+    const url = urlOf(batchPath(target), { mapping, dryRun: dryRun || null });
     const { body: told, date } = await this.#put(url, target, sent, body, { signal, onProgress });
     return { job: told.job, date };
   }

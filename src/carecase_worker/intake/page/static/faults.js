@@ -49,4 +49,4 @@ function ofProxy(status) {
 }
 
 /** Return a detail without the advice for programs. */
-const ofPage = (detail) => detail?.replace(/ Send the headers x-api-key .*$/, "");
+const ofPage = (detail) => detail?.replace(/ Send the headers x-api-key .*$| \(\?mapping=NAME[^)]*\)/, "");

@@ -3,13 +3,12 @@
 import { Fault, FileFault } from "../faults.js";
 import { FaultGroups } from "../jobs/groups.js";
 import { patiently } from "../pauses.js";
-import { canUnpack } from "./formats.js";
+import { canSplit } from "./formats.js";
 import { itemsOf } from "./items.js";
 
 /** The most items that one request may have checked. */
 const MOST_ITEMS = 20_000;
 const MOST_BYTES = 16 << 20;
-const SEPARATORS = { array: ",", lines: "\n", csv: "\n", tsv: "\n" };
 
 /**
  * Check all items of a file, part by part. Returns their number and the groups of their faults; `onProgress` is told
@@ -19,7 +18,7 @@ export async function checked(api, { file, format, target }, { signal, onProgres
   const groups = new FaultGroups();
   let total = 0;
   for await (const part of partsOf(file, format, signal)) {
-    const outcomes = await patiently(() => api.check(target, part.headers, part.body, { signal }), { signal, onWait });
+    const outcomes = await patiently(() => api.check(target, part.headers, part.body, { mapping: format.mapping, signal }), { signal, onWait });
     // a line would be one of the part, not of the file
     const faulty = outcomes.map((outcome, place) => ({ ...outcome, index: total + place, line: undefined })).filter(({ status }) => status !== 200);
     groups.add(faulty);
@@ -31,25 +30,31 @@ export async function checked(api, { file, format, target }, { signal, onProgres
 }
 
 /** True if the check refused the file only because it cannot be taken apart here. */
-export const isTooLargeToCheck = (fault, format) => fault instanceof Fault && fault.status === 413 && !canUnpack(format.encoding);
+export const isTooLargeToCheck = (fault, format) => fault instanceof Fault && fault.status === 413 && !canSplit(format);
 
-/** Yield bodies of so many items. What a browser cannot unpack goes as it is. */
+/** Yield bodies of so many items, each a whole file of its kind. What a browser cannot take apart goes as it is. */
 async function* partsOf(file, format, signal) {
-  if (!canUnpack(format.encoding)) {
+  if (!canSplit(format)) {
     yield { headers: format.headers, body: file };
     return;
   }
   const headers = { "Content-Type": format.headers["Content-Type"] };
-  let [header, items, size] = [null, [], 0];
-  const body = () => new Blob([...around(format.form, header, items)]);
+  const { skipped, hasHeader, last } = format.rows ?? { skipped: 0, hasHeader: false, last: 0 };
+  const [lead, held] = [[], []];
+  let [items, size, wasGiven] = [[], 0, false];
+  const body = () => new Blob([...(format.form === "array" ? arrayOf(items) : linesOf(lead, items, last))]);
   for await (const group of itemsOf(file, format, { signal })) {
-    for (const item of group) {
-      if (format.isRows && header === null) {
-        header = item;
+    for (const one of group) {
+      if (lead.length < skipped + hasHeader) {
+        lead.push(one);
         continue;
       }
+      held.push(one); // the last ones are no items
+      if (held.length <= last) continue;
+      const item = held.shift();
       if (items.length && (items.length === MOST_ITEMS || size + item.length > MOST_BYTES)) {
         yield { headers, body: body() };
+        wasGiven = true;
         [items, size] = [[], 0];
       }
       items.push(item);
@@ -57,18 +62,24 @@ async function* partsOf(file, format, signal) {
     }
   }
   if (items.length) yield { headers, body: body() };
+  // an open quote may have taken in all rows: the service says where
+  else if (!wasGiven && format.rows && file.size <= MOST_BYTES) yield { headers: format.headers, body: file };
 }
 
-function* around(form, header, items) {
-  const separator = SEPARATORS[form];
-  if (form === "array") yield "[";
-  if (header) {
-    yield header;
-    yield separator;
-  }
+function* arrayOf(items) {
   for (let place = 0; place < items.length; place += 1) {
-    if (place) yield separator;
+    yield place ? "," : "[";
     yield items[place];
   }
-  if (form === "array") yield "]";
+  yield "]";
+}
+
+/** Yield lines; behind them come as many more as the service leaves out. */
+function* linesOf(lead, items, last) {
+  for (const lines of [lead, items, Array(last).fill(items.at(-1))]) {
+    for (const line of lines) {
+      yield line;
+      yield "\n";
+    }
+  }
 }

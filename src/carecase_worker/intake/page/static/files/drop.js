@@ -6,12 +6,12 @@ import { bytes } from "../format.js";
 /** Make the place; `onFile` is given each file that is chosen. */
 export function dropPlace(onFile) {
   const input = element("input", { type: "file", id: "file", class: "spoken", "aria-describedby": "file-hint",
-    accept: ".json,.ndjson,.jsonl,.csv,.tsv,.gz,.zst" });
+    accept: ".json,.ndjson,.jsonl,.csv,.tsv,.psv,.txt,.dat,.gz,.zst" });
   const name = element("strong", {}, "Drop a file here");
   const text = element("span", {}, "or choose one");
   const label = element("label", { for: "file", class: "drop" }, name, text);
   const node = element("div", { class: "drop-place" }, input, label,
-    element("p", { class: "hint", id: "file-hint" }, "JSON (an array), NDJSON (a case a line), CSV or TSV; each may be packed as .gz or .zst."));
+    element("p", { class: "hint", id: "file-hint" }, "JSON (an array), NDJSON (a case a line), CSV or TSV, or rows in a form of your own; each may be packed as .gz or .zst."));
 
   let taken = null;
   function take(file) {

@@ -9,27 +9,61 @@ const MEDIA_TYPES = {
   tsv: "text/tab-separated-values",
 };
 const BY_NAME = [
-  [/\.csv$/i, "csv"],
+  [/\.(csv|psv|txt|dat)$/i, "csv"],
   [/\.(tsv|tab)$/i, "tsv"],
   [/\.(ndjson|jsonl)$/i, "lines"],
   [/\.json$/i, "array"],
 ];
 const PACKED = /\.(gz|zst)$/i;
 
+const FIXED = "text/plain";
+const FHIR = "application/fhir+ndjson";
+const ROWS = new Set([MEDIA_TYPES.csv, MEDIA_TYPES.tsv, FIXED]);
+
 /** The largest part of a file that is looked at. */
 const LOOK_BYTES = 64 << 10;
 
-/** Return a file's form (array, lines, csv or tsv), its encoding and the headers to send it with. Raises FileFault. */
+/** The rows of a file whose columns are named as the fields; a delimiter of null is recognised in the header row. */
+const PLAIN_ROWS = { skipped: 0, hasHeader: true, last: 0, delimiter: null, isQuoted: true };
+
+/**
+ * Return a file's form (array, lines, csv or tsv), its encoding and charset, the headers to send it with, and `rows` if
+ * it has any: what is before and behind them, and what is between their cells. Raises FileFault.
+ */
 export async function formatOf(file) {
   const head = await bytesOf(file.slice(0, LOOK_BYTES));
   const encoding = encodingOf(head);
   const named = BY_NAME.find(([pattern]) => pattern.test(file.name.replace(PACKED, "")))?.[1];
-  const isRows = named === "csv" || named === "tsv";
-  const form = isRows || !canUnpack(encoding) ? named : (formOf(encoding ? await unpacked(file, encoding) : head) ?? named);
-  if (!form) throw new FileFault("This is not a file of cases. Choose JSON (an array), NDJSON (a case a line) or CSV; each may be packed as .gz or .zst.");
+  const isKnown = /\.(csv|tsv)$/i.test(file.name.replace(PACKED, "")) || !canUnpack(encoding);
+  const form = isKnown ? named : formOf(encoding ? await unpacked(file, encoding) : head, named);
+  if (!form) throw new FileFault("This is not a file of cases. Choose JSON (an array), NDJSON (a case a line) or a file of rows, as CSV; each may be packed as .gz or .zst.");
   const headers = { "Content-Type": MEDIA_TYPES[form], ...(encoding && { "Content-Encoding": encoding }) };
-  return { form, encoding, headers, isRows };
+  const rows = { csv: PLAIN_ROWS, tsv: { ...PLAIN_ROWS, delimiter: "\t" } }[form] ?? null;
+  return { form, encoding, charset: "utf-8", headers, rows, mapping: null };
 }
+
+/** True if a mapping of the client may be for files of a format. */
+export function fits({ form, rows }, { mediaType }) {
+  return rows ? ROWS.has(mediaType) : form === "lines" && mediaType === FHIR;
+}
+
+/** Return the format of a file that goes by a mapping; null is none. */
+export function mapped(format, mapping) {
+  if (!mapping) return format;
+  const isTabbed = format.form === "tsv" && mapping.mediaType === MEDIA_TYPES.csv;
+  const headers = { ...format.headers, "Content-Type": isTabbed ? MEDIA_TYPES.tsv : mapping.mediaType };
+  const rows = format.rows && {
+    skipped: mapping.skippedLines,
+    hasHeader: mapping.hasHeader,
+    last: mapping.skippedLastLines,
+    delimiter: isTabbed ? "\t" : mapping.delimiter,
+    isQuoted: mapping.mediaType !== FIXED,
+  };
+  return { ...format, charset: mapping.encoding, headers, rows, mapping: mapping.name };
+}
+
+/** True if the browser can take a file apart: unpack it, and find the ends of lines in its bytes. */
+export const canSplit = ({ encoding, charset }) => canUnpack(encoding) && charset !== "utf-16";
 
 /** True if the browser can unpack an encoding. All unpack gzip; few unpack zstd. */
 export function canUnpack(encoding) {
@@ -60,9 +94,10 @@ function encodingOf([first, second, third, fourth]) {
   return null;
 }
 
-function formOf(head) {
+/** Return the form of a file by its beginning, or else by its name; text that is neither is taken for rows. */
+function formOf(head, named) {
   const text = new TextDecoder().decode(head).trimStart();
-  return { "[": "array", "{": "lines" }[text[0]];
+  return { "[": "array", "{": "lines" }[text[0]] ?? named ?? (text.includes("\0") ? null : "csv");
 }
 
 async function unpacked(file, encoding) {

@@ -8,11 +8,11 @@ import { splitterOf } from "./splitting.js";
 const SLICE_BYTES = 256 << 10;
 const SLICE_MS = 12;
 
-/** Yield groups of a file's items as bytes; of a file of rows, the header row is the first. Raises FileFault. */
-export async function* itemsOf(file, { form, encoding }, { signal, onRead = () => {} } = {}) {
-  const splitter = splitterOf(form);
+/** Yield groups of a file's items as bytes; of a file of rows, skipped lines and header row come first. Raises FileFault. */
+export async function* itemsOf(file, format, { signal, onRead = () => {} } = {}) {
+  const splitter = splitterOf(format);
   let [read, drawn] = [0, performance.now()];
-  for await (const slice of slicesOf(file, encoding)) {
+  for await (const slice of slicesOf(file, format.encoding)) {
     signal?.throwIfAborted();
     yield splitter.feed(slice);
     read += slice.length;

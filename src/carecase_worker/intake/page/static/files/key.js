@@ -8,9 +8,9 @@ const PART_BYTES = 4 << 20;
 /** True if the browser can make digests: it can on https, and on this machine. */
 export const canDigest = () => Boolean(globalThis.crypto?.subtle);
 
-/** Make the key: the digest of the target and of the digests of the file's parts, so that no large file is held. */
-export async function keyOf(file, target, { signal, onProgress = () => {} } = {}) {
-  const digests = [await digest(new TextEncoder().encode(JSON.stringify([target.database, target.carePlan, target.strict])))];
+/** Make the key: the digest of target and mapping and of the digests of the file's parts, so that no large file is held. */
+export async function keyOf(file, { target, mapping }, { signal, onProgress = () => {} } = {}) {
+  const digests = [await digest(new TextEncoder().encode(JSON.stringify([target.database, target.carePlan, target.strict, ...(mapping ? [mapping] : [])])))];
   for (let start = 0; start < file.size; start += PART_BYTES) {
     signal?.throwIfAborted();
     digests.push(await digest(await bytesOf(file.slice(start, start + PART_BYTES))));

@@ -11,7 +11,7 @@ export async function sent(api, { file, format, target, key, dryRun }, { signal,
   async function send() {
     await bytesOf(file.slice(0, 1)); // a file that was changed would look like a service that does not answer
     const headers = { ...format.headers, "Idempotency-Key": key };
-    return api.send(target, headers, file, { dryRun, signal, onProgress });
+    return api.send(target, headers, file, { mapping: format.mapping, dryRun, signal, onProgress });
   }
   const { job, date } = await patiently(send, { signal, onWait });
   return { job, repeated: date !== null && new Date(date) - new Date(job.submittedAt) > OLD_MS };

@@ -10,37 +10,44 @@ export class SentItems {
   #groups;
   #group = [];
   #first = 0;
-  #header;
+  #lead = [];
+  #format;
 
   constructor({ file, format }, signal) {
     this.#groups = itemsOf(file, format, { signal });
-    this.#header = format.isRows ? undefined : null;
+    this.#format = format;
   }
 
-  /** Return the bytes of the header row; null if the file has none. Raises FileFault. */
-  async header() {
-    while (this.#header === undefined) {
-      await this.#more();
-      if (this.#group.length) [this.#header, ...this.#group] = this.#group;
+  /** Return the bytes of the lines before the first row: those that are skipped, and the header row. Raises FileFault. */
+  async lead() {
+    const { skipped, hasHeader } = this.#format.rows ?? { skipped: 0, hasHeader: false };
+    while (this.#lead.length < skipped + hasHeader) {
+      if (!this.#group.length) await this.#more();
+      this.#lead.push(...this.#group.splice(0, skipped + hasHeader - this.#lead.length));
     }
-    return this.#header;
+    return this.#lead;
   }
 
   /** Return the bytes of an item. Raises FileFault if the file is another one. */
   async at({ index, key }) {
-    await this.header();
+    await this.lead();
     while (index >= this.#first + this.#group.length) await this.#more();
     const bytes = this.#group[index - this.#first];
-    if (this.#header === null && key !== null) requireKey(bytes, key);
+    if (!this.#format.rows && !this.#format.mapping && key !== null) requireKey(bytes, key);
     return bytes;
   }
 
-  /** Read the rest. Raises FileFault if the file has not so many items. */
+  /** Read the rest; return the bytes of the rows behind the last item. Raises FileFault if the file has not so many items. */
   async finish(total) {
-    await this.header();
+    await this.lead();
     while (this.#first + this.#group.length < total) await this.#more();
-    for await (const group of this.#groups) if (group.length) throw new FileFault(OTHER_FILE);
-    if (this.#first + this.#group.length !== total) throw new FileFault(OTHER_FILE);
+    const [last, behind] = [this.#format.rows?.last ?? 0, this.#group.slice(total - this.#first)];
+    for await (const group of this.#groups) {
+      behind.push(...group);
+      if (behind.length > last) break;
+    }
+    if (behind.length !== last) throw new FileFault(OTHER_FILE);
+    return behind;
   }
 
   async #more() {

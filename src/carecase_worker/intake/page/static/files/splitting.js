@@ -5,10 +5,12 @@ import { FileFault } from "../faults.js";
 const [QUOTE, BACKSLASH, COMMA, OPEN, CLOSE, BRACE, END_BRACE, LINE_FEED, RETURN] = [..."\"\\,[]{}\n\r"].map((sign) => sign.charCodeAt(0));
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
-/** Make the splitter for a form. */
-export function splitterOf(form) {
-  if (form === "array") return new ArraySplitter();
-  return form === "lines" ? new LineSplitter() : new RowSplitter();
+const SPACES = new Set([..." \t\n\r"].map((sign) => sign.charCodeAt(0)));
+
+/** Make the splitter for a format. */
+export function splitterOf({ form, rows }) {
+  if (rows) return new RowSplitter(rows);
+  return form === "array" ? new ArraySplitter() : new LineSplitter();
 }
 
 /** A splitter that holds the bytes of the item that is not complete yet. */
@@ -36,10 +38,15 @@ class Splitter {
 
   /** Add an item to `items`, if it is more than white space: what is held, and these bytes. */
   complete(items, bytes) {
-    const item = trimmed(this.#held.length ? joined([...this.#held, bytes]) : bytes);
+    this.add(items, this.#held.length ? joined([...this.#held, bytes]) : bytes);
     this.#held = [];
-    if (item.length) items.push(item);
     return items;
+  }
+
+  /** Add the bytes of an item without the white space around it. */
+  add(items, bytes) {
+    const item = trimmed(bytes);
+    if (item.length) items.push(item);
   }
 }
 
@@ -103,15 +110,28 @@ class LineSplitter extends Splitter {
   }
 }
 
-/** The splitter of CSV and TSV: an item a row; a line end between quotes is part of a cell. */
+/**
+ * The splitter of files of rows: an item a row, the lines before the first one too; a line end between quotes is part of
+ * a cell. Rows keep what is at their ends, since a tab is a delimiter and a blank a place. Those without any value are
+ * left out, as the service does.
+ */
 class RowSplitter extends Splitter {
   #quoted = false;
+  #toSkip;
+  #isQuoted;
+  #blank;
+
+  constructor({ skipped, delimiter, isQuoted }) {
+    super();
+    [this.#toSkip, this.#isQuoted] = [skipped, isQuoted];
+    if (delimiter || !isQuoted) this.#takeDelimiter(delimiter ?? "");
+  }
 
   split(bytes) {
     const items = [];
     let start = 0;
     for (let place = 0; place < bytes.length; place += 1) {
-      if (bytes[place] === QUOTE) this.#quoted = !this.#quoted;
+      if (bytes[place] === QUOTE && this.#isQuoted && !this.#toSkip) this.#quoted = !this.#quoted;
       else if (bytes[place] === LINE_FEED && !this.#quoted) {
         this.complete(items, bytes.subarray(start, place));
         start = place + 1;
@@ -120,17 +140,35 @@ class RowSplitter extends Splitter {
     this.hold(bytes.subarray(start));
     return items;
   }
+
+  add(items, bytes) {
+    const row = bytes[bytes.length - 1] === RETURN ? bytes.subarray(0, -1) : bytes;
+    if (this.#toSkip) {
+      this.#toSkip -= 1;
+      items.push(row);
+    } else if (!row.every((sign) => (this.#blank ?? SPACES).has(sign))) {
+      if (!this.#blank) this.#takeDelimiter(delimiterIn(new TextDecoder().decode(row)));
+      items.push(row);
+    }
+  }
+
+  #takeDelimiter(delimiter) {
+    const between = new TextEncoder().encode(this.#isQuoted ? `${delimiter}"` : delimiter);
+    this.#blank = new Set([...SPACES, ...between]);
+  }
 }
+
+/** Return the delimiter of a file by its header row, as the service recognises it. */
+export const delimiterIn = (header) => /[,;\t|]/.exec(header)?.[0] ?? ",";
 
 function withoutMark(bytes) {
   return BYTE_ORDER_MARK.every((sign, place) => bytes[place] === sign) ? bytes.subarray(3) : bytes;
 }
 
 function trimmed(bytes) {
-  const isSpace = (sign) => sign === 0x20 || sign === 0x09 || sign === LINE_FEED || sign === RETURN;
   let [start, end] = [0, bytes.length];
-  while (start < end && isSpace(bytes[start])) start += 1;
-  while (end > start && isSpace(bytes[end - 1])) end -= 1;
+  while (start < end && SPACES.has(bytes[start])) start += 1;
+  while (end > start && SPACES.has(bytes[end - 1])) end -= 1;
   return bytes.subarray(start, end);
 }
 

@@ -1,6 +1,8 @@
 /** Downloads of failed items, each with its reason: as they were sent if the file is at hand, else only told of. */
 
+import { FileFault } from "../faults.js";
 import { SentItems } from "../files/sent.js";
+import { delimiterIn } from "../files/splitting.js";
 import { pagesOf } from "./failures.js";
 import { jsonLine, Rows } from "./lines.js";
 
@@ -13,25 +15,56 @@ const TYPES = { csv: "text/csv", ndjson: "application/x-ndjson" };
  */
 export async function failedItems(api, job, { source, as, signal, onProgress }) {
   const sent = source && new SentItems(source, signal);
-  const header = sent && textOf(await sent.header());
-  const fields = sent && header === null && as === "csv" ? await api.fields(signal) : null;
   const parts = new Parts(TYPES[as]);
-  let [count, rows] = [0, null];
+  const lines = as === "csv" ? await rowsOf(api, source, { lead: await sent?.lead(), signal }) : linesOf(source?.format);
+  let count = 0;
   for await (const page of pagesOf(api, job, { signal })) {
-    if (!rows) {
-      rows = new Rows({ form: source?.format.form, header, fields, hasLines: page.some(({ line }) => line) });
-      if (as === "csv") parts.add(rows.first);
-    }
+    if (!count) parts.add(...lines.before(page.some(({ line }) => line)));
     for (const one of page) {
       const item = { ...one, key: one.id[0].value };
-      const text = sent && textOf(await sent.at(item));
-      parts.add(as === "csv" ? rows.of(item, text) : jsonLine(item, text, header !== null));
+      parts.add(...lines.of(item, sent && (await sent.at(item))));
     }
     count += page.length;
     onProgress(count);
   }
-  await sent?.finish(job.total);
+  const behind = (await sent?.finish(job.total)) ?? [];
+  if (as === "csv") parts.add(...behind.flatMap(ended));
   return parts.blob();
+}
+
+/** Return lines of NDJSON. Raises FileFault if the browser cannot read the rows of the file as text. */
+function linesOf(format) {
+  const decoder = decoderOf(format?.charset);
+  return {
+    before: () => [],
+    of: (item, bytes) => [jsonLine(item, bytes && decoder.decode(bytes), Boolean(format?.rows))],
+  };
+}
+
+/** Return rows: those of a file as its bytes are, so that what was skipped around them is there, too, and it can be sent by the same mapping. */
+async function rowsOf(api, source, { lead, signal }) {
+  const { rows } = source?.format ?? {};
+  if (rows && !rows.hasHeader) return { before: () => lead.flatMap(ended), of: (_, bytes) => ended(bytes) };
+  const header = rows ? textOf(lead.at(-1)) : null;
+  const fields = source && !rows ? await api.fields(signal) : null;
+  let made = null;
+  return {
+    before(hasLines) {
+      made = new Rows({ delimiter: rows?.delimiter ?? (header === null ? "," : delimiterIn(header)), isFile: Boolean(rows), fields, hasLines });
+      return rows ? [...lead.slice(0, -1).flatMap(ended), lead.at(-1), made.first] : [made.first];
+    },
+    of: (item, bytes) => (rows ? [bytes, made.of(item, "")] : [made.of(item, textOf(bytes))]),
+  };
+}
+
+const ended = (bytes) => [bytes, "\r\n"];
+
+function decoderOf(charset = "utf-8") {
+  try {
+    return new TextDecoder({ "mac-roman": "macintosh", "shift-jis": "shift_jis" }[charset] ?? charset);
+  } catch {
+    throw new FileFault(`This browser cannot read ${charset}. Download the rows as they are in the file instead.`);
+  }
 }
 
 /** Have the browser save a blob as a file. */
@@ -54,9 +87,9 @@ class Parts {
     this.#type = type;
   }
 
-  add(text) {
-    this.#texts.push(text);
-    this.#size += text.length;
+  add(...texts) {
+    this.#texts.push(...texts);
+    for (const { length } of texts) this.#size += length;
     if (this.#size >= PART_CHARACTERS) this.#flush();
   }
 

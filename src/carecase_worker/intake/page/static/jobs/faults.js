@@ -2,13 +2,16 @@
 
 import { element, setText } from "../dom.js";
 import { FileFault } from "../faults.js";
-import { canUnpack, formatOf } from "../files/formats.js";
+import { canSplit, formatOf, mapped } from "../files/formats.js";
+import { mappingChoice } from "../files/mapping.js";
 import { counted, number, shortId } from "../format.js";
 import { noticePlace, showFault } from "../notice.js";
 import { failedItems, save } from "./downloads.js";
 import { PAGE_ITEMS, pagesOf } from "./failures.js";
 import { faultsTable } from "./faults-table.js";
 import { FaultGroups } from "./groups.js";
+
+const UNSPLIT = { "utf-16": "This browser cannot take a file in UTF-16 apart. Use carecase failed, or download without the file." };
 
 /** Pages that are looked at before somebody asks for more: each is a request of the client's rate. */
 const PAGES_AT_ONCE = 100;
@@ -54,14 +57,17 @@ function downloadPart({ api, job, source, signal }) {
   let chosen = source;
   const notices = noticePlace();
   const as = element("select", { id: "download-as" },
-    element("option", { value: "ndjson" }, "NDJSON, a case a line"), element("option", { value: "csv" }, "CSV, for a spreadsheet"));
+    element("option", { value: "ndjson" }, "NDJSON, a case a line"), element("option", { value: "csv" }));
+  const mapping = mappingChoice(api, signal);
   const file = element("input", { type: "file", id: "sent-file", "aria-describedby": "sent-file-hint" });
   const hint = element("p", { class: "hint", id: "sent-file-hint" });
   const button = element("button", { type: "button" });
 
+  const areBare = () => Boolean(chosen?.format.rows && !chosen.format.rows.hasHeader);
   function describe() {
+    setText(as.options[1], areBare() ? "The rows as they are in the file" : "CSV, for a spreadsheet");
     setText(hint, chosen
-      ? `The items come as they are in ${chosen.file.name}, each with its reason.`
+      ? `The items come as they are in ${chosen.file.name}, each with its reason${areBare() && as.value === "csv" ? " only as NDJSON: the rows have no columns for it" : ""}.`
       : "The service does not keep what it has applied or refused. With the file, the items come as you sent them; without it, you get their keys and reasons.");
     setText(button, `Download ${counted(job.failed, "failed item")}`);
   }
@@ -69,8 +75,10 @@ function downloadPart({ api, job, source, signal }) {
     notices.clear();
     chosen = null;
     try {
-      if (file.files[0]) chosen = { file: file.files[0], format: await formatOf(file.files[0]) };
-      if (!canUnpack(chosen?.format.encoding)) throw new FileFault("This browser cannot unpack .zst. Choose the file unpacked, or as .gz.");
+      const plain = file.files[0] ? await formatOf(file.files[0]) : null;
+      const format = plain && mapped(plain, await mapping.offer(plain));
+      if (format && !canSplit(format)) throw new FileFault(UNSPLIT[format.charset] ?? "This browser cannot unpack .zst. Choose the file unpacked, or as .gz.");
+      if (format) chosen = { file: file.files[0], format };
     } catch (fault) {
       chosen = null;
       showFault(notices, fault, null);
@@ -82,7 +90,7 @@ function downloadPart({ api, job, source, signal }) {
     notices.clear();
     try {
       const onProgress = (count) => setText(button, `${number(count)} of ${number(job.failed)} …`);
-      const extension = as.value === "ndjson" ? "ndjson" : chosen?.format.form === "tsv" ? "tsv" : "csv";
+      const extension = as.value === "ndjson" ? "ndjson" : areBare() ? "txt" : chosen?.format.form === "tsv" ? "tsv" : "csv";
       save(await failedItems(api, job, { source: chosen, as: as.value, signal, onProgress }), `failed-${shortId(job.jobId).slice(1)}.${extension}`);
     } catch (fault) {
       if (!signal.aborted) showFault(notices, fault, null);
@@ -91,13 +99,16 @@ function downloadPart({ api, job, source, signal }) {
     describe();
   }
 
-  if (!canUnpack(chosen?.format.encoding)) chosen = null;
+  if (chosen && !canSplit(chosen.format)) chosen = null;
   file.addEventListener("change", choose);
+  mapping.onChange(choose);
+  as.addEventListener("change", describe);
   button.addEventListener("click", download);
   describe();
   return element("div", { class: "panel" }, element("h3", {}, "Mend them"),
     element("div", { class: "fields" },
       element("div", { class: "field" }, element("label", { for: "download-as" }, "Download as"), as),
-      !source && element("div", { class: "field" }, element("label", { for: "sent-file" }, "The file that was sent (optional)"), file)),
+      !source && element("div", { class: "field" }, element("label", { for: "sent-file" }, "The file that was sent (optional)"), file),
+      !source && mapping.node),
     hint, notices.node, button);
 }

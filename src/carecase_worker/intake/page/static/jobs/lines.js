@@ -17,23 +17,21 @@ export function jsonLine(item, text, isRow) {
   return `{${members}${members && ", "}${JSON.stringify(added).slice(1)}\n`;
 }
 
-/** Rows of failed items. `header` is that of the file if it has one; `fields` are the columns for items of JSON. `hasLines`: the items were rows. */
+/** Rows of failed items. `isFile`: they are what comes behind the rows of a file; `fields` are the columns for items of JSON. `hasLines`: the items were rows. */
 export class Rows {
   #separator;
-  #header;
+  #isFile;
   #fields;
   #names;
 
-  constructor({ form = "csv", header = null, fields = null, hasLines = false }) {
+  constructor({ delimiter = ",", isFile = false, fields = null, hasLines = false }) {
     this.#names = NAMES.filter((name) => hasLines || name !== "line");
-    this.#separator = form === "tsv" ? "\t" : ",";
-    this.#header = header;
-    this.#fields = fields;
+    [this.#separator, this.#isFile, this.#fields] = [delimiter, isFile, fields];
   }
 
   /** The header row. */
   get first() {
-    if (this.#header !== null) return `${this.#header}${this.#separator}${this.#added.join(this.#separator)}\r\n`;
+    if (this.#isFile) return `${this.#separator}${this.#added.join(this.#separator)}\r\n`;
     return this.#row(this.#fields ? [...this.#fields, ...this.#added] : this.#names);
   }
 
@@ -42,7 +40,7 @@ export class Rows {
     const told = { ...item, case_Key: item.key, reason: item.body };
     if (text === null) return this.#row(this.#names.map((name) => told[name]));
     const reason = this.#withSent.map((name) => told[name]);
-    if (this.#header !== null) return `${text}${this.#separator}${this.#row(reason)}`;
+    if (this.#isFile) return `${this.#separator}${this.#row(reason)}`;
     const sent = parsed(text);
     return this.#row([...this.#fields.map((field) => sent[field]), ...reason]);
   }
@@ -64,7 +62,7 @@ export class Rows {
     if (value === null || value === undefined) return "";
     if (typeof value !== "string") return typeof value === "object" ? quoted(JSON.stringify(value)) : String(value);
     const safe = FORMULA.test(value) ? `'${value}` : value;
-    return /[",;\t\r\n]/.test(safe) ? quoted(safe) : safe;
+    return /[",;|\t\r\n]/.test(safe) || safe.includes(this.#separator) ? quoted(safe) : safe;
   }
 }
 

@@ -44,7 +44,10 @@ export function checkPart({ api }, { file, format, target, signal, onBegun, onCh
   }
   function refuse(fault) {
     if (isTooLargeToCheck(fault, format)) {
-      notices.show("waiting", element("p", {}, "This browser cannot take a .zst file apart, and the service checks at most 20,000 items at once. Try it against the database instead: that holds each item to the rules, too. Or unpack the file, or pack it as .gz, and choose it again."));
+      const [what, instead] = format.charset === "utf-16"
+        ? ["a file in UTF-16", "save the file as UTF-8, for a mapping with that encoding,"]
+        : ["a .zst file", "unpack the file, or pack it as .gz,"];
+      notices.show("waiting", element("p", {}, `This browser cannot take ${what} apart, and the service checks at most 20,000 items at once. Try it against the database instead: that holds each item to the rules, too. Or ${instead} and choose it again.`));
       skip();
     } else {
       showFault(notices, fault, null);

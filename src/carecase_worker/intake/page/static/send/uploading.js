@@ -16,7 +16,7 @@ export function uploading(api, { file, format, signal }) {
   /** Send the file to a target, under the key that `keyFor` makes of its own. Returns its job, and if it was there before. */
   async function delivered(target, { keyFor, dryRun, left }) {
     setText(told, "Reading the file …");
-    const key = keyFor(await keyOf(file, target, { signal: left }));
+    const key = keyFor(await keyOf(file, { target, mapping: format.mapping }, { signal: left }));
     return sendFile(api, { file, format, target, key, dryRun }, {
       signal: left,
       onProgress(loaded) {

@@ -3,8 +3,9 @@
 import { element } from "../dom.js";
 import { FileFault } from "../faults.js";
 import { dropPlace } from "../files/drop.js";
-import { formatOf } from "../files/formats.js";
+import { formatOf, mapped } from "../files/formats.js";
 import { canDigest } from "../files/key.js";
+import { mappingChoice } from "../files/mapping.js";
 import { noticePlace, showFault } from "../notice.js";
 import { checkPart } from "../send/check-part.js";
 import { sendPart } from "../send/send-part.js";
@@ -16,11 +17,12 @@ import { tryPart } from "../send/try-part.js";
 export function sendView(context, { query }, signal) {
   const notices = noticePlace();
   const target = targetPart(context.api, signal);
+  const mapping = mappingChoice(context.api, signal);
   const next = element("div", {});
   const again = context.sent.get(query.get("again"));
   let [work, isBegun] = [null, false];
 
-  /** Begin anew with a file, or with another target for it. */
+  /** Begin anew with a file, or with another target or mapping for it. */
   async function begin(file) {
     work?.abort();
     [work, isBegun] = [new AbortController(), false];
@@ -28,8 +30,11 @@ export function sendView(context, { query }, signal) {
     notices.clear();
     next.replaceChildren();
     try {
-      const format = await formatOf(file);
+      const plain = await formatOf(file);
       if (file.size === 0) throw new FileFault("The file is empty. Choose another one.");
+      const format = mapped(plain, await mapping.offer(plain, (fault, seconds) => showFault(notices, fault, seconds)));
+      stop.throwIfAborted();
+      notices.clear();
       const send = sendPart(context, { file, format, target, isAgain: file === again?.file, signal: stop });
       const trial = tryPart(context, { file, format, signal: stop, onTried: send.offer });
       const onBegun = () => void (isBegun = true);
@@ -49,8 +54,10 @@ export function sendView(context, { query }, signal) {
   target.onChange(() => {
     if (isBegun) begin(drop.file);
   });
+  mapping.onChange(() => begin(drop.file));
   if (again) {
     target.set(again.target);
+    mapping.set(again.format.mapping);
     drop.take(again.file);
   }
   if (!canDigest()) notices.show("error", element("p", {}, "Files can be sent from this page only over https: open it with https://."));
@@ -58,5 +65,5 @@ export function sendView(context, { query }, signal) {
     element("h1", { tabindex: -1 }, "Send a file"),
     element("p", { class: "lead" }, "Each case is held to the rules, and tried against the database, before anything is applied. You decide after you have seen the outcome."),
     notices.node,
-    canDigest() && [step(1, "Where to", target.node), step(2, "The file", drop.node), next]);
+    canDigest() && [step(1, "Where to", target.node), step(2, "The file", drop.node, mapping.node), next]);
 }

@@ -1,0 +1,157 @@
+"""`carecase doctor` on the sign-in with an OpenID provider: what keeps people out is told, and what to do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.cli.commands import Carecase
+from tests.issuer import Issuer, an_issuer, settings_of
+
+PAGE = "https://care.example.org/tools/app"
+LEADS_BACK = f"{PAGE}/signed-in.html"
+NOT_TRIED = (
+    "hint  oidc.client_id: that the provider lets the page in (redirect URI, CORS) is not tried; name its address:"
+    " --page https://HOST/app"
+)
+DISCOVERY = "/.well-known/openid-configuration"
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Issuer]:
+    with an_issuer() as made:
+        made.redirect_uris.append(LEADS_BACK)
+        yield made
+
+
+@pytest.fixture
+def issuer(provider: Issuer) -> Issuer:
+    provider.as_new()
+    return provider
+
+
+@pytest.fixture
+def told(carecase: Carecase, issuer: Issuer, tmp_path: Path) -> "Told":
+    return Told(carecase, issuer, tmp_path)
+
+
+class Told:
+    """What doctor says of the sign-in, by settings that fit the provider, and lines that are added to them."""
+
+    def __init__(self, carecase: Carecase, issuer: Issuer, place: Path) -> None:
+        self._carecase, self._issuer, self._place = carecase, issuer, place
+
+    def __call__(self, *options: str, more: str = "", **replaced: tuple[str, str]) -> list[str]:
+        config = settings_of(self._issuer)
+        for text, other in replaced.values():
+            assert text in config
+            config = config.replace(text, other)
+        (self._place / "c.toml").write_text(f'[redis]\nurl = "redis://127.0.0.1:1/0"\n{config}{more}')
+        ran = self._carecase("doctor", "--config", "c.toml", *options)
+        lines = ran.out.splitlines()
+        return [line for line in lines if line.split(" ", 1)[-1].strip().startswith(("oidc", "jwt.i", "jwt.jwks"))]
+
+    @property
+    def is_well(self) -> str:
+        return f"ok    oidc: {self._issuer.url} has what the sign-in needs of it"
+
+
+def test_a_provider_that_has_all_is_told_as_well(told: Told, issuer: Issuer) -> None:
+    assert told() == [NOT_TRIED, told.is_well]
+    assert told("--page", PAGE) == [told.is_well]
+    assert issuer.renewals == 1
+
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "S256": ({"code_challenge_methods_supported": ["plain"]},
+             "fix   oidc.client_id: the provider does not take PKCE with S256, which the page uses; turn it on there"),
+    "no word of PKCE": ({"code_challenge_methods_supported": None},
+                        "hint  oidc.client_id: the provider does not say that it takes PKCE; see that the client"
+                        " there has it, with S256"),
+    "implicit only": ({"response_types_supported": ["id_token"]},
+                      "fix   oidc.client_id: the provider does not take the authorization code flow; turn it on there"),
+    "a scope": ({"scopes_supported": ["profile"]},
+                "hint  oidc.scopes: the provider does not name openid among its scopes; it may refuse the sign-in"),
+    "another name": ({"issuer": "https://login.example.org/"},
+                     "fix   oidc.issuer: the provider calls itself https://login.example.org/; set oidc.issuer to that,"
+                     " letter for letter"),
+    "plain http": ({"authorization_endpoint": "http://login.example.org/authorize"},
+                   "fix   oidc.authorization_endpoint: is published by the provider neither as https nor at all;"
+                   " set it"),
+    "another host": ({"token_endpoint": "https://tokens.example.org/token"},
+                     "fix   oidc.token_endpoint: must be set: it is at another host than the issuer,"
+                     " https://tokens.example.org"),
+    "no keys": ({"jwks_uri": None},
+                "hint  jwt.jwks_url: the provider publishes no jwks_uri; are the keys those of its access tokens?"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_the_provider_publishes_is_held_against_what_the_page_needs(told: Told, issuer: Issuer, name: str) -> None:
+    issuer.faults.document, line = FAULTS[name]
+    assert [one for one in told() if one not in (NOT_TRIED, told.is_well)] == [line]
+
+
+def test_a_provider_that_is_away_moved_or_something_else_is_told_with_the_address(told: Told, issuer: Issuer) -> None:
+    url = f"{issuer.url}{DISCOVERY}"
+    issuer.faults.away.add(DISCOVERY)
+    away = "does not answer; is the address right, the provider up, and its certificate trusted here?"
+    assert told() == [f"fix   oidc.issuer: {url} {away}"]
+    issuer.as_new()
+    issuer.faults.statuses[DISCOVERY] = 302
+    moved = "answers 302, not with the configuration document; set oidc.issuer to where it leads"
+    assert told() == [f"fix   oidc.issuer: {url} {moved}"]
+    issuer.faults.statuses[DISCOVERY] = 200
+    assert told() == [f"fix   oidc.issuer: {url} is no configuration document: it is no JSON object"]
+
+
+def test_a_document_that_is_not_needed_is_only_hinted_at(told: Told, issuer: Issuer) -> None:
+    issuer.faults.statuses[DISCOVERY] = 404
+    ends = f'authorization_endpoint = "{issuer.url}/authorize"\ntoken_endpoint = "{issuer.url}/token"\n'
+    assert [line[:5] for line in told(more=ends)] == ["hint ", "ok   "]
+
+
+def test_keys_other_than_those_of_the_provider_are_told(told: Told, issuer: Issuer, tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text(f'{{"keys": [{EC_KEY}]}}')
+    file = (f'jwks_url = "{issuer.url}/jwks"', 'jwks_file = "keys.json"')
+    assert told(file=file)[0] == (
+        f"fix   jwt.jwks_file: has none of the keys that the provider signs with; set jwt.jwks_url to {issuer.url}/jwks"
+    )
+    issuer.faults.keys = []
+    assert told(file=file)[0] == (
+        f"fix   jwt.jwks_file: the provider's own keys ({issuer.url}/jwks) cannot be read, or none can be used"
+    )
+
+
+def test_an_issuer_of_tokens_with_another_name_is_told(told: Told, issuer: Issuer) -> None:
+    assert told(issuer=(f'issuer = "{issuer.url}"\naudience', 'issuer = "https://sts.example.org"\naudience'))[0] == (
+        "hint  jwt.issuer: is not oidc.issuer: right only if the provider writes another iss into access tokens than"
+        " its own name"
+    )
+
+
+def test_what_the_provider_does_not_allow_to_the_page_is_told(told: Told, issuer: Issuer) -> None:
+    issuer.faults.origin = "https://another.example.org"
+    not_let = "does not let a page from https://care.example.org ask it; allow that origin (CORS) at the provider"
+    assert told("--page", PAGE) == [
+        f"fix   oidc.issuer: its configuration document {not_let}",
+        f"fix   oidc.issuer: its token endpoint {not_let}",
+    ]
+    issuer.faults.origin = "https://care.example.org"
+    assert told("--page", "https://care.example.org/app") == [
+        "fix   oidc.client_id: the provider refuses the client with the redirect URI"
+        " https://care.example.org/app/signed-in.html (400); register both there"
+    ]
+    assert told("--page", f"{PAGE}/") == [told.is_well]
+    issuer.faults.away |= {"/token", "/authorize"}
+    assert told("--page", PAGE) == [
+        "fix   oidc.issuer: its token endpoint does not answer",
+        "fix   oidc.authorization_endpoint: does not answer",
+    ]
+
+
+EC_KEY = (
+    '{"kty": "EC", "crv": "P-256", "kid": "of another", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",'
+    ' "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}'
+)
+"""The public key of RFC 7515, appendix A.3."""
