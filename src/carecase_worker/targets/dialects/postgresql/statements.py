@@ -41,6 +41,7 @@ def rows_of(columns: Iterable[Column[Any]]) -> str:
 
 
 def backdate_statement(sources: Mapping[str, str]) -> str:
+    """Return the update of cases that a later version created: who entered them is this version's to say."""
     columns = CARE_CASE.c
     key, entry_date, entry_user, entry_version = (
         columns[name].name for name in (KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION)
