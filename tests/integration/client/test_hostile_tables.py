@@ -66,7 +66,13 @@ def test_a_long_text_that_many_rows_refer_to_is_refused(tmp_path: Path) -> None:
 
 def test_who_stops_reading_leaves_no_process(tmp_path: Path) -> None:
     path = a_workbook(tmp_path / "long.xlsx", f"<row>{ROW}</row>" * 100_000)
-    items = items_of_file(RowFile(path))
+    before, items = children(), items_of_file(RowFile(path))
     assert next(items)
+    assert children() > before
     items.close()  # type: ignore[attr-defined]  # a generator
-    assert not [child for child in Path("/proc/self/task").glob("*/children") if child.read_text().split()]
+    assert children() == before
+
+
+def children() -> set[str]:
+    """The processes that this one has started."""
+    return {child for held in Path("/proc/self/task").glob("*/children") for child in held.read_text().split()}

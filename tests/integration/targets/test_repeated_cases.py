@@ -79,6 +79,12 @@ def test_a_refused_one_among_them_is_found_by_halves(engine: Engine) -> None:
     assert statements(engine, *cases) < 250
 
 
+def test_refused_ones_cost_no_more_than_as_many_of_other_cases(engine: Engine) -> None:
+    ground_of(engine).refuse_negative_priorities(engine)
+    alike, others = ([a_case(key, case_Priority=-1) for key in keys] for keys in ([1] * 100, range(100)))
+    assert statements(engine, *alike) <= statements(engine, *others)
+
+
 def test_a_dry_run_of_them_is_a_few_statements_on_postgresql(servers: Services, tmp_path: Path) -> None:
     engine = engine_at(GROUNDS["postgresql"].empty(servers, tmp_path))
     statements(engine, a_case(1))
