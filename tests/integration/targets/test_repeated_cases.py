@@ -19,7 +19,7 @@ from carecase_worker.worker.attempts.planning import plan_chunk
 
 ORDINARY = {"each once": (1000, 1), "two of each": (500, 2), "four of each": (250, 4)}
 """Keys, and how often each comes. Such chunks take a statement for each time, and one for the ledger."""
-FEW = 14
+FEW = 16
 """As many waves as there may be, with what may have to be explained of each, and the ledger."""
 
 

@@ -48,6 +48,13 @@ class Compared(NamedTuple):
     changes: tuple[str, ...] | None
 
 
+class Newer(NamedTuple):
+    """How many of some cases hold a newer version than any of those sent, and how many of them such a one created."""
+
+    cases: int
+    created: int
+
+
 class Upsert(Protocol):
     """The upsert of waves on a connection."""
 
@@ -57,6 +64,10 @@ class Upsert(Protocol):
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
         """Read what the cases hold; those that are not there are left out."""
+        ...
+
+    def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
+        """Count the cases of these keys that hold a version as new as all of these, or newer."""
         ...
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
