@@ -49,7 +49,7 @@ class Compared(NamedTuple):
 
 
 class Newer(NamedTuple):
-    """How many of some cases hold a newer version than any of those sent, and how many of them such a one created."""
+    """Counts of the cases that hold a newer version than any of those sent, and of those that such a one created."""
 
     cases: int
     created: int
