@@ -49,7 +49,7 @@ def run(
 
 
 def stopped_with_parent() -> Callable[[], None] | None:
-    """For a child to call first: it is told to stop when the tests' process dies, however it dies. Linux only."""
+    """For a child to call first: it gets SIGTERM when the tests' process dies, however it dies. Linux only."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)
@@ -61,7 +61,7 @@ def eventually(true: Callable[[], Any], seconds: float = 300, what: str = "it") 
     deadline = time.monotonic() + seconds
     while not (answer := true()):
         assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
-        time.sleep(0.05)
+        time.sleep(0.05)  # whatever is asked for sends no event
     return answer
 
 

@@ -25,7 +25,7 @@ def test_what_generate_makes_is_applied_whole(system: System) -> None:
     assert "cases/s" in sent.stderr
 
 
-def test_submit_tells_by_its_exit_status_whether_all_was_applied(system: System, first_key: int) -> None:
+def test_submit_says_by_its_exit_status_whether_all_was_applied(system: System, first_key: int) -> None:
     file = system.place / "some-bad.ndjson.zst"
     lines = [a_case(first_key), a_case(first_key + 1, case_Status="far too long")]
     file.write_bytes(zstandard.compress("\n".join(json.dumps(line) for line in lines).encode()))
@@ -85,7 +85,7 @@ def test_submit_takes_whatever_can_be_read(system: System, first_key: int) -> No
         (("status", "not-a-job"), "no such job"),
     ],
 )
-def test_a_refusal_is_told_in_one_line(system: System, arguments: tuple[str, ...], words: str) -> None:
+def test_a_refusal_is_reported_in_one_line(system: System, arguments: tuple[str, ...], words: str) -> None:
     (system.place / "empty.json").write_text("[]")
     (system.place / "one.json").write_text(json.dumps([a_case(1)]))
     refused = run(*arguments, cwd=system.place)

@@ -89,7 +89,7 @@ def worker_beside(system: System, place: Path, own: dict[str, str]) -> "Iterator
 
 
 def check(place: Path) -> "subprocess.CompletedProcess[str]":
-    """What the health check tells of the workers with this temporary directory."""
+    """The answer of the health check for the workers with this temporary directory."""
     return run("worker", "--check", cwd=place, variables={"TMPDIR": str(place)})
 
 
@@ -110,7 +110,7 @@ def test_a_directory_that_others_may_use_is_not_believed(tmp_path: Path) -> None
     assert "remove it" in ended.stderr
 
 
-def test_a_worker_tells_its_health_at_a_port_and_to_the_check(system: System, tmp_path: Path) -> None:
+def test_a_worker_reports_its_health_at_a_port_and_to_the_check(system: System, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with worker_beside(system, tmp_path, {"CARECASE_WORKER_PORT": str(port)}) as worker:
@@ -201,7 +201,7 @@ def test_a_worker_whose_broker_falls_silent_ends_to_be_started_again_and_its_wor
 
 
 @pytest.mark.timeout(240)
-def test_a_main_process_that_was_held_up_kills_no_pool_process_for_a_chunk_that_has_ended(
+def test_a_main_process_that_was_stopped_for_a_while_kills_no_pool_process_for_a_chunk_that_has_ended(
     system: System, tmp_path: Path, first_key: int
 ) -> None:
     """Its own worker is stopped while a chunk of it ends, for longer than the chunk's deadline; then it goes on."""

@@ -2,23 +2,23 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from random import Random
-from typing import TypeVar
+from urllib.parse import urlsplit
 
 import psutil
-import psycopg
 import redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from tests.acceptance.system import System, eventually
 from tests.chaos.clients import TRIPS
 from tests.chaos.clocks import set_clock
+from tests.chaos.commits import kill_worker_between_commit_and_completion
 
-T = TypeVar("T")
 Fault = Callable[[System, Random], None]
 POSTMASTER_TITLES = ("checkpointer", "background writer", "walwriter", "autovacuum", "logical replication", "io worker")
 
@@ -46,7 +46,7 @@ def _frozen(pids: list[int], seconds: float) -> None:
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
-        time.sleep(wait)
+        time.sleep(wait)  # the fault lasts as long as chance says
 
 
 def kill_pool_process(system: System, dice: Random) -> None:
@@ -100,11 +100,11 @@ def hang_postgres(system: System, dice: Random) -> None:
 
 
 def kill_pool_while_valkey_hangs(system: System, dice: Random) -> None:
-    """Processes die that have committed a chunk and could not say so yet: the moment that the ledger is for."""
+    """Processes die that have said to a Valkey that hangs what they have committed, and hear no answer."""
     valkey = system.pid("redis")
     os.kill(valkey, signal.SIGSTOP)
     try:
-        time.sleep(dice.uniform(0.2, 1.5))
+        time.sleep(dice.uniform(0.2, 1.5))  # the fault lasts as long as chance says
         for worker in system.stack["processes"]["worker"]:
             for pid in _pool_of(worker):
                 os.kill(pid, signal.SIGKILL)
@@ -112,50 +112,16 @@ def kill_pool_while_valkey_hangs(system: System, dice: Random) -> None:
         os.kill(valkey, signal.SIGCONT)
 
 
-_WRITERS = (
-    "SELECT client_port FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid()"
-    " AND query ~* 'care_case|ingest_ledger'"
-)
-_WRITING_WITHIN_S, _COMMITTED_WITHIN_S = 3.0, 2.0
-
-
-def kill_worker_between_commit_and_completion(system: System, dice: Random) -> None:
-    """A worker dies that has committed chunks and could not say so yet: Valkey hangs from within its transaction on.
-
-    Another worker may write the same cases, of batches accepted later, before the second attempt at what was committed.
-    """
-    del dice
-    valkey = system.pid("redis")
-    with psycopg.connect(system.stack["databases"]["demo"]["url"].replace("+psycopg", ""), autocommit=True) as watch:
-        ports = _until(lambda: _writers(watch), _WRITING_WITHIN_S)
-        if not ports:
-            return
-        os.kill(valkey, signal.SIGSTOP)
-        try:
-            pids = {one.laddr.port: one.pid for one in psutil.net_connections("tcp") if one.laddr}
-            _until(lambda: not ports & _writers(watch), _COMMITTED_WITHIN_S)
-            worker = psutil.Process(pids[min(ports)]).ppid()
-            for pid in (worker, *_pool_of(worker)):  # nobody is left who would hand its notifications on at once
-                os.kill(pid, signal.SIGKILL)
-        finally:
-            os.kill(valkey, signal.SIGCONT)
-
-
-def _writers(watch: "psycopg.Connection[tuple[int]]") -> set[int]:
-    """The ports from which cases are being written."""
-    return {port for (port,) in watch.execute(_WRITERS)}
-
-
-def _until(look: Callable[[], T], seconds: float) -> T:
-    """Look without a rest, since a write takes a few milliseconds, until it is so or the time is over."""
-    end = time.monotonic() + seconds
-    while not (found := look()) and time.monotonic() < end:
-        pass
-    return found
-
-
 def cut_broker_connections(system: System, dice: Random) -> None:
     _store(system).execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
+def reset_broker_connections(system: System, dice: Random) -> None:
+    """Connections are reset, idle ones too, as by a balancer. It takes root, and a kernel that lets it."""
+    port = str(urlsplit(system.stack["redis"]["url"]).port)
+    reset = subprocess.run(["ss", "-K", "-tnH", "sport", "=", port], capture_output=True, text=True, check=False)
+    if not reset.stdout:
+        raise OSError("no connection can be reset here")
 
 
 def fill_valkey(system: System, dice: Random) -> None:
@@ -173,7 +139,7 @@ def _configured_for_a_while(system: System, dice: Random, name: str, value: str)
     before = str(_store(system).config_get(name)[name])
     try:
         _store(system).config_set(name, value)
-        time.sleep(dice.uniform(0.5, 2))
+        time.sleep(dice.uniform(0.5, 2))  # the fault lasts as long as chance says
     finally:
         eventually(partial(_set, system, name, before), what=f"{name} is {before} again")
 
@@ -197,7 +163,7 @@ def fill_disk(system: System, dice: Random) -> None:
             while True:
                 file.write(bytes(1 << 20))
                 file.flush()
-        time.sleep(dice.uniform(0.5, 2))
+        time.sleep(dice.uniform(0.5, 2))  # the fault lasts as long as chance says
     finally:
         ballast.unlink()
 
@@ -205,7 +171,7 @@ def fill_disk(system: System, dice: Random) -> None:
 def refuse_connections(system: System, dice: Random) -> None:
     """The database refuses connections, for longer than the longest backoff."""
     _allow_connections(system, False)
-    time.sleep(dice.uniform(4.5, 7))
+    time.sleep(dice.uniform(4.5, 7))  # the fault lasts as long as chance says
     eventually(lambda: _allow_connections(system, True), what="the database allows connections again")
 
 
@@ -248,7 +214,7 @@ def fail_over_some_cases(system: System, dice: Random) -> None:
         for database, statements in spoil.items():
             for statement in statements:
                 _execute(system, statement, database)
-        time.sleep(dice.uniform(1, 4))
+        time.sleep(dice.uniform(1, 4))  # the fault lasts as long as chance says
     finally:
         for database, statement in mend.items():
             eventually(partial(_execute, system, statement, database), what="the trigger is gone")
@@ -286,6 +252,7 @@ WEIGHTS: dict[Fault, int] = {
     freeze_valkey: 2,
     hang_postgres: 2,
     cut_broker_connections: 3,
+    reset_broker_connections: 3,
     fill_valkey: 2,
     deny_valkey_writes: 2,
     fill_disk: 2,

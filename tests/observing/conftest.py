@@ -27,7 +27,7 @@ def watch(watched: tuple[System, Watch]) -> Watch:
 
 @pytest.fixture
 def told(watch: Watch) -> Iterator[list[Message]]:
-    """What was told in this test; before it and after it, all is well."""
+    """The messages of this test; before it and after it, all is well."""
     eventually(lambda: not watch.firing(), what="no alert fires")
     watch.messages.clear()
     yield watch.messages

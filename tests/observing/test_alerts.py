@@ -12,11 +12,11 @@ from tests.observing.watch import BACKLOG, Message, Watch, frozen
 
 
 def counted(told: list[Message]) -> Counter[tuple[str, str, str]]:
-    """How often each alert was told, but for scrapes that an intake of a busy machine answers too late."""
+    """Count the messages by alert, but for scrapes that an intake of a busy machine answers too late."""
     return Counter((one.alert, one.database, one.status) for one in told if one.alert != "NoIntakes")
 
 
-def test_a_database_that_hangs_is_told_of_once(
+def test_a_database_that_hangs_is_reported_once(
     system: System, watch: Watch, told: list[Message], first_key: int
 ) -> None:
     with frozen(system.pid("postgresql")):
@@ -29,7 +29,7 @@ def test_a_database_that_hangs_is_told_of_once(
     assert counted(told) == {("DatabaseAway", "demo", "firing"): 1, ("DatabaseAway", "demo", "resolved"): 1}
 
 
-def test_workers_that_are_gone_and_a_backlog_that_fills_up_are_told_of_once_each(
+def test_workers_that_are_gone_and_a_backlog_that_fills_up_are_reported_once_each(
     system: System, watch: Watch, told: list[Message], first_key: int
 ) -> None:
     with frozen(*system.stack["processes"]["worker"]):
@@ -44,7 +44,7 @@ def test_workers_that_are_gone_and_a_backlog_that_fills_up_are_told_of_once_each
     assert counted(told) == {(*alert, status): 1 for alert in alerts for status in ("firing", "resolved")}
 
 
-def test_a_redis_that_takes_no_writes_is_told_of_once(system: System, watch: Watch, told: list[Message]) -> None:
+def test_a_redis_that_takes_no_writes_is_reported_once(system: System, watch: Watch, told: list[Message]) -> None:
     with redis.Redis.from_url(system.stack["redis"]["url"]) as server:
         server.config_set("min-replicas-to-write", 1)
         try:

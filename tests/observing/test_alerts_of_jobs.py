@@ -19,7 +19,7 @@ VARIABLES = {"CARECASE_JOBS_CHUNK_ITEMS": "50"}
 
 
 @pytest.mark.usefixtures("told")
-def test_work_that_nobody_takes_is_told_of(system: System, watch: Watch, first_key: int) -> None:
+def test_work_that_nobody_takes_is_reported(system: System, watch: Watch, first_key: int) -> None:
     """The worker's main process goes on and is seen; its pool does not."""
     with frozen(*system.pool()):
         job = system.send([a_case(first_key)])
@@ -29,8 +29,8 @@ def test_work_that_nobody_takes_is_told_of(system: System, watch: Watch, first_k
 
 
 @pytest.mark.usefixtures("told")
-def test_a_job_that_goes_on_slowly_is_told_of(system: System, watch: Watch, first_key: int) -> None:
-    """Each chunk takes a second, until somebody was told."""
+def test_a_job_that_goes_on_slowly_is_reported(system: System, watch: Watch, first_key: int) -> None:
+    """Each chunk takes a second, until somebody got the alert."""
     system.execute("CREATE TABLE slowness AS SELECT 1.0::float8 AS seconds")
     system.execute(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
@@ -50,7 +50,7 @@ def test_a_job_that_goes_on_slowly_is_told_of(system: System, watch: Watch, firs
     system.execute("DROP TRIGGER slow ON care_case")
 
 
-def test_items_that_fail_all_at_once_are_told_of(
+def test_items_that_fail_all_at_once_are_reported(
     system: System, watch: Watch, told: list[Message], first_key: int
 ) -> None:
     """The day before, as it is here, had nine thousand items that did not fail, and one that did."""
@@ -68,7 +68,7 @@ def test_items_that_fail_all_at_once_are_told_of(
 
 
 @pytest.mark.usefixtures("told")
-def test_a_schema_that_is_behind_is_told_of(system: System, watch: Watch, first_key: int) -> None:
+def test_a_schema_that_is_behind_is_reported(system: System, watch: Watch, first_key: int) -> None:
     system.execute("ALTER TABLE care_case RENAME COLUMN case_id TO case_name")
     try:
         job = system.send([a_case(first_key)])

@@ -74,7 +74,7 @@ def hurried_rules(factor: int, by_bounds: Collection[str] = ()) -> Any:
 
 @dataclass(frozen=True)
 class Message:
-    """What Alertmanager tells a person: the alert, the database that it is about, and that it is firing or resolved."""
+    """A message of Alertmanager to a person: the alert, its database, and whether it is firing or resolved."""
 
     status: str
     alert: str
@@ -83,7 +83,7 @@ class Message:
 
 @dataclass
 class Watch:
-    """Prometheus, and what it and Alertmanager have told."""
+    """Prometheus, and the messages of it and of Alertmanager."""
 
     url: str
     messages: list[Message]
@@ -111,7 +111,7 @@ class Watch:
         }
 
     def waits_for(self, status: str, alert: str, database: str = "") -> None:
-        """Wait until somebody has been told so."""
+        """Wait until somebody got that message."""
         message = Message(status, alert, database)
         eventually(lambda: message in self.messages, what=f"{message} is told; so far: {self.messages}")
 
@@ -183,7 +183,7 @@ def _prometheus(targets: Mapping[str, Sequence[str]], manager_port: int) -> dict
 
 
 def _alertmanager(receiver: str) -> Any:
-    """The example of the deployment, with somebody to tell."""
+    """The example of the deployment, with somebody who gets its alerts."""
     config = in_a_hurry((DEPLOYED / "alertmanager.yaml").read_text(), 300, ("group_wait", "group_interval"))
     for one in config["receivers"]:
         one["webhook_configs"] = [{"url": receiver}]

@@ -154,7 +154,7 @@ def test_a_token_for_nobody_is_refused(
     assert "(there are: none)" in ran.err
 
 
-def test_env_exports_what_is_nearby_before_what_the_shell_was_told_earlier(
+def test_env_exports_what_is_nearby_before_what_the_shell_had(
     carecase: Carecase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name, value in {"URL": "http://old", "TOKEN": "it's old", "API_KEY": "k"}.items():
@@ -181,7 +181,7 @@ def test_without_a_service_anywhere_it_says_how_to_name_one(carecase: Carecase, 
     )
 
 
-def test_the_schema_of_each_database_is_checked_upgraded_and_told(carecase: Carecase, tmp_path: Path) -> None:
+def test_the_schema_of_each_database_is_checked_upgraded_and_reported(carecase: Carecase, tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text("".join(f'[databases.{name}]\nurl = "sqlite:///{name}.sqlite"\n' for name in ("one", "two")))
     used = f"Configuration used: c.toml (--config), and no variables CARECASE_…. The working directory is {tmp_path}.\n"

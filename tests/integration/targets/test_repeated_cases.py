@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, event
 from tests.builders import a_batch, a_case, a_lease
+from tests.integration.targets.engines import engine_at
 from tests.integration.targets.grounds import GROUNDS, ground_of
-from tests.integration.targets.test_conformance import engine_at
 from tests.services import Services
 
 from carecase_worker.batches.chunking import Chunk

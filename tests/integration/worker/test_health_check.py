@@ -59,7 +59,7 @@ def sockets(place: Path) -> Path:
     return place / f"carecase-workers-{os.getuid()}"
 
 
-def test_one_worker_that_is_not_well_is_enough_and_each_is_told_of(
+def test_one_worker_that_is_not_well_is_enough_and_each_is_named(
     tmp_path: Path, start: Callable[[str], Worker]
 ) -> None:
     def tells(status: int, *lines: str) -> bool:
