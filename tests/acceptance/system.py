@@ -205,7 +205,7 @@ def running(place: Path, *options: str, command: Sequence[str] = COMMAND, **vari
 
 
 @contextmanager
-def intake_beside(system: System, place: Path, config: str) -> Iterator[System]:
+def intake_beside(system: System, place: Path, config: str, **variables: str) -> Iterator[System]:
     """Run one more intake of a running system, with settings of its own, in `place`; the system as that one serves it.
 
     A start costs a tenth of what a whole system's costs, and is enough for what only intakes look at.
@@ -214,7 +214,7 @@ def intake_beside(system: System, place: Path, config: str) -> Iterator[System]:
     (data_dir / "logs").mkdir(parents=True)
     (place / "intake.toml").write_text(config)
     own = {"CARECASE_INTAKE_PORT": str(port), "CARECASE_CONFIG": "intake.toml"}
-    environment = process_environment() | running_stack(system.data_dir / "stack.json").environment() | own
+    environment = process_environment() | running_stack(system.data_dir / "stack.json").environment() | own | variables
     claims = {name: tomllib.loads(config).get("jwt", {}).get(name) for name in ("issuer", "audience")}
     jwt, now = JwtSettings.model_validate({"secret": environment["CARECASE_JWT_SECRET"], **claims}), datetime.now(UTC)
     clients = [

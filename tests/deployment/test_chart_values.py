@@ -66,6 +66,29 @@ _SIGNED = "secrets: {existingSecret: s}"
             "settings: {tracing: {endpoint: 'http://collector:4317'}}",
             "settings.tracing.endpoint: leads to port 4317, which networkPolicy.collector.ports does not let through",
         ),
+        (
+            "settings: {redis: {url: 'redis://carecase@redis:6380/0'}}",
+            "settings.redis.url: leads to port 6380, which networkPolicy.redis.ports does not let through (6379)",
+        ),
+        (
+            "settings: {broker: {url: 'amqps://carecase@rabbitmq/carecase'}, flower: {broker_url: 'amqps://f@rabbitmq/c'}}",
+            "settings.broker.url: leads to port 5671, which networkPolicy.broker.ports does not let through (6379)",
+        ),
+        (
+            "settings: {flower: {broker_url: 'redis://flower@redis:6390/0'}}",
+            "settings.flower.broker_url: leads to port 6390, which networkPolicy.redis.ports does not let through",
+        ),
+        (
+            "databases: {demo: {url: 'postgresql://u@a:5432,b:6432/d', owner: {url: 'postgresql://o@a/d'}}}",
+            "databases.demo.url: leads to port 6432, which networkPolicy.databases.ports does not let through (5432)",
+        ),
+        (
+            "settings: {jwt: {algorithms: [RS256], jwks_url: 'https://login.example:8443/keys'}}",
+            "settings.jwt.jwks_url: leads to port 8443, which networkPolicy.issuer.ports does not let through (443)",
+        ),
+        ("settings: {worker: {port: 0}}", "workerGroups.default: its settings.worker.port is 0"),
+        ("workerGroups: {default: {settings: {worker: {port: 0}}}}", "workerGroups.default: its settings.worker.port"),
+        ("settings: {intake: {port: 0}}", "settings.intake.port: is 0"),
         ("secrets: {encryption_keys: {remoteRef: {key: k}}}", "externalSecrets.secretStoreRef.name: is missing"),
         ("ingress: {enabled: true}", "ingress.hosts: there are none"),
         ("httpRoute: {enabled: true}", "httpRoute.parentRefs: there are none"),

@@ -47,7 +47,7 @@ def _stack_file(config: Path | None) -> Path | None:
 
 def used(config: Path | None) -> str:
     """Say, as a sentence, which places a command took its settings from."""
-    return _sentence(sources(config))
+    return _sentence(sources_nearby(config))
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -203,6 +205,12 @@ def test_the_schema_of_each_database_is_checked_upgraded_and_reported(carecase: 
     assert carecase("db", "upgrade", *config).out == "one: up to date\ntwo: up to date\n"
     after = carecase("db", "check", *config)
     assert (after.status, after.out, after.err) == (0, "one: fits\ntwo: fits\n", "")
+    with closing(sqlite3.connect(tmp_path / "one.sqlite")) as changed:
+        changed.execute("ALTER TABLE care_case RENAME COLUMN case_id TO title")
+    refused = carecase("db", "upgrade", "--database", "one", *config)
+    assert (refused.status, refused.err) == (1, used)
+    assert refused.out.splitlines()[0].startswith("one: it lacks column care_case.")
+    assert "put back what is named" in refused.out
     current = carecase("db", "current", "--database", "one", *config)
     assert (current.status, current.err) == (0, "")
     assert current.out == "one: database at revision 0001, this version at 0001\n"

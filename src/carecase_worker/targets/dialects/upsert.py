@@ -49,7 +49,7 @@ class Compared(NamedTuple):
 
 
 class Newer(NamedTuple):
-    """Counts of the cases that hold a newer version than any sent: all, and those that a newer version created."""
+    """Counts of the cases with a newer version than any of those sent: all, and those that such a one created."""
 
     cases: int
     created: int

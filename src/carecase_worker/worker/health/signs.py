@@ -11,6 +11,12 @@ READY_WITHIN_S = 15.0
 _SILENT_STORE_FACTOR = 4
 """If the job store is silent, too, a restart helps less likely, and waits four times as long."""
 
+_LATELY = 0.5
+"""Part of the patience within which a job store that is there has answered.
+
+If both fall silent at once, its last answer may be a moment younger than the broker's.
+"""
+
 
 class Health(Enum):
     """Verdict on a worker's main process. Only STUCK is a fault of its own."""
@@ -57,7 +63,7 @@ def assess(
     silent_s, patience_s = now - max(signs.heard, started), patience.total_seconds()
     if silent_s < patience_s:
         return Health.WELL if signs.heard else Health.STARTING
-    is_store_there = now - signs.reached < patience_s
+    is_store_there = now - signs.reached < patience_s * _LATELY
     if silent_s < patience_s * (1 if is_store_there else _SILENT_STORE_FACTOR):
         return Health.CUT_OFF
     return Health.STUCK if takes_connections() else Health.CUT_OFF
