@@ -61,7 +61,10 @@ WAVES: list[tuple[list[int], list[list[tuple[int, int]]]]] = [
     ([2, 1, 2, 1, 2], [[(1, 1), (2, 0)], [(1, 3), (2, 2)], [(2, 4)]]),
     ([5, -5, 5, 0], [[(-5, 1), (0, 3), (5, 0)], [(5, 2)]]),
     ([7, 7, 7, 1], [[(1, 3), (7, 0)], [(7, 1)], [(7, 2)]]),
-]
+    ([7, 7, 7, 7], [[(7, 0)], [(7, 1)], [(7, 2)], [(7, 3)]]),
+    ([7, 2, 7, 7, 7, 2, 7, 7, 2, 2, 2], [[(2, 1), (7, 0)], [(2, 5), (7, 2)], [(2, 8), (7, 3)],
+                                         [(2, 9), (2, 10), (7, 4), (7, 6), (7, 7)]]),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("keys", "waves"), WAVES)
@@ -69,6 +72,13 @@ def test_a_key_that_comes_twice_goes_in_waves_each_in_the_order_of_keys(
     keys: list[int], waves: list[list[tuple[int, int]]]
 ) -> None:
     assert shape(plan_item_by_item(a_chunk(*map(a_case, keys)), lease_of())) == waves
+
+
+def test_only_a_wave_in_which_a_key_comes_more_than_once_goes_in_turn() -> None:
+    plan = plan_item_by_item(a_chunk(*map(a_case, [7] * 6 + [2, 3])), lease_of())
+    assert [wave.in_turn for wave in plan.waves] == [False, False, False, True]
+    apart = case_by_case(plan.waves, in_turn=False)
+    assert [list(wave.places) for wave in apart] == [[6, 7, 0], [1], [2], [3], [4], [5]]
 
 
 @pytest.mark.parametrize("strict", [True, False])

@@ -23,6 +23,11 @@ def standard_error() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def shown(text: object) -> str:
+    """Return a text for a line of a terminal or log: names and messages may have the terminal's own signs in them."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text))
+
+
 def ended(command: Callable[[], object]) -> int:
     """Run a command to its end; return the exit status."""
     for name in ("stdout", "stderr"):
@@ -100,6 +105,7 @@ def _complain(error: CareCaseError) -> None:
 
 
 def _say(text: str, style: str = "") -> None:
-    """Print a line on standard error, if that can be written to."""
+    """Print lines on standard error, if that can be written to."""
+    lines = "\n".join(map(shown, text.split("\n")))
     with suppress(OSError):
-        standard_error().print(text, style=style, markup=False)
+        standard_error().print(lines, style=style, markup=False)

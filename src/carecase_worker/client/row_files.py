@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from carecase_worker.client.files.parquet import rows_of_parquet
 from carecase_worker.client.files.sources import Readable, Source, decompressed, opened, reading_of
-from carecase_worker.client.files.workbooks import rows_of_workbook
+from carecase_worker.client.files.tables import rows_of_parquet, rows_of_workbook
 from carecase_worker.errors import BatchUnreadable
 from carecase_worker.files.episodes import EpisodeMapping, EpisodeSplitter
 from carecase_worker.files.mapping import NAMES_OF_FIELDS, FileMapping

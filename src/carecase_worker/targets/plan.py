@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 import msgspec
@@ -40,8 +40,17 @@ class Defaults:
     rules: Rules
 
 
+WAVES = 4
+"""The most waves of a plan. From the last one on, cases of one key are written in turn, without a wave for each."""
+
+
 class Wave(Protocol):
-    """Cases of distinct keys, to be written by one statement."""
+    """Cases to be written at one stroke: of distinct keys, unless it goes in turn."""
+
+    @property
+    def in_turn(self) -> bool:
+        """True if a key comes more than once: its cases then stand side by side, and go one after the other."""
+        ...
 
     @property
     def keys(self) -> Sequence[int]:
@@ -80,6 +89,11 @@ class WaveOfRows:
     defaults: Defaults
 
     @property
+    def in_turn(self) -> bool:
+        """True if a key comes more than once."""
+        return any(key_of(one) == key_of(other) for one, other in pairwise(self.rows))
+
+    @property
     def keys(self) -> list[int]:
         """Each case's key."""
         return [key_of(entry) for entry in self.rows]
@@ -109,6 +123,11 @@ class WaveOfAll:
 
     sound: ValidCases
     defaults: Defaults
+
+    @property
+    def in_turn(self) -> bool:
+        """False: no key comes more than once."""
+        return False
 
     @property
     def keys(self) -> Sequence[int]:
@@ -142,6 +161,11 @@ class WaveOfChunks:
     """Whole chunks of sound cases that have none in common: sent as they were read, too, each with its own defaults."""
 
     chunks: Sequence[WaveOfAll]
+
+    @property
+    def in_turn(self) -> bool:
+        """False: no key comes more than once."""
+        return False
 
     @property
     def keys(self) -> Sequence[int]:
@@ -182,13 +206,16 @@ class WaveOfChunks:
         return b"[%b]" % b",".join(chunk.text()[1:-1] for chunk in self.chunks)
 
 
-def in_waves(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Split entries into waves of distinct keys, in key order; entries of one key come in the order of their places."""
+def in_waves(entries: Sequence[Entry], most: int = WAVES) -> list[list[Entry]]:
+    """Split entries into waves, in key order; entries of one key keep the order that they have.
+
+    A key comes once in a wave. If it comes more often than there may be waves, the last one has all the rest.
+    """
     ordered: list[list[Entry]] = []
     times: dict[int, int] = {}
     for entry in entries:
         wave = times.get(key_of(entry), 0)
-        times[key_of(entry)] = wave + 1
+        times[key_of(entry)] = min(wave + 1, most - 1)
         if wave == len(ordered):
             ordered.append([])
         ordered[wave].append(entry)
@@ -197,9 +224,17 @@ def in_waves(entries: Sequence[Entry]) -> list[list[Entry]]:
     return ordered
 
 
-def case_by_case(waves: Sequence[Wave]) -> list[WaveOfRows]:
-    """Return the same waves with each case written out: a database may take it so, and not as it was sent."""
-    return [WaveOfRows(wave.entries(), wave.defaults) for wave in waves]
+def case_by_case(waves: Sequence[Wave], in_turn: bool = True) -> list[WaveOfRows]:
+    """Return the same waves with each case written out: a database may take it so, and not as it was sent.
+
+    Without `in_turn`, each wave that goes in turn is split into waves of distinct keys, however many there are.
+    """
+    written_out = [(wave, wave.entries()) for wave in waves]
+    return [
+        WaveOfRows(rows, wave.defaults)
+        for wave, entries in written_out
+        for rows in ([entries] if in_turn or not wave.in_turn else in_waves(entries, len(entries)))
+    ]
 
 
 @dataclass(frozen=True, slots=True)

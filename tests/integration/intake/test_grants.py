@@ -6,6 +6,7 @@ from itertools import product
 from uuid import UUID
 
 import pytest
+from tests.builders import a_batch, a_case
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
@@ -77,3 +78,23 @@ def test_a_job_of_a_database_that_is_granted_is_shown_as_ever(before: Intake, af
             assert json.loads(answer.headers["x-pagination"])["TotalCount"] == len(told)
         assert lost in as_before.get("/jobs?state=completed").text
         assert as_before.post(f"/jobs/{lost}/retry").status_code == 202
+
+
+def test_a_client_that_may_make_no_dry_runs_is_told_what_it_may(servers: Services, before: Intake) -> None:
+    """A dry run tells if a guess is what a case holds; a sender need not know that."""
+    with before.client() as client:
+        sent = client.put("/care-cases-batch?dryRun=true", content=a_batch(a_case())).json()["job"]
+    before.finish(sent["jobId"], [REFUSED])
+    with (
+        an_intake(servers.redis_url, "grants:", clients={"ann": {"dry_runs": False}}) as narrow,
+        narrow.client() as client,
+    ):
+        for path in ("/care-cases-batch", "/care-plans/5/cases-batch"):
+            answer = client.put(f"{path}?dryRun=true", content=a_batch(a_case()))
+            assert (answer.status_code, answer.json()["data"]) == (403, None)
+            assert "validateOnly" in answer.json()["error"]["detail"]
+        assert client.post(f"/jobs/{sent['jobId']}/retry").status_code == 403
+        assert client.put("/care-cases-batch?validateOnly=true", content=a_batch(a_case())).status_code == 207
+        assert client.put("/care-cases-batch", content=a_batch(a_case())).status_code == 202
+    with before.client() as client:
+        assert client.post(f"/jobs/{sent['jobId']}/retry").status_code == 202

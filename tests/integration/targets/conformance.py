@@ -129,6 +129,32 @@ class UpsertConformance:
         held = self.held(engine)
         assert (held["case_ID"], held["entry_User"]) == ("c", "sender")
 
+    def test_a_key_that_comes_a_thousand_times_gets_as_many_answers(self, engine: Engine, writer: Writer) -> None:
+        cases = [a_case(1, case_ID=str(place)) for place in range(1000)]
+        assert self.apply(writer, *cases, seq=2) == [CREATED, *[UPDATED] * 999]
+        assert self.held(engine)["case_ID"] == "999"
+        assert self.apply(writer, *cases, seq=1, user="first") == [SUPERSEDED] * 1000
+        assert (self.held(engine)["case_ID"], self.held(engine)["entry_User"]) == ("999", "first")
+        others = [a_case(1, carePlan_Key=6, case_ID="taken over")] * 1000
+        assert self.apply(writer, *others, seq=3, care_plan=6) == [OTHER_CARE_PLAN] * 1000
+        assert self.held(engine)["case_ID"] == "999"
+
+    def test_each_version_of_a_case_that_comes_often_is_written(self, engine: Engine, writer: Writer) -> None:
+        """A trigger, as that of an audit, sees them all."""
+        with noting_writes(engine):
+            self.apply(writer, *[a_case(1)] * 20, a_case(2))
+            with engine.connect() as connection:
+                written = list(connection.execute(text("SELECT case_key FROM written ORDER BY place")).scalars())
+        assert sorted(written) == [1] * 20 + [2]
+
+    def test_a_refused_version_of_a_case_that_comes_often_harms_no_other(self, engine: Engine, writer: Writer) -> None:
+        ground_of(engine).refuse_negative_priorities(engine)
+        cases = [a_case(1, case_Priority=-1 if place in (0, 7, 199) else 1, case_ID=str(place)) for place in range(200)]
+        told = [outcome.kind for outcome in self.apply(writer, *cases)]
+        assert [place for place, kind in enumerate(told) if kind is Kind.CONFLICT] == [0, 7, 199]
+        assert (told[1], {*told[2:7], *told[8:199]}) == (Kind.CREATED, {Kind.UPDATED})
+        assert self.held(engine)["case_ID"] == "198"
+
     def test_another_care_plans_case_is_not_taken_over(self, engine: Engine, writer: Writer) -> None:
         self.apply(writer, a_case(1, carePlan_Key=5), a_case(2, carePlan_Key=6), seq=1)
         cases = [a_case(1, carePlan_Key=6), a_case(2, carePlan_Key=6), a_case(3, carePlan_Key=6)]

@@ -108,6 +108,47 @@ def test_a_case_is_reported_as_created_updated_or_unchanged(engine: Engine) -> N
     assert told[3].kind is Kind.INVALID
 
 
+def test_a_case_that_comes_often_is_compared_with_what_it_was_just_before(engine: Engine) -> None:
+    apply(engine, a_case(1, case_Reason="A"))
+    reasons = ["A", "B", "B", "C", None, None, "D", "D", "E"]
+    told = rehearse(engine, *(a_case(1, case_Reason=reason) for reason in reasons), *[a_case(2)] * 7)
+    changed, stayed = would_update(("case_Reason",)), UNCHANGED
+    assert told[:9] == [stayed, changed, stayed, changed, changed, stayed, changed, stayed, changed]
+    assert told[9:] == [WOULD_CREATE, *[stayed] * 6]
+
+
+@pytest.mark.parametrize("care_plan", [None, 5])
+def test_cases_that_come_often_are_told_as_if_each_were_asked_about_alone(
+    postgres: Engine, care_plan: int | None
+) -> None:
+    run_all(
+        postgres,
+        *GROUNDS["postgresql"].fail_over_trigger_and_pass_over_skip,
+        "CREATE FUNCTION round_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF NEW.case_score <> ceil(NEW.case_score) THEN"
+        " UPDATE care_case SET case_score = ceil(NEW.case_score) WHERE case_key = NEW.case_key; END IF;"
+        " RETURN NULL; END $$",
+        "CREATE TRIGGER round_up AFTER INSERT OR UPDATE ON care_case FOR EACH ROW EXECUTE FUNCTION round_up()",
+    )
+    random = Random(4)
+    apply(postgres, a_case(1, case_Score=1), a_case(2, carePlan_Key=6))
+    cases = [
+        a_case(
+            random.choice([1, 1, 2, 3]),
+            carePlan_Key=random.choice([5, 5, 5, care_plan or 6]),
+            case_Score=random.choice([None, 0, -0.0, 1, 0.5, 1.5]),
+            case_Status=random.choice(["ok", "ok", "ok", "ok", None, "skip"]),
+            update_User=random.choice([None, "ann"]),
+            case_Start_Date=random.choice([None, MOMENT, "2026-01-02T04:04:05.6789+01:00"]),
+        )
+        for _ in range(120)
+    ]
+    told = rehearse(postgres, *cases, care_plan=care_plan)
+    portable = Writer(postgres, GROUNDS["postgresql"].other_upserts["portable"]())
+    assert portable.dry_run(plan_of(*cases, dry_run=True, care_plan=care_plan)) == told
+    assert len(set(told)) > 5
+
+
 def test_audit_fields_are_changes_only_if_the_item_gives_them(engine: Engine) -> None:
     apply(engine, *(a_case(key, update_User="ann", update_Date=MOMENT) for key in (1, 2, 3, 4)))
     told = rehearse(

@@ -125,7 +125,10 @@ AUDIT = st.fixed_dictionaries(
     optional={name: st.sampled_from([EARLY, LATER, None]) for name in ("entry_Date", "update_Date")}
     | {name: st.sampled_from(["ann", "bob", None]) for name in ("entry_User", "update_User")},
 )
-CHUNKS = st.lists(st.builds(lambda case, audit: {**case, **audit}, CASES, AUDIT), min_size=1, max_size=6)
+ITEMS = st.builds(lambda case, audit: {**case, **audit}, CASES, AUDIT)
+CHUNKS = st.lists(ITEMS, min_size=1, max_size=6)
+CROWDED = st.lists(st.builds(lambda item, key: {**item, "case_Key": key}, ITEMS, st.integers(1, 2)), max_size=24)
+"""Items that name one case again and again."""
 
 
 @st.composite
@@ -224,6 +227,30 @@ def test_every_answer_and_every_case_is_the_contracts(target: Target, plan: list
     assert target.noted() == {(seq, 0 if first == 0 else 1) for seq, first in reference.done}
     if all(commutes(one) for one, _ in plan):
         assert reference.cases == in_order([one for one, _ in plan])
+
+
+@st.composite
+def crowded(draw: st.DrawFn) -> list[tuple[Run, int]]:
+    """Batches, in any order, that name a case often: most of them of sound cases, the others with some refused ones."""
+    taken = []
+    for seq in draw(st.permutations(range(draw(st.integers(1, 3))))):
+        cases = draw(CROWDED.filter(len))
+        if draw(st.booleans()):
+            cases = [{**case, "case_Status": "ok", "case_Priority": 1} for case in cases]
+        care_plan, strict = draw(st.sampled_from([5, None])), draw(st.sampled_from([False, False, True]))
+        one = Run(FIRST_SEQ + seq, 0, cases, "sender", NOW + timedelta(seconds=seq), care_plan=care_plan, strict=strict)
+        taken.append((one, draw(st.integers(0, 7))))
+    return taken
+
+
+@settings(max_examples=60, phases=[Phase.explicit, Phase.generate])
+@given(crowded())
+def test_a_case_that_comes_often_in_a_batch_is_answered_each_time(target: Target, plan: list[tuple[Run, int]]) -> None:
+    target.clear()
+    reference = Reference(refusal, is_passed_over)
+    for one, how in plan:
+        assert execute(target, one, how) == reference.apply(one), (one, how)
+    check_held(target, reference.cases)
 
 
 @st.composite

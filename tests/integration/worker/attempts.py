@@ -17,9 +17,9 @@ from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.dialects.registry import dialect_of
-from carecase_worker.targets.dialects.upsert import Held, Newer, Upsert, Written
+from carecase_worker.targets.dialects.upsert import Compared, Held, Newer, Turn, Upsert, Written
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.plan import Wave, WritePlan
+from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.writing.ledger import LedgerKey
@@ -137,6 +137,19 @@ class SteppedUpsert:
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
         self.upsert.backdate(connection, wave)
+
+    def write_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:
+        self.step("before upsert")
+        for key in wave.keys:
+            self.step(f"case {key}")
+        answer = self.upsert.write_in_turn(connection, wave, guard_care_plan)
+        self.step("after upsert")
+        return answer
+
+    def compare_in_turn(
+        self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool
+    ) -> Sequence[Compared] | None:
+        return self.upsert.compare_in_turn(connection, wave, guard_care_plan)
 
 
 @dataclass

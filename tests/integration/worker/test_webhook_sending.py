@@ -76,6 +76,21 @@ def test_with_tls_the_certificate_must_be_trusted_and_be_for_the_host_of_the_url
         assert sending(trusted=files.ca).send(f"https://127.0.0.1:{port}/", MESSAGE, NOW) == Reply(204)
 
 
+@pytest.mark.parametrize("piece", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 90])
+def test_of_an_answer_without_end_so_many_bytes_are_read(piece: bytes) -> None:
+    """With a minute of time: it is the bytes that end it."""
+
+    def go_on(connection: socket.socket) -> None:
+        connection.sendall(piece)
+        for _ in repeat(None):
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100 if b"100" in piece else b"x: y\r\n" * 1000)
+
+    with answering(go_on) as (port, _):
+        assert sending().send(f"http://hooks.carecase.invalid:{port}/", MESSAGE, NOW) == Reply(
+            reason="connection failed"
+        )
+
+
 def test_an_answer_that_trickles_in_is_given_up_in_time() -> None:
     """Each byte comes long before a timeout of the socket, and the last one long after that of the attempt."""
     ended = threading.Event()

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from carecase_worker.cli.ending import shown
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, row_file
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import Job
@@ -53,24 +54,24 @@ class Dropping:
         The Idempotency-Key is the content's digest: sent again after whatever happened, it is the same job. Raises
         CallerRefused, and other errors that are no fault of the file.
         """
-        digest, name = _UNREAD, _shown(file.name)
+        digest, name = _UNREAD, shown(file.name)
         try:
             digest = _digest(file)
             jobs = [self.client.wait(job) for job in self._sent(file, f"drop-{digest}")]
             target = self.folder.file_away(file, digest, self._told(jobs), all(job.applied for job in jobs))
         except (ServiceBusy, ServiceUnreachable, JobUnknown) as error:
-            self.console.print(f"{name}: it is tried again. {error}", markup=False)
+            self.console.print(f"{name}: it is tried again. {shown(error)}", markup=False)
             return False
         except (BatchUnreadable, RequestRefused) as error:
             text = str(error).removeprefix(f"{file}: ")
             refused = Told(None, None, error.status or _REFUSED, text, "failed")
             told = (acknowledgement.header(True), acknowledgement.rows([refused], True))
             target = self.folder.file_away(file, digest, told, False)
-            self.console.print(f"{name}: refused. {_shown(text)} It is now {_shown(target)}", markup=False)
+            self.console.print(f"{name}: refused. {shown(text)} It is now {shown(target)}", markup=False)
         else:
             total = sum(job.total for job in jobs)
             applied = total - sum(job.failed + job.cancelled for job in jobs)
-            where = _shown(target)
+            where = shown(target)
             self.console.print(f"{name}: {applied:,} of {total:,} rows applied. It is now {where}", markup=False)
         return True
 
@@ -106,8 +107,3 @@ def _digest(file: Path) -> str:
     except OSError as error:
         raise BatchUnreadable(f"{file}: cannot be read ({error.strerror})") from None
     return digest.hexdigest()
-
-
-def _shown(text: object) -> str:
-    """Return a text for a line of a terminal or log: a name may have line feeds and the terminal's own signs."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text))

@@ -12,7 +12,7 @@ from carecase_worker.batches.line_numbers import NumberedItems
 from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.cli.connection import ServiceFlags, with_service
-from carecase_worker.cli.ending import standard_error
+from carecase_worker.cli.ending import shown, standard_error
 from carecase_worker.cli.sending.dropping import DropOptions, Dropping
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, configured_mapping, row_file
 from carecase_worker.cli.sending.options import with_options
@@ -70,17 +70,17 @@ def check(
         console.print(f"No case has a place for these parts of a resource: {', '.join(NO_PLACE)}.")
     faults: list[FileFault] = []
     bad: set[int] = set()
-    good = shown = 0
+    good = printed = 0
     for line, item, outcome in _judged(named, care_plan, faults):
         _say(faults, bad)
-        if shown < rows:
+        if printed < rows:
             typer.echo(msgspec.json.format(item, indent=0).decode())
-            shown += 1
+            printed += 1
         if outcome is None:
             good += 1
         else:
             bad.add(line)
-            typer.echo(f"Line {line}: {outcome.body}")
+            typer.echo(f"Line {line}: {shown(outcome.body)}")
     _say(faults, bad)
     typer.echo(f"{good:,} of {good + len(bad):,} rows are cases. Nothing was sent.")
     raise typer.Exit(_STATUS_FAULTY if bad else 0)
@@ -126,6 +126,6 @@ def _judged(
 def _say(faults: list[FileFault], bad: set[int]) -> None:
     """Print the faults of the file so far, and note their lines; none is left in the list."""
     for fault in faults:
-        typer.echo(str(fault))
+        typer.echo(shown(fault))
         bad.add(fault.line)
     faults.clear()

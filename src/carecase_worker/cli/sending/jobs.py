@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
-from carecase_worker.cli.ending import STATUS_INTERRUPTED, standard_error
+from carecase_worker.cli.ending import STATUS_INTERRUPTED, shown, standard_error
 from carecase_worker.cli.sending.progress import advise, follow_one, print_job, summary
 from carecase_worker.cli.sending.tables import cells_of, columns_of, print_items
 from carecase_worker.client.blocking import CareCases
@@ -87,7 +87,8 @@ def _print_event(event: JobEvent) -> None:
         typer.echo(summary(event.job))
     for run in event.runs:
         items = f"item {run.index:,}" if run.count == 1 else f"items {run.index:,} to {run.index + run.count - 1:,}"
-        typer.echo(f"{items}: {run.status} {run.body}{': ' if run.changes else ''}{', '.join(run.changes or ())}")
+        told = f"{run.body}{': ' if run.changes else ''}{', '.join(run.changes or ())}"
+        typer.echo(f"{items}: {run.status} {shown(told)}")
 
 
 @with_service
@@ -112,7 +113,7 @@ def result(
         case Format.TABLE:
             print_items(items)
             counts = Counter(f"{item.status} {'' if item.status == 422 else item.body}".strip() for item in items)
-            typer.echo(", ".join(f"{count:,} × {what}" for what, count in counts.most_common()))
+            typer.echo(", ".join(f"{count:,} × {shown(what)}" for what, count in counts.most_common()))
         case never:
             assert_never(never)
 
@@ -150,7 +151,7 @@ def jobs(
         return
     for job in listed:
         moment = job.submitted_at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if job.submitted_at else ""
-        typer.echo(f"{moment}  {job.database}  {summary(job)}")
+        typer.echo(f"{moment}  {shown(job.database)}  {summary(job)}")
 
 
 @with_service

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
-from carecase_worker.cli.ending import standard_error
+from carecase_worker.cli.ending import shown, standard_error
 from carecase_worker.cli.sending.batches import carry_out
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, row_file
 from carecase_worker.cli.sending.options import with_options
@@ -115,8 +115,14 @@ def _tell(job: Job, written: Written) -> None:
     if not written.count:
         typer.echo(f"All items of job {job.job_id} were applied: there is nothing to mend.")
         return
-    reasons = "each with its reason" if written.reasons is None else f"and their reasons, by line, in {written.reasons}"
-    typer.echo(f"{written.count:,} of {job.total:,} items were not applied. They are in {written.path}, {reasons}.")
+    reasons = (
+        "each with its reason"
+        if written.reasons is None
+        else f"and their reasons, by line, in {shown(written.reasons)}"
+    )
+    typer.echo(
+        f"{written.count:,} of {job.total:,} items were not applied. They are in {shown(written.path)}, {reasons}."
+    )
 
 
 def _send_again(client: CareCases, job: Job, original: OriginalFile, watch: bool, as_json: bool) -> NoReturn:

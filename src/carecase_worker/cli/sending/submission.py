@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from carecase_worker.cli.ending import shown
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, row_file
 from carecase_worker.cli.sending.progress import uploading
 from carecase_worker.client.blocking import CareCases
@@ -148,7 +149,8 @@ class Submission:
         magic, name = _SUFFIXES.get(self.file.suffix.lower(), (b"", ""))
         with opened(self.file) as (file, _):
             if not file.read(2).startswith(magic):
-                self.console.print(f"{self.file} is not {name}, though its name says so; it is sent as what it is.")
+                told = f"{shown(self.file)} is not {name}, though its name says so; it is sent as what it is."
+                self.console.print(told, markup=False)
 
 
 class _Reading:

@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from carecase_worker.cases.care_case import KEY
+from carecase_worker.cli.ending import shown
 from carecase_worker.client.documents import ItemResult
 
 ITEM_COLUMNS = ("index", "case_Key", "status", "body")
@@ -28,7 +29,10 @@ def cells_of(item: ItemResult, columns: Sequence[str] = ITEM_COLUMNS) -> tuple[A
 def print_items(items: Sequence[ItemResult]) -> None:
     """Print the results of items, each column but the last as wide as its longest cell."""
     columns = columns_of(items)
-    rows = [columns, *(tuple("" if cell is None else str(cell) for cell in cells_of(item, columns)) for item in items)]
+    rows = [
+        columns,
+        *(tuple("" if cell is None else shown(cell) for cell in cells_of(item, columns)) for item in items),
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         *padded, last = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

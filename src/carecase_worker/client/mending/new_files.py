@@ -9,7 +9,8 @@ from typing import IO
 
 from carecase_worker.errors import BatchUnreadable
 
-_FLAGS = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+_FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+"""Flags for a file that was not there: one that somebody has made before would be theirs, to read or to be a pipe."""
 
 
 @dataclass
@@ -29,6 +30,8 @@ def new_file(path: Path) -> Iterator[NewFile]:
         )
     part = path.with_name(f".{path.name}.part")
     try:
+        with suppress(FileNotFoundError):
+            part.unlink()  # of a process that died
         with os.fdopen(os.open(part, _FLAGS, 0o600), "wb") as content:
             file = NewFile(content)
             yield file

@@ -43,12 +43,13 @@ _HOW = "Send the headers x-api-key and Authorization: Bearer <token>."
 class Caller:
     """A caller: the client that owns the jobs; the subject; the databases that it may use.
 
-    `user` is the subject, cut to the length of a case's audit fields.
+    `user` is the subject, cut to the length of a case's audit fields. `dry_runs` if it may make dry runs.
     """
 
     client: str
     subject: str
     databases: frozenset[str]
+    dry_runs: bool = True
 
     @property
     def user(self) -> str:
@@ -129,7 +130,8 @@ class Authenticator:
         if len(subject) > _SUBJECT_LENGTH:
             raise _bad(f"The token's sub has more than {_SUBJECT_LENGTH} characters.")
         self._require_unrevoked(Revocable.CLIENT, client)
-        return Caller(client, subject, frozenset(self._clients[client].databases))
+        settings = self._clients[client]
+        return Caller(client, subject, frozenset(settings.databases), settings.dry_runs)
 
     def _client_of_key(self, api_key: str) -> str:
         digest = hashlib.sha256(api_key.encode())
@@ -248,6 +250,19 @@ def authorise_database(caller: Caller, database: str | None) -> str:
             "The database in vbasoftware-database does not exist, or this client may not use it.",
         )
     return database
+
+
+def authorise_dry_run(caller: Caller, dry_run: bool) -> None:
+    """Check that the caller may make dry runs, if it wants one: who may only send would learn what cases hold.
+
+    Raises AccessRefused.
+    """
+    if dry_run and not caller.dry_runs:
+        raise AccessRefused(
+            AccessFault.NOT_GRANTED,
+            "This client may not make dry runs. Send the batch with validateOnly to hold it to the rules, or ask those"
+            " who run the service for dry_runs.",
+        )
 
 
 def _bad(detail: str) -> AccessRefused:

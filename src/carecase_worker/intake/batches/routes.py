@@ -21,7 +21,7 @@ from carecase_worker.files.episodes import EpisodeMapping
 from carecase_worker.files.mapping import FileMapping
 from carecase_worker.files.media_types import media_type_of
 from carecase_worker.intake.access.audit_trail import Audited, Recorder
-from carecase_worker.intake.access.authenticator import Caller, authorise_database
+from carecase_worker.intake.access.authenticator import Caller, authorise_database, authorise_dry_run
 from carecase_worker.intake.batches.body_timeout import in_time
 from carecase_worker.intake.batches.mappings import Mappings
 from carecase_worker.intake.batches.upload import Incoming, Told
@@ -118,6 +118,7 @@ class Intake:
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
         """Accept a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
         target = authorise_database(caller, headers.database)
+        authorise_dry_run(caller, headers.dry_run)
         add_log_fields(request.scope, database=target, **_mode_of(headers))
         body = self._body_of(request, self.mappings.find(caller.client, headers.mapping, care_plan))
         audited = Audited(self.recorder, request, caller)

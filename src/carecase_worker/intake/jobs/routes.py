@@ -13,7 +13,7 @@ from carecase_worker.audit.records import Event
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import CareCaseError, JobConflict, JobExpired, JobNotFound
 from carecase_worker.intake.access.audit_trail import Audited, Recorder
-from carecase_worker.intake.access.authenticator import Caller
+from carecase_worker.intake.access.authenticator import Caller, authorise_dry_run
 from carecase_worker.intake.http.envelope import envelope
 from carecase_worker.intake.http.middleware.access_log import add_log_fields, span_of
 from carecase_worker.intake.http.requests.headers import IdempotencyKey, Prefer
@@ -137,6 +137,7 @@ class Jobs:
         Raises JobConflict if there are none or the job is not final, AuditUnavailable.
         """
         key = key or f"retry of {job.job_id}"  # so that a repeated request gives the same job
+        authorise_dry_run(caller, job.dry_run)
         span = span_of(request.scope)
         span.link(job.traceparent)
         place = span.traceparent or job.traceparent

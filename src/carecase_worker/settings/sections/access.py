@@ -27,6 +27,10 @@ class ClientSettings(Section):
 
     api_key_sha256: tuple[Digest, ...] = Field((), description="SHA-256 of each of the client's API keys, in hex")
     databases: tuple[Name, ...] = Field((), description="Databases that the client may use")
+    dry_runs: bool = Field(
+        True,
+        description="Let the client make dry runs, which tell of each field whether it holds the value that is sent",
+    )
     files: Mapping[Name, FileSettings] = Field(
         {}, description="Mappings of the client's files, each a section [clients.<name>.files.<mapping>]"
     )

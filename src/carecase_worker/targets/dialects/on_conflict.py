@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Executable, and_, bindparam, false, func, select, update
 
 from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY
-from carecase_worker.targets.dialects.upsert import ON_CREATE_ONLY, Held, Newer, Written
-from carecase_worker.targets.plan import Wave
+from carecase_worker.targets.dialects.upsert import ON_CREATE_ONLY, Held, Newer, Turn, Written, write_one_by_one
+from carecase_worker.targets.plan import Wave, WaveOfRows
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
 _ENTERED = {KEY: "the_key", ENTRY_DATE: "the_date", ENTRY_USER: "the_user", ENTRY_VERSION: "the_version"}
@@ -42,7 +42,7 @@ class PortableUpsert:
         created = (held[ENTRY_VERSION] == held[VERSION]).label("created")
         self._guarded, self._free = (
             statement.on_conflict_do_update(index_elements=[held[KEY]], set_=values, where=where).returning(
-                held[KEY], created
+                held[KEY], held[VERSION], created
             )
             for where in (and_(newer, same_plan), newer)
         )
@@ -58,9 +58,22 @@ class PortableUpsert:
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
         """Write the cases that the guards let through."""
+        answers = self.answers(connection, wave, guard_care_plan)
+        return Written(
+            [key for key, _, created in answers if created], [key for key, _, created in answers if not created]
+        )
+
+    def answers(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Sequence[Any]:
+        """Write the cases that the guards let through; return the key and version of each, and if it was created."""
         rows = [entry.row for entry in wave.entries()]
-        answers = connection.execute(self._guarded if guard_care_plan else self._free, rows).all()
-        return Written([key for key, created in answers if created], [key for key, created in answers if not created])
+        return connection.execute(self._guarded if guard_care_plan else self._free, rows).all()
+
+    def write_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:
+        """Write the cases one after the other, each by a statement of its own."""
+        return write_one_by_one(self, connection, wave, guard_care_plan)
+
+    def compare_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> None:
+        """Return None: there is no way but to read each case before and after."""
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
         """Read what the cases hold; those that are not there are left out."""

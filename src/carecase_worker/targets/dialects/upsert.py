@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from carecase_worker.cases.care_case import ENTRY_DATE, ENTRY_USER, KEY
-from carecase_worker.targets.plan import Wave
+from carecase_worker.targets.plan import Wave, WaveOfRows
 from carecase_worker.targets.tables import ENTRY_VERSION
 
 ON_CREATE_ONLY = frozenset({KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION})
@@ -32,6 +32,20 @@ class Held(NamedTuple):
     version: int
     entry_version: int
     care_plan: int
+
+
+class Turn(NamedTuple):
+    """A case that was written in its turn: whether it was created; None, and what was held then, if it was left out."""
+
+    created: bool | None
+    held: Held | None = None
+
+
+class Compared(NamedTuple):
+    """A case that was written in its turn, and the fields that this changed, if it was an update."""
+
+    turn: Turn
+    changes: tuple[str, ...] | None
 
 
 class Newer(NamedTuple):
@@ -59,3 +73,34 @@ class Upsert(Protocol):
     def backdate(self, connection: Connection, wave: Wave) -> None:
         """Give cases that a later version created this wave's entry date, user and version."""
         ...
+
+    def write_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:
+        """Write the cases one after the other, as if each were a wave; one key may come often.
+
+        A case that is left out, but was accepted before the one that created it, is backdated in its turn, too.
+        """
+        ...
+
+    def compare_in_turn(
+        self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool
+    ) -> Sequence[Compared] | None:
+        """Write the cases as `write_in_turn` does; return also which fields each update changed.
+
+        Return None, and write nothing, if there is no way but to read each case before and after.
+        """
+        ...
+
+
+def write_one_by_one(upsert: Upsert, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:
+    """Write cases in turn with a statement for each: the way for a database that has no faster one."""
+    return [_write_one(upsert, connection, WaveOfRows([entry], wave.defaults), guard_care_plan) for entry in wave.rows]
+
+
+def _write_one(upsert: Upsert, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Turn:
+    written = upsert.write(connection, wave, guard_care_plan)
+    if written.created or written.updated:
+        return Turn(created=bool(written.created))
+    held = upsert.held(connection, wave.keys).get(wave.keys[0])
+    if held is not None and held.entry_version > wave.versions[0]:
+        upsert.backdate(connection, wave)
+    return Turn(None, held)

@@ -50,7 +50,8 @@ def apply_bisecting(connection: Connection, upsert: Upsert, plan: WritePlan, fin
 def sift(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> Settled:
     """Write the waves without the cases that the database refuses. Raises TransactionLostError as they do."""
     sifter, found = Sifter(connection, upsert, plan, findings), list(plan.decided)
-    for wave in case_by_case(plan.waves):
+    # a slow part of a wave comes after the others, which would change the order of one key's cases
+    for wave in case_by_case(plan.waves, in_turn=not plan.slowly):
         for place, outcome in sifter.apply(wave).items():
             found[place] = outcome
     sifter.settle()

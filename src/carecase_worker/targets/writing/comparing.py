@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select
 
 from carecase_worker.cases.care_case import FIELDS, KEY, UPDATE_DATE, UPDATE_USER
 from carecase_worker.cases.outcomes import WOULD_CREATE, Kind, Outcome, would_update
-from carecase_worker.targets.dialects.upsert import Held, Newer, Upsert, Written
-from carecase_worker.targets.plan import Wave, WritePlan
+from carecase_worker.targets.dialects.upsert import Compared, Held, Newer, Turn, Upsert, Written, write_one_by_one
+from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan
 from carecase_worker.targets.tables import CARE_CASE
 
 _COMPARED = [CARE_CASE.c[field.name] for field in FIELDS]
@@ -57,6 +57,22 @@ class ComparingUpsert:
     def backdate(self, connection: Connection, wave: Wave) -> None:
         """Give cases that a later version created this wave's entry date, user and version."""
         self._upsert.backdate(connection, wave)
+
+    def write_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:
+        """Write the cases one after the other."""
+        compared = self._upsert.compare_in_turn(connection, wave, guard_care_plan)
+        if compared is None:
+            return write_one_by_one(self, connection, wave, guard_care_plan)
+        for version, one in zip(wave.versions, compared, strict=True):
+            if one.changes is not None:
+                self._changes[version] = self._alike.setdefault(one.changes, one.changes)
+        return [one.turn for one in compared]
+
+    def compare_in_turn(
+        self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool
+    ) -> Sequence[Compared] | None:
+        """Write and compare as the upsert beneath does."""
+        return self._upsert.compare_in_turn(connection, wave, guard_care_plan)
 
     def told(self, plan: WritePlan, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Return the outcomes of a plan that is rolled back: what would be created, and what would change."""

@@ -27,7 +27,7 @@ from carecase_worker.targets.writing.constraints import Constraints
 from carecase_worker.targets.writing.waves import apply_wave
 
 _TRIES_ALONE = 3
-_PIECES = 32
+_PIECES, _FEW_TURNS = 32, 8  # so few cases go alone sooner than in turn, once one of them was refused
 _FOR_ALL, _FOR_PIECES, _FOR_SUSPECTS = 1 / 8, 1 / 4, 3 / 4
 """Parts of the time that is left: for all cases together, for all pieces of a slow part, and for single slow cases."""
 _FOR_A_HALF = 1 / 16
@@ -37,7 +37,6 @@ _PATIENT_ATTEMPT = 3
 """The attempt from which a case may be given up because others hold a lock on it."""
 
 Pieces = list[Sequence[Entry]]
-
 Outcomes = dict[int, Outcome]
 """Outcomes of cases that were written or refused, by their places."""
 
@@ -119,9 +118,11 @@ class Sifter:
             return tried
         if len(wave.rows) == 1:
             return self._refuse(wave, tried)
-        middle = len(wave.rows) // 2
-        first, second = (WaveOfRows(half, wave.defaults) for half in (wave.rows[:middle], wave.rows[middle:]))
-        return self._halve(first) | self._halve(second)
+        are_few = wave.in_turn and len(wave.rows) <= _FEW_TURNS
+        outcomes: Outcomes = {}
+        for part in _in_pieces(wave.rows, len(wave.rows) if are_few else 2):
+            outcomes |= self._halve(WaveOfRows(part, wave.defaults))
+        return outcomes
 
     def _try(self, wave: WaveOfRows) -> Outcomes | SQLAlchemyError:
         """Write a wave in a savepoint; return the error if a single case may be at fault. Raises any other error."""
@@ -288,8 +289,8 @@ def _group(wave: WaveOfRows) -> tuple[int, int]:
     return wave.rows[0].place, len(wave.rows)
 
 
-def _in_pieces(entries: Sequence[Entry]) -> Pieces:
-    size = -(-len(entries) // _PIECES)
+def _in_pieces(entries: Sequence[Entry], most: int = _PIECES) -> Pieces:
+    size = -(-len(entries) // most)
     return [entries[first : first + size] for first in range(0, len(entries), size)]
 
 

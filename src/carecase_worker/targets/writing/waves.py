@@ -6,12 +6,17 @@ from sqlalchemy import Connection
 
 from carecase_worker.cases.care_case import CARE_PLAN
 from carecase_worker.cases.outcomes import CREATED, OTHER_CARE_PLAN, REFUSED, SUPERSEDED, UPDATED, Outcome
-from carecase_worker.targets.dialects.upsert import Upsert
-from carecase_worker.targets.plan import Wave, key_of
+from carecase_worker.targets.dialects.upsert import Turn, Upsert
+from carecase_worker.targets.plan import Entry, Wave, WaveOfRows, key_of
+from carecase_worker.targets.tables import VERSION
 
 
 def apply_wave(connection: Connection, upsert: Upsert, wave: Wave, guard_care_plan: bool) -> list[Outcome]:
     """Write a wave; return the outcome of each case, in the order of the wave's keys."""
+    if wave.in_turn:
+        rows = WaveOfRows(wave.entries(), wave.defaults)
+        turns = upsert.write_in_turn(connection, rows, guard_care_plan)
+        return [_outcome_of(*one, guard_care_plan) for one in zip(rows.rows, turns, strict=True)]
     written = upsert.write(connection, wave, guard_care_plan)
     for keys, outcome in ((written.created, CREATED), (written.updated, UPDATED)):
         if len(keys) == len(wave.keys):
@@ -59,3 +64,14 @@ def _explain_skipped(
     if any(key in found and found[key].entry_version > version for key, version in skipped.items()):
         upsert.backdate(connection, wave)
     return outcomes
+
+
+def _outcome_of(entry: Entry, turn: Turn, guard_care_plan: bool) -> Outcome:
+    """Return the outcome of a case that was written in its turn, as a wave of its own would give it."""
+    if turn.created is not None:
+        return CREATED if turn.created else UPDATED
+    if turn.held is None:
+        return REFUSED
+    if turn.held.version >= entry.row[VERSION]:
+        return SUPERSEDED
+    return OTHER_CARE_PLAN if guard_care_plan and turn.held.care_plan != entry.row[CARE_PLAN] else REFUSED

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException
+from io import BufferedReader, RawIOBase
 from threading import Timer
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from carecase_worker.clock import monotonic
 from carecase_worker.settings.sections.webhooks import DeliverySettings
 from carecase_worker.worker.webhooks.addresses import permitted
 from carecase_worker.worker.webhooks.messages import Message
+
+_HEAD_BYTES = 128 << 10
+"""Bytes that are read of a response, interim ones (100) included."""
 
 Resolve = Callable[[str, int], Sequence[str]]
 """A function that returns the addresses of a host."""
@@ -79,7 +84,7 @@ class Sending:
                 held[0] = connected = encrypted
                 encrypted.do_handshake()
             connection = HTTPConnection(str(parts.hostname), port, timeout=seconds)
-            connection.sock = connected
+            connection.sock = cast(socket.socket, _Bounded(connected))
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             headers = {**message.headers, "host": parts.netloc, "connection": "close"}
             connection.request("POST", target, message.body, headers)
@@ -88,6 +93,37 @@ class Sending:
         finally:
             late.cancel()
             connected.close()
+
+
+class _Bounded(RawIOBase):
+    """A socket as `http.client` uses it, of which so many bytes are read: interim responses may come without end."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._connected = connected
+        self._left = _HEAD_BYTES
+
+    def sendall(self, data: bytes) -> None:
+        """Send bytes."""
+        self._connected.sendall(data)
+
+    def makefile(self, _: str) -> BufferedReader:
+        """Return a file of what is received."""
+        return BufferedReader(self)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Receive bytes. Raises HTTPException if there may be no more."""
+        if not self._left:
+            raise HTTPException
+        size = self._connected.recv_into(memoryview(buffer)[: self._left])
+        self._left -= size
+        return size
+
+    def close(self) -> None:
+        """Leave the socket open: whoever opened it closes it."""
 
 
 def resolve_by_system(host: str, port: int) -> list[str]:

@@ -1,5 +1,6 @@
 """Only the file that was sent is taken; nothing is overwritten, and only what failed is sent again."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,32 @@ def test_the_whole_original_is_not_sent_for_its_failed_items(tmp_path: Path) -> 
         with pytest.raises(RequestRefused, match="is the whole file"):
             refuse_original(file, job_of(body, 2))
     refuse_original(file, job_of(b"another", 2))
+
+
+@pytest.mark.parametrize("planted", ["file", "link", "hard link", "pipe"])
+def test_what_lies_in_the_way_of_a_new_file_gets_no_case(tmp_path: Path, planted: str) -> None:
+    """Somebody who may write there could have made it, to read it later or to have another file emptied."""
+    file, elsewhere = tmp_path / "cases.ndjson", tmp_path / "elsewhere"
+    file.write_bytes(b'{"case_Key":1}\n{"case_Key":2}\n')
+    elsewhere.write_text("kept")
+    part = tmp_path / ".cases.failed.ndjson.part"
+    match planted:
+        case "file":
+            part.write_text("kept")
+        case "link":
+            part.symlink_to(elsewhere)
+        case "hard link":
+            part.hardlink_to(elsewhere)
+        case _:
+            os.mkfifo(part)
+    reader = None if planted in ("link", "pipe") else part.open()
+    to = usual_path(file)
+    written = write_failed(original_of(file, job_of(file.read_bytes(), 2)), failed(1), to, TO_BE_MENDED)
+    assert (written.count, to.stat().st_mode & 0o777, to.is_symlink()) == (1, 0o600, False)
+    assert elsewhere.read_text() == "kept"
+    if reader is not None:
+        assert reader.read() == "kept"
+        reader.close()
 
 
 def test_nothing_is_overwritten_and_nothing_half_written_is_left(tmp_path: Path) -> None:

@@ -1,16 +1,24 @@
 """INSERT … SELECT FROM json_to_recordset(…): the fastest upsert on PostgreSQL, which takes JSON as it was sent."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
+import msgspec
 from psycopg.types.json import Json
-from sqlalchemy import Column, Connection, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Connection, text
 
-from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY, UPDATE_DATE, UPDATE_USER
-from carecase_worker.targets.dialects.upsert import ON_CREATE_ONLY, Held, Newer, Written
-from carecase_worker.targets.plan import Wave, WaveOfChunks
+from carecase_worker.cases.care_case import CARE_PLAN, KEY
+from carecase_worker.targets.dialects.postgresql.statements import (
+    SENT,
+    TOLD,
+    backdate_statement,
+    sources,
+    turns_block,
+    upsert_statement,
+)
+from carecase_worker.targets.dialects.upsert import Compared, Held, Newer, Turn, Written
+from carecase_worker.targets.plan import Wave, WaveOfChunks, WaveOfRows
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
 
@@ -19,10 +27,13 @@ class PostgresUpsert:
 
     def __init__(self) -> None:
         self._statements = {
-            (guard, sort, many): _postgres_statement(guard, sort, _sources(many))
+            (guard, sort, many): upsert_statement(guard, sort, sources(many))
             for guard, sort, many in product((False, True), repeat=3)
         }
-        self._backdates = {many: _postgres_backdate(_sources(many)) for many in (False, True)}
+        self._backdates = {many: backdate_statement(sources(many)) for many in (False, True)}
+        self._turns = {
+            (guard, compare): turns_block(guard, compare) for guard, compare in product((False, True), repeat=2)
+        }
         key, *others = (CARE_CASE.c[name].name for name in (KEY, VERSION, ENTRY_VERSION, CARE_PLAN))
         of_keys = f"FROM care_case WHERE {key} = ANY(CAST(:keys AS integer[]))"
         self._held = text(f"SELECT {key}, {', '.join(others)} {of_keys}")
@@ -52,6 +63,30 @@ class PostgresUpsert:
         """Give cases that a later version created this wave's entry date, user and version."""
         connection.exec_driver_sql(self._backdates[isinstance(wave, WaveOfChunks)], _sent(wave))
 
+    def write_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:
+        """Write the cases one after the other, in the database itself."""
+        return [one.turn for one in self._in_turn(connection, wave, guard_care_plan, compare=False)]
+
+    def compare_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Compared]:
+        """Write the cases as `write_in_turn` does; return also which fields each update changed."""
+        return self._in_turn(connection, wave, guard_care_plan, compare=True)
+
+    def _in_turn(
+        self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool, compare: bool
+    ) -> Sequence[Compared]:
+        connection.execute(_HAND_OVER, {"cases": wave.text().decode()})
+        connection.exec_driver_sql(self._turns[guard_care_plan, compare])
+        told = msgspec.json.decode(connection.execute(_TOLD).scalar_one(), type=_Told)
+        return [
+            Compared(Turn(created, None if version is None else Held(version, version, plan or 0)), changes)
+            for created, version, plan, changes in zip(*told, strict=True)
+        ]
+
+
+_Told = tuple[list[bool | None], list[int | None], list[int | None], list[tuple[str, ...] | None]]
+_HAND_OVER = text(f"SELECT set_config('{SENT}', :cases, true)")
+_TOLD = text(f"SELECT current_setting('{TOLD}')")
+
 
 def _sent(wave: Wave) -> dict[str, Any]:
     """Return the parameters of the statements for PostgreSQL, for a wave."""
@@ -75,66 +110,3 @@ def _array(keys: Sequence[int]) -> str:
 
 def _as_it_is(text: bytes) -> bytes:
     return text
-
-
-def _sources(many: bool) -> dict[str, str]:
-    """Return SQL of the columns that a case may lack, for a wave of one chunk, or of many that begin at some places.
-
-    It is the next version in the array's order, as `case_versions.versions_from` counts them (places begin at 1 here),
-    and the chunk's moment and user.
-    """
-
-    def default(name: str, kind: str) -> str:
-        if not many:
-            return f"CAST(%({name})s AS {kind})"
-        return f"(CAST(%({name})s AS {kind}[]))[width_bucket(sent.place, CAST(%(begin)s AS bigint[]))]"
-
-    moment, user = default("moment", "timestamptz"), default("user", "text")
-    defaults = {
-        VERSION: f"{default('first_version', 'bigint')} + sent.place - 1",
-        **{ENTRY_DATE: moment, ENTRY_USER: user, UPDATE_DATE: moment, UPDATE_USER: user},
-    }
-    return {name: f'coalesce(sent."{name}", {value})' for name, value in defaults.items()}
-
-
-def _rows_of(columns: Iterable[Column[Any]]) -> str:
-    """Return SQL for some columns of the cases sent, by the names of their fields, and each case's place from 1 on."""
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    typed = {column.key: column.type.compile(dialect) for column in columns}
-    record = ", ".join(f'"{name}" {kind}' for name, kind in typed.items())
-    names = ", ".join(f'"{name}"' for name in typed)
-    return f"ROWS FROM (json_to_recordset(%(cases)s) AS ({record})) WITH ORDINALITY AS sent({names}, place)"
-
-
-def _postgres_backdate(sources: Mapping[str, str]) -> str:
-    columns = CARE_CASE.c
-    key, entry_date, entry_user, entry_version = (
-        columns[name].name for name in (KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION)
-    )
-    return (
-        f"UPDATE care_case AS held SET {entry_date} = {sources[ENTRY_DATE]}, {entry_user} = {sources[ENTRY_USER]},"  # noqa: S608  # names of the field table only
-        f" {entry_version} = {sources[VERSION]}"
-        f" FROM {_rows_of([columns[name] for name in (KEY, VERSION, ENTRY_DATE, ENTRY_USER)])}"
-        f' WHERE held.{key} = sent."{KEY}" AND held.{entry_version} > {sources[VERSION]}'
-    )
-
-
-def _postgres_statement(guard_care_plan: bool, sort: bool, defaulted: Mapping[str, str]) -> str:
-    """Return the upsert of a JSON array; with `sort`, cases are written in key order, whatever their order."""
-    columns = {column.key: column for column in CARE_CASE.c if column.key != ENTRY_VERSION}
-    sources = {name: f'"{name}"' for name in columns} | dict(defaulted)
-    into = ", ".join([*(column.name for column in columns.values()), CARE_CASE.c[ENTRY_VERSION].name])
-    key, care_plan = CARE_CASE.c[KEY].name, CARE_CASE.c[CARE_PLAN].name
-    order = f' ORDER BY "{KEY}"' if sort else ""
-    guard = f" AND held.{care_plan} = excluded.{care_plan}" if guard_care_plan else ""
-    values = ", ".join(f"{c.name} = excluded.{c.name}" for name, c in columns.items() if name not in ON_CREATE_ONLY)
-    return (
-        f"WITH written AS (INSERT INTO care_case AS held ({into})"  # noqa: S608  # names of the field table only
-        f" SELECT {', '.join([*sources.values(), sources[VERSION]])} FROM {_rows_of(columns.values())}"
-        f"{order}"
-        f" ON CONFLICT ({key}) DO UPDATE SET {values}"
-        f" WHERE held.{VERSION} < excluded.{VERSION}{guard}"
-        f" RETURNING {key} AS case_key, {ENTRY_VERSION} = {VERSION} AS created)"
-        " SELECT array_agg(case_key) FILTER (WHERE created), array_agg(case_key) FILTER (WHERE NOT created)"
-        " FROM written"
-    )

@@ -4,10 +4,11 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.sqlite import insert
 
 from carecase_worker.targets.dialects.dialect import Connecting, Dialect, SchemaAccess, Writing
-from carecase_worker.targets.dialects.on_conflict import PortableUpsert, upsert_of_no_case
+from carecase_worker.targets.dialects.on_conflict import upsert_of_no_case
 from carecase_worker.targets.dialects.sqlite import file, session
 from carecase_worker.targets.dialects.sqlite.constraints import CONSTRAINTS
 from carecase_worker.targets.dialects.sqlite.errors import ERRORS
+from carecase_worker.targets.dialects.sqlite.upsert import SqliteUpsert
 
 
 def _touch(connection: Connection) -> None:
@@ -22,7 +23,7 @@ SQLITE = Dialect(
     errors=ERRORS,
     constraints=CONSTRAINTS,
     writing=Writing(
-        upsert=PortableUpsert(insert),
+        upsert=SqliteUpsert(),
         upsert_of_no_case=upsert_of_no_case(insert),
         limit_statements=file.limit_statements,
         begin_attempt=file.limit_statements,

@@ -1,0 +1,101 @@
+"""The reading of a workbook or a Parquet file: a script for a process of its own, whose memory and time are bounded.
+
+A file of a kilobyte may ask for any amount of memory: by two cells in opposite corners of a sheet, or by one long text
+that a million rows refer to. The libraries end their process then, or the machine does. So this is run as a script,
+which imports nothing of this service: the file is its standard input, and frames of rows are its standard output.
+"""
+
+import importlib
+import resource
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import IO, Any, NoReturn
+
+import msgspec
+
+WORKBOOK, PARQUET = "workbook", "parquet"
+UNREADABLE, TOO_LARGE = 3, 4
+"""Exit statuses for a file that is none of its kind, and for a row that no item can be made of."""
+MOST_MEMORY_BYTES = 4 << 30
+MOST_CPU_S = 900
+LENGTH_BYTES = 4
+"""The size of the length before each frame; a frame of no length is the end."""
+_FRAME_BYTES, _ROW_BYTES = 1 << 20, 16 << 20
+_ROWS_AT_ONCE = 1000
+_KEPT = (type(None), bool, int, float, str)
+
+Row = Sequence[object]
+
+
+def rows_of_workbook(file: IO[bytes]) -> Iterator[Row]:
+    """Yield the rows of the first sheet of a workbook."""
+    calamine = importlib.import_module("python_calamine")
+    try:
+        sheet = calamine.load_workbook(file).get_sheet_by_index(0)
+    except (calamine.CalamineError, calamine.PasswordError, IndexError):
+        sys.exit(UNREADABLE)
+    top = sheet.start[0] if sheet.start else 0
+    for _ in range(top):
+        yield ()
+    yield from sheet.iter_rows()
+
+
+def rows_of_parquet(file: IO[bytes]) -> Iterator[Row]:
+    """Yield the names of the columns of a Parquet file, then the rows."""
+    parquet, arrow = importlib.import_module("pyarrow.parquet"), importlib.import_module("pyarrow")
+    try:
+        opened = parquet.ParquetFile(file)
+        yield opened.schema_arrow.names
+        for batch in opened.iter_batches(batch_size=_ROWS_AT_ONCE):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    except (arrow.ArrowException, ValueError):
+        sys.exit(UNREADABLE)
+
+
+_READERS: Mapping[str, Callable[[IO[bytes]], Iterator[Row]]] = {WORKBOOK: rows_of_workbook, PARQUET: rows_of_parquet}
+
+
+def frames_of(rows: Iterable[Row]) -> Iterator[bytes]:
+    """Yield frames of rows, each about a megabyte, and the end. Values that JSON has no type for become texts."""
+    held: list[msgspec.Raw] = []
+    size = 0
+    for row in rows:
+        encoded = msgspec.msgpack.encode([_simple(value) for value in row])
+        if len(encoded) > _ROW_BYTES:
+            sys.exit(TOO_LARGE)
+        held.append(msgspec.Raw(encoded))
+        size += len(encoded)
+        if size > _FRAME_BYTES:
+            yield _frame(held)
+            held, size = [], 0
+    if held:
+        yield _frame(held)
+    yield (0).to_bytes(LENGTH_BYTES)
+
+
+def _frame(rows: Sequence[msgspec.Raw]) -> bytes:
+    content = msgspec.msgpack.encode(rows)
+    return len(content).to_bytes(LENGTH_BYTES) + content
+
+
+def _simple(value: Any) -> object:
+    if isinstance(value, _KEPT):
+        return value
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def main() -> NoReturn:
+    """Read the file on standard input within the bounds; write frames of its rows."""
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with open(sys.stdin.fileno(), "rb", closefd=False) as file:
+        for frame in frames_of(_READERS[sys.argv[1]](file)):
+            sys.stdout.buffer.write(frame)
+    sys.stdout.buffer.flush()
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Workbooks and Parquet files of a kilobyte that ask for any amount of memory are refused, and nobody dies."""
+
+import importlib
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import pytest
+
+from carecase_worker.client.files.table_process import MOST_MEMORY_BYTES
+from carecase_worker.client.row_files import RowFile, items_of_file
+from carecase_worker.errors import BatchUnreadable
+
+SHEETS = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
+NAMES = ("case_Key", "carePlan_Key", "do_Not_Contact")
+HEADER = "".join(f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in NAMES)
+ROW = '<c><v>1</v></c><c><v>5</v></c><c t="b"><v>1</v></c>'
+CORNER = '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+
+
+def a_workbook(path: Path, rows: str) -> Path:
+    """The smallest workbook that there is."""
+    workbook = (
+        f'<workbook xmlns="{SHEETS}" xmlns:r="{RELATIONS}"><sheets><sheet name="S" sheetId="1" r:id="a"/></sheets>'
+        "</workbook>"
+    )
+    relation = '<Relationships xmlns="{}"><Relationship Id="a" Type="{}/{}" Target="{}"/></Relationships>'
+    with ZipFile(path, "w", ZIP_DEFLATED) as file:
+        file.writestr("_rels/.rels", relation.format(PACKAGE, RELATIONS, "officeDocument", "xl/workbook.xml"))
+        file.writestr("xl/workbook.xml", workbook)
+        sheet = relation.format(PACKAGE, RELATIONS, "worksheet", "worksheets/sheet1.xml")
+        file.writestr("xl/_rels/workbook.xml.rels", sheet)
+        file.writestr(
+            "xl/worksheets/sheet1.xml",
+            f'<worksheet xmlns="{SHEETS}"><sheetData><row r="1">{HEADER}</row>{rows}</sheetData></worksheet>',
+        )
+    return path
+
+
+def test_the_workbook_of_these_tests_is_one(tmp_path: Path) -> None:
+    path = a_workbook(tmp_path / "good.xlsx", f'<row r="2">{ROW}</row>')
+    expected = [b'{"case_Key":1,"carePlan_Key":5,"do_Not_Contact":true}']
+    assert list(items_of_file(RowFile(path))) == expected
+    assert list(items_of_file(RowFile(path.read_bytes()))) == expected or not RowFile(path.read_bytes()).is_table
+
+
+def test_a_sheet_with_cells_in_opposite_corners_is_refused(tmp_path: Path) -> None:
+    path = a_workbook(tmp_path / "corner.xlsx", CORNER)
+    assert path.stat().st_size < 2048
+    with pytest.raises(BatchUnreadable, match=r"corner\.xlsx: takes more than 4 GiB of memory"):
+        list(items_of_file(RowFile(path)))
+
+
+def test_a_long_text_that_many_rows_refer_to_is_refused(tmp_path: Path) -> None:
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    path, rows = tmp_path / "long.parquet", 1000
+    text = "A" * (MOST_MEMORY_BYTES // rows * 2)
+    columns = {name: [1] * rows for name in NAMES[:2]} | {NAMES[2]: [True] * rows}
+    columns["case_ID"] = arrow.DictionaryArray.from_arrays(arrow.array([0] * rows, arrow.int32()), arrow.array([text]))
+    parquet.write_table(arrow.table(columns), path)
+    assert path.stat().st_size < len(text) / 10
+    with pytest.raises(BatchUnreadable, match=r"long\.parquet: (takes more than|has a row)"):
+        list(items_of_file(RowFile(path)))
+
+
+def test_who_stops_reading_leaves_no_process(tmp_path: Path) -> None:
+    path = a_workbook(tmp_path / "long.xlsx", f"<row>{ROW}</row>" * 100_000)
+    before, items = children(), items_of_file(RowFile(path))
+    assert next(items)
+    assert children() > before
+    items.close()  # type: ignore[attr-defined]  # a generator
+    assert children() == before
+
+
+def children() -> set[str]:
+    """The processes that this one has started."""
+    return {child for held in Path("/proc/self/task").glob("*/children") for child in held.read_text().split()}
