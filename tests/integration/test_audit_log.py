@@ -169,7 +169,7 @@ def test_a_file_is_closed_at_its_size_under_the_number_of_its_last_record(
 def test_the_oldest_files_go_and_the_chain_says_where_it_begins(tmp_path: Path, written: int) -> None:
     recorded(tmp_path, *range(1, written + 1), max_file_bytes=1, keep_files=4)
     assert counts(tmp_path) == list(range(1, written + 1))[-4:]
-    begins = ["it begins with record 2; what was before is not here"] if written == 5 else []
+    begins = ["it begins with record 2; the earlier records are missing"] if written == 5 else []
     assert verified(tmp_path) == ([], begins)
     recorded(tmp_path, 9, max_file_bytes=1, keep_files=4)
     assert verified(tmp_path)[0] == [], "a process that finds no open file goes on from the closed ones"
@@ -183,7 +183,7 @@ def test_no_closed_file_is_written_over(tmp_path: Path) -> None:
         (tmp_path / "audit-000000000001.jsonl.away").rename(tmp_path / "audit-000000000001.jsonl")
         log.record(act(5))
     assert [name for name, _ in held(tmp_path)] == ["audit-000000000001.jsonl", "audit-000000000001.1.jsonl"]
-    assert verified(tmp_path)[0] == ["record 1 stands behind record 1: put in, or put back"]
+    assert verified(tmp_path)[0] == ["record 1 comes after record 1: it was inserted or moved"]
 
 
 def test_a_line_broken_off_anywhere_is_mended_by_the_next_process(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_line_broken_off_anywhere_is_mended_by_the_next_process(tmp_path: Path
         is_gone = size == 0
         expected = [1, 2, 3] if is_whole else [1, 3] if is_gone else [1, None, 3]
         assert counts(tmp_path) == expected, size
-        note = [] if is_whole or is_gone else ["a line was broken off by a crash, as the record after it says"]
+        note = [] if is_whole or is_gone else ["a line was truncated by a crash, as the next record says"]
         assert verified(tmp_path) == ([], note), size
 
 
@@ -214,7 +214,7 @@ def test_a_process_that_wrote_what_is_missing_has_it_noticed(tmp_path: Path) -> 
         assert verified(tmp_path)[0] == ["records 2 to 4 are missing"]
         (tmp_path / "audit.jsonl").unlink()
         log.record(act(6))
-        assert verified(tmp_path) == ([], ["it begins with record 7; what was before is not here"])
+        assert verified(tmp_path) == ([], ["it begins with record 7; the earlier records are missing"])
 
 
 def test_what_is_no_record_is_left_and_told(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_what_is_no_record_is_left_and_told(tmp_path: Path) -> None:
         file.write(b"something else\n")
     recorded(tmp_path, 2)
     assert counts(tmp_path) == [1, 2]
-    assert verified(tmp_path)[0] == ["a line is not a record, or was broken off and nothing was recorded since"]
+    assert verified(tmp_path)[0] == ["a line is not a record, or was truncated and is the last line"]
     (tmp_path / "audit.jsonl").write_bytes(b"x" * 100_000)
     recorded(tmp_path, 3)
     assert counts(tmp_path)[-1] == 3

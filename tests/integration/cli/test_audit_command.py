@@ -37,7 +37,7 @@ def test_a_log_that_is_whole_and_one_that_is_not(carecase: Carecase, tmp_path: P
     first = json.loads(lines_of(tmp_path / "log")[0])["hash"]
     assert json.loads(ran.out) == {
         "records": 1, "first": f"1:{first}", "last": f"1:{first}", "faultCount": 1, "notes": [],
-        "faults": ["record 3 is not here with the hash that was noted: cut off, or written anew"],
+        "faults": ["record 3 is missing or lacks the hash that was noted: truncated, or rewritten"],
     }  # fmt: skip
 
 
@@ -46,11 +46,11 @@ def test_what_a_crash_broke_off_is_told_by_file_and_line(carecase: Carecase, tmp
     with (tmp_path / "log" / "audit.jsonl").open("ab") as file:
         file.write(b'{"number":2')
     ran = carecase("audit", "verify", "log")
-    fault = "fault line 2 of audit.jsonl is not a record, or was broken off and nothing was recorded since\n"
+    fault = "fault line 2 of audit.jsonl is not a record, or was truncated and is the last line\n"
     assert (ran.status, ran.out.startswith(fault)) == (1, True)
     recorded(tmp_path / "log", 2)
     ran = carecase("audit", "verify", "log")
-    note = "note  line 2 of audit.jsonl was broken off by a crash, as the record after it says\n"
+    note = "note  line 2 of audit.jsonl was truncated by a crash, as the next record says\n"
     assert (ran.status, ran.out.startswith(note)) == (0, True)
 
 

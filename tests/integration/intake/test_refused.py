@@ -23,7 +23,7 @@ TYPES = {
     " text/tab-separated-values"
 }
 CODINGS = {"accept-encoding": "zstd, gzip"}
-ENDED = "The body is not {}, or it broke off. Send it again."
+ENDED = "The body is not valid {}, or it is truncated. Send it again."
 TITLES = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
     406: "Not Acceptable", 413: "Content Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Content",
@@ -124,7 +124,7 @@ def test_what_is_not_taken_is_told_with_what_is(intake: Intake) -> None:
     )
     for kind in ("text/html", None):
         require_problem(asked(intake, "PUT", BATCH, GOOD, content_type=kind), 415, "media-type", words, **TYPES)
-    words = "Send Content-Encoding: gzip or zstd, one of them and once, or leave it out."
+    words = "Send Content-Encoding: gzip or zstd, only one and only once, or leave the header out."
     require_problem(asked(intake, "PUT", BATCH, GOOD, content_encoding="br"), 415, "encoding", words, **CODINGS)
     for path, method, allow in (
         (BATCH, "GET", "PUT, OPTIONS"),
