@@ -151,7 +151,7 @@ class Metrics:
             buckets=SHORT_BOUNDS_S,
             registry=self._registry,
         )
-        self._registry.register(_Readings(gauges))
+        self._registry.register(_Samples(gauges))
 
     def accepted(self, seconds: float) -> None:
         """Observe the acceptance of a batch, `seconds` after its last byte was received."""
@@ -174,16 +174,16 @@ class Metrics:
 def exposition(gauges: Gauges) -> bytes:
     """Return samples in the text format that Prometheus scrapes."""
     registry = CollectorRegistry()
-    registry.register(_Readings(gauges))
+    registry.register(_Samples(gauges))
     return generate_latest(registry)
 
 
-def tell_of_process(gauges: Gauges) -> None:
+def register_process_metrics(gauges: Gauges) -> None:
     """Register samples with the process's default registry, which Flower serves."""
-    REGISTRY.register(_Readings(gauges))
+    REGISTRY.register(_Samples(gauges))
 
 
-class _Readings(Collector):
+class _Samples(Collector):
     def __init__(self, gauges: Gauges) -> None:
         self._gauges = gauges
 
@@ -192,17 +192,17 @@ class _Readings(Collector):
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Any] = {}
-        for reading in self._gauges():
-            if reading.name not in families:
-                families[reading.name] = _family_of(reading)
-            labels = list(reading.labels.values())
-            match reading:
+        for sample in self._gauges():
+            if sample.name not in families:
+                families[sample.name] = _family_of(sample)
+            labels = list(sample.labels.values())
+            match sample:
                 case MetricSample():
-                    families[reading.name].add_metric(labels, reading.value)
+                    families[sample.name].add_metric(labels, sample.value)
                 case HistogramSample():
-                    bounds, counts = zip(*reading.buckets, strict=True)
+                    bounds, counts = zip(*sample.buckets, strict=True)
                     cumulated = zip(map(floatToGoString, bounds), accumulate(counts), strict=True)
-                    families[reading.name].add_metric(labels, list(cumulated), reading.total)
+                    families[sample.name].add_metric(labels, list(cumulated), sample.total)
                 case never:
                     assert_never(never)
         yield from families.values()

@@ -37,9 +37,9 @@ class Body:
         return PIECE_BYTES if self._decoder.encoding == "identity" else _ENCODED_PIECE_BYTES
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """The memory in bytes that the body uses now, without the piece that is being processed."""
-        return self._decoder.held_bytes + self._decoded_bytes + self._waiting_bytes + self._splitter.held_bytes
+        return self._decoder.buffered_bytes + self._decoded_bytes + self._waiting_bytes + self._splitter.buffered_bytes
 
     def is_small(self, piece: bytes, at_most: int) -> bool:
         """Return whether a piece is the whole body, uncompressed and no larger than `at_most` bytes."""

@@ -70,7 +70,7 @@ class Chunker:
         return self._first + len(self._waiting) - self._gone
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """Memory in bytes of the items not in a chunk yet; the buffers they are slices of may be twice their size."""
         return 2 * self._waiting_bytes
 

@@ -39,7 +39,7 @@ class Decoder:
         self._decoding: Any = None
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """The upper bound of its memory in bytes."""
         if self._unzstd is not None:
             return self._unzstd.memory_size()

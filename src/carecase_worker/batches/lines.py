@@ -35,7 +35,7 @@ class LineSplitter:
     """
 
     def __init__(self, item_bytes: int = ITEM_BYTES) -> None:
-        self._held_bytes = 2 * item_bytes
+        self._max_buffered_bytes = 2 * item_bytes
         self._rest = b""
         self._passing = False
         self._line = 1
@@ -44,7 +44,7 @@ class LineSplitter:
         self._allowance = Allowance()
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """Buffered bytes of incomplete items, and of a first item that may be the only one."""
         return len(self._rest) + len(self._lone)
 
@@ -70,14 +70,14 @@ class LineSplitter:
 
     def _hold(self) -> Sequence[msgspec.Raw]:
         """Limit the buffer of a line: return the prefix of one that is too large."""
-        if len(self._rest) <= self._held_bytes:
+        if len(self._rest) <= self._max_buffered_bytes:
             return ()
         self._rest = _stripped(self._rest)  # blanks are no item, however many they are
-        if len(self._rest) <= self._held_bytes:
+        if len(self._rest) <= self._max_buffered_bytes:
             return ()
         if self._begins_an_array(self._rest):
             raise array_as_lines()
-        item = msgspec.Raw(self._rest[: self._held_bytes])
+        item = msgspec.Raw(self._rest[: self._max_buffered_bytes])
         self._allowance.spend(len(self._rest))
         self._rest, self._passing = b"", True
         self._given += 1

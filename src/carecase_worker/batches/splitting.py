@@ -52,7 +52,7 @@ class Splitter(Protocol):
     """An incremental splitter: bytes of a body in, raw items out."""
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """Buffered bytes of incomplete items."""
         ...
 
@@ -73,7 +73,7 @@ class ArraySplitter:
 
     def __init__(self, window_bytes: int = WINDOW_BYTES, item_bytes: int = ITEM_BYTES) -> None:
         self._window_bytes = self._look_at = window_bytes
-        self._held_bytes = 2 * item_bytes
+        self._max_buffered_bytes = 2 * item_bytes
         self._rest = b""
         self._offset = 0
         self._is_open = self._is_closed = False
@@ -82,7 +82,7 @@ class ArraySplitter:
         self._allowance = Allowance()
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """Buffered bytes of incomplete items."""
         return len(self._rest)
 
@@ -146,14 +146,14 @@ class ArraySplitter:
             item = self._rest.rstrip(BLANK) + b" "
             self._offset += max(0, len(self._rest) - len(item))
             self._rest = item
-        if len(self._rest) > self._held_bytes:
+        if len(self._rest) > self._max_buffered_bytes:
             return self._let_pass()
-        self._look_at = max(self._window_bytes, min(2 * len(self._rest), self._held_bytes + 1))
+        self._look_at = max(self._window_bytes, min(2 * len(self._rest), self._max_buffered_bytes + 1))
         return ()
 
     def _let_pass(self) -> Sequence[msgspec.Raw]:
         """Return the prefix of an item that is too large, and the items after it."""
-        beginning = msgspec.Raw(self._rest[: self._held_bytes])
+        beginning = msgspec.Raw(self._rest[: self._max_buffered_bytes])
         self._passage = Passage(self._rest[:1])
         self._skip(1)
         self._given += 1

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 _PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
 
 
-def takes_connections(url: str, patience: timedelta) -> bool:
+def takes_connections(url: str, timeout: timedelta) -> bool:
     """Return whether one of the broker's servers accepts connections; a Unix socket always counts as accepting."""
     for one in url.split(";"):
         parts = urlsplit(one)
@@ -15,7 +15,7 @@ def takes_connections(url: str, patience: timedelta) -> bool:
         if not parts.hostname or not port:
             return True
         try:
-            socket.create_connection((parts.hostname, port), patience.total_seconds()).close()
+            socket.create_connection((parts.hostname, port), timeout.total_seconds()).close()
         except OSError:
             continue
         return True

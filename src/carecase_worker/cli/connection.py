@@ -16,7 +16,7 @@ from carecase_worker.client.access import Access, find_access
 from carecase_worker.client.api import connect_to
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.exchange.transport import is_plain, leads_elsewhere, shown_url
-from carecase_worker.client.exchange.verdicts import Patience
+from carecase_worker.client.exchange.verdicts import RetryPolicy
 from carecase_worker.errors import ClientError, ServiceBusy, ServiceUnreachable
 from carecase_worker.settings.loading import client_variables
 
@@ -64,7 +64,7 @@ class ServiceFlags:
         """Make a client by flags, environment or a stack.json nearby. Raises ClientError."""
         access, limit = self._access(database), timedelta(seconds=self.timeout)
         notice = request_notice(shown_url(access), self.timeout)
-        return connect_to(access, Patience(_AS_OFTEN_AS_TIME_ALLOWS, silence=limit, within=limit), notice)
+        return connect_to(access, RetryPolicy(_AS_OFTEN_AS_TIME_ALLOWS, silence=limit, within=limit), notice)
 
     def notes(self, error: ClientError) -> Iterator[str]:
         """Yield lines to print below an error: the URL in use, and advice on --timeout."""

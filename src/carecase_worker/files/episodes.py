@@ -92,7 +92,7 @@ class EpisodeSplitter:
         self._given = 0
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """The bytes that it holds of items that are not whole yet."""
         return len(self._rest)
 

@@ -35,9 +35,9 @@ class RowSplitter:
         self._given = 0
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """The bytes that it holds of rows that are not whole yet, or may be no cases."""
-        return getsizeof(self._rest) - getsizeof("") + self._table.held_bytes
+        return getsizeof(self._rest) - getsizeof("") + self._table.buffered_bytes
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
         """Take a piece; return the items that are whole by now and were not returned before. Raises BatchRefused."""

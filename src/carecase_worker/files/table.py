@@ -50,7 +50,7 @@ class Table:
         return self._width
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """The bytes of rows that may be no cases, and are held until others come."""
         return sum(getsizeof(cell) for row in self._held.rows for cell in row)
 

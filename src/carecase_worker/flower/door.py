@@ -24,7 +24,7 @@ from carecase_worker.clock import monotonic
 from carecase_worker.flower.job_links import JobPage, TaskPage
 from carecase_worker.flower.wrong_passwords import WrongPasswords
 from carecase_worker.settings.sections.flower import FlowerSettings
-from carecase_worker.telemetry import MetricSample, logger, tell_of_process
+from carecase_worker.telemetry import MetricSample, logger, register_process_metrics
 
 _HEALTH = "healthcheck"
 
@@ -90,7 +90,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
         self._health = f"{root}/{_HEALTH}"
         self._inner = base64.b64encode(f"flower:{inner}".encode()).decode()
         self._wrong = WrongPasswords(flower.wrong_passwords_per_minute)
-        tell_of_process(self._readings)
+        register_process_metrics(self._samples)
 
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
         """Return the handler of a request, or one that asks for the password."""
@@ -123,7 +123,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
         asked.set_result(None)
         return asked
 
-    def _readings(self) -> Iterator[MetricSample]:
+    def _samples(self) -> Iterator[MetricSample]:
         text = "Wrong passwords that were sent to the operators' page"
         yield MetricSample("carecase_flower_wrong_passwords", text, self._wrong.total, {}, counter=True)
 
@@ -141,7 +141,7 @@ class BoundedServer(HTTPServer):
         self._most = most
         self._open: dict[IOStream, None] = {}
         self._gave_way = 0
-        tell_of_process(self._readings)
+        register_process_metrics(self._samples)
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         """Serve a new connection."""
@@ -158,7 +158,7 @@ class BoundedServer(HTTPServer):
         self._open.pop(server_conn.stream, None)
         super().on_close(server_conn)
 
-    def _readings(self) -> Iterator[MetricSample]:
+    def _samples(self) -> Iterator[MetricSample]:
         text = "Connections to the operators' page that were closed for newer ones"
         yield MetricSample("carecase_flower_connections_gave_way", text, self._gave_way, {}, counter=True)
 

@@ -66,7 +66,7 @@ from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.outbox import Outbox, webhooks_of
 from carecase_worker.store.pending_batch import Admissions
 from carecase_worker.store.queries.job_lists import JobLists
-from carecase_worker.store.queries.measures import PATIENCE, JobMeasures
+from carecase_worker.store.queries.measures import METRICS_TIMEOUT, JobMeasures
 from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.store.redis.certificates import certificate_expiries
 from carecase_worker.store.workers.clock_watch import ClockWatch
@@ -93,22 +93,22 @@ def create_app(settings: Settings) -> FastAPI:
     recorder = Recorder(AuditLog(settings.audit, clock).opened())
     bounds = ChunkLimits(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     rates = RateLimiter(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
-    admittance = AccessControl(gate_of(settings), rates, settings.intake.refusal_hold)
-    readings = _readings(settings, store, clock, recorder)
+    access_control = AccessControl(gate_of(settings), rates, settings.intake.refusal_hold)
+    samples = _samples_of(settings, store, clock, recorder)
     in_progress, streams = InProgress.of(settings.intake), Streams.of(settings.intake)
     shared, processor = Shared.of(settings.intake), Processor(settings.intake)
     bodies, threads = Bodies(settings.intake, processor), ClientThreads(processor, Threads.of_requests(settings.intake))
-    packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), JobCompletions(settings.redis)
+    packers, completions = ThreadPoolExecutor(_PACKERS, "packer"), JobCompletions(settings.redis)
     gauges += (
-        *(shared.connections, shared.quota, in_progress, streams, bodies.readings, processor.readings, finals),
-        *(readings, WebhookSamples(Outbox(settings.redis), settings.webhooks), tracer.readings),
+        *(shared.connections, shared.quota, in_progress, streams, bodies.samples, processor.samples, completions),
+        *(samples, WebhookSamples(Outbox(settings.redis), settings.webhooks), tracer.samples),
     )
     admissions = Admissions(
         store, bounds, settings.intake.max_items, packers, seals, webhooks_of(settings.webhooks), processor.charge
     )
-    held, new_id = LongPoll(finals, settings.intake.max_wait), partial(uuid7, clock)
+    long_poll, new_id = LongPoll(completions, settings.intake.max_wait), partial(uuid7, clock)
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
-    acceptances = Acceptances(loop_store, notifier, held, threads, results)
+    acceptances = Acceptances(loop_store, notifier, long_poll, threads, results)
     intake = Intake(
         settings.intake,
         admissions,
@@ -122,12 +122,12 @@ def create_app(settings: Settings) -> FastAPI:
         Mappings.of(settings.clients),
         metrics,
     )
-    jobs = Jobs(store, loop_store, lists, notifier, admissions, held, threads, results, new_id, recorder)
+    jobs = Jobs(store, loop_store, lists, notifier, admissions, long_poll, threads, results, new_id, recorder)
 
-    caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
-    app = _application(finals, readings.presence, (loop_store, rates), tracer)
-    events = event_routes(JobsEvents(jobs, finals, admittance, streams, settings.intake), caller)
-    for routes in (batch_routes(intake, caller), events, job_routes(jobs, caller), health_routes(readings, metrics)):
+    caller = _caller_by(access_control, in_progress, settings.intake.require_user_agent)
+    app = _application(completions, samples.presence, (loop_store, rates), tracer)
+    events = event_routes(JobsEvents(jobs, completions, access_control, streams, settings.intake), caller)
+    for routes in (batch_routes(intake, caller), events, job_routes(jobs, caller), health_routes(samples, metrics)):
         app.include_router(routes)
     requests = partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota, tracer=tracer)
     _add_middleware(app, settings.intake, requests)
@@ -144,12 +144,12 @@ def _stores(settings: Settings, seals: Seals, metrics: Metrics) -> tuple[JobStor
     return store, loop_store
 
 
-def _readings(settings: Settings, store: JobStore, clock: Clock, recorder: Recorder) -> MetricSamples:
+def _samples_of(settings: Settings, store: JobStore, clock: Clock, recorder: Recorder) -> MetricSamples:
     """Make the metrics that are read from Redis, and are of the audit log."""
     databases = tuple(settings.databases)
     return MetricSamples(
         store,
-        Presence(settings.redis, clock, PATIENCE),
+        Presence(settings.redis, clock, METRICS_TIMEOUT),
         Standstill(settings.redis, settings.jobs),
         databases,
         gethostname(),
@@ -164,7 +164,7 @@ def _gauges(settings: Settings) -> tuple[Gauges, ...]:
 
 
 def _caller_by(
-    admittance: AccessControl, in_progress: InProgress, require_user_agent: bool
+    access_control: AccessControl, in_progress: InProgress, require_user_agent: bool
 ) -> Callable[..., Awaitable[Caller]]:
     """Make the dependency that admits the caller of a request, and checks what the route accepts."""
 
@@ -179,7 +179,9 @@ def _caller_by(
         def known(caller: Caller) -> None:
             add_log_fields(request.scope, client=caller.client, user=caller.subject)
 
-        who = await admittance.admit(api_key, request.headers.get("authorization"), address_of(request.scope), known)
+        who = await access_control.admit(
+            api_key, request.headers.get("authorization"), address_of(request.scope), known
+        )
         until_answered(request.scope, in_progress.place(who.client))
         require_acceptable(request)
         require_known_parameters(request)
@@ -218,18 +220,18 @@ async def _watch_clock(presence: Presence) -> None:
     watch = ClockWatch()
     while True:
         with suppress(StoreUnavailable):
-            watch.told(await run_sync(presence.ahead))
+            watch.observe(await run_sync(presence.ahead))
         await system_async_sleep(_CLOCK_LOOK)
 
 
 def _application(
-    finals: JobCompletions, presence: Presence, connections: Iterable[LoopStore | RateLimiter], tracer: Tracer
+    completions: JobCompletions, presence: Presence, connections: Iterable[LoopStore | RateLimiter], tracer: Tracer
 ) -> FastAPI:
     """Make the application without routes: it listens for final jobs while it serves, and handles every error."""
 
     @asynccontextmanager
     async def listening(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(finals.listen()), asyncio.create_task(_watch_clock(presence))]
+        tasks = [asyncio.create_task(completions.listen()), asyncio.create_task(_watch_clock(presence))]
         yield
         for task in tasks:
             task.cancel()
@@ -241,7 +243,7 @@ def _application(
     app.add_exception_handler(CareCaseError, _on_care_case_error)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.state.end_waiting = finals.end
+    app.state.end_waiting = completions.end
     return app
 
 

@@ -122,17 +122,17 @@ class WebhookSamples:
                 yield MetricSample("carecase_webhook_dropped", _DROPPED, state.dropped, labels, counter=True)
 
 
-def readiness(readings: MetricSamples) -> dict[str, object]:
+def readiness(samples: MetricSamples) -> dict[str, object]:
     """Return the readiness document: whether batches are taken and applied."""
     checks, databases = {"redis": "ok", "workers": "ok"}, _standing(None)
-    store, presence, standstill = readings.store, readings.presence, readings.standstill
+    store, presence, standstill = samples.store, samples.presence, samples.standstill
     try:
         presence.try_write()
         if not presence.workers().seen:
             checks["workers"] = "none was seen within ten seconds: start carecase worker"
-        elif (age := standstill.everywhere(readings.databases)) is not None:
+        elif (age := standstill.everywhere(samples.databases)) is not None:
             checks["workers"] = f"none has taken anything for {age.total_seconds():.0f} s, though work is due"
-        databases = _standing(map(store.trouble, readings.databases))
+        databases = _standing(map(store.trouble, samples.databases))
     except StoreUnavailable as error:
         checks = {"redis": str(error), "workers": "not known"}
     is_ready = set(checks.values()) == {"ok"}
@@ -155,9 +155,9 @@ def _of(role: str, host: str) -> dict[str, str]:
     return {"role": role, "host": host}
 
 
-def health_routes(readings: MetricSamples, metrics: Metrics) -> APIRouter:
+def health_routes(samples: MetricSamples, metrics: Metrics) -> APIRouter:
     """Make the routes for operators, without credentials: they show no ids and take no thread of a client."""
-    ready, scraped = SingleFlight(lambda: readiness(readings), _KEPT), SingleFlight(metrics.render, _KEPT)
+    ready, scraped = SingleFlight(lambda: readiness(samples), _KEPT), SingleFlight(metrics.render, _KEPT)
     router = APIRouter(tags=["Health"])
 
     @router.get("/livez", operation_id="Livez", summary="Whether this process answers")

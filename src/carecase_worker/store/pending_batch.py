@@ -113,10 +113,10 @@ class PendingBatch:
         return self._cutter.total
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """Upper bound of the memory it uses, in bytes: items, and chunks that are being packed or staged."""
         packing = sum(size for size, _ in self._packing)
-        return self._cutter.held_bytes + packing + self._waiting_bytes + self._staging_bytes + self._keys_bytes
+        return self._cutter.buffered_bytes + packing + self._waiting_bytes + self._staging_bytes + self._keys_bytes
 
     def add(self, items: Sequence[msgspec.Raw]) -> None:
         """Take the next items of the batch."""

@@ -55,8 +55,8 @@ def look_at(tenants: Mapping[str, Tenant]) -> dict[str, str]:
     if not tenants:
         return {}
     looks = _started(tenants)
-    patience = max(tenant.database.connects_within.total_seconds() for tenant in tenants.values()) + _GRACE_S
-    deadline = monotonic() + patience
+    timeout = max(tenant.database.connects_within.total_seconds() for tenant in tenants.values()) + _GRACE_S
+    deadline = monotonic() + timeout
     for look in looks:
         look.join(max(0.0, deadline - monotonic()))
     refused = [

@@ -94,7 +94,7 @@ class OtlpTracer:
         span.links += [Link(_place(one)) for one in known[:_MOST_LINKS]]
         return span
 
-    def readings(self) -> Iterator[MetricSample]:
+    def samples(self) -> Iterator[MetricSample]:
         """Yield the metrics."""
         yield lost_spans(self._queue.lost)
 

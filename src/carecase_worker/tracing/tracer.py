@@ -92,7 +92,7 @@ class Tracer(Protocol):
         """
         ...
 
-    def readings(self) -> Iterable[MetricSample]:
+    def samples(self) -> Iterable[MetricSample]:
         """Return the metrics."""
         ...
 
@@ -148,7 +148,7 @@ class NoTracer:
         """Return a span that is not recorded."""
         return UNTRACED
 
-    def readings(self) -> Iterable[MetricSample]:
+    def samples(self) -> Iterable[MetricSample]:
         """Return no metrics."""
         return ()
 

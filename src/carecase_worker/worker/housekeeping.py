@@ -55,7 +55,7 @@ class Sweep:
             if overdue:
                 _log.info("notified again", database=database, count=len(overdue))
         self.signs.waiting = all_waiting > 0
-        self.clock_watch.told(self.presence.seen(self.worker))
+        self.clock_watch.observe(self.presence.seen(self.worker))
 
     def sign_off(self) -> None:
         """Note that this worker is gone. Raises StoreUnavailable; then it stays listed for a minute."""

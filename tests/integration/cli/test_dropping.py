@@ -16,7 +16,7 @@ from tests.peers import JOB, Peer, Reply, accepted, answering, items, problem, t
 from carecase_worker.cli.sending.dropping import DropOptions, Dropping
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect_to
-from carecase_worker.client.exchange.verdicts import Patience
+from carecase_worker.client.exchange.verdicts import RetryPolicy
 from carecase_worker.client.files.folder import Folder
 from carecase_worker.errors import CallerRefused
 
@@ -30,7 +30,7 @@ def dropping(place: Path, *replies: Reply) -> Iterator[tuple[Dropping, Peer, Str
     printed, folder = StringIO(), Folder(place)
     with answering(*replies) as peer, folder.watched():
         access = Access(peer.url, api_key="k", token="t", database="d")
-        with connect_to(access, Patience(tries=1)) as client:
+        with connect_to(access, RetryPolicy(tries=1)) as client:
             console = Console(file=printed, highlight=False, soft_wrap=True)
             yield Dropping(client, folder, DropOptions(settle=0), console), peer, printed
 

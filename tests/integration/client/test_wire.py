@@ -23,13 +23,13 @@ from carecase_worker.client.asynchronous import AsyncCareCases
 from carecase_worker.client.documents import ItemResult
 from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.client.exchange.steps import Delay, Request
-from carecase_worker.client.exchange.verdicts import Patience
+from carecase_worker.client.exchange.verdicts import RetryPolicy
 from carecase_worker.clock import SystemClock, SystemRandom, system_async_sleep, uuid7
 from carecase_worker.errors import ClientError, ServiceUnreachable
 
 CASES = [a_case(n) for n in range(3)]
-ONCE = Patience(tries=1, silence=timedelta(seconds=0.4))
-UNHURRIED = Patience(tries=1)
+ONCE = RetryPolicy(tries=1, silence=timedelta(seconds=0.4))
+UNHURRIED = RetryPolicy(tries=1)
 
 
 async def stream(cases: list[Any]) -> AsyncIterator[Any]:
@@ -200,16 +200,16 @@ def nobody() -> str:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def asked(url: str, patience: Patience = UNHURRIED) -> list[str]:
+def asked(url: str, policy: RetryPolicy = UNHURRIED) -> list[str]:
     """What both kinds of client say of a service."""
 
     async def ask() -> None:
         clock = SystemClock()
-        calls = Calls(None, clock, SystemRandom(), lambda: uuid7(clock), patience)
+        calls = Calls(None, clock, SystemRandom(), lambda: uuid7(clock), policy)
         async with AsyncCareCases(Access(url), calls, system_async_sleep) as client:
             await client.job(JOB)
 
-    with pytest.raises(ServiceUnreachable) as one, connect_to(Access(url), patience) as client:
+    with pytest.raises(ServiceUnreachable) as one, connect_to(Access(url), policy) as client:
         client.job(JOB)
     with pytest.raises(ServiceUnreachable) as other:
         asyncio.run(ask())
@@ -234,9 +234,9 @@ def test_an_answer_that_the_service_holds_may_take_longer_than_its_silence(silen
 
 def test_silence_counts_against_the_patience_of_a_call() -> None:
     """One silence of all the time that there is, and no second try."""
-    patience = Patience(tries=100, silence=timedelta(seconds=0.4), within=timedelta(seconds=0.4))
+    policy = RetryPolicy(tries=100, silence=timedelta(seconds=0.4), within=timedelta(seconds=0.4))
     with answering(*[replace(told(), silence_s=60)] * 2) as peer:
-        with pytest.raises(ServiceUnreachable), connect_to(Access(peer.url), patience) as client:
+        with pytest.raises(ServiceUnreachable), connect_to(Access(peer.url), policy) as client:
             client.job(JOB)
         eventually(lambda: peer.received, what="the request was seen")
         assert len(peer.received) == 1

@@ -28,8 +28,8 @@ Scene = Callable[[JobStore, JobCompletions], Coroutine[Any, Any, None]]
 
 
 @asynccontextmanager
-async def listening(finals: JobCompletions) -> AsyncIterator[None]:
-    task = asyncio.create_task(finals.listen())
+async def listening(completions: JobCompletions) -> AsyncIterator[None]:
+    task = asyncio.create_task(completions.listen())
     try:
         yield
     finally:
@@ -42,8 +42,8 @@ def play(servers: Services) -> Callable[[Scene], None]:
 
     def run(scene: Scene) -> None:
         prefix = f"waiting{next(_prefixes)}:"
-        finals = JobCompletions(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
-        asyncio.run(scene(servers.store(prefix), finals))
+        completions = JobCompletions(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
+        asyncio.run(scene(servers.store(prefix), completions))
 
     return run
 
@@ -65,27 +65,31 @@ async def subscribed(store: JobStore, clients: int = 1) -> None:
 
 
 def test_the_end_of_a_job_wakes_all_who_wait_for_it_and_nobody_else(play: Callable[[Scene], None]) -> None:
-    async def scene(store: JobStore, finals: JobCompletions) -> None:
+    async def scene(store: JobStore, completions: JobCompletions) -> None:
         mine, other = admitted(store), admitted(store)
-        async with listening(finals):
+        async with listening(completions):
             await subscribed(store)
-            with finals.subscribe(mine) as one, finals.subscribe(mine) as two, finals.subscribe(other) as three:
+            with (
+                completions.subscribe(mine) as one,
+                completions.subscribe(mine) as two,
+                completions.subscribe(other) as three,
+            ):
                 finish(store, mine)
                 async with asyncio.timeout(4):
                     await one.wait()
                     await two.wait()
                 assert not three.is_set()
-            assert list(finals._awaited) == []
+            assert list(completions._awaited) == []
 
     play(scene)
 
 
 def test_an_end_before_anybody_listens_is_noticed(play: Callable[[Scene], None]) -> None:
-    async def scene(store: JobStore, finals: JobCompletions) -> None:
+    async def scene(store: JobStore, completions: JobCompletions) -> None:
         job_id = admitted(store)
-        with finals.subscribe(job_id) as event, finals.subscribe("gone") as gone:
+        with completions.subscribe(job_id) as event, completions.subscribe("gone") as gone:
             finish(store, job_id)
-            async with listening(finals), asyncio.timeout(4):
+            async with listening(completions), asyncio.timeout(4):
                 await event.wait()
                 await gone.wait()
 
@@ -93,11 +97,11 @@ def test_an_end_before_anybody_listens_is_noticed(play: Callable[[Scene], None])
 
 
 def test_an_end_while_the_connection_is_broken_is_noticed(play: Callable[[Scene], None]) -> None:
-    async def scene(store: JobStore, finals: JobCompletions) -> None:
+    async def scene(store: JobStore, completions: JobCompletions) -> None:
         job_id, later = admitted(store), admitted(store)
-        async with listening(finals):
+        async with listening(completions):
             await subscribed(store)
-            with finals.subscribe(job_id) as event, finals.subscribe(later) as another:
+            with completions.subscribe(job_id) as event, completions.subscribe(later) as another:
                 store._redis.client_kill_filter(_type="pubsub")
                 finish(store, job_id)
                 async with asyncio.timeout(5):
@@ -118,11 +122,11 @@ def test_a_connection_that_is_dead_at_the_other_end_is_noticed_and_made_anew(ser
         passes.wait()
         return piece
 
-    async def scene(store: JobStore, finals: JobCompletions) -> None:
+    async def scene(store: JobStore, completions: JobCompletions) -> None:
         job_id = admitted(store)
-        async with asyncio.timeout(120), listening(finals):
+        async with asyncio.timeout(120), listening(completions):
             await subscribed(store)
-            with finals.subscribe(job_id) as event, capture_logs() as logs:
+            with completions.subscribe(job_id) as event, capture_logs() as logs:
                 passes.clear()
                 finish(store, job_id)
                 while not logs:
@@ -137,16 +141,16 @@ def test_a_connection_that_is_dead_at_the_other_end_is_noticed_and_made_anew(ser
     passes.set()
     with passing_on(port, change) as way_in:
         url = servers.redis_url.replace(f":{port}/", f":{way_in}/")
-        finals = JobCompletions(RedisSettings.model_validate({"url": url, "prefix": prefix}))
-        asyncio.run(scene(servers.store(prefix), finals))
+        completions = JobCompletions(RedisSettings.model_validate({"url": url, "prefix": prefix}))
+        asyncio.run(scene(servers.store(prefix), completions))
 
 
 def test_a_cancelled_job_wakes_when_it_is_final(play: Callable[[Scene], None]) -> None:
-    async def scene(store: JobStore, finals: JobCompletions) -> None:
+    async def scene(store: JobStore, completions: JobCompletions) -> None:
         job_id = admitted(store)
-        async with listening(finals):
+        async with listening(completions):
             await subscribed(store)
-            with finals.subscribe(job_id) as event:
+            with completions.subscribe(job_id) as event:
                 store.cancel(job_id)
                 await asyncio.sleep(0.1)
                 assert not event.is_set()
@@ -158,10 +162,10 @@ def test_a_cancelled_job_wakes_when_it_is_final(play: Callable[[Scene], None]) -
 
 
 def test_after_the_end_nobody_waits(play: Callable[[Scene], None]) -> None:
-    async def scene(_: JobStore, finals: JobCompletions) -> None:
-        with finals.subscribe("one") as before:
-            finals.end()
-            with finals.subscribe("two") as after:
+    async def scene(_: JobStore, completions: JobCompletions) -> None:
+        with completions.subscribe("one") as before:
+            completions.end()
+            with completions.subscribe("two") as after:
                 assert before.is_set()
                 assert after.is_set()
 
@@ -186,12 +190,12 @@ async def hears(follower: Follower) -> set[str]:
 
 
 def test_a_listener_hears_of_progress_and_of_the_end(play: Callable[[Scene], None]) -> None:
-    async def scene(store: JobStore, finals: JobCompletions) -> None:
+    async def scene(store: JobStore, completions: JobCompletions) -> None:
         mine, other = a_job_of_two_chunks(store), a_job_of_two_chunks(store)
-        async with listening(finals):
+        async with listening(completions):
             await subscribed(store)
-            with finals.followers.of_job(mine) as of_job, finals.followers.of_client("demo") as of_client:
-                await finals.hear_progress()
+            with completions.followers.of_job(mine) as of_job, completions.followers.of_client("demo") as of_client:
+                await completions.hear_progress()
                 await listeners(store, 1)
                 assert await of_job.turn(timedelta(seconds=10), timedelta(0)), "it looks once it is subscribed"
                 assert (of_job.take(), of_client.take()) == ((set(), True), (set(), True))
@@ -208,11 +212,11 @@ def test_a_listener_hears_of_progress_and_of_the_end(play: Callable[[Scene], Non
 
 
 def test_nobody_hears_of_progress_where_nobody_listens(play: Callable[[Scene], None]) -> None:
-    async def scene(store: JobStore, finals: JobCompletions) -> None:
-        async with listening(finals):
+    async def scene(store: JobStore, completions: JobCompletions) -> None:
+        async with listening(completions):
             await subscribed(store)
-            with finals.followers.of_client("demo"):
-                await finals.hear_progress()
+            with completions.followers.of_client("demo"):
+                await completions.hear_progress()
                 await listeners(store, 1)
             store.complete(ChunkRef(a_job_of_two_chunks(store), 0), ChunkResult(b"o", {"created": 1}))
             await listeners(store, 0)
@@ -221,11 +225,11 @@ def test_nobody_hears_of_progress_where_nobody_listens(play: Callable[[Scene], N
 
 
 def test_a_listener_looks_again_once_a_broken_connection_is_made_anew(play: Callable[[Scene], None]) -> None:
-    async def scene(store: JobStore, finals: JobCompletions) -> None:
-        async with asyncio.timeout(30), listening(finals):
+    async def scene(store: JobStore, completions: JobCompletions) -> None:
+        async with asyncio.timeout(30), listening(completions):
             await subscribed(store)
-            with finals.followers.of_client("demo") as follower:
-                await finals.hear_progress()
+            with completions.followers.of_client("demo") as follower:
+                await completions.hear_progress()
                 await listeners(store, 1)
                 await follower.turn(timedelta(seconds=10), timedelta(0))
                 follower.take()
@@ -238,10 +242,10 @@ def test_a_listener_looks_again_once_a_broken_connection_is_made_anew(play: Call
 
 
 def test_a_listener_ends_with_the_process(play: Callable[[Scene], None]) -> None:
-    async def scene(_: JobStore, finals: JobCompletions) -> None:
-        with finals.followers.of_job("one") as before:
-            finals.end()
-            with finals.followers.of_client("two") as after:
+    async def scene(_: JobStore, completions: JobCompletions) -> None:
+        with completions.followers.of_job("one") as before:
+            completions.end()
+            with completions.followers.of_client("two") as after:
                 assert (before.over, after.over) == (True, True)
 
     play(scene)

@@ -35,7 +35,7 @@ from carecase_worker.targets.tenants import Tenant, tenants_of
 from carecase_worker.telemetry import configure_logging
 from carecase_worker.tokens import lacks_secret
 
-_PATIENCE = timedelta(seconds=3)
+_TIMEOUT = timedelta(seconds=3)
 
 
 class Grade(Enum):
@@ -115,7 +115,7 @@ def _timed(about: str, check: Check, settings: Settings, seconds: float) -> Iter
 def _reach(settings: Settings) -> Iterator[Finding]:
     """Yield the fault if Redis does not respond: it is the cause of whatever the other checks would report."""
     try:
-        reach(settings.redis, _PATIENCE)
+        reach(settings.redis, _TIMEOUT)
     except StoreUnavailable as error:
         yield Finding(Grade.FIX, "redis", f"{error} ({without_credentials(settings.redis.url.get_secret_value())})")
         skipped = "workers" if settings.broker.url is not None else "broker and workers"

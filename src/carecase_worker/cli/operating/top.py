@@ -24,7 +24,7 @@ from carecase_worker.settings.urls.services import without_credentials
 from carecase_worker.store.queries.overview import Overview, Overviews
 from carecase_worker.store.workers.presence import Presence
 
-_PATIENCE = timedelta(seconds=3)
+_TIMEOUT = timedelta(seconds=3)
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -77,7 +77,7 @@ class _Looks:
 
 @contextmanager
 def _looks(settings: Settings) -> Iterator[_Looks]:
-    overviews = Overviews(settings.redis, settings.databases, _PATIENCE)
+    overviews = Overviews(settings.redis, settings.databases, _TIMEOUT)
     presence = Presence(settings.redis, SystemClock())
     try:
         yield _Looks(overviews, presence, without_credentials(settings.redis.url.get_secret_value()))

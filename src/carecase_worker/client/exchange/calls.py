@@ -16,7 +16,7 @@ from carecase_worker.client.exchange.steps import Delay, NoResponse, Request, Re
 from carecase_worker.client.exchange.verdicts import (
     Done,
     GiveUp,
-    Patience,
+    RetryPolicy,
     TryAgain,
     next_step,
     retry_after,
@@ -45,7 +45,7 @@ class Calls:
     clock: Clock
     random: Random
     new_id: Callable[[], UUID]
-    patience: Patience = field(default_factory=Patience)
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
 
     def submit(
         self, upload: Upload, care_plan: int | None, key: str | None = None, strict: bool = False, dry_run: bool = False
@@ -206,13 +206,13 @@ class Calls:
             yield Delay(_delay(answer, now, deadline))
 
     def _answered(self, request: Request) -> Steps[Response]:
-        """Return the successful response to a request, sent as often as `patience` allows. Raises ClientError."""
+        """Return the successful response to a request, sent as often as `policy` allows. Raises ClientError."""
         tried, trouble = 1, None
         while True:
-            reply = yield from asked(replace(request, silence=self.patience.silence))
+            reply = yield from asked(replace(request, silence=self.policy.silence))
             now = self.clock.now()
             trouble = trouble or now - (reply.silent if isinstance(reply, NoResponse) else timedelta())
-            match next_step(reply, tried, self.patience, self.random.random(), now, now - trouble):
+            match next_step(reply, tried, self.policy, self.random.random(), now, now - trouble):
                 case Done(answer):
                     return answer
                 case TryAgain(after, reason):

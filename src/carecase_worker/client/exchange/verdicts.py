@@ -31,7 +31,7 @@ _CHANCE_ON_TOP = timedelta(milliseconds=500)
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """Limits of retrying a call: `tries`, and the delays in between.
 
     The delay doubles from `first` to `longest`, half of it random. A Retry-After of the service takes precedence. The
@@ -75,7 +75,7 @@ Verdict = Done | TryAgain | GiveUp
 def next_step(
     reply: Response | NoResponse,
     tried: int,
-    patience: Patience,
+    policy: RetryPolicy,
     chance: float,
     now: datetime,
     spent: timedelta = timedelta(),
@@ -84,14 +84,14 @@ def next_step(
     if isinstance(reply, Response) and 200 <= reply.status < 300:
         return Done(reply)
     error = _error(reply)
-    if tried >= patience.tries or (isinstance(reply, Response) and reply.status not in _PASSING):
+    if tried >= policy.tries or (isinstance(reply, Response) and reply.status not in _PASSING):
         return GiveUp(error)
     asked_for = retry_after(reply, now)
     if asked_for is None:
-        after = backoff(tried - 1, patience.first, patience.longest, chance)
+        after = backoff(tried - 1, policy.first, policy.longest, chance)
     else:
         after = asked_for + _CHANCE_ON_TOP * chance
-    if (asked_for or timedelta()) > patience.latest or spent + after > patience.within:
+    if (asked_for or timedelta()) > policy.latest or spent + after > policy.within:
         return GiveUp(error)
     return TryAgain(after, str(error))
 

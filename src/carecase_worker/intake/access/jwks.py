@@ -18,7 +18,7 @@ from carecase_worker.settings.sections.access import JwtSettings
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")
-_PATIENCE = timedelta(seconds=3)
+_TIMEOUT = timedelta(seconds=3)
 _MOST_BYTES = 1 << 20
 _WAITERS = 6
 """Threads that may wait for the issuer at a time: fewer than one address has for the check of credentials."""
@@ -31,7 +31,7 @@ _RSA_BITS = 2048
 class Jwks:
     """A cache of the keys by their ids. If `read` fails or hangs, the old keys stay valid.
 
-    Callers wait for `patience` at most.
+    Callers wait for `timeout` at most.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class Jwks:
         read: Callable[[], bytes],
         refresh: timedelta,
         refetch: timedelta,
-        patience: timedelta = _PATIENCE,
+        timeout: timedelta = _TIMEOUT,
         seconds: Callable[[], float] = monotonic,
     ) -> None:
         self._read = read
         self._seconds = seconds
         self._refresh_s = refresh.total_seconds()
         self._refetch_s = refetch.total_seconds()
-        self._patience_s = patience.total_seconds()
+        self._timeout_s = timeout.total_seconds()
         self._keys: Mapping[str | None, PyJWK] | None = None
         self._tried_at = float("-inf")
         self._reader: Thread | None = None
@@ -82,7 +82,7 @@ class Jwks:
                 self._reader = Thread(target=self._read_once, name="key set", daemon=True)
                 self._reader.start()
             reader, tried_for_s = self._reader, self._seconds() - self._tried_at
-        if wait and reader is not None and tried_for_s < self._patience_s:
+        if wait and reader is not None and tried_for_s < self._timeout_s:
             self._wait_for(reader)
 
     def _wait_for(self, reader: Thread) -> None:
@@ -93,7 +93,7 @@ class Jwks:
         if not self._waiting.acquire(blocking=False):
             raise KeysUnavailable(_LATER)
         try:
-            reader.join(self._patience_s)
+            reader.join(self._timeout_s)
         finally:
             self._waiting.release()
 
@@ -162,7 +162,7 @@ class _NoRedirect(HTTPRedirectHandler):
 
 def _fetch(url: str) -> bytes:
     try:
-        with build_opener(_NoRedirect).open(url, timeout=_PATIENCE.total_seconds()) as answer:
+        with build_opener(_NoRedirect).open(url, timeout=_TIMEOUT.total_seconds()) as answer:
             document = bytes(answer.read(_MOST_BYTES + 1))
     except (URLError, HTTPException) as error:
         raise OSError(type(error).__name__) from None

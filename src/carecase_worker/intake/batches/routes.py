@@ -205,7 +205,7 @@ class Intake:
             return pieces
 
         pieces = await Incoming(body, check, opened).receive(self._pieces(audited.request), told)
-        opened.holds(check.held_bytes)
+        opened.holds(check.buffered_bytes)
         return pieces
 
     def _pieces(self, request: Request) -> AsyncIterator[bytes]:

@@ -25,7 +25,7 @@ class Batch(Protocol):
     """A receiver of the items of a body."""
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """The memory in bytes that the batch holds."""
         ...
 
@@ -84,7 +84,7 @@ class Incoming:
             self._count_held()
 
     def _count_held(self) -> None:
-        self.opened.holds(self.body.held_bytes + self.batch.held_bytes + _CUT_FROM_BYTES)
+        self.opened.holds(self.body.buffered_bytes + self.batch.buffered_bytes + _CUT_FROM_BYTES)
 
 
 class Told(StreamingResponse):

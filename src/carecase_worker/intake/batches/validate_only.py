@@ -29,9 +29,9 @@ class BatchCheck:
         return self._cutter.total
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """The memory in bytes that it holds: items, and the results of those that were validated."""
-        return self._cutter.held_bytes + sum(map(len, self._pieces))
+        return self._cutter.buffered_bytes + sum(map(len, self._pieces))
 
     @property
     def is_busy(self) -> bool:

@@ -31,7 +31,7 @@ class JobsEvents:
     """The operations of the routes of events."""
 
     jobs: Jobs
-    finals: JobCompletions
+    completions: JobCompletions
     access: AccessControl
     streams: Streams
     settings: IntakeSettings
@@ -53,8 +53,8 @@ class JobsEvents:
         if with_outcomes and not is_head(request):
             audited = Audited(self.jobs.recorder, request, caller)
             await audited.recorded(Event.READ, job.database, job.job_id, job.total)
-        follower = until_answered(request.scope, self.finals.followers.of_job(job.job_id))
-        await self.finals.hear_progress()
+        follower = until_answered(request.scope, self.completions.followers.of_job(job.job_id))
+        await self.completions.hear_progress()
         listener = self._listener(request, caller, follower)
         events = JobEvents(self.jobs.results, listener, job.job_id, sent if with_outcomes else None)
         return EventStreamResponse(events.stream(), follower.end)
@@ -66,8 +66,8 @@ class JobsEvents:
         """
         end = LastEnds.of(last) if last else None
         until_answered(request.scope, self.streams.place(caller.client))
-        follower = until_answered(request.scope, self.finals.followers.of_client(caller.client))
-        await self.finals.hear_progress()
+        follower = until_answered(request.scope, self.completions.followers.of_client(caller.client))
+        await self.completions.hear_progress()
         if end is None:
             end = LastEnds.from_now_on(await self.jobs.reads.now())
         else:

@@ -17,7 +17,7 @@ from carecase_worker.store.listening.completions import JobCompletions
 class LongPoll:
     """The holder of responses; a held response takes no thread."""
 
-    finals: JobCompletions
+    completions: JobCompletions
     longest: timedelta
 
     def wanted(self, request: Request) -> Preferences:
@@ -26,7 +26,7 @@ class LongPoll:
 
     async def job(self, request: Request, job_id: str, wait: timedelta, read: Callable[[], Awaitable[Job]]) -> Job:
         """Wait until the job is final, the timeout passes or the client disconnects, then return `read()`."""
-        with self.finals.subscribe(job_id) as changed:
+        with self.completions.subscribe(job_id) as changed:
             job = await read()
             if job.state.final:
                 return job

@@ -115,7 +115,7 @@ class Bodies:
             share.bodies += bodies
             share.bytes += size
 
-    def readings(self) -> Iterator[MetricSample]:
+    def samples(self) -> Iterator[MetricSample]:
         """Yield the metrics: open bodies, and refusals."""
         for client, share in list(self._clients.items()):
             whose = {"client": client}

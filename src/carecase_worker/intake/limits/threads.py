@@ -87,7 +87,7 @@ class Processor:
         """Charge a client for processor time in seconds that another thread has used for it; any thread may call it."""
         self._charged.append((name, seconds))
 
-    def readings(self) -> Iterator[MetricSample]:
+    def samples(self) -> Iterator[MetricSample]:
         """Yield the metrics."""
         for client in list(self._clients.values()):  # read in another thread
             whose = {"client": client.name}

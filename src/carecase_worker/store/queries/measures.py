@@ -40,7 +40,7 @@ _FINAL = "Time from the acceptance of a job until it is final"
 _WAITED = "Time from the acceptance of a job until its first attempt"
 _EXPIRED = "Leases of chunks that ended before their holder was heard of again"
 _RECLAIMED = "Chunks that were taken back from processes that had died"
-PATIENCE = timedelta(seconds=2)
+METRICS_TIMEOUT = timedelta(seconds=2)
 """Timeout of a response of Redis for metrics and readiness: with one repetition, below that of Prometheus."""
 
 Counted = Mapping[str, int]
@@ -63,7 +63,7 @@ class JobMeasures:
     """
 
     def __init__(self, settings: RedisSettings, jobs: JobSettings, databases: Sequence[str]) -> None:
-        self._redis = connect(settings, PATIENCE)
+        self._redis = connect(settings, METRICS_TIMEOUT)
         self._keys = Keys(settings.prefix)
         self._jobs = jobs
         self._databases = databases

@@ -73,8 +73,8 @@ class Overview:
 class Overviews:
     """The reading of overviews. Raises StoreUnavailable."""
 
-    def __init__(self, settings: RedisSettings, databases: Iterable[str], patience: timedelta) -> None:
-        self._redis = connect(settings, patience, attempts=1)
+    def __init__(self, settings: RedisSettings, databases: Iterable[str], timeout: timedelta) -> None:
+        self._redis = connect(settings, timeout, attempts=1)
         self._keys = Keys(settings.prefix)
         self._databases = tuple(sorted(databases))
 

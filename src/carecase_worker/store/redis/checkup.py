@@ -24,12 +24,12 @@ _FORGETS = (
     ' (or say redis.durability = "relaxed" if you can lose accepted batches)'
 )
 _UNBOUNDED = "has no maxmemory; set one below what the machine has, so that it refuses before it is killed"
-_PATIENCE = timedelta(seconds=8)
+_TIMEOUT = timedelta(seconds=8)
 
 
-def reach(settings: RedisSettings, patience: timedelta = _PATIENCE) -> None:
+def reach(settings: RedisSettings, timeout: timedelta = _TIMEOUT) -> None:
     """Ping Redis once, as this user. Raises StoreUnavailable."""
-    client = connect(settings, patience, attempts=1)
+    client = connect(settings, timeout, attempts=1)
     try:
         with redis_errors():
             client.ping()

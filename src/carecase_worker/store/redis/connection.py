@@ -47,9 +47,9 @@ ELSEWHERE = (redis.ReadOnlyError, redis.exceptions.ClusterDownError, redis.excep
 """Errors of a server that is not the right one at its address any more: the connection is made anew at once."""
 
 
-def connect(settings: RedisSettings, patience: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> redis.Redis:
+def connect(settings: RedisSettings, timeout: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> redis.Redis:
     """Return connections for threads, opened at first use; a command on a broken one is tried `attempts` times."""
-    options = {**_options(settings, patience), "health_check_interval": 30}
+    options = {**_options(settings, timeout), "health_check_interval": 30}
     return redis.Redis.from_url(settings.address, **options, retry=Retry(NoBackoff(), attempts - 1))
 
 
@@ -64,14 +64,14 @@ def connect_listener(settings: RedisSettings) -> LoopRedis:
     )
 
 
-def connect_loop(settings: RedisSettings, patience: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> LoopRedis:
+def connect_loop(settings: RedisSettings, timeout: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> LoopRedis:
     """Return connections for one event loop that behave as those of `connect`."""
-    options = {**_options(settings, patience), "health_check_interval": 30}
+    options = {**_options(settings, timeout), "health_check_interval": 30}
     return redis.asyncio.Redis.from_url(settings.address, **options, retry=AsyncRetry(NoBackoff(), attempts - 1))
 
 
-def _options(settings: RedisSettings, patience: timedelta) -> dict[str, Any]:
-    seconds, url = patience.total_seconds(), settings.address
+def _options(settings: RedisSettings, timeout: timedelta) -> dict[str, Any]:
+    seconds, url = timeout.total_seconds(), settings.address
     if url.startswith("unix:"):  # a Unix socket needs neither keepalive nor a timeout for connecting
         return {"socket_timeout": seconds}
     is_tls = url.startswith("rediss:")

@@ -22,7 +22,7 @@ class ClockWatch:
     def __init__(self) -> None:
         self._off = False
 
-    def told(self, ahead: timedelta | None) -> None:
+    def observe(self, ahead: timedelta | None) -> None:
         """Take the offset of the clock, positive if it is ahead; None if the offset is unknown at the moment."""
         if ahead is None:
             return

@@ -44,9 +44,9 @@ class Presence:
     Every method raises StoreUnavailable.
     """
 
-    def __init__(self, settings: RedisSettings, clock: Clock, patience: timedelta = RESPONSE_TIMEOUT) -> None:
-        """Connect at first use; `patience` is the timeout of a response."""
-        self._redis = connect(settings, patience)
+    def __init__(self, settings: RedisSettings, clock: Clock, timeout: timedelta = RESPONSE_TIMEOUT) -> None:
+        """Connect at first use; `timeout` is the timeout of a response."""
+        self._redis = connect(settings, timeout)
         self._keys = Keys(settings.prefix)
         self._script = self._redis.register_script(script_of("seen"))
         self._clock = clock

@@ -9,7 +9,7 @@ import sys
 
 from carecase_worker.worker.health.socket import PATH, address, directory, is_alive, open_directory
 
-_PATIENCE_S = 2.0
+_TIMEOUT_S = 2.0
 _MOST_BYTES = 4096
 _OK = b"200"
 
@@ -41,7 +41,7 @@ def _ask(name: str, place: str) -> int:
     try:
         is_well, text = _answer(place)
     except OSError:
-        is_well, text = False, f"does not answer within {_PATIENCE_S:g} s; restart it"
+        is_well, text = False, f"does not answer within {_TIMEOUT_S:g} s; restart it"
     print(f"worker {name}: {text}", file=sys.stdout if is_well else sys.stderr)
     return 0 if is_well else 1
 
@@ -49,7 +49,7 @@ def _ask(name: str, place: str) -> int:
 def _answer(place: str) -> tuple[bool, str]:
     """Return what stands in the answer at a socket. Raises OSError, also if none comes in time."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_PATIENCE_S)
+        connection.settimeout(_TIMEOUT_S)
         connection.connect(place)
         connection.sendall(b"GET %s HTTP/1.0\r\n\r\n" % PATH)
         told = b""

@@ -23,10 +23,10 @@ class Monitor:
     """
 
     def __init__(
-        self, signs: Signs, patience: timedelta, grace: timedelta, takes_connections: Callable[[], bool]
+        self, signs: Signs, timeout: timedelta, grace: timedelta, takes_connections: Callable[[], bool]
     ) -> None:
         self._signs = signs
-        self._patience = patience
+        self._timeout = timeout
         self._grace = grace
         self._takes_connections = takes_connections
         self._started = monotonic()
@@ -50,7 +50,7 @@ class Monitor:
         """Make the verdict anew; begin, or go on with, the restart if the worker is stuck."""
         now = monotonic()
         if self._ends_at is None:
-            self._health = assess(self._signs, self._started, now, self._patience, self._takes_connections)
+            self._health = assess(self._signs, self._started, now, self._timeout, self._takes_connections)
             if self._health is not Health.STUCK:
                 return
             self._ends_at = now + self._grace.total_seconds()

@@ -47,18 +47,18 @@ class Signs:
 
 
 def assess(
-    signs: Signs, started: float, now: float, patience: timedelta, takes_connections: Callable[[], bool]
+    signs: Signs, started: float, now: float, timeout: timedelta, takes_connections: Callable[[], bool]
 ) -> Health:
     """Return the verdict at a moment; `takes_connections` asks the broker's address, and only if it matters.
 
     A broker that refuses connections is away, and a worker that waits for it is well. One that takes connections and
     answers none looks the same as a consumer that does not listen any more: the worker restarts.
     """
-    silent_s, patience_s = now - max(signs.heard, started), patience.total_seconds()
-    if silent_s < patience_s:
+    silent_s, timeout_s = now - max(signs.heard, started), timeout.total_seconds()
+    if silent_s < timeout_s:
         return Health.WELL if signs.heard else Health.STARTING
-    is_store_there = now - signs.reached < patience_s
-    if silent_s < patience_s * (1 if is_store_there else _SILENT_STORE_FACTOR):
+    is_store_there = now - signs.reached < timeout_s
+    if silent_s < timeout_s * (1 if is_store_there else _SILENT_STORE_FACTOR):
         return Health.CUT_OFF
     return Health.STUCK if takes_connections() else Health.CUT_OFF
 
