@@ -14,7 +14,7 @@ _LEFT_ALONE_S = 1.0
 
 
 class RateLimiter:
-    """Rate limiter of the clients. While Redis is unreachable it counts nothing and lets every request pass."""
+    """Rate limiter of the clients. It fails open: while Redis is unreachable, every request passes."""
 
     def __init__(self, settings: RedisSettings, per_second: float, burst: int) -> None:
         self._each_us = 1_000_000 / per_second if per_second else 0.0

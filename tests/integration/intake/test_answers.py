@@ -209,7 +209,7 @@ def test_a_job_that_is_final_and_then_expires(intake: Intake, servers: Services)
         another = client.post(f"/jobs/{another_job(intake)}/retry", headers={"idempotency-key": "another"})
         require(another, 202, *accepted(another, total=1))
         other = client.post(f"/jobs/{another_job(intake, 8)}/retry", headers={"idempotency-key": "another"})
-        words = "This Idempotency-Key came before, with other items, database, care plan or handling. Use a new key."
+        words = "This Idempotency-Key was used before, with other items, database, care plan or handling. Use another."
         instance = other.json()["error"]["instance"]
         require(other, 422, JSON, problem(other, "key-reused", "Unprocessable Content", words, instance))
 

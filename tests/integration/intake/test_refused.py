@@ -166,7 +166,7 @@ def test_what_is_wrong_first_is_told_first(intake: Intake) -> None:
 
 
 def test_a_key_that_came_before_with_another_batch(intake: Intake) -> None:
-    words = "This Idempotency-Key came before, with other items, database, care plan or handling. Use a new key."
+    words = "This Idempotency-Key was used before, with other items, database, care plan or handling. Use another."
     assert asked(intake, "PUT", BATCH, GOOD, idempotency_key="k").status_code == 202
     first = asked(intake, "PUT", BATCH, GOOD, idempotency_key="k")
     assert first.status_code == 202
