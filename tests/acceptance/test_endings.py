@@ -116,7 +116,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, role: str, app_redis: str)
         ran = shell(f"carecase {role}", tmp_path, **{f"CARECASE_{name}": value for name, value in names.items()})
     assert ran.returncode == 2
     assert (
-        f"{role}.port: {port} of 127.0.0.1 ({role}.host) cannot be listened on (Address already in use)" in ran.stderr
+        f"{role}.port: cannot listen on port {port} of 127.0.0.1 ({role}.host) (Address already in use)" in ran.stderr
     )
 
 

@@ -38,10 +38,10 @@ ANN = Caller("ann", "user", frozenset({"d", "e"}))
 HOW = "Send the headers x-api-key and Authorization: Bearer <token>."
 MISSING = f"Credentials are missing. {HOW}"
 UNKNOWN_KEY = f"The API key is not known. {HOW}"
-NO_TOKEN = f"The Authorization header holds no bearer token that can be checked. {HOW}"
+NO_TOKEN = f"The Authorization header has no valid bearer token. {HOW}"
 NOT_VALID = f"The bearer token is not valid. {HOW}"
 EXPIRED = f"The bearer token has expired. Get a new one. {HOW}"
-SIGNED_OTHERWISE = f"The bearer token is signed in a way, or with a key, that is not known here. {HOW}"
+SIGNED_OTHERWISE = f"The bearer token is signed with an unknown algorithm or key. {HOW}"
 NOT_ONE_CLIENT = f"The API key and the bearer token do not belong to one client. {HOW}"
 NO_CLIENT = f"The bearer token names no client in its client_id. {HOW}"
 BAD_SUBJECT = f"The token's `sub` contains non-printable characters. {HOW}"
@@ -384,7 +384,7 @@ def test_no_algorithm_is_taken_that_the_configuration_leaves_out() -> None:
 
 def test_only_a_token_that_needs_the_issuers_keys_waits_for_them() -> None:
     one = gate_of_keys("HS256", "RS256", secret=SECRET, read=away)
-    with pytest.raises(KeysUnavailable, match=r"cannot be checked just now\. Send the request again later\."):
+    with pytest.raises(KeysUnavailable, match=r"cannot be verified at the moment\. Send the request again later\."):
         one.caller(KEY, signed(RSA, "RS256", "r1"))
     assert one.caller(KEY, token()) == ANN
     for authorization in (

@@ -1,4 +1,4 @@
-"""The wiring of the intake."""
+"""The wiring of the intake: the ASGI application and its dependencies."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -79,7 +79,7 @@ _api_key = APIKeyHeader(name="x-api-key", scheme_name="apiKeyAuth", auto_error=F
 _bearer = HTTPBearer(scheme_name="bearerAuth", bearerFormat="JWT", auto_error=False)
 _CLOCK_LOOK = timedelta(seconds=10)
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-"""The framework's own telemetry: it would tell paths, queries, values that it refuses, and texts of errors."""
+"""The framework's own telemetry is off: it would expose paths, queries, rejected values and error messages."""
 _PACKERS = 8  # threads, for all bodies that are coming in
 
 
@@ -145,7 +145,7 @@ def _stores(settings: Settings, seals: Seals, metrics: Metrics) -> tuple[JobStor
 
 
 def _samples_of(settings: Settings, store: JobStore, clock: Clock, recorder: Recorder) -> MetricSamples:
-    """Make the metrics that are read from Redis, and are of the audit log."""
+    """Make the metrics that are read from Redis and from the audit log."""
     databases = tuple(settings.databases)
     return MetricSamples(
         store,
@@ -159,14 +159,14 @@ def _samples_of(settings: Settings, store: JobStore, clock: Clock, recorder: Rec
 
 
 def _gauges(settings: Settings) -> tuple[Gauges, ...]:
-    """Return the metrics that are of the version and the configuration."""
+    """Return the metrics of the version and the configuration."""
     return lambda: [build_info("intake")], partial(certificate_expiries, settings.redis)
 
 
 def _caller_by(
     access_control: AccessControl, in_progress: InProgress, require_user_agent: bool
 ) -> Callable[..., Awaitable[Caller]]:
-    """Make the dependency that admits the caller of a request, and checks what the route accepts."""
+    """Make the dependency that authenticates the caller of a request, and checks its Accept header."""
 
     async def caller(
         request: Request,
@@ -174,7 +174,7 @@ def _caller_by(
         _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
     ) -> Caller:
         if require_user_agent and not request.headers.get("user-agent"):
-            raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that says what you are.")
+            raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that names your program.")
 
         def known(caller: Caller) -> None:
             add_log_fields(request.scope, client=caller.client, user=caller.subject)
@@ -191,7 +191,7 @@ def _caller_by(
 
 
 def _add_middleware(app: FastAPI, settings: IntakeSettings, requests: Callable[[ASGIApp], AccessLog]) -> None:
-    """Add the middleware; the one added last is the outermost."""
+    """Add the middleware; the last one added is the outermost."""
     app.add_middleware(HeadOptions)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, **cors_options(settings.cors_origins))
@@ -202,7 +202,7 @@ def _add_middleware(app: FastAPI, settings: IntakeSettings, requests: Callable[[
 
 
 def _publish(app: FastAPI, settings: IntakeSettings, oidc: OidcSettings) -> None:
-    """Publish the description. Raises SettingsError for a path prefix that paths of the service begin with."""
+    """Publish the OpenAPI document. Raises SettingsError for a path prefix that conflicts with the service's paths."""
     publish(app, settings.require == "both", settings.root_path)
     add_public(app)
     if settings.app_page:
@@ -216,7 +216,7 @@ def _publish(app: FastAPI, settings: IntakeSettings, oidc: OidcSettings) -> None
 
 
 async def _watch_clock(presence: Presence) -> None:
-    """Check this host's clock every ten seconds while the process serves, and log a fault."""
+    """Check this host's clock every ten seconds while the process serves, and log faults."""
     watch = ClockWatch()
     while True:
         with suppress(StoreUnavailable):

@@ -59,14 +59,14 @@ def seconds_in(text: str, around: str) -> int:
 
 def test_workers_that_take_nothing_that_is_due_are_to_be_started_again(untaken: Carecase) -> None:
     (line,) = findings(untaken, "workers")
-    seconds = seconds_in(line, "fix   workers: none has taken anything for … s, though work is due; restart them")
+    seconds = seconds_in(line, "fix   workers: none has taken any work for … s, though some is due; restart them")
     assert 1200 <= seconds < 1800
 
 
 def test_to_a_health_check_they_are_no_better_than_none(untaken: Carecase) -> None:
     ran = untaken("workers")
     assert (ran.status, ran.out) == (1, "one\n")
-    told = "no worker has taken anything for … s, though work is due; restart the workers\n"
+    told = "no worker has taken anything for … s, though some is due; restart the workers\n"
     assert 1200 <= seconds_in(ran.err, told) < 1800
 
 
@@ -121,7 +121,7 @@ def test_a_list_of_what_is_revoked_that_is_no_text_is_told_and_so_are_its_lines_
     assert findings(carecase, "jwt.revoked_file") == ["fix   jwt.revoked_file: cannot be read (it is not text)"]
     (tmp_path / "revoked").write_text("# nobody yet\n\nsub j.doe\njti\n")
     assert findings(carecase, "jwt.revoked_file") == [
-        "fix   jwt.revoked_file: line 4 is no entry: give kind and value, as jti ID"
+        "fix   jwt.revoked_file: line 4 is not an entry: give kind and value, as jti ID"
     ]
     (tmp_path / "revoked").write_text("sub j.doe\n")
     assert findings(carecase, "jwt.revoked_file") == []

@@ -82,7 +82,7 @@ def test_a_redis_without_a_limit_to_its_memory_is_to_be_mended(
     carecase: Carecase, servers: Services, tmp_path: Path
 ) -> None:
     (tmp_path / "c.toml").write_text(CONFIG)
-    fault = "fix   redis: has no maxmemory; set one below the machine's memory, so that it rejects writes before it is killed"
+    fault = "fix   redis: has no maxmemory; set it below the machine's memory, so that writes fail before it is killed"
     with redis.Redis.from_url(servers.redis_url, decode_responses=True) as server:
         for limit, found in (("0", True), ("1gb", False)):
             with configured(server, maxmemory=limit):

@@ -216,7 +216,7 @@ def test_a_job_that_is_final_and_then_expires(intake: Intake, servers: Services)
         elapse(servers.redis_url, intake.store, RETENTION)
         for method, at in (("GET", path), ("GET", f"{path}/result"), ("DELETE", path), ("POST", f"{path}/retry")):
             answer = client.request(method, at)
-            words = "The job is over and its result is no longer kept."
+            words = "The job is final and its result is no longer kept."
             require(answer, 410, JSON, problem(answer, "job-expired", "Gone", words, at))
 
 
@@ -250,7 +250,7 @@ def test_only_what_failed_for_a_reason_outside_itself_is_sent_again(
     with intake.client() as client:
         answer = client.post(path)
         if sent_again is None:
-            words = "No item of the job failed for a reason outside itself: there is nothing to send again."
+            words = "No item of the job failed for a reason other than its content: there is nothing to retry."
             require(answer, 409, JSON, problem(answer, "job-conflict", "Conflict", words, path))
             return
         require(answer, 202, *accepted(answer, total=len(sent_again)))

@@ -161,7 +161,7 @@ def test_it_notices_work_that_is_due_and_that_nobody_takes_though_workers_are_th
         store.admit(a_new_job(database=database), {0: b"items"})
     assert checks() == "ok"
     elapse(servers.redis_url, store, timedelta(seconds=31))
-    assert re.fullmatch(r"none has taken anything for \d+ s, though work is due", checks())
+    assert re.fullmatch(r"none has taken any work for \d+ s, though some is due", checks())
     metrics = Metrics(samples).render().decode()
     assert re.search(r'^carecase_untaken_seconds\{database="a-database"\} [3-9]\d', metrics, flags=re.MULTILINE)
     (chunk,) = store.overdue("another-one", 0)

@@ -71,11 +71,11 @@ def require_problem(answer: httpx.Response, status: int, kind: str, detail: str,
          " vbasoftware-database."),
         (GOOD, {"vbasoftware_database": "nowhere"}, 403, "not-granted", "The database in vbasoftware-database does not"
          " exist, or this client may not use it."),
-        (GOOD, {"host": "no host"}, 400, "bad-header", "The header Host holds no host. Send host or host:port."),
-        (GOOD, {"idempotency_key": ""}, 400, "bad-parameter", "A parameter is not as described: Idempotency-Key must"
+        (GOOD, {"host": "no host"}, 400, "bad-header", "The header Host is not a host. Send host or host:port."),
+        (GOOD, {"idempotency_key": ""}, 400, "bad-parameter", "A parameter is not valid: Idempotency-Key must"
          " have 1 to 255 characters."),
-        (GOOD, {"user_agent": ""}, 403, "no-user-agent", "Send a User-Agent header that says what you are."),
-        (GOOD, {"accept": "image/png"}, 406, "not-acceptable", "Answers are JSON. Accept application/json, text/json or"
+        (GOOD, {"user_agent": ""}, 403, "no-user-agent", "Send a User-Agent header that names your program."),
+        (GOOD, {"accept": "image/png"}, 406, "not-acceptable", "Responses are JSON. Accept application/json, text/json or"
          " text/plain."),
     ],
 )  # fmt: skip
@@ -133,7 +133,7 @@ def test_what_is_not_taken_is_told_with_what_is(intake: Intake) -> None:
         ("/jobs/x/retry", "GET", "POST, OPTIONS"),
         ("/livez", "DELETE", "GET, HEAD, OPTIONS"),
     ):
-        words = f"This path does not take this method. It takes {allow}."
+        words = f"This path does not allow this method. It allows {allow}."
         require_problem(asked(intake, method, path), 405, "http-405", words, allow=allow)
         require(asked(intake, "OPTIONS", path), 204, {"allow": allow}, None)
     for path in ("/", "/job", "/jobs/", "/care-cases-batch/", "/jobs/x/y"):
@@ -188,12 +188,12 @@ def test_what_cannot_be_had_just_now(servers: Services, tmp_path: Path) -> None:
     token = jwt.encode(claims, a_key_pair("RS256"), "RS256", headers={"kid": "k"})
     with an_intake(servers.redis_url, "keys:", jwt=tokens) as intake:
         answer = asked(intake, "GET", "/jobs", authorization=f"Bearer {token}")
-        words = "The bearer token cannot be checked just now. Send the request again later."
+        words = "The bearer token cannot be verified at the moment. Send the request again later."
         require_problem(answer, 503, "keys-unavailable", words, retry_after="5")
 
 
 def test_while_redis_is_away(tmp_path: Path) -> None:
-    words = "The job store cannot answer at the moment. Send the request again, a batch with the same Idempotency-Key."
+    words = "The job store is unavailable at the moment. Send the request again, a batch with the same Idempotency-Key."
     calls = [
         ("PUT", BATCH), ("GET", "/jobs"), ("GET", f"/jobs/{NEVER}"), ("GET", f"/jobs/{NEVER}/result"),
         ("DELETE", f"/jobs/{NEVER}"), ("POST", f"/jobs/{NEVER}/retry"),

@@ -1,4 +1,4 @@
-"""Routes of events: those of one job, and those of all jobs of the caller."""
+"""Routes of event streams: of one job, and of all jobs of the caller."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from carecase_worker.store.listening.followers import Follower
 
 @dataclass(frozen=True, slots=True)
 class JobsEvents:
-    """The operations of the routes of events."""
+    """The operations of the event routes."""
 
     jobs: Jobs
     completions: JobCompletions
@@ -39,9 +39,9 @@ class JobsEvents:
     async def of_job(
         self, request: Request, caller: Caller, job_id: str, with_outcomes: bool, last: str | None
     ) -> Response:
-        """Stream the events of a job after the id `last`; 204 if there are none, so that the client does not return.
+        """Stream the events of a job after the id `last`; 204 if there are none, so that the client does not reconnect.
 
-        The outcomes that are read are recorded before the stream begins. Raises JobNotFound, JobExpired, BatchRefused
+        The access to outcomes is audited before the stream begins. Raises JobNotFound, JobExpired, BatchRefused
         for another id, RateExceeded, BacklogFull, AuditUnavailable.
         """
         job = await self.jobs.read(job_id, caller)
@@ -90,7 +90,7 @@ class JobsEvents:
 
 
 def event_routes(events: JobsEvents, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
-    """Make the routes of events; they come before those of jobs, whose ids would take any word."""
+    """Make the event routes; they precede those of jobs, whose path parameter would match them."""
     router = APIRouter(tags=["Jobs"], default_response_class=EventStreamResponse)
     who = Annotated[Caller, Depends(caller)]
 
@@ -113,7 +113,7 @@ def event_routes(events: JobsEvents, caller: Callable[..., Awaitable[Caller]]) -
         request: Request,
         job_id: JobId,
         who: who,
-        outcomes: Annotated[bool, Query(description="Also send what became of the items")] = True,
+        outcomes: Annotated[bool, Query(description="Also send the outcomes of the items")] = True,
         last: LastEventId = None,
     ) -> Response:
         return await events.of_job(request, who, job_id, outcomes, last)

@@ -23,7 +23,7 @@ _FORGETS = (
     "Redis does not write to disk. Put into redis.conf: appendonly yes, and appendfsync always"
     ' (or say redis.durability = "relaxed" if you can lose accepted batches)'
 )
-_UNBOUNDED = "has no maxmemory; set one below the machine's memory, so that it rejects writes before it is killed"
+_UNBOUNDED = "has no maxmemory; set it below the machine's memory, so that writes fail before it is killed"
 _TIMEOUT = timedelta(seconds=8)
 
 
