@@ -146,7 +146,7 @@ class Metrics:
         )
         self._trips = Histogram(
             "carecase_redis_round_trip_seconds",
-            "Time that Redis took for a call of the job store",
+            "Duration of a job store call in Redis",
             ["operation"],
             buckets=SHORT_BOUNDS_S,
             registry=self._registry,

@@ -75,8 +75,8 @@ def require_problem(answer: httpx.Response, status: int, kind: str, detail: str,
         (GOOD, {"idempotency_key": ""}, 400, "bad-parameter", "A parameter is not valid: Idempotency-Key must"
          " have 1 to 255 characters."),
         (GOOD, {"user_agent": ""}, 403, "no-user-agent", "Send a User-Agent header that names your program."),
-        (GOOD, {"accept": "image/png"}, 406, "not-acceptable", "Responses are JSON. Accept application/json, text/json or"
-         " text/plain."),
+        (GOOD, {"accept": "image/png"}, 406, "not-acceptable", "Responses are JSON. Accept application/json, text/json"
+         " or text/plain."),
     ],
 )  # fmt: skip
 def test_a_batch_is_refused_with_what_to_do(
