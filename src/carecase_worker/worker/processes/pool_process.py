@@ -165,7 +165,7 @@ def _member_fields(members: Sequence[Member]) -> LogFields:
 
 
 def _fields(chunks: Sequence[ChunkRef], database: str) -> LogFields:
-    """Return the log fields of chunks: their database, the ids of the first one, and their number if there are several."""
+    """Return the log fields of chunks: their database, the ids of the first one, and their number if several."""
     first: LogFields = {"job_id": chunks[0].job_id, "chunk_no": chunks[0].chunk_no}
     count: LogFields = {"count": len(chunks)} if len(chunks) > 1 else {}
     return first | count | ({"database": database} if database else {})

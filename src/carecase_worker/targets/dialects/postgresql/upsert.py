@@ -1,4 +1,4 @@
-"""INSERT … SELECT FROM json_to_recordset(…): the fastest upsert on PostgreSQL, which takes JSON as it was sent."""
+"""INSERT … SELECT FROM json_to_recordset(…): the fastest upsert on PostgreSQL, which takes JSON unchanged."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
@@ -15,7 +15,7 @@ from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
 
 class PostgresUpsert:
-    """The upsert of a wave that is sent as one JSON text and written at one stroke."""
+    """The upsert of a wave, sent as one JSON text and written by one statement."""
 
     def __init__(self) -> None:
         self._statements = {
@@ -29,24 +29,24 @@ class PostgresUpsert:
         )
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
-        """Write the cases that the guards let through."""
+        """Write the cases that pass the guards."""
         in_order = list(wave.keys) == sorted(wave.keys)
         statement = self._statements[guard_care_plan, not in_order, isinstance(wave, WaveOfChunks)]
         created, updated = connection.exec_driver_sql(statement, _sent(wave)).one()
         return Written(created or (), updated or ())
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        """Read what the cases hold; those that are not there are left out."""
+        """Read the stored cases with these keys; missing ones are left out."""
         found = connection.execute(self._held, {"keys": list(keys)})
         return {key: Held(*held) for key, *held in found}
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
-        """Give cases that a later version created this wave's entry date, user and version."""
+        """Set this wave's entry date, user and version on cases that a later version created."""
         connection.exec_driver_sql(self._backdates[isinstance(wave, WaveOfChunks)], _sent(wave))
 
 
 def _sent(wave: Wave) -> dict[str, Any]:
-    """Return the parameters of the statements for PostgreSQL, for a wave."""
+    """Return the parameters of the statements for a wave."""
     sent: dict[str, Any] = {"cases": Json(wave.text(), dumps=_as_it_is)}
     if isinstance(wave, WaveOfChunks):
         defaults = [chunk.defaults for chunk in wave.chunks]
@@ -65,10 +65,10 @@ def _as_it_is(text: bytes) -> bytes:
 
 
 def _sources(many: bool) -> dict[str, str]:
-    """Return SQL of the columns that a case may lack, for a wave of one chunk, or of many that begin at some places.
+    """Return SQL for the columns that a case may lack, for a wave of one chunk, or of several with their first indices.
 
-    It is the next version in the array's order, as `case_versions.versions_from` counts them (places begin at 1 here),
-    and the chunk's moment and user.
+    The version counts up in the array's order, as `case_versions.versions_from` does (indices begin at 1 here); the
+    others are the chunk's time and user.
     """
 
     def default(name: str, kind: str) -> str:
@@ -85,7 +85,7 @@ def _sources(many: bool) -> dict[str, str]:
 
 
 def _rows_of(columns: Iterable[Column[Any]]) -> str:
-    """Return SQL for some columns of the cases sent, by the names of their fields, and each case's place from 1 on."""
+    """Return SQL for some columns of the cases sent, by the names of their fields, and each case's index from 1."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     typed = {column.key: column.type.compile(dialect) for column in columns}
     record = ", ".join(f'"{name}" {kind}' for name, kind in typed.items())
