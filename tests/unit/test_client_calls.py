@@ -152,5 +152,5 @@ def test_time_in_which_all_is_well_does_not_count() -> None:
     assert all(step.silence == timedelta(seconds=60) for step in taken if isinstance(step, Request))
     assert {step.reason for step in taken if isinstance(step, Delay)} == {
         "",
-        "There is no answer (ReadError). Check the URL, and whether the service runs.",
+        "There is no response (ReadError). Check the URL, and whether the service runs.",
     }

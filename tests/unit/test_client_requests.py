@@ -198,7 +198,7 @@ def test_a_job_that_is_not_final_in_time_is_told_with_its_state(state: str) -> N
     hands.moment += 5 * S
     with pytest.raises(JobNotFinal) as raised:
         advance(steps, told(state))
-    text = f"The job is not final yet, but {state}. It goes on by itself; wait for it again."
+    text = f"The job is not final yet, but {state}. It continues by itself; wait for it again."
     assert (str(raised.value), raised.value.status) == (text, None)
 
 

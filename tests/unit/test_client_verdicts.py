@@ -81,12 +81,12 @@ def test_what_will_not_pass_is_given_up_at_once(status: int) -> None:
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error": null}', b'{"error": {}}', b'{"error": "x"}'])
 def test_an_answer_of_something_else_is_told_as_that(status: int, content: bytes) -> None:
     told = error_of(next_step(Response(status, {}, content), 1, RetryPolicy(), 0.0, NOW))
-    assert told == (ServiceUnreachable, f"{status}: this is not an answer of the service. Check the URL.", status)
+    assert told == (ServiceUnreachable, f"{status}: this is not a response of the service. Check the URL.", status)
 
 
 def test_an_answer_that_cannot_be_read_is_told_as_one_of_something_else() -> None:
     told = error_of(GiveUp(unreadable(Response(207))))
-    assert told == (ServiceUnreachable, "207: this is not an answer of the service. Check the URL.", 207)
+    assert told == (ServiceUnreachable, "207: this is not a response of the service. Check the URL.", 207)
 
 
 @pytest.mark.parametrize("status", PASSING)
@@ -104,11 +104,11 @@ def test_what_a_proxy_says_of_a_service_that_is_away_may_pass(status: int) -> No
     answer = Response(status, {"retry-after": "3"}, b"<html>")
     assert next_step(answer, 5, RetryPolicy(), 0.0, NOW) == TryAgain(3 * S)
     told = error_of(next_step(answer, 6, RetryPolicy(), 0.0, NOW))
-    assert told == (ServiceBusy, f"{status}: the service is busy or away. Try again later.", status)
+    assert told == (ServiceBusy, f"{status}: the service is overloaded or unavailable. Try again later.", status)
 
 
 def test_no_answer_is_tried_again_until_the_last_try() -> None:
-    said = "There is no answer (ReadError). Check the URL, and whether the service runs."
+    said = "There is no response (ReadError). Check the URL, and whether the service runs."
     verdict = next_step(LOST, 5, RetryPolicy(), 1.0, NOW)
     assert isinstance(verdict, TryAgain)
     assert verdict.reason == said

@@ -215,7 +215,7 @@ def test_a_body_that_would_hold_more_than_its_client_may_is_refused() -> None:
             await Incoming(body, Batch(), opened).receive(pieces_of(sent), lambda: None)
 
     asyncio.run(receive(zstandard.compress(b"[1" + b" " * (3 * MIB) + b"]")))
-    with pytest.raises(RateExceeded, match="hold too much memory"):  # one that has a window of 8 MiB and goes on
+    with pytest.raises(RateExceeded, match="take too much memory"):  # one that has a window of 8 MiB and goes on
         asyncio.run(receive(WINDOW_OF_8_MIB + zstandard.compress(b"[1" + b" " * (3 * MIB) + b"]")))
     assert open_bytes(bodies) == 0
 

@@ -4,7 +4,7 @@
         for job in client.submit_all(cases):
             print(client.wait(job))
 
-The logic of a call is written once, in `calls.py`; `blocking.py` and `asynchronous.py` carry out its steps.
+The logic of a call is written once, in `calls.py`; `blocking.py` and `asynchronous.py` execute its steps.
 """
 
 from carecase_worker.client.access import Access
@@ -34,7 +34,7 @@ def connect_async(
 
 
 def connect_to(access: Access, policy: RetryPolicy = _DEFAULT_POLICY, notice: Notice = unnoticed) -> CareCases:
-    """Make a client for what `find_access` has found; `notice` is called with every step."""
+    """Make a client for the result of `find_access`; `notice` is called with every step."""
     return CareCases(access, _usual_calls(access, policy), system_sleep, notice)
 
 

@@ -8,7 +8,7 @@ from tests.integration.cli.commands import Carecase
 from tests.integration.test_audit_log import lines_of, recorded
 
 KEYS = "k1:" + "A" * 43 + "="
-NOTE = "Write that down elsewhere, and give it as --noted next time: what is cut off at the end shows only so."
+NOTE = "Store that elsewhere, and give it as --noted next time: truncation at the end is detected only by it."
 
 
 def configuration(place: Path) -> None:
@@ -23,7 +23,7 @@ def test_a_log_that_is_whole_and_one_that_is_not(carecase: Carecase, tmp_path: P
     end = f"3:{last['hash']}"
     assert (ran.status, ran.err) == (0, "")
     assert ran.out == (
-        f"3 records, 1 to 3, the last at {last['at']}: nothing was changed, taken out or put in.\n"
+        f"3 records, 1 to 3, the last at {last['at']}: nothing was modified, removed or inserted.\n"
         f"It ends with {end}\n{NOTE}\n"
     )
     (tmp_path / "log" / "audit-000000000002.jsonl").unlink()
@@ -75,8 +75,8 @@ def test_many_faults_are_told_up_to_a_hundred(carecase: Carecase, tmp_path: Path
     [
         (("log",), "audit.directory: log cannot be read (No such file or directory)"),
         ((), "audit.directory: is not set, so there is no audit log; name a directory with one"),
-        (("log", "--noted", "3:abc"), "give it as carecase audit verify told it: NUMBER:HASH"),
-        (("log", "--noted", f"0:{'a' * 64}"), "give it as carecase audit verify told it: NUMBER:HASH"),
+        (("log", "--noted", "3:abc"), "give it as printed by carecase audit verify: NUMBER:HASH"),
+        (("log", "--noted", f"0:{'a' * 64}"), "give it as printed by carecase audit verify: NUMBER:HASH"),
     ],
 )
 def test_what_cannot_be_verified_is_told(carecase: Carecase, arguments: tuple[str, ...], words: str) -> None:

@@ -66,7 +66,7 @@ def test_workers_that_take_nothing_that_is_due_are_to_be_started_again(untaken: 
 def test_to_a_health_check_they_are_no_better_than_none(untaken: Carecase) -> None:
     ran = untaken("workers")
     assert (ran.status, ran.out) == (1, "one\n")
-    told = "no worker has taken anything for … s, though some is due; restart the workers\n"
+    told = "no worker has taken any work for … s, though some is due; restart the workers\n"
     assert 1200 <= seconds_in(ran.err, told) < 1800
 
 
@@ -130,11 +130,11 @@ def test_a_list_of_what_is_revoked_that_is_no_text_is_told_and_so_are_its_lines_
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("REQUIRE_CLIENT_ID", "false", "is off: a token that names no client goes with any client's API key"),
+        ("REQUIRE_CLIENT_ID", "false", "is off: a token without a client is accepted with any client's API key"),
         (
             "OTHER_SECRETS",
             SECRET[::-1],
-            "are believed, too; take out an older one when the tokens by it have expired",
+            "are accepted, too; remove an older one when the tokens signed by it have expired",
         ),
     ],
 )
@@ -163,7 +163,7 @@ def test_keys_of_an_issuer_that_are_too_short_are_counted(
     ]
     (tmp_path / "keys.json").write_text(json.dumps({"keys": keys}))
     assert findings(carecase, "jwt") == [
-        "hint  jwt: 1 RSA key of the issuer below 2,048 bits: no token by it is believed",
+        "hint  jwt: 1 RSA key of the issuer below 2,048 bits: no token signed by it is accepted",
         "ok    jwt: the issuer's keys can be read",
     ]
 

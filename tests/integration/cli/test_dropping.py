@@ -73,7 +73,7 @@ def test_a_file_stays_to_be_sent_again_while_the_service_is_away(tmp_path: Path,
     (tmp_path / "a.csv").write_text(ROWS)
     with dropping(tmp_path, *replies, *applied()) as (one, peer, printed):
         assert send(one) == [False]
-        assert "a.csv: it is tried again." in printed.getvalue()
+        assert "a.csv: will be tried again." in printed.getvalue()
         assert [file.name for file in tmp_path.glob("*/a.csv*")] == ["a.csv"]
         assert send(one) == [True]
         sent = [request.headers["idempotency-key"] for request in peer.received if request.method == "PUT"]

@@ -217,7 +217,7 @@ def asked(url: str, policy: RetryPolicy = UNHURRIED) -> list[str]:
 
 
 def test_a_service_that_does_not_answer_is_told_by_how() -> None:
-    text = "There is no answer ({}). Check the URL, and whether the service runs."
+    text = "There is no response ({}). Check the URL, and whether the service runs."
     with mute() as url:
         assert asked(url, ONCE) == [text.format("ReadTimeout: nothing for 0.4 s")] * 2
     with hanging_up() as url:
@@ -275,7 +275,7 @@ def test_what_is_no_url_is_told(url: str) -> None:
 def test_credentials_that_no_header_can_carry_are_told_without_them(name: str, what: str, value: str) -> None:
     with pytest.raises(ClientError) as raised:
         connect("http://h", **{name: value})
-    text = f"The {what} has a space or a sign that it cannot have. Copy it again, and nothing else."
+    text = f"The {what} has a space or another invalid character. Copy it again, and nothing else."
     assert str(raised.value) == text
 
 

@@ -32,11 +32,11 @@ _CHANCE_ON_TOP = timedelta(milliseconds=500)
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Limits of retrying a call: `tries`, and the delays in between.
+    """The retry policy of a call: at most `tries` requests, with exponential backoff.
 
-    The delay doubles from `first` to `longest`, half of it random. A Retry-After of the service takes precedence. The
-    call is given up if that is longer than `latest`, or if the errors would go on for longer than `within`. The
-    timeout for a response is `silence`.
+    The delay doubles from `first` to `longest`, half of it jitter. A Retry-After of the service takes precedence. The
+    call fails if that is longer than `latest`, or if the errors would last longer than `within`. The timeout for a
+    response is `silence`.
     """
 
     tries: int = 6
@@ -49,7 +49,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The service carried out the request."""
+    """The request succeeded."""
 
     answer: Response
 
@@ -108,18 +108,20 @@ def retry_after(reply: Response | NoResponse, now: datetime) -> timedelta | None
 
 
 def unreadable(answer: Response) -> ClientError:
-    """Make the error for a response that is not of the contract."""
+    """Make the error for a response that does not follow the contract."""
     return ServiceUnreachable(
-        f"{answer.status}: this is not an answer of the service. Check the URL.", status=answer.status
+        f"{answer.status}: this is not a response of the service. Check the URL.", status=answer.status
     )
 
 
 def _error(reply: Response | NoResponse) -> ClientError:
     if isinstance(reply, NoResponse):
-        return ServiceUnreachable(f"There is no answer ({reply.reason}). Check the URL, and whether the service runs.")
+        return ServiceUnreachable(
+            f"There is no response ({reply.reason}). Check the URL, and whether the service runs."
+        )
     told = detail_of(reply.content)
     if told is None:
-        busy = ServiceBusy(f"{reply.status}: the service is busy or away. Try again later.", reply.status)
+        busy = ServiceBusy(f"{reply.status}: the service is overloaded or unavailable. Try again later.", reply.status)
         return busy if reply.status in _PASSING else unreadable(reply)
     kind, advice = _ERRORS.get(reply.status, (RequestRefused, ""))
     if reply.status >= 500:

@@ -18,4 +18,4 @@ def rows_of_parquet(file: Readable, name: str) -> Iterator[Sequence[object]]:
         for batch in opened.iter_batches(batch_size=_ROWS_AT_ONCE):
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
     except arrow.ArrowException:
-        raise BatchUnreadable(f"{name}: is no Parquet that can be read. Write it again, or save it as CSV.") from None
+        raise BatchUnreadable(f"{name}: is not a readable Parquet file. Write it again, or save it as CSV.") from None

@@ -16,7 +16,7 @@ def rows_of_workbook(file: Readable, name: str) -> Iterator[Sequence[object]]:
         sheet = workbook.get_sheet_by_index(0)
     except (calamine.CalamineError, calamine.PasswordError, IndexError):
         raise BatchUnreadable(
-            f"{name}: is no workbook that can be read, or has a password. Save it as .xlsx without one, or as CSV."
+            f"{name}: is not a readable workbook, or has a password. Save it as .xlsx without one, or as CSV."
         ) from None
     top = sheet.start[0] if sheet.start else 0
     for _ in range(top):
