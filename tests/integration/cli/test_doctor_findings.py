@@ -181,7 +181,7 @@ def test_mappings_of_the_clients_are_tried_out(carecase: Carecase, tmp_path: Pat
     assert [line.partition(";")[0] for line in lines if ".files." in line] == [
         "hint  clients.ann.files.good.delimiter: is not read with fixed: leave out one of them",
         "ok    clients.ann.files.good: 2 fields by their places, 1 constant",
-        "fix   clients.ann.files.bad.columns: case_Kay is no field of a case",
+        "fix   clients.ann.files.bad.columns: case_Kay is not a field of a case",
         "fix   clients.ann.files.bad.columns: there is no case_Key, which every case needs",
         "fix   clients.ann.files.bad.columns: there is no carePlan_Key, which every case needs",
         "fix   clients.ann.files.bad.columns: there is no do_Not_Contact, which every case needs",
