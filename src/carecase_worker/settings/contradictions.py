@@ -203,12 +203,11 @@ def _key_sets(jwt: JwtSettings) -> Iterator[Contradiction]:
     if jwt.algorithms and wants_keys != (jwt.jwks_file is not None or jwt.jwks_url is not None):
         text = "RS256 and ES256 need jwt.jwks_file or jwt.jwks_url, and these need one of the two"
         yield Contradiction(("jwt", "algorithms"), text, (file, url))
-    # an issuer signs for others, too, with the same keys
+    # an issuer also signs tokens for other services with the same keys
     for name in ("audience", "issuer") if jwt.jwks_file is not None or jwt.jwks_url is not None else ():
         if getattr(jwt, name) is None:
             claim = {"audience": "aud", "issuer": "iss"}[name]
-            text = f"must be set if keys come from an issuer; it is the `{claim}` of the issuer's tokens for"
-            " this service"
+            text = f"must be set if keys come from an issuer; it is the `{claim}` of its tokens for this service"
             yield Contradiction(("jwt", name), text, (file, url))
     if jwt.jwks_file is not None and jwt.jwks_url is not None:
         yield Contradiction(url, "jwt.jwks_file is set already; set one of them", (file,))
