@@ -125,7 +125,7 @@ def test_with_nothing_configured_it_says_what_to_configure(carecase: Carecase, m
     assert redis.endswith(" (redis://127.0.0.1:1/0)")
     assert told(ran) == [
         "fix   databases: there are none; configure one as [databases.NAME] with its url",
-        "fix   clients: there are none, so nobody can send; see carecase keys new NAME",
+        "fix   clients: there are none, so nobody can send batches; see carecase keys new NAME",
         "hint  encryption.keys: are not set: cases are stored unencrypted in Redis until they are applied",
         AUDIT,
         "ok    configuration: 0 databases, 0 clients, by no file (neither --config nor CARECASE_CONFIG names one), "

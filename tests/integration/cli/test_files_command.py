@@ -21,7 +21,7 @@ def test_it_shows_rows_as_cases_and_every_fault(carecase: Carecase, tmp_path: Pa
     assert (ran.status, ran.err) == (1, "")
     assert [line.partition(".")[0] for line in ran.out.splitlines()] == [
         "Line 4 has 2 cells, and there are 3 columns",
-        "Line 6 repeats the header row: files were put together",
+        "Line 6 repeats the header row: files were concatenated",
         '{"case_Key": 1, "do_Not_Contact": false, "case_Status": "OPEN", "carePlan_Key": 5}',
         "Line 3: do_Not_Contact: must be true or false",
         "Line 5: case_Status: must have at most 8 characters",
