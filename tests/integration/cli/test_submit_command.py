@@ -145,7 +145,7 @@ def test_what_was_accepted_before_a_refusal_is_told(carecase: Carecase, tmp_path
         ran = carecase("submit", "batch", "--url", peer.url)
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.splitlines()[2:] == [
-        "It was not completed. Accepted batches are not lost: job 1 goes on.",
+        "It was not completed. Accepted batches are not lost: job 1 continues.",
         "To watch: carecase status 1 --watch. To cancel: carecase cancel 1",
         "It was not completed. An answer was outstanding: carecase jobs shows if what was sent last has been accepted.",
         "403: So it is. Check the database's name, and what this client may use.",
@@ -164,7 +164,7 @@ ONE, TWO = accepted(job_id="1", total=2), accepted(job_id="2", total=1)
         (
             [accepted(), Reply(200, silence_s=300)],
             [
-                f"Interrupted. Accepted batches are not lost: job {JOB} goes on.",
+                f"Interrupted. Accepted batches are not lost: job {JOB} continues.",
                 f"To watch: carecase status {JOB} --watch. To cancel: carecase cancel {JOB}",
             ],
         ),
