@@ -147,7 +147,7 @@ def test_what_was_accepted_before_a_refusal_is_told(carecase: Carecase, tmp_path
     assert ran.err.splitlines()[2:] == [
         "It was not completed. Accepted batches are not lost: job 1 continues.",
         "To watch: carecase status 1 --watch. To cancel: carecase cancel 1",
-        "It was not completed. An answer was outstanding: carecase jobs shows if what was sent last has been accepted.",
+        "It was not completed. A response was outstanding: carecase jobs shows if the last batch was accepted.",
         "403: So it is. Check the database's name, and what this client may use.",
         f"The service's URL is {peer.url} (--url).",
     ]

@@ -261,7 +261,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         original_of(
             RowFile(tmp_path / "cases.csv", "referrals"), job_of(array_of(items_in(RowFile(tmp_path / "cases.csv"))), 1)
         )
-    with pytest.raises(BatchUnreadable, match="is no file"):
+    with pytest.raises(BatchUnreadable, match="is not a file that can"):
         original_of(tmp_path / "nosuch.json", job_of(body, 1))
     with pytest.raises(BatchUnreadable, match="is needed by its path"):
         original_of(RowFile(body), job_of(body, 1))

@@ -156,7 +156,7 @@ SAMPLES = (
             "carePlan_Key": 5,
         },
         wrong=(
-            ("another resource", lambda body: body.replace(b"EpisodeOfCare", b"Visit", 1), "Line 1 is not an EpisodeOf"),
+            ("another resource", lambda body: body.replace(b"EpisodeOfCare", b"Visit", 1), "Line 1 is not an Epi"),
             ("a line cut off", lambda body: body[:-20], "Line 3 is not an EpisodeOfCare"),
         ),
     ),

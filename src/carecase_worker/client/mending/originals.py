@@ -50,7 +50,7 @@ def original_of(file: OriginalFile, job: Job) -> Original:
         raise JobNotFinal(f"The job is {job.state}. Wait until it is final: carecase status {job.job_id} --watch")
     name, path = path_of(file), path_of(file)
     if not path.is_file():
-        raise BatchUnreadable(f"{name}: cannot be read twice. Give the file that was sent, not a pipe.")
+        raise BatchUnreadable(f"{name}: is not a file that can be read twice. Give the file that was sent, not a pipe.")
     if _digest(path) == job.body_sha256:
         return Original(file, job, is_body=True)
     is_of_the_service = isinstance(file, RowFile) and isinstance(file.mapping, str)
