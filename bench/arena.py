@@ -52,7 +52,13 @@ class Before(Enum):
 
     EMPTY = "nothing"
     OLDER = "the same cases, in an older version"
-    NEWER = "the same cases, in a newer version"
+    NEWER = "the same cases, updated to a newer version"
+    CREATED_LATER = "the same cases, created in a newer version"
+
+    @property
+    def supersedes(self) -> bool:
+        """Whether what comes is older than what is there."""
+        return self in (Before.NEWER, Before.CREATED_LATER)
 
 
 @dataclass(frozen=True)
@@ -83,11 +89,12 @@ class Arena:
 
     def reset(self, database: str, before: Before, fill: Path) -> None:
         """Let `care_case` hold nothing, or the cases of a file in an older or newer version than any to come."""
-        version = _NEWER if before is Before.NEWER else 0
+        version = _NEWER if before.supersedes else 0
+        entry_version = _NEWER if before is Before.CREATED_LATER else 0
         with psycopg.connect(self.dsn(database), autocommit=True) as connection:
             connection.execute("TRUNCATE care_case")
             if before is not Before.EMPTY:
-                for text in chunks_of_texts(fill, version):
+                for text in chunks_of_texts(fill, version, entry_version):
                     connection.execute(upsert_statement(guarded=False), (text,))
                 connection.execute("VACUUM (ANALYZE) care_case")
 

@@ -48,29 +48,30 @@ class CaseFiles:
         return path
 
 
-def chunks_of_rows(path: Path, version: int = 1) -> list[list[Row]]:
+def chunks_of_rows(path: Path, version: int = 1, entry_version: int = 1) -> list[list[Row]]:
     """The cases of a file as rows of `care_case`, by the chunk."""
     items = msgspec.json.decode(path.read_bytes(), type=list[msgspec.Raw])
     return [
-        rows_of(msgspec.json.encode(items[start : start + CHUNK]), version) for start in range(0, len(items), CHUNK)
+        rows_of(msgspec.json.encode(items[start : start + CHUNK]), version, entry_version)
+        for start in range(0, len(items), CHUNK)
     ]
 
 
-def rows_of(items: bytes, version: int = 1) -> list[Row]:
+def rows_of(items: bytes, version: int = 1, entry_version: int = 1) -> list[Row]:
     """Cases, a JSON array, validated as this system does, as rows of `care_case`."""
     rows: list[Row] = []
     for row in validate(items, RULES):
         assert isinstance(row, dict), "the samples are valid"
-        rows.append({**row, VERSION: version, ENTRY_VERSION: version})
+        rows.append({**row, VERSION: version, ENTRY_VERSION: entry_version})
     return rows
 
 
-def chunks_of_texts(path: Path, version: int = 1) -> list[str]:
+def chunks_of_texts(path: Path, version: int = 1, entry_version: int = 1) -> list[str]:
     """The cases of a file as JSON with the columns' names, by the chunk."""
     columns = [(column.key, column.name) for column in CARE_CASE.c]
     return [
         msgspec.json.encode([{name: row[key] for key, name in columns} for row in rows]).decode()
-        for rows in chunks_of_rows(path, version)
+        for rows in chunks_of_rows(path, version, entry_version)
     ]
 
 

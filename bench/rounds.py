@@ -29,6 +29,7 @@ WORKLOADS = (
     NEW,
     Workload("all updated", Before.OLDER),
     Workload("all superseded", Before.NEWER),
+    Workload("all superseded, created by newer batches", Before.CREATED_LATER),
     Workload("all new, in eight databases", Before.EMPTY, tenants=8),
     Workload("all updated, in eight databases", Before.OLDER, tenants=8),
 )
@@ -108,7 +109,7 @@ class Rounds:
             for database in databases
             for number in range(contestant.batches)
         )
-        return Trial(self.arena, targets, guarded=workload.before is Before.NEWER)
+        return Trial(self.arena, targets, guarded=workload.before.supersedes)
 
     def _once(self, race: Race) -> float:
         """Cases a second. Raises BenchError if the tables do not hold afterwards what they must."""
@@ -124,7 +125,7 @@ class Rounds:
     def _check(self, race: Race, trial: Trial) -> None:
         for database in {database for database, _ in trial.targets}:
             paths = [path for where, path in trial.targets if where == database]
-            if race.workload.before is Before.NEWER:
+            if race.workload.before.supersedes:
                 paths = [self.files.file(self.cases(race), _OLD_SEED)]
             sums = [self.files.sums[path] for path in paths]
             expected = Sum(sum(one.cases for one in sums), sum(one.priorities for one in sums))

@@ -108,7 +108,7 @@ def commands_page() -> str:
         "",
         "What `carecase COMMAND --help` says. `carecase-client` has those of a sender: `submit`, `generate`, `status`,"
         " `result`, `cancel`, `retry`, `jobs`. Exit statuses:"
-        " [configuration](../configuration.md#waiting-and-how-commands-end).",
+        " [configuration](../configuration.md#timeouts-and-exit-statuses-of-commands).",
     ]
     for name, command in sorted(_commands()):
         help_text = command.get_help(click.Context(command, info_name=name, terminal_width=100, max_content_width=100))

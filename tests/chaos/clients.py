@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +23,7 @@ TRIPS = "TRIPS"
 DATABASES = ("demo", "demo", "demo", "demo_sqlite")
 SIZES, SMALL = (1, 3, 40, 200, 900), (1, 1, 2)
 AT_ONCE = 10
+LONGEST_WAIT_S = 10
 DRY_RUNS = 0.15
 """The part of all batches that are dry runs."""
 
@@ -47,7 +49,21 @@ class Client(Thread):
         while not self._stop_sending.is_set():
             number += 1
             self.send(f"{self.name}-{number}")
+            if self._dice.random() < 0.5:
+                self._await_end(self.accepted[-1].job_id)
             time.sleep(self._dice.uniform(0, 0.3))
+
+    def _await_end(self, job_id: str) -> None:
+        """Wait for a batch to end, but not for long: a backlog that is always full lets small ones in one by one only.
+
+        Then there are no groups.
+        """
+        until, job = time.monotonic() + LONGEST_WAIT_S, None
+        while (job is None or job["finishedAt"] is None) and time.monotonic() < until:
+            if self._stop_sending.wait(0.2):
+                return
+            with suppress(httpx.HTTPError, OSError, ValueError):
+                job = self._system.job(job_id)
 
     def send(self, key: str) -> None:
         """Send a batch until it is accepted."""

@@ -2,23 +2,23 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from random import Random
-from typing import TypeVar
+from urllib.parse import urlsplit
 
 import psutil
-import psycopg
 import redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from tests.acceptance.system import System, eventually
 from tests.chaos.clients import TRIPS
 from tests.chaos.clocks import set_clock
+from tests.chaos.commits import kill_worker_between_commit_and_completion
 
-T = TypeVar("T")
 Fault = Callable[[System, Random], None]
 POSTMASTER_TITLES = ("checkpointer", "background writer", "walwriter", "autovacuum", "logical replication", "io worker")
 
@@ -100,7 +100,7 @@ def hang_postgres(system: System, dice: Random) -> None:
 
 
 def kill_pool_while_valkey_hangs(system: System, dice: Random) -> None:
-    """Processes die that have committed a chunk and could not say so yet: the moment that the ledger is for."""
+    """Processes die that have said to a Valkey that hangs what they have committed, and hear no answer."""
     valkey = system.pid("redis")
     os.kill(valkey, signal.SIGSTOP)
     try:
@@ -112,50 +112,16 @@ def kill_pool_while_valkey_hangs(system: System, dice: Random) -> None:
         os.kill(valkey, signal.SIGCONT)
 
 
-_WRITERS = (
-    "SELECT client_port FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid()"
-    " AND query ~* 'care_case|ingest_ledger'"
-)
-_WRITING_WITHIN_S, _COMMITTED_WITHIN_S = 3.0, 2.0
-
-
-def kill_worker_between_commit_and_completion(system: System, dice: Random) -> None:
-    """A worker dies that has committed chunks and could not say so yet: Valkey hangs from within its transaction on.
-
-    Another worker may write the same cases, of batches accepted later, before the second attempt at what was committed.
-    """
-    del dice
-    valkey = system.pid("redis")
-    with psycopg.connect(system.stack["databases"]["demo"]["url"].replace("+psycopg", ""), autocommit=True) as watch:
-        ports = _until(lambda: _writers(watch), _WRITING_WITHIN_S)
-        if not ports:
-            return
-        os.kill(valkey, signal.SIGSTOP)
-        try:
-            pids = {one.laddr.port: one.pid for one in psutil.net_connections("tcp") if one.laddr}
-            _until(lambda: not ports & _writers(watch), _COMMITTED_WITHIN_S)
-            worker = psutil.Process(pids[min(ports)]).ppid()
-            for pid in (worker, *_pool_of(worker)):  # nobody is left who would hand its notifications on at once
-                os.kill(pid, signal.SIGKILL)
-        finally:
-            os.kill(valkey, signal.SIGCONT)
-
-
-def _writers(watch: "psycopg.Connection[tuple[int]]") -> set[int]:
-    """The ports from which cases are being written."""
-    return {port for (port,) in watch.execute(_WRITERS)}
-
-
-def _until(look: Callable[[], T], seconds: float) -> T:
-    """Look without a rest, since a write takes a few milliseconds, until it is so or the time is over."""
-    end = time.monotonic() + seconds
-    while not (found := look()) and time.monotonic() < end:
-        pass
-    return found
-
-
 def cut_broker_connections(system: System, dice: Random) -> None:
     _store(system).execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
+def reset_broker_connections(system: System, dice: Random) -> None:
+    """Connections are reset, idle ones too, as by a balancer. It takes root, and a kernel that lets it."""
+    port = str(urlsplit(system.stack["redis"]["url"]).port)
+    reset = subprocess.run(["ss", "-K", "-tnH", "sport", "=", port], capture_output=True, text=True, check=False)
+    if not reset.stdout:
+        raise OSError("no connection can be reset here")
 
 
 def fill_valkey(system: System, dice: Random) -> None:
@@ -286,6 +252,7 @@ WEIGHTS: dict[Fault, int] = {
     freeze_valkey: 2,
     hang_postgres: 2,
     cut_broker_connections: 3,
+    reset_broker_connections: 3,
     fill_valkey: 2,
     deny_valkey_writes: 2,
     fill_disk: 2,

@@ -26,6 +26,7 @@ from tests.chaos.attempts import held_twice
 from tests.chaos.callbacks import VARIABLES, called_back
 from tests.chaos.clients import Client, Crowd
 from tests.chaos.clocks import intake_with_a_clock
+from tests.chaos.commits import GATE
 from tests.chaos.faults import WEIGHTS, Fault
 from tests.chaos.replay import Found, Sent, Verdict, compare
 
@@ -42,6 +43,7 @@ AUDIT = {
         " VALUES (NEW.case_key, NEW.ingest_version); RETURN NULL; END $$",
         "CREATE TRIGGER note AFTER INSERT OR UPDATE OF ingest_version ON care_case"
         " FOR EACH ROW EXECUTE FUNCTION note()",
+        *GATE,
     ),
     "demo_sqlite": (
         "CREATE TABLE audit (case_key int, version bigint)",
@@ -70,6 +72,7 @@ class Report:
     untimely: int = 0
     unfinished: list[str] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
+    logged: list[str] = field(default_factory=list)
     callbacks: list[str] = field(default_factory=list)
     called_back: int = 0
     verdicts: dict[str, Verdict] = field(default_factory=dict)
@@ -102,6 +105,7 @@ class Report:
         told.append(f"{self.called_back:,} calls of a webhook, wrong with them: {len(self.callbacks)}")
         told += [f"  {fault}" for fault in self.callbacks[:20]]
         told += [f"  answered {surprise}" for surprise in self.surprises[:20]]
+        told += [f"  logged {line}" for line in self.logged[:20]]
         return told
 
 
@@ -147,7 +151,7 @@ def run(place: Path, seed: int, seconds: float, kinds: Sequence[Fault] = tuple(W
         report.surprises = [surprise for client in clients for surprise in client.surprises]
         if report.surprises:
             logs = [*(system.data_dir / "logs").glob("intake*.log"), *place.glob("*intake.log")]
-            report.surprises += [line for log in logs for line in log.read_text().splitlines() if _FAILED in line]
+            report.logged = [line for log in logs for line in log.read_text().splitlines() if _FAILED in line]
     return report
 
 

@@ -52,7 +52,7 @@ def test_an_alert_says_what_it_is_and_leads_to_a_page(rule: dict[str, dict[str, 
     assert {"summary", "description", "runbook_url"} == set(told)
     page = (DOCS / told["runbook_url"]).read_text()
     assert page.startswith(f"# {rule['alert']}: ")
-    for part in ("**Severity.**", "**What one sees.**", "**What it means for clients.**", "**What to do.**"):
+    for part in ("**Severity.**", "**Symptoms.**", "**Effect on clients.**", "**What to do.**"):
         assert part in page
 
 

@@ -10,10 +10,12 @@ import pytest
 from carecase_worker.errors import SettingsError
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import DatabaseSettings, Settings
-from carecase_worker.settings.places import setting_names
+from carecase_worker.settings.places import NAMED, PLAIN, setting_names
 from carecase_worker.settings.sections.access import ClientSettings
 
-EXAMPLE = Path(__file__).parent.parent.parent / "config" / "carecase.example.toml"
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLE = ROOT / "config" / "carecase.example.toml"
+PAGE = ROOT / "docs" / "configuration.md"
 
 
 def loaded(tmp_path: Path, toml: str = "", **variables: str) -> Settings:
@@ -227,6 +229,18 @@ def test_the_example_documents_every_setting_with_its_default() -> None:
     (database,) = settings.databases.values()
     assert database == DatabaseSettings.model_validate({"url": database.url.get_secret_value()})
     assert dict(settings.clients) == {"demo": ClientSettings.model_validate({"databases": ["demo"]})}
+
+
+def test_the_page_of_the_configuration_names_every_setting() -> None:
+    named = {f"{section.replace('<name>', 'NAME')}.{leaf}" for section, leaf, _ in setting_names()}
+    assert named - set(re.findall(r"`([\w.]+)`", PAGE.read_text())) == set()
+
+
+def test_every_setting_is_used() -> None:
+    source = ROOT / "src" / "carecase_worker"
+    code = "".join(module.read_text() for module in source.rglob("*.py"))
+    fields = {name for model in (*PLAIN.values(), *NAMED.values()) for name in model.model_fields}
+    assert {name for name in fields if not re.search(rf"\.{name}\b", code)} == set()
 
 
 KEY = "k1:" + "A" * 43 + "="

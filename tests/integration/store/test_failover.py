@@ -1,14 +1,17 @@
 """Redis that answers, but not as it should: what is said, what becomes of it, and that it ends by itself."""
 
+import asyncio
 import socket
+import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 
 import pytest
 import redis
+import uvloop
 from tests.builders import a_new_job
 from tests.services import lone_valkey, redis_url
 
@@ -19,6 +22,7 @@ from carecase_worker.errors import JobNotFound, StoreUnavailable
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.operations.admission import Admitted
 
 
@@ -91,6 +95,61 @@ def test_a_failover_behind_one_address_is_followed_at_once(tmp_path: Path) -> No
             to_notify += 1
         assert to_notify >= 1
         assert redis.Redis.from_url(redis_url(two)).llen("b:cases.demo") == to_notify
+
+
+@dataclass
+class Relay:
+    """An address before a server, whose connections can be reset while they are idle, as by a balancer's timeout."""
+
+    server: int
+    near: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on what comes, in both directions, until an end is there."""
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.server)
+        self.near.append(writer)
+        await asyncio.wait(
+            [asyncio.ensure_future(_copied(*way)) for way in ((reader, far_writer), (far_reader, writer))]
+        )
+
+    async def reset(self, port: int) -> None:
+        """Reset all connections, the last one of which is a witness: once it has seen it, the others have."""
+        seen, witness = await asyncio.open_connection("127.0.0.1", port)
+        witness.write(b"PING\r\n")
+        await seen.readline()
+        for writer in self.near:
+            linger = struct.pack("ii", 1, 0)  # so that closing is a reset
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+        self.near.clear()
+        with suppress(ConnectionResetError):
+            await seen.read()
+
+
+async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while piece := await reader.read(65536):
+            writer.write(piece)
+    writer.close()
+
+
+def test_a_connection_of_an_intake_that_is_reset_while_it_is_idle_is_made_anew(alone: str) -> None:
+    """On the intake's own event loop, which has closed a connection that was reset and takes no write to it."""
+
+    async def asked_again() -> None:
+        relay = Relay(int(alone.rpartition(":")[2].partition("/")[0]))
+        async with await asyncio.start_server(relay.serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            store = LoopStore(RedisSettings.model_validate({"url": redis_url(port)}), JobSettings())
+            await store.now()
+            await relay.reset(port)
+            await store.now()
+            assert (await store.admit(a_new_job(), {0: b"p"})).verdict is Admitted.ADMITTED
+            await relay.reset(port)
+            assert (await store.admit(a_new_job(), {0: b"p"})).verdict is Admitted.ADMITTED
+            await store.close()
+
+    uvloop.run(asked_again())
 
 
 def _set(name: str, value: str, back: str) -> Callable[["redis.Redis"], Callable[[], object]]:

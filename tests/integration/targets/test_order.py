@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from tests.builders import NOW, a_batch, a_case, a_lease
@@ -150,6 +150,16 @@ def executions(draw: st.DrawFn) -> list[tuple[Run, int]]:
     return [(one, draw(st.integers(0, 15))) for one in order]
 
 
+ONE, OTHER, PASSED_OVER = (
+    a_case(key, case_Status=status, case_Priority=1) for key, status in ((1, "ok"), (2, "ok"), (2, "skip"))
+)
+PASSED_OVER_BESIDE_SUPERSEDED = [
+    (Run(FIRST_SEQ + seq, 0, cases, "sender", NOW, care_plan=None, strict=False), 0)
+    for seq, cases in ((1, [ONE]), (0, [ONE, ONE, OTHER, PASSED_OVER]))
+]
+"""A batch whose last items are written together: one holds a newer version, one an earlier item of this batch."""
+
+
 def planned(one: Run, item_by_item: bool) -> tuple[LedgerKey, WritePlan]:
     """What the ledger knows a chunk by, and its plan."""
     key = LedgerKey(UUID(int=one.seq), 0 if one.first == 0 else 1)
@@ -201,6 +211,7 @@ def in_order(runs: Sequence[Run]) -> dict[int, HeldCase]:
 # a failure is told as it was found: to make it smaller takes minutes, on real databases
 @settings(max_examples=60, phases=[Phase.explicit, Phase.generate])
 @given(executions())
+@example(PASSED_OVER_BESIDE_SUPERSEDED)
 def test_every_answer_and_every_case_is_the_contracts(target: Target, plan: list[tuple[Run, int]]) -> None:
     target.clear()
     reference = Reference(refusal, is_passed_over)

@@ -17,7 +17,7 @@ from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.dialects.registry import dialect_of
-from carecase_worker.targets.dialects.upsert import Held, Upsert, Written
+from carecase_worker.targets.dialects.upsert import Held, Newer, Upsert, Written
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.plan import Wave, WritePlan
 from carecase_worker.targets.schema.migration import upgrade
@@ -131,6 +131,9 @@ class SteppedUpsert:
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
         return self.upsert.held(connection, keys)
+
+    def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
+        return self.upsert.newer(connection, keys, versions)
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
         self.upsert.backdate(connection, wave)

@@ -3,13 +3,14 @@
 Only this module and the job store import redis.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import redis
 import redis.asyncio
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError as NoScriptError
@@ -47,6 +48,39 @@ ELSEWHERE = (redis.ReadOnlyError, redis.exceptions.ClusterDownError, redis.excep
 """Errors of a server that is no longer the right one (failover): reconnect at once."""
 
 
+class _Resettable(AbstractConnection):
+    """Connection whose reset while it was idle is an error of Redis, so that the command is sent over another one.
+
+    uvloop has closed its transport by then, and raises RuntimeError for a write; redis-py expects OSError.
+    """
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        """Send a command. Raises redis.ConnectionError if the connection is lost."""
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            raise redis.ConnectionError("the connection was reset") from error
+
+
+class _ResettableTcp(_Resettable, Connection):
+    """Connection over TCP."""
+
+
+class _ResettableTls(_Resettable, SSLConnection):
+    """Connection over TLS."""
+
+
+class _ResettableUnix(_Resettable, UnixDomainSocketConnection):
+    """Connection over a Unix socket."""
+
+
+_RESETTABLE: Mapping[type[AbstractConnection], type[_Resettable]] = {
+    Connection: _ResettableTcp,
+    SSLConnection: _ResettableTls,
+    UnixDomainSocketConnection: _ResettableUnix,
+}
+
+
 def connect(settings: RedisSettings, timeout: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> redis.Redis:
     """Return a connection pool for threads, opened at first use; a command is tried `attempts` times."""
     options = {**_options(settings, timeout), "health_check_interval": 30}
@@ -58,16 +92,21 @@ def connect_listener(settings: RedisSettings) -> LoopRedis:
 
     Messages published while a connection is broken are lost, so the listener must get the error at once.
     """
-    options = _options(settings, RESPONSE_TIMEOUT)
-    return redis.asyncio.Redis.from_url(
-        settings.address, **options, retry=AsyncRetry(NoBackoff(), 0), decode_responses=True
-    )
+    options = {**_options(settings, RESPONSE_TIMEOUT), "decode_responses": True}
+    return _on_loop(settings, options, retries=0)
 
 
 def connect_loop(settings: RedisSettings, timeout: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> LoopRedis:
     """Return a connection pool for one event loop that behaves like that of `connect`."""
     options = {**_options(settings, timeout), "health_check_interval": 30}
-    return redis.asyncio.Redis.from_url(settings.address, **options, retry=AsyncRetry(NoBackoff(), attempts - 1))
+    return _on_loop(settings, options, retries=attempts - 1)
+
+
+def _on_loop(settings: RedisSettings, options: Mapping[str, Any], retries: int) -> LoopRedis:
+    client = redis.asyncio.Redis.from_url(settings.address, **options, retry=AsyncRetry(NoBackoff(), retries))
+    pool = client.connection_pool
+    pool.connection_class = _RESETTABLE[pool.connection_class]
+    return client
 
 
 def _options(settings: RedisSettings, timeout: timedelta) -> dict[str, Any]:

@@ -7,10 +7,10 @@ differs from this one only in speed.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, and_, bindparam, false, select, update
+from sqlalchemy import ColumnElement, Connection, Executable, and_, bindparam, false, func, select, update
 
 from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY
-from carecase_worker.targets.dialects.upsert import ON_CREATE_ONLY, Held, Written
+from carecase_worker.targets.dialects.upsert import ON_CREATE_ONLY, Held, Newer, Written
 from carecase_worker.targets.plan import Wave
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
@@ -47,6 +47,9 @@ class PortableUpsert:
             for where in (and_(newer, same_plan), newer)
         )
         self._held = select(held[KEY], held[VERSION], held[ENTRY_VERSION], held[CARE_PLAN])
+        self._newer = select(func.count(), func.count().filter(held[ENTRY_VERSION] > bindparam("lowest"))).where(
+            held[VERSION] >= bindparam("highest")
+        )
         self._backdate = (
             update(CARE_CASE)
             .where(held[KEY] == bindparam(_ENTERED[KEY]), held[ENTRY_VERSION] > bindparam(_ENTERED[ENTRY_VERSION]))
@@ -63,6 +66,11 @@ class PortableUpsert:
         """Read the stored cases with these keys; missing ones are left out."""
         found = connection.execute(self._held.where(CARE_CASE.c[KEY].in_(keys)))
         return {key: Held(*held) for key, *held in found}
+
+    def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
+        """Count the cases of these keys that hold a version as new as all of these, or newer."""
+        sent = {"lowest": min(versions), "highest": max(versions)}
+        return Newer(*connection.execute(self._newer.where(CARE_CASE.c[KEY].in_(keys)), sent).one())
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
         """Set this wave's entry date, user and version on cases that a later version created."""

@@ -34,6 +34,13 @@ class Held(NamedTuple):
     care_plan: int
 
 
+class Newer(NamedTuple):
+    """Counts of the cases that hold a newer version than any sent: all of them, and those that a newer version created."""
+
+    cases: int
+    created: int
+
+
 class Upsert(Protocol):
     """The upsert of waves on a connection."""
 
@@ -43,6 +50,10 @@ class Upsert(Protocol):
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
         """Read the stored cases with these keys; missing ones are left out."""
+        ...
+
+    def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
+        """Count the cases of these keys that hold a version as new as all of these, or newer."""
         ...
 
     def backdate(self, connection: Connection, wave: Wave) -> None:

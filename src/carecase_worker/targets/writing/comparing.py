@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from carecase_worker.cases.care_case import FIELDS, KEY, UPDATE_DATE, UPDATE_USER
 from carecase_worker.cases.outcomes import WOULD_CREATE, Kind, Outcome, would_update
-from carecase_worker.targets.dialects.upsert import Held, Upsert, Written
+from carecase_worker.targets.dialects.upsert import Held, Newer, Upsert, Written
 from carecase_worker.targets.plan import Wave, WritePlan
 from carecase_worker.targets.tables import CARE_CASE
 
@@ -49,6 +49,10 @@ class ComparingUpsert:
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
         """Read the stored cases with these keys; missing ones are left out."""
         return self._upsert.held(connection, keys)
+
+    def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
+        """Count the cases of these keys that hold a version as new as all of these, or newer."""
+        return self._upsert.newer(connection, keys, versions)
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
         """Set this wave's entry date, user and version on cases that a later version created."""

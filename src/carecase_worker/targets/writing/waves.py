@@ -16,10 +16,25 @@ def apply_wave(connection: Connection, upsert: Upsert, wave: Wave, guard_care_pl
     for keys, outcome in ((written.created, CREATED), (written.updated, UPDATED)):
         if len(keys) == len(wave.keys):
             return [outcome] * len(keys)
+    if not written.created and not written.updated and _are_superseded(connection, upsert, wave):
+        return [SUPERSEDED] * len(wave.keys)
     outcome_of = dict.fromkeys(written.created, CREATED) | dict.fromkeys(written.updated, UPDATED)
     if len(outcome_of) < len(wave.keys):
         outcome_of |= _explain_skipped(connection, upsert, wave, guard_care_plan, outcome_of)
     return [outcome_of[key] for key in wave.keys]
+
+
+def _are_superseded(connection: Connection, upsert: Upsert, wave: Wave) -> bool:
+    """Return whether newer versions of all cases are there; then those that one of them created are backdated.
+
+    It spares reading and comparing what each case holds.
+    """
+    newer = upsert.newer(connection, wave.keys, wave.versions)
+    if newer.cases < len(wave.keys):
+        return False
+    if newer.created:
+        upsert.backdate(connection, wave)
+    return True
 
 
 def _explain_skipped(

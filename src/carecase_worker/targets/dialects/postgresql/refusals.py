@@ -27,6 +27,7 @@ _WORDS = (
     (r"session is read-only", Causes.READ_ONLY),
     (r"invalid .*(value|option|number|protocol version)|weak sslmode|could not parse", Causes.PARAMETER),
     (r"does not support SSL|SSL is required", Causes.NO_TLS),
+    (r"(negotiation|startup) packet|SSL SYSCALL error: (EOF|Connection reset|Broken pipe)", Causes.BROKEN),
     (r"certificate|private key|\bSSL\b|\bTLS\b", Causes.CERTIFICATE),
     (r"resolve host|translate host name|Name or service not known|name resolution", Causes.UNKNOWN_HOST),
     (r"Connection refused|No such file or directory|running locally", Causes.REFUSED),

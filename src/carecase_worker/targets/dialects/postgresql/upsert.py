@@ -9,7 +9,7 @@ from sqlalchemy import Column, Connection, text
 from sqlalchemy.dialects import postgresql
 
 from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY, UPDATE_DATE, UPDATE_USER
-from carecase_worker.targets.dialects.upsert import ON_CREATE_ONLY, Held, Written
+from carecase_worker.targets.dialects.upsert import ON_CREATE_ONLY, Held, Newer, Written
 from carecase_worker.targets.plan import Wave, WaveOfChunks
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
@@ -24,8 +24,11 @@ class PostgresUpsert:
         }
         self._backdates = {many: _postgres_backdate(_sources(many)) for many in (False, True)}
         key, *others = (CARE_CASE.c[name].name for name in (KEY, VERSION, ENTRY_VERSION, CARE_PLAN))
-        self._held = text(
-            f"SELECT {key}, {', '.join(others)} FROM care_case WHERE {key} = ANY(:keys)"  # noqa: S608  # names of the field table only
+        of_keys = f"FROM care_case WHERE {key} = ANY(CAST(:keys AS integer[]))"
+        self._held = text(f"SELECT {key}, {', '.join(others)} {of_keys}")
+        version, entry_version, _ = others
+        self._newer = text(
+            f"SELECT count(*), count(*) FILTER (WHERE {entry_version} > :lowest) {of_keys} AND {version} >= :highest"
         )
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
@@ -37,8 +40,13 @@ class PostgresUpsert:
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
         """Read the stored cases with these keys; missing ones are left out."""
-        found = connection.execute(self._held, {"keys": list(keys)})
+        found = connection.execute(self._held, {"keys": _array(keys)})
         return {key: Held(*held) for key, *held in found}
+
+    def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
+        """Count the cases of these keys that hold a version as new as all of these, or newer."""
+        sent = {"keys": _array(keys), "lowest": min(versions), "highest": max(versions)}
+        return Newer(*connection.execute(self._newer, sent).one())
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
         """Set this wave's entry date, user and version on cases that a later version created."""
@@ -58,6 +66,11 @@ def _sent(wave: Wave) -> dict[str, Any]:
         }
     rules = wave.defaults.rules
     return sent | {"first_version": wave.defaults.first_version, "moment": rules.moment, "user": rules.user}
+
+
+def _array(keys: Sequence[int]) -> str:
+    """Return keys as PostgreSQL writes an array: for a list of them, psycopg takes five times as long."""
+    return f"{{{','.join(map(str, keys))}}}"
 
 
 def _as_it_is(text: bytes) -> bytes:
