@@ -1,4 +1,4 @@
-"""Cases and batches: valid unless told otherwise."""
+"""Cases and batches: valid unless the arguments say otherwise."""
 
 import json
 from datetime import UTC, datetime

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import HealthCheck
 from hypothesis import settings as effort
 from tests.acceptance.system import System, running
@@ -90,6 +91,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """A Valkey and a PostgreSQL for the whole run."""
     with services(tmp_path_factory.mktemp("servers")) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def raw_redis(servers: Services) -> Iterator[redis.Redis]:
+    """A connection of the tests' own, for what no operation of the job store shows or does."""
+    with redis.Redis.from_url(servers.redis_url) as client:
+        yield client
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Time that has gone by for a job store: every moment it has noted is moved back, since its clock is Redis's own."""
+"""Time that has gone by for a job store: every time that it noted is moved back, since its clock is Redis's own."""
 
 from datetime import timedelta
 

@@ -127,7 +127,7 @@ def rules_broken(field: dict[str, str], value: Any, row: dict[str, Any]) -> Iter
 
 
 def moment(value: Any) -> datetime:
-    """The moment of an ISO 8601 date-time in extended format, or a date; raises NoDateTime."""
+    """The time of an ISO 8601 date-time in extended format, or of a date; raises NoDateTime."""
     if not isinstance(value, str):
         raise NoDateTime
     text = Text(value)
@@ -222,7 +222,8 @@ class Text:
 
     def annotation(self) -> None:
         """Pass over an RFC 9557 annotation, as [Europe/Berlin]; one that must be understood is not accepted."""
-        name, end, rest = self.after("[")._rest.partition("]")
+        self.after("[")
+        name, end, rest = self._rest.partition("]")
         allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+=-"
         if not end or not 1 <= len(name) <= 64 or any(character not in allowed for character in name):
             raise NoDateTime

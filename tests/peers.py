@@ -1,4 +1,4 @@
-"""A service that answers as told, over real HTTP: what a client may meet on the other end."""
+"""A service that gives the answers of a test, over real HTTP: what a client may meet on the other end."""
 
 import json
 import threading
@@ -47,7 +47,7 @@ class Peer:
 
 
 def a_job(state: str = "completed", total: int = 3, job_id: str = JOB, **members: Any) -> dict[str, Any]:
-    """A job document; counts that are not told are 0, but for `processed`."""
+    """A job document; counts that are not given are 0, but for `processed`."""
     counts = dict.fromkeys(COUNTS, 0) | {"processed": sum(members.get(name, 0) for name in COUNTS[1:])}
     return {
         "jobId": job_id,

@@ -1,4 +1,4 @@
-"""A receiver of webhooks: it answers as it is told to, and keeps what it got."""
+"""A receiver of webhooks: it gives the answers of a test, and keeps what it got."""
 
 import json
 from collections.abc import Iterator

@@ -14,12 +14,12 @@ from tests.oracle import Sender, judge
 
 Case = Mapping[str, Any]
 Answer = tuple[int, str]
-"""The status of an item, and its text as far as the contract tells it; a refusal's text begins with the field."""
+"""The status of an item, and its text as far as the contract has it; a refusal's text begins with the field."""
 
 CREATED, UPDATED, SUPERSEDED = (201, "Created"), (200, "Updated"), (200, "Superseded")
 INVALID, NOT_APPLIED, REFUSED, OTHER_CARE_PLAN = (422, ""), (424, ""), (500, ""), (409, "carePlan_Key: ")
 ENTERED = ("entry_Date", "entry_User")
-"""The fields that tell who entered a case: no update changes them."""
+"""The fields that say who entered a case: no update changes them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Run:
 
     @property
     def name(self) -> tuple[int, int]:
-        """What tells the chunk from all others."""
+        """The name by which the chunk differs from all others."""
         return self.seq, self.first
 
 
@@ -51,7 +51,7 @@ class HeldCase:
 
 @dataclass
 class Reference:
-    """A database that refuses rows, and passes over others, as it is told to, and has done each chunk once."""
+    """A database that refuses some rows and passes over others, as a test wants it, and has done each chunk once."""
 
     refusal: Callable[[Case], Answer | None]
     is_passed_over: Callable[[Case], bool]
@@ -70,7 +70,7 @@ class Reference:
         return self.done[run.name]
 
     def forget(self, run: Run) -> None:
-        """Know no more of a batch, of none of its chunks, than its cases tell."""
+        """Know no more of a batch, or of a chunk of it, than its cases say."""
         self.done = {name: answers for name, answers in self.done.items() if name[0] != run.seq}
 
     def _answers(self, run: Run) -> list[Answer]:

@@ -25,14 +25,18 @@ _LONGEST_FIRST = (
     "acceptance/",
     "observing/",
     "contract/",
-    "integration/targets/test_refusals",
-    "integration/worker/test_flower_page",
+    "integration/targets/refusals/",
+    "integration/worker/flower_page/",
     "integration/embedded/",
     "unit/test_cutting",
     "integration/",
     "unit/test_validation_oracle",
 )
-_TAKES_SYSTEM = re.compile(r"^def test_\w+\([^()]*\b(?:system: System|visit: Visit)\b", re.MULTILINE)
+_SHARE_FIXTURES = ("tests/acceptance/privacy/", "tests/integration/worker/flower_page/")
+"""Directories whose files share what takes long to start, and so go to one process."""
+_TAKES_SYSTEM = re.compile(
+    r"^def test_\w+\([^()]*\b(?:system: System|guarded: System|visit: Visit|come: Callable)\b", re.MULTILINE
+)
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no types
@@ -44,6 +48,9 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no types
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
+        for directory in _SHARE_FIXTURES:
+            if file.startswith(directory):
+                return directory
         if not shares_system(file):
             return file
         return self._groups.setdefault(file, f"system {len(self._groups) % _SYSTEMS}")

@@ -113,13 +113,13 @@ def test_a_docstring_begins_with_no_question_word() -> None:
     assert asked == [], "begin a function's in the imperative, a class's or module's with a noun"
 
 
-def test_a_room_holds_about_a_dozen_modules() -> None:
+def test_a_room_has_about_a_dozen_modules() -> None:
     rooms = Counter(name_of(module.parent) for module in MODULES if module.name != "__init__.py")
     del rooms["."]  # the package itself, whose rooms these are
     assert [f"{room}: {count}" for room, count in rooms.items() if count > 14] == [], "cut it by concern"
 
 
-def test_a_package_holds_a_docstring_only() -> None:
+def test_a_package_has_a_docstring_only() -> None:
     packages = [module for module in MODULES if module.name == "__init__.py"]
     assert [name_of(one) for one in packages if [type(node) for node in tree_of(one).body] != [ast.Expr]] == []
 
@@ -131,7 +131,7 @@ def test_each_third_party_stays_in_its_home() -> None:
 
 
 def spelt_in(node: ast.AST) -> Iterator[ast.expr]:
-    """The expressions by which a node tells things apart: compared, matched, looked up, or asked how they begin."""
+    """The expressions by which a node distinguishes things: compared, matched, looked up, or asked how they begin."""
     match node:
         case ast.Compare():
             yield from (node.left, *node.comparators)

@@ -29,12 +29,12 @@ class Certificates:
     key: Path
 
 
-def certificates(place: Path) -> Certificates:
-    """Make an authority and a certificate of it."""
+def certificates(place: Path, days: int = 1) -> Certificates:
+    """Make an authority and a certificate of it, for some days."""
     place.mkdir()
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority = _certificate("the authority", ca_key, "the authority", ca_key, is_ca=True)
-    certificate = _certificate("the server", key, "the authority", ca_key, is_ca=False)
+    authority = _certificate("the authority", ca_key, "the authority", ca_key, days)
+    certificate = _certificate("the server", key, "the authority", ca_key, days)
     files = Certificates(place / "ca.pem", place / "server.pem", place / "server.key")
     files.ca.write_bytes(authority.public_bytes(Encoding.PEM))
     files.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
@@ -44,8 +44,9 @@ def certificates(place: Path) -> Certificates:
 
 
 def _certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey, is_ca: bool
+    name: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey, days: int
 ) -> x509.Certificate:
+    is_ca = name == issuer
     now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder()
@@ -54,7 +55,7 @@ def _certificate(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -49,7 +49,7 @@ def run(
 
 
 def stopped_with_parent() -> Callable[[], None] | None:
-    """For a child to call first: it is told to stop when the tests' process dies, however it dies. Linux only."""
+    """For a child to call first: it gets SIGTERM when the tests' process dies, however it dies. Linux only."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)
@@ -61,7 +61,7 @@ def eventually(true: Callable[[], Any], seconds: float = 300, what: str = "it") 
     deadline = time.monotonic() + seconds
     while not (answer := true()):
         assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
-        time.sleep(0.05)
+        time.sleep(0.05)  # whatever is asked for sends no event
     return answer
 
 
@@ -205,7 +205,7 @@ def running(place: Path, *options: str, command: Sequence[str] = COMMAND, **vari
 
 
 @contextmanager
-def intake_beside(system: System, place: Path, config: str) -> Iterator[System]:
+def intake_beside(system: System, place: Path, config: str, **variables: str) -> Iterator[System]:
     """Run one more intake of a running system, with settings of its own, in `place`; the system as that one serves it.
 
     A start costs a tenth of what a whole system's costs, and is enough for what only intakes look at.
@@ -214,7 +214,7 @@ def intake_beside(system: System, place: Path, config: str) -> Iterator[System]:
     (data_dir / "logs").mkdir(parents=True)
     (place / "intake.toml").write_text(config)
     own = {"CARECASE_INTAKE_PORT": str(port), "CARECASE_CONFIG": "intake.toml"}
-    environment = process_environment() | running_stack(system.data_dir / "stack.json").environment() | own
+    environment = process_environment() | running_stack(system.data_dir / "stack.json").environment() | own | variables
     claims = {name: tomllib.loads(config).get("jwt", {}).get(name) for name in ("issuer", "audience")}
     jwt, now = JwtSettings.model_validate({"secret": environment["CARECASE_JWT_SECRET"], **claims}), datetime.now(UTC)
     clients = [

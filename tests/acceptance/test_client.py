@@ -13,26 +13,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from tests.acceptance.clients import client_of, credentials
 from tests.acceptance.system import System
 from tests.builders import a_batch, a_case
 
 from carecase_worker.cli.sending.sample import cases
 from carecase_worker.client.access import Access
-from carecase_worker.client.api import connect, connect_async
+from carecase_worker.client.api import connect_async
 from carecase_worker.client.asynchronous import AsyncCareCases
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.clock import SeededRandom, SystemClock, SystemRandom, uuid7
 from carecase_worker.errors import CallerRefused, JobNotFinal, JobStateRefused, JobUnknown, RequestRefused, ServiceBusy
-
-
-def credentials(system: System, name: str = "demo") -> dict[str, str]:
-    who = next(client for client in system.stack["clients"] if client["name"] == name)
-    return {"api_key": who["api_key"], "token": who["bearer"], "database": who["databases"][0]}
-
-
-def client_of(system: System, url: str | None = None, **others: str) -> CareCases:
-    return connect(url or system.stack["intake"]["url"], **{**credentials(system), **others})
 
 
 def generated(first_key: int) -> Iterator[dict[str, Any]]:
@@ -103,7 +95,7 @@ def test_only_the_items_of_one_outcome(system: System, first_key: int) -> None:
         assert [item.index for item in client.results(job, page_size=None)] == [0, 1, 2]
 
 
-def test_what_is_refused_is_told_by_its_kind(system: System, first_key: int) -> None:
+def test_what_is_refused_is_raised_by_its_kind(system: System, first_key: int) -> None:
     with client_of(system) as client:
         with pytest.raises(RequestRefused, match="empty"):
             client.submit([])
@@ -268,7 +260,7 @@ def test_a_busy_service_says_when_to_come_back(kind: str) -> None:
         assert least <= waited <= most
 
 
-def test_a_service_that_stays_busy_is_told() -> None:
+def test_a_service_that_stays_busy_is_reported() -> None:
     with busy(*[(503, "1")] * 6) as (url, seen), CareCases(Access(url), usual_calls(), lambda _: None) as client:
         with pytest.raises(ServiceBusy, match="503: Busy"):
             client.submit([a_case(1)])

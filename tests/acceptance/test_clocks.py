@@ -1,4 +1,4 @@
-"""Hosts whose clocks are a day off: order and moments are Redis's, and somebody is told."""
+"""Hosts whose clocks are a day off: order and times are Redis's, and the operator learns of it."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ def role(system: System, name: str, offset: str, log: Path, **variables: str) ->
 
 
 def offsets(system: System, role: str) -> list[float]:
-    """What the metrics tell of the clocks of a role's hosts."""
+    """The offsets of the clocks of a role's hosts, by the metrics."""
     lines = [line for line in system.metrics() if line.startswith("carecase_clock_offset_seconds{")]
     return [float(line.rpartition(" ")[2]) for line in lines if f'role="{role}"' in line]
 

@@ -25,7 +25,7 @@ def test_what_generate_makes_is_applied_whole(system: System) -> None:
     assert "cases/s" in sent.stderr
 
 
-def test_submit_tells_by_its_exit_status_whether_all_was_applied(system: System, first_key: int) -> None:
+def test_submit_says_by_its_exit_status_whether_all_was_applied(system: System, first_key: int) -> None:
     file = system.place / "some-bad.ndjson.zst"
     lines = [a_case(first_key), a_case(first_key + 1, case_Status="far too long")]
     file.write_bytes(zstandard.compress("\n".join(json.dumps(line) for line in lines).encode()))
@@ -85,7 +85,7 @@ def test_submit_takes_whatever_can_be_read(system: System, first_key: int) -> No
         (("status", "not-a-job"), "no such job"),
     ],
 )
-def test_a_refusal_is_told_in_one_line(system: System, arguments: tuple[str, ...], words: str) -> None:
+def test_a_refusal_is_reported_in_one_line(system: System, arguments: tuple[str, ...], words: str) -> None:
     (system.place / "empty.json").write_text("[]")
     (system.place / "one.json").write_text(json.dumps([a_case(1)]))
     refused = run(*arguments, cwd=system.place)
@@ -101,6 +101,7 @@ def test_without_a_system_nearby_it_says_how_to_find_one(tmp_path: Path) -> None
 
 
 def test_the_schema_of_the_demo_fits(system: System) -> None:
+    assert sorted(run("db", "check", cwd=system.place).stdout.splitlines()) == ["demo: fits", "demo_sqlite: fits"]
     urls = {name: held["url"] for name, held in system.stack["databases"].items()}
     config = system.place / "db.toml"
     config.write_text(f'[databases.demo_sqlite]\nurl = "{urls["demo_sqlite"]}"\n')

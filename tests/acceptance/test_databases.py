@@ -56,7 +56,7 @@ def carecase(environment: dict[str, str], place: Path, *arguments: str) -> tuple
     return ran.returncode, told
 
 
-def test_db_tells_of_each_database_and_is_not_held_up_by_one(environment: dict[str, str], tmp_path: Path) -> None:
+def test_db_shows_each_database_and_is_not_delayed_by_one(environment: dict[str, str], tmp_path: Path) -> None:
     away, refused = "nothing listens at its host and port", "refuses this user or its password"
     status, told = carecase(environment, tmp_path, "db", "check")
     assert status == 1

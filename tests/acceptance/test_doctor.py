@@ -35,7 +35,7 @@ def test_a_system_that_is_well_is_found_well(system: System) -> None:
         assert not isinstance(secret, str) or secret not in ran.stdout + ran.stderr
 
 
-def test_what_is_away_is_told(system: System) -> None:
+def test_what_is_away_is_reported(system: System) -> None:
     redis = system.pid("redis")
     system.kill(redis, signal.SIGSTOP)
     try:
@@ -50,7 +50,7 @@ def test_what_is_away_is_told(system: System) -> None:
     assert ran.stdout.splitlines()[-1].startswith("1 thing to fix, ")
 
 
-def test_a_wrong_password_of_redis_is_told_once(servers: Services, tmp_path: Path) -> None:
+def test_a_wrong_password_of_redis_is_reported_once(servers: Services, tmp_path: Path) -> None:
     ran = doctor(tmp_path, REDIS_URL=servers.redis_url.replace(":secret@", ":wrong@"), JWT_SECRET=SECRET)
     assert ran.returncode == 1
     told = [line for line in lines(ran, "fix") if not line.startswith(("clients", "databases"))]
@@ -65,7 +65,7 @@ def test_a_broker_of_its_own_is_looked_at_all_the_same(servers: Services, tmp_pa
     assert "workers are not looked at" in ran.stdout
 
 
-def test_it_tells_which_configuration_and_urls_it_looked_at(servers: Services, tmp_path: Path) -> None:
+def test_it_says_which_configuration_and_urls_it_looked_at(servers: Services, tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("[intake]\nport = 8081\n")
     ran = doctor(tmp_path, CONFIG="c.toml", REDIS_URL=servers.redis_url, DATABASES_D_URL=servers.postgres_url)
     address, postgres = servers.redis_url.partition("@")[2], servers.postgres_url.partition("@")[2]
@@ -75,7 +75,7 @@ def test_it_tells_which_configuration_and_urls_it_looked_at(servers: Services, t
     assert "secret" not in ran.stdout.replace("jwt.secret", "").replace("JWT_SECRET", "")
 
 
-def test_what_is_wrong_is_told_with_what_to_do_and_without_secrets(servers: Services, tmp_path: Path) -> None:
+def test_what_is_wrong_is_reported_with_what_to_do_and_without_secrets(servers: Services, tmp_path: Path) -> None:
     ran = doctor(
         tmp_path,
         REDIS_URL=servers.redis_url,
@@ -110,7 +110,7 @@ def test_every_mistake_in_the_configuration_is_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'])
-def test_keys_of_an_issuer_that_cannot_be_used_are_told(servers: Services, tmp_path: Path, content: str) -> None:
+def test_keys_of_an_issuer_that_cannot_be_used_are_reported(servers: Services, tmp_path: Path, content: str) -> None:
     (tmp_path / "keys.json").write_text(content)
     issuer = {"JWT_ALGORITHMS": "RS256", "JWT_JWKS_FILE": str(tmp_path / "keys.json"), "JWT_ISSUER": "i"}
     ran = doctor(tmp_path, REDIS_URL=servers.app_redis_url, JWT_AUDIENCE="a", **issuer)

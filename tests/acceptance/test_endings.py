@@ -1,4 +1,4 @@
-"""How commands end when the world is not as usual: no traceback, no "please report", a status that tells."""
+"""The ends of commands when the world is not as usual: no traceback, no "please report", a status that says why."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ def test_a_reader_that_leaves_is_no_matter_for_words(tmp_path: Path, line: str) 
 
 
 @pytest.mark.parametrize("command", ["generate 10", "generate 100000", "keys new x", "--help", "--version", "doctor"])
-def test_a_full_disk_is_told(tmp_path: Path, command: str) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, command: str) -> None:
     ran = shell(f"carecase {command} > /dev/full", tmp_path, CARECASE_REDIS_URL="redis://127.0.0.1:1/0")
     assert (ran.returncode, ran.stderr.count("\n")) == (74, 1)
     assert "No space left on device" in ran.stderr
@@ -95,7 +95,7 @@ def test_it_runs_without_a_home(tmp_path: Path) -> None:
         ("CARECASE_URL=https://h SSL_CERT_FILE=/nowhere carecase jobs", "SSL_CERT_FILE"),
     ],
 )
-def test_a_mistake_of_the_users_is_told_as_that(tmp_path: Path, line: str, words: str) -> None:
+def test_a_mistake_of_the_users_is_reported_as_one(tmp_path: Path, line: str, words: str) -> None:
     ran = shell(line, tmp_path)
     assert ran.returncode in (1, 2), ran.stderr
     assert words in ran.stderr
@@ -109,7 +109,7 @@ def test_white_space_around_a_variable_of_the_client_does_not_count(tmp_path: Pa
 
 
 @pytest.mark.parametrize("role", ["intake", "flower"])
-def test_a_port_that_is_taken_is_told(tmp_path: Path, role: str, app_redis: str) -> None:
+def test_a_port_that_is_taken_is_reported(tmp_path: Path, role: str, app_redis: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         names = {"REDIS_URL": app_redis, "JWT_SECRET": "s" * 32, "FLOWER_PASSWORD": "p", f"{role.upper()}_PORT": port}

@@ -24,7 +24,7 @@ def test_nobody_sees_it_without_the_password(system: System) -> None:
         assert http_get(url + path).status_code == 401
 
 
-def test_the_url_that_is_told_is_the_page(system: System) -> None:
+def test_the_url_that_is_printed_is_the_page(system: System) -> None:
     held = system.stack["flower"]
     shown = http_get(held["url"], auth=(held["user"], held["password"]), follow_redirects=True)
     assert shown.status_code == 200
@@ -69,7 +69,7 @@ LINE = re.compile(r"(\d+) (created|updated|superseded|failed|cancelled)")
 
 
 def items_of(tasks: "dict[str, dict[str, str]]", job_ids: "set[str]") -> Counter[str]:
-    """The items by outcome that the lines of the tasks of some jobs tell, whatever became of the tasks."""
+    """The items by outcome in the lines of the tasks of some jobs, whatever became of the tasks."""
     told = [f"{task['result']} {task['exception']}" for task in tasks.values()]
     return Counter(
         {

@@ -1,4 +1,4 @@
-"""Garbage in a queue of the broker: it is dropped with a line in the log that tells nothing of it, and work goes on."""
+"""Garbage in a queue of the broker: it is dropped with a line in the log that quotes none of it, and work goes on."""
 
 import base64
 import json
@@ -203,7 +203,7 @@ def test_of_a_notification_only_the_ids_count(worker: Worker, name: str) -> None
     eventually(lambda: worker.log.read_text().count('"verdict": "gone"') > before, what="its chunk is looked for")
 
 
-def test_after_all_that_the_worker_is_the_same_and_has_told_nothing(worker: Worker) -> None:
+def test_after_all_that_the_worker_is_the_same_and_has_logged_nothing_of_it(worker: Worker) -> None:
     worker.works()
     assert worker.process.poll() is None
     log = worker.log.read_text()

@@ -123,7 +123,7 @@ def test_two_on_one_data_directory_are_refused(system: System) -> None:
     assert system.process.poll() is None
 
 
-def test_a_taken_port_is_told(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -157,7 +157,7 @@ def test_the_service_is_ready_while_redis_and_workers_are(system: System) -> Non
         assert client.get("/livez").json() == {"status": "ok"}
 
 
-def test_the_metrics_tell_what_was_applied(system: System) -> None:
+def test_the_metrics_show_what_was_applied(system: System) -> None:
     system.final(system.send([a_case(5), a_case(6, case_Status=7)]))
     with system.client() as client:
         text = client.get("/metrics").text
@@ -179,7 +179,7 @@ def test_it_says_that_it_waits_for_another_start_and_can_be_stopped_meanwhile(tm
     assert "another carecase up" in told
 
 
-def test_up_tells_which_configuration_it_used(tmp_path: Path) -> None:
+def test_up_says_which_configuration_it_used(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("[intake]\nprot = 1\n")
     refused = run("up", "--config", "c.toml", cwd=tmp_path)
     assert refused.returncode == 2

@@ -5,7 +5,8 @@ import signal
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import make_url
+from tests.acceptance.refusing_connections import allow_connections
 from tests.acceptance.system import System, eventually
 from tests.builders import a_batch, a_case
 
@@ -15,18 +16,8 @@ ENDED_BEFORE = frozenset({Causes.STOPPED.value.name, Causes.BROKEN.value.name})
 """Why an attempt fails whose process still holds a connection that an earlier test ended."""
 
 
-def allow_connections(system: System, allowed: bool) -> None:
-    """Have PostgreSQL refuse connections to `demo`, and end those that are, or allow them again."""
-    server = system.stack["databases"]["demo"]["url"].removesuffix("demo") + "postgres"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"ALTER DATABASE demo ALLOW_CONNECTIONS {allowed}"))
-        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'demo'"))
-    engine.dispose()
-
-
 def pace(system: System) -> float:
-    """The pace of `demo` as the metrics tell it."""
+    """The pace of `demo` as the metrics show it."""
     name = 'carecase_items_per_second{database="demo"} '
     return float(next(line for line in system.metrics() if line.startswith(name)).removeprefix(name))
 
@@ -66,7 +57,7 @@ def test_a_tenant_that_is_away_waits_and_resumes_while_others_go_on(system: Syst
     eventually(lambda: back in system.metrics(), what="the metrics tell that it is back")
 
 
-def test_the_log_tells_why_a_database_is_away_and_that_it_is_back(system: System, first_key: int) -> None:
+def test_the_log_says_why_a_database_is_away_and_that_it_is_back(system: System, first_key: int) -> None:
     before = len(system.logs())
 
     def lines(event: str) -> list[dict[str, str]]:

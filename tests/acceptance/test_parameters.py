@@ -39,7 +39,7 @@ INT32 = "must be an integer from -2147483648 to 2147483647"
         ("GET /jobs?state=queued&state=running", "state comes more than once"),
     ],
 )
-def test_a_bad_parameter_is_told_with_what_is_allowed(system: System, call: str, words: str) -> None:
+def test_a_bad_parameter_is_refused_with_what_is_allowed(system: System, call: str, words: str) -> None:
     method, path, *header = call.split(" ")
     headers = dict(one.split("=", 1) for one in header)
     with system.client() as client:
@@ -51,7 +51,7 @@ def test_a_bad_parameter_is_told_with_what_is_allowed(system: System, call: str,
         assert "secret-value" not in detail
 
 
-def test_a_method_that_is_not_taken_is_told_with_those_that_are(system: System) -> None:
+def test_a_method_that_is_not_allowed_is_answered_with_those_that_are(system: System) -> None:
     with system.client() as client:
         answer = client.post("/care-cases-batch", json=[a_case(1)])
     assert answer.status_code == 405

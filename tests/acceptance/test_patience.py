@@ -88,14 +88,14 @@ def test_every_command_ends_in_time_with_what_to_do(ran: dict[str, Ran], frozen:
         assert SECRET not in told
 
 
-def test_the_client_tells_which_url_it_used_and_by_what(ran: dict[str, Ran], frozen: int) -> None:
+def test_the_client_says_which_url_it_used_and_by_what(ran: dict[str, Ran], frozen: int) -> None:
     for command in CLIENT:
         *_, url, advice = ran[f"{command} --timeout 4"].lines
         assert url == f"The service's URL is http://127.0.0.1:{frozen} (CARECASE_URL)."
         assert "--timeout" in advice
 
 
-def test_a_role_tells_which_configuration_it_used(ran: dict[str, Ran]) -> None:
+def test_a_role_says_which_configuration_it_used(ran: dict[str, Ran]) -> None:
     for role in ("intake", "worker"):
         assert "Configuration used: no file" in ran[role].lines[-1]
         assert "3 variables CARECASE_…" in ran[role].lines[-1]
@@ -107,7 +107,7 @@ def test_the_doctor_says_once_what_is_away(ran: dict[str, Ran]) -> None:
     assert ran["doctor --timeout 4"].output.splitlines()[-1].startswith("3 things to fix, ")
 
 
-def test_what_is_tried_again_is_told(tmp_path: Path) -> None:
+def test_what_is_tried_again_is_reported(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and nobody listens
         one = run(tmp_path, "jobs --timeout 4", URL=f"http://127.0.0.1:{closed.getsockname()[1]}")

@@ -91,7 +91,7 @@ def test_a_refusal_says_why_and_enqueues_nothing(
     assert ("www-authenticate" in answer.headers) == (status == 401)
 
 
-def test_a_wrong_method_is_told(system: System) -> None:
+def test_a_wrong_method_is_refused(system: System) -> None:
     with system.client() as client:
         answer = client.post("/care-cases-batch", json=[a_case(1)])
     assert answer.status_code == 405
@@ -119,7 +119,7 @@ def test_a_request_that_breaks_off_is_no_failure_of_ours(system: System) -> None
     with socket.create_connection((address.hostname, address.port)) as connection:
         head = f"PUT /care-cases-batch HTTP/1.1\r\nHost: x\r\n{headers}\r\nContent-Type: text/json\r\n"
         connection.sendall(f"{head}Content-Length: 1000\r\n\r\n[{{".encode())
-        time.sleep(0.2)
+        time.sleep(0.2)  # the intake reads the beginning meanwhile, and says so nowhere
     assert put(system).status_code == 202
     text = http_get(f"{system.stack['intake']['url']}/metrics", timeout=60).text
     assert 'status="500"' not in text

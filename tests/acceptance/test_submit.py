@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from tests.acceptance.clients import client_of
 from tests.acceptance.system import COMMAND, System, intake_beside, run
-from tests.acceptance.test_client import client_of
 from tests.builders import a_case
 
 from carecase_worker.settings.loading import process_environment
@@ -116,7 +116,7 @@ def test_what_is_validated_only_is_judged_item_by_item_and_not_applied(small: Sy
         (".", None, "is a directory"),
     ],
 )
-def test_a_file_of_another_kind_is_told_with_what_to_do(
+def test_a_file_of_another_kind_is_reported_with_what_to_do(
     system: System, name: str, content: bytes | None, words: str
 ) -> None:
     if content is not None:
@@ -250,7 +250,7 @@ def test_bars_and_colours_are_for_terminals_that_want_them(system: System, first
     assert (usage.returncode, "─" in usage.stderr) == (2, False)
 
 
-def test_the_version_is_told(system: System) -> None:
+def test_the_version_is_printed(system: System) -> None:
     assert re.fullmatch(r"carecase \d+\.\d+\.\d+\S*\n", run("--version", cwd=system.place).stdout)
     environment = json.loads(run("env", "--json", cwd=system.place).stdout)
     assert environment["CARECASE_URL"] == system.stack["intake"]["url"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.acceptance.lone_intake import OTHER, Intake, an_intake
 from tests.acceptance.system import eventually
-from tests.acceptance.test_proxies import OTHER, Intake, an_intake
 from tests.builders import a_case
 from tests.needs import need
 from tests.ports import free_port

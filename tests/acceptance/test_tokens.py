@@ -54,7 +54,7 @@ def test_a_new_api_key_is_given_as_json_for_scripts(tmp_path: Path) -> None:
     assert hashlib.sha256(made["apiKey"].encode()).hexdigest() == made["apiKeySha256"]
 
 
-def test_the_token_holds_what_the_configuration_asks_for(tmp_path: Path) -> None:
+def test_the_token_has_what_the_configuration_asks_for(tmp_path: Path) -> None:
     config = f'{CLIENTS}[jwt]\nissuer = "https://issuer.example"\naudience = "carecase"\n'
     made = token_new(tmp_path, "--client", "demo", "--json", config=config, CARECASE_JWT_SECRET=SECRET)
     told = json.loads(made.stdout)

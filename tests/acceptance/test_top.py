@@ -73,7 +73,7 @@ def top_in_a_terminal(place: Path) -> Iterator[Terminal]:
         os.close(theirs)
 
 
-def test_the_document_tells_of_the_running_system(system: System, first_key: int) -> None:
+def test_the_document_describes_the_running_system(system: System, first_key: int) -> None:
     job_id = system.send([a_case(first_key)])
     system.final(job_id)
     ended = run("top", "--once", "--json", cwd=system.place)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from tests.acceptance.refusing_connections import allow_connections
 from tests.acceptance.system import System, eventually, running
-from tests.acceptance.test_outages import allow_connections
 from tests.builders import a_case
 from tests.collector import Collector, SeenSpan, a_traceparent, collecting
 

@@ -9,7 +9,7 @@ from tests.acceptance.system import COMMAND
 from carecase_worker.settings.loading import process_environment
 
 
-def test_a_link_in_the_place_of_the_file_is_not_followed_and_told(tmp_path: Path) -> None:
+def test_a_link_in_the_place_of_the_file_is_reported_and_not_followed(tmp_path: Path) -> None:
     lock, other = tmp_path / f"carecase-up-{os.getuid()}.lock", tmp_path / "other"
     lock.symlink_to(other)
     ran = subprocess.run(

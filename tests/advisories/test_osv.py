@@ -65,7 +65,7 @@ def lock(place: Path, *pins: str) -> Path:
         ("flask==2.2.5", {}, {"PYSEC-2023-62": "old"}, [NEEDLESS]),
     ],
 )  # fmt: skip
-def test_what_is_affected_is_told_with_what_mends_it(
+def test_what_is_affected_is_reported_with_what_mends_it(
     tmp_path: Path, pin: str, changes: dict[str, Any], accepted: dict[str, str], lines: list[str]
 ) -> None:
     assert check(lock(tmp_path, "other==1.0", pin), [{**ADVISORY, **changes}], accepted) == lines

@@ -1,4 +1,4 @@
-"""What the workers' logs tell of attempts: no chunk may be in the hands of two at the same time."""
+"""Attempts by the workers' logs: no two workers may have a chunk at the same time."""
 
 import json
 from collections import defaultdict

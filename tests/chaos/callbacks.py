@@ -47,7 +47,7 @@ class Callbacks:
         end = time.monotonic() + LONGEST_S
         while time.monotonic() < end and (outbox.state("chaos").waiting or not self._told(jobs)):
             outbox.replay("chaos", timedelta(days=1))  # so that nothing waits for hours
-            time.sleep(1)
+            time.sleep(1)  # the receiver's answers are not ours to await
         outbox.close()
         return faults_of(self.receiver.received, jobs)
 
@@ -64,7 +64,7 @@ def called_back(seed: int) -> Iterator[Callbacks]:
 
 
 def faults_of(received: Sequence[Received], jobs: Sequence[str]) -> list[str]:
-    """What is wrong: a final job that nobody was told of, events of a job out of order, an id with two contents."""
+    """Return what is wrong: a final job without an event, events of a job out of order, an id with two contents."""
     faults, contents = [], dict[str, object]()
     taken: dict[str, list[int]] = {job_id: [] for job_id in jobs}
     for one in received:

@@ -44,14 +44,14 @@ class Client(Thread):
         self._lock = Lock()
 
     def run(self) -> None:
-        """Send batches until told to stop; each until it is accepted."""
+        """Send batches until it is stopped; each until it is accepted."""
         number = 0
         while not self._stop_sending.is_set():
             number += 1
             self.send(f"{self.name}-{number}")
             if self._dice.random() < 0.5:
                 self._await_end(self.accepted[-1].job_id)
-            time.sleep(self._dice.uniform(0, 0.3))
+            time.sleep(self._dice.uniform(0, 0.3))  # the pace of the client, by chance
 
     def _await_end(self, job_id: str) -> None:
         """Wait for a batch to end, but not for long: a backlog that is always full lets small ones in one by one only.
@@ -82,7 +82,7 @@ class Client(Thread):
             if job is not None:
                 break
             self.refused += 1
-            time.sleep(dice.uniform(0.05, 0.3))
+            time.sleep(dice.uniform(0.05, 0.3))  # the client tries again, as clients do
         sent = Sent(job["jobId"], began, datetime.now(UTC), database, care_plan, cases, dry_run=is_dry_run)
         if dice.random() < 0.05:
             sent = replace(sent, cancelled=self._cancel(job["jobId"]))
@@ -126,7 +126,7 @@ class Client(Thread):
 
 
 class Crowd(Thread):
-    """Clients that send small batches at the same moment, so that these are applied in groups."""
+    """Clients that send small batches at the same time, so that these are applied in groups."""
 
     def __init__(self, system: System, name: str, seed: int, stop: Event) -> None:
         super().__init__(name=name, daemon=True)
@@ -147,13 +147,13 @@ class Crowd(Thread):
         return sum(client.refused for client in self._clients)
 
     def run(self) -> None:
-        """Send until told to stop; the next ones once all are accepted."""
+        """Send until they are stopped; the next ones once all are accepted."""
         number = 0
         with ThreadPoolExecutor(AT_ONCE) as pool:
             while not self._stop_sending.is_set():
                 number += 1
                 list(pool.map(partial(self._one, number), self._clients))
-                time.sleep(self._dice.uniform(0, 0.3))
+                time.sleep(self._dice.uniform(0, 0.3))  # the pace of the client, by chance
 
     @staticmethod
     def _one(number: int, client: Client) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from _pytest.outcomes import Skipped
 from tests.acceptance.system import COMMAND, System
-from tests.faketime import shifted_by
+from tests.faketime import shifted_in
 from tests.ports import free_port
 
 from carecase_worker.embedded.stack import running_stack
@@ -31,13 +31,11 @@ def intake_with_a_clock(system: System) -> Iterator[None]:
     """Run the second intake, if libfaketime is there."""
     set_clock(system, "+0")
     try:
-        wrong = shifted_by("+0")
+        wrong = shifted_in(system.place / _CLOCK)
     except Skipped as skipped:
         print(skipped.msg, flush=True)
         yield
         return
-    del wrong["FAKETIME"]
-    wrong |= {"FAKETIME_TIMESTAMP_FILE": str(system.place / _CLOCK), "FAKETIME_CACHE_DURATION": "1"}
     port = free_port()
     settings = running_stack(system.data_dir / "stack.json").environment()
     environment = process_environment() | settings | wrong

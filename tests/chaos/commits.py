@@ -106,5 +106,5 @@ def _until(look: Callable[[], T], seconds: float) -> T:
     """Look again and again until it is so or the time is over."""
     end = time.monotonic() + seconds
     while not (found := look()) and time.monotonic() < end:
-        time.sleep(0.005)
+        time.sleep(0.005)  # nothing in the database says when somebody waits for a lock
     return found

@@ -46,7 +46,7 @@ def _frozen(pids: list[int], seconds: float) -> None:
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
-        time.sleep(wait)
+        time.sleep(wait)  # the fault lasts as long as chance says
 
 
 def kill_pool_process(system: System, dice: Random) -> None:
@@ -104,7 +104,7 @@ def kill_pool_while_valkey_hangs(system: System, dice: Random) -> None:
     valkey = system.pid("redis")
     os.kill(valkey, signal.SIGSTOP)
     try:
-        time.sleep(dice.uniform(0.2, 1.5))
+        time.sleep(dice.uniform(0.2, 1.5))  # the fault lasts as long as chance says
         for worker in system.stack["processes"]["worker"]:
             for pid in _pool_of(worker):
                 os.kill(pid, signal.SIGKILL)
@@ -139,7 +139,7 @@ def _configured_for_a_while(system: System, dice: Random, name: str, value: str)
     before = str(_store(system).config_get(name)[name])
     try:
         _store(system).config_set(name, value)
-        time.sleep(dice.uniform(0.5, 2))
+        time.sleep(dice.uniform(0.5, 2))  # the fault lasts as long as chance says
     finally:
         eventually(partial(_set, system, name, before), what=f"{name} is {before} again")
 
@@ -163,7 +163,7 @@ def fill_disk(system: System, dice: Random) -> None:
             while True:
                 file.write(bytes(1 << 20))
                 file.flush()
-        time.sleep(dice.uniform(0.5, 2))
+        time.sleep(dice.uniform(0.5, 2))  # the fault lasts as long as chance says
     finally:
         ballast.unlink()
 
@@ -171,7 +171,7 @@ def fill_disk(system: System, dice: Random) -> None:
 def refuse_connections(system: System, dice: Random) -> None:
     """The database refuses connections, for longer than the longest backoff."""
     _allow_connections(system, False)
-    time.sleep(dice.uniform(4.5, 7))
+    time.sleep(dice.uniform(4.5, 7))  # the fault lasts as long as chance says
     eventually(lambda: _allow_connections(system, True), what="the database allows connections again")
 
 
@@ -214,7 +214,7 @@ def fail_over_some_cases(system: System, dice: Random) -> None:
         for database, statements in spoil.items():
             for statement in statements:
                 _execute(system, statement, database)
-        time.sleep(dice.uniform(1, 4))
+        time.sleep(dice.uniform(1, 4))  # the fault lasts as long as chance says
     finally:
         for database, statement in mend.items():
             eventually(partial(_execute, system, statement, database), what="the trigger is gone")

@@ -179,7 +179,7 @@ def _strike(system: System, dice: Random, seconds: float, kinds: Sequence[Fault]
     """About a fault a second, each of any kind, until the time is over and there were some."""
     end = time.monotonic() + seconds
     while time.monotonic() < end or report.faults.total() < FEWEST:
-        time.sleep(dice.uniform(0.2, 1.2))
+        time.sleep(dice.uniform(0.2, 1.2))  # faults come by chance
         fault: Fault = dice.choices(kinds, weights=[WEIGHTS[kind] for kind in kinds])[0]
         try:
             fault(system, dice)
@@ -212,7 +212,7 @@ def _until_progress(system: System) -> float:
             before = now
         elif now is not None and now > before:
             break
-        time.sleep(0.05)
+        time.sleep(0.05)  # Redis sends no event of what is measured
     return waited
 
 

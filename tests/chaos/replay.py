@@ -121,7 +121,7 @@ def compare(batches: Iterable[Sent], found: Found, user: str) -> Verdict:
 
 
 def _judge_dry_runs(dry_runs: Sequence[Sent], found: Found, verdict: Verdict) -> None:
-    """None of them has left anything, and each of its items was told what would become of it, or its fault."""
+    """None of them has left anything, and each of its items has an outcome, or its fault."""
     for key, version in found.written:
         if version >> 20 == HIGHEST_SEQ:
             verdict.note("wrong", f"case {key!r} was written by a dry run")

@@ -62,7 +62,7 @@ def test_who_sends_and_reads_is_recorded_by_the_intake_alone(deployment: Deploym
     assert "nothing was modified, removed or inserted" in seen, "who looks at everything sees it, too"
 
 
-def test_the_image_holds_the_service_and_no_more(deployment: Deployment) -> None:
+def test_the_image_has_the_service_and_no_more(deployment: Deployment) -> None:
     (worker,) = deployment.containers("worker")
     engine = deployment.engine
     assert engine.podman("exec", worker, "id", "-u") == "10001"
@@ -142,7 +142,7 @@ def test_each_user_of_redis_may_do_its_part(
         ("flower", {"flower_password", "flower_redis_password"}),
     ],
 )
-def test_a_container_holds_the_secrets_of_its_role_and_no_other(
+def test_a_container_has_the_secrets_of_its_role_and_no_other(
     deployment: Deployment, service: str, has: set[str]
 ) -> None:
     (container,) = deployment.containers(service)

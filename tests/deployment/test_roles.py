@@ -37,7 +37,15 @@ def release(servers: Services) -> Rendered:
     }
     database = {"url": f"postgresql+psycopg://postgres@{postgres.hostname}:{postgres.port}/demo", "password": _SECRET}
     names = ("redis_password", "jwt_secret", "encryption_keys", "flower_password", "flower_broker_password")
-    return render({"settings": settings, "databases": {"demo": database}, "secrets": dict.fromkeys(names, _SECRET)})
+    no_policy = {"enabled": False}  # it would have to let these ports through
+    return render(
+        {
+            "networkPolicy": no_policy,
+            "settings": settings,
+            "databases": {"demo": database},
+            "secrets": dict.fromkeys(names, _SECRET),
+        }
+    )
 
 
 def environment(release: Rendered, pod: Pod, place: Path) -> dict[str, str]:

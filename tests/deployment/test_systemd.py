@@ -91,7 +91,7 @@ def test_systemd_understands_every_line(machine: Path) -> None:
     assert there == {"carecase.target", "sysusers.conf", *(f"{unit}.service" for unit in SECRETS)}
 
 
-def test_systemd_would_tell_of_a_line_that_it_does_not_know(machine: Path) -> None:
+def test_systemd_would_report_a_line_that_it_does_not_know(machine: Path) -> None:
     drop_in = machine / "etc" / "systemd" / "system" / "carecase-.service.d" / "wrong.conf"
     drop_in.write_text("[Service]\nProtectSystme=strict\n")
     try:

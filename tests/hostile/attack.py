@@ -78,13 +78,13 @@ class Attacker:
     async def accepted(self, body: bytes) -> str:
         """Send a batch until it is accepted; its job id."""
         while (answer := await self.batch(body)).status != 202:
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(_AGAIN_S)  # the pace of the attacker
         return str(json.loads(answer.body)["job"]["jobId"])
 
     async def final(self, job_id: str) -> None:
         """Wait until a job is final."""
         while (await self.once(self.head("GET", f"/jobs/{job_id}/result", "prefer: wait=30"))).status != 207:
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(_AGAIN_S)  # the pace of the attacker
 
     def key(self) -> str:
         """An Idempotency-Key that was not sent before."""

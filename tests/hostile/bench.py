@@ -77,7 +77,7 @@ class Attackers:
         self._tell("\n")
 
     def tallies(self) -> dict[str, Tally]:
-        """Wait for the end, and tell what was sent and answered."""
+        """Wait for the end, and return what was sent and answered."""
         return tallies_of(self._told())
 
     def _tell(self, line: str) -> None:

@@ -84,7 +84,7 @@ def left_open(
             attacker.tally.decoded += decoded
             for start in range(0, len(data), size):
                 await connection.send(chunk(data[start : start + size]))
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0.001)  # the pace of the attacker
             try:
                 async with asyncio.timeout(attacker.scale.hold_s):
                     await connection.answer()

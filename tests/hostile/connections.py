@@ -22,7 +22,7 @@ async def trickling(attacker: Attacker) -> None:
     async def trickle() -> None:
         while True:
             await connection.send(b"x")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # the pace of the attacker
 
     async with attacker.connection() as connection:
         await connection.send(b"GET /livez HTTP/1.1\r\nx-slow: ")
@@ -70,7 +70,7 @@ async def unread(attacker: Attacker) -> None:
     """Requests for a long answer, as many as may wait on a connection, none of which is read."""
     async with attacker.connection() as connection:
         await connection.send(request("GET", "/openapi.json") * 30)
-        await asyncio.sleep(min(1.0, attacker.scale.hold_s))
+        await asyncio.sleep(min(1.0, attacker.scale.hold_s))  # nothing is read for so long
         for _ in range(30):
             attacker.tally.ended()
 

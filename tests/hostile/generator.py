@@ -61,7 +61,7 @@ async def _lane(attack: Attack, attacker: Attacker, rounds: int | None) -> None:
             await attack.send(attacker)
         except (OSError, EOFError, TimeoutError):
             attacker.tally.ended()
-            await asyncio.sleep(_REFUSED_S)
+            await asyncio.sleep(_REFUSED_S)  # the pace of the attacker
         if rounds is not None:
             rounds -= 1
 

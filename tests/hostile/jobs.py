@@ -55,7 +55,7 @@ def read(target: str, *lines: str) -> Send:
 
 
 async def held_answers(attacker: Attacker) -> None:
-    """A job of one item, whose answer is held until it is final, beside hundreds of the same kind."""
+    """A job of one item that is long-polled until it is final, beside hundreds of the same kind."""
     await attacker.batch(_TINY, attacker.key(), "prefer: wait=60")
 
 

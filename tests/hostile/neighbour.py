@@ -21,7 +21,7 @@ _SIZES = (100, 300, 1000)
 _BETWEEN_S = 0.05
 """Between two requests: it keeps within the rate that a client has for long."""
 _POLLS = 15
-"""Of each job at least: a share of one in a hundred is to be told of many."""
+"""Of each job at least: a share of one in a hundred needs many to be seen."""
 _BETWEEN_PROBES = 5
 """Polls between two looks at `/livez`."""
 _PATIENCE_S = 60
@@ -72,7 +72,7 @@ class _Neighbour:
         body = a_batch(*(a_case(FIRST_KEY + key) for key in range(size)))
         while (told := self._timed(self.seen.batches_ms, "PUT", BATCH, body, headers))[0] != 202:
             self._count(f"PUT {told[0]}")
-            time.sleep(1)
+            time.sleep(1)  # as a client does that is refused
         path = f"/jobs/{json.loads(told[1])['job']['jobId']}"
         self.seen.items += size
         polls = 0
@@ -89,12 +89,12 @@ class _Neighbour:
         self.seen.waits_ms.append(self._waited_ms)
         if status != 200:
             self._count(f"poll {status}")
-            time.sleep(1)
+            time.sleep(1)  # as a client does that is refused
             return False
         return json.loads(body)["data"]["state"] in _FINAL
 
     def _queued_ms(self) -> float:
-        """How long both have been ready for a processor and had none, so far; 0 where Linux does not tell."""
+        """The time for which both were ready for a processor and had none, so far; 0 where Linux does not show it."""
         try:
             return sum(int(path.read_text().split()[1]) for path in self._queued) / 1e6
         except OSError:
@@ -109,7 +109,7 @@ class _Neighbour:
         headers: dict[str, str] | None = None,
     ) -> tuple[int, bytes]:
         """The status and body of an answer, 0 if there is none; how long it took is added to the times."""
-        time.sleep(_BETWEEN_S)
+        time.sleep(_BETWEEN_S)  # the pace of the neighbour
         queued, began = self._queued_ms(), time.perf_counter()
         try:
             self._connection.request(method, path, body, {**self._headers, **(headers or {})})

@@ -48,7 +48,7 @@ class Ground:
 
 @dataclass
 class Peaks:
-    """The most that was held at a time above what was held before, in bytes."""
+    """The most memory that was used at a time above what was used before, in bytes."""
 
     intake: int = 0
     redis: int = 0

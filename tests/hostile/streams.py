@@ -12,7 +12,7 @@ _BETWEEN_S = 0.25
 
 
 def listening(is_read: bool) -> Send:
-    """A stream of all jobs, and some tiny jobs, of which all streams tell."""
+    """A stream of all jobs, and some tiny jobs, whose events all streams send."""
 
     async def send(attacker: Attacker) -> None:
         async with attacker.connection() as connection:
@@ -22,7 +22,7 @@ def listening(is_read: bool) -> Send:
                 if is_read:
                     attacker.tally.received += await connection.come(_BETWEEN_S)
                 else:
-                    await asyncio.sleep(_BETWEEN_S)
+                    await asyncio.sleep(_BETWEEN_S)  # the stream is not read for so long
             attacker.tally.ended()
 
     return send

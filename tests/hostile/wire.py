@@ -81,7 +81,7 @@ class Connection:
         await self._writer.drain()
 
     async def answer(self) -> Answer:
-        """The next answer, read to its end; of what is no final answer nothing is told. Raises OSError, EOFError."""
+        """The next final answer, read to its end; others are passed over. Raises OSError, EOFError."""
         async with asyncio.timeout(_PATIENCE_S):
             status = 100
             while status < 200:

@@ -74,7 +74,7 @@ def test_a_chunk_is_a_part_of_the_trace_of_its_request_and_a_group_has_a_bound_o
     assert len(group.links) == MOST_LINKS
 
 
-def test_the_end_of_a_job_is_told_in_the_trace_of_its_request_if_that_is_recorded() -> None:
+def test_the_end_of_a_job_is_in_the_trace_of_its_request_if_that_is_recorded() -> None:
     with tracing() as (tracer, collector):
         attempt = tracer.attempt([None])
         attempt.past("job", 5, NOT_SAMPLED)
@@ -87,7 +87,7 @@ def test_the_end_of_a_job_is_told_in_the_trace_of_its_request_if_that_is_recorde
     assert (wait.place[0], wait.parent, wait.links) == (*its_place, [])
 
 
-def test_work_that_fails_is_told_by_the_type_of_its_error_alone() -> None:
+def test_work_that_fails_is_named_by_the_type_of_its_error_alone() -> None:
     with tracing() as (tracer, collector), pytest.raises(ValueError), tracer.attempt([None]):
         raise ValueError("a case's own value")
     assert [span.error for span in collector.spans] == ["ValueError"]

@@ -19,7 +19,7 @@ from tests.line_coverage.run import run_measured
 _LEFT_OUT = ("containers", "packaging", "mutants")
 """They look at what is installed or changed, and not at the package that is measured."""
 _SHARING = ("tests/acceptance/", "tests/contract/")
-"""Tests that share a running system. In one run it would not be told which of their files reaches something in it."""
+"""Tests that share a running system. In one run nobody could say which of their files reaches something in it."""
 
 
 def _parse() -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""The mutants that nobody can tell from the original, by file, line and mistake, with the reason."""
+"""The mutants that do what the original does, by file, line and mistake, with the reason."""
 
 import tomllib
 from collections.abc import Iterable, Sequence

@@ -112,7 +112,7 @@ def test_survivors_are_shown_as_diffs_with_the_score(repository: Path, capsys: p
     assert "admit.lua" not in told
 
 
-def test_an_equivalent_mutant_does_not_count_and_a_stale_entry_is_told(
+def test_an_equivalent_mutant_does_not_count_and_a_stale_entry_is_reported(
     repository: Path, capsys: pytest.CaptureFixture[str], results: dict[tuple[str, str], dict[str, object]]
 ) -> None:
     entries = [
@@ -159,7 +159,7 @@ def test_a_sample_is_of_those_that_count(repository: Path, capsys: pytest.Captur
     assert sum(int(count) for count in counts[2:6]) == 3
 
 
-def test_a_module_that_is_not_there_is_told(repository: Path) -> None:
+def test_a_module_that_is_not_there_is_reported(repository: Path) -> None:
     with pytest.raises(SystemExit, match="There is no jobs/sub in"):
         main(["--modules", "jobs/add", "jobs/sub"], repository)
 

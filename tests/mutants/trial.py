@@ -75,7 +75,7 @@ class Experience:
         return test in self._sound
 
     def killed(self, mutant: Mutant, test: str) -> None:
-        """Learn that a sound test has killed a mutant."""
+        """Learn that a test, which passes without it, has killed a mutant."""
         self._sound.add(test)
         function = test.partition("[")[0]
         for name in {function, function.partition("::")[0]}:

@@ -137,7 +137,7 @@ class Workshop:
                 return
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        """PostgreSQL and Celery write over their environment: one is told its directory, the other works there."""
+        """PostgreSQL and Celery write over their environment: one has its directory as argument, one works there."""
         try:
             place = str(self.place)
             told = (process.cwd(), *process.cmdline())

@@ -39,12 +39,12 @@ def go_wrong(system: System, watch: Watch) -> None:
     with frozen(system.pid("postgresql")):
         send_for(system, 2, BACKLOG // 2)
         watch.waits_for("firing", "DatabaseAway", "demo")
-        time.sleep(4 * STEP_S)
+        time.sleep(4 * STEP_S)  # for the picture to show it
     send_for(system, 15)
     with frozen(*system.stack["processes"]["worker"]):
         send_for(system, 2, BACKLOG // 2 - 1)
         watch.waits_for("firing", "NoWorkers")
-        time.sleep(4 * STEP_S)
+        time.sleep(4 * STEP_S)  # for the picture to show it
     send_for(system, 25)
 
 
@@ -55,7 +55,7 @@ def send_for(system: System, seconds: float, most: int = 1_000_000) -> None:
         wrong = [{"case_Key": n, "case_ID": 5} for n in range(3)]
         system.send([*(a_case(number * 1000 + n) for n in range(1000)), *wrong])
         number += 1
-        time.sleep(0.2)
+        time.sleep(0.2)  # the pace of the sender
 
 
 if __name__ == "__main__":

@@ -1,17 +1,51 @@
 """A running system, watched by Prometheus and Alertmanager, for the tests of a module."""
 
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from tests.acceptance.system import System, eventually
-from tests.observing.watch import Message, Watch, watched_system
+from tests.observing.watch import FACTOR, OF_A_BUSY_MACHINE, Watch, hurried_rules, watched_system
+
+
+@dataclass(frozen=True)
+class Told:
+    """What somebody was told in a test."""
+
+    watch: Watch
+    began: float
+
+    def once(self, *alerts: tuple[str, str], depends_on: str = "up") -> None:
+        """Require that each alert, with its database, began and ended once, and no other was told.
+
+        An alert of a gauge ends with a scrape that fails, and begins anew: it has as many more beginnings as samples of
+        `depends_on` were 0, which on a machine that is not busy are none.
+        """
+
+        for alert in alerts:
+            eventually(partial(self._is_over, *alert), what=f"{alert} is resolved")
+            told, breaks = self._statuses(*alert), self.watch.breaks(time.time() - self.began, depends_on)
+            assert told == ["firing", "resolved"] * (len(told) // 2), alert
+            assert len(told) // 2 <= 1 + breaks, f"{alert} was told {len(told) // 2} times"
+        others = {one.alert for one in self.watch.messages} - OF_A_BUSY_MACHINE
+        assert others <= {name for name, _ in alerts}
+
+    def _is_over(self, alert: str, database: str) -> bool:
+        return self._statuses(alert, database)[-1:] == ["resolved"]
+
+    def _statuses(self, alert: str, database: str) -> list[str]:
+        messages = list(self.watch.messages)
+        return [one.status for one in messages if (one.alert, one.database) == (alert, database)]
 
 
 @pytest.fixture(scope="module")
 def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, Watch]]:
-    """A system and its watch; a module may name rules of which bounds and windows are shorter, and settings."""
-    by_bounds, variables = (getattr(request.module, name, {}) for name in ("BY_BOUNDS", "VARIABLES"))
-    with watched_system(tmp_path_factory.mktemp("watched"), by_bounds, **variables) as started:
+    """A system and its watch; a module may name rules of which bounds or windows are shorter, and settings."""
+    by_bounds, by_windows = (getattr(request.module, name, ()) for name in ("BY_BOUNDS", "BY_WINDOWS"))
+    rules, variables = hurried_rules(FACTOR, by_bounds, by_windows), getattr(request.module, "VARIABLES", {})
+    with watched_system(tmp_path_factory.mktemp("watched"), rules, **variables) as started:
         yield started
 
 
@@ -26,9 +60,9 @@ def watch(watched: tuple[System, Watch]) -> Watch:
 
 
 @pytest.fixture
-def told(watch: Watch) -> Iterator[list[Message]]:
-    """What was told in this test; before it and after it, all is well."""
+def told(watch: Watch) -> Iterator[Told]:
+    """What is told in this test; before it and after it, all is well."""
     eventually(lambda: not watch.firing(), what="no alert fires")
     watch.messages.clear()
-    yield watch.messages
+    yield Told(watch, time.time())
     eventually(lambda: not watch.firing(), what="no alert fires any more")

@@ -53,7 +53,7 @@ def test_the_dashboard_is_of_the_form_that_grafana_imports() -> None:
 
 
 def test_the_objectives_are_those_of_the_rules_and_of_the_page() -> None:
-    """The budget that the alerts go by is told in the title of the panel that shows its use, and on the page."""
+    """The budget that the alerts go by is in the title of the panel that shows its use, and on the page."""
     rules = (DEPLOYED / "rules.yaml").read_text()
     page = (GRAFANA.parents[1] / "docs" / "operations" / "objectives.md").read_text()
     titles = {panel["title"]: json.dumps(panel) for panel in dashboard()["panels"]}

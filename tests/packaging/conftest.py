@@ -15,7 +15,7 @@ WAYS = {
     "lowest": ("--constraints", "requirements-lowest.lock"),
     "in the image": ("--require-hashes", "--requirements", "requirements-image.lock"),
 }
-"""The versions with which a package is installed, and how uv is told of them."""
+"""The versions with which a package is installed, and uv's options for them."""
 
 
 @pytest.fixture(scope="session")

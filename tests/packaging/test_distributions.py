@@ -30,14 +30,14 @@ def source_files() -> set[str]:
     return {path.relative_to(SOURCE).as_posix() for path in found}
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(distributions: Path) -> None:
+def test_the_wheel_has_the_package_and_nothing_else(distributions: Path) -> None:
     held = {name for name in wheel_of(distributions, "carecase_worker") if ".dist-info/" not in name}
     assert held == source_files()
     assert {"carecase_worker/py.typed", "carecase_worker/store/lua/admit.lua"} <= held
     assert "carecase_worker/targets/schema/migrations/versions/r0001_care_case_and_ledger.py" in held
 
 
-def test_the_client_holds_the_same_files_but_no_role(distributions: Path) -> None:
+def test_the_client_has_the_same_files_but_no_role(distributions: Path) -> None:
     wheel = wheel_of(distributions, "carecase_client")
     held = {name: text for name, text in wheel.items() if ".dist-info/" not in name}
     assert all(text == (SOURCE / name).read_bytes() for name, text in held.items())
@@ -64,7 +64,7 @@ def test_the_client_needs_a_handful_of_what_the_whole_needs() -> None:
     assert len(client) <= 7
 
 
-def test_an_sdist_holds_what_building_and_testing_takes(distributions: Path) -> None:
+def test_an_sdist_has_what_building_and_testing_takes(distributions: Path) -> None:
     with tarfile.open(distributions / f"carecase_worker-{VERSION}.tar.gz") as sdist:
         held = {name.partition("/")[2] for name in sdist.getnames()}
     assert {f"src/{name}" for name in source_files()} <= held

@@ -84,7 +84,7 @@ def test_a_record_is_a_line_of_json_whose_digest_is_of_all_before_it() -> None:
     assert head == Head(42, told["hash"])
 
 
-def test_with_a_key_the_digest_is_by_it_and_tells_its_id() -> None:
+def test_with_a_key_the_digest_is_by_it_and_names_its_id() -> None:
     line, head = chained(BEGINNING, AT, ACT.members(), K1)
     text = line[: line.rindex(b',"hash":')]
     assert json.loads(line)["key"] == "k1"
@@ -151,7 +151,7 @@ def test_a_log_whose_old_files_were_removed_begins_later_and_says_so() -> None:
     assert verified(PLAIN[2:]).first == head_of(PLAIN[2])
 
 
-def test_only_a_head_that_was_noted_tells_that_the_end_was_cut_off_or_all_was_written_anew() -> None:
+def test_only_a_head_that_was_noted_shows_that_the_end_was_cut_off_or_all_was_written_anew() -> None:
     first, third, last = (head_of(PLAIN[place]) for place in (0, 2, 5))
     gone = "record 6 is missing or lacks the hash that was noted: truncated, or rewritten"
     assert outcome(PLAIN[:3]) == ([], [])
@@ -201,7 +201,7 @@ def test_a_line_that_a_crash_broke_off_is_no_fault_if_the_record_after_it_says_s
     assert len(outcome([PLAIN[0], FRAGMENT + b"\n", PLAIN[1]])[0]) == 1, "no record says so"
 
 
-def test_a_hundred_faults_are_told_and_all_are_counted() -> None:
+def test_a_hundred_faults_are_reported_and_all_are_counted() -> None:
     for count in (99, 100, 101):
         made = verified([b"x\n"] * count)
         assert (len(made.faults), made.fault_count) == (min(count, 100), count)

@@ -149,7 +149,7 @@ def test_garbage_and_what_broke_off_is_refused_whatever_came_before_it(encoding:
 
 @pytest.mark.parametrize("window_log", [24, 27, 30])
 @pytest.mark.parametrize("pieces", [1, 10_000])
-def test_a_window_that_is_too_large_is_told_with_the_limit_and_what_to_do(window_log: int, pieces: int) -> None:
+def test_a_window_that_is_too_large_is_refused_with_the_limit_and_what_to_do(window_log: int, pieces: int) -> None:
     with pytest.raises(BatchRefused, match=r"more than 8 MiB.*--long=23 or less.*without --ultra") as refused:
         received(zstd_with_window(window_log, b"[1]"), "zstd", pieces)
     assert refused.value.fault is BatchFault.BROKEN_ENCODING
@@ -164,7 +164,7 @@ def test_a_window_that_is_too_large_is_told_with_the_limit_and_what_to_do(window
         ("zstd", SKIPPABLE),
     ],
 )
-def test_an_empty_body_is_told_as_that(encoding: str | None, sent: bytes) -> None:
+def test_an_empty_body_is_refused_as_that(encoding: str | None, sent: bytes) -> None:
     with pytest.raises(BatchRefused) as refused:
         received(sent, encoding, 3)
     assert refused.value.fault is BatchFault.EMPTY
@@ -232,7 +232,7 @@ def test_whatever_piece_is_refused_the_body_is(pieces: int) -> None:
         asyncio.run(receive(stream(), take, lambda _: None))
 
 
-def test_what_waits_is_told_with_what_is_being_taken() -> None:
+def test_what_waits_is_counted_with_what_is_being_taken() -> None:
     told: list[int] = []
 
     async def run() -> None:
@@ -273,7 +273,7 @@ def test_a_piece_that_is_refused_ends_the_body_at_its_next_byte() -> None:
     assert len(came) < 10
 
 
-def test_of_two_failures_one_is_told_and_none_is_left_for_the_log() -> None:
+def test_of_two_failures_one_is_raised_and_none_is_left_for_the_log() -> None:
     left: list[object] = []
 
     async def stream() -> AsyncIterator[bytes]:

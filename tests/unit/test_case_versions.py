@@ -16,7 +16,7 @@ def test_versions_are_in_the_order_of_acceptance(seq: int, place: int, other_seq
 
 
 @given(SEQS, PLACES)
-def test_a_version_tells_its_batch_and_fits_the_column(seq: int, place: int) -> None:
+def test_a_version_names_its_batch_and_fits_the_column(seq: int, place: int) -> None:
     version = version_of(seq, place)
     assert seq_of(version) == seq
     assert 0 < version < 2**63

@@ -13,7 +13,7 @@ from carecase_worker.intake.jobs.result_formats import JsonResult
 
 MOST = 20_000
 TOO_DEEP = msgspec.Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
-"""An item that cannot be judged: who tries is told that the body is nested too deeply."""
+"""An item that cannot be judged: whoever tries gets the answer that the body is nested too deeply."""
 
 
 def a_check() -> BatchCheck:
@@ -37,7 +37,7 @@ def test_as_many_as_may_be_are_judged() -> None:
         check.add([msgspec.Raw(b"1")])
 
 
-def test_an_item_that_is_nested_too_deeply_to_be_judged_is_told() -> None:
+def test_an_item_that_is_nested_too_deeply_to_be_judged_is_reported() -> None:
     with pytest.raises(BatchRefused) as refusal:
         a_check().add([TOO_DEEP])
     assert (refusal.value.fault, str(refusal.value)) == (

@@ -1,4 +1,4 @@
-"""What the service tells, as the client gives it on: jobs, items, pages, problems."""
+"""Documents of the service, as the client gives them on: jobs, items, pages, problems."""
 
 import json
 
@@ -35,7 +35,7 @@ def test_there_is_a_next_page_as_long_as_the_service_says_so(page: tuple[int, in
         ("cancelled", {}, True, True),
     ],
 )
-def test_a_job_tells_if_it_is_over_and_wholly_applied(
+def test_a_job_says_if_it_is_over_and_wholly_applied(
     state: str, counts: dict[str, int], final: bool, applied: bool
 ) -> None:
     answer = Response(200, {}, json.dumps({"data": job(state, **counts)}).encode())
@@ -72,14 +72,14 @@ def test_a_job_is_written_as_it_was_read() -> None:
         (503, "…", "failed", False),
     ],
 )
-def test_an_item_tells_what_became_of_it(status: int, body: str, group: str, applied: bool) -> None:
+def test_an_item_says_what_became_of_it(status: int, body: str, group: str, applied: bool) -> None:
     read = ItemResult(3, 7, status, body)
     assert (read.group, read.applied) == (group, applied)
     identity = [{"key": "case_Key", "value": 7}]
     assert read.document() == {"index": 3, "id": identity, "status": status, "body": body}
 
 
-def test_a_problem_tells_its_words_and_the_id_in_the_logs() -> None:
+def test_a_problem_has_its_words_and_the_id_in_the_logs() -> None:
     assert detail_of(b'{"error": {"detail": "d"}, "debug": {"activityID": "a"}}') == ("d", "a")
     assert detail_of(b'{"error": {"detail": "d"}}') == ("d", None)
     assert detail_of(b'{"error": {"detail": "d"}, "debug": {}}') == ("d", None)

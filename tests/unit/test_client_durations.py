@@ -38,7 +38,7 @@ def test_a_duration_is_a_timedelta_or_a_number_of_seconds(given: Any, seconds: f
 
 
 @pytest.mark.parametrize("given", ["5", b"5", True, None, [5], float("nan"), Decimal("sNaN"), 1j])
-def test_what_is_no_duration_is_told_by_its_name(given: Any) -> None:
+def test_what_is_no_duration_is_refused_by_its_name(given: Any) -> None:
     with pytest.raises(ClientError, match=r"timeout is .* Give seconds as a number, or a timedelta\."):
         duration_of(given, "timeout")
 

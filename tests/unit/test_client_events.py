@@ -44,6 +44,6 @@ def test_an_event_that_was_cut_off_is_no_event_and_is_resumed_before() -> None:
     assert [event.name for event in told] == ["progress", "outcomes", "final"]
 
 
-def test_what_is_not_of_the_service_is_told() -> None:
+def test_what_is_not_of_the_service_is_reported() -> None:
     assert read(b"event: progress\ndata: {}\n\n")[0].broken
     assert not read(b"event: more\ndata: {}\n\nwhatever: x\n\n")[0].broken

@@ -1,4 +1,4 @@
-"""Files that are no batch: each is told by its beginning, with what to do."""
+"""Files that are no batch: each is recognised by its beginning, and refused with what to do."""
 
 import gzip
 import io
@@ -60,7 +60,7 @@ def archive(kind: Any) -> bytes:
     ],
 )
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, zstandard.compress])
-def test_another_format_is_told_with_what_to_do(tmp_path: Path, raw: bytes, words: str, compress: Any) -> None:
+def test_another_format_is_reported_with_what_to_do(tmp_path: Path, raw: bytes, words: str, compress: Any) -> None:
     if compress is bytes and raw[:2] == b"\x1f\x8b":
         return
     file = tmp_path / "cases.json"
@@ -81,7 +81,7 @@ def test_a_line_that_is_nested_too_deeply_to_be_looked_into_is_sent_as_it_is(dep
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux has a file that can be opened and not read")
-def test_a_file_that_cannot_be_read_is_told() -> None:
+def test_a_file_that_cannot_be_read_is_reported() -> None:
     file = Path("/proc/self/mem")
     told = f"{file}: cannot be read \\(Input/output error\\)"
     with pytest.raises(BatchUnreadable, match=told):
@@ -91,7 +91,7 @@ def test_a_file_that_cannot_be_read_is_told() -> None:
 
 
 @pytest.mark.parametrize("magic", [b"\x1f\x8b", b"\x28\xb5\x2f\xfd"])
-def test_what_is_compressed_and_broken_is_told(tmp_path: Path, magic: bytes) -> None:
+def test_what_is_compressed_and_broken_is_reported(tmp_path: Path, magic: bytes) -> None:
     file = tmp_path / "cases.json.gz"
     file.write_bytes(magic + b"broken")
     with pytest.raises(BatchUnreadable, match="damaged or truncated"), reading(file):

@@ -1,4 +1,4 @@
-"""Events of a client's jobs: each change is told once, ends in their order, and none is lost while the store fails."""
+"""Events of a client's jobs: each change is sent once, ends in their order, and none is lost while the store fails."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -47,7 +47,7 @@ def ended(job_id: str, after_s: float) -> Job:
 
 @dataclass
 class Turns:
-    """A follower with some turns, each told by the jobs that have changed; without any there is nothing to tell."""
+    """A follower that is woken by each of some sets of changed jobs; an empty set gives nothing to send."""
 
     turns: list[tuple[set[str], bool]]
     waits: int = 0
@@ -126,7 +126,7 @@ def test_ends_of_one_turn_come_in_the_order_in_which_the_jobs_ended_and_before_p
     assert LastEnds.of(events[1][2]).job_ids == (B, A)
 
 
-def test_an_end_that_was_missed_is_not_told_again_by_its_change() -> None:
+def test_an_end_that_was_missed_is_not_sent_again_by_its_change() -> None:
     scene = Scene({A: ended(A, 1)}, [(True, [ended(A, 1), ended(B, 2)])])
     assert finals(scene.told(({A}, True))) == [A, B]
     assert scene.looked_from == [NOW], "not to before the first stream began"
@@ -139,7 +139,7 @@ def test_ends_that_the_last_stream_has_sent_do_not_come_again() -> None:
     assert scene.looked_from == [NOW + timedelta(seconds=4)]
 
 
-def test_a_client_with_more_jobs_than_are_looked_at_is_told_of_the_gap_first() -> None:
+def test_a_client_with_more_jobs_than_are_looked_at_learns_of_the_gap_first() -> None:
     scene = Scene({}, [(False, [ended(A, 1)])])
     assert [(name, job_id) for name, job_id, _ in scene.told(((), True))[:2]] == [("gap", ""), ("final", A)]
 
@@ -150,8 +150,8 @@ def test_jobs_that_are_gone_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("looks_at_all", [False, True])
-def test_what_changed_while_the_store_was_away_is_told_by_the_next_heartbeat(looks_at_all: bool) -> None:
-    """Nothing else may change any more: the end of the last job would never be told."""
+def test_what_changed_while_the_store_was_away_is_sent_with_the_next_heartbeat(looks_at_all: bool) -> None:
+    """Nothing else may change any more: the end of the last job would never be sent."""
     away = StoreUnavailable("away")
     scene = Scene({A: away}, [away, (True, [ended(A, 1)])])
     events = scene.told(({A}, looks_at_all), ((), False))

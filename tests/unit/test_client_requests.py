@@ -1,4 +1,4 @@
-"""The requests that each call of the client makes, whole, and what it makes of what it is told."""
+"""The requests that each call of the client makes, whole, and what it makes of their answers."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -118,7 +118,7 @@ def test_the_job_of_each_part_is_known_before_the_next_part_is_sent() -> None:
 
 
 @pytest.mark.parametrize(("status", "items"), [(413, [b"0"]), (400, [b"0", b"1"]), (422, [b"0", b"1"])])
-def test_what_cannot_be_helped_by_smaller_batches_is_told(status: int, items: list[bytes]) -> None:
+def test_what_cannot_be_helped_by_smaller_batches_is_reported(status: int, items: list[bytes]) -> None:
     parts = calls_of(Hands()).submit_part(Batches(5, 1000), batch_of(*items), None, None)
     with pytest.raises(RequestRefused) as refused:
         requests_of(in_turn(parts), problem(status))
@@ -177,7 +177,7 @@ def test_the_calls_about_jobs_are_these() -> None:
         (3600.0, 20.0, "wait=20"),
     ],
 )
-def test_the_service_is_asked_to_hold_the_answer_for_what_is_left_and_twenty_seconds_at_most(
+def test_a_long_poll_asks_for_the_time_that_is_left_and_twenty_seconds_at_most(
     within: float, held: float, asked: str
 ) -> None:
     for steps in (calls_of(Hands()).job(JOB, within * S), calls_of(Hands()).wait(JOB, within * S)):
@@ -185,13 +185,13 @@ def test_the_service_is_asked_to_hold_the_answer_for_what_is_left_and_twenty_sec
         assert request == Request("GET", f"/jobs/{JOB}", {"Prefer": asked}, held=held * S)
 
 
-def test_waiting_without_an_end_asks_to_hold_for_twenty_seconds_each_time() -> None:
+def test_waiting_without_an_end_asks_for_twenty_seconds_each_time() -> None:
     request = Request("GET", f"/jobs/{JOB}", {"Prefer": "wait=20"}, held=20 * S)
     assert requests_of(calls_of(Hands()).wait(JOB, None), told(), told("cancelled")) == [request] * 2
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "waiting", "cancelling"])
-def test_a_job_that_is_not_final_in_time_is_told_with_its_state(state: str) -> None:
+def test_a_job_that_is_not_final_in_time_is_reported_with_its_state(state: str) -> None:
     hands = Hands()
     steps = calls_of(hands).wait(JOB, 5 * S)
     advance(steps)
@@ -202,7 +202,7 @@ def test_a_job_that_is_not_final_in_time_is_told_with_its_state(state: str) -> N
     assert (str(raised.value), raised.value.status) == (text, None)
 
 
-def test_the_result_of_a_job_that_is_not_final_is_told_with_what_to_do() -> None:
+def test_the_result_of_a_job_that_is_not_final_is_reported_with_what_to_do() -> None:
     with pytest.raises(JobNotFinal) as raised:
         requests_of(calls_of(Hands()).result(JOB, None, 1, None), accepted())
     text = "The job is not final yet. Wait for it: client.wait(job), carecase status JOB --watch"
@@ -223,7 +223,7 @@ def test_no_more_time_than_is_left_goes_by_between_two_questions() -> None:
 @pytest.mark.parametrize(
     ("honoured", "seconds"), [("wait=1", 0.1), ("wait=20", 0.1), ("wait=0", 9.0), ("respond-async", 9.0), ("", 9.0)]
 )
-def test_after_an_answer_that_was_held_the_next_question_follows_at_once(honoured: str, seconds: float) -> None:
+def test_after_a_long_poll_the_next_question_follows_at_once(honoured: str, seconds: float) -> None:
     steps = calls_of(Hands()).wait(JOB, None)
     advance(steps)
     assert advance(steps, told(preference_applied=honoured, retry_after="9")) == Delay(seconds * S)
@@ -252,7 +252,7 @@ def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(key: 
 @pytest.mark.parametrize(
     "content", [b"", b"<html>", b"[]", b'{"data": null}', b'{"job": {}}', b'{"data": [{"id": []}]}']
 )
-def test_an_answer_that_is_no_document_of_the_contract_is_told(content: bytes) -> None:
+def test_an_answer_that_is_no_document_of_the_contract_is_reported(content: bytes) -> None:
     calls, answer = calls_of(Hands()), Response(207, {}, content)
     part = batch_of(b"1")
     for steps in (
@@ -264,7 +264,7 @@ def test_an_answer_that_is_no_document_of_the_contract_is_told(content: bytes) -
             requests_of(steps, answer)
 
 
-def test_the_last_error_is_the_one_that_is_told() -> None:
+def test_the_last_error_is_the_one_that_is_reported() -> None:
     hands = Hands()
     with pytest.raises(ClientError, match="502"):
         requests_of(calls_of(hands, RetryPolicy(tries=2)).job(JOB), problem(503), problem(502), hands=hands)

@@ -184,9 +184,9 @@ async def begun(began: list[str], count: int) -> list[str]:
     """What has begun, once that is so much, and nothing more can."""
     async with asyncio.timeout(60):
         while len(began) < count:
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # threads that have begun wake no event loop
     for _ in range(20):
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # another thread could begin meanwhile
     return sorted(began)
 
 

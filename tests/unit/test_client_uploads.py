@@ -90,7 +90,7 @@ async def no_cases() -> AsyncIterator[Any]:
         (io.StringIO("[]"), "binary mode"),
     ],
 )
-def test_what_is_no_batch_is_told_with_what_to_do(batch: Any, words: str) -> None:
+def test_what_is_no_batch_is_refused_with_what_to_do(batch: Any, words: str) -> None:
     with pytest.raises(BatchUnreadable, match=re.escape(words)):
         body_of(batch)
     with pytest.raises(BatchUnreadable, match=re.escape(words)):
@@ -132,7 +132,7 @@ def test_a_file_is_sent_as_it_is_and_its_form_is_seen(
 
 
 @given(st.lists(st.integers(0, 300)), st.integers(1, 7), st.integers(100, 1000))
-def test_batches_hold_every_case_in_order_within_bounds(lengths: list[int], items: int, size: int) -> None:
+def test_batches_have_every_case_in_order_within_bounds(lengths: list[int], items: int, size: int) -> None:
     batches = Batches(items, size)
     cases = [{"n": n, "text": "x" * length} for n, length in enumerate(lengths)]
 
@@ -150,7 +150,7 @@ def test_batches_hold_every_case_in_order_within_bounds(lengths: list[int], item
     assert all(len(body) <= size or len(part) == 1 for body, part in zip(made, parts, strict=True))
 
 
-def test_a_batch_is_told_full_before_the_next_case_is_asked_for() -> None:
+def test_a_full_batch_says_so_before_the_next_case_is_asked_for() -> None:
     batches = Batches(2, 1 << 20)
     assert [len(list(batches.add(encoded(a_case(n), n)))) for n in range(5)] == [0, 1, 0, 1, 0]
 
@@ -177,7 +177,7 @@ def test_a_file_that_can_be_read_only_once_is_cut_into_its_items(compress: Any, 
     assert [json.loads(item) for item in items_in(cast(Any, Pipe()))] == [{"case_Key": 1}, {"case_Key": 2}]
 
 
-def test_a_file_that_cannot_be_sent_again_from_its_beginning_is_told() -> None:
+def test_a_file_that_cannot_be_sent_again_from_its_beginning_is_reported() -> None:
     class Socket(io.RawIOBase):
         """Can be read, and not from its beginning."""
 
@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_sent_again_from_its_beginning_is_told() -> None:
             body_of(file)
 
 
-def test_what_is_split_and_breaks_off_is_told(tmp_path: Path) -> None:
+def test_what_is_split_and_breaks_off_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "cut.json.gz"
     file.write_bytes(gzip.compress(a_batch(*(a_case(n) for n in range(50_000))))[:-20])
     with pytest.raises(BatchUnreadable, match=r"cut.json.gz: the compressed data is damaged or truncated"):
@@ -218,6 +218,6 @@ def test_no_secret_is_shown() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8080", "ftp://host", "http://", "https://host:port"])
-def test_a_url_that_is_none_is_told(url: str) -> None:
+def test_a_url_that_is_none_is_reported(url: str) -> None:
     with pytest.raises(ClientError, match="URL"):
         connect(url)

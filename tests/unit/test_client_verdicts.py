@@ -79,12 +79,12 @@ def test_what_will_not_pass_is_given_up_at_once(status: int) -> None:
 
 @pytest.mark.parametrize("status", [301, 304, 400, 401, 404, 413, 500, 507])
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error": null}', b'{"error": {}}', b'{"error": "x"}'])
-def test_an_answer_of_something_else_is_told_as_that(status: int, content: bytes) -> None:
+def test_an_answer_of_another_service_is_reported_as_that(status: int, content: bytes) -> None:
     told = error_of(next_step(Response(status, {}, content), 1, RetryPolicy(), 0.0, NOW))
     assert told == (ServiceUnreachable, f"{status}: this is not a response of the service. Check the URL.", status)
 
 
-def test_an_answer_that_cannot_be_read_is_told_as_one_of_something_else() -> None:
+def test_an_answer_that_cannot_be_read_is_reported_as_one_of_another_service() -> None:
     told = error_of(GiveUp(unreadable(Response(207))))
     assert told == (ServiceUnreachable, "207: this is not a response of the service. Check the URL.", 207)
 

@@ -21,7 +21,7 @@ from carecase_worker.clock import (
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RFC_9562 = datetime(2022, 2, 22, 14, 22, 22, tzinfo=timezone(timedelta(hours=-5)))
-"""The moment of the example in appendix A.6: 017F22E2-79B0-7CC3-98C4-DC0C0C07398F."""
+"""The time of the example in appendix A.6: 017F22E2-79B0-7CC3-98C4-DC0C0C07398F."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Stopped:
         (EPOCH - timedelta(microseconds=1), -1),
     ],
 )
-def test_a_moment_as_whole_milliseconds(moment: datetime, ms: int) -> None:
+def test_a_time_becomes_whole_milliseconds(moment: datetime, ms: int) -> None:
     assert epoch_ms(moment) == ms
 
 
@@ -58,7 +58,7 @@ def test_a_duration_as_whole_milliseconds(duration: timedelta, ms: int) -> None:
 
 
 @given(st.integers(-62_135_596_800_000, 253_402_300_799_999))
-def test_milliseconds_and_microseconds_are_moments_in_utc(ms: int) -> None:
+def test_milliseconds_and_microseconds_become_times_in_utc(ms: int) -> None:
     moment = from_epoch_ms(ms)
     assert epoch_ms(moment) == ms
     assert from_epoch_us(ms * 1000 + 7) == moment + timedelta(microseconds=7)

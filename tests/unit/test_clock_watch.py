@@ -1,4 +1,4 @@
-"""A clock that is off is told with what to do, once, and once that it is right again."""
+"""A clock that is off is reported with what to do, once, and once that it is right again."""
 
 from datetime import timedelta
 

@@ -30,7 +30,7 @@ BOUNDS = ChunkLimits(items=3, size=200, item_size=100)
 
 
 @given(st.lists(JSON, min_size=1, max_size=30))
-def test_chunks_hold_the_items_in_order(items: list[Any]) -> None:
+def test_chunks_have_the_items_in_order(items: list[Any]) -> None:
     chunks = [unpack(pack(chunk)) for chunk in chunks_of(json.dumps(items).encode(), BOUNDS)]
     assert [chunk.first for chunk in chunks] == [sum(c.count for c in chunks[:n]) for n in range(len(chunks))]
     held = [item for chunk in chunks for item in json.loads(chunk.items)]
@@ -76,13 +76,13 @@ def test_what_is_no_json_array_is_refused_however_it_comes_in(items: list[Any], 
 
 
 @given(st.lists(JSON, min_size=2), st.integers(1, 40))
-def test_lines_hold_the_items_in_order(items: list[Any], piece_bytes: int) -> None:
+def test_lines_are_the_items_in_order(items: list[Any], piece_bytes: int) -> None:
     body = "\r\n".join(json.dumps(item) for item in items).encode()
     assert [json.loads(bytes(raw)) for raw in items_of(body, LineSplitter(), piece_bytes)] == items
 
 
 @pytest.mark.parametrize("body", [b'{"a":1\n"b":2}\n{},{}', b"{},{}", b"1\n2,\n3", b"[1\n2]", b"{}\n{"])
-def test_a_line_holds_one_item(body: bytes) -> None:
+def test_a_line_is_one_item(body: bytes) -> None:
     with pytest.raises(BatchRefused, match="line"):
         items_of(body, LineSplitter())
 
@@ -95,7 +95,7 @@ def test_blanks_after_the_array_are_dropped_as_they_come(body: bytes) -> None:
             items = [bytes(item) for item in items_of(body + b" " * blanks, splitter)]
         except BatchRefused as refused:
             return refused.fault
-        assert len(splitter._rest) < 1 << 20
+        assert splitter.buffered_bytes < 1 << 20
         return items
 
     assert told(64 << 20) == told(0)
@@ -168,7 +168,7 @@ NOT_UTF8 = "The body is not UTF-8 (in item {} or one of the next). Send JSON in 
     ],
 )
 def test_a_body_that_is_not_utf_8_is_refused_wherever_that_stands(item: bytes) -> None:
-    """In values and in names, which the parser tells by another error."""
+    """In values and in names, for which the parser has another error."""
     item %= LATIN
     for before in (b"", b"{},", b"{}," * 7):
         with pytest.raises(BatchRefused) as refused:
@@ -226,7 +226,7 @@ def test_an_item_that_is_too_large_keeps_its_key_and_nothing_else(item: str, key
         ("{", None),
     ],
 )
-def test_of_an_item_that_is_not_kept_as_a_whole_the_beginning_tells_the_key(beginning: str, key: int | None) -> None:
+def test_of_an_item_that_is_not_kept_as_a_whole_the_beginning_has_the_key(beginning: str, key: int | None) -> None:
     body = f'[{{"case_Key": 1}}, {beginning}"x": "{"y" * 5000}", "case_Key": 38}}, 2]'
     if beginning == "37":
         body = f'[{{"case_Key": 1}}, {"3" * 5000}, 2]'

@@ -93,7 +93,7 @@ def test_a_connect_timeout_that_is_given_twice_is_refused() -> None:
     )
 
 
-def test_all_mistakes_of_all_databases_are_told_at_once() -> None:
+def test_all_mistakes_of_all_databases_are_reported_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         load(
             environment={
@@ -115,6 +115,6 @@ def test_a_connect_timeout_of_the_url_that_outlasts_an_attempt_is_refused(told: 
 
 
 @pytest.mark.parametrize(("query", "seconds"), [("", 3), ("?connect_timeout=9", 9), ("?sslmode=disable", 3)])
-def test_the_time_for_a_connection_is_known_wherever_it_is_told(query: str, seconds: float) -> None:
+def test_the_time_for_a_connection_is_known_wherever_it_is_set(query: str, seconds: float) -> None:
     settings = load(environment={"CARECASE_DATABASES_D_URL": f"{POSTGRES}{query}"})
     assert settings.databases["d"].connects_within.total_seconds() == seconds

@@ -45,7 +45,7 @@ from carecase_worker.store.operations.throughput import Throughput
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-def test_a_dry_run_tells_the_fields_that_would_change() -> None:
+def test_a_dry_run_names_the_fields_that_would_change() -> None:
     chunk = ChunkOutcomes([1, 2, 3], [WOULD_CREATE, would_update(("case_ID", "case_Score")), UNCHANGED])
     whole = json.loads(b"[" + items(chunk.keys, chunk.outcomes) + b"]")
     assert [(item["status"], item["body"], item.get("changes")) for item in whole] == [
@@ -80,7 +80,7 @@ def test_the_multi_status_answers_each_item_in_order() -> None:
     assert (document["error"], document["debug"]) == (None, {"activityID": "the-job"})
 
 
-def test_an_item_of_a_page_tells_its_place_in_the_batch() -> None:
+def test_an_item_of_a_page_has_its_place_in_the_batch() -> None:
     told = [(7, 1, CREATED), (8, None, CREATED), (2000, 3, REFUSED)]
     document = json.loads(b"".join(multi_status("the-job", [indexed_items(told)])))
     assert [(item["index"], item["id"][0]["value"], item["status"]) for item in document["data"]] == [
@@ -172,20 +172,18 @@ SAY_LATER = "The job store is unavailable at the moment. Send the request again,
         (SettingsError("a secret"), UNEXPECTED),
     ],
 )
-def test_every_other_error_is_a_problem_that_tells_what_callers_may_know(
-    error: CareCaseError, problem: Problem
-) -> None:
+def test_every_other_error_is_a_problem_that_says_what_callers_may_know(error: CareCaseError, problem: Problem) -> None:
     assert problem_of(error) == problem
 
 
 @pytest.mark.parametrize(("wait_s", "told"), [(0, "1"), (0.001, "1"), (1, "1"), (1.001, "2"), (59.5, "60")])
-def test_who_asks_too_often_is_told_when_to_ask_again(wait_s: float, told: str) -> None:
+def test_who_asks_too_often_learns_when_to_ask_again(wait_s: float, told: str) -> None:
     error = RateExceeded(timedelta(seconds=wait_s))
     words = "Too many requests from this client. Wait as long as Retry-After says; poll less often."
     assert problem_of(error) == Problem(429, "rate-exceeded", words, {"Retry-After": told})
 
 
-def test_what_is_not_meant_for_callers_is_not_told_them() -> None:
+def test_what_is_not_meant_for_callers_is_not_shown_to_them() -> None:
     assert UNEXPECTED.members("/x") == {
         "type": "urn:carecase:problem:internal",
         "title": "Internal Server Error",

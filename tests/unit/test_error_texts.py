@@ -1,4 +1,4 @@
-"""What may be told of errors: never what was written."""
+"""The texts of errors: they never quote what was written."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ CAUSE = Cause("disk-full", "its disk is full: make room")
         (TargetFailure(FailureKind.AWAY, "53100", CAUSE), "its disk is full: make room (53100)"),
     ],
 )
-def test_a_failure_tells_its_cause_and_the_databases_code(failure: TargetFailure, text: str) -> None:
+def test_a_failure_names_its_cause_and_the_databases_code(failure: TargetFailure, text: str) -> None:
     assert str(failure) == text
 
 

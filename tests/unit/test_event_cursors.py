@@ -35,7 +35,7 @@ def test_an_id_that_no_stream_has_sent_is_refused(cursor: str) -> None:
 
 @pytest.mark.parametrize("job_ids", [(), (JOB,), (JOB, OTHER)])
 @pytest.mark.parametrize("since", [None, NOW])
-def test_the_last_ends_are_named_by_moment_and_jobs(job_ids: tuple[str, ...], since: datetime | None) -> None:
+def test_the_last_ends_are_named_by_time_and_jobs(job_ids: tuple[str, ...], since: datetime | None) -> None:
     end = LastEnds(NOW + timedelta(microseconds=1), job_ids, since)
     assert LastEnds.of(str(end)) == end
 

@@ -1,4 +1,4 @@
-"""Each error of a driver: what becomes of the item, and which cause the operator is told, for every code that there is.
+"""Each error of a driver: what becomes of the item, and which cause the operator sees, for every code that there is.
 
 The codes are PostgreSQL's (appendix A of its documentation, as psycopg knows them) and SQLite's ("Result and Error
 Codes"); what they should mean follows from `docs/contract.md` (207 Multi-Status) and from
@@ -214,7 +214,7 @@ def errors_of(error: SQLAlchemyError) -> Errors:
 
 
 def meaning(error: SQLAlchemyError, told: str = "") -> tuple[FailureKind, str | None]:
-    """The kind, and the short name of the cause. The text is the cause's with what is `told` besides, and no more."""
+    """The kind, and the short name of the cause. The text is the cause's and `told`, and no more."""
     errors = errors_of(error)
     failure = errors.failure_of(error)
     assert errors.classify(error) is failure.kind
@@ -258,7 +258,7 @@ def test_words_before_a_session_is_there(said: str, cause: str) -> None:
 
 
 @pytest.mark.parametrize(("said", "parameter"), BAD_PARAMETERS)
-def test_a_bad_value_of_a_parameter_is_told_by_the_parameters_name(said: str, parameter: str) -> None:
+def test_a_bad_value_of_a_parameter_is_reported_by_the_parameters_name(said: str, parameter: str) -> None:
     assert meaning(postgres(None, f"connection failed: {said}"), parameter) == (AWAY, "parameter")
 
 

@@ -69,7 +69,7 @@ def test_a_good_mapping_maps_a_sample_row(settings: dict[str, Any]) -> None:
         ({"columns": COLUMNS, "false_tokens": []}, "false_tokens", "is empty, so no cell can mean that"),
     ],
 )
-def test_a_mistake_is_told_with_its_setting(settings: dict[str, Any], setting: str, words: str) -> None:
+def test_a_mistake_is_reported_with_its_setting(settings: dict[str, Any], setting: str, words: str) -> None:
     assert [one for one in said(**settings) if one[0] == setting and words in one[1] and one[2]], said(**settings)
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 from tests.steps import steps
-from tests.unit.test_splitting_costs import LARGE, repeated
+from tests.unit.large_bodies import LARGE, repeated
 
 from carecase_worker.batches.splitting import WINDOW_BYTES
 from carecase_worker.errors import BatchRefused
@@ -67,7 +67,7 @@ def test_no_file_costs_more_than_its_bytes(name: str) -> None:
     ],
     ids=["a quoted cell", "a cell", "a header row", "lines of blanks", "blank lines"],
 )
-def test_no_file_is_held_as_a_whole(attack: Callable[[], bytes]) -> None:
+def test_no_file_is_kept_in_memory_as_a_whole(attack: Callable[[], bytes]) -> None:
     """Of blank lines fewer are enough: each is an object of many times its size."""
     body = attack()
     tracemalloc.start()

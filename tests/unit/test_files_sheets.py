@@ -42,7 +42,7 @@ def test_values_become_cells_and_these_what_their_fields_are() -> None:
     assert lines == [3, 5, 6]
 
 
-def test_a_mapping_holds_for_them_too() -> None:
+def test_a_mapping_applies_to_them_too() -> None:
     settings = {
         "columns": {"No": "case_Key", "Call": "do_Not_Contact", "Score": "case_Score"},
         "constants": {"carePlan_Key": 5},
@@ -78,6 +78,6 @@ def test_a_layout_of_fixed_width_is_for_no_table() -> None:
         ([HEADER[:3], [1, 5, False], ["Total", 1, ""]], "Line 3 is the last one"),
     ],
 )
-def test_a_bad_table_is_told_with_its_row(rows: list[Any], words: str) -> None:
+def test_a_bad_table_is_reported_with_its_row(rows: list[Any], words: str) -> None:
     with pytest.raises(BatchRefused, match=words):
         read(rows)

@@ -42,7 +42,7 @@ def test_a_named_proxy_is_believed_whichever_way_its_address_is_written(peer: st
 
 
 @pytest.mark.parametrize("peer", ["10.0.1.7", "::ffff:10.0.1.7"])
-def test_another_one_is_told_as_it_is_and_not_believed(peer: str) -> None:
+def test_the_address_of_another_peer_is_logged_as_it_is_and_its_headers_are_not_believed(peer: str) -> None:
     scope = served(peer, ["10.0.0.0/24", "2001:db8::/32"])
     assert (scope["client"], scope["scheme"], scope["root_path"]) == (("10.0.1.7", 4711), "http", "")
 

@@ -13,10 +13,12 @@ class Doubling:
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
+        self.begun = asyncio.Event()
         self.let = asyncio.Event()
 
     async def __call__(self, numbers: Sequence[int]) -> list[int | BaseException]:
         self.groups.append(list(numbers))
+        self.begun.set()
         await self.let.wait()
         if 1000 in numbers:
             raise OSError
@@ -28,10 +30,11 @@ def test_what_comes_up_while_a_group_is_done_goes_next_in_order_and_together() -
         do = Doubling()
         grouping = Grouping(do, most=3)
         first = asyncio.create_task(grouping.one(1))
-        await asyncio.sleep(0.01)
+        await do.begun.wait()
         assert do.groups == [[1]], "one that is alone does not wait for others"
         others = [asyncio.create_task(grouping.one(number)) for number in range(2, 7)]
-        await asyncio.sleep(0.01)
+        for _ in range(20):
+            await asyncio.sleep(0)
         assert do.groups == [[1]]
         do.let.set()
         assert await asyncio.gather(first, *others) == [2, 4, 6, 8, 10, 12]
@@ -57,12 +60,12 @@ def test_the_error_of_one_is_its_own_and_the_error_of_a_group_is_that_of_all_who
     asyncio.run(run())
 
 
-def test_who_leaves_holds_up_nobody() -> None:
+def test_who_leaves_delays_nobody() -> None:
     async def run() -> None:
         do = Doubling()
         grouping = Grouping(do, most=3)
         leaving, staying = (asyncio.create_task(grouping.one(number)) for number in (1, 2))
-        await asyncio.sleep(0.01)
+        await do.begun.wait()
         leaving.cancel()
         do.let.set()
         assert await staying == 4

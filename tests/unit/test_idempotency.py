@@ -42,7 +42,7 @@ def test_what_is_kept_is_looked_for_under_every_key_and_as_it_was_before_there_w
 
 
 def test_a_mark_stays_what_it_was_over_upgrades() -> None:
-    """Those that are kept in Redis were made by the version before. The recipe: lines of what is told, SHA-256."""
+    """Those that are kept in Redis were made by the version before. The recipe: the arguments as lines, SHA-256."""
     (plain,), (strict,) = (
         marks(UNSEALED, ("demo", care_plan, "0" * 64, (whole, False), "k"))
         for care_plan, whole in ((5, False), (None, True))

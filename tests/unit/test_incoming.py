@@ -95,7 +95,7 @@ BEGINNINGS: dict[str, tuple[str | None, BodyFormat, bytes]] = {
 
 
 @pytest.mark.parametrize("name", BEGINNINGS)
-def test_what_a_body_that_is_left_open_holds_is_counted(name: str) -> None:
+def test_the_memory_of_a_body_that_is_left_open_is_counted(name: str) -> None:
     encoding, form, sent = BEGINNINGS[name]
     body, batch = body_of(encoding, form), Batch()
     tracemalloc.start()
@@ -161,7 +161,7 @@ def test_a_body_that_is_left_open_is_counted() -> None:
             least, most = (LARGE_AROUND + CUT_FROM + size for size in (2 * 3 * MIB, 2 * 4 * MIB))
             async with asyncio.timeout(60):
                 while open_bytes(bodies) < least:
-                    await asyncio.sleep(0.001)
+                    await asyncio.sleep(0.001)  # bytes that are counted wake nobody
             assert open_bytes(bodies) < most
             end.set()
             with pytest.raises(BatchRefused, match="broke off"):
@@ -206,7 +206,7 @@ def test_a_bomb_gives_the_other_bodies_of_its_client_turns() -> None:
     assert first <= 4 * MIB < last == 32 * MIB + 3
 
 
-def test_a_body_that_would_hold_more_than_its_client_may_is_refused() -> None:
+def test_a_body_that_would_need_more_memory_than_its_client_may_have_is_refused() -> None:
     bodies = bodies_of(max_open_bytes_per_client=4 * MIB)
 
     async def receive(sent: bytes) -> None:

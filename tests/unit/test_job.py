@@ -1,4 +1,4 @@
-"""A job as its record tells it."""
+"""A job as its record has it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -69,7 +69,7 @@ def test_a_job_that_has_only_been_accepted_has_no_more_than_that() -> None:
     assert job.counts == dict.fromkeys(("created", "updated", "superseded", "failed", "cancelled"), 0)
 
 
-def test_an_older_version_noted_milliseconds_and_its_place_for_the_moment_of_acceptance() -> None:
+def test_an_older_version_noted_milliseconds_and_its_place_for_the_time_of_acceptance() -> None:
     newer = {"accepted_us", "unsettled", "strict", "started_us", "finished_us", "firsts"}
     told = {name: value for name, value in RECORD.items() if name not in newer}
     job = job_from_record("j", told | {"started_ms": "1764000001001", "finished_ms": "1764000002002"}, READ_AT)
@@ -85,7 +85,7 @@ def test_each_chunk_has_its_places() -> None:
 
 
 @pytest.mark.parametrize(("later_us", "expired"), [(-1, False), (0, True), (1, True)])
-def test_a_job_expires_at_the_moment_that_it_says(later_us: int, expired: bool) -> None:
+def test_a_job_expires_when_it_says(later_us: int, expired: bool) -> None:
     read_at = from_epoch_us(1764000003003000 + later_us)
     assert job_from_record("j", RECORD, read_at).expired is expired
 

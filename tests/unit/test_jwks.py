@@ -25,7 +25,7 @@ MOST_WHO_WAIT = 6
 
 
 class Issuer:
-    """Publishes keys, or fails, or hangs; tells whenever it is asked."""
+    """Publishes keys, or fails, or hangs; counts how often it is asked."""
 
     def __init__(self, **pairs: object) -> None:
         self.document: bytes | Exception = a_jwks(**pairs)
@@ -130,7 +130,7 @@ def test_known_keys_are_read_again_when_they_are_old_and_nobody_waits_for_that()
     eventually(lambda: held.has("new"))
 
 
-def test_what_is_held_goes_on_while_the_issuer_is_away() -> None:
+def test_keys_that_were_fetched_are_used_while_the_issuer_is_away() -> None:
     issuer = Issuer(old=OLD)
     held = Held(issuer)
     assert held.has("old")

@@ -33,7 +33,7 @@ def items(draw: st.DrawFn) -> str:
 
 
 @given(st.lists(items(), max_size=4))
-def test_every_key_that_may_be_written_is_told(texts: list[str]) -> None:
+def test_every_key_that_may_be_written_is_in_the_set(texts: list[str]) -> None:
     body = f"[{','.join(texts)}]".encode()
     valid = [row for row in validate(body, RULES) if not isinstance(row, Outcome)]
     assert {row["case_Key"] % 2**32 for row in valid} <= set(written_keys(body))
@@ -43,11 +43,11 @@ def test_a_key_that_comes_twice_is_the_last_one() -> None:
     assert list(written_keys(b'[{"case_Key": 1, "case_Key": -2}]')) == [2**32 - 2]
 
 
-def test_of_items_without_a_key_nothing_is_told() -> None:
+def test_items_without_a_key_add_nothing_to_the_set() -> None:
     assert list(written_keys(b'[{"case_Key": "1"}, {}, {"case_Key": 5}]')) == [5]
 
 
-def test_the_shortest_item_with_a_key_is_told() -> None:
+def test_the_key_of_the_shortest_item_is_in_the_set() -> None:
     assert list(written_keys(b'[{"case_Key":0},{},1]')) == [0]
 
 
@@ -71,6 +71,6 @@ def test_sets_meet_where_they_share_a_key_also_packed(one: set[int], other: set[
 
 
 @pytest.mark.parametrize("damaged", [b"", b"abc", a_set(*range(1000)).packed()[:-1]])
-def test_a_set_that_is_damaged_is_told_as_that(damaged: bytes) -> None:
+def test_a_key_set_that_is_damaged_is_refused_as_that(damaged: bytes) -> None:
     with pytest.raises(PayloadUnreadable, match="damaged"):
         KeySet.unpacked(damaged)

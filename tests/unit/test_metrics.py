@@ -36,7 +36,7 @@ carecase_done_total 7.0
 """
 
 
-def test_requests_and_readings_are_told_by_name_and_label() -> None:
+def test_requests_and_samples_are_shown_by_name_and_label() -> None:
     metrics = Metrics(lambda: READINGS)
     metrics.answered("/jobs/{job_id}", "GET", 404, 0.5)
     metrics.answered("/care-cases-batch", "PUT", 202, 0.25)
@@ -56,7 +56,7 @@ def test_readings_are_read_anew_at_each_scrape() -> None:
     assert b"carecase_done" not in metrics.render()
 
 
-def test_a_histogram_is_told_with_counts_that_add_up() -> None:
+def test_a_histogram_has_counts_that_add_up() -> None:
     buckets = [(0.005, 2), (1.0, 0), (float("inf"), 3)]
     told = exposition(lambda: [HistogramSample("carecase_age_seconds", "Ages", buckets, 12.5, {"database": "a"})])
     assert told.decode().splitlines() == [

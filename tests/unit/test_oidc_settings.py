@@ -51,7 +51,7 @@ def test_scopes_come_by_commas() -> None:
         ({"CARECASE_OIDC_TOKEN_ENDPOINT": "javascript:1"}, "oidc.token_endpoint: must be https://host/path"),
     ],
 )
-def test_a_mistake_is_told_with_what_it_should_be(changed: dict[str, str], text: str) -> None:
+def test_a_mistake_is_reported_with_what_it_should_be(changed: dict[str, str], text: str) -> None:
     assert text in refusal_of(RIGHT | changed)
 
 

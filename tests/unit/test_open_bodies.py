@@ -92,7 +92,7 @@ def test_large_bodies_of_a_client_and_of_all_are_counted_and_small_ones_are_not(
         ({"max_open_bytes": 1 << 20}, TOO_MANY_OF_ALL, "all"),
     ],
 )
-def test_exactly_so_much_is_held(more: int, bounds: dict[str, int], expected: object, whose: str) -> None:
+def test_exactly_so_much_is_counted(more: int, bounds: dict[str, int], expected: object, whose: str) -> None:
     bodies = bodies_of(**bounds)
     with bodies.open("ann", 0) as first, bodies.open("ann", 0) as second:
         first.waits(LARGE)  # small
@@ -109,7 +109,7 @@ def test_exactly_so_much_is_held(more: int, bounds: dict[str, int], expected: ob
     assert told(bodies)["carecase_open_bytes{client=ann}"] == 0
 
 
-def test_what_is_let_go_may_be_held_by_others() -> None:
+def test_memory_that_is_given_back_is_there_for_others() -> None:
     bodies = bodies_of(max_open_bytes_per_client=1 << 20, max_open_bytes=1 << 20)
     with bodies.open("ann", 0) as first, bodies.open("bob", 0) as second:
         first.waits((1 << 20) - LARGE_AROUND - SMALL_AROUND)

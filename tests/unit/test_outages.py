@@ -12,7 +12,7 @@ def away(database: str, cause: Cause) -> dict[str, str]:
     return {"log_level": "warning", "event": "database is away", "database": database, "reason": cause.text}
 
 
-def test_a_cause_is_told_when_it_is_met_and_once_a_minute_while_it_stays() -> None:
+def test_a_cause_is_reported_when_it_is_met_and_once_a_minute_while_it_stays() -> None:
     outages = Outages()
     told_at = []
     for moment in (100.0, 100.1, 159.9, 160.0, 160.1, 219.9, 220.0, 500.0):
@@ -23,7 +23,7 @@ def test_a_cause_is_told_when_it_is_met_and_once_a_minute_while_it_stays() -> No
     assert told_at == [100.0, 160.0, 220.0, 500.0]
 
 
-def test_another_cause_or_database_is_told_at_once() -> None:
+def test_another_cause_or_database_is_reported_at_once() -> None:
     outages = Outages()
     with capture_logs() as told:
         for database, cause in (("a", REFUSED), ("a", STARTING), ("b", STARTING), ("a", STARTING), ("a", REFUSED)):
@@ -31,7 +31,7 @@ def test_another_cause_or_database_is_told_at_once() -> None:
     assert told == [away("a", REFUSED), away("a", STARTING), away("b", STARTING), away("a", REFUSED)]
 
 
-def test_a_database_that_is_back_is_told_by_whoever_finds_it_so() -> None:
+def test_a_database_that_is_back_is_reported_by_whoever_finds_it_so() -> None:
     outages = Outages()
     with capture_logs() as told:
         outages.answered("demo", failures=0)

@@ -100,7 +100,7 @@ def test_outcomes_are_kept_as_runs_of_equal_kinds(outcomes: list[Outcome]) -> No
     assert unpack_outcomes(pack_outcomes(outcomes)) == outcomes
 
 
-def test_an_update_without_changes_is_told_as_unchanged() -> None:
+def test_an_update_without_changes_is_reported_as_unchanged() -> None:
     assert would_update(()) is UNCHANGED
     assert (would_update(("case_ID",)).body, would_update(("case_ID",)).changes) == ("Would be updated", ("case_ID",))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from carecase_worker.intake.http.requests.paging import ChunkSlice, Page, chunk_slices
 
 
-def test_a_page_tells_where_it_is_in_the_published_form() -> None:
+def test_a_page_says_where_it_is_in_the_published_form() -> None:
     assert Page(2, 100).header(250) == {
         "x-pagination": '{"TotalCount":250,"TotalPages":3,"CurrentPage":2,"PageSize":100}'
     }

@@ -1,4 +1,4 @@
-"""For which earlier batches each waits: held against the definition, on plain sets."""
+"""The earlier batches that each batch waits for: compared with the definition, on plain sets."""
 
 from array import array
 

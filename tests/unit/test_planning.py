@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.builders import NOW, a_batch, a_case, a_lease
 from tests.items import an_object, base
 from tests.oracle import Sender, judge, usable_key
-from tests.unit.test_validation_oracle import same
+from tests.unit.sameness import same
 
 from carecase_worker.batches.chunking import Chunk
 from carecase_worker.batches.payloads import ChunkOutcomes, unpack_done
@@ -73,7 +73,7 @@ def test_a_key_that_comes_twice_goes_in_waves_each_in_the_order_of_keys(
 
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("care_plan", [5, None])
-def test_sound_cases_of_distinct_keys_go_over_as_they_are(strict: bool, care_plan: int | None) -> None:
+def test_valid_cases_of_distinct_keys_go_over_as_they_are(strict: bool, care_plan: int | None) -> None:
     chunk = a_chunk(a_case(3), a_case(1), a_case(2))
     plan = plan_chunk(chunk, lease_of(care_plan=care_plan, strict=strict))
     assert shape(plan) == [[(3, 0), (1, 1), (2, 2)]]

@@ -23,7 +23,7 @@ def test_items_that_kill_their_worker_are_taken_out_and_the_rest_keeps_its_place
     assert [item for item in kept if item] == [item for item in json.loads(items) if item["case_Key"] in left]
 
 
-def test_faults_that_are_known_already_are_told_in_their_places() -> None:
+def test_faults_that_are_known_already_are_reported_in_their_places() -> None:
     first, second, third = validate(a_batch(a_case(1), None, a_case(3)), RULES, {1: "item: is too large"})
     assert second == invalid("item: is too large") == Outcome(Kind.INVALID, "item: is too large")
     assert isinstance(first, dict)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.builders import a_jwks, a_key_pair
-from tests.unit.test_auth import ANN, BOBS_KEY, CLIENTS, HELD, KEY, LEEWAY, TOKENS, at, signed, token
+from tests.unit.credentials import ANN, BOBS_KEY, CLIENTS, HELD, KEY, LEEWAY, TOKENS, at, signed, token
 
 from carecase_worker.errors import AccessRefused
 from carecase_worker.intake.access.authenticator import Authenticator

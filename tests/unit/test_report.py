@@ -19,7 +19,7 @@ def test_chunks_of_several_jobs_add_up() -> None:
     )
 
 
-def test_dry_runs_are_told_apart() -> None:
+def test_dry_runs_are_shown_as_such() -> None:
     report = Report()
     report.keep("demo", FIRST, {"created": 5})
     report.keep("demo", SECOND, {"created": 3, "failed": 2}, dry_run=True)
@@ -31,11 +31,11 @@ def test_dry_runs_are_told_apart() -> None:
     assert line_of(report) == f"demo: dry run, rolled back: 1 updated in 1 chunk; 1 job: {SECOND}"
 
 
-def test_a_task_that_found_nothing_to_do_tells_why() -> None:
+def test_a_task_that_found_nothing_to_do_says_why() -> None:
     assert line_of(Report(verdict="busy")) == "nothing applied: busy"
 
 
-def test_an_attempt_that_was_released_is_retried_and_tells_what_was_applied_before() -> None:
+def test_an_attempt_that_was_released_is_retried_and_reports_what_was_applied_before() -> None:
     report = Report()
     report.keep("demo", FIRST, {"created": 5})
     report.release("demo", [FIRST], "refused")

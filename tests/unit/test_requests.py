@@ -49,7 +49,7 @@ async def answers(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"done"})
 
 
-def test_whoever_was_sent_nothing_is_told_that_something_broke() -> None:
+def test_whoever_was_sent_nothing_learns_that_something_broke() -> None:
     sent, logs = served(breaks)
     assert [(one["type"], one.get("status")) for one in sent] == [
         ("http.response.start", 500),
@@ -78,7 +78,7 @@ def test_an_answer_that_breaks_off_is_followed_by_no_other() -> None:
     ],
     ids=["of an address", "of a proxy that tells none", "of a socket's file", "of one without a name"],
 )
-def test_the_log_tells_the_address_that_a_request_comes_from_if_there_is_one(
+def test_the_log_has_the_address_that_a_request_comes_from_if_there_is_one(
     client: tuple[str, int] | None, connected: str | None, address: str | None
 ) -> None:
     _, (line,) = served(answers, client=client, **{"carecase.connected": connected})

@@ -119,7 +119,7 @@ def test_nothing_is_to_be_seen_and_no_two_are_alike() -> None:
 
 
 @pytest.mark.parametrize("sent_key", [None, "", "k", "Schlüssel"])
-def test_the_sender_is_told_the_digest_and_the_key_that_it_sent(sent_key: str | None) -> None:
+def test_the_sender_is_shown_the_digest_and_the_key_that_it_sent(sent_key: str | None) -> None:
     seals = Seals({"k": OLD})
     opened = seals.opened(a_sealed_job(seals, sent_key)[0], JOB)
     assert (opened.body_sha256, opened.idempotency_key) == (DIGEST, sent_key)
@@ -215,7 +215,7 @@ def signed(key: DataKey, noted: str) -> str:
         ("1764000000123|1764000000123456|1", replace(ORDER, seq=1_764_000_060_123, moved=60_000)),
     ],
 )
-def test_the_order_is_held_against_what_was_signed(noted: str, order: Order) -> None:
+def test_the_order_is_compared_with_what_was_signed(noted: str, order: Order) -> None:
     key = DataKey.new()
     signature = signed(key, noted)
     key.require_order(order, signature)

@@ -1,4 +1,4 @@
-"""Spans have so many places and no more, losses are told once a minute, and a process that ends does not wait long."""
+"""Spans have so many places and no more, losses are logged once a minute, and a process that ends is not kept long."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -15,7 +15,7 @@ SPANS = [ReadableSpan("a span")] * 2
 
 
 class Exporter(SpanExporter):
-    """An exporter that does as it is told, and notes what it is asked for."""
+    """An exporter that gives the result of a test, and notes what it is asked for."""
 
     def __init__(self, result: SpanExportResult, takes: timedelta = timedelta(0)) -> None:
         self.result, self.takes = result, takes
@@ -23,7 +23,7 @@ class Exporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         self.asked += len(spans)
-        system_sleep(self.takes)
+        system_sleep(self.takes)  # as a collector does that is slow
         return self.result
 
     def shutdown(self) -> None:
@@ -42,7 +42,7 @@ def test_a_span_beyond_the_places_is_lost_until_others_have_left() -> None:
     assert queue.enter()
 
 
-def test_the_log_tells_of_losses_once_a_minute_and_at_the_end() -> None:
+def test_the_log_reports_losses_once_a_minute_and_at_the_end() -> None:
     queue = SpanQueue(1)
     with capture_logs() as lines:
         queue.tell(is_last=True)

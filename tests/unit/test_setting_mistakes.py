@@ -6,20 +6,16 @@ Beside each mistake stands its nearest neighbour that is none, so that every bou
 from pathlib import Path
 
 import pytest
-from tests.unit.test_url_texts import BROKER, ENCODED, REDIS
-
-from carecase_worker.errors import SettingsError
-from carecase_worker.settings.loading import load
+from tests.unit.setting_mistakes import DIGESTS, SECONDS, WHOLE, mistakes
+from tests.unit.url_texts import BROKER, ENCODED, REDIS
 
 HERE = Path(__file__)
 SHA = "0123456789abcdef" * 4
 DATABASE = "[databases.d]\nurl = 'postgresql://u@h/d'\n"
 WEBHOOK = "[webhooks.w]\nurl = 'https://h/w'\n"
-WHOLE, SECONDS = "must be a whole number from", "must be a number of seconds from 0.001 to 315360000"
 HOST = "must be a host's name or its address"
 PATH = "must be a path, as flower or tools/flower, of letters, digits and . _ ~ -"
 NETWORKS = "must be addresses or networks, as 10.0.0.7 or 10.0.0.0/24"
-DIGESTS = "must be SHA-256 digests, each of 64 digits and letters a to f, as printed by carecase keys new"
 PREFIX = "must be up to 64 letters, digits and signs, without spaces"
 NAME = "a name has letters, digits, _ and - only, 64 at most"
 GIVES_UP = "the worker would give up before the database does"
@@ -28,8 +24,9 @@ SAME_PREFIX = "broker.prefix: must not begin with redis.prefix, nor redis.prefix
 SAME_KEY = "has a key of another client, too; each key must belong to one client"
 SAME_BROKER = "flower.broker_url: must lead to the same broker as broker.url, as another user of it"
 BOUND = "audience = 'a'\nissuer = 'i'"
+
 UNBOUND = [
-    f"jwt.{name}: must be set if keys come from an issuer; it is the `{claim}` of its tokens for this service"
+    f"jwt.{name}: must be set if keys come from an issuer; it is the `{claim}` of the issuer's tokens for this service"
     for name, claim in (("audience", "aud"), ("issuer", "iss"))
 ]
 KEY_SETS = "jwt.algorithms: RS256 and ES256 need jwt.jwks_file or jwt.jwks_url, and these need one of the two"
@@ -224,6 +221,7 @@ WRONG = [
         ["delivery.timeout_seconds: must be at most 25: after that another worker takes over"],
     ),
 ]  # fmt: skip
+
 RIGHT = [
     f"{DATABASE}{WEBHOOK}client = 'acme'\n[clients.acme]\ndatabases = ['d']",
     f"{WEBHOOK}client = 'c'\n[delivery]\ntimeout_seconds = 25",
@@ -250,17 +248,6 @@ RIGHT = [
     "[broker]\nurl = 'amqp://h'\n[flower]\nbroker_url = 'amqp://flower@h'",
     f"[jwt]\nalgorithms = ['HS256', 'ES256']\njwks_file = '{HERE}'\n{BOUND}\nrevoked_file = '{HERE}'",
 ]
-
-
-def mistakes(tmp_path: Path, toml: str = "", **variables: str) -> list[str]:
-    """The lines of a configuration's mistakes; none if it is taken."""
-    file = tmp_path / "carecase.toml"
-    file.write_text(toml)
-    try:
-        load(file, {f"CARECASE_{name}": value for name, value in variables.items()})
-    except SettingsError as error:
-        return str(error).splitlines()
-    return []
 
 
 @pytest.mark.parametrize(("toml", "told"), WRONG)

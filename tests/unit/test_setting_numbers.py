@@ -1,4 +1,4 @@
-"""Numbers among the settings: default, unit and bounds of each are those that docs/configuration.md tells."""
+"""Numbers among the settings: default, unit and bounds of each are those of docs/configuration.md."""
 
 import re
 from collections.abc import Iterator

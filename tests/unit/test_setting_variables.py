@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.test_setting_mistakes import DIGESTS, WHOLE, mistakes
+from tests.unit.setting_mistakes import DIGESTS, WHOLE, mistakes
 
 KEY = "A" * 43 + "="
 
 BOUND = {"JWT_AUDIENCE": "a", "JWT_ISSUER": "i"}
 OTHERS = "must be 1 to 8 secrets of at least 32 bytes each, by commas; make one with: openssl rand -hex 32"
+
 WRONG_VARIABLES = [
     ({"NONSENSE": "x"}, ["CARECASE_NONSENSE: no such setting"]),
     ({"ZZZ": "x", "": "x"}, ["CARECASE_: no such setting", "CARECASE_ZZZ: no such setting"]),
@@ -107,6 +108,7 @@ WRONG_VARIABLES = [
         )
     ),
 ]  # fmt: skip
+
 RIGHT_VARIABLES = [
     {"JWT_SECRET": "s" * 32, "JWT_OTHER_SECRETS": ",".join(f"{n}" * 32 for n in range(8))},
     {"JWT_SECRET": "s" * 32, "JWT_OTHER_SECRETS": "ä" * 16},

@@ -70,13 +70,13 @@ def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
         ('[databases.d]\nurl = "postgresql://u@h/d"\npassword = "word"', "databases.d.password"),
     ],
 )
-def test_a_secret_in_the_file_is_refused_and_not_told(tmp_path: Path, toml: str, place: str) -> None:
+def test_a_secret_in_the_file_is_refused_and_not_shown(tmp_path: Path, toml: str, place: str) -> None:
     (mistake,) = mistakes(tmp_path, toml)
     assert mistake.startswith(f"{place}: a secret does not belong in the file; set CARECASE_")
     assert "word" not in mistake.removeprefix(place).replace("PASSWORD", "")
 
 
-def test_a_secret_in_a_url_that_is_none_is_told_as_both(tmp_path: Path) -> None:
+def test_a_secret_in_a_url_that_is_not_valid_is_reported_as_both(tmp_path: Path) -> None:
     told = mistakes(tmp_path, '[redis]\nurl = "redis://:hush@[host"')
     assert [line.split()[:3] for line in told] == [["redis.url:", "a", "secret"], ["redis.url:", "must", "be"]]
     assert "hush" not in "".join(told)
@@ -111,7 +111,7 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     assert all(any(line.startswith(beginning) for line in told) for beginning in beginnings), told
 
 
-def test_a_mistake_in_the_environment_is_told_by_the_variables_name(tmp_path: Path) -> None:
+def test_a_mistake_in_the_environment_is_named_by_its_variable(tmp_path: Path) -> None:
     (mistake,) = mistakes(tmp_path, "[intake]\nport = 1", INTAKE_PORT="x")
     assert mistake == ("intake.port: must be a whole number from 0 to 65535 (in the environment: CARECASE_INTAKE_PORT)")
     (secret,) = mistakes(tmp_path, JWT_SECRET_FILE=str(tmp_path / "nowhere"))
@@ -143,7 +143,7 @@ def test_every_setting_can_be_given_by_the_environment() -> None:
         (None, "cannot be read (No"),
     ],
 )
-def test_a_file_that_holds_no_secret_is_told(tmp_path: Path, content: bytes | None, words: str) -> None:
+def test_a_file_that_holds_no_secret_is_reported(tmp_path: Path, content: bytes | None, words: str) -> None:
     if content is not None:
         (tmp_path / "url").write_bytes(content)
     (mistake,) = mistakes(tmp_path, REDIS_URL_FILE=str(tmp_path / "url"))
@@ -153,7 +153,7 @@ def test_a_file_that_holds_no_secret_is_told(tmp_path: Path, content: bytes | No
 
 @pytest.mark.parametrize("name", ["INTAKE_HOST", "REDIS_URL", "JWT_SECRET", "FLOWER_PASSWORD", "WORKER_CONCURRENCY"])
 @pytest.mark.parametrize("value", ["", "\n"])
-def test_a_variable_that_is_empty_is_told(tmp_path: Path, name: str, value: str) -> None:
+def test_a_variable_that_is_empty_is_reported(tmp_path: Path, name: str, value: str) -> None:
     (mistake,) = mistakes(tmp_path, **{name: value})
     assert mistake.startswith(f"CARECASE_{name}: is empty")
 
@@ -177,7 +177,7 @@ def test_white_space_around_a_value_of_the_environment_does_not_count(tmp_path: 
     assert settings.flower.password.get_secret_value() == " pass word "
 
 
-def test_a_secret_that_is_given_twice_is_told(tmp_path: Path) -> None:
+def test_a_secret_that_is_given_twice_is_reported(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s" * 32)
     (mistake,) = mistakes(tmp_path, JWT_SECRET="s" * 32, JWT_SECRET_FILE=str(tmp_path / "secret"))
     assert mistake == "CARECASE_JWT_SECRET_FILE: CARECASE_JWT_SECRET is set already; set one of them"
@@ -195,7 +195,7 @@ def test_a_secret_that_is_given_twice_is_told(tmp_path: Path) -> None:
         (None, "cannot be read"),
     ],
 )
-def test_an_unreadable_file_is_told(tmp_path: Path, content: bytes | None, words: str) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path, content: bytes | None, words: str) -> None:
     file = tmp_path / "carecase.toml"
     if content is not None:
         file.write_bytes(content)
@@ -257,7 +257,7 @@ KEY = "k1:" + "A" * 43 + "="
         (f"{KEY},{KEY}", "key 2"),
     ],
 )
-def test_a_key_that_cannot_seal_is_refused_and_not_told(tmp_path: Path, keys: str, word: str) -> None:
+def test_a_key_that_cannot_seal_is_refused_and_not_shown(tmp_path: Path, keys: str, word: str) -> None:
     (mistake,) = mistakes(tmp_path, ENCRYPTION_KEYS=keys)
     assert mistake.startswith("encryption.keys: ")
     assert word in mistake

@@ -52,7 +52,7 @@ def test_a_broker_of_its_own_has_its_own_password() -> None:
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:p@h/d", "postgresql://u@h/d?password=p", "postgresql:///d?password=p"])
-def test_a_password_of_a_database_is_told_once(url: str) -> None:
+def test_a_password_of_a_database_is_given_once(url: str) -> None:
     environment = {"CARECASE_DATABASES_D_URL": url}
     assert load(environment=environment).databases["d"].password is None
     with pytest.raises(SettingsError) as caught:

@@ -80,7 +80,7 @@ def refused(**variables: str) -> list[str]:
 
 
 @pytest.mark.parametrize("url", NO_REDIS)
-def test_a_url_that_leads_to_no_redis_is_told(url: str) -> None:
+def test_a_url_that_leads_to_no_redis_is_reported(url: str) -> None:
     for variable, place in zip(REDIS_AND_BROKER, ("redis.url", "broker.url", "flower.broker_url"), strict=True):
         (mistake,) = refused(**{variable: url})
         assert mistake.startswith(f"{place}: must ")
@@ -88,24 +88,24 @@ def test_a_url_that_leads_to_no_redis_is_told(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", NO_TARGET)
-def test_a_url_that_leads_to_no_database_is_told(url: str) -> None:
+def test_a_url_that_leads_to_no_database_is_reported(url: str) -> None:
     (mistake,) = refused(CARECASE_DATABASES_DEMO_URL=url)
     assert mistake.startswith("databases.demo.url: must ")
 
 
 @pytest.mark.parametrize("url", NO_KEY_SET)
-def test_a_url_that_leads_to_no_keys_is_told(url: str) -> None:
+def test_a_url_that_leads_to_no_keys_is_reported(url: str) -> None:
     (mistake,) = refused(CARECASE_JWT_JWKS_URL=url, CARECASE_JWT_ALGORITHMS="RS256")
     assert mistake.startswith("jwt.jwks_url: must be https://")
 
 
 @pytest.mark.parametrize("origin", NO_ORIGIN)
-def test_what_no_browser_sends_as_origin_is_told(origin: str) -> None:
+def test_what_no_browser_sends_as_origin_is_reported(origin: str) -> None:
     (mistake,) = refused(CARECASE_INTAKE_CORS_ORIGINS=f"https://good,{origin}")
     assert mistake.startswith("intake.cors_origins: must be origins as browsers send them")
 
 
-def test_no_password_is_told_with_a_url_that_is_refused() -> None:
+def test_no_password_is_shown_with_a_url_that_is_refused() -> None:
     secret = "Winterfylleth"
     told = refused(
         CARECASE_REDIS_URL=f"redis://u:{secret}@h:port",

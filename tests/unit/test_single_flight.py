@@ -1,4 +1,4 @@
-"""Single flight: one value for all who ask within a moment, made by one at a time."""
+"""Single flight: one value for all who ask within a short time, made by one at a time."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Time:
         return self.moment
 
 
-def test_a_value_is_told_for_as_long_as_it_is_kept_since_it_was_made() -> None:
+def test_a_value_is_returned_for_as_long_as_it_is_kept_since_it_was_made() -> None:
     seconds, numbers = Time(), count()
 
     def slowly() -> int:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.steps import steps
+from tests.unit.large_bodies import LARGE, repeated
 
 from carecase_worker.batches.faults import without_lone_surrogates
 from carecase_worker.batches.lines import LineSplitter
@@ -19,15 +20,8 @@ from carecase_worker.batches.splitting import ArraySplitter, Splitter
 from carecase_worker.errors import BatchRefused
 
 PIECE_BYTES = 256 << 10
-SIZE = 3 << 20
 STEPS_A_BYTE = {"deep nests in one item": 200}  # 20 to 95: its depth is memory that other processes displace
 USUAL_STEPS_A_BYTE = 20  # three times what the dearest of them takes
-LARGE = 12 << 20
-
-
-def repeated(text: bytes, size: int = SIZE) -> bytes:
-    return text * (size // len(text))
-
 
 ATTACKS: dict[str, tuple[type[ArraySplitter] | type[LineSplitter], Callable[[], bytes]]] = {
     "empty objects in one item": (ArraySplitter, lambda: b"[[" + repeated(b"{},")),
@@ -77,7 +71,7 @@ def test_no_body_costs_more_than_its_bytes(name: str) -> None:
     ],
     ids=["a string", "blanks behind an item", "an item", "a line", "blanks behind a line"],
 )
-def test_no_body_is_held_as_a_whole(splitter: Callable[[], Splitter], attack: Callable[[], bytes]) -> None:
+def test_no_body_is_kept_in_memory_as_a_whole(splitter: Callable[[], Splitter], attack: Callable[[], bytes]) -> None:
     body = attack()
     tracemalloc.start()
     split(splitter(), body)

@@ -1,4 +1,4 @@
-"""Tokens that are signed here: their claims, and what is told when there is nothing to sign with."""
+"""Tokens that are signed here: their claims, and the error where there is nothing to sign with."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -36,7 +36,7 @@ def settings(**held: object) -> JwtSettings:
         ({"audience": "carecase", "issuer": "us"}, {**CLAIMS, "iss": "us", "aud": "carecase"}),
     ],
 )
-def test_a_token_holds_client_user_and_end_and_what_the_intake_asks_for(
+def test_a_token_names_client_user_and_end_and_what_the_intake_asks_for(
     held: dict[str, object], claims: dict[str, object]
 ) -> None:
     token = sign(ANN, settings(secret=SECRET, **held), NOW)

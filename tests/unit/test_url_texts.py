@@ -3,13 +3,11 @@
 from collections.abc import Callable
 
 import pytest
+from tests.unit.url_texts import BROKER, ENCODED, REDIS
 
 from carecase_worker.settings.urls import services as urls
 from carecase_worker.settings.urls import targets as target_urls
 
-ENCODED = "write special characters of a user or password with %, as %40 for @"
-REDIS = "must be redis://host:6379/0, rediss:// for TLS, or unix:///path?db=0"
-BROKER = f"{REDIS}, or amqp://user@host:5672/vhost (amqps:// for TLS)"
 TARGET = "must be postgresql://user@host:5432/database or sqlite:///path"
 HOSTS = "must list several hosts as ?host=a:5432&host=b:5432, or as ?host=a,b&port=5432,5432"
 SQLITE = "must be sqlite:///path, or sqlite:////path from the root, of a file"
@@ -49,6 +47,7 @@ KEPT = [
     (urls.origin, "http://h:443", "http://h:443"),
     (urls.origin, "https://a.b-c:8443", "https://a.b-c:8443"),
 ]
+
 REFUSED = [
     (urls.redis_url, "http://x", f"{REDIS}; {ENCODED}"),
     (urls.redis_url, "redis://h#0", f"{REDIS}; {ENCODED}"),
@@ -114,6 +113,7 @@ REFUSED = [
     (urls.origin, "https://h:443", f"{ORIGIN}, and no :443"),
     (urls.origin, "http://h:80", f"{ORIGIN}, and no :80"),
 ]  # fmt: skip
+
 SHOWN = [
     ("redis://u:p@h:1/2", "redis://h:1/2"),
     ("rediss://:p@[::1]", "rediss://[::1]/"),
@@ -127,6 +127,7 @@ SHOWN = [
     ("sqlite:////run/d.sqlite", "sqlite:////run/d.sqlite"),
     ("nonsense with p in it", "a URL"),
 ]
+
 SERVERS = [
     ("redis://h", "redis://h:6379/0", True),
     ("redis://u:p@h", "redis://H/", True),
@@ -146,7 +147,9 @@ def test_a_url_that_is_taken_is_kept_in_one_form(check: Callable[[str], str], ur
 
 
 @pytest.mark.parametrize(("check", "url", "told"), REFUSED)
-def test_a_url_that_is_refused_is_told_what_it_should_be(check: Callable[[str], str], url: str, told: str) -> None:
+def test_a_url_that_is_refused_is_answered_with_what_it_should_be(
+    check: Callable[[str], str], url: str, told: str
+) -> None:
     with pytest.raises(ValueError) as caught:
         check(url)
     assert str(caught.value) == told

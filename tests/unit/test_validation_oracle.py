@@ -1,8 +1,6 @@
-"""The rules for items, held to an oracle that knows the contract only; from the body, as the intake cuts it."""
+"""The rules for items, compared with an oracle that knows the contract only; from the body, as the intake cuts it."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from math import copysign
 from typing import Any
 
 import pytest
@@ -22,6 +20,7 @@ from tests.items import (
     good_items,
 )
 from tests.oracle import Fault, Sender, judge, usable_key
+from tests.unit.sameness import same
 
 from carecase_worker.batches.chunking import ChunkLimits
 from carecase_worker.batches.lines import LineSplitter
@@ -33,6 +32,7 @@ from carecase_worker.errors import BatchRefused
 ANY_PLAN = Sender(None, "sender", NOW)
 PLAN_5 = Sender(5, "sender", NOW)
 BOUNDS = ChunkLimits(items=1000, size=1 << 22, item_size=1 << 20)
+
 RULES = {
     "must be an object": "object",
     "is required": "required",
@@ -77,21 +77,6 @@ def _plain(judged: Any) -> Any:
     told: list[Fault] = [(field, RULES.get(rule, rule.removeprefix("must have "))) for field, _, rule in faults]
     assert len(set(told)) == len(told), "each fault is told once"
     return frozenset(told)
-
-
-def same(got: Any, want: Any) -> bool:
-    """Whether two verdicts are the same to the microsecond, the sign of zero and the type."""
-    if not isinstance(want, dict) or not isinstance(got, dict):
-        return bool(got == want)
-    return got.keys() == want.keys() and all(_same_value(got[name], value) for name, value in want.items())
-
-
-def _same_value(got: Any, want: Any) -> bool:
-    if isinstance(want, datetime):
-        return type(got) is datetime and got == want and got.utcoffset() == want.utcoffset()
-    if isinstance(want, float):
-        return type(got) is float and got == want and (want != 0 or copysign(1, got) == copysign(1, want))
-    return type(got) is type(want) and got == want
 
 
 def check(items: Sequence[str], sender: Sender = ANY_PLAN) -> None:

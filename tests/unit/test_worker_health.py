@@ -31,6 +31,8 @@ def test_a_worker_that_has_just_started_is_starting() -> None:
         (30, 0, True, Health.STUCK),
         (30, 0, False, Health.CUT_OFF),
         (9999, 0, False, Health.CUT_OFF),
+        (30, 14.9, True, Health.STUCK),
+        (30, 29, True, Health.CUT_OFF),
         (30, 30, True, Health.CUT_OFF),
         (119.9, 119.9, True, Health.CUT_OFF),
         (120, 120, True, Health.STUCK),

@@ -47,7 +47,7 @@ def _stack_file(config: Path | None) -> Path | None:
 
 def used(config: Path | None) -> str:
     """Describe, as a sentence, the sources of a command's settings."""
-    return _sentence(sources(config))
+    return _sentence(sources_nearby(config))
 
 
 @contextmanager

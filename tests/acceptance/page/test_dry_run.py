@@ -24,7 +24,7 @@ def cases_of(first_key: int) -> list[dict[str, object]]:
     return cases
 
 
-def test_it_is_offered_first_tells_what_would_become_and_applies_nothing(
+def test_it_is_offered_first_shows_what_would_become_and_applies_nothing(
     visit: Visit, system: System, first_key: int, tmp_path: Path
 ) -> None:
     there = [a_case(first_key + place, case_Status="OPEN", case_ID="a") for place in range(3, 10)]
@@ -102,7 +102,7 @@ def test_each_try_is_a_new_one_and_another_target_begins_anew(
     expect(page.get_by_role("button", name="Try again")).to_be_hidden()
 
 
-def test_a_packed_file_that_the_browser_cannot_take_apart_is_told_of_and_tried_instead(
+def test_a_packed_file_that_the_browser_cannot_take_apart_is_reported_and_tried_instead(
     visit: Visit, first_key: int, tmp_path: Path
 ) -> None:
     visitor = visit()

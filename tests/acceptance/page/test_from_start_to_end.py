@@ -110,7 +110,7 @@ def test_a_file_is_checked_sent_watched_and_mended(
     assert [text for text in visitor.said if "Failed to load resource" not in text] == []
 
 
-def test_without_the_file_they_get_keys_and_reasons_and_of_another_file_they_are_told(
+def test_without_the_file_they_get_keys_and_reasons_and_another_file_is_noticed(
     visit: Visit, system: System, first_key: int, tmp_path: Path
 ) -> None:
     cases = some_cases(first_key)
@@ -135,7 +135,7 @@ def test_without_the_file_they_get_keys_and_reasons_and_of_another_file_they_are
     assert lines_of(visitor.download("ndjson"))[1]["_index"] == 1
 
 
-def test_wrong_credentials_are_told_and_no_session_begins(visit: Visit) -> None:
+def test_wrong_credentials_are_shown_and_no_session_begins(visit: Visit) -> None:
     visitor = visit()
     visitor.open()
     visitor.page.get_by_label("API key").fill("not a key")
@@ -146,7 +146,7 @@ def test_wrong_credentials_are_told_and_no_session_begins(visit: Visit) -> None:
     expect(visitor.page.get_by_role("button", name="Sign out")).to_be_hidden()
 
 
-def test_what_is_no_file_of_cases_is_told_before_anything_is_sent(visit: Visit, tmp_path: Path) -> None:
+def test_what_is_no_file_of_cases_is_reported_before_anything_is_sent(visit: Visit, tmp_path: Path) -> None:
     visitor = visit()
     visitor.sign_in()
     contents = {"text.txt": b"hello", "empty.json": b"", "none.json": b" [ ] ", "broken.json.gz": b"\x1f\x8bnothing"}

@@ -2,18 +2,15 @@
 
 import json
 import re
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import expect
 from tests.acceptance.page.conftest import Visit
+from tests.acceptance.page.pausing import paused_workers
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
 
 SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 100_000}
-
 AN_HOUR_LATER = """() => {
     window.usual = XMLHttpRequest.prototype.getResponseHeader;
     XMLHttpRequest.prototype.getResponseHeader = function (name) {
@@ -21,7 +18,6 @@ AN_HOUR_LATER = """() => {
         return name === "date" ? new Date(Date.parse(told) + 3_600_000).toUTCString() : told;
     };
 }"""
-
 _LIST = re.compile(r"/jobs(\?|/events)")
 """The list of jobs, and the stream that keeps it fresh."""
 
@@ -30,20 +26,6 @@ def cases_file(place: Path, first_key: int, count: int, **fields: object) -> Pat
     file = place / "cases.json"
     file.write_text(json.dumps([a_case(first_key + number, **fields) for number in range(count)]))
     return file
-
-
-@contextmanager
-def paused_workers(system: System) -> Iterator[None]:
-    """Let no worker do anything meanwhile."""
-    workers = range(len(system.stack["processes"]["worker"]))
-    pids = [pid for number in workers for pid in (*system.pool(number), system.pid("worker", number))]
-    for pid in pids:
-        system.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            system.kill(pid, signal.SIGCONT)
 
 
 def test_on_a_slow_network_the_progress_of_a_file_is_shown_and_it_can_be_stopped(
@@ -67,7 +49,7 @@ def test_on_a_slow_network_the_progress_of_a_file_is_shown_and_it_can_be_stopped
     expect(visitor.count("Created")).to_have_text("4,000")
 
 
-def test_a_restart_while_a_file_is_sent_and_while_its_job_is_watched_is_told_and_over(
+def test_a_restart_while_a_file_is_sent_and_while_its_job_is_watched_is_shown_and_passes(
     visit: Visit, system: System, first_key: int, tmp_path: Path
 ) -> None:
     visitor = visit()
@@ -115,7 +97,7 @@ def test_a_reload_while_a_file_is_sent_does_not_double_it(
     assert len(accepted) == 1
 
 
-def test_a_file_that_had_been_accepted_before_is_told_and_can_be_sent_once_more(
+def test_a_file_that_had_been_accepted_before_is_noticed_and_can_be_sent_once_more(
     visit: Visit, first_key: int, tmp_path: Path
 ) -> None:
     visitor = visit()

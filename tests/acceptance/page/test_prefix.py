@@ -1,4 +1,4 @@
-"""The page for jobs under a path prefix, whether the proxy takes it off, leaves it on, or only tells of it."""
+"""The page for jobs under a path prefix, whether the proxy takes it off, leaves it on, or only names it in a header."""
 
 from collections.abc import Iterator
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 from tests.acceptance.page.conftest import Visit
-from tests.acceptance.page.test_interruptions import paused_workers
+from tests.acceptance.page.pausing import paused_workers
 from tests.acceptance.system import System
 
 HEADER = ["case_Key", "carePlan_Key", "do_Not_Contact", "case_Status", "case_ID"]
@@ -79,7 +79,7 @@ def test_a_file_of_rows_is_dropped_checked_sent_and_mended_by_its_lines(
     ]  # fmt: skip
 
 
-def test_without_the_file_the_lines_are_told_too(visit: Visit, system: System, first_key: int) -> None:
+def test_without_the_file_the_lines_are_shown_too(visit: Visit, system: System, first_key: int) -> None:
     with system.client() as client:
         sent = client.put("/care-cases-batch", content=rows_of(first_key), headers={"Content-Type": "text/csv"})
     job = sent.json()["job"]["jobId"]

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.integration.audit.logs import lines_of, recorded
 from tests.integration.cli.commands import Carecase
-from tests.integration.test_audit_log import lines_of, recorded
 
 KEYS = "k1:" + "A" * 43 + "="
 NOTE = "Store that elsewhere, and give it as --noted next time: truncation at the end is detected only by it."
@@ -41,7 +41,7 @@ def test_a_log_that_is_whole_and_one_that_is_not(carecase: Carecase, tmp_path: P
     }  # fmt: skip
 
 
-def test_what_a_crash_broke_off_is_told_by_file_and_line(carecase: Carecase, tmp_path: Path) -> None:
+def test_what_a_crash_broke_off_is_reported_by_file_and_line(carecase: Carecase, tmp_path: Path) -> None:
     recorded(tmp_path / "log", 1)
     with (tmp_path / "log" / "audit.jsonl").open("ab") as file:
         file.write(b'{"number":2')
@@ -61,7 +61,7 @@ def test_keys_come_from_the_configuration(carecase: Carecase, tmp_path: Path, mo
     assert carecase("audit", "verify", "log").status == 0
 
 
-def test_many_faults_are_told_up_to_a_hundred(carecase: Carecase, tmp_path: Path) -> None:
+def test_many_faults_are_reported_up_to_a_hundred(carecase: Carecase, tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "audit.jsonl").write_bytes(b"x\n" * 102)
     ran = carecase("audit", "verify", "log")
@@ -79,6 +79,6 @@ def test_many_faults_are_told_up_to_a_hundred(carecase: Carecase, tmp_path: Path
         (("log", "--noted", f"0:{'a' * 64}"), "give it as printed by carecase audit verify: NUMBER:HASH"),
     ],
 )
-def test_what_cannot_be_verified_is_told(carecase: Carecase, arguments: tuple[str, ...], words: str) -> None:
+def test_what_cannot_be_verified_is_reported(carecase: Carecase, arguments: tuple[str, ...], words: str) -> None:
     ran = carecase("audit", "verify", *arguments)
     assert (ran.status, words in " ".join(ran.err.split())) == (2, True), ran

@@ -95,7 +95,7 @@ def test_a_page_nearby_leads_to_this_machine_only(carecase: Carecase, tmp_path: 
         (("--token-file", "blank"), "--token-file: blank is empty"),
     ],
 )
-def test_a_file_that_gives_no_credential_is_told(
+def test_a_file_that_gives_no_credential_is_reported(
     carecase: Carecase, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     (tmp_path / "good").write_text("k")

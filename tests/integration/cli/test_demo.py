@@ -11,7 +11,7 @@ from carecase_worker.cli.serving.demo import show
 from carecase_worker.embedded.system import Started
 
 
-def test_a_sample_that_is_refused_is_told_and_the_system_runs_on(tmp_path: Path) -> None:
+def test_a_sample_that_is_refused_is_reported_and_the_system_runs_on(tmp_path: Path) -> None:
     stack, shown = tmp_path / "stack.json", io.StringIO()
     with answering(problem(403, "You may not.")) as peer:
         client = {"name": "demo", "api_key": "k", "bearer": "t", "databases": ["demo"]}

@@ -14,7 +14,7 @@ from tests.builders import a_key_pair, a_new_job
 from tests.elapsing import elapse
 from tests.faketime import shifted_by
 from tests.integration.cli.commands import Carecase
-from tests.integration.store.test_durability import configured
+from tests.integration.store.configuring import configured
 from tests.meanwhile import meanwhile
 from tests.services import Services
 
@@ -88,13 +88,13 @@ def test_every_mistake_of_redis_by_which_batches_are_lost_is_a_line(
 
 
 @pytest.mark.parametrize(("offset", "side"), [("+1d", "86400 s ahead of"), ("-1d", "86400 s behind")])
-def test_a_clock_that_is_off_is_told(servers: Services, tmp_path: Path, offset: str, side: str) -> None:
+def test_a_clock_that_is_off_is_reported(servers: Services, tmp_path: Path, offset: str, side: str) -> None:
     ran = run("doctor", cwd=tmp_path, variables={"CARECASE_REDIS_URL": servers.redis_url, **shifted_by(offset)})
     lines = [line for line in ran.stdout.splitlines() if " clocks: " in line]
     assert lines == [f"fix   clocks: this host's clock is {side} Redis's; have both set by NTP"]
 
 
-def test_more_connections_than_a_process_may_have_descriptors_for_are_told(tmp_path: Path) -> None:
+def test_more_connections_than_a_process_may_have_descriptors_for_are_reported(tmp_path: Path) -> None:
     limited = ("sh", "-c", 'ulimit -Sn 500; ulimit -Hn 500; exec "$0" "$@"', *COMMAND)
     variables = {"CARECASE_REDIS_URL": NOWHERE, "CARECASE_INTAKE_MAX_REQUESTS": "100"}
     told = {}
@@ -112,7 +112,7 @@ def test_more_connections_than_a_process_may_have_descriptors_for_are_told(tmp_p
     }
 
 
-def test_a_list_of_what_is_revoked_that_is_no_text_is_told_and_so_are_its_lines_that_are_none(
+def test_a_list_of_what_is_revoked_that_is_no_text_is_reported_and_so_is_a_line_that_is_no_entry(
     carecase: Carecase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CARECASE_REDIS_URL", NOWHERE)
@@ -138,7 +138,7 @@ def test_a_list_of_what_is_revoked_that_is_no_text_is_told_and_so_are_its_lines_
         ),
     ],
 )
-def test_what_was_made_easier_for_tokens_is_told_as_long_as_it_is(
+def test_what_was_made_easier_for_tokens_is_reported_as_long_as_it_is(
     carecase: Carecase, monkeypatch: pytest.MonkeyPatch, name: str, value: str, text: str
 ) -> None:
     monkeypatch.setenv("CARECASE_REDIS_URL", NOWHERE)

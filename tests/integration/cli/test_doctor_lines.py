@@ -13,7 +13,7 @@ import redis
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 from tests.integration.cli.commands import Carecase, Ran
-from tests.integration.store.test_durability import configured
+from tests.integration.store.configuring import configured
 from tests.meanwhile import meanwhile
 from tests.services import Services
 
@@ -161,7 +161,7 @@ def test_a_missing_secret_is_to_be_fixed_only_if_nobody_could_be_let_in_without_
     assert keyless == (needed if require == "both" else [])
 
 
-def test_keys_of_an_issuer_that_can_be_read_are_told(carecase: Carecase, tmp_path: Path) -> None:
+def test_keys_of_an_issuer_that_can_be_read_are_reported(carecase: Carecase, tmp_path: Path) -> None:
     public = ec.generate_private_key(ec.SECP256R1()).public_key()
     (tmp_path / "keys.json").write_text(
         json.dumps({"keys": [{**ECAlgorithm.to_jwk(public, as_dict=True), "kid": "k"}]})
@@ -185,7 +185,7 @@ def test_it_says_that_jobs_which_nobody_sealed_are_applied(
     assert [name for name in hints if name.startswith("encryption")] == told_of
 
 
-def test_a_user_of_redis_that_may_not_do_its_part_is_told(
+def test_a_user_of_redis_that_may_not_do_its_part_is_reported(
     carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CARECASE_REDIS_URL", servers.flower_redis_url)
@@ -198,7 +198,7 @@ def test_a_user_of_redis_that_may_not_do_its_part_is_told(
     ]
 
 
-def test_a_broker_that_is_away_is_told_without_its_password(
+def test_a_broker_that_is_away_is_reported_without_its_password(
     carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CARECASE_REDIS_URL", servers.app_redis_url)
@@ -209,7 +209,7 @@ def test_a_broker_that_is_away_is_told_without_its_password(
     assert [line for line in lines if line.startswith("ok    redis: ")]
 
 
-def test_what_does_not_answer_in_time_is_told_and_the_rest_is_looked_at(carecase: Carecase, tmp_path: Path) -> None:
+def test_what_does_not_answer_in_time_is_reported_and_the_rest_is_looked_at(carecase: Carecase, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         (tmp_path / "c.toml").write_text(
             '[redis]\nurl = "redis://127.0.0.1:1/0"\n[databases.b]\nurl = "sqlite:///b.sqlite"\n'

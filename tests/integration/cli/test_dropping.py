@@ -1,4 +1,4 @@
-"""A file of a watched folder, sent to a service that answers as it is told to."""
+"""A file of a watched folder, sent to a service that gives the answers of a test."""
 
 import csv
 import json
@@ -81,7 +81,7 @@ def test_a_file_stays_to_be_sent_again_while_the_service_is_away(tmp_path: Path,
     assert {file.name for file in (tmp_path / "done").iterdir()} == {"a.csv", "a.csv.ack.csv"}
 
 
-def test_a_file_that_is_refused_is_told_of_in_its_acknowledgement(tmp_path: Path) -> None:
+def test_a_file_that_is_refused_gets_an_acknowledgement_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(ROWS)
     with dropping(tmp_path, problem(400, "Line 2 has 2 cells, and there are 3 columns.")) as (one, _, printed):
         assert send(one) == [True]

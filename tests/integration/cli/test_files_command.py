@@ -53,7 +53,7 @@ def test_a_mapping_is_found_in_the_configuration(carecase: Carecase, tmp_path: P
         (None, ["cannot be read"]),
     ],
 )
-def test_a_mistake_in_a_mapping_is_told_by_its_setting(
+def test_a_mistake_in_a_mapping_is_named_by_its_setting(
     carecase: Carecase, tmp_path: Path, mapping: str | None, words: list[str]
 ) -> None:
     (tmp_path / "good.csv").write_text("a\n1\n")
@@ -64,7 +64,7 @@ def test_a_mistake_in_a_mapping_is_told_by_its_setting(
     assert [word for word in words if word not in ran.err] == []
 
 
-def test_what_has_no_place_in_a_case_is_told_of_episodes(carecase: Carecase, tmp_path: Path) -> None:
+def test_what_has_no_place_in_a_case_is_reported_for_episodes(carecase: Carecase, tmp_path: Path) -> None:
     (tmp_path / "one.ndjson").write_text('{"resourceType":"EpisodeOfCare","id":"7","status":"active"}\n')
     mapping = ("--mapping", "fhir-r4-episode-of-care", "--care-plan", "5")
     ran = carecase("files", "check", str(tmp_path / "one.ndjson"), *mapping)

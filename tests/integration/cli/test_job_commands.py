@@ -35,7 +35,7 @@ NOT_APPLIED = (
         ),
     ],
 )
-def test_status_tells_the_counts_and_what_to_type_next(
+def test_status_shows_the_counts_and_what_to_type_next(
     carecase: Carecase, reply: Reply, line: str, advice: str
 ) -> None:
     with answering(reply) as peer:
@@ -76,7 +76,7 @@ def test_a_job_is_given_as_json_as_the_service_has_it(carecase: Carecase) -> Non
     assert peer.calls == [f"GET /jobs/{JOB}", f"DELETE /jobs/{JOB}", f"POST /jobs/{JOB}/retry"]
 
 
-def test_cancel_and_retry_tell_the_job_and_what_follows(carecase: Carecase) -> None:
+def test_cancel_and_retry_show_the_job_and_what_follows(carecase: Carecase) -> None:
     with answering(accepted(state="cancelling"), accepted(job_id="new")) as peer:
         cancelled = carecase("cancel", JOB, "--url", peer.url)
         again = carecase("retry", JOB, "--url", peer.url)
@@ -182,7 +182,7 @@ def test_a_page_that_cannot_be_is_not_asked_for(carecase: Carecase, arguments: t
         (accepted(), "200: this is not a response of the service. Check the URL."),
     ],
 )
-def test_what_is_refused_is_told_with_the_url(carecase: Carecase, reply: Reply, error: str) -> None:
+def test_what_is_refused_is_reported_with_the_url(carecase: Carecase, reply: Reply, error: str) -> None:
     if reply.status == 202:
         reply = Reply(200, reply.body)
     with answering(reply) as peer:
@@ -203,7 +203,7 @@ def test_what_is_refused_is_told_with_the_url(carecase: Carecase, reply: Reply, 
         ),
     ],
 )
-def test_a_service_that_is_busy_for_longer_than_the_timeout_is_told_with_it(
+def test_a_service_that_is_busy_for_longer_than_the_timeout_is_reported_with_it(
     carecase: Carecase, reply: Reply, error: str
 ) -> None:
     with answering(reply) as peer:
@@ -215,7 +215,7 @@ def test_a_service_that_is_busy_for_longer_than_the_timeout_is_told_with_it(
     )
 
 
-def test_what_is_tried_again_is_told_if_it_takes_a_second(carecase: Carecase) -> None:
+def test_what_is_tried_again_is_reported_if_it_takes_a_second(carecase: Carecase) -> None:
     replies = problem(503, retry_after="0"), problem(429, retry_after="1"), told(**DONE)
     with answering(*replies) as peer:
         ran = carecase("status", JOB, "--url", peer.url)
@@ -250,7 +250,7 @@ def test_access_is_taken_from_flags_before_variables_before_a_system_nearby(
 
 
 def test_a_job_is_purged_and_jobs_alone_still_lists(carecase: Carecase) -> None:
-    """410 tells that nothing is kept, so that is what was wanted."""
+    """410 says that nothing is kept, which is what was wanted."""
     with answering(Reply(204), problem(410), problem(409), problem(404), Reply(200, {"data": [a_job()]})) as peer:
         for status in (0, 0, 2, 2):
             ran = carecase("jobs", "purge", JOB, "--url", peer.url)

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -154,7 +156,7 @@ def test_a_token_for_nobody_is_refused(
     assert "(there are: none)" in ran.err
 
 
-def test_env_exports_what_is_nearby_before_what_the_shell_was_told_earlier(
+def test_env_exports_what_is_nearby_before_what_the_shell_had(
     carecase: Carecase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name, value in {"URL": "http://old", "TOKEN": "it's old", "API_KEY": "k"}.items():
@@ -181,7 +183,7 @@ def test_without_a_service_anywhere_it_says_how_to_name_one(carecase: Carecase, 
     )
 
 
-def test_the_schema_of_each_database_is_checked_upgraded_and_told(carecase: Carecase, tmp_path: Path) -> None:
+def test_the_schema_of_each_database_is_checked_upgraded_and_reported(carecase: Carecase, tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text("".join(f'[databases.{name}]\nurl = "sqlite:///{name}.sqlite"\n' for name in ("one", "two")))
     used = f"Configuration used: c.toml (--config), and no variables CARECASE_…. The working directory is {tmp_path}.\n"
@@ -203,6 +205,12 @@ def test_the_schema_of_each_database_is_checked_upgraded_and_told(carecase: Care
     assert carecase("db", "upgrade", *config).out == "one: up to date\ntwo: up to date\n"
     after = carecase("db", "check", *config)
     assert (after.status, after.out, after.err) == (0, "one: fits\ntwo: fits\n", "")
+    with closing(sqlite3.connect(tmp_path / "one.sqlite")) as changed:
+        changed.execute("ALTER TABLE care_case RENAME COLUMN case_id TO title")
+    refused = carecase("db", "upgrade", "--database", "one", *config)
+    assert (refused.status, refused.err) == (1, used)
+    assert refused.out.splitlines()[0].startswith("one: it lacks column care_case.")
+    assert "put back what is named" in refused.out
     current = carecase("db", "current", "--database", "one", *config)
     assert (current.status, current.err) == (0, "")
     assert current.out == "one: database at revision 0001, this version at 0001\n"

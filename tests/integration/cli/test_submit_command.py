@@ -70,7 +70,7 @@ def test_options_go_with_the_batch(carecase: Carecase, tmp_path: Path) -> None:
     ("last", "status", "count"),
     [({"created": 2, "failed": 1}, 1, 1), ({"state": "cancelled", "created": 1, "cancelled": 2}, 1, 2), (DONE, 0, 0)],
 )
-def test_the_status_tells_if_all_was_applied_and_the_advice_what_to_type(
+def test_the_status_says_if_all_was_applied_and_the_advice_what_to_type(
     carecase: Carecase, tmp_path: Path, last: dict[str, Any], status: int, count: int
 ) -> None:
     (tmp_path / "batch").write_bytes(BATCH)
@@ -138,7 +138,7 @@ def test_a_pipe_that_must_go_as_a_whole_has_a_bound(
             assert (ran.err, nothing) == (f"{text}\nThe service's URL is {peer.url} (--url).\n", False)
 
 
-def test_what_was_accepted_before_a_refusal_is_told(carecase: Carecase, tmp_path: Path) -> None:
+def test_what_was_accepted_before_a_refusal_is_reported(carecase: Carecase, tmp_path: Path) -> None:
     (tmp_path / "batch").write_bytes(LINES)
     replies = [problem(413), problem(413), accepted(job_id="1", total=2), problem(403)]
     with answering(*replies) as peer:
@@ -207,7 +207,7 @@ def test_ctrl_c_before_anything_was_sent_says_so(carecase: Carecase, monkeypatch
     assert (ran.status, ran.out, ran.err, peer.calls) == (130, "", "Interrupted. Nothing was accepted.\n", [])
 
 
-def test_a_refusal_of_a_file_is_told_and_nothing_else(carecase: Carecase, tmp_path: Path) -> None:
+def test_a_file_that_is_refused_is_reported_and_nothing_else(carecase: Carecase, tmp_path: Path) -> None:
     (tmp_path / "batch").write_bytes(BATCH)
     with answering(problem(422)) as peer:
         ran = carecase("submit", "batch", "--url", peer.url)
@@ -226,7 +226,7 @@ def test_a_refusal_of_a_file_is_told_and_nothing_else(carecase: Carecase, tmp_pa
     ],
     ids=["no gzip", "no zstd", "in capitals", "gzip", "gzip without a name"],
 )
-def test_a_name_that_misleads_is_told(
+def test_a_name_that_misleads_is_reported(
     carecase: Carecase, tmp_path: Path, name: str, content: bytes, said: str | None
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -240,7 +240,7 @@ def test_a_name_that_misleads_is_told(
 BAD = (2, 422, "case_ID: must be a string")
 
 
-def test_what_is_validated_is_told_item_by_item(carecase: Carecase, tmp_path: Path) -> None:
+def test_what_is_validated_is_reported_item_by_item(carecase: Carecase, tmp_path: Path) -> None:
     (tmp_path / "batch").write_bytes(LINES)
     replies = [items((0, 200, "Valid"), (None, 422, "case_Key: is required"), BAD)] * 2
     with answering(*replies) as peer:

@@ -24,7 +24,7 @@ def alarm() -> Iterator[None]:
     signal.setitimer(signal.ITIMER_REAL, *left)
 
 
-def test_what_hangs_is_ended_and_told_and_leaves_no_alarm(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_hangs_is_ended_and_reported_and_leaves_no_alarm(capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGALRM)
     with pytest.raises(DeadlineExceeded) as raised, deadline("the answer of it", 0.2):
         threading.Event().wait(60)
@@ -55,7 +55,7 @@ def test_what_ends_in_time_is_as_it_would_be_without_a_deadline(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_long_wait_is_told_once_while_it_lasts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_wait_is_reported_once_while_it_lasts(capsys: pytest.CaptureFixture[str]) -> None:
     said: list[str] = []
 
     def is_told() -> bool:
@@ -64,11 +64,11 @@ def test_a_long_wait_is_told_once_while_it_lasts(capsys: pytest.CaptureFixture[s
 
     with deadline("the answer of it", 60):
         eventually(is_told)
-        system_sleep(timedelta(milliseconds=50))
+        system_sleep(timedelta(milliseconds=50))  # it could be said again meanwhile
     assert "".join(said) + capsys.readouterr().err == TEXT.format(60)
 
 
-def test_silence_is_told_only_if_nothing_moves(capsys: pytest.CaptureFixture[str]) -> None:
+def test_silence_is_reported_only_if_nothing_moves(capsys: pytest.CaptureFixture[str]) -> None:
     with Silence("still waiting", after_s=3600) as moved:
         moved()
     assert capsys.readouterr().err == ""
@@ -77,12 +77,12 @@ def test_silence_is_told_only_if_nothing_moves(capsys: pytest.CaptureFixture[str
     assert said == "still waiting\n"
 
 
-def test_what_moves_again_and_again_is_not_told_of_however_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_moves_again_and_again_is_not_reported_however_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     after_s, longest_s = 0.5, 0.0
     with Silence("still waiting", after_s) as moved:
         began = last = monotonic()
         while last < began + 2 * after_s:
-            system_sleep(timedelta(milliseconds=1))
+            system_sleep(timedelta(milliseconds=1))  # the pace at which it moves
             moved()
             longest_s, last = max(longest_s, monotonic() - last), monotonic()
     assert capsys.readouterr().err == "" or longest_s >= after_s  # as on a machine that had no time for this
@@ -97,7 +97,7 @@ def test_what_moves_again_and_again_is_not_told_of_however_long_it_takes(capsys:
         (Delay(timedelta(seconds=60)), ""),
     ],
 )
-def test_a_delay_is_told_if_something_went_wrong_and_it_takes_a_second(
+def test_a_delay_is_reported_if_something_went_wrong_and_it_takes_a_second(
     capsys: pytest.CaptureFixture[str], step: Delay, said: str
 ) -> None:
     with request_notice("http://h", 30)(step) as moved:
@@ -105,7 +105,7 @@ def test_a_delay_is_told_if_something_went_wrong_and_it_takes_a_second(
     assert capsys.readouterr() == ("", said)
 
 
-def test_a_request_that_takes_long_is_told_with_what_it_asks_and_for_how_long(
+def test_a_request_that_takes_long_is_shown_with_what_it_asks_and_for_how_long(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     notice = request_notice("http://h", 7.5)

@@ -32,7 +32,7 @@ def receiver() -> Iterator[Receiver]:
 def ended(
     servers: Services, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[DeliveryVerdict], JobEvent]:
-    """Configures a webhook; gives a function that has a job end, and an attempt to tell of it end in some way."""
+    """Configures a webhook; gives a function that ends a job, and an attempt to deliver its event in some way."""
     prefix = f"webhookscommand{next(_prefixes)}:"
     monkeypatch.setenv("CARECASE_REDIS_URL", servers.redis_url)
     monkeypatch.setenv("CARECASE_REDIS_PREFIX", prefix)
@@ -97,7 +97,7 @@ def test_a_test_is_sent_from_here(
     assert [one.content["type"] for one in receiver.received] == ["webhook.test", "webhook.test"]
 
 
-def test_a_webhook_that_is_none_is_told_with_the_nearest(
+def test_a_webhook_that_does_not_exist_is_reported_with_the_nearest_name(
     carecase: Carecase, ended: Callable[[DeliveryVerdict], JobEvent]
 ) -> None:
     ran = carecase("webhooks", "replay", "crn")

@@ -94,7 +94,7 @@ def test_of_two_pages_the_first_counts(tmp_path: Path) -> None:
         {"clients": [{"api_key": "k", "bearer": "b", "databases": []}]},
     ],
 )  # fmt: skip
-def test_a_page_of_something_else_is_told_unless_it_is_not_needed(tmp_path: Path, members: dict[str, Any]) -> None:
+def test_a_page_of_something_else_is_reported_unless_it_is_not_needed(tmp_path: Path, members: dict[str, Any]) -> None:
     file = page(tmp_path, **members)
     with pytest.raises(ClientError) as raised:
         find_access({"database": "d"}, {}, (file,))
@@ -103,7 +103,7 @@ def test_a_page_of_something_else_is_told_unless_it_is_not_needed(tmp_path: Path
     assert str(raised.value) == f"{file}: {text}"
 
 
-def test_a_page_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ClientError) as raised:
         find_access({}, {}, (tmp_path,))
     assert str(raised.value) == f"{tmp_path}: cannot be read (Is a directory)"

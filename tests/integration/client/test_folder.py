@@ -118,7 +118,7 @@ def test_only_one_process_watches_a_folder(folder: Folder, tmp_path: Path) -> No
         pass
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     away = Folder(tmp_path / "away")
     with pytest.raises(BatchUnreadable, match=r"away: cannot be watched \(No such file"), away.watched():
         pass

@@ -145,7 +145,7 @@ def test_a_batch_is_sent_whole_again_after_a_refusal() -> None:
     assert json.loads(peer.received[0].body) == CASES
 
 
-def test_whoever_looks_on_is_told_of_each_step_and_each_piece_that_has_gone() -> None:
+def test_whoever_looks_on_is_shown_each_step_and_each_piece_that_has_gone() -> None:
     seen: list[Any] = []
 
     @contextmanager
@@ -216,7 +216,7 @@ def asked(url: str, policy: RetryPolicy = UNHURRIED) -> list[str]:
     return [str(one.value), str(other.value)]
 
 
-def test_a_service_that_does_not_answer_is_told_by_how() -> None:
+def test_a_service_that_does_not_answer_is_reported_with_how() -> None:
     text = "There is no response ({}). Check the URL, and whether the service runs."
     with mute() as url:
         assert asked(url, ONCE) == [text.format("ReadTimeout: nothing for 0.4 s")] * 2
@@ -226,7 +226,7 @@ def test_a_service_that_does_not_answer_is_told_by_how() -> None:
 
 
 @pytest.mark.parametrize("silence_s", [0.0, 0.6])
-def test_an_answer_that_the_service_holds_may_take_longer_than_its_silence(silence_s: float) -> None:
+def test_a_long_poll_may_take_longer_than_the_service_may_be_silent(silence_s: float) -> None:
     late = replace(told(created=3), silence_s=silence_s)
     with answering(late) as peer, connect_to(Access(peer.url), ONCE) as client:
         assert client.job(JOB, within=20).final
@@ -260,7 +260,7 @@ def test_a_url_is_shown_without_a_password(url: str, base: str) -> None:
 @pytest.mark.parametrize(
     "url", ["", "h", "ftp://h", "http://", "http://:80", "http://h:0", "http://h:65536", "http://h:x", "http://a..b"]
 )
-def test_what_is_no_url_is_told(url: str) -> None:
+def test_what_is_no_url_is_reported(url: str) -> None:
     text = "Not a valid service URL. Give one like https://host or http://127.0.0.1:8080"
     for make in (connect, connect_async):
         with pytest.raises(ClientError) as raised:
@@ -272,7 +272,7 @@ def test_what_is_no_url_is_told(url: str) -> None:
     ("name", "what"), [("api_key", "API key"), ("token", "token"), ("database", "database's name")]
 )
 @pytest.mark.parametrize("value", ["a b", "ä", "a\n", "\x7f", "a\tb"])
-def test_credentials_that_no_header_can_carry_are_told_without_them(name: str, what: str, value: str) -> None:
+def test_credentials_that_no_header_can_carry_are_refused_without_being_shown(name: str, what: str, value: str) -> None:
     with pytest.raises(ClientError) as raised:
         connect("http://h", **{name: value})
     text = f"The {what} has a space or another invalid character. Copy it again, and nothing else."

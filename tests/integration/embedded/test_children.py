@@ -57,7 +57,7 @@ def test_a_child_runs_with_its_environment_and_writes_to_its_log(
     assert os.getsid(one.process.pid) == one.process.pid, "Ctrl-C in the terminal is not for it"
 
 
-def test_a_program_that_is_not_there_is_told(children: Children, tmp_path: Path) -> None:
+def test_a_program_that_is_not_there_is_reported(children: Children, tmp_path: Path) -> None:
     with pytest.raises(StackError) as raised:
         children.start(Command("redis", ["/no/such/program"], {}, tmp_path / "redis.log"))
     assert str(raised.value) == "redis: /no/such/program cannot be started (No such file or directory)"
@@ -86,7 +86,7 @@ def test_it_waits_until_a_child_is_ready(children: Children, command: Callable[.
     assert not any(asked[:-1])
 
 
-def test_a_child_that_ends_while_it_is_waited_for_is_told_with_the_end_of_its_log(
+def test_a_child_that_ends_while_it_is_waited_for_is_reported_with_the_end_of_its_log(
     children: Children, command: Callable[..., Command]
 ) -> None:
     good = children.start(command("good", SLEEPS))
@@ -97,7 +97,7 @@ def test_a_child_that_ends_while_it_is_waited_for_is_told_with_the_end_of_its_lo
     assert str(raised.value) == f"bad ended at once.\nThe end of {bad.command.log}:\n{lines}"
 
 
-def test_a_child_that_is_late_is_told_with_the_end_of_its_log(
+def test_a_child_that_is_late_is_reported_with_the_end_of_its_log(
     children: Children, command: Callable[..., Command]
 ) -> None:
     child = children.start(command("slow", SLEEPS))
@@ -112,7 +112,7 @@ def test_a_child_that_is_late_is_told_with_the_end_of_its_log(
 
 
 @pytest.mark.parametrize("is_ready", [True, False])
-def test_who_is_told_to_stop_waits_no_longer(is_ready: bool) -> None:
+def test_who_is_stopped_waits_no_longer(is_ready: bool) -> None:
     children = Children(system_sleep, stopped=lambda: True)
     with pytest.raises(StackStopped):
         children.wait_for("something", lambda: is_ready, 60)

@@ -24,12 +24,12 @@ def refusal(place: Path, *options: str, **variables: str) -> str:
 
 
 @pytest.mark.parametrize("sign", ["?", "#", "%"])
-def test_a_directory_whose_name_no_database_url_can_hold_is_told(tmp_path: Path, sign: str) -> None:
+def test_a_directory_whose_name_no_database_url_can_hold_is_reported(tmp_path: Path, sign: str) -> None:
     text = "has a character that a database URL cannot have. Choose one with --data-dir."
     assert refusal(tmp_path, "--data-dir", f"a{sign}b") == f"{tmp_path}/a{sign}b: {text}"
 
 
-def test_a_data_directory_that_is_a_file_is_told(tmp_path: Path) -> None:
+def test_a_data_directory_that_is_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     text = "cannot be used as data directory (File exists). Choose one with --data-dir."
     assert refusal(tmp_path, "--data-dir", "file") == f"file: {text}"
@@ -45,7 +45,7 @@ def test_a_lock_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to somebody else")
-def test_a_lock_that_is_somebody_elses_is_told(tmp_path: Path) -> None:
+def test_a_lock_that_is_somebody_elses_is_reported(tmp_path: Path) -> None:
     lock = tmp_path / f"carecase-up-{os.getuid()}.lock"
     lock.touch()
     os.chown(lock, 54321, 54321)
@@ -54,7 +54,7 @@ def test_a_lock_that_is_somebody_elses_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a disk")
-def test_a_disk_that_is_too_small_is_told(tmp_path: Path) -> None:
+def test_a_disk_that_is_too_small_is_reported(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], check=False).returncode:
@@ -69,7 +69,7 @@ def test_a_disk_that_is_too_small_is_told(tmp_path: Path) -> None:
     assert 0 < int(free) <= 8
 
 
-def test_a_database_that_cannot_be_used_is_told_and_once_it_is_away_everything_starts_without_a_configuration(
+def test_a_database_that_cannot_be_used_is_reported_and_once_it_is_away_everything_starts_without_a_configuration(
     tmp_path: Path,
 ) -> None:
     ports = give_ports(tmp_path)

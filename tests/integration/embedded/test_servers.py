@@ -109,7 +109,7 @@ def test_the_lock_of_a_server_that_runs_stays(tmp_path: Path) -> None:
     assert lock.exists()
 
 
-def test_a_cluster_that_cannot_be_made_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_cluster_that_cannot_be_made_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StackError) as raised:
         postgres(tmp_path / "postgres", 5433, "", tmp_path / "log", ENVIRONMENT)  # initdb refuses an empty password
     told, *reason = str(raised.value).splitlines()

@@ -109,7 +109,7 @@ def test_the_page_of_a_running_system_leads_back_to_it(tmp_path: Path) -> None:
         ('{"intake": "x"}', "it is not what carecase up writes"),
     ],
 )
-def test_a_page_that_cannot_be_read_is_told(tmp_path: Path, content: str | None, reason: str) -> None:
+def test_a_page_that_cannot_be_read_is_reported(tmp_path: Path, content: str | None, reason: str) -> None:
     page = tmp_path / "stack.json"
     if content is not None:
         page.write_text(content)
@@ -222,7 +222,7 @@ def test_two_parts_never_get_one_port() -> None:
     assert chosen.intake == port
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_told() -> None:
+def test_a_port_that_was_asked_for_and_is_taken_is_reported() -> None:
     with taken() as server, pytest.raises(StackError) as raised:
         choose_ports(port := port_of(server))
     text = "is taken by another program. Choose another one with --port, or leave it out."

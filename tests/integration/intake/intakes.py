@@ -27,7 +27,7 @@ SECRET = "a secret that only these tests know"
 KEYS = {"ann": "the-key-of-ann", "bob": "the-key-of-bob"}
 DATABASES = ("demo", "second", "third")
 SETTLED = DATABASES[:2]
-"""The databases of which a worker has told what they hold."""
+"""The databases whose order of acceptance a worker has settled."""
 
 
 def settings_of(redis_url: str, prefix: str, **sections: Mapping[str, Any]) -> Settings:

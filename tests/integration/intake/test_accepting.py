@@ -43,6 +43,6 @@ def test_a_pass_of_the_event_loop_accepts_several_connections() -> None:
         assert runner.run(passes_until_accepted(settings)) <= WAITING / AT_ONCE + SPARE
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_that_is_taken_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(SettingsError, match=r"intake\.port"):
         listeners_of(IntakeSettings(host="127.0.0.1", port=other.getsockname()[1]))

@@ -1,4 +1,4 @@
-"""Who is not let in waits for the answer, and nobody else does. Only how long at least is held here: no bound is one of
+"""Who is not let in waits for the answer, and nobody else does. Only the least time is tested here: no bound is one of
 wall time that a slow machine breaks."""
 
 import asyncio
@@ -19,7 +19,7 @@ FOR_EVER = timedelta(days=1)
 
 
 def ignore(_: Caller) -> None:
-    """Be told of a caller."""
+    """Learn of a caller."""
 
 
 def admittance(servers: Services, hold: timedelta, client: str) -> AccessControl:
@@ -61,7 +61,7 @@ def test_who_is_let_in_does_not_wait(servers: Services) -> None:
     assert asyncio.run(admittance(servers, FOR_EVER, "bob").admit(KEYS["bob"], None, None, ignore)).client == "bob"
 
 
-def test_others_come_in_while_a_refusal_is_held(servers: Services) -> None:
+def test_others_come_in_while_a_refusal_is_delayed(servers: Services) -> None:
     async def come_in() -> str:
         door = admittance(servers, FOR_EVER, "both")
         held = [asyncio.create_task(door.admit("wrong", None, None, ignore)) for _ in range(100)]
@@ -75,7 +75,7 @@ def test_others_come_in_while_a_refusal_is_held(servers: Services) -> None:
 
 
 async def _timed(door: AccessControl, key: str) -> str:
-    """The client of a key; a refusal is raised once it was seen to be held."""
+    """The client of a key; a refusal is raised once it was seen to wait."""
     began = time.monotonic()
     try:
         return (await door.admit(key, None, None, ignore)).client

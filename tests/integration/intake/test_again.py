@@ -40,7 +40,7 @@ def item(place: int) -> bytes:
 
 
 def a_job(store: JobStore, strict: bool, chunks: int) -> Job:
-    """A sealed job of so many chunks, of items that tell their places in the batch, accepted just now."""
+    """A sealed job of so many chunks, of items that name their places in the batch, accepted just now."""
     with ThreadPoolExecutor(1) as packers:
         admissions = Admissions(store, ChunkLimits(ITEMS, 1000, 1000), 1000, packers, SEALS)
         draft = admissions.draft(Sender("demo", "demo", "demo", None, strict=strict), uuid4())

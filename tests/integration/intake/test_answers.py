@@ -1,17 +1,15 @@
 """Every answer of the intake, whole: status, headers and document as the contract has them, and nothing else."""
 
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 import redis
 from tests.builders import a_batch, a_case
 from tests.elapsing import elapse
+from tests.integration.intake.answers import JSON, NEVER, accepted, item, job_of, multi_status, problem, require
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
@@ -26,18 +24,8 @@ from carecase_worker.cases.outcomes import (
     Outcome,
 )
 
-GUARDED = {
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-}
-JSON = {"content-type": "application/json"}
 RETENTION = timedelta(days=7)
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 INVALID = Outcome(Kind.INVALID, "case_Status: must have at most 8 characters")
-NEVER = UUID(int=7 << 76 | 2 << 62)
 
 
 @pytest.fixture(scope="module")
@@ -46,72 +34,7 @@ def intake(servers: Services) -> Iterator[Intake]:
         yield started
 
 
-def require(answer: httpx.Response, status: int, headers: dict[str, str], document: Any) -> None:
-    """Fail unless an answer is exactly this. Its `Date` may be any, and its length is that of its body."""
-    told = dict(answer.headers)
-    assert told.pop("date").endswith(" GMT")
-    if told.get("transfer-encoding") == "chunked":
-        del told["transfer-encoding"]
-    elif status not in (204, 304):
-        assert int(told.pop("content-length")) == len(answer.content)
-    assert answer.status_code == status, answer.text
-    assert told == {**GUARDED, **headers}
-    assert (answer.json() if answer.content else None) == document
-
-
-def problem(answer: httpx.Response, kind: str, title: str, detail: str, instance: str) -> dict[str, Any]:
-    """The envelope of a problem."""
-    activity = answer.json()["debug"]["activityID"]
-    assert UUID(activity).version == 7
-    members = {"type": f"urn:carecase:problem:{kind}", "title": title, "status": answer.status_code}
-    error = {**members, "detail": detail, "instance": instance}
-    return {"data": None, "error": error, "debug": {"activityID": activity}}
-
-
-def job_of(told: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """The document of a job that was sent by `Intake.send` without more; what only it can know is taken from it."""
-    job_id, path = told["jobId"], f"/jobs/{told['jobId']}"
-    assert UUID(job_id).version == 7
-    assert isinstance(told["sequence"], int) or changes.get("database") == "third"
-    assert re.fullmatch("[0-9a-f]{64}", told["bodySha256"])
-    moments = {name: told[name] for name in ("submittedAt", "startedAt", "finishedAt", "expiresAt")}
-    final = changes.get("state") in ("completed", "cancelled")
-    assert [moment is not None for moment in moments.values()] == [True, final, final, final]
-    assert all(moment is None or MOMENT.fullmatch(moment) for moment in moments.values())
-    counts = dict.fromkeys(("processed", "created", "updated", "superseded", "failed", "cancelled"), 0)
-    return {
-        "jobId": job_id,
-        "state": "queued",
-        "database": "demo",
-        "carePlanKey": None,
-        "total": 1,
-        **counts,
-        "bodySha256": told["bodySha256"],
-        "sequence": told["sequence"],
-        **moments,
-        "links": {"self": path, "result": f"{path}/result"},
-        **changes,
-    }
-
-
-def accepted(answer: httpx.Response, **changes: Any) -> tuple[dict[str, str], dict[str, Any]]:
-    """Headers and document of a 202."""
-    job = answer.json()["job"]
-    assert 1 <= int(answer.headers["retry-after"]) <= 60
-    headers = {**JSON, "location": f"/jobs/{job['jobId']}", "retry-after": answer.headers["retry-after"]}
-    envelope = {"data": None, "error": None, "debug": {"activityID": job["jobId"]}}
-    return headers, {**envelope, "job": job_of(job, **changes)}
-
-
-def item(key: int | None, status: int, text: str, **more: int) -> dict[str, Any]:
-    return {"id": [{"key": "case_Key", "value": key}], "status": status, "body": text, **more}
-
-
-def multi_status(job_id: str, *items: dict[str, Any]) -> dict[str, Any]:
-    return {"data": list(items), "error": None, "debug": {"activityID": job_id}}
-
-
-def test_a_batch(intake: Intake) -> None:
+def test_a_batch_is_accepted_with_its_job_and_where_to_find_it(intake: Intake) -> None:
     with intake.client() as client:
         answer = client.put("/care-cases-batch", content=a_batch(a_case()))
         require(answer, 202, *accepted(answer))
@@ -130,7 +53,7 @@ def test_a_batch(intake: Intake) -> None:
         require(answer, 207, JSON, multi_status(answer.json()["debug"]["activityID"], *items))
 
 
-def test_a_job_of_a_database_of_which_nobody_has_told_yet(intake: Intake) -> None:
+def test_a_batch_for_a_database_that_is_not_settled_yet_is_accepted_without_a_sequence(intake: Intake) -> None:
     with intake.client() as client:
         headers = {"vbasoftware-database": "third"}
         sent = a_batch(a_case(), a_case(2), a_case(3))
@@ -140,7 +63,7 @@ def test_a_job_of_a_database_of_which_nobody_has_told_yet(intake: Intake) -> Non
         assert answer.json()["job"]["bodySha256"] == sha256(sent).hexdigest()
 
 
-def test_a_job_that_is_open(intake: Intake) -> None:
+def test_an_open_job_is_shown_with_its_progress(intake: Intake) -> None:
     job_id = intake.send()
     with intake.client() as client:
         answer = client.get(f"/jobs/{job_id}")
@@ -166,7 +89,7 @@ def test_a_job_that_is_open(intake: Intake) -> None:
         require(answer, 200, {**JSON, **told}, {**envelope, "data": document})
 
 
-def test_a_job_that_is_final_and_then_expires(intake: Intake, servers: Services) -> None:
+def test_a_final_job_has_its_result_until_it_expires(intake: Intake, servers: Services) -> None:
     job_id = intake.send(a_case(1), a_case(2), a_case(3), a_case(4), a_case(5))
     intake.finish(job_id, [CREATED, INVALID, SUPERSEDED, REFUSED, UNAVAILABLE])
     path = f"/jobs/{job_id}"
@@ -262,7 +185,7 @@ def test_only_what_failed_for_a_reason_outside_itself_is_sent_again(
     ("method", "at"),
     [("GET", "/jobs/{}"), ("DELETE", "/jobs/{}"), ("GET", "/jobs/{}/result"), ("POST", "/jobs/{}/retry")],
 )
-def test_a_job_that_never_was_and_one_of_somebody_else(intake: Intake, method: str, at: str) -> None:
+def test_a_job_of_somebody_else_is_answered_as_one_that_never_was(intake: Intake, method: str, at: str) -> None:
     theirs = intake.send()
     with intake.client("bob") as client:
         for job_id in (str(NEVER), theirs, "no-id", "0", theirs + "0"):
@@ -271,7 +194,7 @@ def test_a_job_that_never_was_and_one_of_somebody_else(intake: Intake, method: s
             require(answer, 404, JSON, problem(answer, "job-not-found", "Not Found", "There is no such job.", path))
 
 
-def test_the_list_of_jobs(intake: Intake) -> None:
+def test_the_list_of_jobs_is_a_page_of_their_documents(intake: Intake) -> None:
     with intake.client("bob", **{"vbasoftware-database": "second"}) as client:
         answer = client.get("/jobs")
         pages = '{"TotalCount":0,"TotalPages":0,"CurrentPage":1,"PageSize":100}'
@@ -297,7 +220,7 @@ def test_the_list_of_jobs(intake: Intake) -> None:
         )
 
 
-def test_what_nobody_expected_is_a_failure_of_ours_and_tells_nothing(intake: Intake, servers: Services) -> None:
+def test_what_nobody_expected_is_a_failure_of_ours_and_shows_nothing(intake: Intake, servers: Services) -> None:
     job_id = intake.send()
     with redis.Redis.from_url(servers.redis_url) as server:
         server.hset(intake.store.keys.job(job_id), "state", "a secret")

@@ -12,8 +12,8 @@ import jwt
 import pytest
 import redis
 from tests.builders import a_batch, a_case
+from tests.integration.audit.logs import lines_of, verified
 from tests.integration.intake.intakes import SECRET, Intake, an_intake
-from tests.integration.test_audit_log import lines_of, verified
 from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED, UNAVAILABLE
@@ -132,14 +132,14 @@ def test_validating_cancelling_and_retrying_are_recorded(intake: Intake, place: 
     ("told", "peer"),
     [("192.0.2.9", "192.0.2.9"), ("::ffff:192.0.2.9", "192.0.2.9"), ("<script>", "127.0.0.1"), ("", "127.0.0.1")],
 )
-def test_the_peer_is_whom_the_proxy_tells_or_the_proxy(intake: Intake, place: Path, told: str, peer: str) -> None:
+def test_the_peer_is_whom_the_proxy_names_or_the_proxy(intake: Intake, place: Path, told: str, peer: str) -> None:
     before = len(lines_of(place))
     with client_of(intake, **{"x-forwarded-for": told}) as client:
         job = job_of(client.put(BATCH, content=a_batch(a_case(1))))
     assert recorded(place, before) == [record("sent", job, 1, peer=peer)]
 
 
-def test_nobody_else_tells_the_peer(servers: Services, tmp_path: Path) -> None:
+def test_the_peer_is_believed_from_nobody_else(servers: Services, tmp_path: Path) -> None:
     with (
         an_intake(servers.redis_url, "unproxied:", audit={"directory": str(tmp_path)}) as intake,
         client_of(intake) as client,

@@ -1,4 +1,4 @@
-"""Bodies that do not come to their end: what was kept of them goes at once, and whoever still reads is told."""
+"""Bodies that do not come to their end: what was kept of them goes at once, and whoever still reads gets an answer."""
 
 import base64
 import json
@@ -13,9 +13,9 @@ import pytest
 import redis
 from tests.acceptance.system import eventually
 from tests.builders import a_case
+from tests.integration.intake.answers import GUARDED
 from tests.integration.intake.intakes import Intake, an_intake, settings_of
 from tests.integration.intake.own_time import elapse, in_own_time, served
-from tests.integration.intake.test_answers import GUARDED
 from tests.services import Services
 
 from carecase_worker.intake.app import create_app
@@ -82,7 +82,7 @@ def error_in(answer: bytes) -> tuple[str, str]:
     return error["type"].rpartition(":")[2], error["detail"]
 
 
-def test_a_client_that_ends_its_side_within_a_body_is_told_and_nothing_is_kept(intake: Intake) -> None:
+def test_a_client_that_ends_its_side_within_a_body_gets_an_answer_and_nothing_is_kept(intake: Intake) -> None:
     with staged(intake) as (connection, is_kept):
         connection.shutdown(socket.SHUT_WR)
         assert error_in(read_all(connection)) == ("broken-off", "The request broke off. Send it again.")
@@ -185,14 +185,16 @@ def metrics(intake: Intake) -> str:
 
 
 def open_bytes(intake: Intake, name: str) -> float:
-    """What the bodies of a client hold, as the metrics tell it."""
+    """The memory of a client's bodies, as the metrics show it."""
     beginning = f'carecase_open_bytes{{client="{name}"}} '
     return next(
         float(line.removeprefix(beginning)) for line in metrics(intake).splitlines() if line.startswith(beginning)
     )
 
 
-def test_a_body_that_comes_to_hold_too_much_is_refused_on_its_way_and_the_others_go_on(servers: Services) -> None:
+def test_a_body_that_comes_to_need_too_much_memory_is_refused_on_its_way_and_the_others_go_on(
+    servers: Services,
+) -> None:
     """Each has come with a million bytes, and counts 448 KiB beside that."""
     bounds = {"max_open_bytes_per_client": 2_500_000, "max_open_bytes": 3_300_000}
     piece = b"f4240\r\n[1" + b" " * 999_998 + b"\r\n"

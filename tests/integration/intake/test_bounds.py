@@ -184,7 +184,7 @@ def test_so_many_items_are_validated_at_once_and_no_more(servers: Services) -> N
 
 
 @pytest.mark.parametrize(("wait", "honoured"), [(WAIT_S - 1, WAIT_S - 1), (WAIT_S, WAIT_S), (WAIT_S + 1, WAIT_S)])
-def test_an_answer_is_held_no_longer_than_configured_and_says_so(intake: Intake, wait: int, honoured: int) -> None:
+def test_a_long_poll_takes_no_longer_than_configured_and_says_so(intake: Intake, wait: int, honoured: int) -> None:
     job_id = intake.send()
     intake.finish(job_id)
     with intake.client(prefer=f"wait={wait}") as client:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(60)
 
 
 class Application:
-    """Answers with the number of the request, at once or when it is told to; it knows who asks for /known."""
+    """Answers with the number of the request, at once or when a test lets it; it knows who asks for /known."""
 
     def __init__(self) -> None:
         self.numbers = count()
@@ -217,7 +217,7 @@ async def test_what_is_refused_behind_other_requests_is_not_taken_for_their_answ
 
 @pytest.mark.parametrize("behind", NO_HTTP)
 @in_own_time
-async def test_what_is_refused_behind_an_answer_is_told(behind: bytes) -> None:
+async def test_what_is_refused_behind_an_answer_is_logged(behind: bytes) -> None:
     async with served(Application(), **BOUNDS) as service, service.client() as client:
         await client.send(GET)
         await client.answer()

@@ -1,4 +1,4 @@
-"""Connections that end before their requests do: what was whole is answered, and nothing is held any more."""
+"""Connections that end before their requests do: what was whole is answered, and nothing stays in memory."""
 
 import asyncio
 
@@ -6,8 +6,8 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from tests.integration.intake.connections.guarded import GET, Download, nobody
 from tests.integration.intake.own_time import elapse, in_own_time, served, settle
-from tests.integration.intake.test_guard import GET, Download, nobody
 
 PUT = b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
 CHUNKED = b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n"
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 class Reader:
-    """Reads the body, and answers with it or, if it broke off, with 400; can be told to take its time."""
+    """Reads the body, and answers with it or, if it broke off, with 400; takes its time if a test wants that."""
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
@@ -118,7 +118,7 @@ async def test_a_side_that_ends_behind_an_early_answer_ends_the_connection() -> 
 
 @pytest.mark.parametrize("sent", [b"", GET[:5], PUT, PUT + b"abc", GET, GET + PUT, GET + GET])
 @in_own_time
-async def test_a_connection_that_breaks_holds_nothing(sent: bytes) -> None:
+async def test_a_connection_that_breaks_leaves_nothing_in_memory(sent: bytes) -> None:
     async with served(held) as service, service.client() as client:
         await client.send(sent)
         assert len(service.state.tasks) == (sent[:4] in (PUT[:4], GET[:4]) and b"\r\n\r\n" in sent)
@@ -128,7 +128,7 @@ async def test_a_connection_that_breaks_holds_nothing(sent: bytes) -> None:
 
 
 @in_own_time
-async def test_a_download_that_breaks_holds_nothing() -> None:
+async def test_a_download_that_breaks_leaves_nothing_in_memory() -> None:
     download = Download(200)
     async with served(download) as service, service.client(1 << 16) as client:
         await client.send(GET)

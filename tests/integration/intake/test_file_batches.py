@@ -155,7 +155,7 @@ def test_a_result_of_json_is_csv_of_the_contracts_four_columns(intake: Intake) -
     assert page.text == "index,case_Key,status,body\r\n1,2,409,'=evil\r\n"
 
 
-def test_every_mistake_in_a_mapping_is_told_at_the_start() -> None:
+def test_every_mistake_in_a_mapping_is_reported_at_the_start() -> None:
     files = {"one": {"columns": {"a": "case_Kay"}}, "two": {"date_formats": ["%d"]}}
     settings = ClientSettings.model_validate({"files": files})
     with pytest.raises(SettingsError) as raised:

@@ -13,8 +13,8 @@ import pytest
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
 from tests.elapsing import elapse
+from tests.integration.audit.locks import waits_for_a_lock
 from tests.integration.intake.intakes import Intake, an_intake
-from tests.integration.test_audit_log import waits_for_a_lock
 from tests.services import Services, lone_valkey, redis_url
 
 from carecase_worker.cases.outcomes import CREATED, UNAVAILABLE
@@ -48,7 +48,7 @@ def ended(intake: Intake, job: str) -> None:
 
 
 def gone(intake: Intake, job: str) -> None:
-    """It is over, and for so long that nothing tells of it."""
+    """It is over, and for so long that nothing of it is left."""
     if not intake.store.job(job).state.final:
         intake.finish(job)
     elapse(str(intake.settings.redis.url.get_secret_value()), intake.store, LONG)
@@ -63,7 +63,7 @@ def gone(intake: Intake, job: str) -> None:
     ],
     ids=["one that ends is not cancelled", "one that goes is not cancelled", "one that goes is not purged"],
 )
-def test_what_a_client_is_told_is_true_of_the_job_by_then(
+def test_the_answer_to_a_client_is_true_of_the_job_by_then(
     intake: Intake, place: Path, query: str, before: Change | None, meanwhile: Change, status: int, detail: str
 ) -> None:
     job = intake.send()

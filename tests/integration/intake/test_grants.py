@@ -61,7 +61,7 @@ def test_a_job_of_a_database_that_is_no_longer_granted_is_as_one_that_never_was(
     assert before.store.backlog("second")[0] == open_jobs, "none is made, none is ended"
 
 
-def test_a_job_of_a_database_that_is_granted_is_told_as_ever(before: Intake, after: Intake) -> None:
+def test_a_job_of_a_database_that_is_granted_is_shown_as_ever(before: Intake, after: Intake) -> None:
     kept, lost = before.send(), before.send(**{"vbasoftware-database": "second"})
     before.finish(lost, [REFUSED])
     with after.client() as client, before.client() as as_before:

@@ -75,7 +75,7 @@ def test_keys_are_read_and_rotated(issuer: Issuer) -> None:
     assert issuer.asked == 2
 
 
-def test_an_issuer_that_hangs_holds_nobody_who_has_a_known_key(issuer: Issuer) -> None:
+def test_an_issuer_that_hangs_delays_nobody_who_has_a_known_key(issuer: Issuer) -> None:
     issuer.document = a_jwks(old=OLD)
     keys = issuer.jwks()
     assert keys.find("old") is not None

@@ -20,7 +20,7 @@ PLACE = Path(__file__).parents[1] / "samples"
 
 @dataclass(frozen=True)
 class Sample:
-    """A file of a partner: its media type, a case of it, and what is told of it once something is wrong."""
+    """A file of a partner: its media type, a case of it, and the refusal once something is wrong."""
 
     name: str
     kind: str = "text/csv"

@@ -71,8 +71,8 @@ def values_of(samples: MetricSamples) -> dict[str, float]:
     return {one.name: one.value for one in samples() if isinstance(one, MetricSample)}
 
 
-def test_a_clock_that_took_too_long_to_be_compared_is_not_told_of(servers: Services) -> None:
-    """Nobody knows within which moment of a second Redis has looked at its own."""
+def test_a_clock_that_took_too_long_to_be_compared_is_not_reported(servers: Services) -> None:
+    """Nobody knows at which part of a second Redis has looked at its own clock."""
     port, moment = urlsplit(servers.redis_url).port, b"*2\r\n$10\r\n"
     assert port is not None
 
@@ -130,7 +130,7 @@ def test_who_asks_while_redis_hangs_takes_no_thread_that_others_need(servers: Se
     assert {answer.status_code for answer in answers} == {200, 503}
 
 
-def test_a_redis_that_hangs_is_told_of_before_prometheus_gives_up(tmp_path: Path) -> None:
+def test_a_redis_that_hangs_is_reported_before_prometheus_gives_up(tmp_path: Path) -> None:
     """It waits ten seconds; a response of Redis is waited for twice."""
     with lone_valkey(tmp_path / "valkey") as port, redis.Redis.from_url(redis_url(port)) as server:
         store = JobStore(RedisSettings.model_validate({"url": redis_url(port), "prefix": "h:"}), JobSettings())

@@ -1,4 +1,4 @@
-"""Every refusal of a whole request, to the byte; what is wrong first is told first; and nothing is kept."""
+"""Every refusal of a whole request, to the byte; what is wrong first is reported first; and nothing is kept."""
 
 import gzip
 from collections.abc import Iterator
@@ -10,20 +10,22 @@ import pytest
 import redis
 import zstandard
 from tests.builders import a_batch, a_case, a_key_pair
+from tests.integration.intake.answers import JSON, NEVER, problem, require
 from tests.integration.intake.intakes import Intake, an_intake
-from tests.integration.intake.test_answers import JSON, NEVER, problem, require
 from tests.services import Services, lone_valkey, redis_url
 
 GOOD = a_batch(a_case())
 BATCH = "/care-cases-batch"
 HOW = "Send the headers x-api-key and Authorization: Bearer <token>."
 BEARER = {"www-authenticate": "Bearer"}
+
 TYPES = {
     "accept": "application/json, text/json, application/*+json, application/x-ndjson, text/csv,"
     " text/tab-separated-values"
 }
 CODINGS = {"accept-encoding": "zstd, gzip"}
 ENDED = "The body is not valid {}, or it is truncated. Send it again."
+
 TITLES = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
     406: "Not Acceptable", 413: "Content Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Content",
@@ -75,8 +77,8 @@ def require_problem(answer: httpx.Response, status: int, kind: str, detail: str,
         (GOOD, {"idempotency_key": ""}, 400, "bad-parameter", "A parameter is not valid: Idempotency-Key must"
          " have 1 to 255 characters."),
         (GOOD, {"user_agent": ""}, 403, "no-user-agent", "Send a User-Agent header that names your program."),
-        (GOOD, {"accept": "image/png"}, 406, "not-acceptable", "Responses are JSON. Accept application/json, text/json"
-         " or text/plain."),
+        (GOOD, {"accept": "image/png"}, 406, "not-acceptable", "Answers are JSON. Accept application/json, text/json or"
+         " text/plain."),
     ],
 )  # fmt: skip
 def test_a_batch_is_refused_with_what_to_do(
@@ -117,7 +119,7 @@ def test_nobody_gets_anything(
     require_problem(answer, 401, kind, detail, **BEARER)
 
 
-def test_what_is_not_taken_is_told_with_what_is(intake: Intake) -> None:
+def test_what_is_not_allowed_is_refused_with_what_is(intake: Intake) -> None:
     words = (
         "Send Content-Type: application/json with an array, application/x-ndjson with one case a line, or text/csv or"
         " text/tab-separated-values with a header row; text/plain is for lines of fixed width, by a mapping."
@@ -141,7 +143,7 @@ def test_what_is_not_taken_is_told_with_what_is(intake: Intake) -> None:
         require_problem(asked(intake, "OPTIONS", path), 404, "http-404", "There is nothing at this path.")
 
 
-def test_what_is_wrong_first_is_told_first(intake: Intake) -> None:
+def test_what_is_wrong_first_is_reported_first(intake: Intake) -> None:
     bad: dict[str, str | None] = {
         "host": "no host", "accept": "image/png", "user_agent": "", "x_api_key": None, "vbasoftware_database": None,
         "content_type": "text/html", "content_encoding": "br",
@@ -166,7 +168,7 @@ def test_what_is_wrong_first_is_told_first(intake: Intake) -> None:
 
 
 def test_a_key_that_came_before_with_another_batch(intake: Intake) -> None:
-    words = "This Idempotency-Key was used before, with other items, database, care plan or handling. Use another."
+    words = "This Idempotency-Key was used before, with other items, database, care plan or handling. Use a new one."
     assert asked(intake, "PUT", BATCH, GOOD, idempotency_key="k").status_code == 202
     first = asked(intake, "PUT", BATCH, GOOD, idempotency_key="k")
     assert first.status_code == 202

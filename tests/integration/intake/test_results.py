@@ -58,7 +58,7 @@ def results_of(servers: Services, size: int) -> tuple[Results, WatchedStore, Job
 
 
 def told(results: tuple[Results, WatchedStore, Job], wanted: ResultQuery) -> tuple[list[int], list[list[int]]]:
-    """The keys of what is told, and which chunks were read for it."""
+    """The keys of the result, and the chunks that were read for it."""
     answers, store, job = results
     store.read = []
     request = Request({"type": "http", "method": "GET", "headers": []})

@@ -113,7 +113,7 @@ def test_what_is_revoked_stays_so_while_the_list_cannot_be_read(
     assert held.list.faults == ()
 
 
-def test_a_line_that_is_no_entry_is_told_and_the_others_count(tmp_path: Path) -> None:
+def test_a_line_that_is_no_entry_is_reported_and_the_others_count(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("jti a\nnonsense\njti b")
     with capture_logs() as logs:
         made = revocations_of(JwtSettings.model_validate({"revoked_file": tmp_path / "list"}))

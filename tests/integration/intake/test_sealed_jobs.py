@@ -1,4 +1,4 @@
-"""Sealed jobs over HTTP: the sender is told what it sent and what became of it, and nothing that another hand wrote."""
+"""Sealed jobs over HTTP: the sender sees what it sent and what became of it, and nothing that another hand wrote."""
 
 import base64
 import hashlib
@@ -68,7 +68,7 @@ def told(intake: Intake, job_id: str, path: str = "", client: str = "ann") -> ht
         return asking.get(f"/jobs/{job_id}{path}")
 
 
-def test_the_sender_is_told_what_it_sent_and_redis_is_not(intake: Intake, raw: Any) -> None:
+def test_the_sender_is_shown_what_it_sent_and_redis_is_not(intake: Intake, raw: Any) -> None:
     job_id = intake.send(*CASES, **{"Idempotency-Key": "Ozymandias"})
     plain_mark = shared("demo", None, hashlib.sha256(a_batch(*CASES)).hexdigest())
     digest = hashlib.sha256(a_batch(*CASES)).hexdigest()
@@ -99,10 +99,10 @@ def test_what_failed_is_sent_again_and_opens_as_a_job_of_its_own(intake: Intake)
     assert again.data_key != intake.store.job(job_id).data_key
 
 
-def test_a_job_that_is_purged_takes_its_data_key_with_it_and_is_still_told_to_have_expired(
+def test_a_job_that_is_purged_takes_its_data_key_with_it_and_is_still_known_to_have_expired(
     intake: Intake, raw: Any
 ) -> None:
-    """Nothing that is left opens a copy of what was sent, or tells a guess of it or of its Idempotency-Key."""
+    """Nothing that is left opens a copy of what was sent, or confirms a guess of it or of its Idempotency-Key."""
     job_id = intake.send(*CASES, **{"Idempotency-Key": "purged"})
     finish(intake, job_id, (REFUSED, REFUSED))
     before = raw.hgetall(intake.store.keys.job(job_id))
@@ -183,7 +183,7 @@ RECORDS: dict[str, Callable[[Hand], None]] = {
 
 
 @pytest.mark.parametrize("attack", RESULTS)
-def test_a_result_that_was_changed_is_not_told(intake: Intake, raw: Any, attack: str) -> None:
+def test_a_result_that_was_changed_is_not_shown(intake: Intake, raw: Any, attack: str) -> None:
     hand = Hand(intake, raw)
     RESULTS[attack](hand)
     page = "2" if attack == "of another job" else "1"
@@ -195,7 +195,7 @@ def test_a_result_that_was_changed_is_not_told(intake: Intake, raw: Any, attack:
 
 
 @pytest.mark.parametrize("attack", RECORDS)
-def test_of_a_job_whose_record_was_changed_nothing_is_told(intake: Intake, raw: Any, attack: str) -> None:
+def test_of_a_job_whose_record_was_changed_nothing_is_shown(intake: Intake, raw: Any, attack: str) -> None:
     hand = Hand(intake, raw)
     RECORDS[attack](hand)
     for path in ("", "/result"):
@@ -208,7 +208,7 @@ def test_of_a_job_whose_record_was_changed_nothing_is_told(intake: Intake, raw: 
     assert hand.other in listed
 
 
-def test_a_job_is_told_to_nobody_to_whom_another_hand_gave_it(intake: Intake, raw: Any) -> None:
+def test_a_job_is_shown_to_nobody_to_whom_another_hand_gave_it(intake: Intake, raw: Any) -> None:
     hand = Hand(intake, raw)
     raw.zadd(intake.store.keys.jobs("demo", "bob"), {hand.other: 1, hand.mine: 2})
     hand.write(client="bob")
@@ -222,7 +222,7 @@ def test_a_job_is_told_to_nobody_to_whom_another_hand_gave_it(intake: Intake, ra
         assert listed.isdisjoint({hand.mine, hand.other})
 
 
-def test_a_job_whose_key_is_not_here_is_told_without_its_digest_and_can_be_cancelled(
+def test_a_job_whose_key_is_not_here_is_shown_without_its_digest_and_can_be_cancelled(
     intake: Intake, servers: Services
 ) -> None:
     job_id = intake.send(*CASES)
@@ -232,7 +232,7 @@ def test_a_job_whose_key_is_not_here_is_told_without_its_digest_and_can_be_cance
         assert client.delete(f"/jobs/{job_id}").status_code == 202
 
 
-def test_a_result_that_nobody_sealed_is_told_only_while_old_jobs_drain(intake: Intake, servers: Services) -> None:
+def test_a_result_that_nobody_sealed_is_shown_only_while_old_jobs_drain(intake: Intake, servers: Services) -> None:
     with an_intake(servers.redis_url, "sealed:", jobs={"chunk_items": 2}) as before:
         job_id = before.send(*CASES[:2])
         before.finish(job_id, (CREATED, CREATED))

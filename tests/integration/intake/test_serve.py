@@ -1,4 +1,4 @@
-"""The intake's process: it ends as whoever tells it to stop expects."""
+"""The intake's process: it ends as whoever stops it expects."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ from tests.services import Services
 from carecase_worker.settings.loading import process_environment
 
 
-def test_an_intake_that_is_told_to_stop_ends_with_status_0(servers: Services, tmp_path: Path) -> None:
+def test_an_intake_that_is_stopped_ends_with_status_0(servers: Services, tmp_path: Path) -> None:
     port = free_port()
     environment = {
         **process_environment(),

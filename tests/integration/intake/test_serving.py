@@ -1,4 +1,4 @@
-"""The intake around its answers: those that are held, those that are read without a body, and what an operator sees."""
+"""The intake around its answers: long polls, answers without a body, and what an operator sees."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +10,8 @@ import redis
 from structlog.testing import capture_logs
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
+from tests.integration.intake.answers import GUARDED, JSON, accepted, item, job_of, multi_status, problem, require
 from tests.integration.intake.intakes import Intake, an_intake
-from tests.integration.intake.test_answers import GUARDED, JSON, accepted, item, job_of, multi_status, problem, require
 from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED, UPDATED
@@ -49,7 +49,7 @@ def test_a_batch_whose_client_waits_is_answered_with_its_result(intake: Intake) 
         require(answer, 207, {**JSON, **headers, **coding}, document)
 
 
-def test_who_waits_in_vain_is_told_how_it_stands(intake: Intake) -> None:
+def test_who_waits_in_vain_learns_how_it_stands(intake: Intake) -> None:
     with intake.client(prefer="wait=1") as client:
         answer = client.put(BATCH, content=a_batch(a_case()))
         headers, document = accepted(answer)
@@ -66,7 +66,7 @@ def test_who_waits_in_vain_is_told_how_it_stands(intake: Intake) -> None:
 
 
 @pytest.mark.parametrize("at", ["/jobs/{}", "/jobs/{}/result"])
-def test_a_job_that_is_waited_for_is_told_once_it_is_final(intake: Intake, at: str) -> None:
+def test_a_job_that_is_waited_for_is_shown_once_it_is_final(intake: Intake, at: str) -> None:
     job_id = intake.send()
     with ThreadPoolExecutor() as threads, intake.client(prefer="wait=50") as client:
         held = threads.submit(client.get, at.format(job_id))

@@ -1,4 +1,4 @@
-"""Bodies that nobody asked for, and bodies in crumbs: they cost what their bytes cost, and are not held."""
+"""Bodies that nobody asked for, and bodies in crumbs: they cost what their bytes cost, and do not stay in memory."""
 
 import json
 import socket
@@ -46,7 +46,7 @@ def answer(connection: socket.socket) -> tuple[int, bytes]:
 
 
 def open_bytes(intake: Intake) -> float:
-    """What the bodies of `ann` hold, as the intake's metrics tell it; 0 if they never held anything."""
+    """The memory of the bodies of `ann`, as the intake's metrics show it; 0 if they never had any."""
     with intake.client() as client:
         lines = client.get("/metrics").text.splitlines()
     return next((float(line.split()[1]) for line in lines if line.startswith('carecase_open_bytes{client="ann"}')), 0)
@@ -97,7 +97,7 @@ def test_a_body_in_crumbs_costs_its_bytes(intake: Intake, size: int) -> None:
 
 
 @pytest.mark.parametrize("ends_by", ["reading", "leaving"])
-def test_what_is_told_of_a_body_is_counted_until_it_is_read_or_nobody_reads(intake: Intake, ends_by: str) -> None:
+def test_the_answer_to_a_body_is_counted_until_it_is_read_or_nobody_reads(intake: Intake, ends_by: str) -> None:
     names = ("case_Key", "carePlan_Key", "appointment_Date", "case_ID", "case_Status", "entry_User", "case_Score")
     sent = json.dumps([dict.fromkeys(names, True)] * 20_000).encode()
     with ExitStack() as stack:

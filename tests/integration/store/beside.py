@@ -23,7 +23,7 @@ def _blocks(key: str) -> tuple[str, str]:
 
 
 def _named(job: str, n: int, done: dict[str, Any]) -> dict[str, Any]:
-    """What complete is told of one chunk."""
+    """The arguments of complete for one chunk."""
     return {"job": job, "chunk": n} | {name: done[name] for name in ("keep", "counts", "answered")}
 
 
@@ -63,7 +63,7 @@ class Beside:
             assert not other, f"{so_far}\nkeys, as they are and as they should be: {other}"
 
     def stage(self, batch: Batch, *numbers: int) -> Answer:
-        """Stage chunks; the script is told of all that are staged by then."""
+        """Stage chunks; the script gets the number of all that are staged by then."""
         payloads = {n: _payload(batch, n) for n in numbers}
         before = self.model.payloads.get(batch.job)
         now = {**(before.chunks if before else {}), **payloads}
@@ -85,7 +85,7 @@ class Beside:
         return str(self._note(f"discard {batch.job}", self.model.discard(batch)))
 
     def admit(self, batch: Batch, *last: int) -> Answer:
-        """Admit what is staged, with the last chunks; the verdict, and what to notify for or what else is told."""
+        """Admit what is staged, with the last chunks; return the verdict, and what comes with it."""
         limits, payloads = self.limits, {n: _payload(batch, n) for n in last}
         keys = [f"job:{batch.job}", f"payload:{batch.job}"]
         known = [] if batch.idempotency is None else [(batch.idempotency, batch.fingerprint), *batch.also_known]
@@ -141,7 +141,7 @@ class Beside:
         return batch
 
     def claim(self, job: str, n: int, holder: str, room: int = 0) -> Answer:
-        """Claim a chunk, and with some room others like it; what claim tells of the chunk itself."""
+        """Claim a chunk, and with some room others like it; return the answer for the chunk itself."""
         return list(self.claim_group(job, n, holder, room)[0])
 
     def claim_group(self, job: str, n: int, holder: str, room: int = 10) -> Answer:
@@ -189,7 +189,7 @@ class Beside:
         return list(self._note(f"place {told} {holder}", self.model.place(database, told, holder, self.limits, room)))
 
     def release(self, job: str, n: int, holder: str, **wait: Any) -> str:
-        """Give a chunk back; its database is to blame and left alone for a second, unless told otherwise."""
+        """Give a chunk back; by default its database is to blame and left alone for a second."""
         return str(self.release_group([(job, n)], holder, **wait)[0])
 
     def release_group(self, chunks: list[tuple[str, int]], holder: str, **wait: Any) -> Answer:
@@ -272,7 +272,7 @@ class Beside:
         self._note(f"elapse {ms} ms", None)
 
     def spoil(self, *commands: Sequence[object]) -> None:
-        """Do to the keys what no script does; the model has been told before."""
+        """Do to the keys what no script does, and what was done to the model before."""
         self.scripts.spoil(*commands)
         self._note(f"spoil {commands}", None)
 

@@ -10,7 +10,7 @@ from tests.integration.store.replies import answer_of
 from carecase_worker.store.scripts import OPERATIONS, named, script_of
 
 FIRST_US = 4_102_444_800_000_000
-"""The year 2100: no key goes by itself, only when this clock has come to its moment."""
+"""The year 2100: no key expires by itself, only when this clock has come to its time."""
 
 _CLOCK = """
 local server, moment_us = redis, tonumber(redis.call('GET', 'clock'))
@@ -98,12 +98,12 @@ class Clocked:
         self._tell_everything()
 
     def be_at(self, now_us: int) -> None:
-        """Have it be another moment; keys go whose moment has come."""
+        """Set the clock; keys expire whose time has come."""
         self._row.evalsha(self._elapsed, 1, "c:", now_us)
         self._tell_everything()
 
     def done(self) -> list[tuple[Any, dict[str, Content]]]:
-        """Do it all; what each command answered, and what all keys held then, by their names without the prefix."""
+        """Do it all; return each command's answer, and the values of all keys then, by name without the prefix."""
         answers = self._row.execute(raise_on_error=False)[2:]
         return [(answer_of(answer), _content(told)) for answer, told in zip(answers[::2], answers[1::2], strict=True)]
 

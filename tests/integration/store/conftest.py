@@ -6,6 +6,7 @@ import pytest
 import redis
 from tests.integration.store.beside import Beside
 from tests.integration.store.clocked import Clocked
+from tests.integration.store.listening import Play, player
 from tests.services import Services
 
 
@@ -23,3 +24,9 @@ def beside(scripts: Clocked) -> Iterator[Beside]:
     both = Beside(scripts)
     yield both
     both.check()
+
+
+@pytest.fixture
+def play(servers: Services, raw_redis: redis.Redis) -> Play:
+    """Runs a scene of a job store and of whoever listens to it."""
+    return player(servers, raw_redis)

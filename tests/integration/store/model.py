@@ -630,7 +630,7 @@ class Model(States):
         return self.now_ms
 
     def spend(self, client: str, each_us: float, burst: int) -> int:
-        """A bucket of `burst` tokens, of which one comes back in each `each_us`; told is what is missing of a token."""
+        """A bucket of `burst` tokens, of which one comes back in each `each_us`; returns what is missing of a token."""
         missing_us: float = max(0, self.rates.get(client, (0, 0))[0] - self.now_us)
         missing_us = min(missing_us, burst * each_us) + each_us
         if missing_us > burst * each_us:
@@ -665,7 +665,7 @@ class Model(States):
         chunk.lease = {name: value for name, value in chunk.lease.items() if name not in ("until", "holder")}
 
     def _open_next(self, job: Job, limits: Limits) -> list[str]:
-        """Open the next chunk; it is told if it must be notified for."""
+        """Open the next chunk; return it if it must be notified for."""
         closed = [n for n, chunk in enumerate(job.chunks) if not chunk.opened][:1]
         told = []
         for n in closed:

@@ -11,6 +11,7 @@ from tests.integration.store.webhooks import Webhooks
 
 COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
 MINUTE_MS = 60_000
+LONGEST_MS = 150_000  # of a lease of 15 seconds
 FINAL = ("completed", "cancelled")
 RECORD_BYTES, CHUNK_BYTES = 4096, 256
 Answer = list[Any]
@@ -25,7 +26,7 @@ def size_of(payload_bytes: int, chunks: int) -> int:
 
 @dataclass(frozen=True)
 class Batch:
-    """What `admit` is told of a batch. `sizes` has the items of each chunk."""
+    """The arguments of `admit` for a batch. `sizes` has the items of each chunk."""
 
     job: str
     sizes: tuple[int, ...] = (1,)
@@ -46,7 +47,7 @@ class Batch:
     keys: str = ""
     """The set of its cases' keys, packed."""
     webhooks: str = ""
-    """The webhooks that are told of it, as `announce` reads them."""
+    """The webhooks that get its events, as `announce` reads them."""
     traceparent: str = ""
     dry_run: bool = False
     """It is no part of the order of acceptance: nobody waits for it, and it waits for nobody."""
@@ -191,7 +192,7 @@ class Payloads:
 
 
 class States:
-    """The whole store at one moment of its clock."""
+    """The whole store at one time of its clock."""
 
     def __init__(self, now_us: int) -> None:
         self.now_us = now_us
@@ -293,7 +294,7 @@ class States:
         return {job.batch.database for job in self.jobs.values() if not job.final}
 
     def everything(self) -> dict[str, tuple[Any, int | None]]:
-        """Each key's value as Redis tells it, and the ms of the clock at which it goes, if it does."""
+        """Each key's value as Redis returns it, and the ms of the clock at which it expires, if it does."""
         keys: dict[str, tuple[Any, int | None]] = {
             "holding": (self.holding, None),
             "busy": (self.busy(), None),
@@ -357,7 +358,7 @@ class States:
 
 
 def _text(value: Any) -> Any:
-    """A value as Redis tells it: names, numbers and scores are text."""
+    """A value as Redis returns it: names, numbers and scores are text."""
     if isinstance(value, dict):
         return {str(name): str(held) for name, held in value.items()}
     return value[0] if isinstance(value, tuple) else value

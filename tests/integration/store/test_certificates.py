@@ -1,4 +1,4 @@
-"""When the certificates of the connections to Redis expire, as the metrics tell it."""
+"""The time at which certificates of the connections to Redis expire, as the metrics show it."""
 
 import subprocess
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from carecase_worker.store.redis.certificates import certificate_expiries
 
 
 def ends(file: Path) -> float:
-    """When a certificate ends, as openssl tells it."""
+    """The end of a certificate, as openssl shows it."""
     told = subprocess.run(["openssl", "x509", "-enddate", "-noout", "-in", file], capture_output=True, check=True)
     moment = told.stdout.decode().strip().removeprefix("notAfter=")
     return datetime.strptime(moment, "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC).timestamp()
@@ -22,7 +22,7 @@ def told(**files: Path) -> dict[str, float]:
     return {one.labels["setting"]: one.value for one in certificate_expiries(settings)}
 
 
-def test_each_file_of_the_settings_is_told_of(tmp_path: Path) -> None:
+def test_each_file_of_the_settings_is_named(tmp_path: Path) -> None:
     made = certificates(tmp_path / "tls")
     assert told(ca_file=made.ca, cert_file=made.certificate, key_file=made.key) == {
         "redis.ca_file": ends(made.ca),
@@ -31,7 +31,7 @@ def test_each_file_of_the_settings_is_told_of(tmp_path: Path) -> None:
     assert told() == {}
 
 
-def test_of_a_file_that_cannot_be_read_nothing_is_told(tmp_path: Path) -> None:
+def test_of_a_file_that_cannot_be_read_nothing_is_shown(tmp_path: Path) -> None:
     made = certificates(tmp_path / "tls")
     settings = RedisSettings.model_validate({"url": "rediss://127.0.0.1:6379/0", "ca_file": made.ca})
     for content in (b"", b"no certificate"):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -10,6 +9,7 @@ import pytest
 import redis
 from tests.acceptance.system import eventually
 from tests.builders import a_new_job
+from tests.integration.store.configuring import configured
 from tests.ports import free_port
 from tests.posing import VALKEY, posing_as
 from tests.services import Services
@@ -33,20 +33,6 @@ def server(servers: Services) -> Iterator["redis.Redis"]:
         yield client
 
 
-@contextmanager
-def configured(server: "redis.Redis", **settings: str) -> Iterator[None]:
-    """A server whose settings are others for a while; `_` stands for `-`."""
-    names = {name.replace("_", "-"): value for name, value in settings.items()}
-    before = {name: str(server.config_get(name)[name]) for name in names}
-    for name, value in names.items():
-        server.config_set(name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            server.config_set(name, value)
-
-
 def admitted(store: JobStore, chunks: int = 1) -> tuple[NewJob, list[ChunkRef]]:
     new = a_new_job(total=chunks, chunk_firsts=tuple(range(chunks)))
     admission = store.admit(new, dict.fromkeys(range(chunks), b"p"))
@@ -55,7 +41,7 @@ def admitted(store: JobStore, chunks: int = 1) -> tuple[NewJob, list[ChunkRef]]:
 
 
 def no_longer_waits(server: "redis.Redis") -> bool:
-    """Have whoever waits for the disk be told how far it is; False if nobody waits."""
+    """Have Redis answer whoever waits for the disk; return False if nobody waits."""
     waiting = [client["id"] for client in server.client_list() if client["cmd"] == "waitaof"]
     return any(server.client_unblock(int(client)) for client in waiting)
 
@@ -165,7 +151,7 @@ def test_a_server_that_answers_is_judged_and_one_that_does_not_is_for_others_to_
             JobStore(settings, JobSettings()).check()
 
 
-def test_what_nobody_has_words_for_is_told_by_its_kind(store: JobStore, server: "redis.Redis") -> None:
+def test_what_nobody_has_words_for_is_named_by_its_kind(store: JobStore, server: "redis.Redis") -> None:
     server.set(store.keys.job("j"), "no record")
     with pytest.raises(StoreUnavailable, match=r"^the job store refuses: ResponseError$"):
         store.job("j")

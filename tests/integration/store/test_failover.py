@@ -187,7 +187,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_what_is_wrong_is_told_and_nothing_is_half_admitted(alone: str, name: str) -> None:
+def test_what_is_wrong_is_reported_and_nothing_is_half_admitted(alone: str, name: str) -> None:
     spoil, text = SPOILT[name]
     store = JobStore(RedisSettings.model_validate({"url": alone}), JobSettings())
     client = redis.Redis.from_url(alone, single_connection_client=True)

@@ -120,7 +120,7 @@ def test_every_operation_says_of_an_unknown_job_that_it_is_gone(store: JobStore)
     store.release([ref], "w:1", RetryLater(SECOND))
 
 
-def test_a_clock_that_is_set_back_holds_up_nothing(store: JobStore, elapse: Elapse) -> None:
+def test_a_clock_that_is_set_back_delays_nothing(store: JobStore, elapse: Elapse) -> None:
     """What was to come within seconds comes at once: leases, pauses, and when to notify again."""
     _, (ref, other) = admitted(store, chunks=2)
     store.claim(ref, "w:1")

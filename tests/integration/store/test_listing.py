@@ -36,7 +36,7 @@ def send(store: JobStore, **changes: object) -> str:
     return new.job_id
 
 
-def test_a_part_of_the_list_is_told_with_how_many_there_are(listed: tuple[JobStore, JobLists]) -> None:
+def test_a_part_of_the_list_is_shown_with_how_many_there_are(listed: tuple[JobStore, JobLists]) -> None:
     store, lists = listed
     sent = [send(store) for _ in range(7)]
     send(store, client="other")
@@ -87,7 +87,7 @@ MANY = 5_000
 def test_a_list_of_many_jobs_costs_the_intake_what_a_page_costs(
     servers: Services, listed: tuple[JobStore, JobLists], wanted: JobFilter
 ) -> None:
-    """Filtered or not, from wherever: what is read of the jobs that are not told would show here, 70 ms of it."""
+    """Filtered or not, from wherever: reads of jobs that are not listed would show here, as 70 ms."""
     store, lists = listed
     with redis.Redis.from_url(servers.redis_url) as client, client.pipeline(transaction=False) as pipe:
         empty = ("expires_ms", "care_plan", "data_key")

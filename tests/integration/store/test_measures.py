@@ -1,4 +1,4 @@
-"""Measures of jobs, as the metrics tell them: durations by Redis's clock, the oldest job, the circuit breaker."""
+"""Measures of jobs, as the metrics show them: durations by Redis's clock, the oldest job, the circuit breaker."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def filled(measures: JobMeasures, name: str) -> list[tuple[float, float]]:
     return [(bound, count) for bound, count in held[0].buckets if count]
 
 
-def test_the_scripts_count_by_the_bounds_that_are_told() -> None:
+def test_the_scripts_count_by_the_bounds_that_are_documented() -> None:
     text = (resources.files("carecase_worker.store") / "lua" / "prelude.lua").read_text()
     (bounds,) = re.findall(r"^local bounds_ms = {([\d, ]+)}$", text, re.MULTILINE)
     assert tuple(map(int, bounds.split(", "))) == DURATION_BOUNDS_MS
@@ -129,6 +129,6 @@ def test_leases_that_end_and_chunks_that_are_taken_back_are_counted(
     assert values(measures, "carecase_lease_expirations") == {"demo": 1, "idle": 0}
 
 
-def test_the_limits_of_the_backlog_are_told(measures: JobMeasures) -> None:
+def test_the_limits_of_the_backlog_are_named(measures: JobMeasures) -> None:
     assert values(measures, "carecase_backlog_max_jobs") == {"": 7}
     assert values(measures, "carecase_backlog_max_bytes") == {"": 9}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+import redis
 from tests.builders import a_new_job
 from tests.services import Services
 
@@ -64,7 +65,7 @@ def keys_read(open_jobs: OpenJobs, *told: int) -> list[set[int] | None]:
 
 
 @pytest.mark.parametrize("seals", [SEALS, Seals({})], ids=["sealed", "not sealed"])
-def test_open_jobs_are_told_with_the_keys_that_they_write(
+def test_open_jobs_are_returned_with_the_keys_that_they_write(
     store: JobStore, redis_settings: RedisSettings, seals: Seals
 ) -> None:
     first, second = admitted(store, 1, 2, seals=seals), admitted(store, 2, 3, seals=seals, care_plan=5)
@@ -90,14 +91,16 @@ def test_where_all_is_to_be_sealed_a_set_that_is_not_is_not_read(
     assert keys_read(OpenJobs(redis_settings, SEALS), 1) == [None]
 
 
-def test_a_set_that_somebody_changed_is_not_read(store: JobStore, redis_settings: RedisSettings) -> None:
+def test_a_set_that_somebody_changed_is_not_read(
+    store: JobStore, redis_settings: RedisSettings, raw_redis: redis.Redis
+) -> None:
     one, other = admitted(store, 1), admitted(store, 2)
-    raw, keys = store._redis, store.keys
-    raw.set(keys.key_set(one.job_id), raw.get(keys.key_set(other.job_id)) or b"")
+    raw_redis.copy(store.keys.key_set(other.job_id), store.keys.key_set(one.job_id), replace=True)
     assert keys_read(OpenJobs(redis_settings, SEALS), 1, 2) == [None, {2}]
 
 
-def test_one_that_has_ended_since_is_told_with_those_to_place(store: JobStore, redis_settings: RedisSettings) -> None:
-    raw, keys = store._redis, store.keys
-    raw.zadd(keys.unplaced("demo"), {"gone": 1})
+def test_a_job_that_has_ended_since_is_returned_with_those_to_place(
+    store: JobStore, redis_settings: RedisSettings, raw_redis: redis.Redis
+) -> None:
+    raw_redis.zadd(store.keys.unplaced("demo"), {"gone": 1})
     assert OpenJobs(redis_settings).unplaced("demo") == ([OpenJob("gone", 0, "")], [])

@@ -54,7 +54,7 @@ def test_batches_sent_to_a_new_redis_are_newer_than_all_that_the_database_holds(
     assert store.job(first.job_id).seq == jobs[0].seq
 
 
-def test_jobs_keep_their_place_if_the_database_holds_nothing_newer(store: JobStore) -> None:
+def test_jobs_keep_their_place_if_the_database_has_nothing_newer(store: JobStore) -> None:
     new, _ = admitted(store)
     seq = store.job(new.job_id).seq
     assert store.settle("demo", seq - 1)

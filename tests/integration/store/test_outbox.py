@@ -1,4 +1,4 @@
-"""The outbox of webhooks: held against the model after each test, with every key."""
+"""The outbox of webhooks: compared with the model after each test, with every key."""
 
 import pytest
 from tests.integration.store.beside import Beside
@@ -21,7 +21,7 @@ def test_the_end_of_a_job_is_put_there_with_it(beside: Beside) -> None:
     assert beside.deliver("crm", "p") == []
 
 
-def test_a_cancelled_job_is_told_of_once_it_is_final(beside: Beside) -> None:
+def test_a_cancelled_job_is_reported_once_it_is_final(beside: Beside) -> None:
     beside.admitted("a", webhooks=BOTH)
     beside.cancel("a")
     assert beside.deliver("audit", "p") == []
@@ -39,7 +39,7 @@ def test_without_webhooks_nothing_is_put_there(beside: Beside) -> None:
     assert beside.deliver("crm", "p") == []
 
 
-def test_a_job_that_waits_is_told_of_once_for_each_time_and_in_order(beside: Beside) -> None:
+def test_a_job_that_waits_is_reported_once_for_each_time_and_in_order(beside: Beside) -> None:
     beside.admitted("a", (1, 1), webhooks=BOTH)
     for _ in range(2):  # its database is away, and away again
         for _ in range(2):
@@ -79,7 +79,7 @@ def test_one_worker_at_a_time_delivers_to_a_webhook(beside: Beside) -> None:
     assert beside.delivered("crm", "q", first) == "lost"
 
 
-def test_an_event_that_fails_is_tried_again_and_holds_up_its_own_job_only(beside: Beside) -> None:
+def test_an_event_that_fails_is_tried_again_and_delays_its_own_job_only(beside: Beside) -> None:
     for job in "ab":
         beside.admitted(job, webhooks=BOTH)
         beside.complete(job, 0)

@@ -1,4 +1,4 @@
-"""An overview tells what the job store holds of open work, breakers and chunks in hand."""
+"""An overview shows open work, circuit breakers and chunks in hand."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ def test_nothing_is_there_at_first(overviews: Overviews) -> None:
     assert overview.in_hand == []
 
 
-def test_open_work_and_the_chunk_in_hand_are_told(store: JobStore, overviews: Overviews) -> None:
+def test_open_work_and_the_chunk_in_hand_are_shown(store: JobStore, overviews: Overviews) -> None:
     first, second = a_new_job(total=7), a_new_job(total=5)
     (chunk,) = store.admit(first, {0: b"payload"}).to_notify
     store.admit(second, {0: b"payload"})

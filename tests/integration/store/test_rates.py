@@ -59,7 +59,7 @@ def test_all_intakes_count_together(servers: Services, prefix: str) -> None:
     assert sum(asyncio.run(together())) == 50
 
 
-def test_requests_of_the_same_moment_are_counted_each(servers: Services, prefix: str) -> None:
+def test_requests_at_the_same_time_are_counted_each(servers: Services, prefix: str) -> None:
     async def at_once() -> int:
         one = rates(servers, prefix, 0.01, 50)
         return sum(await asyncio.gather(*(passed(one, 1) for _ in range(200))))
@@ -67,14 +67,14 @@ def test_requests_of_the_same_moment_are_counted_each(servers: Services, prefix:
     assert asyncio.run(at_once()) == 50
 
 
-def test_the_wait_is_told_and_is_as_long_as_needed(servers: Services, prefix: str) -> None:
+def test_the_wait_is_named_and_is_as_long_as_needed(servers: Services, prefix: str) -> None:
     async def spend() -> None:
         one = rates(servers, prefix, 4, 1)
         with pytest.raises(RateExceeded) as refused:  # noqa: PT012
             for _ in range(1000):  # a machine may be busy for so long that the next one is within the rate
                 await one.spend("ann")
         assert timedelta(0) < refused.value.wait <= timedelta(seconds=0.25)
-        await asyncio.sleep(refused.value.wait.total_seconds())
+        await asyncio.sleep(refused.value.wait.total_seconds())  # as the refusal asks for
         await one.spend("ann")
 
     asyncio.run(spend())

@@ -1,6 +1,6 @@
 """Small batches that are lined up: who is notified for them, and which of them are taken together.
 
-As in test_operations, what the scripts do is held against the model after each test, with every key.
+As in operations/, what the scripts do is held against the model after each test, with every key.
 """
 
 from dataclasses import replace
@@ -119,7 +119,7 @@ def test_what_was_released_since_its_database_was_away_comes_back_with_others(ro
     assert len(roomy.complete_group([("a", 0)], "v")[1]) == 2
 
 
-def test_a_job_that_is_gone_holds_up_nobody_behind_it(roomy: Beside) -> None:
+def test_a_job_that_is_gone_delays_none_behind_it(roomy: Beside) -> None:
     _small(roomy, "a", "b")
     roomy.model.databases["demo"].ready["gone:0"] = 0
     roomy.spoil(("ZADD", "ready:demo", "0", "gone:0"))
@@ -139,7 +139,7 @@ def test_who_claims_anew_gives_back_what_it_has_not_heard_of(roomy: Beside) -> N
 
 
 @pytest.mark.parametrize("weight", ["1", ""])
-def test_what_a_process_held_of_another_database_is_none_of_what_it_goes_on_with(roomy: Beside, weight: str) -> None:
+def test_a_chunk_of_another_database_is_none_that_a_process_goes_on_with(roomy: Beside, weight: str) -> None:
     roomy.settle(0, "other")
     roomy.admitted("a", database="other", weight=weight)
     roomy.claim("a", 0, "w")

@@ -96,7 +96,7 @@ class UpsertConformance:
         assert held["update_User"] == "bob"
 
     def test_what_is_written_once_more_is_known_by_its_version(self, engine: Engine, writer: Writer) -> None:
-        """The ledger does not tell, if its row is gone."""
+        """The ledger does not know, if its row is gone."""
         case = a_case(case_ID="same")
         assert self.apply(writer, case, seq=2) == [CREATED]
         assert self.apply(writer, case, seq=2, user="bob") == [SUPERSEDED]
@@ -108,7 +108,7 @@ class UpsertConformance:
         held = self.held(engine)
         assert (held["case_ID"], held["entry_User"]) == ("second", "first")
 
-    def test_of_the_cases_of_an_older_batch_each_tells_who_entered_it_first(
+    def test_of_the_cases_of_an_older_batch_each_says_who_entered_it_first(
         self, engine: Engine, writer: Writer
     ) -> None:
         for order in (1, -1):
@@ -169,7 +169,7 @@ class UpsertConformance:
         assert "check" in outcomes[500].body
         assert "-1" not in outcomes[500].body
 
-    def test_a_thousand_cases_are_told_apart(self, engine: Engine, writer: Writer) -> None:
+    def test_a_thousand_cases_each_get_their_own_outcome(self, engine: Engine, writer: Writer) -> None:
         self.apply(writer, *(a_case(key) for key in range(0, 1000, 2)), seq=2)
         outcomes = self.apply(writer, *(a_case(key) for key in range(1000)), seq=3)
         assert outcomes == [UPDATED, CREATED] * 500

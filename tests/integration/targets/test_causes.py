@@ -1,4 +1,4 @@
-"""Why a database is away is told, with what to do, and with nothing of its URL."""
+"""The reason for which a database is away is reported, with what to do, and with nothing of its URL."""
 
 import socket
 import subprocess
@@ -83,7 +83,7 @@ def test_a_url_that_leads_nowhere(url: str, instead_of: str, other: str, cause: 
         ("options=-c+max_connections%3D1", "options"),
     ],
 )
-def test_a_bad_value_in_the_url_is_told_by_the_parameters_name(url: str, query: str, parameter: str) -> None:
+def test_a_bad_value_in_the_url_is_reported_by_the_parameters_name(url: str, query: str, parameter: str) -> None:
     with engine_at(f"{url}?{query}") as engine, pytest.raises(TargetFailure) as caught:
         schema_differences(engine)
     assert str(caught.value) == f"{Causes.PARAMETER.value.text} ({parameter})"

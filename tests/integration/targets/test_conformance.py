@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 from tests.integration.targets.conformance import UpsertConformance
+from tests.integration.targets.engines import engine_at
 from tests.integration.targets.grounds import GROUNDS, WAYS, name_of, upsert_of
 from tests.services import Services
 
@@ -16,12 +17,6 @@ from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.schema.state import schema_differences
 from carecase_worker.targets.tenants import Tenant
-
-
-def engine_at(url: str) -> Engine:
-    engine = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": url})))
-    upgrade(engine)
-    return engine
 
 
 def test_every_dialect_has_a_ground() -> None:
@@ -48,7 +43,7 @@ def test_the_migrations_make_what_the_field_table_says(servers: Services, tmp_pa
     engine.dispose()
 
 
-def test_a_schema_that_lacks_something_is_told(tmp_path: Path) -> None:
+def test_a_schema_that_lacks_something_is_reported(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'cases.sqlite'}"
     bare = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": url})))
     assert any("carecase db upgrade" in line for line in schema_differences(bare))

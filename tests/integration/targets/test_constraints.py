@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from tests.builders import a_case
-from tests.integration.targets.test_conformance import engine_at
-from tests.integration.targets.test_refusals import apply
+from tests.integration.targets.engines import engine_at
+from tests.integration.targets.refusals.spoiling import apply
 from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED, REFUSED, Kind
@@ -43,6 +43,7 @@ POSTGRES_INDEXES = {
     "a unique index on an expression": ("(lower(case_status), (case_priority + 1))", "case_Priority, case_Status"),
     "a unique index on some rows": ("((1)) WHERE case_priority < 0", "case_Priority"),
 }
+
 FOREIGN = {
     "a column that must not be null": ("ADD other integer NOT NULL",),
     "a check": ("ADD other integer DEFAULT -1 CHECK (other > 0)",),
@@ -280,7 +281,7 @@ def test_a_field_of_ours_that_sqlite_wants_is_named(sqlite: Engine) -> None:
 
 
 @pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 37), reason="this SQLite knows no strict tables")
-def test_a_constraint_of_which_sqlite_tells_no_more_gives_a_conflict_without_fields(sqlite: Engine) -> None:
+def test_a_constraint_that_sqlite_does_not_name_gives_a_conflict_without_fields(sqlite: Engine) -> None:
     execute(
         sqlite,
         "CREATE TABLE counts (number INTEGER) STRICT",

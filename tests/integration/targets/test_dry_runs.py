@@ -1,4 +1,4 @@
-"""Dry runs at a database: they tell what a real run would, and the database holds afterwards what it held before."""
+"""Dry runs at a database: they report what a real run would, and leave the database as it was."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +90,7 @@ def contents(engine: Engine) -> list[Any]:
         return [*cases, *connection.execute(text("SELECT job_id, chunk_no FROM ingest_ledger ORDER BY 1, 2")).all()]
 
 
-def test_a_case_is_told_to_be_created_updated_or_unchanged(engine: Engine) -> None:
+def test_a_case_is_reported_as_created_updated_or_unchanged(engine: Engine) -> None:
     apply(engine, a_case(1, case_Reason="A", case_End_Date=MOMENT), a_case(2, case_Score=0.5), user="ann")
     told = rehearse(
         engine,

@@ -43,7 +43,7 @@ def test_it_is_the_highest_of_all_cases_and_0_without_any(engine: Engine, patien
 
 
 @pytest.mark.parametrize("ask", [highest_version, holds_cases])
-def test_without_tables_that_is_told_as_a_failure(engine: Engine, ask: object) -> None:
+def test_without_tables_the_highest_version_is_a_failure(engine: Engine, ask: object) -> None:
     assert callable(ask)
     with pytest.raises(TargetFailure) as caught:
         ask(engine)

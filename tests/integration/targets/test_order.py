@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from tests.builders import NOW, a_batch, a_case, a_lease
 from tests.integration.targets.databases import run
+from tests.integration.targets.engines import engine_at
 from tests.integration.targets.grounds import GROUNDS, WAYS, name_of, upsert_of
-from tests.integration.targets.test_conformance import engine_at
-from tests.integration.targets.test_values import same
+from tests.integration.targets.sameness import same
 from tests.oracle import TABLE
 from tests.reference import Answer, Case, HeldCase, Reference, Run
 from tests.services import Services

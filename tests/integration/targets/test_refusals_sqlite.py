@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from tests.builders import a_case
-from tests.integration.targets.test_conformance import engine_at
-from tests.integration.targets.test_refusals import apply, attempted
+from tests.integration.targets.engines import engine_at
+from tests.integration.targets.refusals.spoiling import apply, attempted
 
 from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED, UPDATED
 from carecase_worker.errors import FailureKind, TargetFailure
@@ -20,6 +20,7 @@ BAD = {7, 300}
 CASES = [a_case(key, case_Status="{" if key in BAD else "{}") for key in range(500)]
 ALL_BUT_THE_BAD = [REFUSED if case["case_Key"] in BAD else CREATED for case in CASES]
 FOR_EVER = "SELECT max(n) FROM (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c)"
+
 TRIGGERS = {
     "abort": "SELECT RAISE(ABORT, 'no')",
     "fail": "SELECT RAISE(FAIL, 'no')",

@@ -1,4 +1,4 @@
-"""A schema that is older, newer, half there or somebody else's: what is told, what is done, who works on it."""
+"""A schema that is older, newer, half there or somebody else's: what is reported, what is done, who works on it."""
 
 import re
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ def test_there_is_one_newest_revision() -> None:
     assert len(ScriptDirectory.from_config(config).get_heads()) == 1
 
 
-def test_an_empty_database_is_told_to_be_upgraded(engine: Engine, url: str) -> None:
+def test_an_empty_database_is_reported_as_one_to_upgrade(engine: Engine, url: str) -> None:
     first, *others = schema_differences(engine)
     assert first == "it is at revision none, not 0001: run carecase db upgrade"
     assert "it lacks table care_case" in others
@@ -140,7 +140,7 @@ def test_what_was_only_added_to_the_schema_by_others_is_no_fault_of_it(engine: E
     upgrade(engine)
 
 
-def test_several_revisions_at_once_are_told_and_left(engine: Engine, url: str) -> None:
+def test_several_revisions_at_once_are_reported_and_left(engine: Engine, url: str) -> None:
     upgrade(engine)
     run(url, "INSERT INTO carecase_schema VALUES ('0000')")
     assert schema_differences(engine) == ["it is at revision 0000 and 0001, not 0001: run carecase db upgrade"]
@@ -195,11 +195,11 @@ class TestLesserUsers:
         run(migrated, "GRANT SELECT, INSERT, UPDATE, DELETE ON care_case, ingest_ledger TO lesser")
         assert write(lesser) == [CREATED]
 
-    def test_one_who_may_not_is_told_of_privileges(self, migrated: str, lesser: str) -> None:
+    def test_whoever_may_not_check_learns_which_privileges_are_missing(self, migrated: str, lesser: str) -> None:
         with pytest.raises(TargetFailure, match="lacks a privilege"):
             write(lesser)
 
-    def test_upgrade_by_one_who_may_not_is_told_of_privileges(self, migrated: str, lesser: str) -> None:
+    def test_whoever_may_not_upgrade_learns_which_privileges_are_missing(self, migrated: str, lesser: str) -> None:
         run(migrated, "DROP TABLE care_case, ingest_ledger, carecase_schema")
         with engine_at(lesser) as engine, pytest.raises(TargetFailure, match="CREATE on the schema"):
             upgrade(engine)

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Engine, event
 from tests.acceptance.system import eventually
 from tests.builders import a_case
-from tests.integration.targets.test_conformance import engine_at
-from tests.integration.targets.test_refusals import apply
-from tests.integration.test_audit_log import waits_for_a_lock
+from tests.integration.audit.locks import waits_for_a_lock
+from tests.integration.targets.engines import engine_at
+from tests.integration.targets.refusals.spoiling import apply
 
 from carecase_worker.cases.outcomes import CREATED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
@@ -57,7 +57,7 @@ def engine(path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def backup(engine: Engine, path: Path) -> Path:
-    """A sound copy of the file, taken before case 2 came into the file."""
+    """A good copy of the file, taken before case 2 came into the file."""
     copy = path.with_name("backup")
     source, target = sqlite3.connect(path), sqlite3.connect(copy)
     source.backup(target)

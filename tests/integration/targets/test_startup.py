@@ -45,7 +45,9 @@ def test_no_database_at_all_is_nothing_to_look_at() -> None:
     assert look_at({}) == {}
 
 
-def test_each_database_that_a_worker_cannot_work_with_yet_is_told(servers: Services, fitting: str, silent: str) -> None:
+def test_each_database_that_a_worker_cannot_work_with_yet_is_reported(
+    servers: Services, fitting: str, silent: str
+) -> None:
     newer = a_database(servers)
     with engine_at(newer) as engine:
         upgrade(engine)
@@ -86,7 +88,7 @@ def test_every_database_that_no_wait_mends_keeps_the_worker_from_its_start(serve
     ]
 
 
-def test_every_url_with_a_parameter_that_libpq_does_not_know_is_told_at_once(fitting: str, tmp_path: Path) -> None:
+def test_every_url_with_a_parameter_that_libpq_does_not_know_is_reported_at_once(fitting: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         looked_at(
             a=f"{fitting}?sslmod=require&conect_timeout=3", b=f"{fitting}?sslmod=require", c=f"sqlite:///{tmp_path}/c"
@@ -101,7 +103,7 @@ READY = b"Z\x00\x00\x00\x05I"
 """The end of what PostgreSQL says when somebody has connected."""
 
 
-def test_a_database_that_goes_silent_after_it_has_let_a_worker_in_is_told_and_the_others_are_looked_at(
+def test_a_database_that_goes_silent_after_it_has_let_a_worker_in_is_reported_and_the_others_are_looked_at(
     fitting: str,
 ) -> None:
     ended = threading.Event()

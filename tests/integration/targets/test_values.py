@@ -3,10 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import count
-from math import copysign
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, select, text
 from tests.builders import NOW, a_case, a_lease, chunks_of
-from tests.integration.targets.grounds import GROUNDS, WAYS, ground_of, name_of, upsert_of
-from tests.integration.targets.test_conformance import engine_at
+from tests.integration.targets.engines import engine_at
+from tests.integration.targets.grounds import GROUNDS, WAYS, name_of, upsert_of
+from tests.integration.targets.sameness import same
 from tests.items import FIELDS, VALUES, an_object, around_the_bound, base, changed_members, good_members
 from tests.oracle import Sender, judge
 from tests.services import Services
@@ -77,15 +75,6 @@ def check(target: Target, items: Sequence[str]) -> None:
         for field in FIELDS:
             assert same(got[field], want[field], target.engine), (field, got[field], want[field])
     assert not held
-
-
-def same(got: Any, want: Any, engine: Engine) -> bool:
-    """Whether a database holds a value; some keep no offsets, but everything in UTC, and some no negative zero."""
-    if isinstance(want, datetime):
-        return bool((got if ground_of(engine).keeps_offsets else got.replace(tzinfo=UTC)) == want)
-    if want == 0 and isinstance(want, float) and ground_of(engine).keeps_negative_zero:
-        return bool(got == 0 and copysign(1, got) == copysign(1, want))
-    return bool(got == want and type(got) is type(want))
 
 
 @pytest.mark.parametrize("field", [field for field in FIELDS if field != "case_Key"])

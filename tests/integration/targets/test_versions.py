@@ -106,7 +106,7 @@ def test_an_sqlite_library_that_is_too_old_is_refused(tmp_path: Path, version: t
     assert (ran.returncode == 1) == refused
 
 
-def test_the_table_in_the_docs_is_what_the_code_holds_to() -> None:
+def test_the_table_in_the_docs_is_that_of_the_code() -> None:
     table = DOCS.read_text()
     assert re.search(rf"^\| PostgreSQL \| {LOWEST_POSTGRES} \|", table, re.MULTILINE)
     assert re.search(rf"^\| SQLite \| {LOWEST_SQLITE[0]}\.{LOWEST_SQLITE[1]} \|", table, re.MULTILINE)

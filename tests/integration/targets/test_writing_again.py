@@ -93,7 +93,7 @@ def test_all_waves_together_take_no_longer_than_an_attempt_may(engine: Engine, u
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_of_two_attempts_at_the_same_moment_the_first_one_to_commit_counts(
+def test_of_two_attempts_at_the_same_time_the_first_one_to_commit_counts(
     engine: Engine, url: str, commits: bool
 ) -> None:
     key, plan = plan_of(a_case(1))
@@ -111,7 +111,7 @@ def test_of_two_attempts_at_the_same_moment_the_first_one_to_commit_counts(
     assert ask(engine, "SELECT count(*) FROM care_case") == int(not commits)
 
 
-def test_a_rehearsal_tells_of_a_database_that_is_away(tmp_path: Path) -> None:
+def test_a_rehearsal_reports_a_database_that_is_away(tmp_path: Path) -> None:
     with engine_at(f"sqlite:///{tmp_path / 'nowhere' / 'cases.sqlite'}") as nowhere:
         writer = Writer(nowhere, DIALECTS["sqlite"].writing.upsert)
         with pytest.raises(TargetFailure) as raised:

@@ -65,7 +65,7 @@ def away_at(point: str, times: int = sys.maxsize) -> Step:
 
 @dataclass(frozen=True)
 class SteppedStore:
-    """A job store that tells of each operation before and after it, of one chunk or of a group."""
+    """A job store that calls a step before and after each operation, of one chunk or of a group."""
 
     store: JobStore
     step: Step
@@ -84,7 +84,7 @@ class SteppedStore:
 
 @dataclass(frozen=True)
 class SteppedWriter:
-    """A writer that tells of each write before and after it."""
+    """A writer that calls a step before and after each write."""
 
     writer: Writer
     step: Step
@@ -116,7 +116,7 @@ class SteppedWriter:
 
 @dataclass(frozen=True)
 class SteppedUpsert:
-    """An upsert that tells of each wave, before and after it, with its keys."""
+    """An upsert that calls a step before and after each wave, and one for each of its keys."""
 
     upsert: Upsert
     step: Step
@@ -211,7 +211,7 @@ def attempt(
 def attempt_in_a_process(
     store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str, meter: Meter | None = None
 ) -> int:
-    """The same in a process of its own; how that ended, as waitpid tells it."""
+    """Make the attempt in a process of its own; return the status with which that ended, as waitpid does."""
     pid = os.fork()
     if pid:
         return os.waitpid(pid, 0)[1]

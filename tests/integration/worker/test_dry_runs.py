@@ -17,8 +17,8 @@ from tests.integration.worker.attempts import (
     dies_at,
     nothing,
 )
-from tests.integration.worker.test_sealed import SEALS, admit, applier_of, result
-from tests.integration.worker.test_sealed import attempt as attempt_sealed
+from tests.integration.worker.sealing import SEALS, admit, applier_of, result
+from tests.integration.worker.sealing import attempt as attempt_sealed
 from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
@@ -33,6 +33,7 @@ from carecase_worker.targets.dialects.registry import DIALECTS
 
 REAL = Sender("demo", "demo", "demo", 5)
 DRY = replace(REAL, dry_run=True)
+
 POINTS = (
     "before claim", "after claim", "before write", "before upsert", "after upsert", "after rollback",
     "before complete", "after complete",
@@ -202,7 +203,7 @@ def test_it_says_up_to_which_job_it_has_seen_all(store: JobStore, file: SteppedT
 
 
 def saw(store: JobStore, targets: SteppedTargets) -> int | None:
-    """What a dry run of this moment says that it saw."""
+    """The outcomes of a dry run that is made now."""
     dry = admit(store, some_cases(1), sender=DRY)
     attempt(store, targets, ChunkRef(dry.job_id, 0), "dry")
     job = store.job(dry.job_id)

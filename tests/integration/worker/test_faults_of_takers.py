@@ -12,7 +12,7 @@ from tests.services import Services
 TRANSPORT = "carecase_worker.worker.consumer:NotificationTransport"
 
 
-def test_a_fault_of_whoever_takes_a_message_is_not_told_as_the_messages(servers: Services) -> None:
+def test_a_fault_of_whoever_takes_a_message_is_not_reported_as_the_messages(servers: Services) -> None:
     name = f"faults-of-takers-{os.getpid()}"
     queue = Queue(name, routing_key=name)
 

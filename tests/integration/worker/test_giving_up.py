@@ -61,7 +61,7 @@ class Admitted:
         return unpack_done(packed)
 
     def straggle(self, targets: SteppedTargets) -> list[Outcome]:
-        """Apply it as a process would that was held up since long ago, and what comes of that."""
+        """Apply it as a process would that was stopped long ago, and return what comes of that."""
         lease = a_lease(self.ref.job_id)
         answer: list[Outcome] = targets.writer("demo").write(
             LedgerKey(UUID(self.ref.job_id), 0), plan_chunk(self.chunk, lease)
@@ -113,7 +113,9 @@ def test_past_the_deadline_the_items_get_503_but_for_those_that_were_wrong_anywa
     assert cases_in(targets) == 0
 
 
-def test_what_was_told_503_is_not_applied_later(store: JobStore, targets: SteppedTargets, elapse: Elapse) -> None:
+def test_items_that_were_answered_with_503_are_not_applied_later(
+    store: JobStore, targets: SteppedTargets, elapse: Elapse
+) -> None:
     one = admit(store, *CASES)
     targets.step = fails_at(SLOW, FailureKind.TOO_SLOW)
     given_up(targets, one, elapse)
@@ -122,7 +124,7 @@ def test_what_was_told_503_is_not_applied_later(store: JobStore, targets: Steppe
     assert cases_in(targets) == 0
 
 
-def test_what_was_committed_is_told_although_nobody_had_heard_of_it(
+def test_what_was_committed_is_reported_although_nobody_had_heard_of_it(
     store: JobStore, targets: SteppedTargets, elapse: Elapse
 ) -> None:
     """The answers of the attempts are lost, and then the database stays away until the deadline."""
@@ -185,7 +187,7 @@ def test_a_chunk_that_has_killed_its_processes_is_given_up_like_any_other(
 
 @pytest.mark.parametrize("settled", [True, False])
 @pytest.mark.parametrize("payload", ["readable", "of a key that is lost"])
-def test_what_was_cancelled_is_told_so_when_the_deadline_comes(
+def test_what_was_cancelled_is_reported_as_cancelled_when_the_deadline_comes(
     store: JobStore, nowhere: SteppedTargets, elapse: Elapse, settled: bool, payload: str
 ) -> None:
     one = admit(store, *CASES, payload=None if payload == "readable" else UNREADABLE)

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.acceptance.system import eventually, run
+from tests.ports import free_port
 
 from carecase_worker.settings.loading import process_environment
 from carecase_worker.worker.health.signs import Health
@@ -22,22 +24,23 @@ from carecase_worker.settings.model import WorkerSettings
 from carecase_worker.worker.health.signs import Health
 from carecase_worker.worker.health.server import HealthPages, serve_health
 monitor = SimpleNamespace(health=lambda: Health[sys.argv[1]], checks=dict)
-serve_health(HealthPages(monitor, bytes), WorkerSettings(port=0))
+serve_health(HealthPages(monitor, bytes), WorkerSettings(port=int(sys.argv[2])))
 print("ready", flush=True)
 input()
 """
 
+MOST = 16
 Worker = subprocess.Popen[bytes]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[str], Worker]]:
-    """Return a function that starts a worker of a health."""
+def start(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Return a function that starts a worker of a health, and at a port if one is named."""
     started: list[Worker] = []
 
-    def worker(health: str) -> Worker:
+    def worker(health: str, port: str = "0") -> Worker:
         process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, health], env=process_environment() | {"TMPDIR": str(tmp_path)},
+            [sys.executable, "-c", PROGRAM, health, port], env=process_environment() | {"TMPDIR": str(tmp_path)},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         started.append(process)
@@ -59,9 +62,7 @@ def sockets(place: Path) -> Path:
     return place / f"carecase-workers-{os.getuid()}"
 
 
-def test_one_worker_that_is_not_well_is_enough_and_each_is_told_of(
-    tmp_path: Path, start: Callable[[str], Worker]
-) -> None:
+def test_one_worker_that_is_not_well_is_enough_and_each_is_named(tmp_path: Path, start: Callable[..., Worker]) -> None:
     def tells(status: int, *lines: str) -> bool:
         """Ask; on a busy machine a worker may not answer in time."""
         ended = check(tmp_path)
@@ -82,18 +83,29 @@ def test_one_worker_that_is_not_well_is_enough_and_each_is_told_of(
     eventually(lambda: tells(0, is_well, is_cut_off), what="to start it again would help nobody")
 
 
-def test_only_so_many_requests_are_served_at_once(tmp_path: Path, start: Callable[[str], Worker]) -> None:
-    place = str(sockets(tmp_path) / str(start("WELL").pid))
+def test_a_connection_beyond_the_bound_gets_the_place_of_the_oldest(
+    tmp_path: Path, start: Callable[..., Worker]
+) -> None:
+    worker = start("WELL")
+    place = str(sockets(tmp_path) / str(worker.pid))
+    with ExitStack() as held:
+        idle = [held.enter_context(connected(place)) for _ in range(MOST)]
+        assert status_of(held.enter_context(connected(place))) == 200
+        assert idle[0].recv(1) == b"", "the oldest is closed"
+        assert [status_of(one) for one in idle[1:]] == [200] * (MOST - 1)
+    assert check(tmp_path).returncode == 0
 
-    def is_left_out() -> bool:
-        with ExitStack() as held:
-            for _ in range(16):
-                held.enter_context(connected(place))
-            with connected(place) as one:
-                return status_of(one) is None
 
-    eventually(is_left_out, what="a request beyond the bound is closed without an answer")
-    eventually(lambda: check(tmp_path).returncode == 0, what="there is room again")
+def test_who_opens_many_connections_takes_places_of_its_own(start: Callable[..., Worker]) -> None:
+    """A probe that is slow to ask keeps its place, and however many come there are no more threads."""
+    port = free_port()
+    worker = psutil.Process(start("WELL", str(port)).pid)
+    with ExitStack() as held:
+        probe = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+        for _ in range(10 * MOST):
+            held.enter_context(socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0)))
+            assert worker.num_threads() < 2 * MOST + 5, "one that answers and one with the deadline, each"
+        assert status_of(probe) == 200
 
 
 def connected(place: str) -> socket.socket:

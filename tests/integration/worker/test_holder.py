@@ -39,7 +39,7 @@ def test_a_process_that_has_the_number_of_one_that_is_gone_is_not_taken_for_it()
     assert is_of_this_machine(own_name())
 
 
-def test_a_name_that_does_not_tell_when_the_process_started_tells_nothing() -> None:
+def test_a_holder_whose_name_has_no_time_of_start_may_be_anybody() -> None:
     assert not is_dead(f"{own_name().partition(':')[0]}:{2**22 + 1}")
 
 

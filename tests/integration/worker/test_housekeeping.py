@@ -89,7 +89,9 @@ def test_a_database_with_nothing_to_do_keeps_no_other_from_being_notified_for(
     assert [notifier.waiting(name) for name in ("demo", "other")] == [0, 1]
 
 
-def test_a_sweep_takes_back_at_once_what_a_dead_process_held(store: JobStore, notifier: Notifier, sweep: Sweep) -> None:
+def test_a_sweep_takes_the_chunks_of_a_dead_process_back_at_once(
+    store: JobStore, notifier: Notifier, sweep: Sweep
+) -> None:
     lost, held = admit(store), admit(store, "other")
     store.claim(lost, "dead")
     store.claim(held, "alive")

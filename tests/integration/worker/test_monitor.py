@@ -17,7 +17,7 @@ monitor = Monitor(Signs(), timedelta(0), timedelta(seconds=grace_s), lambda: sys
 for _ in range(5):
     monitor.once()
 while grace_s < 1:
-    system_sleep(timedelta(milliseconds=10))
+    system_sleep(timedelta(milliseconds=10))  # as a worker asks its monitor again and again
     monitor.once()
 well = {sample.name: sample.value for sample in monitor.samples()}["carecase_worker_well"]
 print(len(asked), well, monitor.health().name)

@@ -74,7 +74,7 @@ def test_a_batch_is_newer_than_what_the_database_holds(store: JobStore, targets:
     assert [version >> PLACE_BITS for (version,) in versions] == [store.job(ref.job_id).seq for ref in (third, first)]
 
 
-def test_audit_dates_are_the_moment_of_acceptance_however_far_ahead_the_order_is(
+def test_audit_dates_are_the_time_of_acceptance_however_far_ahead_the_order_is(
     store: JobStore, targets: SteppedTargets
 ) -> None:
     before = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The watch over schemas: one that is behind is told of until it is migrated, also while there are no jobs."""
+"""The watch over schemas: one that is behind is reported until it is migrated, also while there are no jobs."""
 
 from tests.integration.targets.databases import a_database, engine_at
 from tests.ports import free_port
@@ -15,7 +15,7 @@ def told(watch: SchemaWatch) -> dict[str, float]:
     return {one.labels["database"]: one.value for one in watch()}
 
 
-def test_a_schema_that_is_behind_is_told_of_until_it_is_migrated(servers: Services) -> None:
+def test_a_schema_that_is_behind_is_reported_until_it_is_migrated(servers: Services) -> None:
     url = a_database(servers)
     nobody = f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none"
     variables = {"CARECASE_DATABASES_DEMO_URL": url, "CARECASE_DATABASES_AWAY_URL": nobody}

@@ -1,35 +1,29 @@
 """Sealed jobs: what somebody else put into Redis is never applied; what cannot be opened waits, and nothing is lost."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
-from tests.builders import a_batch, a_case, items_of
+from tests.builders import a_batch, a_case
 from tests.integration.worker.attempts import SteppedTargets
+from tests.integration.worker.sealing import NEW, OLD, SEALS, admit, applier_of, attempt, result
 from tests.services import Services
 
-from carecase_worker.batches.chunking import Chunk, ChunkLimits, ChunkRef
-from carecase_worker.batches.encryption import UNSEALED, Kind, Seals
-from carecase_worker.batches.payloads import pack, unpack_done
-from carecase_worker.batches.splitting import ArraySplitter
+from carecase_worker.batches.chunking import Chunk, ChunkRef
+from carecase_worker.batches.encryption import UNSEALED, Seals
+from carecase_worker.batches.payloads import pack
 from carecase_worker.cases.outcomes import CREATED, UNTRUSTED
-from carecase_worker.clock import SystemClock, SystemRandom, uuid7
 from carecase_worker.errors import FailureKind
 from carecase_worker.store.job import State
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.operations.admission import Admission
-from carecase_worker.store.operations.claims import Claimed
-from carecase_worker.store.pending_batch import Admissions, Sender
 from carecase_worker.targets.causes import Causes
-from carecase_worker.worker.attempts.attempt import Applied, Applier
 
-OLD, NEW = bytes(32), bytes(range(32))
-SEALS = Seals({"k": NEW})
 MARK = "Ozymandias"
+
+
+def cases(first: int, count: int) -> bytes:
+    return a_batch(*(a_case(key, case_ID=MARK) for key in range(first, first + count)))
 
 
 @pytest.fixture
@@ -37,46 +31,6 @@ def targets(tmp_path: Path) -> SteppedTargets:
     made = SteppedTargets(f"sqlite:///{tmp_path / 'cases.sqlite'}")
     made.prepare()
     return made
-
-
-def admit(store: JobStore, body: bytes, seals: Seals = UNSEALED, sender: Sender | None = None) -> Admission:
-    """A body, admitted with seals in chunks of ten items."""
-    with ThreadPoolExecutor(1) as packers:
-        admissions = Admissions(store, ChunkLimits(10, 1 << 20, 1 << 18), 1000, packers, seals)
-        draft = admissions.draft(sender or Sender("demo", "demo", "demo", 5), uuid7(SystemClock()))
-        draft.add(items_of(body, ArraySplitter()))
-        return draft.admit("0" * 64)
-
-
-def cases(first: int, count: int) -> bytes:
-    return a_batch(*(a_case(key, case_ID=MARK) for key in range(first, first + count)))
-
-
-def applier_of(store: JobStore, targets: SteppedTargets, seals: Seals) -> Applier:
-    return Applier(
-        store=store,
-        targets=targets,  # type: ignore[arg-type]
-        random=SystemRandom(),
-        sleep=lambda _: None,
-        holder="a holder",
-        is_dead=lambda _: False,
-        retry_deadline=timedelta(0),  # a day is over
-        seals=seals,
-    )
-
-
-def attempt(store: JobStore, targets: SteppedTargets, ref: ChunkRef, seals: Seals) -> Applied:
-    applier = applier_of(store, targets, seals)
-    ((_, claim),) = applier.claim(ref)
-    assert claim.lease is not None, claim
-    return applier.run(claim.lease, cancel=claim.verdict is Claimed.CANCEL)
-
-
-def result(store: JobStore, ref: ChunkRef, seals: Seals = SEALS) -> Any:
-    (packed,) = store.outcomes(ref.job_id, [ref.chunk_no])
-    job = store.job(ref.job_id)
-    assert packed is not None
-    return unpack_done(seals.opened(job.data_key, job.binding).key.open(Kind.RESULT, ref, packed))
 
 
 class Attacker:
@@ -117,7 +71,6 @@ PLANTED: dict[str, Callable[[Attacker], None]] = {
     "changed": lambda it: it.plant(it.payload(it.mine, 0)[:-1] + bytes((it.payload(it.mine, 0)[-1] ^ 1,))),
 }
 """Payloads that are exchanged."""
-
 CHANGED: dict[str, Callable[[Attacker], None]] = {
     "client": lambda it: it.write(client="other"),
     "user": lambda it: it.write(user="somebody"),
@@ -167,7 +120,7 @@ def test_what_somebody_else_wrote_is_never_applied(
 
 
 @pytest.mark.parametrize("attack", PLANTED)
-def test_the_client_is_told_500_of_each_item_and_the_other_chunks_are_applied(
+def test_each_of_its_items_is_500_and_the_other_chunks_are_applied(
     attacker: Attacker, store: JobStore, targets: SteppedTargets, attack: str
 ) -> None:
     PLANTED[attack](attacker)
@@ -181,7 +134,7 @@ def test_the_client_is_told_500_of_each_item_and_the_other_chunks_are_applied(
     assert store.job(attacker.mine).state is State.COMPLETED
 
 
-def test_what_was_told_500_is_not_applied_once_the_payload_is_put_back(
+def test_items_that_were_answered_with_500_are_not_applied_once_the_payload_is_put_back(
     attacker: Attacker, store: JobStore, targets: SteppedTargets
 ) -> None:
     first, good = ChunkRef(attacker.mine, 0), attacker.payload(attacker.mine, 0)
@@ -195,7 +148,7 @@ def test_what_was_told_500_is_not_applied_once_the_payload_is_put_back(
     assert targets.rows("SELECT case_key FROM care_case") == []
 
 
-def test_it_is_told_500_and_not_503_though_the_database_has_stayed_away(
+def test_its_items_are_500_and_not_503_though_the_database_has_stayed_away(
     servers: Services, store: JobStore, tmp_path: Path
 ) -> None:
     """It was not opened yet: nobody could look whether the database holds anything of before this Redis."""
@@ -206,7 +159,7 @@ def test_it_is_told_500_and_not_503_though_the_database_has_stayed_away(
     assert result(store, first).outcomes == [UNTRUSTED] * 10
 
 
-def test_it_is_told_500_and_not_503_though_the_attempt_ran_out_of_time_before_it_was_opened(
+def test_its_items_are_500_and_not_503_though_the_attempt_ran_out_of_time_before_it_was_opened(
     attacker: Attacker, store: JobStore, targets: SteppedTargets
 ) -> None:
     first, applier = ChunkRef(attacker.mine, 0), applier_of(store, targets, SEALS)
@@ -217,7 +170,9 @@ def test_it_is_told_500_and_not_503_though_the_attempt_ran_out_of_time_before_it
     assert result(store, first).outcomes == [UNTRUSTED] * 10
 
 
-def test_what_had_been_applied_is_told_as_it_was(attacker: Attacker, store: JobStore, targets: SteppedTargets) -> None:
+def test_what_had_been_applied_is_reported_as_it_was(
+    attacker: Attacker, store: JobStore, targets: SteppedTargets
+) -> None:
     """A worker died between commit and complete; somebody exchanges the payload before the next one comes."""
     first = ChunkRef(attacker.mine, 0)
     attempt(store, targets, first, SEALS)
@@ -242,7 +197,7 @@ def test_a_job_that_nobody_sealed_waits_and_is_applied_only_while_old_jobs_drain
     assert result(store, admission.to_notify[0], draining).outcomes == [CREATED] * 3
 
 
-def test_while_old_jobs_drain_a_sealed_job_is_held_to_its_seal(
+def test_while_old_jobs_drain_a_sealed_job_still_needs_its_seal(
     attacker: Attacker, store: JobStore, targets: SteppedTargets
 ) -> None:
     PLANTED["not sealed"](attacker)

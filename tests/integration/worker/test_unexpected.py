@@ -1,4 +1,4 @@
-"""A worker over what nobody expected: it is told in the log, by type and place alone, and the worker goes on."""
+"""An error that nobody expected is in the worker's log, by type and place alone, and the worker goes on."""
 
 import json
 import subprocess

@@ -275,7 +275,7 @@ def _sockets(pid: int) -> set[str]:
 
 
 def test_a_pool_process_that_takes_anothers_place_has_none_of_its_parents_connections(worker: Worker) -> None:
-    """The parent would be told of a broken one for ever, and spin: epoll forgets it once nobody has it open."""
+    """The parent would get events of a broken pipe for ever, and spin: epoll forgets it once nobody has it open."""
     worker.completes(worker.send(a_case(203)))
     (before,) = worker.children()
     os.kill(before, signal.SIGKILL)
@@ -286,7 +286,7 @@ def test_a_pool_process_that_takes_anothers_place_has_none_of_its_parents_connec
     assert _sockets(after) & _sockets(worker.process.pid) == set()
 
 
-def test_it_ends_when_it_is_told_to_and_says_so(worker: Worker) -> None:
+def test_it_ends_when_it_is_stopped_and_says_so(worker: Worker) -> None:
     presence = Presence(worker.settings.redis, SystemClock())
     presence.seen(worker.name)  # long ago, it may not be listed any more
     assert presence.workers().names == [worker.name]

@@ -1,4 +1,4 @@
-"""Metrics of a worker: its pool processes count, its main process tells, and a killed process takes nothing with it."""
+"""Metrics of a worker: pool processes count, the main process shows the counts, a killed process takes none with it."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def told(of: WorkerMetrics) -> dict[str, float]:
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
-def test_what_pool_processes_count_is_told_by_the_main_process_whatever_becomes_of_them() -> None:
+def test_what_pool_processes_count_is_shown_by_the_main_process_whatever_becomes_of_them() -> None:
     worker = metrics()
 
     def count(process: int) -> Callable[[], None]:

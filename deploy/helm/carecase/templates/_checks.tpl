@@ -38,18 +38,35 @@
 {{- range $name, $webhook := $values.webhooks }}
 {{- $_ := set $reached (printf "webhooks.%s.url" $name) (dict "url" $webhook.url "peers" "webhooks") }}
 {{- end }}
-{{- with dig "tracing" "endpoint" "" $values.settings }}
-{{- $_ := set $reached "settings.tracing.endpoint" (dict "url" . "peers" "collector") }}
+{{- $brokerPeers := ternary "broker" "redis" (not (empty (dig "broker" "url" "" $values.settings))) }}
+{{- range $path, $one := dict
+  "settings.redis.url" (dict "url" $values.settings.redis.url "peers" "redis")
+  "settings.broker.url" (dict "url" (dig "broker" "url" "" $values.settings) "peers" "broker")
+  "settings.flower.broker_url" (dict "url" (ternary (dig "flower" "broker_url" "" $values.settings) "" $values.flower.enabled) "peers" $brokerPeers)
+  "settings.jwt.jwks_url" (dict "url" (dig "jwt" "jwks_url" "" $values.settings) "peers" "issuer")
+  "settings.tracing.endpoint" (dict "url" (dig "tracing" "endpoint" "" $values.settings) "peers" "collector") }}
+{{- $_ := set $reached $path $one }}
 {{- end }}
+{{- range $name, $database := $values.databases }}
+{{- $_ := set $reached (printf "databases.%s.url" $name) (dict "url" $database.url "peers" "databases") }}
+{{- $_ := set $reached (printf "databases.%s.owner.url" $name) (dict "url" (dig "owner" "url" "" $database) "peers" "databases") }}
+{{- end }}
+{{- $usual := dict "http" "80" "https" "443" "redis" "6379" "rediss" "6379" "amqp" "5672" "amqps" "5671" "postgresql" "5432" }}
 {{- range $path, $one := $reached }}
-{{- $url := urlParse $one.url }}
-{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
 {{- $open := list }}
 {{- range (get $values.networkPolicy $one.peers).ports }}
 {{- $open = append $open (toString (int .)) }}
 {{- end }}
-{{- if not (has $port $open) }}
-{{- $mistakes = append $mistakes (printf "%s: leads to port %s, which networkPolicy.%s.ports does not let through (%s); add it there" $path $port $one.peers (join ", " $open)) }}
+{{- $hosts := regexFind "://[^/?]*" (default "" $one.url) | trimPrefix "://" | splitList "@" | last }}
+{{- $missing := list }}
+{{- range compact (splitList "," $hosts) }}
+{{- $port := regexFind ":[0-9]+$" . | trimPrefix ":" | default (get $usual (regexFind "^[a-z]+" $one.url)) }}
+{{- if and $port (not (has $port $open)) }}
+{{- $missing = append $missing $port }}
+{{- end }}
+{{- end }}
+{{- range uniq $missing }}
+{{- $mistakes = append $mistakes (printf "%s: leads to port %s, which networkPolicy.%s.ports does not let through (%s); add it there" $path . $one.peers (join ", " $open)) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -74,6 +91,9 @@
 {{- $mistakes = append $mistakes (printf "workerGroups.%s.databases: %s is no database; there are: %s" $name . (keys $values.databases | sortAlpha | join ", ")) }}
 {{- end }}
 {{- end }}
+{{- if eq (int (dig "worker" "port" $values.settings.worker.port $group.settings)) 0 }}
+{{- $mistakes = append $mistakes (printf "workerGroups.%s: its settings.worker.port is 0, and a worker without a port cannot be probed; set one" $name) }}
+{{- end }}
 {{- $autoscaling := $group.autoscaling }}
 {{- if and $autoscaling.hpa.enabled $autoscaling.keda.enabled }}
 {{- $mistakes = append $mistakes (printf "workerGroups.%s.autoscaling: hpa and keda are both enabled, and would undo each other's work, since keda makes a HorizontalPodAutoscaler of its own; disable one" $name) }}
@@ -87,6 +107,11 @@
 {{- end }}
 {{- if gt (int $values.intake.autoscaling.minReplicas) (int $values.intake.autoscaling.maxReplicas) }}
 {{- $mistakes = append $mistakes "intake.autoscaling.minReplicas: must not be above maxReplicas" }}
+{{- end }}
+{{- range list "intake" "flower" }}
+{{- if eq (int (get $values.settings .).port) 0 }}
+{{- $mistakes = append $mistakes (printf "settings.%s.port: is 0, and a Service needs to know the port; set one" .) }}
+{{- end }}
 {{- end }}
 {{- $jwt := default (dict) $values.settings.jwt }}
 {{- if and (eq (dig "require" "both" $values.settings.intake) "both") (eq (toJson (dig "algorithms" (list "HS256") $jwt)) "[\"HS256\"]") (not (get $values.secrets "jwt_secret")) }}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from carecase_worker.cli.configuration import Config, configured, used
+from carecase_worker.cli.configuration import Config, noted, settings_nearby, sources_nearby, used
 from carecase_worker.cli.waiting import Timeout, deadline
 from carecase_worker.errors import DeadlineExceeded, SchemaRefused, SettingsError, TargetFailure
 from carecase_worker.settings.model import Settings
@@ -20,6 +20,7 @@ from carecase_worker.targets.tenants import Tenant, tenants_of
 Database = Annotated[str | None, typer.Option("--database", help="One target database; default: all")]
 Told = tuple[list[str], bool]
 """The lines to print about one database, and whether it is in order."""
+_CHANGED = "it is at the newest revision all the same: somebody has changed its tables; put back what is named"
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -36,8 +37,13 @@ def db_upgrade(database: Database = None, config: Config = None, timeout: Timeou
     """Bring the schema of the target databases up to date, each within --timeout. Exit status 1 if one fails."""
 
     def upgraded(tenant: Tenant) -> Told:
-        upgrade(engine_for(tenant))
-        return ["up to date"], True
+        engine = engine_for(tenant)
+        upgrade(engine)
+        found = state(engine)
+        missing = found.schema_differences()
+        if not missing:
+            return ["up to date"], True
+        return missing if found.is_newer else [*missing, _CHANGED], False
 
     _tell_each(database, config, timeout, upgraded)
 
@@ -73,8 +79,8 @@ def db_revision(message: Annotated[str, typer.Argument(help="A sentence about th
 def _tell_each(database: str | None, config: Path | None, timeout: float, ask: Callable[[Tenant], Told]) -> None:
     """Call `ask` with each chosen database and print its lines; a failure does not stop the others."""
     good = True
-    with configured(config) as settings:
-        chosen = _chosen(settings, database)
+    with noted(sources_nearby(config)):
+        chosen = _chosen(settings_nearby(config), database)
     for tenant in chosen:
         try:
             with deadline(_answer_of(tenant), timeout):

@@ -35,7 +35,7 @@ class Held(NamedTuple):
 
 
 class Newer(NamedTuple):
-    """Counts of the cases with a newer version than any sent: all of them, and those that a newer version created."""
+    """Counts of the cases with a newer version than any of those sent: all, and those that such a one created."""
 
     cases: int
     created: int

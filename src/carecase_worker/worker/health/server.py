@@ -4,10 +4,11 @@ import json
 import os
 import socket
 import socketserver
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
-from threading import BoundedSemaphore, Thread, Timer
+from threading import BoundedSemaphore, Lock, Thread, Timer
 from typing import Any
 
 from carecase_worker.errors import SettingsError
@@ -18,7 +19,9 @@ from carecase_worker.worker.health.signs import Health
 from carecase_worker.worker.health.socket import PATH, address, directory, is_alive, open_directory
 
 _log = logger("health")
-_MOST_REQUESTS = 16
+_MOST_CONNECTIONS = 16
+_MOST_WAITING = 128
+"""Connections that the system keeps until they are taken, which is at once."""
 _REQUEST_S = 3.0
 _JSON = "application/json"
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -97,7 +100,7 @@ def _listening(family: socket.AddressFamily, place: Any) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(place)
-        listener.listen(_MOST_REQUESTS)
+        listener.listen(_MOST_WAITING)
     except OSError:
         listener.close()
         raise
@@ -110,14 +113,20 @@ def _start(listener: socket.socket, pages: HealthPages) -> None:
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
-    """A server with a limit of concurrent requests: further ones are closed unanswered, slow ones after seconds."""
+    """A server of so many connections at once, each for seconds at most; beyond them one gives way to a new one.
+
+    It is the oldest of the address that has most. A probe asks as soon as it is connected, so those that wait for their
+    place to be taken are not probes, and whoever opens many connections takes places from nobody else.
+    """
 
     daemon_threads = True
 
     def __init__(self, listener: socket.socket, pages: HealthPages) -> None:
         super().__init__(listener.getsockname(), _Handler)
         self._listener = listener
-        self._room = BoundedSemaphore(_MOST_REQUESTS)
+        self._places = BoundedSemaphore(_MOST_CONNECTIONS)
+        self._open: dict[socket.socket, str] = {}
+        self._changing = Lock()
         self.pages = pages
 
     def fileno(self) -> int:
@@ -129,11 +138,14 @@ class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
         return self._listener.accept()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a request in a thread, if one is free."""
-        if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.close_request(request)
+        """Answer a request in a thread; if there is no place for it, close another connection."""
+        with self._changing:
+            if len(self._open) == _MOST_CONNECTIONS:
+                _close(_giving_way(self._open))
+        self._places.acquire()  # what is closed ends at once
+        with self._changing:
+            self._open[request] = client_address[0] if client_address else ""
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer a request; close one that is not complete in time, even if its client keeps sending."""
@@ -144,7 +156,9 @@ class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
             super().process_request_thread(request, client_address)
         finally:
             late.cancel()
-            self._room.release()
+            with self._changing:
+                del self._open[request]
+            self._places.release()
 
     def close_request(self, request: Any) -> None:
         """Close a connection."""
@@ -179,6 +193,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:  # the base's names
         """Log nothing: a line would quote the request."""
+
+
+def _giving_way(connections: Mapping[socket.socket, str]) -> socket.socket:
+    """Return the oldest connection of the address that has most; of connections with their addresses, in order."""
+    numbers = Counter(connections.values())
+    return max(connections, key=lambda one: numbers[connections[one]])  # the first of those alike
 
 
 def _close(request: socket.socket) -> None:

@@ -11,6 +11,12 @@ READY_WITHIN_S = 15.0
 _SILENT_STORE_FACTOR = 4
 """If the job store is silent, too, a restart is less likely to help, so it is delayed fourfold."""
 
+_LATELY = 0.5
+"""Part of the timeout within which a job store that is there has answered.
+
+If both fall silent at once, its last answer may be a moment younger than the broker's.
+"""
+
 
 class Health(Enum):
     """Verdict on a worker's main process. Only STUCK is a fault of its own."""
@@ -57,7 +63,7 @@ def assess(
     silent_s, timeout_s = now - max(signs.heard, started), timeout.total_seconds()
     if silent_s < timeout_s:
         return Health.WELL if signs.heard else Health.STARTING
-    is_store_there = now - signs.reached < timeout_s
+    is_store_there = now - signs.reached < timeout_s * _LATELY
     if silent_s < timeout_s * (1 if is_store_there else _SILENT_STORE_FACTOR):
         return Health.CUT_OFF
     return Health.STUCK if takes_connections() else Health.CUT_OFF

@@ -1,0 +1,75 @@
+"""A token that ends is renewed, or asked for, and the page stays as it is."""
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+from tests.acceptance.page.sign_in.windows import asked_until, is_in, sign_in
+from tests.acceptance.page.visitors import Visitor
+from tests.acceptance.system import eventually
+from tests.issuer import Issuer
+
+
+def test_a_token_that_is_about_to_end_is_renewed_without_anybody(come: Callable[..., Visitor], issuer: Issuer) -> None:
+    issuer.lifetime_s = 20
+    visitor = come()
+    sign_in(visitor)
+    is_in(visitor)
+    eventually(lambda: issuer.renewals >= 1)
+    visitor.page.get_by_label("State").select_option("cancelled")
+    expect(visitor.page.get_by_text("cancelled").last).to_be_visible()
+    assert len(issuer.refresh_tokens) == 1, "each is used once"
+
+
+def test_without_a_refresh_token_they_are_asked_and_the_page_stays_as_it_is(
+    come: Callable[..., Visitor], issuer: Issuer
+) -> None:
+    issuer.lifetime_s, issuer.gives_refresh_tokens = 1, False
+    visitor = come(address="#/jobs?database=demo_sqlite")
+    page = visitor.page
+    sign_in(visitor)
+    is_in(visitor)
+    dialog = page.get_by_role("dialog", name="Sign in again")
+    asked_until(visitor, dialog)
+    issuer.lifetime_s = 3600
+    sign_in(visitor, "eve")
+    expect(visitor.alert("Somebody else has signed in. Sign in as before, or sign out first.")).to_be_visible()
+    sign_in(visitor)
+    expect(dialog).to_be_hidden()
+    is_in(visitor)
+    expect(page.get_by_label("Database")).to_have_value("demo_sqlite")
+    expect(page.get_by_text(re.compile("in demo_sqlite"))).to_be_visible()
+
+
+def test_a_refresh_token_that_is_refused_leads_to_the_question_and_that_to_the_sign_in(
+    come: Callable[..., Visitor], issuer: Issuer
+) -> None:
+    issuer.lifetime_s = 1
+    visitor = come()
+    sign_in(visitor)
+    is_in(visitor)
+    issuer.faults.tokens = {"refresh_token": "of yesterday"}
+    dialog = visitor.page.get_by_role("dialog", name="Sign in again")
+    # not now, if the token is good for a moment yet
+    leave = dialog.get_by_role("button", name=re.compile("Sign out|Not now"))
+    signed_out = visitor.page.get_by_role("heading", name="Sign in", exact=True)
+    while not signed_out.is_visible():
+        asked_until(visitor, dialog.or_(signed_out))
+        if leave.is_visible():
+            leave.click()
+    expect(signed_out).to_be_focused()
+
+
+def test_while_the_provider_is_away_a_token_that_has_ended_is_shown_and_renewed_later(
+    come: Callable[..., Visitor], issuer: Issuer
+) -> None:
+    issuer.lifetime_s = 1
+    visitor = come()
+    sign_in(visitor)
+    is_in(visitor)
+    issuer.faults.away = {"/token"}
+    away = visitor.page.get_by_text("which signs you in, does not answer").first
+    asked_until(visitor, away)
+    issuer.lifetime_s, issuer.faults.away = 3600, set()
+    expect(away).to_be_hidden()
+    is_in(visitor)

@@ -1,0 +1,1 @@
+"""Tests of privacy, which share a system."""

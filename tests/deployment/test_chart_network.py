@@ -1,0 +1,87 @@
+"""A role reaches what its part needs and is reached by whoever it serves, and by nobody else."""
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from tests.deployment.chart import CASES, Object, Rendered, rendered
+from tests.deployment.rendering import DESCRIBED, SERVING
+
+
+def _egress(release: Rendered, name: str) -> list[Object]:
+    egress = release.one("NetworkPolicy", name)["spec"]["egress"]
+    assert isinstance(egress, list)
+    return egress
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "bare"])
+def test_every_role_has_a_policy_and_flower_reaches_the_broker_alone(case: str) -> None:
+    release = rendered(case)
+    assert {one["metadata"]["labels"]["app.kubernetes.io/component"] for one in release.of("NetworkPolicy")} == {
+        *SERVING,
+        "migration",
+    }
+    assert all(one["spec"]["policyTypes"] == ["Ingress", "Egress"] for one in release.of("NetworkPolicy"))
+    dns, broker = _egress(release, "carecase-flower")
+    assert {port["port"] for port in dns["ports"]} == {53}
+    assert [port["port"] for port in broker["ports"]] == [{"rabbitmq-jwks": 5671, "production": 6380}.get(case, 6379)]
+    assert release.one("NetworkPolicy", "carecase-migration")["spec"]["ingress"] == []
+
+
+def test_each_role_reaches_what_its_part_needs() -> None:
+    def ports(case: str, role: str) -> list[int]:
+        return [port["port"] for rule in _egress(rendered(case), f"carecase-{role}")[1:] for port in rule["ports"]]
+
+    assert ports("minimal", "intake") == [6379]
+    assert ports("minimal", "worker") == [6379, 5432]
+    assert ports("minimal", "migration") == [5432]
+    assert ports("rabbitmq-jwks", "intake") == [6379, 5671, 443]
+    assert ports("rabbitmq-jwks", "worker") == [6379, 5671, 5432]
+    assert ports("production", "intake") == [6380, 4318]
+    assert ports("production", "worker") == [6380, 5432, 443, 8443, 4318]
+    extra = rendered("minimal", "networkPolicy: {extraEgress: {worker: [{ports: [{port: 4317}]}]}}")
+    assert _egress(extra, "carecase-worker")[-1] == {"ports": [{"port": 4317}]}
+
+
+def test_a_worker_reaches_the_internet_for_webhooks_and_inside_what_is_permitted() -> None:
+    (rule,) = [
+        one
+        for one in _egress(rendered("production"), "carecase-worker")
+        if {"port": 8443, "protocol": "TCP"} in one["ports"]
+    ]
+    let_through = [
+        (ip_network(peer["ipBlock"]["cidr"]), [ip_network(one) for one in peer["ipBlock"].get("except", ())])
+        for peer in rule["to"]
+    ]
+
+    def reaches(address: str) -> bool:
+        ip = ip_address(address)
+        return any(ip in network and not any(ip in one for one in but) for network, but in let_through)
+
+    assert all(map(reaches, ("93.184.216.34", "2606:2800:220::1", "10.1.2.3", "10.2.0.7")))
+    assert not any(map(reaches, ("10.2.0.8", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.1")))
+    assert not any(map(reaches, ("fd00::1", "fe80::1", "::1")))
+
+
+def test_nobody_opens_flower_unless_it_is_wanted() -> None:
+    assert rendered("minimal").one("NetworkPolicy", "carecase-flower")["spec"]["ingress"] == []
+    (rule,) = rendered("production").one("NetworkPolicy", "carecase-flower")["spec"]["ingress"]
+    assert rule["from"]
+
+
+@pytest.mark.parametrize("case", ["production", "rabbitmq-jwks"])
+def test_clients_reach_what_the_contract_describes_and_nothing_for_operators(case: str) -> None:
+    release = rendered(case)
+    let_in = [
+        path["path"] for one in release.of("Ingress") for rule in one["spec"]["rules"] for path in rule["http"]["paths"]
+    ]
+    let_in += [
+        match["path"]["value"]
+        for one in release.of("HTTPRoute")
+        for rule in one["spec"]["rules"]
+        for match in rule["matches"]
+    ]
+    root = "/carecase" if case == "production" else ""
+    for path, operations in DESCRIBED.items():
+        is_for_clients = all("Health" not in operation.get("tags", ()) for operation in operations.values())
+        is_let_in = any(f"{root}{path}/".startswith(f"{one}/") for one in let_in)
+        assert is_let_in == is_for_clients, path

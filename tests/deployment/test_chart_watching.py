@@ -1,0 +1,66 @@
+"""The chart has Prometheus scrape the service, and its rules and scalers ask for metrics that exist."""
+
+import json
+import re
+
+import pytest
+import yaml
+from tests.deployment.chart import rendered
+from tests.deployment.chart_schema import CHART
+from tests.deployment.rendering import DESCRIBED, ROOT
+
+_RULES = CHART / "files" / "rules.yaml"
+
+
+def test_prometheus_scrapes_intakes_and_workers_by_their_services() -> None:
+    release = rendered("production")
+    for monitor in release.of("ServiceMonitor"):
+        assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        (service,) = [one for one in release.of("Service") if wanted <= one["metadata"]["labels"].items()]
+        (endpoint,) = monitor["spec"]["endpoints"]
+        assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
+        assert endpoint["path"] in DESCRIBED
+        assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": monitor["metadata"]["name"]}]
+    assert {one["metadata"]["name"] for one in release.of("ServiceMonitor")} == {"carecase-intake", "carecase-worker"}
+
+
+def test_keda_asks_for_the_open_items_of_the_groups_databases() -> None:
+    release = rendered("production")
+    (trigger,) = release.one("ScaledObject", "carecase-worker-north")["spec"]["triggers"]
+    query = trigger["metadata"]["query"]
+    assert 'carecase_open_items{namespace="care",service="carecase-intake",database=~"north"}' in query
+    assert trigger["metadata"]["threshold"] == "100000"
+    assert release.one("Service", "carecase-intake")
+    assert query.count("(") == query.count(")")
+
+
+@pytest.mark.parametrize("source", ["rules", "query"])
+def test_every_metric_that_is_asked_for_exists(source: str) -> None:
+    known = set(
+        re.findall(r"^\| `(carecase_\w+)`", (ROOT / "docs" / "reference" / "metrics.md").read_text(), re.MULTILINE)
+    )
+    recorded = set(re.findall(r"record: (\S+)", _RULES.read_text()))
+    text = _RULES.read_text() if source == "rules" else json.dumps(rendered("production").of("ScaledObject"))
+    asked = set(re.findall(r"\b(carecase_\w+?)(?:_bucket|_sum|_count)?\b(?=[\s{()\[]|$)", text))
+    assert asked
+    assert asked - recorded <= known
+
+
+def test_the_rules_are_those_of_the_repository() -> None:
+    theirs = ROOT / "deploy" / "prometheus" / "rules.yaml"
+    (rule,) = rendered("production").of("PrometheusRule")
+    assert rule["spec"] == yaml.safe_load(_RULES.read_text()), "as they stand, with their {{ $labels }}"
+    if theirs.exists():
+        assert _RULES.read_bytes() == theirs.read_bytes(), f"cp {theirs.relative_to(ROOT)} {_RULES.relative_to(ROOT)}"
+
+
+def test_an_alert_leads_to_a_page() -> None:
+    base = "https://docs.example.org/carecase"
+    release = rendered("production", f"monitoring: {{prometheusRule: {{runbookBaseUrl: {base}/}}}}")
+    (rule,) = release.of("PrometheusRule")
+    alerts = [one for group in rule["spec"]["groups"] for one in group["rules"] if "alert" in one]
+    for one in alerts:
+        url = one["annotations"]["runbook_url"]
+        assert url.startswith(f"{base}/")
+        assert (ROOT / "docs" / url.removeprefix(f"{base}/").partition("#")[0]).is_file(), one["alert"]

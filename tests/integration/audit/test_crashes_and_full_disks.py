@@ -1,0 +1,75 @@
+"""A crash at any byte, foreign lines and a full disk leave whole lines, and are noticed."""
+
+from pathlib import Path
+
+from tests.integration.audit.logs import a_log, act, counts, lines_of, recorded, run, verified
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from carecase_worker.errors import AuditUnavailable
+from tests.integration.audit.logs import act, a_log
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with a_log(Path(sys.argv[1])) as log:
+    log.record(act(1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+    try:
+        log.record(act(2))
+    except AuditUnavailable as error:
+        print(error, log.failures, log.records)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    log.record(act(3))
+"""
+
+
+def test_a_line_broken_off_anywhere_is_mended_by_the_next_process(tmp_path: Path) -> None:
+    recorded(tmp_path, 1, 2)
+    whole = (tmp_path / "audit.jsonl").read_bytes()
+    first, last = whole.splitlines(keepends=True)
+    for size in range(len(last) + 1):
+        (tmp_path / "audit.jsonl").write_bytes(first + last[:size])
+        recorded(tmp_path, 3)
+        is_whole = size >= len(last) - 1  # only the end of the line is missing, if anything
+        is_gone = size == 0
+        expected = [1, 2, 3] if is_whole else [1, 3] if is_gone else [1, None, 3]
+        assert counts(tmp_path) == expected, size
+        note = [] if is_whole or is_gone else ["a line was truncated by a crash, as the next record says"]
+        assert verified(tmp_path) == ([], note), size
+
+
+def test_a_process_that_wrote_what_is_missing_has_it_noticed(tmp_path: Path) -> None:
+    with a_log(tmp_path) as log:
+        for count in (1, 2, 3):
+            log.record(act(count))
+        lines = lines_of(tmp_path)
+        (tmp_path / "audit.jsonl").write_bytes(lines[0])
+        log.record(act(4))
+        assert verified(tmp_path)[0] == ["records 2 to 3 are missing"]
+        (tmp_path / "audit.jsonl").write_bytes(lines[0] + lines[1][:40])
+        log.record(act(5))
+        assert verified(tmp_path)[0] == ["records 2 to 4 are missing"]
+        (tmp_path / "audit.jsonl").unlink()
+        log.record(act(6))
+        assert verified(tmp_path) == ([], ["it begins with record 7; the earlier records are missing"])
+
+
+def test_what_is_no_record_is_left_and_reported(tmp_path: Path) -> None:
+    recorded(tmp_path, 1)
+    with (tmp_path / "audit.jsonl").open("ab") as file:
+        file.write(b"something else\n")
+    recorded(tmp_path, 2)
+    assert counts(tmp_path) == [1, 2]
+    assert verified(tmp_path)[0] == ["a line is not a record, or was truncated and is the last line"]
+    (tmp_path / "audit.jsonl").write_bytes(b"x" * 100_000)
+    recorded(tmp_path, 3)
+    assert counts(tmp_path)[-1] == 3
+
+
+def test_a_full_disk_leaves_whole_lines_and_says_that_nothing_is_recorded(tmp_path: Path) -> None:
+    recorded(tmp_path / "one", 1)
+    size = len(lines_of(tmp_path / "one")[0])
+    for place, room in (("nothing", size), ("a part", size + 10), ("all but the end", 2 * size - 1)):
+        told = run(LIMITED, tmp_path / place, room)
+        assert told.splitlines()[-1] == "The audit log cannot be written to. 1 1"
+        assert counts(tmp_path / place) == [1, 3]
+        assert verified(tmp_path / place) == ([], [])

@@ -1,0 +1,62 @@
+"""Only the file that was sent is taken; nothing is overwritten, and only what failed is sent again."""
+
+from pathlib import Path
+
+import pytest
+from tests.integration.client.failed_files.originals import HEADER, array_of, failed, job_of
+
+from carecase_worker.client.mending.failed_files import key_of_resent, usual_path, write_failed
+from carecase_worker.client.mending.failed_items import TO_BE_MENDED
+from carecase_worker.client.mending.originals import original_of, refuse_original
+from carecase_worker.client.row_files import RowFile
+from carecase_worker.client.uploads import items_in
+from carecase_worker.errors import BatchUnreadable, JobNotFinal, RequestRefused
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text(f"{HEADER}\n1,5,false,a\n")
+    body = (tmp_path / "cases.csv").read_bytes()
+    for other in (body[:-2] + b"b\n", body + b"\n"):
+        with pytest.raises(BatchUnreadable, match="is not the file of job 0199"):
+            original_of(RowFile(tmp_path / "cases.csv"), job_of(other, 1))
+    with pytest.raises(BatchUnreadable, match="is not what"):
+        original_of(
+            RowFile(tmp_path / "cases.csv", "referrals"), job_of(array_of(items_in(RowFile(tmp_path / "cases.csv"))), 1)
+        )
+    with pytest.raises(BatchUnreadable, match="is no file"):
+        original_of(tmp_path / "nosuch.json", job_of(body, 1))
+    with pytest.raises(BatchUnreadable, match="is needed by its path"):
+        original_of(RowFile(body), job_of(body, 1))
+    with pytest.raises(JobNotFinal, match="The job is running"):
+        original_of(RowFile(tmp_path / "cases.csv"), job_of(body, 1, state="running"))
+
+
+def test_the_whole_original_is_not_sent_for_its_failed_items(tmp_path: Path) -> None:
+    file = tmp_path / "cases.ndjson"
+    file.write_bytes(b'{"case_Key":1}\n{"case_Key":2}\n')
+    for body in (file.read_bytes(), b'[{"case_Key":1},{"case_Key":2}]'):
+        with pytest.raises(RequestRefused, match="is the whole file"):
+            refuse_original(file, job_of(body, 2))
+    refuse_original(file, job_of(b"another", 2))
+
+
+def test_nothing_is_overwritten_and_nothing_half_written_is_left(tmp_path: Path) -> None:
+    file = tmp_path / "cases.ndjson"
+    file.write_bytes(b'{"case_Key":1}\n{"case_Key":2}\n')
+    original = original_of(file, job_of(file.read_bytes(), 2))
+    (tmp_path / "cases.failed.ndjson").write_text("mended")
+    with pytest.raises(BatchUnreadable, match="exists already"):
+        write_failed(original, failed(1), usual_path(file), TO_BE_MENDED)
+    with pytest.raises(BatchUnreadable, match="cannot be written"):
+        write_failed(original, failed(1), tmp_path / "nosuch" / "new", TO_BE_MENDED)
+    with pytest.raises(BatchUnreadable, match="fewer items"):
+        write_failed(original, failed(1, 2), tmp_path / "new", TO_BE_MENDED)
+    assert write_failed(original, (), tmp_path / "new", TO_BE_MENDED).count == 0
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["cases.failed.ndjson", "cases.ndjson"]
+
+
+def test_the_key_is_the_contents(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"one")
+    (tmp_path / "b").write_bytes(b"two")
+    keys = {key_of_resent("0199", tmp_path / name) for name in "aab"} | {key_of_resent("0200", tmp_path / "a")}
+    assert len(keys) == 3

@@ -1,0 +1,50 @@
+"""A bucket fills at its rate, a pace is measured over windows, a worker is there for a minute.
+
+Nothing is asserted of what the scripts do: they are held against the model after each test, with every key. What is
+asserted is that the model came where the test wants it.
+"""
+
+from dataclasses import replace
+
+import pytest
+from tests.integration.store.beside import Beside
+
+
+@pytest.mark.parametrize("length_ms", [0, 1, 999, 1_000, 1_001, 3_000, 4_999, 5_000, 5_001, 60_000])
+@pytest.mark.parametrize("items", [1, 7])
+def test_the_pace_is_measured_over_windows(beside: Beside, length_ms: int, items: int) -> None:
+    beside.limits = replace(beside.limits, width=5)
+    beside.admitted("a", (items, 1, items, 2, 100))
+    for n in range(4):
+        beside.complete("a", n)
+        beside.elapse(length_ms)
+    assert (beside.model.databases["demo"].pace.get("items_per_second", 0) > 0) == (
+        length_ms * 3 >= 1_000 and length_ms <= 5_000
+    )
+
+
+def test_a_worker_is_there_for_a_minute(beside: Beside) -> None:
+    beside.seen("one")
+    for ms in (59_999, 1, -60_000, -1, 60_001, 1):
+        beside.elapse(ms)
+        beside.seen("other", "-12")
+        beside.seen("third")
+        beside.seen("one", "5" if ms > 1 else "")
+
+
+@pytest.mark.parametrize(("each_us", "burst"), [(40_000, 50), (1_000_000, 1), (2_500_000, 3), (333_333.5, 1)])
+def test_a_bucket_holds_a_burst_and_fills_by_and_by(beside: Beside, each_us: float, burst: int) -> None:
+    assert [beside.spend("ann", each_us, burst) > 0 for _ in range(burst + 2)] == [False] * burst + [True] * 2
+    assert beside.spend("bob", each_us, burst) == 0
+    for us in (int(each_us) - 2, 1, 1, 1):
+        beside.elapse(us / 1_000)
+        beside.spend("ann", each_us, burst)
+    for part in (0.999, 0.001, 1, 1.001, 2, 3.5, burst, burst + 0.5):
+        beside.elapse(round(each_us * part) / 1_000)
+        for _ in range(4):
+            beside.spend("ann", each_us, burst)
+    beside.spend("ann", each_us, max(1, burst // 2))
+    beside.elapse(-3_600_000)
+    assert beside.spend("ann", each_us, burst) < each_us + 1, "a clock that is set back costs one whole bucket at most"
+    beside.elapse(each_us * burst / 1_000 + 70_000)
+    beside.spend("ann", each_us, burst)

@@ -1,0 +1,90 @@
+"""A listener of a job, or of a client's jobs, is woken by each change, also after its connection broke."""
+
+import asyncio
+from datetime import timedelta
+
+from tests.builders import a_new_job
+from tests.integration.store.listening import Listening, Play
+
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.listening.followers import Follower
+from carecase_worker.store.operations.claims import ChunkResult
+
+ONE_CREATED = ChunkResult(b"o", {"created": 1})
+
+
+def a_job_of_two_chunks(store: JobStore) -> str:
+    new = a_new_job(total=2, chunk_firsts=(0, 1))
+    store.admit(new, {0: b"p", 1: b"p"})
+    return new.job_id
+
+
+async def woken(follower: Follower) -> None:
+    assert await follower.turn(timedelta(seconds=10), timedelta(0)), "nothing woke the listener"
+
+
+async def changed(follower: Follower) -> set[str]:
+    """Return the jobs that have changed, once the listener is woken."""
+    await woken(follower)
+    return follower.take()[0]
+
+
+def test_a_listener_is_woken_by_progress_and_by_the_end_of_its_jobs_alone(play: Play) -> None:
+    async def scene(here: Listening) -> None:
+        mine, other = a_job_of_two_chunks(here.store), a_job_of_two_chunks(here.store)
+        followers = here.finals.followers
+        async with asyncio.timeout(60), here.begun():
+            with followers.of_job(mine) as of_job, followers.of_client("demo") as of_client:
+                await here.finals.hear_progress()
+                await here.progress_heard_by(1)
+                await woken(of_job)  # to look at its job once it is subscribed
+                assert (of_job.take(), of_client.take()) == ((set(), True), (set(), True))
+                here.store.complete(ChunkRef(mine, 0), ONE_CREATED)
+                assert await changed(of_job) == {mine}
+                here.store.complete(ChunkRef(mine, 1), ONE_CREATED)
+                assert await changed(of_job) == {mine}
+                here.store.cancel(other)
+                while of_client.jobs != {mine, other}:
+                    await woken(of_client)
+                assert not of_job.jobs
+
+    play(scene)
+
+
+def test_where_nobody_listens_redis_sends_no_progress(play: Play) -> None:
+    async def scene(here: Listening) -> None:
+        async with asyncio.timeout(60), here.begun():
+            with here.finals.followers.of_client("demo"):
+                await here.finals.hear_progress()
+                await here.progress_heard_by(1)
+            here.store.complete(ChunkRef(a_job_of_two_chunks(here.store), 0), ONE_CREATED)
+            await here.progress_heard_by(0)
+
+    play(scene)
+
+
+def test_a_listener_looks_at_its_jobs_again_once_a_broken_connection_is_made_anew(play: Play) -> None:
+    async def scene(here: Listening) -> None:
+        async with asyncio.timeout(30), here.begun():
+            with here.finals.followers.of_client("demo") as follower:
+                await here.finals.hear_progress()
+                await here.progress_heard_by(1)
+                await woken(follower)
+                follower.take()
+                here.break_connections()
+                while not follower.missed:
+                    await woken(follower)
+                await here.progress_heard_by(1)
+
+    play(scene)
+
+
+def test_when_the_process_ends_every_listener_ends(play: Play) -> None:
+    async def scene(here: Listening) -> None:
+        with here.finals.followers.of_job("one") as before:
+            here.finals.end()
+            with here.finals.followers.of_client("two") as after:
+                assert (before.over, after.over) == (True, True)
+
+    play(scene)

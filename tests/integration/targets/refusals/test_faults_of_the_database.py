@@ -1,0 +1,67 @@
+"""A fault that no item escapes is the database's, and costs no item."""
+
+import pytest
+from sqlalchemy import Engine
+from tests.builders import a_case
+from tests.integration.targets.databases import raising, refusing
+from tests.integration.targets.refusals.spoiling import CASES, apply, run, spoiled
+
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.targets.dialects.upsert import Upsert
+
+WHOLE_TABLE = {
+    "no table": ("ALTER TABLE care_case RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO care_case"),
+    "no column": (
+        "ALTER TABLE care_case RENAME case_reason TO reason", "ALTER TABLE care_case RENAME reason TO case_reason",
+    ),
+    "no ledger": ("ALTER TABLE ingest_ledger RENAME TO ledger", "ALTER TABLE ledger RENAME TO ingest_ledger"),
+    "no schema": ("ALTER SCHEMA public RENAME TO private", "ALTER SCHEMA private RENAME TO public"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WHOLE_TABLE)
+def test_a_schema_that_fits_no_item_is_the_databases(engine: Engine, upsert: Upsert, what: str) -> None:
+    spoil, mend = WHOLE_TABLE[what]
+    with spoiled(engine, spoil, mend=(mend,)), pytest.raises(TargetFailure) as failure:
+        apply(engine, upsert, *CASES)
+    assert failure.value.kind is FailureKind.AWAY
+    assert "(42P01)" in str(failure.value) or "(42703)" in str(failure.value)
+
+
+@pytest.mark.parametrize("state", ["42883", "53100", "57P03"])
+@pytest.mark.parametrize("full", [True, False])
+def test_a_state_that_every_row_meets_is_the_databases(engine: Engine, upsert: Upsert, state: str, full: bool) -> None:
+    with spoiled(engine):
+        if full:
+            apply(engine, upsert, a_case(100))
+        run(engine, *refusing(raising(state), when="true"))
+        with pytest.raises(TargetFailure) as failure:
+            apply(engine, upsert, *CASES)
+    assert failure.value.kind is FailureKind.AWAY
+    assert state in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        "REVOKE INSERT ON care_case FROM lesser",
+        "REVOKE UPDATE ON care_case FROM lesser",
+        "REVOKE SELECT ON care_case FROM lesser",
+        "REVOKE INSERT ON ingest_ledger FROM lesser",
+        "REVOKE USAGE ON SCHEMA public FROM public",
+        "ALTER ROLE lesser SET default_transaction_read_only = on",
+    ],
+)
+def test_a_privilege_that_no_item_has_is_the_databases(lesser: Engine, upsert: Upsert, lacking: str) -> None:
+    mend = ("GRANT USAGE ON SCHEMA public TO public",)
+    with spoiled(lesser, lacking, mend=mend), pytest.raises(TargetFailure) as failure:
+        apply(lesser, upsert, *CASES)
+    assert failure.value.kind is FailureKind.AWAY
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_a_connection_that_ends_is_the_databases(engine: Engine, upsert: Upsert, attempts: int) -> None:
+    ending = refusing("PERFORM pg_terminate_backend(pg_backend_pid());")
+    with spoiled(engine, *ending), pytest.raises(TargetFailure) as failure:
+        apply(engine, upsert, *CASES, attempts=attempts)
+    assert failure.value.kind is FailureKind.AWAY

@@ -1,0 +1,99 @@
+"""An item that takes too long is refused once others were fast; a slow database, or a lock, costs no other item."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from tests.builders import a_case
+from tests.integration.targets.databases import BAD, raising, refusing
+from tests.integration.targets.refusals.spoiling import ALL_BUT_THE_BAD, CASES, apply, attempted, hasty, spoiled
+
+from carecase_worker.cases.outcomes import CREATED, REFUSED, UPDATED
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.targets.dialects.postgresql.upsert import PostgresUpsert
+from carecase_worker.targets.dialects.upsert import Upsert
+
+SLOW_STATES = ("40001", "40P01", "55P03", "57014")
+
+
+@pytest.mark.parametrize("state", SLOW_STATES)
+def test_a_state_of_haste_that_one_item_meets_for_ever_is_that_items_own(
+    engine: Engine, upsert: Upsert, state: str
+) -> None:
+    with spoiled(engine, *refusing(raising(state))):
+        attempts, outcomes = attempted(engine, upsert, *CASES, seconds=6)
+    assert outcomes == ALL_BUT_THE_BAD
+    assert attempts <= 3
+
+
+SLOW = "PERFORM pg_sleep(30);"
+
+
+def some_slow(slow: set[int]) -> tuple[str, ...]:
+    return refusing(SLOW, f"NEW.case_key = ANY (ARRAY{sorted(slow)})")
+
+
+@pytest.mark.parametrize(("slow", "at_most"), [({3}, 3), ({3, 400, 999}, 7)], ids=["one", "three"])
+def test_items_that_take_too_long_are_refused_and_the_others_applied(
+    engine: Engine, slow: set[int], at_most: int
+) -> None:
+    cases = [a_case(key) for key in range(1000)]
+    with spoiled(engine, *some_slow(slow)):
+        attempts, outcomes = attempted(engine, PostgresUpsert(), *cases, seconds=6)
+    assert outcomes == [REFUSED if key in slow else CREATED for key in range(1000)]
+    assert attempts <= at_most
+
+
+def test_many_items_that_take_too_long_are_refused_after_more_attempts(engine: Engine) -> None:
+    slow, longest = set(range(0, 100, 5)), timedelta(seconds=30)
+    cases = [a_case(key) for key in range(100)]
+    with spoiled(engine, *some_slow(slow)):
+        outcomes = apply(engine, PostgresUpsert(), *cases, attempts=7, longest=longest)
+    assert outcomes == [REFUSED if key in slow else CREATED for key in range(100)]
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_an_item_alone_that_takes_too_long_is_refused(engine: Engine, upsert: Upsert, full: bool) -> None:
+    with spoiled(engine, *refusing(SLOW)):
+        if full:
+            apply(engine, upsert, a_case(100))
+        assert attempted(engine, upsert, a_case(BAD), seconds=3) == (1, [REFUSED])
+
+
+def test_a_database_that_is_slow_for_every_item_blames_none(engine: Engine, upsert: Upsert) -> None:
+    with spoiled(engine, *refusing(SLOW, when="true")), hasty(engine, 0.5) as limited:
+        for attempts in (0, 1, 11):
+            with pytest.raises(TargetFailure) as failure:
+                apply(limited, upsert, *CASES, attempts=attempts, longest=timedelta(seconds=0.5))
+            assert failure.value.kind is FailureKind.TOO_SLOW
+
+
+def test_a_chunk_of_slow_items_that_come_in_time_is_applied(engine: Engine) -> None:
+    with spoiled(engine, *refusing("PERFORM pg_sleep(0.06);", when="true")):
+        attempts, outcomes = attempted(engine, PostgresUpsert(), *CASES)
+    assert (attempts, outcomes) == (0, [CREATED] * 10)
+
+
+def test_a_lock_on_one_case_is_waited_for_and_then_costs_that_item_alone(engine: Engine, upsert: Upsert) -> None:
+    with spoiled(engine):
+        apply(engine, upsert, *CASES)
+        owner = create_engine(engine.url)
+        with owner.begin() as other:
+            other.execute(text(f"SELECT 1 FROM care_case WHERE case_key = {BAD} FOR UPDATE"))
+            outcomes = attempted(engine, upsert, *CASES, seq=2)
+        owner.dispose()
+    assert outcomes == (3, [REFUSED if case["case_Key"] == BAD else UPDATED for case in CASES])
+
+
+def test_a_lock_of_another_chunk_costs_no_item(engine: Engine) -> None:
+    with spoiled(engine), hasty(engine, 1) as limited, hasty(engine, 60) as patient:
+        apply(engine, PostgresUpsert(), *CASES)
+        with patient.begin() as another:
+            another.execute(text(f"SELECT 1 FROM care_case WHERE case_key = {BAD} FOR UPDATE"))
+            for attempts in (3, 5, 7, 9):
+                with pytest.raises(TargetFailure) as failure:
+                    apply(limited, PostgresUpsert(), *CASES, attempts=attempts, longest=timedelta(seconds=1), seq=2)
+                assert failure.value.kind is FailureKind.TOO_SLOW
+        assert (
+            apply(limited, PostgresUpsert(), *CASES, attempts=11, longest=timedelta(seconds=1), seq=2) == [UPDATED] * 10
+        )

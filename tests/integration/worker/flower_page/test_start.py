@@ -1,0 +1,72 @@
+"""Flower starts with a broker that is fit for it and a password that a browser can send, or says what is wrong."""
+
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from tests.integration.worker.flower_page.page import COMMAND, PASSWORD, running
+from tests.ports import free_port
+from tests.posing import VALKEY, posing_as
+from tests.services import Services
+
+from carecase_worker.errors import StoreUnavailable
+from carecase_worker.flower.server import create_flower
+from carecase_worker.settings.loading import load
+
+
+@pytest.mark.parametrize("own_user", [True, False])
+def test_a_server_that_is_not_supported_is_refused_where_the_job_store_has_a_password_of_its_own(
+    servers: Services, own_user: bool
+) -> None:
+    store, page = urlsplit(servers.redis_url), urlsplit(servers.flower_redis_url)
+    with posing_as(6, store.port or 0, VALKEY) as old:
+        variables = {
+            "CARECASE_REDIS_URL": f"redis://{store.username}@127.0.0.1:{old}/0",
+            "CARECASE_REDIS_PASSWORD": str(store.password),
+            "CARECASE_FLOWER_PASSWORD": PASSWORD,
+        }
+        if own_user:
+            variables["CARECASE_FLOWER_BROKER_URL"] = f"redis://{page.username}@127.0.0.1:{old}/0"
+            variables["CARECASE_FLOWER_BROKER_PASSWORD"] = str(page.password)
+        with pytest.raises(StoreUnavailable, match=r"Valkey 6\..* is not supported"):
+            create_flower(load(environment=variables))
+
+
+def test_a_broker_of_its_own_may_be_older_than_a_job_store_has_to_be(
+    servers: Services, environment: dict[str, str], tmp_path: Path
+) -> None:
+    page = urlsplit(servers.flower_redis_url)
+    with posing_as(6, page.port or 0, VALKEY) as old:
+        apart = {
+            "CARECASE_BROKER_URL": f"redis://{page.username}:{page.password}@127.0.0.1:{old}/0",
+            "CARECASE_FLOWER_PORT": str(free_port()),
+        }
+        with running({**environment, **apart}, tmp_path):
+            pass  # it serves
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("FLOWER_PASSWORD", "", "CARECASE_FLOWER_PASSWORD: is empty"),
+        ("FLOWER_PASSWORD", "a\tb", "flower.password: must be text of one line"),
+        ("FLOWER_USER", "a:b", "flower.user: must not have a colon"),
+    ],
+)
+def test_what_no_browser_can_send_is_refused_at_start(
+    environment: dict[str, str], tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    changed = {**environment, f"CARECASE_{name}": value}
+    ran = subprocess.run(COMMAND, cwd=tmp_path, env=changed, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 2
+    assert words in ran.stderr
+
+
+def test_a_taken_port_is_reported(flower: tuple[str, int], environment: dict[str, str], tmp_path: Path) -> None:
+    ran = subprocess.run(
+        COMMAND, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ran.returncode == 2
+    assert "flower.port: " in ran.stderr
+    assert "in use" in ran.stderr

@@ -1,0 +1,83 @@
+"""A database that is away is one failure of a group, and past the deadline each batch is given up."""
+
+from datetime import timedelta
+from itertools import count
+
+import redis
+from tests.builders import a_case
+from tests.integration.worker.attempts import (
+    attempt,
+)
+from tests.integration.worker.groups.small_batches import DAY, SECOND, Accepted, Elapse, Transactions
+
+from carecase_worker.cases.outcomes import (
+    CREATED,
+    NOT_APPLIED,
+    OTHER_CARE_PLAN,
+    REFUSED,
+)
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.store.job import State
+
+
+def test_an_absent_database_is_one_failure_and_all_come_back_together(
+    accepted: Accepted, elapse: Elapse, raw_redis: redis.Redis
+) -> None:
+    for key in range(5):
+        accepted.accept(a_case(key))
+
+    def away(reached: str) -> None:
+        if reached == "before write":
+            raise TargetFailure(FailureKind.AWAY)
+
+    accepted.targets.step = away
+    assert accepted.attempt() == "released: away"
+    assert {accepted.store.job(job).state for job in accepted.jobs} == {State.WAITING}
+    assert raw_redis.get(accepted.store.keys.failures("demo")) == b"1"
+    elapse(SECOND)
+    (to_notify,) = accepted.store.overdue("demo", 0)
+    accepted.targets.step = commits = Transactions()
+    assert attempt(accepted.store, accepted.targets, to_notify, "probe").verdict == "kept", "one attempt finds it back"
+    accepted.attempt("worker", next(n for n, job in enumerate(accepted.jobs) if job != to_notify.job_id))
+    assert [accepted.told(job) for job in accepted.jobs] == [[CREATED]] * 5
+    assert commits.count == 2
+
+
+def test_past_the_deadline_each_batch_is_given_up(accepted: Accepted, elapse: Elapse) -> None:
+    for key in range(3):
+        accepted.accept(a_case(key))
+
+    def slow(reached: str) -> None:
+        if reached == "before write":
+            raise TargetFailure(FailureKind.TOO_SLOW)
+
+    accepted.targets.step = slow
+    accepted.attempt()
+    elapse(DAY)
+    for number in range(3):
+        accepted.attempt(f"worker {number}", number)
+    assert all(accepted.store.job(job).counts["failed"] == 1 for job in accepted.jobs)
+    assert REFUSED not in [outcome for job in accepted.jobs for outcome in accepted.told(job)]
+
+
+def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(
+    accepted: Accepted, elapse: Elapse, raw_redis: redis.Redis
+) -> None:
+    """Three strict batches fail together, as a case is another care plan's, and are to go alone."""
+    accepted.accept(a_case(9, carePlan_Key=6))
+    accepted.attempt()
+    strict = [accepted.accept(a_case(key), a_case(9), strict=True, care_plan=5) for key in (1, 2, 3)]
+
+    writes = count()
+
+    def away_from_then_on(reached: str) -> None:
+        if reached == "before write" and next(writes):
+            raise TargetFailure(FailureKind.AWAY)
+
+    accepted.targets.step = away_from_then_on
+    assert accepted.attempt("worker", 1) == "released: away"
+    assert raw_redis.get(accepted.store.keys.failures("demo")) == b"1"
+    assert {accepted.store.job(job).state for job in strict} == {State.WAITING}
+    elapse(timedelta(minutes=1))  # the database is tried again
+    accepted.finish()
+    assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3

@@ -1,0 +1,23 @@
+"""A process that goes on takes the small batches that have come since; one that does not has another take them."""
+
+from tests.builders import a_case
+from tests.integration.worker.attempts import (
+    attempt,
+)
+from tests.integration.worker.groups.small_batches import Accepted
+
+from carecase_worker.batches.chunking import ChunkRef
+
+
+def test_a_process_that_goes_on_takes_the_batches_that_have_come_since(accepted: Accepted) -> None:
+    accepted.accept(a_case(1))
+    accepted.targets.step = accepted.another_comes
+    applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[0], 0), "worker", go_on=True)
+    assert [ref.job_id for ref, _ in applied.following] == accepted.jobs[1:]
+
+
+def test_a_process_that_does_not_go_on_has_another_take_what_is_ready(accepted: Accepted) -> None:
+    accepted.accept(a_case(1))
+    accepted.targets.step = accepted.another_comes
+    applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[0], 0), "worker")
+    assert applied.to_notify == (ChunkRef(accepted.jobs[1], 0),)

@@ -1,0 +1,37 @@
+"""Alerts of the objectives, for real: the backlog is full, and jobs are final too late.
+
+They go on for as long as the windows that they look at, half an hour at least: so they are told of here, and are not
+resolved; `promtool` has the hours. The five minutes that a job may take are ten seconds.
+"""
+
+from tests.acceptance.system import System, eventually
+from tests.builders import a_case
+from tests.observing.watch import BACKLOG, Watch, frozen
+
+BY_BOUNDS = tuple(f"carecase:jobs_late:ratio_rate{window}" for window in ("5m", "30m", "1h", "6h", "3d"))
+BURNS = ("AcceptanceErrorBudgetBurn", "TimeToFinalErrorBudgetBurn")
+
+
+def test_refused_batches_and_late_jobs_use_up_the_budgets_and_each_is_reported_once(
+    system: System, watch: Watch, first_key: int
+) -> None:
+    system.final(system.send([a_case(first_key)]))
+    eventually(lambda: watch.query('carecase_job_seconds_count{database="demo"} > 0'), what="there is one in time")
+    with frozen(system.pid("postgresql")), system.client() as client:
+        jobs = [system.send([a_case(first_key + n)]) for n in range(BACKLOG)]
+
+        def is_told() -> bool:
+            """Send a batch that is refused; Prometheus must see that there are more of them."""
+            answer = client.put("/care-cases-batch", json=[a_case(first_key)])
+            assert (answer.status_code, answer.json()["error"]["type"]) == (503, "urn:carecase:problem:backlog-full")
+            return "AcceptanceErrorBudgetBurn" in {one.alert for one in watch.messages}
+
+        eventually(is_told, what="the budget of acceptance is told of")
+        eventually(
+            lambda: watch.query('min(carecase_oldest_job_age_seconds{database="demo"}) > 11'), what="the jobs are late"
+        )
+    for job in jobs:
+        system.final(job)
+    watch.waits_for("firing", "TimeToFinalErrorBudgetBurn")
+    told = [(one.alert, one.status) for one in watch.messages if one.alert in BURNS]
+    assert sorted(told) == [(alert, "firing") for alert in BURNS]

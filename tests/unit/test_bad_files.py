@@ -1,0 +1,90 @@
+"""A bad file is refused with its line, or its columns, and with what to do; nothing of its values is shown."""
+
+import pytest
+from tests.builders import items_of
+from tests.unit.rows import HEADER, ROW, cases, lines, mapped, refused
+
+from carecase_worker.errors import BatchRefused
+from carecase_worker.files.mapping import NAMES_OF_FIELDS
+from carecase_worker.files.splitting import RowSplitter
+
+FAULTS = {
+    b"1,5,false\n": ("Line 2 has 3 cells, and there are 4 columns.", "skipped_last_lines"),
+    b"1,5,false,a\n\n2,5,false,a,b\n": ("Line 4 has 5 cells", "Quote cells"),
+    b'1,5,false,a"b\n': ('Line 2 has a quote (")', "twice"),
+    b'1,5,false,"a"b\n2,5,false,c\n': ('Line 2 has a quote (")', "twice"),
+    b'1,5,false,a"b\n2,5,false,c"d\n': ('Line 2 has a quote (")', "twice"),
+    b'1,5,false,"x\ny"\n2,5,false,"a""b"\n3,5,false,c"d"\n': ('Line 5 has a quote (")', "twice"),
+    b'1,5,false,a\n2,5,false,"b\n3,5,false,c\n': ("Line 3 begins a quoted cell that never ends", "Close the quote"),
+    b"1,5,false,a\n2,5,false,\0\n": ("Line 3 contains U+0000", "UTF-16"),
+    b"1,5,false,a\n2,5,false,\xe9\n": ("Line 3 is not utf-8", 'encoding = "windows-1252"'),
+    b"1,5,false,a\r2,5,false,b\n": ("Line 2 ends with a carriage return alone", "CRLF"),
+    b"1,5,false,a\n" + HEADER + b"2,5,false,b\n": ("Line 3 repeats the header row", "Remove it"),
+    b"1,5,false,a\nTotal: 1,,,\n": ("Line 3 is the last one, has no case_Key", "skipped_last_lines"),
+}
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
+@pytest.mark.parametrize("rows", FAULTS, ids=lambda rows: repr(rows)[:40])
+def test_a_bad_file_is_refused_with_its_line_and_what_to_do(rows: bytes, piece_bytes: int) -> None:
+    begins, advice = FAULTS[rows]
+    text = refused(HEADER + rows, piece_bytes=piece_bytes)
+    assert text.startswith(begins)
+    assert advice in text
+
+
+def test_a_column_of_the_mapping_that_the_file_does_not_have_is_reported() -> None:
+    """Each case would lose that field, and nobody would notice."""
+    mapping = mapped(
+        columns={"k": "case_Key", "i": "case_ID", "s": "case_Status", "n": ""},
+        constants={"carePlan_Key": 5, "do_Not_Contact": False},
+    )  # fmt: skip
+    words = "has no column for case_ID, case_Status, which the mapping names."
+    assert words in refused(b"k,n\n1,x\n", mapping)
+    assert cases(b"k,i,s\n1,x,\n", mapping) == [{**ROW, "case_ID": "x"}], "a column that is left out may be absent"
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
+def test_a_column_may_have_a_line_feed_in_its_name_and_a_stray_quote_there_is_refused(piece_bytes: int) -> None:
+    mapping = mapped(
+        columns={"Case\nNo": "case_Key", 'a "b"': "case_ID"}, constants={"carePlan_Key": 5, "do_Not_Contact": False}
+    )
+    text = b'"Case\nNo","a ""b""\n"\n1,x\n'
+    assert cases(text, mapping, piece_bytes) == [{**ROW, "case_ID": "x"}]
+    assert lines(text, mapping, piece_bytes) == [4]
+    assert refused(b'case_Key,x"y\n1,2\n', piece_bytes=piece_bytes).startswith('Line 1 has a quote (")')
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"0000011\r0000021\r", "Line 1 ends with a carriage return alone"),
+        (b"0" * 4000, "Line 1 begins a row of more than 2000 characters"),
+    ],
+)
+def test_lines_of_fixed_width_without_end_are_refused(text: bytes, words: str) -> None:
+    mapping = mapped(fixed={"case_Key": "1-6", "do_Not_Contact": "7"}, constants={"carePlan_Key": 5})
+    with pytest.raises(BatchRefused, match=words):
+        items_of(text * 600 if b"\r" in text else text, RowSplitter(mapping, item_bytes=1000), 500)
+
+
+HEADERS = {
+    b"1,5,false,x\n1,5,false,y\n": "Line 1 is not a header row: it has no field name.",
+    b"case_Key,carePlan_Key,do_Not_Contact,caseid\n": "column 4 is not a field; did you mean case_ID?",
+    b"case_Key,carePlan_Key,do_Not_Contact,Meyer\n": "column 4 is not a field. Remove it",
+    b"case_Key,case_Key,carePlan_Key,do_Not_Contact\n": "two columns for case_Key",
+    b"case_Key,carePlan_Key\n1,5\n": "has no do_Not_Contact, which every case needs",
+    b"case_Key" + b",x" * 1000 + b"\n": "more than 1000 columns",
+    b"PK\x03\x04 anything": "Excel workbook",
+    b'[{"case_Key": 1}]': "The body is JSON",
+    b'{"case_Key": 1}\n': "The body is JSON",
+    HEADER.decode().encode("utf-16"): "is UTF-16",
+}
+
+
+@pytest.mark.parametrize("text", HEADERS, ids=lambda text: repr(text)[:40])
+def test_a_header_that_does_not_fit_is_refused_without_its_names(text: bytes) -> None:
+    with pytest.raises(BatchRefused) as raised:
+        items_of(text, RowSplitter(NAMES_OF_FIELDS), 1 << 20)
+    assert HEADERS[text] in str(raised.value)
+    assert "Meyer" not in str(raised.value)

@@ -1,0 +1,58 @@
+"""Of an item that is too large only the beginning is kept, and what follows it is split as ever."""
+
+import pytest
+from tests.builders import items_of
+from tests.unit.bodies import refusal
+
+from carecase_worker.batches.lines import LineSplitter
+from carecase_worker.batches.splitting import ArraySplitter
+from carecase_worker.errors import BatchFault, BatchRefused
+
+ITEM = 1000
+"""More than any item may have in these tests; of one with more than twice as much, only the beginning is kept."""
+
+
+@pytest.mark.parametrize("form", ["array", "lines"])
+@pytest.mark.parametrize("piece_bytes", [7, 100, 1 << 20])
+@pytest.mark.parametrize("size", [2 * ITEM - 1, 2 * ITEM, 2 * ITEM + 1, 5 * ITEM, 100 * ITEM])
+def test_of_an_item_that_is_too_large_only_the_beginning_is_kept(form: str, size: int, piece_bytes: int) -> None:
+    beginning = b'{"case_Key": 1, "x": "'
+    item = beginning + b"]},{[" * (size // 5) + b"y" * (size - len(beginning) - 2 - size // 5 * 5) + b'"}'
+    item = item if len(item) == size else beginning + b"y" * (size - len(beginning) - 2) + b'"}'
+    splitter, body = (
+        (ArraySplitter(50, ITEM), b'[2, %b, {"a": 3}]') if form == "array" else (LineSplitter(ITEM), b'2\n%b\n{"a": 3}')
+    )
+    first, large, last = [bytes(one) for one in items_of(body % item, splitter, piece_bytes)]
+    assert (first, last) == (b"2", b'{"a": 3}')
+    if size <= 2 * ITEM:
+        assert large == item
+    else:
+        assert item.startswith(large)
+        assert len(large) > ITEM, "whoever gets it sees that it is too large"
+        assert size < 2 * ITEM + 100 + piece_bytes or len(large) == 2 * ITEM
+
+
+@pytest.mark.parametrize("piece_bytes", [7, 1 << 20])
+@pytest.mark.parametrize("item", [b"1" * 5 * ITEM, b'{"x": "%b"}' % (b"y" * 5 * ITEM)])
+def test_what_follows_an_item_that_is_too_large_is_another_or_the_end(item: bytes, piece_bytes: int) -> None:
+    assert refusal(ArraySplitter(50, ITEM), b"[%b}, 2]" % item, piece_bytes) == (
+        BatchFault.NOT_JSON,
+        f"The body is not JSON (JSON is malformed: expected ',' or ']' (byte {1 + len(item)}))."
+        " Send an array of CareCase objects, in UTF-8.",
+    )
+
+
+def test_items_that_are_too_large_may_have_so_many_bytes_together() -> None:
+    refused = "The body has items that are too large, together of more than 16 MiB. Send smaller items."
+    piece = b"x" * (1 << 20)
+    for splitter, begin, end in ((ArraySplitter(), b'["', b'"]'), (LineSplitter(), b'"', b'"\n')):
+        splitter.feed(begin)
+        for _ in range(15):
+            splitter.feed(piece)
+        splitter.feed(end)
+        splitter.finish()
+    for splitter, begin, between in ((ArraySplitter(), b'["', b'",\n"'), (LineSplitter(), b'"', b'"\n"')):
+        body = begin + between.join([piece * 6] * 3)
+        with pytest.raises(BatchRefused) as told:
+            items_of(body, splitter)
+        assert (told.value.fault, str(told.value)) == (BatchFault.TOO_LARGE, refused)
