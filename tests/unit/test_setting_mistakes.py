@@ -26,7 +26,7 @@ SAME_BROKER = "flower.broker_url: must lead to the same broker as broker.url, as
 BOUND = "audience = 'a'\nissuer = 'i'"
 
 UNBOUND = [
-    f"jwt.{name}: must be set if keys come from an issuer; it is the `{claim}` of the issuer's tokens for this service"
+    f"jwt.{name}: must be set if keys come from an issuer; it is the `{claim}` of its tokens for this service"
     for name, claim in (("audience", "aud"), ("issuer", "iss"))
 ]
 KEY_SETS = "jwt.algorithms: RS256 and ES256 need jwt.jwks_file or jwt.jwks_url, and these need one of the two"

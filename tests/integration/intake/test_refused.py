@@ -77,8 +77,8 @@ def require_problem(answer: httpx.Response, status: int, kind: str, detail: str,
         (GOOD, {"idempotency_key": ""}, 400, "bad-parameter", "A parameter is not valid: Idempotency-Key must"
          " have 1 to 255 characters."),
         (GOOD, {"user_agent": ""}, 403, "no-user-agent", "Send a User-Agent header that names your program."),
-        (GOOD, {"accept": "image/png"}, 406, "not-acceptable", "Answers are JSON. Accept application/json, text/json or"
-         " text/plain."),
+        (GOOD, {"accept": "image/png"}, 406, "not-acceptable", "Responses are JSON. Accept application/json, text/json"
+         " or text/plain."),
     ],
 )  # fmt: skip
 def test_a_batch_is_refused_with_what_to_do(
@@ -168,7 +168,7 @@ def test_what_is_wrong_first_is_reported_first(intake: Intake) -> None:
 
 
 def test_a_key_that_came_before_with_another_batch(intake: Intake) -> None:
-    words = "This Idempotency-Key was used before, with other items, database, care plan or handling. Use a new one."
+    words = "This Idempotency-Key was used before, with other items, database, care plan or handling. Use another."
     assert asked(intake, "PUT", BATCH, GOOD, idempotency_key="k").status_code == 202
     first = asked(intake, "PUT", BATCH, GOOD, idempotency_key="k")
     assert first.status_code == 202
