@@ -47,10 +47,12 @@ class Issuer:
     redirect_uris: list[str] = field(default_factory=list)
     lifetime_s: int = 3600
     gives_refresh_tokens: bool = True
+    rotates: bool = True
+    """Whether it gives another refresh token with each renewal; many keep the first one."""
     faults: Faults = field(default_factory=Faults)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     refresh_tokens: dict[str, str] = field(default_factory=dict)
-    """Subjects by their refresh tokens; each is good for one use."""
+    """Subjects by their refresh tokens; each is good for one use, unless it keeps them."""
     renewals: int = 0
     ended: list[str] = field(default_factory=list)
     """Subjects that have signed out."""
@@ -58,7 +60,8 @@ class Issuer:
 
     def as_new(self) -> None:
         """Forget faults and all that was asked."""
-        self.lifetime_s, self.gives_refresh_tokens, self.faults, self.renewals = 3600, True, Faults(), 0
+        self.lifetime_s, self.gives_refresh_tokens, self.rotates = 3600, True, True
+        self.faults, self.renewals = Faults(), 0
         for held in (self.codes, self.refresh_tokens, self.ended, self.revoked):
             held.clear()
 
@@ -105,7 +108,7 @@ class Issuer:
         if form.get("grant_type") == "refresh_token":
             subject = self.refresh_tokens.pop(form.get("refresh_token", ""), None)
             self.renewals += 1
-            return self.tokens(subject, None) if subject else "invalid_grant"
+            return self._renewed(subject, form["refresh_token"]) if subject else "invalid_grant"
         asked = self.codes.pop(form.get("code", ""), None)
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -117,6 +120,13 @@ class Issuer:
         ):
             return "invalid_grant"
         return self.tokens(asked["subject"], asked["nonce"])
+
+    def _renewed(self, subject: str, used: str) -> dict[str, Any]:
+        told = self.tokens(subject, None)
+        if not self.rotates:
+            del self.refresh_tokens[told.pop("refresh_token")]
+            self.refresh_tokens[used] = subject
+        return told
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -120,7 +120,9 @@ def test_it_is_recorded_counted_and_logged_as_what_it_is(system: System, first_k
         if job_id in line
     ]
     assert [record["event"] for record in records] == ["dry_run", "read"]
-    assert any('"dry_run": true' in line and job_id in line for line in system.logs().splitlines())
+    of_job = [json.loads(line) for line in system.logs().splitlines() if job_id in line and line.startswith("{")]
+    assert [line["dry_run"] for line in of_job if line["event"] == "chunk"] == [True]
+    assert any(line.get("dry_run") for line in of_job if line["event"] != "chunk"), "the request tells it, too"
 
 
 def test_the_command_line_says_what_would_change(system: System, first_key: int) -> None:

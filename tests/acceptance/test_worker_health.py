@@ -79,6 +79,8 @@ def worker_beside(system: System, place: Path, own: dict[str, str]) -> "Iterator
             [*COMMAND, "worker"], cwd=place, env=environment, stdout=log, stderr=log, preexec_fn=stopped_with_parent()
         )
     try:
+        # it is asked about its health again and again by a program, which costs more than a look at where it listens
+        eventually(lambda: process.poll() is not None or any(place.glob("carecase-workers-*/*")), what="it has begun")
         yield process
     finally:
         if process.poll() is None:

@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import jsonschema
 import pytest
-from openapi_spec_validator import validate as validate_openapi
 from tests.acceptance.system import System
+from tests.json_schema import validate, validate_openapi
 from tests.plain_http import http_get
 
 JSON_TYPES = {"application/json", "text/json", "text/plain"}
@@ -84,7 +83,7 @@ def test_every_answer_has_an_example_that_fits_and_described_headers(published: 
                 assert set(content) == ({"text/event-stream"} if is_stream else of_results)
             for described in content.values():
                 schema = {**described.get("schema", {}), "components": published["components"]}
-                jsonschema.validate(described["example"], schema)
+                validate(described["example"], schema)
 
 
 def test_an_acceptance_links_to_what_can_be_done_with_the_job(published: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 
-from jsonschema import validate
+from tests.json_schema import validate
 from tests.observing.panels import GRAFANA, dashboard, made
 from tests.observing.watch import DEPLOYED
 

@@ -48,7 +48,7 @@ TRICKY = st.sampled_from(['"},{"', "},{", "\\", '\\"},', ",", "]", "],[", "}, {"
 ITEMS = st.lists(JSON | st.dictionaries(TRICKY, TRICKY | st.lists(st.dictionaries(TRICKY, TRICKY))), min_size=1)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(items=ITEMS, layout=LAYOUTS, piece_bytes=st.integers(1, 40), window_bytes=st.integers(1, 60))
 def test_an_array_is_split_the_same_however_it_comes_in(
     items: list[Any], layout: dict[str, Any], piece_bytes: int, window_bytes: int
@@ -57,7 +57,7 @@ def test_an_array_is_split_the_same_however_it_comes_in(
     assert [json.loads(bytes(raw)) for raw in items_of(body, ArraySplitter(window_bytes), piece_bytes)] == items
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(items=ITEMS, place=st.floats(0, 1), junk=st.sampled_from([b"", b",", b"}", b"]", b'"', b"x", b"[", b"{"]))
 def test_what_is_no_json_array_is_refused_however_it_comes_in(items: list[Any], place: float, junk: bytes) -> None:
     whole = json.dumps(items).encode()

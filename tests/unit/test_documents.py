@@ -38,7 +38,7 @@ from carecase_worker.errors import (
     TargetFailure,
 )
 from carecase_worker.intake.http.problems import UNEXPECTED, Problem, problem_of, problem_of_status
-from carecase_worker.intake.jobs.documents import indexed_items, items, job_tag, multi_status, retry_after
+from carecase_worker.intake.jobs.documents import indexed_items, items, job_document, job_tag, multi_status, retry_after
 from carecase_worker.store.job import job_from_record
 from carecase_worker.store.operations.throughput import Throughput
 
@@ -90,13 +90,28 @@ def test_an_item_of_a_page_has_its_place_in_the_batch() -> None:
     ]
 
 
+RECORD = {
+    "state": "queued", "client": "c", "user": "u", "database": "d", "care_plan": "", "seq": "7", "accepted_us": "1",
+    "total": "1", "sha256": "", "strict": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({}, {}),
+        ({"dry_run": "1", "saw_seq": "6"}, {"dryRun": True}),
+        ({"dry_run": "1", "saw_seq": "6", "state": "completed"}, {"dryRun": True, "sawSequence": 6}),
+    ],
+)
+def test_what_a_dry_run_saw_is_told_once_all_of_it_has_seen_that(more: dict[str, str], told: dict[str, object]) -> None:
+    document = job_document(job_from_record("j", {**RECORD, **more}, EPOCH), "")
+    assert {name: document[name] for name in ("dryRun", "sawSequence") if name in document} == told
+
+
 def test_a_job_whose_sequence_changes_gets_another_tag() -> None:
-    record = {
-        "state": "queued", "client": "c", "user": "u", "database": "d", "care_plan": "", "seq": "7", "accepted_us": "1",
-        "total": "1", "sha256": "", "strict": "",
-    }  # fmt: skip
     jobs = [
-        job_from_record("j", {**record, **more}, EPOCH)
+        job_from_record("j", {**RECORD, **more}, EPOCH)
         for more in ({}, {"unsettled": "1"}, {"seq": "8"}, {"total": "1"})
     ]
     open_, unsettled, moved, same = map(job_tag, jobs)

@@ -22,8 +22,8 @@ from carecase_worker.intake.limits.threads import Processor
 from carecase_worker.settings.sections.intake import IntakeSettings
 
 KIB, MIB = 1 << 10, 1 << 20
-LARGE_AROUND, CUT_FROM = 448 * KIB, 640 * KIB
-"""What a large body counts beside what its parts hold: docs/configuration.md."""
+SMALL_AROUND, LARGE_AROUND, CUT_FROM = 64 * KIB, 448 * KIB, 640 * KIB
+"""What a small and a large body count beside what its parts hold: docs/configuration.md."""
 ENCODERS: dict[str | None, Callable[[bytes], bytes]] = {
     None: bytes,
     "gzip": gzip.compress,
@@ -185,6 +185,17 @@ def test_the_batch_has_every_item_when_it_ends_and_nothing_is_open_after_that(en
 
     assert asyncio.run(receive()) == count
     assert open_bytes(bodies) == 0
+
+
+def test_what_has_been_split_is_not_counted_as_waiting_while_the_answer_is_sent() -> None:
+    bodies = bodies_of()
+
+    async def receive() -> float:
+        with bodies.open("ann", 0) as opened:
+            await Incoming(body_of(), Batch(), opened).receive(pieces_of(cases(100, 600) + b"]"), lambda: None)
+            return open_bytes(bodies)
+
+    assert asyncio.run(receive()) == SMALL_AROUND
 
 
 def test_a_bomb_gives_the_other_bodies_of_its_client_turns() -> None:

@@ -2,6 +2,7 @@
 
 from array import array
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +58,13 @@ def test_for_many_it_waits_up_to_the_newest_of_them() -> None:
         Placement("40", behind="32"),
         Placement("41", after=tuple(str(seq) for seq in range(33, 40))),
     ]
+
+
+@pytest.mark.parametrize(("earlier", "named"), [(32, 32), (33, 0)])
+def test_up_to_32_are_waited_for_one_by_one(earlier: int, named: int) -> None:
+    there = [*(OpenJob(str(seq), seq, "5") for seq in range(earlier)), OpenJob("new", earlier, "6")]
+    (told,) = placements(there[-1:], there, {job.job_id: as_set({1}) for job in there})
+    assert (len(told.after), told.behind) == (named, "" if named else "32")
 
 
 def test_one_that_has_ended_meanwhile_waits_for_nothing() -> None:

@@ -132,13 +132,13 @@ def test_items_that_are_no_objects() -> None:
     check(VALUES)
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(st.lists(any_items, min_size=1, max_size=6), st.sampled_from((ANY_PLAN, PLAN_5)))
 def test_any_batch(items: list[str], sender: Sender) -> None:
     check(items, sender)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(good_items, min_size=1, max_size=6))
 def test_a_batch_of_good_items(items: list[str]) -> None:
     check(items)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carecase_worker.batches.decoding import Decoder
+from carecase_worker.batches.zstd_frames import PART_BYTES, Frames
 from carecase_worker.errors import BatchRefused
 
 MOST_DECODED = (256 + 128) << 10
@@ -63,6 +64,16 @@ def test_frames_decode_as_the_library_says_in_small_parts(sent: bytes, cut: int,
         is_whole = False
     assert (b"".join(parts), is_whole) == expected
     assert max(map(len, parts), default=0) <= MOST_DECODED
+
+
+@pytest.mark.parametrize("level", [1, 19])
+def test_a_part_of_whole_blocks_decodes_to_256_kib_at_most(level: int) -> None:
+    sent = zstandard.ZstdCompressor(level=level).compress(b" " * (2 << 20))
+    sizes, decoder = [], zstandard.ZstdDecompressor().decompressobj()
+    for part in Frames().parts(sent):
+        sizes.append(len(decoder.decompress(part)))
+    assert sum(sizes) == 2 << 20
+    assert max(sizes) <= PART_BYTES
 
 
 # a frame with a window of 8 MiB: blocks of one byte that is repeated 128 Ki times, and an empty last one

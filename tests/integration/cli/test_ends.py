@@ -55,6 +55,13 @@ def test_each_end_has_its_status_and_its_line(
     assert capsys.readouterr() == ("", line)
 
 
+def test_the_notes_of_an_error_are_told_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    error = CareCaseError("So it is.")
+    error.add_note("It comes from there.")
+    assert ended(raising(error)) == 2
+    assert capsys.readouterr() == ("", "So it is.\nIt comes from there.\n")
+
+
 def test_a_fault_of_ours_is_one_line_with_its_place_and_without_its_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(raising(ZeroDivisionError("case 17"))) == 70
     out, err = capsys.readouterr()

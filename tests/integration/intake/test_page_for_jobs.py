@@ -41,6 +41,8 @@ def test_each_file_may_run_and_load_nothing_but_files_from_here(intake: Intake, 
     assert policy.pop("require-trusted-types-for") == "'script'"
     assert policy == dict.fromkeys(("script-src", "style-src", "img-src", "connect-src"), "'self'")
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
     assert not re.search(r"<script>|<style|\sstyle=|\son\w+=|https?://(?=\w)(?!www\.w3\.org/2000/svg)", answer.text)
 
 

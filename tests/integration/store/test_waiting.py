@@ -30,7 +30,7 @@ def finish(store: JobStore, job_id: str) -> None:
 def test_the_end_of_a_job_wakes_all_who_wait_for_it_and_nobody_else(play: Play) -> None:
     async def scene(here: Listening) -> None:
         mine, other = admitted(here.store), admitted(here.store)
-        subscribe = here.completions.subscribe
+        subscribe = here.finals.subscribe
         async with here.begun():
             with subscribe(mine) as one, subscribe(mine) as two, subscribe(other) as three:
                 finish(here.store, mine)
@@ -38,7 +38,7 @@ def test_the_end_of_a_job_wakes_all_who_wait_for_it_and_nobody_else(play: Play) 
                     await one.wait()
                     await two.wait()
                 assert not three.is_set()
-            assert [sample.value for sample in here.completions()] == [0], "nobody is counted as waiting any more"
+            assert [sample.value for sample in here.finals()] == [0], "nobody is counted as waiting any more"
 
     play(scene)
 
@@ -46,7 +46,7 @@ def test_the_end_of_a_job_wakes_all_who_wait_for_it_and_nobody_else(play: Play) 
 def test_an_end_before_anybody_listens_is_noticed(play: Play) -> None:
     async def scene(here: Listening) -> None:
         job_id = admitted(here.store)
-        with here.completions.subscribe(job_id) as event, here.completions.subscribe("gone") as gone:
+        with here.finals.subscribe(job_id) as event, here.finals.subscribe("gone") as gone:
             finish(here.store, job_id)
             async with asyncio.timeout(4), here.begun():
                 await event.wait()
@@ -59,7 +59,7 @@ def test_an_end_while_the_connection_is_broken_is_noticed(play: Play) -> None:
     async def scene(here: Listening) -> None:
         job_id, later = admitted(here.store), admitted(here.store)
         async with here.begun():
-            with here.completions.subscribe(job_id) as event, here.completions.subscribe(later) as another:
+            with here.finals.subscribe(job_id) as event, here.finals.subscribe(later) as another:
                 here.break_connections()
                 finish(here.store, job_id)
                 async with asyncio.timeout(5):
@@ -83,7 +83,7 @@ def test_a_connection_that_is_dead_at_the_other_end_is_noticed_and_made_anew(pla
     async def scene(here: Listening) -> None:
         job_id = admitted(here.store)
         async with asyncio.timeout(120), here.begun():
-            with here.completions.subscribe(job_id) as event, capture_logs() as logs:
+            with here.finals.subscribe(job_id) as event, capture_logs() as logs:
                 passes.clear()
                 finish(here.store, job_id)
                 while not logs:
@@ -104,7 +104,7 @@ def test_a_cancelled_job_wakes_its_waiter_when_it_is_final_and_not_before(play: 
     async def scene(here: Listening) -> None:
         job_id, another = admitted(here.store), admitted(here.store)
         async with asyncio.timeout(10), here.begun():
-            with here.completions.subscribe(job_id) as event, here.completions.subscribe(another) as after_it:
+            with here.finals.subscribe(job_id) as event, here.finals.subscribe(another) as after_it:
                 here.store.cancel(job_id)
                 finish(here.store, another)
                 await after_it.wait()
@@ -117,9 +117,9 @@ def test_a_cancelled_job_wakes_its_waiter_when_it_is_final_and_not_before(play: 
 
 def test_when_the_process_ends_nobody_waits_any_longer(play: Play) -> None:
     async def scene(here: Listening) -> None:
-        with here.completions.subscribe("one") as before:
-            here.completions.end()
-            with here.completions.subscribe("two") as after:
+        with here.finals.subscribe("one") as before:
+            here.finals.end()
+            with here.finals.subscribe("two") as after:
                 assert before.is_set()
                 assert after.is_set()
 

@@ -1,13 +1,17 @@
 """Dry runs at a database: they report what a real run would, and leave the database as it was."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from random import Random
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
+from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case, a_lease
 from tests.integration.targets.databases import a_database, run_all
 from tests.integration.targets.grounds import GROUNDS, ground_of
@@ -192,14 +196,38 @@ def test_what_a_trigger_makes_of_a_case_counts(postgres: Engine) -> None:
 def test_it_waits_for_a_lock_no_longer_than_its_first_attempt_may_take(postgres: Engine) -> None:
     """Also if the database's own limits are longer; and it holds nothing afterwards."""
     apply(postgres, a_case(1), a_case(2))
+    limits = {"statement_timeout_seconds": 400, "lock_timeout_seconds": 300}
+    patient = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": str_of(postgres), **limits})))
     other = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": str_of(postgres)})))
     with other.connect() as holder, holder.begin():
         holder.execute(text("SELECT FROM care_case WHERE case_key = 2 FOR UPDATE"))
+        began = monotonic()
         with pytest.raises(TargetFailure) as failed:
-            writer_at(postgres).dry_run(plan_of(a_case(1), a_case(2), dry_run=True))
+            writer_at(patient).dry_run(plan_of(a_case(1), a_case(2), dry_run=True))
         assert failed.value.kind is FailureKind.TOO_SLOW
+        assert monotonic() - began < 60
         holder.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR UPDATE NOWAIT"))
     other.dispose()
+    patient.dispose()
+
+
+def test_what_another_writes_while_it_waits_is_no_change_of_its_own(postgres: Engine) -> None:
+    apply(postgres, a_case(1, case_Reason="A"))
+    patiently = replace(plan_of(a_case(1, case_Reason="B"), dry_run=True), attempts=1)
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    others = create_engine(postgres.url, poolclass=NullPool)
+    looking = others.execution_options(isolation_level="AUTOCOMMIT")
+
+    def dry_run_waits() -> bool:
+        with looking.connect() as connection:
+            return bool(connection.execute(text(waits)).all())
+
+    with ThreadPoolExecutor(1) as threads:
+        with others.begin() as other:
+            other.execute(text("UPDATE care_case SET case_reason = 'B' WHERE case_key = 1"))
+            told = threads.submit(writer_at(postgres).dry_run, patiently)
+            eventually(dry_run_waits, what="the dry run waits for the row")
+        assert told.result() == [UNCHANGED]
 
 
 def str_of(engine: Engine) -> str:

@@ -75,9 +75,10 @@ def test_a_sweep_notifies_for_what_is_overdue_and_for_nothing_else(
     sweep.once()
     assert [notifier.waiting(name) for name in ("demo", "other")] == [0, 0], "they have been notified for just now"
     elapse(MINUTE)
-    for _ in range(2):
+    for has_found_any in (False, True):
         sweep.once()
         assert [notifier.waiting(name) for name in ("demo", "other")] == [2, 1]
+        assert sweep.signs.waiting is has_found_any, "a broker that is not polled is asked for what it should bring"
 
 
 def test_a_database_with_nothing_to_do_keeps_no_other_from_being_notified_for(

@@ -117,6 +117,8 @@ def test_a_chunk_over_which_an_attempt_fails_is_let_go_and_others_are_applied(wo
     job_id = worker.admit(items=f'[{{"case_ID": "{MARKED}"'.encode())
     told = worker.tells(lambda line: line.get("job_id") == job_id and line["level"] == "error")
     assert (told["event"], told["error"], told["chunk_no"]) == ("chunk failed", "DecodeError", 0)
+    told = worker.tells(lambda line: line.get("job_id") == job_id and line["event"] == "chunk")
+    assert (told["verdict"], told["reason"]) == ("released: unexpected", "unexpected")
     worker.completes(worker.admit())
     eventually(lambda: not worker.redis.hgetall(f"{worker.store.keys.prefix}holding"), what="nobody holds it")
     assert not worker.store.job(job_id).state.final, "it comes again"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.acceptance.page.conftest import Visit
-from tests.acceptance.page.sign_in.windows import CONFIG, PREFIX
+from tests.acceptance.page.sign_in.windows import CONFIG, PREFIX, come_anew
 from tests.acceptance.page.visitors import Visitor
 from tests.acceptance.system import System, intake_beside
 from tests.issuer import Issuer, an_issuer, settings_of
@@ -40,8 +40,7 @@ def come(visit: Visit, beside: System) -> Callable[..., Visitor]:
     def came(prefix: str = PREFIX, address: str = "", **options: Any) -> Visitor:
         visitor = visit(beside, **options)
         visitor = replace(visitor, url=visitor.url + prefix)
-        visitor.open(address)
-        visitor.page.get_by_label("API key").fill(visitor.api_key)
+        come_anew(visitor, address)
         return visitor
 
     return came

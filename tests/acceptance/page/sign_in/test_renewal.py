@@ -10,15 +10,37 @@ from tests.acceptance.system import eventually
 from tests.issuer import Issuer
 
 
-def test_a_token_that_is_about_to_end_is_renewed_without_anybody(come: Callable[..., Visitor], issuer: Issuer) -> None:
-    issuer.lifetime_s = 20
+@pytest.mark.parametrize(("rotates", "tokens"), [(True, {}), (False, {}), (True, {"expires_in": None})])
+def test_a_token_that_is_about_to_end_is_renewed_without_anybody(
+    come: Callable[..., Visitor], issuer: Issuer, rotates: bool, tokens: dict[str, Any]
+) -> None:
+    """Also if the first refresh token is good for all times, or if only the token itself tells when it ends."""
+    issuer.lifetime_s, issuer.rotates, issuer.faults.tokens = 20, rotates, tokens
     visitor = come()
     sign_in(visitor)
     is_in(visitor)
     eventually(lambda: issuer.renewals >= 1)
     visitor.page.get_by_label("State").select_option("cancelled")
     expect(visitor.page.get_by_text("cancelled").last).to_be_visible()
-    assert len(issuer.refresh_tokens) == 1, "each is used once"
+    eventually(lambda: issuer.renewals >= 2)
+    eventually(lambda: len(issuer.refresh_tokens) == 1, what="the next one is given for the one that was used")
+    assert [text for text in visitor.said if "401" in text] == [], "before the service refuses it"
+
+
+def test_tokens_of_somebody_else_are_not_taken_in_place_of_those_that_have_ended(
+    come: Callable[..., Visitor], issuer: Issuer
+) -> None:
+    issuer.lifetime_s = 1
+    visitor = come()
+    sign_in(visitor)
+    is_in(visitor)
+    issuer.faults.claims = {"sub": "eve"}
+    dialog = visitor.page.get_by_role("dialog", name="Sign in again")
+    asked_until(visitor, dialog)
+    issuer.lifetime_s, issuer.faults.claims = 3600, {}
+    sign_in(visitor)
+    expect(dialog).to_be_hidden()
+    is_in(visitor)
 
 
 def test_without_a_refresh_token_they_are_asked_and_the_page_stays_as_it_is(

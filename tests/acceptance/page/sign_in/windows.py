@@ -12,6 +12,12 @@ PREFIX = "/tools/carecase"
 CONFIG = f'{NO_RATE}root_path = "{PREFIX}"\n'
 
 
+def come_anew(visitor: Visitor, address: str = "") -> None:
+    """Open the page, as somebody who is not signed in, and type the API key."""
+    visitor.open(address)
+    visitor.page.get_by_label("API key").fill(visitor.api_key)
+
+
 def begin(visitor: Visitor) -> Page:
     """Press the button, and return the window that opens."""
     with visitor.page.expect_popup() as opened:

@@ -1,5 +1,7 @@
 """A stream sends progress four times a second at most, and heartbeats when it has nothing to send."""
 
+from structlog.testing import capture_logs
+from tests.acceptance.system import eventually
 from tests.event_streams import listening
 from tests.integration.intake.events.following import a_job, finish
 from tests.integration.intake.intakes import Intake
@@ -11,6 +13,17 @@ def test_progress_comes_four_times_a_second_at_most(intake: Intake) -> None:
         stream.until("progress")
         finish(intake, job_id)
         assert [event.name for event in stream.until("final")].count("progress") <= 1
+
+
+def test_a_stream_is_logged_with_the_database_of_its_job(intake: Intake) -> None:
+    job_id = a_job(intake)
+    finish(intake, job_id)
+    with capture_logs() as logs, intake.client() as client:
+        client.headers.pop("vbasoftware-database", None)  # it would be logged for whoever names one
+        with listening(client, f"/jobs/{job_id}/events") as stream:
+            stream.until("final")
+        line = eventually(lambda: next((one for one in logs if one["event"] == "request"), None), what="it is logged")
+    assert (line["client"], line["database"]) == ("ann", "demo")
 
 
 def test_a_silent_stream_is_kept_alive(intake: Intake) -> None:

@@ -23,21 +23,22 @@ def upsert(request: pytest.FixtureRequest) -> Upsert:
 
 
 @pytest.fixture(scope="session")
-def database(servers: Services) -> str:
-    """The URL of a database whose schema these tests may spoil."""
+def kept_engine(servers: Services) -> Iterator[Engine]:
+    """The engine of a database whose schema these tests may spoil; to make one costs more than most of them do."""
     create_database(servers.postgres_url, "refusals")
-    url = servers.postgres_url.removesuffix("demo") + "refusals"
-    engine_at(url).dispose()
-    return url
+    engine = engine_at(servers.postgres_url.removesuffix("demo") + "refusals")
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
-def engine(database: str) -> Iterator[Engine]:
-    engine = engine_at(database)
-    yield engine
-    pool: Any = engine.pool
+def engine(kept_engine: Engine) -> Iterator[Engine]:
+    """The same with one connection, which no earlier test has used and which was made before anything is spoiled."""
+    kept_engine.connect().close()
+    yield kept_engine
+    pool: Any = kept_engine.pool
     assert pool.checkedout() == 0, "a connection was not given back"
-    engine.dispose()
+    kept_engine.dispose()
 
 
 @pytest.fixture

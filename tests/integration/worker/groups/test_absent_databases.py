@@ -1,5 +1,6 @@
 """A database that is away is one failure of a group, and past the deadline each batch is given up."""
 
+import time
 from datetime import timedelta
 from itertools import count
 
@@ -60,6 +61,32 @@ def test_past_the_deadline_each_batch_is_given_up(accepted: Accepted, elapse: El
     assert REFUSED not in [outcome for job in accepted.jobs for outcome in accepted.told(job)]
 
 
+def too_slow(accepted: Accepted, raw_redis: redis.Redis, jobs: list[str]) -> list[int]:
+    """How many attempts at each batch did not end in their time."""
+    leases = (raw_redis.hget(f"{accepted.store.keys.prefix}lease:{job}", "0:too_slow") for job in jobs)
+    return [int(told or 0) for told in leases]
+
+
+def test_when_one_that_goes_alone_takes_the_time_of_the_group_the_others_wait_and_go_alone_from_then_on(
+    accepted: Accepted, raw_redis: redis.Redis
+) -> None:
+    accepted.accept(a_case(9, carePlan_Key=6))
+    accepted.attempt()
+    strict = [accepted.accept(a_case(key), a_case(9), strict=True, care_plan=5) for key in (1, 2, 3)]
+    writes = count()
+
+    def slow_alone(reached: str) -> None:
+        if reached == "before write" and next(writes):
+            time.sleep(1.1)  # a chunk of the group may take a second beside the others
+
+    accepted.targets.step = slow_alone
+    accepted.attempt("worker", 1)
+    assert [accepted.store.job(job).state for job in strict] == [State.COMPLETED, State.WAITING, State.WAITING]
+    assert too_slow(accepted, raw_redis, strict) == [0, 1, 1]
+    accepted.finish()
+    assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
+
+
 def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(
     accepted: Accepted, elapse: Elapse, raw_redis: redis.Redis
 ) -> None:
@@ -78,6 +105,7 @@ def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(
     assert accepted.attempt("worker", 1) == "released: away"
     assert raw_redis.get(accepted.store.keys.failures("demo")) == b"1"
     assert {accepted.store.job(job).state for job in strict} == {State.WAITING}
+    assert too_slow(accepted, raw_redis, strict) == [0, 0, 0]
     elapse(timedelta(minutes=1))  # the database is tried again
     accepted.finish()
     assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3

@@ -1,12 +1,15 @@
 """A batch that is bad costs the others of its group nothing but a second transaction."""
 
 from tests.builders import a_case
+from tests.integration.worker.attempts import attempt
 from tests.integration.worker.groups.small_batches import Accepted, Transactions
 
+from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.cases.outcomes import (
     CANCELLED,
     CREATED,
     NOT_APPLIED,
+    OTHER_CARE_PLAN,
     Kind,
     Outcome,
 )
@@ -30,3 +33,14 @@ def test_each_kind_of_bad_batch_costs_the_others_nothing_but_a_second_transactio
     assert accepted.store.job(cancelled).state is State.CANCELLED
     assert accepted.store.job(unreadable).state is State.WAITING, "for a worker that can read it"
     assert commits.count == 1
+
+
+def test_the_reason_of_one_that_goes_alone_is_reported_though_the_next_one_is_applied(accepted: Accepted) -> None:
+    accepted.accept(a_case(9, carePlan_Key=6))
+    accepted.attempt()
+    accepted.accept(a_case(1), care_plan=5)
+    accepted.accept(a_case(2), care_plan=5, payload=b"\xff of a form that is not known here")
+    strict = accepted.accept(a_case(3), a_case(9), strict=True, care_plan=5)
+    applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[1], 0), "worker")
+    assert accepted.told(strict) == [NOT_APPLIED, OTHER_CARE_PLAN]
+    assert applied.reason == "unreadable"

@@ -21,3 +21,13 @@ def test_a_process_that_does_not_go_on_has_another_take_what_is_ready(accepted: 
     accepted.targets.step = accepted.another_comes
     applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[0], 0), "worker")
     assert applied.to_notify == (ChunkRef(accepted.jobs[1], 0),)
+
+
+def test_what_comes_while_a_group_is_written_is_not_claimed_before_those_that_go_alone(accepted: Accepted) -> None:
+    """Whoever claims it must know of it: a claim that nobody knows of waits for the end of its lease."""
+    accepted.accept(a_case(1))
+    accepted.accept(a_case(3), payload=b"\xff of a form that is not known here")
+    accepted.targets.step = accepted.another_comes
+    applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[0], 0), "worker", go_on=True)
+    assert len(accepted.store.holders()) == len(applied.following)
+    assert applied.reason == "unreadable"

@@ -1,0 +1,53 @@
+"""Listeners of events: what may have changed is looked at again, however a look ends and whatever is named."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import anyio
+
+from carecase_worker.errors import StoreUnavailable
+from carecase_worker.intake.http.responses.event_stream import HEARTBEAT
+from carecase_worker.intake.jobs.listening import Listener
+from carecase_worker.store.listening.followers import Follower
+
+SOON = timedelta(milliseconds=1)
+ENOUGH = 5
+
+
+def test_a_look_that_failed_is_made_again_though_nothing_changes_any_more() -> None:
+    faults: list[Exception] = [StoreUnavailable("away")]
+    told: list[bytes] = []
+
+    async def allowed() -> Any:
+        return None
+
+    async def news() -> AsyncIterator[bytes]:
+        if faults:
+            raise faults.pop()
+        yield b"news"
+
+    async def listen() -> None:
+        listener = Listener(
+            caller=cast(Any, SimpleNamespace(client="ann")),
+            root_path="",
+            heartbeat=SOON,
+            follower=Follower(of_one_job=True),
+            allowed=allowed,
+            read=cast(Any, None),
+        )
+        async for piece in listener.stream(news, lambda: b"news" in told or len(told) > ENOUGH):
+            told.append(piece)
+
+    anyio.run(listen)
+    assert told == [HEARTBEAT, b"news"]
+
+
+def test_a_wake_up_names_a_thousand_jobs_and_of_more_the_listener_finds_out_for_itself() -> None:
+    follower = Follower(of_one_job=False)
+    for number in range(1001):
+        follower.wake(str(number), final=False)
+    jobs, missed = follower.take()
+    assert (len(jobs), missed) == (1000, True)
+    assert follower.take() == (set(), False)
