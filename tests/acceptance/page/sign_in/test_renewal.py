@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 from tests.acceptance.page.sign_in.windows import asked_until, is_in, sign_in
 from tests.acceptance.page.visitors import Visitor
