@@ -8,7 +8,7 @@ from uuid import UUID
 
 from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.client.exchange.steps import Delay, NoResponse, Reply, Request, Response, Result, Steps, advance
-from carecase_worker.client.exchange.verdicts import Patience
+from carecase_worker.client.exchange.verdicts import RetryPolicy
 from carecase_worker.client.uploads import Upload
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
@@ -36,8 +36,8 @@ class Hands:
         return UUID(int=self._ids)
 
 
-def calls_of(hands: Hands, patience: Patience = Patience()) -> Calls:  # noqa: B008  # frozen
-    return Calls("demo", hands, hands, hands.new_id, patience)
+def calls_of(hands: Hands, policy: RetryPolicy = RetryPolicy()) -> Calls:  # noqa: B008  # frozen
+    return Calls("demo", hands, hands, hands.new_id, policy)
 
 
 def job(state: str = "running", **members: Any) -> dict[str, Any]:

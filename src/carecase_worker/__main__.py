@@ -11,8 +11,8 @@ _CHECK = "carecase_worker.worker.health.check"
 def main() -> None:
     """Run the command line and exit with its status.
 
-    The health check of a worker is run every few seconds, so it does without the imports of the others. No garbage is
-    looked for while modules are imported, as there is none among them: a command starts and ends in 0.6 of the time.
+    A worker's health check runs every few seconds, so it skips the imports of the other commands. Garbage collection is
+    off while modules are imported, since imports leave no garbage: a command then takes 0.6 of the time.
     """
     gc.disable()
     if sys.argv[1:] == ["worker", "--check"] and find_spec("carecase_worker.worker"):

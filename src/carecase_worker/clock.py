@@ -1,4 +1,4 @@
-"""Clock, randomness and sleep, passed as arguments; the only module that asks the machine for them."""
+"""Clock, randomness and sleep, passed as arguments; the only module that reads them from the machine."""
 
 import random
 import secrets
@@ -77,7 +77,7 @@ def system_sleep(duration: timedelta) -> None:
 
 
 async def system_async_sleep(duration: timedelta) -> None:
-    """Let other tasks go on for `duration`."""
+    """Let other tasks run for `duration`."""
     await anyio.sleep(duration.total_seconds())
 
 
@@ -87,7 +87,7 @@ def monotonic() -> float:
 
 
 def wall_ns() -> int:
-    """Return the nanoseconds from 1970-01-01T00:00Z to now by the machine's clock; for the beginnings of spans."""
+    """Return the nanoseconds from 1970-01-01T00:00Z to now by the machine's clock; for the start times of spans."""
     return time.time_ns()
 
 
@@ -97,9 +97,9 @@ def thread_seconds() -> float:
 
 
 def backoff(failures: int, first: timedelta, longest: timedelta, chance: float) -> timedelta:
-    """Return the delay after so many failures: `first`, doubled by each to `longest` at most, and half of it random.
+    """Return the delay after `failures` failures: exponential from `first` up to `longest`; up to half of it is jitter.
 
-    `chance` is a number from [0, 1): callers that failed together do not come back together.
+    `chance` is a random number from [0, 1); the jitter keeps callers that failed together from retrying together.
     """
     doubled: int = 2 ** min(failures, _MAX_DOUBLINGS)
     return min(first * doubled, longest) * (0.5 + chance / 2)

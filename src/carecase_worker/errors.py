@@ -3,31 +3,31 @@
     CareCaseError
     ├── SettingsError            the configuration is wrong; the text names every mistake
     ├── BatchRefused             the whole request is at fault; `fault` says how
-    ├── AccessRefused            the caller is not known, or may not do this; `fault` says which
-    ├── RateExceeded             the caller asks too often; `wait` says when it may ask again
+    ├── AccessRefused            the caller is not authenticated or not authorised; `fault` says which
+    ├── RateExceeded             the caller sends too many requests; `wait` is the time until the next
     ├── KeysUnavailable          the issuer's signing keys could not be fetched, so tokens cannot be verified
-    ├── JobNotFound              no such job, or it is somebody else's
+    ├── JobNotFound              no such job, or it belongs to another client
     ├── JobExpired               the job existed, but its result has expired
-    ├── JobConflict              the job is in a state that does not allow what was asked
-    ├── PayloadUnreadable        a chunk in the job store is of a form, or sealed with a key, that is not known here
-    ├── SealBroken               content of the job store is not as it was sealed, or not sealed at all
-    ├── StoreUnavailable         Redis is away, refuses to write, or is not durable
+    ├── JobConflict              the job's state does not allow the operation
+    ├── PayloadUnreadable        a stored chunk has an unknown format version, or its key is not configured
+    ├── SealBroken               stored content fails authentication, or is not encrypted at all
+    ├── StoreUnavailable         Redis is unreachable, rejects writes, or is not durable
     ├── AuditUnavailable         an access cannot be recorded in the audit log, so it is refused
-    ├── BacklogFull              there is no room for more work just now
-    ├── StorageFull              results of the client, or of all clients, leave no room for more
+    ├── BacklogFull              the limit of open work is reached
+    ├── StorageFull              the client's results, or those of all clients, reach the storage limit
     ├── TargetFailure            a target database failed; `kind` says how, `cause` why
     ├── SchemaRefused            a target database's schema cannot be brought up to date by this version
     ├── DeadlineExceeded         a command has reached its timeout; the text says what it waited for
-    ├── NotInstalled             a command needs a part of the package that is not here; the text names it
+    ├── NotInstalled             a command needs an optional dependency that is not installed; the text names it
     ├── StackError               the embedded system cannot start; the text says what to do
-    │   └── StackStopped         the system was told to stop before it had started
+    │   └── StackStopped         the system was stopped before it had started
     └── ClientError              a call of the client failed; the text says what to do
-        ├── ServiceUnreachable   no response, or one that is not of the contract
+        ├── ServiceUnreachable   no response, or one that does not follow the contract
         ├── ServiceBusy          the service is overloaded or failing, and retries did not help
-        ├── CallerRefused        the credentials are not valid, or not for this
-        ├── RequestRefused       the request cannot be accepted as it is
+        ├── CallerRefused        the credentials are invalid, or lack a permission
+        ├── RequestRefused       the service rejected the request
         ├── JobUnknown           no such job, or its result is no longer kept
-        ├── JobStateRefused      the job is in a state that does not allow this
+        ├── JobStateRefused      the job's state does not allow the operation
         ├── JobNotFinal          the job was not final in the time allowed
         └── BatchUnreadable      the cases or the file cannot be read or written as JSON
 
@@ -42,7 +42,7 @@ from pathlib import Path
 
 
 class CareCaseError(Exception):
-    """Base of the errors that this package raises on purpose."""
+    """Base class of the errors that this package raises on purpose."""
 
 
 class SettingsError(CareCaseError):
@@ -75,7 +75,7 @@ class BatchFault(Enum):
 
 
 class BatchRefused(CareCaseError):
-    """The request as a whole cannot be accepted; nothing of it was kept."""
+    """The whole request is rejected; none of it was stored."""
 
     def __init__(self, fault: BatchFault, detail: str) -> None:
         super().__init__(detail)
@@ -92,7 +92,7 @@ class AccessFault(Enum):
 
 
 class AccessRefused(CareCaseError):
-    """The caller is not known, or may not do this."""
+    """The caller is not authenticated or not authorised."""
 
     def __init__(self, fault: AccessFault, detail: str) -> None:
         super().__init__(detail)
@@ -123,19 +123,19 @@ class JobExpired(CareCaseError):
 
 
 class JobConflict(CareCaseError):
-    """The job's state does not allow what was asked."""
+    """The job's state does not allow the operation."""
 
 
 class StoreUnavailable(CareCaseError):
-    """The job store is unreachable or takes no writes; the operation may have been done, but never by half."""
+    """The job store is unreachable or rejects writes; the operation was applied completely or not at all."""
 
 
 class PayloadUnreadable(CareCaseError):
-    """A chunk is of a form that this version does not know, or sealed with a key that it does not have."""
+    """A chunk has a format that this version does not know, or is encrypted with a key that is not configured."""
 
 
 class SealBroken(CareCaseError):
-    """A part of a job in the job store is not as this service wrote it; the text says which."""
+    """A part of a stored job was modified by something other than this service; the text says which."""
 
 
 class AuditUnavailable(CareCaseError):
@@ -143,11 +143,11 @@ class AuditUnavailable(CareCaseError):
 
 
 class BacklogFull(CareCaseError):
-    """There is no room for more work just now; try again later."""
+    """The limit of open work is reached; try again later."""
 
 
 class StorageFull(CareCaseError):
-    """Jobs and results leave no room for more; the text says whose they are and what to do."""
+    """Jobs and results reach a storage limit; the text says whose limit it is and what to do."""
 
 
 class FailureKind(Enum):
@@ -164,14 +164,14 @@ class FailureKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The cause of a target database's absence: a short name, and a fixed text that follows the database's name."""
+    """The cause of a target database's outage: a short name, and a fixed text to put after the database's name."""
 
     name: str
     text: str
 
 
 class TargetFailure(CareCaseError):
-    """A target database failed; the text has the database's own error code, if there is one, and no written value."""
+    """A target database failed; the text has the database's error code, if it sent one, and never a value."""
 
     def __init__(self, kind: FailureKind, code: str = "", cause: Cause | None = None) -> None:
         text = cause.text if cause else f"target database: {kind.value}"
@@ -189,15 +189,15 @@ class DeadlineExceeded(CareCaseError):
 
 
 class NotInstalled(CareCaseError):
-    """A part of the package that a command needs is not installed; the text says what to install."""
+    """An optional dependency of a command is not installed; the text says what to install."""
 
 
 class StackError(CareCaseError):
-    """The embedded system cannot start or go on; the text says what to do."""
+    """The embedded system cannot start or keep running; the text says what to do."""
 
 
 class StackStopped(StackError):
-    """The embedded system was told to stop before it had started."""
+    """The embedded system was stopped before it had started."""
 
 
 class ClientError(CareCaseError):
@@ -209,7 +209,7 @@ class ClientError(CareCaseError):
 
 
 class ServiceUnreachable(ClientError):
-    """There is no response, or it is not one of the service."""
+    """There is no response, or it did not come from this service."""
 
 
 class ServiceBusy(ClientError):
@@ -217,11 +217,11 @@ class ServiceBusy(ClientError):
 
 
 class CallerRefused(ClientError):
-    """The credentials are not valid, or not for this: 401, 403."""
+    """The credentials are invalid, or lack a permission: 401, 403."""
 
 
 class RequestRefused(ClientError):
-    """The request cannot be accepted as it is: 400, 413, 415, 422 and the like."""
+    """The service rejected the request: 400, 413, 415, 422 and the like."""
 
 
 class JobUnknown(ClientError):
@@ -229,7 +229,7 @@ class JobUnknown(ClientError):
 
 
 class JobStateRefused(ClientError):
-    """The job is in a state that does not allow what was asked: 409."""
+    """The job's state does not allow the operation: 409."""
 
 
 class JobNotFinal(ClientError):

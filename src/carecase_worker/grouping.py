@@ -24,7 +24,7 @@ class Grouping(Generic[_T, _R]):
     async def one(self, thing: _T) -> _R:
         """Process an item together with others and return its result.
 
-        Raises the item's own error, and whatever `do` raises for its group or for a group ahead of it.
+        Raises the item's own error, or the error that `do` raised for its group or for an earlier one.
         """
         result: asyncio.Future[_R] = asyncio.get_running_loop().create_future()
         self._waiting.append((thing, result))

@@ -27,9 +27,9 @@ ALLOWED = frozenset(
 
 Gauges = Callable[[], Iterable["MetricSample | HistogramSample"]]
 Observe = Callable[[str, float], None]
-"""An observer of operations and the seconds that they took."""
+"""A callback that receives an operation's name and its duration in seconds."""
 SHORT_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Bounds, in seconds, of the buckets for what takes from a tenth of a millisecond to ten seconds."""
+"""Histogram bucket bounds in seconds, for durations from 0.1 ms to 10 s."""
 
 
 def unobserved(_: str, __: float) -> None:
@@ -49,7 +49,7 @@ class MetricSample:
 
 @dataclass(frozen=True, slots=True)
 class HistogramSample:
-    """A histogram read at the time of a scrape: the bounds of its buckets, each with its own count; the last is inf."""
+    """A histogram read at the time of a scrape; its buckets are bounds with their own counts, the last bound is inf."""
 
     name: str
     text: str
@@ -59,7 +59,7 @@ class HistogramSample:
 
 
 def build_info(role: str) -> MetricSample:
-    """Return the sample that tells the version of a role."""
+    """Return the sample that reports the version of a role."""
     return MetricSample(
         "carecase_build_info", "Version of this package; always 1", 1, {"role": role, "version": VERSION}
     )
@@ -126,7 +126,7 @@ _SHARED: list[structlog.typing.Processor] = [
     _only_allowed,
 ]
 _PROCESSORS = [*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
-"""The same list for every call of configure_logging: a logger keeps the one that it was first used with."""
+"""One list for every call of configure_logging: a logger caches the processors of its first use."""
 
 
 class Metrics:
@@ -146,15 +146,15 @@ class Metrics:
         )
         self._trips = Histogram(
             "carecase_redis_round_trip_seconds",
-            "Time that Redis took for a call of the job store",
+            "Duration of a job store call in Redis",
             ["operation"],
             buckets=SHORT_BOUNDS_S,
             registry=self._registry,
         )
-        self._registry.register(_Readings(gauges))
+        self._registry.register(_Samples(gauges))
 
     def accepted(self, seconds: float) -> None:
-        """Observe the acceptance of a batch, that many seconds after its last byte had come in."""
+        """Observe the acceptance of a batch, `seconds` after its last byte was received."""
         self._accepted.observe(seconds)
 
     def round_trip(self, operation: str, seconds: float) -> None:
@@ -162,28 +162,28 @@ class Metrics:
         self._trips.labels(operation).observe(seconds)
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count one answered request. `route` is the path's pattern, not the path."""
+        """Count a request and its response. `route` is the path's pattern, not the path."""
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def render(self) -> bytes:
-        """Return the text that Prometheus scrapes."""
+        """Return the metrics in the text format that Prometheus scrapes."""
         return generate_latest(self._registry)
 
 
 def exposition(gauges: Gauges) -> bytes:
-    """Return readings as the text that Prometheus scrapes."""
+    """Return samples in the text format that Prometheus scrapes."""
     registry = CollectorRegistry()
-    registry.register(_Readings(gauges))
+    registry.register(_Samples(gauges))
     return generate_latest(registry)
 
 
-def tell_of_process(gauges: Gauges) -> None:
-    """Add readings to those of the process's own registry, which Flower serves."""
-    REGISTRY.register(_Readings(gauges))
+def register_process_metrics(gauges: Gauges) -> None:
+    """Register samples with the process's default registry, which Flower serves."""
+    REGISTRY.register(_Samples(gauges))
 
 
-class _Readings(Collector):
+class _Samples(Collector):
     def __init__(self, gauges: Gauges) -> None:
         self._gauges = gauges
 
@@ -192,17 +192,17 @@ class _Readings(Collector):
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Any] = {}
-        for reading in self._gauges():
-            if reading.name not in families:
-                families[reading.name] = _family_of(reading)
-            labels = list(reading.labels.values())
-            match reading:
+        for sample in self._gauges():
+            if sample.name not in families:
+                families[sample.name] = _family_of(sample)
+            labels = list(sample.labels.values())
+            match sample:
                 case MetricSample():
-                    families[reading.name].add_metric(labels, reading.value)
+                    families[sample.name].add_metric(labels, sample.value)
                 case HistogramSample():
-                    bounds, counts = zip(*reading.buckets, strict=True)
+                    bounds, counts = zip(*sample.buckets, strict=True)
                     cumulated = zip(map(floatToGoString, bounds), accumulate(counts), strict=True)
-                    families[reading.name].add_metric(labels, list(cumulated), reading.total)
+                    families[sample.name].add_metric(labels, list(cumulated), sample.total)
                 case never:
                     assert_never(never)
         yield from families.values()

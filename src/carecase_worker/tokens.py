@@ -1,4 +1,4 @@
-"""Bearer tokens: signing one for a configured client. The intake checks them."""
+"""Signing of bearer tokens for configured clients; the intake verifies them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from carecase_worker.settings.sections.access import JwtSettings
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """The holder of a token: the client, the subject (the user of the audit fields), the moment it expires.
+    """The claims of a token: the client, the subject (the user in audit fields), the time of expiry.
 
     `token_id` is the id by which the token can be revoked.
     """
@@ -23,7 +23,7 @@ class Bearer:
 
 
 def lacks_secret(settings: JwtSettings) -> bool:
-    """Return whether HS256 tokens are allowed but there is no secret to sign and check them with."""
+    """Return whether HS256 tokens are allowed but the secret to sign and verify them is missing."""
     return "HS256" in settings.algorithms and settings.secret is None
 
 

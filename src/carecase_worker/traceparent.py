@@ -21,9 +21,9 @@ class TraceParent:
 
     @classmethod
     def of(cls, header: str) -> "TraceParent | None":
-        """Read a header; None if it is not valid, which is then to be ignored.
+        """Parse a header; None if it is invalid, in which case it must be ignored.
 
-        A version that is not known yet is read as far as version 00 goes, as the recommendation asks for.
+        Only the fields of version 00 are read of a later version, as the recommendation requires.
         """
         found = _HEADER.fullmatch(header) if len(header) <= _LONGEST else None
         if found is None or found["version"] == "ff" or (found["version"] == "00" and found["rest"]):

@@ -104,5 +104,5 @@ def test_a_worker_that_is_a_day_off_works_like_any_other(
     assert any(
         line.startswith("fix") and "clocks: " in line and "86400 s" in line for line in doctor.stdout.splitlines()
     )
-    assert "taken back from the dead" not in log.read_text()
+    assert "taken back from dead processes" not in log.read_text()
     eventually(lambda: not [one for one in offsets(system, "worker") if abs(one) > 5], what="it is gone")

@@ -45,7 +45,7 @@ def test_submit_says_by_its_exit_status_whether_all_was_applied(system: System, 
     assert "completed" in run("status", job_id, "--watch", cwd=system.place).stdout
     assert run("cancel", job_id, cwd=system.place).returncode == 2
     refused = run("retry", job_id, cwd=system.place)
-    assert (refused.returncode, "nothing to send again" in refused.stderr) == (2, True)
+    assert (refused.returncode, "nothing to retry" in refused.stderr) == (2, True)
 
 
 def test_jobs_lists_what_was_sent(system: System, first_key: int) -> None:

@@ -46,7 +46,7 @@ def test_what_is_away_is_reported(system: System) -> None:
     (told,) = lines(ran, "fix")
     assert told.startswith("redis: ")
     assert "check that Redis runs" in told
-    assert "broker and workers are not looked at before that is mended" in ran.stdout
+    assert "broker and workers are not checked before that is fixed" in ran.stdout
     assert ran.stdout.splitlines()[-1].startswith("1 thing to fix, ")
 
 

@@ -71,7 +71,7 @@ def test_a_terminal_that_lacks_letters_shows_the_rest(tmp_path: Path, variables:
 def test_it_runs_without_a_home(tmp_path: Path) -> None:
     ran = shell(f"env -i {CARECASE} status x --url http://127.0.0.1:1 --timeout 1", tmp_path)
     assert ran.returncode == 2
-    assert "There is no answer" in ran.stderr
+    assert "There is no response" in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_port_that_is_taken_is_reported(tmp_path: Path, role: str, app_redis: 
         ran = shell(f"carecase {role}", tmp_path, **{f"CARECASE_{name}": value for name, value in names.items()})
     assert ran.returncode == 2
     assert (
-        f"{role}.port: {port} of 127.0.0.1 ({role}.host) cannot be listened on (Address already in use)" in ran.stderr
+        f"{role}.port: cannot listen on port {port} of 127.0.0.1 ({role}.host) (Address already in use)" in ran.stderr
     )
 
 

@@ -167,7 +167,7 @@ def test_items_that_failed_are_mended_in_a_file_of_their_own_and_sent(system: Sy
     assert f"carecase failed {job} mend.csv --mapping mend.toml" in sent.stderr
     (system.place / "other.csv").write_text((system.place / "mend.csv").read_text() + "\n")
     other = run("failed", job, "other.csv", cwd=system.place)
-    assert (other.returncode, "is not what job" in other.stderr) == (2, True)
+    assert (other.returncode, "is not the file of job" in other.stderr) == (2, True)
     written = run("failed", job, "mend.csv", *options, cwd=system.place)
     assert (written.returncode, "1 of 4 items were not applied" in written.stdout) == (0, True), written.stderr
     assert f"carecase resend {job} mend.failed.csv --mapping mend.toml" in written.stderr
@@ -184,4 +184,4 @@ def test_items_that_failed_are_mended_in_a_file_of_their_own_and_sent(system: Sy
     whole = run("resend", job, "mend.csv", *options, cwd=system.place)
     assert (whole.returncode, "is the whole file" in whole.stderr) == (2, True)
     none = run("failed", job, "mend.csv", *options, "--resend", cwd=system.place)
-    assert (none.returncode, "nothing to send again" in none.stderr) == (2, True)
+    assert (none.returncode, "nothing to retry" in none.stderr) == (2, True)

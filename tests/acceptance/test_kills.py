@@ -69,7 +69,7 @@ def test_chunks_of_a_worker_that_is_killed_with_its_pool_wait_for_no_lease(tmp_p
             os.kill(pid, signal.SIGKILL)
         job = system.final(job_id)
         assert (job["state"], job["created"]) == ("completed", LONG)
-        assert "taken back from the dead" in system.logs()
+        assert "taken back from dead processes" in system.logs()
 
 
 def roles(system: System) -> list[list[int]]:

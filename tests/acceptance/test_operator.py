@@ -53,7 +53,7 @@ def test_a_data_directory_keeps_all_through_a_stop_a_kill_and_a_port_that_is_tak
     port = urlsplit(urls[0]).port
     with socket.create_server(("127.0.0.1", port or 0)), running(tmp_path, "--workers", "1", "--demo") as system:
         eventually(lambda: "Ctrl-C" in log())
-        assert "No sample is sent: this data directory has been used" in log()
+        assert "No sample is sent: this data directory was used before" in log()
         assert f"Port {port} is taken by another program: the API listens on" in log()
         assert system.final(unfinished)["created"] == 20_000
         assert system.query("SELECT case_id FROM care_case WHERE case_key = 1") == [("mine",)]

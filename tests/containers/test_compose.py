@@ -50,7 +50,7 @@ def test_doctor_finds_nothing_to_mend(deployment: Deployment) -> None:
 def test_who_sends_and_reads_is_recorded_by_the_intake_alone(deployment: Deployment) -> None:
     job = deployment.send([a_case(20)])
     deployment.result(job)
-    assert "nothing was changed, taken out or put in" in deployment.shell(_VERIFY)
+    assert "nothing was modified, removed or inserted" in deployment.shell(_VERIFY)
     files = deployment.volume("audit").glob("*.jsonl")
     records = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     of_it = [record for record in records if record.get("job") == job]
@@ -59,7 +59,7 @@ def test_who_sends_and_reads_is_recorded_by_the_intake_alone(deployment: Deploym
         ("read", "demo", "j.doe", 1),
     ]
     seen = deployment.shell("docker compose run --rm -T doctor audit verify")
-    assert "nothing was changed, taken out or put in" in seen, "who looks at everything sees it, too"
+    assert "nothing was modified, removed or inserted" in seen, "who looks at everything sees it, too"
 
 
 def test_the_image_has_the_service_and_no_more(deployment: Deployment) -> None:
@@ -253,7 +253,7 @@ def test_a_backup_gives_back_jobs_results_and_cases(deployment: Deployment) -> N
         assert client.get(f"/jobs/{lost}").status_code == 404
     assert deployment.query("SELECT * FROM care_case ORDER BY case_key") == cases
     assert copied
-    assert "nothing was changed, taken out or put in" in deployment.shell(_VERIFY)
+    assert "nothing was modified, removed or inserted" in deployment.shell(_VERIFY)
     # and work goes on, above what was there before
     after = deployment.send([a_case(9_200, case_Status="AFTER"), a_case(9_202)])
     assert [item["body"] for item in deployment.result(after)] == ["Updated", "Created"]

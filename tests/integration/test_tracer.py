@@ -99,6 +99,6 @@ def test_spans_beyond_the_bound_are_lost_and_counted() -> None:
         collector.answers.clear()  # so that those that are being sent keep their places
         for _ in range(5):
             tracer.attempt([None]).end()
-        (lost,) = tracer.readings()
+        (lost,) = tracer.samples()
         collector.answers.set()
     assert (lost.value, len(collector.spans)) == (3, 2)

@@ -71,7 +71,7 @@ def test_its_commands_run(installed: Callable[[str, str], str], system: System, 
     assert "case_Status: must have at most 8 characters" in carecase("result", job_id, "--failed").stdout
     assert job_id in carecase("jobs").stdout
     assert carecase("cancel", job_id).returncode == 2
-    assert "nothing to send again" in carecase("retry", job_id).stderr
+    assert "nothing to retry" in carecase("retry", job_id).stderr
     assert len(json.loads(carecase("generate", "2").stdout)) == 2
     assert f"export CARECASE_URL={system.stack['intake']['url']}" in carecase("env").stdout
 

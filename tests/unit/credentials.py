@@ -32,7 +32,7 @@ HOW = "Send the headers x-api-key and Authorization: Bearer <token>."
 UNKNOWN_KEY = f"The API key is not known. {HOW}"
 NOT_VALID = f"The bearer token is not valid. {HOW}"
 EXPIRED = f"The bearer token has expired. Get a new one. {HOW}"
-SIGNED_OTHERWISE = f"The bearer token is signed in a way, or with a key, that is not known here. {HOW}"
+SIGNED_OTHERWISE = f"The bearer token is signed with an unknown algorithm or key. {HOW}"
 
 
 def gate(require: Literal["both", "either"] = "both", tokens: JwtSettings = TOKENS) -> Authenticator:

@@ -6,7 +6,7 @@ from carecase_worker.errors import SettingsError
 from carecase_worker.settings.loading import load
 
 WHOLE, SECONDS = "must be a whole number from", "must be a number of seconds from 0.001 to 315360000"
-DIGESTS = "must be SHA-256 digests, each of 64 digits and letters a to f, as carecase keys new tells"
+DIGESTS = "must be SHA-256 digests, each of 64 digits and letters a to f, as printed by carecase keys new"
 
 
 def mistakes(tmp_path: Path, toml: str = "", **variables: str) -> list[str]:

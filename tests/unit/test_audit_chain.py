@@ -111,24 +111,24 @@ def test_a_log_as_it_was_written_has_no_fault() -> None:
         ([*PLAIN[:2], *PLAIN[3:]], ["record 3 is missing"]),
         ([*PLAIN[:2], *PLAIN[4:]], ["records 3 to 4 are missing"]),
         ([PLAIN[0], PLAIN[2], PLAIN[1], PLAIN[3]],
-         ["record 2 is missing", "record 2 stands behind record 3: put in, or put back", "record 3 is missing"]),
-        ([PLAIN[0], PLAIN[0], PLAIN[1]], ["record 1 stands behind record 1: put in, or put back"]),
-        ([PLAIN[0], PLAIN[1].replace(b'"count":1', b'"count":7'), *PLAIN[2:]], ["record 2 was changed"]),
-        ([PLAIN[0], PLAIN[1].replace(b'"acme"', b'"Acme"'), *PLAIN[2:]], ["record 2 was changed"]),
+         ["record 2 is missing", "record 2 comes after record 3: it was inserted or moved", "record 3 is missing"]),
+        ([PLAIN[0], PLAIN[0], PLAIN[1]], ["record 1 comes after record 1: it was inserted or moved"]),
+        ([PLAIN[0], PLAIN[1].replace(b'"count":1', b'"count":7'), *PLAIN[2:]], ["record 2 was modified"]),
+        ([PLAIN[0], PLAIN[1].replace(b'"acme"', b'"Acme"'), *PLAIN[2:]], ["record 2 was modified"]),
         ([PLAIN[0], resealed(PLAIN[1], count=7), *PLAIN[2:]],
-         ["record 3 does not follow from record 2: one was changed or put in"]),
+         ["record 3 does not follow from record 2: one was modified or inserted"]),
         ([PLAIN[0], resealed(PLAIN[1], previous=MADE_UP), PLAIN[2]],
-         ["record 2 does not follow from record 1: one was changed or put in",
-          "record 3 does not follow from record 2: one was changed or put in"]),
-        ([resealed(PLAIN[0], previous=MADE_UP)], ["record 1 does not begin a chain: it was put in, or changed"]),
-        ([PLAIN[0], b"{}\n", PLAIN[1]], ["line 2 is not a record, or was broken off and nothing was recorded since"]),
+         ["record 2 does not follow from record 1: one was modified or inserted",
+          "record 3 does not follow from record 2: one was modified or inserted"]),
+        ([resealed(PLAIN[0], previous=MADE_UP)], ["record 1 does not begin a chain: it was inserted or modified"]),
+        ([PLAIN[0], b"{}\n", PLAIN[1]], ["line 2 is not a record, or was truncated and is the last line"]),
         ([PLAIN[0], PLAIN[1][:-9], PLAIN[2]],
-         ["line 2 is not a record, or was broken off and nothing was recorded since", "record 2 is missing"]),
-        ([PLAIN[0], PLAIN[1][:-1]], ["line 2 is not a record, or was broken off and nothing was recorded since"]),
-        ([b"\n"], ["line 1 is not a record, or was broken off and nothing was recorded since"]),
-        ([b"x", b"y"], [f"line {n} is not a record, or was broken off and nothing was recorded since" for n in (1, 2)]),
-        (a_log(K1), ["record 1 has a digest by a key that is not among audit.keys"]),
-        ([resealed(PLAIN[0], key={})], ["record 1 has a digest by a key that is not among audit.keys"]),
+         ["line 2 is not a record, or was truncated and is the last line", "record 2 is missing"]),
+        ([PLAIN[0], PLAIN[1][:-1]], ["line 2 is not a record, or was truncated and is the last line"]),
+        ([b"\n"], ["line 1 is not a record, or was truncated and is the last line"]),
+        ([b"x", b"y"], [f"line {n} is not a record, or was truncated and is the last line" for n in (1, 2)]),
+        (a_log(K1), ["record 1 has a digest by a key that is not in audit.keys"]),
+        ([resealed(PLAIN[0], key={})], ["record 1 has a digest by a key that is not in audit.keys"]),
     ],
 )  # fmt: skip
 def test_what_was_changed_taken_out_or_put_in_is_named(lines: list[bytes], faults: list[str]) -> None:
@@ -146,14 +146,14 @@ def test_no_byte_of_a_log_can_be_changed_unnoticed(data: st.DataObject) -> None:
 
 
 def test_a_log_whose_old_files_were_removed_begins_later_and_says_so() -> None:
-    assert outcome(PLAIN[2:]) == ([], ["it begins with record 3; what was before is not here"])
-    assert outcome(PLAIN[1:]) == ([], ["it begins with record 2; what was before is not here"])
+    assert outcome(PLAIN[2:]) == ([], ["it begins with record 3; the earlier records are missing"])
+    assert outcome(PLAIN[1:]) == ([], ["it begins with record 2; the earlier records are missing"])
     assert verified(PLAIN[2:]).first == head_of(PLAIN[2])
 
 
 def test_only_a_head_that_was_noted_shows_that_the_end_was_cut_off_or_all_was_written_anew() -> None:
     first, third, last = (head_of(PLAIN[place]) for place in (0, 2, 5))
-    gone = "record 6 is not here with the hash that was noted: cut off, or written anew"
+    gone = "record 6 is missing or lacks the hash that was noted: truncated, or rewritten"
     assert outcome(PLAIN[:3]) == ([], [])
     assert outcome(PLAIN[:3], {}, last) == ([gone], [])
     assert outcome(PLAIN, {}, first, third, last) == ([], [])
@@ -166,20 +166,22 @@ def test_without_the_keys_nobody_makes_a_record_that_passes() -> None:
     lines = a_log(K1, K1, K1)
     forged = resealed(lines[1], count=7)
     assert outcome([lines[0], forged, lines[2]], KEYS)[0] == [
-        "record 2 was changed",
-        "record 3 does not follow from record 2: one was changed or put in",
+        "record 2 was modified",
+        "record 3 does not follow from record 2: one was modified or inserted",
     ]
     line, _ = chained(head_of(lines[2]), AT, ACT.members(), None)
-    assert outcome([*lines, line], KEYS)[0] == ["record 4 has a digest without a key, behind records by audit.keys"]
-    of_all = ["no record has a digest by one of audit.keys: whoever could write the files could have made them"]
+    assert outcome([*lines, line], KEYS)[0] == [
+        "record 4 has a digest without a key, although earlier records have one by audit.keys"
+    ]
+    of_all = ["no record has a digest by one of audit.keys: anyone who can write the files could have forged them"]
     assert outcome(PLAIN, KEYS) == (of_all, [])
     assert outcome(lines, {"k2": K2.secret})[0] == [
-        f"record {number} has a digest by a key that is not among audit.keys" for number in (1, 2, 3)
+        f"record {number} has a digest by a key that is not in audit.keys" for number in (1, 2, 3)
     ]
 
 
 def test_keys_that_came_later_vouch_for_the_order_before_them() -> None:
-    note = "up to record 2 digests are without a key: keys came later, or were lost"
+    note = "digests have no key up to record 2: audit.keys was set later, or was lost"
     assert outcome(a_log(None, None, K1, K2), KEYS) == ([], [note])
 
 
@@ -190,12 +192,12 @@ def test_a_line_that_a_crash_broke_off_is_no_fault_if_the_record_after_it_says_s
     line, _ = chained(head_of(PLAIN[0]), AT, mended(FRAGMENT), None)
     assert outcome([PLAIN[0], FRAGMENT + b"\n", line]) == (
         [],
-        ["line 2 was broken off by a crash, as the record after it says"],
+        ["line 2 was truncated by a crash, as the next record says"],
     )
     other = bytes([FRAGMENT[0] ^ 1]) + FRAGMENT[1:]
     for fragments in ([other], [FRAGMENT + b" "], [FRAGMENT[:-1]], [FRAGMENT, FRAGMENT]):
         told = outcome([PLAIN[0], *(fragment + b"\n" for fragment in fragments), line])
-        assert told[0] == ["line 2 is not a record, or was broken off and nothing was recorded since"]
+        assert told[0] == ["line 2 is not a record, or was truncated and is the last line"]
     assert len(outcome([PLAIN[0], FRAGMENT + b"\n", PLAIN[1]])[0]) == 1, "no record says so"
 
 

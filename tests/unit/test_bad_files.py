@@ -19,7 +19,7 @@ FAULTS = {
     b"1,5,false,a\n2,5,false,\0\n": ("Line 3 contains U+0000", "UTF-16"),
     b"1,5,false,a\n2,5,false,\xe9\n": ("Line 3 is not utf-8", 'encoding = "windows-1252"'),
     b"1,5,false,a\r2,5,false,b\n": ("Line 2 ends with a carriage return alone", "CRLF"),
-    b"1,5,false,a\n" + HEADER + b"2,5,false,b\n": ("Line 3 is the header row once more", "Remove it"),
+    b"1,5,false,a\n" + HEADER + b"2,5,false,b\n": ("Line 3 repeats the header row", "Remove it"),
     b"1,5,false,a\nTotal: 1,,,\n": ("Line 3 is the last one, has no case_Key", "skipped_last_lines"),
 }
 
@@ -69,9 +69,9 @@ def test_lines_of_fixed_width_without_end_are_refused(text: bytes, words: str) -
 
 
 HEADERS = {
-    b"1,5,false,x\n1,5,false,y\n": "Line 1 is no header row: it has the name of no field.",
-    b"case_Key,carePlan_Key,do_Not_Contact,caseid\n": "column 4 is no field; did you mean case_ID?",
-    b"case_Key,carePlan_Key,do_Not_Contact,Meyer\n": "column 4 is no field. Leave it out",
+    b"1,5,false,x\n1,5,false,y\n": "Line 1 is not a header row: it has no field name.",
+    b"case_Key,carePlan_Key,do_Not_Contact,caseid\n": "column 4 is not a field; did you mean case_ID?",
+    b"case_Key,carePlan_Key,do_Not_Contact,Meyer\n": "column 4 is not a field. Remove it",
     b"case_Key,case_Key,carePlan_Key,do_Not_Contact\n": "two columns for case_Key",
     b"case_Key,carePlan_Key\n1,5\n": "has no do_Not_Contact, which every case needs",
     b"case_Key" + b",x" * 1000 + b"\n": "more than 1000 columns",

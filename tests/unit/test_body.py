@@ -142,7 +142,7 @@ def test_an_encoding_is_undone_however_it_is_named_and_put_together(encoding: st
 )
 @pytest.mark.parametrize("pieces", [1, 10_000])
 def test_garbage_and_what_broke_off_is_refused_whatever_came_before_it(encoding: str, sent: bytes, pieces: int) -> None:
-    with pytest.raises(BatchRefused, match=f"is not {encoding}, or it broke off") as refused:
+    with pytest.raises(BatchRefused, match=f"is not valid {encoding}, or it is truncated") as refused:
         received(sent, encoding, pieces)
     assert refused.value.fault is BatchFault.BROKEN_ENCODING
 

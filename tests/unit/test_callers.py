@@ -31,7 +31,7 @@ from carecase_worker.intake.access.authenticator import Caller, authorise_databa
 from carecase_worker.settings.sections.access import JwtSettings
 
 MISSING = f"Credentials are missing. {HOW}"
-NO_TOKEN = f"The Authorization header holds no bearer token that can be checked. {HOW}"
+NO_TOKEN = f"The Authorization header has no valid bearer token. {HOW}"
 NOT_ONE_CLIENT = f"The API key and the bearer token do not belong to one client. {HOW}"
 NO_CLIENT = f"The bearer token names no client in its client_id. {HOW}"
 BAD_SUBJECT = f"The token's `sub` contains non-printable characters. {HOW}"

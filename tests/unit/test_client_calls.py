@@ -24,7 +24,7 @@ from tests.client_answers import (
 
 from carecase_worker.client.documents import Job
 from carecase_worker.client.exchange.steps import Delay, NoResponse, Reply, Request
-from carecase_worker.client.exchange.verdicts import Patience
+from carecase_worker.client.exchange.verdicts import RetryPolicy
 from carecase_worker.errors import ServiceBusy, ServiceUnreachable
 
 
@@ -47,7 +47,7 @@ def test_every_try_of_a_batch_has_the_same_idempotency_key() -> None:
 def test_after_the_last_try_the_error_is_raised() -> None:
     hands = Hands()
     with pytest.raises(ServiceUnreachable):
-        play(calls_of(hands, Patience(tries=3)).job(JOB), [LOST] * 3, hands)
+        play(calls_of(hands, RetryPolicy(tries=3)).job(JOB), [LOST] * 3, hands)
 
 
 @pytest.mark.parametrize(
@@ -120,28 +120,30 @@ def test_every_try_of_a_retry_has_the_same_idempotency_key() -> None:
 
 def test_a_call_is_given_up_once_it_is_in_trouble_for_too_long() -> None:
     hands = Hands()
-    patience = Patience(tries=1000, silence=timedelta(seconds=4), within=timedelta(seconds=10))
+    policy = RetryPolicy(tries=1000, silence=timedelta(seconds=4), within=timedelta(seconds=10))
     with pytest.raises(ServiceUnreachable):
-        play(calls_of(hands, patience).job(JOB), [LOST] * 20, hands)
+        play(calls_of(hands, policy).job(JOB), [LOST] * 20, hands)
     assert timedelta(seconds=3) < hands.moment - NOW <= timedelta(seconds=10)
 
 
 def test_silence_counts_as_trouble() -> None:
     hands = Hands()
-    patience = Patience(silence=timedelta(seconds=10), within=timedelta(seconds=10))
+    policy = RetryPolicy(silence=timedelta(seconds=10), within=timedelta(seconds=10))
     with pytest.raises(ServiceUnreachable):
-        play(calls_of(hands, patience).job(JOB), [NoResponse("ReadTimeout", timedelta(seconds=10))], hands)
+        play(calls_of(hands, policy).job(JOB), [NoResponse("ReadTimeout", timedelta(seconds=10))], hands)
 
 
 def test_a_service_that_wants_more_time_than_there_is_is_not_waited_for() -> None:
     hands = Hands()
     with pytest.raises(ServiceBusy, match="503"):
-        play(calls_of(hands, Patience(within=timedelta(seconds=30))).job(JOB), [problem(503, retry_after="60")], hands)
+        play(
+            calls_of(hands, RetryPolicy(within=timedelta(seconds=30))).job(JOB), [problem(503, retry_after="60")], hands
+        )
 
 
 def test_time_in_which_all_is_well_does_not_count() -> None:
     hands = Hands()
-    steps = calls_of(hands, Patience(within=timedelta(seconds=3))).wait(JOB, None)
+    steps = calls_of(hands, RetryPolicy(within=timedelta(seconds=3))).wait(JOB, None)
     replies: list[Reply] = []
     for _ in range(20):
         replies += [LOST, told(retry_after="2")]
@@ -150,5 +152,5 @@ def test_time_in_which_all_is_well_does_not_count() -> None:
     assert all(step.silence == timedelta(seconds=60) for step in taken if isinstance(step, Request))
     assert {step.reason for step in taken if isinstance(step, Delay)} == {
         "",
-        "There is no answer (ReadError). Check the URL, and whether the service runs.",
+        "There is no response (ReadError). Check the URL, and whether the service runs.",
     }

@@ -94,5 +94,5 @@ def test_a_file_that_cannot_be_read_is_reported() -> None:
 def test_what_is_compressed_and_broken_is_reported(tmp_path: Path, magic: bytes) -> None:
     file = tmp_path / "cases.json.gz"
     file.write_bytes(magic + b"broken")
-    with pytest.raises(BatchUnreadable, match="damaged or was cut off"), reading(file):
+    with pytest.raises(BatchUnreadable, match="damaged or truncated"), reading(file):
         pass

@@ -10,7 +10,7 @@ from tests.client_answers import JOB, UPLOAD, Hands, accepted, calls_of, item, p
 from carecase_worker.client.documents import ItemResult
 from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.client.exchange.steps import Delay, Request, Response, Result, Steps, advance
-from carecase_worker.client.exchange.verdicts import Patience
+from carecase_worker.client.exchange.verdicts import RetryPolicy
 from carecase_worker.client.uploads import BatchBuffer, Batches, Upload
 from carecase_worker.errors import ClientError, JobNotFinal, RequestRefused, ServiceUnreachable
 
@@ -77,7 +77,7 @@ def test_a_dry_run_is_asked_for_beside_what_the_file_needs() -> None:
 def test_a_batch_says_how_it_is_written_and_for_which_database() -> None:
     upload = Upload(UPLOAD.pieces, "application/x-ndjson", "zstd")
     hands = Hands()
-    calls = Calls(None, hands, hands, hands.new_id, Patience(silence=7 * S))
+    calls = Calls(None, hands, hands, hands.new_id, RetryPolicy(silence=7 * S))
     (request,) = requests_of(calls.submit(upload, None), accepted())
     headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "zstd", "Idempotency-Key": ID}
     assert request == Request("PUT", "/care-cases-batch", headers, {}, UPLOAD.pieces, silence=7 * S)
@@ -198,7 +198,7 @@ def test_a_job_that_is_not_final_in_time_is_reported_with_its_state(state: str) 
     hands.moment += 5 * S
     with pytest.raises(JobNotFinal) as raised:
         advance(steps, told(state))
-    text = f"The job is not final yet, but {state}. It goes on by itself; wait for it again."
+    text = f"The job is not final yet, but {state}. It continues by itself; wait for it again."
     assert (str(raised.value), raised.value.status) == (text, None)
 
 
@@ -267,4 +267,4 @@ def test_an_answer_that_is_no_document_of_the_contract_is_reported(content: byte
 def test_the_last_error_is_the_one_that_is_reported() -> None:
     hands = Hands()
     with pytest.raises(ClientError, match="502"):
-        requests_of(calls_of(hands, Patience(tries=2)).job(JOB), problem(503), problem(502), hands=hands)
+        requests_of(calls_of(hands, RetryPolicy(tries=2)).job(JOB), problem(503), problem(502), hands=hands)

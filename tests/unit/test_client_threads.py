@@ -74,7 +74,7 @@ class Bench:
     def told(self, name: str, client: str) -> float:
         return next(
             one.value
-            for one in self.processor.readings()
+            for one in self.processor.samples()
             if (one.name, one.labels) == (f"carecase_processor_{name}seconds", {"client": client})
         )
 

@@ -192,7 +192,7 @@ def test_a_file_that_cannot_be_sent_again_from_its_beginning_is_reported() -> No
 def test_what_is_split_and_breaks_off_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "cut.json.gz"
     file.write_bytes(gzip.compress(a_batch(*(a_case(n) for n in range(50_000))))[:-20])
-    with pytest.raises(BatchUnreadable, match=r"cut.json.gz: what is compressed is damaged or was cut off"):
+    with pytest.raises(BatchUnreadable, match=r"cut.json.gz: the compressed data is damaged or truncated"):
         list(items_in(file))
     with pytest.raises(BatchUnreadable, match="line 2"):
         list(items_in(b'{"case_Key": 1}\n{"case_Key": }'))

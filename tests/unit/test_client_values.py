@@ -112,23 +112,23 @@ def test_dates_and_numbers_convert_and_missing_values_become_null(field: str, va
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (object(), "a value of type object has no form in JSON"),
-        (Undecided(), "has no form in JSON"),
-        (time(1), "a value of type datetime.time has no form"),
-        (timedelta(1), "a value of type datetime.timedelta has no form"),
-        (Scalar(5, "m"), "has no form in JSON"),
+        (object(), "a value of type object cannot be written as JSON"),
+        (Undecided(), "cannot be written as JSON"),
+        (time(1), "a value of type datetime.time cannot be written as JSON"),
+        (timedelta(1), "a value of type datetime.timedelta cannot be written as JSON"),
+        (Scalar(5, "m"), "cannot be written as JSON"),
         (Scalar(5, "M", year=300_000), "not within the years 1 to 9999"),
         (Scalar(5, "M", year=0), "not within the years 1 to 9999"),
-        (1j, "a value of type complex has no form"),
-        (int, "a value of type type has no form"),
-        (b"x", "bytes is no text; decode it"),
-        (bytearray(b"x"), "bytearray is no text"),
+        (1j, "a value of type complex cannot be written as JSON"),
+        (int, "a value of type type cannot be written as JSON"),
+        (b"x", "bytes is not text; decode it"),
+        (bytearray(b"x"), "bytearray is not text"),
         (float("inf"), "the number is not finite"),
         (Decimal("-Infinity"), "the number is not finite"),
         (FloatOfPandas("inf"), "the number is not finite"),
-        (Array([1]), "holds many values; give one"),
-        ([[object()]], "a value of type object has no form"),
-        ("\ud800", "a lone surrogate is no Unicode text"),
+        (Array([1]), "has several values; give one"),
+        ([[object()]], "a value of type object cannot be written as JSON"),
+        ("\ud800", "a lone surrogate is not valid Unicode"),
     ],
 )
 def test_what_cannot_be_sent_is_named_by_case_field_and_type(value: Any, words: str) -> None:
@@ -152,7 +152,7 @@ def test_a_field_needs_a_name(name: Any) -> None:
 
 
 def test_a_name_that_is_no_unicode_is_reported() -> None:
-    with pytest.raises(BatchUnreadable, match="Case 2, the name of a field: a lone surrogate is no Unicode text"):
+    with pytest.raises(BatchUnreadable, match="Case 2, the name of a field: a lone surrogate is not valid Unicode"):
         encoded({"case_Key": 1, "\ud800": 1}, 2)
 
 

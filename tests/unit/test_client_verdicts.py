@@ -11,7 +11,7 @@ from carecase_worker.client.exchange.steps import NoResponse, Response
 from carecase_worker.client.exchange.verdicts import (
     Done,
     GiveUp,
-    Patience,
+    RetryPolicy,
     TryAgain,
     next_step,
     retry_after,
@@ -73,56 +73,56 @@ def error_of(verdict: object) -> tuple[type[ClientError], str, int | None]:
 @pytest.mark.parametrize("status", REFUSALS)
 def test_what_will_not_pass_is_given_up_at_once(status: int) -> None:
     kind, advice = REFUSALS[status]
-    told = error_of(next_step(problem(status, retry_after="1"), 1, Patience(), 0.0, NOW))
+    told = error_of(next_step(problem(status, retry_after="1"), 1, RetryPolicy(), 0.0, NOW))
     assert told == (kind, f"{status}: So it is.{advice}", status)
 
 
 @pytest.mark.parametrize("status", [301, 304, 400, 401, 404, 413, 500, 507])
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error": null}', b'{"error": {}}', b'{"error": "x"}'])
 def test_an_answer_of_another_service_is_reported_as_that(status: int, content: bytes) -> None:
-    told = error_of(next_step(Response(status, {}, content), 1, Patience(), 0.0, NOW))
-    assert told == (ServiceUnreachable, f"{status}: this is not an answer of the service. Check the URL.", status)
+    told = error_of(next_step(Response(status, {}, content), 1, RetryPolicy(), 0.0, NOW))
+    assert told == (ServiceUnreachable, f"{status}: this is not a response of the service. Check the URL.", status)
 
 
 def test_an_answer_that_cannot_be_read_is_reported_as_one_of_another_service() -> None:
     told = error_of(GiveUp(unreadable(Response(207))))
-    assert told == (ServiceUnreachable, "207: this is not an answer of the service. Check the URL.", 207)
+    assert told == (ServiceUnreachable, "207: this is not a response of the service. Check the URL.", 207)
 
 
 @pytest.mark.parametrize("status", PASSING)
 def test_what_may_pass_is_tried_again_until_the_last_try(status: int) -> None:
     kind, advice = PASSING[status]
     for tried in range(1, 6):
-        assert isinstance(next_step(problem(status), tried, Patience(), 0.0, NOW), TryAgain)
+        assert isinstance(next_step(problem(status), tried, RetryPolicy(), 0.0, NOW), TryAgain)
     for tried in (6, 7):
-        told = error_of(next_step(problem(status), tried, Patience(), 0.0, NOW))
+        told = error_of(next_step(problem(status), tried, RetryPolicy(), 0.0, NOW))
         assert told == (kind, f"{status}: So it is.{advice}", status)
 
 
 @pytest.mark.parametrize("status", PASSING)
 def test_what_a_proxy_says_of_a_service_that_is_away_may_pass(status: int) -> None:
     answer = Response(status, {"retry-after": "3"}, b"<html>")
-    assert next_step(answer, 5, Patience(), 0.0, NOW) == TryAgain(3 * S)
-    told = error_of(next_step(answer, 6, Patience(), 0.0, NOW))
-    assert told == (ServiceBusy, f"{status}: the service is busy or away. Try again later.", status)
+    assert next_step(answer, 5, RetryPolicy(), 0.0, NOW) == TryAgain(3 * S)
+    told = error_of(next_step(answer, 6, RetryPolicy(), 0.0, NOW))
+    assert told == (ServiceBusy, f"{status}: the service is overloaded or unavailable. Try again later.", status)
 
 
 def test_no_answer_is_tried_again_until_the_last_try() -> None:
-    said = "There is no answer (ReadError). Check the URL, and whether the service runs."
-    verdict = next_step(LOST, 5, Patience(), 1.0, NOW)
+    said = "There is no response (ReadError). Check the URL, and whether the service runs."
+    verdict = next_step(LOST, 5, RetryPolicy(), 1.0, NOW)
     assert isinstance(verdict, TryAgain)
     assert verdict.reason == said
-    assert error_of(next_step(LOST, 6, Patience(), 1.0, NOW)) == (ServiceUnreachable, said, None)
+    assert error_of(next_step(LOST, 6, RetryPolicy(), 1.0, NOW)) == (ServiceUnreachable, said, None)
 
 
 @pytest.mark.parametrize("status", range(200, 300))
 def test_any_2xx_is_success(status: int) -> None:
-    assert next_step(Response(status), 6, Patience(), 0.0, NOW) == Done(Response(status))
+    assert next_step(Response(status), 6, RetryPolicy(), 0.0, NOW) == Done(Response(status))
 
 
 @pytest.mark.parametrize("status", [100, 199, 300, 399, 600])
 def test_nothing_else_is_success(status: int) -> None:
-    assert isinstance(next_step(Response(status), 1, Patience(), 0.0, NOW), GiveUp)
+    assert isinstance(next_step(Response(status), 1, RetryPolicy(), 0.0, NOW), GiveUp)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_nothing_else_is_success(status: int) -> None:
 )
 def test_the_delay_doubles_up_to_thirty_seconds_and_half_of_it_is_chance(tried: int, most: float) -> None:
     for roll in (0.0, 0.5, 1.0):
-        verdict = next_step(LOST, tried, Patience(tries=100), roll, NOW)
+        verdict = next_step(LOST, tried, RetryPolicy(tries=100), roll, NOW)
         assert verdict == TryAgain(timedelta(seconds=most * (1 + roll) / 2))
 
 
@@ -170,37 +170,37 @@ def test_what_the_service_asks_for_counts_with_half_a_second_of_chance(
     tried: int, told: str, roll: float, seconds: float
 ) -> None:
     for status in PASSING:
-        assert next_step(problem(status, retry_after=told), tried, Patience(), roll, NOW) == TryAgain(seconds * S)
+        assert next_step(problem(status, retry_after=told), tried, RetryPolicy(), roll, NOW) == TryAgain(seconds * S)
 
 
 def test_what_is_asked_for_is_not_waited_for_beyond_the_latest() -> None:
-    patience = Patience(latest=10 * S)
-    assert next_step(problem(503, retry_after="10"), 1, patience, 1.0, NOW) == TryAgain(10.5 * S)
-    assert isinstance(next_step(problem(503, retry_after="11"), 1, patience, 0.0, NOW), GiveUp)
-    assert isinstance(next_step(problem(503, retry_after="121"), 1, Patience(), 0.0, NOW), GiveUp)
+    policy = RetryPolicy(latest=10 * S)
+    assert next_step(problem(503, retry_after="10"), 1, policy, 1.0, NOW) == TryAgain(10.5 * S)
+    assert isinstance(next_step(problem(503, retry_after="11"), 1, policy, 0.0, NOW), GiveUp)
+    assert isinstance(next_step(problem(503, retry_after="121"), 1, RetryPolicy(), 0.0, NOW), GiveUp)
 
 
 @pytest.mark.parametrize(("spent", "again"), [(0.0, True), (4.5, True), (4.501, False), (60.0, False)])
 def test_a_call_is_in_trouble_no_longer_than_within(spent: float, again: bool) -> None:
-    patience = Patience(within=5 * S)
-    assert isinstance(next_step(LOST, 1, patience, 1.0, NOW, spent * S), TryAgain if again else GiveUp)
-    asked = next_step(problem(503, retry_after="3"), 1, patience, 0.0, NOW, (spent - 2.5) * S)
+    policy = RetryPolicy(within=5 * S)
+    assert isinstance(next_step(LOST, 1, policy, 1.0, NOW, spent * S), TryAgain if again else GiveUp)
+    asked = next_step(problem(503, retry_after="3"), 1, policy, 0.0, NOW, (spent - 2.5) * S)
     assert isinstance(asked, TryAgain if again else GiveUp)
 
 
 def test_the_usual_patience() -> None:
     """As the documentation of the client has it."""
-    assert Patience() == Patience(6, 0.5 * S, 30 * S, 120 * S, 60 * S, 900 * S)
+    assert RetryPolicy() == RetryPolicy(6, 0.5 * S, 30 * S, 120 * S, 60 * S, 900 * S)
 
 
 @given(st.integers(1, 6), st.floats(0, 1), st.sampled_from(sorted(PASSING)), st.integers(0, 200), st.integers(0, 1000))
 def test_no_delay_is_negative_or_outlasts_the_patience(
     tried: int, roll: float, status: int, asked: int, spent: int
 ) -> None:
-    patience = Patience()
+    policy = RetryPolicy()
     for reply in (LOST, problem(status), problem(status, retry_after=str(asked))):
-        match next_step(reply, tried, patience, roll, NOW, spent * S):
+        match next_step(reply, tried, policy, roll, NOW, spent * S):
             case TryAgain(after):
-                assert timedelta() <= after <= patience.latest + S / 2
-                assert tried < patience.tries
-                assert after + spent * S <= patience.within
+                assert timedelta() <= after <= policy.latest + S / 2
+                assert tried < policy.tries
+                assert after + spent * S <= policy.within

@@ -35,7 +35,7 @@ def test_each_change_is_logged_once() -> None:
     watch, told = ClockWatch(), []
     for seconds in (0, None, 9, 9, None, -9, 0, None, 1, -9):
         with capture_logs() as logs:
-            watch.told(None if seconds is None else timedelta(seconds=seconds))
+            watch.observe(None if seconds is None else timedelta(seconds=seconds))
         told.append([(line["log_level"], line["event"], line.get("reason", "")) for line in logs])
     off = ("warning", "the clock is off", "this host's clock is 9 s {} Redis's; have both set by NTP")
     right = ("info", "the clock is right again", "")

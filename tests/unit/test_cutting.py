@@ -95,7 +95,7 @@ def test_blanks_after_the_array_are_dropped_as_they_come(body: bytes) -> None:
             items = [bytes(item) for item in items_of(body + b" " * blanks, splitter)]
         except BatchRefused as refused:
             return refused.fault
-        assert splitter.held_bytes < 1 << 20
+        assert splitter.buffered_bytes < 1 << 20
         return items
 
     assert told(64 << 20) == told(0)

@@ -6,9 +6,9 @@ from carecase_worker.errors import SettingsError
 from carecase_worker.settings.loading import load
 
 POSTGRES = "postgresql://u@h/d"
-STATEMENT = "sets statement_timeout in its options, which is statement_timeout_seconds of the database; take it out"
-LOCK = "sets lock_timeout in its options, which is lock_timeout_seconds of the database; take it out"
-NO_WRITES = "asks by target_session_attrs for a server that takes no writes; make it read-write, or take it out"
+STATEMENT = "sets statement_timeout in its options, which is statement_timeout_seconds of the database; remove it"
+LOCK = "sets lock_timeout in its options, which is lock_timeout_seconds of the database; remove it"
+NO_WRITES = "requests a read-only server by target_session_attrs; make it read-write, or remove it"
 
 
 def load_with(url: str, **variables: str) -> None:
@@ -55,22 +55,22 @@ def test_parameters_that_only_add_are_taken(query: str) -> None:
         (
             "options=-c+idle_in_transaction_session_timeout%3D0",
             "sets idle_in_transaction_session_timeout in its options, which follows statement_timeout_seconds of the"
-            " database; take it out",
+            " database; remove it",
         ),
         (
             "options=-c+client_connection_check_interval%3D0",
-            "sets client_connection_check_interval in its options, which is set by carecase; take it out",
+            "sets client_connection_check_interval in its options, which is set by carecase; remove it",
         ),
-        ("options=-c+timezone%3DEurope/Berlin", "sets timezone in its options, which is always UTC; take it out"),
+        ("options=-c+timezone%3DEurope/Berlin", "sets timezone in its options, which is always UTC; remove it"),
         (
             "options=-c+client_encoding%3Dlatin1",
-            "sets client_encoding in its options, which is always UTF8; take it out",
+            "sets client_encoding in its options, which is always UTF8; remove it",
         ),
         (
             "options=-c+synchronous_commit%3Doff",
-            "sets synchronous_commit in its options, which is always on; take it out",
+            "sets synchronous_commit in its options, which is always on; remove it",
         ),
-        ("client_encoding=latin1", "sets client_encoding, which is always UTF8; take it out"),
+        ("client_encoding=latin1", "sets client_encoding, which is always UTF8; remove it"),
         ("options=-cgeqo%3Doff&options=-csearch_path%3Da", "has options more than once; write one"),
         ("sslmode=disable&sslmode=require", "has sslmode more than once; write one"),
         ("target_session_attrs=read-only", NO_WRITES),

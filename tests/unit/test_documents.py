@@ -170,7 +170,7 @@ def test_every_fault_of_a_request_is_a_problem_of_the_callers(fault: BatchFault 
     assert problem_of(error) == Problem(status, fault.value, "what to do", headers)
 
 
-SAY_LATER = "The job store cannot answer at the moment. Send the request again, a batch with the same Idempotency-Key."
+SAY_LATER = "The job store is unavailable at the moment. Send the request again, a batch with the same Idempotency-Key."
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ def test_a_good_mapping_maps_a_sample_row(settings: dict[str, Any]) -> None:
     ("settings", "setting", "words"),
     [
         ({"columns": {"Case": "case_Key"}}, "columns", "there is no carePlan_Key, which every case needs"),
-        ({"columns": {**COLUMNS, "case ": "case_ID"}}, "columns", "has two names that differ in blanks or capitals"),
-        ({"columns": {**COLUMNS, "Zażółć": "case_ID"}, "encoding": "cp437"}, "columns", "letters that cp437 has not"),
+        ({"columns": {**COLUMNS, "case ": "case_ID"}}, "columns", "has two names that differ only in blanks or case"),
+        ({"columns": {**COLUMNS, "Zażółć": "case_ID"}, "encoding": "cp437"}, "columns", "characters that cp437 lacks"),
         (
             {"columns": {"[Case": "case_Key", **{n: f for n, f in COLUMNS.items() if n != "Case"}}},
             "columns",

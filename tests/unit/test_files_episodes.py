@@ -86,7 +86,7 @@ def test_what_an_episode_does_not_have_its_case_does_not_have() -> None:
     "line", [b"{", b"[]", b'{"resourceType":"Patient","status":"x"}', b'{"resourceType":1}', b"\xff"]
 )
 def test_what_is_no_episode_is_reported_with_its_line(line: bytes) -> None:
-    with pytest.raises(BatchRefused, match="Line 3 is no EpisodeOfCare of FHIR R4") as refused:
+    with pytest.raises(BatchRefused, match="Line 3 is not an EpisodeOfCare of FHIR R4") as refused:
         cases(json.dumps(EPISODE).encode() + b"\n\n" + line + b"\n")
     assert refused.value.fault is BatchFault.BAD_FILE
 

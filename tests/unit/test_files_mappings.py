@@ -93,7 +93,7 @@ GOOD = {"case_Key": "1", "carePlan_Key": "2", "do_Not_Contact": "3"}
         ({"fixed": GOOD | {"case_ID": "9-8"}}, "fixed", "the first one not above the last"),
         ({"fixed": GOOD | {"case_ID": "0-8"}}, "fixed", "from 1"),
         ({"constants": {"case_Priority": True}}, "constants", "of the type int32"),
-        ({"constants": {"nothing": 1}}, "constants", "is no field"),
+        ({"constants": {"nothing": 1}}, "constants", "is not a field"),
         ({"date_formats": ["%d/%m/%Y", "%m/%d/%Y"]}, "date_formats", "may both fit one text"),
         ({"date_formats": ["%d/%m"]}, "date_formats", "must have a year"),
         ({"date_formats": ["%Y-%m-%d %q"]}, "date_formats", "%q"),

@@ -73,8 +73,8 @@ def test_a_layout_of_fixed_width_is_for_no_table() -> None:
         ([], "The batch is empty"),
         ([HEADER], "The batch is empty"),
         ([HEADER[:3], [1, 5, False], [2, 5, False, "beyond"]], "Line 3 has 4 cells, and there are 3 columns"),
-        ([["x"], [1]], "Line 1 is no header row"),
-        ([HEADER[:3], [1, 5, False], HEADER[:3]], "Line 3 is the header row once more"),
+        ([["x"], [1]], "Line 1 is not a header row"),
+        ([HEADER[:3], [1, 5, False], HEADER[:3]], "Line 3 repeats the header row"),
         ([HEADER[:3], [1, 5, False], ["Total", 1, ""]], "Line 3 is the last one"),
     ],
 )

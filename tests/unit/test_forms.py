@@ -69,7 +69,7 @@ def test_a_compressed_body_that_is_not_called_so_is_refused_as_that(
     sent: bytes, what: str, splitter: Callable[[], Splitter]
 ) -> None:
     refused = refusal(splitter(), sent)
-    assert refused == (BatchFault.NOT_JSON, f"The body is compressed, and nothing says so. Send {what}.")
+    assert refused == (BatchFault.NOT_JSON, f"The body is compressed, but no header says so. Send {what}.")
 
 
 @pytest.mark.parametrize("body", [b"", MARK, MARK + b"\r\n", b"\n\n", b" \t"])
@@ -144,6 +144,6 @@ def test_an_object_around_the_cases_is_refused_as_that() -> None:
     for body in (b'{"cases": [{"case_Key": 1}]}', b'{"cases": []}\r\n', b"{}", b'\n{"CASE_KEY": 1}'):
         assert refusal(LineSplitter(), body) == (
             BatchFault.NOT_LINES,
-            "The body is an object that is no CareCase: it has none of its fields. Send one CareCase a line, or an"
+            "The body is an object, but not a CareCase: it has none of its fields. Send one CareCase a line, or an"
             " array of them as Content-Type: application/json, with nothing around it.",
         )

@@ -62,10 +62,10 @@ def test_a_request_names_one_host() -> None:
     assert refused() == "The header Host is missing. HTTP/1.1 requires it."
     assert joined([], needs_host=False) == []
     assert refused(HOST, HOST) == "The header host comes more than once. Send it once."
-    no_host = "The header Host holds no host. Send host or host:port."
+    no_host = "The header Host is not a host. Send host or host:port."
     for bad in (b"", b" ", b"a b", b"user@host", b"host/path", b"[::1", b"host:port", b"[::g]", b":80", b"a,b/c"):
         assert refused((b"host", bad)) == no_host, bad
-        with pytest.raises(BatchRefused, match="holds no host"):
+        with pytest.raises(BatchRefused, match="is not a host"):
             joined([(b"host", bad)], needs_host=False)
     for good in (b"service", b"service.example:", b"10.0.0.1:80", b"[::1]:8080", b"[::ffff:10.0.0.7]", b"under_score"):
         assert joined([(b"host", good)], needs_host=True) == [(b"host", good)]

@@ -8,7 +8,7 @@ from carecase_worker.errors import BacklogFull, CareCaseError, RateExceeded
 from carecase_worker.intake.limits.in_progress import InProgress
 
 CLIENT = (RateExceeded, "This client has too many requests at once. Let some of them end first.")
-ALL = (BacklogFull, "Too many requests are being answered just now. Send the request again later.")
+ALL = (BacklogFull, "Too many requests are in progress at the moment. Send the request again later.")
 
 
 def told_of(in_progress: InProgress) -> dict[tuple[str, ...], float]:

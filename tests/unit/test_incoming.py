@@ -38,8 +38,8 @@ class Batch:
         self._cutter = Chunker(ChunkLimits(1000, 4 * MIB, 256 * KIB))
 
     @property
-    def held_bytes(self) -> int:
-        return self._cutter.held_bytes
+    def buffered_bytes(self) -> int:
+        return self._cutter.buffered_bytes
 
     @property
     def total(self) -> int:
@@ -72,7 +72,7 @@ def body_of(encoding: str | None = None, form: BodyFormat = BodyFormat.ARRAY) ->
 
 
 def open_bytes(bodies: Bodies) -> float:
-    return next(one.value for one in bodies.readings() if one.name == "carecase_open_bytes")
+    return next(one.value for one in bodies.samples() if one.name == "carecase_open_bytes")
 
 
 async def pieces_of(sent: bytes, size: int = 64 * KIB) -> AsyncIterator[bytes]:
@@ -105,7 +105,7 @@ def test_the_memory_of_a_body_that_is_left_open_is_counted(name: str) -> None:
                 batch.add(items)
                 del items
             held = tracemalloc.get_traced_memory()[0]
-            counted = body.held_bytes + batch.held_bytes
+            counted = body.buffered_bytes + batch.buffered_bytes
             assert held <= counted + CUT_FROM
             assert counted <= 2 * held + 64 * KIB, "and not much more"
     finally:
@@ -130,10 +130,10 @@ def test_what_decoding_needs_is_counted_from_the_first_byte_on(
     encoding: str | None, sent: bytes, least: int, most: int
 ) -> None:
     decoder = Decoder(encoding)
-    assert decoder.held_bytes == 0
+    assert decoder.buffered_bytes == 0
     for _ in decoder.decode(sent):
         pass
-    assert least <= decoder.held_bytes <= most
+    assert least <= decoder.buffered_bytes <= most
 
 
 @pytest.mark.parametrize("size", [1000, 250 * KIB, 500 * KIB])
@@ -141,7 +141,7 @@ def test_what_decoding_needs_is_counted_from_the_first_byte_on(
 def test_an_item_that_is_not_whole_is_counted(form: BodyFormat, size: int) -> None:
     body, sent = body_of(form=form), b'["' + b"x" * size
     list(body.take(sent if form is BodyFormat.ARRAY else sent[1:]))
-    assert size <= body.held_bytes <= size + 2
+    assert size <= body.buffered_bytes <= size + 2
 
 
 def test_a_body_that_is_left_open_is_counted() -> None:
@@ -226,7 +226,7 @@ def test_a_body_that_would_need_more_memory_than_its_client_may_have_is_refused(
             await Incoming(body, Batch(), opened).receive(pieces_of(sent), lambda: None)
 
     asyncio.run(receive(zstandard.compress(b"[1" + b" " * (3 * MIB) + b"]")))
-    with pytest.raises(RateExceeded, match="hold too much memory"):  # one that has a window of 8 MiB and goes on
+    with pytest.raises(RateExceeded, match="take too much memory"):  # one that has a window of 8 MiB and goes on
         asyncio.run(receive(WINDOW_OF_8_MIB + zstandard.compress(b"[1" + b" " * (3 * MIB) + b"]")))
     assert open_bytes(bodies) == 0
 

@@ -20,7 +20,7 @@ from carecase_worker.settings.sections.access import JwtSettings
 OLD, NEW = a_key_pair("RS256"), a_key_pair("ES256")
 REFRESH_S, REFETCH_S, PATIENCE_S = 300.0, 10.0, 60.0
 BLINK = 0.25
-LATER = "The bearer token cannot be checked just now. Send the request again later."
+LATER = "The bearer token cannot be verified at the moment. Send the request again later."
 MOST_WHO_WAIT = 6
 
 

@@ -22,7 +22,7 @@ carecase_http_request_seconds_sum{route="/care-cases-batch"} 0.75
 # TYPE carecase_acceptance_seconds histogram
 carecase_acceptance_seconds_count 1.0
 carecase_acceptance_seconds_sum 0.125
-# HELP carecase_redis_round_trip_seconds Time that Redis took for a call of the job store
+# HELP carecase_redis_round_trip_seconds Duration of a job store call in Redis
 # TYPE carecase_redis_round_trip_seconds histogram
 carecase_redis_round_trip_seconds_count{operation="admit"} 2.0
 carecase_redis_round_trip_seconds_sum{operation="admit"} 0.75

@@ -63,4 +63,4 @@ def test_a_span_that_is_not_recorded_passes_on_what_its_client_sent(sent: TraceP
     assert span.traceparent == sent
     assert span.child("admit") is span
     assert tracer.attempt([sent]) is UNTRACED
-    assert list(tracer.readings()) == []
+    assert list(tracer.samples()) == []

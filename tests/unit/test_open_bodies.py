@@ -33,7 +33,7 @@ def told(bodies: Bodies) -> dict[str, float]:
     """Every reading, by its name and labels as Prometheus has them."""
     return {
         f"{one.name}{{{','.join(f'{name}={label}' for name, label in one.labels.items())}}}": one.value
-        for one in bodies.readings()
+        for one in bodies.samples()
     }
 
 

@@ -55,7 +55,7 @@ TEXTS = {
     REFUSED: "The target database refused this item for a reason that is not the item's own.",
     UNAVAILABLE: "The target database did not answer before the retry deadline. The item can be sent again.",
     NOT_APPLIED: "Not applied: another item of the batch failed, and the batch was to be applied as a whole.",
-    UNTRUSTED: "Not applied: what the service kept of this item had been changed by another hand. Send it again.",
+    UNTRUSTED: "Not applied: the stored copy of this item was modified outside the service. Send it again.",
     VALID: "Valid",
     WOULD_CREATE: "Would be created",
     UNCHANGED: "Unchanged",

@@ -91,7 +91,7 @@ def test_a_narrow_terminal_is_not_left_by_any_line() -> None:
 def test_no_worker_and_a_redis_that_is_away_say_what_to_do() -> None:
     text = shown(Overview(OVERVIEW.at, [IDLE], Workers([], {}), []), fault="the job store cannot be reached.")
     assert "start: carecase worker" in text
-    assert "the job store cannot be reached. Shown is how it was then." in text
+    assert "the job store cannot be reached. The last known state is shown." in text
     assert "In hand" not in text
 
 

@@ -73,7 +73,7 @@ def test_what_was_sealed_before_there_were_data_keys_is_read_for_ever() -> None:
     for place in (replace(HERE, chunk_no=8), replace(HERE, job_id=HERE.job_id.replace("a", "b"))):
         with pytest.raises(PayloadUnreadable, match="does not open with the key '2026'"):
             a_key(seals, "").open(Kind.PAYLOAD, place, RECORDED_16)
-    with pytest.raises(PayloadUnreadable, match=r"the key '2026', which is not here; add it to encryption\.keys"):
+    with pytest.raises(PayloadUnreadable, match=r"the key '2026', which is not configured; add it to encryption\.keys"):
         a_key(Seals({"new": NEW}, required=False), "").open(Kind.PAYLOAD, HERE, RECORDED_16)
 
 
@@ -130,7 +130,7 @@ def test_the_first_key_wraps_and_all_open() -> None:
     (before, key), (after, _) = a_sealed_job(old), a_sealed_job(rotated)
     assert a_key(rotated, before).open(Kind.RESULT, HERE, key.seal(Kind.RESULT, HERE, b"told")) == b"told"
     assert Seals({"new": NEW}).opened(after, JOB).body_sha256 == DIGEST
-    with pytest.raises(PayloadUnreadable, match="'new', which is not here"):
+    with pytest.raises(PayloadUnreadable, match="'new', which is not configured"):
         old.opened(after, JOB)
     with pytest.raises(PayloadUnreadable, match="does not open with the key 'old'"):
         Seals({"old": NEW}).opened(before, JOB)
@@ -155,7 +155,7 @@ def test_the_first_key_wraps_and_all_open() -> None:
 def test_a_data_key_opens_for_its_job_as_it_was_admitted_only(job: Binding) -> None:
     seals = Seals({"k": OLD})
     wrapped, _ = a_sealed_job(seals)
-    with pytest.raises(SealBroken, match="the job's record was changed, or its data key is another job's"):
+    with pytest.raises(SealBroken, match="the job's record was modified, or its data key is another job's"):
         seals.opened(wrapped, job)
 
 
@@ -170,7 +170,7 @@ def test_a_data_key_opens_for_its_job_as_it_was_admitted_only(job: Binding) -> N
 def test_a_sealed_text_opens_at_its_place_only(kind: Kind, place: ChunkRef) -> None:
     key = DataKey.new()
     sealed = key.seal(Kind.PAYLOAD, HERE, b"some payload")
-    with pytest.raises(SealBroken, match="of the chunk was changed, or is that of another chunk or job") as refused:
+    with pytest.raises(SealBroken, match="of the chunk was modified, or belongs to another chunk or job") as refused:
         key.open(kind, place, sealed)
     assert "some payload" not in str(refused.value)
 

@@ -20,13 +20,13 @@ PREFIX = "must be up to 64 letters, digits and signs, without spaces"
 NAME = "a name has letters, digits, _ and - only, 64 at most"
 GIVES_UP = "the worker would give up before the database does"
 SAME_PORT = "flower.port: must not be intake.port, where the intake listens; give one of the two another port"
-SAME_PREFIX = "broker.prefix: must not begin as redis.prefix does, nor that as this: both are kept in one Redis"
-SAME_KEY = "has a key that another client has, too; each key must be one client's"
+SAME_PREFIX = "broker.prefix: must not begin with redis.prefix, nor redis.prefix with this: both share one Redis"
+SAME_KEY = "has a key of another client, too; each key must belong to one client"
 SAME_BROKER = "flower.broker_url: must lead to the same broker as broker.url, as another user of it"
 BOUND = "audience = 'a'\nissuer = 'i'"
 
 UNBOUND = [
-    f"jwt.{name}: must be set where keys come from an issuer; it is what `{claim}` of the issuer's tokens for us is"
+    f"jwt.{name}: must be set if keys come from an issuer; it is the `{claim}` of its tokens for this service"
     for name, claim in (("audience", "aud"), ("issuer", "iss"))
 ]
 KEY_SETS = "jwt.algorithms: RS256 and ES256 need jwt.jwks_file or jwt.jwks_url, and these need one of the two"
@@ -46,8 +46,8 @@ WRONG = [
     ("[intake]\nrequire = 'neither'", ["intake.require: must be both or either"]),
     ("[intake]\nrequire_user_agent = 'perhaps'", ["intake.require_user_agent: must be true or false"]),
     ("[intake]\nhost = 5", ["intake.host: must be text"]),
-    ("[intake]\nhost = 'a b'", [f"intake.host: {HOST}: the host is no name that a host can have"]),
-    (f"[intake]\nhost = '{'a' * 64}'", [f"intake.host: {HOST}: the host is no name that a host can have"]),
+    ("[intake]\nhost = 'a b'", [f"intake.host: {HOST}: the host is not a valid host name"]),
+    (f"[intake]\nhost = '{'a' * 64}'", [f"intake.host: {HOST}: the host is not a valid host name"]),
     ("[intake]\nhost = ''", [f"intake.host: {HOST}: the host is missing"]),
     ("[intake]\nhost = '127.0.0.1:8080'", [f"intake.host: {HOST}, without a port and without [ ]"]),
     ("[intake]\nhost = '[::1]'", [f"intake.host: {HOST}, without a port and without [ ]"]),
@@ -109,7 +109,7 @@ WRONG = [
     # between settings
     (
         "[intake]\nmax_connections = 600",
-        ["intake.max_requests: must be below intake.max_connections: probes, and who comes anew, need some of them"],
+        ["intake.max_requests: must be below intake.max_connections: probes and new clients need some of them"],
     ),
     (
         "[jobs]\nlease_seconds = 14.999",
@@ -162,14 +162,14 @@ WRONG = [
     ),
     (
         '[redis]\nca_file = "a\\u0000b"',
-        ["redis.ca_file: is not a file that can be read (it has a name that no file can have)"],
+        ["redis.ca_file: is not a file that can be read (its name is not a valid file name)"],
     ),
-    (f"[redis]\nca_file = '{HERE}'", ["redis.ca_file: must hold certificates in PEM; it holds none that can be read"]),
+    (f"[redis]\nca_file = '{HERE}'", ["redis.ca_file: must have certificates in PEM; none could be read"]),
     (
         f"[redis]\ncert_file = '{HERE}'",
         ["redis.cert_file: must be a certificate in PEM, and redis.key_file its key in PEM, without a password"],
     ),
-    (f"[redis]\nkey_file = '{HERE}'", ["redis.key_file: needs redis.cert_file, the certificate that it is the key of"]),
+    (f"[redis]\nkey_file = '{HERE}'", ["redis.key_file: needs redis.cert_file, the certificate of this key"]),
     (
         f"[clients.a]\napi_key_sha256 = ['{SHA}']\n[clients.b]\napi_key_sha256 = ['{'b' * 64}', '{SHA}']",
         [f"clients.a.api_key_sha256: {SAME_KEY}", f"clients.b.api_key_sha256: {SAME_KEY}"],
@@ -182,7 +182,7 @@ WRONG = [
     ("[jwt]\nrevoked_file = 'gone'", ["jwt.revoked_file: is not a file that can be read (No such file or directory)"]),
     (
         f"[jwt]\nalgorithms = ['ES256']\njwks_file = '{HERE}'\njwks_url = 'https://h/keys'\n{BOUND}",
-        ["jwt.jwks_url: there is jwt.jwks_file already; set one of them"],
+        ["jwt.jwks_url: jwt.jwks_file is set already; set one of them"],
     ),
     (
         f"[jwt]\nalgorithms = ['ES256']\njwks_file = 'nowhere'\n{BOUND}",
@@ -218,7 +218,7 @@ WRONG = [
     ),
     (
         f"{WEBHOOK}client = 'c'\n[delivery]\ntimeout_seconds = 25.1",
-        ["delivery.timeout_seconds: must be at most 25: then another worker takes over"],
+        ["delivery.timeout_seconds: must be at most 25: after that another worker takes over"],
     ),
 ]  # fmt: skip
 

@@ -90,8 +90,8 @@ WRONG_VARIABLES = [
         )
         for url, told in (
             ("sqlite:///d", "is not for SQLite, which has none; leave it out"),
-            ("postgresql://u:p@h/d", "there is a password in the URL already; set one of them"),
-            ("postgresql://u@h/d?password=p", "there is a password in the URL already; set one of them"),
+            ("postgresql://u:p@h/d", "the URL has a password already; set one of them"),
+            ("postgresql://u@h/d?password=p", "the URL has a password already; set one of them"),
         )
     ),
     *(

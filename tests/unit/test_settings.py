@@ -180,7 +180,7 @@ def test_white_space_around_a_value_of_the_environment_does_not_count(tmp_path: 
 def test_a_secret_that_is_given_twice_is_reported(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s" * 32)
     (mistake,) = mistakes(tmp_path, JWT_SECRET="s" * 32, JWT_SECRET_FILE=str(tmp_path / "secret"))
-    assert mistake == "CARECASE_JWT_SECRET_FILE: there is CARECASE_JWT_SECRET already; set one of them"
+    assert mistake == "CARECASE_JWT_SECRET_FILE: CARECASE_JWT_SECRET is set already; set one of them"
 
 
 @pytest.mark.parametrize(

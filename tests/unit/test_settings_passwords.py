@@ -58,7 +58,7 @@ def test_a_password_of_a_database_is_given_once(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(environment={**environment, "CARECASE_DATABASES_D_PASSWORD": "q"})
     (mistake,) = str(caught.value).splitlines()
-    assert mistake.startswith("databases.d.password: there is a password in the URL already")
+    assert mistake.startswith("databases.d.password: the URL has a password already")
 
 
 def test_a_password_goes_with_a_url_that_names_other_files_and_keys() -> None:

@@ -109,7 +109,7 @@ def test_no_algorithm_is_taken_that_the_configuration_leaves_out() -> None:
 
 def test_only_a_token_that_needs_the_issuers_keys_waits_for_them() -> None:
     one = gate_of_keys("HS256", "RS256", secret=SECRET, read=away)
-    with pytest.raises(KeysUnavailable, match=r"cannot be checked just now\. Send the request again later\."):
+    with pytest.raises(KeysUnavailable, match=r"cannot be verified at the moment\. Send the request again later\."):
         one.caller(KEY, signed(RSA, "RS256", "r1"))
     assert one.caller(KEY, token()) == ANN
     for authorization in (

@@ -9,7 +9,7 @@ from carecase_worker.settings.urls import services as urls
 from carecase_worker.settings.urls import targets as target_urls
 
 TARGET = "must be postgresql://user@host:5432/database or sqlite:///path"
-HOSTS = "must tell several hosts as ?host=a:5432&host=b:5432, or as ?host=a,b&port=5432,5432"
+HOSTS = "must list several hosts as ?host=a:5432&host=b:5432, or as ?host=a,b&port=5432,5432"
 SQLITE = "must be sqlite:///path, or sqlite:////path from the root, of a file"
 IN_MEMORY = f"{SQLITE}; a database in memory would be lost, and is another one in each process"
 SOCKET = "must be unix:///path?db=0 for a socket, with no other option"
@@ -18,7 +18,7 @@ ORIGIN = "must be origins as browsers send them: https://host, or https://host:8
 PORT = "the port must be a number from 1 to 65535"
 NUMBER = "what follows the host must be the number of a database"
 NO_OPTIONS = "without options after a ?"
-NO_HOST, BAD_HOST = "the host is missing", "the host is no name that a host can have"
+NO_HOST, BAD_HOST = "the host is missing", "the host is not a valid host name"
 LONGEST_HOST = ".".join(["a" * 63] * 3 + ["b" * 61])
 
 KEPT = [
@@ -63,7 +63,7 @@ REFUSED = [
     (urls.redis_url, "redis://h:", f"{REDIS}: {PORT}"),
     (urls.redis_url, "redis://h/x", f"{REDIS}: {NUMBER}"),
     (urls.redis_url, "redis://h/1234567890", f"{REDIS}: {NUMBER}"),
-    (urls.redis_url, "redis://h?db=1", f"{REDIS}, {NO_OPTIONS}; each that there is has a setting of its own"),
+    (urls.redis_url, "redis://h?db=1", f"{REDIS}, {NO_OPTIONS}; each supported option has its own setting"),
     (urls.redis_url, "redis://u:p;w@h", f"must not have a ;: write it as %3B ({ENCODED})"),
     (urls.redis_url, "unix:///a;b", f"must not have a ;: write it as %3B ({ENCODED})"),
     (urls.redis_url, "unix://h/s", SOCKET),

@@ -1,1 +1,1 @@
-"""The audit log: a line for each reading and writing of cases, chained so that a change can be noticed."""
+"""The audit log: one line per access to cases, hash-chained so that tampering is evident."""

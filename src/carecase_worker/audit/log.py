@@ -1,8 +1,8 @@
 """The audit log's files: one chain for all intakes of a machine, appended under a lock, closed at a size.
 
 DIRECTORY/audit.jsonl                 the current file
-DIRECTORY/audit-000000004711.jsonl    closed; its last record is number 4711, and the chain goes on in the next file
-DIRECTORY/lock                        locked by whoever appends
+DIRECTORY/audit-000000004711.jsonl    closed; its last record is number 4711, and the chain continues in the next file
+DIRECTORY/lock                        locked while a process appends
 """
 
 import errno
@@ -31,7 +31,7 @@ _TAIL_BYTES = 64 << 10
 
 @dataclass(slots=True)
 class _File:
-    """The current file, as this process last saw it."""
+    """The current file, in the state in which this process last left it."""
 
     number: int
     identity: tuple[int, int]
@@ -52,7 +52,7 @@ class AuditLog:
         self._failures = 0
 
     def opened(self) -> "AuditLog":
-        """Make the directory and find the chain's end. Raises SettingsError if nothing can be recorded there."""
+        """Create the directory and find the chain's end. Raises SettingsError if the directory is not writable."""
         directory = self._settings.directory
         if directory is None:
             return self
@@ -114,7 +114,7 @@ class AuditLog:
         return self._failures
 
     def _sync(self, written: int) -> None:
-        """Flush to disk without holding the lock, so that concurrent callers wait at the same time."""
+        """Flush to disk without the lock, so that concurrent callers wait in parallel."""
         try:
             if self._settings.durability == "fsync":
                 os.fdatasync(written)
@@ -192,7 +192,7 @@ class AuditLog:
             self._file = None
 
 
-def opened_files(directory: Path, held: ExitStack) -> list[tuple[str, IO[bytes], int]]:
+def opened_files(directory: Path, stack: ExitStack) -> list[tuple[str, IO[bytes], int]]:
     """Open all files of a log for reading; return name, file and present size of each, the oldest first.
 
     Raises OSError.
@@ -202,7 +202,7 @@ def opened_files(directory: Path, held: ExitStack) -> list[tuple[str, IO[bytes],
             lock = turn.enter_context((directory / _LOCK).open("rb"))
             fcntl.flock(lock, fcntl.LOCK_SH)
         paths = [*_closed(directory), *(path for path in (directory / _CURRENT,) if path.exists())]
-        files = [held.enter_context(path.open("rb")) for path in paths]
+        files = [stack.enter_context(path.open("rb")) for path in paths]
         return [(path.name, file, os.fstat(file.fileno()).st_size) for path, file in zip(paths, files, strict=True)]
 
 
@@ -236,7 +236,7 @@ def _closed(directory: Path) -> list[Path]:
 
 
 def _last_head(text: bytes) -> Head | None:
-    """Return the chain's end by the last record of a text; None if it has no record."""
+    """Return the chain's end from the last record of a text; None if it has no record."""
     for line in reversed(text.split(b"\n")):
         if record := record_of(line):
             return record.head

@@ -1,6 +1,6 @@
 """Records of the audit log: a line of JSON each, whose digest covers the digest of the one before. No I/O.
 
-    {"number":2,…,"previous":"<hash of record 1>","hash":"<digest of all that stands before this member>"}
+    {"number":2,…,"previous":"<hash of record 1>","hash":"<digest of the text before this member>"}
 
 The digest is SHA-256; with a key, whose id is in the record, it is HMAC-SHA-256 by that key.
 """
@@ -54,7 +54,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The end of a chain: the number of its last record, from 1, and the hash of that."""
+    """The end of a chain: the number of its last record, counted from 1, and that record's hash."""
 
     number: int
     hash: str
@@ -74,7 +74,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as read from a line: its place in the chain, its members, and the text that its digest covers."""
+    """A record parsed from a line: its position in the chain, its members, and the text that its digest covers."""
 
     head: Head
     previous: str
@@ -97,7 +97,7 @@ def chained(head: Head, at: datetime, members: Mapping[str, Any], key: Key | Non
 
 
 def mended(fragment: bytes) -> dict[str, Any]:
-    """Return the members of the record that follows a line broken off by a crash."""
+    """Return the members of the record that follows a line truncated by a crash."""
     return {"event": "mended", "bytes": len(fragment), "sha256": hashlib.sha256(fragment).hexdigest()}
 
 

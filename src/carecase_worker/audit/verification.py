@@ -11,9 +11,9 @@ _MOST_FAULTS = 100
 
 @dataclass(slots=True)
 class Verification:
-    """A check of a chain against its digests; `noted` are ends of the chain that somebody wrote down elsewhere.
+    """A check of a chain against its digests; `noted` are earlier ends of the chain, stored elsewhere.
 
-    Faults are signs of tampering; notes are traces that a crash, or the removal of old files, can leave as well.
+    Faults are signs of tampering; notes are irregularities that a crash or the removal of old files also explains.
     """
 
     keys: Mapping[str, bytes] = field(default_factory=dict)
@@ -45,46 +45,48 @@ class Verification:
         self._found |= {record.head} & set(self.noted)
 
     def finish(self) -> None:
-        """Add the faults and notes that show only at the end of the log."""
+        """Add the faults and notes that can only be found at the end of the log."""
         self._settle(None)
         for head in self.noted:
             if head not in self._found:
-                self._fault(f"record {head.number} is not here with the hash that was noted: cut off, or written anew")
+                self._fault(
+                    f"record {head.number} is missing or lacks the hash that was noted: truncated, or rewritten"
+                )
         if self._unkeyed_to and self._unkeyed_to == self.last.number:
             self._fault(
-                "no record has a digest by one of audit.keys: whoever could write the files could have made them"
+                "no record has a digest by one of audit.keys: anyone who can write the files could have forged them"
             )
         elif self._unkeyed_to:
             self.notes.append(
-                f"up to record {self._unkeyed_to} digests are without a key: keys came later, or were lost"
+                f"digests have no key up to record {self._unkeyed_to}: audit.keys was set later, or was lost"
             )
         if self.first.number > 1:
-            self.notes.append(f"it begins with record {self.first.number}; what was before is not here")
+            self.notes.append(f"it begins with record {self.first.number}; the earlier records are missing")
 
     def _settle(self, record: Record | None) -> None:
-        """Judge the previous line, if it was not a record, by the record that follows it."""
+        """Classify the previous line, if it was not a record, by the record that follows it."""
         if self._fragment is None:
             return
         (place, fragment), self._fragment = self._fragment, None
         told = record.members if record else {}
         is_told = told.get("event") == "mended" and told.get("bytes") == len(fragment)
         if is_told and told.get("sha256") == hashlib.sha256(fragment).hexdigest():
-            self.notes.append(f"{place} was broken off by a crash, as the record after it says")
+            self.notes.append(f"{place} was truncated by a crash, as the next record says")
         else:
-            self._fault(f"{place} is not a record, or was broken off and nothing was recorded since")
+            self._fault(f"{place} is not a record, or was truncated and is the last line")
 
     def _check_digest(self, record: Record) -> None:
         number, key_id = record.head.number, record.members.get("key")
         secret = None if key_id is None else self.keys.get(str(key_id))
         if key_id is not None and secret is None:
-            self._fault(f"record {number} has a digest by a key that is not among audit.keys")
+            self._fault(f"record {number} has a digest by a key that is not in audit.keys")
             return
         if record.digest(secret) != record.head.hash:
-            self._fault(f"record {number} was changed")
+            self._fault(f"record {number} was modified")
         if secret is not None:
             self._has_keyed = True
         elif self._has_keyed:
-            self._fault(f"record {number} has a digest without a key, behind records by audit.keys")
+            self._fault(f"record {number} has a digest without a key, although earlier records have one by audit.keys")
         elif self.keys:
             self._unkeyed_to = number
 
@@ -93,14 +95,14 @@ class Verification:
         if not self.records:
             self.first = record.head
             if number == 1 and record.previous != BEGINNING.hash:
-                self._fault("record 1 does not begin a chain: it was put in, or changed")
+                self._fault("record 1 does not begin a chain: it was inserted or modified")
         elif number > expected:
             missing = f"records {expected} to {number - 1} are" if number - 1 > expected else f"record {expected} is"
             self._fault(f"{missing} missing")
         elif number < expected:
-            self._fault(f"record {number} stands behind record {self.last.number}: put in, or put back")
+            self._fault(f"record {number} comes after record {self.last.number}: it was inserted or moved")
         elif record.previous != self.last.hash:
-            self._fault(f"record {number} does not follow from record {self.last.number}: one was changed or put in")
+            self._fault(f"record {number} does not follow from record {self.last.number}: one was modified or inserted")
 
     def _fault(self, text: str) -> None:
         self.fault_count += 1

@@ -8,7 +8,7 @@ import msgspec
 
 
 class Facts(Protocol):
-    """The facts of a batch: of one that is to become a job, of a job, or of the lease of one of its chunks."""
+    """The facts of a batch, as a new job, a stored job and the lease of a chunk all have them."""
 
     @property
     def client(self) -> str: ...
@@ -34,9 +34,9 @@ class Facts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The facts of a job's record that decide what is written where, for whom, and who may read its result.
+    """The facts of a job's record that decide which cases are written where, for whom, and who may read the result.
 
-    A data key opens for exactly these facts: if one of them was changed in the record, it opens nothing.
+    A data key can only be unwrapped with exactly these facts: if one was modified in the record, unwrapping fails.
     """
 
     job_id: str
@@ -51,7 +51,7 @@ class Binding:
 
     @classmethod
     def of(cls, facts: Facts, job_id: str, chunks: int) -> "Binding":
-        """Return the binding of a job of so many chunks."""
+        """Return the binding of a job with `chunks` chunks."""
         return cls(
             job_id,
             facts.client,
@@ -65,9 +65,9 @@ class Binding:
         )
 
     def digest(self) -> bytes:
-        """Return a SHA-256 digest of all facts, in an encoding that keeps them apart.
+        """Return a SHA-256 digest of all facts, in an unambiguous encoding.
 
-        That of a job that is no dry run is as it was before there were any.
+        For a job that is not a dry run, the digest is the same as before dry runs existed.
         """
         facts = msgspec.to_builtins(self)
         if not self.dry_run:
@@ -77,9 +77,9 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A batch's place in the order of acceptance, and the moment of acceptance in us, as `admit` noted them.
+    """A batch's place in the order of acceptance and its time of acceptance in us, as `admit` recorded them.
 
-    `moved` is by how much `settle` has moved the place up since; None if the place was final from the beginning.
+    `moved` is how far `settle` has moved the place up since; None if the place was final from the beginning.
     """
 
     seq: int

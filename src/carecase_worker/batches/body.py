@@ -1,4 +1,4 @@
-"""A body: decoded, and split into items while it comes in."""
+"""A request body, decoded and split into items while it is received."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ MAX_PIECES = 1 << 10  # of a client that sends, or compresses, a few bytes at a 
 
 
 class Body:
-    """A body that comes in: decoded, bounded, digested and split, piece by piece. It keeps no items."""
+    """A body that is decoded, size-checked, digested and split piece by piece. It keeps no items."""
 
     def __init__(self, decoder: Decoder, splitter: Splitter, max_bytes: int) -> None:
         self._decoder = decoder
@@ -33,22 +33,22 @@ class Body:
 
     @property
     def piece_bytes(self) -> int:
-        """The size in bytes of pieces, as sent, that are worth a call of `take`."""
+        """The size in bytes, as sent, from which a piece is worth a call of `take`."""
         return PIECE_BYTES if self._decoder.encoding == "identity" else _ENCODED_PIECE_BYTES
 
     @property
-    def held_bytes(self) -> int:
-        """The memory in bytes that the body holds now, beside the piece that is being taken."""
-        return self._decoder.held_bytes + self._decoded_bytes + self._waiting_bytes + self._splitter.held_bytes
+    def buffered_bytes(self) -> int:
+        """The memory in bytes that the body uses now, without the piece that is being processed."""
+        return self._decoder.buffered_bytes + self._decoded_bytes + self._waiting_bytes + self._splitter.buffered_bytes
 
     def is_small(self, piece: bytes, at_most: int) -> bool:
         """Return whether a piece is the whole body, uncompressed and no larger than `at_most` bytes."""
         return not self.received and len(piece) <= at_most and self._decoder.encoding == "identity"
 
     def take(self, piece: bytes) -> Iterator[Sequence[msgspec.Raw]]:
-        """Take a piece as sent; yield groups of the items that are complete now. Raises BatchRefused.
+        """Process a piece as sent; yield groups of the items completed by it. Raises BatchRefused.
 
-        There is little work between two groups: 256 KiB to decode, 64 KiB to split, or a thousand tiny parts.
+        The work between two groups is bounded: 256 KiB to decode, 64 KiB to split, or a thousand tiny parts.
         """
         self.received += len(piece)
         for number, decoded in enumerate(self._decoder.decode(piece), start=1):
@@ -77,7 +77,7 @@ class Body:
         yield self._splitter.finish()
 
     def _joined(self) -> bytes:
-        """Take the decoded bytes that have not been split."""
+        """Remove and return the decoded bytes that have not been split."""
         joined = b"".join(self._waiting)
         self._waiting, self._waiting_bytes = [], 0
         return joined

@@ -1,4 +1,4 @@
-"""Cutting of a batch's items into chunks, in items and bytes of bounded number."""
+"""Cutting of a batch's items into chunks of bounded count and size."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,11 +24,11 @@ class ChunkLimits:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The items of one chunk: a JSON array, with the place of its first item in the batch.
+    """The items of one chunk: a JSON array, with the index of its first item in the batch.
 
-    `refused` has the faults of the items that were too large to keep, by their places in the chunk. In the array such
-    an item is null, or an object with its case key alone, which is never valid. `lines` are those of a file's rows.
-    A chunk of a dry run says so itself.
+    `refused` maps the index in the chunk of each item that was too large to store to its fault. In the array such an
+    item is null, or an object with only its case key, which is never valid. `lines` are the line numbers of a file's
+    rows. A chunk of a dry run is marked as one.
     """
 
     first: int
@@ -41,20 +41,20 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRef:
-    """A chunk's name: its job, and its number in the job."""
+    """The reference to a chunk: its job, and its number in the job."""
 
     job_id: str
     chunk_no: int
 
     @classmethod
     def of(cls, name: str) -> "ChunkRef":
-        """Return the chunk of a name as Redis has it: the job's id, a colon, the number."""
+        """Parse a chunk's name as stored in Redis: the job's id, a colon, the number."""
         job_id, chunk_no = name.split(":")
         return cls(job_id, int(chunk_no))
 
 
 class Chunker:
-    """A cutter of a batch's items into chunks, as they come."""
+    """An incremental cutter of a batch's items into chunks."""
 
     def __init__(self, bounds: ChunkLimits) -> None:
         self._bounds = bounds
@@ -66,16 +66,16 @@ class Chunker:
 
     @property
     def total(self) -> int:
-        """Items that have been taken so far."""
+        """The number of items added so far."""
         return self._first + len(self._waiting) - self._gone
 
     @property
-    def held_bytes(self) -> int:
-        """Memory of the items that are in no chunk yet, in bytes: they may lie in texts of twice their size."""
+    def buffered_bytes(self) -> int:
+        """Memory in bytes of the items not in a chunk yet; the buffers they are slices of may be twice their size."""
         return 2 * self._waiting_bytes
 
     def add(self, items: Sequence[msgspec.Raw]) -> Iterator[Chunk]:
-        """Take the next items and yield the chunks that are full by now.
+        """Add the next items and yield the chunks that are full.
 
         Raises BatchRefused if an item is not UTF-8.
         """
@@ -106,7 +106,7 @@ class Chunker:
 
 
 def _chunk_of(items: Sequence[msgspec.Raw], first: int, bounds: ChunkLimits) -> Chunk:
-    """Return a chunk that begins with these items, and has as many of them as it may hold."""
+    """Return a chunk of the first of these items, as many as fit."""
     sizes = list(map(len, items))
     refused: dict[int, str] = {}
     kept: Sequence[bytes | msgspec.Raw] = items
@@ -135,7 +135,7 @@ def _within_bounds(
 
 
 def _key_alone(item: msgspec.Raw) -> bytes:
-    """Return an item that is too large as an object with its case key alone, which its outcome names; or null."""
+    """Reduce an item that is too large to an object with only its case key, for its outcome; null without a key."""
     key = key_of(item)
     return _NULL if key is None else f'{{"{KEY}":{key}}}'.encode()
 

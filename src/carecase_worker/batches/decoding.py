@@ -1,4 +1,4 @@
-"""Decoding of a Content-Encoding, piece by piece: in bounded memory, to parts of bounded size."""
+"""Incremental decoding of a Content-Encoding, in bounded memory and into parts of bounded size."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,18 +16,18 @@ _WINDOW_TOO_LARGE = "Frame requires too much memory"
 
 
 def encoding_of(content_encoding: str | None) -> str:
-    """Return the encoding of a Content-Encoding. Raises BatchRefused if it is not supported, or there are several."""
+    """Return the encoding that a Content-Encoding names. Raises BatchRefused for an unsupported one or several."""
     names = [name.strip().lower() for name in (content_encoding or "").split(",")]
     applied = [{"x-gzip": "gzip"}.get(name, name) for name in names if name not in ("", "identity")]
     if applied and applied not in (["gzip"], ["zstd"]):
         raise BatchRefused(
-            BatchFault.ENCODING, "Send Content-Encoding: gzip or zstd, one of them and once, or leave it out."
+            BatchFault.ENCODING, "Send Content-Encoding: gzip or zstd, only one and only once, or leave the header out."
         )
     return applied[0] if applied else "identity"
 
 
 class Decoder:
-    """The decoder of a Content-Encoding; it takes memory from the first byte on. Raises BatchRefused."""
+    """The decoder of a Content-Encoding; it allocates its memory at the first byte. Raises BatchRefused."""
 
     def __init__(self, content_encoding: str | None) -> None:
         self.encoding = encoding_of(content_encoding)
@@ -39,8 +39,8 @@ class Decoder:
         self._decoding: Any = None
 
     @property
-    def held_bytes(self) -> int:
-        """The memory in bytes that it holds, at most."""
+    def buffered_bytes(self) -> int:
+        """The upper bound of its memory in bytes."""
         if self._unzstd is not None:
             return self._unzstd.memory_size()
         return 0 if self._member is None else _GZIP_HELD_BYTES
@@ -55,7 +55,7 @@ class Decoder:
             raise (_window_too_large() if _WINDOW_TOO_LARGE in str(error) else self._broken()) from None
 
     def finish(self) -> None:
-        """Raise BatchRefused if the body broke off."""
+        """Raise BatchRefused if the body is truncated."""
         if self._frames.is_broken_off or (self._member is not None and not self._member.eof):
             raise self._broken()
 
@@ -84,7 +84,7 @@ class Decoder:
 
     def _broken(self) -> BatchRefused:
         return BatchRefused(
-            BatchFault.BROKEN_ENCODING, f"The body is not {self.encoding}, or it broke off. Send it again."
+            BatchFault.BROKEN_ENCODING, f"The body is not valid {self.encoding}, or it is truncated. Send it again."
         )
 
 

@@ -1,13 +1,14 @@
-"""Payloads and results sealed for their stay in Redis: AES-256-GCM, under a data key that each job has for itself.
+"""Encryption of payloads and results at rest in Redis: AES-256-GCM with a data key per job (envelope encryption).
 
-A sealed text is of form 17: the form's byte, 12 bytes of nonce, then the sealed text and its tag. Its kind, job and
-chunk are authenticated with it: it opens nowhere else.
+Sealed text has format 17: the format byte, a 12-byte nonce, then the ciphertext and its tag. Its kind, job and chunk
+are its associated data, so it can be opened for these alone.
 
-The data key lies in the job's record, wrapped by one of the configured keys, as base64 of: the form's byte, the length
-of that key's id in a byte, the id, 8 bytes that identify the key itself, 12 bytes of nonce, then, sealed and bound to
-the job's facts, the data key, the digest of the body as sent, and the Idempotency-Key.
+The data key is stored in the job's record, wrapped with one of the configured keys, as base64 of: the format byte, the
+length of that key's id in a byte, the id, 8 bytes that identify the key itself, a 12-byte nonce, then the ciphertext of
+the data key, the digest of the body as sent, and the Idempotency-Key, with the job's facts as associated data.
 
-Form 16 is that of older versions: payloads under a configured key itself, bound to job and chunk alone.
+Format 16 is from older versions: payloads encrypted directly with a configured key, with job and chunk as associated
+data.
 """
 
 import base64
@@ -54,7 +55,7 @@ class Opener(Protocol):
     def open(self, kind: Kind, chunk: ChunkRef, sealed: bytes) -> bytes:
         """Open a sealed text of a chunk.
 
-        Raises SealBroken, or PayloadUnreadable if an older version sealed it with a key that is not here.
+        Raises SealBroken, or PayloadUnreadable if an older version sealed it with a key that is not configured.
         """
         ...
 
@@ -88,13 +89,13 @@ class DataKey:
         try:
             return self._cipher.decrypt(nonce, rest, _place(kind, chunk))
         except (InvalidTag, ValueError):
-            text = f"the {kind.value.decode()} of the chunk was changed, or is that of another chunk or job"
+            text = f"the {kind.value.decode()} of the chunk was modified, or belongs to another chunk or job"
             raise SealBroken(text) from None
 
     def order_blocks(self) -> tuple[bytes, bytes]:
-        """Return the two blocks of HMAC-SHA-1 (RFC 2104) with which `admit` signs the order.
+        """Return the inner and outer HMAC-SHA-1 block (RFC 2104) with which `admit` signs the order.
 
-        It is SHA-1 because Lua in Redis has nothing else.
+        SHA-1, because Lua in Redis offers no other hash.
         """
         block = self._order_key().ljust(_HMAC_BLOCK_BYTES, b"\0")
         return block.translate(_INNER), block.translate(_OUTER)
@@ -103,14 +104,14 @@ class DataKey:
         """Raise SealBroken unless `admit` has signed this place in the order of acceptance."""
         signed = hmac.digest(self._order_key(), order.noted().encode(), "sha1").hex()
         if (order.moved or 0) < 0 or not hmac.compare_digest(signed.encode(), signature.encode()):
-            raise SealBroken("the job's place in the order of acceptance, or its moment, was changed")
+            raise SealBroken("the job's place in the order of acceptance, or its time of acceptance, was modified")
 
     def _order_key(self) -> bytes:
         return _derived(self.raw, b"order")
 
 
 class _NoDataKey:
-    """Stand-in for the data key of a job that has none: it seals nothing, and opens what older versions sealed."""
+    """Null object for a job without a data key: it seals nothing, and opens texts that older versions sealed."""
 
     def __init__(self, keys: Mapping[str, "_WrappingKey"]) -> None:
         self._keys = keys
@@ -136,9 +137,9 @@ class _NoDataKey:
 
 @dataclass(frozen=True, slots=True)
 class _WrappingKey:
-    """A configured key, with the keys derived from it and the bytes that identify it.
+    """A configured key, and the keys derived from it.
 
-    `direct` is the key itself, for texts of older versions; `wraps` wraps data keys; `digests` keys the marks of
+    `direct` is the key itself, for texts of older versions; `wraps` wraps data keys; `digests` keys the digests of
     requests; `check` identifies the key.
     """
 
@@ -150,7 +151,7 @@ class _WrappingKey:
 
     @property
     def head(self) -> bytes:
-        """The bytes in front of a data key that it wraps."""
+        """The bytes before a data key wrapped with this key."""
         return bytes((_WRAPPED, len(self.key_id))) + self.key_id.encode() + self.check
 
     @classmethod
@@ -161,7 +162,7 @@ class _WrappingKey:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A job's data key, unwrapped, and what was sealed with it: the body's digest and the Idempotency-Key."""
+    """A job's unwrapped data key, with the body's digest and the Idempotency-Key that were wrapped with it."""
 
     key: Opener
     body_sha256: str = ""
@@ -171,7 +172,7 @@ class Opened:
 class Seals:
     """The configured keys: the first one wraps the data keys of new jobs, all unwrap. Without keys nothing is sealed.
 
-    If sealing is `required`, a job without a data key cannot be read, as one whose wrapping key is not here.
+    If sealing is `required`, a job without a data key is as unreadable as one whose wrapping key is missing.
     """
 
     def __init__(self, keys: Mapping[str, bytes], required: bool = True) -> None:
@@ -180,7 +181,7 @@ class Seals:
         self._required = required and bool(keys)
 
     def new_key(self) -> DataKey | None:
-        """Return a data key for a job that is coming in; None if there are no keys to wrap it with."""
+        """Return a data key for a new job; None if no keys are configured to wrap it with."""
         return DataKey.new() if self._own else None
 
     def wrap(self, key: DataKey, binding: Binding, body_sha256: str, idempotency_key: str | None = None) -> str:
@@ -194,12 +195,12 @@ class Seals:
     def opened(self, wrapped: str, binding: Binding) -> Opened:
         """Unwrap the data key of a job, from its record.
 
-        Raises SealBroken if the record was changed, PayloadUnreadable if the key that wraps it is not here.
+        Raises SealBroken if the record was modified, PayloadUnreadable if the key that wraps it is not configured.
         """
         if not wrapped:
             if self._required:
                 raise PayloadUnreadable(
-                    "the job is not sealed, and encryption.required is on; if it is from before there were keys, or"
+                    "the job is not sealed, and encryption.required is on; if it was sent before keys were set, or"
                     " before an upgrade, set encryption.required = false until such jobs are done; else cancel it"
                 )
             return Opened(_NoDataKey(self._keys))
@@ -210,7 +211,7 @@ class Seals:
         try:
             text = key.wraps.decrypt(nonce, rest, head + binding.digest())
         except (InvalidTag, ValueError):
-            raise SealBroken("the job's record was changed, or its data key is another job's") from None
+            raise SealBroken("the job's record was modified, or its data key is another job's") from None
         digest, sent_key = text[_KEY_BYTES : _KEY_BYTES + _DIGEST_BYTES], text[_KEY_BYTES + _DIGEST_BYTES :]
         return Opened(DataKey(text[:_KEY_BYTES]), digest.hex(), sent_key[1:].decode() if sent_key else None)
 
@@ -220,7 +221,7 @@ class Seals:
         return self._own is not None and head == self._own.head
 
     def rewrapped(self, wrapped: str, binding: Binding) -> tuple[str, Mark | None]:
-        """Wrap a data key with the first key; return it, and the mark that its batch is kept by from then on.
+        """Wrap a data key with the first key; return it with the mark that identifies its batch from then on.
 
         The mark is None if the batch came without an Idempotency-Key. Raises SealBroken, PayloadUnreadable.
         """
@@ -232,10 +233,10 @@ class Seals:
         return self.wrap(opened.key, binding, opened.body_sha256, sent_key), mark
 
     def marks(self, sent_key: str, binding: Binding, body_sha256: str) -> tuple[Mark, ...]:
-        """Return the marks that a request may be known by: one under each key, then the plain one.
+        """Return the marks by which a repeated request can be recognised: one per key, then the one without a key.
 
-        The first one is kept. The plain one is kept where there are no keys, and was kept by older versions. A second
-        line of `sent_key` must be shared, too.
+        The first one is stored. The one without a key is stored if no keys are configured, and by older versions. A
+        second line of `sent_key` must match, too.
         """
         sent_key, _, mapping = sent_key.partition("\n")
         text = shared(
@@ -249,7 +250,7 @@ class Seals:
 
 
 UNSEALED = Seals({})
-"""The seals of an installation without keys."""
+"""The seals of an installation without keys: nothing is encrypted."""
 
 
 def _parts(wrapped: str) -> tuple[bytes, bytes, bytes]:
@@ -258,22 +259,22 @@ def _parts(wrapped: str) -> tuple[bytes, bytes, bytes]:
         raw = base64.b64decode(wrapped, validate=True)
         start = 2 + raw[1] + _CHECK_BYTES
     except (ValueError, IndexError):
-        raise SealBroken("the job's data key was changed") from None
+        raise SealBroken("the job's data key was modified") from None
     if raw[0] != _WRAPPED:
-        raise PayloadUnreadable("the data key is of a form that this version does not know; upgrade it")
+        raise PayloadUnreadable("the data key has a format that this version does not know; upgrade carecase-worker")
     return raw[:start], raw[start : start + _NONCE_BYTES], raw[start + _NONCE_BYTES :]
 
 
 def _key_named(keys: Mapping[str, _WrappingKey], key_id: str) -> _WrappingKey:
     if key_id not in keys:
-        text = f"the chunk is sealed with the key {key_id!r}, which is not here; add it to encryption.keys"
+        text = f"the chunk is sealed with the key {key_id!r}, which is not configured; add it to encryption.keys"
         raise PayloadUnreadable(text)
     return keys[key_id]
 
 
 def _other_key(key_id: str) -> PayloadUnreadable:
     return PayloadUnreadable(
-        f"the chunk does not open with the key {key_id!r}; check that it is the one it was sealed with"
+        f"the chunk does not open with the key {key_id!r}; check that it is the key that sealed it"
     )
 
 

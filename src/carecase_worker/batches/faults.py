@@ -1,4 +1,4 @@
-"""Refusals of a body as a whole, each with a hint at what was sent instead of a batch."""
+"""Refusals of a whole body, each with a hint at what to send instead."""
 
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE
@@ -53,7 +53,7 @@ def without_mark(beginning: bytes) -> bytes:
     """
     for magic, what in _COMPRESSED.items():
         if beginning.startswith(magic):
-            raise BatchRefused(BatchFault.NOT_JSON, f"The body is compressed, and nothing says so. Send {what}.")
+            raise BatchRefused(BatchFault.NOT_JSON, f"The body is compressed, but no header says so. Send {what}.")
     if beginning.startswith(_WIDE_MARKS) or b"\0" in beginning[:4]:
         raise BatchRefused(
             BatchFault.NOT_JSON, "The body is UTF-16 or UTF-32, not UTF-8. Save the file as UTF-8, and send that."
@@ -62,7 +62,7 @@ def without_mark(beginning: bytes) -> bytes:
 
 
 def no_array(text: bytes, is_whole: bool) -> BatchRefused:
-    """Return the refusal of a body that begins with anything but a bracket; `text` is the body, or its beginning."""
+    """Return the refusal of a body that does not begin with a bracket; `text` is the body, or its beginning."""
     try:
         _VALUE.decode(text)
     except RecursionError:
@@ -102,7 +102,7 @@ def require_case(lone: bytes) -> None:
     if FIELD.keys().isdisjoint(members):
         raise BatchRefused(
             BatchFault.NOT_LINES,
-            "The body is an object that is no CareCase: it has none of its fields. Send one CareCase a line, or an"
+            "The body is an object, but not a CareCase: it has none of its fields. Send one CareCase a line, or an"
             " array of them as Content-Type: application/json, with nothing around it.",
         )
 
@@ -110,8 +110,8 @@ def require_case(lone: bytes) -> None:
 def without_lone_surrogates(text: bytes) -> bytes | None:
     r"""Return the text with `\u0000` for each lone surrogate escape, or None if it has none.
 
-    The parser takes a lone surrogate for an error of the whole text, while the contract makes it the fault of one item.
-    U+0000 breaks the same rule and is seen with the item's other faults.
+    The parser rejects the whole text for a lone surrogate, while the contract makes it the fault of one item. U+0000
+    breaks the same rule, and is reported with the item's other faults.
     """
     found = _LONE.findall(text)
     if not any(lone for _, lone in found):

@@ -1,4 +1,4 @@
-"""The keys of the cases that a batch may write, as a compressed set: batches that share none may go in any order."""
+"""Compressed sets of the case keys that a batch may write; batches with disjoint sets can be applied in any order."""
 
 from array import array
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ class KeySet:
 
     @property
     def is_small(self) -> bool:
-        """True if unions with it cost little."""
+        """True if a union with it is cheap."""
         return len(self._keys) <= _SMALL
 
     def add(self, others: "KeySet") -> None:
@@ -41,7 +41,7 @@ class KeySet:
         self._keys |= others._keys
 
     def meets(self, other: "KeySet") -> bool:
-        """Return whether the sets share a key."""
+        """Return whether the sets intersect."""
         return self._keys.intersect(other._keys)
 
     def packed(self) -> bytes:

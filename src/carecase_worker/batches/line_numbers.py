@@ -1,13 +1,13 @@
-"""Items that were rows of a file: each knows the line where its row begins."""
+"""Line numbers of items that were rows of a file."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 LineRuns = tuple[tuple[int, int], ...]
-"""Lines of neighbouring items, as runs: the place of a run's first item, and its line; the next item is a line below.
+"""Run-length encoded line numbers: the index of each run's first item, and its line; each next item is one line below.
 
-It is empty for items that were no rows of a file.
+Empty for items that were not rows of a file.
 """
 
 
@@ -20,7 +20,7 @@ class NumberedItems(list[msgspec.Raw]):
 
 
 def runs_of_lines(lines: Sequence[int]) -> LineRuns:
-    """Return lines as runs."""
+    """Encode line numbers as runs."""
     if not lines:
         return ()
     if lines[-1] - lines[0] == len(lines) - 1:  # lines only grow

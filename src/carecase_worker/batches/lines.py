@@ -1,4 +1,4 @@
-"""A request body of newline-delimited JSON, cut into its items as it comes in."""
+"""Splitting of a newline-delimited JSON body into its items while it is received."""
 
 import re
 from codecs import BOM_UTF8
@@ -25,17 +25,17 @@ _LINE = msgspec.json.Decoder(msgspec.Raw)
 _FILLED = re.compile(rb"[^ \t\r\n][^\n]*+")
 _MARKED_LINE = b"\n" + BOM_UTF8
 _SHORT_BYTES = 64
-"""The average length of lines below which many may be blank: then blank ones are skipped without becoming values."""
+"""Average line length below which many lines may be blank; blank lines are then skipped before any object is made."""
 
 
 class LineSplitter:
     """A splitter of newline-delimited JSON, one item a line; blank lines do not count.
 
-    Of a line of more than twice `item_bytes` it returns the beginning, which is longer than `item_bytes` and not JSON.
+    A line longer than twice `item_bytes` is truncated to a prefix that is longer than `item_bytes` and not JSON.
     """
 
     def __init__(self, item_bytes: int = ITEM_BYTES) -> None:
-        self._held_bytes = 2 * item_bytes
+        self._max_buffered_bytes = 2 * item_bytes
         self._rest = b""
         self._passing = False
         self._line = 1
@@ -44,12 +44,12 @@ class LineSplitter:
         self._allowance = Allowance()
 
     @property
-    def held_bytes(self) -> int:
-        """The bytes that it holds of items that are not whole yet, and of a first one that may be the only one."""
+    def buffered_bytes(self) -> int:
+        """Buffered bytes of incomplete items, and of a first item that may be the only one."""
         return len(self._rest) + len(self._lone)
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
-        """Take a piece; return the items that are whole by now and were not returned before. Raises BatchRefused."""
+        """Process a piece; return the items completed by it. Raises BatchRefused."""
         if self._passing:
             piece = self._pass(piece)
         end = piece.rfind(b"\n")
@@ -69,22 +69,22 @@ class LineSplitter:
         return items
 
     def _hold(self) -> Sequence[msgspec.Raw]:
-        """Limit what is held of a line: return the beginning of one that is too large."""
-        if len(self._rest) <= self._held_bytes:
+        """Limit the buffer of a line: return the prefix of one that is too large."""
+        if len(self._rest) <= self._max_buffered_bytes:
             return ()
         self._rest = _stripped(self._rest)  # blanks are no item, however many they are
-        if len(self._rest) <= self._held_bytes:
+        if len(self._rest) <= self._max_buffered_bytes:
             return ()
         if self._begins_an_array(self._rest):
             raise array_as_lines()
-        item = msgspec.Raw(self._rest[: self._held_bytes])
+        item = msgspec.Raw(self._rest[: self._max_buffered_bytes])
         self._allowance.spend(len(self._rest))
         self._rest, self._passing = b"", True
         self._given += 1
         return [item]
 
     def _pass(self, piece: bytes) -> bytes:
-        """Return the part of a piece that is behind a line that is too large."""
+        """Return the part of a piece after a line that is too large."""
         end = piece.find(b"\n")
         self._allowance.spend(len(piece) if end < 0 else end)
         if end < 0:
@@ -111,7 +111,7 @@ class LineSplitter:
         return items
 
     def _one_by_one(self, text: bytes) -> list[msgspec.Raw]:
-        """Return the items of lines of which one is broken, or looks so. Raises BatchRefused."""
+        """Return the items of lines, one by one, if some line is or seems invalid. Raises BatchRefused."""
         items = []
         for found in _FILLED.finditer(text):
             item = _item_of(found[0].rstrip(BLANK))
@@ -128,7 +128,7 @@ class LineSplitter:
 
 
 def _lines_of(text: bytes) -> tuple[list[bytes], int]:
-    """Return the lines of a text, without blank ones if they may be many, and how many line feeds it has."""
+    """Return the lines of a text, without blank ones if there may be many, and the number of its line feeds."""
     most = len(text) // _SHORT_BYTES
     lines = text.split(b"\n", most)  # many times faster than counting them first
     if len(lines) <= most:
@@ -137,7 +137,7 @@ def _lines_of(text: bytes) -> tuple[list[bytes], int]:
 
 
 def _at_once(lines: Sequence[bytes]) -> Sequence[msgspec.Raw] | None:
-    """Return the items of lines that each hold exactly one; None if parsing them together does not prove that."""
+    """Return the items of lines with exactly one item each; None if parsing them together does not prove that."""
     held = [line for line in map(bytes.strip, lines, repeat(BLANK)) if line]
     try:
         items = _ARRAY.decode(b"[%b]" % b",".join(held))
@@ -148,7 +148,7 @@ def _at_once(lines: Sequence[bytes]) -> Sequence[msgspec.Raw] | None:
 
 
 def _item_of(line: bytes) -> msgspec.Raw | str:
-    """Return the item of a line, or its fault in words that follow the line's number."""
+    """Return the item of a line, or its fault as text to put after the line's number."""
     try:
         return _LINE.decode(line)
     except msgspec.DecodeError as error:
@@ -158,5 +158,5 @@ def _item_of(line: bytes) -> msgspec.Raw | str:
 
 
 def _stripped(text: bytes) -> bytes:
-    """Return a text without blanks around it, and without a byte order mark that appending files left in it."""
+    """Return a text without blanks around it, and without a byte order mark left in it by concatenated files."""
     return text.strip(BLANK).removeprefix(BOM_UTF8).lstrip(BLANK)

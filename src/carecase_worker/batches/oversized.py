@@ -1,4 +1,4 @@
-"""Items that are too large to be kept: their bytes are skipped, and only the end is looked for."""
+"""Skipping of items that are too large to store: only their end is searched for."""
 
 from bisect import bisect_left
 from itertools import accumulate, count
@@ -16,7 +16,7 @@ _STEPS = bytes.maketrans(b"[]", b"\2\0")  # each one more than what it adds to t
 
 
 class Allowance:
-    """The bytes of a body that may be skipped so: looking at them costs time, and nothing comes of it."""
+    """The number of bytes of a body that may be skipped, since scanning them costs time for nothing."""
 
     def __init__(self) -> None:
         self._left_bytes = _MOST_BYTES
@@ -29,9 +29,9 @@ class Allowance:
 
 
 class Passage:
-    """The skipping of an item of an array, up to the sign behind it; `first` is the item's first byte.
+    """A scan over one array item, up to the delimiter after it; `first` is the item's first byte.
 
-    In the bytes after that, only brackets and strings are looked at, a block at a time and each byte a few times.
+    Only brackets and strings matter after that; bytes are scanned block by block, each a few times.
     """
 
     def __init__(self, first: bytes) -> None:
@@ -39,7 +39,7 @@ class Passage:
         self._in_string = first == b'"'
 
     def feed(self, text: bytes) -> tuple[int, bool]:
-        """Skip bytes of a text; return their number, and whether the sign is next: a comma, or a closing bracket."""
+        """Skip bytes of a text; return their number, and whether the delimiter (comma or bracket) is next."""
         at = 0
         while at < len(text):
             block = text[at : at + _BLOCK_BYTES]
@@ -68,19 +68,19 @@ class Passage:
         )
 
     def _outside_strings(self, block: bytes) -> tuple[bytes, bool]:
-        """Return a block without its strings, and whether it breaks off in one."""
+        """Return a block without its strings, and whether it ends within one."""
         parts = block.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
         return b"".join(parts[self._in_string :: 2]), self._in_string == len(parts) % 2
 
     def _ends_in(self, plain: bytes) -> bool:
-        """Return whether the item ends in a block without strings: with its last bracket, or before the sign."""
+        """Return whether the item ends in a block without strings: with its last bracket, or before the delimiter."""
         if not self._depth:
             return bool(plain.translate(None, _NO_ENDS))
         return self._depth + _levels(plain)[0] <= 0
 
 
 def _levels(plain: bytes) -> tuple[int, int]:
-    """Return the lowest level that the brackets of a text lead to, from 0, and the last one."""
+    """Return the lowest and the last nesting level that the brackets of a text lead to, starting at 0."""
     brackets = plain.translate(_SQUARE, _NO_BRACKETS)
     for pairs in _PAIRS:  # pairs change neither level, and are most of the brackets
         brackets = brackets.replace(pairs, b"")
@@ -89,5 +89,5 @@ def _levels(plain: bytes) -> tuple[int, int]:
 
 
 def _ends_in_escape(block: bytes) -> bool:
-    """Return whether the last byte is a backslash that belongs to the next one."""
+    """Return whether the last byte is a backslash that escapes the next byte."""
     return (len(block) - len(block.rstrip(b"\\"))) % 2 == 1

@@ -1,8 +1,8 @@
 """Encoding of chunk payloads, and of the outcomes of chunks.
 
-A payload is one byte for its form, then the form's own bytes. Form 1: the length of a msgpack header as a 32-bit
-little-endian number, the header, then the items as a zstd-compressed JSON array. Form 2 is the same of a dry run: a
-worker that knows none does not take it for a batch to be written. A form that was released stays readable for ever.
+A payload begins with a format byte. Format 1: the length of a msgpack header as a 32-bit little-endian number, the
+header, then the items as a zstd-compressed JSON array. Format 2 is the same for a dry run, so that a worker that does
+not support dry runs cannot apply it as a batch. A released format stays readable for ever.
 """
 
 import struct
@@ -62,7 +62,7 @@ def unpack(payload: bytes) -> Chunk:
     """Return the chunk of a payload. Raises PayloadUnreadable."""
     form = payload[:1]
     if form not in (_FORM_1, _FORM_2):
-        raise PayloadUnreadable("the payload is of a form that this worker does not know; upgrade the worker")
+        raise PayloadUnreadable("the payload has a format that this worker does not know; upgrade the worker")
     try:
         start = 1 + _LENGTH.size
         end = start + _LENGTH.unpack_from(payload, 1)[0]
@@ -74,7 +74,7 @@ def unpack(payload: bytes) -> Chunk:
 
 
 def items_at(chunk: Chunk, places: Sequence[int]) -> list[msgspec.Raw]:
-    """Return the items at some places of a chunk, as they were sent, with their lines if they were rows of a file."""
+    """Return the items at some indices of a chunk, as they were sent, with their lines if they were rows of a file."""
     raw = _ITEMS.decode(chunk.items)
     items = [raw[place] for place in places]
     if not chunk.lines:
@@ -84,14 +84,14 @@ def items_at(chunk: Chunk, places: Sequence[int]) -> list[msgspec.Raw]:
 
 
 def pack_done(done: ChunkOutcomes) -> bytes:
-    """Return the packed form of a chunk's outcomes."""
+    """Encode a chunk's outcomes."""
     keys = array("q", (_NO_KEY if key is None else key for key in done.keys)).tobytes()
     packed = _PackedDone(keys, pack_outcomes(done.outcomes), done.lines)
     return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(packed))
 
 
 def unpack_done(packed: bytes) -> ChunkOutcomes:
-    """Return the outcomes of a chunk from their packed form."""
+    """Decode a chunk's outcomes."""
     read = _done_decoder.decode(zstandard.ZstdDecompressor().decompress(packed))
     keys = array("q")
     keys.frombytes(read.keys)

@@ -1,8 +1,8 @@
-"""A request body, cut into its items as it comes in, without parsing them.
+"""Splitting of a JSON array body into its raw items while it is received.
 
-Whenever enough of the body is there, it is guessed where the last whole item ends. The guess is right if the text
-before it, closed with a bracket, is a JSON array. If guesses fail, a scanner goes from item to item. So less than a
-megabyte of a body is held at a time, whatever its size, and no byte is looked at more than a few times.
+Whenever enough of the body is buffered, the end of the last complete item is guessed. The guess is right if the text
+before it, closed with a bracket, is a JSON array. If guesses fail, a scanner steps from item to item. So less than a
+megabyte is buffered, whatever the size of the body, and no byte is scanned more than a few times.
 """
 
 import re
@@ -25,10 +25,10 @@ from carecase_worker.batches.oversized import Allowance, Passage
 from carecase_worker.errors import BatchRefused
 
 ITEM_BYTES = 256 << 10
-"""Default size limit of an item; of one with more than twice as much, only the beginning is kept."""
+"""Default size limit of an item; an item of more than twice this size is truncated."""
 
 WINDOW_BYTES = 64 << 10
-"""Size of the part that is split at once; with the tiniest items that occupies the interpreter for 4 ms."""
+"""Size of the part that is split at once; with the smallest possible items that takes 4 ms of the interpreter."""
 
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 # used to find ends only, so numbers become their lengths; the parser of the array decides what is JSON
@@ -38,7 +38,7 @@ _TAIL_BYTES = 16 << 10
 _BLANK_COMMA = re.compile(rb"\}[ \t\r\n]+,")
 _HEAD_BYTES = 1 << 20
 _LONGEST_TOKEN = 16
-"""Length of the longest token; at the end of the text one may be cut off, so an error in it proves nothing yet."""
+"""Length of the longest token; one may be truncated at the end of the text, so an error there proves nothing yet."""
 _OPEN_STRING = "Unterminated string"  # reported where the string begins
 _BLANK = (" ", "\t", "\r", "\n")
 _TRUNCATED = "Input data was truncated"
@@ -49,31 +49,31 @@ _PLACE = re.compile(r"byte (\d+)")
 
 
 class Splitter(Protocol):
-    """A splitter takes a body piece by piece and returns its items, each as the bytes that were sent."""
+    """An incremental splitter: bytes of a body in, raw items out."""
 
     @property
-    def held_bytes(self) -> int:
-        """The bytes that it holds of items that are not whole yet."""
+    def buffered_bytes(self) -> int:
+        """Buffered bytes of incomplete items."""
         ...
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
-        """Take a piece; return the items that are whole by now and were not returned before. Raises BatchRefused."""
+        """Process a piece; return the items completed by it. Raises BatchRefused."""
         ...
 
     def finish(self) -> Sequence[msgspec.Raw]:
-        """Return the rest of the items. Raises BatchRefused, also if the body had none at all."""
+        """Return the rest of the items. Raises BatchRefused, also if there was no item at all."""
         ...
 
 
 class ArraySplitter:
-    """A splitter of a JSON array; it looks for items whenever it has `window_bytes` more of it.
+    """A splitter of a JSON array; it searches for items once per `window_bytes` received.
 
-    Of an item of more than twice `item_bytes` it returns the beginning, which is longer than `item_bytes` and not JSON.
+    An item longer than twice `item_bytes` is truncated to a prefix that is longer than `item_bytes` and not JSON.
     """
 
     def __init__(self, window_bytes: int = WINDOW_BYTES, item_bytes: int = ITEM_BYTES) -> None:
         self._window_bytes = self._look_at = window_bytes
-        self._held_bytes = 2 * item_bytes
+        self._max_buffered_bytes = 2 * item_bytes
         self._rest = b""
         self._offset = 0
         self._is_open = self._is_closed = False
@@ -82,12 +82,12 @@ class ArraySplitter:
         self._allowance = Allowance()
 
     @property
-    def held_bytes(self) -> int:
-        """The bytes that it holds of items that are not whole yet."""
+    def buffered_bytes(self) -> int:
+        """Buffered bytes of incomplete items."""
         return len(self._rest)
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
-        """Take a piece; return the items that are whole by now and were not returned before. Raises BatchRefused."""
+        """Process a piece; return the items completed by it. Raises BatchRefused."""
         self._rest += piece
         if self._is_closed:
             return self._expect_nothing()
@@ -105,7 +105,7 @@ class ArraySplitter:
         return self._search()
 
     def finish(self) -> Sequence[msgspec.Raw]:
-        """Return the rest of the items. Raises BatchRefused, also if the body had none at all."""
+        """Return the rest of the items. Raises BatchRefused, also if there was no item at all."""
         if not self._is_open:
             raise no_array(self._rest, is_whole=True) if self._rest.strip(BLANK) else empty()
         if self._passage is not None:
@@ -146,14 +146,14 @@ class ArraySplitter:
             item = self._rest.rstrip(BLANK) + b" "
             self._offset += max(0, len(self._rest) - len(item))
             self._rest = item
-        if len(self._rest) > self._held_bytes:
+        if len(self._rest) > self._max_buffered_bytes:
             return self._let_pass()
-        self._look_at = max(self._window_bytes, min(2 * len(self._rest), self._held_bytes + 1))
+        self._look_at = max(self._window_bytes, min(2 * len(self._rest), self._max_buffered_bytes + 1))
         return ()
 
     def _let_pass(self) -> Sequence[msgspec.Raw]:
-        """Return the beginning of an item that is too large, and the items behind it."""
-        beginning = msgspec.Raw(self._rest[: self._held_bytes])
+        """Return the prefix of an item that is too large, and the items after it."""
+        beginning = msgspec.Raw(self._rest[: self._max_buffered_bytes])
         self._passage = Passage(self._rest[:1])
         self._skip(1)
         self._given += 1
@@ -161,7 +161,7 @@ class ArraySplitter:
         return [beginning, *self.feed(b"")]
 
     def _passes(self, passage: Passage) -> bool:
-        """Skip what has come of an item that is too large; return whether another one may follow by now."""
+        """Skip the received part of an item that is too large; return whether the next item may follow."""
         size, is_next = passage.feed(self._rest)
         self._allowance.spend(size)
         sign = self._rest[size : size + 1]
@@ -228,7 +228,7 @@ def _something_follows(place: int) -> BatchRefused:
 
 
 def _guesses(text: bytes) -> Iterator[int]:
-    """Yield commas that probably stand between two items, from the last one on."""
+    """Yield the positions of commas that probably separate two items, the last one first."""
     end = text.rfind(b"},")
     if end < 0:  # there is a blank before each comma, or no comma
         tail = max(0, len(text) - _TAIL_BYTES)
@@ -243,10 +243,10 @@ def _guesses(text: bytes) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """The ends that were found: the last comma between two items, and the end of the array; 0 for one not found.
+    """The positions that were found: the last comma between two items, and the end of the array; 0 if not found.
 
-    `begin` is where the item behind that comma begins. `is_whole`: only its comma may be missing. `is_broken`: nothing
-    that is to come can make it an item.
+    `begin` is where the item after that comma begins. `is_whole`: only its comma may be missing. `is_broken`: no
+    further text can make it a valid item.
     """
 
     comma: int
@@ -257,7 +257,7 @@ class _Walk:
 
 
 def _walk(rest: bytes) -> _Walk:
-    """Go through the items of a text, from one to the next. Raises BatchRefused if one is nested too deeply."""
+    """Scan the items of a text one by one. Raises BatchRefused if one is nested too deeply."""
     text = rest.decode("latin-1")  # a character a byte, whatever the bytes are
     found = _BLANKS.match(text)
     comma, at, sure = 0, found.end() if found else 0, len(text) - _LONGEST_TOKEN

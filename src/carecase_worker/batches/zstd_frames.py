@@ -1,12 +1,12 @@
-"""Frames of zstd (RFC 8878), parsed block by block without decoding: this bounds the decoded size of each part, and
-finds the end of each frame."""
+"""Parsing of zstd frames (RFC 8878) block by block without decoding, to bound the decoded size of each part and to find
+the end of each frame."""
 
 from collections.abc import Iterator
 
 import zstandard
 
 PART_BYTES = 256 << 10
-"""Decoded bytes of a part of a body, about at most: so a thread's step is short."""
+"""Approximate maximum of decoded bytes per part of a body; it keeps each step of a thread short."""
 
 _BLOCK_DECODED_BYTES = 128 << 10  # a compressed block decodes to no more, whatever its size
 _MAGIC = b"\x28\xb5\x2f\xfd"
@@ -18,7 +18,7 @@ _RAW, _RLE = 0, 1
 
 
 class Frames:
-    """A cutter of frames, which come in pieces, into parts that each decode to about 256 KiB at most."""
+    """An incremental cutter of frames into parts that each decode to about 256 KiB at most."""
 
     def __init__(self) -> None:
         self._header = b""  # as far as it has come

@@ -1,1 +1,1 @@
-"""The broker: Celery's settings, and the notifier that tells workers of open chunks."""
+"""The broker: Celery's settings, and the notifier that sends workers the ids of open chunks."""

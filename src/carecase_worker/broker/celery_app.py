@@ -21,7 +21,7 @@ def queue_name(database: str) -> str:
 
 
 def database_of(queue: object, known: Container[str]) -> str:
-    """Return the database of a queue; empty if none of the known ones has it: a message can name any queue."""
+    """Return the database of a queue; empty if it is not a known one, since a message can name any queue."""
     database = str(queue).removeprefix(_QUEUE_PREFIX)
     return database if database in known else ""
 

@@ -1,4 +1,4 @@
-"""Notifications: messages of ids, in a queue per database."""
+"""Notifications: messages with chunk ids, in one queue per database."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from carecase_worker.errors import StoreUnavailable
 
 
 class Notifier:
-    """A sender of notifications for chunks; it also counts those that no worker has taken yet."""
+    """A sender of notifications for chunks; it also counts those still queued."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
@@ -20,7 +20,7 @@ class Notifier:
         self._transport_errors = (*transport.connection_errors, *transport.channel_errors)
 
     def notify(self, database: str, chunks: Iterable[ChunkRef]) -> None:
-        """Notify for each chunk. Raises StoreUnavailable if the broker is away; the sweep makes up for it."""
+        """Notify for each chunk. Raises StoreUnavailable if the broker is unreachable; the sweep notifies later."""
         waiting = list(chunks)
         if not waiting:
             return

@@ -1,7 +1,7 @@
-"""Cases: the field table, and the model of one case that is made from it.
+"""The field table of a case, and the pydantic model derived from it.
 
 The table is the only list of fields in the package. The columns of `care_case`, the SQL, the checks and the published
-description are all made from it; a test holds it to the contract's own table.
+description are derived from it; a test compares it with the contract's own table.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ INT32_MAX = 2**31 - 1
 
 
 class FieldType(Enum):
-    """The types a field can have, by the names the contract uses."""
+    """The types of fields, by the contract's names."""
 
     INT32 = "int32"
     DOUBLE = "double"
@@ -29,7 +29,7 @@ class FieldType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CaseField:
-    """One row of the field table. `max_length` counts characters and is there for strings only."""
+    """One row of the field table. `max_length` is in characters, and only strings have it."""
 
     name: str
     type: FieldType
@@ -40,7 +40,7 @@ class CaseField:
 
     @property
     def column(self) -> str:
-        """The name of its column: the field's name in lower case, so that SQL needs no quotes."""
+        """The column's name: the field's name in lower case, so that SQL needs no quotes."""
         return self.name.lower()
 
 

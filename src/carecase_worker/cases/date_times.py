@@ -1,6 +1,6 @@
-"""The date-times that a case may hold: ISO 8601's extended format, RFC 3339, and what client libraries write.
+"""Parsing of the date-times of cases: ISO 8601 extended format, RFC 3339, and the formats of client libraries.
 
-`docs/date-times.md` lists which library writes which form.
+`docs/date-times.md` lists which library writes which format.
 """
 
 import re
@@ -16,7 +16,7 @@ _ANNOTATION = r"\[[A-Za-z0-9_./+=-]{1,64}\]"
 DATE_TIME_PATTERN = (
     f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[Tt ](?:{_TIME}|{_END_OF_DAY})(?:{_ZONE}(?:{_ANNOTATION}){{0,4}})?)?$"
 )
-"""The syntax of a date-time; `moment_of` checks that there is such a moment."""
+"""The syntax of a date-time; `moment_of` checks that such a moment exists."""
 
 _BEYOND = re.compile(f"(.{{10}}).(?:(..):(..):60{_FRACTION}|24:00(?::00)?(?:[.,]0+)?)((?:Z|{_OFFSET})?)")
 
@@ -32,7 +32,7 @@ def in_utc(moment: datetime) -> datetime:
 def moment_of(text: str) -> datetime:
     """Return the moment, aware and in UTC, of a text of DATE_TIME_PATTERN; a fraction is cut to microseconds.
 
-    Without an offset it is UTC. 24:00 is the next day's 00:00. A moment within a leap second is the 00:00:00 that
+    Without an offset it is UTC. 24:00 is the next day's 00:00. A moment within a leap second becomes the 00:00:00 that
     follows. An annotation (RFC 9557) is ignored: the offset before it decides. Raises ValueError or OverflowError if
     there is no such moment in the years 1 to 9999.
     """

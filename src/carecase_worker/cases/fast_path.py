@@ -1,8 +1,8 @@
-"""A case as msgspec reads it: in less than a microsecond, and from the same field table as the published model.
+"""The fast path of validation: msgspec decodes a case in less than a microsecond, by the same field table.
 
-A case that it reads keeps every rule that a type can express (see `validation.py` for the others). A case that it
-refuses may still be valid: it knows one form of date-time, and the rules know several. msgspec rounds fractions that
-are finer than a microsecond, and the contract wants them cut: so the digits beyond are removed before it reads.
+A case that it decodes meets every rule that a type can express (see `validation.py` for the others). A case that it
+rejects may still be valid: it knows one format of date-times, the rules allow several. msgspec rounds fractions finer
+than a microsecond, while the contract truncates them; so further digits are removed before decoding.
 """
 
 import re
@@ -25,7 +25,7 @@ _TYPES: dict[FieldType, Any] = {
 def _member(field: CaseField) -> tuple[Any, ...]:
     """Return a field's name, its type and, if it may be left out, its default.
 
-    That is None, or UNSET where null is refused.
+    The default is None, or UNSET where null is not allowed.
     """
     is_text = field.type is FieldType.STRING
     kind = Annotated[str, msgspec.Meta(max_length=field.max_length)] if is_text else _TYPES[field.type]
@@ -52,11 +52,11 @@ _MAYBE_FINER = re.compile(rb"\.[0-9]{7}")
 _FINER = re.compile(
     rb'("(?:' + "|".join(DATE_TIME_FIELDS).encode() + rb')"\s*:\s*"[0-9-]{10}[Tt ][0-9:]{8}\.[0-9]{6})[0-9]+'
 )
-"""A date-time with more than six digits. It matches nothing within a string: there its quotes would be escaped."""
+"""A date-time with more than six fractional digits. It cannot match within a string, where quotes are escaped."""
 
 
 def read_all(items: bytes) -> list[Any] | None:
-    """Read the cases of a JSON array; None if one of them cannot be read this way."""
+    """Decode the cases of a JSON array; None if one of them needs full validation."""
     try:
         return _ALL.decode(_cut_fractions(items))
     except (ValueError, RecursionError):
@@ -64,7 +64,7 @@ def read_all(items: bytes) -> list[Any] | None:
 
 
 def read_one(item: msgspec.Raw) -> Any | None:
-    """Read one case; None if it cannot be read this way."""
+    """Decode one case; None if it needs full validation."""
     try:
         return _ONE.decode(_cut_fractions(item))
     except (ValueError, RecursionError):
@@ -77,12 +77,12 @@ def _cut_fractions(text: bytes | msgspec.Raw) -> bytes | msgspec.Raw:
 
 
 def write_all(cases: Sequence[Any]) -> bytes:
-    """Write cases as a JSON array in one fixed form: members once each, nulls left out, RFC 3339 date-times."""
+    """Encode cases as a JSON array in canonical form: each member once, no nulls, RFC 3339 date-times."""
     return _encoder.encode(cases)
 
 
 def read_written(text: bytes) -> list[Any]:
-    """Read the cases of an array that `write_all` has written."""
+    """Decode an array that `write_all` encoded."""
     return _ALL.decode(text)
 
 

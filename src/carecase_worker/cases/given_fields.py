@@ -1,4 +1,4 @@
-"""Audit fields that an item gives itself, where the others are given a default."""
+"""Audit fields that an item sets itself; the others get a default."""
 
 import msgspec
 
@@ -15,7 +15,7 @@ _UPDATE_FIELDS = msgspec.json.Decoder(_UpdateFields)
 
 
 def given_update_fields(items: bytes) -> list[frozenset[str]]:
-    """Return which audit fields of an update each item of a JSON array gives itself; none if it is not valid."""
+    """Return, for each item of a JSON array, the audit fields of an update that it sets; empty for an invalid item."""
     return [_given(raw) for raw in _ITEMS.decode(items)]
 
 

@@ -29,7 +29,7 @@ class Kind(IntEnum):
 
     @property
     def status(self) -> int:
-        """The HTTP status that the contract gives it."""
+        """The contract's HTTP status of this kind."""
         return _STATUS[self]
 
     @property
@@ -39,12 +39,12 @@ class Kind(IntEnum):
 
     @property
     def counted_as(self) -> str:
-        """The count of a job that it goes into."""
+        """The name of the job's count that includes it."""
         return "failed" if self.failed else _COUNTED_AS.get(self, self.name.lower())
 
     @property
     def retryable(self) -> bool:
-        """True if the item failed for a reason outside itself, so that sending it again can help."""
+        """True if the item failed for a reason other than its content, so that sending it again can succeed."""
         return self in _RETRYABLE
 
 
@@ -67,7 +67,7 @@ _STATUS = MappingProxyType(
     }
 )
 _COUNTED_AS = MappingProxyType({Kind.WOULD_CREATE: "created", Kind.WOULD_UPDATE: "updated", Kind.UNCHANGED: "updated"})
-"""The counts of the outcomes of dry runs, which have those of the outcomes that they stand for."""
+"""The counts of dry-run outcomes: those of the outcomes that they predict."""
 _FAILED = frozenset({Kind.INVALID, Kind.CONFLICT, Kind.REFUSED, Kind.UNAVAILABLE, Kind.NOT_APPLIED, Kind.UNTRUSTED})
 _RETRYABLE = frozenset({Kind.CANCELLED, Kind.REFUSED, Kind.UNAVAILABLE, Kind.UNTRUSTED})
 
@@ -96,7 +96,7 @@ NOT_APPLIED = Outcome(
     Kind.NOT_APPLIED, "Not applied: another item of the batch failed, and the batch was to be applied as a whole."
 )
 UNTRUSTED = Outcome(
-    Kind.UNTRUSTED, "Not applied: what the service kept of this item had been changed by another hand. Send it again."
+    Kind.UNTRUSTED, "Not applied: the stored copy of this item was modified outside the service. Send it again."
 )
 VALID = Outcome(Kind.VALID, "Valid")
 WOULD_CREATE = Outcome(Kind.WOULD_CREATE, "Would be created")
@@ -121,7 +121,7 @@ FIXED = MappingProxyType(
         )
     }
 )
-"""The outcomes of the kinds whose text is always the same."""
+"""The outcomes of the kinds with a fixed text."""
 
 
 def would_update(changes: tuple[str, ...]) -> Outcome:
@@ -130,7 +130,7 @@ def would_update(changes: tuple[str, ...]) -> Outcome:
 
 
 def none_applied(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Return the outcomes of a strict batch of which an item has failed: NOT_APPLIED for those that have not."""
+    """Return the outcomes of a strict batch with a failed item: NOT_APPLIED for the items that did not fail."""
     return [outcome if outcome.kind.failed else NOT_APPLIED for outcome in outcomes]
 
 
@@ -144,12 +144,12 @@ _decoder = msgspec.msgpack.Decoder(_Packed)
 
 
 def runs_of(outcomes: Sequence[Outcome]) -> Iterator[tuple[Outcome, int]]:
-    """Return each run of equal neighbours as one of them and their number."""
+    """Yield each run of equal neighbours as an outcome and the run's length."""
     return ((outcome, len(list(alike))) for outcome, alike in groupby(outcomes))
 
 
 def pack_outcomes(outcomes: Sequence[Outcome]) -> bytes:
-    """Pack outcomes as runs of equal kinds, and the texts, or the changes, of the kinds that have no fixed one."""
+    """Encode outcomes as runs of equal kinds, plus the texts or changes of the kinds without a fixed text."""
     runs: list[tuple[int, int]] = []
     texts: dict[int, str] = {}
     changes: dict[int, tuple[str, ...]] = {}

@@ -1,7 +1,7 @@
 """Validation: raw items to rows of `care_case` or outcomes; one item's faults never affect another.
 
-Most items are read by msgspec alone (`typed.py`). Those that it refuses are judged by the published model, which knows
-every rule and names the broken ones.
+msgspec alone decodes most items (`fast_path.py`). The published model validates those that it rejects: it has every
+rule and names the broken ones.
 """
 
 import re
@@ -40,10 +40,10 @@ Row = dict[str, Any]
 _RAW = msgspec.json.Decoder(list[msgspec.Raw])
 _NONE: Mapping[int, str] = MappingProxyType({})
 _MISREAD_ESCAPE = re.compile(rb"\\u00(?:00|2[eE]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9Aa])")
-"""Escapes of U+0000, which msgspec takes for a date-time's end, and of letters and digits that may hide a fraction."""
+"""Escapes of U+0000, at which msgspec ends a date-time, and of letters and digits that may hide a fraction."""
 _LAST_DAY, _FIRST_DAY = b'"9999-12-31', b'"0001-01-01'
 _OUT_OF_RANGE = re.compile(rb'"(?:9999-12-31T[^"Z]*-|0001-01-01T[^"Z]*\+)')
-"""A date-time of the last day that is later in UTC, or of the first one that is earlier."""
+"""A date-time of the last representable day that is later in UTC, or of the first one that is earlier in UTC."""
 _NO_NUL = "must not contain U+0000 or a lone surrogate"
 _DATE_TIME = "must be an ISO 8601 date-time between the years 1 and 9999"
 _TYPE_RULES = {
@@ -57,7 +57,7 @@ _TYPE_RULES = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The facts of a batch for validation: the care plan of its path if it has one, its user, its moment."""
+    """The facts of a batch for validation: the care plan of its path (or None), its user, its time of acceptance."""
 
     care_plan: int | None
     user: str
@@ -66,13 +66,13 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class ValidCases:
-    """The cases of a JSON array whose items all keep every rule."""
+    """The cases of a JSON array whose items are all valid."""
 
     keys: Sequence[int]
     """The key of each case, in order."""
     text: bytes
-    """The cases as a JSON array. Nulls are left out, and audit fields that were not given; date-times may have an
-    offset, and are in UTC if they have none."""
+    """The cases as a JSON array, without nulls and without audit fields that were not given. Date-times without an
+    offset are in UTC."""
 
     def rows(self, rules: Rules) -> list[Row]:
         """Return the cases as rows."""
@@ -89,7 +89,7 @@ class _KeyOnly(msgspec.Struct):
 
 _KEY = msgspec.json.Decoder(_KeyOnly)
 _SHORTEST_BYTES = len(b'{"case_Key":0}')
-"""Size in bytes of the shortest item with a key: smaller ones are not tried, which would take 0.8 µs each."""
+"""Size in bytes of the shortest item with a key; trying to decode a smaller one would waste 0.8 µs."""
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = rb'"(?:[^"\\]++|\\.)*+"'
 _KEY_AHEAD = re.compile(
@@ -102,7 +102,7 @@ _KEY_AHEAD = re.compile(
 )
 _SMALL_INTEGER = re.compile(rb"-?[0-9]{1,10}")
 _LONG_NUMBER = 400
-"""In characters. A longer integer is beyond every bound, even that of a double."""
+"""Maximum length in characters; a longer integer exceeds every bound, even that of a double."""
 
 
 def read_valid(items: bytes, rules: Rules) -> ValidCases | None:
@@ -118,7 +118,7 @@ def read_valid(items: bytes, rules: Rules) -> ValidCases | None:
 
 
 def validate(items: bytes, rules: Rules, refused: Mapping[int, str] = _NONE) -> list[Row | Outcome]:
-    """Return a row or an outcome for each item of a JSON array, in order; `refused` has faults that are known."""
+    """Return a row or an outcome for each item of a JSON array, in order; `refused` has known faults by index."""
     read = _judge_by_model if _may_be_misread(items) else _judge
     judged = [read(raw, rules) for raw in _RAW.decode(items)]
     for place, fault in refused.items():
@@ -127,7 +127,7 @@ def validate(items: bytes, rules: Rules, refused: Mapping[int, str] = _NONE) -> 
 
 
 def _may_be_misread(items: bytes) -> bool:
-    """Return whether there may be an escape that makes msgspec read a date-time otherwise than the rules do."""
+    """Return whether an escape may make msgspec read a date-time differently from the rules."""
     return b"\\" in items and _MISREAD_ESCAPE.search(items) is not None  # the first look is sixty times as fast
 
 
@@ -141,7 +141,7 @@ def keys_of(items: bytes) -> list[int | None]:
 
 
 def without(items: bytes, places: Collection[int]) -> bytes:
-    """Return a JSON array with null at some places."""
+    """Return a JSON array with null at some indices."""
     if not places:
         return items
     return b"[" + b",".join(b"null" if n in places else bytes(raw) for n, raw in enumerate(_RAW.decode(items))) + b"]"
@@ -172,7 +172,7 @@ def _judge_by_model(raw: msgspec.Raw | bytes, rules: Rules) -> Row | Outcome:
 def _shrink_for_parser(item: bytes) -> bytes:
     """Shrink an item beyond the parser's depth or digit limits to one that breaks the same rules.
 
-    Members that are not fields are left out, and no value of a field is deeply nested or has thousands of digits.
+    Members that are not fields are dropped; deeply nested values and those of thousands of digits are replaced.
     """
     try:
         members = _MEMBERS.decode(item)
@@ -197,7 +197,7 @@ def _short(value: bytes) -> bytes:
 
 
 def _more_faults(item: bytes, details: Collection[ErrorDetails], rules: Rules) -> list[str]:
-    """Return the faults of the fields in which pydantic finds none, or only one of length."""
+    """Return the faults of fields in which pydantic found none, or only a wrong length."""
     members = from_json(item)
     if not isinstance(members, dict):
         return []
@@ -237,7 +237,7 @@ def _row(row: Row, rules: Rules) -> Row | Outcome:
 
 
 def _settle(row: Row, rules: Rules) -> list[str]:
-    """Convert the date-times of fields to UTC; return the faults that a field's type does not show."""
+    """Convert the date-times of fields to UTC; return the faults that types cannot express."""
     faults = []
     for name in DATE_TIME_FIELDS:
         held = row.get(name)
@@ -278,7 +278,7 @@ def key_of(raw: msgspec.Raw) -> int | None:
 
 
 def _last_key_of(raw: msgspec.Raw) -> int | None:
-    """Return the key of an item that has several: the last one counts, as in every other member."""
+    """Return the key of an item with duplicate keys: the last one counts, as for every other member."""
     try:
         key = bytes(_MEMBERS.decode(raw).get(KEY, b""))
     except ValueError:
@@ -287,6 +287,6 @@ def _last_key_of(raw: msgspec.Raw) -> int | None:
 
 
 def _key_of_beginning(text: bytes) -> int | None:
-    """Return the key of an item of which only the beginning is there; None if an array or object is before it."""
+    """Return the key of a truncated item; None if an array or object comes before it."""
     found = _KEY_AHEAD.match(text)
     return int(found[1]) if found else None

@@ -1,1 +1,1 @@
-"""The command line: a room for each kind of user, one file per command group."""
+"""The command line: a package per kind of user, a file per command group."""

@@ -34,11 +34,11 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "sending.mending": ("failed", "resend"),
     "sending.jobs": ("status", "events", "result", "cancel", "retry", "jobs"),
 }
-"""Modules of the command line, each with a function `add_commands`, and the commands that it adds."""
+"""Modules with a function `add_commands`, each with the commands that it adds."""
 
 
 class _Commands(TyperGroup):
-    """Commands whose module is imported when called: a client's command need not wait for a server's libraries."""
+    """A lazy group: a command's module is imported when called, so that clients import no server libraries."""
 
     def list_commands(self, _: Any) -> list[str]:
         """List the installed commands in the order of the table; the client's package lacks the roles."""
@@ -62,7 +62,7 @@ def _say_version(wanted: bool) -> None:
 
 
 def _markup_mode() -> Literal["rich"] | None:
-    """Choose boxes and colours for a terminal, and plain lines for a file or another program."""
+    """Choose rich output for a terminal, plain lines for a file or another program."""
     return "rich" if sys.stdout.isatty() and sys.stderr.isatty() else None
 
 
@@ -71,12 +71,12 @@ def _path(module: str) -> str:
 
 
 def _is_installed(module: str) -> bool:
-    """Return whether the room of a module is there; the client's package has the commands of senders only."""
+    """Return whether a module's package is installed; carecase-client has only the commands of senders."""
     return find_spec(_path(module).rpartition(".")[0]) is not None
 
 
 def _load(module: str, command: str) -> Any:
-    """Import the module of a command; collections of garbage leave out what is there by then. Raises NotInstalled."""
+    """Import the module of a command, and exclude its objects from garbage collection. Raises NotInstalled."""
     whole = "'carecase-worker[embedded]'" if command == "up" else "carecase-worker"
     if not _is_installed(module):
         raise NotInstalled(
@@ -95,15 +95,15 @@ def _load(module: str, command: str) -> Any:
 
 
 def _no_options() -> None:
-    """Batch ingestion of CareCases: run it, send batches, see what became of them."""
+    """Batch ingestion of CareCases: run the service, send batches, see their results."""
 
 
 def _root_options(
     _: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say the version, and end")
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Show the version and exit")
     ] = False,
 ) -> None:
-    """Batch ingestion of CareCases: run it, send batches, see what became of them."""
+    """Batch ingestion of CareCases: run the service, send batches, see their results."""
 
 
 def run() -> None:

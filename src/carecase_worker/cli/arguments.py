@@ -1,4 +1,4 @@
-"""The process's arguments, which every user of the machine can read: credentials among them are overwritten."""
+"""Overwriting of credentials in the process's arguments, which every user of the machine can read."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -6,13 +6,13 @@ from pathlib import Path
 
 _OPTIONS = (b"--api-key", b"--token")
 _ARG_START = 48
-"""The number of that field in /proc/self/stat, from 1 (proc(5)); the second one is in brackets."""
+"""The number of the field in /proc/self/stat, from 1 (proc(5)); the second field is in brackets."""
 
 
 def hide_credentials() -> None:
     """Overwrite credentials in the memory from which Linux shows a process's arguments; elsewhere do nothing.
 
-    Until this is called they can be read, so a file or the environment is the better place for them.
+    They are readable until this is called, so a file or the environment is a better place for them.
     """
     with suppress(OSError, ValueError, IndexError):
         arguments = Path("/proc/self/cmdline").read_bytes()
@@ -24,7 +24,7 @@ def hide_credentials() -> None:
 
 
 def credentials_in(arguments: bytes) -> Iterator[tuple[int, int]]:
-    """Yield place and length of each credential among arguments that each end in a zero byte."""
+    """Yield offset and length of each credential in zero-terminated arguments."""
     place, is_next = 0, False
     for argument in arguments.split(b"\0"):
         option, equals, value = argument.partition(b"=")

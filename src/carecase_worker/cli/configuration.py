@@ -1,4 +1,4 @@
-"""The option that names the configuration, and the configuration that a command finds by itself."""
+"""The option --config, and the configuration that a command finds without it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +13,12 @@ from carecase_worker.errors import CareCaseError, StackError
 from carecase_worker.settings.loading import load, named_file, settings_variables, sources
 from carecase_worker.settings.model import Settings
 
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file; CARECASE_CONFIG names one, too")]
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file (CARECASE_CONFIG)")]
 
 
 @contextmanager
 def configured(config: Path | None) -> Iterator[Settings]:
-    """Load the configuration; errors of it, or raised in the block, get a note on where the settings come from."""
+    """Load the configuration; its errors and those of the block get a note on where the settings come from."""
     with noted(sources(config)):
         yield load(config)
 
@@ -38,7 +38,7 @@ def settings_nearby(config: Path | None) -> Settings:
 
 
 def sources_nearby(config: Path | None) -> str:
-    """Say which places `settings_nearby` takes the settings from."""
+    """Describe the sources that `settings_nearby` reads."""
     stack_file = _stack_file(config)
     return sources(config) if stack_file is None else f"{stack_file}, of carecase up"
 
@@ -60,7 +60,7 @@ def _started_with(stack_file: Path) -> Path | None:
 
 
 def used(config: Path | None) -> str:
-    """Say, as a sentence, which places a command took its settings from."""
+    """Describe, as a sentence, the sources of a command's settings."""
     return _sentence(sources_nearby(config))
 
 

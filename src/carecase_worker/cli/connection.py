@@ -16,20 +16,22 @@ from carecase_worker.client.access import Access, find_access
 from carecase_worker.client.api import connect_to
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.exchange.transport import is_plain, leads_elsewhere, shown_url
-from carecase_worker.client.exchange.verdicts import Patience
+from carecase_worker.client.exchange.verdicts import RetryPolicy
 from carecase_worker.errors import ClientError, ServiceBusy, ServiceUnreachable
 from carecase_worker.settings.loading import client_variables
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for scripts")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts")]
 
 _AS_OFTEN_AS_TIME_ALLOWS = 1000
 
 _OPTIONS: dict[str, tuple[Any, Any]] = {
-    "url": (Annotated[str | None, typer.Option("--url", help="Where the service is (CARECASE_URL)")], None),
+    "url": (Annotated[str | None, typer.Option("--url", help="URL of the service (CARECASE_URL)")], None),
     "api_key": (
         Annotated[
             str | None,
-            typer.Option("--api-key", help="API key (CARECASE_API_KEY); a shell keeps it, so better --api-key-file"),
+            typer.Option(
+                "--api-key", help="API key (CARECASE_API_KEY); prefer --api-key-file, as shells store a history"
+            ),
         ],
         None,
     ),
@@ -37,7 +39,9 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "token": (
         Annotated[
             str | None,
-            typer.Option("--token", help="Bearer token (CARECASE_TOKEN); a shell keeps it, so better --token-file"),
+            typer.Option(
+                "--token", help="Bearer token (CARECASE_TOKEN); prefer --token-file, as shells store a history"
+            ),
         ],
         None,
     ),
@@ -52,7 +56,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceFlags:
-    """The service's URL and credentials, as far as they are given as flags."""
+    """The service's URL and credentials, where given as flags."""
 
     url: str | None
     api_key: str | None
@@ -64,7 +68,7 @@ class ServiceFlags:
         """Make a client by flags, environment or a stack.json nearby. Raises ClientError."""
         access, limit = self._access(database), timedelta(seconds=self.timeout)
         notice = request_notice(shown_url(access), self.timeout)
-        return connect_to(access, Patience(_AS_OFTEN_AS_TIME_ALLOWS, silence=limit, within=limit), notice)
+        return connect_to(access, RetryPolicy(_AS_OFTEN_AS_TIME_ALLOWS, silence=limit, within=limit), notice)
 
     def notes(self, error: ClientError) -> Iterator[str]:
         """Yield lines to print below an error: the URL in use, and advice on --timeout."""
@@ -72,7 +76,7 @@ class ServiceFlags:
             access = self._access(None)
             yield f"The service's URL is {shown_url(access)} ({access.source})."
         if isinstance(error, ServiceUnreachable | ServiceBusy) and error.status in (None, 429, 502, 503, 504):
-            yield f"It was tried for up to {self.timeout:g} s; --timeout SECONDS tries for longer."
+            yield f"The timeout was {self.timeout:g} s; --timeout SECONDS sets a longer one."
 
     def _access(self, database: str | None) -> Access:
         flags = {"url": self.url, "api_key": self.api_key, "token": self.token, "database": database}
@@ -81,14 +85,14 @@ class ServiceFlags:
             raise ClientError(f"{access.source}: names another machine, which carecase up never does. Give --url.")
         if is_plain(access) and not self.insecure:
             raise ClientError(
-                f"{shown_url(access)} is plain http to another host: API key, token and cases would be legible on the"
-                " way. Use https://, or --insecure if nobody else is on that network."
+                f"{shown_url(access)} is plain http to another host: API key, token and cases would be sent"
+                " unencrypted. Use https://, or --insecure if nobody else is on that network."
             )
         return access
 
 
 def _flags(given: dict[str, Any]) -> ServiceFlags:
-    """Take the shared options out of `given`. Raises ClientError for a bad file, or if both flag and file are given."""
+    """Pop the shared options from `given`. Raises ClientError for a bad file, or if both flag and file are given."""
     held = {name: given.pop(name) for name in _OPTIONS}
     for name in ("api_key", "token"):
         file, option = held.pop(f"{name}_file"), f"--{name.replace('_', '-')}"
@@ -111,7 +115,7 @@ def _content(file: Path, option: str) -> str:
 
 
 def with_service(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace a command's first parameter, `service`, by the options that every client's command has."""
+    """Replace a command's first parameter, `service`, by the shared options of client commands."""
 
     @wraps(command)
     def called(context: typer.Context, **given: Any) -> None:

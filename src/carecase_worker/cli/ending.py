@@ -1,4 +1,4 @@
-"""The end of a command: the one place where errors become messages and exit statuses, and output is written out."""
+"""The end of a command: here errors become messages and exit statuses, and the output is flushed."""
 
 import os
 import sys
@@ -15,11 +15,11 @@ _STATUS_REFUSED = 2
 _STATUS_FAILED = 70
 _STATUS_NO_IO = 74
 _STATUS_NO_READER = 141
-"""The status that shells report for a program whose pipe has no reader: 128 plus SIGPIPE's number."""
+"""The status that shells report for a broken pipe: 128 plus SIGPIPE's number."""
 
 
 def standard_error() -> Console:
-    """Make the console for what is said beside the output: as plain lines, whose ends the terminal chooses."""
+    """Make the console for messages on standard error: plain lines, wrapped by the terminal."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -87,15 +87,15 @@ def _flushed(status: int) -> int:
 
 
 def _no_io(error: OSError) -> int:
-    """Report that something cannot be read or written: for lack of space or permission, not by a fault of ours."""
+    """Report an I/O error, such as a full disk or a missing permission."""
     what = f"{error.filename}: " if error.filename else ""
-    _say(f"carecase cannot go on: {what}{error.strerror or type(error).__name__}. Mend that, and run it again.")
+    _say(f"carecase cannot continue: {what}{error.strerror or type(error).__name__}. Fix that, and run it again.")
     return _STATUS_NO_IO
 
 
 def _complain(error: CareCaseError) -> None:
     if isinstance(error, SettingsError):
-        _say("The configuration is not right:", style="red")
+        _say("The configuration has mistakes:", style="red")
         for line in str(error).splitlines():
             _say(f"  {line}")
     else:
@@ -105,7 +105,7 @@ def _complain(error: CareCaseError) -> None:
 
 
 def _say(text: str, style: str = "") -> None:
-    """Print lines on standard error, if that can be written to."""
+    """Print lines on standard error, if that is writable."""
     lines = "\n".join(map(shown, text.split("\n")))
     with suppress(OSError):
         standard_error().print(lines, style=style, markup=False)

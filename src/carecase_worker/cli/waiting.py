@@ -1,4 +1,4 @@
-"""Waiting with a timeout, announced to the user by a line on standard error within five seconds."""
+"""Waiting with a timeout; a line on standard error tells the user within five seconds."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from carecase_worker.errors import DeadlineExceeded
 _TELL_AFTER_S = 2.5
 _WORTH_TELLING = timedelta(seconds=1)
 
-Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds without an answer after which to give up")]
+Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Timeout in seconds for a response")]
 
 
 class _OutOfTime(BaseException):
@@ -25,7 +25,7 @@ class _OutOfTime(BaseException):
 
 
 class Silence:
-    """A context manager that prints a text once if nothing moves for a while."""
+    """A context manager that prints a text once if there is no progress for a while."""
 
     def __init__(self, text: str, after_s: float = _TELL_AFTER_S) -> None:
         self._text = text
@@ -43,7 +43,7 @@ class Silence:
         self._thread.join()
 
     def moved(self) -> None:
-        """Note that something has moved."""
+        """Record progress."""
         self._last = monotonic()
 
     def _look(self) -> None:
@@ -55,9 +55,9 @@ class Silence:
 
 @contextmanager
 def deadline(what: str, seconds: float) -> Iterator[None]:
-    """Limit the block to `seconds`, and say what it waits for if that takes long. Raises DeadlineExceeded.
+    """Limit the block to `seconds`, and print what it waits for if that takes long. Raises DeadlineExceeded.
 
-    Works in the main thread only, since it takes a signal to interrupt a call that hangs.
+    Works only in the main thread, since only a signal can interrupt a call that hangs.
     """
 
     def end(*_: object) -> None:

@@ -1,1 +1,1 @@
-"""A client of the HTTP contract; it knows nothing of how the service works."""
+"""The Python client of the service's HTTP contract, independent of its implementation."""

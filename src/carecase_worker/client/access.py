@@ -1,6 +1,6 @@
 """The service's URL, and the credentials: flags and environment, or the stack.json of an embedded system nearby.
 
-Never both: anybody who can write the directory can write a stack.json, so it must not choose where credentials go.
+Never both: anybody who can write to the directory can write a stack.json, so it must not redirect given credentials.
 """
 
 import json
@@ -43,7 +43,7 @@ def find_access(
     if stack_file is None:
         looked = " or ".join(map(str, nearby))
         raise ClientError(
-            "Where is the service? Give --url or set CARECASE_URL, or call this where carecase up was started"
+            "The service's URL is unknown. Give --url or set CARECASE_URL, or run this where carecase up was started"
             f" (there is no {looked} in {Path.cwd()})."
         )
     if given := [name for name in ("api_key", "token") if name in found]:

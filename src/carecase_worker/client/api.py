@@ -4,7 +4,7 @@
         for job in client.submit_all(cases):
             print(client.wait(job))
 
-The logic of a call is written once, in `calls.py`; `blocking.py` and `asynchronous.py` carry out its steps.
+The logic of a call is written once, in `calls.py`; `blocking.py` and `asynchronous.py` execute its steps.
 """
 
 from carecase_worker.client.access import Access
@@ -12,10 +12,10 @@ from carecase_worker.client.asynchronous import AsyncCareCases
 from carecase_worker.client.blocking import CareCases, unnoticed
 from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.client.exchange.steps import Notice
-from carecase_worker.client.exchange.verdicts import Patience
+from carecase_worker.client.exchange.verdicts import RetryPolicy
 from carecase_worker.clock import SystemClock, SystemRandom, system_async_sleep, system_sleep, uuid7
 
-_USUAL_PATIENCE = Patience()
+_DEFAULT_POLICY = RetryPolicy()
 
 
 def connect(
@@ -33,11 +33,11 @@ def connect_async(
     return AsyncCareCases(access, _usual_calls(access), system_async_sleep)
 
 
-def connect_to(access: Access, patience: Patience = _USUAL_PATIENCE, notice: Notice = unnoticed) -> CareCases:
-    """Make a client for what `find_access` has found; `notice` is called with every step."""
-    return CareCases(access, _usual_calls(access, patience), system_sleep, notice)
+def connect_to(access: Access, policy: RetryPolicy = _DEFAULT_POLICY, notice: Notice = unnoticed) -> CareCases:
+    """Make a client for the result of `find_access`; `notice` is called with every step."""
+    return CareCases(access, _usual_calls(access, policy), system_sleep, notice)
 
 
-def _usual_calls(access: Access, patience: Patience = _USUAL_PATIENCE) -> Calls:
+def _usual_calls(access: Access, policy: RetryPolicy = _DEFAULT_POLICY) -> Calls:
     clock = SystemClock()
-    return Calls(access.database, clock, SystemRandom(), lambda: uuid7(clock), patience)
+    return Calls(access.database, clock, SystemRandom(), lambda: uuid7(clock), policy)

@@ -1,4 +1,4 @@
-"""AsyncCareCases: the calls for asyncio."""
+"""AsyncCareCases: the client for asyncio."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import closing, suppress
@@ -45,7 +45,7 @@ _T = TypeVar("_T")
 
 
 class AsyncCareCases:
-    """The same connection for asyncio: every call as in CareCases, to be awaited or iterated with `async for`.
+    """The client for asyncio: every call of CareCases, to be awaited or iterated with `async for`.
 
     Cases may come from an asynchronous iterator, too.
     """
@@ -107,7 +107,7 @@ class AsyncCareCases:
     async def validate(
         self, cases: Batch | AsyncIterable[Case], care_plan: int | None = None
     ) -> AsyncIterator[ItemResult]:
-        """Validate any number of cases, and keep and apply nothing; yield the result of each, in order."""
+        """Validate any number of cases without storing or applying them; yield the result of each, in order."""
         batches = Batches(VALIDATED_ITEMS, BATCH_BYTES)
         async for part in _parts(batches, cases):
             for steps in self._calls.validate_part(batches, part, care_plan):
@@ -116,7 +116,7 @@ class AsyncCareCases:
                         yield element
 
     async def job(self, job: Job | str, within: Duration = 0) -> Job:
-        """Return a job once it is final, or as it is after `within`, a timedelta or seconds."""
+        """Return a job once it is final, or its current state after `within`, a timedelta or seconds."""
         return await self._run(self._calls.job(id_of(job), duration_of(within, "within")))
 
     async def wait(self, job: Job | str, timeout: Duration | None = None) -> Job:
@@ -124,12 +124,12 @@ class AsyncCareCases:
         limit = None if timeout is None else duration_of(timeout, "timeout")
         return await self._run(self._calls.wait(id_of(job), limit))
 
-    async def follow(self, job: Job | str, told: Callable[[JobEvent], None], outcomes: bool = True) -> Job:
-        """Call `told` with each event of a job, as it happens; return the job once it is final.
+    async def follow(self, job: Job | str, on_event: Callable[[JobEvent], None], outcomes: bool = True) -> Job:
+        """Call `on_event` with each event of a job, as it happens; return the job once it is final.
 
-        With `outcomes`, what became of the items is among the events, as chunks are committed.
+        With `outcomes`, the events include the outcomes of items, as chunks are committed.
         """
-        return await self._run(self._calls.follow(id_of(job), EventReader(told), outcomes))
+        return await self._run(self._calls.follow(id_of(job), EventReader(on_event), outcomes))
 
     def results(
         self, job: Job | str, outcome: Group | None = None, page_size: int | None = PAGE_SIZE
@@ -152,16 +152,15 @@ class AsyncCareCases:
         await self._run(self._calls.purge(id_of(job)))
 
     async def retry(self, job: Job | str, idempotency_key: str | None = None) -> Job:
-        """Send again the items that failed for a reason outside themselves; return the new job."""
+        """Retry the items that failed for a reason other than their content; return the new job."""
         return await self._run(self._calls.retry(id_of(job), idempotency_key))
 
     async def write_failed(
         self, job: Job | str, original: OriginalFile, to: Path | None = None, choice: Choice = TO_BE_MENDED
     ) -> Written:
-        """Write the items of a final job that were not applied to a new file, as they are in the one that was sent.
+        """Write the items of a final job that were not applied to a new file, in the original's format, with reasons.
 
-        Each has its reason beside it. The file is `to`, or beside the original. Raises BatchUnreadable if the original
-        is not what the job was made of.
+        The file is `to`, or beside the original. Raises BatchUnreadable if the original is not the file that was sent.
         """
         told = await self.job(job)
         found = original_of(original, told)
@@ -170,19 +169,19 @@ class AsyncCareCases:
         return write_failed(found, results, to or usual_path(original), choice)
 
     async def resend(self, job: Job | str, mended: OriginalFile) -> Job:
-        """Send a file with failed items of a job, for the same database and care plan; return the new job.
+        """Send a corrected file of a job's failed items, for the same database and care plan; return the new job.
 
-        The same content sent again is the same job, as long as that is kept. Raises RequestRefused for the whole
-        original.
+        Repeating it with the same content returns the same job, until that expires. Raises RequestRefused if the file
+        is the whole original.
         """
         told = await self.job(job)
         refuse_original(mended, told)
         return await self._sent_for(told, mended)
 
     async def resend_failed(self, job: Job | str, original: OriginalFile) -> Job:
-        """Send again, as they are, the items that failed for a reason outside themselves; return the new job.
+        """Resend unchanged the items that failed for a reason other than their content; return the new job.
 
-        They are taken from the file only if `retry` is refused. Raises JobStateRefused if there are none.
+        They are read from the file only if `retry` is refused. Raises JobStateRefused if there are none.
         """
         try:
             return await self.retry(job)
@@ -227,7 +226,7 @@ class AsyncCareCases:
             return transport.no_answer(error, step)
 
     async def _taken(self, step: Request, take: Callable[[bytes], None]) -> Reply:
-        """Pass a successful response on piece by piece; one that is cut off is a response, too."""
+        """Pass on a successful response piece by piece; a truncated one is a response, too."""
         async with self._http.stream(**transport.arguments(step)) as response:
             if not response.is_success:
                 await response.aread()

@@ -1,4 +1,4 @@
-"""CareCases: the calls for programs without asyncio."""
+"""CareCases: the client for programs without asyncio."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
@@ -45,12 +45,12 @@ _T = TypeVar("_T")
 
 
 def unnoticed(_: Request | Delay) -> AbstractContextManager[Moved]:
-    """Take no notice of a step."""
+    """Ignore a step."""
     return nullcontext(lambda: None)
 
 
 class CareCases:
-    """A connection to the service. Calls that fail for a passing reason are retried; that never doubles a batch.
+    """The client of the service. Calls with transient failures are retried; that never duplicates a batch.
 
     Every call raises a ClientError if it fails.
     """
@@ -87,7 +87,7 @@ class CareCases:
         """Send cases, a file or bytes as one batch; return its job.
 
         Calls `sent` with the size of each piece of a file that is sent. With `strict` all items are applied or none. A
-        dry run is rolled back: its result says what would become of each item.
+        dry run is rolled back: its result has the outcome that each item would have.
         """
         with reading(batch, sent) as upload:
             return self._run(self._calls.submit(upload, care_plan, idempotency_key, strict, dry_run))
@@ -102,9 +102,9 @@ class CareCases:
     ) -> Iterator[Job]:
         """Send any number of cases, or a file of any size, in batches, in order; yield each job once it is accepted.
 
-        A batch is sent when its job is asked for, and no more than one is in memory; the file may be a pipe. A batch
-        that the service finds too large is sent in smaller ones. With an Idempotency-Key, to which each batch's place
-        is added, a program that is run again with the same cases gets the same jobs.
+        Lazy: a batch is sent when its job is iterated to, and only one is in memory; the file may be a pipe. A batch
+        that is too large for the service is split. With an Idempotency-Key, to which each batch's index is added, a
+        repeated run with the same cases returns the same jobs.
         """
         yield from self.submit_in(Batches(batch_items, batch_bytes), cases, care_plan, idempotency_key)
 
@@ -116,9 +116,9 @@ class CareCases:
         idempotency_key: str | None = None,
         dry_run: bool = False,
     ) -> Iterator[Job]:
-        """Do what `submit_all` does in batches made by the caller, who learns from them how much has been sent.
+        """Send cases as `submit_all` does, with `batches` given by the caller, which report the progress.
 
-        Each batch of a dry run sees what is stored, and nothing of the others.
+        Each batch of a dry run sees only stored cases, not the other batches.
         """
         for item in items_in(cases):
             for part in batches.add(item):
@@ -127,9 +127,9 @@ class CareCases:
             yield from self._each(self._calls.submit_part(batches, part, care_plan, idempotency_key, dry_run))
 
     def validate(self, cases: Batch, care_plan: int | None = None) -> Iterator[ItemResult]:
-        """Validate any number of cases, and keep and apply nothing; yield the service's result for each, in order.
+        """Validate any number of cases without storing or applying them; yield the service's result for each, in order.
 
-        A conflict (409) does not show here: only the target database finds it.
+        Conflicts (409) are not detected, since only the target database can find them.
         """
         batches = Batches(VALIDATED_ITEMS, BATCH_BYTES)
         for item in items_in(cases):
@@ -139,7 +139,7 @@ class CareCases:
             yield from self._validated(batches, part, care_plan)
 
     def job(self, job: Job | str, within: Duration = 0) -> Job:
-        """Return a job once it is final, or as it is after `within`, a timedelta or seconds."""
+        """Return a job once it is final, or its current state after `within`, a timedelta or seconds."""
         return self._run(self._calls.job(id_of(job), duration_of(within, "within")))
 
     def wait(self, job: Job | str, timeout: Duration | None = None) -> Job:
@@ -147,12 +147,12 @@ class CareCases:
         limit = None if timeout is None else duration_of(timeout, "timeout")
         return self._run(self._calls.wait(id_of(job), limit))
 
-    def follow(self, job: Job | str, told: Callable[[JobEvent], None], outcomes: bool = True) -> Job:
-        """Call `told` with each event of a job, as it happens; return the job once it is final.
+    def follow(self, job: Job | str, on_event: Callable[[JobEvent], None], outcomes: bool = True) -> Job:
+        """Call `on_event` with each event of a job, as it happens; return the job once it is final.
 
-        With `outcomes`, what became of the items is among the events, as chunks are committed.
+        With `outcomes`, the events include the outcomes of items, as chunks are committed.
         """
-        return self._run(self._calls.follow(id_of(job), EventReader(told), outcomes))
+        return self._run(self._calls.follow(id_of(job), EventReader(on_event), outcomes))
 
     def results(
         self, job: Job | str, outcome: Group | None = None, page_size: int | None = PAGE_SIZE
@@ -178,7 +178,7 @@ class CareCases:
         self._run(self._calls.purge(id_of(job)))
 
     def retry(self, job: Job | str, idempotency_key: str | None = None) -> Job:
-        """Send again the items that failed for a reason outside themselves; return the new job.
+        """Retry the items that failed for a reason other than their content; return the new job.
 
         Raises JobStateRefused if there are none, or the job is not final.
         """
@@ -187,10 +187,9 @@ class CareCases:
     def write_failed(
         self, job: Job | str, original: OriginalFile, to: Path | None = None, choice: Choice = TO_BE_MENDED
     ) -> Written:
-        """Write the items of a final job that were not applied to a new file, as they are in the one that was sent.
+        """Write the items of a final job that were not applied to a new file, in the original's format, with reasons.
 
-        Each has its reason beside it. The file is `to`, or beside the original. Raises BatchUnreadable if the original
-        is not what the job was made of.
+        The file is `to`, or beside the original. Raises BatchUnreadable if the original is not the file that was sent.
         """
         told = self.job(job)
         found = original_of(original, told)
@@ -202,19 +201,19 @@ class CareCases:
         return write_failed(found, results, to or usual_path(original), choice)
 
     def resend(self, job: Job | str, mended: OriginalFile) -> Job:
-        """Send a file with failed items of a job, for the same database and care plan; return the new job.
+        """Send a corrected file of a job's failed items, for the same database and care plan; return the new job.
 
-        The same content sent again is the same job, as long as that is kept. Raises RequestRefused for the whole
-        original.
+        Repeating it with the same content returns the same job, until that expires. Raises RequestRefused if the file
+        is the whole original.
         """
         told = self.job(job)
         refuse_original(mended, told)
         return self._sent_for(told, mended)
 
     def resend_failed(self, job: Job | str, original: OriginalFile) -> Job:
-        """Send again, as they are, the items that failed for a reason outside themselves; return the new job.
+        """Resend unchanged the items that failed for a reason other than their content; return the new job.
 
-        They are taken from the file only if `retry` is refused. Raises JobStateRefused if there are none.
+        They are read from the file only if `retry` is refused. Raises JobStateRefused if there are none.
         """
         try:
             return self.retry(job)
@@ -267,7 +266,7 @@ class CareCases:
                 return transport.no_answer(error, step)
 
     def _taken(self, step: Request, take: Callable[[bytes], None]) -> Reply:
-        """Pass a successful response on piece by piece; one that is cut off is a response, too."""
+        """Pass on a successful response piece by piece; a truncated one is a response, too."""
         with self._http.stream(**transport.arguments(step)) as response:
             if not response.is_success:
                 response.read()

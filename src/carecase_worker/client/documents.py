@@ -10,10 +10,10 @@ import msgspec
 from carecase_worker.cases.care_case import KEY
 
 PAGE_SIZE = 1000
-"""The largest page that the service gives."""
+"""The maximum page size of the service."""
 
 Group = Literal["created", "updated", "superseded", "failed", "cancelled", "valid"]
-"""Outcomes of an item, as a job counts them; `valid` is that of an item which was validated only."""
+"""Outcomes of an item, by the job's counts; `valid` is for items that were only validated."""
 
 _FINAL = ("completed", "cancelled")
 _GROUPS: dict[tuple[int, str], Group] = {
@@ -36,9 +36,9 @@ _T = TypeVar("_T")
 class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An accepted batch and its progress, as of the service's response.
 
-    `state` is one of queued, running, waiting (the target database is not answering), cancelling, completed, cancelled.
-    A dry run is rolled back: its counts say what would be. Once it is final, it has seen what all batches up to
-    `saw_sequence` did.
+    `state` is one of queued, running, waiting (the target database does not respond), cancelling, completed, cancelled.
+    A dry run is rolled back: its counts are what would happen. A final dry run has seen the changes of all batches up
+    to `saw_sequence`.
     """
 
     job_id: str
@@ -64,7 +64,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def final(self) -> bool:
-        """Return whether the job is in its last state, so that nothing changes any more."""
+        """Return whether the job is in a final state."""
         return self.state in _FINAL
 
     @property
@@ -80,10 +80,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """The result of one item: `index` is its place in the batch, from 0; `key` that of its case, if it is valid.
+    """The result of one item: `index` is its position in the batch, from 0; `key` its case key, if that is valid.
 
-    `line` is where its row begins, if it was a row of a file that the service made the cases of. `changes` are the
-    fields that an update would change, if it was a dry run.
+    `line` is where its row begins in a file that the service converted. `changes` are the fields that an update would
+    change, in a dry run.
     """
 
     index: int
@@ -95,17 +95,17 @@ class ItemResult:
 
     @property
     def group(self) -> Group:
-        """The outcome that the job counts the item under."""
+        """The job's count that includes the item."""
         return _GROUPS.get((self.status, self.body), "failed")
 
     @property
     def applied(self) -> bool:
-        """Return whether the item, or a newer one, is in the database; after a dry run, none is."""
+        """Return whether the item, or a newer version, is in the database; never after a dry run."""
         return (self.status, self.body) in _APPLIED
 
     @property
     def is_retryable(self) -> bool:
-        """Return whether the item failed for a reason outside itself, so that it may succeed as it is."""
+        """Return whether the item failed for a reason other than its content, so that a retry may succeed."""
         return self.status in _NOT_ITS_OWN or self.group == "cancelled"
 
     def document(self) -> dict[str, Any]:
@@ -126,12 +126,12 @@ class Page(Generic[_T]):
 
 
 def id_of(job: Job | str) -> str:
-    """Return the id of a job; an id is returned as it is."""
+    """Return the id of a job; an id is returned unchanged."""
     return job.job_id if isinstance(job, Job) else job
 
 
 def place_of(item: ItemResult) -> int:
-    """Return the place of an item in its batch."""
+    """Return the index of an item in its batch."""
     return item.index
 
 
@@ -206,7 +206,7 @@ def page_of_jobs(content: bytes, pagination: str | None) -> Page[Job]:
 
 
 def page_of_items(content: bytes, pagination: str | None, wanted: Group | None, first: int = 0) -> Page[ItemResult]:
-    """Read the items of one page, or of the whole document if the service sent that although a page was asked for.
+    """Read the items of one page, or of the whole document if the service sent that instead of a page.
 
     Items without an index are numbered from `first`.
     """

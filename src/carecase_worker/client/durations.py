@@ -1,4 +1,4 @@
-"""Durations as programs give them: a timedelta, or a number of seconds."""
+"""Durations as arguments: a timedelta, or a number of seconds."""
 
 from datetime import timedelta
 from math import isnan, nan
@@ -11,7 +11,7 @@ Duration: TypeAlias = timedelta | SupportsFloat
 
 
 def duration_of(given: Duration, name: str) -> timedelta:
-    """Convert a duration to a timedelta of 100 years at most; a negative one becomes 0. Raises ClientError."""
+    """Convert a duration to a timedelta of at most 100 years; a negative one becomes 0. Raises ClientError."""
     if isinstance(given, timedelta):
         return given
     if isinstance(given, str | bytes | bool) or not hasattr(given, "__float__"):

@@ -1,4 +1,4 @@
-"""The events of a job as the service sends them (server-sent events), read from pieces of a response. No I/O."""
+"""Parsing of a job's server-sent events from pieces of a response. No I/O."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _USUAL_DELAY = timedelta(seconds=2)
 
 
 class OutcomeRun(msgspec.Struct, frozen=True):
-    """Neighbouring items with the same outcome: the place of the first one in the batch, from 0, and their number.
+    """Neighbouring items with the same outcome: the index of the first one in the batch, from 0, and their number.
 
     In a dry run, `changes` has the fields that an update would change.
     """
@@ -44,13 +44,13 @@ _job, _outcomes = msgspec.json.Decoder(Job), msgspec.json.Decoder(_Outcomes)
 
 @dataclass(slots=True)
 class EventReader:
-    """A reader of a stream that may be cut off and resumed; it calls `told` with each event.
+    """An incremental reader of a stream that may be interrupted and resumed; it calls `on_event` with each event.
 
-    `last_id` is what to resume with, `again` the delay before that, and `final` the job once it is over. Fields and
-    events that are not known are ignored; `broken` once the data of a known one is not as expected.
+    `last_id` is the id to resume after, `again` the delay before that, and `final` the job once it is final. Unknown
+    fields and events are ignored; `broken` is set if the data of a known event is malformed.
     """
 
-    told: Callable[[JobEvent], None]
+    on_event: Callable[[JobEvent], None]
     last_id: str = ""
     again: timedelta = _USUAL_DELAY
     final: Job | None = None
@@ -61,7 +61,7 @@ class EventReader:
     _id: str = ""
 
     def resume(self) -> None:
-        """Forget an event of which the end has not come."""
+        """Drop an incomplete event."""
         self._rest, self._name, self._data, self._id = b"", "", [], self.last_id
 
     def feed(self, piece: bytes) -> None:
@@ -97,11 +97,11 @@ class EventReader:
             return
         if event is not None:
             self.final = event.job if event.name == "final" else None
-            self.told(event)
+            self.on_event(event)
 
 
 def _event(name: str, data: str) -> JobEvent | None:
-    """Read an event; None for one that is not known. Raises ValueError."""
+    """Parse an event; None for an unknown one. Raises ValueError."""
     match name:
         case "progress" | "final":
             return JobEvent(name, _job.decode(data))

@@ -1,4 +1,4 @@
-"""Files of rows as batches: CSV and the like are sent as they are, or by a mapping that is known here as cases."""
+"""Files of rows as batches: text is sent unchanged, or converted to cases by a local mapping."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,8 +28,8 @@ AnyMapping: TypeAlias = FileMapping | EpisodeMapping
 class RowFile:
     """A file of rows: CSV and other delimited text, fixed width, an Excel workbook (its first sheet) or Parquet.
 
-    `mapping` is one that is known here, or the name of one that the service has; without one the columns are named as
-    the fields. Workbooks and Parquet need the extra `files`, and become cases here.
+    `mapping` is a local one, or the name of one of the service's; without one, the columns must be named as the fields.
+    Workbooks and Parquet need the extra `files`, and are converted here.
     """
 
     source: Source
@@ -37,12 +37,12 @@ class RowFile:
 
     @property
     def is_sent_as_it_is(self) -> bool:
-        """True if the service makes the cases of it: it is text, and no mapping is known here."""
+        """True if the service converts it: it is text, and there is no local mapping."""
         return not isinstance(self.mapping, FileMapping | EpisodeMapping) and not self.is_table
 
     @property
     def kind(self) -> str:
-        """The kind of a file that is no text, for messages; empty for text. A pipe is text."""
+        """The kind of a binary file, for messages; empty for text. A pipe is text."""
         return _kind(self.source)
 
     @property
@@ -59,7 +59,7 @@ class RowFile:
 
 
 def items_of_file(file: RowFile, report: Report = refuse) -> Iterator[bytes]:
-    """Yield the items of a file, by a mapping that is known here. Raises BatchUnreadable."""
+    """Yield the items of a file, by a local mapping. Raises BatchUnreadable."""
     for items in groups_of_items(file, report):
         yield from map(bytes, items)
 
@@ -97,8 +97,8 @@ def known_mapping(file: RowFile) -> AnyMapping:
     """Return the mapping of a file. Raises BatchUnreadable if only the service knows it."""
     if isinstance(file.mapping, str):
         raise BatchUnreadable(
-            f"The mapping {file.mapping} is the service's, and this needs one that is known here: the file is a"
-            " workbook or Parquet, is too large for one batch, or is only to be checked. Give the mapping as a TOML"
+            f"The mapping {file.mapping} is the service's, but this needs a local one: the file is a"
+            " workbook or Parquet, is too large for one batch, or is only checked. Give the mapping as a TOML"
             " file: --mapping FILE.toml"
         )
     return file.mapping or NAMES_OF_FIELDS

@@ -33,13 +33,13 @@ Batch: TypeAlias = Iterable[Case] | Source | RowFile
 
 BATCH_ITEMS = 10_000
 BATCH_BYTES = 16 << 20
-"""The most that `submit_all` puts into one batch."""
+"""Maximum size of a batch of `submit_all`."""
 
 PART_ITEMS, PART_BYTES = 100_000, 64 << 20
-"""The most that the command line puts into one of the batches that it cuts a file into."""
+"""Maximum size of a batch that the command line cuts from a file."""
 
 VALIDATED_ITEMS = 20_000
-"""The most items that the service takes to validate only."""
+"""Maximum number of items of the service for validation only."""
 
 _PIECE_BYTES = 256 << 10
 _HELD_BYTES = BATCH_BYTES
@@ -50,7 +50,7 @@ def nothing_sent(_: int) -> None:
 
 
 def nobody_asks() -> None:
-    """Ignore that a batch has been sent completely."""
+    """Ignore the end of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Upload:
 class BatchBuffer:
     """A batch under construction; in memory while it is small, then on disk, until its `with` block ends.
 
-    `first` is the place of its first item among all items that are sent.
+    `first` is the index of its first item among all items sent.
     """
 
     def __init__(self, first: int = 0, whole_sent: Callable[[], None] = nobody_asks) -> None:
@@ -89,7 +89,7 @@ class BatchBuffer:
         self.items += 1
 
     def upload(self) -> Upload:
-        """Return the batch as a JSON array; nothing can be added after that."""
+        """Return the batch as a JSON array; no items can be added afterwards."""
         if not self._is_closed:
             self._file.write(b"]" if self.items else b"[]")
             self._is_closed = True
@@ -112,7 +112,7 @@ class BatchBuffer:
 
 
 class Batches:
-    """A cutter of a stream of items into batches of bounded size; it holds no more than one of them.
+    """A cutter of a stream of items into batches of bounded size; it buffers only one of them.
 
     It calls `whole_sent` whenever a batch has been sent completely and its response is outstanding.
     """
@@ -124,7 +124,7 @@ class Batches:
         self._open = BatchBuffer(0, whole_sent)
 
     def add(self, item: bytes) -> Iterator[BatchBuffer]:
-        """Take an item; yield the batches that are full now, to be sent before the next item is taken."""
+        """Add an item; yield full batches, which must be sent before the next item is added."""
         if self._open.items and self._open.size + len(item) + len(b",]") > self._size:
             yield self._taken()
         self._open.add(item)
@@ -180,7 +180,7 @@ _FRAMES = {
     "to_pylist": "table.to_pylist()",
     "iterrows": 'frame.to_dict("records")',
 }
-"""Calls that return the rows of a table of pandas, polars or pyarrow, by the method that the table is recognised by."""
+"""Calls that return the rows of a pandas, polars or pyarrow table, by a method that identifies its library."""
 
 
 def refuse_what_is_no_batch(batch: object) -> None:
@@ -188,7 +188,7 @@ def refuse_what_is_no_batch(batch: object) -> None:
     kind = type(batch).__name__
     for method, call in _FRAMES.items():
         if hasattr(batch, method):
-            raise BatchUnreadable(f"A {kind} was given as batch; its elements are no cases. Give its rows: {call}")
+            raise BatchUnreadable(f"A {kind} was given as batch; its elements are not cases. Give its rows: {call}")
     if isinstance(batch, str):
         raise BatchUnreadable("A str was given as batch. Give a file as Path(name), and JSON as bytes: text.encode().")
     if members_of(batch) is not None:
@@ -200,7 +200,7 @@ def refuse_what_is_no_batch(batch: object) -> None:
 
 
 def _upload_of_rows(file: IO[bytes], batch: RowFile, sent: Callable[[int], None]) -> Upload:
-    """Make an upload of a file of rows, which the service makes cases of."""
+    """Make an upload of a file of rows, which the service converts."""
     _rewind(file)
     encoding = compression_of(file)
     parameters = {"mapping": batch.mapping} if isinstance(batch.mapping, str) else {}

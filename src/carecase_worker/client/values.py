@@ -27,11 +27,11 @@ _INTEGERS = frozenset(field.name for field in FIELDS if field.type is FieldType.
 
 
 class _NoJson(Exception):
-    """A value has no form in JSON; the text says why and what to do, and does not quote the value."""
+    """A value cannot be written as JSON; the text says why and what to do, without quoting the value."""
 
 
 def encoded(case: Any, number: int) -> bytes:
-    """Encode a case as JSON; `number` is its place in the batch, for messages. Raises BatchUnreadable."""
+    """Encode a case as JSON; `number` is its position in the batch, for messages. Raises BatchUnreadable."""
     named = members_of(case)
     if named is None:
         raise BatchUnreadable(f"Case {number} is not a case: expected a mapping or CareCase, not {_type_of(case)}.")
@@ -48,7 +48,9 @@ def encoded(case: Any, number: int) -> bytes:
     try:
         return _ENCODER.encode(members)
     except UnicodeEncodeError:
-        raise BatchUnreadable(f"Case {number}, {_not_unicode(members)}: a lone surrogate is no Unicode text.") from None
+        raise BatchUnreadable(
+            f"Case {number}, {_not_unicode(members)}: a lone surrogate is not valid Unicode."
+        ) from None
 
 
 def members_of(case: Any) -> Mapping[Any, Any] | None:
@@ -68,9 +70,9 @@ def members_of(case: Any) -> Mapping[Any, Any] | None:
 
 @singledispatch
 def plain(value: Any) -> Any:
-    """Convert a value to a type of JSON; a missing one becomes None. Raises _NoJson if it has no such form."""
+    """Convert a value to a JSON type; a missing one becomes None. Raises _NoJson if that is impossible."""
     if getattr(value, "shape", ()) != ():
-        raise _NoJson(f"{_type_of(value)} holds many values; give one")
+        raise _NoJson(f"{_type_of(value)} has several values; give one")
     if _is_missing(value):
         return None
     if hasattr(value, "isoformat") and hasattr(value, "year"):
@@ -84,7 +86,7 @@ def _number_like(value: Any) -> Any:
     if kind == "M":
         years = int(value.astype("datetime64[Y]").astype(int)) + 1970
         if not 1 <= years <= 9999:  # numpy silently wraps years outside of these
-            raise _NoJson("the moment is not within the years 1 to 9999")
+            raise _NoJson("the date is not within the years 1 to 9999")
         return str(value.astype("datetime64[us]"))
     if hasattr(value, "as_py"):
         return plain(value.as_py())
@@ -120,7 +122,7 @@ def _(value: float) -> float | None:
     if isnan(value):
         return None
     if not isfinite(value):
-        raise _NoJson("the number is not finite; JSON has none such, so give None or a number")
+        raise _NoJson("the number is not finite, which JSON cannot express; give None or a number")
     return float(value)
 
 
@@ -129,7 +131,7 @@ def _(value: Decimal) -> Decimal | None:
     if value.is_nan():
         return None
     if not value.is_finite():
-        raise _NoJson("the number is not finite; JSON has none such, so give None or a number")
+        raise _NoJson("the number is not finite, which JSON cannot express; give None or a number")
     return value
 
 
@@ -163,7 +165,7 @@ def _(value: date) -> str:
 @plain.register(bytearray)
 @plain.register(memoryview)
 def _(value: Any) -> Any:
-    raise _NoJson(f"{_type_of(value)} is no text; decode it, value.decode()")
+    raise _NoJson(f"{_type_of(value)} is not text; decode it, value.decode()")
 
 
 @plain.register(Mapping)
@@ -180,7 +182,7 @@ def _(value: Iterable[Any]) -> list[Any]:
 
 
 def _is_missing(value: Any) -> bool:
-    """Return whether a value is missing as in pandas and numpy: unequal to itself, or the comparison gives NA."""
+    """Return whether a value is missing as in pandas and numpy: unequal to itself, or compared to NA."""
     unequal = value != value
     try:
         return unequal is value or bool(unequal)
@@ -189,7 +191,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _fitting(name: str, value: Any) -> Any:
-    """Convert a whole number to int where the contract wants one: pandas makes floats of integers with gaps."""
+    """Convert a whole number to int where the contract requires it: pandas turns integers with gaps into floats."""
     if name in _INTEGERS and isinstance(value, (float, Decimal)) and -_EXACT < value < _EXACT and value == int(value):
         return int(value)
     return value
@@ -206,7 +208,7 @@ def _not_unicode(members: Mapping[str, Any]) -> str:
 
 
 def _of_no_form(value: Any) -> str:
-    return f"a value of type {_type_of(value)} has no form in JSON; give text, a number, a date-time or None"
+    return f"a value of type {_type_of(value)} cannot be written as JSON; give text, a number, a date-time or None"
 
 
 def _type_of(value: Any) -> str:

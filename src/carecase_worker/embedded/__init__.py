@@ -1,1 +1,1 @@
-"""The whole system on one machine, on servers that come as wheels."""
+"""The whole system on one machine, with servers installed as wheels."""

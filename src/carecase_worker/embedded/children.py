@@ -1,4 +1,4 @@
-"""Child processes that are started, watched, started again and stopped."""
+"""Supervision of child processes: start, watch, restart, stop."""
 
 import ctypes
 import os
@@ -48,7 +48,7 @@ class Child:
 
 @dataclass
 class Children:
-    """The children of this process, in the order in which they were started."""
+    """The children of this process, in start order."""
 
     sleep: Sleep
     stopped: Callable[[], bool] = lambda: False
@@ -65,12 +65,12 @@ class Children:
         self.wait_for(child.command.role, ready, seconds, child.command.log)
 
     def wait_for(self, what: str, ready: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
-        """Return once `ready`; tell what is waited for if that takes long. Raises as `wait_ready` does."""
+        """Return once `ready`; print what is waited for if that takes long. Raises as `wait_ready` does."""
         began, is_told = monotonic(), False
         while True:
             is_ready = ready()
             if self.stopped():
-                raise StackStopped("told to stop while starting")
+                raise StackStopped("stopped while starting")
             for one in self.running:
                 if one.process.poll() is not None:
                     raise StackError(f"{one.command.role} ended at once.\n{tail(one.command.log)}")
@@ -108,7 +108,7 @@ class Children:
         return revived
 
     def stop(self, roles: Sequence[str], seconds: float) -> None:
-        """Stop the children of some roles; kill those that have not ended after so many seconds."""
+        """Stop the children of some roles; kill those that have not ended after `seconds`."""
         leaving = [child for child in self.running if child.command.role in roles]
         for child in leaving:
             if child.process.poll() is None:

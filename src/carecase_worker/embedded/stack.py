@@ -27,7 +27,7 @@ _TOKEN_LIFETIME = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The passwords and keys of one data directory; made once, kept there."""
+    """The passwords and keys of one data directory, generated once and stored there."""
 
     redis: str
     redis_app: str
@@ -50,11 +50,11 @@ class Ports:
 
 
 FIRST_PORTS = Ports(intake=8080, flower=5555, redis=0, postgres=0, prometheus=9090)
-"""Ports of a first start; 0 stands for any free port."""
+"""Ports of a first start; 0 is any free port."""
 
 
 def secrets_of(data_dir: Path) -> Secrets:
-    """Read the secrets of a data directory, and make those that are missing."""
+    """Read the secrets of a data directory, and generate missing ones."""
     file = data_dir / "secrets.json"
     passwords = ("redis", "redis_app", "redis_flower", "postgres", "flower")
     made: dict[str, Any] = {name: secrets.token_urlsafe(24) for name in passwords}
@@ -67,7 +67,7 @@ def secrets_of(data_dir: Path) -> Secrets:
 
 
 def choose_ports(intake: int | None, usual: Ports = FIRST_PORTS) -> Ports:
-    """Choose the given port, else the usual ones, and free ones where these are taken. Raises StackError."""
+    """Choose the given port, or else the usual ones, and free ones where these are taken. Raises StackError."""
     if intake is not None and not _is_free(intake):
         raise StackError(f"Port {intake} is taken by another program. Choose another one with --port, or leave it out.")
     wanted = replace(usual, intake=usual.intake if intake is None else intake)
@@ -88,7 +88,7 @@ def ports_of(data_dir: Path) -> Ports:
 
 
 def keep_ports(data_dir: Path, ports: Ports) -> None:
-    """Note the ports, so that the next start takes the same ones."""
+    """Store the ports, so that the next start uses the same ones."""
     write_private(data_dir / _PORTS_FILE, json.dumps(asdict(ports)) + "\n")
 
 
@@ -103,7 +103,7 @@ def _is_free(port: int) -> bool:
 
 
 def free_local_ports(count: int) -> list[int]:
-    """Return ports of this machine on which nobody listens."""
+    """Return unused ports of this machine."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:
@@ -116,7 +116,7 @@ def free_local_ports(count: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One embedded system: where it is and how to get in."""
+    """One embedded system: its addresses and credentials."""
 
     data_dir: Path
     ports: Ports
@@ -166,7 +166,7 @@ class Stack:
         return variables
 
     def write(self, processes: Mapping[str, Any], tokens: JwtSettings, clock: Clock) -> None:
-        """Write stack.json, in one step and readable for its owner only."""
+        """Write stack.json atomically, readable only by its owner."""
         now = clock.now()
         urls = self.database_urls()
         page = {

@@ -1,4 +1,4 @@
-"""`carecase up`: the whole system in one data directory, kept running until it is told to stop."""
+"""`carecase up`: the whole system in one data directory, kept running until stopped by a signal."""
 
 import fcntl
 import os
@@ -100,7 +100,7 @@ def run(options: Options, clock: Clock, sleep: Sleep, on_ready: Callable[[Starte
 
 @contextmanager
 def _data_dir(path: Path) -> Iterator[Path]:
-    """Make and lock the data directory. Raises StackError if another system runs in it or there is no room."""
+    """Create and lock the data directory. Raises StackError if another system runs in it or the disk is full."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         data_dir = path.resolve()
@@ -111,9 +111,7 @@ def _data_dir(path: Path) -> Iterator[Path]:
             f"{path}: cannot be used as data directory ({error.strerror}). Choose one with --data-dir."
         ) from None
     if set("?#%") & set(str(data_dir)):
-        raise StackError(
-            f"{data_dir}: has a character that cannot stand in a database URL. Choose one with --data-dir."
-        )
+        raise StackError(f"{data_dir}: has a character that a database URL cannot have. Choose one with --data-dir.")
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,12 +132,12 @@ def _data_dir(path: Path) -> Iterator[Path]:
 def _start(
     data_dir: Path, options: Options, children: Children, clock: Clock, observer: str | None
 ) -> tuple[Started, Callable[[], None]]:
-    """Start everything, one such start at a time on this machine: two would choose the same free ports.
+    """Start everything, one start at a time on this machine, since two could choose the same free ports.
 
-    `observer` is the path of Prometheus, if it is wanted. Returns the running system, and a function that writes
-    stack.json again.
+    `observer` is the path of Prometheus, if requested. Returns the running system, and a function that rewrites
+    stack.json.
     """
-    with _turn(Path(tempfile.gettempdir()) / f"carecase-up-{os.getuid()}.lock") as lock:
+    with _start_lock(Path(tempfile.gettempdir()) / f"carecase-up-{os.getuid()}.lock") as lock:
         children.wait_for("another carecase up that is starting", lambda: _is_locked(lock), _TURN_WITHIN_S)
         usual = ports_of(data_dir)
         config = options.config.resolve() if options.config else None
@@ -160,9 +158,9 @@ def _start(
     return started, write
 
 
-def _turn(path: Path) -> IO[str]:
-    """Open the lock file of starts on this machine. Raises StackError if it belongs to somebody else."""
-    fault = "belongs to somebody else"
+def _start_lock(path: Path) -> IO[str]:
+    """Open the lock file of starts on this machine. Raises StackError if it belongs to another user."""
+    fault = "belongs to another user"
     try:
         lock = os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600), "r+")
         if os.fstat(lock.fileno()).st_uid == os.getuid():
@@ -174,7 +172,7 @@ def _turn(path: Path) -> IO[str]:
 
 
 def _is_locked(lock: IO[str]) -> bool:
-    """Try to take the lock without waiting; return whether this process has it."""
+    """Try to lock without waiting; return whether this process has the lock."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -191,7 +189,7 @@ def _moved(options: Options, usual: Ports, now: Ports) -> Iterator[str]:
 
 
 def _start_servers(stack: Stack, settings: Settings, children: Children) -> bool:
-    """Start Valkey and PostgreSQL, and migrate the databases; return whether one of them holds cases."""
+    """Start Valkey and PostgreSQL, and migrate the databases; return whether one of them has cases."""
     environment, logs = process_environment(), stack.data_dir / "logs"
     passwords = stack.redis_passwords()
     redis = children.start(

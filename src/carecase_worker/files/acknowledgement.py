@@ -1,4 +1,4 @@
-"""The acknowledgement of a batch as CSV (RFC 4180): one row for each item, for those who sent a file."""
+"""The acknowledgement of a batch as CSV (RFC 4180), one row for each item, for senders of files."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -11,10 +11,10 @@ COLUMNS = ("index", "case_Key", "status", "body")
 COLUMNS_OF_ROWS = (*COLUMNS, "line", "outcome", "field", "rule")
 """The columns for items that were rows of a file."""
 COLUMN_OF_DRY_RUN = "changes"
-"""The column, after all others, with the fields that would change."""
+"""The last column, with the fields that would change."""
 
 NOTES = ("_index", "_line", "_status", "_reason")
-"""Columns, and members, beside items that failed: why, for whoever mends them. They are ignored when sent again."""
+"""Columns or members added to failed items, with the reason, for correction. They are ignored when resent."""
 
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _NAMED = (*FIELD, "item")
@@ -24,9 +24,9 @@ _FAULTS = (422, 409)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An item of a result: its place in the batch, or None for the whole file; its line if it was a row of a file.
+    """An item of a result: its index in the batch, or None for the whole file; its line if it was a row of a file.
 
-    Of a dry run, `changes` has the fields that would change.
+    In a dry run, `changes` has the fields that would change.
     """
 
     index: int | None
@@ -56,12 +56,12 @@ def _row(item: Told, of_rows: bool) -> tuple[object, ...]:
 
 
 def notes_of(index: int, line: int | None, status: int, body: str) -> Iterable[tuple[str, int | str]]:
-    """Return the notes on an item that failed, by their names."""
+    """Return the notes on a failed item, by name."""
     return zip(NOTES, (index, "" if line is None else line, status, body), strict=True)
 
 
 def plain(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
+    """Escape a text that a spreadsheet would interpret as a formula."""
     return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text
 
 

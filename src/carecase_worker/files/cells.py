@@ -1,6 +1,6 @@
-"""Cells of a column, converted by the type of its field in the field table; never by what they look like.
+"""Conversion of cells by the type of their column's field, never by their appearance.
 
-A cell that is not of the type stays text: then the item breaks a rule, and its outcome names the field and the rule.
+A cell that cannot be converted stays text: then the item is invalid, and its outcome names the field and the rule.
 """
 
 import re
@@ -24,7 +24,7 @@ _INFINITE = (float("inf"), float("-inf"))
 
 @dataclass(frozen=True, slots=True)
 class CellForms:
-    """The forms that cells of a file have."""
+    """The formats of a file's cells."""
 
     nulls: frozenset[str] = frozenset({""})
     truths: frozenset[str] = frozenset({"true"})
@@ -96,7 +96,7 @@ def _date_times(forms: CellForms) -> Convert:
 
 
 def _each(forms: CellForms, convert: Callable[[str], Any]) -> Convert:
-    """Return a converter that looks at each different cell once, and remembers it for the next rows."""
+    """Return a converter that converts each distinct cell once and caches the result."""
     known: dict[str, Any] = {}
 
     def convert_column(column: Column) -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""A look at the settings of a mapping: mistakes, settings that contradict each other, and a sample row tried out."""
+"""Checks of a mapping's settings: mistakes, contradictions, and a trial with a sample row."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -24,12 +24,12 @@ _KINDS = {
     "true_tokens": (FieldType.BOOLEAN, "true or false"),
     "false_tokens": (FieldType.BOOLEAN, "true or false"),
 }
-"""Settings that are about the cells of one type."""
+"""Settings that apply to the cells of one type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A remark on a setting of a mapping; `is_mistake` if no file, or hardly one, can be taken as it is meant."""
+    """A remark on a setting of a mapping; `is_mistake` if hardly any file could be read as intended."""
 
     setting: str
     text: str
@@ -37,7 +37,7 @@ class Remark:
 
 
 def remarks(settings: FileSettings) -> Iterator[Remark]:
-    """Yield what is wrong, or may be, with the settings of a mapping, and what to do."""
+    """Yield the actual and possible mistakes in the settings of a mapping, with advice."""
     try:
         mapping = mapping_of(settings)
     except MappingMistakes as error:
@@ -51,7 +51,7 @@ def remarks(settings: FileSettings) -> Iterator[Remark]:
 
 
 def summary(settings: FileSettings) -> str:
-    """Return a mapping's size in words."""
+    """Describe the size of a mapping."""
     columns = len(settings.columns or settings.fixed)
     form = "fields by their places" if settings.fixed else "columns"
     named = f"{columns} {form}" if columns else "columns named as the fields"
@@ -62,13 +62,11 @@ def summary(settings: FileSettings) -> str:
 def _same_names(settings: FileSettings) -> Iterator[Remark]:
     names = [name.strip().lower() for name in settings.columns] if isinstance(settings.columns, Mapping) else []
     if len(set(names)) < len(names):
-        yield Remark(
-            "columns", "has two names that differ in blanks or capitals only; a file has one. Keep one of them"
-        )
+        yield Remark("columns", "has two names that differ only in blanks or case; a file has one. Keep one of them")
 
 
 def _without_effect(settings: FileSettings, mapping: FileMapping) -> Iterator[Remark]:
-    """Yield settings that are set and do nothing."""
+    """Yield settings without effect."""
     if not mapping.has_header and settings.other_columns != _DEFAULTS.other_columns:
         yield Remark("other_columns", _OF_ROWS_BY_HEADER, is_mistake=False)
     if settings.fixed and settings.delimiter != _DEFAULTS.delimiter:
@@ -87,10 +85,10 @@ def _tokens(settings: FileSettings) -> Iterator[Remark]:
         if both := sorted(nulls & {token.strip().casefold() for token in tokens}):
             yield Remark(
                 setting,
-                f"has {both[0] or 'an empty token'}, which null_tokens has, too, so it means null; take it out of one",
+                f"has {both[0] or 'an empty token'}, which null_tokens has, too, so it means null; remove it from one",
             )
         if not tokens and "do_Not_Contact" not in settings.constants:
-            yield Remark(setting, "is empty, so no cell can mean that; name the sign that files have for it")
+            yield Remark(setting, "is empty, so no cell can mean that; add the value that files use for it")
     if "" not in nulls:
         text = (
             'is without "": an empty cell is an empty text then, and a fault in a number or date. Add "", if it is null'
@@ -101,17 +99,17 @@ def _tokens(settings: FileSettings) -> Iterator[Remark]:
 def _overlaps(mapping: FileMapping) -> Iterator[Remark]:
     for (name, place), (other, its) in combinations(mapping.places.items(), 2):
         if place.start < its.stop and its.start < place.stop:
-            yield Remark("fixed", f"the places of {name} and {other} overlap: one takes signs of the other. Mend them")
+            yield Remark("fixed", f"the places of {name} and {other} overlap: they share characters. Correct them")
 
 
 def _sample(settings: FileSettings, mapping: FileMapping) -> Iterator[Remark]:
-    """Yield the faults of a row that is made for the mapping: of its constants, or of its forms."""
+    """Yield the faults of a sample row made for the mapping: of its constants or formats."""
     splitter = RowSplitter(mapping)
     try:
         items = [*splitter.feed(_file(settings, mapping)), *splitter.finish()]
     except UnicodeEncodeError:
         yield Remark(
-            "columns", f"has names with letters that {settings.encoding} has not; name the encoding of the files"
+            "columns", f"has names with characters that {settings.encoding} lacks; set the encoding of the files"
         )
         return
     except BatchRefused as refusal:
@@ -131,7 +129,7 @@ def _fields(settings: FileSettings) -> list[str]:
 
 
 def _file(settings: FileSettings, mapping: FileMapping) -> bytes:
-    """Return a file with one row, for a mapping; as many lines are around it as the mapping skips."""
+    """Return a file with one row for a mapping, surrounded by as many lines as the mapping skips."""
     if mapping.places:
         lines = [_fixed(settings, mapping)]
     else:
@@ -162,7 +160,7 @@ def _row(cells: list[str], settings: FileSettings) -> str:
 
 
 def _cell(name: str, settings: FileSettings) -> str:
-    """Return a cell of a field in the forms of the mapping."""
+    """Return a cell of a field in the formats of the mapping."""
     known = FIELD.get(name)
     match known and known.type:
         case FieldType.INT32:

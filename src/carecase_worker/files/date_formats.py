@@ -1,4 +1,4 @@
-"""Forms of dates and times in files: a few of strptime's directives, turned into ISO 8601. Nothing is guessed."""
+"""Formats of dates and times in files: a subset of strptime's directives, converted to ISO 8601 without guessing."""
 
 import re
 from collections.abc import Sequence
@@ -24,20 +24,20 @@ _DIRECTIVES = {
 }
 _PART = re.compile("%(.)|([^%]+)", re.DOTALL)
 _CENTURY_BEGINS = 69
-"""POSIX's rule for years of two digits: 69 to 99 are of the last century."""
+"""POSIX's rule for two-digit years: 69 to 99 are in the 20th century."""
 _NEEDED = ({"Y", "y"}, {"m", "b"}, {"d"})
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
 class DateFormat:
-    """One form of date-times."""
+    """One date-time format."""
 
     pattern: re.Pattern[str]
 
     @classmethod
     def of(cls, text: str) -> "DateFormat":
-        """Compile a format. Raises ValueError that says what is wrong with it."""
+        """Compile a format. Raises ValueError with its fault."""
         parts: list[str] = []
         seen: set[str] = set()
         for found in _PART.finditer(text):
@@ -58,7 +58,7 @@ class DateFormat:
         return cls(re.compile("".join(parts), re.IGNORECASE))
 
     def iso(self, text: str) -> str | None:
-        """Return a text of this form as ISO 8601; None if it is of another form."""
+        """Convert a text of this format to ISO 8601; None if it does not match."""
         found = self.pattern.fullmatch(text)
         if found is None:
             return None
@@ -83,7 +83,7 @@ def _hour(part: dict[str, str]) -> int:
 
 
 def contradiction(formats: Sequence[str]) -> str:
-    """Say which two formats some text may be of, each with another meaning; empty if there are none."""
+    """Name two formats that match the same text with different meanings; empty if there are none."""
     shapes: dict[str, str] = {}
     for text in formats:
         shape = re.sub("%[mdHIMSy]", "9", text).replace("%Y", "9999")
@@ -94,9 +94,9 @@ def contradiction(formats: Sequence[str]) -> str:
 
 
 def iso_of(text: str, formats: Sequence[DateFormat]) -> str:
-    """Return a date-time as ISO 8601 if one of the formats fits; else as it is, for the rules to judge.
+    """Convert a date-time to ISO 8601 if one of the formats matches; else return it unchanged, for validation.
 
-    A date alone gets midnight in UTC, as the rules would give it.
+    A date alone gets midnight in UTC, as in validation.
     """
     for form in formats:
         if (iso := form.iso(text)) is not None:

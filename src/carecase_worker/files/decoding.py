@@ -1,4 +1,4 @@
-"""The text of a file that comes in pieces: its encoding held to, a byte order mark left out, U+0000 refused."""
+"""Incremental decoding of a file: strict about the encoding, without a byte order mark, refusing U+0000."""
 
 import codecs
 
@@ -19,7 +19,7 @@ class TextDecoder:
         self._line = 1
 
     def decode(self, piece: bytes, is_last: bool = False) -> str:
-        """Return the text of a piece; what is not a whole character yet comes with the next one."""
+        """Decode a piece; an incomplete character is decoded with the next piece."""
         if self._beginning is not None:
             self._beginning += piece
             if len(self._beginning) < _MARK_BYTES and not is_last:
@@ -37,7 +37,7 @@ class TextDecoder:
         return text
 
     def _require_text(self, beginning: bytes) -> None:
-        """Raise BatchRefused for a file that is compressed, a workbook, or of an encoding that its mark shows."""
+        """Raise BatchRefused for a compressed file, a workbook, or another encoding shown by a byte order mark."""
         if beginning.startswith(_WORKBOOK):
             raise refusal(
                 "The body is an Excel workbook or another zip archive. Save the sheet as CSV, or send the workbook with"

@@ -1,4 +1,4 @@
-"""FHIR R4 `EpisodeOfCare` resources, one a line, as cases: a mapping that is shipped."""
+"""The built-in mapping of FHIR R4 `EpisodeOfCare` resources, one per line, to cases."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ NO_PLACE = (
     "account", "contained", "diagnosis", "extension", "implicitRules", "language", "meta", "modifierExtension",
     "referralRequest", "statusHistory", "team", "text", "further identifiers, types and codings",
 )  # fmt: skip
-"""The parts of a resource that a case has no field for; they are left out."""
+"""The parts of a resource without a field in a case; they are left out."""
 
 _STATUSES = MappingProxyType(
     {"cancelled": "CANCELED", "entered-in-error": "ERROR"}  # the field has eight characters
@@ -72,12 +72,12 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class EpisodeMapping:
-    """The mapping of episodes; `constants` are fields that FHIR has no place for."""
+    """The mapping of episodes; `constants` are fields that FHIR lacks."""
 
     constants: Mapping[str, Any] = field(default_factory=lambda: {"do_Not_Contact": False})
 
     def of_care_plan(self, care_plan: int | None) -> "EpisodeMapping":
-        """Return the mapping of episodes that belong to a care plan, if one is given."""
+        """Return the mapping with a care plan for all episodes, if one is given."""
         return self if care_plan is None else replace(self, constants={**self.constants, CARE_PLAN: care_plan})
 
 
@@ -92,12 +92,12 @@ class EpisodeSplitter:
         self._given = 0
 
     @property
-    def held_bytes(self) -> int:
-        """The bytes that it holds of items that are not whole yet."""
+    def buffered_bytes(self) -> int:
+        """Buffered bytes of incomplete items."""
         return len(self._rest)
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
-        """Take a piece; return the items that are whole by now and were not returned before."""
+        """Process a piece; return the items completed by it."""
         end = piece.rfind(b"\n") + 1
         if not end:
             self._rest += piece
@@ -108,7 +108,7 @@ class EpisodeSplitter:
         return self._split(text)
 
     def finish(self) -> Sequence[msgspec.Raw]:
-        """Return the rest of the items; refuse a file that had none at all."""
+        """Return the rest of the items; refuse a file without any."""
         items, self._rest = self._split(self._rest), b""
         if not self._given:
             raise empty()
@@ -149,14 +149,14 @@ def _fields(episode: _Episode) -> dict[str, Any]:
 
 
 def _key(episode: _Episode) -> int | str | None:
-    """Return the first identifier that is a number, or else the id; as text if it is no number."""
+    """Return the first numeric identifier, or else the id; as text if it is not numeric."""
     values = [one.value for one in episode.identifier if one.value] + [episode.id or ""]
     number = next((value for value in values if value.isascii() and value.isdecimal() and len(value) <= 10), None)
     return int(number) if number else values[0] or None
 
 
 def _parts(reference: _Reference) -> tuple[str | None, str | None]:
-    """Return the type and the id of a reference, as of Patient/123 at whatever server."""
+    """Return the type and the id of a reference such as Patient/123, of any server."""
     parts = (reference.reference or "").partition("/_history/")[0].split("/")
     return (parts[-2], parts[-1]) if len(parts) > 1 else (None, None)
 
@@ -166,5 +166,5 @@ def _date_time(text: str | None) -> str | None:
 
 
 def _no_episode(line: int) -> BatchRefused:
-    text = "is no EpisodeOfCare of FHIR R4 as JSON. Send one resource a line, as bulk data has them."
+    text = "is not an EpisodeOfCare of FHIR R4 as JSON. Send one resource per line, as in FHIR bulk data."
     return refusal(str(FileFault(line, text)))

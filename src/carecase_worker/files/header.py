@@ -1,4 +1,4 @@
-"""The header row of a file, held against its mapping."""
+"""Matching of a file's header row with its mapping."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ _LONGEST_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that is taken: its place in a row, and its field."""
+    """A mapped column: its index in a row, and its field."""
 
     place: int
     field: str
 
 
 def columns_of(mapping: FileMapping, header: Sequence[str], line: int) -> list[Column]:
-    """Return the columns that a header row names. Raises BatchRefused; no name of the file's own is quoted."""
+    """Return the mapped columns of a header row. Raises BatchRefused, whose text quotes no name from the file."""
     if len(header) > MOST_COLUMNS:
-        raise refusal(f"Line {line} has more than {MOST_COLUMNS} columns. Leave out those that are no fields.")
+        raise refusal(f"Line {line} has more than {MOST_COLUMNS} columns. Remove those that are not fields.")
     fields = [mapping.field_of(name) for name in header]
     columns = [Column(place, name) for place, name in enumerate(fields) if name]
     if not columns:
@@ -34,19 +34,19 @@ def columns_of(mapping: FileMapping, header: Sequence[str], line: int) -> list[C
     names = [column.field for column in columns]
     for name in names:
         if names.count(name) > 1:
-            raise refusal(f"Line {line}, the header row, has two columns for {name}. Leave one of them out.")
+            raise refusal(f"Line {line}, the header row, has two columns for {name}. Remove one of them.")
     _require_all(mapping, names, line)
     return columns
 
 
 def _require_all(mapping: FileMapping, names: Sequence[str], line: int) -> None:
-    """Raise BatchRefused if a column is missing: each case would lose that field, or be refused."""
+    """Raise BatchRefused if a column is missing, since each case would lose that field or be invalid."""
     if mapping.by_header is not None:
         absent = [name for name in mapping.by_header.values() if name != IGNORED and name not in names]
         if absent:
             raise refusal(
                 f"Line {line}, the header row, has no column for {', '.join(absent)}, which the mapping names. Send a"
-                " file with that column, or take it out of the mapping."
+                " file with that column, or remove it from the mapping."
             )
     if absent := mapping.missing(names):
         raise refusal(
@@ -58,11 +58,11 @@ def _require_all(mapping: FileMapping, names: Sequence[str], line: int) -> None:
 def _no_header(mapping: FileMapping, line: int) -> BatchRefused:
     if mapping.by_header is None:
         return refusal(
-            f"Line {line} is no header row: it has the name of no field. Begin the file with the names of the fields,"
+            f"Line {line} is not a header row: it has no field name. Begin the file with the names of the fields,"
             " as case_Key,carePlan_Key,do_Not_Contact, or use a mapping (?mapping=NAME, or --mapping NAME)."
         )
     return refusal(
-        f"Line {line} is no header row: it has the name of no column of the mapping. Check which mapping the file is"
+        f"Line {line} is not a header row: it has no column name of the mapping. Check which mapping the file is"
         " for, its delimiter, and its skipped_lines."
     )
 
@@ -73,6 +73,6 @@ def _unknown(mapping: FileMapping, header: Sequence[str], place: int, line: int)
     meant = f"; did you mean {known[close]}?" if close else "."
     what = "field" if mapping.by_header is None else "column of the mapping"
     return refusal(
-        f"Line {line}, the header row: column {place + 1} is no {what}{meant} Leave it out, or use a mapping with"
+        f"Line {line}, the header row: column {place + 1} is not a {what}{meant} Remove it, or use a mapping with"
         ' other_columns = "ignore".'
     )

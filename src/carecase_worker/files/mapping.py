@@ -1,4 +1,4 @@
-"""A mapping: which column of a file is which field of a case, made from its settings."""
+"""Mappings of a file's columns to fields of a case, built from settings."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from carecase_worker.settings.sections.files import FileSettings
 
 REQUIRED = tuple(one.name for one in FIELDS if one.required)
 IGNORED = ""
-"""The field of a column that is left out."""
+"""The field of an ignored column."""
 _PLACES = re.compile("([1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?")
 _BY_LOWER = {name.lower(): name for name in FIELD}
 _CONSTANTS: dict[FieldType, tuple[type, ...]] = {
@@ -27,7 +27,7 @@ _CONSTANTS: dict[FieldType, tuple[type, ...]] = {
 
 
 class MappingMistakes(ValueError):
-    """The settings of a mapping are wrong; `mistakes` has a text for each, by the setting."""
+    """The settings of a mapping are wrong; `mistakes` has pairs of setting and text."""
 
     def __init__(self, mistakes: Sequence[tuple[str, str]]) -> None:
         super().__init__("; ".join(f"{setting}: {text}" for setting, text in mistakes))
@@ -36,11 +36,11 @@ class MappingMistakes(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FileMapping:
-    """A mapping that has been checked.
+    """A validated mapping.
 
-    `by_header` has the field of each column by its name in the header row, in small letters; None if these are the
-    names of the fields themselves. `in_order` has the fields of a file without header row. `places` has the places of
-    each field in a line of fixed width. A `delimiter` of None is recognised in the header row.
+    `by_header` has the field of each column by its lower-case name in the header row; None if the columns are named as
+    the fields. `in_order` has the fields of a file without header row. `places` has the positions of each field in a
+    line of fixed width. A `delimiter` of None is detected in the header row.
     """
 
     by_header: Mapping[str, str] | None = None
@@ -66,16 +66,16 @@ class FileMapping:
         return IGNORED if known is None and name in NOTES else known
 
     def missing(self, fields: Sequence[str]) -> list[str]:
-        """Return the required fields that neither a column nor a constant gives."""
+        """Return the required fields without a column or constant."""
         return [name for name in REQUIRED if name not in fields and name not in self.constants]
 
 
 NAMES_OF_FIELDS = FileMapping()
-"""The mapping of a file whose header row has the names of fields."""
+"""The mapping of a file whose columns are named as the fields."""
 
 
 def mapping_of(settings: FileSettings) -> FileMapping:
-    """Make a mapping of its settings. Raises MappingMistakes."""
+    """Build a mapping from its settings. Raises MappingMistakes."""
     mistakes = list(_mistakes(settings))
     if mistakes:
         raise MappingMistakes(mistakes)
@@ -129,7 +129,7 @@ def _of_columns(settings: FileSettings) -> Iterator[tuple[str, str]]:
     fields = [*settings.fixed, *(name for name in named if name != IGNORED)]
     for name in dict.fromkeys(fields):
         if name not in FIELD:
-            yield setting, f"{name} is no field of a case{nearest(name, FIELD)}"
+            yield setting, f"{name} is not a field of a case{nearest(name, FIELD)}"
         elif fields.count(name) > 1 or name in settings.constants:
             yield setting, f"{name} comes twice, here or in constants"
     for name, text in settings.fixed.items():
@@ -140,16 +140,16 @@ def _of_columns(settings: FileSettings) -> Iterator[tuple[str, str]]:
 
 
 def _slice(text: str) -> slice:
-    """Return places as "1-10" as a slice; an empty one if they are not of that form."""
+    """Parse positions such as "1-10" as a slice; an empty one if they are invalid."""
     found = _PLACES.fullmatch(text)
     return slice(int(found[1]) - 1, int(found[2] or found[1])) if found else slice(0, 0)
 
 
 def _fault_of_constant(name: str, value: object) -> str:
-    """Say what is wrong with a constant; empty if nothing is."""
+    """Describe the fault of a constant; empty if it has none."""
     known: CaseField | None = FIELD.get(name)
     if known is None:
-        return f"{name} is no field of a case{nearest(name, FIELD)}"
+        return f"{name} is not a field of a case{nearest(name, FIELD)}"
     if not isinstance(value, _CONSTANTS[known.type]) or (
         isinstance(value, bool) and known.type is not FieldType.BOOLEAN
     ):

@@ -1,4 +1,4 @@
-"""Formats of a body by its media type: JSON, lines of JSON, or a file of rows; and the splitter for each."""
+"""Formats of a body by media type (JSON, NDJSON, files of rows), and the splitter for each."""
 
 import codecs
 from dataclasses import dataclass, replace
@@ -58,7 +58,7 @@ class MediaType:
     encoding: str | None = None
 
     def splitter(self, mapping: FileMapping | EpisodeMapping | None, item_bytes: int = ITEM_BYTES) -> Splitter:
-        """Return the splitter of a body. Raises BatchRefused if the format is not for that mapping, or needs one."""
+        """Return the splitter of a body. Raises BatchRefused if the format does not fit the mapping, or needs one."""
         if isinstance(mapping, EpisodeMapping):
             if self.format is not BodyFormat.LINES:
                 raise BatchRefused(
@@ -108,7 +108,7 @@ def media_type_for(mapping: FileMapping) -> str:
 
 
 def _encoding_of(content_type: str) -> str | None:
-    """Return the encoding that a media type names; None if it names none. Raises BatchRefused if it is not known."""
+    """Return the charset of a media type; None if it has none. Raises BatchRefused if it is unknown."""
     message = Message()
     message["Content-Type"] = content_type
     charset = message.get_param("charset")

@@ -1,4 +1,4 @@
-"""Texts of files, cut into records: delimited (RFC 4180, read by the standard library's csv), or of fixed width."""
+"""Parsing of texts into records: delimited (RFC 4180, by the csv module) or of fixed width."""
 
 import csv
 import re
@@ -12,7 +12,7 @@ from typing import Protocol
 from carecase_worker.files.refusals import FileFault, lone_return, open_quote, stray_quote, too_long
 
 _CELL_CHARACTERS = 128 << 10
-"""The most characters of a cell, which is the csv module's own default: its limit is one of the whole process."""
+"""Maximum characters of a cell: the csv module's default, since its limit is global to the process."""
 _first = itemgetter(0)
 _DELIMITERS = re.compile(r"[,;\t|]")
 _LONE_RETURN = re.compile(r"\r(?!\n)")
@@ -20,14 +20,14 @@ _LONE_RETURN = re.compile(r"\r(?!\n)")
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Some rows of a file, blank ones left out, with the line that each begins in."""
+    """Rows of a file without blank ones, each with the line where it begins."""
 
     rows: list[Sequence[str]]
     lines: Sequence[int]
 
 
 class BrokenRecord(Exception):
-    """A text cannot be cut into records; `fault` says where."""
+    """A text cannot be parsed into records; `fault` says where."""
 
     def __init__(self, fault: FileFault) -> None:
         super().__init__(str(fault))
@@ -35,18 +35,18 @@ class BrokenRecord(Exception):
 
 
 class RecordForm(Protocol):
-    """A form of records in a text."""
+    """A format of records."""
 
     def end_of(self, text: str) -> int:
-        """Return the place behind the last whole record of a text; 0 if there is none."""
+        """Return the offset after the last complete record of a text; 0 if there is none."""
         ...
 
     def records(self, text: str, line: int) -> Records:
-        """Return the records of a text that begins in a line and ends with a whole record. Raises BrokenRecord."""
+        """Parse a text that begins in `line` and ends with a complete record. Raises BrokenRecord."""
         ...
 
     def fault(self, text: str, line: int, most: int) -> FileFault:
-        """Return the fault of a text that is more than one record may be."""
+        """Return the fault of a text that is too long for one record."""
         ...
 
 
@@ -60,13 +60,13 @@ class Delimited:
         )
 
     def end_of(self, text: str) -> int:
-        """Return the place behind the last line feed that is not in a quoted cell."""
+        """Return the offset after the last line feed outside quoted cells."""
         if text.count('"') % 2 == 0:
             return text.rfind("\n") + 1
         return text.rfind("\n", 0, text.rfind('"')) + 1  # before an odd one, quotes are even
 
     def records(self, text: str, line: int) -> Records:
-        """Return the records of a text; each cell as it was before it was quoted."""
+        """Parse the records of a text, with unquoted cells."""
         feeds = text.count("\n") + (not text.endswith("\n"))
         if (cut := _without_quotes(text, self._delimiter)) is not None:
             return _without_blank(cut, range(line, line + feeds))
@@ -81,19 +81,19 @@ class Delimited:
         return _without_blank(rows, lines)
 
     def fault(self, text: str, line: int, most: int) -> FileFault:
-        """Return the fault of a text that is more than one record may be."""
+        """Return the fault of a text that is too long for one record."""
         return self._fault(text, line) if '"' in text or "\r" in text else too_long(line, most)
 
     def _lines(self, text: str, line: int) -> list[int]:
-        """Return the line that each record of a text begins in, where some have several lines."""
+        """Return the line where each record begins, if some have several lines."""
         reader = csv.reader(StringIO(text, newline="\n"), delimiter=self._delimiter, strict=True)
         ends = [reader.line_num for _ in reader]
         return [line + end for end in [0, *ends[:-1]]]
 
     def _require_good_quotes(self, text: str, rows: Sequence[Sequence[str]], line: int, is_line_by_line: bool) -> None:
-        """Raise BrokenRecord if a quote is in a cell that is not quoted: the csv module takes it for a letter.
+        """Raise BrokenRecord for a quote in an unquoted cell, which the csv module accepts as a character.
 
-        A cell that has a quote may have been quoted, so the texts of such rows are looked at.
+        A parsed cell with a quote may have been quoted, so the raw text of such rows is checked.
         """
         suspects = [place for place, row in enumerate(rows) if '"' in "".join(row)]
         if not suspects:
@@ -110,7 +110,7 @@ class Delimited:
             raise BrokenRecord(self._fault_at(text, broken, line))
 
     def _broken_at(self, text: str) -> int:
-        """Return the place of the first cell that is not as RFC 4180 has it; the text's length if all are."""
+        """Return the offset of the first cell that violates RFC 4180; the text's length if there is none."""
         at = 0
         while at < len(text):
             found = self._cell.match(text, at)
@@ -136,17 +136,17 @@ class Delimited:
 
 
 class Fixed:
-    """Records of fields at fixed places of a line."""
+    """Records with fields at fixed positions of a line."""
 
     def __init__(self, places: Sequence[slice]) -> None:
         self._places = places
 
     def end_of(self, text: str) -> int:
-        """Return the place behind the last line feed."""
+        """Return the offset after the last line feed."""
         return text.rfind("\n") + 1
 
     def records(self, text: str, line: int) -> Records:
-        """Return the records of a text; a line that ends early has empty cells there."""
+        """Parse the records of a text; a short line has empty cells at its end."""
         lines = text.removesuffix("\n").split("\n")
         rows: list[Sequence[str]] = [
             tuple(one[place] for place in self._places) if one.strip() else () for one in lines
@@ -154,18 +154,18 @@ class Fixed:
         return _without_blank(rows, range(line, line + len(rows)))
 
     def fault(self, text: str, line: int, most: int) -> FileFault:
-        """Return the fault of a text that is more than one record may be."""
+        """Return the fault of a text that is too long for one record."""
         return lone_return(line) if _LONE_RETURN.search(text) else too_long(line, most)
 
 
 def recognised_delimiter(header: str) -> str:
-    """Return the first sign of a header row that may be a delimiter; a comma if there is none."""
+    """Return the first possible delimiter in a header row; a comma if there is none."""
     found = _DELIMITERS.search(header)
     return found[0] if found else ","
 
 
 def _without_quotes(text: str, delimiter: str) -> list[Sequence[str]] | None:
-    """Return the rows of a text in which no cell is quoted, as the csv module would, in half its time; else None."""
+    """Parse a text without quoted cells like the csv module, in half its time; None if there may be quoted cells."""
     if '"' in text:
         return None
     if "\r" in text:
@@ -179,7 +179,7 @@ def _without_quotes(text: str, delimiter: str) -> list[Sequence[str]] | None:
 
 
 def _without_blank(rows: Sequence[Sequence[str]], lines: Sequence[int]) -> Records:
-    """Return rows without those in which no cell has anything."""
+    """Return the rows without blank ones."""
     with suppress(IndexError):  # of a line without any cell
         if all(map(str.strip, map(_first, rows))):
             return Records(list(rows), lines)

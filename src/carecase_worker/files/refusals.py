@@ -1,4 +1,4 @@
-"""Faults of files: the line, what is wrong with it, and what to do. No cell is ever quoted."""
+"""Faults of files: line, fault and advice. No cell is ever quoted."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from carecase_worker.errors import BatchFault, BatchRefused
 
 @dataclass(frozen=True, slots=True)
 class FileFault:
-    """A fault because of which a file cannot be taken: a line, counted from 1, and a text that follows its number."""
+    """A fault because of which a file is refused: a line, from 1, and a text to put after its number."""
 
     line: int
     text: str
@@ -37,12 +37,12 @@ def ragged(line: int, cells: int, columns: int) -> FileFault:
 
 
 def repeated_header(line: int) -> FileFault:
-    """Return the fault of a row that is the header row once more."""
-    return FileFault(line, "is the header row once more: files were put together. Remove it.")
+    """Return the fault of a repeated header row."""
+    return FileFault(line, "repeats the header row: files were concatenated. Remove it.")
 
 
 def total(line: int) -> FileFault:
-    """Return the fault of a last row that is no case."""
+    """Return the fault of a last row that is not a case."""
     return FileFault(
         line,
         "is the last one, has no case_Key and looks like a total. Remove it, or set skipped_last_lines in the mapping.",
@@ -58,23 +58,23 @@ def nul(line: int) -> FileFault:
 
 
 def stray_quote(line: int) -> FileFault:
-    """Return the fault of a quote where none may be."""
+    """Return the fault of a misplaced quote."""
     return FileFault(
         line,
-        'has a quote (") inside a cell that is not quoted, or text behind the closing quote of one. Put the whole cell'
+        'has a quote (") inside a cell that is not quoted, or text after the closing quote of one. Put the whole cell'
         " into quotes, and write each quote in it twice.",
     )
 
 
 def open_quote(line: int) -> FileFault:
-    """Return the fault of a quoted cell that does not end."""
+    """Return the fault of an unterminated quoted cell."""
     return FileFault(line, 'begins a quoted cell that never ends. Close the quote, or write a quote in a cell as "".')
 
 
 def too_long(line: int, most: int) -> FileFault:
     """Return the fault of a row that is too large."""
     return FileFault(
-        line, f"begins a row of more than {most} characters. Remove what is no field from it; maybe a quote is missing."
+        line, f"begins a row of more than {most} characters. Remove data that is not a field; maybe a quote is missing."
     )
 
 

@@ -1,4 +1,4 @@
-"""Tables that are no text, as those of workbooks and Parquet files: their values become cells, and these items."""
+"""Conversion of tables with typed values, such as workbooks and Parquet files, to cells and items."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -18,16 +18,16 @@ Row = Sequence[object]
 
 
 def items_of_rows(rows: Iterable[Row], mapping: FileMapping, report: Report = refuse) -> Iterator[list[msgspec.Raw]]:
-    """Yield the items of a table, some at a time; its lines are its rows, from 1. Raises BatchRefused."""
+    """Yield the items of a table, some at a time; row numbers, from 1, are its lines. Raises BatchRefused."""
     if mapping.places:
         raise refusal("The mapping is for lines of fixed width. Use one with columns for this file.")
     faulty: list[int] = []
 
-    def tell(fault: FileFault) -> None:
+    def report_once(fault: FileFault) -> None:
         faulty.append(fault.line)
         report(fault)
 
-    table, numbered = Table(mapping, tell), enumerate(rows, start=1)
+    table, numbered = Table(mapping, report_once), enumerate(rows, start=1)
     _take_header(numbered, mapping, table)
     given = 0
     for records in _records(numbered, mapping, table.width):
@@ -40,7 +40,7 @@ def items_of_rows(rows: Iterable[Row], mapping: FileMapping, report: Report = re
 
 
 def _take_header(numbered: Iterator[tuple[int, Row]], mapping: FileMapping, table: Table) -> None:
-    """Skip the rows before the header row and take that, if there is to be one. Raises BatchRefused."""
+    """Skip the rows before the header row and read that, if the mapping has one. Raises BatchRefused."""
     for _ in islice(numbered, mapping.skipped_lines):
         pass
     while not table.is_open:
@@ -52,26 +52,26 @@ def _take_header(numbered: Iterator[tuple[int, Row]], mapping: FileMapping, tabl
 
 
 def _records(numbered: Iterator[tuple[int, Row]], mapping: FileMapping, width: int) -> Iterator[Records]:
-    """Yield the rows that have something in a cell, some at a time."""
+    """Yield the nonblank rows, some at a time."""
     while some := list(islice(numbered, _ROWS_AT_ONCE)):
         kept = [(line, cells) for line, row in some if any(cells := cells_of(row, mapping))]
         yield Records([fitted(cells, width) for _, cells in kept], [line for line, _ in kept])
 
 
 def cells_of(row: Row, mapping: FileMapping) -> list[str]:
-    """Return the cells of a row as texts; what is null in the table is null in the mapping's words."""
+    """Return the cells of a row as texts; null becomes a null token of the mapping."""
     return [_text(value, mapping) for value in row]
 
 
 def trimmed(cells: list[str]) -> list[str]:
-    """Return cells without empty ones at the end: a workbook's table may be wider than its header row."""
+    """Remove empty cells at the end: a workbook's table may be wider than its header row."""
     while cells and not cells[-1].strip():
         cells = cells[:-1]
     return cells
 
 
 def fitted(cells: list[str], width: int) -> list[str]:
-    """Return a row without empty cells beyond the columns, and with those that it lacks."""
+    """Return a row with exactly `width` cells: without empty ones at the end, padded with empty ones."""
     return [*trimmed(cells), *[""] * width][: max(width, len(trimmed(cells)))]
 
 
@@ -92,5 +92,5 @@ def _text(value: object, mapping: FileMapping) -> str:
 
 
 def _decimal(value: float) -> str:
-    """Return a number without an empty fraction: workbooks keep whole numbers as 37.0."""
+    """Format a number without a zero fraction: workbooks store whole numbers as 37.0."""
     return str(int(value)) if value.is_integer() else repr(value)

@@ -1,4 +1,4 @@
-"""A file of rows, cut into its items as it comes in; about a megabyte of it is held at a time, at most."""
+"""Splitting of a file of rows into items while it is received; buffers at most about a megabyte."""
 
 from collections.abc import Sequence
 from sys import getsizeof
@@ -15,9 +15,9 @@ from carecase_worker.files.table import Report, Table
 
 
 class RowSplitter:
-    """A splitter of a file, one item a row; blank lines do not count.
+    """A splitter of a file, one item per row; blank lines do not count.
 
-    A row of more than twice `item_bytes` characters is no row: a quote is missing.
+    A row of more than twice `item_bytes` characters is refused: probably a quote is missing.
     """
 
     def __init__(self, mapping: FileMapping, item_bytes: int = ITEM_BYTES, report: Report = refuse) -> None:
@@ -35,12 +35,12 @@ class RowSplitter:
         self._given = 0
 
     @property
-    def held_bytes(self) -> int:
-        """The bytes that it holds of rows that are not whole yet, or may be no cases."""
-        return getsizeof(self._rest) - getsizeof("") + self._table.held_bytes
+    def buffered_bytes(self) -> int:
+        """Buffered bytes of incomplete rows, and of last rows that may not be cases."""
+        return getsizeof(self._rest) - getsizeof("") + self._table.buffered_bytes
 
     def feed(self, piece: bytes) -> Sequence[msgspec.Raw]:
-        """Take a piece; return the items that are whole by now and were not returned before. Raises BatchRefused."""
+        """Process a piece; return the items completed by it. Raises BatchRefused."""
         self._rest += self._decoder.decode(piece)
         if len(self._rest) < self._look_at:
             return ()
@@ -57,7 +57,7 @@ class RowSplitter:
         return items
 
     def finish(self) -> Sequence[msgspec.Raw]:
-        """Return the rest of the items. Raises BatchRefused, also if the file had none at all."""
+        """Return the rest of the items. Raises BatchRefused, also if there was no item at all."""
         self._rest += self._decoder.decode(b"", is_last=True)
         items: Sequence[msgspec.Raw] = ()
         if self._opens(is_whole=True) and self._rest:
@@ -68,14 +68,14 @@ class RowSplitter:
         return items
 
     def _hold(self) -> Sequence[msgspec.Raw]:
-        """Limit what is held of a row: raise BatchRefused if it is too large; look again when there is more of it."""
+        """Limit the buffer of a row: raise BatchRefused if it is too large, else wait for more of it."""
         if len(self._rest) > self._most:
             raise refusal(str((self._form or Delimited(",")).fault(self._rest, self._line, self._most)))
         self._look_at = min(len(self._rest) + max(len(self._rest), WINDOW_BYTES // 2), self._most + 1)
         return ()
 
     def _opens(self, is_whole: bool) -> bool:
-        """Skip the lines before the header row and take that; return whether all of it was there."""
+        """Skip the lines before the header row and read that; return whether it was complete."""
         while self._to_skip:
             end = self._rest.find("\n") + 1
             if not end and not is_whole:
@@ -92,7 +92,7 @@ class RowSplitter:
         return True
 
     def _take_header(self, text: str) -> None:
-        """Take the header row of a text, unless the text is blank. Raises BatchRefused."""
+        """Read the header row of a text, unless the text is blank. Raises BatchRefused."""
         if text.startswith(("[", "{")):
             raise refusal("The body is JSON, not rows. Send it as Content-Type: application/json, or as NDJSON.")
         if self._form is None and text.strip():
@@ -116,7 +116,7 @@ class RowSplitter:
         return items
 
     def _tell(self, fault: FileFault) -> None:
-        """Report a fault: then a file without any row is no empty one."""
+        """Report a fault, after which a file without rows does not count as empty."""
         self._is_faulty = True
         self._report(fault)
 
@@ -129,14 +129,14 @@ class RowSplitter:
 
 
 def _form_of(mapping: FileMapping) -> RecordForm | None:
-    """Return the form of a file's records; None if the header row is to show it."""
+    """Return the format of a file's records; None if it must be detected in the header row."""
     if mapping.places:
         return Fixed(list(mapping.places.values()))
     return Delimited(mapping.delimiter) if mapping.delimiter else None
 
 
 def _end_of_first(text: str) -> int:
-    """Return the place behind the first record of a delimited text; 0 if it is not whole."""
+    """Return the offset after the first record of a delimited text; 0 if it is incomplete."""
     begin, end, quotes = 0, text.find("\n") + 1, 0
     while end:
         quotes += text.count('"', begin, end)

@@ -1,4 +1,4 @@
-"""The rows of one file: their header, what no file may have, and the items that they become."""
+"""Conversion of one file's rows to items: header, checks, and items."""
 
 from collections.abc import Callable, Sequence
 from itertools import repeat
@@ -19,11 +19,11 @@ _encoder = msgspec.json.Encoder()
 _TOTALS = ("total", "sum", "count", "trailer", "summe", "subtotal", "trl", "footer", "records", "rows", "end of file")
 
 Report = Callable[[FileFault], None]
-"""A function that is told of each fault of the file; if it returns, the row is left out."""
+"""A callback for each fault of the file; if it returns, the row is left out."""
 
 
 class Table:
-    """A file that is being read row by row; no row is kept but for the last ones, which may be no cases."""
+    """A file being read row by row; only the last rows, which may not be cases, are buffered."""
 
     def __init__(self, mapping: FileMapping, report: Report = refuse) -> None:
         self._mapping = mapping
@@ -46,16 +46,16 @@ class Table:
 
     @property
     def width(self) -> int:
-        """The number of columns; 0 as long as they are not known."""
+        """The number of columns; 0 until they are known."""
         return self._width
 
     @property
-    def held_bytes(self) -> int:
-        """The bytes of rows that may be no cases, and are held until others come."""
+    def buffered_bytes(self) -> int:
+        """Bytes of buffered last rows, which may not be cases."""
         return sum(getsizeof(cell) for row in self._held.rows for cell in row)
 
     def take_header(self, cells: Sequence[str], line: int) -> None:
-        """Take the header row. Raises BatchRefused if it does not fit the mapping."""
+        """Read the header row. Raises BatchRefused if it does not fit the mapping."""
         self._header = list(cells)
         self._take_columns(columns_of(self._mapping, cells, line), len(cells))
 
@@ -63,7 +63,7 @@ class Table:
         """Return the items of the next rows."""
         if self._mapping.skipped_last_lines:
             records = self._hold(records)
-        records = self._sound(records)
+        records = self._valid_rows(records)
         if not records.rows:
             return NumberedItems((), ())
         self._last = records.rows[-1], records.lines[-1]
@@ -91,14 +91,14 @@ class Table:
         self._item = msgspec.defstruct("Row", [(name, Any, None) for name in names], omit_defaults=True, gc=False)
 
     def _hold(self, records: Records) -> Records:
-        """Return the rows that cannot be the last ones any more; hold the others."""
+        """Return the rows that can no longer be the last ones; buffer the others."""
         most = self._mapping.skipped_last_lines
         rows, lines = [*self._held.rows, *records.rows], [*self._held.lines, *records.lines]
         self._held = Records(rows[-most:], lines[-most:])
         return Records(rows[:-most], lines[:-most])
 
-    def _sound(self, records: Records) -> Records:
-        """Return the rows with one cell for each column; report the others, and header rows in their midst."""
+    def _valid_rows(self, records: Records) -> Records:
+        """Return the rows with one cell per column; report the others, and repeated header rows."""
         rows, lines = records.rows, records.lines
         is_even = all(length == self._width for length in set(map(len, rows)))
         if is_even and (self._header is None or self._header not in rows):

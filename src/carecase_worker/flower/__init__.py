@@ -1,1 +1,1 @@
-"""Flower behind a password: the operators' page, of the broker's events alone."""
+"""Flower behind a password: the operators' page, fed only by the broker's events."""

@@ -1,4 +1,4 @@
-"""Flower's pages behind a password: its check, the limit on wrong ones, and the headers of every response."""
+"""Protection of Flower's pages: the password check, the limit of wrong passwords, and security headers."""
 
 import asyncio
 import base64
@@ -24,12 +24,12 @@ from carecase_worker.clock import monotonic
 from carecase_worker.flower.job_links import JobPage, TaskPage
 from carecase_worker.flower.wrong_passwords import WrongPasswords
 from carecase_worker.settings.sections.flower import FlowerSettings
-from carecase_worker.telemetry import MetricSample, logger, tell_of_process
+from carecase_worker.telemetry import MetricSample, logger, register_process_metrics
 
 _HEALTH = "healthcheck"
 
 _INLINE = "\nvar autorefresh = 1;\n"
-"""The one inline script in Flower's pages."""
+"""The only inline script in Flower's pages."""
 _INLINE_DIGEST = base64.b64encode(hashlib.sha256(_INLINE.encode()).digest()).decode()
 _HEADERS = {
     "Content-Security-Policy": (
@@ -50,7 +50,7 @@ _log = logger("flower")
 
 
 def is_known(header: str, flower: FlowerSettings) -> bool:
-    """Return whether an Authorization header has the page's user and password; takes the same time for a wrong one.
+    """Return whether an Authorization header has the page's user and password, in constant time.
 
     Programs encode letters outside ASCII in UTF-8, as the page asks them to, or in Latin-1.
     """
@@ -70,7 +70,7 @@ def is_known(header: str, flower: FlowerSettings) -> bool:
 class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
     """Flower behind a password, which is checked before a request finds its handler.
 
-    Only the health check is open, and only to programs of its own machine or container.
+    Only the health check needs no password, and only from the same machine or container.
     """
 
     def __init__(self, flower: FlowerSettings, inner: str, events: Events | None, **options: Any) -> None:
@@ -90,7 +90,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
         self._health = f"{root}/{_HEALTH}"
         self._inner = base64.b64encode(f"flower:{inner}".encode()).decode()
         self._wrong = WrongPasswords(flower.wrong_passwords_per_minute)
-        tell_of_process(self._readings)
+        register_process_metrics(self._samples)
 
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
         """Return the handler of a request, or one that asks for the password."""
@@ -112,36 +112,36 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
 
     @property
     def workers(self) -> dict[str, dict[str, Any]]:
-        """The workers by name, with what they report of themselves."""
+        """The workers by name, with their own reports."""
         known = self.events.state.workers.items()
         return {name: {**_fields_of(worker), "status": worker.alive} for name, worker in known}
 
     def update_workers(self, workername: str | None = None) -> "asyncio.Future[None]":
-        """Return a future that is done: the workers are asked nothing."""
+        """Return a completed future: workers are never queried."""
         del workername
         asked: asyncio.Future[None] = self.io_loop.asyncio_loop.create_future()
         asked.set_result(None)
         return asked
 
-    def _readings(self) -> Iterator[MetricSample]:
+    def _samples(self) -> Iterator[MetricSample]:
         text = "Wrong passwords that were sent to the operators' page"
         yield MetricSample("carecase_flower_wrong_passwords", text, self._wrong.total, {}, counter=True)
 
 
 class BoundedServer(HTTPServer):
-    """Tornado's server with a bound on open connections: the oldest gives way to a new one.
+    """Tornado's server with a limit of open connections: the oldest is closed for a new one.
 
-    Without it, descriptors would run out and accepting would fail again and again. Requests take moments, so the oldest
-    connection is unlikely to serve one.
+    Without it, descriptors would run out and every accept would fail. Requests are short, so the oldest connection is
+    probably idle.
     """
 
     def initialize(self, *arguments: Any, most: int, **options: Any) -> None:  # type: ignore[override]  # one more
-        """Take the bound, beside Tornado's own arguments."""
+        """Take the limit, in addition to Tornado's own arguments."""
         super().initialize(*arguments, **options)
         self._most = most
         self._open: dict[IOStream, None] = {}
         self._gave_way = 0
-        tell_of_process(self._readings)
+        register_process_metrics(self._samples)
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         """Serve a new connection."""
@@ -158,7 +158,7 @@ class BoundedServer(HTTPServer):
         self._open.pop(server_conn.stream, None)
         super().on_close(server_conn)
 
-    def _readings(self) -> Iterator[MetricSample]:
+    def _samples(self) -> Iterator[MetricSample]:
         text = "Connections to the operators' page that were closed for newer ones"
         yield MetricSample("carecase_flower_connections_gave_way", text, self._gave_way, {}, counter=True)
 
@@ -174,7 +174,7 @@ class _Refused(RequestHandler):
         self.set_status(401)
         self.set_header("WWW-Authenticate", 'Basic realm="flower", charset="UTF-8"')
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish("User and password of the page are wanted (flower.user, flower.password).\n")
+        self.finish("User and password of the page are required (flower.user, flower.password).\n")
 
 
 class _TooOften(_Refused):
@@ -193,7 +193,7 @@ class _TooOften(_Refused):
 
 
 class _SecureHeaders(OutputTransform):
-    """Headers that keep the page to itself: no frame, no script but its own, nothing in a cache."""
+    """Security headers: no framing, only own scripts, no caching."""
 
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool

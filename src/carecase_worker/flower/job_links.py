@@ -11,7 +11,7 @@ from carecase_worker.broker.celery_app import TASK
 
 _JOB = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _BEFORE = b'<div class="detail-row detail-row-code task-data-row">'
-"""The beginning of the rows of arguments and result on Flower's page of a task."""
+"""The start of the rows of arguments and result on Flower's task page."""
 
 
 def jobs_of(task: Any) -> list[str]:
@@ -21,7 +21,7 @@ def jobs_of(task: Any) -> list[str]:
 
 
 def with_line(task: Any) -> Any:
-    """Return a task whose result is its line, also if it was retried or has failed; for Flower's `format_task`."""
+    """Return a task with its report line as result, also if it was retried or failed; for Flower's `format_task`."""
     told = str(getattr(task, "exception", None) or getattr(task, "result", None) or "")
     task.result = told.removeprefix("Released(").removeprefix("GaveUp(").rstrip(")").strip("'")
     return task

@@ -1,8 +1,8 @@
 """The operators' page: Flower, behind a password and read-only.
 
-Flower is put together here, and not by its own command, which reads flowerconfig.py and FLOWER_… variables, splits
-credentials at commas, and leaves some pages open. Every request must pass the password before it finds its handler. The
-page shows what workers report and asks them nothing: remote control is off, and its Redis user only reads.
+Flower is assembled here, and not by its own command, which reads flowerconfig.py and FLOWER_… variables, splits
+credentials at commas, and leaves some pages unprotected. Every request needs the password before it is routed. The page
+shows reports of workers and never queries them: remote control is off, and its Redis user is read-only.
 """
 
 import logging
@@ -31,7 +31,7 @@ _MOST_BODY_BYTES = 1 << 20
 _MOST_HEADER_BYTES = 32 << 10
 _IDLE_S, _BODY_S = 75, 30
 _TASKS_KEPT, _WORKERS_KEPT = 5_000, 500
-"""The tasks and workers that the page remembers, newest first; more would take more than 150 MB."""
+"""Maximum number of tasks and workers in memory, the newest ones; more would take more than 150 MB."""
 _OFFLINE_SHOWN_S = 3600
 _AGAIN_AFTER = timedelta(seconds=1)
 
@@ -39,9 +39,9 @@ _log = logger("flower")
 
 
 def run_flower(settings: Settings) -> None:
-    """Serve Flower until told to stop. Raises SettingsError without a password for it, or if its port is taken.
+    """Serve Flower until stopped by a signal. Raises SettingsError without a password, or if its port is taken.
 
-    It speaks to the broker as a user of its own, if one is configured, and sees notifications: ids, no case.
+    It connects to the broker as its own user, if one is configured, and sees only notifications: ids, no cases.
     """
     configure_logging(settings.log)
     logging.getLogger("tornado.access").disabled = True
@@ -82,11 +82,11 @@ def create_flower(settings: Settings) -> "GuardedFlower":
     inner = secrets.token_hex(32)
     _set_options(flower.url_prefix, f"flower:{inner}")
     app = celery_app(settings, settings.flower_broker_url)
-    return GuardedFlower(flower, inner, redis and _told_events(redis, settings.broker.prefix, app), capp=app)
+    return GuardedFlower(flower, inner, redis and _subscribed_events(redis, settings.broker.prefix, app), capp=app)
 
 
-class _ToldEvents(Events):  # type: ignore[misc]  # it has no types
-    """Flower's thread of events, for a Redis user that may do nothing but listen."""
+class _SubscribedEvents(Events):  # type: ignore[misc]  # it has no types
+    """Flower's event thread, for a Redis user that may only subscribe."""
 
     def __init__(self, redis: RedisSettings, broker_prefix: str, **options: Any) -> None:
         super().__init__(enable_events=False, **options)
@@ -95,13 +95,13 @@ class _ToldEvents(Events):  # type: ignore[misc]  # it has no types
         self._clock = SystemClock()
 
     def on_event(self, event: dict[str, Any]) -> None:
-        """Have the page's own thread take an event."""
+        """Pass an event to the page's own thread."""
         self.io_loop.add_callback(self._take, event)
 
     def _take(self, event: dict[str, Any]) -> None:
-        """Take an event; forget the worker that was first heard of, once there are too many.
+        """Process an event; drop the oldest worker if there are too many.
 
-        A worker that is started anew has a new name, and Flower would keep counts of each for ever.
+        A restarted worker has a new name, and Flower would keep the counts of each for ever.
         """
         state = self.state
         state.event(event)
@@ -112,7 +112,7 @@ class _ToldEvents(Events):  # type: ignore[misc]  # it has no types
             state.metrics.remove_workers({oldest})
 
     def run(self) -> None:
-        """Listen for ever; a connection that breaks is made anew."""
+        """Listen for ever; reconnect when the connection breaks."""
         while True:
             try:
                 for events in listen(self._redis, self._broker_prefix):
@@ -123,9 +123,9 @@ class _ToldEvents(Events):  # type: ignore[misc]  # it has no types
             system_sleep(_AGAIN_AFTER)
 
 
-def _told_events(redis: RedisSettings, broker_prefix: str, app: Any) -> Events:
+def _subscribed_events(redis: RedisSettings, broker_prefix: str, app: Any) -> Events:
     kept = {"max_workers_in_memory": _WORKERS_KEPT, "max_tasks_in_memory": _TASKS_KEPT}
-    return _ToldEvents(redis, broker_prefix, capp=app, io_loop=IOLoop.current(), **kept)
+    return _SubscribedEvents(redis, broker_prefix, capp=app, io_loop=IOLoop.current(), **kept)
 
 
 def _set_options(url_prefix: str, credentials: str) -> None:

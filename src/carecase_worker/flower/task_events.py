@@ -1,6 +1,6 @@
-"""Celery's events of tasks and workers, for a Redis user that may do nothing but listen.
+"""Celery's events of tasks and workers, for a Redis user that may only subscribe.
 
-Celery's own receiver declares a queue for itself, wakes workers by remote control and takes locks: each of them writes.
+Celery's own receiver declares a queue, wakes workers by remote control and takes locks, all of which write to Redis.
 """
 
 import base64
@@ -28,7 +28,7 @@ def flower_redis(settings: Settings) -> RedisSettings:
 
 
 def listen(settings: RedisSettings, broker_prefix: str) -> Iterator[list[Event]]:
-    """Yield events as they come, without end; an empty list after five quiet seconds. Raises StoreUnavailable."""
+    """Yield events as they arrive, for ever; an empty list after five silent seconds. Raises StoreUnavailable."""
     client = connect(settings)
     number = client.get_connection_kwargs().get("db") or 0
     with redis_errors(), client, client.pubsub() as channel:  # type: ignore[no-untyped-call]  # redis has no type for it

@@ -1,4 +1,4 @@
-"""A limit on the wrong passwords of an address. Pure; the caller passes the time."""
+"""Rate limit of wrong passwords per address. Pure; the caller passes the time."""
 
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
@@ -6,21 +6,21 @@ from ipaddress import IPv6Address, ip_address
 _MINUTE_S = 60.0
 _MOST_ADDRESSES = 4096
 _OTHERS = "others"
-"""The source of every address that comes when the table is full."""
+"""The shared source of new addresses while the table is full."""
 
 
 @dataclass(slots=True)
 class WrongPasswords:
-    """The wrong passwords of each address: so many at once, and as many in each minute after.
+    """The wrong passwords of each address: a burst, refilled each minute.
 
-    An address that has used them up is refused with every password: else the response would reveal the right one.
+    An address over the limit is refused with any password, so that the response does not reveal the right one.
     """
 
     per_minute: int
     total: int = 0
     most_addresses: int = _MOST_ADDRESSES
     _free_at: dict[str, float] = field(default_factory=dict)
-    """Source -> the moment, in seconds, at which its wrong passwords are forgotten."""
+    """Source -> the time, in seconds, at which its wrong passwords are forgotten."""
 
     def wait_s(self, address: str, now: float) -> float:
         """Return the seconds for which an address is refused; 0 if it may try."""
@@ -29,7 +29,7 @@ class WrongPasswords:
         return max(0.0, round(held - (_MINUTE_S - self._each_s), 6))
 
     def note(self, address: str, now: float) -> None:
-        """Note one more wrong password."""
+        """Count a wrong password."""
         self.total += 1
         if len(self._free_at) >= self.most_addresses:
             self._free_at = {source: until for source, until in self._free_at.items() if until > now}
@@ -47,14 +47,14 @@ class WrongPasswords:
         return _MINUTE_S / self.per_minute
 
     def _source(self, address: str) -> str:
-        """Return the source that an address counts as: its own, or the common one if the table is full."""
+        """Return the source of an address: its own, or the shared one if the table is full."""
         source = source_of(address)
         is_full = len(self._free_at) >= self.most_addresses
         return _OTHERS if is_full and source not in self._free_at else source
 
 
 def source_of(address: str) -> str:
-    """Return an IPv4 address as it is, an IPv6 address as its network of 64 bits, anything else as it is.
+    """Return an IPv6 address as its /64 network, anything else unchanged.
 
     One host may have all 2**64 addresses of such a network.
     """

@@ -1,1 +1,1 @@
-"""HTTP in, HTTP out. Opens no target database, and reads of a case its key alone."""
+"""The HTTP service. It opens no target database, and reads only the key of a case."""

@@ -1,4 +1,4 @@
-"""The wiring of the intake."""
+"""The wiring of the intake: the ASGI application and its dependencies."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -67,7 +67,7 @@ from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.outbox import Outbox, webhooks_of
 from carecase_worker.store.pending_batch import Admissions
 from carecase_worker.store.queries.job_lists import JobLists
-from carecase_worker.store.queries.measures import PATIENCE, JobMeasures
+from carecase_worker.store.queries.measures import METRICS_TIMEOUT, JobMeasures
 from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.store.redis.certificates import certificate_expiries
 from carecase_worker.store.workers.clock_watch import ClockWatch
@@ -80,7 +80,7 @@ _api_key = APIKeyHeader(name="x-api-key", scheme_name="apiKeyAuth", auto_error=F
 _bearer = HTTPBearer(scheme_name="bearerAuth", bearerFormat="JWT", auto_error=False)
 _CLOCK_LOOK = timedelta(seconds=10)
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-"""The framework's own telemetry: it would tell paths, queries, values that it refuses, and texts of errors."""
+"""The framework's own telemetry is off: it would expose paths, queries, rejected values and error messages."""
 _PACKERS = 8  # threads, for all bodies that are coming in
 
 
@@ -94,22 +94,22 @@ def create_app(settings: Settings) -> FastAPI:
     recorder = Recorder(AuditLog(settings.audit, clock).opened())
     bounds = ChunkLimits(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     rates = RateLimiter(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
-    admittance = AccessControl(gate_of(settings), rates, settings.intake.refusal_hold)
-    readings = _readings(settings, store, clock, recorder)
+    access_control = AccessControl(gate_of(settings), rates, settings.intake.refusal_hold)
+    samples = _samples_of(settings, store, clock, recorder)
     in_progress, streams = InProgress.of(settings.intake), Streams.of(settings.intake)
     shared, processor = Shared.of(settings.intake), Processor(settings.intake)
     bodies, threads = Bodies(settings.intake, processor), ClientThreads(processor, Threads.of_requests(settings.intake))
-    packers, finals = ThreadPoolExecutor(_PACKERS, "packer"), JobCompletions(settings.redis)
+    packers, completions = ThreadPoolExecutor(_PACKERS, "packer"), JobCompletions(settings.redis)
     gauges += (
-        *(shared.connections, shared.quota, in_progress, streams, bodies.readings, processor.readings, finals),
-        *(readings, WebhookSamples(Outbox(settings.redis), settings.webhooks), tracer.readings),
+        *(shared.connections, shared.quota, in_progress, streams, bodies.samples, processor.samples, completions),
+        *(samples, WebhookSamples(Outbox(settings.redis), settings.webhooks), tracer.samples),
     )
     admissions = Admissions(
         store, bounds, settings.intake.max_items, packers, seals, webhooks_of(settings.webhooks), processor.charge
     )
-    held, new_id = LongPoll(finals, settings.intake.max_wait), partial(uuid7, clock)
+    long_poll, new_id = LongPoll(completions, settings.intake.max_wait), partial(uuid7, clock)
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
-    acceptances = Acceptances(loop_store, notifier, held, threads, results)
+    acceptances = Acceptances(loop_store, notifier, long_poll, threads, results)
     intake = Intake(
         settings.intake,
         admissions,
@@ -123,14 +123,14 @@ def create_app(settings: Settings) -> FastAPI:
         Mappings.of(settings.clients),
         metrics,
     )
-    jobs = Jobs(store, loop_store, lists, notifier, admissions, held, threads, results, new_id, recorder)
+    jobs = Jobs(store, loop_store, lists, notifier, admissions, long_poll, threads, results, new_id, recorder)
 
-    caller = _caller_by(admittance, in_progress, settings.intake.require_user_agent)
-    app = _application(finals, readings.presence, (loop_store, rates), tracer)
-    events = event_routes(JobsEvents(jobs, finals, admittance, streams, settings.intake), caller)
+    caller = _caller_by(access_control, in_progress, settings.intake.require_user_agent)
+    app = _application(completions, samples.presence, (loop_store, rates), tracer)
+    events = event_routes(JobsEvents(jobs, completions, access_control, streams, settings.intake), caller)
     for routes in (
         *(batch_routes(intake, caller), mapping_routes(intake.mappings, caller)),
-        *(events, job_routes(jobs, caller), health_routes(readings, metrics)),
+        *(events, job_routes(jobs, caller), health_routes(samples, metrics)),
     ):
         app.include_router(routes)
     requests = partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota, tracer=tracer)
@@ -148,12 +148,12 @@ def _stores(settings: Settings, seals: Seals, metrics: Metrics) -> tuple[JobStor
     return store, loop_store
 
 
-def _readings(settings: Settings, store: JobStore, clock: Clock, recorder: Recorder) -> MetricSamples:
-    """Make the metrics that are read from Redis, and are of the audit log."""
+def _samples_of(settings: Settings, store: JobStore, clock: Clock, recorder: Recorder) -> MetricSamples:
+    """Make the metrics that are read from Redis and from the audit log."""
     databases = tuple(settings.databases)
     return MetricSamples(
         store,
-        Presence(settings.redis, clock, PATIENCE),
+        Presence(settings.redis, clock, METRICS_TIMEOUT),
         Standstill(settings.redis, settings.jobs),
         databases,
         gethostname(),
@@ -163,14 +163,14 @@ def _readings(settings: Settings, store: JobStore, clock: Clock, recorder: Recor
 
 
 def _gauges(settings: Settings) -> tuple[Gauges, ...]:
-    """Return the metrics that are of the version and the configuration."""
+    """Return the metrics of the version and the configuration."""
     return lambda: [build_info("intake")], partial(certificate_expiries, settings.redis)
 
 
 def _caller_by(
-    admittance: AccessControl, in_progress: InProgress, require_user_agent: bool
+    access_control: AccessControl, in_progress: InProgress, require_user_agent: bool
 ) -> Callable[..., Awaitable[Caller]]:
-    """Make the dependency that admits the caller of a request, and checks what the route accepts."""
+    """Make the dependency that authenticates the caller of a request, and checks its Accept header."""
 
     async def caller(
         request: Request,
@@ -178,12 +178,14 @@ def _caller_by(
         _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
     ) -> Caller:
         if require_user_agent and not request.headers.get("user-agent"):
-            raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that says what you are.")
+            raise AccessRefused(AccessFault.NO_USER_AGENT, "Send a User-Agent header that names your program.")
 
         def known(caller: Caller) -> None:
             add_log_fields(request.scope, client=caller.client, user=caller.subject)
 
-        who = await admittance.admit(api_key, request.headers.get("authorization"), address_of(request.scope), known)
+        who = await access_control.admit(
+            api_key, request.headers.get("authorization"), address_of(request.scope), known
+        )
         until_answered(request.scope, in_progress.place(who.client))
         require_acceptable(request)
         require_known_parameters(request)
@@ -193,7 +195,7 @@ def _caller_by(
 
 
 def _add_middleware(app: FastAPI, settings: IntakeSettings, requests: Callable[[ASGIApp], AccessLog]) -> None:
-    """Add the middleware; the one added last is the outermost."""
+    """Add the middleware; the last one added is the outermost."""
     app.add_middleware(HeadOptions)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, **cors_options(settings.cors_origins))
@@ -204,7 +206,7 @@ def _add_middleware(app: FastAPI, settings: IntakeSettings, requests: Callable[[
 
 
 def _publish(app: FastAPI, settings: IntakeSettings, oidc: OidcSettings) -> None:
-    """Publish the description. Raises SettingsError for a path prefix that paths of the service begin with."""
+    """Publish the OpenAPI document. Raises SettingsError for a path prefix that conflicts with the service's paths."""
     publish(app, settings.require == "both", settings.root_path)
     add_public(app)
     if settings.app_page:
@@ -218,22 +220,22 @@ def _publish(app: FastAPI, settings: IntakeSettings, oidc: OidcSettings) -> None
 
 
 async def _watch_clock(presence: Presence) -> None:
-    """Check this host's clock every ten seconds while the process serves, and log a fault."""
+    """Check this host's clock every ten seconds while the process serves, and log faults."""
     watch = ClockWatch()
     while True:
         with suppress(StoreUnavailable):
-            watch.told(await run_sync(presence.ahead))
+            watch.observe(await run_sync(presence.ahead))
         await system_async_sleep(_CLOCK_LOOK)
 
 
 def _application(
-    finals: JobCompletions, presence: Presence, connections: Iterable[LoopStore | RateLimiter], tracer: Tracer
+    completions: JobCompletions, presence: Presence, connections: Iterable[LoopStore | RateLimiter], tracer: Tracer
 ) -> FastAPI:
     """Make the application without routes: it listens for final jobs while it serves, and handles every error."""
 
     @asynccontextmanager
     async def listening(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(finals.listen()), asyncio.create_task(_watch_clock(presence))]
+        tasks = [asyncio.create_task(completions.listen()), asyncio.create_task(_watch_clock(presence))]
         yield
         for task in tasks:
             task.cancel()
@@ -245,7 +247,7 @@ def _application(
     app.add_exception_handler(CareCaseError, _on_care_case_error)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.state.end_waiting = finals.end
+    app.state.end_waiting = completions.end
     return app
 
 

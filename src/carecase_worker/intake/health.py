@@ -21,22 +21,22 @@ from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import HistogramSample, Metrics, MetricSample
 
 _KEPT = timedelta(seconds=1)
-"""Time for which readiness and metrics are cached: anybody may request them, and they load Redis."""
+"""Time for which readiness and metrics are cached: they need no credentials, and they query Redis."""
 _AHEAD = "Seconds by which a host's clock is ahead of Redis's"
 _UNTAKEN = "Seconds for which no worker has taken due work of a database; 0 if one does, or none is due"
-_OVERDUE = "Seconds for which the event that waits longest has been due"
-_UNDELIVERED = "Events that were given up and can be replayed"
-_DELIVERED = "Events that were delivered, ever"
-_ATTEMPTS_FAILED = "Attempts to deliver an event that failed, ever"
-_GIVEN_UP = "Events that were given up, ever"
-_DROPPED = "Events that were given up and are not kept any more"
-_REHEARSED = "Items of dry runs, which were rolled back, ever"
+_OVERDUE = "Seconds for which the oldest queued event has been due"
+_UNDELIVERED = "Undelivered events that can be replayed"
+_DELIVERED = "Total of delivered events"
+_ATTEMPTS_FAILED = "Total of failed attempts to deliver an event"
+_GIVEN_UP = "Total of undelivered events (all attempts failed)"
+_DROPPED = "Undelivered events that can no longer be replayed"
+_REHEARSED = "Total of items of dry runs, which were rolled back"
 _AWAY = "1 while a database fails its chunks; the reason is the class of the last failure"
 
 
 @dataclass(frozen=True, slots=True)
 class MetricSamples:
-    """Metrics that are read from the job store, and of the audit log, at the time of a scrape."""
+    """Metrics read from the job store and the audit log at the time of a scrape."""
 
     store: JobStore
     presence: Presence
@@ -78,7 +78,7 @@ class MetricSamples:
             yield MetricSample("carecase_untaken_seconds", _UNTAKEN, untaken.total_seconds(), labels)
             for client, kept in self.store.kept(database).items():
                 whose = {**labels, "client": client}
-                yield MetricSample("carecase_kept_jobs", "Jobs that are open or whose result is kept", kept.jobs, whose)
+                yield MetricSample("carecase_kept_jobs", "Jobs that are open or have a stored result", kept.jobs, whose)
                 yield MetricSample("carecase_kept_bytes", "Bytes counted for them, and for uploads", kept.size, whose)
             trouble = self.store.trouble(database)
             reason = {**labels, "reason": trouble.reason if trouble else ""}
@@ -89,7 +89,7 @@ class MetricSamples:
                 yield MetricSample("carecase_dry_run_items", _REHEARSED, items, labels, counter=True)
             else:
                 labels["outcome"] = outcome
-                yield MetricSample("carecase_items", "Items by outcome, ever", items, labels, counter=True)
+                yield MetricSample("carecase_items", "Total of items by outcome", items, labels, counter=True)
         yield from self.measures()
 
 
@@ -122,17 +122,17 @@ class WebhookSamples:
                 yield MetricSample("carecase_webhook_dropped", _DROPPED, state.dropped, labels, counter=True)
 
 
-def readiness(readings: MetricSamples) -> dict[str, object]:
-    """Return the readiness document: whether batches are taken and applied."""
+def readiness(samples: MetricSamples) -> dict[str, object]:
+    """Return the readiness document: whether batches are accepted and applied."""
     checks, databases = {"redis": "ok", "workers": "ok"}, _standing(None)
-    store, presence, standstill = readings.store, readings.presence, readings.standstill
+    store, presence, standstill = samples.store, samples.presence, samples.standstill
     try:
         presence.try_write()
         if not presence.workers().seen:
             checks["workers"] = "none was seen within ten seconds: start carecase worker"
-        elif (age := standstill.everywhere(readings.databases)) is not None:
-            checks["workers"] = f"none has taken anything for {age.total_seconds():.0f} s, though work is due"
-        databases = _standing(map(store.trouble, readings.databases))
+        elif (age := standstill.everywhere(samples.databases)) is not None:
+            checks["workers"] = f"none has taken any work for {age.total_seconds():.0f} s, though some is due"
+        databases = _standing(map(store.trouble, samples.databases))
     except StoreUnavailable as error:
         checks = {"redis": str(error), "workers": "not known"}
     is_ready = set(checks.values()) == {"ok"}
@@ -140,10 +140,10 @@ def readiness(readings: MetricSamples) -> dict[str, object]:
 
 
 def _standing(troubles: Iterable[Trouble | None] | None) -> dict[str, object]:
-    """Count the databases that are away, with the reasons; the count is None if it is not known.
+    """Count the databases that are away, with the reasons; the count is None if it is unknown.
 
     Names are left out, since callers have no credentials here. A database that is away does not make the intake
-    unready: batches for it are taken, and applied once it is back.
+    unready: batches for it are accepted, and applied once it is back.
     """
     if troubles is None:
         return {"away": None, "reasons": []}
@@ -155,9 +155,9 @@ def _of(role: str, host: str) -> dict[str, str]:
     return {"role": role, "host": host}
 
 
-def health_routes(readings: MetricSamples, metrics: Metrics) -> APIRouter:
-    """Make the routes for operators, without credentials: they show no ids and take no thread of a client."""
-    ready, scraped = SingleFlight(lambda: readiness(readings), _KEPT), SingleFlight(metrics.render, _KEPT)
+def health_routes(samples: MetricSamples, metrics: Metrics) -> APIRouter:
+    """Make the operators' routes, without credentials: they show no ids and use no thread of a client."""
+    ready, scraped = SingleFlight(lambda: readiness(samples), _KEPT), SingleFlight(metrics.render, _KEPT)
     router = APIRouter(tags=["Health"])
 
     @router.get("/livez", operation_id="Livez", summary="Whether this process answers")

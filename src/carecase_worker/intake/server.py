@@ -1,4 +1,4 @@
-"""The HTTP server of the intake: it runs until it is told to stop."""
+"""The HTTP server of the intake; runs until it is stopped by a signal."""
 
 import gc
 import signal
@@ -22,13 +22,13 @@ from carecase_worker.settings.sections.intake import IntakeSettings
 from carecase_worker.telemetry import configure_logging
 
 _COLLECT_AFTER = 20_000
-"""New objects after which the garbage collector runs: a body has many items; Python 3.11's default is 700."""
+"""Number of new objects after which garbage is collected: a body has many items; Python 3.11's default is 700."""
 _SWITCH_S = 0.0005
-"""Seconds for which a thread, as one that splits a large body, may keep the interpreter; Python's default is 5 ms."""
+"""Seconds for which a thread, such as one that splits a body, may keep the interpreter; Python's default is 5 ms."""
 
 _LISTENERS = 8
-"""Connections that one pass of the event loop accepts: libuv (1.45) accepts one on each descriptor that listens. While
-threads have the interpreter a pass takes milliseconds, and whoever opens connections fast would keep others waiting for
+"""Connections that one pass of the event loop accepts: libuv (1.45) accepts one per listening descriptor. While threads
+have the interpreter, a pass takes milliseconds, and a client that opens many connections would delay others by
 seconds."""
 
 
@@ -50,7 +50,7 @@ def serve(settings: Settings) -> None:
 def server_of(
     app: ASGIApp, settings: IntakeSettings, end_waiting: Callable[[], None], shared: Shared
 ) -> uvicorn.Server:
-    """Make the server of an application, with guarded connections; it calls `end_waiting` when it is told to stop."""
+    """Make the server of an application, with guarded connections; it calls `end_waiting` when it stops."""
     clock = SystemClock()
     connection = partial(GuardedConnection, guard=Guard.of(settings), new_id=lambda: str(uuid7(clock)), shared=shared)
     config = uvicorn.Config(
@@ -85,19 +85,19 @@ def _bound(intake: IntakeSettings) -> socket.socket:
     except OSError as error:
         bound.close()
         raise SettingsError(
-            f"intake.port: {intake.port} of {intake.host} (intake.host) cannot be listened on ({error.strerror})"
+            f"intake.port: cannot listen on port {intake.port} of {intake.host} (intake.host) ({error.strerror})"
         ) from None
     return bound
 
 
 class _Server(uvicorn.Server):
-    """A server that sends the held responses at once when it is told to stop."""
+    """A server that answers long polls at once when it stops."""
 
     def __init__(self, config: uvicorn.Config, end_waiting: Callable[[], None]) -> None:
         super().__init__(config)
         self._end_waiting = end_waiting
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Release the held responses, then shut down as uvicorn does."""
+        """End the long polls, then shut down as uvicorn does."""
         self._end_waiting()
         await super().shutdown(sockets)

@@ -1,1 +1,1 @@
-"""Settings: their definition, and their reading from file and environment. Nothing here opens what a setting names."""
+"""Settings: definition, validation, and loading from file and environment. Opens none of the configured services."""

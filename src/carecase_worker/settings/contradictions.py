@@ -1,4 +1,4 @@
-"""Mistakes between settings that are right by themselves, or between a setting and the machine."""
+"""Contradictions between settings that are valid by themselves, or between a setting and the machine."""
 
 import ssl
 import stat
@@ -18,10 +18,10 @@ from carecase_worker.settings.urls.services import same_server, takes_password
 from carecase_worker.settings.urls.targets import password_fault, target_has_password
 
 LEASE_MARGIN = timedelta(seconds=5)
-"""The time by which a lease outlasts an attempt: the hard time limit, and the way to Redis."""
+"""The time by which a lease exceeds an attempt: for the hard time limit and the call of Redis."""
 
 OUTBOX_LEASE = timedelta(seconds=60)
-"""The time for which one worker may deliver to a webhook before another one takes over."""
+"""The lease time of a webhook, after which another worker takes over delivery."""
 
 _SECRET_BYTES = 32
 _MOST_SECRETS = 8
@@ -31,7 +31,7 @@ _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared with, no
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A setting at fault, a text that says what it should be, and the other settings that this depends on."""
+    """A wrong setting, a text that says what it should be, and the other settings involved."""
 
     place: Place
     text: str
@@ -39,7 +39,7 @@ class Contradiction:
 
 
 def contradictions(settings: Settings) -> Iterator[Contradiction]:
-    """Yield each mistake between settings that are right by themselves."""
+    """Yield each contradiction between settings that are valid by themselves."""
     yield from _deadlines(settings)
     yield from _listeners(settings)
     yield from _connections(settings)
@@ -87,11 +87,11 @@ def _database(name: str, database: DatabaseSettings, chunk_deadline: timedelta) 
 
 
 def _password_fault(url: str) -> str:
-    """Say why a password does not fit the URL of a database; empty if it fits."""
+    """Explain why a password cannot be used with the URL of a database; empty if it can."""
     if fault := password_fault(url):
         return fault
     if target_has_password(url) or "password" in database_parameters.secret_parameters(url):
-        return "there is a password in the URL already; set one of them"
+        return "the URL has a password already; set one of them"
     return ""
 
 
@@ -113,7 +113,7 @@ def _listeners(settings: Settings) -> Iterator[Contradiction]:
 def _connections(settings: Settings) -> Iterator[Contradiction]:
     intake = settings.intake
     if intake.max_requests >= intake.max_connections:
-        text = "must be below intake.max_connections: probes, and who comes anew, need some of them"
+        text = "must be below intake.max_connections: probes and new clients need some of them"
         yield Contradiction(("intake", "max_requests"), text, (("intake", "max_connections"),))
 
 
@@ -139,7 +139,7 @@ def _stores(settings: Settings) -> Iterator[Contradiction]:
         yield Contradiction(("flower", "broker_url"), text, urls)
     prefixes = sorted((redis.prefix, broker.prefix))  # a prefix of the other one comes first
     if not of_broker.startswith("amqp") and prefixes[1].startswith(prefixes[0]) and same_server(of_jobs, of_broker):
-        text = "must not begin as redis.prefix does, nor that as this: both are kept in one Redis"
+        text = "must not begin with redis.prefix, nor redis.prefix with this: both share one Redis"
         yield Contradiction(("broker", "prefix"), text, (*urls, ("redis", "prefix")))
 
 
@@ -150,9 +150,9 @@ def _redis_files(redis: RedisSettings) -> Iterator[Contradiction]:
     if faults:
         return
     if redis.key_file is not None and redis.cert_file is None:
-        yield Contradiction(("redis", "key_file"), "needs redis.cert_file, the certificate that it is the key of")
+        yield Contradiction(("redis", "key_file"), "needs redis.cert_file, the certificate of this key")
     if not _is_loaded(redis.ca_file, lambda context, path: context.load_verify_locations(path)):
-        yield Contradiction(("redis", "ca_file"), "must hold certificates in PEM; it holds none that can be read")
+        yield Contradiction(("redis", "ca_file"), "must have certificates in PEM; none could be read")
     # asked for a password, the key gets an empty one: nobody is there to type it
     if not _is_loaded(redis.cert_file, lambda context, path: context.load_cert_chain(path, redis.key_file, str)):
         text = "must be a certificate in PEM, and redis.key_file its key in PEM, without a password"
@@ -203,14 +203,14 @@ def _key_sets(jwt: JwtSettings) -> Iterator[Contradiction]:
     if jwt.algorithms and wants_keys != (jwt.jwks_file is not None or jwt.jwks_url is not None):
         text = "RS256 and ES256 need jwt.jwks_file or jwt.jwks_url, and these need one of the two"
         yield Contradiction(("jwt", "algorithms"), text, (file, url))
-    # an issuer signs for others, too, with the same keys
+    # an issuer also signs tokens for other services with the same keys
     for name in ("audience", "issuer") if jwt.jwks_file is not None or jwt.jwks_url is not None else ():
         if getattr(jwt, name) is None:
             claim = {"audience": "aud", "issuer": "iss"}[name]
-            text = f"must be set where keys come from an issuer; it is what `{claim}` of the issuer's tokens for us is"
+            text = f"must be set if keys come from an issuer; it is the `{claim}` of its tokens for this service"
             yield Contradiction(("jwt", name), text, (file, url))
     if jwt.jwks_file is not None and jwt.jwks_url is not None:
-        yield Contradiction(url, "there is jwt.jwks_file already; set one of them", (file,))
+        yield Contradiction(url, "jwt.jwks_file is set already; set one of them", (file,))
     if fault := _file_fault(jwt.jwks_file):
         yield Contradiction(file, fault)
 
@@ -225,7 +225,7 @@ def _sign_in(settings: Settings) -> Iterator[Contradiction]:
     if oidc.client_id is None:
         yield Contradiction(("oidc", "client_id"), "must be set: the id of the page at oidc.issuer", (issuer,))
     if "openid" not in oidc.scopes:
-        yield Contradiction(("oidc", "scopes"), "must have openid: without it nobody is signed in")
+        yield Contradiction(("oidc", "scopes"), "must have openid: sign-in needs it")
     if not {"RS256", "ES256"} & set(settings.jwt.algorithms):
         text = "must have RS256 or ES256: the tokens of oidc.issuer are signed with its keys"
         yield Contradiction(("jwt", "algorithms"), text, (issuer,))
@@ -235,7 +235,7 @@ def _clients(settings: Settings) -> Iterator[Contradiction]:
     holders = Counter(digest for client in settings.clients.values() for digest in set(client.api_key_sha256))
     for name, client in settings.clients.items():
         if any(holders[digest] > 1 for digest in client.api_key_sha256):
-            text = "has a key that another client has, too; each key must be one client's"
+            text = "has a key of another client, too; each key must belong to one client"
             yield Contradiction(("clients", name, "api_key_sha256"), text)
 
 
@@ -250,7 +250,7 @@ def _webhooks(settings: Settings) -> Iterator[Contradiction]:
     if settings.webhooks and settings.delivery.timeout > longest:
         most = longest.total_seconds()
         yield Contradiction(
-            ("delivery", "timeout_seconds"), f"must be at most {most:g}: then another worker takes over"
+            ("delivery", "timeout_seconds"), f"must be at most {most:g}: after that another worker takes over"
         )
     for name, webhook in settings.webhooks.items():
         if settings.clients and webhook.client not in settings.clients:
@@ -259,7 +259,7 @@ def _webhooks(settings: Settings) -> Iterator[Contradiction]:
 
 
 def _file_fault(path: Path | None) -> str:
-    """Say what is wrong with a file that is to be read; empty if nothing is."""
+    """Describe why a file cannot be read; empty if it can."""
     if path is None:
         return ""
     try:
@@ -268,5 +268,5 @@ def _file_fault(path: Path | None) -> str:
         with path.open("rb"):
             return ""
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it has a name that no file can have"
+        reason = error.strerror if isinstance(error, OSError) else "its name is not a valid file name"
         return f"is not a file that can be read ({reason})"

@@ -1,4 +1,4 @@
-"""The kinds of settings: numbers with their bounds, texts, URLs, secrets; and the text that each refuses with."""
+"""Types of settings: bounded numbers, texts, URLs, secrets; and their error messages."""
 
 import base64
 import binascii
@@ -28,7 +28,7 @@ _NAME_LENGTH = 64
 
 
 def _no_truth(given: object) -> object:
-    """Refuse true and false, which pydantic would take as 1 and 0."""
+    """Refuse true and false, which pydantic would convert to 1 and 0."""
     if isinstance(given, bool):
         raise PydanticCustomError("kind", "no number")
     return given
@@ -63,7 +63,7 @@ def path_segments(given: str) -> str:
 
 
 def _root_path(given: str) -> str:
-    """Check a path prefix and give it a slash before it and none behind it. Raises ValueError."""
+    """Check a path prefix and normalise it to a leading and no trailing slash. Raises ValueError."""
     return f"/{path_segments(given)}"
 
 
@@ -88,17 +88,19 @@ def _scope(given: str) -> str:
 
 def _digest(given: str) -> str:
     if not re.fullmatch("[0-9a-f]{64}", given):
-        raise ValueError("must be SHA-256 digests, each of 64 digits and letters a to f, as carecase keys new tells")
+        raise ValueError(
+            "must be SHA-256 digests, each of 64 digits and letters a to f, as printed by carecase keys new"
+        )
     return given
 
 
 def _hidden(check: Callable[[str], str]) -> Callable[[SecretStr], SecretStr]:
-    """Turn a check of a text into one of a secret."""
+    """Adapt a check of a text to a secret."""
     return lambda given: SecretStr(check(given.get_secret_value()))
 
 
 def parse_keys(text: str) -> dict[str, bytes]:
-    """Read keys by their ids, in their order, from `id:base64,…`. Raises ValueError, whose text quotes no key."""
+    """Parse keys by id, in order, from `id:base64,…`. Raises ValueError, whose text quotes no key."""
     keys = {}
     for number, part in enumerate(re.split(r"[,\s]+", text.strip()), start=1):
         key_id, _, encoded = part.partition(":")
@@ -121,7 +123,7 @@ def parse_secrets(text: str) -> tuple[str, ...]:
 
 
 def parse_headers(text: str) -> dict[str, str]:
-    """Read HTTP headers from `name=value,…`, values %-encoded if need be. Raises ValueError, whose text quotes none."""
+    """Parse HTTP headers from `name=value,…`, with %-encoded values. Raises ValueError, whose text quotes none."""
     headers = {}
     for number, part in enumerate(text.split(","), start=1):
         name, is_there, value = (piece.strip() for piece in part.partition("="))
@@ -190,7 +192,7 @@ def kind_of(field: FieldInfo) -> tuple[Any, list[Any]]:
 
 
 def should_be(field: FieldInfo) -> str:
-    """Say what the value of a field must be, for the message about another one."""
+    """Describe the valid values of a field, for an error message."""
     kind, metadata = kind_of(field)
     if get_origin(kind) is tuple:
         words = _choices(get_args(kind)[0])
@@ -206,19 +208,19 @@ def should_be(field: FieldInfo) -> str:
 
 
 def _choices(kind: Any) -> str:
-    """Return the words of a closed set; empty for anything else."""
+    """List the values of an enum or literal type; empty for any other type."""
     words = [str(word) for word in get_args(kind)] if get_origin(kind) is Literal else []
     return listed(words, "or") if words else ""
 
 
 def listed(words: Iterable[str], conjunction: str) -> str:
-    """Put one word or more into a sentence: `a, b or c`."""
+    """Join words for a sentence: `a, b or c`."""
     *first, last = words
     return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 
 def _bounds(metadata: list[Any]) -> str:
-    """Return the tightest bounds among the metadata, in words."""
+    """Describe the tightest bounds among the metadata."""
     least = max((one.ge for one in metadata if hasattr(one, "ge")), default=None)
     most = min((one.le for one in metadata if hasattr(one, "le")), default=None)
     return "".join(f" {word} {_figure(bound)}" for word, bound in (("from", least), ("to", most)) if bound is not None)

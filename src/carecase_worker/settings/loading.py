@@ -1,7 +1,7 @@
 """Loading of frozen settings from TOML and environment; the only module that reads the environment.
 
 Every setting has a place in the file (`[intake] port`) and a name in the environment (`CARECASE_INTAKE_PORT`),
-which wins. A secret comes from the environment or from a file of its own (`CARECASE_JWT_SECRET`, or
+which wins. A secret comes from the environment or from a separate file (`CARECASE_JWT_SECRET`, or
 `CARECASE_JWT_SECRET_FILE` with a path), never from the TOML file.
 """
 
@@ -27,7 +27,7 @@ CONFIG_VARIABLE = "CARECASE_CONFIG"
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
-    """Load the settings from a TOML file and the environment. Raises SettingsError that names every mistake.
+    """Load the settings from a TOML file and the environment. Raises SettingsError with every mistake.
 
     `path` defaults to the file that CARECASE_CONFIG names, if any; `environment` to that of the process.
     """
@@ -49,7 +49,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
 
 
 def sources(path: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
-    """Describe the places that `load` reads the settings from, for messages about the configuration in use."""
+    """Describe the sources that `load` reads, for messages about the configuration in use."""
     variables = dict(os.environ) if environment is None else environment
     file, count = path or _named_file(variables), len(_settings_among(variables))
     named = "--config" if path else CONFIG_VARIABLE
@@ -63,12 +63,12 @@ def named_file() -> Path | None:
 
 
 def client_variables() -> dict[str, str]:
-    """Return the variables of the environment for the command line's client, by their names."""
+    """Return the environment variables of the command line's client, by name."""
     return {name: os.environ[name] for name in CLIENT_VARIABLES if os.environ.get(name)}
 
 
 def settings_variables() -> dict[str, str]:
-    """Return the variables of the environment that are settings, by their names; without the client's."""
+    """Return the environment variables that are settings, by name, without the client's."""
     return _settings_among(os.environ)
 
 
@@ -78,7 +78,7 @@ def process_environment() -> dict[str, str]:
 
 
 def printable(text: str) -> str:
-    """Escape the characters of a text that cannot be printed, or would end the line."""
+    """Escape the unprintable characters and line ends of a text."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
@@ -107,7 +107,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _validated(tree: dict[str, Any]) -> tuple[Settings, dict[Place, str]]:
-    """Return the settings without the wrong ones, and a text for each of those by its place."""
+    """Return the settings without the invalid ones, and a text for each invalid one by its place."""
     faults: dict[Place, str] = {}
     while True:
         try:
@@ -120,7 +120,7 @@ def _validated(tree: dict[str, Any]) -> tuple[Settings, dict[Place, str]]:
 
 
 def _fault(detail: ErrorDetails) -> tuple[Place, str]:
-    """Return the place of one of pydantic's errors, and the text that says what should be there."""
+    """Return the place of a pydantic error, and the text that describes a valid value."""
     place = tuple(str(part) for part in detail["loc"])
     section, depth = place[0], 3 if place[0] in NAMED else 2
     if place[-1] == "[key]" and len(place) == 3:
@@ -143,7 +143,7 @@ def _fault(detail: ErrorDetails) -> tuple[Place, str]:
 
 
 def _fault_of_file(place: Place, detail: ErrorDetails) -> tuple[Place, str]:
-    """Return the place and the text of a mistake in a mapping: it has a section of its own, deeper than others."""
+    """Return the place and the text of a mistake in a mapping, whose section is nested deeper than others."""
     depth = len(("clients", "NAME", "files", "NAME", "setting"))
     if place[-1] == "[key]" and len(place) == depth:
         return place[: depth - 1], "a name has letters, digits, _ and - only, 64 at most"
@@ -157,7 +157,7 @@ def _fault_of_file(place: Place, detail: ErrorDetails) -> tuple[Place, str]:
 
 
 def _drop(tree: dict[str, Any], place: Place) -> None:
-    """Remove a place from the tree; it may be gone already with its section."""
+    """Remove a place from the tree, unless its section was already removed."""
     branch = tree
     for part in place[:-1]:
         branch = branch.get(part, {})
@@ -165,7 +165,7 @@ def _drop(tree: dict[str, Any], place: Place) -> None:
 
 
 def _line(place: Place, text: str, done: Overlay) -> str:
-    """Format a mistake, with the name that its setting has in the file or the environment."""
+    """Format a mistake, with its setting's name in the file or the environment."""
     variable = done.variables.get(place)
     return f"{'.'.join(place)}: {text}{f' (in the environment: {variable})' if variable else ''}"
 
@@ -175,7 +175,7 @@ def _is_within(place: Place, faults: Mapping[Place, str]) -> bool:
 
 
 def _unknown_databases(tree: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a mistake for each database that is granted to a client and not configured."""
+    """Yield a mistake for each database granted to a client that is not configured."""
     held = tree.get("databases", {})
     known = held if isinstance(held, dict) else {}
     for place, _, values in sections(tree):

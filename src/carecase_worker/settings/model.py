@@ -55,7 +55,7 @@ class RedisSettings(Section):
 
     @property
     def address(self) -> str:
-        """The URL, with its password."""
+        """The URL including the password."""
         return _address(self.url, self.password)
 
 
@@ -127,8 +127,8 @@ class WorkerSettings(Section):
 
 
 DATABASES_PART = 0.8
-"""The part of an attempt's time in which a statement must end: so a slow database reports its own timeout before the
-attempt ends, and is not mistaken for one that hangs."""
+"""The fraction of an attempt's time in which a statement must end, so that a slow database reports its own timeout
+before the attempt ends, and is not mistaken for one that hangs."""
 
 
 class DatabaseSettings(Section):
@@ -160,7 +160,7 @@ class EncryptionSettings(Section):
 
     @property
     def by_id(self) -> Mapping[str, bytes]:
-        """The keys by their ids, the one that seals first."""
+        """The keys by id; the first one encrypts."""
         return parse_keys(self.keys.get_secret_value()) if self.keys else {}
 
 
@@ -193,13 +193,13 @@ class Settings(Section):
 
     @property
     def broker_url(self) -> str:
-        """The broker's URL as Celery takes it, with its password."""
+        """The broker's URL for Celery, including the password."""
         broker = self.broker
         return urls.broker_url(_address(broker.url, broker.password) if broker.url else self.redis.address)
 
     @property
     def flower_broker_url(self) -> str:
-        """The broker's URL as Flower takes it, with the password of its own user if it has one."""
+        """The broker's URL for Flower, with its own user and password if configured."""
         flower = self.flower
         if flower.broker_url is None:
             return self.broker_url

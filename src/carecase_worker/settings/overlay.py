@@ -1,4 +1,4 @@
-"""The environment laid over the file's settings, and the secrets that do not belong in that file."""
+"""Overlay of the environment over the file's settings, and detection of secrets in that file."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -24,14 +24,14 @@ from carecase_worker.settings.urls.target_parameters import secret_parameters
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """The variable that each setting of the environment comes from, and the mistakes in variables."""
+    """The environment variable of each overlaid setting, and the mistakes in variables."""
 
     variables: dict[Place, str] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
 
 
 def overlay(tree: dict[str, Any], variables: Mapping[str, str]) -> Overlay:
-    """Lay the environment over the settings of the file: change `tree`."""
+    """Overlay the environment over the settings of the file, in place in `tree`."""
     done = Overlay()
     for variable, value in sorted(variables.items()):
         found = _place(variable, tree)
@@ -40,11 +40,11 @@ def overlay(tree: dict[str, Any], variables: Mapping[str, str]) -> Overlay:
             continue
         place, from_file = found
         if place in done.variables:
-            done.mistakes.append(f"{variable}: there is {done.variables[place]} already; set one of them")
+            done.mistakes.append(f"{variable}: {done.variables[place]} is set already; set one of them")
             continue
         done.variables[place] = variable
         try:
-            _put(tree, place, _held(value, place, from_file))
+            _put(tree, place, _value_of(value, place, from_file))
         except ValueError as error:
             done.mistakes.append(f"{variable}: {error}")
     return done
@@ -72,8 +72,8 @@ def _has_password(url: object) -> bool:
         return "@" in url
 
 
-def _held(value: str, place: Place, from_file: bool) -> str | list[str]:
-    """Return the value of a variable, or the content of the file that it names. Raises ValueError."""
+def _value_of(value: str, place: Place, from_file: bool) -> str | list[str]:
+    """Return the value of a variable, or the content of the named file. Raises ValueError."""
     try:
         text = Path(value.strip()).read_text("utf-8") if from_file else value
     except (OSError, ValueError) as error:
@@ -90,7 +90,7 @@ def _held(value: str, place: Place, from_file: bool) -> str | list[str]:
 
 
 def _put(tree: dict[str, Any], place: Place, value: str | list[str]) -> None:
-    """Set a value in the tree; leave it to the model to refuse a section that is not a table."""
+    """Set a value in the tree; the model later refuses a section that is not a table."""
     *parents, leaf = place
     branch: Any = tree
     for parent in parents:
@@ -127,7 +127,7 @@ def _named_place(variable: str, tree: Mapping[str, Any]) -> tuple[Place, bool] |
 
 
 def _nearest_variable(variable: str, tree: Mapping[str, Any]) -> str:
-    """Suggest the known variable that is most like an unknown one, compared without the common prefix."""
+    """Suggest the known variable nearest to an unknown one, compared without the common prefix."""
     places = [(*place, leaf) for place, model, _ in sections(tree) for leaf, _ in leaves_of(model)]
     places += [(section, "NAME", leaf) for section, model in NAMED.items() for leaf, _ in leaves_of(model)]
     close = closest(variable.removeprefix(PREFIX), (variable_of(place).removeprefix(PREFIX) for place in places))

@@ -26,7 +26,7 @@ LISTS = frozenset(
         "scopes",
     }
 )
-"""The settings that are lists; in the environment, by commas."""
+"""The settings that are lists; comma-separated in the environment."""
 
 NAMED: dict[str, type[Section]] = {
     "databases": DatabaseSettings,
@@ -80,11 +80,11 @@ def variable_of(place: Place) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Suggest the known word that is most like another; empty if none is near."""
+    """Suggest the known word nearest to another; empty if none is near."""
     close = closest(word, known)
     return f"; did you mean {close}?" if close else ""
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that is most like another; None if none is near."""
+    """Return the known word nearest to another; None if none is near."""
     return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)

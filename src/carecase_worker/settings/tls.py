@@ -1,4 +1,4 @@
-"""TLS options of connections to Redis, as redis-py and kombu take them."""
+"""TLS options of Redis connections for redis-py and kombu."""
 
 from typing import Any
 

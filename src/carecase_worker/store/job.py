@@ -1,4 +1,4 @@
-"""A job: its states, the moves between them, and its record."""
+"""A job: its states, the transitions between them, and its record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -70,12 +70,12 @@ MOVES: Mapping[tuple[State, Operation], frozenset[State]] = {
     (State.CANCELLING, Operation.RELEASE): frozenset({State.CANCELLING}),
     (State.CANCELLING, Operation.CANCEL): frozenset({State.CANCELLING}),
 }
-"""Every move that an operation may make. Any other leaves the state as it is: nothing leaves a final state."""
+"""The transition table: every state change an operation may make. No operation leaves a final state."""
 
 COUNTS = ("created", "updated", "superseded", "failed", "cancelled")
 
 DRY_RUN = "dry_run"
-"""The count of the items of dry runs, beside those of a database's other items by outcome."""
+"""The name of the count of items of dry runs; other items are counted by outcome."""
 
 
 LISTED = (
@@ -83,18 +83,18 @@ LISTED = (
     "chunks", "strict", "data_key", "dry_run", "saw_seq",
     "started_us", "started_ms", "finished_us", "finished_ms", "expires_ms",
 )  # fmt: skip
-"""Fields of a record that are read for a list of jobs; the first items of its chunks are not among them."""
+"""Fields of a record that are read for a list of jobs; the first items of its chunks are not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The record of one accepted batch, as it was at `read_at`. Every moment is one of Redis's clock.
+    """The record of one accepted batch, as read at `read_at`. All times are by Redis's clock.
 
     `seq` is its place in the order of acceptance; while it is `unsettled`, the job may still be moved up, with all
-    others. `retried_as` is the job that has its items once they are sent again. `data_key` is wrapped; `body_sha256` is
-    empty as long as it is sealed with that. `traceparent` is the span of the request that sent it, if it is traced.
+    others. `retried_as` is the job with its items, once they are resubmitted. `data_key` is wrapped; `body_sha256` is
+    empty while it is sealed with the data key. `traceparent` is the span of the request that sent it, if it is traced.
     A dry run has no place in the order, so its `seq` is 0; `saw_seq` is the place up to which all jobs were final when
-    it began.
+    it started.
     """
 
     job_id: str
@@ -133,18 +133,18 @@ class Job:
         return sum(self.counts.values())
 
     def places_of(self, chunk_no: int) -> range:
-        """Return the places in the batch of a chunk's items."""
+        """Return the indices in the batch of a chunk's items."""
         ends = (*self.chunk_firsts[1:], self.total)
         return range(self.chunk_firsts[chunk_no], ends[chunk_no])
 
     @property
     def expired(self) -> bool:
-        """True if its result had been dropped."""
+        """True if its result has expired."""
         return self.expires_at is not None and self.expires_at <= self.read_at
 
 
 def job_from_record(job_id: str, record: Mapping[str, str], read_at: datetime) -> Job:
-    """Return the job that a record of the job store describes."""
+    """Build a job from its record in the job store."""
     firsts = tuple(map(int, record["firsts"].split(","))) if record.get("firsts") else ()
     return Job(
         job_id=job_id,
@@ -175,16 +175,16 @@ def job_from_record(job_id: str, record: Mapping[str, str], read_at: datetime) -
 
 
 def _moment(record: Mapping[str, str], name: str) -> datetime | None:
-    """Return a moment of a record; an older version of this package noted whole milliseconds."""
+    """Return a moment of a record; older versions stored whole milliseconds."""
     if record.get(f"{name}_us"):
         return from_epoch_us(int(record[f"{name}_us"]))
     return from_epoch_ms(int(record[f"{name}_ms"])) if record.get(f"{name}_ms") else None
 
 
 def with_body_digest(job: Job, seals: Seals) -> Job:
-    """Return a job with the digest of its body; without it if the key that wraps its data key is not here.
+    """Return a job with the digest of its body; without it if the key that wraps its data key is not configured.
 
-    Raises SealBroken if its record was changed.
+    Raises SealBroken if its record was modified.
     """
     try:
         return replace(job, body_sha256=seals.opened(job.data_key, job.binding).body_sha256 or job.body_sha256)

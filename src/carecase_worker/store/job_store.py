@@ -44,7 +44,7 @@ from carecase_worker.telemetry import Observe, unobserved
 _STAGED_FOR_MS = 900_000
 _SWEEP_LIMIT = 500
 _GROUP_CHUNKS = 100
-"""Small chunks that are taken together, at most: keeping their outcomes occupies Redis for a few milliseconds."""
+"""Maximum number of small chunks in a group: storing their outcomes blocks Redis for a few milliseconds."""
 
 
 class JobStore:
@@ -56,7 +56,7 @@ class JobStore:
     def __init__(
         self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED, observe: Observe = unobserved
     ) -> None:
-        """Make the store; `observe` is called with each operation and the seconds that it took."""
+        """Make the store; `observe` is called with each operation's name and its duration in seconds."""
         self._redis = connect(settings)
         self._wait_for_disk = settings.durability == "fsync"
         self._jobs = jobs
@@ -68,7 +68,7 @@ class JobStore:
         self._scripts = {operation: self._redis.register_script(script_of(operation)) for operation in OPERATIONS}
 
     def check(self) -> None:
-        """Refuse a Redis that is too old (StoreUnavailable) or could lose what was accepted (SettingsError)."""
+        """Refuse a Redis that is too old (StoreUnavailable) or could lose accepted batches (SettingsError)."""
         require_fit(self._redis, self._wait_for_disk)
 
     def ping(self) -> None:
@@ -79,7 +79,7 @@ class JobStore:
     def stage(self, staging: Staging, payloads: Mapping[int, bytes]) -> Admission:
         """Write chunk payloads to the staging hash, if there is room; they expire after 15 minutes unless admitted.
 
-        `staging` says how much of the batch is staged, these chunks included.
+        `staging` has the size of the batch staged so far, including these chunks.
         """
         arguments = named(
             job=staging.job_id,
@@ -94,12 +94,12 @@ class JobStore:
         return Admission.of(self._run("stage", [arguments, *flat(payloads)], names), staging.job_id)
 
     def discard(self, staging: Staging) -> None:
-        """Drop the staged chunks of a batch that is refused after all, unless it is a job by now."""
+        """Drop the staged chunks of a batch that is refused, unless it is already a job."""
         arguments = named(job=staging.job_id, database=staging.database, client=staging.client)
         self._run("discard", [arguments], places_of(self.keys, staging.job_id))
 
     def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
-        """Make the batch a job, with its last chunks. Returns once it is on disk, if the durability is fsync."""
+        """Make the batch a job, with its last chunks. With durability fsync, returns once it is on disk."""
         names, args = admit_call(self.keys, self._jobs, new, last)
         began = monotonic()
         with redis_errors():
@@ -112,27 +112,27 @@ class JobStore:
         return self._claimed(chunk, holder, 0)[0][1]
 
     def claim_group(self, chunk: ChunkRef, holder: str) -> Claims:
-        """Take the lease of a chunk, which is returned first; if it is small, also those of others that are ready."""
+        """Take the lease of a chunk, returned first; if it is small, also the leases of other ready small chunks."""
         return self._claimed(chunk, holder, self._jobs.chunk_items)
 
     def complete(self, chunk: ChunkRef, done: ChunkResult, holder: str = "") -> Completion:
-        """Keep a chunk's outcomes; see `complete_all`."""
+        """Store a chunk's outcomes; see `complete_all`."""
         return self.complete_all([(chunk, done)], holder)
 
     def complete_all(self, chunks: Sequence[tuple[ChunkRef, ChunkResult]], holder: str = "") -> Completion:
-        """Keep the outcomes of chunks of one database; claim for `holder`, if one is named, the next chunks."""
+        """Store the outcomes of chunks of one database; claim the next chunks for `holder`, if one is given."""
         results = [done.named(chunk) for chunk, done in chunks]
         arguments = named(done=results, holder=holder, **self._times, group=self._group)
         return Completion.of(self._run("complete", [arguments, *(done.packed for _, done in chunks)]))
 
     def place(self, database: str, placements: Sequence[Placement], holder: str) -> Completion:
-        """Note which jobs others of a database wait for; claim the next chunks for a holder."""
+        """Store which jobs of a database wait for which; claim the next chunks for `holder`."""
         entries = [{"job": one.job_id, "behind": one.behind, "after": one.after} for one in placements]
         arguments = named(database=database, placements=entries, holder=holder, **self._times, group=self._group)
         return Completion.of(self._run("place", [arguments]))
 
     def release(self, chunks: Sequence[ChunkRef], holder: str, wait: RetryLater) -> None:
-        """Give chunks back to be tried again later; leave their database alone meanwhile if `wait` says so."""
+        """Give chunks back to be tried again later; open the circuit of their database if `wait` says so."""
         arguments = named(
             chunks=[{"job": chunk.job_id, "chunk": chunk.chunk_no} for chunk in chunks],
             holder=holder,
@@ -146,13 +146,13 @@ class JobStore:
         self._run("release", [arguments])
 
     def cancel(self, job_id: str) -> tuple[Cancelled, tuple[ChunkRef, ...]]:
-        """Cancel the chunks not applied yet; return whether it was in time, and the chunks to notify for now."""
+        """Cancel the chunks that are not applied yet; return the verdict and the chunks to notify for now."""
         arguments = named(job=job_id, renotify_after_ms=self._times["renotify_after_ms"])
         reply = values_of(self._run("cancel", [arguments]), CancelReply)
         return Cancelled(reply.verdict), tuple(map(ChunkRef.of, reply.to_notify))
 
     def purge(self, job_id: str) -> Purged:
-        """Remove payload and result of a final job; its record stays as long as it would have."""
+        """Remove payload and result of a final job; its record expires when it would have anyway."""
         return Purged(self._run("purge", [named(job=job_id)]).decode())
 
     def overdue(self, database: str, waiting_notifications: int) -> tuple[ChunkRef, ...]:
@@ -166,12 +166,12 @@ class JobStore:
             return sorted({name.decode() for name in cast(list[bytes], self._redis.hvals(self.keys.holding))})
 
     def reclaim(self, holder: str) -> list[tuple[str, ChunkRef]]:
-        """Take back the chunks of a process that is no more; return each with its database."""
+        """Take back the chunks of a dead process; return each with its database."""
         reply = values_of(self._run("reclaim", [named(holder=holder)]), ReclaimReply)
         return [(one.database, ChunkRef.of(one.chunk)) for one in reply.chunks]
 
     def settle(self, database: str, highest: int) -> bool:
-        """Start the order of acceptance above a database's highest place in it; False if that was done before."""
+        """Start the order of acceptance above the highest place stored in a database; False if that was done before."""
         return bool(self._run("settle", [named(database=database, highest=highest)]) == b"settled")
 
     def unsettled(self, databases: Sequence[str]) -> list[str]:
@@ -183,7 +183,7 @@ class JobStore:
     def job(self, job_id: str) -> Job:
         """Read the record of a job.
 
-        Raises JobNotFound, and SealBroken if the record was changed and the key that wraps its data key is here.
+        Raises JobNotFound, and SealBroken if the record was modified and the key that wraps its data key is configured.
         """
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
@@ -201,11 +201,11 @@ class JobStore:
             return sorted(map(int, cast(list[bytes], self._redis.hkeys(self.keys.tally(job_id)))))
 
     def payloads(self, job_id: str, chunk_nos: Sequence[int]) -> list[bytes | None]:
-        """Read the payloads of some chunks of a job; None for those that are not kept."""
+        """Read the payloads of some chunks of a job; None for those that are not stored."""
         return self._of_chunks(self.keys.payload(job_id), chunk_nos)
 
     def tallies(self, job_id: str, chunks: int) -> list[Mapping[str, int]]:
-        """Read the tally of each chunk of a job, by the names of the job's counts; zeros while it is not committed."""
+        """Read the tally of each chunk of a job, by count name; zeros for a chunk that is not committed."""
         with redis_errors():
             stored = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.tally(job_id)))
         empty = b",".join([b"0"] * len(COUNTS))
@@ -213,7 +213,7 @@ class JobStore:
         return [dict(zip(COUNTS, map(int, counts), strict=True)) for counts in split]
 
     def try_acquire_interval(self, what: str, every: timedelta) -> bool:
-        """Return whether the caller is to do a piece of housekeeping; nobody else is for `every` from then on."""
+        """Return whether the caller is to do the housekeeping task `what`; nobody else is for `every` after that."""
         with redis_errors():
             return bool(self._redis.set(self.keys.housekeeping(what), 1, nx=True, px=milliseconds(every)))
 
@@ -225,7 +225,7 @@ class JobStore:
             return pace_of_replies(*pipe.execute())
 
     def trouble(self, database: str) -> Trouble | None:
-        """Read the failure that a database's open chunks meet; None if there is none, or no chunk is open."""
+        """Read the current failure of a database; None if there is none, or no chunk is open."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.hmget(self.keys.trouble(database), TROUBLE_FIELDS)
@@ -252,7 +252,7 @@ class JobStore:
             return self._redis.zcard(self.keys.due(database))
 
     def stats(self) -> dict[tuple[str, str], int]:
-        """Read the numbers of items ever, by database and count."""
+        """Read the total numbers of items, by database and count."""
         with redis_errors():
             stored = cast(dict[bytes, bytes], self._redis.hgetall(self.keys.stats))
         split = ((name.decode().rsplit("|", 1), int(value)) for name, value in stored.items())
@@ -263,7 +263,7 @@ class JobStore:
         self._redis.close()
 
     def _admit_in_one_trip(self, names: list[str], args: list[Any]) -> bytes:
-        """Admit and wait for the disk: in one pipeline, so that a small batch costs one round trip."""
+        """Admit and wait for the fsync in one pipeline, so that a small batch costs one round trip."""
         script = self._scripts["admit"]
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.evalsha(script.sha, len(names), *names, *args)

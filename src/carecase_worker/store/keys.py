@@ -4,28 +4,28 @@ key  (type; lifetime; written by), then its content:
 
 job:{job}  (hash; twice the retention once final; admit, claim, complete, release, cancel, purge, settle, rewrap)
     the job record, see `job.py`; its `data_key` opens payloads and results, and is destroyed with the field or record
-payload:{job}  (hash; a chunk's until complete; retryable ones as long as the result, or until sent again;
+payload:{job}  (hash; a chunk's until complete; retryable ones as long as the result, or until resubmitted;
 stage, discard, admit, complete, purge)
     chunk number -> packed items
 outcome:{job}  (hash; the retention once final; complete, purge)
     chunk number -> packed outcomes
 tally:{job}  (hash; the retention once final; complete, purge)
-    chunk number -> how many of its items had which outcome, in the order of the job's counts
+    chunk number -> the number of its items by outcome, in the order of the job's counts
 lease:{job}  (hash; a chunk's until complete; claim, release, complete, reclaim)
     `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`, `{n}:too_slow`
 settled:{database}  (string; for ever; settle)
-    the highest place in the order of acceptance that the database held when this Redis first met it
+    the highest place in the order of acceptance in the database when this Redis first saw it
 trouble:{database}  (hash; until the database answers; release, complete)
     `reason`: the last failure of its chunks; `since_ms`
 due:{database}  (zset; a chunk's from opened to complete; admit, place, claim, complete, release, cancel, overdue,
 reclaim)
-    `{job}:{n}` -> ms at which to notify again; the first chunk of a job that is to be placed stands for that
+    `{job}:{n}` -> ms at which to notify again; the first chunk of an unplaced job represents the job
 ready:{database}  (zset; a small chunk's from opened to claimed; admit, place, complete, cancel, overdue, claim)
     `{job}:{n}` -> its job's place in the order of acceptance
 awake:{database}  (string; some milliseconds; admit, place, claim, complete, cancel)
-    there while a process is expected to look for what is ready
+    exists while a process is expected to look for ready chunks
 joined:{database}  (string; some milliseconds; place, complete)
-    there after another process was notified, since one could not take all that is ready
+    exists after another process was notified because one could not claim all ready chunks
 seq:{database}  (string; for ever; admit, settle)
     the last place in the order of acceptance: max(Redis's time in ms, previous + 1)
 keys:{job}  (string; until final; admit, complete)
@@ -35,46 +35,48 @@ open:{database}  (zset; a job's until it is final; admit, complete, settle)
 plans:{database}  (hash; a care plan's while it has open jobs; admit, complete)
     care plan of the path, or "" -> how many jobs are open
 unplaced:{database}  (zset; a job's until it is placed; admit, place, complete, settle)
-    job -> its place in the order of acceptance; nobody has found out yet for which earlier ones it must wait
+    job -> its place in the order of acceptance; the earlier jobs that it must wait for are not determined yet
 after:{job}  (set; until final; place, complete)
-    jobs that wait for this one; `waits` in a job's record is the number of things that it waits for
+    jobs that wait for this one; `waits` in a job's record is the number of its open waits
 behind:{database}  (zset; a job's until that place is passed; place, complete, settle)
-    a job that waits for all up to a place in the order of acceptance -> that place
+    a job that waits for all jobs up to a place in the order of acceptance -> that place
 working:{database}  (set; a job's from opened to final; admit, place, cancel, complete)
     jobs that are being applied
 holding  (hash; an entry while a process holds a chunk; claim, release, complete, reclaim)
     `{job}:{n}` -> holder
 circuit:{database}  (string; as long as its circuit is not closed; claim, release, complete, reclaim)
-    empty while the circuit is open; half open, the name of the process that probes whether the database is back
+    empty while the circuit is open; when half open, the process that probes the database
 failures:{database}  (string; until the database answers; release, complete)
-    attempts in a row that found it away
+    consecutive attempts that could not reach it
 pace:{database}  (hash; for ever; admit, complete)
-    `open` items, the rate measured, and when a chunk was completed last
+    `open` items, the measured rate, and the time of the last completed chunk
 backlog:{database}  (hash; for ever; admit, complete)
     `jobs` and `bytes` not final yet
 busy  (set; while there are; admit, complete)
-    databases that have jobs which are not final
+    databases with jobs that are not final
 stats  (hash; for ever; complete)
-    `{database}|{count}` -> items ever; those of dry runs under `dry_run` alone
+    `{database}|{count}` -> total items; items of dry runs count under `dry_run` only
 measures  (hash; for ever; claim, place, complete, reclaim)
-    `{database}|{what}` -> how often ever: `lease_expired`, `reclaimed`; of jobs, from acceptance, `waited` until the
-    first attempt and `final`, each as `|{highest ms of the bucket, or inf}`, and `|us`, the sum; see `measures.py`
+    `{database}|{what}` -> totals: `lease_expired`, `reclaimed`; histograms of the time from acceptance, `waited` until
+    the first attempt and `final`, each as `|{upper bound of the bucket in ms, or inf}`, and `|us`, the sum; see
+    `measures.py`
 idem:{client}:{digest}  (string; as long as the result; admit, complete, purge, rewrap)
     `{fingerprint}|{job}`; both digests are keyed where there are encryption keys
-jobs:{database}:{client}  (zset; entries until the result expires; admit, and whatever counts)
+jobs:{database}:{client}  (zset; entries until the result expires; admit, and every script that counts)
     job -> us of acceptance
-kept:{database}  (hash; for ever; stage, discard, admit, complete, purge, and whatever counts)
-    `jobs`, open or with a result; `bytes`, of these, of what is staged and of records; `done`, those of the bytes that
-    are of results and records; each for all clients, and for one as `jobs:{client}`...; `staged:{job}`: of an upload
-leaving:{database}  (zset; entries until that moment; stage, discard, admit, complete, purge, and whatever counts)
-    `{client}|{job}|{staged, result or record}|{bytes}` -> ms at which that expires: then the next script that counts
-    (stage, admit, complete, overdue, list) takes it off `kept`
+kept:{database}  (hash; for ever; stage, discard, admit, complete, purge, and every script that counts)
+    `jobs`, open or with a result; `bytes` of these, of staged chunks and of records; `done`, the part of the
+    bytes that is results and records; each for all clients, and per client as `jobs:{client}`...;
+    `staged:{job}`: of an upload
+leaving:{database}  (zset; entries until they expire; stage, discard, admit, complete, purge, every script that counts)
+    `{client}|{job}|{staged, result or record}|{bytes}` -> ms at which it expires: then the next script that counts
+    (stage, admit, complete, overdue, list) subtracts it from `kept`
 final  (channel; complete)
-    `{job}|{client}` of each job that has become final
+    `{job}|{client}` of each job that became final
 progress  (channel; complete, release, cancel)
-    `{job}|{client}` of each job that has changed otherwise; nothing is published for a job of one chunk that succeeds
+    `{job}|{client}` of each job with another change; nothing is published for a job of one chunk that succeeds
 events:{webhook}:{job}  (list; twice the retention after the last event; complete, release, delivered, replay)
-    events of a job that are to be delivered to a webhook, in order, as `{number}|{event}|{us}|{database}|{total}` and
+    events of a job to deliver to a webhook, in order, as `{number}|{event}|{us}|{database}|{total}` and
     the job's counts
 outbox:{webhook}  (zset; a job's while it has such events; complete, release, deliver, delivered, replay)
     job -> ms at which to deliver its next event
@@ -85,23 +87,23 @@ attempts:{webhook}  (hash; entries until delivered or given up; delivered)
 undelivered:{webhook}  (zset; so many; delivered, replay)
     `{job}|{event as above}` -> ms at which it was given up
 webhook:{webhook}  (hash; for ever; delivered, replay)
-    `delivered`, `attempts_failed`, `given_up` and `dropped`: events ever; `failing_since_ms` and `reason` of the last
-    attempts; `disabled_ms`: since when the webhook wants no more
-housekeeping:{what}  (string; until it is to be done again; take_turn, try_write)
-    there while a piece of housekeeping need not be done again; `write` for a second after Redis was asked to write
+    `delivered`, `attempts_failed`, `given_up` and `dropped`: totals; `failing_since_ms` and `reason` of the last
+    attempts; `disabled_ms`: when the webhook was disabled
+housekeeping:{what}  (string; until the task is due again; try_acquire_interval, try_write)
+    exists while a housekeeping task is not due; `write`: for a second after a test write
 rate:{client}  (string; a minute after the bucket is full again; spend)
-    the moment, in us, at which it is full
+    the time, in us, at which it is full
 workers  (zset; entries a minute; seen, unseen)
     worker -> ms last seen
 clocks  (hash; entries as long as those of workers; seen, unseen)
-    worker -> by how many ms its host's clock is ahead of Redis's
+    worker -> ms by which its host's clock is ahead of Redis's
 
-Every moment is one of Redis's own clock.
+All times are by Redis's clock.
 
 Jobs under the same care plan in the path (or all without one) commute: the newest version of a case wins. Jobs of
 different care plans that share a case do not, since a care plan's guard depends on the order: the later job waits until
-the earlier one is final (decision 0043). A dry run is no part of the order: `seq`, `keys`, `open`, `plans`, `unplaced`,
-`after` and `behind` have nothing of it (decision 0045).
+the earlier one is final (decision 0043). A dry run is not part of the order: `seq`, `keys`, `open`, `plans`,
+`unplaced`, `after` and `behind` have no entry for it (decision 0045).
 """
 
 from dataclasses import dataclass
@@ -150,7 +152,7 @@ class Keys:
         return f"{self.prefix}open:{database}"
 
     def unplaced(self, database: str) -> str:
-        """Return the key of the open jobs that are still to be placed."""
+        """Return the key of the open jobs that are not placed yet."""
         return f"{self.prefix}unplaced:{database}"
 
     def jobs(self, database: str, client: str) -> str:
@@ -162,15 +164,15 @@ class Keys:
         return f"{self.prefix}pace:{database}"
 
     def settled(self, database: str) -> str:
-        """Return the key of the highest place that a database held when this Redis first met it."""
+        """Return the key of the highest place in a database when this Redis first saw it."""
         return f"{self.prefix}settled:{database}"
 
     def trouble(self, database: str) -> str:
-        """Return the key of the failure that a database's chunks met last."""
+        """Return the key of the last failure of a database."""
         return f"{self.prefix}trouble:{database}"
 
     def failures(self, database: str) -> str:
-        """Return the key of the number of attempts in a row that found a database away."""
+        """Return the key of the number of consecutive attempts that could not reach a database."""
         return f"{self.prefix}failures:{database}"
 
     def backlog(self, database: str) -> str:
@@ -178,15 +180,15 @@ class Keys:
         return f"{self.prefix}backlog:{database}"
 
     def circuit(self, database: str) -> str:
-        """Return the key that is there while the circuit of a database is not closed."""
+        """Return the key that exists while the circuit of a database is not closed."""
         return f"{self.prefix}circuit:{database}"
 
     def housekeeping(self, what: str) -> str:
-        """Return the key that is there while a piece of housekeeping need not be done again."""
+        """Return the key that exists while a housekeeping task is not due."""
         return f"{self.prefix}housekeeping:{what}"
 
     def outbox(self, webhook: str) -> str:
-        """Return the key of the jobs with events that are to be delivered to a webhook."""
+        """Return the key of the jobs with events to deliver to a webhook."""
         return f"{self.prefix}outbox:{webhook}"
 
     def undelivered(self, webhook: str) -> str:
@@ -204,17 +206,17 @@ class Keys:
 
     @property
     def final(self) -> str:
-        """Channel of the jobs that have become final, each with its client."""
+        """Channel of jobs that became final, each with its client."""
         return f"{self.prefix}final"
 
     @property
     def progress(self) -> str:
-        """Channel of the jobs that have changed otherwise, each with its client."""
+        """Channel of jobs with any other change, each with its client."""
         return f"{self.prefix}progress"
 
     @property
     def stats(self) -> str:
-        """Key of the numbers of items ever, by database and count."""
+        """Key of the total numbers of items, by database and count."""
         return f"{self.prefix}stats"
 
     @property

@@ -1,4 +1,4 @@
-"""The job store for an event loop: the operations that a client's requests need, without a thread."""
+"""The asyncio job store: the operations that client requests need, without threads."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -25,7 +25,7 @@ class LoopStore:
     def __init__(
         self, settings: RedisSettings, jobs: JobSettings, seals: Seals = UNSEALED, observe: Observe = unobserved
     ) -> None:
-        """Make the store; `observe` is told of each trip, `admit` or `read`, and of the seconds that it took."""
+        """Make the store; `observe` is called with each round trip's name (`admit`, `read`) and its seconds."""
         self._keys = Keys(settings.prefix)
         self._jobs = jobs
         self._seals = seals
@@ -34,7 +34,7 @@ class LoopStore:
         self._reads = Pipelining(connect_loop(settings), observe=partial(observe, "read"))
 
     async def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
-        """Make the batch a job, with its last chunks. Returns once it is on disk, if the durability is fsync."""
+        """Make the batch a job, with its last chunks. With durability fsync, returns once it is on disk."""
         with redis_errors():
             answer = await self._admissions.script(*admit_call(self._keys, self._jobs, new, last))
         return Admission.of_new(answer, new)
@@ -42,7 +42,7 @@ class LoopStore:
     async def job(self, job_id: str) -> Job:
         """Read the record of a job.
 
-        Raises JobNotFound, and SealBroken if the record was changed and the key that wraps its data key is here.
+        Raises JobNotFound, and SealBroken if the record was modified and the key that wraps its data key is configured.
         """
         now, record = await self._reads.commands(("TIME",), ("HGETALL", self._keys.job(job_id)))
         return with_body_digest(job_of_replies(job_id, now, record), self._seals)

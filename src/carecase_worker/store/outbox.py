@@ -1,4 +1,4 @@
-"""The outbox of webhooks: events of jobs that are to be delivered, and those that were given up."""
+"""The outbox of webhooks: events of jobs to deliver, and undelivered ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class _NextEvent(msgspec.Struct):
 
 
 class DeliveryVerdict(Enum):
-    """Ends of an attempt to deliver an event."""
+    """Results of an attempt to deliver an event."""
 
     DELIVERED = "delivered"
     AGAIN = "again"
@@ -36,7 +36,7 @@ class DeliveryVerdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """An event of a job: its number among the job's, its name, its moment by Redis's clock, the job's counts then."""
+    """An event of a job: its number in the job, name, time by Redis's clock, and the job's counts at that time."""
 
     job_id: str
     number: int
@@ -49,7 +49,7 @@ class JobEvent:
 
     @property
     def webhook_id(self) -> str:
-        """The id by which a receiver knows an event that comes twice."""
+        """The id by which a receiver recognises an event that is delivered twice."""
         return f"{self.job_id}.{self.number}"
 
     @classmethod
@@ -62,10 +62,9 @@ class JobEvent:
 
 @dataclass(frozen=True, slots=True)
 class WebhookState:
-    """The state of a webhook: jobs with events that wait, events that were given up, and totals of events ever.
+    """The state of a webhook: jobs with queued events, undelivered events, and totals of events.
 
-    `overdue` is how long the next event of the job that waits longest has been due; `reason` says why the last
-    attempts failed.
+    `overdue` is for how long the oldest queued event has been due; `reason` says why the last attempts failed.
     """
 
     waiting: int
@@ -99,7 +98,7 @@ class Outbox:
     def note(
         self, webhook: str, holder: str, event: JobEvent, verdict: DeliveryVerdict, failure: "DeliveryFailure"
     ) -> bool:
-        """Note how an attempt has ended; False if another worker has taken over meanwhile."""
+        """Record the result of an attempt; return False if another worker has taken over meanwhile."""
         noted = self._run(
             "delivered",
             webhook=webhook,
@@ -114,14 +113,14 @@ class Outbox:
         return bool(noted == b"noted")
 
     def replay(self, webhook: str, kept: timedelta) -> int:
-        """Have all events that were given up delivered after all, and enable the webhook; return how many."""
+        """Queue all undelivered events again, and enable the webhook; return the number of events."""
         replayed = 0
         while some := self._replay(webhook, kept):
             replayed += some
         return replayed
 
     def undelivered(self, webhook: str, most: int) -> list[tuple[datetime, JobEvent]]:
-        """Return the newest events that were given up, and when."""
+        """Return the newest undelivered events, each with the time at which it was given up."""
         with redis_errors():
             entries = self._redis.zrange(self._keys.undelivered(webhook), 0, most - 1, desc=True, withscores=True)
         events: list[tuple[datetime, JobEvent]] = []
@@ -168,7 +167,7 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFailure:
-    """The failure of an attempt: its reason, when to try again, and how many events are kept once given up."""
+    """The failure of an attempt: its reason, when to try again, and how many undelivered events to store."""
 
     reason: str = ""
     after: timedelta = timedelta(0)
@@ -180,7 +179,7 @@ def _moment(fields: Mapping[str, str], name: str) -> datetime | None:
 
 
 def webhooks_of(webhooks: Mapping[str, WebhookSettings]) -> dict[str, str]:
-    """Return the webhooks of each client, with the events that they want, as `admit` takes them."""
+    """Return the webhooks of each client, with their events, in the format of `admit`."""
     of_client: dict[str, str] = {}
     for name, webhook in sorted(webhooks.items()):
         wanted = ",".join(event.removeprefix("job.") for event in webhook.events)

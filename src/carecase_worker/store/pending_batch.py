@@ -1,4 +1,4 @@
-"""Admission of a batch: cut into chunks and staged as it comes in, then made a job at one stroke."""
+"""Admission of a batch: cut into chunks and staged while it is received, then made a job atomically."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,9 +34,9 @@ _Packed = tuple[dict[int, bytes], KeySet]
 class Sender:
     """The sender of a batch, and how the batch is to be applied.
 
-    `care_plan` is that of the path, if the path has one; `strict`: all or nothing; `dry_run`: applied and rolled back;
-    `retry_of`: the job whose items are sent again; `mapping`: the name of the mapping by which a file's rows became
-    items, if it has one; `traceparent`: the span of the request, if it is traced.
+    `care_plan` is that of the path, if it has one; `strict`: all or nothing; `dry_run`: applied and rolled back;
+    `retry_of`: the job whose items are resubmitted; `mapping`: the name of the mapping of a file's rows to items, if
+    one was used; `traceparent`: the span of the request, if it is traced.
     """
 
     client: str
@@ -52,7 +52,7 @@ class Sender:
 
     @property
     def sent_key(self) -> str | None:
-        """The Idempotency-Key, with the mapping in a line of its own: another mapping makes another batch."""
+        """The Idempotency-Key, with the mapping on a second line: another mapping makes another batch."""
         if self.idempotency_key is None or not self.mapping:
             return self.idempotency_key
         return f"{self.idempotency_key}\n{self.mapping}"
@@ -68,23 +68,23 @@ class Admissions:
     packers: Executor
     seals: Seals = UNSEALED
     webhooks: Mapping[str, str] = field(default_factory=dict)
-    """The webhooks of each client that has some, as `admit` takes them."""
+    """The webhooks of each client that has some, in the format of `admit`."""
     charge: Observe = unobserved
-    """A receiver of the processor time in seconds that packers have used for a client; any thread calls it."""
+    """A callback that gets the processor time in seconds that packers used for a client; called from any thread."""
     packing: Semaphore = field(default_factory=lambda: Semaphore(_AT_ONCE))
-    """The places of packers that pack; those that send to Redis have none."""
+    """The limit of packers that pack at the same time; those that send to Redis are not counted."""
 
     def draft(self, sender: Sender, job_id: UUID) -> "PendingBatch":
-        """Return a pending batch; nothing of it is a job yet."""
+        """Return a pending batch, which is not a job yet."""
         return PendingBatch(self, sender, str(job_id))
 
 
 class PendingBatch:
-    """A batch on its way to the job store; it holds a few chunks at a time, whatever the size of the batch.
+    """A batch being sent to the job store; it buffers a few chunks at a time, whatever the size of the batch.
 
     Chunks are packed, and staged by the megabyte, in other threads while the next ones are cut. Each method raises
     BatchRefused, BacklogFull or StorageFull: then discard the batch. Or it raises StoreUnavailable: then the batch may
-    have been admitted; sending it again with the same Idempotency-Key tells.
+    have been admitted; repeating the request with the same Idempotency-Key settles that.
     """
 
     def __init__(self, admissions: Admissions, sender: Sender, job_id: str) -> None:
@@ -113,13 +113,13 @@ class PendingBatch:
         return self._cutter.total
 
     @property
-    def held_bytes(self) -> int:
-        """Upper bound of the memory it uses, in bytes: items, and chunks that are being packed or staged."""
+    def buffered_bytes(self) -> int:
+        """Upper bound of its memory in bytes: items, and chunks being packed or staged."""
         packing = sum(size for size, _ in self._packing)
-        return self._cutter.held_bytes + packing + self._waiting_bytes + self._staging_bytes + self._keys_bytes
+        return self._cutter.buffered_bytes + packing + self._waiting_bytes + self._staging_bytes + self._keys_bytes
 
     def add(self, items: Sequence[msgspec.Raw]) -> None:
-        """Take the next items of the batch."""
+        """Add the next items of the batch."""
         chunks = self._numbered(self._cutter.add(items))
         if self._cutter.total > self._admissions.max_items:
             raise BatchRefused(
@@ -132,7 +132,7 @@ class PendingBatch:
             self._collect(but=_BEHIND)
 
     def admit(self, body_sha256: str) -> Admission:
-        """Admit the batch: as a new job, or as the one that its Idempotency-Key already stands for."""
+        """Admit the batch as a new job, or return the job that its Idempotency-Key already has."""
         return require_admitted(self._admissions.store.admit(*self.ended(body_sha256)))
 
     def ended(self, body_sha256: str) -> tuple[NewJob, Mapping[int, bytes]]:
@@ -165,11 +165,11 @@ class PendingBatch:
 
     @property
     def is_busy(self) -> bool:
-        """True while threads work for the batch, and from then on if they have staged something."""
+        """True while threads work for the batch, and afterwards if they have staged chunks."""
         return bool(self._packing) or self._staging is not None
 
     def discard(self) -> None:
-        """Drop the staged chunks; a batch that is a job by now stays one. If Redis is away, they expire."""
+        """Drop the staged chunks; a batch that is already a job stays one. If Redis is unreachable, they expire."""
         for _, future in self._packing:
             future.cancel()
         if self._staging is not None:
@@ -179,7 +179,7 @@ class PendingBatch:
 
     @property
     def _weight(self) -> int:
-        """Room that the batch takes in a group, in items, its bytes converted to items.
+        """The room that the batch takes in a group, in items (bytes are converted to items).
 
         0 if it has several chunks, fills more than half a group, or is a dry run.
         """
@@ -190,7 +190,7 @@ class PendingBatch:
         return weight if len(self._firsts) == 1 and weight * 2 <= bounds.items else 0
 
     def _completed(self, new: NewJob) -> NewJob:
-        """Return the job with its marks, and with its data key wrapped and bound to the job's final facts."""
+        """Return the job with its marks, and with its data key wrapped and bound to the final facts."""
         seals, sent_key = self._admissions.seals, self._sender.sent_key
         if sent_key is not None:
             new = replace(new, marks=seals.marks(sent_key, new.binding, new.body_sha256))
@@ -232,7 +232,7 @@ class PendingBatch:
         return {n: key.seal(Kind.PAYLOAD, ChunkRef(job_id, n), pack(chunk)) for n, chunk in chunks.items()}, keys
 
     def _key_set(self) -> bytes:
-        """Return the set of all case keys as Redis may keep it: packed, and sealed if there is a data key.
+        """Return the set of all case keys as stored in Redis: packed, and sealed if there is a data key.
 
         A dry run has none.
         """

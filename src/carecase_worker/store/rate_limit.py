@@ -9,18 +9,18 @@ from carecase_worker.store.redis.connection import connect_loop, redis_errors
 from carecase_worker.store.redis.pipelining import Pipelining
 from carecase_worker.store.scripts import named
 
-_PATIENCE = timedelta(milliseconds=500)
+_TIMEOUT = timedelta(milliseconds=500)
 _LEFT_ALONE_S = 1.0
 
 
 class RateLimiter:
-    """Rate limiter of the clients. While Redis is unreachable it counts nothing and lets every request pass."""
+    """Rate limiter of the clients. It fails open: while Redis is unreachable, every request passes."""
 
     def __init__(self, settings: RedisSettings, per_second: float, burst: int) -> None:
         self._each_us = 1_000_000 / per_second if per_second else 0.0
         self._burst = burst
         self._prefix = settings.prefix
-        self._redis = Pipelining(connect_loop(settings, _PATIENCE, attempts=1), "spend")
+        self._redis = Pipelining(connect_loop(settings, _TIMEOUT, attempts=1), "spend")
         self._alone_until = 0.0
 
     async def spend(self, client: str) -> None:

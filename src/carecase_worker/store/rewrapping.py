@@ -1,4 +1,4 @@
-"""Rewrapping of data keys with the first configured key, so that the key that wrapped them before can be destroyed."""
+"""Rewrapping of data keys with the first configured key, so that older keys can be destroyed."""
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
@@ -32,9 +32,9 @@ class Rewrapping:
         self._seals = seals
 
     def jobs(self, databases: Iterable[str]) -> Iterator[str]:
-        """Yield the jobs of databases whose results are kept, and those that are not final; some come twice.
+        """Yield the jobs of databases that are open or have a stored result; some twice.
 
-        A list is read at once: read in parts, it would skip jobs while others leave it.
+        Each list is read at once: read in parts, it would skip jobs while others are removed.
         """
         for database in databases:
             for client in self._store.kept(database):

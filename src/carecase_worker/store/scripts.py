@@ -1,4 +1,4 @@
-"""The Lua scripts of the operations: their texts, and their arguments and replies, which have names."""
+"""The Lua scripts of the operations, and the encoding of their named arguments and replies."""
 
 from importlib import resources
 from typing import Any, TypeVar
@@ -14,25 +14,25 @@ OPERATIONS = (
 
 
 def script_of(operation: str) -> str:
-    """Return the script of an operation: its first line, then the parts that all share, then its own text.
+    """Return the script of an operation: a flags line, then the shared parts, then its own text.
 
-    The first line makes Redis refuse the whole script if it would refuse one of its writes: nothing is half done. When
-    memory is full only stage and admit are refused; the others make room.
+    The flags make Redis refuse the whole script if it would refuse one of its writes, so that none is applied by half.
+    When memory is full, only stage and admit are refused; the others free memory.
     """
     shebang, _, own = _text(operation).partition("\n")
     return f"{shebang}\n{_text('prelude')}\n{_text('chunks')}\n{_text('outbox')}\n{own}"
 
 
 def named(**arguments: Any) -> bytes:
-    """Return the first argument of a script: its arguments by their names, those that are text or numbers.
+    """Encode the named text and number arguments of a script as its first argument.
 
-    Redis reads no binary strings of msgpack; they follow it as arguments of their own.
+    Redis cannot read msgpack's binary strings, so binary arguments follow separately.
     """
     return msgspec.msgpack.encode(arguments)
 
 
 def values_of(reply: bytes, kind: type[_T]) -> _T:
-    """Return the values of a reply."""
+    """Decode a reply."""
     return msgspec.msgpack.decode(reply, type=kind)
 
 

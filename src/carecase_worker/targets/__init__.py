@@ -1,1 +1,1 @@
-"""Target databases: their tables, and the writing of cases to them."""
+"""Target databases: dialects, schema, and writing of cases."""

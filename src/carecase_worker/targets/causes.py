@@ -1,6 +1,6 @@
-"""Causes for which a target database is away, each with its remedy.
+"""Causes of target database outages, each with its remedy.
 
-They are the same for every dialect. Each dialect has a table of which error means which cause.
+They are the same for all dialects. Each dialect has a table that maps errors to causes.
 """
 
 from enum import Enum
@@ -9,7 +9,7 @@ from carecase_worker.errors import Cause
 
 
 class Causes(Enum):
-    """Every cause that is distinguished."""
+    """The distinguished causes."""
 
     PASSWORD = Cause("password", "refuses this user or its password: check both, in the URL and in its password")
     NOT_ADMITTED = Cause(

@@ -1,4 +1,4 @@
-"""A look at the contents of a target database."""
+"""Inspection of a target database's contents."""
 
 from sqlalchemy import Engine, exists, select
 

@@ -34,15 +34,15 @@ def url_of(tenant: Tenant) -> URL:
     if unknown:
         found = ", ".join(unknown)
         raise SettingsError(
-            f"databases.{tenant.name}.url: has {found}, which {connecting.library} has no parameters for; take them out"
+            f"databases.{tenant.name}.url: has {found}, which {connecting.library} has no parameters for; remove it"
         )
     return url.set(drivername=connecting.driver)
 
 
 def _interrupted(context: ExceptionContext) -> None:
-    """Discard a connection whose statement was ended by the attempt's deadline, not by an error of the driver.
+    """Discard a connection whose statement was ended by the attempt's deadline, not by a driver error.
 
-    The connection still waits for a response, and rolling back on it would raise another error, which hides this one.
+    The connection still waits for a response, and a rollback on it would raise another error that hides this one.
     """
     if not isinstance(context.original_exception, context.dialect.loaded_dbapi.Error):
         context.is_disconnect = True

@@ -1,4 +1,4 @@
-"""The translation of a target database's errors, at the edge of what asks it."""
+"""Translation of a target database's errors for its callers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The highest version that a database holds: those of new batches must be above it."""
+"""The highest version in a database; those of new batches must be above it."""
 
 from sqlalchemy import Engine, func, select
 
@@ -12,7 +12,7 @@ _HIGHEST = select(func.max(CARE_CASE.c[VERSION]))
 def highest_version(engine: Engine, patient: bool = False) -> int:
     """Return the highest version of any case, 0 if there is none. Raises TargetFailure.
 
-    It reads the whole table: an index would cost every write. `patient` lifts the deadline of statements for it.
+    It scans the whole table, since an index would slow down every write. `patient` lifts the statement timeout.
     """
     with errors_as_failures(engine), engine.begin() as connection:
         if patient:

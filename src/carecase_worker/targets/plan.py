@@ -1,4 +1,4 @@
-"""Plans of what to write of a chunk, made before the database is asked."""
+"""Write plans of chunks, made before the database is accessed."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One valid case to be written, and its place in the chunk. The row holds its versions, too."""
+    """One valid case to write, and its index in the chunk. The row includes its versions."""
 
     place: int
     row: Row
 
     def moved(self, by: int) -> "Entry":
-        """Return the entry at its place in a group, where so many items come before its chunk."""
+        """Return the entry with its index in a group, where `by` items precede its chunk."""
         return Entry(self.place + by, self.row)
 
 
@@ -34,7 +34,7 @@ def key_of(entry: Entry) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Values for cases without a version or audit fields of their own; versions count up from `first_version`."""
+    """Defaults for cases without their own version or audit fields; versions count up from `first_version`."""
 
     first_version: int
     rules: Rules
@@ -59,7 +59,7 @@ class Wave(Protocol):
 
     @property
     def places(self) -> Sequence[int]:
-        """Each case's place in the chunk."""
+        """Each case's index in the chunk."""
         ...
 
     @property
@@ -69,21 +69,21 @@ class Wave(Protocol):
 
     @property
     def defaults(self) -> Defaults:
-        """The values for what `text` leaves out."""
+        """The defaults for fields that `text` leaves out."""
         ...
 
     def entries(self) -> Sequence[Entry]:
-        """Return each case with all that is written of it."""
+        """Return each case as an entry with all fields."""
         ...
 
     def text(self) -> bytes:
-        """Return the cases as a JSON array, in order; `defaults` has what a case lacks."""
+        """Return the cases as a JSON array, in order; `defaults` has the fields that a case lacks."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class WaveOfRows:
-    """Cases that were looked at one by one."""
+    """Cases that were validated one by one."""
 
     rows: Sequence[Entry]
     defaults: Defaults
@@ -100,7 +100,7 @@ class WaveOfRows:
 
     @property
     def places(self) -> list[int]:
-        """Each case's place in the chunk."""
+        """Each case's index in the chunk."""
         return [entry.place for entry in self.rows]
 
     @property
@@ -109,17 +109,17 @@ class WaveOfRows:
         return [entry.row[VERSION] for entry in self.rows]
 
     def entries(self) -> Sequence[Entry]:
-        """Return each case with all that is written of it."""
+        """Return each case as an entry with all fields."""
         return self.rows
 
     def text(self) -> bytes:
-        """Return the cases as a JSON array, nothing left out."""
+        """Return the cases as a JSON array, with all fields."""
         return msgspec.json.encode([entry.row for entry in self.rows])
 
 
 @dataclass(frozen=True, slots=True)
 class WaveOfAll:
-    """A whole chunk of sound cases: it is sent as it was read, and no case is touched on the way."""
+    """A whole chunk of valid cases: its JSON is passed on unchanged, without touching single cases."""
 
     sound: ValidCases
     defaults: Defaults
@@ -136,7 +136,7 @@ class WaveOfAll:
 
     @property
     def places(self) -> Sequence[int]:
-        """Each case's place in the chunk."""
+        """Each case's index in the chunk."""
         return range(len(self.sound.keys))
 
     @property
@@ -145,7 +145,7 @@ class WaveOfAll:
         return versions_from(self.defaults.first_version, len(self.sound.keys))
 
     def entries(self) -> Sequence[Entry]:
-        """Return each case with all that is written of it, in key order."""
+        """Return each case as an entry with all fields, in key order."""
         rows = self.sound.rows(self.defaults.rules)
         for row, version in zip(rows, self.versions, strict=True):
             row[VERSION] = row[ENTRY_VERSION] = version
@@ -158,7 +158,7 @@ class WaveOfAll:
 
 @dataclass(frozen=True, slots=True)
 class WaveOfChunks:
-    """Whole chunks of sound cases that have none in common: sent as they were read, too, each with its own defaults."""
+    """Whole chunks of valid cases with distinct keys: passed on unchanged, each chunk with its own defaults."""
 
     chunks: Sequence[WaveOfAll]
 
@@ -174,7 +174,7 @@ class WaveOfChunks:
 
     @property
     def places(self) -> Sequence[int]:
-        """Each case's place: after all cases of the chunks before."""
+        """Each case's index, after all cases of the preceding chunks."""
         return range(sum(len(chunk.keys) for chunk in self.chunks))
 
     @property
@@ -184,16 +184,16 @@ class WaveOfChunks:
 
     @property
     def defaults(self) -> Defaults:
-        """The values for what the first chunk's text leaves out."""
+        """The defaults for fields that the first chunk's text leaves out."""
         return self.chunks[0].defaults
 
     @property
     def firsts(self) -> Sequence[int]:
-        """The place of each chunk's first case."""
+        """The index of each chunk's first case."""
         return list(accumulate((len(chunk.keys) for chunk in self.chunks[:-1]), initial=0))
 
     def entries(self) -> Sequence[Entry]:
-        """Return each case with all that is written of it, in key order."""
+        """Return each case as an entry with all fields, in key order."""
         entries = [
             entry.moved(first)
             for first, chunk in zip(self.firsts, self.chunks, strict=True)
@@ -241,11 +241,10 @@ def case_by_case(waves: Sequence[Wave], in_turn: bool = True) -> list[WaveOfRows
 class WritePlan:
     """The plan of a chunk: the outcomes that are certain, and the cases to write.
 
-    `keys` has each item's case key, as far as it has a usable one. `decided` has an outcome for each item that needs no
-    database, None for the others; these are spread over `waves`, which are written one after the other. With
-    `all_or_nothing`, all cases stay as they were if one item fails. `attempts` is how often the chunk has been tried
-    before. `lines` are those of the chunk. `given` has, for a dry run only, the audit fields of an update that an item
-    gives itself, of each item.
+    `keys` has each item's case key, or None without a usable one. `decided` has the outcome of each item that needs no
+    database, None for the others, which are in `waves`, written one after the other. With `all_or_nothing`, no case is
+    changed if one item fails. `attempts` is the number of earlier attempts at the chunk. `lines` are those of the
+    chunk. `given` has, for a dry run only, the audit fields of an update that each item sets itself.
     """
 
     keys: Sequence[int | None]
@@ -259,5 +258,5 @@ class WritePlan:
 
     @property
     def slowly(self) -> bool:
-        """True for every second attempt: it looks for cases that are too slow."""
+        """True for every second attempt, which searches for cases that are too slow."""
         return self.attempts % 2 == 1

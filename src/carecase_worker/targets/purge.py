@@ -1,4 +1,4 @@
-"""The purge of ledger rows that no attempt can ask for any more."""
+"""Purge of ledger rows that no attempt needs any more."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ _OLD = select(*_KEY).where(INGEST_LEDGER.c.applied_at < bindparam("before")).lim
 
 
 def purge_ledger(engine: Engine, keep: timedelta) -> int:
-    """Delete the rows of chunks applied longer ago than `keep`, some at a time; return how many there were.
+    """Delete the rows of chunks applied longer ago than `keep`, some at a time; return their number.
 
     Age is measured by the database's own clock, which also dated the rows. Raises TargetFailure.
     """

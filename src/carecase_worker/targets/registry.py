@@ -1,4 +1,4 @@
-"""The writers of one process by database."""
+"""The writers of one process, by database."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -27,7 +27,7 @@ class Targets:
         return self._writers[database]
 
     def own_writer(self, database: str) -> Writer:
-        """Return a writer with a connection of its own, for a process that was forked. Raises TargetFailure."""
+        """Return a writer with its own connection, for a forked process. Raises TargetFailure."""
         settings = self._tenants[database].database
         longest = min(settings.statement_timeout, self._longest)
         engine = engine_for(Tenant(database, settings.model_copy(update={"statement_timeout": longest})))

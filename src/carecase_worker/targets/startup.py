@@ -1,4 +1,4 @@
-"""The check of every target database at the start of a worker."""
+"""Check of every target database at the start of a worker."""
 
 from collections.abc import Mapping
 from threading import Thread
@@ -12,12 +12,12 @@ from carecase_worker.targets.schema.state import SchemaState, state
 from carecase_worker.targets.tenants import Tenant
 
 _REFUSED = {cause.value.name for cause in (Causes.VERSION, Causes.SESSION, Causes.POOLER, Causes.PARAMETER)}
-"""Names of causes that do not go away while a worker waits."""
+"""Names of causes that do not resolve by waiting."""
 _GRACE_S = 2
 
 
 class _Look(Thread):
-    """A look at one database; a daemon thread, so that one that hangs holds nobody up for ever."""
+    """A check of one database, in a daemon thread, so that one that hangs does not block the process for ever."""
 
     def __init__(self, tenant: Tenant) -> None:
         super().__init__(name=f"look at {tenant.name}", daemon=True)
@@ -34,7 +34,7 @@ class _Look(Thread):
             self._engine.dispose()
 
     def remarks(self) -> list[str]:
-        """Return remarks on the database, a line each; none if all is well."""
+        """Return remarks on the database, a line each; none if it is in order."""
         match self.found:
             case None:
                 return [Causes.TIMEOUT.value.text]
@@ -49,14 +49,14 @@ class _Look(Thread):
 def look_at(tenants: Mapping[str, Tenant]) -> dict[str, str]:
     """Return a remark on each database that is away or whose schema is not this version's.
 
-    All are looked at together, so that many that are away take no longer than one. Raises SettingsError for every URL
-    that cannot be used and every server that is not supported.
+    All are checked in parallel, so that many that are away take no longer than one. Raises SettingsError for unusable
+    URLs and unsupported servers.
     """
     if not tenants:
         return {}
     looks = _started(tenants)
-    patience = max(tenant.database.connects_within.total_seconds() for tenant in tenants.values()) + _GRACE_S
-    deadline = monotonic() + patience
+    timeout = max(tenant.database.connects_within.total_seconds() for tenant in tenants.values()) + _GRACE_S
+    deadline = monotonic() + timeout
     for look in looks:
         look.join(max(0.0, deadline - monotonic()))
     refused = [

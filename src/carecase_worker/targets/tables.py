@@ -1,6 +1,6 @@
-"""The tables of a target database, made from the field table.
+"""The tables of a target database, derived from the field table.
 
-A column's key is the field's name in the contract, so that a row of cases goes in as it is.
+A column's key is the field's name in the contract, so that a row of a case can be inserted unchanged.
 """
 
 from typing import Any, assert_never

@@ -8,7 +8,7 @@ from carecase_worker.settings.model import DatabaseSettings
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A target database and how to reach it."""
+    """A target database and its connection settings."""
 
     name: str
     database: DatabaseSettings

@@ -1,1 +1,1 @@
-"""Traces: spans of requests and of attempts at chunks, and their way to a collector."""
+"""Tracing: spans of requests and of attempts at chunks, and their export to a collector."""

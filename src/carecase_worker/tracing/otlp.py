@@ -1,8 +1,8 @@
-"""The tracer that sends its spans to a collector by OTLP over HTTP; with `sending.py` the only home of OpenTelemetry.
+"""The tracer that exports spans by OTLP over HTTP; only this module and `sending.py` import OpenTelemetry.
 
-Nothing is registered for the whole process, where other libraries would find it and add spans with URLs, statements or
-texts of errors. Spans are put together here, and handed to the SDK's processor once they end: its own tracer does more
-for each than a small batch can bear.
+No global tracer provider is registered: other libraries would find it and add spans with URLs, statements or error
+messages. Spans are built here and passed to the SDK's processor when they end: the SDK's own tracer costs more per span
+than a small batch can afford.
 """
 
 import os
@@ -38,11 +38,11 @@ from carecase_worker.tracing.tracer import ATTRIBUTES, UNTRACED, Span, Untraced,
 from carecase_worker.version import VERSION
 
 _AT_ONCE = 512
-"""Spans in one request to the collector, at most."""
+"""Maximum number of spans in one request to the collector."""
 _WAIT_MS = 2000
-"""Milliseconds for which a span waits for others, at most."""
+"""Maximum time in milliseconds for which a span waits for others."""
 _MOST_LINKS = 100
-"""Links of a span, at most: as many as a group has chunks."""
+"""Maximum number of links of a span: that of the chunks in a group."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _SAMPLED, _NOT_SAMPLED = TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.DEFAULT)
 _UNSET = Status(StatusCode.UNSET)
@@ -51,7 +51,7 @@ _RATIO_BITS = 64
 
 
 class OtlpTracer:
-    """A maker of spans; a thread sends them. A span that finds no room is lost, and counted."""
+    """A tracer whose spans are sent by a thread. A span is dropped, and counted, if the queue is full."""
 
     def __init__(self, settings: TracingSettings, role: str, on_lost: Callable[[int], None] = lambda _: None) -> None:
         self._timeout_s = settings.timeout.total_seconds()
@@ -74,7 +74,7 @@ class OtlpTracer:
         self._sampled_below = round(settings.sample_ratio * 2**_RATIO_BITS)
 
     def request(self, method: str, sent: TraceParent | None) -> Span:
-        """Begin the span of a request; one that only reads has one if its client's is sampled."""
+        """Begin the span of a request; a request that only reads has one only if its client's span is sampled."""
         if sent is None:
             return UNTRACED if method in _READING else self._root(method, SpanKind.SERVER, {"method": method})
         if not sent.sampled:
@@ -94,12 +94,12 @@ class OtlpTracer:
         span.links += [Link(_place(one)) for one in known[:_MOST_LINKS]]
         return span
 
-    def readings(self) -> Iterator[MetricSample]:
+    def samples(self) -> Iterator[MetricSample]:
         """Yield the metrics."""
         yield lost_spans(self._queue.lost)
 
     def close(self) -> None:
-        """Send the spans that wait, for about as long as the timeout."""
+        """Send the queued spans, within about the timeout."""
         self._sending.end_within(self._timeout_s)
         self._processor.shutdown()  # type: ignore[no-untyped-call]
         self._queue.tell(is_last=True)
@@ -118,7 +118,7 @@ class OtlpTracer:
         return _Recorded(self, name, kind, context, parent, began_ns or wall_ns(), _attributes(facts or {}))
 
     def ended(self, span: "_Recorded", at_ns: int) -> None:
-        """Put a span that ends into the queue, if there is room."""
+        """Queue an ended span, if there is room."""
         if not self._queue.enter():
             return
         self._processor.on_end(
@@ -138,7 +138,7 @@ class OtlpTracer:
         )
 
     def _root(self, name: str, kind: SpanKind, facts: Mapping[str, str | int], began_ns: int | None = None) -> Span:
-        """Begin a trace, if it is among those that are recorded."""
+        """Begin a trace, if the sampler selects it."""
         span = self.begun(name, kind, None, began_ns, facts)
         if span.context.trace_id % 2**_RATIO_BITS < self._sampled_below:
             return span
@@ -147,7 +147,7 @@ class OtlpTracer:
 
 @dataclass(slots=True)
 class _Recorded:
-    """A span that is recorded."""
+    """A recorded span."""
 
     tracer: OtlpTracer
     name: str
@@ -166,11 +166,11 @@ class _Recorded:
         return TraceParent(format_trace_id(context.trace_id), format_span_id(context.span_id), sampled=True)
 
     def child(self, name: str, **facts: str | int) -> "_Recorded":
-        """Begin a part of this span."""
+        """Begin a child of this span."""
         return self.tracer.begun(name, SpanKind.INTERNAL, self.context, facts=facts)
 
     def past(self, name: str, began_ns: int, parent: TraceParent | None = None, **facts: str | int) -> None:
-        """Record a part of this span, or of another one if that is sampled, that ends now."""
+        """Record a child of this span, or of another sampled one, that ends now."""
         if parent is None:
             self.tracer.begun(name, SpanKind.INTERNAL, self.context, began_ns, facts).end()
         elif parent.sampled:
@@ -179,7 +179,7 @@ class _Recorded:
             part.end()
 
     def link(self, to: TraceParent | None) -> None:
-        """Name a span that this one follows from."""
+        """Link this span to one that it follows from."""
         if to is not None:
             self.links.append(Link(_place(to)))
 
@@ -190,7 +190,7 @@ class _Recorded:
             self.name = f"{facts['method']} {facts['route']}"
 
     def fail(self, reason: str) -> None:
-        """Note that the work failed."""
+        """Mark the span as failed."""
         self.status = Status(StatusCode.ERROR, reason)
         self.add(error=reason)
 
@@ -205,7 +205,7 @@ class _Recorded:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None, /
     ) -> None:
-        """End the span; of an error only the type is told."""
+        """End the span; of an error it records only the type."""
         if kind is not None:
             self.fail(kind.__name__)
         self.end()

@@ -1,4 +1,4 @@
-"""The sending of spans: as much as there is room for, and never longer than a process may take to end."""
+"""Sending of spans, bounded in memory and in the time that it may delay the end of a process."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,9 +15,9 @@ _TELL_AGAIN_S = 60.0
 
 
 class SpanQueue:
-    """The count of the spans that wait to be sent, and of those that are lost; the log tells of these once a minute.
+    """The number of queued spans and of lost ones, which are logged once a minute.
 
-    `on_lost` gets the number of spans whenever some are lost; one call at a time, of any thread.
+    `on_lost` is called with the number of spans whenever some are lost; one call at a time, from any thread.
     """
 
     def __init__(self, most: int, on_lost: Callable[[int], None] = lambda _: None) -> None:
@@ -29,7 +29,7 @@ class SpanQueue:
         self._lock = Lock()
 
     def enter(self) -> bool:
-        """Take a place for a span; without one the span is lost."""
+        """Reserve a place for a span; return False if there is none, and the span is lost."""
         with self._lock:
             if self._waiting >= self._most:
                 self._lose(1)
@@ -38,7 +38,7 @@ class SpanQueue:
             return True
 
     def leave(self, count: int, is_sent: bool) -> None:
-        """Free the places of spans that were sent, or are given up."""
+        """Free the places of spans that were sent or dropped."""
         with self._lock:
             self._waiting -= count
             if not is_sent:
@@ -52,7 +52,7 @@ class SpanQueue:
             if not untold or (monotonic() < self._tell_at and not is_last):
                 return
             self._told, self._tell_at = self.lost, monotonic() + _TELL_AGAIN_S
-        _log.warning("spans lost", count=untold, reason="the collector did not take them; check tracing.endpoint")
+        _log.warning("spans lost", count=untold, reason="the collector did not accept them; check tracing.endpoint")
 
     def _lose(self, count: int) -> None:
         self.lost += count
@@ -60,7 +60,7 @@ class SpanQueue:
 
 
 class Sending(SpanExporter):
-    """An exporter that counts what another one sends, and ends in time."""
+    """An exporter that counts the spans sent by another one, and stops in time."""
 
     def __init__(self, exporter: SpanExporter, queue: SpanQueue) -> None:
         self._exporter = exporter
@@ -69,7 +69,7 @@ class Sending(SpanExporter):
         self._failed = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans. Once the process ends, give up all that is left after the first failure."""
+        """Send spans. While the process ends, drop all remaining spans after the first failure."""
         is_over = self._ends_at < math.inf and (self._failed or monotonic() > self._ends_at)
         result = SpanExportResult.FAILURE if is_over else self._exporter.export(spans)
         self._failed = result is not SpanExportResult.SUCCESS
@@ -77,7 +77,7 @@ class Sending(SpanExporter):
         return result
 
     def end_within(self, seconds: float) -> None:
-        """Limit the time for what is left."""
+        """Limit the time for the remaining spans."""
         self._ends_at, self._failed = monotonic() + seconds, False
 
     def shutdown(self) -> None:

@@ -1,6 +1,6 @@
-"""Tracers and spans as the rest of the package has them, and the tracer that records nothing.
+"""Protocols of tracers and spans for the rest of the package, and the tracer that records nothing.
 
-OpenTelemetry is imported only once a tracer is made that records: `otlp.py` is its home.
+OpenTelemetry (`otlp.py`) is imported only when tracing is on.
 """
 
 import importlib
@@ -26,41 +26,41 @@ ATTRIBUTES: Mapping[str, str] = {
     "items": "carecase.items",
     "verdict": "carecase.verdict",
 }
-"""The only facts that a span can have, by the names that they have in a line of the log: ids, counts and names."""
+"""The only attributes a span can have, named as in log lines: ids, counts and names."""
 
 _MODULE = "carecase_worker.tracing.otlp"
 
 
 class Span(Protocol):
-    """A piece of work in a trace. As a context it ends when it is left, failed if by an error."""
+    """A unit of work in a trace. As a context manager it ends on exit, and is marked as failed by an error."""
 
     @property
     def traceparent(self) -> TraceParent | None:
-        """Its place in the trace, for the work that follows from it; None if there is no trace."""
+        """Its context, for the work that follows from it; None if there is no trace."""
         ...
 
     def child(self, name: str, **facts: str | int) -> "Span":
-        """Begin a part of this span."""
+        """Begin a child of this span."""
         ...
 
     def past(self, name: str, began_ns: int, parent: TraceParent | None = None, **facts: str | int) -> None:
-        """Record a part of this span that ends now; with `parent`, a part of that span, linked to this one."""
+        """Record a child of this span that ends now; with `parent`, a child of that span, linked to this one."""
         ...
 
     def link(self, to: TraceParent | None) -> None:
-        """Name a span that this one follows from."""
+        """Link this span to one that it follows from."""
         ...
 
     def add(self, **facts: str | int) -> None:
-        """Add facts, see ATTRIBUTES; others are left out."""
+        """Add attributes; those not in ATTRIBUTES are dropped."""
         ...
 
     def fail(self, reason: str) -> None:
-        """Note that the work failed; `reason` is one of a closed set of names, or an error's type."""
+        """Mark the span as failed; `reason` is one of a closed set of names, or an error's type."""
         ...
 
     def end(self, at_ns: int | None = None) -> None:
-        """End the span, now or at a moment that has passed; a span that is not ended is not sent."""
+        """End the span, now or at an earlier time; a span that is never ended is not sent."""
         ...
 
     def __enter__(self) -> "Span":
@@ -75,34 +75,35 @@ class Span(Protocol):
 
 
 class Tracer(Protocol):
-    """A maker of spans."""
+    """A source of spans."""
 
     def request(self, method: str, sent: TraceParent | None) -> Span:
-        """Begin the span of a request; `sent` is that of its client.
+        """Begin the span of a request; `sent` is the client's span.
 
-        A request that only reads, as a poll, has one only if `sent` is sampled.
+        A request that only reads, such as a poll, has a span only if `sent` is sampled.
         """
         ...
 
     def attempt(self, sent: Sequence[TraceParent | None], began_ns: int | None = None) -> Span:
-        """Begin the span of an attempt at some chunks, linked to the requests that sent them; it may have begun before.
+        """Begin the span of an attempt at some chunks, linked to the requests that sent them.
 
-        An attempt at one chunk is in the trace of its request, one at several chunks in a trace of its own.
+        `began_ns` is its start if that lies in the past. An attempt at one chunk is in the trace of its request, one at
+        several chunks in a trace of its own.
         """
         ...
 
-    def readings(self) -> Iterable[MetricSample]:
+    def samples(self) -> Iterable[MetricSample]:
         """Return the metrics."""
         ...
 
     def close(self) -> None:
-        """Send the spans that wait, for as long as `tracing.timeout_seconds` at most."""
+        """Send the queued spans, within `tracing.timeout_seconds`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Untraced:
-    """A span of which nothing is recorded; it passes on the client's place in a trace, if it has one."""
+    """A span that is not recorded; it propagates the client's trace context, if there is one."""
 
     traceparent: TraceParent | None = None
 
@@ -137,7 +138,7 @@ UNTRACED = Untraced()
 
 
 class NoTracer:
-    """The tracer while tracing is off."""
+    """The tracer used while tracing is off."""
 
     def request(self, method: str, sent: TraceParent | None) -> Span:  # noqa: ARG002  # as a tracer has it, here and below
         """Return a span that is not recorded."""
@@ -147,7 +148,7 @@ class NoTracer:
         """Return a span that is not recorded."""
         return UNTRACED
 
-    def readings(self) -> Iterable[MetricSample]:
+    def samples(self) -> Iterable[MetricSample]:
         """Return no metrics."""
         return ()
 
@@ -189,5 +190,5 @@ def require_installed(settings: TracingSettings) -> None:
 
 def lost_spans(count: float) -> MetricSample:
     """Return the metric of the spans that a process, or all of a worker's, could not send."""
-    text = "Spans that were not sent: too many waited, or the collector did not take them"
+    text = "Spans that were not sent: the queue was full, or the collector did not accept them"
     return MetricSample("carecase_spans_lost", text, count, {}, counter=True)

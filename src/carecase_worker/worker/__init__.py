@@ -1,1 +1,1 @@
-"""The worker: it takes notifications from Celery and chunks from the job store, and writes to target databases."""
+"""The worker: it receives notifications by Celery, claims chunks from the job store, writes to target databases."""

@@ -45,13 +45,13 @@ _PURGE_LOOK_S, _SCHEMA_LOOK_S, _MONITOR_S = 60, 60, 1.0
 _CONNECTS_WITHIN, _STOPS_WITHIN = timedelta(seconds=3), timedelta(seconds=5)
 _RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
-"""Five times that of an intake: a worker can parse what any intake let pass, however deep it is nested."""
+"""Recursion limit, five times that of an intake, so that a worker can parse whatever nesting an intake accepted."""
 
 
 def create_worker(settings: Settings, signs: Signs, metrics: WorkerMetrics, schemas: SchemaWatch) -> Celery:
     """Return the Celery application that serves every configured database.
 
-    Each pool process opens connections of its own. The main process gives its signs of life to `signs`.
+    Each pool process opens its own connections. The main process records its signs of life in `signs`.
     """
     take_only_notifications()
     app = celery_app(settings)
@@ -87,10 +87,10 @@ def create_worker(settings: Settings, signs: Signs, metrics: WorkerMetrics, sche
 
 
 def run_worker(settings: Settings) -> int:
-    """Serve until told to stop; return the exit status.
+    """Serve until stopped by a signal; return the exit status.
 
-    Raises SettingsError for a Redis that could lose batches, for a database of a version that is not supported, and if
-    tracing needs what is not installed.
+    Raises SettingsError for a Redis that could lose batches, for an unsupported database version, and if tracing is on
+    but not installed.
     """
     configure_logging(settings.log)
     require_installed(settings.tracing)
@@ -117,7 +117,7 @@ def run_worker(settings: Settings) -> int:
 
 
 def _monitored(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tuple[Monitor, WorkerMetrics]:
-    """Start the monitor and its pages, before the pool, and before the broker has answered. Raises SettingsError."""
+    """Start the monitor and its HTTP server, before the pool and the broker connection. Raises SettingsError."""
     ask = partial(takes_connections, settings.broker_url, _CONNECTS_WITHIN)
     grace = settings.worker.chunk_deadline + _STOPS_WITHIN
     # a worker with all its processes busy may ask the broker for nothing for as long as an attempt takes
@@ -131,7 +131,7 @@ def _monitored(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tuple[
 def _housekeeping(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tuple[Repeated, ...]:
     """Return the housekeeping threads, made in the main process and started there once the pool runs.
 
-    Each is a thread of its own: a ledger that hangs does not stop the sweep.
+    Each has its own thread, so that a database that hangs does not stop the sweep.
     """
     store, presence = JobStore(settings.redis, settings.jobs), Presence(settings.redis, SystemClock())
     notifier, databases = Notifier(celery_app(settings)), tenants_of(settings.databases)
@@ -168,7 +168,7 @@ def _delivery(settings: Settings) -> Delivery:
 
 
 def _guarded(step: Callable[[], None]) -> Callable[[], None]:
-    """Return the step as one that never raises."""
+    """Wrap a step so that it never raises."""
 
     def guarded() -> None:
         try:

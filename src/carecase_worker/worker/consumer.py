@@ -1,7 +1,7 @@
-"""The consumer of a worker's queues: it takes notifications, drops all else, and logs nothing of its content.
+"""The consumer of a worker's queues: it accepts notifications, and drops other messages without logging their content.
 
-Other applications, other versions and people can put anything into the broker. Some of it would end the process, or
-restart the consumer, in Celery and its Redis transport.
+Other applications, other versions and people can put any message into the broker. In Celery and its Redis transport,
+some messages would end the process or restart the consumer.
 """
 
 import base64
@@ -27,21 +27,21 @@ _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticErr
 """Errors of parsing a text that is not a message."""
 _TURN_S = 1.0
 _AGAIN_AFTER_S, _AGAIN_AT_MOST_S = 0.5, 3.0
-"""Seconds between two attempts to connect: more each time. Kombu would wait for up to 30 s once the broker is back."""
+"""Seconds between attempts to connect, increasing. Kombu's default would wait up to 30 s after the broker is back."""
 
 _EMBEDDED = dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))
 
 
 def take_only_notifications() -> None:
-    """Make Celery's connections to Redis drop all that is not a message. For a process that consumes."""
+    """Make Celery's connections to Redis drop malformed messages. Call it in a consuming process."""
     transport = f"{__name__}:NotificationTransport"
     TRANSPORT_ALIASES.update(redis=transport, rediss=transport)
 
 
 class NotificationConsumer(Consumer):  # type: ignore[misc]
-    """Celery's consumer, but it drops all that is not a notification, and keeps nothing of one but its ids.
+    """Celery's consumer, restricted to notifications, of which it keeps only the ids.
 
-    It gives signs of life: that its loop turns, and that the broker answers it.
+    It records signs of life: that its loop runs, and that the broker responds.
     """
 
     def __init__(self, *arguments: Any, signs: Signs, **named: Any) -> None:
@@ -49,12 +49,12 @@ class NotificationConsumer(Consumer):  # type: ignore[misc]
         super().__init__(*arguments, **named)
 
     def register_with_event_loop(self, hub: Any) -> None:
-        """Have the main loop call what it calls while it is connected; it is done anew after each reconnect."""
+        """Register the callbacks of the main loop, after each connect."""
         super().register_with_event_loop(hub)
         hub.call_repeatedly(_TURN_S, self._turn)
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Return the connection once it is made, however long that takes."""
+        """Return the connection once it is established, however long that takes."""
         conn.ensure_connection = partial(
             conn.ensure_connection,
             interval_start=_AGAIN_AFTER_S,
@@ -68,7 +68,7 @@ class NotificationConsumer(Consumer):  # type: ignore[misc]
         self._signs.turned(monotonic(), transport.answered if isinstance(transport, NotificationTransport) else None)
 
     def create_task_handler(self, *arguments: Any, **named: Any) -> Callable[[Any], None]:
-        """Return the function that is called with each message."""
+        """Return the callback for messages."""
         handle = super().create_task_handler(*arguments, **named)
 
         def on_message(message: Any) -> None:
@@ -91,7 +91,7 @@ class NotificationConsumer(Consumer):  # type: ignore[misc]
 
 
 def _notification(message: Any) -> tuple[ChunkRef, str]:
-    """Return the chunk that a message is about, and the id of its task.
+    """Return the chunk and the task id of a message.
 
     Raises one of the `_UNREADABLE` errors if the message is not a notification.
     """
@@ -122,7 +122,7 @@ def _body(chunk: ChunkRef) -> bytes:
 
 
 def _is_envelope(message: object) -> bool:
-    """Return whether kombu can make a message of a parsed value."""
+    """Return whether kombu can build a message from a parsed value."""
     match message:
         case {
             "body": str(body),
@@ -143,7 +143,7 @@ def _is_envelope(message: object) -> bool:
 
 
 class _NotificationChannel(redis_transport.Channel):
-    """A channel that goes on after a message that cannot even be parsed."""
+    """A channel that skips messages that cannot be parsed."""
 
     def _brpop_read(self, **options: Any) -> Any:
         given = self.connection.given
@@ -158,12 +158,12 @@ class _NotificationChannel(redis_transport.Channel):
 
 
 class NotificationTransport(redis_transport.Transport):
-    """A transport for Redis that counts what it receives, and drops all that is not an envelope."""
+    """A Redis transport that records the broker's responses, and drops messages without an envelope."""
 
     Channel = _NotificationChannel
     given = 0
     answered = 0.0
-    """When the broker last answered a poll, in seconds of the monotonic clock. It answers each within a second."""
+    """Time of the broker's last response to a poll, in monotonic seconds. It responds to each within a second."""
 
     def _deliver(self, message: object, queue: str) -> None:
         self.given += 1

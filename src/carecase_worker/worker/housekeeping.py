@@ -26,7 +26,7 @@ _PURGE_EVERY = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The sweep: it takes back the chunks of dead processes, and notifies for overdue ones of every database."""
+    """The sweep: it takes back the chunks of dead processes, and notifies for overdue chunks of every database."""
 
     store: JobStore
     notifier: Notifier
@@ -38,12 +38,12 @@ class Sweep:
     signs: Signs = field(default_factory=Signs)
 
     def once(self) -> None:
-        """Sweep once. Raises StoreUnavailable if Redis or the broker is away; the next sweep makes up for it."""
+        """Sweep once. Raises StoreUnavailable if Redis or the broker is unreachable; the next sweep catches up."""
         holders, all_waiting = self.store.holders(), 0
         self.signs.reached = monotonic()
         for holder in filter(self.is_dead, holders):
             for database, chunk in self.store.reclaim(holder):
-                _log.warning("taken back from the dead", job_id=chunk.job_id, chunk_no=chunk.chunk_no)
+                _log.warning("taken back from dead processes", job_id=chunk.job_id, chunk_no=chunk.chunk_no)
                 self.notifier.notify(database, [chunk])
         for database in self.databases:
             if not self.store.due_count(database):
@@ -55,23 +55,23 @@ class Sweep:
             if overdue:
                 _log.info("notified again", database=database, count=len(overdue))
         self.signs.waiting = all_waiting > 0
-        self.clock_watch.told(self.presence.seen(self.worker))
+        self.clock_watch.observe(self.presence.seen(self.worker))
 
     def sign_off(self) -> None:
-        """Note that this worker is gone. Raises StoreUnavailable; then it stays listed for a minute."""
+        """Deregister this worker. Raises StoreUnavailable; then it stays listed for a minute."""
         self.presence.unseen(self.worker)
 
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """The purge of old rows from the ledgers; one of all workers does it, once an hour."""
+    """The hourly purge of old rows from the ledgers, by one of all workers."""
 
     store: JobStore
     tenants: Mapping[str, Tenant]
     keep: timedelta
 
     def once(self) -> None:
-        """Purge every ledger whose hour has come. Raises StoreUnavailable; an absent database is left for next time."""
+        """Purge every ledger that is due. Raises StoreUnavailable; unreachable databases are left for next time."""
         for name, tenant in self.tenants.items():
             if not self.store.try_acquire_interval(f"purge:{name}", _PURGE_EVERY):
                 continue
@@ -87,20 +87,20 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The settling of each database's order of acceptance above what the database holds, once a Redis is new to it.
+    """The settling of each database's order of acceptance above the places stored in it, once per Redis.
 
-    A pool process settles, too, when it meets a chunk that waits for it, but it cannot wait while tens of millions of
-    rows are read. Each database has a thread, so that one that hangs holds up no other.
+    A pool process also settles, for a chunk that needs it, but cannot wait while tens of millions of rows are read.
+    Each database has its own thread, so that one that hangs does not delay others.
     """
 
     store: JobStore
     tenants: Mapping[str, Tenant]
     guarded: Callable[[Callable[[], None]], Callable[[], None]]
-    """Makes a step one that never raises."""
+    """Wrapper that makes a step never raise."""
     busy: dict[str, Thread] = field(default_factory=dict)
 
     def once(self) -> None:
-        """Start to settle each database that needs it. Raises StoreUnavailable."""
+        """Start settling each database that needs it. Raises StoreUnavailable."""
         for name in self.store.unsettled(tuple(self.tenants)):
             if name in self.busy and self.busy[name].is_alive():
                 continue
@@ -120,7 +120,7 @@ class Settle:
 
 
 class Repeated:
-    """A thread that calls `once` again and again until it is stopped, then `last`."""
+    """A thread that calls `once` periodically until it is stopped, then `last`."""
 
     def __init__(self, once: Callable[[], None], last: Callable[[], None], every_s: float) -> None:
         self._once = once
@@ -134,7 +134,7 @@ class Repeated:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop, and wait two seconds for the thread at most."""
+        """Stop, and wait at most two seconds for the thread."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2)

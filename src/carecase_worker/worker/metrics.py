@@ -1,4 +1,4 @@
-"""Metrics of a worker: counted by its pool processes in memory that they share, told by its main process."""
+"""Metrics of a worker: counted by its pool processes in shared memory, exposed by its main process."""
 
 import mmap
 from bisect import bisect_left
@@ -19,14 +19,14 @@ _CELL_BYTES = 8
 _OPERATIONS = ("claim", "complete", "place", "release", "reclaim", "settle")
 """Operations of the job store that pool processes call."""
 _APPLIED = ""
-_STAGES = "Time that a stage of an attempt at chunks took"
-_TRIPS = "Time that Redis took for a call of the job store"
+_STAGES = "Duration of a stage of an attempt at chunks"
+_TRIPS = "Duration of a job store call in Redis"
 _ATTEMPTS = "Attempts at chunks by the class of their failure; empty if they did not fail"
 _POISON = "Items that were refused because they kept killing the process of their chunk"
 
 
 class Stage(Enum):
-    """Stages of an attempt: take leases, decide what to write, write it in one transaction, keep the outcomes."""
+    """Stages of an attempt: claim, plan, write in one transaction, store the outcomes."""
 
     CLAIM = "claim"
     VALIDATE = "validate"
@@ -37,8 +37,8 @@ class Stage(Enum):
 class Meter:
     """Counts and histograms of one pool process, in its part of the shared memory.
 
-    Only one process writes to a part, so nothing is locked; what a process that was killed has counted stays. A method
-    takes less than a microsecond.
+    Each part has one writer, so there are no locks; the counts of a killed process remain. A call takes less than a
+    microsecond.
     """
 
     def __init__(self, cells: "memoryview[float]", places: Mapping[tuple[str, ...], int]) -> None:
@@ -46,7 +46,7 @@ class Meter:
         self._places = places
 
     def stage(self, stage: Stage) -> "_Timed":
-        """Return a context that observes how long a stage takes, whether it succeeds or fails."""
+        """Return a context that measures a stage, whether it succeeds or fails."""
         return _Timed(self, ("stage", stage.value))
 
     def round_trip(self, operation: str, seconds: float) -> None:
@@ -79,7 +79,7 @@ class Meter:
 
 
 class _Timed:
-    """A context of which the duration is observed; a generator would take three times as long."""
+    """A context manager that measures its duration; a generator-based one would take three times as long."""
 
     __slots__ = ("_began", "_meter", "_name")
 
@@ -99,9 +99,9 @@ class _Timed:
 class WorkerMetrics:
     """The metrics of a worker, with a part of the shared memory for each pool process.
 
-    The memory is made before the pool is: processes that are forked inherit it. So metrics need no files, no Redis and
-    no lock, and their number is fixed by the configuration. A process that takes the place of another one goes on
-    counting in its part.
+    The memory is allocated before the pool, so that forked processes inherit it. So metrics need no files, no Redis and
+    no lock, and their number is fixed by the configuration. A process that replaces another one continues to count in
+    its part.
     """
 
     memory: "memoryview[float]"
@@ -118,7 +118,7 @@ class WorkerMetrics:
         gauges: Gauges,
         is_traced: bool = False,
     ) -> "WorkerMetrics":
-        """Make room for the metrics of so many pool processes; `gauges` are read by the main process when it tells."""
+        """Allocate the metrics of the pool processes; the main process reads `gauges` at each scrape."""
         places: dict[tuple[str, ...], int] = {}
         histogram, size = len(SHORT_BOUNDS_S) + 2, 0
         for name in (*(("stage", one.value) for one in Stage), *(("operation", one) for one in operations)):
@@ -160,7 +160,7 @@ class WorkerMetrics:
 
 
 def metrics_of(settings: Settings, *gauges: Gauges) -> WorkerMetrics:
-    """Return the metrics of a worker; its main process reads the gauges when it tells of them."""
+    """Return the metrics of a worker; its main process reads the gauges at each scrape."""
     told: tuple[Gauges, ...] = (*gauges, partial(certificate_expiries, settings.redis))
     return WorkerMetrics.of(
         settings.worker.concurrency,

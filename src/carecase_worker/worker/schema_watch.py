@@ -1,4 +1,4 @@
-"""The watch over the schemas of the target databases, for the metrics: one may be behind while it has no jobs."""
+"""Periodic check of the target databases' schemas for the metrics, also of databases without jobs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,19 +10,19 @@ from carecase_worker.targets.schema.state import require_fitting
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.telemetry import MetricSample
 
-_BEHIND = "1 if the schema of a database lacks what this worker's version needs; left out while it does not answer"
+_BEHIND = "1 if the schema of a database does not fit this worker's version; absent while the database does not respond"
 _SCHEMA = (Causes.SCHEMA.value, Causes.NO_SCHEMA.value)
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaWatch:
-    """The databases whose schema was looked at; one that does not answer is not among them."""
+    """The databases whose schema was checked, without those that do not respond."""
 
     tenants: Mapping[str, Tenant]
     behind: dict[str, bool] = field(default_factory=dict)
 
     def once(self) -> None:
-        """Look at the schema of each database."""
+        """Check the schema of each database."""
         for name, tenant in self.tenants.items():
             engine = engine_for(tenant)
             try:

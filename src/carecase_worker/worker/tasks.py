@@ -12,7 +12,7 @@ from carecase_worker.worker.attempts.report import GaveUp, Released, Report, Tas
 
 
 def add_task(app: Celery, apply: Callable[[ChunkRef, object], Report]) -> Any:
-    """Register the task that calls `apply` for each notification, with the name of the queue that it came by."""
+    """Register the task that calls `apply` for each notification, with the name of its queue."""
 
     @app.task(name=TASK, bind=True, throws=(GaveUp,))  # type: ignore[untyped-decorator]
     def apply_chunk(task: Any, job_id: str, chunk_no: int) -> str:
@@ -25,8 +25,8 @@ def add_task(app: Celery, apply: Callable[[ChunkRef, object], Report]) -> Any:
 def line_of(report: Report) -> str:
     """Return the line of a report. Raises Retry or GaveUp with it if an attempt failed.
 
-    Celery then acknowledges the notification and sends the event of a task that was retried, or has failed. `Retry`
-    publishes nothing: the sweep notifies again.
+    Celery then acknowledges the notification and sends the event of a retried or failed task. `Retry` publishes
+    nothing: the sweep notifies again.
     """
     match report.state:
         case TaskState.SUCCEEDED:

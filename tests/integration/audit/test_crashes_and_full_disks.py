@@ -33,7 +33,7 @@ def test_a_line_broken_off_anywhere_is_mended_by_the_next_process(tmp_path: Path
         is_gone = size == 0
         expected = [1, 2, 3] if is_whole else [1, 3] if is_gone else [1, None, 3]
         assert counts(tmp_path) == expected, size
-        note = [] if is_whole or is_gone else ["a line was broken off by a crash, as the record after it says"]
+        note = [] if is_whole or is_gone else ["a line was truncated by a crash, as the next record says"]
         assert verified(tmp_path) == ([], note), size
 
 
@@ -50,7 +50,7 @@ def test_a_process_that_wrote_what_is_missing_has_it_noticed(tmp_path: Path) -> 
         assert verified(tmp_path)[0] == ["records 2 to 4 are missing"]
         (tmp_path / "audit.jsonl").unlink()
         log.record(act(6))
-        assert verified(tmp_path) == ([], ["it begins with record 7; what was before is not here"])
+        assert verified(tmp_path) == ([], ["it begins with record 7; the earlier records are missing"])
 
 
 def test_what_is_no_record_is_left_and_reported(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_what_is_no_record_is_left_and_reported(tmp_path: Path) -> None:
         file.write(b"something else\n")
     recorded(tmp_path, 2)
     assert counts(tmp_path) == [1, 2]
-    assert verified(tmp_path)[0] == ["a line is not a record, or was broken off and nothing was recorded since"]
+    assert verified(tmp_path)[0] == ["a line is not a record, or was truncated and is the last line"]
     (tmp_path / "audit.jsonl").write_bytes(b"x" * 100_000)
     recorded(tmp_path, 3)
     assert counts(tmp_path)[-1] == 3

@@ -27,7 +27,7 @@ def test_a_file_is_closed_at_its_size_under_the_number_of_its_last_record(
 def test_the_oldest_files_go_and_the_chain_says_where_it_begins(tmp_path: Path, written: int) -> None:
     recorded(tmp_path, *range(1, written + 1), max_file_bytes=1, keep_files=4)
     assert counts(tmp_path) == list(range(1, written + 1))[-4:]
-    begins = ["it begins with record 2; what was before is not here"] if written == 5 else []
+    begins = ["it begins with record 2; the earlier records are missing"] if written == 5 else []
     assert verified(tmp_path) == ([], begins)
     recorded(tmp_path, 9, max_file_bytes=1, keep_files=4)
     assert verified(tmp_path)[0] == [], "a process that finds no open file goes on from the closed ones"
@@ -41,7 +41,7 @@ def test_no_closed_file_is_written_over(tmp_path: Path) -> None:
         (tmp_path / "audit-000000000001.jsonl.away").rename(tmp_path / "audit-000000000001.jsonl")
         log.record(act(5))
     assert [name for name, _ in held(tmp_path)] == ["audit-000000000001.jsonl", "audit-000000000001.1.jsonl"]
-    assert verified(tmp_path)[0] == ["record 1 stands behind record 1: put in, or put back"]
+    assert verified(tmp_path)[0] == ["record 1 comes after record 1: it was inserted or moved"]
 
 
 def test_a_closed_file_without_a_record_is_passed_over(tmp_path: Path) -> None:

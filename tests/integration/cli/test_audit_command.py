@@ -8,7 +8,7 @@ from tests.integration.audit.logs import lines_of, recorded
 from tests.integration.cli.commands import Carecase
 
 KEYS = "k1:" + "A" * 43 + "="
-NOTE = "Write that down elsewhere, and give it as --noted next time: what is cut off at the end shows only so."
+NOTE = "Store that elsewhere, and give it as --noted next time: truncation at the end is detected only by it."
 
 
 def configuration(place: Path) -> None:
@@ -23,7 +23,7 @@ def test_a_log_that_is_whole_and_one_that_is_not(carecase: Carecase, tmp_path: P
     end = f"3:{last['hash']}"
     assert (ran.status, ran.err) == (0, "")
     assert ran.out == (
-        f"3 records, 1 to 3, the last at {last['at']}: nothing was changed, taken out or put in.\n"
+        f"3 records, 1 to 3, the last at {last['at']}: nothing was modified, removed or inserted.\n"
         f"It ends with {end}\n{NOTE}\n"
     )
     (tmp_path / "log" / "audit-000000000002.jsonl").unlink()
@@ -37,7 +37,7 @@ def test_a_log_that_is_whole_and_one_that_is_not(carecase: Carecase, tmp_path: P
     first = json.loads(lines_of(tmp_path / "log")[0])["hash"]
     assert json.loads(ran.out) == {
         "records": 1, "first": f"1:{first}", "last": f"1:{first}", "faultCount": 1, "notes": [],
-        "faults": ["record 3 is not here with the hash that was noted: cut off, or written anew"],
+        "faults": ["record 3 is missing or lacks the hash that was noted: truncated, or rewritten"],
     }  # fmt: skip
 
 
@@ -46,11 +46,11 @@ def test_what_a_crash_broke_off_is_reported_by_file_and_line(carecase: Carecase,
     with (tmp_path / "log" / "audit.jsonl").open("ab") as file:
         file.write(b'{"number":2')
     ran = carecase("audit", "verify", "log")
-    fault = "fault line 2 of audit.jsonl is not a record, or was broken off and nothing was recorded since\n"
+    fault = "fault line 2 of audit.jsonl is not a record, or was truncated and is the last line\n"
     assert (ran.status, ran.out.startswith(fault)) == (1, True)
     recorded(tmp_path / "log", 2)
     ran = carecase("audit", "verify", "log")
-    note = "note  line 2 of audit.jsonl was broken off by a crash, as the record after it says\n"
+    note = "note  line 2 of audit.jsonl was truncated by a crash, as the next record says\n"
     assert (ran.status, ran.out.startswith(note)) == (0, True)
 
 
@@ -75,8 +75,8 @@ def test_many_faults_are_reported_up_to_a_hundred(carecase: Carecase, tmp_path: 
     [
         (("log",), "audit.directory: log cannot be read (No such file or directory)"),
         ((), "audit.directory: is not set, so there is no audit log; name a directory with one"),
-        (("log", "--noted", "3:abc"), "give it as carecase audit verify told it: NUMBER:HASH"),
-        (("log", "--noted", f"0:{'a' * 64}"), "give it as carecase audit verify told it: NUMBER:HASH"),
+        (("log", "--noted", "3:abc"), "give it as printed by carecase audit verify: NUMBER:HASH"),
+        (("log", "--noted", f"0:{'a' * 64}"), "give it as printed by carecase audit verify: NUMBER:HASH"),
     ],
 )
 def test_what_cannot_be_verified_is_reported(carecase: Carecase, arguments: tuple[str, ...], words: str) -> None:

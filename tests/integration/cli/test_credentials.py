@@ -19,7 +19,7 @@ from carecase_worker.client.access import Access
 from carecase_worker.client.exchange.transport import is_plain
 from carecase_worker.settings.loading import process_environment
 
-PLAIN = "is plain http to another host: API key, token and cases would be legible on the way."
+PLAIN = "is plain http to another host: API key, token and cases would be sent unencrypted."
 ELSEWHERE = "http://192.0.2.1:1"
 
 

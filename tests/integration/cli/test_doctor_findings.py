@@ -59,14 +59,14 @@ def seconds_in(text: str, around: str) -> int:
 
 def test_workers_that_take_nothing_that_is_due_are_to_be_started_again(untaken: Carecase) -> None:
     (line,) = findings(untaken, "workers")
-    seconds = seconds_in(line, "fix   workers: none has taken anything for … s, though work is due; restart them")
+    seconds = seconds_in(line, "fix   workers: none has taken any work for … s, though some is due; restart them")
     assert 1200 <= seconds < 1800
 
 
 def test_to_a_health_check_they_are_no_better_than_none(untaken: Carecase) -> None:
     ran = untaken("workers")
     assert (ran.status, ran.out) == (1, "one\n")
-    told = "no worker has taken anything for … s, though work is due; restart the workers\n"
+    told = "no worker has taken any work for … s, though some is due; restart the workers\n"
     assert 1200 <= seconds_in(ran.err, told) < 1800
 
 
@@ -121,7 +121,7 @@ def test_a_list_of_what_is_revoked_that_is_no_text_is_reported_and_so_is_a_line_
     assert findings(carecase, "jwt.revoked_file") == ["fix   jwt.revoked_file: cannot be read (it is not text)"]
     (tmp_path / "revoked").write_text("# nobody yet\n\nsub j.doe\njti\n")
     assert findings(carecase, "jwt.revoked_file") == [
-        "fix   jwt.revoked_file: line 4 is no entry: give kind and value, as jti ID"
+        "fix   jwt.revoked_file: line 4 is not an entry: give kind and value, as jti ID"
     ]
     (tmp_path / "revoked").write_text("sub j.doe\n")
     assert findings(carecase, "jwt.revoked_file") == []
@@ -130,11 +130,11 @@ def test_a_list_of_what_is_revoked_that_is_no_text_is_reported_and_so_is_a_line_
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("REQUIRE_CLIENT_ID", "false", "is off: a token that names no client goes with any client's API key"),
+        ("REQUIRE_CLIENT_ID", "false", "is off: a token without a client is accepted with any client's API key"),
         (
             "OTHER_SECRETS",
             SECRET[::-1],
-            "are believed, too; take out an older one when the tokens by it have expired",
+            "are accepted, too; remove an older one when the tokens signed by it have expired",
         ),
     ],
 )
@@ -163,7 +163,7 @@ def test_keys_of_an_issuer_that_are_too_short_are_counted(
     ]
     (tmp_path / "keys.json").write_text(json.dumps({"keys": keys}))
     assert findings(carecase, "jwt") == [
-        "hint  jwt: 1 RSA key of the issuer below 2,048 bits: no token by it is believed",
+        "hint  jwt: 1 RSA key of the issuer below 2,048 bits: no token signed by it is accepted",
         "ok    jwt: the issuer's keys can be read",
     ]
 
@@ -181,7 +181,7 @@ def test_mappings_of_the_clients_are_tried_out(carecase: Carecase, tmp_path: Pat
     assert [line.partition(";")[0] for line in lines if ".files." in line] == [
         "hint  clients.ann.files.good.delimiter: is not read with fixed: leave out one of them",
         "ok    clients.ann.files.good: 2 fields by their places, 1 constant",
-        "fix   clients.ann.files.bad.columns: case_Kay is no field of a case",
+        "fix   clients.ann.files.bad.columns: case_Kay is not a field of a case",
         "fix   clients.ann.files.bad.columns: there is no case_Key, which every case needs",
         "fix   clients.ann.files.bad.columns: there is no carePlan_Key, which every case needs",
         "fix   clients.ann.files.bad.columns: there is no do_Not_Contact, which every case needs",

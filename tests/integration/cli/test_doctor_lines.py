@@ -29,7 +29,7 @@ url = "sqlite:///d.sqlite"
 api_key_sha256 = ["{"0" * 64}"]
 databases = ["d"]
 """
-AUDIT = "hint  audit.directory: is not set: who reads and writes cases is recorded nowhere"
+AUDIT = "hint  audit.directory: is not set: reads and writes of cases are not recorded"
 NO_WORKER = "fix   workers: none was seen within ten seconds; start: carecase worker"
 
 
@@ -69,7 +69,7 @@ def told(ran: Ran) -> list[str]:
 
 def about_redis(servers: Services) -> list[str]:
     where = servers.redis_url.partition("@")[2]
-    more = "drops nothing, and lets this user do its part"
+    more = "evicts nothing, and allows this user all that it needs"
     return [
         "hint  redis: lets this user do more than the service needs; give it a user of its own (docs/privacy.md)",
         f"ok    redis: redis://{where} is reachable, writes to disk, {more}",
@@ -82,7 +82,7 @@ def test_a_redis_without_a_limit_to_its_memory_is_to_be_mended(
     carecase: Carecase, servers: Services, tmp_path: Path
 ) -> None:
     (tmp_path / "c.toml").write_text(CONFIG)
-    fault = "fix   redis: has no maxmemory; set one below what the machine has, so that it refuses before it is killed"
+    fault = "fix   redis: has no maxmemory; set it below the machine's memory, so that writes fail before it is killed"
     with redis.Redis.from_url(servers.redis_url, decode_responses=True) as server:
         for limit, found in (("0", True), ("1gb", False)):
             with configured(server, maxmemory=limit):
@@ -103,7 +103,7 @@ def test_what_is_well_and_what_is_not_is_a_line_each(carecase: Carecase, servers
         "fix   databases.d: it lacks table care_case (sqlite:///d.sqlite)",
         "fix   databases.d: it lacks table ingest_ledger (sqlite:///d.sqlite)",
         "fix   databases.d: it lacks index ingest_ledger_applied_at (sqlite:///d.sqlite)",
-        "5 things to fix, 2 hints. Begin with the first: it may be the cause of others.",
+        "5 things to fix, 2 hints. Start with the first: it may be the cause of others.",
     ]  # fmt: skip
     carecase("db", "upgrade", *config)
     fits = "ok    databases.d: sqlite:///d.sqlite is reachable, and its schema fits"
@@ -125,15 +125,15 @@ def test_with_nothing_configured_it_says_what_to_configure(carecase: Carecase, m
     assert redis.endswith(" (redis://127.0.0.1:1/0)")
     assert told(ran) == [
         "fix   databases: there are none; configure one as [databases.NAME] with its url",
-        "fix   clients: there are none, so nobody can send; see carecase keys new NAME",
-        "hint  encryption.keys: are not set: cases lie legible in Redis until they are applied",
+        "fix   clients: there are none, so nobody can send batches; see carecase keys new NAME",
+        "hint  encryption.keys: are not set: cases are stored unencrypted in Redis until they are applied",
         AUDIT,
         "ok    configuration: 0 databases, 0 clients, by no file (neither --config nor CARECASE_CONFIG names one), "
         "and 1 variable CARECASE_…",
-        "fix   jwt.secret: is not set, so no HS256 token is believed; set CARECASE_JWT_SECRET",
+        "fix   jwt.secret: is not set, so no HS256 token is accepted; set CARECASE_JWT_SECRET",
         redis,
-        "hint  redis: broker and workers are not looked at before that is mended",
-        "4 things to fix, 3 hints. Begin with the first: it may be the cause of others.",
+        "hint  redis: broker and workers are not checked before that is fixed",
+        "4 things to fix, 3 hints. Start with the first: it may be the cause of others.",
     ]
 
 
@@ -152,7 +152,7 @@ def test_a_missing_secret_is_to_be_fixed_only_if_nobody_could_be_let_in_without_
         f'[clients.ann]\ndatabases = []\n[clients.bob]\ndatabases = ["d"]\n'
     )
     lines = told(carecase("doctor", "--config", "c.toml"))
-    secret = "jwt.secret: is not set, so no HS256 token is believed; set CARECASE_JWT_SECRET"
+    secret = "jwt.secret: is not set, so no HS256 token is accepted; set CARECASE_JWT_SECRET"
     assert f"{grade} {secret}" in lines
     assert "fix   clients.ann: may use no database; name some in its databases" in lines
     assert "hint  intake.rate_per_second: is 0: a single client can take all of the service" in lines
@@ -218,7 +218,7 @@ def test_what_does_not_answer_in_time_is_reported_and_the_rest_is_looked_at(care
         ran = carecase("doctor", "--config", "c.toml", "--timeout", "1")
     late = (
         "fix   databases.a: the answer of databases.a did not come within 1 s. Check that it runs and is not"
-        " overloaded. --timeout gives it longer."
+        " overloaded. --timeout sets a longer time."
     )
     assert late in ran.out.splitlines()
     assert "fix   databases.b: it lacks table care_case (sqlite:///b.sqlite)" in ran.out.splitlines()

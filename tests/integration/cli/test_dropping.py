@@ -16,7 +16,7 @@ from tests.peers import JOB, Peer, Reply, accepted, answering, items, problem, t
 from carecase_worker.cli.sending.dropping import DropOptions, Dropping
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect_to
-from carecase_worker.client.exchange.verdicts import Patience
+from carecase_worker.client.exchange.verdicts import RetryPolicy
 from carecase_worker.client.files.folder import Folder
 from carecase_worker.errors import CallerRefused
 
@@ -30,7 +30,7 @@ def dropping(place: Path, *replies: Reply) -> Iterator[tuple[Dropping, Peer, Str
     printed, folder = StringIO(), Folder(place)
     with answering(*replies) as peer, folder.watched():
         access = Access(peer.url, api_key="k", token="t", database="d")
-        with connect_to(access, Patience(tries=1)) as client:
+        with connect_to(access, RetryPolicy(tries=1)) as client:
             console = Console(file=printed, highlight=False, soft_wrap=True)
             yield Dropping(client, folder, DropOptions(settle=0), console), peer, printed
 
@@ -73,7 +73,7 @@ def test_a_file_stays_to_be_sent_again_while_the_service_is_away(tmp_path: Path,
     (tmp_path / "a.csv").write_text(ROWS)
     with dropping(tmp_path, *replies, *applied()) as (one, peer, printed):
         assert send(one) == [False]
-        assert "a.csv: it is tried again." in printed.getvalue()
+        assert "a.csv: will be tried again." in printed.getvalue()
         assert [file.name for file in tmp_path.glob("*/a.csv*")] == ["a.csv"]
         assert send(one) == [True]
         sent = [request.headers["idempotency-key"] for request in peer.received if request.method == "PUT"]

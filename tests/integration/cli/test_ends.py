@@ -38,13 +38,13 @@ def raising(error: BaseException) -> Callable[[], None]:
         (raising(SystemExit(3)), 3, ""),
         (raising(SystemExit("So it is.")), 1, "So it is.\n"),
         (raising(CareCaseError("So it is.")), 2, "So it is.\n"),
-        (raising(SettingsError("a: b\nc: d")), 2, "The configuration is not right:\n  a: b\n  c: d\n"),
+        (raising(SettingsError("a: b\nc: d")), 2, "The configuration has mistakes:\n  a: b\n  c: d\n"),
         (raising(KeyboardInterrupt()), 130, ""),
         (raising(BrokenPipeError(32, "Broken pipe")), 141, ""),
         (
             raising(OSError(28, "No space left on device", "out.json")),
             74,
-            "carecase cannot go on: out.json: No space left on device. Mend that, and run it again.\n",
+            "carecase cannot continue: out.json: No space left on device. Fix that, and run it again.\n",
         ),
     ],
 )
@@ -78,7 +78,7 @@ def test_a_fault_of_ours_is_one_line_with_its_place_and_without_its_text(capsys:
         (
             OSError(28, "No space left on device"),
             74,
-            "carecase cannot go on: No space left on device. Mend that, and run it again.\n",
+            "carecase cannot continue: No space left on device. Fix that, and run it again.\n",
         ),
     ],
 )

@@ -21,7 +21,7 @@ def test_it_shows_rows_as_cases_and_every_fault(carecase: Carecase, tmp_path: Pa
     assert (ran.status, ran.err) == (1, "")
     assert [line.partition(".")[0] for line in ran.out.splitlines()] == [
         "Line 4 has 2 cells, and there are 3 columns",
-        "Line 6 is the header row once more: files were put together",
+        "Line 6 repeats the header row: files were concatenated",
         '{"case_Key": 1, "do_Not_Contact": false, "case_Status": "OPEN", "carePlan_Key": 5}',
         "Line 3: do_Not_Contact: must be true or false",
         "Line 5: case_Status: must have at most 8 characters",
@@ -45,9 +45,9 @@ def test_a_mapping_is_found_in_the_configuration(carecase: Carecase, tmp_path: P
     [
         (
             'colums = {}\ndelimiter = "ab"\n',
-            ["colums: no such setting; did you mean columns?", "delimiter: must be one sign"],
+            ["colums: no such setting; did you mean columns?", "delimiter: must be one character"],
         ),
-        ('columns = { a = "case_Kay" }', ["columns: case_Kay is no field of a case; did you mean case_Key?"]),
+        ('columns = { a = "case_Kay" }', ["columns: case_Kay is not a field of a case; did you mean case_Key?"]),
         ("columns = 3", ["columns: must be a table"]),
         ("{", ["is not TOML"]),
         (None, ["cannot be read"]),

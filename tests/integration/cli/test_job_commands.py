@@ -11,10 +11,10 @@ from tests.peers import JOB, Peer, Reply, a_job, accepted, answering, items, pro
 COUNTS = "3 of 3 (2 created, 0 updated, 0 superseded, 1 failed, 0 cancelled)"
 DONE: dict[str, Any] = {"created": 3}
 PARTLY: dict[str, Any] = {"created": 2, "failed": 1}
-GOES_ON = f"It goes on by itself. To watch it: carecase status {JOB} --watch\n"
+GOES_ON = f"It continues by itself. To watch it: carecase status {JOB} --watch\n"
 NOT_APPLIED = (
-    f"1 not applied. Which, and why: carecase result {JOB} --failed\n"
-    f"To send again those with 500, 503 or Cancelled: carecase retry {JOB}\n"
+    f"1 not applied. To see which, and why: carecase result {JOB} --failed\n"
+    f"To retry those with 500, 503 or Cancelled: carecase retry {JOB}\n"
 )
 
 
@@ -178,8 +178,8 @@ def test_a_page_that_cannot_be_is_not_asked_for(carecase: Carecase, arguments: t
         (problem(410), "410: So it is."),
         (problem(401), "401: So it is. Check the API key and the token."),
         (problem(500), "500: So it is. (activityID a-1)"),
-        (Reply(200, b"<html>"), "200: this is not an answer of the service. Check the URL."),
-        (accepted(), "200: this is not an answer of the service. Check the URL."),
+        (Reply(200, b"<html>"), "200: this is not a response of the service. Check the URL."),
+        (accepted(), "200: this is not a response of the service. Check the URL."),
     ],
 )
 def test_what_is_refused_is_reported_with_the_url(carecase: Carecase, reply: Reply, error: str) -> None:
@@ -197,7 +197,10 @@ def test_what_is_refused_is_reported_with_the_url(carecase: Carecase, reply: Rep
     [
         (problem(429, retry_after="9"), "429: So it is."),
         (problem(503, retry_after="9"), "503: So it is. (activityID a-1)"),
-        (Reply(502, b"<html>", {"Retry-After": "9"}), "502: the service is busy or away. Try again later."),
+        (
+            Reply(502, b"<html>", {"Retry-After": "9"}),
+            "502: the service is overloaded or unavailable. Try again later.",
+        ),
     ],
 )
 def test_a_service_that_is_busy_for_longer_than_the_timeout_is_reported_with_it(
@@ -208,7 +211,7 @@ def test_a_service_that_is_busy_for_longer_than_the_timeout_is_reported_with_it(
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == (
         f"{error}\nThe service's URL is {peer.url} (--url).\n"
-        "It was tried for up to 2.5 s; --timeout SECONDS tries for longer.\n"
+        "The timeout was 2.5 s; --timeout SECONDS sets a longer one.\n"
     )
 
 

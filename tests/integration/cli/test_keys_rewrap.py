@@ -64,7 +64,7 @@ def test_after_it_the_old_key_opens_nothing_that_is_wanted(rewrap: Callable[[], 
     for wrapped in (2, 0):
         ran = rewrap()
         assert (ran.status, ran.out.splitlines()[-1]) == (
-            0, f"{wrapped} wrapped with the key new, {3 - wrapped} had no need",
+            0, f"{wrapped} wrapped with the key new, {3 - wrapped} needed no change",
         )  # fmt: skip
 
     for job in (final, deleted, waiting):  # as they lie in a backup of before
@@ -90,4 +90,4 @@ def test_it_says_of_how_many_jobs_the_key_is_not_here(rewrap: Callable[[], Ran],
         before.send(a_case(4))
     ran = rewrap()
     assert ran.status == 1
-    assert ran.out.splitlines()[-1] == "1 cannot be opened with the keys that are here: keep the old keys"
+    assert ran.out.splitlines()[-1] == "1 cannot be opened with the configured keys: keep the old keys"

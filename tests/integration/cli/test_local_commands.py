@@ -66,7 +66,7 @@ def test_an_api_key_is_made_with_what_to_do(carecase: Carecase) -> None:
     digest = hashlib.sha256(key.encode()).hexdigest()
     assert (ran.status, ran.err) == (0, "")
     assert ran.out == (
-        f"Give this to the client; it is kept nowhere:\n  {key}\n\n"
+        f"Give this to the client; it is not stored anywhere:\n  {key}\n\n"
         f'Put this into the configuration:\n  [clients.acme-1_X]\n  api_key_sha256 = ["{digest}"]\n'
         "  databases = []  # the databases it may use\n"
         "Then its bearer tokens come from: carecase token new --client acme-1_X\n"
@@ -83,7 +83,7 @@ def test_a_client_has_a_name_that_a_configuration_can_hold(carecase: Carecase, c
     ran = carecase("keys", "new", client)
     assert ran.status == (0 if good else 2)
     text = f"  clients.{client}: a name has letters, digits, _ and - only, 64 at most\n"
-    assert ran.err == ("" if good else f"The configuration is not right:\n{text}")
+    assert ran.err == ("" if good else f"The configuration has mistakes:\n{text}")
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_subject_fits_the_audit_fields(
     monkeypatch.setenv("CARECASE_JWT_SECRET", SECRET)
     ran = carecase("token", "new", "--client", "ann", "--subject", subject, *configured)
     assert (ran.status, ran.out) == (2, "")
-    text = "must have 1 to 20 characters that can be printed: it goes into the audit fields"
+    text = "must have 1 to 20 printable characters: it goes into the audit fields"
     assert " ".join(ran.err.split()).endswith(f"--subject: {text}")
 
 
@@ -151,7 +151,7 @@ def test_a_token_for_nobody_is_refused(
     ran = carecase("token", "new", "--client", "eve", *configured)
     assert (ran.status, ran.out) == (2, "")
     text = "clients.eve: is not configured (there are: ann, bob); carecase keys new eve says what to add"
-    assert ran.err == f"The configuration is not right:\n  {text}\n"
+    assert ran.err == f"The configuration has mistakes:\n  {text}\n"
     ran = carecase("token", "new", "--client", "eve")
     assert "(there are: none)" in ran.err
 
@@ -178,7 +178,7 @@ def test_without_a_service_anywhere_it_says_how_to_name_one(carecase: Carecase, 
     ran = carecase("env")
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == (
-        "Where is the service? Give --url or set CARECASE_URL, or call this where carecase up was started"
+        "The service's URL is unknown. Give --url or set CARECASE_URL, or run this where carecase up was started"
         f" (there is no stack.json or .carecase/stack.json in {tmp_path}).\n"
     )
 
@@ -217,7 +217,7 @@ def test_the_schema_of_each_database_is_checked_upgraded_and_reported(carecase: 
     unknown = carecase("db", "check", "--database", "three", *config)
     assert (unknown.status, unknown.out) == (2, "")
     assert unknown.err == (
-        f"The configuration is not right:\n  databases.three: is not configured (there are: one, two)\n{used}"
+        f"The configuration has mistakes:\n  databases.three: is not configured (there are: one, two)\n{used}"
     )
 
 
@@ -225,7 +225,7 @@ def test_without_databases_there_is_nothing_to_check(carecase: Carecase) -> None
     ran = carecase("db", "check")
     assert (ran.status, ran.out) == (2, "")
     mistake = "databases: there are none; configure one as [databases.NAME] with its url"
-    assert ran.err.startswith(f"The configuration is not right:\n  {mistake}\nConfiguration used: no file")
+    assert ran.err.startswith(f"The configuration has mistakes:\n  {mistake}\nConfiguration used: no file")
 
 
 def test_the_command_line_says_what_there_is(carecase: Carecase) -> None:

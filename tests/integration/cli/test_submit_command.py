@@ -58,7 +58,7 @@ def test_options_go_with_the_batch(carecase: Carecase, tmp_path: Path) -> None:
     with answering(accepted(carePlanKey=5)) as peer:
         ran = carecase("submit", "batch", *options, "--url", peer.url)
     assert (ran.status, json.loads(ran.out)["carePlanKey"], ran.out.count("\n")) == (0, 5, 1)
-    goes_on = f"It goes on by itself. To watch it: carecase status {JOB} --watch\n"
+    goes_on = f"It continues by itself. To watch it: carecase status {JOB} --watch\n"
     assert re.fullmatch(ACCEPTED + re.escape(goes_on), ran.err)
     assert peer.calls == ["PUT /care-plans/5/cases-batch"]
     assert peer.received[0].headers["prefer"] == "handling=strict"
@@ -77,9 +77,9 @@ def test_the_status_says_if_all_was_applied_and_the_advice_what_to_type(
     with answering(accepted(), told(**last)) as peer:
         ran = carecase("submit", "batch", "--url", peer.url)
     advice = (
-        f"{count} not applied. Which, and why: carecase result {JOB} --failed\n"
-        f"To mend those items in a file of their own: carecase failed {JOB} batch\n"
-        f"To send again those with 500, 503 or Cancelled: carecase retry {JOB}\n"
+        f"{count} not applied. To see which, and why: carecase result {JOB} --failed\n"
+        f"To correct those items in a new file: carecase failed {JOB} batch\n"
+        f"To retry those with 500, 503 or Cancelled: carecase retry {JOB}\n"
     )
     assert ran.status == status
     assert re.fullmatch(ACCEPTED + RATE + (re.escape(advice) if count else ""), ran.err), ran.err
@@ -98,12 +98,12 @@ def test_what_is_too_large_goes_in_parts_under_keys_of_their_own(carecase: Carec
         "2 jobs: 3 of 3 (2 created, 0 updated, 0 superseded, 1 failed, 0 cancelled)\n"
     )
     first, *others = ran.err.splitlines()
-    assert first == "It is too large for one batch, so it goes in several."
+    assert first == "It is too large for one batch, so it is sent in several."
     assert [line.split(":")[0] for line in others[:2]] == ["accepted as job 1", "accepted as job 2"]
     assert others[-3:] == [
-        "1 not applied. Which, and why: carecase result 2 --failed",
-        "To mend those items in a file of their own: carecase failed 2 batch",
-        "To send again those with 500, 503 or Cancelled: carecase retry 2",
+        "1 not applied. To see which, and why: carecase result 2 --failed",
+        "To correct those items in a new file: carecase failed 2 batch",
+        "To retry those with 500, 503 or Cancelled: carecase retry 2",
     ]
     assert [one.headers["idempotency-key"] for one in peer.received[:4]] == ["k", "k", "k", "k-2"]
     assert [len(json.loads(one.body)) for one in peer.received[1:4]] == [3, 2, 1]
@@ -134,7 +134,7 @@ def test_a_pipe_that_must_go_as_a_whole_has_a_bound(
         else:
             text = "--strict takes one batch, from a pipe 16 MiB at most. Send less."
             assert (ran.status, ran.out, peer.calls) == (2, "", [])
-            nothing = "It did not come to the end." in ran.err
+            nothing = "It was not completed." in ran.err
             assert (ran.err, nothing) == (f"{text}\nThe service's URL is {peer.url} (--url).\n", False)
 
 
@@ -145,16 +145,15 @@ def test_what_was_accepted_before_a_refusal_is_reported(carecase: Carecase, tmp_
         ran = carecase("submit", "batch", "--url", peer.url)
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.splitlines()[2:] == [
-        "It did not come to the end. What was accepted is not lost: job 1 goes on.",
+        "It was not completed. Accepted batches are not lost: job 1 continues.",
         "To watch: carecase status 1 --watch. To cancel: carecase cancel 1",
-        "It did not come to the end. An answer was outstanding: carecase jobs shows if what was sent last has been"
-        " accepted.",
+        "It was not completed. A response was outstanding: carecase jobs shows if the last batch was accepted.",
         "403: So it is. Check the database's name, and what this client may use.",
         f"The service's URL is {peer.url} (--url).",
     ]
 
 
-OUTSTANDING = "Interrupted. An answer was outstanding: carecase jobs shows if what was sent last has been accepted."
+OUTSTANDING = "Interrupted. A response was outstanding: carecase jobs shows if the last batch was accepted."
 ONE, TWO = accepted(job_id="1", total=2), accepted(job_id="2", total=1)
 
 
@@ -165,14 +164,14 @@ ONE, TWO = accepted(job_id="1", total=2), accepted(job_id="2", total=1)
         (
             [accepted(), Reply(200, silence_s=300)],
             [
-                f"Interrupted. What was accepted is not lost: job {JOB} goes on.",
+                f"Interrupted. Accepted batches are not lost: job {JOB} continues.",
                 f"To watch: carecase status {JOB} --watch. To cancel: carecase cancel {JOB}",
             ],
         ),
         (
             [problem(413), problem(413), ONE, TWO, Reply(200, silence_s=300)],
             [
-                "Interrupted. What was accepted is not lost: 2 jobs go on.",
+                "Interrupted. Accepted batches are not lost: 2 jobs continue.",
                 "To watch: carecase status 2 --watch. To cancel: carecase cancel 2",
                 "The other jobs: carecase jobs",
             ],
@@ -219,9 +218,9 @@ def test_a_file_that_is_refused_is_reported_and_nothing_else(carecase: Carecase,
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("b.json.gz", LINES, "b.json.gz is not gzip, though its name says so; it is sent as what it is."),
-        ("b.zst", gzip.compress(LINES), "b.zst is not zstd, though its name says so; it is sent as what it is."),
-        ("b.GZ", LINES, "b.GZ is not gzip, though its name says so; it is sent as what it is."),
+        ("b.json.gz", LINES, "b.json.gz is not gzip, though its name says so; it is sent by its content."),
+        ("b.zst", gzip.compress(LINES), "b.zst is not zstd, though its name says so; it is sent by its content."),
+        ("b.GZ", LINES, "b.GZ is not gzip, though its name says so; it is sent by its content."),
         ("b.gz", gzip.compress(LINES), None),
         ("b.json", gzip.compress(LINES), None),
     ],
@@ -272,8 +271,8 @@ def test_of_many_jobs_five_are_named(carecase: Carecase, tmp_path: Path, count: 
         ran = carecase("submit", "batch", "--no-watch", "--url", peer.url)
     assert ran.status == 0
     lines = [line for line in ran.err.splitlines() if "by itself" in line]
-    assert lines == [f"It goes on by itself. To watch it: carecase status j{n} --watch" for n in range(named)]
-    assert ("And so for the other jobs: carecase jobs" in ran.err.splitlines()) == (count > named)
+    assert lines == [f"It continues by itself. To watch it: carecase status j{n} --watch" for n in range(named)]
+    assert ("For the other jobs, see: carecase jobs" in ran.err.splitlines()) == (count > named)
 
 
 def halvings(count: int) -> list[int]:

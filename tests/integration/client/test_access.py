@@ -66,7 +66,7 @@ def test_a_page_nearby_does_not_choose_where_credentials_are_sent(
         f"You gave {given}, but no URL, and {file} must not choose where it is sent. Give --url or set CARECASE_URL"
         " with it; or leave out API key and token, then those of stack.json are used."
     )
-    with pytest.raises(ClientError, match="Where is the service"):
+    with pytest.raises(ClientError, match="URL is unknown"):
         find_access(flags, variables, (tmp_path / "none",))
 
 

@@ -27,7 +27,7 @@ def test_a_workbook_is_read(tmp_path: Path) -> None:
     header = ["case_Key", "carePlan_Key", "do_Not_Contact", "case_ID"]
     assert cases(RowFile(a_workbook(tmp_path, [header, [37, 5.0, False, "007"]]))) == CASES
     (tmp_path / "no.xlsx").write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(BatchUnreadable, match=r"no\.xlsx: is no workbook"):
+    with pytest.raises(BatchUnreadable, match=r"no\.xlsx: is not a readable workbook"):
         cases(RowFile(tmp_path / "no.xlsx"))
 
 
@@ -37,7 +37,7 @@ def test_parquet_is_read(tmp_path: Path) -> None:
     parquet.write_table(arrow.table(columns), tmp_path / "cases.parquet")
     assert cases(RowFile(tmp_path / "cases.parquet")) == CASES
     (tmp_path / "no.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(BatchUnreadable, match=r"no\.parquet: is no Parquet"):
+    with pytest.raises(BatchUnreadable, match=r"no\.parquet: is not a readable Parquet file"):
         cases(RowFile(tmp_path / "no.parquet"))
 
 

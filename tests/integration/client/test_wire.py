@@ -23,13 +23,13 @@ from carecase_worker.client.asynchronous import AsyncCareCases
 from carecase_worker.client.documents import ItemResult
 from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.client.exchange.steps import Delay, Request
-from carecase_worker.client.exchange.verdicts import Patience
+from carecase_worker.client.exchange.verdicts import RetryPolicy
 from carecase_worker.clock import SystemClock, SystemRandom, system_async_sleep, uuid7
 from carecase_worker.errors import ClientError, ServiceUnreachable
 
 CASES = [a_case(n) for n in range(3)]
-ONCE = Patience(tries=1, silence=timedelta(seconds=0.4))
-UNHURRIED = Patience(tries=1)
+ONCE = RetryPolicy(tries=1, silence=timedelta(seconds=0.4))
+UNHURRIED = RetryPolicy(tries=1)
 
 
 async def stream(cases: list[Any]) -> AsyncIterator[Any]:
@@ -200,16 +200,16 @@ def nobody() -> str:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def asked(url: str, patience: Patience = UNHURRIED) -> list[str]:
+def asked(url: str, policy: RetryPolicy = UNHURRIED) -> list[str]:
     """What both kinds of client say of a service."""
 
     async def ask() -> None:
         clock = SystemClock()
-        calls = Calls(None, clock, SystemRandom(), lambda: uuid7(clock), patience)
+        calls = Calls(None, clock, SystemRandom(), lambda: uuid7(clock), policy)
         async with AsyncCareCases(Access(url), calls, system_async_sleep) as client:
             await client.job(JOB)
 
-    with pytest.raises(ServiceUnreachable) as one, connect_to(Access(url), patience) as client:
+    with pytest.raises(ServiceUnreachable) as one, connect_to(Access(url), policy) as client:
         client.job(JOB)
     with pytest.raises(ServiceUnreachable) as other:
         asyncio.run(ask())
@@ -217,7 +217,7 @@ def asked(url: str, patience: Patience = UNHURRIED) -> list[str]:
 
 
 def test_a_service_that_does_not_answer_is_reported_with_how() -> None:
-    text = "There is no answer ({}). Check the URL, and whether the service runs."
+    text = "There is no response ({}). Check the URL, and whether the service runs."
     with mute() as url:
         assert asked(url, ONCE) == [text.format("ReadTimeout: nothing for 0.4 s")] * 2
     with hanging_up() as url:
@@ -234,9 +234,9 @@ def test_a_long_poll_may_take_longer_than_the_service_may_be_silent(silence_s: f
 
 def test_silence_counts_against_the_patience_of_a_call() -> None:
     """One silence of all the time that there is, and no second try."""
-    patience = Patience(tries=100, silence=timedelta(seconds=0.4), within=timedelta(seconds=0.4))
+    policy = RetryPolicy(tries=100, silence=timedelta(seconds=0.4), within=timedelta(seconds=0.4))
     with answering(*[replace(told(), silence_s=60)] * 2) as peer:
-        with pytest.raises(ServiceUnreachable), connect_to(Access(peer.url), patience) as client:
+        with pytest.raises(ServiceUnreachable), connect_to(Access(peer.url), policy) as client:
             client.job(JOB)
         eventually(lambda: peer.received, what="the request was seen")
         assert len(peer.received) == 1
@@ -275,7 +275,7 @@ def test_what_is_no_url_is_reported(url: str) -> None:
 def test_credentials_that_no_header_can_carry_are_refused_without_being_shown(name: str, what: str, value: str) -> None:
     with pytest.raises(ClientError) as raised:
         connect("http://h", **{name: value})
-    text = f"The {what} has a space or a sign that it cannot have. Copy it again, and nothing else."
+    text = f"The {what} has a space or another invalid character. Copy it again, and nothing else."
     assert str(raised.value) == text
 
 

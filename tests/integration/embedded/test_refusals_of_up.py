@@ -25,7 +25,7 @@ def refusal(place: Path, *options: str, **variables: str) -> str:
 
 @pytest.mark.parametrize("sign", ["?", "#", "%"])
 def test_a_directory_whose_name_no_database_url_can_hold_is_reported(tmp_path: Path, sign: str) -> None:
-    text = "has a character that cannot stand in a database URL. Choose one with --data-dir."
+    text = "has a character that a database URL cannot have. Choose one with --data-dir."
     assert refusal(tmp_path, "--data-dir", f"a{sign}b") == f"{tmp_path}/a{sign}b: {text}"
 
 
@@ -49,7 +49,7 @@ def test_a_lock_that_is_somebody_elses_is_reported(tmp_path: Path) -> None:
     lock = tmp_path / f"carecase-up-{os.getuid()}.lock"
     lock.touch()
     os.chown(lock, 54321, 54321)
-    text = f"{lock}: belongs to somebody else. Remove it, or set TMPDIR to a directory of your own."
+    text = f"{lock}: belongs to another user. Remove it, or set TMPDIR to a directory of your own."
     assert refusal(tmp_path, TMPDIR=str(tmp_path)) == text
 
 

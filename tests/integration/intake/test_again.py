@@ -103,7 +103,7 @@ def test_of_a_strict_job_all_goes_again_or_nothing(
     if outcome in WORTH_IT:
         assert sent_again(store, packers, job) == [item(0), item(1)]
     else:
-        with pytest.raises(JobConflict, match="nothing to send again"):
+        with pytest.raises(JobConflict, match="nothing to retry"):
             sent_again(store, packers, job)
 
 
@@ -112,7 +112,7 @@ def test_where_nothing_is_worth_it_there_is_nothing_to_send(store: JobStore, pac
     outcomes += outcomes[: len(outcomes) % 2]
     for keep in (True, False):
         job = ended(store, a_job(store, False, len(outcomes) // 2), outcomes, [keep] * (len(outcomes) // 2))
-        with pytest.raises(JobConflict, match="nothing to send again"):
+        with pytest.raises(JobConflict, match="nothing to retry"):
             sent_again(store, packers, job)
 
 

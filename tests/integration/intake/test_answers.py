@@ -132,14 +132,14 @@ def test_a_final_job_has_its_result_until_it_expires(intake: Intake, servers: Se
         another = client.post(f"/jobs/{another_job(intake)}/retry", headers={"idempotency-key": "another"})
         require(another, 202, *accepted(another, total=1))
         other = client.post(f"/jobs/{another_job(intake, 8)}/retry", headers={"idempotency-key": "another"})
-        words = "This Idempotency-Key came before, with other items, database, care plan or handling. Use a new key."
+        words = "This Idempotency-Key was used before, with other items, database, care plan or handling. Use another."
         instance = other.json()["error"]["instance"]
         require(other, 422, JSON, problem(other, "key-reused", "Unprocessable Content", words, instance))
 
         elapse(servers.redis_url, intake.store, RETENTION)
         for method, at in (("GET", path), ("GET", f"{path}/result"), ("DELETE", path), ("POST", f"{path}/retry")):
             answer = client.request(method, at)
-            words = "The job is over and its result is no longer kept."
+            words = "The job is final and its result is no longer kept."
             require(answer, 410, JSON, problem(answer, "job-expired", "Gone", words, at))
 
 
@@ -173,7 +173,7 @@ def test_only_what_failed_for_a_reason_outside_itself_is_sent_again(
     with intake.client() as client:
         answer = client.post(path)
         if sent_again is None:
-            words = "No item of the job failed for a reason outside itself: there is nothing to send again."
+            words = "No item of the job failed for a reason other than its content: there is nothing to retry."
             require(answer, 409, JSON, problem(answer, "job-conflict", "Conflict", words, path))
             return
         require(answer, 202, *accepted(answer, total=len(sent_again)))

@@ -103,7 +103,7 @@ def page(path: str, name: str) -> Callable[[int], Sent]:
     return lambda number: Sent("GET", f"{path}?{name}={number}", b"")
 
 
-MALFORMED = (400, "bad-parameter", "A parameter is not as described: ")
+MALFORMED = (400, "bad-parameter", "A parameter is not valid: ")
 TOO_MANY_BYTES = (413, "too-large", f"The body has more than {BODY_BYTES} bytes. Send the cases in several batches.")
 NOT_STRICT = (422, "too-large-for-strict", f"at most {CHUNK_ITEMS} items and {CHUNK_BYTES} bytes")
 STRICT = {"prefer": "handling=strict"}

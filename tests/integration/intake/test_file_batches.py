@@ -132,7 +132,7 @@ REFUSED: dict[str, tuple[int, str, str, bytes, str, dict[str, str]]] = {
     "FHIR as rows": (422, "no-mapping", "fhir+ndjson", PLAIN, "text/csv", {"mapping": "fhir-r4-episode-of-care"}),
     "an empty name": (400, "bad-parameter", "mapping must have 1 to 64", PARTNERS, "text/csv", {"mapping": ""}),
     "lines of no layout": (415, "media-type", "by a mapping", PARTNERS, "text/plain", {"mapping": "referrals"}),
-    "no mapping": (400, "bad-file", "Line 1 is no header row", PARTNERS, "text/csv", {}),
+    "no mapping": (400, "bad-file", "Line 1 is not a header row", PARTNERS, "text/csv", {}),
     "a ragged row": (400, "bad-file", "Line 3 has 1 cell", PARTNERS + b"2\n", "text/csv", {"mapping": "referrals"}),
     "a charset": (415, "media-type", "windows-1252", PLAIN, "text/csv; charset=x", {}),
 }  # fmt: skip
@@ -185,5 +185,7 @@ def test_every_mistake_in_a_mapping_is_reported_at_the_start() -> None:
     with pytest.raises(SettingsError) as raised:
         Mappings.of({"ann": settings})
     lines = str(raised.value).splitlines()
-    assert lines[0].startswith("clients.ann.files.one.columns: case_Kay is no field of a case; did you mean case_Key?")
+    assert lines[0].startswith(
+        "clients.ann.files.one.columns: case_Kay is not a field of a case; did you mean case_Key?"
+    )
     assert lines[-1].startswith("clients.ann.files.two.date_formats: %d must have a year")

@@ -88,7 +88,7 @@ def test_what_was_sent_again_and_is_no_longer_kept_is_not_sent_once_more(intake:
         answer = client.post(f"/jobs/{job}/retry")
     assert (answer.status_code, answer.json()["error"]["detail"]) == (
         409,
-        "The items were sent again before, and what became of them is no longer kept.",
+        "The items were retried before, and the result of that is no longer kept.",
     )
 
 

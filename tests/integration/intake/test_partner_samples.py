@@ -68,7 +68,7 @@ SAMPLES = (
             "do_Not_Contact": False,
         },
         wrong=(
-            ("the header row twice", twice, "Line 5 is the header row once more"),
+            ("the header row twice", twice, "Line 5 repeats the header row"),
             ("windows-1252", as_encoded("cp1252"), "Line 4 is not utf-8"),
             ("UTF-16", as_encoded("utf-16"), "UTF-16"),
             ("quotes lost", without(b'"'), "Line 3 has 18 cells, and there are 16 columns"),
@@ -156,8 +156,8 @@ SAMPLES = (
             "carePlan_Key": 5,
         },
         wrong=(
-            ("another resource", lambda body: body.replace(b"EpisodeOfCare", b"Visit", 1), "Line 1 is no EpisodeOf"),
-            ("a line cut off", lambda body: body[:-20], "Line 3 is no EpisodeOfCare"),
+            ("another resource", lambda body: body.replace(b"EpisodeOfCare", b"Visit", 1), "Line 1 is not an Epi"),
+            ("a line cut off", lambda body: body[:-20], "Line 3 is not an EpisodeOfCare"),
         ),
     ),
 )  # fmt: skip

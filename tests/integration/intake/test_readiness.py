@@ -26,7 +26,7 @@ from carecase_worker.intake.health import MetricSamples, health_routes
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.settings.sections.access import AuditSettings
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.queries.measures import PATIENCE, JobMeasures
+from carecase_worker.store.queries.measures import METRICS_TIMEOUT, JobMeasures
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import Metrics, MetricSample
@@ -44,31 +44,31 @@ async def asked(app: FastAPI, path: str = "/readyz") -> list[httpx.Response]:
         return [await client.get(path) for _ in range(20)]
 
 
-def readings_of(url: str, store: JobStore, prefix: str) -> MetricSamples:
+def samples_of(url: str, store: JobStore, prefix: str) -> MetricSamples:
     settings = RedisSettings.model_validate({"url": url, "prefix": prefix})
     audit = AuditLog(AuditSettings(), SystemClock())
-    standstill, presence = Standstill(settings, JobSettings()), Presence(settings, SystemClock(), PATIENCE)
+    standstill, presence = Standstill(settings, JobSettings()), Presence(settings, SystemClock(), METRICS_TIMEOUT)
     measures = JobMeasures(settings, JobSettings(), DATABASES)
     return MetricSamples(store, presence, standstill, DATABASES, "host", audit, measures)
 
 
-def app_of(readings: MetricSamples) -> FastAPI:
+def app_of(samples: MetricSamples) -> FastAPI:
     app = FastAPI()
-    app.include_router(health_routes(readings, Metrics(readings)))
+    app.include_router(health_routes(samples, Metrics(samples)))
     return app
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/metrics"])
 def test_whoever_asks_often_makes_no_more_than_one_write_a_second(servers: Services, path: str) -> None:
-    app = app_of(readings_of(servers.redis_url, servers.store("ready:"), "ready:"))
+    app = app_of(samples_of(servers.redis_url, servers.store("ready:"), "ready:"))
     before, began = writes(servers.redis_url), time.monotonic()
     answers = asyncio.run(asked(app, path))
     assert 1 <= writes(servers.redis_url) - before <= 1 + time.monotonic() - began
     assert {answer.status_code for answer in answers} == {503 if path == "/readyz" else 200}
 
 
-def values_of(readings: MetricSamples) -> dict[str, float]:
-    return {one.name: one.value for one in readings() if isinstance(one, MetricSample)}
+def values_of(samples: MetricSamples) -> dict[str, float]:
+    return {one.name: one.value for one in samples() if isinstance(one, MetricSample)}
 
 
 def test_a_clock_that_took_too_long_to_be_compared_is_not_reported(servers: Services) -> None:
@@ -83,7 +83,7 @@ def test_a_clock_that_took_too_long_to_be_compared_is_not_reported(servers: Serv
 
     with passing_on(port, change) as way_in:
         url = servers.redis_url.replace(f":{port}/", f":{way_in}/")
-        told = values_of(readings_of(url, servers.store("ready:"), "ready:"))
+        told = values_of(samples_of(url, servers.store("ready:"), "ready:"))
     assert told["carecase_store_up"] == 1
     assert "carecase_workers" in told
     assert "carecase_clock_offset_seconds" not in told
@@ -92,7 +92,7 @@ def test_a_clock_that_took_too_long_to_be_compared_is_not_reported(servers: Serv
 def test_while_redis_is_away_it_says_so_and_that_no_more_is_known() -> None:
     url = f"redis://127.0.0.1:{free_port()}/0"
     store = JobStore(RedisSettings.model_validate({"url": url, "prefix": "away:"}), JobSettings())
-    answer = asyncio.run(asked(app_of(readings_of(url, store, "away:"))))[0]
+    answer = asyncio.run(asked(app_of(samples_of(url, store, "away:"))))[0]
     reason = "the job store cannot be reached; check that Redis runs, and redis.url"
     assert (answer.status_code, answer.json()) == (
         503,
@@ -105,10 +105,10 @@ def test_while_redis_is_away_it_says_so_and_that_no_more_is_known() -> None:
 
 
 def test_readiness_names_no_database(servers: Services) -> None:
-    readings = readings_of(servers.redis_url, servers.store("unnamed:"), "unnamed:")
-    answer = asyncio.run(asked(app_of(readings)))[0]
+    samples = samples_of(servers.redis_url, servers.store("unnamed:"), "unnamed:")
+    answer = asyncio.run(asked(app_of(samples)))[0]
     assert answer.json()["databases"] == {"away": 0, "reasons": []}
-    assert not any(name in answer.text for name in readings.databases)
+    assert not any(name in answer.text for name in samples.databases)
 
 
 def test_who_asks_while_redis_hangs_takes_no_thread_that_others_need(servers: Services, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_who_asks_while_redis_hangs_takes_no_thread_that_others_need(servers: Se
 
     with lone_valkey(tmp_path / "valkey") as port, redis.Redis.from_url(redis_url(port)) as server:
         store = JobStore(RedisSettings.model_validate({"url": redis_url(port), "prefix": "h:"}), JobSettings())
-        app = app_of(readings_of(redis_url(port), store, "h:"))
+        app = app_of(samples_of(redis_url(port), store, "h:"))
         server.client_pause(600_000, all=False)  # what writes waits
         answers = asyncio.run(asked_while_it_hangs(app, server.client_unpause))
     assert {answer.status_code for answer in answers} == {200, 503}
@@ -134,10 +134,10 @@ def test_a_redis_that_hangs_is_reported_before_prometheus_gives_up(tmp_path: Pat
     """It waits ten seconds; a response of Redis is waited for twice."""
     with lone_valkey(tmp_path / "valkey") as port, redis.Redis.from_url(redis_url(port)) as server:
         store = JobStore(RedisSettings.model_validate({"url": redis_url(port), "prefix": "h:"}), JobSettings())
-        readings = readings_of(redis_url(port), store, "h:")
+        samples = samples_of(redis_url(port), store, "h:")
         server.client_pause(600_000, all=False)  # what writes waits
         began = time.monotonic()
-        assert values_of(readings)["carecase_store_up"] == 0
+        assert values_of(samples)["carecase_store_up"] == 0
         took = time.monotonic() - began
         server.client_unpause()
     assert took < 8
@@ -146,23 +146,23 @@ def test_a_redis_that_hangs_is_reported_before_prometheus_gives_up(tmp_path: Pat
 def test_it_notices_work_that_is_due_and_that_nobody_takes_though_workers_are_there(servers: Services) -> None:
     settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "untaken:"})
     store, presence = servers.store("untaken:"), Presence(settings, SystemClock())
-    readings = readings_of(servers.redis_url, store, "untaken:")
+    samples = samples_of(servers.redis_url, store, "untaken:")
 
     def checks() -> str:
         app = FastAPI()
-        app.include_router(health_routes(readings, Metrics(readings)))
+        app.include_router(health_routes(samples, Metrics(samples)))
         presence.seen("a worker")
         answer = asyncio.run(asked(app))[0]
         assert (answer.status_code == 200) == (answer.json()["checks"] == {"redis": "ok", "workers": "ok"})
         return str(answer.json()["checks"]["workers"])
 
     assert checks() == "ok"
-    for database in readings.databases:
+    for database in samples.databases:
         store.admit(a_new_job(database=database), {0: b"items"})
     assert checks() == "ok"
     elapse(servers.redis_url, store, timedelta(seconds=31))
-    assert re.fullmatch(r"none has taken anything for \d+ s, though work is due", checks())
-    metrics = Metrics(readings).render().decode()
+    assert re.fullmatch(r"none has taken any work for \d+ s, though some is due", checks())
+    metrics = Metrics(samples).render().decode()
     assert re.search(r'^carecase_untaken_seconds\{database="a-database"\} [3-9]\d', metrics, flags=re.MULTILINE)
     (chunk,) = store.overdue("another-one", 0)
     store.claim(chunk, "a holder")

@@ -24,7 +24,7 @@ TYPES = {
     " text/tab-separated-values"
 }
 CODINGS = {"accept-encoding": "zstd, gzip"}
-ENDED = "The body is not {}, or it broke off. Send it again."
+ENDED = "The body is not valid {}, or it is truncated. Send it again."
 
 TITLES = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
@@ -73,12 +73,12 @@ def require_problem(answer: httpx.Response, status: int, kind: str, detail: str,
          " vbasoftware-database."),
         (GOOD, {"vbasoftware_database": "nowhere"}, 403, "not-granted", "The database in vbasoftware-database does not"
          " exist, or this client may not use it."),
-        (GOOD, {"host": "no host"}, 400, "bad-header", "The header Host holds no host. Send host or host:port."),
-        (GOOD, {"idempotency_key": ""}, 400, "bad-parameter", "A parameter is not as described: Idempotency-Key must"
+        (GOOD, {"host": "no host"}, 400, "bad-header", "The header Host is not a host. Send host or host:port."),
+        (GOOD, {"idempotency_key": ""}, 400, "bad-parameter", "A parameter is not valid: Idempotency-Key must"
          " have 1 to 255 characters."),
-        (GOOD, {"user_agent": ""}, 403, "no-user-agent", "Send a User-Agent header that says what you are."),
-        (GOOD, {"accept": "image/png"}, 406, "not-acceptable", "Answers are JSON. Accept application/json, text/json or"
-         " text/plain."),
+        (GOOD, {"user_agent": ""}, 403, "no-user-agent", "Send a User-Agent header that names your program."),
+        (GOOD, {"accept": "image/png"}, 406, "not-acceptable", "Responses are JSON. Accept application/json, text/json"
+         " or text/plain."),
     ],
 )  # fmt: skip
 def test_a_batch_is_refused_with_what_to_do(
@@ -126,7 +126,7 @@ def test_what_is_not_allowed_is_refused_with_what_is(intake: Intake) -> None:
     )
     for kind in ("text/html", None):
         require_problem(asked(intake, "PUT", BATCH, GOOD, content_type=kind), 415, "media-type", words, **TYPES)
-    words = "Send Content-Encoding: gzip or zstd, one of them and once, or leave it out."
+    words = "Send Content-Encoding: gzip or zstd, only one and only once, or leave the header out."
     require_problem(asked(intake, "PUT", BATCH, GOOD, content_encoding="br"), 415, "encoding", words, **CODINGS)
     for path, method, allow in (
         (BATCH, "GET", "PUT, OPTIONS"),
@@ -135,7 +135,7 @@ def test_what_is_not_allowed_is_refused_with_what_is(intake: Intake) -> None:
         ("/jobs/x/retry", "GET", "POST, OPTIONS"),
         ("/livez", "DELETE", "GET, HEAD, OPTIONS"),
     ):
-        words = f"This path does not take this method. It takes {allow}."
+        words = f"This path does not allow this method. It allows {allow}."
         require_problem(asked(intake, method, path), 405, "http-405", words, allow=allow)
         require(asked(intake, "OPTIONS", path), 204, {"allow": allow}, None)
     for path in ("/", "/job", "/jobs/", "/care-cases-batch/", "/jobs/x/y"):
@@ -168,7 +168,7 @@ def test_what_is_wrong_first_is_reported_first(intake: Intake) -> None:
 
 
 def test_a_key_that_came_before_with_another_batch(intake: Intake) -> None:
-    words = "This Idempotency-Key came before, with other items, database, care plan or handling. Use a new key."
+    words = "This Idempotency-Key was used before, with other items, database, care plan or handling. Use another."
     assert asked(intake, "PUT", BATCH, GOOD, idempotency_key="k").status_code == 202
     first = asked(intake, "PUT", BATCH, GOOD, idempotency_key="k")
     assert first.status_code == 202
@@ -190,12 +190,12 @@ def test_what_cannot_be_had_just_now(servers: Services, tmp_path: Path) -> None:
     token = jwt.encode(claims, a_key_pair("RS256"), "RS256", headers={"kid": "k"})
     with an_intake(servers.redis_url, "keys:", jwt=tokens) as intake:
         answer = asked(intake, "GET", "/jobs", authorization=f"Bearer {token}")
-        words = "The bearer token cannot be checked just now. Send the request again later."
+        words = "The bearer token cannot be verified at the moment. Send the request again later."
         require_problem(answer, 503, "keys-unavailable", words, retry_after="5")
 
 
 def test_while_redis_is_away(tmp_path: Path) -> None:
-    words = "The job store cannot answer at the moment. Send the request again, a batch with the same Idempotency-Key."
+    words = "The job store is unavailable at the moment. Send the request again, a batch with the same Idempotency-Key."
     calls = [
         ("PUT", BATCH), ("GET", "/jobs"), ("GET", f"/jobs/{NEVER}"), ("GET", f"/jobs/{NEVER}/result"),
         ("DELETE", f"/jobs/{NEVER}"), ("POST", f"/jobs/{NEVER}/retry"),

@@ -15,7 +15,7 @@ from carecase_worker.intake.access.revocations import Revocable, Revocations, en
 from carecase_worker.settings.sections.access import JwtSettings
 
 REFRESH_S = 5.0
-WORDS = "jwt.revoked_file is not what it should be"
+WORDS = "jwt.revoked_file has faults"
 
 
 class Held:
@@ -117,7 +117,7 @@ def test_a_line_that_is_no_entry_is_reported_and_the_others_count(tmp_path: Path
     (tmp_path / "list").write_text("jti a\nnonsense\njti b")
     with capture_logs() as logs:
         made = revocations_of(JwtSettings.model_validate({"revoked_file": tmp_path / "list"}))
-    fault = "line 2 is no entry: give kind and value, as jti ID"
+    fault = "line 2 is not an entry: give kind and value, as jti ID"
     assert made.faults == (fault,)
     assert [line["reason"] for line in logs] == [fault]
     assert made.holds(Revocable.JTI, "b")

@@ -105,7 +105,7 @@ def test_head_is_get_without_its_body(intake: Intake) -> None:
 def test_a_result_of_which_a_part_is_gone_is_gone(intake: Intake, servers: Services) -> None:
     job_id = intake.send()
     intake.finish(job_id)
-    words = "The job is over and its result is no longer kept."
+    words = "The job is final and its result is no longer kept."
     with redis.Redis.from_url(servers.redis_url) as server, intake.client() as client:
         for key, query in (
             (intake.store.keys.tally(job_id), "?outcome=created"),

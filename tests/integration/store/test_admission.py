@@ -217,12 +217,12 @@ def test_items_and_chunks_that_are_not_packed_yet_are_counted(store: JobStore) -
     items = [msgspec.Raw(b'"%0500d"' % number) for number in range(250)]
     with Delayed("packed") as packers:
         draft = draft_of(store, packers)
-        assert draft.held_bytes == 0
+        assert draft.buffered_bytes == 0
         for chunks in range(3):
             draft.add(items[:1])
-            assert draft.held_bytes == chunks * (250 * 503 + 1) + 2 * 502
+            assert draft.buffered_bytes == chunks * (250 * 503 + 1) + 2 * 502
             draft.add(items[1:])
-            assert draft.held_bytes == (chunks + 1) * (250 * 503 + 1)
+            assert draft.buffered_bytes == (chunks + 1) * (250 * 503 + 1)
 
 
 def test_chunks_are_counted_until_they_are_staged(store: JobStore) -> None:
@@ -233,6 +233,6 @@ def test_chunks_are_counted_until_they_are_staged(store: JobStore) -> None:
             items = [b'"%b"' % random.randbytes(250).hex().encode() for _ in range(250)]
             draft.add(list(map(msgspec.Raw, items)))
             size += sum(map(len, items)) // 2
-        assert size <= draft.held_bytes <= 2 * size
+        assert size <= draft.buffered_bytes <= 2 * size
         packers.may_go_on.set()
         assert draft.admit("0" * 64).verdict is Admitted.ADMITTED

@@ -94,8 +94,8 @@ def test_every_url_with_a_parameter_that_libpq_does_not_know_is_reported_at_once
             a=f"{fitting}?sslmod=require&conect_timeout=3", b=f"{fitting}?sslmod=require", c=f"sqlite:///{tmp_path}/c"
         )
     assert str(caught.value).splitlines() == [
-        "databases.a.url: has conect_timeout, sslmod, which libpq has no parameters for; take them out",
-        "databases.b.url: has sslmod, which libpq has no parameters for; take them out",
+        "databases.a.url: has conect_timeout, sslmod, which libpq has no parameters for; remove it",
+        "databases.b.url: has sslmod, which libpq has no parameters for; remove it",
     ]
 
 

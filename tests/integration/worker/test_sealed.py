@@ -223,7 +223,7 @@ def test_a_chunk_waits_for_its_key(store: JobStore, targets: SteppedTargets, cap
     assert store.job(admission.job_id).state is State.WAITING
     printed = "".join(capfd.readouterr())
     assert "chunk waits for a worker that can read it" in printed
-    assert "sealed with the key 'new', which is not here; add it to encryption.keys" in printed
+    assert "sealed with the key 'new', which is not configured; add it to encryption.keys" in printed
 
     to_notify = list(admission.to_notify)
     while to_notify:

@@ -1,1 +1,1 @@
-"""Commands of those who operate an installation: databases, keys, webhooks, workers, audit, faults."""
+"""Commands for operators: databases, keys, webhooks, workers, audit, diagnosis."""

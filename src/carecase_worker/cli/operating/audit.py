@@ -1,4 +1,4 @@
-"""`carecase audit`: hold the audit log to its digests."""
+"""`carecase audit`: verification of the audit log."""
 
 import re
 from collections.abc import Iterator
@@ -29,19 +29,19 @@ def add_commands(app: typer.Typer) -> None:
 
 def audit_verify(
     directory: Annotated[
-        Path | None, typer.Argument(help="Where the log lies, also a copy of it; audit.directory if left out")
+        Path | None, typer.Argument(help="Directory of the log or of a copy; default: audit.directory")
     ] = None,
     noted: Annotated[
         list[str] | None,
-        typer.Option("--noted", metavar="NUMBER:HASH", help="The end of the log as an earlier run told it; repeatable"),
+        typer.Option("--noted", metavar="NUMBER:HASH", help="End of the log as printed by an earlier run; repeatable"),
     ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether records were changed, taken out or put in. Exit status 1 if so.
+    """Check whether records were modified, removed or inserted. Exit status 1 if so.
 
-    Digests by a key need audit.keys. The intakes may go on writing meanwhile. What is cut off at the end, and a log
-    without keys that was written anew, show only against an end that was noted elsewhere.
+    Keyed digests need audit.keys. The intakes may keep writing meanwhile. A log that was truncated at the end, or
+    rewritten without keys, is detected only with --noted, an end that was stored elsewhere.
     """
     heads = [_head(text) for text in noted or ()]
     settings = settings_nearby(config).audit
@@ -61,7 +61,7 @@ def audit_verify(
 
 
 def _lines(place: Path, held: ExitStack) -> Iterator[tuple[str, bytes]]:
-    """Yield the present lines of a log, each with a name for messages. Raises SettingsError."""
+    """Yield the current lines of a log, each with a name for messages. Raises SettingsError."""
     try:
         place.stat()
         for name, file, size in opened_files(place, held):
@@ -76,7 +76,7 @@ def _lines(place: Path, held: ExitStack) -> Iterator[tuple[str, bytes]]:
 def _head(text: str) -> Head:
     parts = re.fullmatch("([1-9][0-9]{0,15}):([0-9a-f]{64})", text.strip())
     if parts is None:
-        raise typer.BadParameter("give it as carecase audit verify told it: NUMBER:HASH", param_hint="--noted")
+        raise typer.BadParameter("give it as printed by carecase audit verify: NUMBER:HASH", param_hint="--noted")
     return Head(int(parts[1]), parts[2])
 
 
@@ -87,10 +87,10 @@ def _told(made: Verification) -> Iterator[str]:
     yield from (f"note  {note}" for note in made.notes)
     if made.records:
         span = f"{made.first.number} to {made.last.number}, the last at {made.last_at}"
-        found = f"{made.fault_count} faults" if made.fault_count else "nothing was changed, taken out or put in"
+        found = f"{made.fault_count} faults" if made.fault_count else "nothing was modified, removed or inserted"
         yield f"{made.records} records, {span}: {found}."
         yield f"It ends with {made.last.number}:{made.last.hash}"
-        yield "Write that down elsewhere, and give it as --noted next time: what is cut off at the end shows only so."
+        yield "Store that elsewhere, and give it as --noted next time: truncation at the end is detected only by it."
 
 
 def _as_json(made: Verification) -> str:

@@ -17,7 +17,7 @@ from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.schema.state import state
 from carecase_worker.targets.tenants import Tenant, tenants_of
 
-Database = Annotated[str | None, typer.Option("--database", help="One target database; all of them if left out")]
+Database = Annotated[str | None, typer.Option("--database", help="One target database; default: all")]
 Told = tuple[list[str], bool]
 """The lines to print about one database, and whether it is in order."""
 _CHANGED = "it is at the newest revision all the same: somebody has changed its tables; put back what is named"
@@ -34,7 +34,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def db_upgrade(database: Database = None, config: Config = None, timeout: Timeout = 600.0) -> None:
-    """Bring the schema of the target databases up to date, each within --timeout. Exit status 1 if one cannot be."""
+    """Bring the schema of the target databases up to date, each within --timeout. Exit status 1 if one fails."""
 
     def upgraded(tenant: Tenant) -> Told:
         engine = engine_for(tenant)
@@ -49,7 +49,7 @@ def db_upgrade(database: Database = None, config: Config = None, timeout: Timeou
 
 
 def db_check(database: Database = None, config: Config = None, timeout: Timeout = 30.0) -> None:
-    """Say whether the schema of the target databases fits. Exit status 1 if one does not."""
+    """Check whether the schemas of the target databases fit this version. Exit status 1 if one does not."""
 
     def checked(tenant: Tenant) -> Told:
         found = state(engine_for(tenant))
@@ -60,7 +60,7 @@ def db_check(database: Database = None, config: Config = None, timeout: Timeout 
 
 
 def db_current(database: Database = None, config: Config = None, timeout: Timeout = 30.0) -> None:
-    """Say at which revision the schema of each target database is, and at which this version is."""
+    """Show the schema revisions of each target database and of this version."""
 
     def told(tenant: Tenant) -> Told:
         found = state(engine_for(tenant))
@@ -71,7 +71,7 @@ def db_current(database: Database = None, config: Config = None, timeout: Timeou
 
 
 def db_revision(message: Annotated[str, typer.Argument(help="A sentence about the change")]) -> None:
-    """Write a migration for what the tables have and the newest revision has not. For who changes this program."""
+    """Write a migration from the newest revision to the current tables. For developers of this program."""
     drafted = draft_revision(message)
     typer.echo(f"wrote {drafted}: read it, and run make check" if drafted else "the newest revision lacks nothing")
 

@@ -1,4 +1,4 @@
-"""`carecase doctor`: the faults of an installation and advice on each, one a line."""
+"""`carecase doctor`: diagnosis of an installation, one finding with advice per line."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ from carecase_worker.targets.schema.state import state
 from carecase_worker.targets.tenants import Tenant, tenants_of
 from carecase_worker.telemetry import configure_logging
 
-_PATIENCE = timedelta(seconds=3)
+_TIMEOUT = timedelta(seconds=3)
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -40,10 +40,10 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def doctor(config: Config = None, timeout: Timeout = 10.0, page: PageAddress = None) -> None:
-    """Check configuration, Redis, databases and workers, and say what to do. Exit status 1 if something is to be fixed.
+    """Check configuration, Redis, databases and workers, and say what to do. Exit status 1 if something must be fixed.
 
-    Without a configuration it looks at the `carecase up` that runs in the current directory. Each thing that it looks
-    at has --timeout seconds to answer.
+    Without a configuration it checks the `carecase up` of the current directory. Each check may take --timeout
+    seconds.
     """
     configure_logging(LogSettings(format="console", level="error"))
     counts: Counter[Grade] = Counter()
@@ -51,7 +51,7 @@ def doctor(config: Config = None, timeout: Timeout = 10.0, page: PageAddress = N
         counts[finding.grade] += 1
         typer.echo(f"{finding.grade.value:<5} {finding.about}: {finding.text}")
     to_fix, hints = counts[Grade.FIX], counts[Grade.HINT]
-    more = " Begin with the first: it may be the cause of others." if to_fix > 1 else ""
+    more = " Start with the first: it may be the cause of others." if to_fix > 1 else ""
     typer.echo(f"\n{counted(to_fix, 'thing')} to fix, {counted(hints, 'hint')}.{more}")
     raise typer.Exit(1 if to_fix else 0)
 
@@ -68,7 +68,7 @@ def examine(config: Path | None, seconds: float, page: str | None = None) -> Ite
         for mistake in str(error).splitlines():
             about, _, text = mistake.partition(": ")
             yield Finding(Grade.FIX, about, text)
-        yield Finding(Grade.HINT, "configuration", f"was read from {used}; the rest is looked at once it is right")
+        yield Finding(Grade.HINT, "configuration", f"was read from {used}; the rest is checked once it is right")
         return
     yield from _configuration(settings, used)
     yield from _timed("the issuer's keys", tokens, settings, seconds)
@@ -83,34 +83,34 @@ def examine(config: Path | None, seconds: float, page: str | None = None) -> Ite
 
 
 def _timed(about: str, check: Check, settings: Settings, seconds: float) -> Iterator[Finding]:
-    """Yield the findings of a check, or that it did not end in time."""
+    """Yield the findings of a check, or a finding that it timed out."""
     try:
         with deadline(f"the answer of {about}", seconds):
             found = list(check(settings))
     except DeadlineExceeded as error:
-        found = [Finding(Grade.FIX, about, f"{error} --timeout gives it longer.")]
+        found = [Finding(Grade.FIX, about, f"{error} --timeout sets a longer time.")]
     yield from found
 
 
 def _reach(settings: Settings) -> Iterator[Finding]:
-    """Yield the fault if Redis does not respond: it is the cause of whatever the other checks would report."""
+    """Yield a finding if Redis does not respond, since that would cause the findings of other checks."""
     try:
-        reach(settings.redis, _PATIENCE)
+        reach(settings.redis, _TIMEOUT)
     except StoreUnavailable as error:
         yield Finding(Grade.FIX, "redis", f"{error} ({without_credentials(settings.redis.url.get_secret_value())})")
         skipped = "workers" if settings.broker.url is not None else "broker and workers"
-        yield Finding(Grade.HINT, "redis", f"{skipped} are not looked at before that is mended")
+        yield Finding(Grade.HINT, "redis", f"{skipped} are not checked before that is fixed")
 
 
 def _configuration(settings: Settings, used: str) -> Iterator[Finding]:
     if not settings.databases:
         yield Finding(Grade.FIX, "databases", "there are none; configure one as [databases.NAME] with its url")
     if not settings.clients:
-        yield Finding(Grade.FIX, "clients", "there are none, so nobody can send; see carecase keys new NAME")
+        yield Finding(Grade.FIX, "clients", "there are none, so nobody can send batches; see carecase keys new NAME")
     yield from _clients(settings)
     yield from _sealing(settings.encryption)
     if settings.audit.directory is None:
-        yield Finding(Grade.HINT, "audit.directory", "is not set: who reads and writes cases is recorded nowhere")
+        yield Finding(Grade.HINT, "audit.directory", "is not set: reads and writes of cases are not recorded")
     if fault := descriptors_fault(settings.intake.max_connections, most_descriptors()):
         yield Finding(Grade.HINT, "intake.max_connections", f"carecase intake would not start on this machine: {fault}")
     if not settings.intake.rate_per_second:
@@ -130,7 +130,7 @@ def _clients(settings: Settings) -> Iterator[Finding]:
 
 
 def _mapping(about: str, file: FileSettings) -> Iterator[Finding]:
-    """Yield the faults of a mapping; a mistake keeps the intake from starting, or each file from being taken."""
+    """Yield the faults of a mapping, because of which the intake would not start, or would refuse each file."""
     found = list(remarks(file))
     for remark in found:
         yield Finding(Grade.FIX if remark.is_mistake else Grade.HINT, f"{about}.{remark.setting}", remark.text)
@@ -140,9 +140,11 @@ def _mapping(about: str, file: FileSettings) -> Iterator[Finding]:
 
 def _sealing(encryption: EncryptionSettings) -> Iterator[Finding]:
     if not encryption.by_id:
-        yield Finding(Grade.HINT, "encryption.keys", "are not set: cases lie legible in Redis until they are applied")
+        yield Finding(
+            Grade.HINT, "encryption.keys", "are not set: cases are stored unencrypted in Redis until they are applied"
+        )
     elif not encryption.required:
-        text = "is false: jobs that nobody sealed are applied; set it to true once those of before are done"
+        text = "is false: unsealed jobs are applied; set it to true once the earlier jobs are done"
         yield Finding(Grade.HINT, "encryption.required", text)
 
 
@@ -162,7 +164,9 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         yield from (Finding(Grade.HINT, "redis", hint) for hint in hints)
         kept = "writes to disk" if settings.redis.durability == "fsync" else "may lose batches (redis.durability)"
         url = without_credentials(settings.redis.url.get_secret_value())
-        yield Finding(Grade.OK, "redis", f"{url} is reachable, {kept}, drops nothing, and lets this user do its part")
+        yield Finding(
+            Grade.OK, "redis", f"{url} is reachable, {kept}, evicts nothing, and allows this user all that it needs"
+        )
 
 
 def _clocks(settings: Settings) -> Iterator[Finding]:
@@ -209,7 +213,7 @@ def _workers(settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.FIX, "workers", "are not known without Redis; fix that first")
         return
     if workers.seen and untaken is not None:
-        text = f"none has taken anything for {untaken.total_seconds():.0f} s, though work is due; restart them"
+        text = f"none has taken any work for {untaken.total_seconds():.0f} s, though some is due; restart them"
         yield Finding(Grade.FIX, "workers", text)
     elif workers.seen:
         yield Finding(Grade.OK, "workers", f"{workers.seen} were seen within ten seconds")
@@ -218,4 +222,4 @@ def _workers(settings: Settings) -> Iterator[Finding]:
 
 
 _OF_REDIS: Mapping[str, Check] = {"redis": _redis, "clocks": _clocks, "broker": _broker, "workers": _workers}
-"""Checks that are made once Redis answers."""
+"""Checks that need Redis."""

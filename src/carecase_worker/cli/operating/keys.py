@@ -26,10 +26,10 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def keys_new(
-    client: Annotated[str, typer.Argument(metavar="CLIENT", help="The client that is to have the key")],
+    client: Annotated[str, typer.Argument(metavar="CLIENT", help="The client that will get the key")],
     as_json: Json = False,
 ) -> None:
-    """Make an API key, and say what to put into the configuration."""
+    """Generate an API key, and show the lines for the configuration."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", client):
         raise SettingsError(f"clients.{client}: a name has letters, digits, _ and - only, 64 at most")
     key = f"cck_{secrets.token_urlsafe(24)}"
@@ -37,7 +37,7 @@ def keys_new(
     if as_json:
         typer.echo(msgspec.json.encode({"client": client, "apiKey": key, "apiKeySha256": digest}).decode())
         return
-    typer.echo(f"Give this to the client; it is kept nowhere:\n  {key}\n")
+    typer.echo(f"Give this to the client; it is not stored anywhere:\n  {key}\n")
     typer.echo(f'Put this into the configuration:\n  [clients.{client}]\n  api_key_sha256 = ["{digest}"]')
     typer.echo("  databases = []  # the databases it may use")
     typer.echo(f"Then its bearer tokens come from: carecase token new --client {client}")
@@ -54,8 +54,8 @@ def keys_rewrap(config: Config = None) -> None:
         rewrapping = Rewrapping(settings.redis, store, seals)
         told = Counter(map(rewrapping.rewrap, set(rewrapping.jobs(settings.databases))))
     typer.echo(
-        f"{told[Rewrapped.WRAPPED]} wrapped with the key {next(iter(keys))}, {told[Rewrapped.FRESH]} had no need"
+        f"{told[Rewrapped.WRAPPED]} wrapped with the key {next(iter(keys))}, {told[Rewrapped.FRESH]} needed no change"
     )
     if told[Rewrapped.LOST]:
-        typer.echo(f"{told[Rewrapped.LOST]} cannot be opened with the keys that are here: keep the old keys")
+        typer.echo(f"{told[Rewrapped.LOST]} cannot be opened with the configured keys: keep the old keys")
         raise typer.Exit(1)

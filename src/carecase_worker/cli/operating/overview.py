@@ -37,7 +37,7 @@ def document(overview: Overview) -> dict[str, Any]:
 
 
 def screen(overview: Overview, fault: str | None = None) -> RenderableType:
-    """Return what the terminal shows; `fault` tells why it is not of now."""
+    """Render the overview for a terminal; `fault` says why it is out of date."""
     parts: list[RenderableType] = [_head(overview, fault), _databases(overview), _workers(overview)]
     if overview.in_hand:
         parts.append(_chunks(overview))
@@ -45,7 +45,7 @@ def screen(overview: Overview, fault: str | None = None) -> RenderableType:
 
 
 def duration(length: timedelta) -> str:
-    """Write a duration with its two largest units, as 3 d 4 h, 12 min 5 s or 7 s."""
+    """Format a duration with its two largest units, as 3 d 4 h, 12 min 5 s or 7 s."""
     seconds = int(length.total_seconds())
     for unit, of_unit, lesser, of_lesser in (("d", 86_400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
         if seconds >= of_unit:
@@ -54,7 +54,7 @@ def duration(length: timedelta) -> str:
 
 
 def size(count: int) -> str:
-    """Write a number of bytes with a binary unit."""
+    """Format a number of bytes with a binary unit."""
     value, unit = float(count), "B"
     for unit in ("B", "KiB", "MiB", "GiB"):
         if value < 1024 or unit == "GiB":
@@ -80,8 +80,8 @@ def _database(work: DatabaseWork) -> dict[str, Any]:
 
 
 def _head(overview: Overview, fault: str | None) -> Text:
-    head = Text.assemble(("carecase top", "bold"), f"  {overview.at:%H:%M:%S} UTC (Redis's clock)  Ctrl-C or q ends it")
-    return head.append(f"\n{fault} Shown is how it was then.", "bold red") if fault else head
+    head = Text.assemble(("carecase top", "bold"), f"  {overview.at:%H:%M:%S} UTC (Redis's clock)  Ctrl-C or q to quit")
+    return head.append(f"\n{fault} The last known state is shown.", "bold red") if fault else head
 
 
 def _databases(overview: Overview) -> Table:

@@ -27,15 +27,15 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def token_new(
-    client: Annotated[str, typer.Option(help="The client that the token is for, by its name in the configuration")],
+    client: Annotated[str, typer.Option(help="The client of the token, by its name in the configuration")],
     subject: Annotated[
-        str | None, typer.Option(help="The user that goes into the audit fields; the client's name if left out")
+        str | None, typer.Option(help="The user in the audit fields; default: the client's name")
     ] = None,
-    expires: Annotated[str, typer.Option(help="How long it is valid: 30m, 8h, 30d, 4w; 366d at most")] = "8h",
+    expires: Annotated[str, typer.Option(help="Lifetime: 30m, 8h, 30d, 4w; at most 366d")] = "8h",
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Make a bearer token and print it, and nothing else: TOKEN=$(carecase token new --client demo)."""
+    """Sign a bearer token and print only that: TOKEN=$(carecase token new --client demo)."""
     lifetime = lifetime_of(expires)
     user = _user(client if subject is None else subject)
     settings = settings_nearby(config)
@@ -56,12 +56,12 @@ def token_new(
 
 
 def lifetime_of(text: str) -> timedelta:
-    """Read a lifetime as 8h or 30d, of 366 days at most. Raises BadParameter."""
+    """Parse a lifetime such as 8h or 30d, of at most 366 days. Raises BadParameter."""
     parts = re.fullmatch(r"([0-9]{1,6})([mhdw])", text.strip())
     lifetime = timedelta(**{_UNITS[parts[2]]: int(parts[1])}) if parts else timedelta()
     if not timedelta() < lifetime <= _LONGEST:
         raise typer.BadParameter(
-            "give a number and a unit, as 30m, 8h, 30d or 4w; 366d at most", param_hint="--expires"
+            "give a number and a unit, as 30m, 8h, 30d or 4w; at most 366d", param_hint="--expires"
         )
     return lifetime
 
@@ -70,7 +70,7 @@ def _user(subject: str) -> str:
     """Check that the audit fields can hold the name of a user. Raises BadParameter."""
     if not subject.isprintable() or not 0 < len(subject) <= USER_LENGTH:
         raise typer.BadParameter(
-            f"must have 1 to {USER_LENGTH} characters that can be printed: it goes into the audit fields",
+            f"must have 1 to {USER_LENGTH} printable characters: it goes into the audit fields",
             param_hint="--subject",
         )
     return subject

@@ -24,7 +24,7 @@ from carecase_worker.settings.urls.services import without_credentials
 from carecase_worker.store.queries.overview import Overview, Overviews
 from carecase_worker.store.workers.presence import Presence
 
-_PATIENCE = timedelta(seconds=3)
+_TIMEOUT = timedelta(seconds=3)
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -33,18 +33,18 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def top(
-    once: Annotated[bool, typer.Option("--once", help="Show it once, and end")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --once: one JSON document")] = False,
-    every: Annotated[float, typer.Option("--every", min=0.2, max=60, help="Seconds between two looks")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Show it once and exit")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --once: print one JSON document")] = False,
+    every: Annotated[float, typer.Option("--every", min=0.2, max=60, help="Seconds between updates")] = 1.0,
     config: Config = None,
 ) -> None:
-    """Show the open work of each database, its circuit breaker, and the workers with what they have in hand.
+    """Show the open work of each database, its circuit breaker, and the workers with their claimed chunks.
 
-    Exit status 2 if Redis is away at the first look; later, the last look stays on the screen until it is back. It only
-    reads. Ctrl-C or q ends it.
+    Read-only. Exit status 2 if Redis is unreachable at the start; later, the last state stays on the screen until Redis
+    is back. Ctrl-C or q to quit.
     """
     if as_json and not once:
-        raise typer.BadParameter("goes with --once only: a document is of one moment", param_hint="--json")
+        raise typer.BadParameter("requires --once", param_hint="--json")
     settings = settings_nearby(config)
     if not settings.databases:
         raise SettingsError("databases: there are none; configure one as [databases.NAME] with its url")
@@ -60,7 +60,7 @@ def top(
 
 
 class _Looks:
-    """The reading of overviews, with the workers that were seen."""
+    """Source of overviews, with the live workers."""
 
     def __init__(self, overviews: Overviews, presence: Presence, where: str) -> None:
         self._overviews = overviews
@@ -77,7 +77,7 @@ class _Looks:
 
 @contextmanager
 def _looks(settings: Settings) -> Iterator[_Looks]:
-    overviews = Overviews(settings.redis, settings.databases, _PATIENCE)
+    overviews = Overviews(settings.redis, settings.databases, _TIMEOUT)
     presence = Presence(settings.redis, SystemClock())
     try:
         yield _Looks(overviews, presence, without_credentials(settings.redis.url.get_secret_value()))
@@ -87,7 +87,7 @@ def _looks(settings: Settings) -> Iterator[_Looks]:
 
 
 def _follow(console: Console, looks: _Looks, first: Overview, every: float) -> None:
-    """Show one look after the other until the user ends it; the terminal is then as it was."""
+    """Update the screen until the user quits; then restore the terminal."""
     shown, fault = first, None
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)  # so that the terminal is left as it was
@@ -108,7 +108,7 @@ def _end(number: int, _: object) -> None:
 
 @contextmanager
 def _keys() -> Iterator[None]:
-    """Have single keys be read without Enter and without showing them, if there is a keyboard."""
+    """Read single keys without Enter and without echo, if there is a terminal."""
     if not sys.stdin.isatty():
         yield
         return

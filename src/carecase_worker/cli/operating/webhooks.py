@@ -1,4 +1,4 @@
-"""`carecase webhooks`: how endpoints stand, what could not be delivered, replay, and a test."""
+"""`carecase webhooks`: state of endpoints, undelivered events, replay, and a test."""
 
 import json
 import ssl
@@ -20,23 +20,23 @@ from carecase_worker.worker.webhooks.messages import test_message
 from carecase_worker.worker.webhooks.sending import Sending, resolve_by_system
 
 Webhook = Annotated[
-    str, typer.Argument(metavar="WEBHOOK", help="Its name in the configuration, as crm of [webhooks.crm]")
+    str, typer.Argument(metavar="WEBHOOK", help="Its name in the configuration: crm for [webhooks.crm]")
 ]
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the group."""
-    webhooks = typer.Typer(help="Endpoints that are called back", no_args_is_help=True)
+    webhooks = typer.Typer(help="Endpoints that get the events of jobs", no_args_is_help=True)
     webhooks.callback()(lambda: None)
     webhooks.command("list")(webhooks_list)
     webhooks.command("failed")(webhooks_failed)
     webhooks.command("replay")(webhooks_replay)
     webhooks.command("test")(webhooks_test)
-    app.add_typer(webhooks, name="webhooks", help="Endpoints that are called back")
+    app.add_typer(webhooks, name="webhooks", help="Endpoints that get the events of jobs")
 
 
 def webhooks_list(config: Config = None, as_json: Json = False) -> None:
-    """Say how each webhook stands. Exit status 1 if one fails or is disabled."""
+    """List the webhooks and their states. Exit status 1 if one is failing or disabled."""
     settings = settings_nearby(config)
     outbox = Outbox(settings.redis)
     try:
@@ -56,11 +56,11 @@ def webhooks_list(config: Config = None, as_json: Json = False) -> None:
 
 def webhooks_failed(
     webhook: Webhook,
-    most: Annotated[int, typer.Option("--most", min=1, help="How many, the newest first")] = 100,
+    most: Annotated[int, typer.Option("--most", min=1, help="Maximum number, the newest first")] = 100,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """List the events that were given up after the last attempt; `replay` has them delivered after all."""
+    """List the events that could not be delivered; `replay` delivers them again."""
     settings, _ = _found(webhook, config)
     outbox = Outbox(settings.redis)
     try:
@@ -73,18 +73,18 @@ def webhooks_failed(
 
 
 def webhooks_replay(webhook: Webhook, config: Config = None) -> None:
-    """Enable a webhook, and have what was given up or waits for its next attempt delivered now, by the workers."""
+    """Enable a webhook, and let the workers deliver its undelivered and queued events now."""
     settings, _ = _found(webhook, config)
     outbox = Outbox(settings.redis)
     try:
         count = outbox.replay(webhook, 2 * settings.jobs.retention)
     finally:
         outbox.close()
-    typer.echo(f"{count} given up before and all that waits will be delivered now; see: carecase webhooks list")
+    typer.echo(f"{count} undelivered events and all queued ones will be delivered now; see: carecase webhooks list")
 
 
 def webhooks_test(webhook: Webhook, config: Config = None) -> None:
-    """Send one event that tells of no job, from here, and say how it was answered. Exit status 1 if not by 2xx."""
+    """Send a test event without a job from this machine, and show the response. Exit status 1 unless it is 2xx."""
     settings, found = _found(webhook, config)
     if not found.signing_secrets:
         variable = variable_of(("webhooks", webhook, "secrets"))

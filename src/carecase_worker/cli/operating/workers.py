@@ -17,12 +17,12 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def workers(
-    here: Annotated[bool, typer.Option("--here", help="Only those of this machine or container")] = False,
+    here: Annotated[bool, typer.Option("--here", help="Only workers of this machine or container")] = False,
     config: Config = None,
 ) -> None:
-    """List the workers that were seen within ten seconds.
+    """List the workers with a heartbeat within ten seconds.
 
-    Exit status 1 if there are none, or if work is due that none of them takes: a health check.
+    A health check: exit status 1 if there are none, or if none of them takes work that is due.
     """
     settings = settings_nearby(config)
     presence, standstill = Presence(settings.redis, SystemClock()), Standstill(settings.redis, settings.jobs)
@@ -41,5 +41,5 @@ def workers(
         raise typer.Exit(1)
     if untaken is not None:
         seconds = f"{untaken.total_seconds():.0f} s"
-        typer.echo(f"no worker has taken anything for {seconds}, though work is due; restart the workers", err=True)
+        typer.echo(f"no worker has taken any work for {seconds}, though some is due; restart the workers", err=True)
         raise typer.Exit(1)

@@ -1,1 +1,1 @@
-"""Commands of those who send batches and follow their jobs. They know the service by its HTTP contract alone."""
+"""Commands for senders of batches. They use only the service's HTTP contract."""

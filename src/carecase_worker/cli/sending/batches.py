@@ -43,9 +43,9 @@ def submit(
     options: SubmitOptions,
     as_json: Json = False,
 ) -> None:
-    """Send a batch; what is too large for one, in several. Exit status: 0 all applied, 1 some items failed, 2 refused.
+    """Send a file as one batch, or in several if too large. Exit status: 0 all applied, 1 some items failed, 2 refused.
 
-    With --json, one line for each batch.
+    With --json, prints one line for each batch.
     """
     console = standard_error()
     with service.connect(options.database) as client:
@@ -56,7 +56,7 @@ def submit(
 
 
 def carry_out(submission: Submission, as_json: bool) -> NoReturn:
-    """Send everything and tell what became of it; end with the exit status. Raises ClientError."""
+    """Send everything, print the results, and exit with the status. Raises ClientError."""
     try:
         jobs = _sent(submission)
     except KeyboardInterrupt:
@@ -64,7 +64,7 @@ def carry_out(submission: Submission, as_json: bool) -> NoReturn:
         raise typer.Exit(STATUS_INTERRUPTED) from None
     except ClientError:
         if submission.accepted:
-            _say_what_goes_on(submission, "It did not come to the end.")
+            _say_what_goes_on(submission, "It was not completed.")
         raise
     changes = changes_of(submission.client, jobs) if submission.options.dry_run and not as_json else ""
     _tell(jobs, changes, as_json)
@@ -99,17 +99,17 @@ def _tell(jobs: Sequence[Job], changes: str, as_json: bool) -> None:
 
 
 def _say_what_goes_on(submission: Submission, happened: str) -> None:
-    """Say, after a submission was cut short, which of its jobs the service goes on with."""
+    """Print, after an interrupted submission, which of its jobs continue."""
     accepted, say = submission.accepted, submission.console.print
     if accepted:
-        said = f"job {accepted[0].job_id} goes on" if len(accepted) == 1 else f"{len(accepted)} jobs go on"
-        say(f"{happened} What was accepted is not lost: {said}.")
+        said = f"job {accepted[0].job_id} continues" if len(accepted) == 1 else f"{len(accepted)} jobs continue"
+        say(f"{happened} Accepted batches are not lost: {said}.")
         for job in accepted[-1:]:
             say(f"To watch: carecase status {job.job_id} --watch. To cancel: carecase cancel {job.job_id}")
         if len(accepted) > 1:
             say("The other jobs: carecase jobs")
     if submission.awaits_answer:
-        say(f"{happened} An answer was outstanding: carecase jobs shows if what was sent last has been accepted.")
+        say(f"{happened} A response was outstanding: carecase jobs shows if the last batch was accepted.")
     elif not accepted:
         say(f"{happened} Nothing was accepted.")
 
@@ -118,7 +118,7 @@ def _validate(submission: Submission, as_json: bool) -> None:
     """Print the validation of each item, and exit. Only invalid items are kept in memory until then."""
     if submission.options.dry_run:
         raise typer.BadParameter(
-            "asks the database, --validate-only does not: give one of them", param_hint="--dry-run"
+            "uses the database, --validate-only does not: give one of them", param_hint="--dry-run"
         )
     invalid = []
     count = 0
@@ -137,9 +137,9 @@ def _validate(submission: Submission, as_json: bool) -> None:
 
 
 def generate(
-    count: Annotated[int, typer.Argument(min=1, max=10_000_000, help="How many cases")],
+    count: Annotated[int, typer.Argument(min=1, max=10_000_000, help="Number of cases")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same cases")] = 1,
-    care_plan: Annotated[int | None, typer.Option(help="The care plan of all cases; several if left out")] = None,
+    care_plan: Annotated[int | None, typer.Option(help="The care plan of all cases; default: several")] = None,
 ) -> None:
     """Write a synthetic batch to standard output, as a JSON array."""
     before = "["

@@ -1,4 +1,4 @@
-"""The fields that dry runs would change, counted."""
+"""Counts of the fields that dry runs would change."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from carecase_worker.client.documents import Job
 
 
 def changes_of(client: CareCases, jobs: Iterable[Job]) -> str:
-    """Return how many cases would change in which field, and how many in none, in the final ones of some dry runs.
+    """Count the changed cases by field, and the unchanged ones, of final dry runs, as text.
 
     Empty if no case would be updated. Raises ClientError.
     """

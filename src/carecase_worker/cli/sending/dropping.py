@@ -1,4 +1,4 @@
-"""The sending of `carecase drop`: each file of a watched folder once, and its acknowledgement beside it."""
+"""Sending for `carecase drop`: each file of a watched folder once, with its acknowledgement beside it."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from carecase_worker.files.acknowledgement import Told
 _PIECE_BYTES = 1 << 20
 _REFUSED = 400
 _UNREAD = "unread"
-"""The place of a digest, of a file that cannot be read."""
+"""Placeholder for the digest of an unreadable file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class DropOptions:
     """The options of `carecase drop`."""
 
     mapping: Annotated[str | None, typer.Option(help=MAPPING_HELP)] = None
-    care_plan: Annotated[int | None, typer.Option(help="The care plan that all cases belong to")] = None
+    care_plan: Annotated[int | None, typer.Option(help="The care plan of all cases")] = None
     database: Annotated[str | None, typer.Option(help="The target database (CARECASE_DATABASE)")] = None
     settle: Annotated[
         float, typer.Option(min=0, help="Seconds for which a file must not change before it is complete")
     ] = 10
-    once: Annotated[bool, typer.Option("--once", help="End when all that is complete has been sent")] = False
+    once: Annotated[bool, typer.Option("--once", help="Exit when all complete files have been sent")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class Dropping:
     console: Console
 
     def send(self, file: Path) -> bool:
-        """Send a file that was taken, wait for what becomes of it, and file it away; False if it is to be tried again.
+        """Send a file, wait for its result, and file it away; return False if it must be tried again.
 
-        The Idempotency-Key is the content's digest: sent again after whatever happened, it is the same job. Raises
-        CallerRefused, and other errors that are no fault of the file.
+        The Idempotency-Key is the content's digest, so that a repeated file becomes the same job. Raises CallerRefused,
+        and other errors that the file did not cause.
         """
         digest, name = _UNREAD, shown(file.name)
         try:
@@ -60,7 +60,7 @@ class Dropping:
             jobs = [self.client.wait(job) for job in self._sent(file, f"drop-{digest}")]
             target = self.folder.file_away(file, digest, self._told(jobs), all(job.applied for job in jobs))
         except (ServiceBusy, ServiceUnreachable, JobUnknown) as error:
-            self.console.print(f"{name}: it is tried again. {shown(error)}", markup=False)
+            self.console.print(f"{name}: will be tried again. {shown(error)}", markup=False)
             return False
         except (BatchUnreadable, RequestRefused) as error:
             text = str(error).removeprefix(f"{file}: ")
@@ -76,7 +76,7 @@ class Dropping:
         return True
 
     def _sent(self, file: Path, key: str) -> Sequence[Job]:
-        """Send a file: as it is if the service makes the cases of it, or else in parts; return its jobs."""
+        """Send a file, unchanged if the service converts it, or else in parts; return its jobs."""
         options = self.options
         rows = row_file(file, options.mapping, options.care_plan)
         if rows is not None and rows.is_sent_as_it_is:
@@ -87,7 +87,7 @@ class Dropping:
         return list(self.client.submit_in(batches, rows or file, options.care_plan, key))
 
     def _told(self, jobs: Sequence[Job]) -> Iterator[bytes]:
-        """Yield the acknowledgement of jobs, each row with its place among all."""
+        """Yield the acknowledgement of jobs, with rows numbered through all jobs."""
         yield acknowledgement.header(True)
         first = 0
         for job in jobs:

@@ -17,7 +17,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def environment(as_json: Json = False) -> None:
-    """Print where the service is, and the credentials for it, as shell exports: eval "$(carecase env)"."""
+    """Print the service's URL and credentials as shell exports: eval "$(carecase env)"."""
     try:
         access = find_access({}, {})  # this shell's variables may be of an earlier start
     except ClientError:

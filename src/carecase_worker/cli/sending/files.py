@@ -1,4 +1,4 @@
-"""Commands for files of partners: files check, and the watched folder, drop."""
+"""Commands for files of partners: `files check`, and `drop` for a watched folder."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,15 +26,15 @@ from carecase_worker.settings.loading import named_file
 
 _STATUS_FAULTY = 1
 _LEAST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.0
-"""Seconds between two looks into a folder; with --once the second one must find complete what the first one saw."""
+"""Seconds between two scans of a folder; with --once, files must be unchanged between the first two scans."""
 
 _ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
-"""A moment for the rules: none of them depends on it."""
+"""A time for the validation rules; none depends on it."""
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands."""
-    files = typer.Typer(help="Look at files of rows before they are sent.", no_args_is_help=True)
+    files = typer.Typer(help="Check files of rows before they are sent.", no_args_is_help=True)
     files.callback()(_files)
     files.command()(check)
     app.add_typer(files, name="files")
@@ -42,7 +42,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def _files() -> None:
-    """Look at files of rows before they are sent."""
+    """Check files of rows before they are sent."""
 
 
 def check(
@@ -50,15 +50,15 @@ def check(
         Path, typer.Argument(metavar="FILE", help="CSV, TSV, fixed width, Excel, Parquet or FHIR NDJSON; - for a pipe")
     ],
     mapping: Annotated[str | None, typer.Option(help=MAPPING_HELP)] = None,
-    care_plan: Annotated[int | None, typer.Option(help="The care plan that all cases must belong to")] = None,
-    rows: Annotated[int, typer.Option(min=0, help="How many rows to show as cases")] = 3,
+    care_plan: Annotated[int | None, typer.Option(help="The care plan of all cases")] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Number of rows to show as cases")] = 3,
     config: Annotated[
         Path | None, typer.Option(help="The service's configuration, to find the mapping in (CARECASE_CONFIG)")
     ] = None,
 ) -> None:
     """Show the first rows of a file as cases, and every fault; nothing is sent. Exit status: 0 no fault, 1 faults.
 
-    A conflict with the database does not show here.
+    Conflicts with the database are not detected.
     """
     console = standard_error()
     source = source_of(file)
@@ -67,7 +67,7 @@ def check(
     if isinstance(named.mapping, str) and configuration is not None:
         named = RowFile(source, configured_mapping(configuration, named.mapping))
     if isinstance(named.mapping, EpisodeMapping):
-        console.print(f"No case has a place for these parts of a resource: {', '.join(NO_PLACE)}.")
+        console.print(f"These parts of a resource have no field in a case: {', '.join(NO_PLACE)}.")
     faults: list[FileFault] = []
     bad: set[int] = set()
     good = printed = 0
@@ -90,12 +90,12 @@ def check(
 @with_options(DropOptions)
 def drop(
     service: ServiceFlags,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; done and failed are made in it")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; done and failed are created in it")],
     options: DropOptions,
 ) -> None:
-    """Watch a folder, as that of an SFTP server: send each complete file once, and write its acknowledgement.
+    """Watch a folder, such as an SFTP server's: send each complete file once, and write its acknowledgement.
 
-    A file of which all rows were applied goes to done, any other to failed, each with NAME.ack.csv beside it.
+    A file with all rows applied is moved to done, any other to failed, each with NAME.ack.csv beside it.
     """
     console, folder = standard_error(), Folder(directory)
     settle_s = max(options.settle, _LEAST_LOOK_S)
@@ -124,7 +124,7 @@ def _judged(
 
 
 def _say(faults: list[FileFault], bad: set[int]) -> None:
-    """Print the faults of the file so far, and note their lines; none is left in the list."""
+    """Print and clear the faults of the file so far, and collect their lines."""
     for fault in faults:
         typer.echo(shown(fault))
         bad.add(fault.line)

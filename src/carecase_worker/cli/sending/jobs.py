@@ -1,4 +1,4 @@
-"""Commands that tell of jobs and change them: status, events, result, cancel, retry, jobs, jobs purge."""
+"""Commands for jobs: status, events, result, cancel, retry, jobs, jobs purge."""
 
 import csv
 import sys
@@ -31,7 +31,7 @@ class Format(Enum):
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add the commands that tell of jobs."""
+    """Add the commands for jobs."""
     app.command()(status)
     app.command()(events)
     app.command()(result)
@@ -47,10 +47,10 @@ def add_commands(app: typer.Typer) -> None:
 def status(
     service: ServiceFlags,
     job: JobId,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay until the job is final")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Wait until the job is final")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say where a job stands. With --watch, exit status 0 if all was applied, 1 if some items failed."""
+    """Show the state of a job. With --watch, exit status 0 if all items were applied, 1 if some failed."""
     console = standard_error()
     with service.connect() as client:
         told = client.job(job)
@@ -65,10 +65,10 @@ def status(
 def events(
     service: ServiceFlags,
     job: JobId,
-    outcomes: Annotated[bool, typer.Option(help="Also tell what became of the items, as they are committed")] = True,
+    outcomes: Annotated[bool, typer.Option(help="Also show the outcomes of items as they are committed")] = True,
     as_json: Json = False,
 ) -> None:
-    """Tell what happens to a job until it is final. Exit status 0 if all was applied, 1 if some items failed."""
+    """Show the events of a job until it is final. Exit status 0 if all items were applied, 1 if some failed."""
     with service.connect() as client:
         try:
             told = client.follow(job, _print_json if as_json else _print_event, outcomes)
@@ -96,10 +96,10 @@ def result(
     service: ServiceFlags,
     job: JobId,
     failed: Annotated[bool, typer.Option("--failed", help="Only items that were not applied")] = False,
-    form: Annotated[Format, typer.Option("--format", help="How to write it")] = Format.TABLE,
+    form: Annotated[Format, typer.Option("--format", help="Output format")] = Format.TABLE,
     as_json: Json = False,
 ) -> None:
-    """Say what became of each item of a final job."""
+    """Show the result of each item of a final job."""
     with service.connect() as client:
         items = _not_applied(client, job) if failed else list(client.results(job, page_size=None))
     match Format.JSON if as_json else form:
@@ -120,14 +120,14 @@ def result(
 
 @with_service
 def cancel(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
-    """Cancel what has not been applied of a job."""
+    """Cancel the items of a job that have not been applied."""
     with service.connect() as client:
         print_job(client.cancel(job), as_json)
 
 
 @with_service
 def retry(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
-    """Send again the items of a final job that failed for a reason outside themselves: a new job."""
+    """Retry the items of a final job that failed for a reason other than their content, as a new job."""
     with service.connect() as client:
         told = client.retry(job)
     print_job(told, as_json)
@@ -140,7 +140,7 @@ def jobs(
     state: Annotated[str | None, typer.Option(help="Only jobs in this state")] = None,
     database: Annotated[str | None, typer.Option(help="Only jobs of this database")] = None,
     page: Annotated[int, typer.Option(min=1, help="Which page")] = 1,
-    page_size: Annotated[int, typer.Option(min=1, max=1000, help="How many jobs a page has")] = 20,
+    page_size: Annotated[int, typer.Option(min=1, max=1000, help="Number of jobs per page")] = 20,
     as_json: Json = False,
 ) -> None:
     """List your jobs, newest first; or purge one."""
@@ -156,10 +156,10 @@ def jobs(
 
 @with_service
 def purge(service: ServiceFlags, job: JobId) -> None:
-    """Remove what the service keeps of a final job, before it would by itself: payload and result."""
+    """Remove payload and result of a final job before they expire."""
     with service.connect() as client:
         client.purge(job)
-    typer.echo(f"{job} is purged: its result and what was kept of its cases are gone.")
+    typer.echo(f"{job} is purged: its payload and result are removed.")
 
 
 def _not_applied(client: CareCases, job: str) -> list[ItemResult]:

@@ -1,4 +1,4 @@
-"""Mappings named on the command line: a TOML file, one that is shipped, or the name of one that the service has."""
+"""Mappings on the command line: a TOML file, a built-in one, or the name of one of the service's."""
 
 import tomllib
 from pathlib import Path
@@ -15,13 +15,13 @@ from carecase_worker.settings.kinds import should_be
 from carecase_worker.settings.places import nearest
 from carecase_worker.settings.sections.files import FileSettings
 
-MAPPING_HELP = f"TOML file with a mapping, or the name of one: the service's, or {NAME}"
+MAPPING_HELP = f"TOML file with a mapping, or the name of one of the service's, or {NAME}"
 _ROWS = (".csv", ".tsv", ".tab", ".psv", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".parquet")
 _PACKED = (".gz", ".zst")
 
 
 def row_file(source: Source, mapping: str | None, care_plan: int | None = None) -> RowFile | None:
-    """Return a file of rows: by its name, or because it has a mapping; None for JSON. Raises BatchUnreadable."""
+    """Return a file of rows, recognised by its name or a given mapping; None for JSON. Raises BatchUnreadable."""
     if mapping is None:
         return RowFile(source) if isinstance(source, Path) and _has_rows(source) else None
     if mapping == NAME:
@@ -37,12 +37,12 @@ def _has_rows(file: Path) -> bool:
 
 
 def read_mapping(file: Path) -> AnyMapping:
-    """Read a mapping from a TOML file, which has its settings and nothing else. Raises BatchUnreadable."""
+    """Read a mapping from a TOML file that has only its settings. Raises BatchUnreadable."""
     return _mapping_of(_tree(file), str(file))
 
 
 def configured_mapping(config: Path, name: str) -> AnyMapping:
-    """Read the mapping of a name from the service's configuration. Raises BatchUnreadable."""
+    """Read a mapping by name from the service's configuration. Raises BatchUnreadable."""
     clients = _tree(config).get("clients")
     found: dict[str, Any] = {}
     for client, settings in clients.items() if isinstance(clients, dict) else ():

@@ -1,4 +1,4 @@
-"""Commands for the items of a file that failed: `failed` writes them to a file to be mended, `resend` sends that."""
+"""Commands for failed items of a file: `failed` writes them to a file for correction, `resend` sends that."""
 
 import shlex
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from carecase_worker.client.documents import Job
 from carecase_worker.client.mending.failed_files import Written, key_of_resent
 from carecase_worker.client.mending.originals import OriginalFile, refuse_original
 
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id of the job that has items which failed")]
-Mapping = Annotated[str | None, typer.Option(help=f"As the file was sent: {MAPPING_HELP}")]
-Watch = Annotated[bool, typer.Option("--watch/--no-watch", help="Stay until the new job is final")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id of the job with failed items")]
+Mapping = Annotated[str | None, typer.Option(help=f"The mapping that the file was sent with: {MAPPING_HELP}")]
+Watch = Annotated[bool, typer.Option("--watch/--no-watch", help="Wait until the new job is final")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,12 @@ class FailedOptions:
     """The options of `carecase failed`."""
 
     mapping: Mapping = None
-    to: Annotated[Path | None, typer.Option(help="The new file; beside FILE, as NAME.failed.csv, if left out")] = None
+    to: Annotated[Path | None, typer.Option(help="The new file; default: NAME.failed.csv beside FILE")] = None
     resend: Annotated[
-        bool, typer.Option("--resend", help="Write no file; send again what failed for a reason outside the items")
+        bool,
+        typer.Option(
+            "--resend", help="Write no file; resend the items that failed for a reason other than their content"
+        ),
     ] = False
     watch: Watch = True
 
@@ -60,10 +63,10 @@ def failed(
     options: FailedOptions,
     as_json: Json = False,
 ) -> None:
-    """Write the items of a file that were not applied to a file of their own, each with its reason, to be mended.
+    """Write the items of a file that were not applied to a new file, each with its reason, for correction.
 
-    With --resend, those with 500, 503 or Cancelled are sent again as they are, by the service if it still has them,
-    else from FILE. Exit status: 0 written or all applied, 1 some items failed again, 2 refused.
+    With --resend, items with 500, 503 or Cancelled are resent unchanged, by the service if it still has them, or else
+    from FILE. Exit status: 0 written or all applied, 1 some items failed again, 2 refused.
     """
     console = standard_error()
     with service.connect() as client:
@@ -80,7 +83,7 @@ def failed(
         _tell(told, written)
         if written.count:
             again = shlex.join([job, str(written.path), *(("--mapping", options.mapping) if options.mapping else ())])
-            console.print(f"Mend them there, then: carecase resend {again}", markup=False)
+            console.print(f"Correct them there, then: carecase resend {again}", markup=False)
 
 
 @with_service
@@ -88,13 +91,13 @@ def failed(
 def resend(
     service: ServiceFlags,
     job: JobId,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file that carecase failed wrote, mended")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The corrected file that carecase failed wrote")],
     options: ResendOptions,
     as_json: Json = False,
 ) -> None:
-    """Send the mended items of a job as a new batch, for the same database and care plan.
+    """Send the corrected items of a job as a new batch, for the same database and care plan.
 
-    Run again with the same file, it finds the same job; nothing is doubled. Exit status as of carecase submit.
+    Safe to repeat: the same file gives the same job. Exit status as of carecase submit.
     """
     console = standard_error()
     with service.connect() as client:
@@ -113,7 +116,7 @@ def resend(
 
 def _tell(job: Job, written: Written) -> None:
     if not written.count:
-        typer.echo(f"All items of job {job.job_id} were applied: there is nothing to mend.")
+        typer.echo(f"All items of job {job.job_id} were applied: there is nothing to correct.")
         return
     reasons = (
         "each with its reason"
@@ -126,7 +129,7 @@ def _tell(job: Job, written: Written) -> None:
 
 
 def _send_again(client: CareCases, job: Job, original: OriginalFile, watch: bool, as_json: bool) -> NoReturn:
-    """Send again what failed for a reason outside the items, tell of the new job, and end with the exit status."""
+    """Resend the retryable items, print the new job, and exit with the status."""
     console = standard_error()
     new = client.resend_failed(job, original)
     console.print(f"accepted as job {new.job_id}: {new.total:,} items", markup=False)

@@ -1,4 +1,4 @@
-"""Progress bars, if there is a terminal, and the counts and advice at the end."""
+"""Progress bars on a terminal, and the final counts and advice."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,7 +80,7 @@ def print_job(job: Job, as_json: bool) -> None:
 
 
 def summary(job: Job) -> str:
-    """Return the counts of a job in one line; those of a dry run say what would be."""
+    """Return the counts of a job in one line; those of a dry run are what would happen."""
     saw = "" if job.saw_sequence is None else f"; it saw all batches up to sequence {job.saw_sequence}"
     return f"{'dry run' if job.dry_run else 'job'} {job.job_id} {job.state}: {_counts([job])}{saw}"
 
@@ -98,21 +98,21 @@ def _counts(jobs: Sequence[Job]) -> str:
 
 
 def advise(jobs: Sequence[Job], console: Console, sent_as: str = "") -> None:
-    """Say what to type next if a job is not final, or not all was applied; `sent_as` names the file that was sent."""
+    """Print the next commands if a job is not final or items failed; `sent_as` is the file that was sent."""
     open_jobs = [job for job in jobs if not job.final]
     not_applied = [job for job in jobs if job.final and not job.applied]
     for job in open_jobs[:_MOST_NAMED]:
-        console.print(f"It goes on by itself. To watch it: carecase status {job.job_id} --watch", markup=False)
+        console.print(f"It continues by itself. To watch it: carecase status {job.job_id} --watch", markup=False)
     for job in not_applied[:_MOST_NAMED]:
         count = job.failed + job.cancelled
         applied = "would not be applied" if job.dry_run else "not applied"
-        console.print(f"{count:,} {applied}. Which, and why: carecase result {job.job_id} --failed", markup=False)
+        console.print(
+            f"{count:,} {applied}. To see which, and why: carecase result {job.job_id} --failed", markup=False
+        )
         if sent_as:
-            console.print(
-                f"To mend those items in a file of their own: carecase failed {job.job_id} {sent_as}", markup=False
-            )
+            console.print(f"To correct those items in a new file: carecase failed {job.job_id} {sent_as}", markup=False)
         if not job.dry_run:
-            again = f"To send again those with 500, 503 or Cancelled: carecase retry {job.job_id}"
+            again = f"To retry those with 500, 503 or Cancelled: carecase retry {job.job_id}"
             console.print(again, markup=False)
     if max(len(open_jobs), len(not_applied)) > _MOST_NAMED:
-        console.print("And so for the other jobs: carecase jobs", markup=False)
+        console.print("For the other jobs, see: carecase jobs", markup=False)

@@ -1,4 +1,4 @@
-"""Synthetic cases: of no real person, each with every kind of field."""
+"""Synthetic cases of no real person, each with every type of field."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta

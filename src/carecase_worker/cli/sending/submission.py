@@ -1,4 +1,4 @@
-"""The sending of `carecase submit`: a file unchanged as one batch; a pipe, and a file that is too large, in parts."""
+"""Sending for `carecase submit`: a file unchanged as one batch; a pipe or a file that is too large, in parts."""
 
 import shlex
 import sys
@@ -31,21 +31,21 @@ _SUFFIXES = {".gz": (b"\x1f\x8b", "gzip"), ".zst": (b"\x28\xb5", "zstd")}
 class SubmitOptions:
     """The options of `carecase submit`."""
 
-    care_plan: Annotated[int | None, typer.Option(help="The care plan that all cases belong to")] = None
+    care_plan: Annotated[int | None, typer.Option(help="The care plan of all cases")] = None
     database: Annotated[str | None, typer.Option(help="The target database (CARECASE_DATABASE)")] = None
     watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Stay until the job is final")] = True
     validate_only: Annotated[
-        bool, typer.Option("--validate-only", help="Hold the cases to the rules; keep and apply nothing")
+        bool, typer.Option("--validate-only", help="Only validate the cases; store and apply nothing")
     ] = False
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Apply and roll back: say what would become of the cases, change nothing")
+        bool, typer.Option("--dry-run", help="Apply and roll back: show the outcome that each case would have")
     ] = False
     strict: Annotated[
-        bool, typer.Option("--strict", help="Apply all cases or none; takes one small batch (jobs.chunk_items)")
+        bool, typer.Option("--strict", help="Apply all cases or none; only for one small batch (jobs.chunk_items)")
     ] = False
     idempotency_key: Annotated[
         str | None,
-        typer.Option(help="The same key gives the same job; several batches get keys made from it"),
+        typer.Option(help="The same key gives the same job; several batches get keys derived from it"),
     ] = None
     mapping: Annotated[str | None, typer.Option(help=MAPPING_HELP)] = None
 
@@ -85,11 +85,11 @@ class Submission:
         return shlex.join([str(self.file), *(("--mapping", mapping) if mapping else ())])
 
     def _rows(self) -> RowFile | None:
-        """Return what is sent as a file of rows; None if it is JSON. Raises BatchUnreadable."""
+        """Return the file if it has rows; None if it is JSON. Raises BatchUnreadable."""
         return row_file(source_of(self.file), self.options.mapping, self.options.care_plan)
 
     def _jobs_of_rows(self, rows: RowFile) -> Iterator[Job]:
-        """Send a file of rows: whole if the service makes the cases of it, in parts if they are made here."""
+        """Send a file of rows: whole if the service converts it, in parts if it is converted here."""
         options = self.options
         if isinstance(rows.source, Path) and (rows.is_sent_as_it_is or options.strict):
             yield self._whole(rows)
@@ -114,7 +114,7 @@ class Submission:
             except ClientError as refusal:
                 if refusal.status != _TOO_LARGE:
                     raise
-                self.console.print("It is too large for one batch, so it goes in several.")
+                self.console.print("It is too large for one batch, so it is sent in several.")
                 yield from self._parts()
         else:
             yield from self._parts()
@@ -149,12 +149,12 @@ class Submission:
         magic, name = _SUFFIXES.get(self.file.suffix.lower(), (b"", ""))
         with opened(self.file) as (file, _):
             if not file.read(2).startswith(magic):
-                told = f"{shown(self.file)} is not {name}, though its name says so; it is sent as what it is."
+                told = f"{shown(self.file)} is not {name}, though its name says so; it is sent by its content."
                 self.console.print(told, markup=False)
 
 
 class _Reading:
-    """A file that reports the size of each piece that is read."""
+    """A file that reports the size of each piece read."""
 
     def __init__(self, file: Readable, advance: Callable[[int], None]) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Tables as lines of text: never wrapped, so that each row stays on one line."""
+"""Plain text tables, never wrapped: one line per row."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ ITEM_COLUMNS = ("index", "case_Key", "status", "body")
 
 
 def columns_of(items: Sequence[ItemResult]) -> tuple[str, ...]:
-    """Return the columns for items; with the line if they were rows of a file, with the changes after a dry run."""
+    """Return the columns for items: with line numbers for rows of a file, with changes for a dry run."""
     line = ("line",) if any(item.line is not None for item in items) else ()
     changes = ("changes",) if any(item.changes is not None for item in items) else ()
     return (*line, *ITEM_COLUMNS, *changes)

@@ -1,1 +1,1 @@
-"""Commands that run a role of the service, or all of them, until they are stopped."""
+"""Commands that run one role of the service, or all, until stopped."""

@@ -36,7 +36,9 @@ def _send_sample(started: Started, console: Console) -> None:
     """Send the sample, unless the data directory has been used: its keys may be those of real cases."""
     with connect_to(find_access({}, {}, (started.stack_file,))) as client:
         if started.holds_cases or next(client.jobs(page_size=1), None) is not None:
-            console.print("No sample is sent: this data directory has been used, and the sample would overwrite cases.")
+            console.print(
+                "No sample is sent: this data directory was used before, and the sample would overwrite cases."
+            )
             return
         console.print(f"Sending a sample batch of {_SAMPLE_SIZE:,} synthetic cases:")
         job = client.submit(cases(_SAMPLE_SIZE, SeededRandom(1)))

@@ -1,4 +1,4 @@
-"""Checks of a role before it starts: Redis responds, and some caller could be let in."""
+"""Checks of a role before it starts: Redis responds, and some caller could authenticate."""
 
 from carecase_worker.cli.waiting import deadline
 from carecase_worker.errors import CareCaseError, SettingsError
@@ -17,15 +17,15 @@ def await_redis(settings: Settings) -> None:
         with deadline(f"the answer of Redis ({url})", _WITHIN_S):
             reach(settings.redis)
     except CareCaseError as error:
-        error.add_note(f"redis.url is {url}; carecase doctor looks at it and at the rest.")
+        error.add_note(f"redis.url is {url}; carecase doctor checks it and the rest.")
         raise
 
 
 def check_callers(settings: Settings) -> None:
-    """Refuse to serve where no caller could be let in. Raises SettingsError."""
+    """Refuse to serve if no caller could authenticate. Raises SettingsError."""
     jwt = settings.jwt
     if settings.intake.require == "both" and set(jwt.algorithms) == {"HS256"} and lacks_secret(jwt):
         raise SettingsError(
-            "jwt.secret: is not set, so no token is good and nobody could be let in; set CARECASE_JWT_SECRET, or"
+            "jwt.secret: is not set, so no token is valid and no caller could authenticate; set CARECASE_JWT_SECRET, or"
             " CARECASE_JWT_SECRET_FILE to a file with it (make one with: openssl rand -hex 32)"
         )

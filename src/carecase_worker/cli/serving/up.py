@@ -21,21 +21,21 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def up(
-    data_dir: Annotated[Path, typer.Option(help="Where everything is kept; survives restarts")] = Path(".carecase"),
+    data_dir: Annotated[Path, typer.Option(help="Directory of all data; survives restarts")] = Path(".carecase"),
     port: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=65535,
-            help="Port of the API; if left out, the one of the last start here, else 8080 or a free one",
+            help="Port of the API; default: that of the last start here, else 8080 or a free one",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes, each with a pool of its own")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Number of workers, each with its own process pool")] = 2,
     demo: Annotated[
         bool, typer.Option("--demo", help="In a new data directory, send a sample batch and show it being applied")
     ] = False,
     observe: Annotated[
-        bool, typer.Option("--observe", help="Start Prometheus, too, with the alert rules; it must be installed")
+        bool, typer.Option("--observe", help="Also start Prometheus with the alert rules; it must be installed")
     ] = False,
     config: Config = None,
 ) -> None:

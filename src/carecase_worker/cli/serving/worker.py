@@ -17,13 +17,13 @@ def add_commands(app: typer.Typer) -> None:
 
 def worker(
     check: Annotated[
-        bool, typer.Option("--check", help="Run none, but ask those of this user, here, for their health, and end")
+        bool, typer.Option("--check", help="Check the health of this user's workers on this machine, and exit")
     ] = False,
     config: Config = None,
 ) -> None:
     """Run a worker: a main process, and a pool of processes that apply chunks.
 
-    With --check: exit status 0 if workers run here and all are well, else 1. A health check.
+    With --check: exit status 0 if workers run here and all are healthy, else 1.
     """
     if check:
         raise typer.Exit(checked())

@@ -1,1 +1,1 @@
-"""Exchanges with the service: the calls of the contract as steps, verdicts on responses, and conversion for httpx."""
+"""Exchanges with the service: calls as sans-I/O steps, verdicts on responses, and conversion for httpx."""

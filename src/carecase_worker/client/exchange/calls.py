@@ -1,4 +1,4 @@
-"""The calls of the contract as steps: requests, the reading of their responses, and delays before retries. No I/O."""
+"""The calls of the contract as steps: requests, parsing of responses, and delays before retries. No I/O."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from carecase_worker.client.exchange.steps import Delay, NoResponse, Request, Re
 from carecase_worker.client.exchange.verdicts import (
     Done,
     GiveUp,
-    Patience,
+    RetryPolicy,
     TryAgain,
     next_step,
     retry_after,
@@ -28,7 +28,7 @@ from carecase_worker.errors import ClientError, JobNotFinal, JobUnknown, Request
 
 _LONG_POLL = timedelta(seconds=20)
 _HEARTBEAT = timedelta(seconds=60)
-"""The time for which a stream of events may be silent on purpose; the service's usual one is 15 s."""
+"""The maximum time between two events of a stream; the service's default heartbeat is 15 s."""
 _MIN_POLL_INTERVAL = timedelta(milliseconds=100)
 _USUAL_DELAY = timedelta(seconds=1)
 _A_SECOND = timedelta(seconds=1)
@@ -39,18 +39,18 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The maker of the steps of each call. Every call is retried on passing errors; that never doubles anything."""
+    """Factory of the steps of each call. Every call is retried on transient errors, without duplicating anything."""
 
     database: str | None
     clock: Clock
     random: Random
     new_id: Callable[[], UUID]
-    patience: Patience = field(default_factory=Patience)
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
 
     def submit(
         self, upload: Upload, care_plan: int | None, key: str | None = None, strict: bool = False, dry_run: bool = False
     ) -> Steps[Job]:
-        """Send a batch, every time with the same Idempotency-Key: it becomes one job, whichever responses are lost."""
+        """Send a batch, each time with the same Idempotency-Key: it becomes one job, even if responses are lost."""
         headers = {"Idempotency-Key": _key(key) or str(self.new_id())}
         if strict:
             headers["Prefer"] = "handling=strict"
@@ -61,10 +61,10 @@ class Calls:
     def submit_part(
         self, batches: Batches, part: BatchBuffer, care_plan: int | None, run: str | None, dry_run: bool = False
     ) -> Iterator[Steps[Sequence[Job]]]:
-        """Send one of many batches; its Idempotency-Key is that of the run with the batch's place in it.
+        """Send one of many batches; its Idempotency-Key is that of the run plus the batch's index.
 
-        If the service finds the batch too large, it and the ones after it are sent in smaller batches. Each has steps
-        of its own, so that its job is known before the next one is sent.
+        If the batch is too large for the service, it and later ones are split. Each part has its own steps, so that its
+        job is known before the next one is sent.
         """
 
         def send(batch: BatchBuffer) -> Steps[Job]:
@@ -76,7 +76,7 @@ class Calls:
     def validate_part(
         self, batches: Batches, part: BatchBuffer, care_plan: int | None
     ) -> Iterator[Steps[Sequence[Page[ItemResult]]]]:
-        """Validate one of many batches; nothing of it is kept or applied."""
+        """Validate one of many batches without storing or applying it."""
 
         def send(batch: BatchBuffer) -> Steps[Page[ItemResult]]:
             request = self._put(batch.upload(), care_plan, {}, {"validateOnly": "true"})
@@ -86,7 +86,7 @@ class Calls:
         return self._in_parts(batches, part, send)
 
     def job(self, job_id: str, within: timedelta = timedelta()) -> Steps[Job]:
-        """Fetch a job once it is final, or as it is after `within`."""
+        """Fetch a job once it is final, or its current state after `within`."""
         if not within:
             return _read((yield from self._answered(Request("GET", _path(job_id)))), documents.told_job)
         return (yield from self._polled(job_id, self.clock.now() + within))
@@ -95,11 +95,11 @@ class Calls:
         """Fetch the job once it is final. Raises JobNotFinal if it is not within `timeout`."""
         job = yield from self._polled(job_id, None if timeout is None else self.clock.now() + timeout)
         if not job.final:
-            raise JobNotFinal(f"The job is not final yet, but {job.state}. It goes on by itself; wait for it again.")
+            raise JobNotFinal(f"The job is not final yet, but {job.state}. It continues by itself; wait for it again.")
         return job
 
     def follow(self, job_id: str, reader: EventReader, outcomes: bool) -> Steps[Job]:
-        """Read the events of a job until it is final; a stream that is cut off is resumed after its last event."""
+        """Read the events of a job until it is final; an interrupted stream is resumed after its last event."""
         parameters = {} if outcomes else {"outcomes": "false"}
         while reader.final is None:
             headers = {"Accept": "text/event-stream", **({"Last-Event-ID": reader.last_id} if reader.last_id else {})}
@@ -149,7 +149,7 @@ class Calls:
                 raise
 
     def retry(self, job_id: str, key: str | None = None) -> Steps[Job]:
-        """Send again the items that failed for a reason outside themselves; repeated calls return the same new job."""
+        """Retry the items that failed for a reason other than their content; repeated calls return the same new job."""
         headers = {"Idempotency-Key": _key(key) or f"retry of {job_id}"}
         answer = yield from self._answered(Request("POST", f"{_path(job_id)}/retry", headers))
         return _read(answer, documents.accepted_job)
@@ -173,7 +173,7 @@ class Calls:
     def _in_parts(
         self, batches: Batches, whole: BatchBuffer, send: Callable[[BatchBuffer], Steps[_T]]
     ) -> Iterator[Steps[Sequence[_T]]]:
-        """Send a batch, and cut it into smaller ones as often as the service finds it too large; one at a time."""
+        """Send a batch, split into smaller ones while it is too large for the service; one at a time."""
         waiting = [whole]
         while waiting:
             yield self._first_of(waiting, batches, send)
@@ -206,13 +206,13 @@ class Calls:
             yield Delay(_delay(answer, now, deadline))
 
     def _answered(self, request: Request) -> Steps[Response]:
-        """Return the successful response to a request, sent as often as `patience` allows. Raises ClientError."""
+        """Return the successful response to a request, retried as `policy` allows. Raises ClientError."""
         tried, trouble = 1, None
         while True:
-            reply = yield from asked(replace(request, silence=self.patience.silence))
+            reply = yield from asked(replace(request, silence=self.policy.silence))
             now = self.clock.now()
             trouble = trouble or now - (reply.silent if isinstance(reply, NoResponse) else timedelta())
-            match next_step(reply, tried, self.patience, self.random.random(), now, now - trouble):
+            match next_step(reply, tried, self.policy, self.random.random(), now, now - trouble):
                 case Done(answer):
                     return answer
                 case TryAgain(after, reason):
@@ -225,7 +225,7 @@ class Calls:
 
 
 def _delay(answer: Response, now: datetime, deadline: datetime | None) -> timedelta:
-    """Return the delay before the next poll: a short one if the service held its response, else its Retry-After."""
+    """Return the delay before the next poll: a short one after a long poll, else its Retry-After."""
     if re.search("wait=[1-9]", answer.headers.get("preference-applied", "")):
         return _MIN_POLL_INTERVAL
     delay = retry_after(answer, now) or _USUAL_DELAY

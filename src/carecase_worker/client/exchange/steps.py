@@ -1,4 +1,4 @@
-"""The steps of a call, free of I/O: requests to send, delays to wait for. The clients carry them out and reply.
+"""The steps of a call, free of I/O: requests to send, delays to wait for. The clients execute them and reply.
 
 steps = calls.wait("0199…")
 advance(steps)                      Request("GET", "/jobs/0199…", …)
@@ -29,16 +29,16 @@ class Request:
     parameters: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = field(default=None, repr=False)
     held: timedelta = timedelta()
-    """The time for which the service may hold the response on purpose."""
+    """The time of a long poll, for which the service may delay the response."""
     silence: timedelta = timedelta(seconds=60)
-    """The timeout for a connection on which nothing moves, apart from that."""
+    """The timeout of an idle connection, in addition to that."""
     take: Callable[[bytes], None] | None = field(default=None, repr=False)
-    """A function that is called with each piece of a successful response, instead of its being kept."""
+    """A callback for each piece of a successful response, which is then not buffered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """A time to wait; `reason` says what went wrong before, if anything did."""
+    """A delay; `reason` describes the failure before it, if there was one."""
 
     duration: timedelta
     reason: str = field(default="", compare=False)
@@ -55,7 +55,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class NoResponse:
-    """A request without a response, after a silence of `silent`; the service may have carried it out all the same."""
+    """A request without a response for `silent`; the service may have executed it nevertheless."""
 
     reason: str
     silent: timedelta = timedelta()

@@ -1,4 +1,4 @@
-"""Conversion of requests for httpx, and of its responses, shared by both kinds of client."""
+"""Conversion of requests and responses for httpx, shared by both clients."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -38,7 +38,7 @@ def http_options(access: Access) -> dict[str, Any]:
     url = _url(access.url)
     for name, value in (("API key", access.api_key), ("token", access.token), ("database's name", access.database)):
         if value and not re.fullmatch("[!-~]+", value):
-            raise ClientError(f"The {name} has a space or a sign that it cannot have. Copy it again, and nothing else.")
+            raise ClientError(f"The {name} has a space or another invalid character. Copy it again, and nothing else.")
     headers = {"User-Agent": "carecase-worker", "Accept": "application/json"}
     if access.api_key:
         headers["x-api-key"] = access.api_key
@@ -53,7 +53,7 @@ def leads_elsewhere(access: Access) -> bool:
 
 
 def is_plain(access: Access) -> bool:
-    """Return whether requests can be read on the way: no TLS, and another machine."""
+    """Return whether requests are sent unencrypted to another machine."""
     return _url(access.url).scheme == "http" and leads_elsewhere(access)
 
 

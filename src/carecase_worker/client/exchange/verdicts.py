@@ -31,12 +31,12 @@ _CHANCE_ON_TOP = timedelta(milliseconds=500)
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """Limits of retrying a call: `tries`, and the delays in between.
+class RetryPolicy:
+    """The retry policy of a call: at most `tries` requests, with exponential backoff.
 
-    The delay doubles from `first` to `longest`, half of it random. A Retry-After of the service takes precedence. The
-    call is given up if that is longer than `latest`, or if the errors would go on for longer than `within`. The
-    timeout for a response is `silence`.
+    The delay doubles from `first` to `longest`, half of it jitter. A Retry-After of the service takes precedence. The
+    call fails if that is longer than `latest`, or if the errors would last longer than `within`. The timeout for a
+    response is `silence`.
     """
 
     tries: int = 6
@@ -49,7 +49,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The service carried out the request."""
+    """The request succeeded."""
 
     answer: Response
 
@@ -75,7 +75,7 @@ Verdict = Done | TryAgain | GiveUp
 def next_step(
     reply: Response | NoResponse,
     tried: int,
-    patience: Patience,
+    policy: RetryPolicy,
     chance: float,
     now: datetime,
     spent: timedelta = timedelta(),
@@ -84,14 +84,14 @@ def next_step(
     if isinstance(reply, Response) and 200 <= reply.status < 300:
         return Done(reply)
     error = _error(reply)
-    if tried >= patience.tries or (isinstance(reply, Response) and reply.status not in _PASSING):
+    if tried >= policy.tries or (isinstance(reply, Response) and reply.status not in _PASSING):
         return GiveUp(error)
     asked_for = retry_after(reply, now)
     if asked_for is None:
-        after = backoff(tried - 1, patience.first, patience.longest, chance)
+        after = backoff(tried - 1, policy.first, policy.longest, chance)
     else:
         after = asked_for + _CHANCE_ON_TOP * chance
-    if (asked_for or timedelta()) > patience.latest or spent + after > patience.within:
+    if (asked_for or timedelta()) > policy.latest or spent + after > policy.within:
         return GiveUp(error)
     return TryAgain(after, str(error))
 
@@ -108,18 +108,20 @@ def retry_after(reply: Response | NoResponse, now: datetime) -> timedelta | None
 
 
 def unreadable(answer: Response) -> ClientError:
-    """Make the error for a response that is not of the contract."""
+    """Make the error for a response that does not follow the contract."""
     return ServiceUnreachable(
-        f"{answer.status}: this is not an answer of the service. Check the URL.", status=answer.status
+        f"{answer.status}: this is not a response of the service. Check the URL.", status=answer.status
     )
 
 
 def _error(reply: Response | NoResponse) -> ClientError:
     if isinstance(reply, NoResponse):
-        return ServiceUnreachable(f"There is no answer ({reply.reason}). Check the URL, and whether the service runs.")
+        return ServiceUnreachable(
+            f"There is no response ({reply.reason}). Check the URL, and whether the service runs."
+        )
     told = detail_of(reply.content)
     if told is None:
-        busy = ServiceBusy(f"{reply.status}: the service is busy or away. Try again later.", reply.status)
+        busy = ServiceBusy(f"{reply.status}: the service is overloaded or unavailable. Try again later.", reply.status)
         return busy if reply.status in _PASSING else unreadable(reply)
     kind, advice = _ERRORS.get(reply.status, (RequestRefused, ""))
     if reply.status >= 500:

@@ -1,1 +1,1 @@
-"""Files as sources of batches: recognised by their first bytes, split into items, taken from a watched folder."""
+"""Files as sources of batches: format detection, splitting into items, and the watched folder."""

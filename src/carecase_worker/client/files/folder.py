@@ -1,7 +1,7 @@
-"""A watched folder: files that partners put there, taken once complete, and filed away with what became of them.
+"""A watched folder: files that partners put there are sent once complete, then filed away with their results.
 
-A file is in one of four places: the folder itself, `.sending` while it is being sent, then `done` or `failed`. It moves
-by renames alone, so a process that dies leaves it in one of them, and the next one goes on from there.
+A file is in one of four directories: the folder itself, `.sending` while it is being sent, then `done` or `failed`. It
+is moved only by renames, so after a crash it is in one of them, and the next process continues from there.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ _ACKNOWLEDGEMENT = ".ack.csv"
 _WRITING = ".writing"
 _DIGITS = 12
 _LONGEST_BYTES = 255 - len(_ACKNOWLEDGEMENT) - len(".") - _DIGITS
-"""Size in bytes of the longest name that can have all that is added to names of files."""
+"""Maximum size in bytes of a file name, so that all suffixes can be added to it."""
 
 Stamp = tuple[int, int, int]
 """Size, time of the last change in ns, and inode of a file."""
@@ -27,8 +27,8 @@ Stamp = tuple[int, int, int]
 class Folder:
     """A watched folder, used while it is `watched`.
 
-    Whoever puts files there may put anything in place of a directory, so those of this process are opened once, no link
-    among them, and files are moved by their descriptors.
+    Senders of files might replace a directory by a link. So this process opens its directories once, without following
+    links, and moves files by directory descriptors.
     """
 
     def __init__(self, place: Path) -> None:
@@ -39,7 +39,7 @@ class Folder:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Hold the folder for this process. Raises BatchUnreadable if another one has it, or it cannot be used."""
+        """Lock the folder for this process. Raises BatchUnreadable if another process has it, or it cannot be used."""
         with ExitStack() as stack:
             try:
                 for one in (self._place, self._sending, self._done, self._failed):
@@ -58,9 +58,9 @@ class Folder:
             yield
 
     def taken(self, now_s: float, settle_s: float) -> list[Path]:
-        """Take the files that have not changed for `settle_s` seconds; return all that are to be sent, by name.
+        """Move the files that have not changed for `settle_s` seconds to `.sending`; return all files there, by name.
 
-        Raises BatchUnreadable if something else has come in place of the directory that they are taken to.
+        Raises BatchUnreadable if `.sending` was replaced.
         """
         seen: dict[str, tuple[Stamp, float]] = {}
         for name, stamp in self._files(self._place):
@@ -76,9 +76,9 @@ class Folder:
         return [self._sending / name for name, _ in self._files(self._sending)]
 
     def file_away(self, file: Path, digest: str, acknowledgement: Iterable[bytes], is_done: bool) -> Path:
-        """Write the acknowledgement of a file that was taken, then move the file beside it; return where it is.
+        """Write the acknowledgement of a file, then move the file beside it; return its new path.
 
-        A name that is there already, or is too long, gets a part of the content's digest before its suffix.
+        A name that exists, or is too long, gets a part of the content's digest before its suffix.
         """
         place = self._done if is_done else self._failed
         name = file.name
@@ -97,7 +97,7 @@ class Folder:
         return place / name
 
     def _open(self, place: Path) -> int:
-        """Open a directory; those that the folder has for itself are made, and are no links."""
+        """Open a directory; the folder's own ones are created, and must not be links."""
         if place == self._place:
             return os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         place.mkdir(mode=0o700, exist_ok=True)
@@ -114,7 +114,7 @@ class Folder:
         return True
 
     def _files(self, place: Path) -> Iterator[tuple[str, Stamp]]:
-        """Yield the regular files of a directory by name; no link is followed, which might lead anywhere."""
+        """Yield the regular files of a directory by name; links are not followed."""
         with os.scandir(self._opened[place]) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
             for entry in found:
@@ -127,7 +127,7 @@ class Folder:
 
 
 def _with_digest(file: Path, digest: str) -> str:
-    """Return the name of a file with a part of a digest before its suffix, cut to what a name may have."""
+    """Return the name of a file with a part of a digest before its suffix, truncated to the maximum length."""
     suffix = os.fsencode(file.suffix)[:_DIGITS]
     stem = os.fsencode(file.stem)[: _LONGEST_BYTES - len(suffix)]
     return os.fsdecode(stem + b"." + digest[:_DIGITS].encode() + suffix)

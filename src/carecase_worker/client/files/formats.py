@@ -67,7 +67,7 @@ def _text_format(text: bytes, whole: bool) -> str | None:
 def _is_single_object(text: bytes, line: bytes | None) -> bool:
     """Return whether a text is one object, not one a line: it has the cases in a list, or spans several lines.
 
-    `line` is the first line, or None if its end is not known.
+    `line` is the first line, or None if it is incomplete.
     """
     if _OBJECT_WITH_LIST.match(text):
         return True

@@ -19,7 +19,7 @@ from carecase_worker.errors import BatchRefused, BatchUnreadable
 
 
 class Readable(Protocol):
-    """The part of a file's interface that is needed: open in binary mode; it may be a pipe."""
+    """A file open for reading in binary mode, of which only `read` is used; it may be a pipe."""
 
     def read(self, size: int, /) -> bytes:
         """Return the next bytes, at most `size`; none at the end."""
@@ -73,7 +73,7 @@ def look_into(file: Readable, name: str) -> tuple[str | None, bytes]:
 
 
 def compression_of(file: Readable) -> str | None:
-    """Return the Content-Encoding of a file by its first bytes; its position is behind them then."""
+    """Return the Content-Encoding of a file by its first bytes, which are consumed."""
     return _encoding(file.read(len(_ZSTD)))
 
 
@@ -84,7 +84,7 @@ def media_type_of(head: bytes) -> str:
 
 
 def items_of(source: Source) -> Iterator[bytes]:
-    """Read a source from its present position and yield its items; holds a few megabytes at a time.
+    """Read a source from its current position and yield its items; buffers a few megabytes.
 
     Raises BatchUnreadable.
     """
@@ -102,7 +102,7 @@ def decompressed(file: Readable) -> IO[bytes]:
 
 
 def split(pieces: Iterable[bytes], splitter: Splitter) -> Iterator[bytes]:
-    """Split a text that comes in pieces into its items; yield them as bytes. Raises BatchRefused."""
+    """Split pieces of a text into items; yield them as bytes. Raises BatchRefused."""
     for piece in pieces:
         yield from map(bytes, splitter.feed(piece))
     yield from map(bytes, splitter.finish())
@@ -116,7 +116,7 @@ def reading_of(name: str) -> Iterator[None]:
     except BatchRefused as refusal:
         raise BatchUnreadable(f"{name}: {refusal}") from None
     except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
-        raise BatchUnreadable(f"{name}: what is compressed is damaged or was cut off. Compress it again.") from None
+        raise BatchUnreadable(f"{name}: the compressed data is damaged or truncated. Compress it again.") from None
     except OSError as error:
         raise BatchUnreadable(f"{name}: cannot be read ({error.strerror})") from None
 

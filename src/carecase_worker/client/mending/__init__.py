@@ -1,1 +1,1 @@
-"""Items that failed: found in the file that was sent, written to one of their own, and sent again."""
+"""Failed items: found in the file that was sent, written to a new file, and resent."""

@@ -1,4 +1,4 @@
-"""A file of the items that failed, written beside the file that was sent, for whoever mends them."""
+"""A file of the failed items, written beside the file that was sent, for correction."""
 
 import csv
 import hashlib
@@ -24,7 +24,7 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file of failed items: how many there are, and the file of their reasons if there was no place within."""
+    """A file of failed items: their number, and the separate file of reasons, if the format has no place for them."""
 
     count: int
     path: Path
@@ -41,7 +41,7 @@ def usual_path(file: OriginalFile) -> Path:
 
 
 def write_failed(original: Original, results: Iterable[ItemResult], to: Path, choice: Choice) -> Written:
-    """Write the chosen items of a job to a file, which must not be there yet; no file if no item is chosen.
+    """Write the chosen items of a job to a file, which must not exist yet; no file if no item is chosen.
 
     `results` are as `failed_file` takes them. Raises BatchUnreadable.
     """
@@ -65,7 +65,7 @@ def write_failed(original: Original, results: Iterable[ItemResult], to: Path, ch
 
 
 def key_of_resent(job: Job | str, file: Path) -> str:
-    """Return the Idempotency-Key of a file that is sent for a job's failed items: the same content is the same job."""
+    """Return the Idempotency-Key of a file of a job's failed items: the same content gives the same job."""
     digest = hashlib.sha256()
     with opened(file) as (content, name), reading_of(name):
         while piece := content.read(_PIECE_BYTES):
@@ -74,7 +74,7 @@ def key_of_resent(job: Job | str, file: Path) -> str:
 
 
 def as_original(file: Path, original: OriginalFile) -> OriginalFile:
-    """Return a file of failed items as what is sent as the original was."""
+    """Return a file of failed items, to be sent in the same way as the original."""
     return RowFile(file, original.mapping) if isinstance(original, RowFile) else file
 
 
@@ -89,5 +89,6 @@ def _encoded(text: str, encoder: IncrementalEncoder, encoding: str) -> bytes:
         return encoder.encode(text)
     except UnicodeEncodeError:
         raise BatchUnreadable(
-            f"The file has letters that {encoding}, the mapping's encoding, has not. Mend the rows in the file itself."
+            f"The file has characters that {encoding}, the mapping's encoding, lacks. Correct the rows in the"
+            f" file itself."
         ) from None

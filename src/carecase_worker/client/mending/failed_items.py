@@ -1,4 +1,4 @@
-"""The items of a file that failed, as they are in it, and around them what the file needs to be one of its kind."""
+"""The failed items of a file, unchanged, and the text around them that makes a file of the same format."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ _TRANSPARENT = "iso-8859-1"
 
 @dataclass(frozen=True, slots=True)
 class FailedText:
-    """A piece of a file to be written: an item that failed, with its line in the original, or what is around items.
+    """A piece of a new file: a failed item with its line in the original, or text around items.
 
     `has_reason` if the reason is within the text.
     """
@@ -35,7 +35,7 @@ class FailedText:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A choice among the items that were not applied: all to be mended, or those that failed for no fault of theirs."""
+    """A choice of unapplied items: all, for correction, or only the retryable ones."""
 
     is_retryable_only: bool = False
     with_reasons: bool = True
@@ -61,9 +61,9 @@ _Located = tuple[int, ItemResult | None]
 
 
 def failed_file(original: Original, results: Iterable[ItemResult], choice: Choice) -> FailedFile:
-    """Return what a file with the chosen items has in it: JSON of JSON, rows of rows.
+    """Return the content of a file with the chosen items: JSON for JSON, rows for rows.
 
-    `results` are in order: of all items if the service made cases of rows, else at least of those that failed.
+    `results` are in order: of all items if the service converted rows, else at least of those that failed.
     Raises BatchUnreadable, also while the pieces are iterated over.
     """
     file, with_reasons = original.file, choice.with_reasons
@@ -105,7 +105,7 @@ def _lines(original: Original, results: Iterable[ItemResult], with_reasons: bool
 
 
 def _noted(item: bytes, result: ItemResult, line: int | None, with_reasons: bool) -> str:
-    """Return an item as it was sent, in one line, with members that say why it failed; they are no fields."""
+    """Return an item as it was sent, in one line, with added members for the reason, which are not fields."""
     text = item.decode(_TRANSPARENT)
     if not with_reasons:
         return text
@@ -137,9 +137,7 @@ def _rows(original: Original, file: RowFile, results: Iterable[ItemResult], choi
 def _of_the_service(results: Iterable[ItemResult], choice: Choice) -> Iterator[_Located]:
     for result in results:
         if result.line is None:
-            raise BatchUnreadable(
-                "The job does not tell the lines of its items, so no row can be found. Send it again."
-            )
+            raise BatchUnreadable("The job has no line numbers, so its rows cannot be found. Send the file again.")
         yield result.line, result if choice.takes(result) else None
 
 
@@ -190,7 +188,7 @@ def _pieces_of_rows(spans: Iterable[_Span], noted: NotedRows | None, is_quoted: 
 
 
 def _end_of_record(span: Sequence[str]) -> int:
-    """Return how many lines the first record has: quotes are even where one ends; in fixed width they say nothing."""
+    """Return the number of lines of the first record, which ends where quotes are balanced; not for fixed width."""
     quotes = 0
     for number, line in enumerate(span, start=1):
         quotes += line.count('"')

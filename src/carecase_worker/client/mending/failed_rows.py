@@ -1,4 +1,4 @@
-"""Rows that failed, with columns that say why; a file with these columns is sent as it is, since they are ignored."""
+"""Failed rows with columns for the reason; a file with these columns can be sent, since they are ignored."""
 
 import csv
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from carecase_worker.files.records import recognised_delimiter
 
 
 class NotedRows:
-    """A writer of rows of a file with a header row; columns of an earlier time are replaced."""
+    """A writer of rows of a file with a header row; reason columns of an earlier attempt are replaced."""
 
     def __init__(self, mapping: FileMapping, is_tabbed: bool) -> None:
         self._skipped_lines = mapping.skipped_lines

@@ -1,4 +1,4 @@
-"""Files that were sent, line by line, and tables that are no text as the lines that they would have as CSV."""
+"""Lines of files that were sent; for workbooks and Parquet, the lines that they would have as CSV."""
 
 import csv
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
@@ -17,7 +17,7 @@ _BLANK = b" \t\r\n"
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a file that are not blank, without the blanks around them, and their numbers from 1."""
+    """Yield the nonblank lines of a file, stripped, with their numbers from 1."""
     for number, line in enumerate(_lines(path), start=1):
         if filled := line.strip(_BLANK).removeprefix(BOM_UTF8).strip(_BLANK):
             yield number, filled
@@ -37,7 +37,7 @@ def text_lines(path: Path, encoding: str) -> Iterator[str]:
 
 
 def transparent_encoding(path: Path) -> str:
-    """Return an encoding that leaves every byte of a file as it is, for one whose own is not known here."""
+    """Return an encoding that preserves every byte of a file whose own encoding is unknown here."""
     with opened(path) as (source, name), reading_of(name):
         mark = decompressed(source).read(len(BOM_UTF16_LE))
     return "utf-16" if mark in (BOM_UTF16_LE, BOM_UTF16_BE) else "iso-8859-1"

@@ -1,4 +1,4 @@
-"""Files that get their name only once they are whole, and that only their owner may read."""
+"""New files, written atomically and readable only by their owner."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
 
 @dataclass
 class NewFile:
-    """A file that is being written; it goes by itself unless `is_kept`."""
+    """A file being written; it is deleted unless `is_kept`."""
 
     content: IO[bytes]
     is_kept: bool = False
@@ -23,10 +23,10 @@ class NewFile:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[NewFile]:
-    """Open a new file, which has its name once the block has ended. Raises BatchUnreadable, also if it is there."""
+    """Open a new file, which gets its name when the block ends. Raises BatchUnreadable, also if it exists."""
     if path.exists():
         raise BatchUnreadable(
-            f"{path}: is there already, and may be mended. Remove it, or name another place: --to FILE"
+            f"{path}: exists already, and may have corrections. Remove it, or choose another place: --to FILE"
         )
     part = path.with_name(f".{path.name}.part")
     try:

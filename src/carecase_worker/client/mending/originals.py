@@ -1,4 +1,4 @@
-"""The file that a job was made of, held against the digest of the job's body before anything is taken from it."""
+"""The file that a job was made of, verified by the digest of the job's body before it is used."""
 
 import hashlib
 from contextlib import suppress
@@ -20,7 +20,7 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A file of which the items of a job are those from the place `first` on.
+    """A file whose items from index `first` on are those of a job.
 
     `is_body` if the job's body is the file, decompressed; else its items went as an array, maybe one of several.
     """
@@ -37,12 +37,12 @@ class Original:
 
     @property
     def has_rows_of_the_service(self) -> bool:
-        """True if the service made cases of the file's rows, so that it knows their lines."""
+        """True if the service converted the file's rows, so that it knows their lines."""
         return self.is_body and isinstance(self.file, RowFile)
 
 
 def original_of(file: OriginalFile, job: Job) -> Original:
-    """Find the items of a final job in the file that was sent.
+    """Locate the items of a final job in the file that was sent.
 
     Raises BatchUnreadable if the digest of the job's body shows that it was another file, JobNotFinal.
     """
@@ -50,7 +50,7 @@ def original_of(file: OriginalFile, job: Job) -> Original:
         raise JobNotFinal(f"The job is {job.state}. Wait until it is final: carecase status {job.job_id} --watch")
     name, path = path_of(file), path_of(file)
     if not path.is_file():
-        raise BatchUnreadable(f"{name}: is no file that can be read twice. Give the file that was sent, not a pipe.")
+        raise BatchUnreadable(f"{name}: is not a file that can be read twice. Give the file that was sent, not a pipe.")
     if _digest(path) == job.body_sha256:
         return Original(file, job, is_body=True)
     is_of_the_service = isinstance(file, RowFile) and isinstance(file.mapping, str)
@@ -61,7 +61,7 @@ def original_of(file: OriginalFile, job: Job) -> Original:
         why = f" As given, it has no items: {error}"
     if first is None:
         raise BatchUnreadable(
-            f"{name}: is not what job {job.job_id} was made of; its digest is another one. Give the very file that was"
+            f"{name}: is not the file of job {job.job_id}; its digest differs. Give the very file that was"
             " sent, unchanged since, and the mapping that was given with it. Of a job that retry made, give the job"
             f" that was retried.{why}"
         )
@@ -69,15 +69,13 @@ def original_of(file: OriginalFile, job: Job) -> Original:
 
 
 def refuse_original(file: OriginalFile, job: Job) -> None:
-    """Raise RequestRefused for the file that a job was made of: sent for its failed items, it would double the rest.
+    """Raise RequestRefused for the whole original of a job: resending it would repeat the items that succeeded.
 
-    A file that cannot be read is none.
+    An unreadable file passes.
     """
     with suppress(BatchUnreadable):
         name = original_of(file, job).name
-        raise RequestRefused(
-            f"{name}: is the whole file that job {job.job_id} was made of. Give the one that carecase failed wrote."
-        )
+        raise RequestRefused(f"{name}: is the whole file of job {job.job_id}. Give the one that carecase failed wrote.")
 
 
 def path_of(file: OriginalFile) -> Path:
@@ -98,7 +96,7 @@ def _digest(path: Path) -> str:
 
 
 def _first_of(file: OriginalFile, job: Job) -> int | None:
-    """Return the place of a job's first item in a file whose items were sent as an array; None if it has no such."""
+    """Return the index of a job's first item in a file whose items were sent as arrays; None if not found."""
     cutters = [_Cutter(job.total), _Cutter(PART_ITEMS, PART_BYTES), _Cutter(BATCH_ITEMS, BATCH_BYTES)]
     count = 0
     for item in items_in(file):
@@ -113,7 +111,7 @@ def _first_of(file: OriginalFile, job: Job) -> int | None:
 
 
 def _of_the_last(file: OriginalFile, first: int, job: Job) -> int | None:
-    """Return `first` if the items from there on are those of a job: its part may have had any size."""
+    """Return `first` if the items from there on are those of a job, whatever the size of its part."""
     cutter = _Cutter(job.total)
     for place, item in enumerate(items_in(file)):
         if place >= first:
@@ -122,7 +120,7 @@ def _of_the_last(file: OriginalFile, first: int, job: Job) -> int | None:
 
 
 class _Cutter:
-    """The digests of items sent in parts of a size, each part an array, as BatchBuffer writes it."""
+    """The digests of items sent in parts of fixed size, each an array as written by BatchBuffer."""
 
     def __init__(self, items: int, size: int | None = None) -> None:
         self._items = items
@@ -143,7 +141,7 @@ class _Cutter:
         return ended
 
     def cut(self) -> tuple[int, str]:
-        """End a part; return its size and digest. `first` is the place of its first item then."""
+        """End a part; return its size and digest. Afterwards `first` is the index of its first item."""
         self._hash.update(b"]")
         ended = self._count, self._hash.hexdigest()
         self.first, self._next = self._next, self._next + self._count

@@ -1,1 +1,1 @@
-"""Access: credentials, the databases that a caller may use, its rate, and the audit log of what it did."""
+"""Access: credentials, database grants, rate limits, and the audit trail."""

@@ -1,4 +1,4 @@
-"""Access of callers: first the credentials, then the rate."""
+"""Access control of callers: first the credentials, then the rate limit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ _THREADS, _THREADS_PER_ADDRESS = 16, 8
 
 @dataclass(frozen=True, slots=True)
 class AccessControl:
-    """The gate and the rate limit. Credentials that are not remembered are checked by threads of their own.
+    """Authentication and rate limit. Credentials that are not cached are checked by dedicated threads.
 
-    The response to a refusal is held for a while: a caller that retries at once then makes few requests a connection,
-    and requests of others do not wait behind them.
+    The response to a refusal is delayed: so a caller that retries at once makes few requests per connection, and does
+    not hold up the requests of others.
     """
 
     gate: Authenticator
@@ -31,7 +31,7 @@ class AccessControl:
     async def admit(
         self, api_key: str | None, authorization: str | None, address: str | None, known: Callable[[Caller], None]
     ) -> Caller:
-        """Return the caller of a request; call `known` with it first, even if it exceeds its rate.
+        """Authenticate a request and return its caller; call `known` with it first, even if it exceeds its rate.
 
         Raises AccessRefused, KeysUnavailable, RateExceeded.
         """
@@ -49,7 +49,7 @@ class AccessControl:
         return caller
 
     async def check(self, api_key: str | None, authorization: str | None, address: str | None) -> Caller:
-        """Return the caller of credentials once more; this does not count as a request.
+        """Authenticate credentials again; this does not count as a request.
 
         Raises AccessRefused, KeysUnavailable.
         """

@@ -1,4 +1,4 @@
-"""Records of requests in the audit log: caller, address, and the cases concerned."""
+"""Audit records of requests: caller, address, and the number of cases concerned."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,7 +19,7 @@ _MOST = 64
 
 
 class Recorder:
-    """An appender of records for an event loop: concurrent ones share one call in a thread, and one flush to disk."""
+    """An asyncio writer of records; concurrent ones share one call in a thread and one flush to disk."""
 
     def __init__(self, log: AuditLog) -> None:
         self.log = log
@@ -38,7 +38,7 @@ class Recorder:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """A request of a caller whose access to cases is recorded before it takes place."""
+    """A request whose access to cases is recorded before it happens."""
 
     recorder: Recorder
     request: Request
@@ -53,7 +53,7 @@ class Audited:
         await self.recorder.record(self._act(event, database, job, count))
 
     def void(self, database: str, job: str) -> None:
-        """Record that the access recorded last for a job did not take place. Failures are only logged."""
+        """Record that the last recorded access to a job did not happen. Failures are only logged."""
         with suppress(AuditUnavailable):
             self.recorder.log.record(self._act(Event.VOID, database, job, None))
 

@@ -1,4 +1,4 @@
-"""Authentication by API key and bearer token; the databases that a caller may use."""
+"""Authentication by API key and bearer token, and authorisation for databases."""
 
 import hashlib
 import hmac
@@ -24,10 +24,10 @@ _SUBJECT_LENGTH = 255
 """The longest `sub` that OpenID Connect allows."""
 
 _LONGEST_TOKEN = 8192
-"""Characters of a bearer token: it is decoded before the caller is known. Those of issuers have a few thousand."""
+"""Maximum length of a bearer token, which is decoded before authentication; real ones have a few thousand."""
 
 _MOST_REMEMBERED = 1_000
-"""Verified tokens that are remembered, at most; a new one replaces the oldest."""
+"""Maximum number of cached verified tokens; a new one replaces the oldest."""
 
 _REVOKED: Mapping[Revocable, str] = {
     Revocable.JTI: "The bearer token",
@@ -43,7 +43,7 @@ _HOW = "Send the headers x-api-key and Authorization: Bearer <token>."
 class Caller:
     """A caller: the client that owns the jobs; the subject; the databases that it may use.
 
-    `user` is the subject, cut to the length of a case's audit fields. `dry_runs` if it may make dry runs.
+    `user` is the subject, truncated to the length of a case's audit fields. `dry_runs` if it may make dry runs.
     """
 
     client: str
@@ -59,7 +59,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    """A verified token: its claims, the keys it was checked with, and a digest of the part that is signed."""
+    """A verified token: its claims, the keys it was verified with, and a digest of its signed part."""
 
     claims: Mapping[str, Any]
     algorithm: object
@@ -69,7 +69,7 @@ class _Verified:
 
 
 class Authenticator:
-    """The authenticator of callers by their credentials. Verified tokens are remembered until they expire."""
+    """The authenticator of callers. Verified tokens are cached until they expire."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Authenticator:
         return self._caller(api_key, authorization, verified)
 
     def caller(self, api_key: str | None, authorization: str | None) -> Caller:
-        """Return the caller of these headers; may block. Raises AccessRefused, or KeysUnavailable for want of keys."""
+        """Return the caller of these headers; may block. Raises AccessRefused, KeysUnavailable."""
         return self._caller(api_key, authorization, None)
 
     def _caller(self, api_key: str | None, authorization: str | None, verified: _Verified | None) -> Caller:
@@ -149,7 +149,7 @@ class Authenticator:
         """Return the verified token of a header. Raises AccessRefused."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise _bad("The Authorization header holds no bearer token that can be checked.")
+            raise _bad("The Authorization header has no valid bearer token.")
         token = token.strip()
         if len(token) > _LONGEST_TOKEN:
             raise _bad(f"The bearer token has more than {_LONGEST_TOKEN} characters.")
@@ -163,7 +163,7 @@ class Authenticator:
         return verified.claims
 
     def _remembered(self, authorization: str) -> _Verified | None:
-        """Return a remembered token, if it has not expired and its key is still in the JWKS; None otherwise."""
+        """Return a cached token, if it has not expired and its key is still in the JWKS; None otherwise."""
         scheme, _, token = authorization.partition(" ")
         verified = self._tokens_found.get(self._digest(token.strip().encode())) if scheme.lower() == "bearer" else None
         if verified is None or verified.claims["exp"] <= (self._clock.now() - self._tokens.leeway).timestamp():
@@ -174,7 +174,7 @@ class Authenticator:
         return verified if is_held else None
 
     def _verify(self, token: str) -> _Verified:
-        """Verify a token, and remember it. Raises AccessRefused, KeysUnavailable."""
+        """Verify a token, and cache it. Raises AccessRefused, KeysUnavailable."""
         try:
             header = jwt.get_unverified_header(token)
             algorithm, key_id = header.get("alg"), header.get("kid")
@@ -218,18 +218,18 @@ class Authenticator:
             raise _bad(f"{_REVOKED[kind]} has been revoked. Ask those who run the service.")
 
     def _keys(self, algorithm: object, key_id: str | None) -> Sequence[str | PyJWK]:
-        """Return the keys to check a token with, by its `kid`; a key has one algorithm only. Raises AccessRefused."""
+        """Return the keys to verify a token with, by its `kid`; each key has one algorithm. Raises AccessRefused."""
         if algorithm == "HS256" and self._secrets:
             return self._secrets
         if algorithm in self._tokens.algorithms and algorithm != "HS256" and self._key_set is not None:
             key = self._key_set.find(key_id)
             if key is not None and key.algorithm_name == algorithm:
                 return (key,)
-        raise _bad("The bearer token is signed in a way, or with a key, that is not known here.")
+        raise _bad("The bearer token is signed with an unknown algorithm or key.")
 
 
 def gate_of(settings: Settings) -> Authenticator:
-    """Make the gate that is configured."""
+    """Make the authenticator from the settings."""
     jwt_settings = settings.jwt
     return Authenticator(
         settings.clients,

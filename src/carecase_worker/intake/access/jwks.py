@@ -1,4 +1,4 @@
-"""The public keys of the issuer of bearer tokens (JWKS, RFC 7517): cached here, and refreshed."""
+"""Cache of the token issuer's public keys (JWKS, RFC 7517)."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -18,20 +18,20 @@ from carecase_worker.settings.sections.access import JwtSettings
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")
-_PATIENCE = timedelta(seconds=3)
+_TIMEOUT = timedelta(seconds=3)
 _MOST_BYTES = 1 << 20
 _WAITERS = 6
-"""Threads that may wait for the issuer at a time: fewer than one address has for the check of credentials."""
-_LATER = "The bearer token cannot be checked just now. Send the request again later."
+"""Maximum number of threads that wait for the issuer: fewer than one address has for checking credentials."""
+_LATER = "The bearer token cannot be verified at the moment. Send the request again later."
 _PUBLIC = ("RSA", "EC")
 _RSA_BITS = 2048
 """The shortest RSA key that NIST SP 800-131A and RFC 7518 allow, in bits."""
 
 
 class Jwks:
-    """A cache of the keys by their ids. If `read` fails or hangs, the old keys stay valid.
+    """A cache of the keys by id. If `read` fails or hangs, the old keys remain in use.
 
-    Callers wait for `patience` at most.
+    Callers wait for at most `timeout`.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class Jwks:
         read: Callable[[], bytes],
         refresh: timedelta,
         refetch: timedelta,
-        patience: timedelta = _PATIENCE,
+        timeout: timedelta = _TIMEOUT,
         seconds: Callable[[], float] = monotonic,
     ) -> None:
         self._read = read
         self._seconds = seconds
         self._refresh_s = refresh.total_seconds()
         self._refetch_s = refetch.total_seconds()
-        self._patience_s = patience.total_seconds()
+        self._timeout_s = timeout.total_seconds()
         self._keys: Mapping[str | None, PyJWK] | None = None
         self._tried_at = float("-inf")
         self._reader: Thread | None = None
@@ -55,10 +55,10 @@ class Jwks:
         self._waiting = BoundedSemaphore(_WAITERS)
 
     def find(self, key_id: str | None) -> PyJWK | None:
-        """Return the key of an id; None if there is none. Raises KeysUnavailable until the first keys have been read.
+        """Return the key with an id; None if there is none. Raises KeysUnavailable until the first keys have been read.
 
-        An unknown id triggers a new read, but not sooner than `refetch` after the last one: so a new key is found at
-        once, and invented ids cost nothing.
+        An unknown id triggers a refetch, but not sooner than `refetch` after the last one: so a new key is found at
+        once, and made-up ids cause no load.
         """
         held = self._keys
         if held is None or key_id not in held:
@@ -70,7 +70,7 @@ class Jwks:
         return self._keys.get(key_id)
 
     def holds(self, key_id: str | None, key: object) -> bool:
-        """Return whether a key found before is still the one of its id; start a refresh if one is due."""
+        """Return whether a key found before is still current; start a refresh if one is due."""
         self._read_again(self._refresh_s, wait=False)
         return self._keys is not None and self._keys.get(key_id) is key
 
@@ -82,18 +82,18 @@ class Jwks:
                 self._reader = Thread(target=self._read_once, name="key set", daemon=True)
                 self._reader.start()
             reader, tried_for_s = self._reader, self._seconds() - self._tried_at
-        if wait and reader is not None and tried_for_s < self._patience_s:
+        if wait and reader is not None and tried_for_s < self._timeout_s:
             self._wait_for(reader)
 
     def _wait_for(self, reader: Thread) -> None:
-        """Wait for a read, but with `_WAITERS` threads at most: tokens by known keys need the rest.
+        """Wait for a read, with at most `_WAITERS` threads: the others are left to tokens with known keys.
 
         Raises KeysUnavailable.
         """
         if not self._waiting.acquire(blocking=False):
             raise KeysUnavailable(_LATER)
         try:
-            reader.join(self._patience_s)
+            reader.join(self._timeout_s)
         finally:
             self._waiting.release()
 
@@ -154,7 +154,7 @@ def jwks_of(settings: JwtSettings) -> Jwks | None:
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """A handler that follows no redirect: keys are trusted because of the URL that they come from."""
+    """A handler that rejects redirects: keys are trusted because of the URL that they come from."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
@@ -168,7 +168,7 @@ def opened(url: str, form: bytes | None = None, origin: str | None = None) -> An
     opener = build_opener(_NoRedirect)
     if origin is not None:
         opener.addheaders.append(("Origin", origin))
-    return opener.open(url, form, timeout=_PATIENCE.total_seconds())
+    return opener.open(url, form, timeout=_TIMEOUT.total_seconds())
 
 
 def _fetch(url: str) -> bytes:

@@ -1,6 +1,6 @@
-"""Revoked credentials: a list in a file, read again while the service runs.
+"""Revoked credentials: a list in a file, reloaded while the service runs.
 
-# one a line: the kind, a space, the value
+# one per line: the kind, a space, the value
 jti      01a21195-5341-714a-a2f7-f52d649a206b
 token    <SHA-256 of the token up to its last dot, in hex>
 sub      j.doe
@@ -50,7 +50,7 @@ def entries_of(text: str) -> tuple[frozenset[Entry], list[int]]:
 
 
 class Revocations:
-    """The entries of a file, checked for changes every `refresh`; the last ones stay valid while it cannot be read."""
+    """The entries of a file, reloaded on change every `refresh`; the last ones apply while it cannot be read."""
 
     def __init__(
         self, file: Path | None, refresh: timedelta = timedelta(), seconds: Callable[[], float] = monotonic
@@ -67,7 +67,7 @@ class Revocations:
 
     @property
     def looked(self) -> bool:
-        """Return whether the file was checked within `refresh`, so that `holds` does not touch it."""
+        """Return whether the file was checked within `refresh`, so that `holds` will not access it."""
         return self._file is None or self._seconds() - self._looked_at < self._refresh_s
 
     def holds(self, kind: Revocable, value: object) -> bool:
@@ -78,7 +78,7 @@ class Revocations:
         return (kind, value) in self._entries if isinstance(value, str) else False
 
     def look(self, file: Path) -> None:
-        """Read the list again if it has changed; check that once in a `refresh` at most."""
+        """Reload the list if it has changed; check that at most once per `refresh`."""
         if self.looked:
             return
         with self._lock:
@@ -92,18 +92,18 @@ class Revocations:
                 self._tell((f"cannot be read ({getattr(error, 'strerror', None) or 'it is not text'})",))
 
     def _read_changed(self, file: Path) -> None:
-        """Read the list if it has changed, and once more at the next check: two quick changes may look like one."""
+        """Reload the list if it has changed, and once more at the next check: two quick changes may look like one."""
         found = file.stat()
         seen = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         has_changed, self._seen = seen != self._seen, seen
         if has_changed or self._has_changed:
             self._entries, wrong = entries_of(file.read_text("utf-8"))
-            self._tell(tuple(f"line {number} is no entry: give kind and value, as jti ID" for number in wrong))
+            self._tell(tuple(f"line {number} is not an entry: give kind and value, as jti ID" for number in wrong))
         self._has_changed = has_changed
 
     def _tell(self, faults: tuple[str, ...]) -> None:
         for fault in faults if faults != self.faults else ():
-            _log.error("jwt.revoked_file is not what it should be", reason=fault)
+            _log.error("jwt.revoked_file has faults", reason=fault)
         self.faults = faults
 
 
@@ -112,7 +112,7 @@ NOTHING_REVOKED = Revocations(None)
 
 
 def revocations_of(settings: JwtSettings) -> Revocations:
-    """Make the configured revocations, and read the list for the first time."""
+    """Make the configured revocations, and load the list for the first time."""
     made = Revocations(settings.revoked_file, settings.revoked_refresh)
     if settings.revoked_file is not None:
         made.look(settings.revoked_file)

@@ -1,1 +1,1 @@
-"""The PUT routes: a body is received, split, admitted as a job; or only validated."""
+"""The PUT routes: a body is received, split, and admitted as a job or only validated."""

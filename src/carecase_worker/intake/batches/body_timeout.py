@@ -12,7 +12,7 @@ async def in_time(
 ) -> AsyncIterator[bytes]:
     """Yield the pieces of a body. Raises BatchRefused if one takes longer than `longest`, or all take too long.
 
-    All pieces together may take `longest`, plus the time of the received bytes at `least_bytes_per_second`. Only the
+    The time limit for all pieces is `longest`, plus the time of the received bytes at `least_bytes_per_second`. Only
     time spent waiting for the client counts.
     """
     seconds = asyncio.get_running_loop().time

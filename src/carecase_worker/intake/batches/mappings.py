@@ -1,4 +1,4 @@
-"""The mappings of the clients' files, made of the settings once."""
+"""The mappings for the clients' files, built once from the settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from carecase_worker.settings.sections.access import ClientSettings
 
 @dataclass(frozen=True, slots=True)
 class Mappings:
-    """The mappings of each client, by their names."""
+    """The mappings of each client, by name."""
 
     by_client: Mapping[str, Mapping[str, FileMapping]]
 
     @classmethod
     def of(cls, clients: Mapping[str, ClientSettings]) -> "Mappings":
-        """Make the mappings of all clients. Raises SettingsError that names every mistake."""
+        """Build the mappings of all clients. Raises SettingsError with every mistake."""
         mistakes: list[str] = []
         made: dict[str, dict[str, FileMapping]] = {}
         for client, settings in clients.items():
@@ -37,7 +37,7 @@ class Mappings:
         return cls(made)
 
     def find(self, client: str, name: str | None, care_plan: int | None) -> FileMapping | EpisodeMapping | None:
-        """Return a mapping of a client, or a shipped one; None without a name.
+        """Return a mapping of a client, or a built-in one; None without a name.
 
         Raises BatchRefused if there is none of that name.
         """

@@ -1,4 +1,4 @@
-"""The receiving of a request's body, in pieces that are worth a call."""
+"""Receiving of a request's body, in pieces large enough to process one by one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,7 +10,7 @@ from carecase_worker.errors import BatchFault, BatchRefused
 
 
 def _started(work: Awaitable[None]) -> "asyncio.Future[None]":
-    """Start work whose error is raised where it is awaited, or dropped if nobody awaits it."""
+    """Start work whose error is raised where it is awaited, or dropped if it is never awaited."""
     started = asyncio.ensure_future(work)
     started.add_done_callback(lambda done: done.cancelled() or done.exception())
     return started
@@ -24,8 +24,8 @@ async def receive(
 ) -> bytes:
     """Read a request's body: `take` receives all but the last piece, which is returned.
 
-    Pieces have `piece_bytes` or somewhat more, or less if the body came in tiny parts. One is taken while the next one
-    comes in; `waits` is called with the bytes of both. Raises BatchRefused if the client breaks off.
+    Pieces have `piece_bytes` or somewhat more, or less if the body arrived in tiny parts. One is processed while the
+    next one is received; `waits` is called with the bytes of both. Raises BatchRefused if the client disconnects.
     """
     waiting: list[bytes] = []
     waiting_bytes = taking_bytes = 0

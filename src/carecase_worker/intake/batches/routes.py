@@ -1,4 +1,4 @@
-"""The two PUT routes: they read a batch, split it, admit it, notify workers and respond with 202."""
+"""The two PUT routes: they receive a batch, split it, admit it, notify workers and respond with 202."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack
@@ -54,15 +54,15 @@ MappingName = Annotated[
         alias="mapping",
         min_length=1,
         max_length=64,
-        description="The name of the mapping by which the rows of a file become cases",
+        description="The name of the mapping from the rows of a file to cases",
     ),
 ]
 ValidateOnly = Annotated[
-    bool, Query(alias="validateOnly", description="Hold the items to the rules, and keep and apply nothing")
+    bool, Query(alias="validateOnly", description="Only validate the items; store and apply nothing")
 ]
 
 DryRun = Annotated[
-    bool, Query(alias="dryRun", description="Apply the items and roll back: say what would become of each")
+    bool, Query(alias="dryRun", description="Apply the items and roll back; the result predicts the outcome of each")
 ]
 
 _CARE_PLAN_KEY: TypeAdapter[int] = TypeAdapter(CarePlanKey)
@@ -71,9 +71,9 @@ _MAPPING: TypeAdapter[str | None] = TypeAdapter(MappingName)
 _VALIDATE_ONLY: TypeAdapter[bool] = TypeAdapter(ValidateOnly)
 _DRY_RUN: TypeAdapter[bool] = TypeAdapter(DryRun)
 _ON_ITS_OWN_BYTES = 64 << 10
-"""Size in bytes from which payloads are sent to Redis by a thread, so that the event loop is free for others."""
+"""Size in bytes from which payloads are sent to Redis by a thread, to keep the event loop free."""
 _AT_ONCE_BYTES = 16 << 10
-"""Size in bytes of a body that takes the event loop a millisecond at most."""
+"""Maximum size in bytes of a body processed on the event loop, where it takes at most a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Intake:
     metrics: Metrics
 
     async def accept(self, request: Request, caller: Caller, care_plan: int | None, headers: BatchHeaders) -> Response:
-        """Accept a batch: 202 once it cannot be lost. Raises BatchRefused, AccessRefused, StoreUnavailable."""
+        """Accept a batch: 202 once it is durable. Raises BatchRefused, AccessRefused, StoreUnavailable."""
         target = authorise_database(caller, headers.database)
         authorise_dry_run(caller, headers.dry_run)
         add_log_fields(request.scope, database=target, **_mode_of(headers))
@@ -151,7 +151,7 @@ class Intake:
         return await self.acceptances.answer(audited, target, wanted, admission, answer)
 
     def _body_of(self, request: Request, mapping: FileMapping | EpisodeMapping | None) -> Body:
-        """Make the body of a request by its headers and its mapping. Raises BatchRefused."""
+        """Make the body of a request from its headers and mapping. Raises BatchRefused."""
         media_type = media_type_of(request.headers.get("content-type"))
         decoder = Decoder(request.headers.get("content-encoding"))
         splitter = media_type.splitter(mapping, self.settings.max_item_bytes)
@@ -179,7 +179,7 @@ class Intake:
         return admission, accepted(request, job, pace)
 
     async def _admitted(self, audited: Audited, new: NewJob, last: Mapping[int, bytes]) -> Admission:
-        """Admit a recorded batch. If it fails, or an earlier job has the batch already, void the record."""
+        """Admit a recorded batch. If that fails, or an earlier job has the batch, void the audit record."""
         try:
             if sum(map(len, (new.key_set, *last.values()))) > _ON_ITS_OWN_BYTES:
                 admission = await self.threads.run(new.client, partial(self.admissions.store.admit, new, last))
@@ -198,15 +198,15 @@ class Intake:
         await self.threads.run(new.client, partial(audited.void, new.database, new.job_id))
 
     async def _check(self, audited: Audited, database: str, check: BatchCheck, body: Body, opened: Open) -> list[bytes]:
-        """Validate each item of a batch that is not kept; return the pieces of its result. Raises BatchRefused."""
+        """Validate each item of a batch without storing it; return the pieces of its result. Raises BatchRefused."""
 
-        def told() -> list[bytes]:
+        def finished() -> list[bytes]:
             pieces = check.finish()
             audited.record(Event.VALIDATED, database, None, check.total)
             return pieces
 
-        pieces = await Incoming(body, check, opened).receive(self._pieces(audited.request), told)
-        opened.holds(check.held_bytes)
+        pieces = await Incoming(body, check, opened).receive(self._pieces(audited.request), finished)
+        opened.holds(check.buffered_bytes)
         return pieces
 
     def _pieces(self, request: Request) -> AsyncIterator[bytes]:
@@ -214,18 +214,18 @@ class Intake:
 
 
 def _mode_of(headers: BatchHeaders) -> dict[str, bool]:
-    """Return the log field of a dry run. Raises BatchRefused if a batch is to be a dry run and validated only."""
+    """Return the log field of a dry run. Raises BatchRefused for both validateOnly and dryRun."""
     if headers.dry_run and headers.validate_only:
         raise BatchRefused(
             BatchFault.CONTRADICTORY,
-            "validateOnly and dryRun exclude each other. Send validateOnly to hold the items to the rules at once, or"
-            " dryRun to have the target database asked as well.",
+            "validateOnly and dryRun exclude each other. Send validateOnly to validate the items at once, or"
+            " dryRun to also check them against the target database.",
         )
     return {"dry_run": True} if headers.dry_run else {}
 
 
 def batch_routes(intake: Intake, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
-    """Make the routes that take batches."""
+    """Make the routes of batches."""
 
     async def read(request: Request) -> dict[str, Any]:
         who = await caller(request, request.headers.get("x-api-key"))

@@ -1,4 +1,4 @@
-"""The way of a body into a batch: it is received, and split by threads in time slices."""
+"""Upload of a body into a batch: it is received, and split by threads in time slices."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -16,38 +16,38 @@ from carecase_worker.intake.limits.bodies import Open
 
 _T = TypeVar("_T")
 _SLICE = 24
-"""Groups of items in a time slice of a thread: 1.5 MiB, as much as a piece may have."""
+"""Maximum number of groups of items in a thread's time slice: 1.5 MiB, the size of a piece."""
 _CUT_FROM_BYTES = 640 << 10
-"""Memory in bytes of the last items and of the texts that they are slices of, at most."""
+"""Maximum memory in bytes of the last items and of the buffers that they are slices of."""
 
 
 class Batch(Protocol):
     """A receiver of the items of a body."""
 
     @property
-    def held_bytes(self) -> int:
-        """The memory in bytes that the batch holds."""
+    def buffered_bytes(self) -> int:
+        """The memory in bytes that the batch uses."""
         ...
 
     @property
     def is_busy(self) -> bool:
-        """Return whether threads work for the batch, so that its end must be awaited."""
+        """Return whether threads work for the batch, so that they must be awaited."""
         ...
 
     def add(self, items: Sequence[msgspec.Raw]) -> None:
-        """Take the next items. Raises BatchRefused."""
+        """Add the next items. Raises BatchRefused."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A body that is open, and the batch that its items go into."""
+    """A body being received, and the batch that its items are added to."""
 
     body: Body
     batch: Batch
     opened: Open
     at_once_bytes: int = 0
-    """The size up to which a body that came in one piece is split without a thread, which would cost more."""
+    """The size up to which a body received in one piece is split without a thread, which would cost more."""
 
     async def receive(self, pieces: AsyncIterator[bytes], then: Callable[[], _T]) -> _T:
         """Receive the whole body; return the result of `then`, called once the batch has all items.
@@ -66,7 +66,7 @@ class Incoming:
 
     async def _take(self, piece: bytes) -> None:
         await self._slices(self.body.take(piece), lambda: None)
-        self._count_held()
+        self._count_buffered()
 
     async def _slices(self, groups: Iterator[Sequence[msgspec.Raw]], then: Callable[[], _T]) -> _T:
         def time_slice() -> tuple[_T] | None:
@@ -81,14 +81,14 @@ class Incoming:
             self.opened.takes(self.body.received)
             if ended is not None:
                 return ended[0]
-            self._count_held()
+            self._count_buffered()
 
-    def _count_held(self) -> None:
-        self.opened.holds(self.body.held_bytes + self.batch.held_bytes + _CUT_FROM_BYTES)
+    def _count_buffered(self) -> None:
+        self.opened.holds(self.body.buffered_bytes + self.batch.buffered_bytes + _CUT_FROM_BYTES)
 
 
 class Told(StreamingResponse):
-    """A response about a body; the body stays open until it is sent, since the unread rest takes memory, too."""
+    """A response to a body; the body counts as open until the response is sent, since its unread rest takes memory."""
 
     def __init__(self, document: AsyncIterator[bytes], media_type: str, open_until_then: ExitStack) -> None:
         super().__init__(document, 207, media_type=media_type)

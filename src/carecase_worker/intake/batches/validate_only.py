@@ -1,4 +1,4 @@
-"""`validateOnly`: the validation of a batch of which nothing is kept or applied."""
+"""`validateOnly`: validation of a batch without storing or applying it."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ _MOST_ITEMS = 20_000
 
 
 class BatchCheck:
-    """The validation of a batch's items as they come in. Raises BatchRefused."""
+    """The validation of a batch's items while they are received. Raises BatchRefused."""
 
     def __init__(self, rules: Rules, bounds: ChunkLimits, form: ResultFormat) -> None:
         self._rules = rules
@@ -29,9 +29,9 @@ class BatchCheck:
         return self._cutter.total
 
     @property
-    def held_bytes(self) -> int:
-        """The memory in bytes that it holds: items, and the results of those that were validated."""
-        return self._cutter.held_bytes + sum(map(len, self._pieces))
+    def buffered_bytes(self) -> int:
+        """Its memory in bytes: items, and the results of validated ones."""
+        return self._cutter.buffered_bytes + sum(map(len, self._pieces))
 
     @property
     def is_busy(self) -> bool:
@@ -48,7 +48,7 @@ class BatchCheck:
         self._judge(self._cutter.add(items))
 
     def finish(self) -> list[bytes]:
-        """Return the results of the items, several in each piece."""
+        """Return the results of the items in pieces of several items."""
         self._judge(self._cutter.finish())
         return self._pieces
 

@@ -1,1 +1,1 @@
-"""HTTP: envelope and problems, and a room for each stage of a request. Knows no job."""
+"""HTTP, independent of jobs: envelope, problems, connections, middleware, requests and responses."""

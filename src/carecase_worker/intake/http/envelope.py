@@ -1,4 +1,4 @@
-"""The envelope that every response comes in."""
+"""The envelope of every JSON response."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ import msgspec
 
 
 def envelope(activity_id: str, data: Any = None, error: Any = None, **members: Any) -> bytes:
-    """Return the envelope that every response comes in, as JSON."""
+    """Return a response's envelope as JSON."""
     return msgspec.json.encode({"data": data, "error": error, "debug": {"activityID": activity_id}, **members})

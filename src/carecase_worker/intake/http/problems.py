@@ -96,7 +96,7 @@ _RETRY_AFTER_S = "5"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem document: the form of an error for a client."""
+    """A problem document: an error as sent to a client."""
 
     status: int
     kind: str
@@ -136,7 +136,7 @@ _NOT_RECORDED = Problem(
 _NOT_KNOWN = Problem(
     503,
     "store-unavailable",
-    "The job store cannot answer at the moment. Send the request again, a batch with the same Idempotency-Key.",
+    "The job store is unavailable at the moment. Send the request again, a batch with the same Idempotency-Key.",
     {"Retry-After": _RETRY_AFTER_S},
 )
 _FIXED: Mapping[type[CareCaseError], Problem] = {
@@ -145,7 +145,7 @@ _FIXED: Mapping[type[CareCaseError], Problem] = {
     StoreUnavailable: _NOT_KNOWN,
     PayloadUnreadable: _NOT_KNOWN,
 }
-"""The problems whose text does not come from the error."""
+"""The problems with a fixed text."""
 
 
 def problem_of(error: CareCaseError) -> Problem:
@@ -169,7 +169,7 @@ def problem_of(error: CareCaseError) -> Problem:
 
 
 def problem_of_status(status: int) -> Problem:
-    """Return the problem of a status that framework or connection chose: no such path, too late, too long a head."""
+    """Return the problem for a status set by framework or connection: unknown path, timeout, oversized head."""
     details = {
         400: "This is not an HTTP request that the service understands.",
         404: "There is nothing at this path.",
@@ -182,8 +182,8 @@ def problem_of_status(status: int) -> Problem:
 
 
 def problem_of_method(allowed: str) -> Problem:
-    """Return the problem of a method that a path does not take; `allowed` lists those that it takes."""
-    return Problem(405, "http-405", f"This path does not take this method. It takes {allowed}.")
+    """Return the problem for a method that a path does not allow; `allowed` lists those that it does."""
+    return Problem(405, "http-405", f"This path does not allow this method. It allows {allowed}.")
 
 
 def example_of(status: int, detail: str) -> dict[str, object]:

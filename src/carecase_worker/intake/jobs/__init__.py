@@ -1,1 +1,1 @@
-"""The routes of jobs: status, result, cancel, purge, resubmission, and waiting for the end."""
+"""The routes of jobs: status, result, cancel, purge, retry, long poll and event streams."""

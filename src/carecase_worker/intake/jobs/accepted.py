@@ -38,7 +38,7 @@ def accepted(request: Request, job: Job, pace: Throughput, headers: dict[str, st
 
 
 def notify(notifier: Notifier, database: str, chunks: Iterable[ChunkRef]) -> None:
-    """Notify workers of open chunks: best effort, since the batch is durable and the sweep finds missed chunks."""
+    """Notify workers of open chunks: best effort, since the sweep notifies for missed chunks."""
     try:
         notifier.notify(database, chunks)
     except StoreUnavailable as error:
@@ -46,16 +46,16 @@ def notify(notifier: Notifier, database: str, chunks: Iterable[ChunkRef]) -> Non
 
 
 def require_same(job: Job, sender: Sender, body_sha256: str = "") -> None:
-    """Raise SealBroken unless the job that the store names for a batch has this sender and, if given, this body."""
+    """Raise SealBroken unless the job that the store returned for a batch has this sender and, if given, this body."""
     sent = body_sha256 or job.body_sha256
     theirs = (job.client, job.database, job.care_plan, job.strict, job.dry_run, job.body_sha256 or sent)
     if theirs != (sender.client, sender.database, sender.care_plan, sender.strict, sender.dry_run, sent):
-        raise SealBroken("the job that is said to have these items is that of another batch")
+        raise SealBroken("the job store returned the job of another batch for these items")
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptances:
-    """The responder to batches that have been admitted."""
+    """The responder to admitted batches."""
 
     store: LoopStore
     notifier: Notifier
@@ -66,7 +66,7 @@ class Acceptances:
     async def answer(
         self, audited: Audited, database: str, wanted: Preferences, admission: Admission, at_once: Response
     ) -> Response:
-        """Notify workers and return `at_once`, or the result if the client waits and the job ends in time."""
+        """Notify workers and return `at_once`, or the result if the client waits and the job becomes final in time."""
         request, job_id, to_notify = audited.request, admission.job_id, admission.to_notify
         client = audited.caller.client
         if not wanted.wait:

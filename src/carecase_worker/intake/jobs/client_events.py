@@ -1,4 +1,4 @@
-"""The events of a client's jobs: their progress, and their ends in the order in which they came."""
+"""The event stream of a client's jobs: progress, and completions in order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
@@ -16,12 +16,12 @@ from carecase_worker.intake.limits.threads import ClientThreads
 from carecase_worker.store.job import Job
 from carecase_worker.store.queries.job_lists import FILTER_WINDOW, JobLists
 
-_GAP = f"Only the newest {FILTER_WINDOW} jobs were looked at. List the others with GET /jobs."
+_GAP = f"Only the newest {FILTER_WINDOW} jobs were examined. List the others with GET /jobs."
 
 
 @dataclass(slots=True)
 class ClientEvents:
-    """The events of a client's jobs for one listener; `last` are the last ends that it has."""
+    """The events of a client's jobs for one listener; `last` are the last completions that it received."""
 
     lists: JobLists
     threads: ClientThreads
@@ -31,13 +31,13 @@ class ClientEvents:
     _behind: bool = field(default=False, init=False)
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """Yield the events until the end of the listener's access, or of the process."""
+        """Yield the events until the listener's access ends, or the process stops."""
         yield opening(AGAIN, str(self.last))
         async for piece in self.listener.stream(self._news, lambda: False):
             yield piece
 
     async def _news(self) -> AsyncIterator[bytes]:
-        """Yield what has not been sent. If it fails, the next call begins where this one did."""
+        """Yield the unsent events. If that fails, the next call starts from the same point."""
         changed, missed = self.listener.follower.take()
         self._changed |= changed
         self._behind |= missed
@@ -54,14 +54,14 @@ class ClientEvents:
         self._changed, self._behind = set(), False
 
     async def _missed(self) -> tuple[bool, list[Job]]:
-        """Return the jobs that became final and were not sent, and whether all jobs were looked at."""
+        """Return the final jobs that were not sent, and whether all jobs were examined."""
         caller = self.listener.caller
         look = partial(self.lists.final_since, caller.client, caller.databases, self.last.look_from)
         whole, ended = await self.threads.run(caller.client, look)
         return whole, [job for job in ended if job.job_id not in self.last.job_ids]
 
     async def _read(self, job_ids: Collection[str]) -> list[Job]:
-        """Read some jobs; those that are gone are left out."""
+        """Read some jobs; deleted ones are left out."""
         found = await asyncio.gather(*map(self._readable, sorted(job_ids)))
         return [job for job in found if job is not None]
 
@@ -72,6 +72,6 @@ class ClientEvents:
 
 
 def _in_order(jobs: Iterable[Job]) -> list[tuple[Job, datetime]]:
-    """Return the final ones of some jobs with the moments of their ends, by these."""
+    """Return the final jobs with their times of completion, in order of these."""
     ends = [(job, job.finished_at) for job in jobs if job.state.final and job.finished_at is not None]
     return sorted(ends, key=lambda end: (end[1], end[0].job_id))

@@ -1,7 +1,7 @@
-"""Ids of events: the place in a stream from which a client that connects anew goes on. Pure.
+"""Event ids: cursors from which a client that reconnects resumes a stream. Pure.
 
-In the stream of a job an id names the chunks whose outcomes were sent, as `0-11,13`, or `end`; in that of a client's
-jobs it names the jobs that ended last, after the moment of the last end by Redis's clock, in microseconds.
+In the stream of a job, an id lists the chunks whose outcomes were sent, as `0-11,13`, or is `end`. In the stream of a
+client's jobs, it has the time of the last completion (Redis's clock, microseconds) and the jobs completed last.
 """
 
 import re
@@ -22,16 +22,16 @@ _RANGES = re.compile(r"\d{1,7}(?:-\d{1,7})?(?:,\d{1,7}(?:-\d{1,7})?)*+")
 _LOOK_BACK, _MOST_NAMED = timedelta(seconds=5), 20
 _JOB = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _ENDS_OF_JOBS = re.compile(rf"(\d{{1,16}})-((?:{_JOB}(?:,{_JOB}){{0,{_MOST_NAMED - 1}}})?)(?:@(\d{{1,16}}))?")
-_UNKNOWN = "Last-Event-ID is not an id of this stream. Send the last one as it came, or none to begin anew."
+_UNKNOWN = "Last-Event-ID is not an id of this stream. Send the last id unchanged, or none to start again."
 
 
 def cursor_of(chunks: Collection[int]) -> str:
-    """Return the id that names some chunks: their numbers as ranges."""
+    """Return the id for some chunks: their numbers as ranges."""
     return ",".join(_ranges(sorted(chunks))) or NOTHING
 
 
 def chunks_of(cursor: str, chunks: int) -> set[int]:
-    """Return the chunks that an id names, of a job with so many. Raises BatchRefused."""
+    """Parse the chunks of an id, for a job with `chunks` chunks. Raises BatchRefused."""
     if cursor == NOTHING:
         return set()
     named: set[int] = set()
@@ -47,10 +47,10 @@ def chunks_of(cursor: str, chunks: int) -> set[int]:
 
 @dataclass(frozen=True, slots=True)
 class LastEnds:
-    """The ends of jobs that were sent last: the newest moment, and the jobs; or the moment from which on ends are sent.
+    """The completions of jobs sent last: the newest time and the jobs; or the time from which on completions are sent.
 
-    Ends come in about the order of their moments, since they are read one after the other. So a stream that goes on
-    looks back a little, and leaves out the jobs that are named; never to before `since`, where the first stream began.
+    Completions arrive in roughly chronological order, since they are read one after the other. So a resumed stream
+    looks back a little and skips the listed jobs; never to before `since`, the start of the first stream.
     """
 
     moment: datetime
@@ -59,7 +59,7 @@ class LastEnds:
 
     @classmethod
     def of(cls, cursor: str) -> "LastEnds":
-        """Return the ends that an id names. Raises BatchRefused."""
+        """Parse an id. Raises BatchRefused."""
         named = _ENDS_OF_JOBS.fullmatch(cursor)
         if not named:
             raise BatchRefused(BatchFault.BAD_HEADER, _UNKNOWN)
@@ -69,7 +69,7 @@ class LastEnds:
 
     @classmethod
     def from_now_on(cls, now: datetime) -> "LastEnds":
-        """Return the beginning of a stream that no other one came before."""
+        """Return the start of a new stream."""
         return cls(now, since=now)
 
     def __str__(self) -> str:
@@ -79,11 +79,11 @@ class LastEnds:
 
     @property
     def look_from(self) -> datetime:
-        """The moment from which on ends may not have been sent."""
+        """The time from which on completions may not have been sent."""
         return max(self.moment - _LOOK_BACK, self.since or self.moment - _LOOK_BACK)
 
     def with_end(self, moment: datetime, job_id: str) -> "LastEnds":
-        """Return the last ends once one more was sent."""
+        """Return the last completions after one more was sent."""
         return replace(self, moment=max(self.moment, moment), job_ids=(*self.job_ids, job_id)[-_MOST_NAMED:])
 
 

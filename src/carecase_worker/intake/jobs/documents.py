@@ -1,4 +1,4 @@
-"""Documents of responses: the job, and the multi-status."""
+"""Response documents: the job, and the multi-status."""
 
 import json
 import math
@@ -51,7 +51,7 @@ def _sequence(job: Job) -> int | None:
 
 
 def _dry_run(job: Job) -> dict[str, Any]:
-    """Return the members that only a dry run has."""
+    """Return the members that only dry runs have."""
     if not job.dry_run:
         return {}
     return {"dryRun": True, **({"sawSequence": job.saw_seq} if job.state.final else {})}
@@ -80,9 +80,9 @@ def multi_status(job_id: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def items(keys: Sequence[int | None], outcomes: Sequence[Outcome], lines: LineRuns = ()) -> bytes:
-    """Return some items as JSON, with lines if they were rows; neighbours with the same outcome share one template."""
+    """Encode items as JSON, with lines if they were rows; neighbours with the same outcome share one template."""
     if lines:
-        return _told(zip(keys, lines_of_runs(lines, len(keys)), outcomes, strict=True), ',"line":%d')
+        return _indexed(zip(keys, lines_of_runs(lines, len(keys)), outcomes, strict=True), ',"line":%d')
     pieces: list[str] = []
     place = 0
     for outcome, length in runs_of(outcomes):
@@ -92,25 +92,25 @@ def items(keys: Sequence[int | None], outcomes: Sequence[Outcome], lines: LineRu
     return ",".join(pieces).encode()
 
 
-def indexed_items(told: Iterable[tuple[int, int | None, Outcome]], lines: Sequence[int] = ()) -> bytes:
-    """Return some items as JSON, each with its place in the batch, and with its line if it was a row of a file."""
+def indexed_items(indexed: Iterable[tuple[int, int | None, Outcome]], lines: Sequence[int] = ()) -> bytes:
+    """Encode items as JSON, each with its index in the batch, and with its line if it was a row of a file."""
     if lines:
-        rows = ((key, index, line, outcome) for (index, key, outcome), line in zip(told, lines, strict=True))
-        return _told(rows, ',"index":%d,"line":%d')
-    return _told(((key, index, outcome) for index, key, outcome in told), ',"index":%d')
+        rows = ((key, index, line, outcome) for (index, key, outcome), line in zip(indexed, lines, strict=True))
+        return _indexed(rows, ',"index":%d,"line":%d')
+    return _indexed(((key, index, outcome) for index, key, outcome in indexed), ',"index":%d')
 
 
-def _told(told: Iterable[tuple[Any, ...]], more: str) -> bytes:
-    """Return items as JSON, each of its key, the numbers for `more`, and its outcome."""
+def _indexed(indexed: Iterable[tuple[Any, ...]], more: str) -> bytes:
+    """Encode items as JSON from tuples: key, numbers for `more`, outcome."""
     pieces: list[str] = []
-    for outcome, run in groupby(told, key=itemgetter(-1)):
+    for outcome, run in groupby(indexed, key=itemgetter(-1)):
         template = _template(outcome, more)
         pieces += [template % ("null" if key is None else key, *numbers) for key, *numbers, _ in run]
     return ",".join(pieces).encode()
 
 
 def outcome_runs(first: int, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Return outcomes as runs of equal neighbours; `first` is the place in the batch of the first one."""
+    """Return outcomes as runs of equal neighbours; `first` is the index in the batch of the first one."""
     runs, index = [], first
     for outcome, count in runs_of(outcomes):
         changes = {} if outcome.changes is None else {"changes": outcome.changes}

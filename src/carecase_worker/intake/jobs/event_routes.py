@@ -1,4 +1,4 @@
-"""Routes of events: those of one job, and those of all jobs of the caller."""
+"""Routes of event streams: of one job, and of all jobs of the caller."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ from carecase_worker.store.listening.followers import Follower
 
 @dataclass(frozen=True, slots=True)
 class JobsEvents:
-    """The operations of the routes of events."""
+    """The operations of the event routes."""
 
     jobs: Jobs
-    finals: JobCompletions
+    completions: JobCompletions
     access: AccessControl
     streams: Streams
     settings: IntakeSettings
@@ -39,9 +39,9 @@ class JobsEvents:
     async def of_job(
         self, request: Request, caller: Caller, job_id: str, with_outcomes: bool, last: str | None
     ) -> Response:
-        """Stream the events of a job after the id `last`; 204 if there are none, so that the client does not return.
+        """Stream the events of a job after the id `last`; 204 if there are none, so that the client does not reconnect.
 
-        The outcomes that are read are recorded before the stream begins. Raises JobNotFound, JobExpired, BatchRefused
+        The access to outcomes is audited before the stream begins. Raises JobNotFound, JobExpired, BatchRefused
         for another id, RateExceeded, BacklogFull, AuditUnavailable.
         """
         job = await self.jobs.read(job_id, caller)
@@ -53,8 +53,8 @@ class JobsEvents:
         if with_outcomes and not is_head(request):
             audited = Audited(self.jobs.recorder, request, caller)
             await audited.recorded(Event.READ, job.database, job.job_id, job.total)
-        follower = until_answered(request.scope, self.finals.followers.of_job(job.job_id))
-        await self.finals.hear_progress()
+        follower = until_answered(request.scope, self.completions.followers.of_job(job.job_id))
+        await self.completions.hear_progress()
         listener = self._listener(request, caller, follower)
         events = JobEvents(self.jobs.results, listener, job.job_id, sent if with_outcomes else None)
         return EventStreamResponse(events.stream(), follower.end)
@@ -66,8 +66,8 @@ class JobsEvents:
         """
         end = LastEnds.of(last) if last else None
         until_answered(request.scope, self.streams.place(caller.client))
-        follower = until_answered(request.scope, self.finals.followers.of_client(caller.client))
-        await self.finals.hear_progress()
+        follower = until_answered(request.scope, self.completions.followers.of_client(caller.client))
+        await self.completions.hear_progress()
         if end is None:
             end = LastEnds.from_now_on(await self.jobs.reads.now())
         else:
@@ -90,7 +90,7 @@ class JobsEvents:
 
 
 def event_routes(events: JobsEvents, caller: Callable[..., Awaitable[Caller]]) -> APIRouter:
-    """Make the routes of events; they come before those of jobs, whose ids would take any word."""
+    """Make the event routes; they precede those of jobs, whose path parameter would match them."""
     router = APIRouter(tags=["Jobs"], default_response_class=EventStreamResponse)
     who = Annotated[Caller, Depends(caller)]
 
@@ -113,7 +113,7 @@ def event_routes(events: JobsEvents, caller: Callable[..., Awaitable[Caller]]) -
         request: Request,
         job_id: JobId,
         who: who,
-        outcomes: Annotated[bool, Query(description="Also send what became of the items")] = True,
+        outcomes: Annotated[bool, Query(description="Also send the outcomes of the items")] = True,
         last: LastEventId = None,
     ) -> Response:
         return await events.of_job(request, who, job_id, outcomes, last)

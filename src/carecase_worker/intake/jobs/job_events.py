@@ -1,4 +1,4 @@
-"""The events of one job: its progress, the outcomes of its chunks as they are committed, its end."""
+"""The event stream of one job: progress, the outcomes of chunks as they are committed, completion."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from carecase_worker.store.job import Job
 
 @dataclass(slots=True)
 class JobEvents:
-    """The events of a job for one listener; `sent` are the chunks whose outcomes it has, or None if it wants none."""
+    """The events of a job for one listener; `sent` are the chunks whose outcomes were sent, None to send none."""
 
     results: Results
     listener: Listener
@@ -24,13 +24,13 @@ class JobEvents:
     _final: bool = field(default=False, init=False)
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """Yield the events until the end of the job, of the listener's access, or of the process."""
+        """Yield the events until the job is final, the listener's access ends, or the process stops."""
         yield opening(AGAIN, cursor_of(self.sent or ()))
         async for piece in self.listener.stream(self._news, lambda: self._final):
             yield piece
 
     async def _news(self) -> AsyncIterator[bytes]:
-        """Yield what has not been sent of the job: outcomes first, so that nothing follows its end."""
+        """Yield the unsent events of the job: outcomes first, so that nothing follows its completion."""
         self.listener.follower.take()
         job = await self.listener.read(self.job_id)
         if self.sent is not None and job.processed and len(self.sent) < len(job.chunk_firsts):
@@ -49,7 +49,7 @@ class JobEvents:
             yield event("progress", document)
 
     def _outcomes(self, job: Job, committed: list[int], sent: set[int]) -> Iterator[bytes]:
-        """Yield an event for each chunk that was not sent: what became of its items, in runs of equal outcomes."""
+        """Yield an event for each unsent chunk: its outcomes, in runs of equal ones."""
         for number, chunk in self.results.chunks(job, [number for number in committed if number not in sent]):
             sent.add(number)
             yield event("outcomes", {"runs": outcome_runs(job.chunk_firsts[number], chunk.outcomes)}, cursor_of(sent))

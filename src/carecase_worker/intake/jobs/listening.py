@@ -1,7 +1,7 @@
-"""Listeners: requests that are answered by a stream of events, and the times at which something is sent to them.
+"""Listeners: requests for event streams, and the timing of events.
 
-A stream keeps no queue: it looks at its jobs again when it is woken, and sends what it has not sent yet. So a slow
-reader costs no memory, and a wake-up that is lost costs time only.
+A stream has no queue: when it is woken, it reads its jobs again and sends the differences. So a slow reader costs no
+memory, and a lost wake-up only delays events.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,19 +17,18 @@ from carecase_worker.telemetry import logger
 
 _log = logger("events")
 AGAIN = timedelta(seconds=2)
-"""The time after which a client that was cut off is to connect anew."""
+"""The delay after which a disconnected client should reconnect."""
 
 _PAUSE = timedelta(milliseconds=250)
-"""The least time between two looks at a job, so that progress comes four times a second at most."""
+"""The minimum time between two reads of a job, so that progress is sent at most four times a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A request that listens.
+    """A request for an event stream.
 
-    `heartbeat` is the time after which something is sent to it at the latest. `allowed` raises AccessRefused or
-    KeysUnavailable once its credentials are not valid any more; `read` reads a job of its caller, and raises
-    JobNotFound or JobExpired.
+    `heartbeat` is the maximum time between two events. `allowed` raises AccessRefused or KeysUnavailable once the
+    credentials are no longer valid; `read` reads a job of the caller, and raises JobNotFound or JobExpired.
     """
 
     caller: Caller
@@ -42,9 +41,9 @@ class Listener:
     async def stream(
         self, news: Callable[[], AsyncIterator[bytes]], is_over: Callable[[], bool]
     ) -> AsyncIterator[bytes]:
-        """Yield what `news` does, whenever something has changed, and a heartbeat when nothing has for a while.
+        """Yield the events of `news` after each change, and a heartbeat when there was none for a while.
 
-        It ends when `is_over`, with the process, with the credentials, or when a job cannot be read any more.
+        Ends when `is_over`, when the process stops, or when the credentials or the job are no longer valid.
         """
         changed, failed = True, False
         try:

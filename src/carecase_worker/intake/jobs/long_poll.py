@@ -1,4 +1,4 @@
-"""Responses that are held until a job is final, as a client prefers."""
+"""Long poll: responses delayed until a job is final, as the client prefers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,18 +15,18 @@ from carecase_worker.store.listening.completions import JobCompletions
 
 @dataclass(frozen=True, slots=True)
 class LongPoll:
-    """The holder of responses; a held response takes no thread."""
+    """The long poll; a waiting request occupies no thread."""
 
-    finals: JobCompletions
+    completions: JobCompletions
     longest: timedelta
 
     def wanted(self, request: Request) -> Preferences:
-        """Return the preferences of a request, `wait` limited to the longest time allowed."""
+        """Return the preferences of a request, with `wait` limited to the configured maximum."""
         return preferences(request.headers.getlist("prefer"), self.longest)
 
     async def job(self, request: Request, job_id: str, wait: timedelta, read: Callable[[], Awaitable[Job]]) -> Job:
         """Wait until the job is final, the timeout passes or the client disconnects, then return `read()`."""
-        with self.finals.subscribe(job_id) as changed:
+        with self.completions.subscribe(job_id) as changed:
             job = await read()
             if job.state.final:
                 return job

@@ -1,4 +1,4 @@
-"""Retry of a final job: its items that failed for a reason outside themselves."""
+"""Retry of a final job: resubmission of its retryable items."""
 
 import hashlib
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ _CHUNKS_AT_ONCE = 8
 
 
 def add_retryable_items(store: JobStore, seals: Seals, job: Job, draft: PendingBatch) -> str:
-    """Add the items that failed for a reason outside themselves to `draft`, in order; return their array's digest.
+    """Add the retryable items of a job to `draft`, in order; return the digest of their JSON array.
 
-    Of a strict job all items are sent again, since it is applied whole.
+    Of a strict job all items are resubmitted, since it is applied as a whole.
 
-    Raises JobConflict if there are none or the job is not final, PayloadUnreadable if a key is not known here,
-    SealBroken if payload or result was changed.
+    Raises JobConflict if there are none or the job is not final, PayloadUnreadable if a key is not configured,
+    SealBroken if payload or result was modified.
     """
     if not job.state.final:
         raise JobConflict("The job is not final yet. Wait for it, or cancel it first.")
@@ -37,13 +37,13 @@ def add_retryable_items(store: JobStore, seals: Seals, job: Job, draft: PendingB
             digest.update(before + bytes(item))
             before = b","
     if before == b"[":
-        raise JobConflict("No item of the job failed for a reason outside itself: there is nothing to send again.")
+        raise JobConflict("No item of the job failed for a reason other than its content: there is nothing to retry.")
     digest.update(b"]")
     return digest.hexdigest()
 
 
 def admitted(audited: Audited, event: Event, database: str, draft: PendingBatch, body_sha256: str) -> Admission:
-    """Record a batch, then admit it; return the job that has it. Raises AuditUnavailable, or as `draft.admit`."""
+    """Audit a batch, then admit it. Raises AuditUnavailable, and the errors of `draft.admit`."""
     audited.record(event, database, draft.job_id, draft.total)
     try:
         admission = draft.admit(body_sha256)

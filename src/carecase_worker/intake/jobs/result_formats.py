@@ -19,11 +19,11 @@ class ResultFormat(Protocol):
     media_type: str
 
     def whole(self, first: int, chunk: ChunkOutcomes, /) -> bytes:
-        """Return all items of a chunk, the first of which has the place `first` in the batch."""
+        """Encode all items of a chunk; `first` is the index of its first item in the batch."""
         ...
 
     def some(self, first: int, chunk: ChunkOutcomes, places: Sequence[int]) -> bytes:
-        """Return the items at some places of a chunk, each with its place in the batch."""
+        """Encode the items at some indices of a chunk, each with its index in the batch."""
         ...
 
     def document(self, job_id: str, pieces: Iterable[bytes], /) -> Iterator[bytes]:
@@ -43,11 +43,11 @@ class JsonResult:
         self.media_type = media_type
 
     def whole(self, _: int, chunk: ChunkOutcomes, /) -> bytes:
-        """Return all items of a chunk; their places are those in the document."""
+        """Encode all items of a chunk, without indices: the document has them all in order."""
         return items(chunk.keys, chunk.outcomes, chunk.lines)
 
     def some(self, first: int, chunk: ChunkOutcomes, places: Sequence[int]) -> bytes:
-        """Return the items at some places of a chunk, each with its place in the batch."""
+        """Encode the items at some indices of a chunk, each with its index in the batch."""
         lines = list(lines_of_runs(chunk.lines, len(chunk.keys))) if chunk.lines else []
         told = [(first + place, chunk.keys[place], chunk.outcomes[place]) for place in places]
         return indexed_items(told, [lines[place] for place in places] if lines else ())
@@ -60,7 +60,7 @@ class JsonResult:
 class CsvResult:
     """The acknowledgement: a header row, and a row for each item.
 
-    It has more columns if the items were rows of a file, and one more, the last, if it is of a dry run.
+    It has more columns if the items were rows of a file, and one more, the last, for a dry run.
     """
 
     media_type = CSV_TYPE
@@ -69,11 +69,11 @@ class CsvResult:
         self._of_rows, self._dry_run = False, dry_run
 
     def whole(self, first: int, chunk: ChunkOutcomes, /) -> bytes:
-        """Return all items of a chunk."""
+        """Encode all items of a chunk."""
         return self.some(first, chunk, range(len(chunk.keys)))
 
     def some(self, first: int, chunk: ChunkOutcomes, places: Sequence[int]) -> bytes:
-        """Return the items at some places of a chunk."""
+        """Encode the items at some indices of a chunk."""
         self._of_rows = self._of_rows or bool(chunk.lines)
         lines = list(lines_of_runs(chunk.lines, len(chunk.keys))) if chunk.lines else [None] * len(chunk.keys)
         told = (
@@ -92,7 +92,7 @@ class CsvResult:
         return acknowledgement.rows(told, self._of_rows)
 
     def document(self, _: str, pieces: Iterable[bytes], /) -> Iterator[bytes]:
-        """Yield the header row before the first items, which show its columns, and then the other rows."""
+        """Yield the header row, whose columns depend on the first items, then all rows."""
         is_first = True
         for piece in pieces:
             yield acknowledgement.header(self._of_rows, self._dry_run) + piece if is_first else piece

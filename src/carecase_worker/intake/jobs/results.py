@@ -1,4 +1,4 @@
-"""The multi-status document of a job, or of what is committed so far: all items, a page, or those with one outcome."""
+"""The result of a job, also a partial one: all items, a page, or the items with one outcome."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ from carecase_worker.store.job import Job
 from carecase_worker.store.job_store import JobStore
 
 _CHUNKS_AT_ONCE = 8
-_GONE = "The job is over and its result is no longer kept."
+_GONE = "The job is final and its result is no longer kept."
 
 
 class OutcomeFilter(Enum):
-    """The outcomes that a client can choose among: the counts of the job document."""
+    """The outcomes to filter by: the counts of the job document."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -36,7 +36,7 @@ class OutcomeFilter(Enum):
     CANCELLED = "cancelled"
 
     def takes(self, outcome: Outcome) -> bool:
-        """Return whether an outcome is counted under this one."""
+        """Return whether an outcome has this count."""
         return self.value == outcome.kind.counted_as
 
 
@@ -49,13 +49,13 @@ class ResultQuery:
     partial: bool = False
 
     def count(self, total: int) -> int:
-        """Return the number of items in a response, if `total` items have that outcome."""
+        """Return the number of items in a response, if `total` items match."""
         return total if self.page is None else max(min(self.page.size, total - self.page.first), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """The reader of results; it reads a few chunks at a time, and only those that are needed."""
+    """The reader of results; it reads only the chunks needed, a few at a time."""
 
     store: JobStore
     seals: Seals
@@ -64,11 +64,11 @@ class Results:
     def answer(
         self, request: Request, job: Job, wanted: ResultQuery, headers: dict[str, str], given: Callable[[int], None]
     ) -> Response:
-        """Make the 207 of a final job, or of what is committed so far.
+        """Make the 207 of a final job, or of the outcomes committed so far.
 
         `given` is called with the number of items before the response; if it raises, nothing is sent.
 
-        Raises JobExpired, StoreUnavailable, PayloadUnreadable if a key is not known, SealBroken if it was changed.
+        Raises JobExpired, StoreUnavailable, PayloadUnreadable if a key is not configured, SealBroken if modified.
         """
         counts = self._counts(job, wanted)
         total = job.counts[wanted.outcome.value] if wanted.outcome and job.state.final else sum(counts)
@@ -88,7 +88,7 @@ class Results:
         return StreamingResponse(made, 207, headers, form.media_type)
 
     def _counts(self, job: Job, wanted: ResultQuery) -> list[int]:
-        """Return how many of the wanted items each chunk has: none, while it is not committed."""
+        """Return the number of selected items of each chunk: 0 while it is not committed."""
         sizes, group = chunk_sizes(job), wanted.outcome
         if job.state.final and group is None:
             return sizes
@@ -98,7 +98,7 @@ class Results:
     def _items(
         self, job: Job, wanted: ResultQuery, counts: Sequence[int], total: int, form: ResultFormat
     ) -> Iterator[bytes]:
-        """Yield the wanted items, several at a time."""
+        """Yield the selected items, several at a time."""
         if wanted == ResultQuery():
             for chunk_no, chunk in self.chunks(job, range(len(counts))):
                 yield form.whole(job.chunk_firsts[chunk_no], chunk)
@@ -112,7 +112,7 @@ class Results:
             yield form.some(job.chunk_firsts[chunk_no], chunk, places)
 
     def chunks(self, job: Job, numbers: Sequence[int]) -> Iterator[tuple[int, ChunkOutcomes]]:
-        """Yield the outcomes of some chunks; the first one is read alone, so that it need not wait for the others."""
+        """Yield the outcomes of some chunks; the first one is read alone, so that it does not wait for the others."""
         key, sizes = self.seals.opened(job.data_key, job.binding).key, chunk_sizes(job)
         start, count = 0, 1
         while start < len(numbers):
@@ -122,7 +122,7 @@ class Results:
                     raise JobExpired(_GONE)
                 chunk = unpack_done(key.open(Kind.RESULT, ChunkRef(job.job_id, number), packed))
                 if len(chunk.outcomes) != sizes[number]:
-                    raise SealBroken("the places of the job's chunks were changed")
+                    raise SealBroken("the indices of the job's chunks were modified")
                 yield number, chunk
             start, count = start + count, _CHUNKS_AT_ONCE
 
@@ -134,7 +134,7 @@ def chunk_sizes(job: Job) -> list[int]:
 
 
 def _places(chunk: ChunkOutcomes, group: OutcomeFilter | None, cut: ChunkSlice) -> Sequence[int]:
-    """Return the places in a chunk of the items that a cut takes."""
+    """Return the indices in a chunk of the items of a slice."""
     if group is None:
         return range(cut.skip, cut.skip + cut.take)
     places = [place for place, outcome in enumerate(chunk.outcomes) if group.takes(outcome)]

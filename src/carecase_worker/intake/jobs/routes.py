@@ -67,14 +67,14 @@ class Jobs:
             return _of(caller, await self.reads.job(name))
 
     async def once_final(self, request: Request, job_id: str, caller: Caller) -> tuple[Job, dict[str, str]]:
-        """Read a job of the caller, held as the client prefers, and make the headers for that. Raises as `job` does."""
+        """Read a job of the caller, by long poll if preferred, and make the headers for that. Raises as `job` does."""
         wanted, name, read = self.held.wanted(request), _canonical(job_id), partial(self.read, job_id, caller)
         job = await self.held.job(request, name, wanted.wait, read) if wanted.wait else await read()
         add_log_fields(request.scope, database=job.database)
         return job, applied(wanted, final=True)
 
     async def status(self, request: Request, job: Job, headers: dict[str, str]) -> Response:
-        """Return the job document; 304 if the client has it already."""
+        """Return the job document; 304 if the client already has it."""
         tag = job_tag(job)
         headers = {**headers, "ETag": tag, "Vary": "Accept"}
         if not job.state.final:
@@ -89,7 +89,7 @@ class Jobs:
     ) -> Response:
         """Return the multi-status document, or the job while it is not final. Raises AuditUnavailable.
 
-        A partial result of a job that is not final says with Retry-After that more is to come.
+        A partial result of a job that is not final has a Retry-After.
         """
         if not job.state.final and wanted.partial:
             headers = {**headers, "Retry-After": retry_after(await self.reads.pace(job.database))}
@@ -132,7 +132,7 @@ class Jobs:
         return answer
 
     def resubmit(self, request: Request, job: Job, caller: Caller, key: str | None) -> Response:
-        """Make a new job of the items that failed for a reason outside themselves, or return the one that has them.
+        """Make a new job of the retryable items, or return the job that already has them.
 
         Raises JobConflict if there are none or the job is not final, AuditUnavailable.
         """
@@ -153,7 +153,7 @@ class Jobs:
             traceparent=place,
         )
         if job.retried_as is not None:
-            return self._told_again(request, Admission(Admitted.KNOWN, job.retried_as), sender)
+            return self._respond_again(request, Admission(Admitted.KNOWN, job.retried_as), sender)
         draft = self.admissions.draft(sender, self.new_id())
         try:
             digest = add_retryable_items(self.store, self.admissions.seals, job, draft)
@@ -163,14 +163,14 @@ class Jobs:
         except CareCaseError:
             draft.discard()
             raise
-        return self._told_again(request, admission, sender)
+        return self._respond_again(request, admission, sender)
 
-    def _told_again(self, request: Request, admission: Admission, sender: Sender) -> Response:
-        """Respond with the job that has the items of another one. Raises SealBroken if it is not such a job."""
+    def _respond_again(self, request: Request, admission: Admission, sender: Sender) -> Response:
+        """Respond with the job that already has another job's items. Raises SealBroken if it is not such a job."""
         new = self.store.job(admission.job_id)
         require_same(new, sender)
         if new.expired:
-            raise JobConflict("The items were sent again before, and what became of them is no longer kept.")
+            raise JobConflict("The items were retried before, and the result of that is no longer kept.")
         add_log_fields(request.scope, database=new.database, items=new.total, new_job_id=new.job_id)
         answer = accepted(request, new, self.store.pace(new.database))
         answer.background = BackgroundTask(notify, self.notifier, new.database, admission.to_notify)
@@ -188,7 +188,7 @@ def _of(caller: Caller, job: Job) -> Job:
     if job.client != caller.client or job.database not in caller.databases:
         raise JobNotFound("There is no such job.")
     if job.expired:
-        raise JobExpired("The job is over and its result is no longer kept.")
+        raise JobExpired("The job is final and its result is no longer kept.")
     return job
 
 
@@ -221,7 +221,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
         which = JobFilter(wanted.first, wanted.size, state.value if state else None, database)
         return await jobs.threads.run(who.client, lambda: jobs.listed(request, who, wanted, which))
 
-    @polls.get("/jobs/{jobId}", operation_id="GetJob", summary="Where a job stands")
+    @polls.get("/jobs/{jobId}", operation_id="GetJob", summary="State of a job")
     async def get_job(request: Request, job_id: JobId, who: who, _: Prefer = None) -> Response:
         return await jobs.status(request, *await jobs.once_final(request, job_id, who))
 
@@ -230,7 +230,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
     @router.get(
         "/jobs/{jobId}/result",
         operation_id="GetJobResult",
-        summary="What became of each item",
+        summary="Outcome of each item",
         status_code=207,
     )
     async def get_result(
@@ -242,7 +242,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
     @router.delete(
         "/jobs/{jobId}",
         operation_id="CancelJob",
-        summary="Cancel what has not been applied, or purge a final job",
+        summary="Cancel items that have not been applied, or purge a final job",
         status_code=202,
     )
     async def cancel_job(
@@ -257,7 +257,7 @@ def job_routes(jobs: Jobs, caller: Callable[..., Awaitable[Caller]]) -> APIRoute
     @router.post(
         "/jobs/{jobId}/retry",
         operation_id="RetryJob",
-        summary="Send again what failed for a reason outside the items",
+        summary="Retry items that failed for a reason other than their content",
         status_code=202,
     )
     async def retry_job(request: Request, job_id: JobId, who: who, idempotency_key: IdempotencyKey = None) -> Response:
@@ -272,7 +272,9 @@ async def _wanted(
     page: PageNumber | None = None,
     page_size: PageSize = DEFAULT_PAGE_SIZE,
     outcome: Annotated[OutcomeFilter | None, Query(description="Only items with this outcome")] = None,
-    partial: Annotated[bool, Query(description="Also of a job that is not final: what is committed so far")] = False,
+    partial: Annotated[
+        bool, Query(description="Also of a job that is not final: the outcomes committed so far")
+    ] = False,
 ) -> ResultQuery:
-    """Read the parameters that select items of a result; without a page, all pages."""
+    """Read the parameters that select items of a result; without a page, all items."""
     return ResultQuery(None if page is None else Page(page, page_size), outcome, partial)

@@ -1,1 +1,1 @@
-"""Bounds on what requests may take: connections, bodies, memory, threads, log lines."""
+"""Limits of requests: connections, bodies, memory, threads, log lines."""

@@ -1,4 +1,4 @@
-"""Bounds of the bodies that come in at once: their number, memory and threads, with a share for every client."""
+"""Limits of concurrent bodies: their number, memory and threads, in total and per client."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,12 +17,12 @@ _LATER = timedelta(seconds=1)
 _AROUND_SMALL_BYTES = 64 << 10
 """Memory in bytes of a body's request and task."""
 _AROUND_LARGE_BYTES = 448 << 10
-"""Memory in bytes of the same for a large body, with its connection's reading ahead: 64 KiB and a last read of 256."""
+"""The same for a large body, with its connection's read-ahead buffer: 64 KiB, and a last read of 256."""
 
 
 @dataclass(slots=True)
 class _Share:
-    """The number of large open bodies and the bytes that all open bodies hold, each with its limit."""
+    """The number of large open bodies and the memory of all open bodies in bytes, each with its limit."""
 
     most_bodies: int
     most_bytes: int
@@ -31,7 +31,7 @@ class _Share:
 
 
 class Open:
-    """An open body: its memory is counted, and it is split when its client has a thread."""
+    """An open body: its memory is counted, and it is split when a thread of its client is free."""
 
     def __init__(self, bodies: "Bodies", client: str, share: _Share, announced: int) -> None:
         self._bodies = bodies
@@ -42,25 +42,25 @@ class Open:
         self._count(announced)
 
     async def run(self, work: Callable[[], _T]) -> _T:
-        """Run work on the body in a thread, once the client may have one."""
+        """Run work on the body in a thread, once the client's share allows it."""
         return await self._bodies.threads.run(self._client, work)
 
     def waits(self, size: int) -> None:
-        """Note how many bytes of the body, as sent, have not been split yet. Raises as `Bodies.open` does."""
+        """Set the number of bytes of the body, as sent, that are not split yet. Raises as `Bodies.open` does."""
         self._waiting = size
         self._count()
 
     def holds(self, size: int) -> None:
-        """Note how many bytes of split items are in memory. Raises as `Bodies.open` does."""
+        """Set the number of bytes of split items in memory. Raises as `Bodies.open` does."""
         self._taken = size
         self._count()
 
     def takes(self, received: int) -> None:
-        """Note how many bytes of the body, as sent, have been taken so far."""
+        """Set the number of bytes of the body, as sent, that were processed so far."""
         self._received = received
 
     def close(self) -> None:
-        """Count the body off."""
+        """Remove the body from the counts."""
         self._bodies.take(self._share, -int(self._is_large), -self._counted)
 
     def _count(self, announced: int = 0) -> None:
@@ -74,14 +74,14 @@ class Open:
 
 _TEXTS = {
     ("client", "bodies"): "This client sends too many large bodies at once. Let some of them end first.",
-    ("client", "bytes"): "The bodies that this client sends at once hold too much memory. Let some of them end first.",
-    ("all", "bodies"): "Too many large bodies are coming in just now. Send the batch again later.",
-    ("all", "bytes"): "The bodies that are coming in hold too much memory just now. Send the batch again later.",
+    ("client", "bytes"): "The bodies that this client sends at once take too much memory. Let some of them end first.",
+    ("all", "bodies"): "Too many large bodies are being received at the moment. Send the batch again later.",
+    ("all", "bytes"): "The bodies being received take too much memory at the moment. Send the batch again later.",
 }
 
 
 class Bodies:
-    """The open bodies. Their memory is bounded, and so is the number of large ones; small ones may be many."""
+    """The open bodies. Their total memory and the number of large ones are limited."""
 
     def __init__(self, settings: IntakeSettings, processor: Processor) -> None:
         self._settings = settings
@@ -96,7 +96,7 @@ class Bodies:
         """Open a body whose Content-Length is `announced`, 0 if unknown.
 
         Raises RateExceeded if the client has too many or too large bodies open, BacklogFull if all clients together
-        have; so do the calls that note what the body holds.
+        have; so do the calls that set the sizes of the body.
         """
         opened = Open(self, client, self._share(client), announced)
         try:
@@ -115,16 +115,16 @@ class Bodies:
             share.bodies += bodies
             share.bytes += size
 
-    def readings(self) -> Iterator[MetricSample]:
+    def samples(self) -> Iterator[MetricSample]:
         """Yield the metrics: open bodies, and refusals."""
         for client, share in list(self._clients.items()):
             whose = {"client": client}
             yield MetricSample("carecase_open_bodies", "Large bodies that are open", share.bodies, whose)
-            yield MetricSample("carecase_open_bytes", "Memory that open bodies hold", share.bytes, whose)
+            yield MetricSample("carecase_open_bytes", "Memory used by open bodies, in bytes", share.bytes, whose)
         for (holder, bound), count in sorted(self._refused.items()):
             labels = {"bound": bound, "whose": holder}
             yield MetricSample(
-                "carecase_bodies_refused", "Bodies for which there was no room", count, labels, counter=True
+                "carecase_bodies_refused", "Bodies refused because a limit was reached", count, labels, counter=True
             )
 
     def _share(self, client: str) -> _Share:

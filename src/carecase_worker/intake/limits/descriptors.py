@@ -1,15 +1,15 @@
-"""Limits of file descriptors: each connection takes one, and so does every other open file."""
+"""File descriptor limits: each connection needs one, and so does every other open file."""
 
 import resource
 
 from carecase_worker.errors import SettingsError
 
 OTHERS = 224
-"""Descriptors for everything else: Redis and the broker, with one for each thread, logs, listening sockets."""
+"""Descriptors for everything else: Redis and the broker (one per thread), logs, listening sockets."""
 
 
 def descriptors_fault(connections: int, hard: int) -> str:
-    """Say why a process with a limit of `hard` descriptors cannot have so many connections; empty if it can."""
+    """Explain why a process with a limit of `hard` descriptors cannot have so many connections; empty if it can."""
     wanted = connections + OTHERS
     if hard == resource.RLIM_INFINITY or hard >= wanted:
         return ""

@@ -1,4 +1,4 @@
-"""The quota of the log for requests without a known caller: lines a second; requests beyond it are only counted."""
+"""Log quota for unauthenticated requests, in lines a second; requests beyond it are only counted."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from carecase_worker.clock import monotonic
 from carecase_worker.telemetry import MetricSample, logger
 
 _log = logger("access")
-_LEFT_OUT = "Lines of requests of unknown callers that are not in the log: there were too many in a second"
+_LEFT_OUT = "Log lines of unauthenticated requests that were dropped because of too many in a second"
 
 
 @dataclass(slots=True)
 class LogQuota:
-    """The limit of log lines for requests without a known caller."""
+    """The limit of log lines for unauthenticated requests."""
 
     per_second: int
     seconds: Callable[[], float] = monotonic

@@ -7,12 +7,12 @@ from typing import Protocol
 from carecase_worker.telemetry import MetricSample
 
 _OPEN = "Connections that are open"
-_GAVE_WAY = "Connections that were closed for newer ones: nobody known waited for an answer on them"
-_REFUSED = "Connections that were refused: on all that were open somebody known waited for an answer"
+_GAVE_WAY = "Connections closed for newer ones: they served no request of an authenticated caller"
+_REFUSED = "Connections refused: all open ones served a request of an authenticated caller"
 
 
 class Connection(Protocol):
-    """The part of a connection that decides which one gives way."""
+    """The interface of a connection for deciding which one is closed."""
 
     def serves_known(self) -> bool:
         """Return whether a request of a known caller is waiting for its response."""
@@ -25,10 +25,10 @@ class Connection(Protocol):
 
 @dataclass(slots=True)
 class OpenConnections:
-    """The connections of a process, at most `most`; the one that has been idle longest first.
+    """The connections of a process, at most `most`; the one that has been idle longest comes first.
 
-    Callers without credentials cannot keep others out: their connections give way. There is no limit for an address:
-    behind a proxy, all clients have the same one.
+    Callers without credentials cannot lock others out: their connections are closed first. There is no limit per
+    address, since all clients behind a proxy share one.
     """
 
     most: int
@@ -50,13 +50,13 @@ class OpenConnections:
         return True
 
     def heard(self, connection: Connection) -> None:
-        """Note that a head is complete, or that a response is sent."""
+        """Record activity: a head is complete, or a response is sent."""
         if connection in self._open:
             del self._open[connection]
             self._open[connection] = None
 
     def leave(self, connection: Connection) -> None:
-        """Remove a closed connection; it may be gone already."""
+        """Remove a closed connection, if it was not removed before."""
         self._open.pop(connection, None)
 
     def __call__(self) -> Iterator[MetricSample]:

@@ -1,4 +1,4 @@
-"""Places that requests take: so many for each client, and so many for all."""
+"""Semaphores of requests: a number of places per client, and in total."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from carecase_worker.telemetry import MetricSample
 
 @dataclass(slots=True)
 class Places:
-    """Places of one kind, which a subclass names: the texts of its refusals, and its metrics."""
+    """Places of one kind; a subclass defines the texts of refusals and the metrics."""
 
     most: int
     most_per_client: int

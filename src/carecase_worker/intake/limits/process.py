@@ -1,4 +1,4 @@
-"""State that all connections of a process share: their number, and the log quota for unknown callers."""
+"""State shared by all connections of a process: their number, and the log quota for unauthenticated requests."""
 
 from dataclasses import dataclass
 
@@ -16,5 +16,5 @@ class Shared:
 
     @classmethod
     def of(cls, settings: IntakeSettings) -> "Shared":
-        """Make the state that the settings describe."""
+        """Make the state from the settings."""
         return cls(OpenConnections(settings.max_connections), LogQuota(settings.log_unknown_per_second))

@@ -1,4 +1,4 @@
-"""Single flight: a value that many request at once is made once, in a thread of its own, and cached for a moment."""
+"""Single flight: a value requested concurrently is computed once, in its own thread, and cached briefly."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,9 +14,9 @@ _T = TypeVar("_T")
 
 
 class SingleFlight(Generic[_T]):
-    """A value that is made again on request once it is older than `kept`.
+    """A value that is recomputed on request once it is older than `kept`.
 
-    It takes one thread, however many request it, and none of the threads for clients.
+    It uses one thread, however many callers request it, and none of the clients' threads.
     """
 
     def __init__(self, make: Callable[[], _T], kept: timedelta, seconds: Callable[[], float] = monotonic) -> None:

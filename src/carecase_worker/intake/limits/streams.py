@@ -1,4 +1,4 @@
-"""Bounds of the streams of events that are open: of all clients, and of each one."""
+"""Limits of open event streams, in total and per client."""
 
 from datetime import timedelta
 
@@ -6,15 +6,15 @@ from carecase_worker.intake.limits.places import Places
 from carecase_worker.settings.sections.intake import IntakeSettings
 from carecase_worker.telemetry import MetricSample
 
-_OPEN = "Streams of events that a client listens to"
-_REFUSED = "Streams of events that were refused because too many were open: of the client, or of all"
+_OPEN = "Open event streams of a client"
+_REFUSED = "Event streams refused because too many were open: of the client, or of all"
 
 
 class Streams(Places):
     """The open streams of a process; each also takes a place among the requests in progress."""
 
-    OF_CLIENT = "This client listens to too many streams of events. Close some of them first."
-    OF_ALL = "Too many streams of events are open just now. Poll the job, or connect again later."
+    OF_CLIENT = "This client has too many event streams open. Close some of them first."
+    OF_ALL = "Too many event streams are open at the moment. Poll the job, or connect again later."
     LATER = timedelta(seconds=5)
     TAKEN = MetricSample("carecase_event_streams", _OPEN, 0, {})
     REFUSED = MetricSample("carecase_event_streams_refused", _REFUSED, 0, {}, counter=True)

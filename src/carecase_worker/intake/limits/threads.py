@@ -1,4 +1,4 @@
-"""Threads for requests: each client has a share of them, and of the processor while other clients are active."""
+"""Threads for requests: fair shares per client, of threads and, while other clients are active, of processor time."""
 
 import asyncio
 from collections import deque
@@ -18,23 +18,23 @@ from carecase_worker.telemetry import MetricSample
 _T = TypeVar("_T")
 _REQUEST_THREADS = 40
 _WORTH_BYTES, _MOST_PIECES = 64 << 10, 8
-"""Bytes of a response that are made at a time, and the most pieces of it, which may be small."""
+"""Maximum bytes and pieces of a response that are made at a time."""
 _OTHERS_S = 120.0
-"""Seconds for which a client counts as active after a request: more than between two polls of a job (`Retry-After`)."""
+"""Seconds for which a client counts as active after a request: longer than between two polls (`Retry-After`)."""
 _LOOK_AGAIN_S = 1.0
 """Seconds after which a waiting client is checked again: the other clients may have become inactive."""
 
 
 @dataclass(slots=True)
 class ProcessorTime:
-    """A bucket of processor time, stored as the moment at which it is full again; moments are seconds of any clock."""
+    """A token bucket of processor time, stored as the time (seconds of any clock) at which it is full again."""
 
     per_second: float
     burst_s: float
     _full_at: float = 0.0
 
     def spend(self, seconds: float, now: float) -> None:
-        """Take the seconds that were used out of the bucket."""
+        """Subtract used seconds from the bucket."""
         self._full_at = max(self._full_at, now) + seconds / self.per_second
 
     def forgive(self, now: float) -> None:
@@ -48,7 +48,7 @@ class ProcessorTime:
 
 @dataclass(slots=True)
 class _Client:
-    """A client's use of the processor, and its time of waiting for it."""
+    """A client's processor time, and its time spent waiting for it."""
 
     name: str
     time: ProcessorTime
@@ -58,7 +58,7 @@ class _Client:
 
 
 class Processor:
-    """The processor time of each client; one that has used too much waits while other clients are active."""
+    """The processor time of each client; a client over its share waits while others are active."""
 
     def __init__(self, settings: IntakeSettings, seconds: Callable[[], float] = thread_seconds) -> None:
         self._share = settings.processor_share_per_client
@@ -71,7 +71,7 @@ class Processor:
     async def run(self, name: str, work: Callable[[], _T], threads: CapacityLimiter) -> _T:
         """Run work for a client in a thread.
 
-        For a client that has used too much, pieces of work run one after the other, each after a wait.
+        Work of a client over its share runs sequentially, each piece after a wait.
         """
         client = self._asking(name)
         if not (client.one_by_one.locked() or self._wait(client)):
@@ -84,20 +84,20 @@ class Processor:
             return await self._timed(client, work, threads)
 
     def charge(self, name: str, seconds: float) -> None:
-        """Charge a client for processor time in seconds that another thread has used for it; any thread may call it."""
+        """Charge a client for processor time in seconds that another thread used for it; callable from any thread."""
         self._charged.append((name, seconds))
 
-    def readings(self) -> Iterator[MetricSample]:
+    def samples(self) -> Iterator[MetricSample]:
         """Yield the metrics."""
         for client in list(self._clients.values()):  # read in another thread
             whose = {"client": client.name}
             used = "Processor time that threads used for a client's requests"
             yield MetricSample("carecase_processor_seconds", used, client.used_s, whose, counter=True)
-            waited = "Seconds for which a client's requests waited since they had used too much of the processor"
+            waited = "Seconds for which a client's requests were delayed because they had used too much processor time"
             yield MetricSample("carecase_processor_wait_seconds", waited, client.waited_s, whose, counter=True)
 
     def _asking(self, name: str) -> _Client:
-        """Note that a client is active; return its record."""
+        """Mark a client as active; return its record."""
         if self._last[0] != name:
             self._last_other = self._last
         self._last = name, _now()
@@ -143,9 +143,9 @@ class Processor:
 
 
 class Threads:
-    """Threads of which each caller has a limited share.
+    """A pool of threads with a limited share per caller.
 
-    The share is acquired first, so that a caller that waits for it holds no thread.
+    The share is acquired first, so that a caller that waits for it occupies no thread.
     """
 
     def __init__(self, most: int, most_each: int) -> None:
@@ -159,7 +159,7 @@ class Threads:
         return cls(_REQUEST_THREADS, settings.request_threads_per_client)
 
     def share(self, caller: str) -> CapacityLimiter:
-        """Return the limiter of one caller, a client or an address; it exists as long as it is in use."""
+        """Return the limiter of one caller, a client or an address; it exists while it is in use."""
         return self._shares.setdefault(caller, CapacityLimiter(self._most_each))
 
     async def run(self, caller: str, work: Callable[[], _T]) -> _T:
@@ -169,7 +169,7 @@ class Threads:
 
 
 class ClientThreads:
-    """Threads for clients, each with a share of the threads and of the processor.
+    """Threads for clients, with fair shares of threads and of processor time.
 
     Work waits first for the client's share, then for the processor (`Processor`), then for a thread.
     """
@@ -179,18 +179,18 @@ class ClientThreads:
         self._threads = threads
 
     def share(self, client: str) -> CapacityLimiter:
-        """Return the limiter of a client's concurrent work; the event loop's own work takes it, too."""
+        """Return the limiter of a client's concurrent work, which work on the event loop uses, too."""
         return self._threads.share(client)
 
     async def run(self, client: str, work: Callable[[], _T]) -> _T:
-        """Run work in a thread, once the client may have one."""
+        """Run work in a thread, once the client's shares allow it."""
         async with self._threads.share(client):
             return await self._processor.run(client, work, self._threads.all)
 
     async def pieces(
         self, client: str, made: Iterator[bytes], first: bytes = b"", is_last: bool = False
     ) -> AsyncIterator[bytes]:
-        """Make a response in threads, some pieces at a time; `first` and `is_last` are from an earlier `some_of`."""
+        """Make a response in threads, some pieces at a time; `first` and `is_last` come from an earlier `some_of`."""
         if first:
             yield first
         while not is_last:
@@ -200,7 +200,7 @@ class ClientThreads:
 
 
 def some_of(made: Iterator[bytes]) -> tuple[bytes, bool]:
-    """Join the next pieces, as many as are worth a thread's time; also return whether they were the last."""
+    """Join the next pieces, enough for one run of a thread; also return whether they were the last."""
     taken, size = [], 0
     for piece in made:
         taken.append(piece)

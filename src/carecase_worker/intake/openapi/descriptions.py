@@ -52,9 +52,9 @@ items are applied.
 - `Prefer: handling=strict`: apply all items or none.
 - `mapping=NAME`: the mapping that turns the rows of a file into cases; `GET /mappings` lists yours.
 - `Accept: text/csv`: get the result as CSV, if the response is 207.
-- `validateOnly=true`: check each item against the rules; keep and apply nothing.
-- `dryRun=true`: make a job that is applied and rolled back. Its result says of each item what would become of it, and
-  which fields would change. It waits for no other batch, and none waits for it.
+- `validateOnly=true`: check each item against the rules; store and apply nothing.
+- `dryRun=true`: make a job that is applied and rolled back. Its result has the outcome that each item would have,
+  and the fields that would change. It waits for no other batch, and none waits for it.
 """
 
 OPERATIONS = {
@@ -115,16 +115,16 @@ With `purge=true`, a final job's payload and result are removed before its reten
 job has expired (410). A job that is not final gives 409.
 """,
     "RetryJob": """\
-Make a new job of the items that failed for a reason outside themselves (500, 503, cancelled), without sending them
-again. They count as accepted now. A job has one retry: a repeated call returns the same new job, with whichever
+Make a new job of the items that failed for a reason other than their content (500, 503, cancelled), without sending
+them again. They count as accepted now. A job has one retry: a repeated call returns the same new job, with whichever
 `Idempotency-Key`. To retry items that fail again, retry the new job. 409 if no item can be retried.
 """,
     "Livez": """\
 200 as long as this process responds. For a liveness probe: restart the process if it does not.
 """,
     "Readyz": """\
-200 if batches are taken and applied: Redis answers, and a worker was seen within ten seconds. For a readiness
-probe; `checks` says what is missing and what to do.
+200 if batches are accepted and applied: Redis responds, and a worker reported within ten seconds. For a readiness
+probe; `checks` says what is wrong and what to do.
 """,
     "Metrics": """\
 Requests, open work, outcomes and workers, for Prometheus.

@@ -1,4 +1,4 @@
-"""The published description: the parts that FastAPI cannot derive."""
+"""The OpenAPI document: the parts that FastAPI cannot derive."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -52,25 +52,25 @@ _EVENTS = {
 }
 
 _HEADERS: Mapping[str, tuple[str, str]] = {
-    "Location": ("Where the job is found", f"/jobs/{_ID}"),
-    "Retry-After": ("Whole seconds, from 1 to 60, after which it makes sense to ask again", "1"),
-    "Preference-Applied": ("Which preferences of the request were honoured; left out if none", "wait=10"),
+    "Location": ("URL of the job", f"/jobs/{_ID}"),
+    "Retry-After": ("Whole seconds, from 1 to 60, until the next poll makes sense", "1"),
+    "Preference-Applied": ("The preferences of the request that were honoured; left out if none", "wait=10"),
     "ETag": ("The version of the job document, for If-None-Match", '"completed-1-1764000000000"'),
     "x-pagination": (
-        "Which page this is, where one was asked for",
+        "The page, if one was requested",
         '{"TotalCount":1,"TotalPages":1,"CurrentPage":1,"PageSize":100}',
     ),
     "WWW-Authenticate": ("How to authenticate", "Bearer"),
-    "Accept": ("The media types that are taken, where the request's is none of them", "application/json"),
-    "Accept-Encoding": ("The encodings that are taken, where the request's is none of them", ", ".join(ENCODINGS)),
+    "Accept": ("The supported media types, if that of the request is not supported", "application/json"),
+    "Accept-Encoding": ("The supported encodings, if that of the request is not supported", ", ".join(ENCODINGS)),
 }
 _LINKS = {
     name: {"operationId": name, "parameters": {"jobId": "$response.body#/job/jobId"}, "description": text}
     for name, text in (
-        ("GetJob", "Where the job stands"),
+        ("GetJob", "State of the job"),
         ("GetJobResult", "What became of each item"),
-        ("CancelJob", "Cancel what has not been applied"),
-        ("RetryJob", "Send again what failed for a reason outside the items"),
+        ("CancelJob", "Cancel items that have not been applied"),
+        ("RetryJob", "Retry items that failed for a reason other than their content"),
     )
 }
 
@@ -110,24 +110,24 @@ def _problems(texts: Mapping[int, str]) -> Answers:
 
 
 _COMMON = {
-    400: "A parameter or a header is not as described",
+    400: "A parameter or a header is not valid",
     401: "Credentials are missing or not valid",
-    403: "The client may not do this",
-    406: "The client accepts none of the types that answers have",
-    429: "The client asks more often than it may",
+    403: "The client is not allowed to do this",
+    406: "The client accepts none of the response types",
+    429: "The client exceeds its rate limit",
     431: "The request's line and headers are too large",
     500: "The service failed",
-    503: "Redis is away, or the backlog is full; nothing was kept",
+    503: "Redis is unreachable, or the backlog is full; nothing was stored",
 }
-_NO_ROOM = {507: "Jobs and results fill what may be kept; purge some, or wait until they expire"}
+_NO_ROOM = {507: "Jobs and results reach the storage limit; purge some, or wait until they expire"}
 _JOB_GONE = {
-    404: "There is no such job, or it is somebody else's",
+    404: "There is no such job, or it belongs to another client",
     410: "The job has expired",
     **_COMMON,
 }
 _ACCEPTED = {
     **_answer(
-        "The batch cannot be lost any more; poll the job",
+        "The batch can no longer be lost; poll the job",
         "AcceptedEnvelope",
         _envelope(None, job=_QUEUED),
         "Location",
@@ -136,19 +136,19 @@ _ACCEPTED = {
     ),
     "links": _LINKS,
 }
-_NOT_YET = {**_ACCEPTED, "description": "The job is not final; ask again"}
+_NOT_YET = {**_ACCEPTED, "description": "The job is not final; poll again"}
 _MULTI_STATUS = _answer(
-    "What became of each item, in order",
+    "Outcome of each item, in order",
     "MultiCodeResponseListVBAResponse",
     _envelope([_ITEM]),
     "Preference-Applied",
 )
 _MULTI_STATUS["content"] |= ACKNOWLEDGEMENT
-_REUSED = "The Idempotency-Key came with another batch before"
+_REUSED = "The Idempotency-Key was used with another batch before"
 
 _OF_BATCH: Answers = {
     202: _ACCEPTED,
-    207: {**_MULTI_STATUS, "description": "The job ended while the answer was held (Prefer: wait), or validateOnly"},
+    207: {**_MULTI_STATUS, "description": "The job became final in time (Prefer: wait), or validateOnly"},
     **_problems(
         {
             408: "The body did not arrive in time",
@@ -157,9 +157,9 @@ _OF_BATCH: Answers = {
             422: f"{_REUSED}, it is too large for handling=strict, or the mapping is not for it",
             **_COMMON,
             **_NO_ROOM,
-            400: "Not JSON, not an array, a bad file, empty, no database named, or a parameter or a header is not as"
+            400: "Not JSON, not an array, a bad file, empty, no database named, or a parameter or a header is not"
             " described",
-            403: "The database does not exist, or it is not granted",
+            403: "The database does not exist, or the client may not use it",
         }
     ),
 }
@@ -173,7 +173,10 @@ _OF_LIST: Answers = {
 }
 _OF_JOB: Answers = {
     200: _answer("The job", "JobEnvelope", _envelope(_COMPLETED), "ETag", "Retry-After", "Preference-Applied"),
-    304: {"description": "The job is as If-None-Match says", "headers": _described("ETag", "Preference-Applied")},
+    304: {
+        "description": "The job has not changed (If-None-Match)",
+        "headers": _described("ETag", "Preference-Applied"),
+    },
     **_problems(_JOB_GONE),
 }
 _OF_RESULT: Answers = {
@@ -182,24 +185,24 @@ _OF_RESULT: Answers = {
     **_problems(_JOB_GONE),
 }
 _OF_EVENTS: Answers = {
-    200: {"description": "The events, as they come", "content": {EVENT_STREAM: _EVENTS}},
+    200: {"description": "The events, as they happen", "content": {EVENT_STREAM: _EVENTS}},
     **_problems(_COMMON),
 }
 _OF_JOB_EVENTS: Answers = {
     **_OF_EVENTS,
-    204: {"description": "The job is final, and Last-Event-ID is its last event: do not connect anew"},
+    204: {"description": "The job is final, and Last-Event-ID is its last event: do not reconnect"},
     **_problems(_JOB_GONE),
 }
 _OF_CANCEL: Answers = {
-    202: {**_ACCEPTED, "description": "What has not been applied is being cancelled"},
+    202: {**_ACCEPTED, "description": "The items that have not been applied are being cancelled"},
     204: {"description": "The job is purged (purge=true): from now on it has expired"},
     **_problems({409: "The job is final; or, with purge=true, it is not", **_JOB_GONE}),
 }
 _OF_RETRY: Answers = {
-    202: {**_ACCEPTED, "description": "A new job of what failed for a reason outside the items"},
+    202: {**_ACCEPTED, "description": "A new job of the items that failed for a reason other than their content"},
     **_problems(
         {
-            409: "The job is not final, or none of its items failed for a reason outside itself",
+            409: "The job is not final, or none of its items can be retried",
             422: _REUSED,
             **_JOB_GONE,
             **_NO_ROOM,
@@ -218,8 +221,8 @@ _READINESS: Answers = {
         "content": {"application/json": {"schema": ref("Readiness"), "example": example}},
     }
     for status, text, example in (
-        (200, "Batches are taken and applied", _READY),
-        (503, "Redis or the workers are away; `checks` tells which", _NOT_READY),
+        (200, "Batches are accepted and applied", _READY),
+        (503, "Redis or the workers are unreachable; `checks` says which", _NOT_READY),
     )
 } | _OF_ANYBODY
 _ALIVE: Answers = {
@@ -247,7 +250,7 @@ _ANSWERS: Mapping[str, Answers] = {
     "Readyz": _READINESS,
     "Metrics": _METRICS,
 }
-"""Every response of every operation. They are added last: FastAPI would leave out the nulls of the examples."""
+"""All responses of all operations. They are added last, since FastAPI would drop the nulls of examples."""
 
 
 def publish(app: FastAPI, both_credentials: bool, root_path: str | None) -> None:
@@ -275,7 +278,7 @@ def publish(app: FastAPI, both_credentials: bool, root_path: str | None) -> None
 
 
 def _say_who_may_call(operation: dict[str, Any], both_credentials: bool) -> None:
-    """Name the credentials of an operation: an empty list where it takes none."""
+    """Set the credentials of an operation; an empty list if it needs none."""
     if both_credentials and "security" in operation:
         operation["security"] = [{"apiKeyAuth": [], "bearerAuth": []}]
     operation.setdefault("security", [])
@@ -284,7 +287,7 @@ def _say_who_may_call(operation: dict[str, Any], both_credentials: bool) -> None
 def _say_what_parameters_are(parameters: Iterable[dict[str, Any]]) -> None:
     """Remove null from the schemas of parameters, and mark vbasoftware-database as required.
 
-    Text cannot be null. FastAPI takes the database for optional, because we raise the error ourselves.
+    Header and query text cannot be null. FastAPI considers the database optional, because we raise the error ourselves.
     """
     for parameter in parameters:
         options = parameter["schema"].pop("anyOf", [{}])

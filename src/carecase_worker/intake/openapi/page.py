@@ -1,4 +1,4 @@
-"""Public documents, served without credentials: the description and its page. Each is made once and kept as bytes."""
+"""Public documents, served without credentials: the OpenAPI document and its page, each made once and cached."""
 
 import json
 from functools import cache, lru_cache
@@ -16,12 +16,12 @@ from carecase_worker.intake.http.responses.static_document import StaticDocument
 _DESCRIPTION, _FILES = "/openapi.json", "/static-offline-docs"
 _FILE_TYPES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
 _PREFIXES = 8
-"""Path prefixes for which the description is kept; usually there is one."""
+"""Maximum number of path prefixes whose documents are cached; usually there is one."""
 
 
 @cache
 def _file(name: str) -> StaticDocument:
-    """Read a file of the page; it is served from here, not from a third party."""
+    """Read a file of the page; it is served from here, not by a third party."""
     place = Path(fastapi_offline.__file__).parent / "static" / name
     return StaticDocument.of(place.read_bytes(), _FILE_TYPES[name])
 

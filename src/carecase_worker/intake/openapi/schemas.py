@@ -1,4 +1,4 @@
-"""The schemas of the published description; their names are the published API's where it has them."""
+"""The schemas of the OpenAPI document, with the contract's names where it has them."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def _care_case() -> dict[str, Any]:
     return case
 
 
-_SEQUENCE = "Grows with each batch of a database; null while it is not known where its order of acceptance goes on"
+_SEQUENCE = "Grows with each batch of a database; null while the continuation of its order of acceptance is unknown"
 
 
 _DRY_RUN = "True for a dry run, which is rolled back; no other job has this member"
@@ -102,7 +102,7 @@ def _item() -> dict[str, Any]:
         id={"type": "array", "items": ref("KeyValuePair")},
         status={"type": "integer", "enum": sorted({kind.status for kind in Kind})},
         body=_TEXT,
-        index={**_COUNT, "description": "The item's place in the batch, where a page or an outcome was asked for"},
+        index={**_COUNT, "description": "The item's index in the batch, if a page or an outcome was requested"},
         changes={"type": "array", "items": _TEXT, "description": "In a dry run, the fields that would change"},
         line={"type": "integer", "minimum": 1, "description": "The line where the item's row begins, in a file"},
     )

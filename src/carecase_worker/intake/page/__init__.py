@@ -1,1 +1,1 @@
-"""The page for jobs: what people look at in a browser."""
+"""The web page for jobs."""

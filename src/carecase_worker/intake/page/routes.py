@@ -1,4 +1,4 @@
-"""Routes of the page for jobs: the document under /app, its files, and what it has to know of the configuration."""
+"""Routes of the page for jobs: the document under /app, its files, and its configuration."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -37,14 +37,14 @@ _POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
-"""Nothing but files of this service runs or styles the page, it asks nobody else but an issuer that signs people in,
-and no text becomes markup."""
+"""Only scripts and styles of this service apply to the page, it connects only to the service and to the configured
+issuer, and no text becomes markup."""
 
 
 def add_page(app: FastAPI, settings: IntakeSettings, oidc: OidcSettings) -> None:
-    """Add the routes of the page. All that it names is relative, so it works under any path prefix."""
+    """Add the routes of the page. Its links are relative, so it works under any path prefix."""
     documents = _documents(oidc.origins)
-    told = json.dumps({"require": settings.require, "oidc": _told_of(oidc)}).encode()
+    told = json.dumps({"require": settings.require, "oidc": _sign_in_settings(oidc)}).encode()
     configuration = StaticDocument.of(told, "application/json", _headers(oidc.origins))
 
     async def index(request: Request) -> Response:
@@ -72,8 +72,8 @@ def add_page(app: FastAPI, settings: IntakeSettings, oidc: OidcSettings) -> None
         app.add_route(path, endpoint, include_in_schema=False)
 
 
-def _told_of(oidc: OidcSettings) -> Mapping[str, Any] | None:
-    """Return what the page has to know to sign somebody in; None without an issuer. Nothing of it is secret."""
+def _sign_in_settings(oidc: OidcSettings) -> Mapping[str, Any] | None:
+    """Return the page's settings for sign-in, none of them secret; None without an issuer."""
     if oidc.issuer is None:
         return None
     return {

@@ -1,1 +1,1 @@
-"""Sections of the configuration: one module for each, with its settings, their defaults and their meaning."""
+"""Sections of the configuration: one module each, with the settings, their defaults and descriptions."""

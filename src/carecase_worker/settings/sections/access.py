@@ -23,7 +23,7 @@ from carecase_worker.settings.sections.section import Section, seconds_setting
 
 
 class ClientSettings(Section):
-    """One API client; its jobs are its own."""
+    """One API client, the owner of its jobs."""
 
     api_key_sha256: tuple[Digest, ...] = Field((), description="SHA-256 of each of the client's API keys, in hex")
     databases: tuple[Name, ...] = Field((), description="Databases that the client may use")
@@ -37,7 +37,7 @@ class ClientSettings(Section):
 
 
 class JwtSettings(Section):
-    """The check of bearer tokens."""
+    """Verification of bearer tokens."""
 
     algorithms: tuple[Literal["HS256", "RS256", "ES256"], ...] = Field(
         ("HS256",), description="The only algorithms that a token may be signed with"
@@ -70,13 +70,13 @@ class JwtSettings(Section):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The HS256 secrets, the one that signs first."""
+        """The HS256 secrets; the first one signs."""
         held = (self.secret.get_secret_value(),) if self.secret else ()
         return (*held, *parse_secrets(self.other_secrets.get_secret_value() if self.other_secrets else ""))
 
 
 class AuditSettings(Section):
-    """The audit log: who read and wrote which cases, in files of its own."""
+    """The audit log: records of reads and writes of cases, in separate files."""
 
     directory: Path | None = Field(
         None,
@@ -95,5 +95,5 @@ class AuditSettings(Section):
 
     @property
     def by_id(self) -> Mapping[str, bytes]:
-        """The keys by their ids, the one that signs first."""
+        """The keys by id; the first one signs."""
         return parse_keys(self.keys.get_secret_value()) if self.keys else {}

@@ -1,4 +1,4 @@
-"""Settings of a mapping: the columns of a partner's files, and the forms that their cells have."""
+"""Settings of a mapping: the columns of a partner's files, and the formats of their cells."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -24,7 +24,7 @@ Encoding = Literal[
 
 def _delimiter(given: str) -> str:
     if len(given) != 1 or given in '"\r\n\0 ' or given.isalnum():
-        raise ValueError('must be one sign that is no letter, digit, blank or quote, as "," or "\\t"')
+        raise ValueError('must be one character other than a letter, digit, blank or quote, as "," or "\\t"')
     return given
 
 

@@ -32,6 +32,6 @@ class OidcSettings(Section):
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The origins that the page asks for tokens: the issuer's, and that of its token endpoint if it is set."""
+        """The origins that the page requests tokens from: the issuer's, and that of its token endpoint if set."""
         asked = [urlsplit(url) for url in (self.issuer, self.token_endpoint) if url is not None]
         return tuple(dict.fromkeys(f"{url.scheme}://{url.netloc}" for url in asked))

@@ -1,4 +1,4 @@
-"""Settings of webhooks: the endpoints that are called back, and how events are delivered to them."""
+"""Settings of webhooks: the endpoints, and the delivery of events to them."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ def _url(given: str) -> str:
     except ValueError:
         has_port = False
     if not has_port:
-        raise ValueError("must have a host name and a port that there can be, and ASCII characters alone")
+        raise ValueError("must have a valid host name and port, and only ASCII characters")
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None or parts.fragment:
         raise ValueError("must be an https URL, as https://host/path, without a user and without a fragment")
     return given
@@ -50,7 +50,7 @@ WebhookSecrets = Annotated[SecretStr, AfterValidator(_secrets)]
 
 
 class WebhookSettings(Section):
-    """One endpoint that is called back when something happens to a client's jobs (Standard Webhooks)."""
+    """One endpoint that gets the events of a client's jobs (Standard Webhooks)."""
 
     client: Name = Field(description="Client whose jobs the webhook is notified of")
     url: WebhookUrl = Field(

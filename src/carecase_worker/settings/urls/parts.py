@@ -1,4 +1,4 @@
-"""Parts that the URLs of all settings have in common: hosts, ports, and which characters there may be. Pure."""
+"""Common parts of the URLs of all settings: hosts, ports and allowed characters. Pure."""
 
 import re
 import unicodedata
@@ -27,7 +27,7 @@ def check_host(text: str, should: str) -> None:
     except UnicodeError:
         name = ""
     if not _HOST.fullmatch(name):
-        raise ValueError(f"{should}: the host is {'no name that a host can have' if text else 'missing'}")
+        raise ValueError(f"{should}: the host is {'not a valid host name' if text else 'missing'}")
 
 
 def is_ipv6(text: str) -> bool:

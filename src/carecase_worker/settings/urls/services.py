@@ -1,7 +1,7 @@
-"""URLs of the settings: checks that the library which gets a URL later can use it. No network, no files.
+"""URLs of services: checks that the library that uses a URL will accept it. No network, no files.
 
-Each check returns the URL in its normal form, or raises ValueError with what it should be. The text never quotes the
-URL, which may hold a password.
+Each check returns the URL in canonical form, or raises ValueError that says what it should be. The text never quotes
+the URL, which may contain a password.
 """
 
 import re
@@ -26,12 +26,12 @@ def host(text: str) -> str:
 
 
 def redis_url(text: str) -> str:
-    """Check the URL of a Redis, and give it the form of redis-py; a socket may have Celery's form, too."""
+    """Check a Redis URL, and convert it to redis-py's form; a socket may also have Celery's form."""
     return _redis(text, _REDIS)
 
 
 def broker_url(text: str) -> str:
-    """Check the URL of a broker, and give it the form of Celery; there may be several of RabbitMQ, by semicolons."""
+    """Check a broker URL, and convert it to Celery's form; RabbitMQ may have several, separated by semicolons."""
     if text.startswith(("amqp://", "amqps://")):
         for one in text.split(";"):
             _check_amqp(one)
@@ -44,7 +44,7 @@ def broker_url(text: str) -> str:
 
 
 def with_password(text: str, password: str) -> str:
-    """Put a password of any characters into a URL that has none."""
+    """Insert a password, of any characters, into a URL without one."""
     scheme, _, rest = text.partition("://")
     server, slash, path = rest.partition("/")
     user, _, host = server.rpartition("@")
@@ -52,7 +52,7 @@ def with_password(text: str, password: str) -> str:
 
 
 def takes_password(text: str) -> bool:
-    """Return whether a password can be put into a URL: it leads to one server, and has none."""
+    """Return whether a password can be inserted into a URL: it names one server, and has no password."""
     return not text.startswith(("unix:", "redis+socket:")) and ";" not in text and urlsplit(text).password is None
 
 
@@ -117,7 +117,7 @@ def without_credentials(url: str) -> str:
 
 
 def same_server(one: str, other: str) -> bool:
-    """Return whether two URLs of Redis lead to one database of one server, as far as their text shows."""
+    """Return whether two Redis URLs name the same database of the same server, judging by their text."""
 
     def place(url: str) -> tuple[object, ...]:
         parts = urlsplit(url)
@@ -141,7 +141,7 @@ def _redis(text: str, should: str) -> str:
     if not _DATABASE.fullmatch(found["path"] or ""):
         raise ValueError(f"{should}: what follows the host must be the number of a database")
     if found["query"]:
-        raise ValueError(f"{should}, without options after a ?; each that there is has a setting of its own")
+        raise ValueError(f"{should}, without options after a ?; each supported option has its own setting")
     return text
 
 

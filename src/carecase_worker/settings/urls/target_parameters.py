@@ -1,4 +1,4 @@
-"""The parameters in a target database's URL: which of them contradict other settings. Pure, and knows no driver."""
+"""Parameters in a target database's URL that contradict other settings. Pure, independent of drivers."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -14,7 +14,7 @@ _SESSION = {
     "client_encoding": "is always UTF8",
     "synchronous_commit": "is always on",
 }
-"""Settings of PostgreSQL that carecase sets for its sessions, each with the text for a URL that sets it, too."""
+"""PostgreSQL settings that carecase sets for its sessions, each with the message for a URL that also sets it."""
 
 _ALWAYS = {"timezone": "UTC", "client_encoding": "UTF8", "synchronous_commit": "on"}
 _WITHOUT_WRITES = frozenset({"read-only", "standby", "prefer-standby"})
@@ -43,12 +43,12 @@ def contradictions(url: str, given: Collection[str]) -> Iterator[str]:
         if len(parameters[name]) > 1:
             yield f"has {name} more than once; write one"
     for name in changed_settings(parameters.get("options", [""])[-1], _ALWAYS):
-        yield f"sets {name} in its options, which {_SESSION[name]}; take it out"
+        yield f"sets {name} in its options, which {_SESSION[name]}; remove it"
     encoding = parameters.get("client_encoding", [""])[-1]
     if encoding.lower().replace("-", "") not in ("", "utf8"):
-        yield f"sets client_encoding, which {_SESSION['client_encoding']}; take it out"
+        yield f"sets client_encoding, which {_SESSION['client_encoding']}; remove it"
     if parameters.get("target_session_attrs", [""])[-1] in _WITHOUT_WRITES:
-        yield "asks by target_session_attrs for a server that takes no writes; make it read-write, or take it out"
+        yield "requests a read-only server by target_session_attrs; make it read-write, or remove it"
     if "connect_timeout" in parameters and "connect_timeout" in given:
         yield "has connect_timeout, and connect_timeout_seconds of the database is set as well; set one of them"
 

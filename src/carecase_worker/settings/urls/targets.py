@@ -1,7 +1,7 @@
-"""URLs of target databases: one grammar for each scheme that is admitted.
+"""URLs of target databases: one grammar per supported scheme.
 
-This is the only place outside `targets/dialects` that knows their schemes: settings are checked before anything is
-opened, and import no driver (decision 0028). A test holds the schemes to the dialects that are registered.
+This is the only module outside `targets/dialects` that knows their schemes: settings are checked before anything is
+opened, and import no driver (decision 0028). A test compares the schemes with the registered dialects.
 """
 
 import re
@@ -28,9 +28,9 @@ class TargetScheme:
     check: Callable[[str, "re.Match[str]"], None]
     """Check a URL and its parts. Raises ValueError with what it should be."""
     parts: "re.Pattern[str]"
-    """The pattern for what is shown of a URL."""
+    """The pattern of the parts of a URL that may be shown."""
     no_password: str = ""
-    """The reason why there can be no password; empty if there can be one."""
+    """The reason why a password is impossible; empty if it is possible."""
 
 
 def target_has_password(text: str) -> bool:
@@ -40,7 +40,7 @@ def target_has_password(text: str) -> bool:
 
 
 def password_fault(text: str) -> str:
-    """Return the reason why a target database has no password; empty if it can have one."""
+    """Return the reason why a target database cannot have a password; empty if it can."""
     return SCHEMES[scheme_of(text)].no_password
 
 
@@ -80,11 +80,11 @@ def _check_postgres(_: str, found: "re.Match[str]") -> None:
     hosts = [value for name, value in options if name == "host"]
     ports = [value for name, value in options if name == "port"]
     if not _is_matching(hosts, ports):
-        raise ValueError("must tell several hosts as ?host=a:5432&host=b:5432, or as ?host=a,b&port=5432,5432")
+        raise ValueError("must list several hosts as ?host=a:5432&host=b:5432, or as ?host=a,b&port=5432,5432")
 
 
 def _is_matching(hosts: Sequence[str], ports: Sequence[str]) -> bool:
-    """Return whether hosts and ports among the options fit together."""
+    """Return whether the hosts and ports of the options match."""
     numbers = [number for value in ports for number in value.split(",")]
     if len(ports) > 1 or not all(is_port(number) for number in numbers):
         return False
@@ -104,4 +104,4 @@ SCHEMES = {
     "postgresql": TargetScheme("postgresql://user@host:5432/database", _check_postgres, _TARGET),
     "sqlite": TargetScheme("sqlite:///path", _check_sqlite, URL, "is not for SQLite, which has none; leave it out"),
 }
-"""Every scheme that is admitted."""
+"""The supported schemes."""

@@ -1,1 +1,1 @@
-"""Wake-ups of those who wait for jobs or listen to them."""
+"""Wake-ups of requests that wait for jobs or listen to them, by pub/sub."""

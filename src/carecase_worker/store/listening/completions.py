@@ -1,11 +1,11 @@
-"""Wake-ups for those who wait for jobs to become final or listen to them, over one connection for a whole process.
+"""Wake-ups of requests that wait for jobs to become final or listen to them, over one connection per process.
 
-`complete` publishes the jobs that are final, and what changes a job on the way to that is published on a second
-channel, which a process subscribes to only while it has listeners. Pub/sub is not buffered, so:
-- a waiter first names the job (`subscribe`), then reads it, then waits: if it becomes final in between, that wakes;
-- after a reconnect every awaited job is read once: if it has become final meanwhile, that wakes;
-- once a channel is subscribed to, every listener looks again.
-A wake-up means "look again"; it does not promise that the job is final.
+`complete` publishes jobs that became final; other changes are published on a second channel, which a process subscribes
+to only while it has listeners. Pub/sub is not buffered, so:
+- a waiter first registers (`subscribe`), then reads the job, then waits: a job that becomes final in between wakes it;
+- after a reconnect every awaited job is read once, and its waiters are woken if it is final;
+- after each subscription to a channel, every listener is woken.
+A wake-up means "read the job again"; it does not promise that the job is final.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class JobCompletions:
 
     @contextmanager
     def subscribe(self, job_id: str) -> Iterator[asyncio.Event]:
-        """Provide an event that is set when it is time to look at the job again. The waiter may set it, too."""
+        """Provide an event that is set when the job should be read again. The waiter may set it, too."""
         event = asyncio.Event()
         if self._over:
             event.set()
@@ -65,13 +65,13 @@ class JobCompletions:
         yield MetricSample("carecase_long_polls", "Responses that are held until a job is final", waiters, {})
 
     def end(self) -> None:
-        """Wake everybody, also those who wait later: the process stops."""
+        """Wake all current and future waiters: the process stops."""
         self._over = True
         self.followers.end()
         self._wake(list(self._awaited))
 
     async def listen(self) -> None:
-        """Listen until cancelled; a connection that breaks is made anew."""
+        """Listen until cancelled; reconnect when the connection breaks."""
         while True:
             try:
                 await self._listen_once()
@@ -111,7 +111,7 @@ class JobCompletions:
             await (self.hear_progress() if self.followers else self._ignore_progress())
 
     def _take(self, channel: str, message: str) -> None:
-        """Wake those who wait for the jobs of a message; a worker of an older version does not name their client."""
+        """Wake the waiters for the jobs of a message; workers of older versions do not send the client."""
         for line in message.split("\n"):
             job_id, _, client = line.partition("|")
             self.followers.wake(job_id, client, channel == self._keys.final)
@@ -119,19 +119,19 @@ class JobCompletions:
                 self._wake([job_id])
 
     async def hear_progress(self) -> None:
-        """Subscribe to progress, unless that is done; a failure shows to `listen`, which connects anew."""
+        """Subscribe to progress, unless already subscribed; on failure `listen` reconnects."""
         if self._channels is not None and self._keys.progress not in self._channels.channels:
             with suppress(StoreUnavailable, OSError), redis_errors():
                 await self._channels.subscribe(self._keys.progress)
 
     async def _ignore_progress(self) -> None:
-        """Unsubscribe from progress: there is no listener any more."""
+        """Unsubscribe from progress once there are no listeners."""
         if self._channels is not None and self._keys.progress in self._channels.channels:
             with suppress(StoreUnavailable, OSError), redis_errors():
                 await self._channels.unsubscribe(self._keys.progress)
 
     async def _look(self, connection: Any) -> None:
-        """Wake those who wait for a job that is final by now, or gone."""
+        """Wake the waiters for jobs that are final or deleted."""
         job_ids = list(self._awaited)
         for start in range(0, len(job_ids), _LOOKED_AT_ONCE):
             some = job_ids[start : start + _LOOKED_AT_ONCE]

@@ -1,6 +1,6 @@
-"""Listeners of jobs: their wake-ups, by job and by client. No I/O.
+"""Listeners of jobs and their wake-ups, by job and by client. No I/O.
 
-A wake-up means "look again". It is not queued: a listener that is slow is woken once, however much has changed.
+A wake-up means "read again". Wake-ups are not queued: a slow listener is woken once, however much has changed.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 _MOST_NAMED = 1000
-"""Jobs that a wake-up names, at most; of more, the listener is told that it must find out for itself."""
+"""Maximum number of jobs that a wake-up names; beyond that, it only says that others may have changed (`missed`)."""
 
 
 @dataclass(eq=False, slots=True)
 class Follower:
     """A listener of one job, or of one client's jobs; it belongs to one event loop.
 
-    `jobs` are those that have changed; if `missed`, others may have, too. `over` means that it is time to end.
+    `jobs` have changed; if `missed`, others may have changed, too. `over`: the process stops.
     """
 
     of_one_job: bool
@@ -28,7 +28,7 @@ class Follower:
     _at_once: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self, job_id: str, final: bool) -> None:
-        """Name a job that has changed; the end of the one job that is followed is not waited for."""
+        """Add a changed job; the end of a single followed job wakes the listener without a pause."""
         if len(self.jobs) < _MOST_NAMED:
             self.jobs.add(job_id)
         else:
@@ -38,20 +38,20 @@ class Follower:
         self._changed.set()
 
     def miss(self) -> None:
-        """Note that changes may have been missed."""
+        """Record that changes may have been missed."""
         self.missed = True
         self._changed.set()
 
     def end(self) -> None:
-        """Note that it is time to end."""
+        """Record that the process stops."""
         self.over = True
         self._changed.set()
         self._at_once.set()
 
     async def turn(self, longest: timedelta, pause: timedelta) -> bool:
-        """Wait for a change, for `longest` at most; return whether there is one.
+        """Wait up to `longest` for a change; return whether there is one.
 
-        Of changes within the `pause` only the first is waited for, unless one is the end.
+        After a change, further ones are collected for `pause`, unless one is the end.
         """
         if not await _is_set(self._changed, longest):
             return False
@@ -61,7 +61,7 @@ class Follower:
         return True
 
     def take(self) -> tuple[set[str], bool]:
-        """Return the jobs that have changed, and whether others may have, and begin anew."""
+        """Return and reset the changed jobs, and whether others may have changed."""
         taken = self.jobs, self.missed
         self.jobs, self.missed = set(), False
         return taken
@@ -76,7 +76,7 @@ class Followers:
         self._over = False
 
     def __bool__(self) -> bool:
-        """Return whether there is any."""
+        """Return whether there are listeners."""
         return bool(self._of_job or self._of_client)
 
     @contextmanager
@@ -92,7 +92,7 @@ class Followers:
             yield follower
 
     def wake(self, job_id: str, client: str, final: bool) -> None:
-        """Wake the listeners of a job and of its client; an older worker does not tell the client."""
+        """Wake the listeners of a job and of its client; workers of older versions do not send the client."""
         for followers in (self._of_job.get(job_id, ()), self._of_client.get(client, ())):
             for follower in followers:
                 follower.wake(job_id, final)
@@ -103,7 +103,7 @@ class Followers:
             follower.miss()
 
     def end(self) -> None:
-        """End all, also those who come later: the process stops."""
+        """End all current and future listeners: the process stops."""
         self._over = True
         for follower in self._all():
             follower.end()
@@ -126,7 +126,7 @@ class Followers:
 
 
 async def _is_set(event: asyncio.Event, within: timedelta) -> bool:
-    """Wait until an event is set, but not longer; return whether it is."""
+    """Wait until an event is set, or `within` has passed; return whether it is set."""
     if not event.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(within.total_seconds()):

@@ -1,15 +1,15 @@
 #!lua
--- admit: make a staged batch a job, at one stroke.
+-- admit: make a staged batch a job, atomically.
 -- KEYS   1 prefix, 2 job record, 3 payload (the staged chunks), 4... idempotency records by which the batch may be
 --        known, if any; the first one is written
 -- ARGV   1 arguments:
 --          job, database, client, user, total, chunks, strict, dry_run; care_plan: a number, or ''
---          firsts: the places of the first items of its chunks, as text
+--          firsts: the indices of the first items of its chunks, as text
 --          body_sha256: '' if it is sealed with the data key
 --          bytes: of its payload and its key set
 --          weight: the room that its chunk takes in a group, or '' if it goes alone
---          retry_of: the final job whose items are sent again, or ''
---          webhooks: those that are told of the job, see `announce`
+--          retry_of: the final job whose items are resubmitted, or ''
+--          webhooks: those that get the job's events, see `announce`
 --          fingerprints: of the batch, one for each of KEYS 4...
 --          data_key: wrapped, or ''
 --          traceparent: of its request, or ''
@@ -18,20 +18,19 @@
 --          backlog: {jobs, bytes} that may be open of a database
 --          limits: {client = {jobs, bytes}, database = {jobs, bytes}} that may be kept
 --        2 the set of its cases' keys, packed, or '' if it is unknown
---        3 and 4 the inner and outer block of HMAC-SHA-1 that sign the job's place in the order of acceptance; kept
---        nowhere; '' if the job is not sealed
+--        3 and 4 the inner and outer block of HMAC-SHA-1 that sign the job's place in the order of acceptance; never
+--        stored; '' if the job is not sealed
 --        then chunk, payload... of the chunks that are not staged yet
 -- gives  {verdict = 'admitted', seq, accepted_us, unsettled, open_items, items_per_second, completed_ms, to_notify}: the
 --        job is queued; its facts, and the pace of its database; notify for the chunks `to_notify`, which are open or
 --        stand for it
---        {verdict = 'known', job}: the same key and batch became this job before, or it has the items sent again
+--        {verdict = 'known', job}: the same key and batch became this job before, or this job has the items resubmitted
 --        {verdict = 'reused'}: the same key came with another batch
 --        {verdict = 'full'}: the backlog is full
---        {verdict = 'used' or 'crowded', whose = 'client' or 'database'}: no more may be kept of it, see `no_room`
---        {verdict = 'lost'}: the staged chunks are not all there
--- moves  nothing -> queued. Anything but 'admitted' drops what was staged. A repeated call only says 'admitted'.
--- A dry run is no part of the order of acceptance: it takes no place (its seq is 0), waits for no job, and none waits
--- for it.
+--        {verdict = 'used' or 'crowded', whose = 'client' or 'database'}: its storage limit is reached, see `no_room`
+--        {verdict = 'lost'}: some staged chunks are missing
+-- moves  nothing -> queued. Any verdict but 'admitted' drops the staged chunks. A repeated call only returns 'admitted'.
+-- A dry run is not part of the order of acceptance: its seq is 0, it waits for no job, and no job waits for it.
 local job, database, client, before = arg.job, arg.database, arg.client, arg.retry_of
 local key_set, inner_block, outer_block = ARGV[2], ARGV[3], ARGV[4]
 local idempotency, size = KEYS[4] or '', record_bytes + size_of(arg.bytes, arg.chunks)
@@ -75,17 +74,17 @@ unstage(database, client, job)
 count(database, client, 'jobs', 1)
 count(database, client, 'bytes', size)
 
--- The place in the order of acceptance only grows, even if the clock is set back; so it is not a moment. Versions of
--- cases are made of it: see targets/case_versions.py.
+-- The place in the order of acceptance only grows, even if the clock is set back; so it is not a time. Versions of
+-- cases derive from it: see targets/case_versions.py.
 local seq = '0'
 if not arg.dry_run then
   seq = whole(math.max(tonumber(redis.call('GET', key('seq', database)) or 0) + 1, now))
   redis.call('SET', key('seq', database), seq)
 end
--- The versions that the database holds from before this Redis are unknown: `settle` may still move the job up.
+-- The versions that an earlier Redis left in the database are unknown: `settle` may still move the job up.
 local unsettled = not arg.dry_run and redis.call('EXISTS', key('settled', database)) == 0 and '1' or '0'
 
--- the job may have to wait for open jobs of another care plan: `place` decides for which
+-- the job may have to wait for open jobs of another care plan: `place` decides which
 local plans, care_plan, others = key('plans', database), arg.care_plan, 0
 if not arg.dry_run then
   others = redis.call('HLEN', plans) - redis.call('HEXISTS', plans, care_plan)
@@ -115,7 +114,7 @@ local open_items = redis.call('HINCRBY', key('pace', database), 'open', arg.tota
 redis.call('ZADD', key('jobs', database .. ':' .. client), now_us, job)
 if idempotency ~= '' then redis.call('SET', idempotency, arg.fingerprints[1] .. '|' .. job) end
 
--- the items belong to the new job from now on, so that they are kept once, however often they are sent again
+-- from now on only the new job has the items, so that they are stored once, however often they are resubmitted
 if before ~= '' and redis.call('EXISTS', key('job', before)) == 1 then
   redis.call('HSET', key('job', before), 'retried_as', job)
   drop_payload(database, client, before)

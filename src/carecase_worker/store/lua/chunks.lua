@@ -1,13 +1,13 @@
--- Functions on chunks that the operations share: they place jobs, open chunks, line them up, give them back, take
--- leases, and tell whether a database is left alone. Put after the prelude, before each operation's text.
+-- Functions on chunks that the operations share: placing jobs, opening chunks, queueing small ones, giving them back,
+-- taking leases, and the circuit breaker. Put after the prelude, before each operation's text.
 
--- A group has small chunks of many jobs. A process that takes one also takes the others that are ready. So one
--- notification is enough for `per_notification` of them, and none is needed if a process is awake, or has just been
--- notified: it is expected to look within these times, in ms.
+-- A group has small chunks of many jobs. A process that claims one also claims the others that are ready. So one
+-- notification is enough for `per_notification` of them, and none is needed if a process is awake or has just been
+-- notified: it is expected to look for ready chunks within these times, in ms.
 local per_notification, notified_ms, awake_ms = 64, 50, 100
 
--- Return whether a chunk may be taken together with others: it is small, its job's place in the order of acceptance is
--- final, and no attempt has failed at it for a reason that may lie in it. `weight` is the room that it takes in a group.
+-- Return whether a chunk may be claimed in a group: it is small, its job's place in the order of acceptance is final,
+-- and no attempt has failed for a reason that may lie in the chunk. `weight` is the room that it takes in a group.
 local function is_for_groups(job, n, weight, unsettled)
   if not weight or weight == '' or unsettled == '1' then return false end
   for _, what in ipairs(redis.call('HMGET', key('lease', job), n .. ':deaths', n .. ':faults', n .. ':too_slow')) do
@@ -16,7 +16,7 @@ local function is_for_groups(job, n, weight, unsettled)
   return true
 end
 
--- Line a small chunk up with others; return whether to notify for it.
+-- Put a small chunk into the queue of ready ones; return whether to notify for it.
 local function line_up(database, member, seq)
   local ready, awake = key('ready', database), key('awake', database)
   redis.call('ZADD', ready, seq, member)
@@ -25,7 +25,8 @@ local function line_up(database, member, seq)
   return true
 end
 
--- Line a due chunk up again, if it may be taken with others and nobody holds it; return whether it was.
+-- Put a due chunk back into the queue of ready ones, if it may be claimed in a group and has no holder; return whether
+-- it was put there.
 local function line_up_again(database, job, n)
   local weight, unsettled, seq, opened = unpack(redis.call('HMGET', key('job', job), 'weight', 'unsettled', 'seq', 'opened'))
   if opened == '0' or not is_for_groups(job, n, weight, unsettled)
@@ -50,7 +51,7 @@ local function open_next(job, database, renotify_after_ms, to_notify)
   return true
 end
 
--- Open the first chunks of a job, as many as one job may have open; none if it has been opened before.
+-- Open the first chunks of a job, as many as one job may have open; none if it was opened before.
 local function open_first(job, database, width, renotify_after_ms, to_notify)
   if redis.call('HGET', key('job', job), 'opened') ~= '0' then return end
   for _ = 1, width do
@@ -58,8 +59,8 @@ local function open_first(job, database, width, renotify_after_ms, to_notify)
   end
 end
 
--- Note that a job is unplaced. Its first chunk stands for it in `due`; add "job:0" to `to_notify` if it must be
--- notified for.
+-- Mark a job as unplaced. Its first chunk represents it in `due`; add "job:0" to `to_notify` if it needs a
+-- notification.
 local function leave_unplaced(job, database, seq, renotify_after_ms, to_notify)
   redis.call('ZADD', key('unplaced', database), seq, job)
   redis.call('ZADD', key('due', database), now + renotify_after_ms, job .. ':0')
@@ -69,12 +70,12 @@ local function leave_unplaced(job, database, seq, renotify_after_ms, to_notify)
   to_notify[#to_notify + 1] = job .. ':0'
 end
 
--- Return the number of shares of the workers' time: jobs that are being applied of a database, times busy databases.
+-- Return the number of shares of the workers' time: jobs of this database being applied, times busy databases.
 local function shares_of(database)
   return math.max(1, redis.call('SCARD', key('working', database)) * redis.call('SCARD', prefix .. 'busy'))
 end
 
--- Note that a holder does not hold this chunk any more; another process may hold it by now.
+-- Remove a holder from a chunk, unless another process holds the chunk by now.
 local function clear_holder(holder, member)
   if holder and redis.call('HGET', prefix .. 'holding', member) == holder then
     redis.call('HDEL', prefix .. 'holding', member)
@@ -91,8 +92,8 @@ local function held_by(holder)
   return held
 end
 
--- Give back all that a holder holds except some chunks: the response that told it of the others was lost. They become
--- due now, and do not count as failed attempts. Return them, in order.
+-- Give back all chunks of a holder except some: the response with its claims on the others was lost. They become due
+-- now, and do not count as failed attempts. Return them, in order.
 local function give_back(holder, but)
   local given = {}
   for _, member in ipairs(held_by(holder)) do
@@ -112,13 +113,13 @@ local function give_back(holder, but)
   return given
 end
 
--- The longest possible wait. A longer one is from before the clock was set back, and counts as over.
+-- The longest possible wait. A longer one dates from before the clock was set back, and counts as over.
 local function longest_ms(lease_ms) return math.max(60000, 10 * tonumber(lease_ms)) end
 
--- A circuit breaker of each database: an attempt that finds the database away opens its circuit for a while, so that it
--- is left alone. From then on the circuit is half open as long as one attempt probes (`circuit` has its holder, and
--- lasts as long as its lease), and closed once any attempt gets an answer. `failures` are the attempts in a row that
--- found it away.
+-- A circuit breaker per database: an attempt that cannot reach the database opens its circuit for a while, during which
+-- nothing is attempted. Then the circuit is half open while one attempt probes (`circuit` has its holder, and lasts as
+-- long as its lease), and closed once any attempt gets a response. `failures` counts the consecutive attempts that could
+-- not reach it.
 
 -- Return for how many ms the circuit of a database is still open, or half open; 0 if it is closed.
 local function circuit_open_ms(database, lease_ms)
@@ -134,7 +135,7 @@ local function final_up_to(database)
   return oldest and whole(tonumber(oldest) - 1) or redis.call('GET', key('seq', database)) or '0'
 end
 
--- Take the lease of a chunk for a holder; return the verdict, and the facts that `claim` tells with it.
+-- Take the lease of a chunk for a holder; return the verdict, and the facts that `claim` returns with it.
 -- An expired lease counts as one process death.
 local function take(job, n, lease_ms, holder)
   local record, lease, member = key('job', job), key('lease', job), job .. ':' .. n
@@ -171,7 +172,7 @@ local function take(job, n, lease_ms, holder)
     end
   end
 
-  -- the circuit is open: make the chunk due now, so that it is claimed when it is no longer; the probe itself passes
+  -- the circuit is open: make the chunk due now, so that it is claimed when the circuit closes; the probe itself passes
   local open_ms = circuit_open_ms(database, lease_ms)
   if open_ms > 0 and redis.call('GET', key('circuit', database)) ~= holder then
     redis.call('ZADD', due, 'XX', now, member)
@@ -190,14 +191,14 @@ local function take(job, n, lease_ms, holder)
   redis.call('HSET', prefix .. 'holding', member, holder)
   local is_first = redis.call('HSETNX', record, 'started_us', whole(now_us)) == 1
   if state ~= 'cancelling' then redis.call('HSET', record, 'state', 'running') end
-  -- one attempt at a time finds out whether a database that was away is back
+  -- half open: one attempt at a time probes whether the database is back
   local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
   if failures > 0 then redis.call('SET', key('circuit', database), holder, 'PX', lease_ms) end
   local care_plan, user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data_key, signature,
     traceparent, failing_since_ms, dry_run = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
     'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'traceparent', 'failing_since_ms', 'dry_run'))
   if dry_run == '1' then
-    -- jobs only become final: the first chunk saw the least
+    -- jobs only become final, never open again: the first chunk saw the smallest number
     if is_first then redis.call('HSET', record, 'saw_seq', final_up_to(database)) end
   elseif is_first then observe_since(database, 'waited', accepted_us or seq .. '000') end
   return verdict(state == 'cancelling' and 'cancel' or 'apply', {payload = payload, deaths = deaths,
@@ -209,8 +210,8 @@ local function take(job, n, lease_ms, holder)
     signature = signature or '', traceparent = traceparent or '', dry_run = dry_run == '1'})
 end
 
--- Take the leases of chunks that are lined up, in order of acceptance, while they find room and are guarded alike; add
--- what `take` returns of each to `taken`. A process that takes any is awake for a while.
+-- Take the leases of ready chunks, in order of acceptance, while they fit and have the same care plan guard; append the
+-- results of `take` to `taken`. A process that takes any counts as awake for a while.
 local function take_ready(database, lease_ms, holder, room, most, guarded, taken)
   if most <= #taken or circuit_open_ms(database, lease_ms) > 0 or redis.call('EXISTS', key('failures', database)) == 1 then return end
   for _, member in ipairs(redis.call('ZRANGE', key('ready', database), 0, most - 1)) do
@@ -218,7 +219,7 @@ local function take_ready(database, lease_ms, holder, room, most, guarded, taken
     local weight, care_plan, unsettled = unpack(redis.call('HMGET', key('job', job), 'weight', 'care_plan', 'unsettled'))
     local is_guarded = care_plan ~= ''
     if not is_for_groups(job, n, weight, unsettled) then
-      redis.call('ZREM', key('ready', database), member) -- it is gone, or goes alone: the sweep notifies for it
+      redis.call('ZREM', key('ready', database), member) -- it is gone, or must be claimed alone: the sweep notifies for it
     elseif tonumber(weight) > room or #taken >= most then
       break
     elseif guarded == nil or is_guarded == guarded then
@@ -232,7 +233,7 @@ local function take_ready(database, lease_ms, holder, room, most, guarded, taken
   if #taken > 0 then redis.call('SET', key('awake', database), '', 'PX', awake_ms) end
 end
 
--- Return a reply that has chunks as `take` returns them among its values: their payloads follow it as they are.
+-- Return a reply whose values include chunks as `take` returns them; their raw payloads follow it.
 local function reply_with(values, taken)
   local payloads = {}
   for _, one in ipairs(taken) do
@@ -241,7 +242,7 @@ local function reply_with(values, taken)
   return {reply(values), unpack(payloads)}
 end
 
--- Claim what a holder does next: a job to be placed, small chunks that are ready, or else the chunk `opened`.
+-- Claim the next work of a holder: a job to place, ready small chunks, or else the chunk `opened`.
 local function following(database, lease_ms, holder, room, most, opened)
   local unplaced = redis.call('ZRANGE', key('unplaced', database), 0, 0)[1]
   if unplaced then return {{chunk = unplaced .. ':0', verdict = 'unplaced', database = database}} end
@@ -254,17 +255,17 @@ local function following(database, lease_ms, holder, room, most, opened)
   return taken
 end
 
--- Return the last chunk that is ready, if another process is worth its notification: as many are left as a process has
--- just taken. Once in `awake_ms`, since the other one stays awake.
+-- Return the last ready chunk, if another process is worth a notification: as many are left as a process has just
+-- taken. At most once per `awake_ms`, since the other process stays awake.
 local function last_beyond(database, taken)
   local ready = key('ready', database)
   if redis.call('ZCARD', ready) < taken or not redis.call('SET', key('joined', database), '', 'PX', awake_ms, 'NX') then return end
   return redis.call('ZRANGE', ready, -1, -1)[1]
 end
 
--- Return the chunks to notify for, of those that were opened: without the caller's `own` and those that it takes. If it
--- leaves as many as it takes, also notify for one of those. If it takes none, also notify for a job to be placed, or the
--- first chunk that is ready.
+-- Return the opened chunks to notify for: without the caller's `own` and those that it takes. If it leaves as many as
+-- it takes, also notify for one of the rest. If it takes none, also notify for a job to place, or for the first ready
+-- chunk.
 local function notify_for(database, to_notify, taken, own)
   for _, one in ipairs(taken) do own[one.chunk] = true end
   local wanted, is_ready_notified = {}, false

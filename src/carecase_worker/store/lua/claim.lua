@@ -1,26 +1,26 @@
 #!lua flags=allow-oom
--- claim: take the lease of a chunk, and of small ones that are lined up behind it, if it is small.
+-- claim: take the lease of a chunk and, if it is small, of other small chunks that are ready.
 -- KEYS   1 prefix
 -- ARGV   1 arguments:
 --          job, chunk, holder, lease_ms
 --          group: {room, chunks} of a group, at most; without room one chunk is taken
--- gives  {{chunks = {one, another...}}, payload...}: the verdict on the chunk, then those on others whose leases were
---        taken, too; the payloads of those that are to be applied or cancelled, in order.
---        A holder of a group holds nothing else: if it does, a response was lost, and that is given back.
+-- gives  {{chunks = {one, another...}}, payload...}: the verdict on the chunk, then on the others whose leases were
+--        taken; then the payloads of those to apply or cancel, in order.
+--        The holder of a group holds no other chunk: if it does, a response was lost, and those chunks are given back.
 --        each is {chunk = 'job:n', verdict = ...}, and with the verdict
---        'apply', 'cancel': the lease is the caller's for lease_ms; 'cancel' if the job is to be cancelled. With it:
+--        'apply', 'cancel': the lease is the caller's for lease_ms; 'cancel' if the job is being cancelled. With it:
 --          deaths, releases, faults, too_slow: failed attempts at the chunk
---          failures: attempts in a row that found the database away
+--          failures: consecutive attempts that could not reach the database
 --          failing_for_ms: for how long the database has been failing the job
 --          database, care_plan, user, client, total, chunks, strict, dry_run, seq, accepted_us, data_key, signature: of the
---          job. The first claim of a dry run notes up to which place all jobs are final (`saw_seq`)
+--          job. The first claim of a dry run stores the place up to which all jobs are final (`saw_seq`)
 --          traceparent: of the job's request, or ''
 --          unsettled: true if `settle` must come before anything of the job is applied
---          moved: by how much `settle` has moved the job up, if it has
+--          moved: how far `settle` has moved the job up, if it has
 --        'done': it has its outcome
 --        'gone': there is no such job or payload
 --        'busy': another process, `holder`, has the lease, or the chunk is not open yet (then holder is '')
---        'unplaced': its job, of this `database`, is to be placed first
+--        'unplaced': its job, of this `database`, must be placed first
 --        'circuit_open': the circuit of its database is open for `open_ms`
 -- moves  queued, waiting -> running ('apply'); queued, running, waiting -> waiting ('circuit_open')
 local job, n, holder, room = arg.job, arg.chunk, arg.holder, arg.group.room

@@ -1,31 +1,31 @@
 #!lua flags=allow-oom
--- complete: keep the outcomes of chunks of a database, and open what comes next.
+-- complete: store the outcomes of chunks of a database, and open the next chunks.
 -- KEYS   1 prefix
 -- ARGV   1 arguments:
---          holder: for which to claim what is ready or opened now, or ''
+--          holder: for which to claim the chunks that are ready or opened now, or ''
 --          renotify_after_ms, lease_ms; group: {room, chunks} of a group, at most
 --          done: for each chunk {job, chunk, keep, counts, answered}: true to keep the payload; the number of items by
---          outcome; true if the database answered
+--          outcome; true if the database responded
 --        2... the packed outcomes of each chunk
 -- gives  {{verdicts, shares, to_notify, following, final}, payload...}
---        verdicts: for each chunk 'kept': the outcomes were stored; 'done': earlier ones are there, and stay;
+--        verdicts: for each chunk 'kept': the outcomes were stored; 'done': earlier outcomes are stored, and stay;
 --        'gone': there is no such job
 --        shares: see `shares_of`
 --        final: the jobs that have become final by this call
---        to_notify: 'job:n' of chunks that are open and want to be notified for
---        following: of each chunk that was claimed for the holder, or of one that stands for a job that is to be
---        placed, what `claim` gives, with their payloads. If the call is repeated, chunks that the first call claimed
---        are given back, and claimed again if they are of this database and it is not left alone
+--        to_notify: 'job:n' of open chunks that need a notification
+--        following: for each chunk claimed for the holder, or one that represents an unplaced job, the reply of
+--        `claim`, with their payloads. If the call is repeated, chunks that the first call claimed are given back, and
+--        claimed again if they are of this database and its circuit is closed
 -- moves  running, waiting -> running; -> completed with the last chunk; cancelling -> cancelled with the last chunk
---        (completed, if nothing was left to cancel); the jobs of following: queued, waiting -> running.
---        Jobs that become final are published on the channel `final`, each with its client, a line each; those of
---        which a chunk is completed before, on `progress`.
+--        (completed, if all chunks had been applied); the jobs of following: queued, waiting -> running.
+--        Jobs that become final are published on the channel `final`, one line each, with the client; jobs with a
+--        completed chunk that are not final yet, on `progress`.
 local names = {'created', 'updated', 'superseded', 'failed', 'cancelled'}
 local database -- of all chunks
 local sums, rehearsed, to_notify, own, finished = {0, 0, 0, 0, 0}, 0, {}, {}, {}
 local published = {final = {}, progress = {}} -- to channels: 'job|client' of each
 
--- Note that a job waits for one thing less; open it if that was the last one.
+-- Remove one wait of a job; open the job if that was the last one.
 local function wait_less(job)
   local record = key('job', job)
   local waits, width = unpack(redis.call('HMGET', record, 'waits', 'width'))
@@ -34,7 +34,7 @@ local function wait_less(job)
   if waits == '1' then open_first(job, database, tonumber(width), arg.renotify_after_ms, to_notify) end
 end
 
--- Remove a final job from the open ones, and open the jobs that waited for it. A dry run is none of these.
+-- Remove a final job from the open ones, and open the jobs that waited for it. Does not apply to dry runs.
 local function make_way(job, care_plan, dry_run)
   redis.call('SREM', key('working', database), job)
   if dry_run then return end
@@ -130,7 +130,8 @@ local function complete(one, outcomes)
   return 'kept'
 end
 
--- Count the items, those of dry runs apart, and measure the rate: items a second over windows of a second or more, each new one counting half;
+-- Count the items, those of dry runs separately, and measure the rate: items a second over windows of a second or more,
+-- each new one with a weight of one half;
 -- after a gap of five seconds a new window begins. The rate is that of `completed_ms`.
 local function measure()
   local items = rehearsed
@@ -155,7 +156,7 @@ local function measure()
   end
 end
 
--- Claim what the holder does next. If the call is repeated, give back what the first call claimed.
+-- Claim the holder's next work. If the call is repeated, give back the claims of the first call.
 local function going_on(kept)
   local opened = to_notify[1]
   if arg.holder == '' then return {} end

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- deliver: take the lease of a webhook, and the next event that is to be delivered to it.
+-- deliver: take the lease of a webhook, and return the next event to deliver to it.
 -- KEYS   1 prefix
 -- ARGV   1 arguments: webhook, holder, lease_ms
--- gives  {job, event, failed}: deliver this event, which has failed so often; the lease is the holder's
---        {job = ''}: there is none now, or the webhook is another holder's, or it is disabled; the holder has no lease
+-- gives  {job, event, failed}: deliver this event, which has failed `failed` times; the lease is the holder's
+--        {job = ''}: no event is due, another holder has the lease, or the webhook is disabled; the holder has no lease
 -- moves  nothing
 local name, holder, lease = arg.webhook, arg.holder, key('delivering', arg.webhook)
 local outbox, state = key('outbox', name), key('webhook', name)

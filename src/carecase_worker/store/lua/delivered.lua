@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- delivered: note how an attempt to deliver an event has ended, and release the lease of its webhook if it has failed.
+-- delivered: record the result of an attempt to deliver an event; release the lease of its webhook if it failed.
 -- KEYS   1 prefix
 -- ARGV   1 arguments:
 --          webhook, holder, job, event; verdict: 'delivered', 'again', 'given_up' or 'disabled'
 --          after_ms: how long until the next attempt; reason: of the failure
---          kept: most events that are kept once given up
--- gives  'noted'; 'lost': the lease is another's, or the event is not the next one of its job any more
+--          kept: maximum number of undelivered events to store
+-- gives  'noted'; 'lost': the lease is another's, or the event is no longer the next one of its job
 -- moves  nothing
 -- The next event of a job is delivered only once this one is delivered or given up.
 local name, holder, job, event, verdict = arg.webhook, arg.holder, arg.job, arg.event, arg.verdict

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- list: choose among a client's jobs, the newest first.
+-- list: select a page of a client's jobs, the newest first.
 -- KEYS   1 prefix
 -- ARGV   1 arguments:
 --          client, databases
---          first, count: the place of the first one wanted, and how many are
---          state: one state, or '' for any; window: how many of the newest are searched for it
--- gives  {total, jobs}: how many there are, and those that were wanted
+--          first, count: the index of the first job of the page, and the size of the page
+--          state: one state, or '' for any; window: the number of newest jobs that are searched for it
+-- gives  {total, jobs}: the number of jobs, and those of the page
 -- moves  nothing. Expired jobs are first removed from the lists.
 local lists, total = {}, 0
 for _, database in ipairs(arg.databases) do
@@ -14,14 +14,14 @@ for _, database in ipairs(arg.databases) do
   total = total + redis.call('ZCARD', lists[#lists])
 end
 
--- Count the jobs, of all lists together, that are newer than a moment.
+-- Count the jobs of all lists that are newer than a time.
 local function newer(than)
   local sum = 0
   for _, list in ipairs(lists) do sum = sum + redis.call('ZCOUNT', list, '(' .. whole(than), '+inf') end
   return sum
 end
 
--- Return `count` jobs from a place on. The moment of acceptance at that place is searched for by halving, so that no
+-- Return `count` jobs from an index on. The time of acceptance at that index is found by binary search, so that no
 -- earlier entry of a list is read.
 local function some(from, count)
   local below, till = -1, 2 ^ 53

@@ -1,23 +1,23 @@
--- The outbox of webhooks: `announce`, by which complete and release put events of a job there. Put after the chunks'
+-- The outbox of webhooks: `announce`, with which complete and release add events of a job. Put after the chunks'
 -- functions, before each operation's text. It costs nothing for a job whose client has no webhooks.
 
--- Events of a job that may wait for one webhook, beyond which no further `waiting` is put there.
+-- Maximum number of queued events of a job per webhook; beyond it no further `waiting` event is added.
 local most_waiting = 20
 
--- Take a job off the outbox of a webhook: its events there have expired.
+-- Remove a job from the outbox of a webhook: its events there have expired.
 local function leave_outbox(name, job)
   redis.call('ZREM', key('outbox', name), job)
   redis.call('HDEL', key('attempts', name), job)
 end
 
--- Take jobs off an outbox whose events have expired, since nobody delivers to the webhook: two for each that comes.
+-- Remove jobs with expired events from an outbox that nobody delivers from: two for each one added.
 local function drop_expired(name, kept_ms)
   for _, job in ipairs(redis.call('ZRANGEBYSCORE', key('outbox', name), '-inf', now - kept_ms, 'LIMIT', 0, 2)) do
     if redis.call('EXISTS', key('events', name .. ':' .. job)) == 0 then leave_outbox(name, job) end
   end
 end
 
--- Put an event of a job into the outbox of each webhook that wants it. `webhooks` is the job's own list of them, as
+-- Add an event of a job to the outbox of each webhook that subscribes to it. `webhooks` is the job's own list of them, as
 -- "crm:completed,waiting audit:cancelled". Events of a job wait in one queue for each webhook, so that they keep their
 -- order; the outbox has the jobs with such a queue, by when to deliver next.
 local function announce(job, webhooks, event)

@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- overdue: choose the open chunks of a database to notify for now.
+-- overdue: select the open chunks of a database to notify for now.
 -- KEYS   1 prefix
 -- ARGV   1 arguments: database, renotify_after_ms, lease_ms, limit; waiting: notifications still in the queue
--- gives  "job:n"...; each is due renotify_after_ms later now, so that two sweepers do not notify for the same one; so
---        are small ones that are lined up, for which a few notifications are enough
+-- gives  "job:n"...; each becomes due renotify_after_ms later, so that two sweepers do not notify for the same one; so do
+--        the ready small ones, for which a few notifications are enough
 -- moves  nothing
 -- While notifications wait in the queue, most overdue chunks have theirs there: only the surplus is notified for, and
--- always a few of the oldest, in case theirs was lost. A database that is left alone is not notified for.
--- Things that have expired are taken off the counts of what is kept, so that these are right after each sweep.
+-- always a few of the oldest, in case theirs was lost. A database with an open circuit is not notified for.
+-- Expired entries are subtracted from the usage counts, so that these are right after each sweep.
 local database, limit = arg.database, arg.limit
 leave(database, limit)
 if circuit_open_ms(database, arg.lease_ms) > 0 then return {} end

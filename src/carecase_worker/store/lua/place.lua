@@ -1,23 +1,24 @@
 #!lua flags=allow-oom
--- place: note for which earlier jobs some jobs of a database wait, open those that wait for none, claim what is next.
+-- place: store which earlier jobs some jobs of a database wait for, open those without waits, claim the next work.
 -- KEYS   1 prefix
 -- ARGV   1 arguments:
 --          database, holder to claim for, renotify_after_ms, lease_ms; group: {room, chunks} of a group, at most
---          placements: for each job {job, behind, after}: the job up to which it waits for all in the order of
---          acceptance, or ''; the jobs that it waits for one by one
+--          placements: for each job {job, behind, after}: it waits for all jobs up to `behind` in the order of
+--          acceptance, if not ''; and for each job in `after`
 -- gives  {{verdicts = {}, shares, to_notify, following, final = {}}, payload...}, as `complete` does
--- moves  the jobs of following: queued, waiting -> running. A job placed before stays so; nothing waits for a final job.
+-- moves  the jobs of following: queued, waiting -> running. A job is placed only once; no
+--        job waits for a final one.
 local database = arg.database
 local to_notify = {}
 
--- Note that a job waits for another one, unless that is final; return the number of new waits.
+-- Let a job wait for another one, unless that is final; return the number of new waits.
 local function wait_for(job, earlier)
   local state = redis.call('HGET', key('job', earlier), 'state')
   if not state or is_final(state) then return 0 end
   return redis.call('SADD', key('after', earlier), job)
 end
 
--- Note that a job waits for all up to another one, if any of them is open; return the number of new waits.
+-- Let a job wait for all jobs up to another one, if any of them is open; return the number of new waits.
 local function wait_behind(job, last)
   if last == '' then return 0 end
   local oldest = redis.call('ZRANGE', key('open', database), 0, 0, 'WITHSCORES')[2]

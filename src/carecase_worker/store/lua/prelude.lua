@@ -1,47 +1,46 @@
--- Functions that the operations share: arguments and replies, key names, the clock, and the counts of what is kept.
+-- Functions that the operations share: arguments and replies, key names, the clock, and the usage counts.
 -- Put before each operation. `prefix` is KEYS[1]: every key of the job store starts with it; the names are those of
--- keys.py. `arg` has the arguments by their names: ARGV[1] is a map in msgpack. What is not text, or is
--- large, follows it in ARGV as it is.
+-- keys.py. `arg` has the arguments by their names: ARGV[1] is a map in msgpack. Binary and large arguments follow
+-- it in ARGV.
 local prefix, arg = KEYS[1], cmsgpack.unpack(ARGV[1])
 
 -- Return a reply: values by their names, in msgpack.
 local function reply(values) return cmsgpack.pack(values) end
 
--- Bytes that are counted for each job (its record with the wrapped data key, its names on lists, its idempotency
--- record), and for each chunk (its places in hashes): about what they take. Payloads and results are counted as they
--- are sealed.
+-- Estimated overhead in bytes of a job (its record with the wrapped data key, its list entries, its idempotency record)
+-- and of a chunk (its hash fields). Payloads and results are counted by their sealed size.
 local record_bytes, chunk_bytes = 4096, 256
 
--- Return the bytes that are counted for some chunks with so many bytes of payload.
+-- Return the bytes counted for some chunks with payloads of so many bytes.
 local function size_of(bytes, chunks) return tonumber(bytes) + chunk_bytes * tonumber(chunks) end
 
 local function key(kind, name) return prefix .. kind .. ':' .. name end
 
--- Return whether a job in this state stays in it for ever.
+-- Return whether a state is final.
 local function is_final(state) return state == 'completed' or state == 'cancelled' end
 
--- Return a number; what is none stays as it is, so that its reader refuses it.
+-- Convert to a number; anything else stays as it is, so that its reader refuses it.
 local function number(text) return tonumber(text) or text end
 
 -- Return an integer as text; Lua would write a large one as 1.7e+15.
 local function whole(number) return string.format('%.0f', number) end
 
--- The one clock of the job store is Redis's: a host whose own clock is wrong makes no work late, lost or done twice.
+-- The job store's only clock is Redis's: a host with a wrong clock makes no work late, lost or done twice.
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000) -- ms
 
--- Durations are counted by the highest ms of the bucket that they fall into; measures.py has the same bounds.
+-- Upper bounds in ms of the histogram buckets of durations; measures.py has the same bounds.
 local bounds_ms = {5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 900000, 3600000}
 local observed = {}
 
--- Observe an event of a database, or several.
+-- Count one or several events of a database.
 local function observe(database, what, times)
   local field = database .. '|' .. what
   observed[field] = (observed[field] or 0) + (times or 1)
 end
 
--- Observe how long a job took from its acceptance until now. A clock that was set back makes no negative duration.
+-- Observe the duration of a job from its acceptance until now; never negative, even if the clock was set back.
 local function observe_since(database, what, accepted_us)
   local took_us, bound = math.max(0, now_us - tonumber(accepted_us)), 'inf'
   for _, bound_ms in ipairs(bounds_ms) do
@@ -54,18 +53,18 @@ local function observe_since(database, what, accepted_us)
   observe(database, what .. '|us', took_us)
 end
 
--- Add what was observed to `measures`: once for each operation, so that a group costs no more than a chunk.
+-- Add all observations to `measures`: once per operation, so that a group costs no more than a chunk.
 local function keep_observed()
   for field, by in pairs(observed) do redis.call('HINCRBY', prefix .. 'measures', field, whole(by)) end
 end
 
--- Add to a count of what Redis keeps, for a client and for its database; `by` may be negative.
+-- Add to a usage count of a client and of its database; `by` may be negative.
 local function count(database, client, what, by)
   redis.call('HINCRBY', key('kept', database), what, by)
   redis.call('HINCRBY', key('kept', database), what .. ':' .. client, by)
 end
 
--- Take the staged chunks of a batch off the counts.
+-- Subtract the staged chunks of a batch from the usage counts.
 local function unstage(database, client, job)
   local kept = key('kept', database)
   local bytes = redis.call('HGET', kept, 'staged:' .. job)
@@ -75,7 +74,7 @@ local function unstage(database, client, job)
   count(database, client, 'bytes', -tonumber(bytes))
 end
 
--- Take a result off the list and the counts; the record, which stays, is counted until it expires.
+-- Remove a result from the list and the usage counts; the record remains, and is counted until it expires.
 local function forget(database, client, job, bytes)
   redis.call('ZREM', key('jobs', database .. ':' .. client), job)
   count(database, client, 'jobs', -1)
@@ -102,7 +101,7 @@ local function drop_payload(database, client, job)
   count(database, client, 'done', -bytes)
 end
 
--- Take things that have expired off the counts, `limit` at most; return how many there were.
+-- Subtract at most `limit` expired entries from the usage counts; return their number.
 local function leave(database, limit)
   local leaving = key('leaving', database)
   local over = redis.call('ZRANGEBYSCORE', leaving, '-inf', now, 'LIMIT', 0, limit)
@@ -119,9 +118,9 @@ local function leave(database, limit)
   return #over
 end
 
--- Return nil if a job of `size` bytes finds room, else {verdict, whose}. `limits` has the jobs and bytes that a client
--- and a database may have kept. The room is 'used' by results, until they expire or are purged, or 'crowded' by work
--- that ends soon. Staged chunks of the job itself are counted already, and do not count against it.
+-- Return nil if a job of `size` bytes fits, else {verdict, whose}. `limits` has the maximum jobs and bytes of a client
+-- and of a database. The limit is 'used' up by results, until they expire or are purged, or 'crowded' by work that ends
+-- soon. Staged chunks of the job itself are already counted, and do not count twice.
 local function no_room(database, client, job, size, limits)
   local kept = redis.call('HMGET', key('kept', database), 'jobs:' .. client, 'bytes:' .. client, 'done:' .. client,
     'jobs', 'bytes', 'done', 'staged:' .. job)
@@ -133,7 +132,7 @@ local function no_room(database, client, job, size, limits)
   end
 end
 
--- As `no_room`, after expired things are taken off the counts; before a refusal, nearly all of them.
+-- As `no_room`, after expired entries are subtracted; before a refusal, nearly all of them.
 local function refused(database, client, job, size, limits)
   leave(database, 100)
   local why = no_room(database, client, job, size, limits)

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- purge: remove payload and result of a final job before its retention is over.
+-- purge: remove payload and result of a final job before they expire.
 -- KEYS   1 prefix
 -- ARGV   1 arguments: job
--- gives  'purged': they are gone, even if they had gone before; 'open': the job is not final; 'gone': there is no such job
--- moves  nothing. The record stays as long as it would have, so that the job is reported as expired. Its data key, which
---        could open copies of Redis's files, and the digests of body and Idempotency-Key are removed.
+-- gives  'purged': they are removed, or were before; 'open': the job is not final; 'gone': there is no such job
+-- moves  nothing. The record expires when it would have anyway; until then the job is reported as expired. Its data
+--        key, which could open copies of Redis's files, and the digests of body and Idempotency-Key are removed.
 local job = arg.job
 local record = key('job', job)
 local state, database, client, size, expires_ms, idempotency = unpack(redis.call('HMGET', record,
@@ -18,7 +18,7 @@ end
 if tonumber(expires_ms) > now then redis.call('HSET', record, 'expires_ms', now) end
 redis.call('HSET', record, 'sha256', '', 'idempotency', '')
 redis.call('HDEL', record, 'data_key', 'signature')
--- a result that has expired was taken off the counts before
+-- an expired result was subtracted from the usage counts before
 if redis.call('ZREM', key('leaving', database), client .. '|' .. job .. '|result|' .. size) == 1 then
   forget(database, client, job, size)
 end

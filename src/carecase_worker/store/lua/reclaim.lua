@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- reclaim: take back the chunks of a process that is no more.
+-- reclaim: take back the chunks of a dead process.
 -- KEYS   1 prefix
 -- ARGV   1 arguments: holder
 -- gives  {chunks}: {database, chunk = 'job:n'} of each; it has one more process death and is due now
@@ -13,7 +13,7 @@ for _, member in ipairs(held_by(holder)) do
     redis.call('HDEL', lease, n .. ':until', n .. ':holder')
     redis.call('HINCRBY', lease, n .. ':deaths', 1)
     redis.call('ZADD', key('due', database), 'XX', now, member)
-    -- a circuit that is half open closes with the process that probes
+    -- the probe of a half-open circuit ends with its process
     if redis.call('GET', key('circuit', database)) == holder then redis.call('DEL', key('circuit', database)) end
     observe(database, 'reclaimed')
     chunks[#chunks + 1] = {database = database, chunk = member}

@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- release: give chunks of a database back, to be tried again later; the database may be left alone meanwhile.
+-- release: give chunks of a database back, to be tried again later; optionally open the database's circuit.
 -- KEYS   1 prefix
 -- ARGV   1 arguments:
 --          holder; chunks: {job, chunk} of each
---          after_ms: how long until they are tried again
---          open_circuit_ms: for how long to open the database's circuit, 0 not at all
---          unexplained: true if nobody knows why the attempt failed
---          counts_toward_deadline: true if the database is to blame; reason: of its failure
---          too_slow: true if the attempt did not end in its time
+--          after_ms: delay until they are tried again
+--          open_circuit_ms: time for which to open the database's circuit, 0 for none
+--          unexplained: true if the attempt failed for an unknown reason
+--          counts_toward_deadline: true if the database caused the failure; reason: of the failure
+--          too_slow: true if the attempt timed out
 -- gives  for each 'released', 'lost' (the lease is another's, or the chunk is done), 'gone' (there is no such job)
 -- moves  running -> waiting
 -- An attempt counts as one failure of the database, however many chunks it was for.
@@ -27,7 +27,7 @@ local function release(job, n)
   if arg.unexplained then redis.call('HINCRBY', lease, n .. ':faults', 1)
   elseif arg.counts_toward_deadline then
     if redis.call('HSETNX', record, 'failing_since_ms', now) == 1 and webhooks and webhooks ~= '' then
-      announce(job, webhooks, 'waiting') -- once for each time that its database is away
+      announce(job, webhooks, 'waiting') -- once per outage of its database
     end
     redis.call('HSETNX', key('trouble', database), 'since_ms', now)
     redis.call('HSET', key('trouble', database), 'reason', arg.reason)
@@ -42,7 +42,7 @@ local function release(job, n)
     redis.call('INCR', key('failures', database))
     redis.call('SET', key('circuit', database), '', 'PX', arg.open_circuit_ms)
   elseif redis.call('GET', key('circuit', database)) == holder then
-    redis.call('DEL', key('circuit', database)) -- the holder was the probe, and the database has answered
+    redis.call('DEL', key('circuit', database)) -- the holder was the probe, and the database responded
   end
   return 'released'
 end

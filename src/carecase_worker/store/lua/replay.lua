@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- replay: have events that were given up delivered after all, and enable their webhook.
+-- replay: queue undelivered events of a webhook for delivery again, and enable the webhook.
 -- KEYS   1 prefix
--- ARGV   1 arguments: webhook; limit: how many at most; kept_ms: how long they are kept at most
--- gives  how many events there were; all that wait are due now
+-- ARGV   1 arguments: webhook; limit: maximum number; kept_ms: maximum time to keep them
+-- gives  the number of events; all that are queued are due now
 -- moves  nothing
 local name = arg.webhook
 local undelivered, outbox = key('undelivered', name), key('outbox', name)

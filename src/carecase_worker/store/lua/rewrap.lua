@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- rewrap: exchange the wrapped data key of a job for the same one wrapped anew, and its idempotency record's digests.
+-- rewrap: replace the wrapped data key of a job by the same key wrapped anew, and its idempotency record's digests.
 -- KEYS   1 prefix
 -- ARGV   1 arguments:
---          job; wrapped, rewrapped: the data key as it is now, and as it is to be
---          idempotency: name of the record as it is to be, or ''; fingerprint: in it
--- gives  'wrapped': the record holds the data key as it is to be
---        'other': it holds another one by now, or there is none any more; nothing is changed
+--          job; wrapped, rewrapped: the current wrapped data key, and the new one
+--          idempotency: the record's new key, or ''; fingerprint: its new content
+-- gives  'wrapped': the record has the new wrapped data key
+--        'other': it has another one by now, or none; nothing is changed
 -- moves  nothing
 -- A record that was deleted meanwhile stays deleted, and its data key with it.
 local record, anew = key('job', arg.job), arg.idempotency

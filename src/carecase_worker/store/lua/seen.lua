@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- seen: note that a worker is alive.
+-- seen: record a worker's heartbeat.
 -- KEYS   1 prefix
--- ARGV   1 arguments: worker; ahead_ms: by how much its host's clock is ahead of Redis's, if it knows
+-- ARGV   1 arguments: worker; ahead_ms: ms by which its host's clock is ahead of Redis's, if known
 -- gives  now_ms, by Redis's clock
 -- moves  nothing
--- Workers that were not seen for a minute are removed, and those seen in the future, before the clock was set back.
+-- Removes workers without a heartbeat for a minute, and those with one in the future (the clock was set back).
 local workers, ahead, minute = prefix .. 'workers', prefix .. 'clocks', 60000
 redis.call('ZADD', workers, now, arg.worker)
 for _, range in ipairs({{'-inf', now - minute}, {now + minute, '+inf'}}) do

@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- settle: start the order of acceptance above the places that a database holds from before this Redis, once for all.
+-- settle: start the order of acceptance above the places that an earlier Redis left in a database, once.
 -- KEYS   1 prefix
--- ARGV   1 arguments: database; highest: the highest place in the order of acceptance that it holds, 0 if none;
+-- ARGV   1 arguments: database; highest: the highest place in the order of acceptance in it, 0 if none;
 --        it is that of the highest version, see targets/case_versions.py
--- gives  'settled': the jobs admitted so far have their final place; 'known': they had it before, and nothing is changed
+-- gives  'settled': the jobs admitted so far have their final place; 'known': they already had it, and nothing is changed
 -- moves  nothing
 -- Jobs keep their order. If they must move up, they do so together, and by `margin` more: a process may still write a
--- chunk that it got from the Redis that was lost.
+-- chunk that it claimed from the lost Redis.
 local database, highest, margin = arg.database, arg.highest, 60000
 if redis.call('EXISTS', key('settled', database)) == 1 then return 'known' end
 

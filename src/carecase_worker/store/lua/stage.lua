@@ -4,11 +4,11 @@
 -- ARGV   1 arguments:
 --          job, database, client
 --          staged_for_ms: they expire after that unless admitted
---          bytes, chunks: what is staged of the batch with these
---          limits: {client = {jobs, bytes}, database = {jobs, bytes}} that may be kept
+--          bytes, chunks: the size of the batch staged so far, with these
+--          limits: {client = {jobs, bytes}, database = {jobs, bytes}}: the storage limits
 --        then chunk, payload... of each
 -- gives  {verdict = 'staged'}
---        {verdict = 'used' or 'crowded', whose = 'client' or 'database'}: no more may be kept of it, see `no_room`
+--        {verdict = 'used' or 'crowded', whose = 'client' or 'database'}: its storage limit is reached, see `no_room`
 -- moves  nothing. A batch that is a job already is not touched.
 local size = size_of(arg.bytes, arg.chunks)
 if redis.call('EXISTS', KEYS[2]) == 1 then return reply{verdict = 'staged'} end

@@ -34,7 +34,7 @@ class Admitted(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """A batch that is coming in: its client, its database, and the bytes and chunks of it that are staged."""
+    """A batch being received: its client, its database, and the bytes and chunks staged so far."""
 
     job_id: str
     client: str
@@ -45,7 +45,7 @@ class Staging:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Usage of a client in a database: jobs, open or with a result, and the bytes counted for all of it."""
+    """Storage usage of a client in a database: jobs (open or with a result), and the bytes counted for them."""
 
     jobs: int = 0
     size: int = 0
@@ -65,13 +65,13 @@ NOT_SEALED = JobSeal("", b"", b"")
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A staged batch, described for `admit`.
+    """The arguments of `admit` for a staged batch.
 
-    `marks` are those by which the batch may have come before; the first one is kept. Without an Idempotency-Key there
-    are none. `weight` is the room that its chunk takes in a group, 0 if it is to be applied alone. `key_set` is the set
-    of its cases' keys, as it may lie in Redis. `webhooks` names those that are told of it, see `outbox.lua`. The
-    `body_sha256` of a sealed job is kept with its data key only. `traceparent` is the span of the request in a trace,
-    if there is one. A dry run has no key set, weight or webhooks.
+    `marks` identify an earlier admission of the same batch; the first one is stored. Without an Idempotency-Key there
+    are none. `weight` is the room that its chunk takes in a group, 0 if it must be applied alone. `key_set` is the set
+    of its cases' keys, sealed if there is a data key. `webhooks` names those that get its events, see `outbox.lua`. The
+    `body_sha256` of a sealed job is stored only with its data key. `traceparent` is the span of the request, if it is
+    traced. A dry run has no key set, weight or webhooks.
     """
 
     job_id: str
@@ -100,7 +100,7 @@ class NewJob:
 
 
 def queued_job(new: NewJob, seq: int, unsettled: bool, accepted_at: datetime) -> Job:
-    """Return the job of a batch as it is at the moment of its admission."""
+    """Return the job of a batch in its state right after admission."""
     return Job(
         job_id=new.job_id,
         client=new.client,
@@ -129,9 +129,9 @@ def queued_job(new: NewJob, seq: int, unsettled: bool, accepted_at: datetime) ->
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The verdict on a batch, the job that stands for it, the chunks to notify for, and `whose` share is full, if so.
+    """The verdict on a batch, its job, the chunks to notify for, and `whose` storage limit is reached, if one is.
 
-    A batch that was not known before also has its job as it is at this moment, and the pace of its database.
+    For a new batch there are also the job in its first state and the throughput of its database.
     """
 
     verdict: Admitted
@@ -161,12 +161,12 @@ class Admission:
 
     @classmethod
     def _of(cls, values: "_AdmissionReply", job_id: str) -> "Admission":
-        """Return the admission of a batch that is no new job."""
+        """Return the admission of a batch that did not become a new job."""
         return cls(Admitted(values.verdict), values.job or job_id, whose=values.whose)
 
 
 class _AdmissionReply(msgspec.Struct):
-    """A reply of `stage` or `admit`; `seq` and what comes after it is there only of a new job."""
+    """A reply of `stage` or `admit`; only that for a new job has `seq` and the fields after it."""
 
     verdict: str
     job: str = ""
@@ -184,7 +184,7 @@ _WHOSE = {"client": "this client's share", "database": "the share of all clients
 
 
 def require_admitted(admission: Admission) -> Admission:
-    """Return the admission if the batch is staged or stands for a job.
+    """Return the admission if the batch is staged or has a job.
 
     Raises BatchRefused, BacklogFull, StorageFull or StoreUnavailable.
     """
@@ -194,7 +194,7 @@ def require_admitted(admission: Admission) -> Admission:
         case Admitted.REUSED:
             raise BatchRefused(
                 BatchFault.KEY_REUSED,
-                "This Idempotency-Key came before, with other items, database, care plan or handling. Use a new key.",
+                "This Idempotency-Key was used before, with other items, database, care plan or handling. Use another.",
             )
         case Admitted.FULL:
             raise BacklogFull("Too much accepted work is still open. Send the batch again later.")

@@ -1,4 +1,4 @@
-"""Arguments of the job store's operations, and Redis's replies, as values: for threads and an event loop. Pure."""
+"""Arguments and replies of the job store's operations, as values, for both threads and event loops. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -19,7 +19,7 @@ TROUBLE_FIELDS = ("since_ms", "reason")
 
 
 def admit_call(keys: Keys, jobs: JobSettings, new: NewJob, last: Mapping[int, bytes]) -> tuple[list[str], list[Any]]:
-    """Return the keys and arguments with which `admit` makes a batch a job, with its last chunks."""
+    """Return the keys and arguments of `admit` for a batch and its last chunks."""
     idempotency = [keys.idempotency(new.client, mark.key) for mark in new.marks]
     arguments = named(
         job=new.job_id,
@@ -61,7 +61,7 @@ def places_of(keys: Keys, job_id: str) -> list[str]:
 
 
 def limits_of(jobs: JobSettings) -> dict[str, dict[str, int]]:
-    """Return the limits of what is kept: jobs and bytes of a client, and those of all clients of a database."""
+    """Return the storage limits: jobs and bytes of a client, and of all clients of a database."""
     return {
         "client": {"jobs": jobs.max_client_jobs, "bytes": jobs.max_client_bytes},
         "database": {"jobs": jobs.max_database_jobs, "bytes": jobs.max_database_bytes},
@@ -81,7 +81,7 @@ def job_of_replies(job_id: str, now: tuple[int, int], record: Mapping[bytes, byt
 
 
 def pace_of_replies(now: tuple[int, int], fields: Sequence[bytes | None]) -> Throughput:
-    """Return the pace from the replies to TIME and to HMGET of PACE_FIELDS."""
+    """Return the throughput from the replies to TIME and to HMGET of PACE_FIELDS."""
     open_items, rate, completed_ms = (int(field or 0) for field in fields)
     return Throughput(open_items, rate, moment_of(now) - from_epoch_ms(completed_ms))
 
@@ -95,5 +95,5 @@ def trouble_of_replies(now: tuple[int, int], fields: Sequence[bytes | None], ope
 
 
 def oldest_of(members: Sequence[bytes]) -> str | None:
-    """Return the job that was accepted first, from the reply to ZRANGE for the first of the open jobs."""
+    """Return the oldest open job, from the reply to ZRANGE for the first one."""
     return members[0].decode().partition("|")[0] if members else None

@@ -31,9 +31,9 @@ class Claimed(Enum):
 class History:
     """Failures before this attempt.
 
-    Of the chunk: `deaths` of processes that held it, `releases` after failed attempts, `faults` among these that nobody
-    could explain, and `too_slow`, those that took too long. Of the job: for how long its database has been failing it.
-    Of the database: `failures`, the attempts in a row that found it away.
+    Of the chunk: `deaths` of its holders, `releases` after failed attempts, `faults`, those with an unknown cause, and
+    `too_slow`, those that timed out. Of the job: for how long its database has been failing it. Of the database:
+    `failures`, the consecutive attempts that could not reach it.
     """
 
     deaths: int = 0
@@ -46,10 +46,10 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A chunk that the caller is to apply or to cancel, and the facts of its job.
+    """The lease of a chunk to apply or to cancel, with the facts of its job.
 
-    `seq` is the batch's place in the order of acceptance; while it is `unsettled`, the database may hold higher ones
-    from before this Redis. `data_key` is the job's, wrapped, and `signature` that of `admit` over the order; both are
+    `seq` is the batch's place in the order of acceptance; while it is `unsettled`, the database may have higher ones
+    from an earlier Redis. `data_key` is the job's, wrapped, and `signature` that of `admit` over the order; both are
     empty if the job is not sealed. `traceparent` is the span of the request that sent the job, if it is traced. A dry
     run is rolled back.
     """
@@ -111,7 +111,7 @@ class Lease:
 
 
 class ClaimReply(msgspec.Struct, gc=False):
-    """The verdict of `claim` on one chunk; what comes with it is in the head of the script."""
+    """The verdict of `claim` on one chunk; the header of `claim.lua` lists the fields of each verdict."""
 
     chunk: str
     verdict: str
@@ -143,8 +143,8 @@ class ClaimReply(msgspec.Struct, gc=False):
 class Claim:
     """The verdict on a claim.
 
-    There is a lease with APPLY and CANCEL, a holder with BUSY, and a database with UNPLACED: this database has jobs to
-    be placed, the chunk's among them.
+    APPLY and CANCEL come with a lease, BUSY with the holder, UNPLACED with a database that has jobs to place, the
+    chunk's among them.
     """
 
     verdict: Claimed
@@ -154,7 +154,7 @@ class Claim:
 
     @classmethod
     def of(cls, reply: ClaimReply, payloads: Iterator[bytes]) -> "Claim":
-        """Return the claim from a reply of `claim`; its payload, if it has one, is the next one."""
+        """Return the claim from a reply of `claim`; takes the next payload if the verdict has one."""
         match Claimed(reply.verdict):
             case (Claimed.APPLY | Claimed.CANCEL) as taken:
                 return cls(taken, Lease.of(reply, next(payloads)))
@@ -163,7 +163,7 @@ class Claim:
 
 
 Claims = tuple[tuple[ChunkRef, Claim], ...]
-"""Chunks that were claimed together, with the verdicts."""
+"""Chunks of one call of `claim`, with the verdicts."""
 
 
 class _ClaimsReply(msgspec.Struct):
@@ -185,7 +185,8 @@ def _claims(reply: Sequence[ClaimReply], payloads: Iterable[bytes]) -> Claims:
 class ChunkResult:
     """The outcomes of a chunk for `complete`, packed and counted.
 
-    `retryable`: `retry` may want the payload again. `database_answered`: the database decided, rather than its absence.
+    `retryable`: keep the payload for a retry of its items. `database_answered`: the outcomes come from a response of
+    the database, not from its outage.
     """
 
     packed: bytes
@@ -208,9 +209,9 @@ class ChunkResult:
 class RetryLater:
     """Arguments of `release`.
 
-    `after`: when to try again; `open_circuit`: for how long to open the circuit of the database; `unexplained`: nobody
-    knows why the attempt failed; `counts_toward_deadline`: the retry deadline runs, and `reason` says what the database
-    failed with; `too_slow`: the attempt did not end in its time.
+    `after`: delay until the next attempt; `open_circuit`: time for which to open the circuit of the database;
+    `unexplained`: the attempt failed for an unknown reason; `counts_toward_deadline`: the retry deadline runs, and
+    `reason` is the database's failure; `too_slow`: the attempt timed out.
     """
 
     after: timedelta
@@ -233,9 +234,9 @@ class Completed(Enum):
 class Completion:
     """The result of `complete` and of `place`.
 
-    `verdicts` says for each chunk whether its outcomes were stored; `shares` is the number of shares into which the
-    workers' time goes; `to_notify` are the chunks to notify for now; `following` are those claimed for the caller to go
-    on with; `final` are the jobs that became final.
+    `verdicts` says for each chunk whether its outcomes were stored; `shares` is the number of shares of the workers'
+    time; `to_notify` are the chunks to notify for now; `following` are the chunks claimed for the caller as its next
+    work; `final` are the jobs that became final.
     """
 
     verdicts: tuple[Completed, ...]

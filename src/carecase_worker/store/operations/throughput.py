@@ -1,4 +1,4 @@
-"""Throughput of a database: its open work and its rate, and a failure that lasts."""
+"""Throughput of a database: its open work and its rate; and its current failure."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +8,7 @@ _STILL_AT_WORK = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A failure of a database that lasts: its reason, and for how long it has been failing chunks."""
+    """A continuing failure of a database: its reason, and for how long it has been failing chunks."""
 
     reason: str
     lasting: timedelta
@@ -16,9 +16,9 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """A database's open work in items, and its pace in items a second (0: not known).
+    """A database's open work in items, and its rate in items a second (0: unknown).
 
-    `quiet` is how long ago a chunk was completed last.
+    `quiet` is the time since the last completed chunk.
     """
 
     open_items: int
@@ -27,5 +27,5 @@ class Throughput:
 
     @property
     def now_per_second(self) -> int:
-        """Items a second at present: the rate measured, and 0 once nothing has been completed for ten seconds."""
+        """The current rate in items a second: the measured one, or 0 if no chunk was completed for ten seconds."""
         return self.items_per_second if self.quiet < _STILL_AT_WORK else 0

@@ -24,7 +24,7 @@ _READ_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """A selection of a client's jobs: `count` from the place `first` on, of one state, of one database, if given."""
+    """A page of a client's jobs: `count` from the index `first` on; optionally of one state or one database."""
 
     first: int
     count: int
@@ -47,10 +47,10 @@ class JobLists:
         self.keys = Keys(settings.prefix)
 
     def jobs_of(self, client: str, databases: Collection[str], which: JobFilter) -> tuple[int, list[Job]]:
-        """Count a client's jobs in some databases and return some of them, newest first, without their chunks.
+        """Count a client's jobs in some databases and return a page of them, newest first, without their chunks.
 
-        Expired ones are left out. A choice by state looks at the newest `FILTER_WINDOW` jobs only, and Redis makes it:
-        no other record is sent.
+        Expired jobs are left out. A filter by state searches only the newest `FILTER_WINDOW` jobs, within Redis, so
+        that no other record is sent.
         """
         chosen = sorted(databases if which.database is None else {which.database} & set(databases))
         if not chosen:
@@ -60,9 +60,9 @@ class JobLists:
         return found.total, [one for job in jobs if (one := self._if_readable(job, client, chosen))]
 
     def final_since(self, client: str, databases: Collection[str], since: datetime) -> tuple[bool, list[Job]]:
-        """Return a client's jobs that became final at a moment or later, in that order, without their chunks.
+        """Return a client's jobs that became final at or after `since`, in that order, without their chunks.
 
-        Only the newest `FILTER_WINDOW` jobs are looked at; also returned is whether these are all.
+        Only the newest `FILTER_WINDOW` jobs are searched; the first value says if these are all of the client's jobs.
         """
         found = self._listed(client, databases, JobFilter(0, FILTER_WINDOW))
         with redis_errors():
@@ -72,7 +72,7 @@ class JobLists:
         return found.total <= FILTER_WINDOW, sorted(filter(None, jobs), key=lambda job: (job.finished_at, job.job_id))
 
     def _listed(self, client: str, databases: Collection[str], which: JobFilter) -> _ListReply:
-        """Return the ids of the jobs that are chosen in some databases, and how many there are."""
+        """Return the ids of the jobs of the page, and the number of all."""
         arguments = named(
             client=client,
             databases=sorted(databases),
@@ -85,7 +85,7 @@ class JobLists:
             return values_of(cast(bytes, self._script(keys=[self.keys.prefix], args=[arguments])), _ListReply)
 
     def _jobs(self, job_ids: Sequence[str]) -> list[Job]:
-        """Return the jobs that some ids name, without their chunks; those that are gone are left out."""
+        """Return the jobs with these ids, without their chunks; deleted ones are left out."""
         with redis_errors():
             now = moment_of(self._redis.time())
             records = [dict(zip(LISTED, values, strict=True)) for values in self._of_each(job_ids, LISTED)]
@@ -93,7 +93,7 @@ class JobLists:
         return [job_from_record(job_id, record, now) for job_id, record in found if record["state"]]
 
     def _if_readable(self, job: Job, client: str, databases: Collection[str]) -> Job | None:
-        """Return a job of a client with the digest of its body; None if another hand changed its record or a list."""
+        """Return a job of a client with the digest of its body; None if its record or a list was modified by others."""
         try:
             job_with_digest = with_body_digest(job, self._seals)
         except SealBroken as error:
@@ -102,7 +102,7 @@ class JobLists:
         return job_with_digest if job_with_digest.client == client and job_with_digest.database in databases else None
 
     def _of_each(self, job_ids: Sequence[str], names: Sequence[str]) -> list[list[str]]:
-        """Return some fields of the records of some jobs; empty for what is not there."""
+        """Return some fields of the records of some jobs; missing ones are empty."""
         found: list[list[bytes | None]] = []
         for start in range(0, len(job_ids), _READ_AT_ONCE):
             with self._redis.pipeline(transaction=False) as pipe:

@@ -30,21 +30,19 @@ DURATION_BOUNDS_MS = (
     900_000,
     3_600_000,
 )
-"""Highest durations of the buckets, as the scripts count them (`prelude.lua`)."""
+"""Upper bounds of the histogram buckets, the same as in `prelude.lua`."""
 
 _OLDEST = "Age of the oldest accepted job that is not final; 0 if all are"
-_BREAKER = (
-    "1 while the circuit breaker is open: the database was away, and one attempt at a time finds out if it is back"
-)
+_BREAKER = "1 while the circuit breaker is open: the database is away, and one attempt at a time probes if it is back"
 _FINAL = "Time from the acceptance of a job until it is final"
 _WAITED = "Time from the acceptance of a job until its first attempt"
-_EXPIRED = "Leases of chunks that ended before their holder was heard of again"
-_RECLAIMED = "Chunks that were taken back from processes that had died"
-PATIENCE = timedelta(seconds=2)
-"""Timeout of a response of Redis for metrics and readiness: with one repetition, below that of Prometheus."""
+_EXPIRED = "Leases of chunks that expired before their holder reported back"
+_RECLAIMED = "Chunks that were taken back from dead processes"
+METRICS_TIMEOUT = timedelta(seconds=2)
+"""Response timeout of Redis for metrics and readiness; with one retry it is below Prometheus's scrape timeout."""
 
 Counted = Mapping[str, int]
-"""Counts of the scripts, by `{database}|{what}`."""
+"""The scripts' counts, by `{database}|{what}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +54,13 @@ class OpenWork:
 
 
 class JobMeasures:
-    """The measures that Redis holds, counted by the scripts with Redis's clock, at one stroke with what they measure.
+    """Measures stored in Redis, counted by the scripts with Redis's clock, atomically with the events they measure.
 
-    A process that dies takes none of them with it, and every intake tells the same. Every method raises
-    StoreUnavailable.
+    So none is lost with a dying process, and every intake reports the same. Every method raises StoreUnavailable.
     """
 
     def __init__(self, settings: RedisSettings, jobs: JobSettings, databases: Sequence[str]) -> None:
-        self._redis = connect(settings, PATIENCE)
+        self._redis = connect(settings, METRICS_TIMEOUT)
         self._keys = Keys(settings.prefix)
         self._jobs = jobs
         self._databases = databases
@@ -88,7 +85,7 @@ class JobMeasures:
             yield HistogramSample("carecase_job_wait_seconds", _WAITED, *_histogram(counted, f"{name}|waited"), labels)
 
     def counted(self) -> Counted:
-        """Read what the scripts have counted."""
+        """Read the counts of the scripts."""
         with redis_errors():
             stored = cast(dict[bytes, bytes], self._redis.hgetall(self._keys.measures))
         return {name.decode(): int(value) for name, value in stored.items()}

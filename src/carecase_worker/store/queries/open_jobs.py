@@ -1,4 +1,4 @@
-"""Open jobs of a database, and their key sets, from which it is decided which job waits for which."""
+"""Open jobs of a database and their key sets, which decide which job waits for which."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from carecase_worker.store.redis.connection import connect, redis_errors
 _PLACED_AT_ONCE = 200
 _READ_AT_ONCE = 50
 _KEPT_KEYS = 20_000_000
-"""Upper bound of the keys in the sets that are cached: 80 MB, if hardly any lie close together."""
+"""Maximum number of keys in the cached sets: 80 MB in the worst case of widely scattered keys."""
 _BOUND = ("client", "user", "database", "care_plan", "total", "chunks", "strict", "data_key")
 
 
@@ -45,7 +45,7 @@ class OpenJobs:
         self._sets: dict[str, KeySet | None] = {}
 
     def unplaced(self, database: str) -> tuple[list[OpenJob], list[OpenJob]]:
-        """Return the oldest jobs to be placed, also those not open any more, and all open ones in order."""
+        """Return the oldest unplaced jobs, including ones that are no longer open, and all open jobs in order."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.zrange(self._keys.unplaced(database), 0, _PLACED_AT_ONCE - 1)
             pipe.zrange(self._keys.open(database), 0, -1, withscores=True)
@@ -57,7 +57,7 @@ class OpenJobs:
     def key_sets(self, jobs: Iterable[OpenJob]) -> Mapping[str, KeySet | None]:
         """Return the set of each job, by its id; None if it cannot be read.
 
-        The sets that were read are cached for the next call; those of other jobs are dropped.
+        The sets are cached for the next call; those of other jobs are dropped from the cache.
         """
         wanted = [job.job_id for job in jobs]
         self._sets = sets = {job_id: self._sets[job_id] for job_id in wanted if job_id in self._sets}

@@ -1,6 +1,6 @@
-"""Overview of the open work: each database with its backlog and circuit breaker, each worker with the chunks in hand.
+"""Overview of the open work: each database with its backlog and circuit breaker, each worker with its claimed chunks.
 
-Only reads, and only what the operations keep anyway; a user of Redis who may read the job store's keys may make one.
+Read-only; any Redis user with read access to the job store's keys can use it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,12 +31,12 @@ class Breaker(Enum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half-open"
-    """One attempt is under way, to find out if the database is back."""
+    """One attempt is probing the database."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseWork:
-    """The open work of one database. `oldest` is the age of `oldest_job`, the one that was accepted first."""
+    """The open work of one database. `oldest` is the age of `oldest_job`."""
 
     database: str
     open_jobs: int
@@ -62,7 +62,7 @@ class ChunkInHand:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All of it at one moment, by Redis's clock."""
+    """The open work at one time, by Redis's clock."""
 
     at: datetime
     databases: Sequence[DatabaseWork]
@@ -71,15 +71,15 @@ class Overview:
 
 
 class Overviews:
-    """The reading of overviews. Raises StoreUnavailable."""
+    """Source of overviews. Its methods raise StoreUnavailable."""
 
-    def __init__(self, settings: RedisSettings, databases: Iterable[str], patience: timedelta) -> None:
-        self._redis = connect(settings, patience, attempts=1)
+    def __init__(self, settings: RedisSettings, databases: Iterable[str], timeout: timedelta) -> None:
+        self._redis = connect(settings, timeout, attempts=1)
         self._keys = Keys(settings.prefix)
         self._databases = tuple(sorted(databases))
 
     def read(self, workers: Workers) -> Overview:
-        """Read an overview, in two trips; `workers` are those that were seen."""
+        """Read an overview, in two round trips; `workers` are those with a recent heartbeat."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.hgetall(self._keys.holding)
@@ -113,7 +113,7 @@ class Overviews:
         pipe.zrange(keys.open(database), 0, 0)
 
     def _jobs(self, job_ids: Iterable[str]) -> Mapping[str, tuple[str, datetime | None]]:
-        """Return the database of each job, and the moment at which it was accepted."""
+        """Return the database and the time of acceptance of each job."""
         wanted = sorted(job_ids)
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in wanted:
@@ -149,7 +149,7 @@ def _work(
 
 
 def _breaker(failing: bool, probing: bool) -> Breaker:
-    """Return the state of the breaker; its circuit has a holder only while one probes."""
+    """Return the state of the breaker; `probing`: its circuit has a holder."""
     if not failing:
         return Breaker.CLOSED
     return Breaker.HALF_OPEN if probing else Breaker.OPEN

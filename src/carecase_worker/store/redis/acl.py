@@ -1,11 +1,11 @@
-"""Redis ACL rules of this service's users: each may do its own part only. A test holds the compose file to them."""
+"""Redis ACL rules of this service's users, with least privilege. A test compares the compose file with them."""
 
 APP = "carecase"
 FLOWER = "flower"
 
 _WORK = "+@read +@write +@connection +@transaction +@pubsub +eval +evalsha +script|load +script|exists +time +waitaof"
 _NOT = "-@admin -@dangerous -scan -randomkey -function +info"
-"""SCAN and RANDOMKEY tell the names of keys that the user may not see."""
+"""SCAN and RANDOMKEY are excluded: they reveal the names of keys that the user may not read."""
 
 _LOOKS = (
     "+auth +hello +select +ping +reset +quit +client|setinfo +client|setname"
@@ -21,7 +21,7 @@ _QUEUES = "cases.*"
 def app_rules(prefix: str, broker_prefix: str) -> str:
     """Return the rules of intake and worker: the keys of job store and broker.
 
-    None of their commands stops, empties or searches a server.
+    No allowed command stops, flushes or scans a server.
     """
     keys = f"~{prefix}* ~{broker_prefix}*"
     return f"{keys} &{prefix}* &{broker_prefix}{_EVENTS} {_WORK} {_NOT}"

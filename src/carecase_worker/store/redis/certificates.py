@@ -1,4 +1,4 @@
-"""Certificates of the connections to Redis, and the moments at which they expire."""
+"""Expiry times of the certificates of Redis connections."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,11 +11,11 @@ from carecase_worker.clock import epoch_ms
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.telemetry import MetricSample
 
-_EXPIRES = "Moment, as a Unix time, at which the first certificate in a file expires"
+_EXPIRES = "Unix time at which the first certificate in a file expires"
 
 
 def certificate_expiries(settings: RedisSettings) -> Iterator[MetricSample]:
-    """Yield when the certificates of each configured file expire; of a file that cannot be read nothing is told."""
+    """Yield the expiry of each configured certificate file; unreadable files are left out."""
     for setting, file in (("redis.ca_file", settings.ca_file), ("redis.cert_file", settings.cert_file)):
         if file is None:
             continue

@@ -12,7 +12,7 @@ from carecase_worker.store.redis.connection import connect, redis_errors
 _NEEDED = (7, 2)
 """Lowest version of Redis and of Valkey: 7.0 refuses scripts as a whole, 7.2 has WAITAOF."""
 _OTHERS = ("dragonfly_version", "kvrocks_version", "garnet_version")
-"""Version fields of servers that speak the protocol and also report some version of Redis."""
+"""Version fields of compatible servers, which also report a Redis version."""
 
 _OLD = (
     "{name} {version} is not supported: Redis 7.2 or newer is needed, or Valkey 7.2 or newer"
@@ -23,13 +23,13 @@ _FORGETS = (
     "Redis does not write to disk. Put into redis.conf: appendonly yes, and appendfsync always"
     ' (or say redis.durability = "relaxed" if you can lose accepted batches)'
 )
-_UNBOUNDED = "has no maxmemory; set one below what the machine has, so that it refuses before it is killed"
-_PATIENCE = timedelta(seconds=8)
+_UNBOUNDED = "has no maxmemory; set it below the machine's memory, so that writes fail before it is killed"
+_TIMEOUT = timedelta(seconds=8)
 
 
-def reach(settings: RedisSettings, patience: timedelta = _PATIENCE) -> None:
+def reach(settings: RedisSettings, timeout: timedelta = _TIMEOUT) -> None:
     """Ping Redis once, as this user. Raises StoreUnavailable."""
-    client = connect(settings, patience, attempts=1)
+    client = connect(settings, timeout, attempts=1)
     try:
         with redis_errors():
             client.ping()
@@ -38,7 +38,7 @@ def reach(settings: RedisSettings, patience: timedelta = _PATIENCE) -> None:
 
 
 def require_fit(client: Any, durable: bool) -> None:
-    """Refuse a Redis that could lose what was accepted (SettingsError), or is too old (StoreUnavailable)."""
+    """Refuse a Redis that could lose accepted batches (SettingsError), or is too old (StoreUnavailable)."""
     with redis_errors():
         server, persistence, memory = (
             cast(Mapping[str, Any], client.info(section)) for section in ("server", "persistence", "memory")
@@ -79,14 +79,14 @@ def version_fault(server: Mapping[str, Any]) -> str | None:
 
 
 def redis_faults(settings: RedisSettings) -> list[str]:
-    """Return a line for each fault to mend although the service runs. Raises StoreUnavailable."""
+    """Return a line for each fault that should be fixed although the service runs. Raises StoreUnavailable."""
     with redis_errors(), connect(settings) as client:
         memory = cast(Mapping[str, Any], client.info("memory"))
     return [] if int(memory.get("maxmemory", 0)) else [_UNBOUNDED]
 
 
 def redis_hints(settings: RedisSettings) -> list[str]:
-    """Return a line for each thing that could be better. Raises StoreUnavailable."""
+    """Return a line for each possible improvement. Raises StoreUnavailable."""
     hint = "lets this user do more than the service needs; give it a user of its own (docs/privacy.md)"
     with connect(settings) as client:
         return [hint] if _may_administer(client) else []

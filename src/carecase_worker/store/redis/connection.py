@@ -34,18 +34,18 @@ _SAID = {
     "WRONGPASS": "refuses the credentials; check redis.url",
     "NOPERM": "refuses a command to this user; check its ACL",
     "OOM": "is full; give Redis more memory",
-    "READONLY": "is a replica and takes no writes; it is looked for anew, check which server its address leads to",
-    "MASTERDOWN": "is a replica that has lost its primary; bring that back, or check which server its address leads to",
-    "CLUSTERDOWN": "is a cluster of which a part is down; bring that back",
-    "LOADING": "is reading its data from disk; wait",
-    "NOREPLICAS": "has too few replicas to take writes; bring them back, or lower min-replicas-to-write",
-    "MISCONF": "cannot write to its disk; make room, and see its log",
+    "READONLY": "is a replica and takes no writes; it is looked up again, check which server redis.url names",
+    "MASTERDOWN": "is a replica that has lost its primary; restore that, or check which server redis.url names",
+    "CLUSTERDOWN": "is a cluster with a part down; restore that part",
+    "LOADING": "is loading its data from disk; wait",
+    "NOREPLICAS": "has too few replicas to take writes; restore them, or lower min-replicas-to-write",
+    "MISCONF": "cannot write to its disk; free some space, and see its log",
     "BUSY": "is busy with a script; wait",
 }
-"""Fault and remedy by the code of a Redis error."""
+"""Fault and remedy by Redis error code."""
 
 ELSEWHERE = (redis.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.MasterDownError)
-"""Errors of a server that is not the right one at its address any more: the connection is made anew at once."""
+"""Errors of a server that is no longer the right one (failover): reconnect at once."""
 
 
 class _Resettable(AbstractConnection):
@@ -81,24 +81,24 @@ _RESETTABLE: Mapping[type[AbstractConnection], type[_Resettable]] = {
 }
 
 
-def connect(settings: RedisSettings, patience: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> redis.Redis:
-    """Return connections for threads, opened at first use; a command on a broken one is tried `attempts` times."""
-    options = {**_options(settings, patience), "health_check_interval": 30}
+def connect(settings: RedisSettings, timeout: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> redis.Redis:
+    """Return a connection pool for threads, opened at first use; a command is tried `attempts` times."""
+    options = {**_options(settings, timeout), "health_check_interval": 30}
     return redis.Redis.from_url(settings.address, **options, retry=Retry(NoBackoff(), attempts - 1))
 
 
 def connect_listener(settings: RedisSettings) -> LoopRedis:
-    """Return connections for one event loop that retry nothing.
+    """Return a connection pool for one event loop that never retries.
 
-    Messages published while a connection is broken are lost, so the listener must hear of it at once.
+    Messages published while a connection is broken are lost, so the listener must get the error at once.
     """
     options = {**_options(settings, RESPONSE_TIMEOUT), "decode_responses": True}
     return _on_loop(settings, options, retries=0)
 
 
-def connect_loop(settings: RedisSettings, patience: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> LoopRedis:
-    """Return connections for one event loop that behave as those of `connect`."""
-    options = {**_options(settings, patience), "health_check_interval": 30}
+def connect_loop(settings: RedisSettings, timeout: timedelta = RESPONSE_TIMEOUT, attempts: int = 2) -> LoopRedis:
+    """Return a connection pool for one event loop that behaves like that of `connect`."""
+    options = {**_options(settings, timeout), "health_check_interval": 30}
     return _on_loop(settings, options, retries=attempts - 1)
 
 
@@ -109,8 +109,8 @@ def _on_loop(settings: RedisSettings, options: Mapping[str, Any], retries: int) 
     return client
 
 
-def _options(settings: RedisSettings, patience: timedelta) -> dict[str, Any]:
-    seconds, url = patience.total_seconds(), settings.address
+def _options(settings: RedisSettings, timeout: timedelta) -> dict[str, Any]:
+    seconds, url = timeout.total_seconds(), settings.address
     if url.startswith("unix:"):  # a Unix socket needs neither keepalive nor a timeout for connecting
         return {"socket_timeout": seconds}
     is_tls = url.startswith("rediss:")
@@ -124,7 +124,7 @@ def _options(settings: RedisSettings, patience: timedelta) -> dict[str, Any]:
 
 
 def moment_of(answer: tuple[int, int]) -> datetime:
-    """Return the moment of a reply to TIME: seconds and microseconds."""
+    """Convert a reply to TIME (seconds and microseconds)."""
     seconds, microseconds = answer
     return from_epoch_us(seconds * 1_000_000 + microseconds)
 

@@ -1,4 +1,4 @@
-"""Commands of one event loop that share a round trip to Redis, and one wait for the disk."""
+"""Pipelining: concurrent commands of an event loop share a round trip to Redis, and one fsync."""
 
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -11,16 +11,16 @@ from carecase_worker.store.redis.connection import ELSEWHERE, RESPONSE_TIMEOUT, 
 from carecase_worker.store.scripts import script_of
 
 _MOST = 64
-"""Upper bound of the calls in one trip: Redis serves nobody else meanwhile."""
+"""Maximum number of calls per round trip: Redis serves no other client meanwhile."""
 _TIMES = 2
 
 Command = tuple[Any, ...]
 
 
 class Pipelining:
-    """A sender of commands. It belongs to the event loop that it is used on.
+    """A sender of commands, bound to the event loop that it is used on.
 
-    With `wait_for_disk`, a response comes only when what was written before is on disk.
+    With `wait_for_disk`, a response comes only after all earlier writes are on disk.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Pipelining:
     ) -> None:
         """Send commands over a connection.
 
-        `operation` is the script that `script` runs; `observe` is told of the seconds that each trip took.
+        `operation` is the script that `script` runs; `observe` is called with the seconds of each round trip.
         """
         self._observe = observe
         self._redis = connection
@@ -71,7 +71,7 @@ class Pipelining:
     async def _answers(self, commands: Sequence[Command]) -> list[Any]:
         """Return the replies to some commands, errors among them.
 
-        If the server is no longer the right one at its address, connect anew and send them once more.
+        After a failover, reconnect and send them once more.
         """
         for _ in range(_TIMES):
             async with self._redis.pipeline(transaction=False) as pipe:

@@ -1,1 +1,1 @@
-"""Workers as the store sees them: their heartbeats, their clocks, and work that none of them takes."""
+"""Heartbeats of workers, the offsets of their clocks, and detection of work that no worker takes."""

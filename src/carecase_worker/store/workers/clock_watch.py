@@ -9,7 +9,7 @@ _log = logger("clock")
 
 
 def clock_fault(ahead: timedelta | None, clock: str = "this host's clock") -> str | None:
-    """Describe the fault of a clock and its remedy; None if there is no fault, or the offset is unknown."""
+    """Describe a clock's offset and its remedy; None if the offset is small or unknown."""
     if ahead is None or abs(ahead) <= TOLERATED:
         return None
     side = "ahead of" if ahead > timedelta(0) else "behind"
@@ -17,13 +17,13 @@ def clock_fault(ahead: timedelta | None, clock: str = "this host's clock") -> st
 
 
 class ClockWatch:
-    """Logs that this host's clock is off, and that it is right again: once each."""
+    """Logger of changes: once when this host's clock goes wrong, once when it is right again."""
 
     def __init__(self) -> None:
         self._off = False
 
-    def told(self, ahead: timedelta | None) -> None:
-        """Take the offset of the clock, positive if it is ahead; None if the offset is unknown at the moment."""
+    def observe(self, ahead: timedelta | None) -> None:
+        """Log a change for the clock's current offset, positive if it is ahead; None if it is unknown."""
         if ahead is None:
             return
         fault = clock_fault(ahead)

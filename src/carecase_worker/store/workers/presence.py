@@ -1,4 +1,4 @@
-"""Presence of workers, by when Redis saw them last, and the offset of each host's clock."""
+"""Presence of workers by their heartbeats in Redis, and the offset of each host's clock."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from carecase_worker.store.scripts import named, script_of
 _SEEN_WITHIN = timedelta(seconds=10)
 _SLOW_S = 1.0
 TOLERATED = timedelta(seconds=3)
-"""The largest offset of a clock that nobody need be told of."""
+"""The largest offset of a clock that is not reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """The workers that were seen within ten seconds, and by how much the clocks of their hosts are ahead of Redis's."""
+    """The workers with a heartbeat within ten seconds, and by how much their hosts' clocks are ahead of Redis's."""
 
     names: Sequence[str]
     ahead: Mapping[str, timedelta]
@@ -44,16 +44,16 @@ class Presence:
     Every method raises StoreUnavailable.
     """
 
-    def __init__(self, settings: RedisSettings, clock: Clock, patience: timedelta = RESPONSE_TIMEOUT) -> None:
-        """Connect at first use; `patience` is the timeout of a response."""
-        self._redis = connect(settings, patience)
+    def __init__(self, settings: RedisSettings, clock: Clock, timeout: timedelta = RESPONSE_TIMEOUT) -> None:
+        """Connect at first use; `timeout` is for a response."""
+        self._redis = connect(settings, timeout)
         self._keys = Keys(settings.prefix)
         self._script = self._redis.register_script(script_of("seen"))
         self._clock = clock
         self._ahead: timedelta | None = None
 
     def ahead(self) -> timedelta | None:
-        """Return by how much this host's clock is ahead of Redis's; None if the reply was too slow to tell."""
+        """Return by how much this host's clock is ahead of Redis's; None if the reply was too slow to measure it."""
         began = monotonic()
         before = self._clock.now()
         with redis_errors():
@@ -61,7 +61,7 @@ class Presence:
         return _ahead(before, their_time, monotonic() - began)
 
     def seen(self, worker: str) -> timedelta | None:
-        """Note that a worker is alive; return the offset of this host's clock, as `ahead` does."""
+        """Record a worker's heartbeat; return the offset of this host's clock, as `ahead` does."""
         began = monotonic()
         before = self._clock.now()
         ahead_ms = None if self._ahead is None else milliseconds(self._ahead)
@@ -72,7 +72,7 @@ class Presence:
         return self._ahead
 
     def unseen(self, worker: str) -> None:
-        """Note that a worker has stopped."""
+        """Remove a worker that has stopped."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.zrem(self._keys.workers, worker)
             pipe.hdel(self._keys.clocks, worker)
@@ -81,13 +81,13 @@ class Presence:
     def try_write(self) -> None:
         """Write a key, to check that Redis takes writes.
 
-        A Redis that answers may still be a replica, be full, or have no room on its disk.
+        A Redis that responds may still be a replica, be out of memory, or have a full disk.
         """
         with redis_errors():
             self._redis.set(self._keys.housekeeping("write"), 1, px=1000)
 
     def workers(self) -> Workers:
-        """Return the workers that were seen within ten seconds."""
+        """Return the workers with a heartbeat within ten seconds."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.zrange(self._keys.workers, 0, -1, withscores=True)
@@ -104,8 +104,8 @@ class Presence:
 
 
 def _ahead(before: datetime, their_time: datetime, took_s: float) -> timedelta | None:
-    """Return by how much a clock is ahead of another one; None if that is too uncertain.
+    """Return by how much a clock is ahead of another one; None if the measurement is too uncertain.
 
-    It said `before`, then asked the other one, which replied `their_time`; the reply took `took_s`.
+    It read `before`, then requested the other's time, `their_time`; the reply took `took_s`.
     """
     return None if took_s > _SLOW_S else before + timedelta(seconds=took_s / 2) - their_time

@@ -1,7 +1,7 @@
-"""Standstill: work that is due and that no worker takes, although workers may be there and report that they are well.
+"""Standstill: due work that no worker takes, although workers may be running and report that they are healthy.
 
-Another program may take the notifications, something else may stand in the place of a queue, or a worker may have
-stopped listening. Standstill is detected from the records that the operations keep anyway.
+Another program may consume the notifications, a queue's key may have another type, or a worker may have stopped
+listening. Standstill is detected from the records that the operations store anyway.
 """
 
 from collections.abc import Iterable
@@ -14,11 +14,11 @@ from carecase_worker.store.keys import Keys
 from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
 
 _LOOKED_AT = 100
-"""Number of open chunks of a database among which the oldest job is looked for: those to notify for first."""
+"""Number of open chunks of a database that are searched for the oldest job: those to notify for first."""
 
 
 class Standstill:
-    """The time for which due work has not been taken. Every method raises StoreUnavailable."""
+    """Measures for how long due work has not been taken. Every method raises StoreUnavailable."""
 
     def __init__(self, settings: RedisSettings, jobs: JobSettings) -> None:
         self._redis = connect(settings)
@@ -28,7 +28,7 @@ class Standstill:
     def untaken(self, database: str) -> timedelta | None:
         """Return for how long no due work of a database has been taken; zero if some is, None if none is due.
 
-        A database that is away has no due work: it is left alone on purpose.
+        A database with an open circuit has no due work.
         """
         keys = self._keys
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
@@ -50,7 +50,7 @@ class Standstill:
         return max(timedelta(0), now - max(min(accepted), from_epoch_ms(int(completed_ms or 0))))
 
     def everywhere(self, databases: Iterable[str]) -> timedelta | None:
-        """Return for how long no due work of any database has been taken, once that is too long; else None."""
+        """Return for how long no due work of any database has been taken, if that is too long; else None."""
         due = [age for database in databases if (age := self.untaken(database)) is not None]
         return min(due) if due and min(due) >= self._jobs.untaken_after else None
 
@@ -59,7 +59,7 @@ class Standstill:
         self._redis.close()
 
     def _accepted(self, job_ids: Iterable[str]) -> list[datetime]:
-        """Return the moments at which jobs were accepted, of those that are still there."""
+        """Return the times of acceptance of the jobs that still exist."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hget(self._keys.job(job_id), "accepted_us")

@@ -1,1 +1,1 @@
-"""Dialects: one object for each kind of target database, with all that is peculiar to it."""
+"""Dialects: one object per kind of target database, with everything specific to it."""

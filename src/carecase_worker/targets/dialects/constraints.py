@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A constraint that an item breaks; None stands for what the database does not report.
+    """A constraint that an item violates; None where the database does not report a value.
 
     Columns are those in `care_case`; an empty name stands for columns of other tables.
     """
@@ -20,11 +20,11 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class ConstraintReports:
-    """The reports of a database on constraints. An error is the driver's, of kind CONFLICT."""
+    """Extraction of constraints from driver errors of kind CONFLICT."""
 
     kinds: Mapping[str, str]
     """The kinds of constraints by the error's code, in words."""
     identity: Callable[[Any], tuple[str | None, ...]]
-    """Return what tells the constraint of an error from others, beside the code: it is looked up once."""
+    """Return the identity of an error's constraint, besides the code: each constraint is looked up once."""
     broken: Callable[[Connection, Any], Broken]
     """Return the constraint that an error is about."""

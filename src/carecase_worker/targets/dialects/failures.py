@@ -1,4 +1,4 @@
-"""Failures of a target database, read from the errors of its driver. Each dialect has the codes; no other code does."""
+"""Classification of driver errors as failures of a target database. Error codes are known only to the dialects."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from carecase_worker.errors import Cause, FailureKind, TargetFailure
 from carecase_worker.targets.causes import Causes
 
 ITEM_FAULTS = (FailureKind.CONFLICT, FailureKind.REFUSED)
-"""Kinds of failure that are an item's fault, by the code alone."""
+"""Kinds of failure whose code proves that an item is at fault."""
 
 Meaning = tuple[FailureKind, Causes | None]
 """Kind of failure for the chunk at hand, and its cause unless an item is at fault."""
@@ -20,9 +20,9 @@ _AWAY: Meaning = (FailureKind.AWAY, Causes.UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """The errors of one driver: its table of codes, and the questions that a code does not settle.
+    """The errors of one driver: its table of codes, and functions for what a code does not settle.
 
-    A driver's error is Any here: its attributes are the driver's own.
+    A driver's error is Any here, since its attributes are driver-specific.
     """
 
     lowest: str
@@ -36,18 +36,18 @@ class Errors:
     any_other: Meaning
     """The meaning of every other code."""
     special: Callable[[Any], Meaning | None]
-    """Return the meaning of an error whose code does not tell it; None if the table does."""
+    """Return the meaning of an error whose code is ambiguous; None if the table has it."""
     may_blame_an_item: Callable[[DBAPIError, FailureKind], bool]
     """Return whether the database is still there after this error, and may have refused a single item with it."""
     is_of_code: Callable[[Any], bool] = lambda _: False
-    """Return whether code in the database, as a trigger's, raised the error or was running when it arose."""
+    """Return whether code in the database, such as a trigger's, raised the error or was running at that time."""
     parameter: Callable[[str], str] = lambda _: ""
-    """Return the connection parameter whose value the text of an error refuses; empty if it does not say."""
+    """Return the connection parameter whose value an error's text rejects; empty if it names none."""
 
     def failure_of(self, error: SQLAlchemyError) -> TargetFailure:
         """Translate an error into a TargetFailure, with its cause unless an item is at fault.
 
-        If a connection parameter is at fault, its name takes the place of the code, which the database has not given.
+        If a connection parameter is at fault, its name replaces the code, which the database did not send.
         """
         kind, cause = self._meaning(error)
         code = self.code_of(error)
@@ -56,7 +56,7 @@ class Errors:
         return TargetFailure(kind, code, self._cause(cause) if cause else None)
 
     def away(self, code: str) -> TargetFailure:
-        """Return the failure of a database that is away although it answers, with the cause that a code stands for."""
+        """Return the failure of a database that responds but counts as away, with the cause for a code."""
         _, cause = self._longest(code, _AWAY)
         return TargetFailure(FailureKind.AWAY, code, (cause or Causes.UNKNOWN).value)
 
@@ -74,7 +74,7 @@ class Errors:
         return self.may_blame_an_item(error, self.classify(error))
 
     def raised_by_code(self, error: SQLAlchemyError) -> bool:
-        """Return whether code in the database, as a trigger's, raised the error or was running when it arose."""
+        """Return whether code in the database, such as a trigger's, raised the error or was running at that time."""
         raised = self._raised(error)
         return raised is not None and self.is_of_code(raised)
 
@@ -90,7 +90,7 @@ class Errors:
         return self.special(raised) or self._longest(self.code_of_raised(raised), self.any_other)
 
     def _raised(self, error: SQLAlchemyError) -> Exception | None:
-        """Return the driver's own error; None if it is none of the driver's."""
+        """Return the driver's error; None if the error is not the driver's."""
         original = error.orig if isinstance(error, DBAPIError) else None
         return original if isinstance(original, self.raised) else None
 

@@ -1,7 +1,7 @@
 """INSERT … ON CONFLICT DO UPDATE … RETURNING, for every dialect whose statement SQLAlchemy builds.
 
-A dialect hands in its `insert`. It is enough for a dialect to begin with; one that has a faster way brings an upsert of
-its own, which is told from this one by nothing but its speed.
+A dialect provides its `insert`. This is enough for a new dialect; one with a faster way provides its own upsert, which
+differs from this one only in speed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +15,14 @@ from carecase_worker.targets.plan import Wave, WaveOfRows
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
 _ENTERED = {KEY: "the_key", ENTRY_DATE: "the_date", ENTRY_USER: "the_user", ENTRY_VERSION: "the_version"}
-"""Parameters for the version that entered a case, its date and its user, by the names of the fields."""
+"""Parameters for the version that created a case, its date and its user, by field name."""
 
 Insert = Callable[[Any], Any]
 """A dialect's `insert`, whose statement has `on_conflict_do_update`."""
 
 
 def upsert_of_no_case(insert: Insert) -> Executable:
-    """Return an upsert of no case: it needs table, columns and privileges, and fires no row trigger."""
+    """Return an upsert of zero cases: it requires table, columns and privileges, and fires no row trigger."""
     columns = list(CARE_CASE.c)
     statement = insert(CARE_CASE).from_select(columns, select(*columns).where(false()))
     values = {column.key: statement.excluded[column.key] for column in columns if column.key != KEY}
@@ -31,7 +31,7 @@ def upsert_of_no_case(insert: Insert) -> Executable:
 
 
 class PortableUpsert:
-    """The upsert written by SQLAlchemy, many rows a statement."""
+    """The upsert built by SQLAlchemy, many rows per statement."""
 
     def __init__(self, insert: Insert) -> None:
         statement = insert(CARE_CASE)
@@ -76,7 +76,7 @@ class PortableUpsert:
         """Return None: there is no way but to read each case before and after."""
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        """Read what the cases hold; those that are not there are left out."""
+        """Read the stored cases with these keys; missing ones are left out."""
         found = connection.execute(self._held.where(CARE_CASE.c[KEY].in_(keys)))
         return {key: Held(*held) for key, *held in found}
 
@@ -86,6 +86,6 @@ class PortableUpsert:
         return Newer(*connection.execute(self._newer.where(CARE_CASE.c[KEY].in_(keys)), sent).one())
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
-        """Give cases that a later version created this wave's entry date, user and version."""
+        """Set this wave's entry date, user and version on cases that a later version created."""
         rows = [{parameter: entry.row[name] for name, parameter in _ENTERED.items()} for entry in wave.entries()]
         connection.execute(self._backdate, rows)

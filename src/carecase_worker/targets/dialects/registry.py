@@ -1,4 +1,4 @@
-"""The dialects that this service knows. No other module asks for a dialect's name."""
+"""The supported dialects. No other module depends on a dialect's name."""
 
 from sqlalchemy import URL, Connection, Engine
 
@@ -16,5 +16,5 @@ def dialect_of(bound: Engine | Connection) -> Dialect:
 
 
 def dialect_of_url(url: URL) -> Dialect:
-    """Return the dialect of a URL; the settings admit no other."""
+    """Return the dialect of a URL, which the settings have validated."""
     return DIALECTS[url.get_backend_name()]

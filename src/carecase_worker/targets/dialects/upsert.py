@@ -1,7 +1,7 @@
-"""The upsert of a wave of cases, as every dialect does it.
+"""The upsert of a wave of cases: the interface for dialects.
 
-It takes a wave, and returns for each case that it wrote whether it created it. A case that is not returned holds a
-version at least as new, or is under another care plan than the guard allows; its row is locked then.
+It returns which cases it wrote, and whether it created them. A case that is not returned has a version at least as new,
+or is under another care plan than the guard allows; its row is locked then.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ from carecase_worker.targets.plan import Wave, WaveOfRows
 from carecase_worker.targets.tables import ENTRY_VERSION
 
 ON_CREATE_ONLY = frozenset({KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION})
-"""The fields that an update leaves as they are."""
+"""The fields that an update leaves unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Written:
 
 
 class Held(NamedTuple):
-    """Version, version that created it, and care plan of a case that is there."""
+    """Version, creating version and care plan of a stored case."""
 
     version: int
     entry_version: int
@@ -59,11 +59,11 @@ class Upsert(Protocol):
     """The upsert of waves on a connection."""
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
-        """Write the cases that the guards let through."""
+        """Write the cases that pass the guards."""
         ...
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        """Read what the cases hold; those that are not there are left out."""
+        """Read the stored cases with these keys; missing ones are left out."""
         ...
 
     def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
@@ -71,7 +71,7 @@ class Upsert(Protocol):
         ...
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
-        """Give cases that a later version created this wave's entry date, user and version."""
+        """Set this wave's entry date, user and version on cases that a later version created."""
         ...
 
     def write_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:

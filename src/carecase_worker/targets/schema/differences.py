@@ -1,7 +1,7 @@
 """Differences of a schema from the tables that this version needs, except for harmless ones.
 
-Additions do no harm: tables, indexes, constraints, and columns that need no value from this service. Nor does widening:
-a column that may be null now, a longer string.
+Additions are harmless: tables, indexes, constraints, and columns that need no value from this service. So is widening:
+a column that became nullable, a longer string.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from sqlalchemy import Column, String
 from carecase_worker.targets.tables import METADATA
 
 _ADDED = frozenset({"remove_index", "remove_constraint", "remove_fk", "remove_table_comment", "modify_comment"})
-"""Alembic's names for additions that this service did not make, and that take no part in writing."""
+"""Alembic's names for additions not made by this service that do not affect writing."""
 
 _VERBS = {"add": "lacks", "remove": "has", "modify": "has another"}
-"""Predicates by the beginnings of Alembic's names, which say what would have to be done to the database."""
+"""Predicates by prefix of Alembic's names of the operations that the database would need."""
 
 
 def faults_of(context: MigrationContext) -> Iterator[str]:
-    """Yield in words each difference that this version cannot work with; additions and widening are left out."""
+    """Yield a description of each difference that this version cannot work with, without additions and widening."""
     context.opts.update(include_object=_is_ours)
     for found in compare_metadata(context, METADATA):
         for difference in found if isinstance(found, list) else [found]:
@@ -46,7 +46,7 @@ def _is_harmless(difference: tuple[Any, ...]) -> bool:
 
 
 def _words(difference: tuple[Any, ...]) -> str:
-    """Describe a difference: the schema lacks something, has something extra, or has it otherwise."""
+    """Describe a difference: something is missing, extra or different."""
     operation, _, thing = difference[0].partition("_")
     names = [getattr(part, "name", part) for part in difference[1:4]]
     return f"{_VERBS.get(operation, operation)} {thing} {'.'.join(name for name in names if isinstance(name, str))}"

@@ -1,4 +1,4 @@
-"""Drafts of migrations, for who changes the tables: what the tables have, and the newest revision has not."""
+"""Drafts of migrations, for developers who change the tables: differences of the newest revision from the tables."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from carecase_worker.targets.schema.revisions import alembic_config, context_of,
 
 
 def lacking() -> list[str]:
-    """Return what the newest revision lacks, a line each; empty if it makes the tables as they are."""
+    """Return what the newest revision lacks, a line each; empty if it creates the current tables."""
     with _migrated() as (_, connection):
         return list(faults_of(context_of(connection)))
 
@@ -21,7 +21,7 @@ def lacking() -> list[str]:
 def draft_revision(message: str) -> Path | None:
     """Write the next migration beside the others; return its path, or None if the newest revision lacks nothing.
 
-    Alembic writes down what an empty database lacks once all migrations are applied to it.
+    Alembic generates it from what an empty database lacks after all migrations.
     """
     if not lacking():
         return None
@@ -33,7 +33,7 @@ def draft_revision(message: str) -> Path | None:
 
 @contextmanager
 def _migrated() -> Iterator[tuple[Config, Connection]]:
-    """Migrate a database in memory; yield it, and the settings of Alembic that lead to it."""
+    """Migrate an in-memory database; yield it, and the Alembic configuration for it."""
     config = alembic_config()
     with create_engine("sqlite://").connect() as connection:
         config.attributes["connection"] = connection

@@ -29,7 +29,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def create_database(server_url: str, name: str) -> bool:
-    """Make a database on a server unless it is there. False if the server does not answer yet."""
+    """Create a database on a server unless it exists. False if the server does not respond yet."""
     access = dialect_of_url(make_url(server_url)).schema
     engine = create_engine(server_url, isolation_level="AUTOCOMMIT", hide_parameters=True)
     try:
@@ -56,7 +56,7 @@ def _refuse_what_is_not_ours_to_change(found: SchemaState) -> None:
 
 
 def _adopt(found: SchemaState, config: Config) -> None:
-    """Note this version's revision for tables that are as it makes them, as after a restore without the revision."""
+    """Record this version's revision for tables that match it, such as after a restore without the revision table."""
     if found.faults:
         raise SchemaRefused(
             f"the schema has our tables, though not as this version makes them ({found.faults[0]}), and no revision:"

@@ -1,4 +1,4 @@
-"""Revisions of the schema: those that this version has, and those that a database holds."""
+"""Revisions of the schema: those of this version, and those of a database."""
 
 from importlib import resources
 

@@ -28,17 +28,17 @@ class SchemaState:
 
     @property
     def is_newer(self) -> bool:
-        """True if it was made by a version that this one does not know."""
+        """True if a newer version of this service migrated it."""
         return len(self.held) == 1 and not self.known
 
     @property
     def summary(self) -> str:
-        """The words for a schema that this version can work with."""
+        """The description of a schema that this version can work with."""
         newer = f"it is at revision {self.revision}, newer than this version's {self.wanted}, and only adds to it"
         return f"fits ({newer})" if self.is_newer else "fits"
 
     def schema_differences(self) -> list[str]:
-        """Return what keeps this version from working with the schema, a line each; empty if it can."""
+        """Return the differences that keep this version from working with the schema, a line each."""
         lines = [f"it {fault}" for fault in self.faults]
         if self.is_newer and lines:
             newer = f"it is at revision {self.revision}, newer than this version's {self.wanted}"

@@ -1,1 +1,1 @@
-"""The writing of chunks: each in one transaction with its ledger row."""
+"""Writing of chunks, each in one transaction with its ledger row."""

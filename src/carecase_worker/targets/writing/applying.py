@@ -1,4 +1,4 @@
-"""The two ways in which a transaction writes the cases of a plan: fast, and without those that the database refuses."""
+"""The two ways of writing a plan's cases in a transaction: fast, or sifting out those that the database refuses."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from carecase_worker.targets.writing.sifting import Findings, Sifter
 from carecase_worker.targets.writing.waves import apply_wave
 
 _HURRY = 3 / 4
-"""The part of an attempt's time below which the time that is left limits each further statement."""
+"""The fraction of an attempt's time from which the remaining time limits each further statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Settled:
 
 
 Apply = Callable[[Connection, Upsert, WritePlan, Findings], Settled]
-"""A way of writing a plan's cases in the transaction of a connection."""
+"""A function that writes a plan's cases in the transaction of a connection."""
 
 
 def apply_fast(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> Settled:
@@ -37,9 +37,9 @@ def apply_fast(connection: Connection, upsert: Upsert, plan: WritePlan, findings
 
 
 def apply_bisecting(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> Settled:
-    """Write the cases without those that the database refuses, which it finds by halves.
+    """Write the cases without those that the database refuses, found by bisection.
 
-    Raises TransactionLostError if that must begin anew, with the same findings.
+    Raises TransactionLostError if it must start again, with the same findings.
     """
     writing = dialect_of(connection).writing
     writing.begin_attempt(connection, findings.time_s)
@@ -71,7 +71,7 @@ def _in_waves(connection: Connection, upsert: Upsert, plan: WritePlan, findings:
 
 
 def _whole_or_nothing(connection: Connection, plan: WritePlan, apply: Callable[[], Settled]) -> Settled:
-    """Apply a plan; if it is all or nothing and an item failed, take back what was written."""
+    """Apply a plan; if it is all or nothing and an item failed, roll back."""
     if not plan.all_or_nothing:
         return apply()
     savepoint = connection.begin_nested()

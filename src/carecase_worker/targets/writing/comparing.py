@@ -1,6 +1,6 @@
 """Comparison of cases before and after they are written: which fields a dry run would change.
 
-Both sides are what the database holds, so that what a trigger, a rounding or a cut does to a value counts as well.
+Both sides are read from the database, so that changes by triggers, rounding or truncation count as well.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,17 +17,17 @@ from carecase_worker.targets.tables import CARE_CASE
 _COMPARED = [CARE_CASE.c[field.name] for field in FIELDS]
 _HELD = select(*_COMPARED).order_by(CARE_CASE.c[KEY])
 _LOCKED = _HELD.with_for_update(key_share=True)
-"""The same, locked in key order as the upsert does it, so that nothing changes between reading and writing."""
+"""The same, locked in key order like the upsert, so that nothing changes between reading and writing."""
 _KEY_PLACE = next(place for place, field in enumerate(FIELDS) if field.name == KEY)
 _AUDITED = frozenset({UPDATE_DATE, UPDATE_USER})
-"""The fields that an item need not give: a default is no change."""
+"""The fields that an item may omit: a default is not a change."""
 
 Rows = Mapping[int, Sequence[Any]]
-"""Fields of cases, in the order of the field table, by their keys."""
+"""Fields of cases by key, in the order of the field table."""
 
 
 class ComparingUpsert:
-    """An upsert that notes which fields of each case it changes, by the version that does."""
+    """An upsert that records which fields of each case it changes, by version."""
 
     def __init__(self, upsert: Upsert) -> None:
         self._upsert = upsert
@@ -35,7 +35,7 @@ class ComparingUpsert:
         self._alike: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
-        """Write the cases that the guards let through."""
+        """Write the cases that pass the guards."""
         before = _read(connection, wave.keys, _LOCKED)
         written = self._upsert.write(connection, wave, guard_care_plan)
         if before and written.updated:
@@ -47,7 +47,7 @@ class ComparingUpsert:
         return written
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        """Read what the cases hold; those that are not there are left out."""
+        """Read the stored cases with these keys; missing ones are left out."""
         return self._upsert.held(connection, keys)
 
     def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
@@ -55,7 +55,7 @@ class ComparingUpsert:
         return self._upsert.newer(connection, keys, versions)
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
-        """Give cases that a later version created this wave's entry date, user and version."""
+        """Set this wave's entry date, user and version on cases that a later version created."""
         self._upsert.backdate(connection, wave)
 
     def write_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:
@@ -74,12 +74,15 @@ class ComparingUpsert:
         """Write and compare as the upsert beneath does."""
         return self._upsert.compare_in_turn(connection, wave, guard_care_plan)
 
-    def told(self, plan: WritePlan, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Return the outcomes of a plan that is rolled back: what would be created, and what would change."""
+    def dry_outcomes(self, plan: WritePlan, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Return the outcomes of a plan that is rolled back: which cases would be created, and which fields changed."""
         first_version = plan.waves[0].defaults.first_version
-        return [self._told(outcome, first_version + place, plan.given[place]) for place, outcome in enumerate(outcomes)]
+        return [
+            self._dry_outcome(outcome, first_version + place, plan.given[place])
+            for place, outcome in enumerate(outcomes)
+        ]
 
-    def _told(self, outcome: Outcome, version: int, given: Collection[str]) -> Outcome:
+    def _dry_outcome(self, outcome: Outcome, version: int, given: Collection[str]) -> Outcome:
         if outcome.kind is Kind.CREATED:
             return WOULD_CREATE
         if outcome.kind is not Kind.UPDATED:

@@ -20,7 +20,7 @@ class Constraints:
         """Return the outcome of an item that breaks a constraint.
 
         Its text has the fields, and kind and name of the constraint, but never a value. If the constraint is on none of
-        the contract's fields, the sender cannot mend the item: REFUSED.
+        the contract's fields, the sender cannot fix the item: REFUSED.
         """
         original = error.orig if isinstance(error, DBAPIError) else None
         code = self._dialect.errors.code_of(error)

@@ -37,7 +37,7 @@ _INSERT_LEDGER = insert(INGEST_LEDGER)
 
 
 def record(connection: Connection, rows: Rows) -> None:
-    """Add rows to the ledger. Raises AlreadyAppliedError if one of them is there; the transaction has failed then."""
+    """Add rows to the ledger. Raises AlreadyAppliedError if one of them exists; the transaction has then failed."""
     values = [
         {"job_id": key.job_id, "chunk_no": key.chunk_no, "outcome": pack_outcomes(outcomes)} for key, outcomes in rows
     ]
@@ -54,6 +54,6 @@ def recorded_outcomes(connection: Connection, key: LedgerKey) -> list[Outcome]:
 
 
 def recorded(connection: Connection, keys: Collection[LedgerKey]) -> set[LedgerKey]:
-    """Return the keys of all chunks in the ledger that are of the same jobs as some chunks."""
+    """Return the keys of all chunks in the ledger of the same jobs."""
     jobs = list({key.job_id for key in keys})
     return {LedgerKey(*row) for row in connection.execute(_RECORDED, {"the_jobs": jobs})}

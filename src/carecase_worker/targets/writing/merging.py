@@ -10,9 +10,9 @@ from carecase_worker.targets.tables import VERSION
 
 
 def as_one(plans: Sequence[WritePlan]) -> WritePlan:
-    """Merge plans into one that writes each case in the order of its versions. All of them guard alike.
+    """Merge plans with the same care plan guard into one that writes each case in the order of its versions.
 
-    An item's place is then its place in the chunk, after all items of the chunks before.
+    An item's index is then counted through all chunks.
     """
     return WritePlan(
         keys=[key for plan in plans for key in plan.keys],
@@ -23,7 +23,7 @@ def as_one(plans: Sequence[WritePlan]) -> WritePlan:
 
 
 def _whole(plans: Sequence[WritePlan]) -> Sequence[Wave]:
-    """Return one wave of whole chunks; none if a case is in two of them, or one was looked at item by item."""
+    """Return one wave of whole chunks; none if a case is in two of them, or one was validated item by item."""
     waves = [wave for plan in plans for wave in plan.waves]
     chunks = [wave for wave in waves if isinstance(wave, WaveOfAll)]
     keys = {key for chunk in chunks for key in chunk.keys}

@@ -1,8 +1,8 @@
-"""Cases that a database refuses although it answers: found within a transaction, so that the others are written.
+"""Sifting: finding the cases that a responding database refuses, within a transaction, so that the others are written.
 
-An error says only that a statement failed. A trigger may raise any SQLSTATE over one case, also one that otherwise
-means that the database is away. So the cases are tried in savepoints until the culprits are alone, and the database
-counts as away only if it takes nothing else either (decision 0022).
+An error says only that a statement failed. A trigger may raise any SQLSTATE for a single case, even one that otherwise
+means that the database is away. So the cases are bisected in savepoints until the refused ones are isolated, and the
+database counts as away only if it accepts no other case either (decision 0022).
 """
 
 from collections import Counter
@@ -29,21 +29,21 @@ from carecase_worker.targets.writing.waves import apply_wave
 _TRIES_ALONE = 3
 _PIECES, _FEW_TURNS = 32, 8  # so few cases go alone sooner than in turn, once one of them was refused
 _FOR_ALL, _FOR_PIECES, _FOR_SUSPECTS = 1 / 8, 1 / 4, 3 / 4
-"""Parts of the time that is left: for all cases together, for all pieces of a slow part, and for single slow cases."""
+"""Fractions of the remaining time: for all cases together, for the pieces of a slow part, and for single slow cases."""
 _FOR_A_HALF = 1 / 16
-"""The part of an attempt's time for one statement, where an interrupted one takes back the whole transaction."""
+"""Fraction of an attempt's time per statement, where interrupting one rolls back the whole transaction."""
 _LEAST_S, _LAST_S = 0.01, 0.5
 _PATIENT_ATTEMPT = 3
-"""The attempt from which a case may be given up because others hold a lock on it."""
+"""The attempt from which a case may be given up because of a lock held by others."""
 
 Pieces = list[Sequence[Entry]]
 Outcomes = dict[int, Outcome]
-"""Outcomes of cases that were written or refused, by their places."""
+"""Outcomes of written or refused cases, by index."""
 
 
 @dataclass(frozen=True, slots=True)
 class _TooSlow:
-    """A piece that took too long, so that nothing of it is written."""
+    """A piece that timed out, so that none of it is written."""
 
     piece: Sequence[Entry]
     code: str
@@ -55,9 +55,9 @@ class TransactionLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The deadline of an attempt on the monotonic, its length in seconds, and what broke a transaction.
+    """The deadline of an attempt in monotonic seconds, its length in seconds, and what broke a transaction.
 
-    `broke` has the errors of parts of waves. `takes` says whether the database took a case that was made up to test it.
+    `broke` has the errors of parts of waves. `takes` says whether the database accepted a made-up case as a test.
     """
 
     until: float
@@ -69,10 +69,10 @@ class Findings:
 class Sifter:
     """A writer of a plan's waves on one connection, which sifts out the cases that the database refuses.
 
-    Every second attempt at a chunk is a slow one, which also finds the cases that take too long. It shares out the time
-    between ever smaller pieces, so that one slow case costs little more than its own time. The longer a chunk has been
-    failing, the sooner a case counts as too slow. A database may roll back all when a statement is interrupted: then
-    another sifter begins anew with the same findings, and does not try again what broke the transaction.
+    Every second attempt at a chunk is a slow one, which also finds the cases that take too long. It divides the time
+    among ever smaller pieces, so that one slow case costs little more than its own time. The longer a chunk has been
+    failing, the sooner a case counts as too slow. If interrupting a statement rolls back the whole transaction, another
+    sifter starts again with the same findings, and does not retry the cases that broke the transaction.
     """
 
     def __init__(self, connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> None:
@@ -105,14 +105,14 @@ class Sifter:
         return self._halve(wave)
 
     def settle(self) -> None:
-        """Make sure that the cases were at fault. Raises TargetFailure if the database takes nothing else either."""
+        """Verify that the cases were at fault. Raises TargetFailure if the database accepts no other case either."""
         if self._suspects and self._taken < max(1, self._slow) and not self._takes_another():
             code = "".join([*self.refused][:1])
             raise TargetFailure(FailureKind.TOO_SLOW, code) if self._slow else self._errors.away(code)
         self._limit(max(self._left_s(), _LAST_S))
 
     def _halve(self, wave: WaveOfRows) -> Outcomes:
-        """Write a wave; halve it until the refused cases are alone."""
+        """Write a wave; halve it until the refused cases are isolated."""
         tried = self._findings.broke.get(_group(wave)) or self._try(wave)
         if not isinstance(tried, SQLAlchemyError):
             return tried
@@ -143,7 +143,7 @@ class Sifter:
         return dict(zip(wave.places, written, strict=True))
 
     def _begin_again_without(self, wave: WaveOfRows, error: SQLAlchemyError) -> NoReturn:
-        """Note the cases that broke the transaction and raise TransactionLostError.
+        """Record the cases that broke the transaction and raise TransactionLostError.
 
         If no case can be at fault, raise the error itself.
         """
@@ -154,7 +154,7 @@ class Sifter:
         raise TransactionLostError
 
     def _look_for_the_table(self, error: SQLAlchemyError) -> None:
-        """Write no case at all, once, to see whether table, columns and privileges are there.
+        """Upsert zero cases, once, to check table, columns and privileges.
 
         If that fails, too, no case is at fault: raises TargetFailure.
         """
@@ -189,7 +189,7 @@ class Sifter:
         return {entry.place: outcome}
 
     def _apply_in_time(self, wave: WaveOfRows) -> Outcomes:
-        """Write a wave in pieces, each in its share of the time; give up the cases that take more by themselves."""
+        """Write a wave in pieces, each within its share of the time; give up single cases that exceed it."""
         outcomes: Outcomes = {}
         pieces: Pieces = [wave.rows]
         part = _FOR_ALL
@@ -212,8 +212,8 @@ class Sifter:
     def _in_time(self, wave: WaveOfRows, share_s: float) -> Outcomes | _TooSlow:
         """Write a piece within its share of the time.
 
-        A piece that takes too long is not written at all. Raises TargetFailure if it is a single case whose row another
-        chunk may be holding.
+        A piece that times out is not written at all. Raises TargetFailure if it is a single case whose row another
+        chunk may have locked.
         """
         try:
             with self._connection.begin_nested() if len(wave.rows) > 1 else nullcontext():
@@ -228,7 +228,7 @@ class Sifter:
             return _TooSlow(wave.rows, code)
 
     def _give_up(self, slow: Sequence[_TooSlow], share_s: float) -> Outcomes:
-        """Refuse single cases that were too slow. Raises TargetFailure if they had too little time to prove it."""
+        """Refuse single cases that were too slow. Raises TargetFailure if they had too little time to be sure."""
         outcomes: Outcomes = {}
         for one in slow:
             is_early = one.code in self._writing.lock_codes and self._plan.attempts < _PATIENT_ATTEMPT
@@ -242,10 +242,9 @@ class Sifter:
         return outcomes
 
     def _takes_another(self) -> bool:
-        """Return whether the database takes a case that is none of the suspects; nothing of it is kept.
+        """Return whether the database accepts a case other than the suspects; it is rolled back.
 
-        It is a copy of a stored case, since that was taken once, and if need be a suspect with its required fields
-        alone.
+        The case is a copy of a stored one, which was accepted before, or else a suspect with only its required fields.
         """
         held = self._connection.execute(select(CARE_CASE).limit(1)).mappings().first()
         copy = [{column.key: held[column] for column in CARE_CASE.c}] if held else []
@@ -253,7 +252,7 @@ class Sifter:
         return any(self._takes(number, row) for number, row in enumerate(others))
 
     def _takes(self, number: int, row: Mapping[str, object]) -> bool:
-        """Insert a case under an unused key, update it, and roll back; return whether the database took it."""
+        """Insert a case under an unused key, update it, and roll back; return whether the database accepted it."""
         if number in self._findings.takes:
             return self._findings.takes[number]
         savepoint = self._connection.begin_nested()
@@ -274,7 +273,7 @@ class Sifter:
         return True
 
     def _left_s(self) -> float:
-        """Return the seconds that are left. Raises TargetFailure if there are none."""
+        """Return the remaining seconds. Raises TargetFailure if there are none."""
         left = self._findings.until - monotonic()
         if left <= 0:
             raise TargetFailure(FailureKind.TOO_SLOW)
@@ -285,7 +284,7 @@ class Sifter:
 
 
 def _group(wave: WaveOfRows) -> tuple[int, int]:
-    """Return the name of a part of a wave: its first place and its size, the same each time the wave is halved."""
+    """Return the identity of a part of a wave, the same each time the wave is halved: its first index and its size."""
     return wave.rows[0].place, len(wave.rows)
 
 
@@ -295,6 +294,6 @@ def _in_pieces(entries: Sequence[Entry], most: int = _PIECES) -> Pieces:
 
 
 def _bare(entry: Entry) -> dict[str, object]:
-    """Return a case with its required fields alone."""
+    """Return a case with only its required fields."""
     required = {field.name for field in FIELDS if not field.nullable} | {CARE_PLAN}
     return {name: value if name in required else None for name, value in entry.row.items()}

@@ -1,4 +1,4 @@
-"""The writing of one wave of cases, and the outcome of each case."""
+"""Writing of one wave, and the outcome of each of its cases."""
 
 from collections.abc import Mapping
 
@@ -47,9 +47,8 @@ def _explain_skipped(
 ) -> dict[int, Outcome]:
     """Return the outcomes, by key, of the cases that the upsert left out.
 
-    A case that holds a newer version is SUPERSEDED. If that version also created it, although this one was accepted
-    before, entry date and user become this one's. Any other case was held back by the guard of its care plan, or kept
-    out by a trigger of the database.
+    A case with a newer version is SUPERSEDED. If that version also created it, although this one was accepted before,
+    entry date and user become this one's. Any other case was skipped by the care plan guard or by a trigger.
     """
     skipped = {key: version for key, version in zip(wave.keys, wave.versions, strict=True) if key not in written}
     found = upsert.held(connection, [*skipped])

@@ -37,9 +37,9 @@ _T = TypeVar("_T")
 _log = logger("targets")
 _CONTENTION_ATTEMPTS = 4
 _FIRST_DRY_RUN_S = 2.0
-"""Seconds for the first attempt at a chunk of a dry run: those who write wait no longer for its locks.
+"""Time limit in seconds of the first attempt at a chunk of a dry run, which bounds how long its locks delay writers.
 
-Only a database that is slower than that gives the later attempts the time of a real one.
+Only if the database is slower than that, later attempts get the time of a real one.
 """
 LONGEST = timedelta(minutes=1)
 """Default time limit of one attempt."""
@@ -50,7 +50,7 @@ Members = Sequence[tuple[LedgerKey, WritePlan]]
 
 
 class _Step(Enum):
-    """The steps of an attempt: the next one is taken if the one before cannot end it."""
+    """The steps of an attempt; each is taken only if the previous one could not complete it."""
 
     FAST = auto()
     BISECTING = auto()
@@ -58,7 +58,7 @@ class _Step(Enum):
 
 
 class _StrictFailedError(Exception):
-    """Items failed in strict chunks of a group, which are applied as a whole or not at all."""
+    """Items failed in strict chunks of a group, which are all or nothing."""
 
     def __init__(self, keys: Collection[LedgerKey]) -> None:
         super().__init__()
@@ -83,10 +83,9 @@ class Writer:
     def write(self, key: LedgerKey, plan: WritePlan) -> list[Outcome]:
         """Write the chunk; return the outcome of each item, once it and the cases are committed.
 
-        At first the cases are written fast. If one of them may be at fault for an error, they are written by bisecting;
-        that is also what every second attempt begins with. A chunk that was written before is not written again: its
-        outcomes come from the ledger. Raises TargetFailure if the database fails; then either nothing is written or the
-        ledger has the chunk.
+        The cases are first written fast. If one of them may have caused an error, they are written by bisecting, with
+        which every second attempt also starts. A chunk in the ledger is not written again: its outcomes come from
+        there. Raises TargetFailure if the database fails; then either nothing is written or the ledger has the chunk.
         """
         findings = self._findings()
         step = _Step.BISECTING if plan.slowly else _Step.FAST
@@ -110,10 +109,10 @@ class Writer:
         raise TargetFailure(FailureKind.TOO_SLOW)
 
     def write_group(self, members: Members) -> list[list[Outcome] | None]:
-        """Write several chunks at one stroke; return the outcomes of each, or None for one to be written by itself.
+        """Write several chunks in one transaction; return the outcomes of each, or None for one to write separately.
 
-        That is a chunk that was written before, a strict one while items of the group fail, or any of a group that met
-        contention too often. Raises TargetFailure; then either nothing is written or the ledger has the chunks.
+        That is a chunk that was written before, a strict one while items of the group fail, or any of a group with too
+        much contention. Raises TargetFailure; then either nothing is written or the ledger has the chunks.
         """
         findings, step, left, is_recorded = self._findings(), _Step.FAST, members, False
         for _ in range(_CONTENTION_ATTEMPTS):
@@ -145,9 +144,9 @@ class Writer:
         self._engine.dispose()
 
     def dry_run(self, plan: WritePlan) -> list[Outcome]:
-        """Do all that writing the chunk does, then roll it back; return the outcome of each item as it would be.
+        """Write the chunk and roll back; return the outcome that each item would have.
 
-        Nothing is recorded in the ledger: a second attempt finds out anew. Raises TargetFailure if the database fails.
+        Nothing is recorded in the ledger: a second attempt starts again. Raises TargetFailure if the database fails.
         """
         if not plan.waves:
             return [outcome or REFUSED for outcome in plan.decided]
@@ -162,7 +161,7 @@ class Writer:
         raise TargetFailure(FailureKind.TOO_SLOW)
 
     def rehearse(self, plan: WritePlan) -> None:
-        """Do all that writing does, and keep nothing. Raises TargetFailure."""
+        """Write the plan and roll back. Raises TargetFailure."""
         findings = self._findings()
         with errors_as_failures(self._engine):
             self._rolled_back(lambda connection: sift(connection, self._upsert, plan, findings))
@@ -220,8 +219,8 @@ class Writer:
     ) -> Rows:
         """Write the cases of a plan, then its rows in the ledger, in one transaction; return the rows.
 
-        Raises AlreadyAppliedError if there is one of the rows already; then all is rolled back. Raises _ReplacedError
-        if the commit went into a database that was replaced.
+        Raises AlreadyAppliedError if one of the rows exists; then everything is rolled back. Raises _ReplacedError if
+        the commit went to a database that was replaced.
         """
         writing, rows = self._dialect.writing, None
         with self._engine.connect() as connection:
@@ -239,17 +238,17 @@ class Writer:
         return rows
 
     def _compared(self, connection: Connection, plan: WritePlan, findings: Findings, apply: Apply) -> list[Outcome]:
-        """Write the cases of a plan, check the constraints as a commit would; return what would have come of it."""
+        """Write the cases of a plan and check the constraints as a commit would; return the outcomes."""
         writing, upsert = self._dialect.writing, ComparingUpsert(self._upsert)
         writing.limit_statements(connection, findings.time_s)
         settled = apply(connection, upsert, plan, findings)
         writing.check_constraints_at_once(connection)
         if writing.has_lost_transaction(connection):
             raise TargetFailure(FailureKind.TOO_SLOW)
-        return upsert.told(plan, settled.outcomes)
+        return upsert.dry_outcomes(plan, settled.outcomes)
 
     def _rolled_back(self, write: Callable[[Connection], _T]) -> _T:
-        """Write in a transaction that never commits; begin anew if the database has ended it."""
+        """Write in a transaction that never commits; start again if the database has ended it."""
         with self._engine.connect() as connection:
             while True:
                 transaction = connection.begin()
@@ -266,7 +265,7 @@ class Writer:
         return [member for member in members if member[0] not in known]
 
     def _log_refused(self, rows: Rows, refused: Counter[str]) -> None:
-        """Log which codes the database gave for the items that it refused, of one chunk or of a group."""
+        """Log the database's error codes of refused items, of one chunk or a group."""
         key = rows[0][0] if len(rows) == 1 else None
         _log.warning(
             "items refused by the target database",

@@ -42,8 +42,8 @@ _COMPLETE_FOR_S = _COMPLETE_ATTEMPTS * _COMPLETE_AGAIN.total_seconds()
 class Applied:
     """The result of an attempt.
 
-    `to_notify` are the chunks to notify for now, `following` those claimed to go on with, and `shares` is the number of
-    shares into which the workers' time goes. `reason` names the failure for which chunks were released, if any were.
+    `to_notify` are the chunks to notify for now, `following` those claimed as the next work, and `shares` is the number
+    of shares of the workers' time. `reason` names the failure for which chunks were released, if any were.
     """
 
     verdict: str
@@ -57,7 +57,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Applier:
-    """The attempts at chunks in one process; `span` is that of the attempt at hand."""
+    """The attempts at chunks of one process; `span` is that of the current attempt."""
 
     store: JobStore
     targets: Targets
@@ -73,9 +73,9 @@ class Applier:
     span: Span = UNTRACED
 
     def claim(self, ref: ChunkRef) -> Claims:
-        """Claim a chunk, also from a process of this machine that has died with it.
+        """Claim a chunk, taking it back from a dead process of this machine if necessary.
 
-        With a small one, claim others that are ready. Raises StoreUnavailable.
+        With a small chunk, also claim other ready ones. Raises StoreUnavailable.
         """
         with self.meter.stage(Stage.CLAIM):
             claims = self.store.claim_group(ref, self.holder)
@@ -95,7 +95,7 @@ class Applier:
         return replace(plan, attempts=lease.history.too_slow)
 
     def run(self, lease: Lease, cancel: bool, go_on: bool = False) -> Applied:
-        """Apply the leased chunk, cancel it, or release it to be tried again; with `go_on`, claim the next one.
+        """Apply the leased chunk, cancel it, or release it to be tried again; with `go_on`, claim the next work.
 
         Raises StoreUnavailable.
         """
@@ -160,9 +160,9 @@ class Applier:
         return self.run(claim.lease, claim.verdict is Claimed.CANCEL, go_on)
 
     def _chunk(self, lease: Lease, allow_placeholder: bool = False) -> Chunk:
-        """Return the chunk; a blank one if it cannot be read and `allow_placeholder`.
+        """Return the chunk; a placeholder if it cannot be read and `allow_placeholder`.
 
-        A lost key must not block a tenant.
+        So a lost key cannot block a tenant.
         """
         try:
             return open_payload(self.seals, lease)
@@ -172,14 +172,14 @@ class Applier:
             return self._blank(lease)
 
     def _blank(self, lease: Lease) -> Chunk:
-        """Return a chunk of as many items as the leased one has, all null."""
+        """Return a placeholder with as many items as the leased chunk, all null."""
         places = self.store.job(lease.chunk.job_id).places_of(lease.chunk.chunk_no)
         return Chunk(places.start, len(places), b"[" + b",".join([b"null"] * len(places)) + b"]")
 
     def _plan(self, chunk: Chunk, lease: Lease, rehearse: Callable[[WritePlan], None]) -> WritePlan:
         """Return the plan of a chunk.
 
-        If the chunk keeps killing its processes, its parts are rehearsed first, to find the items that do it.
+        If the chunk keeps killing its processes, its parts are rehearsed first, to find the items that cause it.
         """
         if lease.history.deaths < _DEATHS_BEFORE_ISOLATION:
             return plan_chunk(chunk, lease)
@@ -195,7 +195,7 @@ class Applier:
         return plan_item_by_item(chunk, lease, found)
 
     def _rehearse_at(self, lease: Lease) -> Callable[[WritePlan], None]:
-        """Return a rehearsal at the chunk's database, on a connection of its own. It raises TargetFailure."""
+        """Return a rehearsal on the chunk's database, on a separate connection. It raises TargetFailure."""
         return lambda plan: self.targets.own_writer(lease.database).rehearse(plan)
 
     def _give_up(self, lease: Lease, outcome: Outcome) -> Applied:
@@ -213,12 +213,12 @@ class Applier:
         if outcome is UNAVAILABLE:  # the database is away: only what is certain without it counts
             decided = self._plan(chunk, lease, lambda _: None).decided
             plan = replace(plan, decided=[one or outcome for one in decided])
-        return self.complete([(lease, self._told_by_ledger(lease, plan, outcome))])
+        return self.complete([(lease, self._tombstone_outcomes(lease, plan, outcome))])
 
     def _refuse(self, lease: Lease, broken: SealBroken) -> Applied:
-        """Record a 500 for every item of a chunk whose payload, or whose job's record, was changed.
+        """Record a 500 for every item of a chunk whose payload, or whose job's record, was modified.
 
-        If it is the record that was changed, no database is written to: nobody knows for which one the chunk is.
+        If the record was modified, no database is written to, since the chunk's database is unknown.
         """
         _log.error("chunk refused", reason=str(broken), **_ids(lease))
         chunk = self._blank(lease)
@@ -228,15 +228,13 @@ class Applier:
         except (SealBroken, PayloadUnreadable):
             done = to_chunk_result(plan, [UNTRUSTED] * chunk.count, database_answered=False)
         else:
-            done = self._told_by_ledger(lease, plan, UNTRUSTED)
+            done = self._tombstone_outcomes(lease, plan, UNTRUSTED)
         return self.complete([(lease, done)])
 
-    def _told_by_ledger(self, lease: Lease, plan: WritePlan, outcome: Outcome) -> ChunkResult:
+    def _tombstone_outcomes(self, lease: Lease, plan: WritePlan, outcome: Outcome) -> ChunkResult:
         """Write the plan as a tombstone; return its outcomes, or those that the ledger already has.
 
-        A dry run leaves none.
-
-        If the database is away, the outcomes are those of the plan.
+        A dry run writes no tombstone. If the database is away, the outcomes are those of the plan.
         """
         try:
             return written(self.targets, lease, plan)
@@ -244,9 +242,9 @@ class Applier:
             return to_chunk_result(plan, [one or outcome for one in plan.decided], database_answered=False)
 
     def complete(self, done: Sequence[tuple[Lease, ChunkResult]], go_on: bool = False) -> Applied:
-        """Report outcomes to the job store, for five seconds if need be: the cases are committed by now.
+        """Store outcomes in the job store; retry for five seconds, since the cases are already committed.
 
-        If the store hangs for that long in one attempt, that attempt is the last. All chunks are of one database.
+        If a call hangs for that long, there is no further one. All chunks are of one database.
         Raises StoreUnavailable.
         """
         began = monotonic()

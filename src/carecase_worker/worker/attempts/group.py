@@ -1,4 +1,4 @@
-"""Small chunks of many jobs, applied in one transaction; a chunk that cannot go with the others goes alone."""
+"""Groups: small chunks of many jobs, applied in one transaction; a chunk that does not fit in is applied alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +19,13 @@ from carecase_worker.worker.metrics import Stage
 
 _log = logger("worker")
 _ALONE_FOR_S = 1.0
-"""Seconds after which no further chunk of a group is applied alone: the group has the deadline of one chunk."""
+"""Seconds after which no further chunk of a group is applied alone: a group has the deadline of a single chunk."""
 _AWAY = f"released: {FailureKind.AWAY.value}"
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A leased chunk of a group, to be applied or to be cancelled."""
+    """A leased chunk of a group, to apply or to cancel."""
 
     lease: Lease
     cancel: bool
@@ -37,9 +37,9 @@ def members_of(claims: Claims) -> list[Member]:
 
 
 def run_group(applier: Applier, members: Sequence[Member], go_on: bool = False) -> Applied:
-    """Apply leased chunks of one database, together as far as possible; with `go_on`, claim what comes next.
+    """Apply leased chunks of one database, together as far as possible; with `go_on`, claim the next work.
 
-    Each gets the outcomes that it would get alone. Raises StoreUnavailable.
+    The outcomes are the same as if each were applied alone. Raises StoreUnavailable.
     """
     if len(members) == 1:
         return applier.run(members[0].lease, members[0].cancel, go_on)
@@ -69,7 +69,7 @@ def run_group(applier: Applier, members: Sequence[Member], go_on: bool = False) 
 
 
 def _each_alone(applier: Applier, alone: Sequence[Member], applied: Applied, go_on: bool, began: float) -> Applied:
-    """Apply chunks one after the other, while there is time and their database answers; release the others."""
+    """Apply chunks one by one, while there is time and their database responds; release the others."""
     for number, member in enumerate(alone, 1):
         is_away = applied.verdict == _AWAY
         if is_away or (number > 1 and monotonic() - began > _ALONE_FOR_S):
@@ -93,7 +93,7 @@ def _each_alone(applier: Applier, alone: Sequence[Member], applied: Applied, go_
 def fail(applier: Applier, members: Sequence[Member], kind: FailureKind, cause: Cause | None = None) -> Applied:
     """Release chunks after a failed attempt at all of them, or give them up. Raises StoreUnavailable.
 
-    All wait as long as the one that must wait longest: it is one failure of their database.
+    All get the longest delay of any of them, since it is one failure of their database.
     """
     waits: list[tuple[Lease, RetryLater]] = []
     applied = released(members[0].lease.database, kind, cause)
@@ -112,7 +112,7 @@ def fail(applier: Applier, members: Sequence[Member], kind: FailureKind, cause: 
 
 
 def _prepared(applier: Applier, members: Sequence[Member]) -> tuple[list[tuple[Member, WritePlan]], list[Member]]:
-    """Return the chunks that can be applied together, with their plans, and those that must go alone."""
+    """Return the chunks that can be applied together, with their plans, and those that must be applied alone."""
     together, alone = [], []
     for member in members:
         lease = member.lease
@@ -127,6 +127,6 @@ def _prepared(applier: Applier, members: Sequence[Member]) -> tuple[list[tuple[M
 
 
 def _both(one: Applied, other: Applied) -> Applied:
-    """Return the later result, with the notifications and items of both, and the reason for which any was released."""
+    """Merge two results: the later one, with the notifications and items of both and the reason of any release."""
     to_notify = (*one.to_notify, *(notify for notify in other.to_notify if notify not in one.to_notify))
     return replace(other, to_notify=to_notify, items=one.items + other.items, reason=other.reason or one.reason)

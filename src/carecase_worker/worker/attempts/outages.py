@@ -1,4 +1,4 @@
-"""The log of databases that go away and come back."""
+"""Logging of database outages."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ _AGAIN_AFTER_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Outages:
-    """Outages that one process has logged, by database: the cause, and when, in seconds of the monotonic.
+    """Outages logged by this process, by database: the cause, and the monotonic time in seconds.
 
     A cause is logged when it first occurs, and once a minute while it lasts.
     """
@@ -19,14 +19,14 @@ class Outages:
     told: dict[str, tuple[Cause, float]] = field(default_factory=dict)
 
     def away(self, database: str, cause: Cause, now: float) -> None:
-        """Note an attempt that found the database away."""
+        """Log the outage found by an attempt, unless it was logged within a minute."""
         last = self.told.get(database)
         if last is None or last[0] != cause or now - last[1] >= _AGAIN_AFTER_S:
             self.told[database] = cause, now
             _log.warning("database is away", database=database, reason=cause.text)
 
     def answered(self, database: str, failures: int) -> None:
-        """Note that the database answered; `failures` attempts in a row, of any process, had found it away."""
+        """Log the end of an outage; `failures` is the number of consecutive failed attempts of all processes."""
         self.told.pop(database, None)
         if failures:
             _log.info("database is back", database=database)

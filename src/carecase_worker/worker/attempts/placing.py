@@ -1,4 +1,4 @@
-"""Placing of jobs: each waits for the earlier ones of other care plans that share a case with it, and for no others."""
+"""Placing of jobs: a job waits only for earlier ones of other care plans that share a case with it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from carecase_worker.store.queries.open_jobs import OpenJob, OpenJobs
 from carecase_worker.worker.attempts.attempt import Applied
 
 _ONE_BY_ONE = 32
-"""The most jobs that a batch waits for one by one; if there are more, it waits for all up to the newest of them."""
+"""Maximum number of single jobs that a job waits for; beyond it, it waits for all up to the newest of them."""
 
 Sets = Mapping[str, KeySet | None]
 """The key set of each job by its id; None if it is unknown."""
@@ -26,7 +26,7 @@ class Placer:
     holder: str
 
     def place(self, database: str) -> Applied:
-        """Place the unplaced jobs of a database; claim what comes next. Raises StoreUnavailable."""
+        """Place the unplaced jobs of a database; claim the next work. Raises StoreUnavailable."""
         unplaced, there = self.open_jobs.unplaced(database)
         # another process may have placed them meanwhile
         placed = placements(unplaced, there, self.open_jobs.key_sets(there)) if unplaced else []
@@ -35,7 +35,7 @@ class Placer:
 
 
 def placements(unplaced: Iterable[OpenJob], there: Sequence[OpenJob], sets: Sets) -> list[Placement]:
-    """Return which of all open jobs each unplaced one waits for, in order of acceptance. Pure."""
+    """Determine which open jobs each unplaced job waits for, in order of acceptance. Pure."""
     by_plan = _by_plan(there, sets)
     placed = []
     for job in unplaced:
@@ -50,7 +50,7 @@ def placements(unplaced: Iterable[OpenJob], there: Sequence[OpenJob], sets: Sets
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The open jobs of one care plan: those with small sets, with the union of these sets, and the others."""
+    """The open jobs of one care plan: those with small sets, the union of these sets, and the others."""
 
     small: list[OpenJob]
     keys: KeySet
@@ -70,7 +70,7 @@ def _by_plan(there: Iterable[OpenJob], sets: Sets) -> dict[str, _Plan]:
 
 
 def _meeting(job: OpenJob, by_plan: Mapping[str, _Plan], sets: Sets) -> Iterator[OpenJob]:
-    """Yield the open jobs of other care plans that share a case with a job, or may."""
+    """Yield the open jobs of other care plans that share, or may share, a case with a job."""
     keys = sets[job.job_id]
     for care_plan, plan in by_plan.items():
         if care_plan == job.care_plan:

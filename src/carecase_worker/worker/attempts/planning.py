@@ -16,7 +16,7 @@ from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
 
 
 def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
-    """Return what to write of a chunk, and the outcomes that are certain without writing."""
+    """Plan a chunk: the cases to write, and the outcomes that are certain without writing."""
     defaults = _defaults_of(chunk, lease)
     sound = read_valid(chunk.items, defaults.rules)  # None, too, if there are items that were not kept
     if sound is not None and len(set(sound.keys)) == len(sound.keys):
@@ -27,7 +27,7 @@ def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
 
 
 def plan_item_by_item(chunk: Chunk, lease: Lease, poison_items: Collection[int] = ()) -> WritePlan:
-    """Plan a chunk after looking at each item by itself; `poison_items` are places not to be touched."""
+    """Plan a chunk after validating each item separately; `poison_items` are the indices of items to refuse."""
     plan = _plan_items(chunk, _defaults_of(chunk, lease), poison_items)
     if lease.strict and any(one is not None and one.kind.failed for one in plan.decided):
         return replace(plan, decided=none_applied([one or NOT_APPLIED for one in plan.decided]), waves=())
@@ -66,7 +66,7 @@ def plan_uniform_outcome(chunk: Chunk, outcome: Outcome) -> WritePlan:
 
 
 def to_chunk_result(plan: WritePlan, outcomes: Sequence[Outcome], database_answered: bool = True) -> ChunkResult:
-    """Return the outcomes, one per item and in order, as `complete` takes them."""
+    """Convert outcomes, one per item and in order, to the arguments of `complete`."""
     counts = dict.fromkeys(COUNTS, 0)
     retryable = False
     for outcome, count in runs_of(outcomes):

@@ -1,4 +1,4 @@
-"""Isolation of the items that keep killing the process of their chunk, by rehearsing them in processes that may die."""
+"""Isolation of poison items, which kill the process of their chunk, by rehearsing them in child processes."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ _FINE = 0
 _FAILED = 3
 
 Rehearse = Callable[[Collection[int]], None]
-"""A function that does all that applying the items at some places does, but keeps nothing."""
+"""A function that applies the items at some indices and rolls back."""
 
 
 def poison_items(count: int, rehearse: Rehearse) -> set[int]:
-    """Return the places, among `count`, of the items that kill a process which rehearses them.
+    """Return the indices, among `count` items, of those that kill a process that rehearses them.
 
-    Items are rehearsed together and halved when the process dies: about twenty processes for each killer among a
-    thousand. Raises TargetFailure if a rehearsal fails for another reason, so that nothing is known.
+    Bisects: a set of items is halved if its process dies; about twenty processes for each poison item among a thousand.
+    Raises TargetFailure if a rehearsal fails for another reason.
     """
     found: set[int] = set()
     suspects = [range(count)]

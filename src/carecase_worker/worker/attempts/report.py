@@ -16,7 +16,7 @@ class Released(CareCaseError):
 
 
 class GaveUp(CareCaseError):
-    """An attempt failed for the last time, and the items of its chunks got outcomes that tell so."""
+    """An attempt failed for the last time, and the items of its chunks got failure outcomes."""
 
 
 class TaskState(Enum):
@@ -29,10 +29,10 @@ class TaskState(Enum):
 
 @dataclass(slots=True)
 class Report:
-    """The chunks of one task, whether applied together, one after the other, or not at all.
+    """The chunks of one task, applied together, one by one, or not at all.
 
-    A chunk is counted by the task whose outcomes were kept, and by no other: the tasks' items add up to those of the
-    jobs. Those of dry runs are counted apart.
+    A chunk counts only for the task whose outcomes were stored, so that the tasks' items add up to those of the jobs.
+    Dry runs are counted separately.
     """
 
     database: str = ""
@@ -44,14 +44,14 @@ class Report:
     released: Counter[str] = field(default_factory=Counter)
     gave_up: Counter[str] = field(default_factory=Counter)
     verdict: str = ""
-    """The verdict on the last attempt; told if nothing was applied."""
+    """The verdict on the last attempt; reported if nothing was applied."""
 
     def begin(self) -> None:
-        """Forget the task before."""
+        """Reset for a new task."""
         self.__init__()  # type: ignore[misc]  # the defaults of every field
 
     def keep(self, database: str, job_id: str, counts: Mapping[str, int], dry_run: bool = False) -> None:
-        """Count a chunk whose outcomes were kept."""
+        """Count a chunk whose outcomes were stored."""
         self.database = database
         self.jobs[job_id] = None
         if dry_run:
@@ -66,12 +66,12 @@ class Report:
         self._fail(self.released, database, job_ids, kind)
 
     def give_up(self, database: str, job_id: str, kind: str) -> None:
-        """Count a chunk that is tried no more. It is counted as kept, too."""
+        """Count a chunk that was given up. It is also counted by `keep`."""
         self._fail(self.gave_up, database, [job_id], kind)
 
     @property
     def state(self) -> TaskState:
-        """State of the task, after the worst of its chunks."""
+        """State of the task: that of its worst chunk."""
         if self.gave_up:
             return TaskState.FAILED
         return TaskState.RETRIED if self.released else TaskState.SUCCEEDED

@@ -25,9 +25,9 @@ class GiveUp:
 def plan_retry(kind: FailureKind, history: History, deadline: timedelta, chance: float) -> RetryLater | GiveUp:
     """Decide what to do after a failed attempt.
 
-    `chance` is a number from [0, 1). The wait doubles from a quarter of a second to four seconds, and half of it is
-    random, so that chunks do not come back all at once, and work goes on within seconds once the database answers. A
-    chunk that only this worker cannot read waits for one that can.
+    `chance` is a random number from [0, 1). The delay doubles from 0.25 s to 4 s, and half of it is jitter, so that
+    retries spread out and work resumes within seconds once the database responds. A chunk that this worker cannot read
+    waits for one that can.
     """
     unexplained = kind in _UNEXPLAINED
     if unexplained and history.faults >= _UNEXPLAINED_ATTEMPTS:

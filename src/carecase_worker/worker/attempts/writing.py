@@ -1,4 +1,4 @@
-"""The plan of a leased chunk at its database: written with its ledger row or, in a dry run, rolled back."""
+"""Execution of the plan of a leased chunk: written with its ledger row or, in a dry run, rolled back."""
 
 from uuid import UUID
 
@@ -11,10 +11,10 @@ from carecase_worker.worker.attempts.planning import to_chunk_result
 
 
 def written(targets: Targets, lease: Lease, plan: WritePlan) -> ChunkResult:
-    """Write a plan, or do all that writing it does and roll back; return the outcomes. Raises TargetFailure.
+    """Write a plan, or for a dry run write it and roll back; return the outcomes. Raises TargetFailure.
 
-    The lease decides, since its job's record does, and never the notification. A dry run leaves no tombstone either: if
-    it has nothing to write, the database is not asked.
+    The lease, which comes from the job's record, says which; never the notification. A dry run leaves no tombstone:
+    with nothing to write, the database is not accessed.
     """
     if not lease.dry_run:
         return to_chunk_result(plan, targets.writer(lease.database).write(ledger_key(lease), plan))

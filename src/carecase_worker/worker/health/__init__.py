@@ -1,1 +1,1 @@
-"""Health of a worker: its signs of life, the verdict on them, and the servers and checks that publish it."""
+"""Health of a worker: its signs of life, the verdict on them, the health server and the health check."""

@@ -9,13 +9,13 @@ import sys
 
 from carecase_worker.worker.health.socket import PATH, address, directory, is_alive, open_directory
 
-_PATIENCE_S = 2.0
+_TIMEOUT_S = 2.0
 _MOST_BYTES = 4096
 _OK = b"200"
 
 
 def check() -> int:
-    """Ask each worker for its health and print the answers; return 0 if there are workers and all are well, else 1."""
+    """Query and print the health of each worker; return 0 if there are workers and all are healthy, else 1."""
     path = directory()
     try:
         number = open_directory(path)
@@ -37,19 +37,19 @@ def _none_runs() -> int:
 
 
 def _ask(name: str, place: str) -> int:
-    """Print what a worker tells of its health; return 0 if it is well, else 1."""
+    """Print the health that a worker reports; return 0 if it is healthy, else 1."""
     try:
         is_well, text = _answer(place)
     except OSError:
-        is_well, text = False, f"does not answer within {_PATIENCE_S:g} s; restart it"
+        is_well, text = False, f"does not answer within {_TIMEOUT_S:g} s; restart it"
     print(f"worker {name}: {text}", file=sys.stdout if is_well else sys.stderr)
     return 0 if is_well else 1
 
 
 def _answer(place: str) -> tuple[bool, str]:
-    """Return what stands in the answer at a socket. Raises OSError, also if none comes in time."""
+    """Return the response at a socket: healthy or not, and its text. Raises OSError, also on timeout."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_PATIENCE_S)
+        connection.settimeout(_TIMEOUT_S)
         connection.connect(place)
         connection.sendall(b"GET %s HTTP/1.0\r\n\r\n" % PATH)
         told = b""

@@ -1,4 +1,4 @@
-"""The monitor of a worker's main process: it tells the worker's health, and restarts a worker that is stuck."""
+"""The monitor of a worker's main process: it reports the worker's health, and restarts a stuck worker."""
 
 import os
 import signal
@@ -10,23 +10,23 @@ from carecase_worker.telemetry import MetricSample, logger
 from carecase_worker.worker.health.signs import Health, Signs, assess, faults
 
 STATUS_STUCK = 75
-"""Exit status of a worker that was stuck: EX_TEMPFAIL of sysexits.h. Each supervisor starts it again."""
+"""Exit status of a worker that was stuck: EX_TEMPFAIL of sysexits.h. Any supervisor then restarts it."""
 
 _log = logger("health")
 
 
 class Monitor:
-    """The verdict on this process, made anew by each call of `once`, and the restart of a stuck one.
+    """The verdict on this process, updated by each call of `once`, and the restart of a stuck one.
 
-    A restart is the end of this process: its supervisor starts another one. First it is asked to stop, as SIGTERM does,
-    so that running chunks end; if the main loop does not even hear that, it is ended after `grace`.
+    To restart, the process exits and its supervisor starts another one. First it gets SIGTERM, so that running chunks
+    end; if the main loop does not react, the process is ended after `grace`.
     """
 
     def __init__(
-        self, signs: Signs, patience: timedelta, grace: timedelta, takes_connections: Callable[[], bool]
+        self, signs: Signs, timeout: timedelta, grace: timedelta, takes_connections: Callable[[], bool]
     ) -> None:
         self._signs = signs
-        self._patience = patience
+        self._timeout = timeout
         self._grace = grace
         self._takes_connections = takes_connections
         self._started = monotonic()
@@ -47,23 +47,23 @@ class Monitor:
         return faults(self._signs, monotonic())
 
     def once(self) -> None:
-        """Make the verdict anew; begin, or go on with, the restart if the worker is stuck."""
+        """Update the verdict; begin or continue the restart if the worker is stuck."""
         now = monotonic()
         if self._ends_at is None:
-            self._health = assess(self._signs, self._started, now, self._patience, self._takes_connections)
+            self._health = assess(self._signs, self._started, now, self._timeout, self._takes_connections)
             if self._health is not Health.STUCK:
                 return
             self._ends_at = now + self._grace.total_seconds()
             _log.error("worker restarts", reason=self._health.value)
             os.kill(os.getpid(), signal.SIGTERM)
         elif now >= self._ends_at:
-            _log.error("worker ended", reason="its main loop did not stop when told to")
+            _log.error("worker ended", reason="its main loop did not react to SIGTERM")
             os._exit(STATUS_STUCK)
 
     def samples(self) -> Iterator[MetricSample]:
         """Yield the metrics of this process's health."""
-        heard = "Seconds since the broker last answered this worker's consumer"
-        well = "Whether this worker's main process is well; 0: it is stuck, and restarts"
+        heard = "Seconds since the broker last responded to this worker's consumer"
+        well = "Whether this worker's main process is healthy; 0: it is stuck, and restarts"
         since = max(self._signs.heard, self._started)
         yield MetricSample("carecase_worker_heard_seconds", heard, monotonic() - since, {})
         yield MetricSample("carecase_worker_well", well, int(self._health is not Health.STUCK), {})

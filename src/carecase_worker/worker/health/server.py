@@ -1,4 +1,4 @@
-"""The worker's own HTTP server: `/livez`, `/readyz` and `/metrics`, at a port if one is set, and at a Unix socket."""
+"""The worker's own HTTP server: `/livez`, `/readyz` and `/metrics`, on a port if one is set, and on a Unix socket."""
 
 import json
 import os
@@ -31,7 +31,7 @@ Answer = tuple[int, str, bytes]
 
 
 class HealthPages:
-    """The pages of a worker, by their paths."""
+    """The responses of a worker's health server, by path."""
 
     def __init__(self, monitor: Monitor, exposition: Callable[[], bytes]) -> None:
         self._monitor = monitor
@@ -39,7 +39,7 @@ class HealthPages:
         self._exposition = exposition
 
     def answer(self, path: str) -> Answer:
-        """Return the page of a path."""
+        """Return the response for a path."""
         path = path.partition("?")[0]
         if path == "/metrics":
             return 200, _TEXT, self._exposition()
@@ -63,7 +63,7 @@ class HealthPages:
 
 
 def serve_health(pages: HealthPages, settings: WorkerSettings) -> None:
-    """Serve the pages in threads for as long as the process lives. Raises SettingsError if the port is taken."""
+    """Serve in threads for the life of the process. Raises SettingsError if the port cannot be bound."""
     if settings.port:
         try:
             family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -80,7 +80,7 @@ def serve_health(pages: HealthPages, settings: WorkerSettings) -> None:
 
 
 def _own_socket() -> socket.socket:
-    """Return this process's Unix socket; remove those of processes that are no more."""
+    """Return this process's Unix socket; remove those of dead processes."""
     path = directory()
     with suppress(FileExistsError):
         os.mkdir(path, 0o700)  # noqa: PTH102  # likewise
@@ -130,7 +130,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
         self.pages = pages
 
     def fileno(self) -> int:
-        """Return the descriptor of the listening socket, for the loop that waits on it."""
+        """Return the descriptor of the listening socket, for the selector."""
         return self._listener.fileno()
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -138,7 +138,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
         return self._listener.accept()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a request in a thread; if there is no place for it, close another one."""
+        """Answer a request in a thread; if there is no place for it, close another connection."""
         with self._changing:
             if len(self._open) == _MOST_CONNECTIONS:
                 _close(_giving_way(self._open))
@@ -148,7 +148,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer a request; one that is not there in time is closed, however steadily it comes in."""
+        """Answer a request; close one that is not complete in time, even if its client keeps sending."""
         late = Timer(_REQUEST_S, _close, [request])
         late.daemon = True
         late.start()
@@ -165,13 +165,13 @@ class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
         request.close()
 
     def shutdown_request(self, request: Any) -> None:
-        """End a connection once its answer is sent."""
+        """Close a connection after its response."""
         with suppress(OSError):
             request.shutdown(socket.SHUT_WR)
         self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over a connection that broke: the next probe comes soon."""
+        """Ignore a broken connection: the next probe comes soon."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def log_message(self, format: str, *arguments: Any) -> None:  # the base's names
-        """Log nothing: a line would quote what was asked for."""
+        """Log nothing: a line would quote the request."""
 
 
 def _giving_way(connections: Mapping[socket.socket, str]) -> socket.socket:

@@ -6,13 +6,13 @@ from datetime import timedelta
 from enum import Enum
 
 READY_WITHIN_S = 15.0
-"""Seconds within which broker and job store have answered a worker that is ready: more than the longest chunk takes."""
+"""Maximum age in seconds of the last response of broker and job store for readiness: longer than any chunk takes."""
 
 _SILENT_STORE_FACTOR = 4
-"""If the job store is silent, too, a restart helps less likely, and waits four times as long."""
+"""If the job store is silent, too, a restart is less likely to help, so it is delayed fourfold."""
 
 _LATELY = 0.5
-"""Part of the patience within which a job store that is there has answered.
+"""Part of the timeout within which a job store that is there has answered.
 
 If both fall silent at once, its last answer may be a moment younger than the broker's.
 """
@@ -23,8 +23,8 @@ class Health(Enum):
 
     STARTING = "starting: the broker has not answered yet"
     WELL = "well"
-    CUT_OFF = "the broker cannot be reached; it is tried again and again"
-    STUCK = "the consumer hears nothing from a broker that takes connections; the worker restarts itself"
+    CUT_OFF = "the broker cannot be reached; the worker keeps trying"
+    STUCK = "the consumer gets no response from a broker that accepts connections; the worker restarts itself"
 
 
 @dataclass(slots=True)
@@ -35,16 +35,16 @@ class Signs:
     """
 
     heard: float = 0.0
-    """When the broker last answered the consumer, or brought it a message."""
+    """Time of the broker's last response or message to the consumer."""
     reached: float = 0.0
-    """When the job store last answered the sweep."""
+    """Time of the job store's last response to the sweep."""
     waiting: bool = False
-    """True if the last sweep found notifications that nobody had taken yet."""
+    """True if the last sweep found notifications still in the queue."""
 
     def turned(self, now: float, polled: float | None) -> None:
-        """Take a turn of the main loop, and the moment at which the broker last answered a poll.
+        """Record a turn of the main loop, and the time of the broker's last response to a poll.
 
-        A broker that is not polled, as RabbitMQ, says nothing where nothing waits: then the turn itself is the sign.
+        A broker that is not polled, such as RabbitMQ, is silent while its queues are empty: then the turn counts.
         """
         if polled is not None:
             self.heard = max(self.heard, polled)
@@ -53,24 +53,24 @@ class Signs:
 
 
 def assess(
-    signs: Signs, started: float, now: float, patience: timedelta, takes_connections: Callable[[], bool]
+    signs: Signs, started: float, now: float, timeout: timedelta, takes_connections: Callable[[], bool]
 ) -> Health:
-    """Return the verdict at a moment; `takes_connections` asks the broker's address, and only if it matters.
+    """Return the verdict at `now`; `takes_connections` probes the broker's address, and is called only if it matters.
 
-    A broker that refuses connections is away, and a worker that waits for it is well. One that takes connections and
-    answers none looks the same as a consumer that does not listen any more: the worker restarts.
+    A broker that refuses connections is down, and a worker that waits for it is healthy. A broker that accepts
+    connections but never responds cannot be told from a consumer that has stopped listening: the worker restarts.
     """
-    silent_s, patience_s = now - max(signs.heard, started), patience.total_seconds()
-    if silent_s < patience_s:
+    silent_s, timeout_s = now - max(signs.heard, started), timeout.total_seconds()
+    if silent_s < timeout_s:
         return Health.WELL if signs.heard else Health.STARTING
-    is_store_there = now - signs.reached < patience_s * _LATELY
-    if silent_s < patience_s * (1 if is_store_there else _SILENT_STORE_FACTOR):
+    is_store_there = now - signs.reached < timeout_s * _LATELY
+    if silent_s < timeout_s * (1 if is_store_there else _SILENT_STORE_FACTOR):
         return Health.CUT_OFF
     return Health.STUCK if takes_connections() else Health.CUT_OFF
 
 
 def faults(signs: Signs, now: float) -> dict[str, str]:
-    """Return the parts without which a worker is not ready, each with its state; ready if all are `ok`."""
+    """Return the dependencies of a worker, each with its state; it is ready if all are `ok`."""
     told = {"broker": signs.heard, "redis": signs.reached}
     return {name: _since(moment, now) for name, moment in told.items()}
 

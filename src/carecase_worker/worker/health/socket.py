@@ -1,6 +1,6 @@
-"""The Unix socket at which a worker tells its health to programs of its user, on its machine or in its container.
+"""The Unix socket of a worker's health server, for programs of the same user on its machine or in its container.
 
-Few imports: `carecase worker --check` runs every few seconds, and must cost next to nothing.
+Few imports: `carecase worker --check` runs every few seconds, and must be cheap.
 """
 
 import os
@@ -17,7 +17,7 @@ def directory() -> str:
 
 
 def open_directory(path: str) -> int:
-    """Open the directory. Raises OSError if it is not there, or is not this user's alone."""
+    """Open the directory. Raises OSError if it does not exist, or is not private to this user."""
     number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     found = os.fstat(number)
     if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
@@ -27,12 +27,12 @@ def open_directory(path: str) -> int:
 
 
 def address(path: str, number: int, name: str) -> str:
-    """Return the address of a socket in an open directory: a socket's address has room for a hundred letters only."""
+    """Return the address of a socket in an open directory: addresses are limited to about a hundred characters."""
     return f"{_LINUX}/{number}/{name}" if os.path.isdir(_LINUX) else f"{path}/{name}"  # noqa: PTH112  # few imports
 
 
 def is_alive(name: str) -> bool:
-    """Return whether the process of a socket's name lives."""
+    """Return whether the process that a socket is named after is alive."""
     try:
         os.kill(int(name), 0)
     except (ValueError, ProcessLookupError):

@@ -1,1 +1,1 @@
-"""Pool processes: how they start and end, their identities, and the error handlers of last resort around them."""
+"""Pool processes: how they start and end, their identities, and their last error handlers."""

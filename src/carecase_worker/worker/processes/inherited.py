@@ -12,9 +12,9 @@ _STANDARD = 3
 def let_go_of_sockets() -> None:
     """Replace the sockets of the parent by /dev/null.
 
-    The parent watches them by epoll, which goes on reporting a socket that the parent has closed as long as any process
-    has it open: once such a connection had broken, the parent would spin. The descriptor numbers stay taken, since
-    copies of the parent's objects may still close them.
+    The parent watches them by epoll, which keeps reporting a socket that the parent has closed while any process has it
+    open: after such a connection breaks, the parent would spin. The descriptor numbers stay allocated, since copies of
+    the parent's objects may still close them.
     """
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for number in (int(path.name) for path in list(_OPEN.iterdir())):

@@ -1,7 +1,7 @@
-"""The pool of processes, which ends no attempt that has already ended.
+"""The process pool, with time limits that never hit an attempt that is already over.
 
-Celery's main process measures the time limits. If it was held up for longer than one, its timers fire before it reads
-what its pool has done meanwhile: it would interrupt, and so end, a process that is idle, or has begun another chunk.
+Celery's main process measures the time limits. If it was blocked for longer than one, its timers fire before it reads
+the results of its pool: it would interrupt, and so end, a process that is idle or works on another chunk.
 """
 
 import select
@@ -12,7 +12,7 @@ from celery.concurrency.prefork import TaskPool
 
 
 class _PatientPool(AsynPool):  # type: ignore[misc]  # it has no types
-    """Celery's pool, but the results that have come are read before an attempt is held to its time limit."""
+    """Celery's pool, but available results are read before a time limit is enforced."""
 
     def _on_soft_timeout(self, job: int, soft: float, hard: float, hub: Any) -> None:
         self._read_results()
@@ -23,7 +23,7 @@ class _PatientPool(AsynPool):  # type: ignore[misc]  # it has no types
         super()._on_hard_timeout(job)
 
     def _read_results(self) -> None:
-        """Read what can be read at once; each process sends up to two messages for an attempt: begun, and ended."""
+        """Read all available messages; each process sends up to two per attempt: started, and ended."""
         for _ in range(2):
             watch = select.poll()
             for number in self._fileno_to_outq:
@@ -33,6 +33,6 @@ class _PatientPool(AsynPool):  # type: ignore[misc]  # it has no types
 
 
 class PatientTaskPool(TaskPool):  # type: ignore[misc]  # it has no types
-    """Celery's prefork pool with processes that are not ended for an attempt that is over."""
+    """Celery's prefork pool that does not end processes for attempts that are over."""
 
     Pool = _PatientPool

@@ -35,10 +35,10 @@ LogFields = dict[str, str | int]
 
 _NO_STORE = "no-store"
 _TIME_SLICE_S, _LEAST_TIME_SLICE_S = 0.25, 0.05
-"""Seconds for which one notification may keep a process, which spares most notifications.
+"""Seconds that a process may work after one notification, so that most chunks need none.
 
-Jobs and databases with work share them, so that a small batch waits no longer the more there are. No share is below the
-least: shorter ones would cost too much.
+Jobs and databases with work share this time, so that a small batch does not wait longer the more there are. A share has
+a minimum, below which the overhead would be too high.
 """
 
 
@@ -54,7 +54,7 @@ class PoolProcess:
     tracer: Tracer = NO_TRACER
 
     def start(self) -> None:
-        """Open this process's own connections; those from before the fork are the parent's."""
+        """Open this process's own connections; those from before the fork belong to the parent."""
         let_go_of_sockets()
         settings = self.settings
         self.notifier = Notifier(celery_app(settings))
@@ -75,30 +75,30 @@ class PoolProcess:
         self.placer = Placer(self.applier.store, OpenJobs(settings.redis, seals), own_name())
 
     def apply(self, chunk: ChunkRef, queue: object) -> Report:
-        """Handle a notification: apply its chunk, then what is ready or opened, for a time slice; notify for the rest.
+        """Handle a notification: apply its chunk, then ready or opened ones, for a time slice; notify for the rest.
 
-        It raises nothing: the sweep notifies again for a chunk that failed.
+        Never raises: the sweep notifies again for a chunk that failed.
         """
         if self.applier is None or self.notifier is None:
             raise RuntimeError("worker_process_init has not run")
         applier, notifier, began, began_ns = self.applier, self.notifier, monotonic(), wall_ns()
         applier.report.begin()
         database = database_of(queue, self.settings.databases)
-        told = _fields([chunk], database)
-        first = partial(self._claimed_and_applied, applier, chunk, told, began_ns)
-        applied = self._guarded(notifier, [chunk], told, first)
+        fields = _fields([chunk], database)
+        first = partial(self._claimed_and_applied, applier, chunk, fields, began_ns)
+        applied = self._guarded(notifier, [chunk], fields, first)
         while applied.following:
             claims = applied.following
             go_on = monotonic() - began < max(_LEAST_TIME_SLICE_S, _TIME_SLICE_S / applied.shares)
             chunks = [ref for ref, _ in claims]
-            told = _fields(chunks, database)
-            applied = self._guarded(notifier, chunks, told, partial(self._attempt, applier, claims, told, go_on))
+            fields = _fields(chunks, database)
+            applied = self._guarded(notifier, chunks, fields, partial(self._attempt, applier, claims, fields, go_on))
         return applier.report
 
     def _guarded(
-        self, notifier: Notifier, chunks: Sequence[ChunkRef], told: LogFields, attempt: Callable[[], Applied]
+        self, notifier: Notifier, chunks: Sequence[ChunkRef], fields: LogFields, attempt: Callable[[], Applied]
     ) -> Applied:
-        """Make an attempt at chunks, log it with the fields `told`, and notify for what it opens."""
+        """Make an attempt at chunks, log it with `fields`, and notify for the chunks that it opens."""
         began, report = monotonic(), self.applier.report if self.applier else Report()
         applied = Applied("")
         try:
@@ -107,25 +107,25 @@ class PoolProcess:
         except StoreUnavailable as error:
             if not applied.verdict:
                 report.release("", (chunk.job_id for chunk in chunks), _NO_STORE)
-            _log.warning("chunk left for the sweep", reason=str(error), **told)
+            _log.warning("chunk left for the sweep", reason=str(error), **fields)
         except Exception as error:  # noqa: BLE001  # one of the three edges: a pool process goes on
             report.release("", (chunk.job_id for chunk in chunks), FailureKind.UNEXPECTED.value)
-            _log.error("chunk left for the sweep", **safe_error_fields(error), **told)
+            _log.error("chunk left for the sweep", **safe_error_fields(error), **fields)
         else:
             report.verdict = applied.verdict
             if applied.reason:
-                told["reason"] = applied.reason
+                fields["reason"] = applied.reason
             duration_ms = round((monotonic() - began) * 1000, 1)
-            _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **told)
+            _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **fields)
         return applied
 
-    def _claimed_and_applied(self, applier: Applier, chunk: ChunkRef, told: LogFields, began_ns: int) -> Applied:
-        return self._attempt(applier, applier.claim(chunk), told, True, began_ns)
+    def _claimed_and_applied(self, applier: Applier, chunk: ChunkRef, fields: LogFields, began_ns: int) -> Applied:
+        return self._attempt(applier, applier.claim(chunk), fields, True, began_ns)
 
     def _attempt(
-        self, applier: Applier, claims: Claims, told: LogFields, go_on: bool, began_ns: int | None = None
+        self, applier: Applier, claims: Claims, fields: LogFields, go_on: bool, began_ns: int | None = None
     ) -> Applied:
-        """Apply claimed chunks, in a span that began with the claim if that was made for them; add to `told`."""
+        """Apply claimed chunks, in a span that began with their claim if there was one; add to `fields`."""
         first = claims[0][1]
         if first.verdict is Claimed.UNPLACED and self.placer is not None:
             return self.placer.place(first.database)
@@ -133,9 +133,9 @@ class PoolProcess:
         if not members:
             return Applied(first.verdict.value)
         lease = members[0].lease
-        told |= _member_fields(members)
+        fields |= _member_fields(members)
         with self.tracer.attempt([member.lease.traceparent for member in members], began_ns) as span:
-            span.add(**(told if len(members) == 1 else {"database": lease.database}))
+            span.add(**(fields if len(members) == 1 else {"database": lease.database}))
             if began_ns is not None:
                 span.past("claim", began_ns)
             applied = self._applied(replace(applier, span=span), members, go_on)
@@ -158,14 +158,14 @@ class PoolProcess:
 
 
 def _member_fields(members: Sequence[Member]) -> LogFields:
-    """Return the log fields of leased chunks: as `_fields`, whether it is a dry run, and the trace of the first one."""
+    """Return the log fields of leased chunks: those of `_fields`, the dry run mark, and the trace of the first one."""
     first = members[0].lease
     mode: LogFields = {"dry_run": True} if first.dry_run else {}
     return _fields([member.lease.chunk for member in members], first.database) | mode | trace_fields(first)
 
 
 def _fields(chunks: Sequence[ChunkRef], database: str) -> LogFields:
-    """Return the log fields of some chunks: their database, the ids of the first one, their number if it is not one."""
+    """Return the log fields of chunks: their database, the ids of the first one, and their number if several."""
     first: LogFields = {"job_id": chunks[0].job_id, "chunk_no": chunks[0].chunk_no}
     count: LogFields = {"count": len(chunks)} if len(chunks) > 1 else {}
     return first | count | ({"database": database} if database else {})

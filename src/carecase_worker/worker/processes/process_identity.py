@@ -1,13 +1,13 @@
-"""Names of the processes that hold leases; no other process ever has the same name."""
+"""Names of the processes that hold leases, unique across machines and time."""
 
 import os
 import socket
 from pathlib import Path
 
 _STATE, _STARTED = 0, 19
-"""The places of a process's state and start time in /proc/…/stat, counted after its name; proc_pid_stat(5)."""
+"""Positions of a process's state and start time in /proc/…/stat, counted after its name; see proc_pid_stat(5)."""
 _NO_MORE = ("Z", "X", "x")
-"""States of a process that has ended but that its parent has not reaped; Celery looks every five seconds."""
+"""States of a process that has ended but is not reaped yet; Celery reaps every five seconds."""
 
 
 def own_name() -> str:
@@ -16,14 +16,14 @@ def own_name() -> str:
 
 
 def is_dead(name: str) -> bool:
-    """Return whether a name is that of a process of this machine that is no more; False where that is unknown."""
+    """Return whether a name is that of a dead process of this machine; False if that is unknown."""
     machine, _, rest = name.partition(":")
     pid, _, started = rest.partition(":")
     return machine == _machine() and bool(started) and _started(int(pid)) != started
 
 
 def is_of_this_machine(name: str) -> bool:
-    """Return whether a name is that of a process of this machine, or of this container, that lives."""
+    """Return whether a name is that of a live process of this machine or container."""
     return name.partition(":")[0] == _machine() and not is_dead(name)
 
 
@@ -36,7 +36,7 @@ def _machine() -> str:
 
 
 def _boot() -> str:
-    """Return the id of this boot: two machines may share a host name and the number of a namespace."""
+    """Return the boot id, since two machines may share a host name and a namespace number."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -1,21 +1,21 @@
-"""Addresses that a webhook may lead to: public ones, and private ones that are permitted (SSRF). No I/O."""
+"""Addresses that webhooks may connect to: public ones, and permitted private ones (protection from SSRF). No I/O."""
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 _TRANSLATED = ip_network("64:ff9b::/96")
-"""IPv6 addresses behind which there is an IPv4 address (NAT64)."""
+"""IPv6 addresses that embed an IPv4 address (NAT64)."""
 
 Address = IPv4Address | IPv6Address
 
 
-def permitted(told: Iterable[str], private_networks: Sequence[str], is_encrypted: bool) -> str | None:
-    """Return the first of some addresses that may be connected to; None if there is none.
+def permitted(resolved: Iterable[str], private_networks: Sequence[str], is_encrypted: bool) -> str | None:
+    """Return the first address that may be connected to; None if there is none.
 
-    Without TLS only permitted private addresses may be.
+    Without TLS only permitted private addresses are allowed.
     """
     networks = [ip_network(network) for network in private_networks]
-    for text in told:
+    for text in resolved:
         address = ip_address(text.partition("%")[0])
         is_private_permitted = any(_plain(address) in network for network in networks)
         if is_private_permitted or (is_encrypted and _is_public(address)):
@@ -31,7 +31,7 @@ def _is_public(address: Address) -> bool:
 
 
 def _plain(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 address stands for, if it does."""
+    """Return the IPv4 address embedded in an IPv6 address, or else the address itself."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             return address.ipv4_mapped

@@ -1,7 +1,7 @@
 """The delivery of events by a worker's main process.
 
-One worker at a time delivers to a webhook, by a lease, one event after the other. So a job's events keep their order,
-and a webhook that is slow holds up no other.
+A lease lets one worker at a time deliver to a webhook, one event after the other. So a job's events keep their order,
+and a slow webhook does not delay others.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ _SLICE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The delivery to all webhooks; each has a thread while there is something for it."""
+    """The delivery to all webhooks; each has a thread while it has due events."""
 
     outbox: Outbox
     webhooks: Mapping[str, WebhookSettings]
@@ -35,12 +35,12 @@ class Delivery:
     clock: Clock
     random: Random
     guarded: Callable[[Callable[[], None]], Callable[[], None]]
-    """Makes a step one that never raises."""
+    """Wrapper that makes a step never raise."""
     busy: dict[str, Thread] = field(default_factory=dict)
     started: dict[str, float] = field(default_factory=dict)
 
     def once(self) -> None:
-        """Start to deliver to each webhook that has something due. Raises StoreUnavailable."""
+        """Start delivery to each webhook with due events. Raises StoreUnavailable."""
         for name in [name for name, thread in self.busy.items() if not thread.is_alive()]:
             del self.busy[name]
         # the one that was started longest ago comes first, so that slow ones do not take every place for ever
@@ -59,7 +59,7 @@ class Delivery:
             self.busy[name].start()
 
     def deliver(self, name: str, webhook: WebhookSettings) -> None:
-        """Deliver what is due to a webhook, until nobody answers or a time slice is over. Raises StoreUnavailable."""
+        """Deliver due events to a webhook until it fails to respond or a time slice ends. Raises StoreUnavailable."""
         until = monotonic() + _SLICE_S
         while monotonic() < until:
             found = self.outbox.next_event(name, self.holder, OUTBOX_LEASE)

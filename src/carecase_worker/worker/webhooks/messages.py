@@ -1,6 +1,6 @@
 """Messages to webhooks by the Standard Webhooks specification: thin bodies, signed headers. No I/O.
 
-A body holds ids, counts and links: no case, no key of one, and no outcome of an item.
+A body has ids, counts and links: no case, no case key, no outcome of an item.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class Message:
 
 
 def message_of(event: JobEvent, secrets: Sequence[str], now: datetime, root_path: str) -> Message:
-    """Return the message of an event; each secret signs, so that a receiver may know any of them."""
+    """Return the message of an event, signed with each secret, so that secrets can be rotated."""
     path = f"{root_path}/jobs/{event.job_id}"
     data = {
         "jobId": event.job_id,
@@ -40,7 +40,7 @@ def message_of(event: JobEvent, secrets: Sequence[str], now: datetime, root_path
 
 
 def test_message(webhook_id: str, secrets: Sequence[str], now: datetime) -> Message:
-    """Return a message that tells of no job, to try a webhook with."""
+    """Return a message without a job, to test a webhook."""
     return _signed(webhook_id, {"type": TEST_EVENT, "timestamp": _rfc3339(now), "data": {}}, secrets, now)
 
 

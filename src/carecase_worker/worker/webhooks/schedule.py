@@ -15,7 +15,7 @@ _GONE = 410
 
 
 def verdict_on(reply: Reply, attempts: int, chance: float, kept: int) -> tuple[DeliveryVerdict, DeliveryFailure]:
-    """Return what becomes of an event after an attempt at it, before which `attempts` have failed.
+    """Decide about an event after an attempt, before which `attempts` have failed.
 
     A fifth of each delay is random, by `chance` from [0, 1). Redirects are failures. 410 disables the webhook.
     """

@@ -1,6 +1,6 @@
-"""One attempt to send a message: the name is resolved once, and the address that was checked is connected to.
+"""One attempt to send a message: the name is resolved once, and the connection is made to the checked address.
 
-Redirects are not followed, proxies of the environment are not used, and of the response only its head is read.
+Redirects are not followed, proxies of the environment are not used, and only the head of the response is read.
 """
 
 import socket
@@ -30,7 +30,7 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The end of an attempt: the status, if there is one, else a reason; and the wait that the receiver asks for."""
+    """The result of an attempt: the status, or else a reason; and the delay that the receiver requests."""
 
     status: int | None = None
     reason: str = ""
@@ -46,7 +46,7 @@ class Sending:
     context: ssl.SSLContext
 
     def send(self, url: str, message: Message, now: datetime) -> Reply:
-        """Post a message; an attempt that fails is a reply with a reason."""
+        """Post a message; a failed attempt returns a reply with a reason."""
         parts = urlsplit(url)
         is_encrypted = parts.scheme == "https"
         host, port = str(parts.hostname), parts.port or (443 if is_encrypted else 80)
@@ -133,7 +133,7 @@ def resolve_by_system(host: str, port: int) -> list[str]:
 
 
 def retry_after(header: str | None, now: datetime) -> timedelta | None:
-    """Return the wait that a header Retry-After asks for, in seconds or until a date; None if it asks for none."""
+    """Return the delay of a Retry-After header, in seconds or until a date; None without a valid one."""
     if header is None:
         return None
     if header.isascii() and header.isdigit() and len(header) <= 9:
@@ -144,7 +144,7 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
 
 
 def _left(until: float) -> float:
-    """Return the seconds that are left of an attempt. Raises TimeoutError if there are none."""
+    """Return the remaining seconds of an attempt. Raises TimeoutError if there are none."""
     seconds = until - monotonic()
     if seconds <= 0:
         raise TimeoutError

@@ -18,7 +18,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cases.csv").write_text(f"{HEADER}\n1,5,false,a\n")
     body = (tmp_path / "cases.csv").read_bytes()
     for other in (body[:-2] + b"b\n", body + b"\n"):
-        with pytest.raises(BatchUnreadable, match="is not what job 0199 was made of"):
+        with pytest.raises(BatchUnreadable, match="is not the file of job 0199"):
             original_of(RowFile(tmp_path / "cases.csv"), job_of(other, 1))
     with pytest.raises(BatchUnreadable, match="is not what"):
         original_of(
@@ -72,7 +72,7 @@ def test_nothing_is_overwritten_and_nothing_half_written_is_left(tmp_path: Path)
     file.write_bytes(b'{"case_Key":1}\n{"case_Key":2}\n')
     original = original_of(file, job_of(file.read_bytes(), 2))
     (tmp_path / "cases.failed.ndjson").write_text("mended")
-    with pytest.raises(BatchUnreadable, match="is there already"):
+    with pytest.raises(BatchUnreadable, match="exists already"):
         write_failed(original, failed(1), usual_path(file), TO_BE_MENDED)
     with pytest.raises(BatchUnreadable, match="cannot be written"):
         write_failed(original, failed(1), tmp_path / "nosuch" / "new", TO_BE_MENDED)

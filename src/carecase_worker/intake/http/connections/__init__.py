@@ -1,1 +1,1 @@
-"""Connections: uvicorn's protocol with bounds and deadlines, and responses that outlast their application."""
+"""Connections: uvicorn's protocol with bounds and deadlines, and responses that outlive their application."""

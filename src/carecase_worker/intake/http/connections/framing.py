@@ -1,4 +1,4 @@
-"""Framing of responses to HTTP/1.0, which has no chunks."""
+"""Framing of responses to HTTP/1.0, which has no chunked encoding."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 def ended_by_close(cycle: RequestResponseCycle, app: ASGIApp) -> ASGIApp:
     """Wrap `app` for a client of HTTP/1.0: the end of the connection ends a response without Content-Length.
 
-    uvicorn would send chunks, and such a client would take their framing for content.
+    uvicorn would use chunked encoding, whose framing such a client would read as content.
     """
     is_unframed = False
 

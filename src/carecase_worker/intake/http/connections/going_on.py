@@ -1,8 +1,8 @@
-"""Responses that go on after their application has returned.
+"""Responses that continue after their application has returned.
 
-A stream of events lasts for hours. While an application serves it, all that it made for the request stays in memory:
-frames of the framework and of each middleware, headers, parameters, three times as much as the stream itself.
-So the response begins as any other, and its rest is sent by the connection, which drops the remainder of the request.
+A stream of events lasts for hours. While an application serves it, everything made for the request stays in memory:
+stack frames of the framework and of each middleware, headers, parameters; three times as much as the stream itself.
+So the response begins like any other, and the connection sends its rest after releasing the rest of the request.
 """
 
 from typing import Protocol
@@ -14,7 +14,7 @@ GOING_ON = "carecase.going_on"
 """Name in the scope of the list to which a response adds its rest."""
 
 _KEPT = frozenset({"type", "method", "http_version"})
-"""Members of a scope that the connection goes by while it sends a response."""
+"""Members of a scope that the connection needs while it sends a response."""
 
 
 class Rest(Protocol):
@@ -25,14 +25,14 @@ class Rest(Protocol):
         ...
 
     def leave(self) -> None:
-        """Note that the client has left: it shall end soon."""
+        """Stop soon: the client has disconnected."""
         ...
 
 
 def going_on(cycle: RequestResponseCycle, app: ASGIApp, rest: list[Rest], kept: frozenset[str]) -> ASGIApp:
     """Wrap `app`: the rest of its response, which it adds to `rest`, is sent once it has returned.
 
-    Of the scope only members in `kept` stay, and those that the connection needs.
+    The scope keeps only the members in `kept`, and those that the connection needs.
     """
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:

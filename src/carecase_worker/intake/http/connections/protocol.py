@@ -22,19 +22,19 @@ from carecase_worker.telemetry import logger
 _log = logger("access")
 _uvicorn = logging.getLogger("uvicorn.error.connection")
 _LONGEST_TARGET = 8000
-"""Bytes of a target that RFC 9110 (4.1) recommends to support; the longest one of the service has a tenth of that."""
+"""Maximum bytes of a target, as RFC 9110 (4.1) recommends; the service's own are at most a tenth of that."""
 _MOST_PARAMETERS = 100
-"""Query parameters of a target, at most: no path has a tenth of that; they are parsed before the caller is known."""
+"""Maximum number of query parameters, which are parsed before authentication; no path has a tenth of that."""
 _MOST_WAITING = 32
-"""Requests that may wait on a connection for the one ahead of them, at most."""
+"""Maximum number of pipelined requests that wait on a connection."""
 _AROUND_A_HEADER = len(": \r\n")
 _AROUND_A_TARGET = len("  HTTP/1.1\r\n\r\n")  # with the line that ends the head
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Limits of a connection: the size of a head in bytes, the number of its headers, the seconds that it may take, and
-    the seconds for which a client may leave a response unread, or go on with a body after the response."""
+    """Limits of a connection: of a head its size in bytes, number of headers and seconds to arrive; and the seconds for
+    which a client may leave a response unread, or continue to send a body after the response."""
 
     head_bytes: int
     headers: int
@@ -43,7 +43,7 @@ class Guard:
 
     @classmethod
     def of(cls, settings: IntakeSettings) -> "Guard":
-        """Make the guard that is configured."""
+        """Make the limits from the settings."""
         return cls(
             settings.max_header_bytes,
             settings.max_headers,
@@ -61,7 +61,7 @@ class _Part(Enum):
 
 
 class _HeadRefused(Exception):
-    """A head breaks a limit; raised to end its parsing."""
+    """A head exceeds a limit; raised to end its parsing."""
 
 
 class GuardedConnection(HttpToolsProtocol):
@@ -105,7 +105,7 @@ class GuardedConnection(HttpToolsProtocol):
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timeouts and the request at hand; uvicorn itself cancels only the request received last."""
+        """Cancel the timeouts and the current request; uvicorn itself cancels only the last one received."""
         self._shared.connections.leave(self)
         self._cancel_late()
         self.resume_writing()
@@ -134,9 +134,9 @@ class GuardedConnection(HttpToolsProtocol):
                 self._refuse(431)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Keep the connection open if the client only ended its own side: it may still read.
+        """Keep the connection open after a half-close: the client may still read.
 
-        Complete requests get their responses, and so does a body that broke off.
+        Complete requests get their responses, and so does a truncated body.
         """
         self._is_half_closed = True
         if self._part is _Part.BODY:
@@ -177,7 +177,7 @@ class GuardedConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Note that the request is complete."""
+        """Record that the request is complete."""
         self._take_body()
         self._cancel_late()
         self._part, self._ended = _Part.NONE, True
@@ -190,7 +190,7 @@ class GuardedConnection(HttpToolsProtocol):
             )
 
     def on_response_complete(self) -> None:
-        """Let a body go on for a while after its response is sent, so that the client reads the response."""
+        """Let the client continue a body for a while after its response is sent, so that it reads the response."""
         is_last = not self.pipeline
         self._shared.connections.heard(self)
         super().on_response_complete()
@@ -222,10 +222,10 @@ class GuardedConnection(HttpToolsProtocol):
         app = going_on(cycle, app, self._rest, KNOWN_BY)
         if cycle.scope["http_version"] == "1.0":
             app = ended_by_close(cycle, app)
-        super()._start_asgi_task(cycle, self._told_of_its_end(cycle, app))
+        super()._start_asgi_task(cycle, self._reporting_its_end(cycle, app))
 
-    def _told_of_its_end(self, cycle: RequestResponseCycle, app: ASGIApp) -> Any:
-        """Report to `app` that the body broke off, once it has received the rest. It may still respond."""
+    def _reporting_its_end(self, cycle: RequestResponseCycle, app: ASGIApp) -> Any:
+        """Report to `app` that the body is truncated, after all received bytes. It may still respond."""
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             async def receive_or_end() -> Message:
@@ -268,7 +268,7 @@ class GuardedConnection(HttpToolsProtocol):
         self.transport.close()
 
     def _owes_another_answer(self) -> bool:
-        """Return whether a response to another request is due, or the one at hand has begun."""
+        """Return whether a response to another request is due, or the current one has begun."""
         owed = self._answering
         if owed is None or owed.response_complete:
             return False
@@ -278,7 +278,7 @@ class GuardedConnection(HttpToolsProtocol):
         """Log nothing: a client may offer another protocol, and gets a response in this one."""
 
     def _take_body(self) -> None:
-        """Pass the received chunks of the body on at once, and restart the count of chunk framing."""
+        """Pass on the received chunks of the body together, and reset the count of chunk framing bytes."""
         if self._came:
             self._has_body, self._fed_bytes = True, 0
             super().on_body(b"".join(self._came))

@@ -1,1 +1,1 @@
-"""Middleware: ASGI applications around the routes, which every request passes."""
+"""ASGI middleware around all routes."""

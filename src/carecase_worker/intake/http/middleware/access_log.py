@@ -1,4 +1,4 @@
-"""Middleware around every request: an id, a line in the log, a metric, a span, a response to unexpected errors."""
+"""Access log middleware: an id, a log line, a metric and a span for every request; a 500 for unexpected errors."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -26,24 +26,24 @@ _NOTED, _ENDING, _RECEIVED, _SPAN = "carecase.noted", "carecase.ending", "careca
 _TRACEPARENT = b"traceparent"
 _NO_ROUTE = "none"
 KNOWN_BY = frozenset({_NOTED})
-"""Members of a scope by which `has_known_caller` goes."""
+"""Members of a scope that `has_known_caller` reads."""
 CONNECTED = "carecase.connected"
-"""Name in the scope of the address that the connection comes from, whatever a proxy says about the client."""
+"""Name in the scope of the connection's peer address, whatever a proxy says about the client."""
 
 
 def add_log_fields(scope: Scope, **facts: str | int | None) -> None:
-    """Add fields to the request's line in the log. The names are those of telemetry; no value of a case."""
+    """Add fields to the request's log line. The names are those of telemetry; never a value of a case."""
     scope.setdefault(_NOTED, {}).update(facts)
 
 
 def since_received(scope: Scope) -> float:
-    """Return the seconds since the last byte of a request came in."""
+    """Return the seconds since the last byte of a request was received."""
     now = monotonic()
     return now - float(scope.get(_RECEIVED, now))
 
 
 def has_known_caller(scope: Scope) -> bool:
-    """Return whether the caller of a request is known: its credentials were accepted."""
+    """Return whether the caller of a request is authenticated."""
     return "client" in scope.get(_NOTED, ())
 
 
@@ -54,20 +54,20 @@ def span_of(scope: Scope) -> Span:
 
 
 def until_answered(scope: Scope, held: AbstractContextManager[_T]) -> _T:
-    """Enter a context that is left once the response is sent; return what it provides."""
+    """Enter a context that is exited when the response is sent; return its value."""
     ending: ExitStack = scope[_ENDING]
     return ending.enter_context(held)
 
 
 def take_over(scope: Scope) -> ExitStack:
-    """Return the contexts that would be left once the response is sent: its rest is sent later, and leaves them."""
+    """Take over the contexts that `until_answered` entered, for a response whose rest is sent later."""
     ending: ExitStack = scope[_ENDING]
     return ending.pop_all()
 
 
 @dataclass
 class _Seen:
-    """Status, bytes and time of a request."""
+    """Status, bytes and duration of a request."""
 
     status: int = 0
     received: int = 0
@@ -143,7 +143,7 @@ class AccessLog:
 
 
 def _end(span: Span, seen: _Seen, told: dict[str, Any]) -> None:
-    """End the span of a request with the facts of its line in the log."""
+    """End the span of a request with the fields of its log line."""
     span.add(**{name: fact for name, fact in told.items() if (name, fact) != ("route", _NO_ROUTE)})
     if seen.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         span.fail(told.get("reason", str(seen.status)))
@@ -155,13 +155,13 @@ def _trace_fields(span: Span) -> dict[str, Any]:
 
 
 def _sent_traceparent(scope: Scope) -> TraceParent | None:
-    """Return the client's place in a trace; None if it sent none, several, or one that is not valid."""
+    """Return the client's trace context; None if it sent none, several, or an invalid one."""
     sent = [value for name, value in scope["headers"] if name == _TRACEPARENT]
     return TraceParent.of(sent[0].strip(b" \t").decode("latin-1")) if len(sent) == 1 else None
 
 
 def _job_of(scope: Scope) -> str | None:
-    """Return the job id in the path; None if there is none, or it is not a UUID: it could then be any text."""
+    """Return the job id in the path; None if there is none, or it is not a UUID and so could be any text."""
     try:
         return str(UUID(scope.get("path_params", {})["jobId"]))
     except (KeyError, ValueError):
@@ -169,7 +169,7 @@ def _job_of(scope: Scope) -> str | None:
 
 
 def address_of(scope: Scope) -> str | None:
-    """Return the client's address; the proxy's, if that sends a text that is not an address; None for a Unix socket."""
+    """Return the client's address, or the proxy's if that sends an invalid one; None for a Unix socket."""
     for address in ((scope["client"] or ("",))[0], scope.get(CONNECTED) or ""):
         with suppress(ValueError):
             return plain_address(address)

@@ -1,4 +1,4 @@
-"""Headers of a proxy: the path prefix under which clients see the service, and the clients' addresses."""
+"""Forwarding headers of proxies: the path prefix under which clients see the service, and the clients' addresses."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,14 +14,14 @@ from carecase_worker.settings.kinds import path_segments
 _MAPPED_BITS = 96
 _PREFIX_HEADER, _HOPS_HEADER = b"x-forwarded-prefix", b"x-forwarded-for"
 _LONGEST_HOPS = 1000
-"""Characters of X-Forwarded-For that are read, the last ones: a proxy adds the address that it knows at the end."""
+"""Only the last so many characters of X-Forwarded-For are read: a proxy appends the address that it knows."""
 
 
 class Forwarded:
     """ASGI middleware that puts prefix, client and scheme into the scope; only configured proxies are trusted.
 
-    The prefix is the one that a trusted proxy sends, else the configured one. The proxy may have removed it from the
-    path or not. From here on `path` begins with it, and `root_path` is it, as ASGI requires.
+    The prefix is the one that a trusted proxy sends, or else the configured one. The proxy may have removed it from the
+    path or not. Afterwards `path` begins with it and `root_path` is it, as ASGI requires.
     """
 
     def __init__(self, app: ASGIApp, root_path: str, trusted_proxies: Sequence[str]) -> None:
@@ -40,7 +40,7 @@ class Forwarded:
             scope["client"] = (plain_address(scope["client"][0]), scope["client"][1])
             scope[CONNECTED] = scope["client"][0]
         is_trusted = self._trusts(scope)
-        prefix = (_told_prefix(scope) if is_trusted else None) or self._root_path
+        prefix = (_sent_prefix(scope) if is_trusted else None) or self._root_path
         if prefix:
             path = scope["path"]
             has_prefix = path == prefix or path.startswith(f"{prefix}/")
@@ -74,7 +74,7 @@ def _with_last_hops(headers: Headers) -> Headers:
     return [*((name, value) for name, value in headers if name != _HOPS_HEADER), (_HOPS_HEADER, last)]
 
 
-def _told_prefix(scope: Scope) -> str | None:
+def _sent_prefix(scope: Scope) -> str | None:
     """Return the prefix that a proxy sends; None if there is none, or it is not a valid path."""
     for name, value in scope["headers"]:
         if name == _PREFIX_HEADER:

@@ -1,4 +1,4 @@
-"""HEAD as GET without a body, OPTIONS, and the methods that a path takes."""
+"""HEAD (as GET without a body), OPTIONS, and the methods that a path allows."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -45,7 +45,7 @@ def is_head(request: Request) -> bool:
 
 
 def allowed(scope: Scope) -> str:
-    """Return the methods that a request's path takes, in the form of the Allow header; empty for an unknown path."""
+    """Return the value of the Allow header for a request's path; empty for an unknown path."""
     routes: list[BaseRoute] = scope["app"].router.routes
     taken = [
         method

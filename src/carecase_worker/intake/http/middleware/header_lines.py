@@ -1,4 +1,4 @@
-"""Header lines of a request: lines of a list are joined, any other header in use may come once (RFC 9110, 5.3)."""
+"""Repeated header lines of a request: those of list headers are joined, others are refused (RFC 9110, 5.3)."""
 
 import re
 from collections import Counter
@@ -24,7 +24,7 @@ _SINGLE = (
     b"x-forwarded-proto", b"x-forwarded-prefix",
 )  # fmt: skip
 _UNREAD = b"cookie"
-"""A header that is removed: the framework would parse it, in quadratic time on some Pythons, and nothing needs it."""
+"""A header that is removed: the framework would parse it, on some Pythons in quadratic time, and nothing needs it."""
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]*)?")
 
 
@@ -38,7 +38,7 @@ def joined(headers: Headers, needs_host: bool) -> Headers:
     if host is None and needs_host:
         raise BatchRefused(BatchFault.BAD_HEADER, "The header Host is missing. HTTP/1.1 requires it.")
     if host is not None and not _HOST.fullmatch(host.strip()):
-        raise BatchRefused(BatchFault.BAD_HEADER, "The header Host holds no host. Send host or host:port.")
+        raise BatchRefused(BatchFault.BAD_HEADER, "The header Host is not a host. Send host or host:port.")
     if len({name for name, _ in headers}) == len(headers):
         return headers
     counts = Counter(name for name, _ in headers)

@@ -1,4 +1,4 @@
-"""Security headers: no caching, no MIME sniffing, no framing, and a policy (CSP) that runs our own scripts only."""
+"""Security headers: no caching, no MIME sniffing, no framing, and a policy (CSP) that allows only our own scripts."""
 
 import base64
 import hashlib
@@ -23,9 +23,9 @@ _TAKEN = (
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds the headers, unless a response has a policy or a lifetime of its own.
+    """ASGI middleware that adds the headers, unless a response sets its own CSP or Cache-Control.
 
-    A page without a policy may run files of this service and its own inline scripts.
+    A page without a policy may run scripts of this service and its own inline scripts.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -69,13 +69,13 @@ def _add_common(headers: MutableHeaders) -> None:
 
 
 def _policy(page: bytes) -> str:
-    """Return the policy of a page, by the digests of its inline scripts. Pages come in one piece."""
+    """Return the policy of a page, with the digests of its inline scripts. Pages are sent in one piece."""
     digests = (base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _INLINE.findall(page))
     return _PAGE.format(" ".join(f"'sha256-{digest}'" for digest in digests))
 
 
 def cors_options(origins: Sequence[str]) -> dict[str, Any]:
-    """Return the CORS options for web pages of these origins: they may do all that other clients may."""
+    """Return the CORS options for web pages of these origins, which have the same rights as other clients."""
     return {
         "allow_origins": list(origins),
         "allow_methods": ["GET", "PUT", "POST", "DELETE"],

@@ -1,1 +1,1 @@
-"""Requests: headers, parameters, preferences, paging and the choice of a representation."""
+"""Parsing of requests: headers, parameters, preferences, paging and content negotiation."""

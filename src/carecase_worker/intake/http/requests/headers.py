@@ -1,4 +1,4 @@
-"""Headers that several routes take, as they are published."""
+"""Headers of several routes, as published."""
 
 from typing import Annotated
 
@@ -14,14 +14,14 @@ LastEventId = Annotated[
         alias="Last-Event-ID",
         min_length=1,
         max_length=8000,
-        description="The id of the last event that was received: the stream goes on after it",
+        description="The id of the last event that was received: the stream resumes after it",
     ),
 ]
 Prefer = Annotated[
     str | None,
     Header(
         alias="Prefer",
-        description="RFC 7240: respond-async, or wait=N, hold the answer for at most N seconds;"
+        description="RFC 7240: respond-async, or wait=N, delay the response by at most N seconds;"
         " handling=strict, apply all items or none",
     ),
 ]

@@ -14,7 +14,7 @@ CSV_TYPE = "text/csv; charset=utf-8; header=present"
 
 _CSV = "text/csv"
 _CSV_PATHS = ("cases-batch", "/result")
-"""Ends of the paths whose responses may be results."""
+"""Suffixes of the paths whose responses may be results."""
 EVENT_STREAM = "text/event-stream"
 """Media type of server-sent events."""
 
@@ -22,17 +22,17 @@ ENCODINGS = ("zstd", "gzip")
 """Encodings of responses and requests, the preferred one first."""
 
 _LONGEST_HEADER = 1000
-"""Characters of a list that are read: honest lists are shorter, and they are parsed before the caller is known."""
+"""Maximum characters of a list that are parsed, since that happens before authentication; real lists are shorter."""
 
 
 def json_type(accept: str | None) -> str | None:
-    """Return the one of our types that a client prefers; None if it accepts none of them."""
+    """Return the supported type that a client prefers; None if it accepts none."""
     wanted = list(_weighed(accept or "")) or [("*/*", 1.0)]
     return _best(JSON_TYPES, {kind: _quality_of_type(kind, wanted) for kind in JSON_TYPES})
 
 
 def json_type_of(request: Request) -> str:
-    """Return the type of the response to a request; the default one if the client accepts none of ours."""
+    """Return the type of the response to a request; the default one if the client accepts no supported type."""
     return json_type(request.headers.get("accept")) or JSON_TYPES[0]
 
 
@@ -44,28 +44,28 @@ def prefers_csv(accept: str | None) -> bool:
 
 
 def encoding(accept_encoding: str | None) -> str | None:
-    """Return the one of our encodings that a client prefers; None if it accepts none of them."""
+    """Return the supported encoding that a client prefers; None if it accepts none."""
     wanted = dict(_weighed(accept_encoding or ""))
     anything = wanted.get("*", 0.0)
     return _best(ENCODINGS, {name: wanted.get(name, anything) for name in ENCODINGS})
 
 
 def names_version(if_none_match: str | None, tag: str) -> bool:
-    """Return whether the header If-None-Match has this tag, by weak comparison (RFC 9110)."""
+    """Return whether If-None-Match has this tag, by weak comparison (RFC 9110)."""
     held = [part.strip().removeprefix("W/") for part in (if_none_match or "")[:_LONGEST_HEADER].split(",")]
     return tag in held or "*" in held
 
 
 def require_acceptable(request: Request) -> None:
-    """Raise BatchRefused for a client that accepts no type of the route's responses, before anything is done."""
+    """Raise BatchRefused, before anything else is done, for a client that accepts none of the route's types."""
     accept, route = request.headers.get("accept"), request.scope.get("route")
     if getattr(getattr(route, "response_class", None), "media_type", None) == EVENT_STREAM:
         wanted = list(_weighed(accept or "")) or [("*/*", 1.0)]
         if _quality_of_type(EVENT_STREAM, wanted) == 0:
-            raise BatchRefused(BatchFault.NOT_ACCEPTABLE, f"The answer is a stream of events. Accept {EVENT_STREAM}.")
+            raise BatchRefused(BatchFault.NOT_ACCEPTABLE, f"The response is a stream of events. Accept {EVENT_STREAM}.")
     elif json_type(accept) is None and not (request.scope["route"].path.endswith(_CSV_PATHS) and prefers_csv(accept)):
         raise BatchRefused(
-            BatchFault.NOT_ACCEPTABLE, "Answers are JSON. Accept application/json, text/json or text/plain."
+            BatchFault.NOT_ACCEPTABLE, "Responses are JSON. Accept application/json, text/json or text/plain."
         )
 
 
@@ -75,7 +75,7 @@ def _best(ours: tuple[str, ...], quality: dict[str, float]) -> str | None:
 
 
 def _quality_of_type(kind: str, wanted: list[tuple[str, float]]) -> float:
-    """Return the quality of a type by the most specific range that it is in."""
+    """Return the quality of a type by the most specific range that matches it."""
     for media_range in (kind, f"{kind.partition('/')[0]}/*", "*/*"):
         found = [quality for name, quality in wanted if name == media_range]
         if found:

@@ -1,4 +1,4 @@
-"""Paging: page and pageSize in, x-pagination out; the items of each chunk that a page needs."""
+"""Paging: page and pageSize in, x-pagination out; the slices of chunks that make up a page."""
 
 import json
 import re
@@ -16,7 +16,7 @@ LARGEST = 1000
 
 
 def plain_integer(text: str) -> str:
-    """Check that a text is an integer of JSON: pydantic would also take 1_000, +1 and 1.0. Raises ValueError."""
+    """Check that a text is a JSON integer: pydantic also accepts 1_000, +1 and 1.0. Raises ValueError."""
     if not re.fullmatch(r"-?(0|[1-9][0-9]*)", text):
         raise ValueError("must be an integer")
     return text
@@ -26,13 +26,13 @@ PageNumber = Annotated[
     int,
     Field(ge=1, le=INT32_MAX),
     BeforeValidator(plain_integer),
-    Query(alias="page", description="Which page, from 1"),
+    Query(alias="page", description="Number of the page, from 1"),
 ]
 PageSize = Annotated[
     int,
     Field(ge=1, le=LARGEST),
     BeforeValidator(plain_integer),
-    Query(alias="pageSize", description="How many a page has"),
+    Query(alias="pageSize", description="Size of a page"),
 ]
 
 
@@ -45,11 +45,11 @@ class Page:
 
     @property
     def first(self) -> int:
-        """The place of its first element in the list."""
+        """The index of its first element in the list."""
         return (self.number - 1) * self.size
 
     def header(self, total: int) -> dict[str, str]:
-        """Return the header that says which page this is, of `total` elements."""
+        """Return the x-pagination header of this page, for `total` elements."""
         told = {
             "TotalCount": total,
             "TotalPages": -(-total // self.size),
@@ -61,7 +61,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ChunkSlice:
-    """A part of the wanted items of a chunk: `take` of them, after `skip` of them."""
+    """A slice of the selected items of a chunk: `take` of them, after the first `skip`."""
 
     chunk_no: int
     skip: int
@@ -69,7 +69,7 @@ class ChunkSlice:
 
 
 def chunk_slices(wanted: Sequence[int], first: int, stop: int) -> Iterator[ChunkSlice]:
-    """Yield the parts of chunks with the elements from `first` to before `stop`; chunk n has `wanted[n]` elements."""
+    """Yield the slices of chunks that cover elements `first` to `stop`, exclusive; chunk n has `wanted[n]` elements."""
     start = 0
     for chunk_no, count in enumerate(wanted):
         skip, end = max(first - start, 0), min(stop - start, count)

@@ -1,4 +1,4 @@
-"""Refusals of parameters that break the published description: each says what is allowed."""
+"""Refusals of parameters that violate the published description; each names the allowed values."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -27,10 +27,10 @@ def require_known_parameters(request: Request) -> None:
 
 
 def bad_parameters(request: Request, names: Iterable[str]) -> BatchRefused:
-    """Make the refusal of parameters whose values are not allowed."""
+    """Make the refusal of parameters with invalid values."""
     described = _described(request)
     faults = [f"{name} {_rule(request, described[name])}" for name in dict.fromkeys(names)]
-    return _refused(f"A parameter is not as described: {'; '.join(faults)}.")
+    return _refused(f"A parameter is not valid: {'; '.join(faults)}.")
 
 
 def _refused(detail: str) -> BatchRefused:
@@ -59,7 +59,7 @@ def _rule(request: Request, parameter: Mapping[str, Any]) -> str:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    """Suggest the parameter that was meant; the client's own text is not repeated."""
+    """Suggest the nearest known parameter; the client's own text is not repeated."""
     by_lower = {one.lower(): one for one in known}
     close = closest(name.lower()[:100], by_lower)
     return f"; did you mean {by_lower[close]}?" if close else "."

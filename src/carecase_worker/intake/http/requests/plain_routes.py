@@ -1,7 +1,7 @@
-"""Routes that parse their requests themselves, by the types that they publish.
+"""Routes that parse their own parameters, by the types that they publish.
 
-FastAPI publishes them like any other. Its own parsing by declarations costs as much as everything else that is done
-for a small batch or a poll, so the few values of these paths are parsed by hand.
+FastAPI publishes them like any other. Its declarative parsing costs as much as all other work for a small batch or a
+poll, so the few parameters of these paths are parsed by hand.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,7 +18,7 @@ Read = Callable[[Request], Awaitable[Mapping[str, Any]]]
 
 
 def read_by(read: Read) -> type[APIRoute]:
-    """Make the class of routes whose arguments are read by a function."""
+    """Make the class of routes whose arguments `read` returns."""
 
     class PlainRoute(APIRoute):
         """A route whose endpoint gets its arguments from `read`."""
@@ -36,14 +36,14 @@ def read_by(read: Read) -> type[APIRoute]:
 
 
 class Parameters:
-    """The parameters of one request. Bad values are collected, and refused at the end all at once."""
+    """The parameters of one request. Invalid values are collected and refused together."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._bad: list[str] = []
 
     def take(self, name: str, kind: TypeAdapter[Any], sent: str | None) -> Any:
-        """Parse a parameter by its published type; None if it was not sent, or is bad."""
+        """Parse a parameter by its published type; None if it was not sent, or is invalid."""
         if sent is None:
             return None
         try:
@@ -53,6 +53,6 @@ class Parameters:
             return None
 
     def require_good(self) -> None:
-        """Raise BatchRefused if any parameter is bad."""
+        """Raise BatchRefused if any parameter is invalid."""
         if self._bad:
             raise bad_parameters(self._request, self._bad)

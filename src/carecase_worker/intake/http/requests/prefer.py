@@ -1,4 +1,4 @@
-"""Prefer in, Preference-Applied out (RFC 7240)."""
+"""The headers Prefer and Preference-Applied (RFC 7240)."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ _LONGEST_HEADER = 1000
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """The supported preferences of a client: respond at once, hold the response for `wait`, apply all items or none."""
+    """The supported preferences: respond at once, long poll for up to `wait`, apply all items or none."""
 
     respond_async: bool = False
     wait: timedelta | None = None
@@ -24,9 +24,9 @@ class Preferences:
 
 
 def preferences(headers: Iterable[str], longest: timedelta) -> Preferences:
-    """Parse all Prefer headers; the first preference of each name counts, unknown and broken ones are ignored.
+    """Parse all Prefer headers; the first preference of each name counts, unknown and invalid ones are ignored.
 
-    `wait` is cut to `longest`.
+    `wait` is limited to `longest`.
     """
     first: dict[str, str] = {}
     for header in headers:
@@ -39,7 +39,7 @@ def preferences(headers: Iterable[str], longest: timedelta) -> Preferences:
 
 
 def applied(wanted: Preferences, final: bool, of_batch: bool = False) -> dict[str, str]:
-    """Return the header with the preferences that a response honours; no header if it honours none."""
+    """Return the Preference-Applied header of a response; no header if no preference was honoured."""
     honoured = ["respond-async"] if wanted.respond_async and not final else []
     if wanted.wait is not None:
         honoured.append(f"wait={wanted.wait // timedelta(seconds=1)}")

@@ -1,1 +1,1 @@
-"""Responses: compression, streams of events, documents that never change."""
+"""Responses: compression, event streams, static documents."""

@@ -1,4 +1,4 @@
-"""Compression of responses while they are made."""
+"""Streaming compression of responses."""
 
 import zlib
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Server-sent events: their text, and the response that sends them as they come."""
+"""Server-sent events: their text, and the streaming response."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
@@ -15,31 +15,31 @@ from carecase_worker.intake.http.middleware.access_log import take_over
 from carecase_worker.intake.http.requests.negotiation import EVENT_STREAM
 
 HEARTBEAT = b": keep-alive\nevent: heartbeat\ndata: {}\n\n"
-"""A comment for proxies, which close what is silent, and an event for clients, which do not see comments."""
+"""A comment for proxies, which close idle connections, and an event for clients, which do not see comments."""
 
 
 def event(name: str, data: Any, cursor: str | None = None) -> bytes:
-    """Return the text of an event; `cursor` is its id, which a client that connects anew sends back."""
+    """Return the text of an event; `cursor` is its id, which a client sends back when it reconnects."""
     identity = b"" if cursor is None else b"id: %s\n" % cursor.encode()
     return b"%sevent: %s\ndata: %s\n\n" % (identity, name.encode(), msgspec.json.encode(data))
 
 
 def opening(again: timedelta, cursor: str | None = None) -> bytes:
-    """Return the beginning of a stream: how long to wait before connecting anew, and the first id."""
+    """Return the beginning of a stream: the delay before a reconnect, and the first id."""
     identity = b"" if cursor is None else b"id: %s\n" % cursor.encode()
     return b"retry: %d\n%s\n" % (milliseconds(again), identity)
 
 
 class EventStreamResponse(Response):
-    """A response of events, until they end or the client leaves. Proxies are told not to hold it back.
+    """A response of events, until they end or the client disconnects; proxies must not buffer it.
 
-    The events are sent by the connection, see `going_on.py`.
+    The connection sends the events, see `going_on.py`.
     """
 
     media_type = EVENT_STREAM
 
     def __init__(self, events: AsyncIterator[bytes], leave: Callable[[], None]) -> None:
-        """Send `events`; call `leave` if the client leaves: `events` shall then end."""
+        """Send `events`; if the client disconnects, call `leave`, after which `events` must end."""
         super().__init__(None, 200, {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"})
         del self.headers["content-length"]
         self._events = events
@@ -47,7 +47,7 @@ class EventStreamResponse(Response):
         self._held = ExitStack()
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        """Begin the response; of HEAD, that is all."""
+        """Begin the response; for HEAD, also end it."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if scope.get("carecase.head"):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -63,5 +63,5 @@ class EventStreamResponse(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def leave(self) -> None:
-        """Let the events end: the client has left."""
+        """End the events: the client has disconnected."""
         self._leave()

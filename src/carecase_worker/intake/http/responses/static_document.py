@@ -1,4 +1,4 @@
-"""Documents that are made once, kept as bytes and served without credentials."""
+"""Static documents, made once and served from memory without credentials."""
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping
@@ -11,12 +11,12 @@ from carecase_worker.intake.http.requests.negotiation import ENCODINGS, encoding
 from carecase_worker.intake.http.responses.compression import compressed
 
 _PIECE_BYTES = 64 << 10
-"""Bytes of a piece of a response: a slow reader then holds one piece, not a copy of the whole document."""
+"""Size in bytes of a piece of a response: a slow reader then occupies one piece, not a copy of the document."""
 
 
 @dataclass(frozen=True, slots=True)
 class StaticDocument:
-    """A document in each of our encodings; None stands for no encoding."""
+    """A document in each supported encoding, by name; None is no encoding."""
 
     media_type: str
     contents: Mapping[str | None, bytes]
@@ -25,12 +25,12 @@ class StaticDocument:
 
     @classmethod
     def of(cls, content: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> "StaticDocument":
-        """Make the document with this content; its responses have these headers, too."""
+        """Make the document with this content, and additional headers of its responses."""
         contents = {name: b"".join(compressed([content], name)) for name in (None, *ENCODINGS)}
         return cls(media_type, contents, hashlib.sha256(content).hexdigest()[:32], headers or {})
 
     def answer(self, request: Request) -> Response:
-        """Respond with the document in the encoding that the client prefers; 304 if it has it already."""
+        """Respond with the document in the encoding that the client prefers; 304 if the client already has it."""
         chosen = encoding(request.headers.get("accept-encoding"))
         tag = f'"{self.digest}-{chosen or "plain"}"'
         # a browser replaces the headers that it keeps by those of a 304

@@ -1,4 +1,4 @@
-"""Constraints of PostgreSQL, which names them in its errors; the catalogue has their columns."""
+"""Constraints of PostgreSQL: errors name them, the catalogue has their columns."""
 
 from psycopg import Error as PostgresError
 from psycopg.errors import Diagnostic

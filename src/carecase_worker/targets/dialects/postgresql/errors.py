@@ -13,7 +13,7 @@ from carecase_worker.targets.dialects.failures import Errors, Meaning
 from carecase_worker.targets.dialects.postgresql.refusals import cause_by_words, parameter_by_words
 
 LOWEST = 14
-"""The first with `client_connection_check_interval`: a worker that is gone keeps no locks."""
+"""The first version with `client_connection_check_interval`: a dead worker keeps no locks."""
 
 _SQLSTATES: Mapping[str, Meaning] = {
     "08": (FailureKind.AWAY, Causes.BROKEN),  # connection exception
@@ -48,9 +48,9 @@ A trigger may raise any of them over a single item: `answered` decides whether t
 """
 _OTHER_SQLSTATE: Meaning = (FailureKind.REFUSED, None)
 _ROW_SECURITY = ("42501", "ExecWithCheckOptions")
-"""SQLSTATE and source function of a row that a policy refuses; a lack of privileges has another function."""
+"""SQLSTATE and source function of a row refused by a policy; missing privileges have another function."""
 _EXHAUSTED = ("53", "58")
-"""Classes of errors for resources and devices, which a database may lack for some items and have for others."""
+"""Error classes of resources and devices, which may suffice for some items but not for others."""
 
 
 class PostgresRefused(OperationalError):
@@ -81,8 +81,8 @@ def _special(error: PostgresError) -> Meaning | None:
 def _may_blame_an_item(error: DBAPIError, _: FailureKind) -> bool:
     """Return whether a single item may be at fault.
 
-    False if the connection has ended, or the server itself lacks room or a device: a full disk still has room for some
-    items, and that is no reason to refuse the others.
+    False if the connection has ended, or the server lacks a resource: a full disk still has room for some items, but
+    that is no reason to refuse the others.
     """
     original = error.orig
     if error.connection_invalidated or not isinstance(original, PostgresError) or not original.sqlstate:

@@ -1,4 +1,4 @@
-"""Timeouts of statements and locks in a transaction, and the search for a session that may have held a lock."""
+"""Timeouts of statements and locks in a transaction, and the search for a session that may hold a lock."""
 
 from sqlalchemy import Connection, text
 
@@ -31,7 +31,7 @@ def lift_deadline(connection: Connection) -> None:
 
 
 def check_constraints_at_once(connection: Connection) -> None:
-    """Check the constraints that are deferred now, and from now on with each statement."""
+    """Check deferred constraints now, and from now on with each statement."""
     connection.execute(_CHECK_AT_ONCE)
 
 

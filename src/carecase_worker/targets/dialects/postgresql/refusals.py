@@ -1,7 +1,7 @@
-"""Refusals to connect to PostgreSQL, told apart by their words.
+"""Refusals to connect to PostgreSQL, classified by their text.
 
-Once a connection is made, a server's errors have codes. Errors before that have none: psycopg keeps only libpq's text.
-The cause is then found by words of that text, which is never passed on.
+Errors of an established connection have codes. Errors before that have none: psycopg keeps only libpq's text. The cause
+is then found by patterns in that text, which is never passed on.
 """
 
 import re
@@ -45,13 +45,13 @@ KEYWORDS = frozenset(option.keyword.decode() for option in Conninfo.parse(b""))
 
 
 def cause_by_words(text: str) -> Causes:
-    """Return the cause that a text of libpq's or PostgreSQL's gives for a failed connection."""
+    """Return the cause of a failed connection by the text of libpq or PostgreSQL."""
     bare = re.sub(r"\"[^\"]*\"|'[^'\n]*'", "''", text)  # the names of hosts, files and users could be such words
     return next((cause for words, cause in _WORDS if re.search(words, bare)), Causes.UNKNOWN)
 
 
 def parameter_by_words(text: str) -> str:
-    """Return the connection parameter whose value such a text refuses; empty if it does not say."""
+    """Return the connection parameter whose value such a text rejects; empty if it names none."""
     found = _NAMED.search(text)
     if found and found.lastindex:
         name = found[found.lastindex]

@@ -1,4 +1,4 @@
-"""Schemas of PostgreSQL: the lock of a migration, the search path, and the making of a database."""
+"""Schemas of PostgreSQL: the lock of a migration, the search path, and the creation of a database."""
 
 from sqlalchemy import Connection, text
 
@@ -11,8 +11,8 @@ _LOCK = 0x63617265
 def wait_for_turn(connection: Connection) -> None:
     """Wait until no other process migrates, for as long as that takes.
 
-    The migration itself may take longer than a worker's timeouts allow, but waits for a lock no longer than a worker
-    would: other sessions that want the same table queue behind it.
+    The migration itself may exceed a worker's timeouts, but waits for a lock no longer than a worker would: other
+    sessions that need the same table queue behind it.
     """
     held = connection.execute(text("SELECT current_setting('lock_timeout')")).scalar()
     for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
@@ -22,7 +22,7 @@ def wait_for_turn(connection: Connection) -> None:
 
 
 def work_in_first_schema_only(connection: Connection) -> None:
-    """Leave the rest of the search path out of this transaction: it is not this database's schema."""
+    """Restrict this transaction to the first schema of the search path, which is this database's."""
     connection.execute(text("SELECT set_config('search_path', quote_ident(current_schema()), true)"))
 
 
@@ -33,7 +33,7 @@ def may_read_revision(connection: Connection) -> bool:
 
 
 def create_database(connection: Connection, name: str) -> None:
-    """Make a database on a server, unless it is there."""
+    """Create a database on a server, unless it exists."""
     found = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}).scalar()
     if not found:
         quoted = connection.dialect.identifier_preparer.quote(name)

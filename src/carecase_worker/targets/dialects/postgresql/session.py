@@ -1,7 +1,7 @@
-"""Sessions of PostgreSQL: the settings that this service makes for them, and the schema that they work in.
+"""Sessions of PostgreSQL: their settings, and the schema that they work in.
 
-The settings are made after connecting and not by libpq's `options`. So all that the URL, a service file, PGOPTIONS or
-the role set takes effect first, and these settings come last.
+The settings are made after connecting and not by libpq's `options`, so that they override those of the URL, a service
+file, PGOPTIONS or the role.
 """
 
 import re
@@ -27,7 +27,7 @@ WHERE place = 1 OR NOT EXISTS (
   SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
   WHERE nspname = name AND relname = ANY(%(ours)s))
 """
-"""SQL for the search path without further schemas that have one of our tables: those are another tenant's."""
+"""SQL for the search path without further schemas that contain our tables, which belong to other tenants."""
 
 _APPLICATION = "coalesce(nullif(current_setting('application_name'), ''), 'carecase-worker')"
 
@@ -86,7 +86,7 @@ def set_up(engine: Engine, settings: DatabaseSettings) -> None:
 
 
 def engine_arguments(settings: DatabaseSettings, url: URL) -> Mapping[str, Any]:
-    """Return the connection parameters that the URL does not set itself, and how long a connection is kept."""
+    """Return the connection parameters that the URL does not set, and the lifetime of a connection."""
     ours = {
         "connect_timeout": max(2, round(settings.connect_timeout.total_seconds())),
         "keepalives_idle": 5,
@@ -104,12 +104,12 @@ def unknown_parameters(url: URL) -> list[str]:
 
 
 def _options_of(connection: Connection[Any]) -> str:
-    """Return the `options` that libpq used, from whatever source."""
+    """Return the effective `options` of libpq, from any source."""
     return next(((option.val or b"").decode() for option in connection.pgconn.info if option.keyword == b"options"), "")
 
 
 def _first_of(search_path: str, user: str) -> list[str]:
-    """Return the schemas of which one is meant to be used: the first that is named, and before it the user's own."""
+    """Return the intended schemas: the first one named, preceded by the user's own."""
     meant = []
     for quoted, plain in re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', search_path):
         name = quoted.replace('""', '"') if quoted else plain.lower()

@@ -1,4 +1,4 @@
-"""INSERT … SELECT FROM json_to_recordset(…): the fastest upsert on PostgreSQL, which takes JSON as it was sent."""
+"""INSERT … SELECT FROM json_to_recordset(…): the fastest upsert on PostgreSQL, which takes JSON unchanged."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -23,7 +23,7 @@ from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
 
 class PostgresUpsert:
-    """The upsert of a wave that is sent as one JSON text and written at one stroke."""
+    """The upsert of a wave, sent as one JSON text and written by one statement."""
 
     def __init__(self) -> None:
         self._statements = {
@@ -43,14 +43,14 @@ class PostgresUpsert:
         )
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
-        """Write the cases that the guards let through."""
+        """Write the cases that pass the guards."""
         in_order = list(wave.keys) == sorted(wave.keys)
         statement = self._statements[guard_care_plan, not in_order, isinstance(wave, WaveOfChunks)]
         created, updated = connection.exec_driver_sql(statement, _sent(wave)).one()
         return Written(created or (), updated or ())
 
     def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        """Read what the cases hold; those that are not there are left out."""
+        """Read the stored cases with these keys; missing ones are left out."""
         found = connection.execute(self._held, {"keys": _array(keys)})
         return {key: Held(*held) for key, *held in found}
 
@@ -60,7 +60,7 @@ class PostgresUpsert:
         return Newer(*connection.execute(self._newer, sent).one())
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
-        """Give cases that a later version created this wave's entry date, user and version."""
+        """Set this wave's entry date, user and version on cases that a later version created."""
         connection.exec_driver_sql(self._backdates[isinstance(wave, WaveOfChunks)], _sent(wave))
 
     def write_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:
@@ -89,7 +89,7 @@ _TOLD = text(f"SELECT current_setting('{TOLD}')")
 
 
 def _sent(wave: Wave) -> dict[str, Any]:
-    """Return the parameters of the statements for PostgreSQL, for a wave."""
+    """Return the parameters of the statements for a wave."""
     sent: dict[str, Any] = {"cases": Json(wave.text(), dumps=_as_it_is)}
     if isinstance(wave, WaveOfChunks):
         defaults = [chunk.defaults for chunk in wave.chunks]

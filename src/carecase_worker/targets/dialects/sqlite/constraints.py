@@ -1,4 +1,4 @@
-"""Constraints of SQLite, found by the words of its errors and the definition of the table."""
+"""Constraints of SQLite, found by its error messages and the table definition."""
 
 import re
 import sqlite3
@@ -44,7 +44,7 @@ def _columns(connection: Connection, error: sqlite3.Error) -> Iterable[str] | No
 
 
 def _with_their_sources(connection: Connection, columns: Iterable[str]) -> set[str]:
-    """Return columns in lower case, and those that the generated ones among them are made from."""
+    """Return columns in lower case, with the source columns of generated ones."""
     definition = _definition(connection, CARE_CASE.name)
     return {word for column in columns for word in (column.lower(), *_words(_source_of(column, definition)))}
 
@@ -60,7 +60,7 @@ def _words(expression: str) -> list[str]:
 def _condition_of(check: str, definition: str) -> str:
     """Return the condition of a check constraint.
 
-    SQLite calls a constraint by its name or, where it has none, by its condition.
+    SQLite reports a constraint by its name or, if it has none, by its condition.
     """
     name = rf"[\"`\[]?{re.escape(check)}[\"`\]]?"
     return _in_parentheses(rf"CONSTRAINT\s+{name}\s+CHECK\s*\(", definition) or _bare(check)
@@ -87,7 +87,7 @@ def _in_parentheses(opening: str, definition: str) -> str:
 
 
 def _bare(definition: str) -> str:
-    """Return a definition without its literals and comments, whose words and parentheses do not count."""
+    """Return a definition without literals and comments."""
     return re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", "''", definition, flags=re.DOTALL)
 
 

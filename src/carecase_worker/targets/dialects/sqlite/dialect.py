@@ -12,7 +12,7 @@ from carecase_worker.targets.dialects.sqlite.upsert import SqliteUpsert
 
 
 def _touch(connection: Connection) -> None:
-    """Write back an unchanged value to the file: nothing else shows that it is read-only."""
+    """Write an unchanged value to the file: only a write shows that it is read-only."""
     version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
 

@@ -10,7 +10,7 @@ from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.dialects.failures import ITEM_FAULTS, Errors, Meaning
 
 LOWEST = (3, 35, 0)
-"""The first with RETURNING."""
+"""The first version with RETURNING."""
 
 _SQLITE_NAMES: Mapping[str, Meaning] = {
     "SQLITE_AUTH": (FailureKind.AWAY, Causes.NO_FILE),
@@ -51,7 +51,7 @@ def _code_of(error: sqlite3.Error) -> str:
 
 
 def _primary_name(code: int) -> str:
-    """Return the name of an extended result code's primary one; Python does not know all the extended names."""
+    """Return the name of an extended result code's primary code; Python lacks some extended names."""
     primary = code & 0xFF
     return next((name for name in _SQLITE_NAMES if getattr(sqlite3, name, None) == primary), _NAMELESS)
 

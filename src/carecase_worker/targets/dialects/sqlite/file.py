@@ -1,12 +1,12 @@
-"""The file of an SQLite database: opened but never made, and watched, since one that was replaced still takes writes.
+"""The file of an SQLite database: opened but never created, and watched, since a replaced file still accepts writes.
 
-A file that is moved or deleted stays open in the processes that have opened it, and SQLite goes on writing into it. So
-device and inode are compared whenever a connection is taken from the pool, and once more after each commit of cases. If
-they differ, the commit went into a file that is gone, and is done again in the new one (decision 0023).
+A file that is moved or deleted stays open in processes that have opened it, and SQLite keeps writing to it. So device
+and inode are compared at each checkout from the pool, and again after each commit of cases. If they differ, the commit
+went to the old file, and is repeated in the new one (decision 0023).
 
-SQLite finds its log and its index by name alone. Beside a file that has replaced another they are still the old file's,
-and would spoil the new one. So a note beside the file says which file they belong to. Every process that opens the file
-reads and writes the note under a lock, and the first to open a new file removes the old one's log and index.
+SQLite finds its WAL and shared-memory index by name only. After a file was replaced, they are still those of the old
+file, and would corrupt the new one. So a note beside the file says which file they belong to. Every process that opens
+the file reads and writes the note under a lock, and the first to open a new file removes the old WAL and index.
 """
 
 import fcntl
@@ -30,19 +30,19 @@ _NOTE = "-carecase"
 _OPEN_LOG = ("PRAGMA journal_mode=WAL", "SELECT 1 FROM sqlite_schema LIMIT 1")
 """Statements after which SQLite has the log and its index beside the file."""
 _STEPS = 10_000
-"""Instructions of SQLite's virtual machine between two looks at the time: about a millisecond."""
+"""Instructions of SQLite's virtual machine between two checks of the time: about a millisecond."""
 
 Identity = tuple[int, int] | None
-"""Device and inode of a file, by which the open one is told from another of its name; None if there is none."""
+"""Device and inode of a file, which distinguish it from another one of the same name; None if there is none."""
 
 
 def path_of(url: URL) -> Path:
-    """Return the absolute path of a database's file; settings allow no database in memory, and no URI."""
+    """Return the absolute path of a database's file; the settings allow neither in-memory databases nor URIs."""
     return Path.cwd() / str(url.database)
 
 
 def watch(engine: Engine) -> None:
-    """Make the engine open its file without making it, and reconnect once another file has taken its place."""
+    """Make the engine open its file without creating it, and reconnect after the file was replaced."""
     file = _WatchedFile(path_of(engine.url))
     event.listen(engine, "do_connect", file.connect)
     event.listen(engine, "checkout", file.check)
@@ -50,13 +50,13 @@ def watch(engine: Engine) -> None:
 
 
 def make_file(engine: Engine) -> None:
-    """Make an empty file where there is none, for the migrations to fill; if that fails, connecting says why."""
+    """Create an empty file if there is none, for the migrations; if that fails, connecting reports why."""
     with suppress(OSError):
         path_of(engine.url).touch()
 
 
 def stand_in(engine: Engine) -> Engine | None:
-    """Return an engine of an empty database, in memory, if there is no file yet where `make_file` would make one."""
+    """Return an engine of an empty in-memory database, if `make_file` would create the file; else None."""
     path = path_of(engine.url)
     is_missing = not path.exists() and path.parent.is_dir()
     return create_engine("sqlite://") if is_missing else None
@@ -64,7 +64,7 @@ def stand_in(engine: Engine) -> Engine | None:
 
 @dataclass
 class _Opened:
-    """A file as a connection has opened it, and how long a statement on that connection may take, in seconds."""
+    """A file opened by a connection, and the time limit of statements on that connection in seconds."""
 
     path: Path
     identity: Identity
@@ -72,11 +72,11 @@ class _Opened:
     until: float | None = None
 
     def is_replaced(self) -> bool:
-        """Return whether another file, or none, is at its path by now."""
+        """Return whether its path now has another file, or none."""
         return _identity(self.path) != self.identity
 
     def is_over(self) -> bool:
-        """Return whether the statement's time is over; SQLite calls this now and then, and interrupts it if so."""
+        """Return whether the statement has timed out; SQLite calls this periodically, and then interrupts it."""
         return self.until is not None and monotonic() > self.until
 
 
@@ -87,7 +87,7 @@ class _WatchedFile:
         self._path = path
 
     def connect(self, _: Any, record: Any, __: Sequence[Any], parameters: dict[str, Any]) -> sqlite3.Connection:
-        """Open the file that is at the path. Raises sqlite3.Error if there is none, or it was replaced meanwhile."""
+        """Open the file at the path. Raises sqlite3.Error if there is none, or it was replaced meanwhile."""
         opened = _Opened(self._path, _identity(self._path))
         with _own_sidecars(self._path.resolve(), opened.identity):
             connection: sqlite3.Connection = sqlite3.connect(
@@ -118,13 +118,13 @@ class _WatchedFile:
 
 
 def is_replaced(connection: Connection) -> bool:
-    """Return whether another file, or none, is at the path of the one that this connection has open."""
+    """Return whether the path of this connection's file now has another file, or none."""
     opened: _Opened = connection.info[_OPENED]
     return opened.is_replaced()
 
 
 def limit_statements(connection: Connection, seconds: float) -> None:
-    """Limit each further statement on a connection to so many seconds."""
+    """Limit each further statement on a connection, in seconds."""
     opened: _Opened = connection.info[_OPENED]
     opened.limit_s = seconds
 
@@ -136,7 +136,7 @@ def _begin_statement(connection: Connection, *_: Any) -> None:
 
 @contextmanager
 def _own_sidecars(path: Path, identity: Identity) -> Iterator[None]:
-    """Remove another file's log before the caller opens the file at `path`; then note which file the log is of."""
+    """Remove another file's WAL before the caller opens the file at `path`; then record whose WAL it is."""
     try:
         note = os.open(f"{path}{_NOTE}", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError:  # SQLite cannot write here either, and says so

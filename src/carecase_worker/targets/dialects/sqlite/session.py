@@ -1,4 +1,4 @@
-"""Sessions of SQLite: transactions that take the lock at once, durable commits, foreign keys."""
+"""Sessions of SQLite: immediate transactions, durable commits, foreign keys."""
 
 import sqlite3
 from collections.abc import Mapping
