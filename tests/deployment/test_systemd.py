@@ -6,13 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.deployment.units import ROOT, UNITS, lines
 from tests.needs import need
 
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
 
-ROOT = Path(__file__).parent.parent.parent
-UNITS = ROOT / "deploy" / "systemd"
 _PAGE = ROOT / "docs" / "how-to" / "systemd.md"
 SECRETS = {
     "carecase-intake": {"redis_password", "encryption_keys", "jwt_secret", "audit_keys"},
@@ -33,13 +32,6 @@ broker_url = "redis://flower@127.0.0.1:6379/0"
 [databases.demo]
 url = "postgresql+psycopg://carecase_worker@127.0.0.1:5432/demo"
 """
-
-
-def lines(unit: str, name: str) -> list[str]:
-    """The values of a setting of a unit, with those of its drop-ins, in systemd's order."""
-    drop_ins = [*(UNITS / "carecase-.service.d").iterdir(), *sorted((UNITS / f"{unit}.service.d").glob("*.conf"))]
-    texts = [(UNITS / f"{unit}.service").read_text(), *(path.read_text() for path in drop_ins)]
-    return [value for text in texts for value in re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)]
 
 
 def environment(unit: str) -> dict[str, str]:

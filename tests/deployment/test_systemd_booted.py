@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from tests.acceptance.system import eventually
 from tests.builders import a_case
 from tests.deployment.machine import Machine, booted, prepare
-from tests.deployment.test_systemd import UNITS, lines
+from tests.deployment.units import ROOT, UNITS, lines
 from tests.needs import need
 from tests.plain_http import http_client, http_get
 from tests.ports import free_port
@@ -22,7 +22,6 @@ from tests.services import PASSWORDS, Services
 
 from carecase_worker.settings.loading import process_environment
 
-ROOT = UNITS.parents[1]
 UNIT_OF = {
     "carecase-intake": "carecase-intake",
     "carecase-worker@1": "carecase-worker@",

@@ -260,7 +260,7 @@ def test_an_answer_that_is_no_document_of_the_contract_is_reported(content: byte
         calls.jobs(None, None, 1, 1), calls.cancel(JOB), calls.retry(JOB),
         in_turn(calls.validate_part(Batches(1, 1), part, None)),
     ):  # fmt: skip
-        with pytest.raises(ServiceUnreachable, match="207: this is not an answer of the service"):
+        with pytest.raises(ServiceUnreachable, match="207: this is not a response of the service"):
             requests_of(steps, answer)
 
 

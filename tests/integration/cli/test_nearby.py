@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from tests.integration.cli.commands import Carecase
-from tests.integration.embedded.test_stack import PORTS, Noon
+from tests.integration.embedded.stacks import PORTS, Noon
 
 from carecase_worker.cli.configuration import settings_nearby, sources_nearby
 from carecase_worker.embedded.stack import Stack, secrets_of

@@ -7,13 +7,14 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from pydantic import SecretStr
+from tests.integration.embedded.stacks import NOW, PORTS, Noon
 
 from carecase_worker.embedded.stack import (
     FIRST_PORTS,
@@ -30,16 +31,7 @@ from carecase_worker.errors import StackError
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.sections.access import JwtSettings
 
-NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
-PORTS = Ports(intake=8081, flower=5556, redis=6380, postgres=5433)
 SECRETS = Secrets("r", "a", "f", "p", "w", "j" * 64, {"demo": "cck_demo", "other": "cck_other"})
-
-
-class Noon:
-    """A clock that stands."""
-
-    def now(self) -> datetime:
-        return NOW
 
 
 def stack_in(place: Path) -> Stack:

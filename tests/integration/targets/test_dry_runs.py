@@ -1,23 +1,18 @@
 """Dry runs at a database: they report what a real run would, and leave the database as it was."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from random import Random
-from time import monotonic
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, NullPool, create_engine, text
-from tests.acceptance.system import eventually
-from tests.builders import a_batch, a_case, a_lease
-from tests.integration.targets.databases import a_database, run_all
+from sqlalchemy import Engine, text
+from tests.builders import a_case
+from tests.integration.targets.databases import run_all
+from tests.integration.targets.dry_runs import MOMENT, apply, made, plan_of, rehearse, writer_at
 from tests.integration.targets.grounds import GROUNDS, ground_of
 from tests.services import Services
 
-from carecase_worker.batches.chunking import Chunk
 from carecase_worker.cases.care_case import FIELDS
 from carecase_worker.cases.outcomes import (
     CREATED,
@@ -30,68 +25,15 @@ from carecase_worker.cases.outcomes import (
     Outcome,
     would_update,
 )
-from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.settings.model import DatabaseSettings
-from carecase_worker.targets.dialects.registry import DIALECTS, dialect_of
+from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.engines import engine_for
-from carecase_worker.targets.plan import WritePlan
-from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.tenants import Tenant
-from carecase_worker.targets.writing.ledger import LedgerKey
-from carecase_worker.targets.writing.writer import Writer
-from carecase_worker.worker.attempts.planning import plan_chunk
-
-MOMENT = "2026-01-02T03:04:05.678900+00:00"
-WRITTEN = {
-    "postgresql": "SELECT xmin::text, ctid::text, care_case::text FROM care_case ORDER BY case_key",
-    "sqlite": "SELECT rowid, * FROM care_case ORDER BY case_key",
-}
-"""What a database holds of the cases; on PostgreSQL with who wrote a row, and where it lies."""
 
 
 @pytest.fixture(params=[*DIALECTS])
 def engine(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -> Iterator[Engine]:
     yield from made(GROUNDS[request.param].empty(servers, tmp_path))
-
-
-@pytest.fixture
-def postgres(servers: Services) -> Iterator[Engine]:
-    yield from made(a_database(servers))
-
-
-def made(url: str) -> Iterator[Engine]:
-    engine = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": url})))
-    upgrade(engine)
-    yield engine
-    pool: Any = engine.pool
-    assert pool.checkedout() == 0, "a connection was not given back"
-    engine.dispose()
-
-
-def writer_at(engine: Engine) -> Writer:
-    return Writer(engine, dialect_of(engine).writing.upsert)
-
-
-def plan_of(*cases: Any, dry_run: bool = False, seq: int = 1, **lease: Any) -> WritePlan:
-    return plan_chunk(Chunk(0, len(cases), a_batch(*cases)), a_lease(uuid4(), seq=seq, dry_run=dry_run, **lease))
-
-
-def apply(engine: Engine, *cases: Any, seq: int = 1, **lease: Any) -> list[Outcome]:
-    return writer_at(engine).write(LedgerKey(uuid4(), 0), plan_of(*cases, seq=seq, **lease))
-
-
-def rehearse(engine: Engine, *cases: Any, **lease: Any) -> list[Outcome]:
-    """A dry run, which leaves everything as it was."""
-    before = contents(engine)
-    told = writer_at(engine).dry_run(plan_of(*cases, dry_run=True, **lease))
-    assert contents(engine) == before
-    return told
-
-
-def contents(engine: Engine) -> list[Any]:
-    with engine.connect() as connection:
-        cases = connection.execute(text(WRITTEN[engine.dialect.name])).all()
-        return [*cases, *connection.execute(text("SELECT job_id, chunk_no FROM ingest_ledger ORDER BY 1, 2")).all()]
 
 
 def test_a_case_is_reported_as_created_updated_or_unchanged(engine: Engine) -> None:
@@ -115,38 +57,6 @@ def test_a_case_that_comes_often_is_compared_with_what_it_was_just_before(engine
     changed, stayed = would_update(("case_Reason",)), UNCHANGED
     assert told[:9] == [stayed, changed, stayed, changed, changed, stayed, changed, stayed, changed]
     assert told[9:] == [WOULD_CREATE, *[stayed] * 6]
-
-
-@pytest.mark.parametrize("care_plan", [None, 5])
-def test_cases_that_come_often_are_told_as_if_each_were_asked_about_alone(
-    postgres: Engine, care_plan: int | None
-) -> None:
-    run_all(
-        postgres,
-        *GROUNDS["postgresql"].fail_over_trigger_and_pass_over_skip,
-        "CREATE FUNCTION round_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " IF NEW.case_score <> ceil(NEW.case_score) THEN"
-        " UPDATE care_case SET case_score = ceil(NEW.case_score) WHERE case_key = NEW.case_key; END IF;"
-        " RETURN NULL; END $$",
-        "CREATE TRIGGER round_up AFTER INSERT OR UPDATE ON care_case FOR EACH ROW EXECUTE FUNCTION round_up()",
-    )
-    random = Random(4)
-    apply(postgres, a_case(1, case_Score=1), a_case(2, carePlan_Key=6))
-    cases = [
-        a_case(
-            random.choice([1, 1, 2, 3]),
-            carePlan_Key=random.choice([5, 5, 5, care_plan or 6]),
-            case_Score=random.choice([None, 0, -0.0, 1, 0.5, 1.5]),
-            case_Status=random.choice(["ok", "ok", "ok", "ok", None, "skip"]),
-            update_User=random.choice([None, "ann"]),
-            case_Start_Date=random.choice([None, MOMENT, "2026-01-02T04:04:05.6789+01:00"]),
-        )
-        for _ in range(120)
-    ]
-    told = rehearse(postgres, *cases, care_plan=care_plan)
-    portable = Writer(postgres, GROUNDS["postgresql"].other_upserts["portable"]())
-    assert portable.dry_run(plan_of(*cases, dry_run=True, care_plan=care_plan)) == told
-    assert len(set(told)) > 5
 
 
 def test_audit_fields_are_changes_only_if_the_item_gives_them(engine: Engine) -> None:
@@ -202,77 +112,6 @@ def test_of_a_strict_dry_run_with_a_fault_nothing_else_would_be_applied(engine: 
     told = rehearse(engine, a_case(1), a_case(2), care_plan=5, strict=True)
     assert told == [OTHER_CARE_PLAN, NOT_APPLIED]
     assert rehearse(engine, a_case(2), a_case(3), care_plan=5, strict=True) == [WOULD_CREATE, WOULD_CREATE]
-
-
-def test_a_constraint_that_is_checked_at_the_commit_is_met(postgres: Engine) -> None:
-    run_all(
-        postgres,
-        "CREATE TABLE statuses (name varchar PRIMARY KEY)",
-        "INSERT INTO statuses VALUES ('OPEN')",
-        "ALTER TABLE care_case ADD FOREIGN KEY (case_status) REFERENCES statuses DEFERRABLE INITIALLY DEFERRED",
-    )
-    told = rehearse(postgres, a_case(1, case_Status="OPEN"), a_case(2, case_Status="LOST"))
-    assert [one.kind for one in told] == [Kind.WOULD_CREATE, Kind.CONFLICT]
-    assert told[1].body.startswith("case_Status: ")
-
-
-def test_a_value_that_the_database_rounds_is_no_change(postgres: Engine) -> None:
-    run_all(postgres, "ALTER TABLE care_case ALTER case_score TYPE numeric(4,1)")
-    apply(postgres, a_case(1, case_Score=1.25))
-    assert rehearse(postgres, a_case(1, case_Score=1.25)) == [UNCHANGED]
-    assert rehearse(postgres, a_case(1, case_Score=1.35)) == [would_update(("case_Score",))]
-
-
-def test_what_a_trigger_makes_of_a_case_counts(postgres: Engine) -> None:
-    run_all(
-        postgres,
-        "CREATE FUNCTION mend() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " NEW.case_status := upper(NEW.case_status); NEW.case_reason := 'seen'; RETURN NEW; END $$",
-    )
-    apply(postgres, a_case(1, case_Status="open"))
-    run_all(postgres, "CREATE TRIGGER mend BEFORE UPDATE ON care_case FOR EACH ROW EXECUTE FUNCTION mend()")
-    assert rehearse(postgres, a_case(1, case_Status="open")) == [would_update(("case_Reason", "case_Status"))]
-
-
-def test_it_waits_for_a_lock_no_longer_than_its_first_attempt_may_take(postgres: Engine) -> None:
-    """Also if the database's own limits are longer; and it holds nothing afterwards."""
-    apply(postgres, a_case(1), a_case(2))
-    limits = {"statement_timeout_seconds": 400, "lock_timeout_seconds": 300}
-    patient = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": str_of(postgres), **limits})))
-    other = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": str_of(postgres)})))
-    with other.connect() as holder, holder.begin():
-        holder.execute(text("SELECT FROM care_case WHERE case_key = 2 FOR UPDATE"))
-        began = monotonic()
-        with pytest.raises(TargetFailure) as failed:
-            writer_at(patient).dry_run(plan_of(a_case(1), a_case(2), dry_run=True))
-        assert failed.value.kind is FailureKind.TOO_SLOW
-        assert monotonic() - began < 60
-        holder.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR UPDATE NOWAIT"))
-    other.dispose()
-    patient.dispose()
-
-
-def test_what_another_writes_while_it_waits_is_no_change_of_its_own(postgres: Engine) -> None:
-    apply(postgres, a_case(1, case_Reason="A"))
-    patiently = replace(plan_of(a_case(1, case_Reason="B"), dry_run=True), attempts=1)
-    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    others = create_engine(postgres.url, poolclass=NullPool)
-    looking = others.execution_options(isolation_level="AUTOCOMMIT")
-
-    def dry_run_waits() -> bool:
-        with looking.connect() as connection:
-            return bool(connection.execute(text(waits)).all())
-
-    with ThreadPoolExecutor(1) as threads:
-        with others.begin() as other:
-            other.execute(text("UPDATE care_case SET case_reason = 'B' WHERE case_key = 1"))
-            told = threads.submit(writer_at(postgres).dry_run, patiently)
-            eventually(dry_run_waits, what="the dry run waits for the row")
-        assert told.result() == [UNCHANGED]
-
-
-def str_of(engine: Engine) -> str:
-    return engine.url.render_as_string(hide_password=False)
 
 
 def as_if_real(outcome: Outcome) -> Outcome:

@@ -1,0 +1,133 @@
+"""Dry runs at PostgreSQL: deferred constraints, rounding, triggers and locks count as in a real run."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from random import Random
+from time import monotonic
+
+import pytest
+from sqlalchemy import Engine, NullPool, create_engine, text
+from tests.acceptance.system import eventually
+from tests.builders import a_case
+from tests.integration.targets.databases import a_database, run_all
+from tests.integration.targets.dry_runs import MOMENT, apply, made, plan_of, rehearse, writer_at
+from tests.integration.targets.grounds import GROUNDS
+from tests.services import Services
+
+from carecase_worker.cases.outcomes import (
+    UNCHANGED,
+    Kind,
+    would_update,
+)
+from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.settings.model import DatabaseSettings
+from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.tenants import Tenant
+from carecase_worker.targets.writing.writer import Writer
+
+
+@pytest.fixture
+def postgres(servers: Services) -> Iterator[Engine]:
+    yield from made(a_database(servers))
+
+
+def test_a_constraint_that_is_checked_at_the_commit_is_met(postgres: Engine) -> None:
+    run_all(
+        postgres,
+        "CREATE TABLE statuses (name varchar PRIMARY KEY)",
+        "INSERT INTO statuses VALUES ('OPEN')",
+        "ALTER TABLE care_case ADD FOREIGN KEY (case_status) REFERENCES statuses DEFERRABLE INITIALLY DEFERRED",
+    )
+    told = rehearse(postgres, a_case(1, case_Status="OPEN"), a_case(2, case_Status="LOST"))
+    assert [one.kind for one in told] == [Kind.WOULD_CREATE, Kind.CONFLICT]
+    assert told[1].body.startswith("case_Status: ")
+
+
+def test_a_value_that_the_database_rounds_is_no_change(postgres: Engine) -> None:
+    run_all(postgres, "ALTER TABLE care_case ALTER case_score TYPE numeric(4,1)")
+    apply(postgres, a_case(1, case_Score=1.25))
+    assert rehearse(postgres, a_case(1, case_Score=1.25)) == [UNCHANGED]
+    assert rehearse(postgres, a_case(1, case_Score=1.35)) == [would_update(("case_Score",))]
+
+
+def test_what_a_trigger_makes_of_a_case_counts(postgres: Engine) -> None:
+    run_all(
+        postgres,
+        "CREATE FUNCTION mend() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " NEW.case_status := upper(NEW.case_status); NEW.case_reason := 'seen'; RETURN NEW; END $$",
+    )
+    apply(postgres, a_case(1, case_Status="open"))
+    run_all(postgres, "CREATE TRIGGER mend BEFORE UPDATE ON care_case FOR EACH ROW EXECUTE FUNCTION mend()")
+    assert rehearse(postgres, a_case(1, case_Status="open")) == [would_update(("case_Reason", "case_Status"))]
+
+
+def test_it_waits_for_a_lock_no_longer_than_its_first_attempt_may_take(postgres: Engine) -> None:
+    """Also if the database's own limits are longer; and it holds nothing afterwards."""
+    apply(postgres, a_case(1), a_case(2))
+    limits = {"statement_timeout_seconds": 400, "lock_timeout_seconds": 300}
+    patient = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": str_of(postgres), **limits})))
+    other = engine_for(Tenant("demo", DatabaseSettings.model_validate({"url": str_of(postgres)})))
+    with other.connect() as holder, holder.begin():
+        holder.execute(text("SELECT FROM care_case WHERE case_key = 2 FOR UPDATE"))
+        began = monotonic()
+        with pytest.raises(TargetFailure) as failed:
+            writer_at(patient).dry_run(plan_of(a_case(1), a_case(2), dry_run=True))
+        assert failed.value.kind is FailureKind.TOO_SLOW
+        assert monotonic() - began < 60
+        holder.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR UPDATE NOWAIT"))
+    other.dispose()
+    patient.dispose()
+
+
+def test_what_another_writes_while_it_waits_is_no_change_of_its_own(postgres: Engine) -> None:
+    apply(postgres, a_case(1, case_Reason="A"))
+    patiently = replace(plan_of(a_case(1, case_Reason="B"), dry_run=True), attempts=1)
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    others = create_engine(postgres.url, poolclass=NullPool)
+    looking = others.execution_options(isolation_level="AUTOCOMMIT")
+
+    def dry_run_waits() -> bool:
+        with looking.connect() as connection:
+            return bool(connection.execute(text(waits)).all())
+
+    with ThreadPoolExecutor(1) as threads:
+        with others.begin() as other:
+            other.execute(text("UPDATE care_case SET case_reason = 'B' WHERE case_key = 1"))
+            told = threads.submit(writer_at(postgres).dry_run, patiently)
+            eventually(dry_run_waits, what="the dry run waits for the row")
+        assert told.result() == [UNCHANGED]
+
+
+@pytest.mark.parametrize("care_plan", [None, 5])
+def test_cases_that_come_often_are_answered_as_if_each_came_alone(postgres: Engine, care_plan: int | None) -> None:
+    run_all(
+        postgres,
+        *GROUNDS["postgresql"].fail_over_trigger_and_pass_over_skip,
+        "CREATE FUNCTION round_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF NEW.case_score <> ceil(NEW.case_score) THEN"
+        " UPDATE care_case SET case_score = ceil(NEW.case_score) WHERE case_key = NEW.case_key; END IF;"
+        " RETURN NULL; END $$",
+        "CREATE TRIGGER round_up AFTER INSERT OR UPDATE ON care_case FOR EACH ROW EXECUTE FUNCTION round_up()",
+    )
+    random = Random(4)
+    apply(postgres, a_case(1, case_Score=1), a_case(2, carePlan_Key=6))
+    cases = [
+        a_case(
+            random.choice([1, 1, 2, 3]),
+            carePlan_Key=random.choice([5, 5, 5, care_plan or 6]),
+            case_Score=random.choice([None, 0, -0.0, 1, 0.5, 1.5]),
+            case_Status=random.choice(["ok", "ok", "ok", "ok", None, "skip"]),
+            update_User=random.choice([None, "ann"]),
+            case_Start_Date=random.choice([None, MOMENT, "2026-01-02T04:04:05.6789+01:00"]),
+        )
+        for _ in range(120)
+    ]
+    told = rehearse(postgres, *cases, care_plan=care_plan)
+    portable = Writer(postgres, GROUNDS["postgresql"].other_upserts["portable"]())
+    assert portable.dry_run(plan_of(*cases, dry_run=True, care_plan=care_plan)) == told
+    assert len(set(told)) > 5
+
+
+def str_of(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
