@@ -142,4 +142,4 @@ def test_the_command_line_says_what_would_change(system: System, first_key: int)
         True,
         "would change: 3 case_Reason",
     )
-    assert sent("dry.json", "--dry-run")[1].splitlines()[-1] == "would change: 3 in nothing"
+    assert sent("dry.json", "--dry-run")[1].splitlines()[-1] == "would change: nothing; 3 unchanged"

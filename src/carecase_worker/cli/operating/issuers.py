@@ -40,15 +40,15 @@ def tokens(settings: Settings) -> Iterator[Finding]:
     jwt = settings.jwt
     if lacks_secret(jwt):
         grade = Grade.FIX if settings.intake.require == "both" and set(jwt.algorithms) == {"HS256"} else Grade.HINT
-        yield Finding(grade, "jwt.secret", "is not set, so no HS256 token is believed; set CARECASE_JWT_SECRET")
+        yield Finding(grade, "jwt.secret", "is not set, so no HS256 token is accepted; set CARECASE_JWT_SECRET")
     yield from _key_set(jwt)
     for fault in revocations_of(jwt).faults:
         yield Finding(Grade.FIX, "jwt.revoked_file", fault)
     if not jwt.require_client_id:
-        text = "is off: a token that names no client goes with any client's API key"
+        text = "is off: a token without a client is accepted with any client's API key"
         yield Finding(Grade.HINT, "jwt.require_client_id", text)
     if jwt.other_secrets is not None:
-        text = "are believed, too; take out an older one when the tokens by it have expired"
+        text = "are accepted, too; remove an older one when the tokens signed by it have expired"
         yield Finding(Grade.HINT, "jwt.other_secrets", text)
 
 
@@ -60,11 +60,11 @@ def _key_set(jwt: JwtSettings) -> Iterator[Finding]:
         jwks.find(None)
     except CareCaseError:
         source = "jwt.jwks_file" if jwt.jwks_file else "jwt.jwks_url"
-        yield Finding(Grade.FIX, source, "gives no keys that can be used; check that it is a JWKS and can be read")
+        yield Finding(Grade.FIX, source, "has no usable keys; check that it is a JWKS and can be read")
         return
     if jwks.short_keys:
         told = counted(jwks.short_keys, "RSA key")
-        yield Finding(Grade.HINT, "jwt", f"{told} of the issuer below 2,048 bits: no token by it is believed")
+        yield Finding(Grade.HINT, "jwt", f"{told} of the issuer below 2,048 bits: no token signed by it is accepted")
     yield Finding(Grade.OK, "jwt", "the issuer's keys can be read")
 
 

@@ -18,5 +18,5 @@ def changes_of(client: CareCases, jobs: Iterable[Job]) -> str:
         for item in client.results(job, "updated", page_size=None) if job.final and job.updated else ():
             changed.update(item.changes or ())
             unchanged += not item.changes
-    told = [f"{count:,} {name}" for name, count in changed.most_common()]
-    return ", ".join([*told, *([f"{unchanged:,} in nothing"] if unchanged else [])])
+    fields = ", ".join(f"{count:,} {name}" for name, count in changed.most_common())
+    return f"{fields or 'nothing'}; {unchanged:,} unchanged" if unchanged else fields
