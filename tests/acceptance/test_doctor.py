@@ -62,7 +62,7 @@ def test_a_wrong_password_of_redis_is_reported_once(servers: Services, tmp_path:
 def test_a_broker_of_its_own_is_looked_at_all_the_same(servers: Services, tmp_path: Path) -> None:
     ran = doctor(tmp_path, REDIS_URL="redis://127.0.0.1:1/0", BROKER_URL=servers.redis_url, JWT_SECRET=SECRET)
     assert any(line.startswith("broker: ") for line in lines(ran, "ok"))
-    assert "workers are not looked at" in ran.stdout
+    assert "workers are not checked" in ran.stdout
 
 
 def test_it_says_which_configuration_and_urls_it_looked_at(servers: Services, tmp_path: Path) -> None:

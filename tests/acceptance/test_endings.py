@@ -89,8 +89,14 @@ def test_it_runs_without_a_home(tmp_path: Path) -> None:
         ("carecase jobs --url http://a..b", "Not a valid service URL"),
         ("carecase jobs --url 127.0.0.1:8080", "Not a valid service URL"),
         ("carecase jobs --url http://[::1", "Not a valid service URL"),
-        ("CARECASE_URL=http://127.0.0.1:1 carecase jobs --api-key ä", "The API key has a space or a sign"),
-        ("CARECASE_URL=http://127.0.0.1:1 carecase jobs --token 'a b'", "The token has a space or a sign"),
+        (
+            "CARECASE_URL=http://127.0.0.1:1 carecase jobs --api-key ä",
+            "The API key has a space or another invalid character",
+        ),
+        (
+            "CARECASE_URL=http://127.0.0.1:1 carecase jobs --token 'a b'",
+            "The token has a space or another invalid character",
+        ),
         ("CARECASE_URL=http://h HTTP_PROXY=nonsense://x carecase jobs --insecure", "Check HTTPS_PROXY"),
         ("CARECASE_URL=https://h SSL_CERT_FILE=/nowhere carecase jobs", "SSL_CERT_FILE"),
     ],

@@ -55,4 +55,4 @@ def test_a_method_that_is_not_allowed_is_answered_with_those_that_are(system: Sy
     with system.client() as client:
         answer = client.post("/care-cases-batch", json=[a_case(1)])
     assert answer.status_code == 405
-    assert answer.json()["error"]["detail"].endswith("It takes PUT, OPTIONS.")
+    assert answer.json()["error"]["detail"].endswith("It allows PUT, OPTIONS.")

@@ -177,7 +177,7 @@ def test_ctrl_c_says_that_nothing_was_accepted_or_that_the_job_goes_on(system: S
         assert watching.stderr
         job_id = watching.stderr.readline().split()[3].rstrip(":")
         told = interrupted(watching)
-        assert f"job {job_id} goes on" in told
+        assert f"job {job_id} continues" in told
         assert f"carecase status {job_id} --watch" in told
         assert f"carecase cancel {job_id}" in told
     status = run("status", job_id, "--watch", cwd=system.place)

@@ -77,7 +77,7 @@ RS_ONLY = CLIENTS + '[jwt]\nalgorithms = ["RS256"]\njwks_file = "issuer.json"\na
         (RS_ONLY, ("--client", "demo"), None, "allows RS256 only, so tokens come from the issuer"),
         (CLIENTS, ("--client", "demo", "--expires", "2y"), SECRET, "as 30m, 8h, 30d or 4w"),
         (CLIENTS, ("--client", "demo", "--subject", ""), SECRET, "--subject"),
-        (CLIENTS, ("--client", "demo", "--subject", "x" * 21), SECRET, "1 to 20 characters"),
+        (CLIENTS, ("--client", "demo", "--subject", "x" * 21), SECRET, "1 to 20 printable characters"),
         (CLIENTS, (), SECRET, "--client"),
     ],
 )

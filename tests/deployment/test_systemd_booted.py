@@ -18,7 +18,7 @@ from tests.deployment.units import ROOT, UNITS, lines
 from tests.needs import need
 from tests.plain_http import http_client, http_get
 from tests.ports import free_port
-from tests.services import PASSWORDS, Services
+from tests.services import PASSWORDS, Services, services
 
 from carecase_worker.settings.loading import process_environment
 
@@ -62,6 +62,13 @@ TO_A_FILE = "[Service]\nStandardOutput=append:/var/told/units\nStandardError=app
 @pytest.fixture(scope="module")
 def ports() -> dict[str, int]:
     return {name: free_port() for name in ("intake", "flower", "worker")}
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """Servers of its own: the owner of a database is to make its tables, which other tests have made elsewhere."""
+    with services(tmp_path_factory.mktemp("servers")) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def run_flower(settings: Settings) -> None:
         sockets = bind_sockets(flower.port, address=flower.host)
     except OSError as error:
         raise SettingsError(
-            f"flower.port: {flower.port} of {flower.host} (flower.host) cannot be listened on ({error.strerror})"
+            f"flower.port: cannot listen on port {flower.port} of {flower.host} (flower.host) ({error.strerror})"
         ) from None
     server = BoundedServer(
         page,

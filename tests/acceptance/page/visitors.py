@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, CDPSession, ConsoleMessage, Locator, Page, Request, expect
-from tests.acceptance.system import eventually
+from playwright.sync_api import BrowserContext, CDPSession, ConsoleMessage, Locator, Page, expect
+from tests.browsers import DROPPED, Opened
 
 expect.set_options(timeout=60_000)
-DROPPED = "net::ERR_NETWORK_CHANGED"
 
 _AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -26,23 +25,13 @@ class Visitor:
     """Errors and warnings of the browser's console: a refused script or style is one of them."""
 
     def open(self, address: str = "") -> None:
-        """Open the page; once more if a network has come or gone, as those of containers do: browsers drop requests."""
-        dropped: list[str] = []
+        """Open the page; once more if a network has come or gone."""
 
-        def note(request: Request) -> None:
-            if request.failure == DROPPED:
-                dropped.append(request.url)
+        def forget() -> None:
+            self.said[:] = [text for text in self.said if DROPPED not in text]
 
-        def is_there() -> bool:
-            if dropped:
-                dropped.clear()
-                self.page.reload()
-                self.said[:] = [text for text in self.said if DROPPED not in text]
-            return self.page.get_by_role("heading").first.is_visible()
-
-        self.page.on("requestfailed", note)
-        self.page.goto(f"{self.url}/app{address}")
-        eventually(is_there, what="the page has a heading")
+        heading = self.page.get_by_role("heading").first
+        Opened(self.page).goto(f"{self.url}/app{address}", heading.is_visible, before_again=forget)
 
     def sign_in(self, address: str = "") -> None:
         """Open the page, and sign in with key and token."""

@@ -78,7 +78,9 @@ def test_what_was_given_up_is_listed_and_replayed(
     ran = carecase("webhooks", "failed", "crm")
     assert (ran.status, ran.out.endswith(f"job.completed   {event.webhook_id}\n")) == (0, True)
     assert json.loads(carecase("webhooks", "failed", "crm", "--json").out)["jobId"] == event.job_id
-    assert carecase("webhooks", "replay", "crm").out.startswith("1 given up before")
+    assert carecase("webhooks", "replay", "crm").out.startswith(
+        "1 undelivered event and all queued ones will be delivered now"
+    )
     assert carecase("webhooks", "failed", "crm").out == ""
 
 

@@ -24,6 +24,7 @@ from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.operations.admission import Admitted
+from carecase_worker.store.redis.connection import connect_listener
 
 
 @dataclass
@@ -150,6 +151,28 @@ def test_a_connection_of_an_intake_that_is_reset_while_it_is_idle_is_made_anew(a
             await store.close()
 
     uvloop.run(asked_again())
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_who_is_cancelled_while_it_sends_a_command_does_not_go_on(alone: str, steps: int) -> None:
+    """`asyncio.wait_for`, by which redis-py sends, loses a cancellation that comes in the step in which it ends."""
+
+    async def cancelled() -> None:
+        async def after_steps() -> bool:
+            for _ in range(steps):
+                await asyncio.sleep(0)  # a step of the event loop
+            return asking.cancel()
+
+        client = connect_listener(RedisSettings.model_validate({"url": alone}))
+        await client.ping()
+        canceller = asyncio.create_task(after_steps())  # before the other one, so it has its turn first in each step
+        asking = asyncio.create_task(client.execute_command("PING"))
+        if await canceller:
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+        await client.aclose()
+
+    asyncio.run(cancelled())
 
 
 def _set(name: str, value: str, back: str) -> Callable[["redis.Redis"], Callable[[], object]]:

@@ -80,7 +80,8 @@ def webhooks_replay(webhook: Webhook, config: Config = None) -> None:
         count = outbox.replay(webhook, 2 * settings.jobs.retention)
     finally:
         outbox.close()
-    typer.echo(f"{count} undelivered events and all queued ones will be delivered now; see: carecase webhooks list")
+    events = f"{count} undelivered event" + ("" if count == 1 else "s")
+    typer.echo(f"{events} and all queued ones will be delivered now; see: carecase webhooks list")
 
 
 def webhooks_test(webhook: Webhook, config: Config = None) -> None:

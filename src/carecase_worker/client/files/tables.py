@@ -19,8 +19,8 @@ from carecase_worker.errors import BatchUnreadable
 
 _LIBRARIES = {WORKBOOK: "python_calamine", PARQUET: "pyarrow"}
 _IS_NONE = {
-    WORKBOOK: "is no workbook that can be read, or has a password. Save it as .xlsx without one, or as CSV.",
-    PARQUET: "is no Parquet that can be read. Write it again, or save it as CSV.",
+    WORKBOOK: "is not a readable workbook, or has a password. Save it as .xlsx without one, or as CSV.",
+    PARQUET: "is not a readable Parquet file. Write it again, or save it as CSV.",
 }
 _Rows = list[list[bool | int | float | str | None]]
 

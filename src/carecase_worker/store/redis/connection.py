@@ -3,6 +3,7 @@
 Only this module and the job store import redis.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -51,15 +52,24 @@ ELSEWHERE = (redis.ReadOnlyError, redis.exceptions.ClusterDownError, redis.excep
 class _Resettable(AbstractConnection):
     """Connection whose reset while it was idle is an error of Redis, so that the command is sent over another one.
 
-    uvloop has closed its transport by then, and raises RuntimeError for a write; redis-py expects OSError.
+    uvloop has closed its transport by then, and raises RuntimeError for a write; redis-py expects OSError. It sends
+    within `asyncio.wait_for`, which before Python 3.12 ignores a cancellation that comes as the sending ends.
     """
 
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
         """Send a command. Raises redis.ConnectionError if the connection is lost."""
+        cancelled = _times_cancelled()
         try:
             await super().send_packed_command(command, check_health)
         except RuntimeError as error:
             raise redis.ConnectionError("the connection was reset") from error
+        if _times_cancelled() > cancelled:
+            raise asyncio.CancelledError
+
+
+def _times_cancelled() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
 
 
 class _ResettableTcp(_Resettable, Connection):

@@ -70,7 +70,7 @@ def serve_health(pages: HealthPages, settings: WorkerSettings) -> None:
             _start(_listening(family, (settings.host, settings.port)), pages)
         except OSError as error:
             raise SettingsError(
-                f"worker.port: {settings.port} of {settings.host} (worker.host) cannot be listened on"
+                f"worker.port: cannot listen on port {settings.port} of {settings.host} (worker.host)"
                 f" ({error.strerror}); each worker of a machine needs a port of its own, or 0 for none"
             ) from None
     try:

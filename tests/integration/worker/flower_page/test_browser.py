@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import re
-import subprocess
-from urllib.parse import quote
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
+from playwright.sync_api import sync_playwright
+from tests.browsers import Opened
 from tests.integration.worker.flower_page.page import PASSWORD, USER
 from tests.needs import need
 from tests.plain_http import http_get
@@ -14,6 +16,13 @@ from tests.services import Services
 
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.settings.loading import load
+
+SHOWN = {
+    "workers": ('id="workers-online">1<', "worker-name-link"),
+    "tasks": ("one@here", "a-job"),
+    "broker": ("cases.none",),
+}
+"""Patterns of what each page shows."""
 
 
 @pytest.mark.parametrize(
@@ -44,25 +53,28 @@ def test_no_answer_can_be_framed_sniffed_or_kept_and_no_foreign_script_runs_in_i
 
 
 def test_the_pages_work_in_a_browser_though_nobody_asks_the_workers(flower: tuple[str, int], servers: Services) -> None:
-    browser = need("chromium", "Debian's chromium")
     tell_of_a_task(servers)
-    shown = {page: seen_in(browser, f"{flower[0]}/tools/flower/{page}") for page in ("workers", "tasks", "broker")}
-    assert re.search(r'id="workers-online">1<', shown["workers"])
-    assert "worker-name-link" in shown["workers"], "drawn by a script"
-    assert "one@here" in shown["tasks"]
-    assert "a-job" in shown["tasks"]
-    assert "cases.none" in shown["broker"]
+    with in_a_browser() as shows:
+        for page, patterns in SHOWN.items():
+            shows(f"{flower[0]}/tools/flower/{page}", patterns)
     followed = http_get(f"{flower[0]}/tools/flower/worker/one%40here", auth=(USER, PASSWORD))
     assert (followed.status_code, followed.headers["location"]) == (302, "/tools/flower/tasks?worker=one@here")
 
 
-def seen_in(browser: str, url: str) -> str:
-    """The page as a browser has it once its scripts have run."""
-    credentials = f"{quote(USER, safe='')}:{quote(PASSWORD, safe='')}"
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom")
-    address = url.replace("http://", f"http://{credentials}@")
-    # Flower's scripts cannot ask from an address with credentials in it; a page before it lets the browser know them
-    return subprocess.run([browser, *options, address], capture_output=True, text=True, timeout=300, check=True).stdout
+@contextmanager
+def in_a_browser() -> Iterator[Callable[[str, Sequence[str]], None]]:
+    """Provide a look at pages: each must match the patterns in the end, drawn by its scripts."""
+    chromium = need("chromium", "Debian's chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_context(http_credentials={"username": USER, "password": PASSWORD}).new_page()
+        opened = Opened(page)
+
+        def shows(url: str, patterns: Sequence[str]) -> None:
+            opened.goto(url, lambda: all(re.search(pattern, page.content()) for pattern in patterns))
+
+        yield shows
+        browser.close()
 
 
 def tell_of_a_task(servers: Services) -> None:

@@ -1,0 +1,35 @@
+"""Pages in a browser, on a machine whose networks come and go, as those of containers do."""
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, Request
+from tests.acceptance.system import eventually
+
+DROPPED = "net::ERR_NETWORK_CHANGED"
+"""How browsers drop requests when a network comes or goes."""
+
+
+class Opened:
+    """A page that is loaded again if a request was dropped for a network, and for no other reason."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self._dropped: list[str] = []
+        page.on("requestfailed", self._note)
+
+    def goto(self, url: str, is_there: Callable[[], bool], before_again: Callable[[], object] = lambda: None) -> None:
+        """Go to a page and wait until it is there; `before_again` is called when it is loaded once more."""
+
+        def is_there_now() -> bool:
+            if self._dropped:
+                self._dropped.clear()
+                self.page.reload()
+                before_again()
+            return is_there()
+
+        self.page.goto(url)
+        eventually(is_there_now, what=f"{url} is there")
+
+    def _note(self, request: Request) -> None:
+        if request.failure == DROPPED:
+            self._dropped.append(request.url)
