@@ -104,7 +104,8 @@ def test_who_opens_many_connections_takes_places_of_its_own(start: Callable[...,
         probe = held.enter_context(socket.create_connection(("127.0.0.1", port)))
         for _ in range(10 * MOST):
             held.enter_context(socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0)))
-            assert worker.num_threads() < 2 * MOST + 5, "one that answers and one with the deadline, each"
+            # two for each that has a place, and those of the ones that gave way until they have ended
+            assert worker.num_threads() < 4 * MOST
         assert status_of(probe) == 200
 
 
