@@ -10,6 +10,7 @@ import typer
 
 from carecase_worker.cli.configuration import Config, settings_nearby
 from carecase_worker.cli.connection import Json
+from carecase_worker.cli.operating.findings import counted
 from carecase_worker.clock import SystemClock, uuid7
 from carecase_worker.errors import SettingsError
 from carecase_worker.settings.model import Settings
@@ -80,7 +81,7 @@ def webhooks_replay(webhook: Webhook, config: Config = None) -> None:
         count = outbox.replay(webhook, 2 * settings.jobs.retention)
     finally:
         outbox.close()
-    events = f"{count} undelivered event" + ("" if count == 1 else "s")
+    events = counted(count, "undelivered event")
     typer.echo(f"{events} and all queued ones will be delivered now; see: carecase webhooks list")
 
 
