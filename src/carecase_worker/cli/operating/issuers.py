@@ -59,8 +59,7 @@ def _key_set(jwt: JwtSettings) -> Iterator[Finding]:
     try:
         jwks.find(None)
     except CareCaseError:
-        source = "jwt.jwks_file" if jwt.jwks_file else "jwt.jwks_url"
-        yield Finding(Grade.FIX, source, "has no usable keys; check that it is a JWKS and can be read")
+        yield Finding(Grade.FIX, jwt.jwks_source, "has no usable keys; check that it is a JWKS and can be read")
         return
     if jwks.short_keys:
         told = counted(jwks.short_keys, "RSA key")

@@ -19,7 +19,7 @@ from carecase_worker.telemetry import logger
 
 _log = logger("intake")
 _TIMEOUT = timedelta(seconds=3)
-_MOST_BYTES = 1 << 20
+MOST_BYTES = 1 << 20
 _WAITERS = 6
 """Maximum number of threads that wait for the issuer: fewer than one address has for checking credentials."""
 _LATER = "The bearer token cannot be verified at the moment. Send the request again later."
@@ -174,9 +174,9 @@ def opened(url: str, form: bytes | None = None, origin: str | None = None) -> An
 def _fetch(url: str) -> bytes:
     try:
         with opened(url) as answer:
-            document = bytes(answer.read(_MOST_BYTES + 1))
+            document = bytes(answer.read(MOST_BYTES + 1))
     except (URLError, HTTPException) as error:
         raise OSError(type(error).__name__) from None
-    if len(document) > _MOST_BYTES:
+    if len(document) > MOST_BYTES:
         raise ValueError("too long")
     return document

@@ -9,7 +9,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 
 from carecase_worker.errors import KeysUnavailable
-from carecase_worker.intake.access.jwks import jwks_of, keys_of, opened
+from carecase_worker.intake.access.jwks import MOST_BYTES, jwks_of, keys_of, opened
 from carecase_worker.settings.sections.access import JwtSettings
 from carecase_worker.settings.sections.oidc import OidcSettings
 
@@ -119,7 +119,7 @@ def _methods(oidc: OidcSettings, published: Mapping[str, Any]) -> Iterator[Remar
 
 def _keys(jwt: JwtSettings, published: Mapping[str, Any]) -> Iterator[Remark]:
     """Yield what keeps tokens of the provider from being checked by the keys that are configured."""
-    url, source = published.get("jwks_uri"), "jwt.jwks_file" if jwt.jwks_file else "jwt.jwks_url"
+    url, source = published.get("jwks_uri"), jwt.jwks_source
     if not _is_secure(url):
         yield Remark(source, "the provider publishes no jwks_uri; are the keys those of its access tokens?", False)
         return
@@ -187,7 +187,7 @@ def _asked(url: str, form: bytes | None = None, origin: str | None = None) -> _A
     """Ask the provider as the page does, without following redirects; None if there is no answer."""
     try:
         with opened(url, form, origin) as answer:
-            return _Answer(answer.status, _lower(answer.headers), answer.read())
+            return _Answer(answer.status, _lower(answer.headers), answer.read(MOST_BYTES))
     except HTTPError as error:
         with error:
             return _Answer(error.code, _lower(error.headers), b"")

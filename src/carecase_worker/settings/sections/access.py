@@ -69,6 +69,11 @@ class JwtSettings(Section):
     leeway: Seconds = seconds_setting("leeway", 30, "Clock skew that is tolerated")
 
     @property
+    def jwks_source(self) -> str:
+        """The setting that names the issuer's public keys; that of a URL if there are none."""
+        return "jwt.jwks_file" if self.jwks_file else "jwt.jwks_url"
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """The HS256 secrets; the first one signs."""
         held = (self.secret.get_secret_value(),) if self.secret else ()

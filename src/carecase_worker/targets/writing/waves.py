@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from carecase_worker.cases.care_case import CARE_PLAN
 from carecase_worker.cases.outcomes import CREATED, OTHER_CARE_PLAN, REFUSED, SUPERSEDED, UPDATED, Outcome
-from carecase_worker.targets.dialects.upsert import Turn, Upsert
+from carecase_worker.targets.dialects.upsert import Held, Turn, Upsert
 from carecase_worker.targets.plan import Entry, Wave, WaveOfRows, key_of
 from carecase_worker.targets.tables import VERSION
 
@@ -52,14 +52,10 @@ def _explain_skipped(
     """
     skipped = {key: version for key, version in zip(wave.keys, wave.versions, strict=True) if key not in written}
     found = upsert.held(connection, [*skipped])
-    superseded = {key for key, version in skipped.items() if key in found and found[key].version >= version}
-    outcomes = {key: SUPERSEDED if key in superseded else REFUSED for key in skipped}
-    if guard_care_plan and len(superseded) < len(skipped):
-        for entry in wave.entries():
-            key = key_of(entry)
-            held = found.get(key) if key in skipped and key not in superseded else None
-            if held is not None and held.care_plan != entry.row[CARE_PLAN]:
-                outcomes[key] = OTHER_CARE_PLAN
+    care_plans: dict[int, int] = {}
+    if guard_care_plan and any(key in found and found[key].version < version for key, version in skipped.items()):
+        care_plans = {key_of(entry): entry.row[CARE_PLAN] for entry in wave.entries()}
+    outcomes = {key: _left_out(found.get(key), version, care_plans.get(key)) for key, version in skipped.items()}
     if any(key in found and found[key].entry_version > version for key, version in skipped.items()):
         upsert.backdate(connection, wave)
     return outcomes
@@ -69,8 +65,13 @@ def _outcome_of(entry: Entry, turn: Turn, guard_care_plan: bool) -> Outcome:
     """Return the outcome of a case that was written in its turn, as a wave of its own would give it."""
     if turn.created is not None:
         return CREATED if turn.created else UPDATED
-    if turn.held is None:
-        return REFUSED
-    if turn.held.version >= entry.row[VERSION]:
+    return _left_out(turn.held, entry.row[VERSION], entry.row[CARE_PLAN] if guard_care_plan else None)
+
+
+def _left_out(held: Held | None, version: int, care_plan: int | None) -> Outcome:
+    """Return the outcome of a case that was not written, by what is held; `care_plan` is the guard's, if any."""
+    if held is not None and held.version >= version:
         return SUPERSEDED
-    return OTHER_CARE_PLAN if guard_care_plan and turn.held.care_plan != entry.row[CARE_PLAN] else REFUSED
+    if held is not None and care_plan is not None and held.care_plan != care_plan:
+        return OTHER_CARE_PLAN
+    return REFUSED
