@@ -9,13 +9,13 @@ import select
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from tests.acceptance.clients import client_of
 from tests.acceptance.system import COMMAND, System, intake_beside, run
 from tests.builders import a_case
+from tests.pausing import paused_workers
 
 from carecase_worker.settings.loading import process_environment
 
@@ -154,26 +154,13 @@ def started(system: System, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen([*COMMAND, *arguments], cwd=system.place, env=process_environment(), text=True, **pipes)
 
 
-@contextmanager
-def nobody_at_work(system: System) -> Iterator[None]:
-    """Keep the workers from working."""
-    pids = [pid for number in (0, 1) for pid in (system.pid("worker", number), *system.pool(number))]
-    for pid in pids:
-        system.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            system.kill(pid, signal.SIGCONT)
-
-
 def test_ctrl_c_says_that_nothing_was_accepted_or_that_the_job_goes_on(system: System, first_key: int) -> None:
     with started(system, "submit", "-") as reading:
         assert reading.stdin
         reading.stdin.write("[" + " " * (1 << 20))  # more than a pipe holds, so it is being read
         assert "Nothing was accepted." in interrupted(reading)
     (system.place / "one").write_bytes(lines_of(2, first_key))
-    with nobody_at_work(system), started(system, "submit", "one") as watching:
+    with paused_workers(system), started(system, "submit", "one") as watching:
         assert watching.stderr
         job_id = watching.stderr.readline().split()[3].rstrip(":")
         told = interrupted(watching)
@@ -203,7 +190,7 @@ def test_status_of_a_final_job_ends_as_submit_does(system: System, first_key: in
 
 
 def test_cancel_gives_json_too(system: System, first_key: int) -> None:
-    with nobody_at_work(system):
+    with paused_workers(system):
         job_id = system.send([a_case(first_key)])
         cancelled = run("cancel", job_id, "--json", cwd=system.place)
     assert json.loads(cancelled.stdout)["jobId"] == job_id

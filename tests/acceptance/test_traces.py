@@ -1,9 +1,7 @@
 """A batch is followed through its trace: the request, its admission, its chunks with their stages, its end."""
 
 import json
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,6 +9,7 @@ from tests.acceptance.refusing_connections import allow_connections
 from tests.acceptance.system import System, eventually, running
 from tests.builders import a_case
 from tests.collector import Collector, SeenSpan, a_traceparent, collecting
+from tests.pausing import frozen
 
 from carecase_worker.targets.causes import Causes
 
@@ -44,19 +43,6 @@ def traced(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> It
     }
     with running(place, "--workers", "1", "--config", "chunked.toml", **told) as started:
         yield started
-
-
-@contextmanager
-def stopped(system: System) -> Iterator[None]:
-    """Stop the processes that apply chunks meanwhile, so that small batches line up."""
-    pool = system.pool()
-    for pid in pool:
-        system.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pool:
-            system.kill(pid, signal.SIGCONT)
 
 
 def request_of(collector: Collector, job_id: str, name: str = f"PUT {PATH}") -> SeenSpan:
@@ -122,7 +108,7 @@ def test_a_batch_is_followed_from_its_request_to_its_end(traced: System, collect
 def test_small_batches_that_go_together_are_one_span_with_a_link_to_each(
     traced: System, collector: Collector, first_key: int
 ) -> None:
-    with stopped(traced):
+    with frozen(*traced.pool()):  # so that small batches line up
         jobs = [
             traced.send([a_case(first_key + number)], traceparent=str(a_traceparent(10 + number, number != 1)))
             for number in range(4)
@@ -172,7 +158,7 @@ def test_a_traceparent_that_is_not_valid_is_ignored(
 def test_a_retry_is_linked_to_the_batch_that_it_sends_again(
     traced: System, collector: Collector, first_key: int
 ) -> None:
-    with stopped(traced):
+    with frozen(*traced.pool()):  # so that small batches line up
         job_id = traced.send([a_case(first_key)], traceparent=str(a_traceparent(40)))
         with traced.client() as client:
             assert client.delete(f"/jobs/{job_id}").status_code == 202
@@ -192,7 +178,7 @@ def test_a_chunk_that_is_released_says_why_alone_and_in_a_group(
 ) -> None:
     allow_connections(traced, False)
     try:
-        with stopped(traced):
+        with frozen(*traced.pool()):  # so that small batches line up
             jobs = [
                 traced.send([a_case(first_key + number)], traceparent=str(a_traceparent(50 + number)))
                 for number in range(3)

@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.acceptance.system import System
 from tests.builders import a_case
 from tests.observing.panels import shown
-from tests.observing.watch import BACKLOG, Watch, frozen, watched_system
+from tests.observing.watch import BACKLOG, Watch, watched_system
+from tests.pausing import frozen
 
 STEP_S = 2
 

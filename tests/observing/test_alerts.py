@@ -9,7 +9,8 @@ from tests.acceptance.system import System, eventually
 from tests.builders import a_case
 from tests.observing.conftest import Told
 from tests.observing.panels import shown, without_data
-from tests.observing.watch import BACKLOG, DEPLOYED, Watch, frozen
+from tests.observing.watch import BACKLOG, DEPLOYED, Watch
+from tests.pausing import frozen
 
 VARIABLES = {"CARECASE_WORKER_STUCK_AFTER_SECONDS": "600"}
 """A worker whose pool is frozen would end by itself after half a minute, and be started again."""

@@ -6,7 +6,8 @@ resolved; `promtool` has the hours. The five minutes that a job may take are ten
 
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
-from tests.observing.watch import BACKLOG, Watch, frozen
+from tests.observing.watch import BACKLOG, Watch
+from tests.pausing import frozen
 
 BY_BOUNDS = tuple(f"carecase:jobs_late:ratio_rate{window}" for window in ("5m", "30m", "1h", "6h", "3d"))
 BURNS = ("AcceptanceErrorBudgetBurn", "TimeToFinalErrorBudgetBurn")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import psutil
 import yaml
 from tests.acceptance.system import System, eventually, running, stopped_with_parent
 from tests.needs import need
@@ -140,19 +138,6 @@ def watched_system(place: Path, rules: Any = None, **variables: str) -> Iterator
         targets = {"carecase-intake": [system.stack["intake"]["url"]], "carecase-worker": [f"http://127.0.0.1:{port}"]}
         with watching(place / "watch", targets, rules or hurried_rules(FACTOR)) as watch:
             yield system, watch
-
-
-@contextmanager
-def frozen(*pids: int) -> Iterator[None]:
-    """Stop processes and their children for a while; they stay there."""
-    trees = [one for pid in pids for one in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]
-    for one in trees:
-        one.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for one in trees:
-            one.send_signal(signal.SIGCONT)
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 from tests.acceptance.page.conftest import Visit
-from tests.acceptance.page.pausing import paused_workers
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
+from tests.pausing import paused_workers
 
 SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 100_000}
 AN_HOUR_LATER = """() => {

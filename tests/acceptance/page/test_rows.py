@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 from tests.acceptance.page.conftest import Visit
-from tests.acceptance.page.pausing import paused_workers
 from tests.acceptance.system import System
+from tests.pausing import paused_workers
 
 HEADER = ["case_Key", "carePlan_Key", "do_Not_Contact", "case_Status", "case_ID"]
 DROP = """([name, text]) => {
