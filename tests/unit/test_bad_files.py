@@ -70,6 +70,8 @@ def test_lines_of_fixed_width_without_end_are_refused(text: bytes, words: str) -
 
 HEADERS = {
     b"1,5,false,x\n1,5,false,y\n": "Line 1 is not a header row: it has no field name.",
+    b"sep=;\ncase_Key;carePlan_Key;do_Not_Contact\n1;5;false\n": "or use a mapping with skipped_lines = 1.",
+    b"SEP=,\ncase_Key,carePlan_Key,do_Not_Contact\n1,5,false\n": "Line 1 names the delimiter to a spreadsheet program",
     b"case_Key,carePlan_Key,do_Not_Contact,caseid\n": "column 4 is not a field; did you mean case_ID?",
     b"case_Key,carePlan_Key,do_Not_Contact,Meyer\n": "column 4 is not a field. Remove it",
     b"case_Key,case_Key,carePlan_Key,do_Not_Contact\n": "two columns for case_Key",

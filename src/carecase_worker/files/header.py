@@ -11,6 +11,8 @@ from carecase_worker.settings.places import closest
 
 MOST_COLUMNS = 1000
 _LONGEST_NAME = 100
+_DELIMITER_LINE = "sep="
+"""The beginning of a line that spreadsheet programs write before the header row, as `sep=;`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ def columns_of(mapping: FileMapping, header: Sequence[str], line: int) -> list[C
     fields = [mapping.field_of(name) for name in header]
     columns = [Column(place, name) for place, name in enumerate(fields) if name]
     if not columns:
-        raise _no_header(mapping, line)
+        raise _no_header(mapping, header, line)
     if not mapping.ignores_others and None in fields:
         raise _unknown(mapping, header, fields.index(None), line)
     names = [column.field for column in columns]
@@ -55,7 +57,12 @@ def _require_all(mapping: FileMapping, names: Sequence[str], line: int) -> None:
         )
 
 
-def _no_header(mapping: FileMapping, line: int) -> BatchRefused:
+def _no_header(mapping: FileMapping, header: Sequence[str], line: int) -> BatchRefused:
+    if header[0].lower().startswith(_DELIMITER_LINE):
+        return refusal(
+            f"Line {line} names the delimiter to a spreadsheet program, and is not a header row. Remove it, or use a"
+            f" mapping with skipped_lines = {line}."
+        )
     if mapping.by_header is None:
         return refusal(
             f"Line {line} is not a header row: it has no field name. Begin the file with the names of the fields,"

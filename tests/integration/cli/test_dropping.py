@@ -13,7 +13,7 @@ from rich.console import Console
 from tests.integration.cli.commands import Carecase
 from tests.peers import JOB, Peer, Reply, accepted, answering, items, problem, told
 
-from carecase_worker.cli.sending.dropping import DropOptions, Dropping
+from carecase_worker.cli.sending.dropping import DropOptions, Dropping, Filed
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect_to
 from carecase_worker.client.exchange.verdicts import RetryPolicy
@@ -35,7 +35,7 @@ def dropping(place: Path, *replies: Reply) -> Iterator[tuple[Dropping, Peer, Str
             yield Dropping(client, folder, DropOptions(settle=0), console), peer, printed
 
 
-def send(one: Dropping) -> list[bool]:
+def send(one: Dropping) -> list[Filed]:
     return [one.send(file) for file in one.folder.taken(0, 0)]
 
 
@@ -53,7 +53,7 @@ def test_a_file_is_known_by_its_content_and_not_by_its_name(tmp_path: Path) -> N
     with dropping(tmp_path, *applied(), *applied(), *applied()) as (one, peer, printed):
         for name, text in (("a.csv", ROWS), ("a.csv", ROWS + "3,5,false\n"), ("b.csv", ROWS)):
             (tmp_path / name).write_text(text)
-            assert send(one) == [True]
+            assert send(one) == [Filed.DONE]
             keys.append([sent for sent in peer.received if sent.method == "PUT"][-1].headers["idempotency-key"])
     assert keys[0] == keys[2] != keys[1]
     assert "a.csv: 2 of 2 rows applied" in printed.getvalue()
@@ -72,10 +72,10 @@ def test_a_file_is_known_by_its_content_and_not_by_its_name(tmp_path: Path) -> N
 def test_a_file_stays_to_be_sent_again_while_the_service_is_away(tmp_path: Path, replies: list[Reply]) -> None:
     (tmp_path / "a.csv").write_text(ROWS)
     with dropping(tmp_path, *replies, *applied()) as (one, peer, printed):
-        assert send(one) == [False]
+        assert send(one) == [Filed.LATER]
         assert "a.csv: will be tried again." in printed.getvalue()
         assert [file.name for file in tmp_path.glob("*/a.csv*")] == ["a.csv"]
-        assert send(one) == [True]
+        assert send(one) == [Filed.DONE]
         sent = [request.headers["idempotency-key"] for request in peer.received if request.method == "PUT"]
     assert sent[0] == sent[1], "it may have been taken the first time"
     assert {file.name for file in (tmp_path / "done").iterdir()} == {"a.csv", "a.csv.ack.csv"}
@@ -84,7 +84,7 @@ def test_a_file_stays_to_be_sent_again_while_the_service_is_away(tmp_path: Path,
 def test_a_file_that_is_refused_gets_an_acknowledgement_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(ROWS)
     with dropping(tmp_path, problem(400, "Line 2 has 2 cells, and there are 3 columns.")) as (one, _, printed):
-        assert send(one) == [True]
+        assert send(one) == [Filed.FAILED]
     (row,) = acknowledged(tmp_path / "failed" / "a.csv.ack.csv")
     assert (row["status"], row["outcome"], row["index"]) == ("400", "failed", "")
     assert "Line 2 has 2 cells" in row["body"]
@@ -121,7 +121,7 @@ def test_a_file_is_done_only_if_every_row_was_applied(
     (tmp_path / "a.csv").write_text(ROWS)
     replies = accepted(total=2), told(total=2, **counts), items((1, 201, ""), (2, 422, "no"), pages=(1, 1))
     with dropping(tmp_path, *replies) as (one, _, output):
-        assert send(one) == [True]
+        assert send(one) == [Filed(place)]
     assert (tmp_path / place / "a.csv").exists()
     assert printed in output.getvalue()
 
@@ -136,7 +136,7 @@ def test_a_file_that_goes_in_parts_has_one_acknowledgement_with_each_row_at_its_
         items((100_000, 201, ""), (100_001, 422, "carePlan_Key: is required"), pages=(1, 1), indexes=(0, 1)),
     ]  # fmt: skip
     with dropping(tmp_path, *replies) as (one, peer, _):
-        assert send(one) == [True]
+        assert send(one) == [Filed.FAILED]
     batches = [request for request in peer.received if request.method == "PUT"]
     assert [len(json.loads(batch.body)) for batch in batches] == [first, rest]
     assert len({batch.headers["idempotency-key"] for batch in batches}) == 2

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,15 @@ _PIECE_BYTES = 1 << 20
 _REFUSED = 400
 _UNREAD = "unread"
 """Placeholder for the digest of an unreadable file."""
+
+
+class Filed(Enum):
+    """Destinations of a file after an attempt to send it."""
+
+    DONE = "done"
+    FAILED = "failed"
+    LATER = "later"
+    """The service did not answer: the file stays where it is, to be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +58,8 @@ class Dropping:
     options: DropOptions
     console: Console
 
-    def send(self, file: Path) -> bool:
-        """Send a file, wait for its result, and file it away; return False if it must be tried again.
+    def send(self, file: Path) -> Filed:
+        """Send a file, wait for its result, and file it away.
 
         The Idempotency-Key is the content's digest, so that a repeated file becomes the same job. Raises CallerRefused,
         and other errors that the file did not cause.
@@ -58,22 +68,23 @@ class Dropping:
         try:
             digest = _digest(file)
             jobs = [self.client.wait(job) for job in self._sent(file, f"drop-{digest}")]
-            target = self.folder.file_away(file, digest, self._told(jobs), all(job.applied for job in jobs))
+            is_done = all(job.applied for job in jobs)
+            target = self.folder.file_away(file, digest, self._told(jobs), is_done)
         except (ServiceBusy, ServiceUnreachable, JobUnknown) as error:
             self.console.print(f"{name}: will be tried again. {shown(error)}", markup=False)
-            return False
+            return Filed.LATER
         except (BatchUnreadable, RequestRefused) as error:
             text = str(error).removeprefix(f"{file}: ")
             refused = Told(None, None, error.status or _REFUSED, text, "failed")
             told = (acknowledgement.header(True), acknowledgement.rows([refused], True))
             target = self.folder.file_away(file, digest, told, False)
             self.console.print(f"{name}: refused. {shown(text)} It is now {shown(target)}", markup=False)
-        else:
-            total = sum(job.total for job in jobs)
-            applied = total - sum(job.failed + job.cancelled for job in jobs)
-            where = shown(target)
-            self.console.print(f"{name}: {applied:,} of {total:,} rows applied. It is now {where}", markup=False)
-        return True
+            return Filed.FAILED
+        total = sum(job.total for job in jobs)
+        applied = total - sum(job.failed + job.cancelled for job in jobs)
+        where = shown(target)
+        self.console.print(f"{name}: {applied:,} of {total:,} rows applied. It is now {where}", markup=False)
+        return Filed.DONE if is_done else Filed.FAILED
 
     def _sent(self, file: Path, key: str) -> Sequence[Job]:
         """Send a file, unchanged if the service converts it, or else in parts; return its jobs."""

@@ -13,7 +13,7 @@ from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.cli.connection import ServiceFlags, with_service
 from carecase_worker.cli.ending import shown, standard_error
-from carecase_worker.cli.sending.dropping import DropOptions, Dropping
+from carecase_worker.cli.sending.dropping import DropOptions, Dropping, Filed
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, configured_mapping, row_file
 from carecase_worker.cli.sending.options import with_options
 from carecase_worker.cli.sending.submission import source_of
@@ -25,6 +25,7 @@ from carecase_worker.files.refusals import FileFault
 from carecase_worker.settings.loading import named_file
 
 _STATUS_FAULTY = 1
+_STATUS_SOME_FAILED = 1
 _LEAST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.0
 """Seconds between two scans of a folder; with --once, files must be unchanged between the first two scans."""
 
@@ -96,8 +97,11 @@ def drop(
     """Watch a folder, such as an SFTP server's: send each complete file once, and write its acknowledgement.
 
     A file with all rows applied is moved to done, any other to failed, each with NAME.ack.csv beside it.
+
+    Exit status with --once: 0 all files are in done, 1 some are in failed.
     """
     console, folder = standard_error(), Folder(directory)
+    some_failed = False
     settle_s = max(options.settle, _LEAST_LOOK_S)
     pause = timedelta(seconds=settle_s if options.once else min(settle_s, _LONGEST_LOOK_S))
     with service.connect(options.database) as client, folder.watched():
@@ -105,9 +109,10 @@ def drop(
         folder.taken(monotonic(), options.settle)
         while True:
             system_sleep(pause)
-            sent = [dropping.send(file) for file in folder.taken(monotonic(), options.settle)]
-            if options.once and all(sent):
-                return
+            filed = [dropping.send(file) for file in folder.taken(monotonic(), options.settle)]
+            some_failed |= Filed.FAILED in filed
+            if options.once and Filed.LATER not in filed:
+                raise typer.Exit(_STATUS_SOME_FAILED if some_failed else 0)
 
 
 def _judged(
