@@ -1,4 +1,4 @@
-"""Names and labels that a release, its groups and its values may bring: Kubernetes takes them, or the chart says why not."""
+"""Names and labels of a release, its groups and its values: Kubernetes takes them, or the chart says why not."""
 
 import re
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """Alerts of the objectives, for real: the backlog is full, and jobs are final too late; then all is well again.
 
-The five minutes that a job may take are ten seconds, and the windows are thirty times shorter: half an hour is a minute,
-six hours are twelve. The page for a fast burn begins and ends here; the ticket for a slow one, which looks at three
-days, is `promtool`'s.
+The five minutes that a job may take are ten seconds, and the windows are thirty times shorter: half an hour is a
+minute, six hours are twelve. The page for a fast burn begins and ends here; the ticket for a slow one, which looks at
+three days, is `promtool`'s.
 """
 
 from tests.acceptance.system import System, eventually

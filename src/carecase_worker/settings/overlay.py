@@ -130,7 +130,7 @@ def _named_place(variable: str, tree: Mapping[str, Any]) -> tuple[Place, bool] |
 
 
 def _rivals(place: Place, tree: Mapping[str, Any]) -> list[str]:
-    """Return the places in the file that a variable could be of, if there are several: names differ by case or hyphens."""
+    """Return the places in the file that a variable could be of, if there are several."""
     section, name, *_ = place
     held = tree.get(section) if section in NAMED else None
     names = held if isinstance(held, dict) else {}
