@@ -90,13 +90,13 @@ def _head(overview: Overview, fault: str | None, hint: str) -> Text:
 
 def _table(title: str) -> Table:
     """Return an empty table, close enough for 80 columns; a number that does not fit is folded, never cut."""
-    return Table(title=title, title_justify="left", expand=True, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    return Table(title=title, title_justify="left", expand=True, box=SIMPLE_HEAD, pad_edge=False, padding=0)
 
 
 def _databases(overview: Overview) -> Table:
     names = [work.database for work in overview.databases]
     table = _table("Databases")
-    table.add_column("database", overflow="fold", min_width=min(8, max(map(len, names), default=0)))
+    table.add_column("database", overflow="fold", min_width=min(12, max(map(len, names), default=0)))
     for name in ("jobs", "items", "bytes", "chunks", "items/s", "oldest"):
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("breaker", overflow="fold")
