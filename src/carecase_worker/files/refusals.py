@@ -59,6 +59,13 @@ def total(line: int) -> FileFault:
     )
 
 
+def no_cell(line: int, column: int) -> FileFault:
+    """Return the fault of a value that no cell of a text file could have."""
+    return FileFault(
+        line, f"has a list, a structure or bytes in column {column}. Write it as text, or leave that column out."
+    )
+
+
 def nul(line: int) -> FileFault:
     """Return the fault of a line with U+0000."""
     return FileFault(

@@ -53,6 +53,11 @@ class Table:
         return self._width
 
     @property
+    def places(self) -> Sequence[int]:
+        """The places of the mapped columns in a row."""
+        return [column.place for column in self._columns]
+
+    @property
     def buffered_bytes(self) -> int:
         """Bytes of buffered last rows, which may not be cases."""
         return sum(getsizeof(cell) for row in self._held.rows for cell in row)
