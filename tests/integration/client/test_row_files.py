@@ -62,7 +62,7 @@ def test_values_of_parquet_are_those_that_their_types_mean(tmp_path: Path) -> No
         carePlan_Key=arrow.array([Decimal("5.00")]),
     )
     (case,) = cases(file)
-    assert case.pop("case_End_Date").startswith("33658-"), "a rule will refuse it"
+    assert isinstance(case.pop("case_End_Date"), str), "no date-time before the year 10000, so a rule refuses it"
     start = "2026-01-02T03:04:05.123456"
     assert case == {**CASES[0], "case_ID": "Ü7", "case_Score": 9.5, "case_Start_Date": start}
 
