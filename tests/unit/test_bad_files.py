@@ -20,6 +20,19 @@ FAULTS = {
     b"1,5,false,a\n2,5,false,\xe9\n": ("Line 3 is not utf-8", 'encoding = "windows-1252"'),
     b"1,5,false,a\r2,5,false,b\n": ("Line 2 ends with a carriage return alone", "CRLF"),
     b"1,5,false,a\n" + HEADER + b"2,5,false,b\n": ("Line 3 repeats the header row", "Remove it"),
+    b"1,5,false,a\n" + HEADER.upper().replace(b",", b", ") + b"2,5,false,b\n": (
+        "Line 3 repeats the header row",
+        "Remove it",
+    ),
+    b"1,5,false,a\ncarePlan_Key,case_Key,do_Not_Contact,case_ID\n5,2,false,b\n": (
+        "Line 3 is a header row with other columns",
+        "by itself",
+    ),
+    b"1,5,false,a\ncase_Key,carePlan_Key,do_Not_Contact\n2,5,false\n": (
+        "Line 3 is a header row with other columns",
+        "by itself",
+    ),
+    b"1,5,false,a\n\xef\xbb\xbf" + HEADER + b"2,5,false,b\n": ("Line 3 begins with a byte order mark", "by itself"),
     b"1,5,false,a\nTotal: 1,,,\n": ("Line 3 is the last one, has no case_Key", "skipped_last_lines"),
 }
 
@@ -53,6 +66,34 @@ def test_a_column_may_have_a_line_feed_in_its_name_and_a_stray_quote_there_is_re
     assert cases(text, mapping, piece_bytes) == [{**ROW, "case_ID": "x"}]
     assert lines(text, mapping, piece_bytes) == [4]
     assert refused(b'case_Key,x"y\n1,2\n', piece_bytes=piece_bytes).startswith('Line 1 has a quote (")')
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
+def test_a_mark_that_contradicts_the_encoding_is_refused_before_texts_become_wrong(piece_bytes: int) -> None:
+    """Each letter outside ASCII would be stored as two others; with fixed width the first line's keys would shift."""
+    constants = {"carePlan_Key": 5, "do_Not_Contact": False}
+    names = mapped(
+        columns={"k": "case_Key", "i": "case_ID"}, encoding="windows-1252", skipped_lines=1, constants=constants
+    )
+    words = "The file is UTF-8, as its byte order mark says, and not windows-1252."
+    assert refused("\ufeffExport\nk,i\n1,Ü\n".encode(), names, piece_bytes).startswith(words)
+    layout = mapped(fixed={"case_ID": "1-3", "case_Key": "4-8"}, encoding="windows-1252", constants=constants)
+    assert refused("\ufeff00000011\n".encode(), layout, piece_bytes).startswith(words)
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_mark_within_a_file_is_refused_where_it_begins_a_line(encoding: str, piece_bytes: int) -> None:
+    """It would shift the fields of a line of fixed width; elsewhere it is a character of the text."""
+    layout = mapped(
+        fixed={"case_ID": "1-3", "case_Key": "4-8"},
+        encoding=encoding,
+        constants={"carePlan_Key": 5, "do_Not_Contact": False},
+    )
+    text = "00000011\n\ufeff00000021\n".encode(encoding)
+    assert refused(text, layout, piece_bytes).startswith("Line 2 begins with a byte order mark")
+    (row,) = cases("a\ufeffb00001\n".encode(encoding), layout, piece_bytes)
+    assert row == {**ROW, "case_ID": "a\ufeffb"}
 
 
 @pytest.mark.parametrize(

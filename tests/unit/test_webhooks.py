@@ -95,6 +95,19 @@ def test_what_becomes_of_an_event(reply: Reply, attempts: int, verdict: Delivery
 
 
 @pytest.mark.parametrize(
+    ("status", "asked", "pause"),
+    [(429, 60, 60), (503, 3, 3), (503, 999_999, 86_400), (429, None, 5), (502, None, 5), (504, None, 5), (500, 60, 0)],
+)
+@pytest.mark.parametrize("attempts", [0, 9])
+def test_an_overloaded_receiver_gets_no_other_event_for_as_long_as_it_asks(
+    status: int, asked: int | None, pause: int, attempts: int
+) -> None:
+    wait = None if asked is None else timedelta(seconds=asked)
+    _, failure = verdict_on(Reply(status, retry_after=wait), attempts, 0.5, 10)
+    assert failure.pause == timedelta(seconds=pause)
+
+
+@pytest.mark.parametrize(
     ("attempts", "chance", "asked", "seconds"),
     [
         (0, 0.5, None, 5),

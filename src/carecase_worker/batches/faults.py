@@ -54,11 +54,16 @@ def without_mark(beginning: bytes) -> bytes:
     for magic, what in _COMPRESSED.items():
         if beginning.startswith(magic):
             raise BatchRefused(BatchFault.NOT_JSON, f"The body is compressed, but no header says so. Send {what}.")
-    if beginning.startswith(_WIDE_MARKS) or b"\0" in beginning[:4]:
+    if is_wide(beginning):
         raise BatchRefused(
             BatchFault.NOT_JSON, "The body is UTF-16 or UTF-32, not UTF-8. Save the file as UTF-8, and send that."
         )
     return beginning.removeprefix(BOM_UTF8)
+
+
+def is_wide(beginning: bytes) -> bool:
+    """Return whether a body is UTF-16 or UTF-32, by its first bytes."""
+    return beginning.startswith(_WIDE_MARKS) or b"\0" in beginning[:4]
 
 
 def no_array(text: bytes, is_whole: bool) -> BatchRefused:

@@ -34,6 +34,14 @@ def runs_of_lines(lines: Sequence[int]) -> LineRuns:
     return tuple(runs)
 
 
+def joined_runs(runs: LineRuns, count: int, further: LineRuns) -> LineRuns:
+    """Append the runs of further items to those of `count` items."""
+    moved = tuple((count + place, line) for place, line in further)
+    if runs and moved and runs[-1][1] + count - runs[-1][0] == moved[0][1]:
+        moved = moved[1:]
+    return runs + moved
+
+
 def lines_of_runs(runs: LineRuns, count: int) -> Iterator[int]:
     """Yield the line of each of `count` items."""
     ends = [place for place, _ in runs[1:]] + [count]

@@ -203,6 +203,7 @@ class CareCases:
     def resend(self, job: Job | str, mended: OriginalFile) -> Job:
         """Send a corrected file of a job's failed items, for the same database and care plan; return the new job.
 
+        What was a dry run is one again.
         Repeating it with the same content returns the same job, until that expires. Raises RequestRefused if the file
         is the whole original.
         """
@@ -228,7 +229,8 @@ class CareCases:
     def _sent_for(self, job: Job, file: OriginalFile) -> Job:
         calls = replace(self._calls, database=job.database)
         with reading(file) as upload:
-            return self._run(calls.submit(upload, job.care_plan_key, key_of_resent(job, path_of(file))))
+            key = key_of_resent(job, path_of(file))
+            return self._run(calls.submit(upload, job.care_plan_key, key, dry_run=job.dry_run))
 
     def _validated(self, batches: Batches, part: BatchBuffer, care_plan: int | None) -> Iterator[ItemResult]:
         for page in self._each(self._calls.validate_part(batches, part, care_plan)):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from carecase_worker.batches.line_numbers import LineRuns, NumberedItems, joined_runs, runs_of_lines
 from carecase_worker.client.files.sources import Readable, Source, decompressed, opened, reading_of
 from carecase_worker.client.files.tables import rows_of_parquet, rows_of_workbook
 from carecase_worker.errors import BatchUnreadable
@@ -87,10 +88,15 @@ def rows_of(file: RowFile) -> Iterator[Iterable[Row]]:
         yield (rows_of_parquet if file.kind == PARQUET else rows_of_workbook)(source, name)
 
 
-def require_good(file: RowFile) -> None:
-    """Read a whole file before any of it is sent: raise BatchUnreadable if it is bad."""
-    for _ in groups_of_items(file):
-        pass
+def lines_of_items(file: RowFile) -> LineRuns:
+    """Read a whole file before any of it is sent; return the lines of its items. Raises BatchUnreadable."""
+    runs: LineRuns = ()
+    count = 0
+    for items in groups_of_items(file):
+        if isinstance(items, NumberedItems):
+            runs = joined_runs(runs, count, runs_of_lines(items.lines))
+            count += len(items)
+    return runs
 
 
 def known_mapping(file: RowFile) -> AnyMapping:

@@ -2,10 +2,11 @@
 
 import codecs
 
-from carecase_worker.batches.faults import without_mark
-from carecase_worker.files.refusals import not_encoded, nul, refusal
+from carecase_worker.batches.faults import is_wide, without_mark
+from carecase_worker.files.refusals import mark_within, marked_utf_8, not_encoded, nul, refusal, wide
 
 _MARK_BYTES = 4
+_MARK = "\ufeff"
 _WORKBOOK = b"PK\x03\x04"
 
 
@@ -17,6 +18,7 @@ class TextDecoder:
         self._decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)("strict")
         self._beginning: bytes | None = b""
         self._line = 1
+        self._is_within_line = False
 
     def decode(self, piece: bytes, is_last: bool = False) -> str:
         """Decode a piece; an incomplete character is decoded with the next piece."""
@@ -33,8 +35,19 @@ class TextDecoder:
             raise refusal(str(not_encoded(line, self._encoding))) from None
         if "\0" in text:
             raise refusal(str(nul(self._line + text.count("\n", 0, text.index("\0")))))
+        self._require_no_mark(text)
         self._line += text.count("\n")
+        self._is_within_line = not text.endswith("\n") if text else self._is_within_line
         return text
+
+    def _require_no_mark(self, text: str) -> None:
+        """Raise BatchRefused for a byte order mark at the beginning of a line; elsewhere it is a character."""
+        at = text.find(_MARK)
+        while at >= 0:
+            begins_line = text[at - 1] == "\n" if at else not self._is_within_line
+            if begins_line:
+                raise refusal(str(mark_within(self._line + text.count("\n", 0, at))))
+            at = text.find(_MARK, at + 1)
 
     def _require_text(self, beginning: bytes) -> None:
         """Raise BatchRefused for a compressed file, a workbook, or another encoding shown by a byte order mark."""
@@ -44,4 +57,8 @@ class TextDecoder:
                 " carecase submit."
             )
         if self._encoding == "utf-8":
+            if is_wide(beginning):
+                raise wide()
             without_mark(beginning)
+        elif beginning.startswith(codecs.BOM_UTF8):
+            raise marked_utf_8(self._encoding)

@@ -41,11 +41,28 @@ def repeated_header(line: int) -> FileFault:
     return FileFault(line, "repeats the header row: files were concatenated. Remove it.")
 
 
+def another_header(line: int) -> FileFault:
+    """Return the fault of a header row with other columns, or in another order."""
+    return FileFault(line, "is a header row with other columns: files were concatenated. Send each of them by itself.")
+
+
+def mark_within(line: int) -> FileFault:
+    """Return the fault of a byte order mark at the beginning of a line that is not the first."""
+    return FileFault(line, "begins with a byte order mark: files were concatenated. Send each of them by itself.")
+
+
 def total(line: int) -> FileFault:
     """Return the fault of a last row that is not a case."""
     return FileFault(
         line,
         "is the last one, has no case_Key and looks like a total. Remove it, or set skipped_last_lines in the mapping.",
+    )
+
+
+def no_cell(line: int, column: int) -> FileFault:
+    """Return the fault of a value that no cell of a text file could have."""
+    return FileFault(
+        line, f"has a list, a structure or bytes in column {column}. Write it as text, or leave that column out."
     )
 
 
@@ -91,6 +108,22 @@ def not_encoded(line: int, encoding: str) -> FileFault:
         line,
         f"is not {encoding}. Save the file as UTF-8, or name its encoding in the mapping, as"
         ' encoding = "windows-1252".',
+    )
+
+
+def marked_utf_8(encoding: str) -> BatchRefused:
+    """Return the refusal of a file that begins with UTF-8's byte order mark, by a mapping of another encoding."""
+    return refusal(
+        f"The file is UTF-8, as its byte order mark says, and not {encoding}. Save it as {encoding}, or send it as"
+        ' Content-Type: text/csv; charset=utf-8, or set encoding = "utf-8" in the mapping.'
+    )
+
+
+def wide() -> BatchRefused:
+    """Return the refusal of a file in UTF-16 or UTF-32 that was sent as UTF-8."""
+    return refusal(
+        "The file is UTF-16 or UTF-32, not UTF-8. Save it as UTF-8, or send UTF-16 as Content-Type: text/csv;"
+        ' charset=utf-16, or set encoding = "utf-16" in the mapping.'
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from carecase_worker.batches.faults import empty
 from carecase_worker.files.mapping import FileMapping
 from carecase_worker.files.records import Records
-from carecase_worker.files.refusals import FileFault, refusal, refuse
+from carecase_worker.files.refusals import FileFault, no_cell, refusal, refuse
 from carecase_worker.files.table import Report, Table
 
 _ROWS_AT_ONCE = 500
@@ -30,7 +30,7 @@ def items_of_rows(rows: Iterable[Row], mapping: FileMapping, report: Report = re
     table, numbered = Table(mapping, report_once), enumerate(rows, start=1)
     _take_header(numbered, mapping, table)
     given = 0
-    for records in _records(numbered, mapping, table.width):
+    for records in _records(numbered, mapping, table, report_once):
         items = table.items(records)
         given += len(items)
         yield items
@@ -51,11 +51,24 @@ def _take_header(numbered: Iterator[tuple[int, Row]], mapping: FileMapping, tabl
             table.take_header(cells, line)
 
 
-def _records(numbered: Iterator[tuple[int, Row]], mapping: FileMapping, width: int) -> Iterator[Records]:
+def _records(
+    numbered: Iterator[tuple[int, Row]], mapping: FileMapping, table: Table, report: Report
+) -> Iterator[Records]:
     """Yield the nonblank rows, some at a time."""
     while some := list(islice(numbered, _ROWS_AT_ONCE)):
-        kept = [(line, cells) for line, row in some if any(cells := cells_of(row, mapping))]
-        yield Records([fitted(cells, width) for _, cells in kept], [line for line, _ in kept])
+        readable = [(line, row) for line, row in some if _is_readable(row, line, table, report)]
+        kept = [(line, cells) for line, row in readable if any(cells := cells_of(row, mapping))]
+        yield Records([fitted(cells, table.width) for _, cells in kept], [line for line, _ in kept])
+
+
+def _is_readable(row: Row, line: int, table: Table, report: Report) -> bool:
+    """Return whether each mapped value of a row is a number, truth or text; report the first that is not."""
+    if list not in map(type, row):
+        return True
+    place = next((place for place in table.places if place < len(row) and isinstance(row[place], list)), None)
+    if place is not None:
+        report(no_cell(line, place + 1))
+    return place is None
 
 
 def cells_of(row: Row, mapping: FileMapping) -> list[str]:

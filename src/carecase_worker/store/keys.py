@@ -82,6 +82,8 @@ outbox:{webhook}  (zset; a job's while it has such events; complete, release, de
     job -> ms at which to deliver its next event
 delivering:{webhook}  (string; a lease; deliver, delivered)
     the worker that delivers to it
+paused:{webhook}  (string; as long as an overloaded receiver asks; delivered, replay)
+    exists while nothing is delivered to it
 attempts:{webhook}  (hash; entries until delivered or given up; delivered)
     job -> attempts at its next event that have failed
 undelivered:{webhook}  (zset; so many; delivered, replay)
@@ -194,6 +196,10 @@ class Keys:
     def undelivered(self, webhook: str) -> str:
         """Return the key of the events of a webhook that were given up."""
         return f"{self.prefix}undelivered:{webhook}"
+
+    def paused(self, webhook: str) -> str:
+        """Return the key that exists while nothing is delivered to a webhook."""
+        return f"{self.prefix}paused:{webhook}"
 
     def webhook(self, webhook: str) -> str:
         """Return the key of the state of a webhook."""

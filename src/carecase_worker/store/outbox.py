@@ -64,7 +64,8 @@ class JobEvent:
 class WebhookState:
     """The state of a webhook: jobs with queued events, undelivered events, and totals of events.
 
-    `overdue` is for how long the oldest queued event has been due; `reason` says why the last attempts failed.
+    `overdue` is for how long the oldest queued event has been due; `reason` says why the last attempts failed. Nothing
+    is delivered before `paused_until`.
     """
 
     waiting: int
@@ -77,6 +78,7 @@ class WebhookState:
     reason: str = ""
     failing_since: datetime | None = None
     disabled_at: datetime | None = None
+    paused_until: datetime | None = None
 
 
 class Outbox:
@@ -108,12 +110,13 @@ class Outbox:
             verdict=verdict.value,
             after_ms=milliseconds(failure.after),
             reason=failure.reason,
+            pause_ms=milliseconds(failure.pause),
             kept=failure.kept,
         )
         return bool(noted == b"noted")
 
     def replay(self, webhook: str, kept: timedelta) -> int:
-        """Queue all undelivered events again, and enable the webhook; return the number of events."""
+        """Queue all undelivered events again, enable the webhook and end its pause; return the number of events."""
         replayed = 0
         while some := self._replay(webhook, kept):
             replayed += some
@@ -137,7 +140,8 @@ class Outbox:
             pipe.zrange(self._keys.outbox(webhook), 0, 0, withscores=True)
             pipe.zcard(self._keys.undelivered(webhook))
             pipe.hgetall(self._keys.webhook(webhook))
-            now, waiting, first, undelivered, state = pipe.execute()
+            pipe.pttl(self._keys.paused(webhook))
+            now, waiting, first, undelivered, state, paused_ms = pipe.execute()
         fields = {name.decode(): value.decode() for name, value in state.items()}
         overdue = moment_of(now) - from_epoch_ms(int(first[0][1])) if first else timedelta(0)
         return WebhookState(
@@ -151,6 +155,7 @@ class Outbox:
             reason=fields.get("reason", ""),
             failing_since=_moment(fields, "failing_since_ms"),
             disabled_at=_moment(fields, "disabled_ms"),
+            paused_until=moment_of(now) + timedelta(milliseconds=paused_ms) if paused_ms > 0 else None,
         )
 
     def close(self) -> None:
@@ -167,11 +172,15 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFailure:
-    """The failure of an attempt: its reason, when to try again, and how many undelivered events to store."""
+    """The failure of an attempt: its reason, when to try again, and how many undelivered events to store.
+
+    During `pause` no event at all is delivered to the webhook.
+    """
 
     reason: str = ""
     after: timedelta = timedelta(0)
     kept: int = 1
+    pause: timedelta = timedelta(0)
 
 
 def _moment(fields: Mapping[str, str], name: str) -> datetime | None:

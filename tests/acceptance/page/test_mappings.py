@@ -93,7 +93,7 @@ def test_a_partners_file_goes_by_the_mapping_that_is_chosen_and_what_failed_by_i
     chosen(visitor, file, "referrals")
     expect(page.get_by_text("1 of 3 items has faults. These would be refused, the other 2 applied.")).to_be_visible()
     row = page.get_by_role("row", name="case_Status must have at most 8 characters")
-    expect(row.get_by_role("cell").nth(2)).to_have_text("1")
+    expect(row.get_by_role("cell").nth(2)).to_have_text("6")
     visitor.try_it()
     expect(page.get_by_text("Of 3 items, 2 would be created, 1 would be refused.")).to_be_visible()
     visitor.send()
@@ -145,6 +145,16 @@ def test_lines_of_fixed_width_keep_their_places(visit: Visit, beside: System, fi
     page.get_by_label(MAPPING).select_option("layout")
     expect(page.get_by_text("as they are in partner.dat")).to_be_visible()
     assert json.loads(visitor.download("ndjson"))["_row"] == layout(first_key).decode().split("\n")[1]
+
+
+def test_a_mark_that_contradicts_the_mappings_encoding_is_reported_by_the_check(
+    visit: Visit, beside: System, first_key: int, tmp_path: Path
+) -> None:
+    visitor = visit(beside)
+    visitor.sign_in()
+    (tmp_path / "marked.txt").write_bytes(partners(first_key).decode("cp1252").encode("utf-8-sig"))
+    chosen(visitor, tmp_path / "marked.txt", "referrals")
+    expect(visitor.alert("The file is UTF-8, as its byte order mark says, and not windows-1252.")).to_be_visible()
 
 
 def test_the_same_file_by_another_mapping_is_another_batch(

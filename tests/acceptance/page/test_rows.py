@@ -47,7 +47,8 @@ def test_a_file_of_rows_is_dropped_checked_sent_and_mended_by_its_lines(
     visitor.check()
     expect(page.get_by_text("2 of 6 items have faults. These would be refused, the other 4 applied.")).to_be_visible()
     row = page.get_by_role("row", name="case_Status must have at most 8 characters")
-    expect(row.get_by_role("cell").nth(2)).to_have_text("1, 5")
+    expect(page.get_by_role("columnheader", name="First lines")).to_be_visible()
+    expect(row.get_by_role("cell").nth(2)).to_have_text("3, 9")
     visitor.send()
     expect(visitor.count("Created")).to_have_text("4")
     expect(page.get_by_role("columnheader", name="First lines")).to_be_visible()
@@ -77,6 +78,29 @@ def test_a_file_of_rows_is_dropped_checked_sent_and_mended_by_its_lines(
     assert [(key - first_key, case_id) for key, case_id in found] == [
         (0, "000"), (1, "001"), (2, "two\nlines"), (3, "003"), (4, "004"), (5, "005"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        ("1,5\r\n", "Line 20106 has 2 cells"),
+        ('1,5,false,"a"b,c\r\n', 'Line 20106 has a quote (")'),
+        (",".join(HEADER) + "\r\n", "Line 20106 repeats the header row"),
+        ("x,5,false,OPEN,\r\n", "20106"),
+    ],
+    ids=["ragged", "quote", "header", "rule"],
+)
+def test_the_check_names_the_line_of_the_file_wherever_the_page_cuts_it(visit: Visit, last: str, told: str) -> None:
+    """The second request has the last rows only; before them are blank lines, and rows of several lines."""
+    rows = "1,5,false,OPEN,\r\n" * 20_000
+    lines = '\r\n2,5,false,OPEN,"' + "a\n" * 3 + '"\r\n' + "\r\n" * 99
+    visitor = visit()
+    visitor.sign_in()
+    visitor.choose_target()
+    visitor.page.evaluate(DROP, ["cases.csv", ",".join(HEADER) + "\r\n" + rows + lines + last])
+    visitor.check()
+    found = visitor.page.get_by_role("alert") if told.startswith("Line") else visitor.page.locator(".faults .indices")
+    expect(found.filter(has_text=told)).to_be_visible()
 
 
 def test_without_the_file_the_lines_are_shown_too(visit: Visit, system: System, first_key: int) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from tests.integration.cli.commands import Carecase
 from tests.peers import JOB, Peer, Reply, accepted, answering, items, problem, told
 
-from carecase_worker.cli.sending.dropping import DropOptions, Dropping, Filed
+from carecase_worker.cli.sending.dropping import DropMapping, DropOptions, Dropping, Filed
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect_to
 from carecase_worker.client.exchange.verdicts import RetryPolicy
@@ -21,18 +21,19 @@ from carecase_worker.client.files.folder import Folder
 from carecase_worker.errors import CallerRefused
 
 ROWS = "case_Key,carePlan_Key,do_Not_Contact\n1,5,false\n2,5,false\n"
+OPTIONS = DropOptions(settle=0)
 SECOND = "0199c0de-0000-7000-8000-000000000002"
 
 
 @contextmanager
-def dropping(place: Path, *replies: Reply) -> Iterator[tuple[Dropping, Peer, StringIO]]:
+def dropping(place: Path, *replies: Reply, options: DropOptions = OPTIONS) -> Iterator[tuple[Dropping, Peer, StringIO]]:
     """The sender of a folder's files, the service, and what the sender prints."""
     printed, folder = StringIO(), Folder(place)
     with answering(*replies) as peer, folder.watched():
         access = Access(peer.url, api_key="k", token="t", database="d")
         with connect_to(access, RetryPolicy(tries=1)) as client:
             console = Console(file=printed, highlight=False, soft_wrap=True)
-            yield Dropping(client, folder, DropOptions(settle=0), console), peer, printed
+            yield Dropping(client, folder, options, console, DropMapping.of(options)), peer, printed
 
 
 def send(one: Dropping) -> list[Filed]:
@@ -87,8 +88,56 @@ def test_a_file_that_is_refused_gets_an_acknowledgement_that_says_so(tmp_path: P
         assert send(one) == [Filed.FAILED]
     (row,) = acknowledged(tmp_path / "failed" / "a.csv.ack.csv")
     assert (row["status"], row["outcome"], row["index"]) == ("400", "failed", "")
-    assert "Line 2 has 2 cells" in row["body"]
+    assert row["body"].startswith("Line 2 has 2 cells"), "the status is in its own column"
     assert "a.csv: refused. 400: Line 2 has 2 cells" in printed.getvalue()
+
+
+def test_what_was_wrong_with_the_options_can_be_corrected(tmp_path: Path) -> None:
+    """The same file by another mapping, or for another care plan, is another batch: a key refuses another one."""
+    mapping, folder = tmp_path / "m.toml", tmp_path / "folder"
+    folder.mkdir()
+    keys = []
+    for care_plan, text in ((5, ""), (6, ""), (6, "trim = true\n"), (6, "trim = true\n")):
+        mapping.write_text(text)
+        (folder / "a.csv").write_text(ROWS)
+        with dropping(folder, *applied(), options=DropOptions(settle=0, mapping=str(mapping), care_plan=care_plan)) as (
+            one,
+            peer,
+            _,
+        ):
+            assert send(one) == [Filed.DONE]
+        keys.append(peer.received[0].headers["idempotency-key"])
+    assert len(set(keys)) == 3
+    assert keys[2] == keys[3]
+
+
+def test_a_mapping_that_cannot_be_read_is_no_fault_of_a_file(tmp_path: Path, carecase: Carecase) -> None:
+    (tmp_path / "a.csv").write_text(ROWS)
+    flags = ("--url", "http://127.0.0.1:1", "--api-key", "k", "--token", "t", "--database", "d")
+    ran = carecase("drop", str(tmp_path), "--once", "--settle", "0", "--mapping", str(tmp_path / "no.toml"), *flags)
+    assert (ran.status, "no.toml: cannot be read" in ran.err) == (2, True)
+    assert [one.name for one in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_rows_that_are_converted_here_are_acknowledged_by_their_lines(tmp_path: Path) -> None:
+    mapping, folder = tmp_path / "m.toml", tmp_path / "folder"
+    folder.mkdir()
+    mapping.write_text("trim = true\n")
+    (folder / "a.csv").write_text("case_Key,carePlan_Key,do_Not_Contact\n\n1,5,false\n\n2,5,no\n3,5,no\n")
+    told_of = items((1, 201, "Created"), (2, 422, "no"), (3, 422, "no"), pages=(1, 1), indexes=range(3))
+    replies = accepted(total=3), told(total=3, created=1, failed=2), told_of
+    with dropping(folder, *replies, options=DropOptions(settle=0, mapping=str(mapping))) as (one, _, printed):
+        assert send(one) == [Filed.FAILED]
+    assert [row["line"] for row in acknowledged(folder / "failed" / "a.csv.ack.csv")] == ["3", "5", "6"]
+    assert f"1 of 3 rows applied, by job {JOB}" in printed.getvalue()
+
+
+def test_a_file_that_was_sent_before_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(ROWS)
+    final = accepted(state="completed", total=2, created=2)
+    with dropping(tmp_path, final, *applied()[1:]) as (one, _, printed):
+        assert send(one) == [Filed.DONE]
+    assert "a.csv: was sent before; 2 of 2 rows applied" in printed.getvalue()
 
 
 def test_once_waits_for_as_long_as_a_file_must_not_change(tmp_path: Path, carecase: Carecase) -> None:

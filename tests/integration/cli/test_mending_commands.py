@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 from tests.integration.cli.commands import Carecase
-from tests.peers import JOB, Peer, Reply, accepted, answering, told
+from tests.peers import JOB, Peer, Reply, accepted, answering, items, told
 
 LINES = b'{"case_Key":1}\n{"case_Key":2}\n'
 NEW = "0199c0de-0000-7000-8000-000000000002"
 
 
-def the_job() -> Reply:
+def the_job(**members: Any) -> Reply:
     """The job that the file was sent as: for a care plan, and a database that is not the client's own."""
     digest = hashlib.sha256(LINES).hexdigest()
-    return told(total=2, failed=2, bodySha256=digest, carePlanKey=5, database="other")
+    return told(**{"total": 2, "failed": 2, "bodySha256": digest, "carePlanKey": 5, "database": "other", **members})
 
 
 def path_and_database(peer: Peer) -> list[tuple[str, str | None]]:
@@ -47,3 +47,18 @@ def test_a_mended_file_goes_under_the_care_plan_and_to_the_database_of_its_job(
         ran = carecase("resend", JOB, str(mended), "--no-watch", "--url", peer.url)
     assert ran.status == 0, ran.err
     assert path_and_database(peer) == [("/care-plans/5/cases-batch", "other")]
+
+
+def test_after_a_dry_run_nothing_is_applied_by_the_commands_that_it_suggests(
+    carecase: Carecase, tmp_path: Path
+) -> None:
+    file, job = tmp_path / "cases.ndjson", the_job(dryRun=True, failed=1, created=1)
+    file.write_bytes(LINES)
+    failed = items((2, 422, "wrong"), indexes=(1,), pages=(1, 1))
+    with answering(job, job, failed, items(pages=(1, 1)), job, accepted(job_id=NEW, dryRun=True)) as peer:
+        ran = carecase("failed", JOB, str(file), "--url", peer.url)
+        assert "1 of 2 items would not be applied." in ran.out
+        assert "then try them again: carecase resend" in ran.err
+        ran = carecase("resend", JOB, str(tmp_path / "cases.failed.ndjson"), "--no-watch", "--url", peer.url)
+    assert "dry run" in ran.out
+    assert path_and_database(peer) == [("/care-plans/5/cases-batch?dryRun=true", "other")]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def ended(
     )
     monkeypatch.setenv("CARECASE_CONFIG", "carecase.toml")
 
-    def end(verdict: DeliveryVerdict) -> JobEvent:
+    def end(verdict: DeliveryVerdict, pause: timedelta = timedelta(0)) -> JobEvent:
         store = servers.store(prefix)
         new = replace(a_new_job(), webhooks="crm:completed")
         store.admit(new, {0: b"p"})
@@ -49,7 +50,7 @@ def ended(
         store.close()
         outbox = Outbox(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
         found: Any = outbox.next_event("crm", "tests", OUTBOX_LEASE)
-        assert outbox.note("crm", "tests", found[0], verdict, DeliveryFailure("status 500", kept=10))
+        assert outbox.note("crm", "tests", found[0], verdict, DeliveryFailure("status 500", kept=10, pause=pause))
         outbox.close()
         event: JobEvent = found[0]
         return event
@@ -97,6 +98,63 @@ def test_a_test_is_sent_from_here(
     told = [(ran.status, ran.out) for ran in (carecase("webhooks", "test", "crm") for _ in range(2))]
     assert told == [(1, "answered with 500\n"), (0, "answered with 204\n")]
     assert [one.content["type"] for one in receiver.received] == ["webhook.test", "webhook.test"]
+
+
+def test_a_pause_that_the_receiver_asked_for_is_shown(
+    carecase: Carecase, ended: Callable[..., JobEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(DeliveryVerdict.AGAIN, timedelta(minutes=5))
+    ran = carecase("webhooks", "list")
+    assert (ran.status, "; paused until " in ran.out) == (1, True)
+    (told,) = json.loads(carecase("webhooks", "list", "--json").out)
+    assert told["pausedUntil"].endswith("Z")
+    carecase("webhooks", "replay", "crm")
+    assert json.loads(carecase("webhooks", "list", "--json").out)[0]["pausedUntil"] is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        ((302, {"location": "https://elsewhere.example"}), "Set webhooks.crm.url to the URL that they lead to."),
+        ((401, {}), "one of the secrets"),
+        ((410, {}), "wants no more events"),
+        ((500, {}), "must answer 2xx"),
+    ],
+)
+def test_what_to_do_about_the_response_to_a_test_is_said(
+    carecase: Carecase,
+    ended: Callable[..., JobEvent],
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Any,
+    advice: str,
+) -> None:
+    monkeypatch.setenv("CARECASE_WEBHOOKS_CRM_SECRETS", SECRET)
+    receiver.answers.append(answer)
+    ran = carecase("webhooks", "test", "crm")
+    assert (ran.status, ran.out, advice in ran.err) == (1, f"answered with {answer[0]}\n", True)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason", "advice"),
+    [
+        ("http://127.0.0.1:1/", "connection failed", "Check that the receiver runs at webhooks.crm.url"),
+        ("https://10.0.0.1/", "address not permitted", "delivery.private_networks"),
+        ("https://hooks.carecase.invalid/", "name not resolved", "Check the host in webhooks.crm.url"),
+    ],
+)
+def test_what_to_do_about_a_test_that_is_not_answered_is_said(
+    carecase: Carecase,
+    ended: Callable[..., JobEvent],
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    reason: str,
+    advice: str,
+) -> None:
+    monkeypatch.setenv("CARECASE_WEBHOOKS_CRM_SECRETS", SECRET)
+    monkeypatch.setenv("CARECASE_WEBHOOKS_CRM_URL", url)
+    ran = carecase("webhooks", "test", "crm")
+    assert (ran.status, ran.out, advice in ran.err) == (1, f"not delivered: {reason}\n", True)
 
 
 def test_a_webhook_that_does_not_exist_is_reported_with_the_nearest_name(

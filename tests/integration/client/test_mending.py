@@ -72,6 +72,25 @@ def test_what_was_not_applied_is_written_and_sent_once_mended(lines: Path, is_as
 
 
 @pytest.mark.parametrize("is_async", [False, True])
+def test_of_a_dry_run_those_that_would_fail_are_written_and_tried_again(tmp_path: Path, is_async: bool) -> None:
+    """What would be applied needs no correction, and nothing of a dry run is applied by mistake."""
+    rows = b"case_Key,carePlan_Key,do_Not_Contact\n1,5,false\n2,5,no\n3,5,false\n4,5,false\n"
+    file = RowFile(tmp_path / "cases.csv")
+    (tmp_path / "cases.csv").write_bytes(rows)
+    job = the_job(rows, dryRun=True)
+    outcomes = (201, "Would be created"), (422, "wrong"), (200, "Would be updated"), (200, "Unchanged")
+    whole = items(*((n, *outcome) for n, outcome in enumerate(outcomes, start=1)), indexes=range(4), pages=(1, 1))
+    for item in whole.body["data"]:
+        item["line"] = item["index"] + 2
+    with answering(job, whole, job, accepted(job_id=NEW)) as peer:
+        written: Written = called(peer.url, is_async, "write_failed", JOB, file)
+        assert written.path.read_text().splitlines()[1:] == ["2,5,no,1,3,422,wrong"]
+        called(peer.url, is_async, "resend", JOB, RowFile(written.path))
+    (put,) = (one for one in peer.received if one.method == "PUT")
+    assert put.path == "/care-plans/5/cases-batch?dryRun=true"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
 def test_what_the_service_has_is_sent_by_it_and_else_from_the_file(lines: Path, is_async: bool) -> None:
     with answering(accepted(job_id=NEW)) as peer:
         assert called(peer.url, is_async, "resend_failed", JOB, lines).job_id == NEW

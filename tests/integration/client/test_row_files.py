@@ -3,6 +3,7 @@
 import gzip
 import importlib
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from carecase_worker.client.row_files import RowFile, items_of_file
 from carecase_worker.client.uploads import reading
 from carecase_worker.errors import BatchUnreadable
 from carecase_worker.files.episodes import EpisodeMapping
-from carecase_worker.files.mapping import NAMES_OF_FIELDS
+from carecase_worker.files.mapping import NAMES_OF_FIELDS, mapping_of
+from carecase_worker.settings.sections.files import FileSettings
 
 TEXT = b"case_Key,carePlan_Key,do_Not_Contact,case_ID\n37,5,false,007\n"
 CASES = [{"case_Key": 37, "carePlan_Key": 5, "do_Not_Contact": False, "case_ID": "007"}]
@@ -39,6 +41,39 @@ def test_parquet_is_read(tmp_path: Path) -> None:
     (tmp_path / "no.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(BatchUnreadable, match=r"no\.parquet: is not a readable Parquet file"):
         cases(RowFile(tmp_path / "no.parquet"))
+
+
+def parquet_of(place: Path, **columns: Any) -> RowFile:
+    """A file of one case with further columns, each an array of Arrow or a list."""
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    plain = {"case_Key": [37], "carePlan_Key": [5], "do_Not_Contact": [False]}
+    parquet.write_table(arrow.table(plain | columns), place / "cases.parquet")
+    return RowFile(place / "cases.parquet")
+
+
+def test_values_of_parquet_are_those_that_their_types_mean(tmp_path: Path) -> None:
+    arrow = importlib.import_module("pyarrow")
+    file = parquet_of(
+        tmp_path,
+        case_Start_Date=arrow.array([1_767_323_045_123_456_789], arrow.timestamp("ns")),
+        case_End_Date=arrow.array([10**18], arrow.timestamp("us")),
+        case_Score=arrow.array([Decimal("9.50")]),
+        case_ID=arrow.array([b"\xc3\x9c7"]),
+        carePlan_Key=arrow.array([Decimal("5.00")]),
+    )
+    (case,) = cases(file)
+    assert isinstance(case.pop("case_End_Date"), str), "no date-time before the year 10000, so a rule refuses it"
+    start = "2026-01-02T03:04:05.123456"
+    assert case == {**CASES[0], "case_ID": "Ü7", "case_Score": 9.5, "case_Start_Date": start}
+
+
+@pytest.mark.parametrize("value", [["a"], {"a": 1}, b"\xff"], ids=["list", "structure", "bytes"])
+def test_a_value_that_is_no_text_is_refused_unless_its_column_is_ignored(tmp_path: Path, value: Any) -> None:
+    """It would be stored as Python writes it."""
+    with pytest.raises(BatchUnreadable, match=r"Line 2 has a list, a structure or bytes in column 4\."):
+        cases(parquet_of(tmp_path, case_ID=[value]))
+    mapping = mapping_of(FileSettings.model_validate({"other_columns": "ignore"}))
+    assert cases(RowFile(parquet_of(tmp_path, other=[value], case_ID=["007"]).source, mapping)) == CASES
 
 
 @pytest.mark.parametrize("name", ["cases.csv", "cases.tsv.gz"])

@@ -242,13 +242,15 @@ class Beside:
         answer = self.model.webhooks.deliver(webhook, holder, lease_ms, self.model.now_ms)
         return list(self._note(f"deliver {webhook} {holder}", answer))
 
-    def delivered(self, webhook: str, holder: str, found: Answer, verdict: str = "delivered", kept: int = 2) -> str:
+    def delivered(self, webhook: str, holder: str, found: Answer, verdict: str = "delivered", pause_ms: int = 0) -> str:
         """Note the end of an attempt at what was found to deliver; the next one is in five seconds."""
         job, event, *_ = found
-        reason, after_ms = "status 500", 5_000
+        reason, after_ms, kept = "status 500", 5_000, 2
         arguments = {"webhook": webhook, "holder": holder, "job": job, "event": event, "verdict": verdict}
-        self.scripts.run("delivered", arguments | {"after_ms": after_ms, "reason": reason, "kept": kept})
-        how = (verdict, after_ms, reason, kept)
+        self.scripts.run(
+            "delivered", arguments | {"after_ms": after_ms, "reason": reason, "kept": kept, "pause_ms": pause_ms}
+        )
+        how = (verdict, after_ms, reason, kept, pause_ms)
         answer = self.model.webhooks.delivered(webhook, holder, job, event, how, self.model.now_ms)
         return str(self._note(f"delivered {webhook} {holder} {job} {event} {verdict}", answer))
 

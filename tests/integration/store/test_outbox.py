@@ -93,12 +93,26 @@ def test_an_event_that_fails_is_tried_again_and_delays_its_own_job_only(beside: 
     assert beside.deliver("crm", "p") == [*failing[:2], 1]
 
 
+def test_an_overloaded_webhook_gets_nothing_at_all_until_its_pause_is_over(beside: Beside) -> None:
+    for job in "ab":
+        beside.admitted(job, webhooks=BOTH)
+        beside.complete(job, 0)
+    found = beside.deliver("crm", "p")
+    beside.delivered("crm", "p", found, verdict="again", pause_ms=60_000)
+    assert beside.deliver("crm", "p") == []
+    beside.elapse(60_000)
+    other = beside.deliver("crm", "q")
+    beside.delivered("crm", "q", other, verdict="again", pause_ms=60_000)
+    beside.replay("crm")
+    assert beside.deliver("crm", "p") != [], "whoever replays does not want to wait"
+
+
 def test_what_is_given_up_can_be_replayed_and_is_bounded(beside: Beside) -> None:
     for job in "abc":
         beside.admitted(job, webhooks=BOTH)
         beside.complete(job, 0)
         found = beside.deliver("crm", "p")
-        beside.delivered("crm", "p", found, verdict="given_up", kept=2)
+        beside.delivered("crm", "p", found, verdict="given_up")
         beside.elapse(1)
     assert beside.deliver("crm", "p") == []
     assert beside.replay("crm") == 2

@@ -17,6 +17,7 @@ class Webhook:
     attempts: dict[str, int] = field(default_factory=dict)
     undelivered: dict[str, int] = field(default_factory=dict)
     lease: tuple[str, int] | None = None
+    paused_till: int | None = None
     state: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,7 +57,7 @@ class Webhooks:
             return []
         webhook.lease = None
         for job, at in sorted(webhook.due.items(), key=lambda pair: (pair[1], pair[0])):
-            if at > now or "disabled_ms" in webhook.state:
+            if at > now or "disabled_ms" in webhook.state or webhook.paused_till:
                 break
             if job in webhook.queues:
                 webhook.lease = (holder, now + lease_ms)
@@ -65,8 +66,10 @@ class Webhooks:
             webhook.attempts.pop(job, None)
         return []
 
-    def delivered(self, name: str, holder: str, job: str, event: str, how: tuple[str, int, str, int], now: int) -> str:
-        webhook, (verdict, after_ms, reason, kept) = self.held[name], how
+    def delivered(
+        self, name: str, holder: str, job: str, event: str, how: tuple[str, int, str, int, int], now: int
+    ) -> str:
+        webhook, (verdict, after_ms, reason, kept, pause_ms) = self.held[name], how
         if not webhook.lease or webhook.lease[0] != holder or webhook.queues.get(job, ([""], 0))[0][0] != event:
             return "lost"
         ever = webhook.state
@@ -80,6 +83,7 @@ class Webhooks:
         ever["attempts_failed"] = ever.get("attempts_failed", 0) + 1
         ever.setdefault("failing_since_ms", now)
         ever["reason"] = reason
+        webhook.paused_till = now + pause_ms if pause_ms else webhook.paused_till
         if verdict == "disabled":
             ever["disabled_ms"] = now
         elif verdict == "again":
@@ -96,6 +100,7 @@ class Webhooks:
 
     def replay(self, name: str, most: int, till_ms: int, now: int) -> int:
         webhook = self.held[name]
+        webhook.paused_till = None
         for gone in ("disabled_ms", "failing_since_ms", "reason"):
             webhook.state.pop(gone, None)
         members = sorted(webhook.undelivered, key=lambda one: (webhook.undelivered[one], one))[:most]
@@ -113,6 +118,8 @@ class Webhooks:
             webhook.queues = {job: held for job, held in webhook.queues.items() if held[1] > now}
             if webhook.lease and webhook.lease[1] <= now:
                 webhook.lease = None
+            if webhook.paused_till and webhook.paused_till <= now:
+                webhook.paused_till = None
 
     def keys(self) -> Iterator[tuple[str, tuple[Any, int | None]]]:
         for name, webhook in self.held.items():
@@ -122,6 +129,8 @@ class Webhooks:
             yield f"attempts:{name}", (dict(webhook.attempts), None)
             yield f"undelivered:{name}", (dict(webhook.undelivered), None)
             yield f"webhook:{name}", (dict(webhook.state), None)
+            if webhook.paused_till:
+                yield f"paused:{name}", ("1", webhook.paused_till)
             if webhook.lease:
                 yield f"delivering:{name}", ((webhook.lease[0],), webhook.lease[1])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from itertools import count
 from threading import Event
 from typing import Any
@@ -121,6 +122,22 @@ def test_one_that_fails_again_and_again_does_not_keep_others_from_their_turn(mak
         delivery.once()
         ended(delivery)
     assert posted.urls == ["a", "b", "a", "b"]
+
+
+def test_a_receiver_that_asks_for_a_pause_is_not_asked_by_the_next_event(make: Callable[[Posted], Scene]) -> None:
+    """One event after the other would be some hundred requests a second to a receiver that has asked for fewer."""
+    posted = Posted(Reply(429, retry_after=timedelta(minutes=1)))
+    posted.allowed.set()
+    delivery = make(posted).delivery("a", "b", jobs=3)
+    for _ in range(3):
+        delivery.once()
+        ended(delivery)
+    assert sorted(posted.urls) == ["a", "b"]
+    assert delivery.outbox.state("a").paused_until is not None
+    assert delivery.outbox.replay("a", timedelta(hours=1)) == 0
+    delivery.once()
+    ended(delivery)
+    assert sorted(posted.urls) == ["a", "a", "b"]
 
 
 @pytest.mark.parametrize(("reply", "attempts"), [(SILENT, 1), (REFUSED, 3)])

@@ -4,6 +4,7 @@ import json
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +19,19 @@ from carecase_worker.settings.places import nearest, variable_of
 from carecase_worker.settings.sections.webhooks import WebhookSettings
 from carecase_worker.store.outbox import Outbox, WebhookState
 from carecase_worker.worker.webhooks.messages import test_message
-from carecase_worker.worker.webhooks.sending import Sending, resolve_by_system
+from carecase_worker.worker.webhooks.sending import Reply, Sending, resolve_by_system
+
+_ADVICE = {
+    "name not resolved": "Check the host in webhooks.{}.url, and the name servers of this machine.",
+    "address not permitted": "The host of webhooks.{}.url leads to a private address, or the URL is http. If you trust"
+    " the address, permit it with delivery.private_networks.",
+    "certificate not trusted": "Check that the receiver's certificate is for the host in webhooks.{}.url, and that this"
+    " machine trusts its authority.",
+    "connection failed": "Check that the receiver runs at webhooks.{}.url, and that this machine reaches it.",
+    "timeout": "The receiver of webhooks.{} did not answer within delivery.timeout_seconds. It must answer first, and"
+    " work afterwards.",
+}
+"""What to do for each reason of an attempt without a response; the braces are for the webhook's name."""
 
 Webhook = Annotated[
     str, typer.Argument(metavar="WEBHOOK", help="Its name in the configuration: crm for [webhooks.crm]")
@@ -74,7 +87,7 @@ def webhooks_failed(
 
 
 def webhooks_replay(webhook: Webhook, config: Config = None) -> None:
-    """Enable a webhook, and let the workers deliver its undelivered and queued events now."""
+    """Enable a webhook, end its pause, and let the workers deliver its undelivered and queued events now."""
     settings, _ = _found(webhook, config)
     outbox = Outbox(settings.redis)
     try:
@@ -98,7 +111,9 @@ def webhooks_test(webhook: Webhook, config: Config = None) -> None:
     sending = Sending(settings.delivery, resolve_by_system, ssl.create_default_context())
     reply = sending.send(found.url, test_message(str(uuid7(clock)), found.signing_secrets, now), now)
     typer.echo(f"answered with {reply.status}" if reply.status else f"not delivered: {reply.reason}")
-    raise typer.Exit(reply.status is None or not 200 <= reply.status < 300)
+    if advice := _advice_on(reply, webhook):
+        typer.echo(advice, err=True)
+    raise typer.Exit(bool(advice))
 
 
 def _found(name: str, config: Config) -> tuple[Settings, WebhookSettings]:
@@ -107,6 +122,23 @@ def _found(name: str, config: Config) -> tuple[Settings, WebhookSettings]:
     if name not in settings.webhooks:
         raise SettingsError(f"webhooks.{name}: there is no such webhook{nearest(name, settings.webhooks)}")
     return settings, settings.webhooks[name]
+
+
+def _advice_on(reply: Reply, webhook: str) -> str:
+    """Return what to do about a response to a test; empty for success."""
+    if reply.status is None:
+        return _ADVICE[reply.reason].format(webhook)
+    match reply.status // 100:
+        case 2:
+            return ""
+        case 3:
+            return f"Redirects are not followed. Set webhooks.{webhook}.url to the URL that they lead to."
+        case _ if reply.status in (401, 403):
+            return "The receiver refuses it. Check that it has one of the secrets, and reads the body unchanged."
+        case _ if reply.status == HTTPStatus.GONE:
+            return "The receiver wants no more events. An event of a job that gets this disables the webhook."
+        case _:
+            return "The receiver must answer 2xx. Look into its logs."
 
 
 def _members(name: str, webhook: WebhookSettings, state: WebhookState) -> Mapping[str, Any]:
@@ -122,6 +154,7 @@ def _members(name: str, webhook: WebhookSettings, state: WebhookState) -> Mappin
         "reason": state.reason or None,
         "failingSince": _rfc3339(state.failing_since),
         "disabledAt": _rfc3339(state.disabled_at),
+        "pausedUntil": _rfc3339(state.paused_until),
     }
 
 
@@ -133,6 +166,10 @@ def _line(name: str, webhook: WebhookSettings, state: WebhookState) -> str:
         )
     elif state.failing_since:
         standing = f"failing since {_rfc3339(state.failing_since)}: {state.reason}"
+        if state.paused_until:
+            standing += (
+                f"; paused until {_rfc3339(state.paused_until)}, as it asks; end it: carecase webhooks replay {name}"
+            )
     elif not webhook.signing_secrets:
         standing = "no secrets are known here; a worker needs them"
     counts = f"{state.delivered} delivered, {state.waiting} jobs wait, {state.undelivered} given up"

@@ -4,25 +4,29 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from carecase_worker.batches.line_numbers import LineRuns, lines_of_runs
 from carecase_worker.cli.ending import shown
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, row_file
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import Job
 from carecase_worker.client.files.folder import Folder
-from carecase_worker.client.row_files import require_good
+from carecase_worker.client.row_files import AnyMapping, RowFile, lines_of_items
 from carecase_worker.client.uploads import PART_BYTES, PART_ITEMS, Batches
 from carecase_worker.errors import BatchUnreadable, JobUnknown, RequestRefused, ServiceBusy, ServiceUnreachable
 from carecase_worker.files import acknowledgement
 from carecase_worker.files.acknowledgement import Told
+from carecase_worker.files.mapping import FileMapping
 
 _PIECE_BYTES = 1 << 20
 _REFUSED = 400
+_ANY_FILE = Path("any")
 _UNREAD = "unread"
 """Placeholder for the digest of an unreadable file."""
 
@@ -50,6 +54,26 @@ class DropOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class DropMapping:
+    """The mapping of all files, read once: a mistake in it is no fault of a file. `identity` differs if it differs."""
+
+    mapping: AnyMapping | str | None
+    identity: str
+
+    @classmethod
+    def of(cls, options: DropOptions) -> "DropMapping":
+        """Read the mapping of the options. Raises BatchUnreadable."""
+        named = row_file(_ANY_FILE, options.mapping, options.care_plan)
+        is_local = named is not None and isinstance(named.mapping, FileMapping)
+        identity = _digest(Path(options.mapping)) if is_local and options.mapping else options.mapping or ""
+        return cls(None if named is None else named.mapping, identity)
+
+    def rows_of(self, file: Path) -> RowFile | None:
+        """Return a file of rows; None for JSON."""
+        return row_file(file, None) if self.mapping is None else RowFile(file, self.mapping)
+
+
+@dataclass(frozen=True, slots=True)
 class Dropping:
     """The sender of the files of a folder."""
 
@@ -57,55 +81,82 @@ class Dropping:
     folder: Folder
     options: DropOptions
     console: Console
+    mapping: DropMapping
 
     def send(self, file: Path) -> Filed:
         """Send a file, wait for its result, and file it away.
 
-        The Idempotency-Key is the content's digest, so that a repeated file becomes the same job. Raises CallerRefused,
-        and other errors that the file did not cause.
+        The Idempotency-Key is a digest, so that a repeated file becomes the same job. Raises CallerRefused, and other
+        errors that the file did not cause.
         """
         digest, name = _UNREAD, shown(file.name)
         try:
             digest = _digest(file)
-            jobs = [self.client.wait(job) for job in self._sent(file, f"drop-{digest}")]
+            sent = self._sent(file, self._key(digest))
+            jobs = [self.client.wait(job) for job in sent.jobs]
             is_done = all(job.applied for job in jobs)
-            target = self.folder.file_away(file, digest, self._told(jobs), is_done)
+            target = self.folder.file_away(file, digest, self._told(jobs, sent.lines), is_done)
         except (ServiceBusy, ServiceUnreachable, JobUnknown) as error:
             self.console.print(f"{name}: will be tried again. {shown(error)}", markup=False)
             return Filed.LATER
         except (BatchUnreadable, RequestRefused) as error:
             text = str(error).removeprefix(f"{file}: ")
-            refused = Told(None, None, error.status or _REFUSED, text, "failed")
+            body = text.removeprefix(f"{error.status}: ")
+            refused = Told(None, None, error.status or _REFUSED, body, "failed")
             told = (acknowledgement.header(True), acknowledgement.rows([refused], True))
             target = self.folder.file_away(file, digest, told, False)
             self.console.print(f"{name}: refused. {shown(text)} It is now {shown(target)}", markup=False)
             return Filed.FAILED
-        total = sum(job.total for job in jobs)
-        applied = total - sum(job.failed + job.cancelled for job in jobs)
-        where = shown(target)
-        self.console.print(f"{name}: {applied:,} of {total:,} rows applied. It is now {where}", markup=False)
+        self._say(name, jobs, sent.is_repeated, target)
         return Filed.DONE if is_done else Filed.FAILED
 
-    def _sent(self, file: Path, key: str) -> Sequence[Job]:
-        """Send a file, unchanged if the service converts it, or else in parts; return its jobs."""
-        options = self.options
-        rows = row_file(file, options.mapping, options.care_plan)
-        if rows is not None and rows.is_sent_as_it_is:
-            return [self.client.submit(rows, options.care_plan, key)]
-        if rows is not None:
-            require_good(rows)
-        batches = Batches(PART_ITEMS, PART_BYTES)
-        return list(self.client.submit_in(batches, rows or file, options.care_plan, key))
+    def _say(self, name: str, jobs: Sequence[Job], is_repeated: bool, target: Path) -> None:
+        """Print what became of a file, and the ids of its jobs, for `carecase failed` and `carecase retry`."""
+        total = sum(job.total for job in jobs)
+        applied = total - sum(job.failed + job.cancelled for job in jobs)
+        ids = f"job{'' if len(jobs) == 1 else 's'} {', '.join(job.job_id for job in jobs)}"
+        before = " was sent before;" if is_repeated else ""
+        told = f"{name}:{before} {applied:,} of {total:,} rows applied, by {ids}. It is now {shown(target)}"
+        self.console.print(told, markup=False)
 
-    def _told(self, jobs: Sequence[Job]) -> Iterator[bytes]:
+    def _key(self, digest: str) -> str:
+        """Return the Idempotency-Key of a file by its digest, and by all else that decides what becomes of it."""
+        decisive = (digest, self.options.care_plan, self.options.database, self.mapping.identity)
+        return f"drop-{hashlib.sha256(repr(decisive).encode()).hexdigest()}"
+
+    def _sent(self, file: Path, key: str) -> "_Sent":
+        """Send a file, unchanged if the service converts it, or else in parts."""
+        options = self.options
+        rows = self.mapping.rows_of(file)
+        if rows is not None and rows.is_sent_as_it_is:
+            return _Sent([self.client.submit(rows, options.care_plan, key)])
+        lines = () if rows is None else lines_of_items(rows)
+        batches = Batches(PART_ITEMS, PART_BYTES)
+        return _Sent(list(self.client.submit_in(batches, rows or file, options.care_plan, key)), lines)
+
+    def _told(self, jobs: Sequence[Job], lines: LineRuns) -> Iterator[bytes]:
         """Yield the acknowledgement of jobs, with rows numbered through all jobs."""
         yield acknowledgement.header(True)
+        here = lines_of_runs(lines, sum(job.total for job in jobs)) if lines else repeat(None)
         first = 0
         for job in jobs:
-            for item in self.client.results(job):
-                told = Told(first + item.index, item.key, item.status, item.body, item.group, item.line)
+            for item, line in zip(self.client.results(job), here, strict=False):
+                told = Told(first + item.index, item.key, item.status, item.body, item.group, item.line or line)
                 yield acknowledgement.rows([told], True)
             first += job.total
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """The jobs of a file as they were accepted, and the lines of its rows if they were converted here."""
+
+    jobs: Sequence[Job]
+    lines: LineRuns = ()
+
+    @property
+    def is_repeated(self) -> bool:
+        """True if the same file has been sent before, by this process or another one."""
+        return any(job.final for job in self.jobs)
 
 
 def _digest(file: Path) -> str:

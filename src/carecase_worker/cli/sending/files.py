@@ -13,7 +13,7 @@ from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.cli.connection import ServiceFlags, with_service
 from carecase_worker.cli.ending import shown, standard_error
-from carecase_worker.cli.sending.dropping import DropOptions, Dropping, Filed
+from carecase_worker.cli.sending.dropping import DropMapping, DropOptions, Dropping, Filed
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, configured_mapping, row_file
 from carecase_worker.cli.sending.options import with_options
 from carecase_worker.cli.sending.submission import source_of
@@ -100,12 +100,12 @@ def drop(
 
     Exit status with --once: 0 all files are in done, 1 some are in failed.
     """
-    console, folder = standard_error(), Folder(directory)
+    console, folder, mapping = standard_error(), Folder(directory), DropMapping.of(options)
     some_failed = False
     settle_s = max(options.settle, _LEAST_LOOK_S)
     pause = timedelta(seconds=settle_s if options.once else min(settle_s, _LONGEST_LOOK_S))
     with service.connect(options.database) as client, folder.watched():
-        dropping = Dropping(client, folder, options, console)
+        dropping = Dropping(client, folder, options, console, mapping)
         folder.taken(monotonic(), options.settle)
         while True:
             system_sleep(pause)

@@ -83,7 +83,8 @@ def failed(
         _tell(told, written)
         if written.count:
             again = shlex.join([job, str(written.path), *(("--mapping", options.mapping) if options.mapping else ())])
-            console.print(f"Correct them there, then: carecase resend {again}", markup=False)
+            what = "try them again" if told.dry_run else "send them"
+            console.print(f"Correct them there, then {what}: carecase resend {again}", markup=False)
 
 
 @with_service
@@ -95,7 +96,7 @@ def resend(
     options: ResendOptions,
     as_json: Json = False,
 ) -> None:
-    """Send the corrected items of a job as a new batch, for the same database and care plan.
+    """Send the corrected items of a job as a new batch, for the same database and care plan; of a dry run, as one.
 
     Safe to repeat: the same file gives the same job. Exit status as of carecase submit.
     """
@@ -107,6 +108,7 @@ def resend(
         care_plan=told.care_plan_key,
         database=told.database,
         watch=options.watch,
+        dry_run=told.dry_run,
         idempotency_key=key_of_resent(told, file),
         mapping=options.mapping,
     )
@@ -115,17 +117,18 @@ def resend(
 
 
 def _tell(job: Job, written: Written) -> None:
+    applied, not_applied = "were applied", "were not applied"
+    if job.dry_run:
+        applied, not_applied = "would be applied", "would not be applied"
     if not written.count:
-        typer.echo(f"All items of job {job.job_id} were applied: there is nothing to correct.")
+        typer.echo(f"All items of job {job.job_id} {applied}: there is nothing to correct.")
         return
     reasons = (
         "each with its reason"
         if written.reasons is None
         else f"and their reasons, by line, in {shown(written.reasons)}"
     )
-    typer.echo(
-        f"{written.count:,} of {job.total:,} items were not applied. They are in {shown(written.path)}, {reasons}."
-    )
+    typer.echo(f"{written.count:,} of {job.total:,} items {not_applied}. They are in {shown(written.path)}, {reasons}.")
 
 
 def _send_again(client: CareCases, job: Job, original: OriginalFile, watch: bool, as_json: bool) -> NoReturn:

@@ -16,7 +16,7 @@ from carecase_worker.cli.sending.progress import uploading
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import ItemResult, Job
 from carecase_worker.client.files.sources import Readable, Source, opened
-from carecase_worker.client.row_files import RowFile, require_good
+from carecase_worker.client.row_files import RowFile, lines_of_items
 from carecase_worker.client.uploads import PART_BYTES, PART_ITEMS, Batches
 from carecase_worker.errors import BatchUnreadable, ClientError
 
@@ -95,7 +95,7 @@ class Submission:
             yield self._whole(rows)
             return
         if isinstance(rows.source, Path):
-            require_good(rows)
+            lines_of_items(rows)  # a bad file is refused before any of it is sent
         batches = Batches(PART_ITEMS, PART_BYTES, self._expect_answer)
         yield from self.client.submit_in(batches, rows, options.care_plan, options.idempotency_key, options.dry_run)
 

@@ -9,8 +9,10 @@ import importlib
 import resource
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, time, timedelta
+from decimal import Decimal
 from typing import IO, Any, NoReturn
+from uuid import UUID
 
 import msgspec
 
@@ -23,6 +25,7 @@ LENGTH_BYTES = 4
 """The size of the length before each frame; a frame of no length is the end."""
 _FRAME_BYTES, _ROW_BYTES = 1 << 20, 16 << 20
 _ROWS_AT_ONCE = 1000
+_LARGEST = 1 << 63
 _KEPT = (type(None), bool, int, float, str)
 
 Row = Sequence[object]
@@ -48,16 +51,27 @@ def rows_of_parquet(file: IO[bytes]) -> Iterator[Row]:
         opened = parquet.ParquetFile(file)
         yield opened.schema_arrow.names
         for batch in opened.iter_batches(batch_size=_ROWS_AT_ONCE):
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            yield from zip(*(_values_of(column, arrow) for column in batch.columns), strict=True)
     except (arrow.ArrowException, ValueError):
         sys.exit(UNREADABLE)
+
+
+def _values_of(column: Any, arrow: Any) -> list[Any]:
+    """Return the values of a column; nanoseconds are cut off, and times that Python has no date for become texts."""
+    if arrow.types.is_timestamp(column.type) and column.type.unit == "ns":
+        column = column.cast(arrow.timestamp("us", column.type.tz), safe=False)
+    try:
+        values: list[Any] = column.to_pylist()
+    except (OverflowError, ValueError):
+        values = column.cast(arrow.string()).to_pylist()
+    return values
 
 
 _READERS: Mapping[str, Callable[[IO[bytes]], Iterator[Row]]] = {WORKBOOK: rows_of_workbook, PARQUET: rows_of_parquet}
 
 
 def frames_of(rows: Iterable[Row]) -> Iterator[bytes]:
-    """Yield frames of rows, each about a megabyte, and the end. Values that JSON has no type for become texts."""
+    """Yield frames of rows, each about a megabyte, and the end."""
     held: list[msgspec.Raw] = []
     size = 0
     for row in rows:
@@ -80,9 +94,28 @@ def _frame(rows: Sequence[msgspec.Raw]) -> bytes:
 
 
 def _simple(value: Any) -> object:
-    if isinstance(value, _KEPT):
-        return value
-    return value.isoformat() if isinstance(value, date) else str(value)
+    """Return a value as a number, truth or text; an empty list for one that is none of them."""
+    match value:
+        case _ if isinstance(value, _KEPT):
+            return value
+        case date():
+            return value.isoformat()
+        case Decimal() if value.is_finite():
+            return int(value) if value == int(value) and abs(value) < _LARGEST else float(value)
+        case bytes():
+            return _text_of(value)
+        case time() | timedelta() | UUID():
+            return str(value)
+        case _:
+            return []
+
+
+def _text_of(value: bytes) -> object:
+    """Decode bytes: some programs write texts without saying so."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return []
 
 
 def main() -> NoReturn:

@@ -18,6 +18,7 @@ from carecase_worker.files.episodes import EpisodeMapping
 from carecase_worker.files.mapping import NAMES_OF_FIELDS, FileMapping
 
 _TRANSPARENT = "iso-8859-1"
+_UNAPPLIED = ("failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class Choice:
     with_reasons: bool = True
 
     def takes(self, result: ItemResult) -> bool:
-        """Return whether an item is chosen."""
-        return result.is_retryable if self.is_retryable_only else not result.applied
+        """Return whether an item is chosen; of a dry run, those that would not be applied."""
+        return result.is_retryable if self.is_retryable_only else result.group in _UNAPPLIED
 
 
 TO_BE_MENDED, TO_BE_RESENT = Choice(), Choice(is_retryable_only=True, with_reasons=False)

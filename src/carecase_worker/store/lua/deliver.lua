@@ -3,7 +3,8 @@
 -- KEYS   1 prefix
 -- ARGV   1 arguments: webhook, holder, lease_ms
 -- gives  {job, event, failed}: deliver this event, which has failed `failed` times; the lease is the holder's
---        {job = ''}: no event is due, another holder has the lease, or the webhook is disabled; the holder has no lease
+--        {job = ''}: no event is due, another holder has the lease, or the webhook is disabled or paused; the holder
+--        has no lease
 -- moves  nothing
 local name, holder, lease = arg.webhook, arg.holder, key('delivering', arg.webhook)
 local outbox, state = key('outbox', name), key('webhook', name)
@@ -11,7 +12,7 @@ local held = redis.call('GET', lease)
 if held and held ~= holder then return reply{job = ''} end
 
 local function next_event()
-  if redis.call('HEXISTS', state, 'disabled_ms') == 1 then return end
+  if redis.call('HEXISTS', state, 'disabled_ms') == 1 or redis.call('EXISTS', key('paused', name)) == 1 then return end
   for _, job in ipairs(redis.call('ZRANGEBYSCORE', outbox, '-inf', now, 'LIMIT', 0, 100)) do
     local event = redis.call('LINDEX', key('events', name .. ':' .. job), 0)
     if event then

@@ -4,6 +4,7 @@
 -- ARGV   1 arguments:
 --          webhook, holder, job, event; verdict: 'delivered', 'again', 'given_up' or 'disabled'
 --          after_ms: how long until the next attempt; reason: of the failure
+--          pause_ms: how long to deliver nothing to the webhook, as an overloaded receiver asks; 0: it goes on
 --          kept: maximum number of undelivered events to store
 -- gives  'noted'; 'lost': the lease is another's, or the event is no longer the next one of its job
 -- moves  nothing
@@ -29,6 +30,7 @@ redis.call('DEL', lease)
 redis.call('HINCRBY', state, 'attempts_failed', 1)
 redis.call('HSETNX', state, 'failing_since_ms', now)
 redis.call('HSET', state, 'reason', arg.reason)
+if arg.pause_ms > 0 then redis.call('SET', key('paused', name), '1', 'PX', arg.pause_ms) end
 if verdict == 'disabled' then redis.call('HSET', state, 'disabled_ms', now)
 elseif verdict == 'again' then
   redis.call('HINCRBY', attempts, job, 1)

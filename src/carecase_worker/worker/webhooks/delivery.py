@@ -51,7 +51,8 @@ class Delivery:
                 or len(self.busy) >= self.settings.max_endpoints_at_once
             ):
                 continue
-            if not self.outbox.state(name).waiting:
+            state = self.outbox.state(name)
+            if not state.waiting or state.paused_until:
                 continue
             deliver = self.guarded(partial(self.deliver, name, webhook))
             self.started[name] = monotonic()

@@ -19,8 +19,7 @@ export async function checked(api, { file, format, target }, { signal, onProgres
   let total = 0;
   for await (const part of partsOf(file, format, signal)) {
     const outcomes = await patiently(() => api.check(target, part.headers, part.body, { mapping: format.mapping, signal }), { signal, onWait });
-    // a line would be one of the part, not of the file
-    const faulty = outcomes.map((outcome, place) => ({ ...outcome, index: total + place, line: undefined })).filter(({ status }) => status !== 200);
+    const faulty = outcomes.map((outcome, place) => ({ ...outcome, index: total + place })).filter(({ status }) => status !== 200);
     groups.add(faulty);
     total += outcomes.length;
     onProgress(total, groups);
@@ -32,7 +31,10 @@ export async function checked(api, { file, format, target }, { signal, onProgres
 /** True if the check refused the file only because it cannot be taken apart here. */
 export const isTooLargeToCheck = (fault, format) => fault instanceof Fault && fault.status === 413 && !canSplit(format);
 
-/** Yield bodies of so many items, each a whole file of its kind. What a browser cannot take apart goes as it is. */
+/**
+ * Yield bodies of so many items, each a whole file of its kind, in which each item is in the line where the file has it.
+ * What a browser cannot take apart goes as it is.
+ */
 async function* partsOf(file, format, signal) {
   if (!canSplit(format)) {
     yield { headers: format.headers, body: file };
@@ -55,7 +57,7 @@ async function* partsOf(file, format, signal) {
       if (items.length && (items.length === MOST_ITEMS || size + item.length > MOST_BYTES)) {
         yield { headers, body: body() };
         wasGiven = true;
-        [items, size] = [[], 0];
+        [items, size] = [[], item.line];
       }
       items.push(item);
       size += item.length;
@@ -74,12 +76,15 @@ function* arrayOf(items) {
   yield "]";
 }
 
-/** Yield lines; behind them come as many more as the service leaves out. */
+/** Yield lines, with blank ones in place of those that are not in this part; behind them as many more as the service leaves out. */
 function* linesOf(lead, items, last) {
+  let next = 1;
   for (const lines of [lead, items, Array(last).fill(items.at(-1))]) {
     for (const line of lines) {
+      yield "\n".repeat(Math.max(0, line.line - next));
       yield line;
       yield "\n";
+      next = line.next;
     }
   }
 }

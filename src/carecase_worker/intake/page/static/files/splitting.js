@@ -8,20 +8,29 @@ const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 const SPACES = new Set([..." \t\n\r"].map((sign) => sign.charCodeAt(0)));
 
 /** Make the splitter for a format. */
-export function splitterOf({ form, rows }) {
-  if (rows) return new RowSplitter(rows);
+export function splitterOf({ form, rows, charset }) {
+  if (rows) return new RowSplitter(rows, charset);
   return form === "array" ? new ArraySplitter() : new LineSplitter();
 }
 
-/** A splitter that holds the bytes of the item that is not complete yet. */
+/**
+ * A splitter that holds the bytes of the item that is not complete yet. The bytes of an item have two properties more, if
+ * the splitter counts lines: `line`, where it begins in the file, and `next`, where the next one does.
+ */
 class Splitter {
   #held = [];
   #isFirst = true;
+  #line = 1;
+  #keepsMark;
+
+  constructor(keepsMark = false) {
+    this.#keepsMark = keepsMark;
+  }
 
   /** Return the items that are complete now. */
   feed(piece) {
     let bytes = piece;
-    if (this.#isFirst) bytes = withoutMark(piece);
+    if (this.#isFirst && !this.#keepsMark) bytes = withoutMark(piece);
     this.#isFirst = false;
     return this.split(bytes);
   }
@@ -36,17 +45,19 @@ class Splitter {
     if (bytes.length) this.#held.push(bytes);
   }
 
-  /** Add an item to `items`, if it is more than white space: what is held, and these bytes. */
-  complete(items, bytes) {
-    this.add(items, this.#held.length ? joined([...this.#held, bytes]) : bytes);
+  /** Add an item of so many lines to `items`, if it is more than white space: what is held, and these bytes. */
+  complete(items, bytes, lines = 1) {
+    const line = this.#line;
+    this.#line += lines;
+    this.add(items, this.#held.length ? joined([...this.#held, bytes]) : bytes, { line, next: this.#line });
     this.#held = [];
     return items;
   }
 
   /** Add the bytes of an item without the white space around it. */
-  add(items, bytes) {
+  add(items, bytes, place) {
     const item = trimmed(bytes);
-    if (item.length) items.push(item);
+    if (item.length) items.push(Object.assign(item, place));
   }
 }
 
@@ -117,12 +128,14 @@ class LineSplitter extends Splitter {
  */
 class RowSplitter extends Splitter {
   #quoted = false;
+  #lines = 0;
   #toSkip;
   #isQuoted;
   #blank;
 
-  constructor({ skipped, delimiter, isQuoted }) {
-    super();
+  /** A byte order mark that contradicts the encoding is left for the service to refuse. */
+  constructor({ skipped, delimiter, isQuoted }, charset) {
+    super(charset !== "utf-8");
     [this.#toSkip, this.#isQuoted] = [skipped, isQuoted];
     if (delimiter || !isQuoted) this.#takeDelimiter(delimiter ?? "");
   }
@@ -132,23 +145,25 @@ class RowSplitter extends Splitter {
     let start = 0;
     for (let place = 0; place < bytes.length; place += 1) {
       if (bytes[place] === QUOTE && this.#isQuoted && !this.#toSkip) this.#quoted = !this.#quoted;
-      else if (bytes[place] === LINE_FEED && !this.#quoted) {
-        this.complete(items, bytes.subarray(start, place));
-        start = place + 1;
+      else if (bytes[place] === LINE_FEED) {
+        this.#lines += 1;
+        if (this.#quoted) continue;
+        this.complete(items, bytes.subarray(start, place), this.#lines);
+        [start, this.#lines] = [place + 1, 0];
       }
     }
     this.hold(bytes.subarray(start));
     return items;
   }
 
-  add(items, bytes) {
+  add(items, bytes, place) {
     const row = bytes[bytes.length - 1] === RETURN ? bytes.subarray(0, -1) : bytes;
     if (this.#toSkip) {
       this.#toSkip -= 1;
-      items.push(row);
+      items.push(Object.assign(row, place));
     } else if (!row.every((sign) => (this.#blank ?? SPACES).has(sign))) {
       if (!this.#blank) this.#takeDelimiter(delimiterIn(new TextDecoder().decode(row)));
-      items.push(row);
+      items.push(Object.assign(row, place));
     }
   }
 
