@@ -1,10 +1,13 @@
 """A role reaches what its part needs and is reached by whoever it serves, and by nobody else."""
 
+import re
 from ipaddress import ip_address, ip_network
 
 import pytest
 from tests.deployment.chart import CASES, Object, Rendered, rendered
-from tests.deployment.rendering import DESCRIBED, SERVING
+from tests.deployment.rendering import DESCRIBED, ROOT, SERVING
+
+_API_OF_THE_PAGE = ROOT / "src" / "carecase_worker" / "intake" / "page" / "static" / "api.js"
 
 
 def _egress(release: Rendered, name: str) -> list[Object]:
@@ -68,20 +71,40 @@ def test_nobody_opens_flower_unless_it_is_wanted() -> None:
     assert rule["from"]
 
 
-@pytest.mark.parametrize("case", ["production", "rabbitmq-jwks"])
-def test_clients_reach_what_the_contract_describes_and_nothing_for_operators(case: str) -> None:
-    release = rendered(case)
+def _let_in(release: Rendered) -> list[str]:
+    """The paths of Ingress and HTTPRoute."""
     let_in = [
         path["path"] for one in release.of("Ingress") for rule in one["spec"]["rules"] for path in rule["http"]["paths"]
     ]
-    let_in += [
+    return let_in + [
         match["path"]["value"]
         for one in release.of("HTTPRoute")
         for rule in one["spec"]["rules"]
         for match in rule["matches"]
     ]
+
+
+@pytest.mark.parametrize("case", ["production", "rabbitmq-jwks"])
+def test_clients_reach_what_the_contract_describes_and_nothing_for_operators(case: str) -> None:
+    let_in = _let_in(rendered(case))
     root = "/carecase" if case == "production" else ""
     for path, operations in DESCRIBED.items():
         is_for_clients = all("Health" not in operation.get("tags", ()) for operation in operations.values())
         is_let_in = any(f"{root}{path}/".startswith(f"{one}/") for one in let_in)
         assert is_let_in == is_for_clients, path
+
+
+@pytest.mark.parametrize(("case", "root"), [("production", "/carecase"), ("rabbitmq-jwks", "")])
+def test_the_page_for_jobs_and_what_it_reads_are_reached_as_long_as_it_is_served(case: str, root: str) -> None:
+    for path in ("/app", "/openapi.json"):
+        assert _let_in(rendered(case)).count(root + path) == 1
+        assert _let_in(rendered(case, f"publicPaths: [{path}, /jobs]")).count(root + path) == 1
+        assert root + path not in _let_in(rendered(case, "settings: {intake: {app_page: false}}"))
+
+
+def test_the_page_asks_for_nothing_that_is_not_let_in() -> None:
+    """What it requests of the API is in one of its files."""
+    asked = set(re.findall(r"""[(\s]["`]([a-z][a-z.-]+)[^"`]*["`]""", _API_OF_THE_PAGE.read_text()))
+    paths = {path.split("/")[1] for path in (*DESCRIBED, "/openapi.json")}
+    assert {"jobs", "openapi.json", "mappings"} <= asked & paths
+    assert {f"/{path}" for path in asked & paths} <= set(_let_in(rendered("rabbitmq-jwks")))

@@ -21,7 +21,7 @@ from carecase_worker.clock import SystemClock, system_sleep
 from carecase_worker.errors import SettingsError, StoreUnavailable
 from carecase_worker.flower.door import BoundedServer, GuardedFlower
 from carecase_worker.flower.job_links import with_line
-from carecase_worker.flower.task_events import flower_redis, listen
+from carecase_worker.flower.task_events import flower_redis, listen, setting_of_broker
 from carecase_worker.settings.model import RedisSettings, Settings
 from carecase_worker.store.redis.checkup import refuse_unsupported
 from carecase_worker.telemetry import configure_logging, logger
@@ -82,16 +82,17 @@ def create_flower(settings: Settings) -> "GuardedFlower":
     inner = secrets.token_hex(32)
     _set_options(flower.url_prefix, f"flower:{inner}")
     app = celery_app(settings, settings.flower_broker_url)
-    return GuardedFlower(flower, inner, redis and _subscribed_events(redis, settings.broker.prefix, app), capp=app)
+    return GuardedFlower(flower, inner, redis and _subscribed_events(redis, settings, app), capp=app)
 
 
 class _SubscribedEvents(Events):  # type: ignore[misc]  # it has no types
     """Flower's event thread, for a Redis user that may only subscribe."""
 
-    def __init__(self, redis: RedisSettings, broker_prefix: str, **options: Any) -> None:
+    def __init__(self, redis: RedisSettings, settings: Settings, **options: Any) -> None:
         super().__init__(enable_events=False, **options)
         self._redis = redis
-        self._broker_prefix = broker_prefix
+        self._broker_prefix = settings.broker.prefix
+        self._setting = setting_of_broker(settings)
         self._clock = SystemClock()
 
     def on_event(self, event: dict[str, Any]) -> None:
@@ -115,7 +116,7 @@ class _SubscribedEvents(Events):  # type: ignore[misc]  # it has no types
         """Listen for ever; reconnect when the connection breaks."""
         while True:
             try:
-                for events in listen(self._redis, self._broker_prefix):
+                for events in listen(self._redis, self._broker_prefix, self._setting):
                     for event in events:
                         self.on_event({**event, "local_received": self._clock.now().timestamp()})
             except (StoreUnavailable, OSError) as error:
@@ -123,9 +124,9 @@ class _SubscribedEvents(Events):  # type: ignore[misc]  # it has no types
             system_sleep(_AGAIN_AFTER)
 
 
-def _subscribed_events(redis: RedisSettings, broker_prefix: str, app: Any) -> Events:
+def _subscribed_events(redis: RedisSettings, settings: Settings, app: Any) -> Events:
     kept = {"max_workers_in_memory": _WORKERS_KEPT, "max_tasks_in_memory": _TASKS_KEPT}
-    return _SubscribedEvents(redis, broker_prefix, capp=app, io_loop=IOLoop.current(), **kept)
+    return _SubscribedEvents(redis, settings, capp=app, io_loop=IOLoop.current(), **kept)
 
 
 def _set_options(url_prefix: str, credentials: str) -> None:

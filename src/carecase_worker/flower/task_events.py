@@ -27,11 +27,21 @@ def flower_redis(settings: Settings) -> RedisSettings:
     return settings.redis.model_copy(update={"url": SecretStr(url), "password": None})
 
 
-def listen(settings: RedisSettings, broker_prefix: str) -> Iterator[list[Event]]:
-    """Yield events as they arrive, for ever; an empty list after five silent seconds. Raises StoreUnavailable."""
+def setting_of_broker(settings: Settings) -> str:
+    """Return the name of the setting that holds the URL of Flower's broker."""
+    if settings.flower.broker_url is not None:
+        return "flower.broker_url"
+    return "redis.url" if settings.broker.url is None else "broker.url"
+
+
+def listen(settings: RedisSettings, broker_prefix: str, setting: str) -> Iterator[list[Event]]:
+    """Yield events as they arrive, for ever; an empty list after five silent seconds.
+
+    Raises StoreUnavailable, whose text names the setting with the broker's URL.
+    """
     client = connect(settings)
     number = client.get_connection_kwargs().get("db") or 0
-    with redis_errors(), client, client.pubsub() as channel:  # type: ignore[no-untyped-call]  # redis has no type for it
+    with redis_errors("the broker", setting), client, client.pubsub() as channel:  # type: ignore[no-untyped-call]  # redis has no type for it
         channel.psubscribe(f"{broker_prefix}/{number}.celeryev/*")
         asked = True  # the answer to the subscription is awaited
         while True:

@@ -32,3 +32,18 @@
 {{- end }}
 {{- toJson $peers }}
 {{- end }}
+
+{{/* carecase.publicPaths ROOT: what clients reach from outside, behind the prefix of the service, as a JSON list; the page for jobs, and the
+     description that it reads, as long as the intake serves it. */}}
+{{- define "carecase.publicPaths" -}}
+{{- $prefix := dig "intake" "root_path" "" .Values.settings | trimAll "/" }}
+{{- $paths := .Values.publicPaths }}
+{{- if dig "intake" "app_page" true .Values.settings }}
+{{- $paths = concat $paths (list "/app" "/openapi.json") | uniq }}
+{{- end }}
+{{- $all := list }}
+{{- range $paths }}
+{{- $all = append $all (ternary (printf "/%s%s" $prefix .) . (ne $prefix "")) }}
+{{- end }}
+{{- toJson $all }}
+{{- end }}

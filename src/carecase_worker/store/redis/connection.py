@@ -140,12 +140,15 @@ def moment_of(answer: tuple[int, int]) -> datetime:
 
 
 @contextmanager
-def redis_errors() -> Iterator[None]:
-    """Translate redis-py errors into StoreUnavailable; its text has neither host nor command."""
+def redis_errors(server: str = "the job store", setting: str = "redis.url") -> Iterator[None]:
+    """Translate redis-py errors into StoreUnavailable; its text has neither host nor command.
+
+    The text calls the server `server`, and names the setting with its URL.
+    """
     try:
         yield
     except redis.RedisError as error:
-        raise StoreUnavailable(f"the job store {_said_of(error)}") from None
+        raise StoreUnavailable(f"{server} {_said_of(error).replace('redis.url', setting)}") from None
 
 
 def _said_of(error: redis.RedisError) -> str:

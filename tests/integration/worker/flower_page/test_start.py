@@ -12,6 +12,7 @@ from tests.services import Services
 
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.flower.server import create_flower
+from carecase_worker.flower.task_events import flower_redis, listen, setting_of_broker
 from carecase_worker.settings.loading import load
 
 
@@ -44,6 +45,22 @@ def test_a_broker_of_its_own_may_be_older_than_a_job_store_has_to_be(
         }
         with running({**environment, **apart}, tmp_path):
             pass  # it serves
+
+
+@pytest.mark.parametrize(
+    ("variables", "setting"),
+    [
+        (("REDIS_URL", "FLOWER_BROKER_URL"), "flower.broker_url"),
+        (("REDIS_URL", "BROKER_URL"), "broker.url"),
+        (("REDIS_URL",), "redis.url"),
+    ],
+)
+def test_a_broker_that_is_away_is_called_so_and_by_its_setting(variables: tuple[str, ...], setting: str) -> None:
+    nobody = f"redis://127.0.0.1:{free_port()}/0"
+    settings = load(environment={f"CARECASE_{name}": nobody for name in variables})
+    told = f"^the broker cannot be reached; check that Redis runs, and {setting}$"
+    with pytest.raises(StoreUnavailable, match=told):
+        next(listen(flower_redis(settings), settings.broker.prefix, setting_of_broker(settings)))
 
 
 @pytest.mark.parametrize(
