@@ -46,6 +46,12 @@ def test_a_bad_file_is_refused_with_its_line_and_what_to_do(rows: bytes, piece_b
     assert advice in text
 
 
+def test_a_file_of_one_column_is_told_of_in_the_singular() -> None:
+    mapping = mapped(constants={"carePlan_Key": 5, "do_Not_Contact": False})
+    words = "Line 2 has 2 cells, and there is 1 column."
+    assert words in refused(b"case_Key\n1,2\n", mapping=mapping)
+
+
 def test_a_column_of_the_mapping_that_the_file_does_not_have_is_reported() -> None:
     """Each case would lose that field, and nobody would notice."""
     mapping = mapped(

@@ -1,6 +1,7 @@
 """Workbooks and Parquet files of a kilobyte that ask for any amount of memory are refused, and nobody dies."""
 
 import importlib
+import re
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -62,6 +63,16 @@ def test_a_long_text_that_many_rows_refer_to_is_refused(tmp_path: Path) -> None:
     assert path.stat().st_size < len(text) / 10
     with pytest.raises(BatchUnreadable, match=r"long\.parquet: (takes more than|has a row)"):
         list(items_of_file(RowFile(path)))
+
+
+def test_a_workbook_without_sheets_is_refused(tmp_path: Path) -> None:
+    path, empty = a_workbook(tmp_path / "some.xlsx", ""), tmp_path / "empty.xlsx"
+    with ZipFile(path) as some, ZipFile(empty, "w") as file:
+        for name in some.namelist():
+            text = some.read(name).decode()
+            file.writestr(name, re.sub(r"<sheet .*?/>|<Relationship .*sheet1.xml\"/>", "", text))
+    with pytest.raises(BatchUnreadable, match=r"empty\.xlsx: is not a readable workbook"):
+        list(items_of_file(RowFile(empty)))
 
 
 def test_who_stops_reading_leaves_no_process(tmp_path: Path) -> None:

@@ -125,6 +125,15 @@ def test_after_a_failure_it_comes_again_with_the_same_id_and_in_order(servers: S
     assert scene.outbox.state("crm").reason == ""
 
 
+def test_what_nobody_delivers_is_overdue(servers: Services, scene: Scene) -> None:
+    assert scene.outbox.state("crm").overdue == timedelta(0)
+    scene.finish(scene.job())
+    elapse(servers.redis_url, scene.store, timedelta(hours=1))
+    assert timedelta(hours=1) <= scene.outbox.state("crm").overdue < timedelta(hours=2)
+    scene.deliver()
+    assert scene.outbox.state("crm").overdue == timedelta(0)
+
+
 def test_410_disables_it_and_a_replay_enables_it(scene: Scene) -> None:
     job_id = scene.job()
     scene.finish(job_id)

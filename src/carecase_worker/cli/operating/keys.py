@@ -49,9 +49,7 @@ def keys_rewrap(config: Config = None) -> None:
         keys = settings.encryption.by_id
         if not keys:
             raise SettingsError("encryption.keys: there are none, so no job has a data key")
-        seals = Seals(keys, settings.encryption.required)
-        store = JobStore(settings.redis, settings.jobs)
-        rewrapping = Rewrapping(settings.redis, store, seals)
+        rewrapping = Rewrapping(settings.redis, JobStore(settings.redis, settings.jobs), Seals(keys))
         told = Counter(map(rewrapping.rewrap, set(rewrapping.jobs(settings.databases))))
     typer.echo(
         f"{told[Rewrapped.WRAPPED]} wrapped with the key {next(iter(keys))}, {told[Rewrapped.FRESH]} needed no change"
