@@ -96,11 +96,15 @@ class AsyncCareCases:
         idempotency_key: str | None = None,
         batch_items: int = BATCH_ITEMS,
         batch_bytes: int = BATCH_BYTES,
+        dry_run: bool = False,
     ) -> AsyncIterator[Job]:
-        """Send any number of cases in batches, in order; yield the job of each batch once it is accepted."""
+        """Send any number of cases in batches, in order; yield the job of each batch once it is accepted.
+
+        Each batch of a dry run sees only stored cases, not the other batches.
+        """
         batches = Batches(batch_items, batch_bytes)
         async for part in _parts(batches, cases):
-            for steps in self._calls.submit_part(batches, part, care_plan, idempotency_key):
+            for steps in self._calls.submit_part(batches, part, care_plan, idempotency_key, dry_run):
                 for job in await self._run(steps):
                     yield job
 

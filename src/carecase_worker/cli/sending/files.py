@@ -16,7 +16,8 @@ from carecase_worker.cli.ending import shown, standard_error
 from carecase_worker.cli.sending.dropping import DropMapping, DropOptions, Dropping, Filed
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, configured_mapping, row_file
 from carecase_worker.cli.sending.options import with_options
-from carecase_worker.cli.sending.submission import source_of
+from carecase_worker.cli.sending.progress import offer_dry_run
+from carecase_worker.cli.sending.submission import SubmitOptions, command_of, source_of
 from carecase_worker.client.files.folder import Folder
 from carecase_worker.client.row_files import RowFile, groups_of_items
 from carecase_worker.clock import monotonic, system_sleep
@@ -84,6 +85,8 @@ def check(
             typer.echo(f"Line {line}: {shown(outcome.body)}")
     _say(faults, bad)
     typer.echo(f"{good:,} of {good + len(bad):,} rows are cases. Nothing was sent.")
+    if not bad and isinstance(source, Path):
+        offer_dry_run(console, command_of(file, SubmitOptions(mapping=mapping, care_plan=care_plan)))
     raise typer.Exit(_STATUS_FAULTY if bad else 0)
 
 
