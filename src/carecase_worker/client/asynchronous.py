@@ -59,6 +59,11 @@ class AsyncCareCases:
     def __repr__(self) -> str:
         return f"AsyncCareCases({self._shown_url!r})"
 
+    @property
+    def database(self) -> str | None:
+        """The target database of batches; None if none is set."""
+        return self._calls.database
+
     async def __aenter__(self) -> Self:
         return self
 

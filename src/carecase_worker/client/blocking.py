@@ -65,6 +65,11 @@ class CareCases:
     def __repr__(self) -> str:
         return f"CareCases({self._shown_url!r})"
 
+    @property
+    def database(self) -> str | None:
+        """The target database of batches; None if none is set."""
+        return self._calls.database
+
     def __enter__(self) -> Self:
         return self
 

@@ -21,6 +21,7 @@ from carecase_worker.cli.sending.submission import SubmitOptions, command_of, so
 from carecase_worker.client.files.folder import Folder
 from carecase_worker.client.row_files import RowFile, groups_of_items
 from carecase_worker.clock import monotonic, system_sleep
+from carecase_worker.errors import RequestRefused
 from carecase_worker.files.episodes import NO_PLACE, EpisodeMapping
 from carecase_worker.files.refusals import FileFault
 from carecase_worker.settings.loading import named_file
@@ -108,6 +109,8 @@ def drop(
     settle_s = max(options.settle, _LEAST_LOOK_S)
     pause = timedelta(seconds=settle_s if options.once else min(settle_s, _LONGEST_LOOK_S))
     with service.connect(options.database) as client, folder.watched():
+        if client.database is None:
+            raise RequestRefused("No database is named. Set --database, or CARECASE_DATABASE.")
         dropping = Dropping(client, folder, options, console, mapping)
         folder.taken(monotonic(), options.settle)
         while True:
