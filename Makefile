@@ -30,8 +30,10 @@ endef
 $(READY): requirements.lock pyproject.toml
 	$(call BUILD,$(VENV),requirements.lock)
 
+UP_OPTIONS ?=
+
 up: setup ## Run the whole system here, with a sample batch the first time; Ctrl-C stops it
-	@$(BIN)/carecase up --demo
+	@$(BIN)/carecase up --demo $(UP_OPTIONS)
 
 # files side by side, each process with servers and systems of its own: much of the suite waits
 WORKERS ?= 4

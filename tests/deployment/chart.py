@@ -98,24 +98,24 @@ def values_of(case: str) -> Object:
     return helm.values_from_yaml(CASES[case].read_text())
 
 
-def rendered(case: str, more: str = "") -> Rendered:
+def rendered(case: str, more: str = "", name: str = RELEASE) -> Rendered:
     """The chart with the values of a case, and more values, as YAML, laid over them. Raises HelmError."""
-    return _rendered(case, more)
+    return _rendered(case, more, name)
 
 
 @lru_cache(maxsize=200)
-def _rendered(case: str, more: str) -> Rendered:
-    return render(values_of(case), helm.values_from_yaml(more) if more else {})
+def _rendered(case: str, more: str, name: str) -> Rendered:
+    return render(values_of(case), helm.values_from_yaml(more) if more else {}, name=name)
 
 
-def render(*values: Object) -> Rendered:
+def render(*values: Object, name: str = RELEASE) -> Rendered:
     """The chart with values, each laid over those before. Raises HelmError."""
     laid: Object = {}
     for more in values:
         laid = _merged(laid, more)
     with helm.Chart.load(CHART) as chart:
         chart.validate_schema(laid)
-        files = chart.render(laid, name=RELEASE, namespace=NAMESPACE)
+        files = chart.render(laid, name=name, namespace=NAMESPACE)
     notes = "".join(text for name, text in files.items() if name.endswith("NOTES.txt"))
     texts = [text for name, text in sorted(files.items()) if not name.endswith("NOTES.txt")]
     return Rendered([one for text in texts for one in yaml.load_all(text, _Once) if one], notes)

@@ -2,12 +2,15 @@
 
 import json
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
-from tests.deployment.chart import rendered
+from tests.deployment.chart import NAMESPACE, rendered
 from tests.deployment.chart_schema import CHART
 from tests.deployment.rendering import DESCRIBED, ROOT
+from tests.needs import need
 
 _RULES = CHART / "files" / "rules.yaml"
 
@@ -50,9 +53,31 @@ def test_every_metric_that_is_asked_for_exists(source: str) -> None:
 def test_the_rules_are_those_of_the_repository() -> None:
     theirs = ROOT / "deploy" / "prometheus" / "rules.yaml"
     (rule,) = rendered("production").of("PrometheusRule")
-    assert rule["spec"] == yaml.safe_load(_RULES.read_text()), "as they stand, with their {{ $labels }}"
+    own = _RULES.read_text().replace("absent(carecase_store_up)", 'absent(carecase_store_up{namespace="care"})')
+    assert rule["spec"] == yaml.safe_load(own), "as they stand, with their {{ $labels }}"
     if theirs.exists():
         assert _RULES.read_bytes() == theirs.read_bytes(), f"cp {theirs.relative_to(ROOT)} {_RULES.relative_to(ROOT)}"
+
+
+def test_intakes_that_are_gone_are_reported_though_another_namespace_has_some(tmp_path: Path) -> None:
+    promtool = need("promtool", "Debian's prometheus")
+    (rule,) = rendered("production").of("PrometheusRule")
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule["spec"]))
+    (alert,) = [one for group in rule["spec"]["groups"] for one in group["rules"] if one.get("alert") == "NoIntakes"]
+    firing = {
+        "exp_labels": {"namespace": NAMESPACE, **alert["labels"]},
+        "exp_annotations": alert["annotations"],
+    }
+    gone_and_back = {"series": f'carecase_store_up{{namespace="{NAMESPACE}"}}', "values": "1x5 stale _x9 1x20"}
+    other = {"series": 'carecase_store_up{namespace="other"}', "values": "1x40"}
+    told = [
+        {"alertname": "NoIntakes", "eval_time": at, "exp_alerts": alerts}
+        for at, alerts in (("5m", []), ("10m", [firing]), ("20m", []))
+    ]
+    test = {"interval": "1m", "input_series": [gone_and_back, other], "alert_rule_test": told}
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}))
+    done = subprocess.run([promtool, "test", "rules", str(tmp_path / "test.yaml")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_an_alert_leads_to_a_page() -> None:

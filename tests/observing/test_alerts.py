@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 
 import pytest
 import redis
@@ -69,6 +70,14 @@ def test_a_redis_that_takes_no_writes_is_reported_once(system: System, watch: Wa
         finally:
             server.config_set("min-replicas-to-write", 0)
     told.once(("StoreDown", ""))
+
+
+def test_intakes_that_cannot_be_scraped_are_reported_once(system: System, watch: Watch, told: Told) -> None:
+    """Every scrape fails while they are frozen, which is one break: those are counted that come after it."""
+    with frozen(*system.stack["processes"]["intake"]):
+        watch.waits_for("firing", "NoIntakes")
+        assert watch.query("carecase_store_up") == []
+    replace(told, began=time.time()).once(("NoIntakes", ""))
 
 
 @pytest.mark.usefixtures("told")

@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -43,6 +45,21 @@ def test_an_alert_is_tested_for_when_it_fires_and_for_when_it_does_not(name: str
     severities = {alert["exp_labels"]["severity"] for alerts in expected for alert in alerts}
     assert severities == {rule["labels"]["severity"] for rule in ALERTS if rule["alert"] == name}
     assert [] in expected
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']} {rule['labels']['severity']}")
+def test_an_alert_is_tested_for_its_end(rule: dict[str, dict[str, str]]) -> None:
+    """In some test it fires at one time, and no more at a later one."""
+
+    def severities(case: dict[str, Any]) -> set[str]:
+        return {alert["exp_labels"]["severity"] for alert in case["exp_alerts"]}
+
+    def ends(test: dict[str, Any]) -> bool:
+        cases = [one for one in test.get("alert_rule_test", ()) if one["alertname"] == rule["alert"]]
+        fires = [rule["labels"]["severity"] in severities(case) for case in cases]
+        return (True, False) in pairwise(fires)
+
+    assert any(map(ends, yaml.safe_load(TESTS.read_text())["tests"]))
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']} {rule['labels']['severity']}")

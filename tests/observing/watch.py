@@ -5,7 +5,7 @@ import re
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import Popen
@@ -79,11 +79,15 @@ def hurried_rules(factor: int, by_bounds: Collection[str] = (), by_windows: Coll
 
 @dataclass(frozen=True)
 class Message:
-    """A message of Alertmanager to a person: the alert, its database, and whether it is firing or resolved."""
+    """A message of Alertmanager to a person: the alert, its database, and whether it is firing or resolved.
+
+    Messages that differ by their severity only are equal.
+    """
 
     status: str
     alert: str
     database: str
+    severity: str = field(default="", compare=False)
 
 
 @dataclass
@@ -195,7 +199,9 @@ def _receiver(messages: list[Message]) -> Iterator[str]:
         def do_POST(self) -> None:
             told = json.loads(self.rfile.read(int(self.headers["content-length"])))
             for one in told["alerts"]:
-                messages.append(Message(one["status"], one["labels"]["alertname"], one["labels"].get("database", "")))
+                labels = one["labels"]
+                told_of = (labels["alertname"], labels.get("database", ""), labels["severity"])
+                messages.append(Message(one["status"], *told_of))
             self.send_response(200)
             self.end_headers()
 

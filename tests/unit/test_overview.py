@@ -1,5 +1,6 @@
 """The overview that `carecase top` shows: as a document, and as tables."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -82,6 +83,37 @@ def test_the_screen_shows_all_of_it() -> None:
         assert part in text
     assert "In hand (1)" in text
     assert JOB in text
+
+
+def test_a_terminal_of_80_columns_shows_every_heading_and_number_whole() -> None:
+    text = shown(OVERVIEW, width=80)
+    assert "…" not in text
+    for part in (
+        "items/s",
+        "chunks",
+        "12,000",
+        "3.0 MiB",
+        "5,400",
+        "1 min 15 s",
+        "half-open",
+        "north fails with refused",
+        JOB,
+    ):
+        assert part in text
+
+
+def test_a_cell_that_is_too_wide_is_folded_and_loses_nothing() -> None:
+    large = replace(BUSY, database="northern_hospitals", open_items=12_345_678, open_bytes=1 << 33, open_jobs=1234)
+    text = shown(replace(OVERVIEW, databases=[large]), width=80)
+    assert "…" not in text
+    for part in ("12,345,678", "8.0 GiB", "1,234", "half-open"):
+        assert part in text
+    (first,) = [line.split()[0] for line in text.splitlines() if "12,345,678" in line]
+    assert "northern_hospitals".startswith(first)
+
+
+def test_keys_are_told_of_where_they_do_something() -> None:
+    assert "Ctrl-C" not in shown(OVERVIEW)
 
 
 def test_a_narrow_terminal_is_not_left_by_any_line() -> None:

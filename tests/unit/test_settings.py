@@ -183,6 +183,15 @@ def test_a_secret_that_is_given_twice_is_reported(tmp_path: Path) -> None:
     assert mistake == "CARECASE_JWT_SECRET_FILE: CARECASE_JWT_SECRET is set already; set one of them"
 
 
+def test_a_variable_that_could_be_of_several_databases_is_reported(tmp_path: Path) -> None:
+    """Else one of two would have the other's password."""
+    toml = "[databases.south-2]\nurl = 'sqlite:///a'\n[databases.South_2]\nurl = 'sqlite:///b'"
+    (mistake,) = mistakes(tmp_path, toml, DATABASES_SOUTH_2_PASSWORD="x")
+    assert mistake == (
+        "CARECASE_DATABASES_SOUTH_2_PASSWORD: could be of databases.South_2 or databases.south-2; rename all but one"
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

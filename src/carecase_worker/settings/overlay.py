@@ -39,6 +39,9 @@ def overlay(tree: dict[str, Any], variables: Mapping[str, str]) -> Overlay:
             done.mistakes.append(f"{variable}: no such setting{_nearest_variable(variable, tree)}")
             continue
         place, from_file = found
+        if rivals := _rivals(place, tree):
+            done.mistakes.append(f"{variable}: could be of {' or '.join(rivals)}; rename all but one")
+            continue
         if place in done.variables:
             done.mistakes.append(f"{variable}: {done.variables[place]} is set already; set one of them")
             continue
@@ -124,6 +127,15 @@ def _named_place(variable: str, tree: Mapping[str, Any]) -> tuple[Place, bool] |
                     names = {variable_of((name,)).removeprefix(PREFIX): name for name in held}
                     return (section, names.get(match[1], match[1].lower()), leaf), bool(suffix)
     return None
+
+
+def _rivals(place: Place, tree: Mapping[str, Any]) -> list[str]:
+    """Return the places in the file that a variable could be of, if there are several."""
+    section, name, *_ = place
+    held = tree.get(section) if section in NAMED else None
+    names = held if isinstance(held, dict) else {}
+    same = [one for one in names if variable_of((one,)) == variable_of((name,))]
+    return [f"{section}.{one}" for one in sorted(same)] if len(same) > 1 else []
 
 
 def _nearest_variable(variable: str, tree: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Rate limits: a bucket of tokens for each client, shared by all intakes through Redis."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from carecase_worker.clock import monotonic
@@ -11,10 +12,28 @@ from carecase_worker.store.scripts import named
 
 _TIMEOUT = timedelta(milliseconds=500)
 _LEFT_ALONE_S = 1.0
+_REFUSED_S = 1.0
+"""Maximum time in seconds for which a refusal is remembered: Redis may have lost the bucket meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A refusal: the time at which the client has a token again, and the time until which Redis is not asked."""
+
+    free_at: float
+    until: float
+
+    @classmethod
+    def of(cls, asked_at: float, wait_s: float) -> "_Refusal":
+        return cls(asked_at + wait_s, asked_at + min(wait_s, _REFUSED_S))
 
 
 class RateLimiter:
-    """Rate limiter of the clients. It fails open: while Redis is unreachable, every request passes."""
+    """Rate limiter of the clients. It fails open: while Redis is unreachable, every request passes.
+
+    After a refusal, no request of the client can be within the rate until the wait is over. They are refused without
+    Redis, for a second at most, so that a client that sends far too many does not delay others.
+    """
 
     def __init__(self, settings: RedisSettings, per_second: float, burst: int) -> None:
         self._each_us = 1_000_000 / per_second if per_second else 0.0
@@ -22,11 +41,15 @@ class RateLimiter:
         self._prefix = settings.prefix
         self._redis = Pipelining(connect_loop(settings, _TIMEOUT, attempts=1), "spend")
         self._alone_until = 0.0
+        self._refusals: dict[str, _Refusal] = {}
 
     async def spend(self, client: str) -> None:
         """Count a request of a client. Raises RateExceeded if it has made too many."""
         if not self._each_us or monotonic() < self._alone_until:
             return
+        sent_at = monotonic()
+        if (refusal := self._refusals.get(client)) and sent_at < refusal.until:
+            raise RateExceeded(timedelta(seconds=refusal.free_at - sent_at))
         try:
             with redis_errors():
                 arguments = named(client=client, us_per_request=self._each_us, burst=self._burst)
@@ -36,6 +59,7 @@ class RateLimiter:
             self._alone_until = monotonic() + _LEFT_ALONE_S
             return
         if wait_us:
+            self._refusals[client] = _Refusal.of(sent_at, wait_us / 1e6)
             raise RateExceeded(timedelta(microseconds=wait_us))
 
     async def close(self) -> None:

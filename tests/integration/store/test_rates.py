@@ -80,6 +80,26 @@ def test_the_wait_is_named_and_is_as_long_as_needed(servers: Services, prefix: s
     asyncio.run(spend())
 
 
+def test_a_client_that_has_no_token_is_refused_without_redis_until_it_has_one(tmp_path: Path) -> None:
+    async def refused(url: str) -> int:
+        one = RateLimiter(RedisSettings.model_validate({"url": url}), per_second=2, burst=1)
+        return 100 - await passed(one, 100)
+
+    with lone_valkey(tmp_path / "valkey") as port:
+        count = asyncio.run(refused(redis_url(port)))
+        calls = redis.Redis.from_url(redis_url(port)).info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert count > 90
+    assert calls <= 2 * (100 - count) + 2, "a busy machine may get a token meanwhile, and ask again after it"
+
+
+def test_a_refusal_of_one_client_is_none_of_another(servers: Services, prefix: str) -> None:
+    async def spend() -> tuple[int, int]:
+        one = rates(servers, prefix, 0.01, 1)
+        return await passed(one, 5, "ann"), await passed(one, 5, "bob")
+
+    assert asyncio.run(spend()) == (1, 1)
+
+
 def test_the_sustained_rate_is_the_one_configured(servers: Services, prefix: str) -> None:
     async def spend() -> None:
         one, began, count = rates(servers, prefix, 50, 1), monotonic(), 0

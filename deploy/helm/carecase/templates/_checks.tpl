@@ -3,6 +3,36 @@
 {{- define "carecase.checks" -}}
 {{- $mistakes := list }}
 {{- $values := .Values }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" (include "carecase.fullname" .)) }}
+{{- $mistakes = append $mistakes (printf "fullnameOverride: is missing, and of release and chart the objects would be called %s, which is no name for a Service; set it, as carecase" (include "carecase.fullname" .)) }}
+{{- end }}
+{{- range list "databases" "webhooks" }}
+{{- $files := dict }}
+{{- $section := . }}
+{{- range $name := keys (get $values .) | sortAlpha }}
+{{- $file := lower $name | replace "-" "_" }}
+{{- with get $files $file }}
+{{- $mistakes = append $mistakes (printf "%s.%s: would have the secrets of %s.%s, since the names of files and variables know no capitals and no hyphen; rename one" $section $name $section .) }}
+{{- end }}
+{{- $_ := set $files $file $name }}
+{{- end }}
+{{- end }}
+{{- $parts := dict "intake" $values.intake "flower" $values.flower "migration" $values.migration }}
+{{- range $group, $held := include "carecase.groups" . | fromJson }}
+{{- $_ := set $parts (printf "workerGroups.%s" $group) $held }}
+{{- end }}
+{{- range $part, $held := $parts }}
+{{- range $path, $taken := dict
+  "extraEnv" (dict "of" "name" "are" (list "CARECASE_CONFIG"))
+  "extraVolumes" (dict "of" "name" "are" (list "config" "secrets" "tmp" "audit"))
+  "extraVolumeMounts" (dict "of" "mountPath" "are" (list "/etc/carecase/config" "/etc/carecase/secrets" "/tmp" "/var/lib/carecase/audit")) }}
+{{- range get $held $path }}
+{{- if has (get . $taken.of) $taken.are }}
+{{- $mistakes = append $mistakes (printf "%s.%s: %s is the chart's own; take another one" $part $path (get . $taken.of)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if not $values.databases }}
 {{- $mistakes = append $mistakes "databases: there are none; name one target database with its url" }}
 {{- end }}

@@ -36,34 +36,43 @@
 
 {{/* carecase.selectorLabels (dict "root" $ "component" "worker" "group" "north"): they never change during a release's life. */}}
 {{- define "carecase.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "carecase.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "carecase.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- with .group }}
-worker-group: {{ . }}
+worker-group: {{ . | quote }}
 {{- end }}
 {{- end }}
 
-{{- define "carecase.labels" -}}
-{{ include "carecase.selectorLabels" . }}
-app.kubernetes.io/version: {{ .root.Values.image.tag | default .root.Chart.AppVersion | trunc 63 | quote }}
-app.kubernetes.io/part-of: carecase
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
-{{- with .root.Values.commonLabels }}
-{{ toYaml . }}
+{{/* carecase.version ROOT: the image's tag as a label's value, which is shorter, and begins and ends with a letter or digit. */}}
+{{- define "carecase.version" -}}
+{{- .Values.image.tag | default .Chart.AppVersion | trunc 63 | trimAll "._-" }}
 {{- end }}
+
+{{/* carecase.labels (dict "root" $ "component" "worker" "more" MAP): each label once. What an operator selects by (`more`) wins, then what
+     the chart's selectors need, then commonLabels. */}}
+{{- define "carecase.labels" -}}
+{{- $own := dict
+  "app.kubernetes.io/version" (include "carecase.version" .root)
+  "app.kubernetes.io/part-of" "carecase"
+  "app.kubernetes.io/managed-by" .root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") }}
+{{- toYaml (merge (dict) (default (dict) .more) (include "carecase.selectorLabels" . | fromYaml) .root.Values.commonLabels $own) }}
+{{- end }}
+
+{{/* carecase.podLabels (dict "root" $ "component" "worker" "values" VALUES): each label once. What selectors need wins, then podLabels, then
+     commonLabels; a label that tells the chart's version would replace a pod for no reason. */}}
+{{- define "carecase.podLabels" -}}
+{{- $own := dict "app.kubernetes.io/version" (include "carecase.version" .root) "app.kubernetes.io/part-of" "carecase" }}
+{{- toYaml (merge (include "carecase.selectorLabels" . | fromYaml) .values.podLabels .root.Values.commonLabels $own) }}
 {{- end }}
 
 {{/* carecase.metadata (dict "root" $ "component" "intake" "name" "x" "annotations" (dict)): an object's metadata. */}}
 {{- define "carecase.metadata" -}}
-name: {{ .name }}
-namespace: {{ .root.Release.Namespace }}
+name: {{ .name | quote }}
+namespace: {{ .root.Release.Namespace | quote }}
 labels:
-  {{- include "carecase.labels" . | nindent 2 }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- include "carecase.labels" (merge (dict "more" .labels) .) | nindent 2 }}
 {{- $annotations := merge (dict) (default (dict) .annotations) .root.Values.commonAnnotations }}
 {{- with $annotations }}
 annotations:

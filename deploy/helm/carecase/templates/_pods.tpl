@@ -34,15 +34,7 @@
 {{- define "carecase.pod" -}}
 metadata:
   labels:
-    {{- include "carecase.selectorLabels" . | nindent 4 }}
-    app.kubernetes.io/version: {{ .root.Values.image.tag | default .root.Chart.AppVersion | trunc 63 | quote }}
-    app.kubernetes.io/part-of: carecase
-    {{- with .root.Values.commonLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    {{- with .values.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "carecase.podLabels" . | nindent 4 }}
   annotations:
     checksum/config: {{ include "carecase.toml" .settings | sha256sum }}
     {{- with merge (dict) .values.podAnnotations .root.Values.commonAnnotations }}

@@ -1,5 +1,6 @@
 """The overview as tables of a terminal, and as a JSON document. Pure."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -36,9 +37,12 @@ def document(overview: Overview) -> dict[str, Any]:
     }
 
 
-def screen(overview: Overview, fault: str | None = None) -> RenderableType:
-    """Render the overview for a terminal; `fault` says why it is out of date."""
-    parts: list[RenderableType] = [_head(overview, fault), _databases(overview), _workers(overview)]
+def screen(overview: Overview, fault: str | None = None, hint: str = "") -> RenderableType:
+    """Render the overview for a terminal; `fault` says why it is out of date, `hint` what keys do."""
+    parts: list[RenderableType] = [_head(overview, fault, hint), _databases(overview)]
+    if troubles := [*_troubles(overview)]:
+        parts += [*troubles, ""]
+    parts.append(_workers(overview))
     if overview.in_hand:
         parts.append(_chunks(overview))
     return Group(*parts)
@@ -79,21 +83,24 @@ def _database(work: DatabaseWork) -> dict[str, Any]:
     }
 
 
-def _head(overview: Overview, fault: str | None) -> Text:
-    head = Text.assemble(("carecase top", "bold"), f"  {overview.at:%H:%M:%S} UTC (Redis's clock)  Ctrl-C or q to quit")
+def _head(overview: Overview, fault: str | None, hint: str) -> Text:
+    head = Text.assemble(("carecase top", "bold"), f"  {overview.at:%H:%M:%S} UTC (Redis's clock)  {hint}".rstrip())
     return head.append(f"\n{fault} The last known state is shown.", "bold red") if fault else head
+
+
+def _table(title: str) -> Table:
+    """Return an empty table, close enough for 80 columns; a number that does not fit is folded, never cut."""
+    return Table(title=title, title_justify="left", expand=True, box=SIMPLE_HEAD, pad_edge=False, padding=0)
 
 
 def _databases(overview: Overview) -> Table:
     names = [work.database for work in overview.databases]
-    table = Table(title="Databases", title_justify="left", expand=True, box=SIMPLE_HEAD)
-    table.add_column("database", overflow="fold", min_width=min(20, max(map(len, names), default=0)))
+    table = _table("Databases")
+    table.add_column("database", overflow="fold", min_width=min(12, max(map(len, names), default=0)))
     for name in ("jobs", "items", "bytes", "chunks", "items/s", "oldest"):
-        table.add_column(name, justify="right")
-    table.add_column("breaker")
-    table.add_column("fails with")
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("breaker", overflow="fold")
     for work in overview.databases:
-        trouble = work.trouble
         table.add_row(
             Text(work.database),
             f"{work.open_jobs:,}",
@@ -103,16 +110,22 @@ def _databases(overview: Overview) -> Table:
             f"{work.items_per_second:,}",
             duration(work.oldest) if work.oldest_job else "",
             Text(work.breaker.value, _STYLES[work.breaker]),
-            Text(f"{trouble.reason} for {duration(trouble.lasting)}" if trouble else ""),
         )
     return table
+
+
+def _troubles(overview: Overview) -> Iterator[RenderableType]:
+    """Yield a line for each database that fails its chunks."""
+    for work in overview.databases:
+        if trouble := work.trouble:
+            yield Text(f"{work.database} fails with {trouble.reason} for {duration(trouble.lasting)}", "red")
 
 
 def _workers(overview: Overview) -> RenderableType:
     workers = overview.workers
     if not workers.names:
         return Text("No worker was seen within ten seconds; start: carecase worker", "bold red")
-    table = Table(title=f"Workers ({workers.seen})", title_justify="left", expand=True, box=SIMPLE_HEAD)
+    table = _table(f"Workers ({workers.seen})")
     for name in ("host", "process", "clock", "host's chunks in hand"):
         table.add_column(name, overflow="fold")
     for worker in workers.names:
@@ -126,7 +139,7 @@ def _workers(overview: Overview) -> RenderableType:
 def _chunks(overview: Overview) -> Table:
     shown, more = overview.in_hand[:_MOST_CHUNKS], len(overview.in_hand) - _MOST_CHUNKS
     title = f"In hand ({len(overview.in_hand)}{f', {more} not shown' if more > 0 else ''})"
-    table = Table(title=title, title_justify="left", expand=True, box=SIMPLE_HEAD)
+    table = _table(title)
     for name in ("host", "pool process", "database", "job", "chunk"):
         table.add_column(name, overflow="fold")
     for one in shown:

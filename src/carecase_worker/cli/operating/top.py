@@ -93,7 +93,7 @@ def _follow(console: Console, looks: _Looks, first: Overview, every: float) -> N
         signal.signal(number, _end)  # so that the terminal is left as it was
     with _keys(), suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            live.update(screen(shown, fault), refresh=True)
+            live.update(screen(shown, fault, "Ctrl-C or q to quit"), refresh=True)
             if _quits(every):
                 return
             try:
