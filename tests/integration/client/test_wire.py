@@ -216,41 +216,6 @@ def asked(url: str, policy: RetryPolicy = UNHURRIED) -> list[str]:
     return [str(one.value), str(other.value)]
 
 
-@pytest.mark.parametrize("is_async", [False, True])
-def test_a_page_in_place_of_the_events_is_reported(is_async: bool) -> None:
-    """Else it would be asked for again and again, and nobody would know why nothing happens."""
-    page = Reply(200, b"<html>Please sign in.</html>", {"Content-Type": "text/html"})
-
-    async def follow(url: str) -> None:
-        async with connect_async(url) as client:
-            await client.follow(JOB, print)
-
-    def follow_by(url: str) -> None:
-        if is_async:
-            asyncio.run(follow(url))
-            return
-        with connect(url) as client:
-            client.follow(JOB, print)
-
-    with answering(page) as peer, pytest.raises(ServiceUnreachable, match="200: this is not a response of the service"):
-        follow_by(peer.url)
-
-
-@pytest.mark.parametrize("is_async", [False, True])
-def test_a_dry_run_of_many_batches_is_one_of_each(is_async: bool) -> None:
-    async def send(url: str) -> None:
-        async with connect_async(url, database="d") as client:
-            _ = [job async for job in client.submit_all(CASES, batch_items=2, dry_run=True)]
-
-    with answering(accepted(), accepted()) as peer:
-        if is_async:
-            asyncio.run(send(peer.url))
-        else:
-            with connect(peer.url, database="d") as client:
-                list(client.submit_all(CASES, batch_items=2, dry_run=True))
-    assert peer.calls == ["PUT /care-cases-batch?dryRun=true"] * 2
-
-
 def test_a_service_that_does_not_answer_is_reported_with_how() -> None:
     text = "There is no response ({}). Check the URL, and whether the service runs."
     with mute() as url:
