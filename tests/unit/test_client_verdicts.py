@@ -46,7 +46,7 @@ REFUSALS = {
     404: (JobUnknown, " Check the job's id and the URL, and whether the same API key sent it."),
     405: (RequestRefused, ""),
     406: (RequestRefused, ""),
-    408: (RequestRefused, ""),
+    408: (ServiceBusy, ""),
     409: (JobStateRefused, ""),
     410: (JobUnknown, ""),
     413: (RequestRefused, " Send it in smaller batches."),

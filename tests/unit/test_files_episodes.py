@@ -1,6 +1,9 @@
 """Episodes of FHIR R4 become cases; what is no episode is refused with its line."""
 
+import codecs
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 from tests.builders import items_of
 
 from carecase_worker.errors import BatchFault, BatchRefused
-from carecase_worker.files.episodes import EpisodeMapping, EpisodeSplitter
+from carecase_worker.files.episodes import NO_PLACE, EpisodeMapping, EpisodeSplitter
 
 EPISODE = {  # of the shape of HL7's own example
     "resourceType": "EpisodeOfCare",
@@ -80,6 +83,17 @@ def test_what_an_episode_does_not_have_its_case_does_not_have() -> None:
     assert cases(json.dumps({**bare, **typed}).encode()) == [
         {**plain, "case_Assign_Type": "Group", "case_Start_Date": "2014-09"}
     ]
+
+
+def test_files_that_were_put_together_are_read_as_one() -> None:
+    file = codecs.BOM_UTF8 + json.dumps(EPISODE).encode() + b"\n"
+    assert cases(file + file) == [CASE, CASE]
+
+
+def test_the_page_on_files_lists_what_has_no_place() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "files.md").read_text()
+    (line,) = (line for line in page.splitlines() if line.startswith("A case has no field for"))
+    assert re.findall(r"`(\w+)`", line) == [part for part in NO_PLACE if " " not in part]
 
 
 @pytest.mark.parametrize(

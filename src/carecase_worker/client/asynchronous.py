@@ -59,6 +59,11 @@ class AsyncCareCases:
     def __repr__(self) -> str:
         return f"AsyncCareCases({self._shown_url!r})"
 
+    @property
+    def database(self) -> str | None:
+        """The target database of batches; None if none is set."""
+        return self._calls.database
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -96,11 +101,15 @@ class AsyncCareCases:
         idempotency_key: str | None = None,
         batch_items: int = BATCH_ITEMS,
         batch_bytes: int = BATCH_BYTES,
+        dry_run: bool = False,
     ) -> AsyncIterator[Job]:
-        """Send any number of cases in batches, in order; yield the job of each batch once it is accepted."""
+        """Send any number of cases in batches, in order; yield the job of each batch once it is accepted.
+
+        Each batch of a dry run sees only stored cases, not the other batches.
+        """
         batches = Batches(batch_items, batch_bytes)
         async for part in _parts(batches, cases):
-            for steps in self._calls.submit_part(batches, part, care_plan, idempotency_key):
+            for steps in self._calls.submit_part(batches, part, care_plan, idempotency_key, dry_run):
                 for job in await self._run(steps):
                     yield job
 

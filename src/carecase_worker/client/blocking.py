@@ -65,6 +65,11 @@ class CareCases:
     def __repr__(self) -> str:
         return f"CareCases({self._shown_url!r})"
 
+    @property
+    def database(self) -> str | None:
+        """The target database of batches; None if none is set."""
+        return self._calls.database
+
     def __enter__(self) -> Self:
         return self
 
@@ -99,14 +104,15 @@ class CareCases:
         idempotency_key: str | None = None,
         batch_items: int = BATCH_ITEMS,
         batch_bytes: int = BATCH_BYTES,
+        dry_run: bool = False,
     ) -> Iterator[Job]:
         """Send any number of cases, or a file of any size, in batches, in order; yield each job once it is accepted.
 
         Lazy: a batch is sent when its job is iterated to, and only one is in memory; the file may be a pipe. A batch
         that is too large for the service is split. With an Idempotency-Key, to which each batch's index is added, a
-        repeated run with the same cases returns the same jobs.
+        repeated run with the same cases returns the same jobs. Dry runs are as of `submit_in`.
         """
-        yield from self.submit_in(Batches(batch_items, batch_bytes), cases, care_plan, idempotency_key)
+        yield from self.submit_in(Batches(batch_items, batch_bytes), cases, care_plan, idempotency_key, dry_run)
 
     def submit_in(
         self,

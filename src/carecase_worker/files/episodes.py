@@ -1,5 +1,6 @@
 """The built-in mapping of FHIR R4 `EpisodeOfCare` resources, one per line, to cases."""
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -116,7 +117,8 @@ class EpisodeSplitter:
 
     def _split(self, text: bytes) -> NumberedItems:
         text = without_mark(text) if self._line == 1 and text else text
-        lines = text.split(b"\n")
+        # files that were put together each begin with a mark, which is no fault between lines that stand for themselves
+        lines = [line.removeprefix(BOM_UTF8) for line in text.split(b"\n")]
         filled = [(number, line) for number, line in enumerate(lines, start=self._line) if line.strip(BLANK)]
         items = [msgspec.Raw(_encoder.encode(self._case(line, number))) for number, line in filled]
         self._line += len(lines) - 1

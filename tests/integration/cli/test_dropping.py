@@ -119,6 +119,29 @@ def test_a_mapping_that_cannot_be_read_is_no_fault_of_a_file(tmp_path: Path, car
     assert [one.name for one in tmp_path.iterdir()] == ["a.csv"]
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [(("--database", "d"), "This client has no mapping of that name."), ((), "Set --database, or CARECASE_DATABASE.")],
+    ids=["mapping", "database"],
+)
+def test_options_that_the_service_refuses_are_no_fault_of_a_file(
+    tmp_path: Path, carecase: Carecase, flags: tuple[str, ...], said: str
+) -> None:
+    """Else every file of every partner would be filed under failed, by one wrong letter."""
+    (tmp_path / "a.csv").write_text(ROWS)
+    with answering(problem(422, "This client has no mapping of that name.")) as peer:
+        access = ("--url", peer.url, "--api-key", "k", "--token", "t")
+        ran = carecase("drop", str(tmp_path), "--once", "--settle", "0", "--mapping", "nosuch", *access, *flags)
+    assert (ran.status, said in ran.err) == (2, True), ran.err
+    assert not list((tmp_path / "failed").iterdir())
+
+
+def test_a_slow_network_is_no_fault_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(ROWS)
+    with dropping(tmp_path, problem(408, "The body arrives too slowly.")) as (one, _, _):
+        assert send(one) == [Filed.LATER]
+
+
 def test_rows_that_are_converted_here_are_acknowledged_by_their_lines(tmp_path: Path) -> None:
     mapping, folder = tmp_path / "m.toml", tmp_path / "folder"
     folder.mkdir()

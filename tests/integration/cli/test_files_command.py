@@ -36,6 +36,8 @@ def test_a_mapping_is_found_in_the_configuration(carecase: Carecase, tmp_path: P
     (tmp_path / "good.csv").write_text("Case,DNC,Status\n1,true,OPEN\n")
     named = ("files", "check", str(tmp_path / "good.csv"), "--config", str(tmp_path / "carecase.toml"), "--mapping")
     assert carecase(*named, "referrals").out.endswith("1 of 1 rows are cases. Nothing was sent.\n")
+    assert "carecase submit" in carecase(*named, "referrals").err
+    assert carecase(*named, "referrals").err.endswith("--mapping referrals --dry-run\n")
     unknown = carecase(*named, "referral")
     assert (unknown.status, "no client has a mapping referral" in unknown.err) == (2, True)
 

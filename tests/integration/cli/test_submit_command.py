@@ -259,6 +259,16 @@ def test_what_is_validated_is_reported_item_by_item(carecase: Carecase, tmp_path
     with answering(items(*[(n, 200, "Valid") for n in range(3)])) as peer:
         ran = carecase("submit", "batch", "--validate-only", "--url", peer.url)
     assert (ran.status, ran.out) == (0, "3 of 3 items are valid. Nothing was applied.\n")
+    assert ran.err.endswith("what would change: carecase submit batch --dry-run\n")
+
+
+def test_after_a_good_dry_run_the_command_that_applies_it_is_shown(carecase: Carecase, tmp_path: Path) -> None:
+    (tmp_path / "batch").write_bytes(LINES)
+    final = told(total=3, created=3, dryRun=True)
+    with answering(accepted(total=3, dryRun=True), final, items(pages=(1, 1))) as peer:
+        ran = carecase("submit", "batch", "--dry-run", "--strict", "--care-plan", "5", "--url", peer.url)
+    assert ran.status == 0, ran.err
+    assert ran.err.endswith("Nothing was applied. To apply it: carecase submit batch --care-plan 5 --strict\n")
 
 
 @pytest.mark.parametrize(("count", "named"), [(5, 5), (6, 5)])

@@ -1,13 +1,16 @@
 """Following a job by its events, over connections that end."""
 
+import asyncio
 import json
 
+import pytest
 from tests.peers import JOB, Reply, a_job, answering, told
 
 from carecase_worker.client.access import Access
-from carecase_worker.client.api import connect_to
+from carecase_worker.client.api import connect, connect_async, connect_to
 from carecase_worker.client.events import JobEvent
 from carecase_worker.client.exchange.verdicts import RetryPolicy
+from carecase_worker.errors import ServiceUnreachable
 
 BEGUN = f"retry: 1\nid: none\n\nid: 1\nevent: progress\ndata: {json.dumps(a_job('running'))}\n\nid: 2\nevent: prog"
 ENDED = f"id: end\nevent: final\ndata: {json.dumps(a_job(created=3))}\n\n"
@@ -32,3 +35,23 @@ def test_a_stream_that_ends_early_is_resumed_after_the_last_whole_event() -> Non
 def test_a_job_of_which_nothing_more_is_told_is_read_instead() -> None:
     names, sent = followed(Reply(200, BEGUN.encode(), _STREAM), Reply(204), told(created=3))
     assert (names, sent) == (["progress"], [None, "1", None])
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_page_in_place_of_the_events_is_reported(is_async: bool) -> None:
+    """Else it would be asked for again and again, and nobody would know why nothing happens."""
+    page = Reply(200, b"<html>Please sign in.</html>", {"Content-Type": "text/html"})
+
+    async def follow(url: str) -> None:
+        async with connect_async(url) as client:
+            await client.follow(JOB, print)
+
+    def follow_by(url: str) -> None:
+        if is_async:
+            asyncio.run(follow(url))
+            return
+        with connect(url) as client:
+            client.follow(JOB, print)
+
+    with answering(page) as peer, pytest.raises(ServiceUnreachable, match="200: this is not a response of the service"):
+        follow_by(peer.url)

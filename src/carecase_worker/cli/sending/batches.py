@@ -12,11 +12,11 @@ from carecase_worker.cli.connection import Json, ServiceFlags, with_service
 from carecase_worker.cli.ending import STATUS_INTERRUPTED, standard_error
 from carecase_worker.cli.sending.changes import changes_of
 from carecase_worker.cli.sending.options import with_options
-from carecase_worker.cli.sending.progress import advise, follow, print_job, summary_of_all
+from carecase_worker.cli.sending.progress import advise, follow, offer_dry_run, print_job, summary_of_all
 from carecase_worker.cli.sending.sample import cases
-from carecase_worker.cli.sending.submission import Submission, SubmitOptions
+from carecase_worker.cli.sending.submission import Submission, SubmitOptions, command_of
 from carecase_worker.cli.sending.tables import print_items
-from carecase_worker.client.documents import Job
+from carecase_worker.client.documents import ItemResult, Job
 from carecase_worker.clock import SeededRandom, monotonic
 from carecase_worker.errors import ClientError
 
@@ -69,6 +69,9 @@ def carry_out(submission: Submission, as_json: bool) -> NoReturn:
     changes = changes_of(submission.client, jobs) if submission.options.dry_run and not as_json else ""
     _tell(jobs, changes, as_json)
     advise(jobs, submission.console, submission.sent_as)
+    if submission.options.dry_run and submission.sent_as and all(job.applied for job in jobs):
+        command = command_of(submission.file, submission.options)
+        submission.console.print(f"Nothing was applied. To apply it: {command}", markup=False)
     raise typer.Exit(_STATUS_SOME_FAILED if any(job.failed or job.cancelled for job in jobs) else 0)
 
 
@@ -129,11 +132,18 @@ def _validate(submission: Submission, as_json: bool) -> None:
             invalid.append(item)
     if as_json:
         sys.stdout.write("]\n")
-    elif invalid:
-        print_items(invalid)
-    if not as_json:
-        typer.echo(f"{count - len(invalid):,} of {count:,} items are valid. Nothing was applied.")
+    else:
+        _tell_validity(submission, count, invalid)
     raise typer.Exit(_STATUS_SOME_FAILED if invalid else 0)
+
+
+def _tell_validity(submission: Submission, count: int, invalid: Sequence[ItemResult]) -> None:
+    """Print the invalid items of so many, and what to do next."""
+    if invalid:
+        print_items(invalid)
+    typer.echo(f"{count - len(invalid):,} of {count:,} items are valid. Nothing was applied.")
+    if submission.sent_as and not invalid:
+        offer_dry_run(submission.console, command_of(submission.file, submission.options))
 
 
 def generate(

@@ -25,7 +25,7 @@ from carecase_worker.files.acknowledgement import Told
 from carecase_worker.files.mapping import FileMapping
 
 _PIECE_BYTES = 1 << 20
-_REFUSED = 400
+_REFUSED, _OPTIONS_REFUSED = 400, 422
 _ANY_FILE = Path("any")
 _UNREAD = "unread"
 """Placeholder for the digest of an unreadable file."""
@@ -87,7 +87,7 @@ class Dropping:
         """Send a file, wait for its result, and file it away.
 
         The Idempotency-Key is a digest, so that a repeated file becomes the same job. Raises CallerRefused, and other
-        errors that the file did not cause.
+        errors that the file did not cause: 422 for a whole batch is about the options, such as an unknown mapping.
         """
         digest, name = _UNREAD, shown(file.name)
         try:
@@ -100,6 +100,8 @@ class Dropping:
             self.console.print(f"{name}: will be tried again. {shown(error)}", markup=False)
             return Filed.LATER
         except (BatchUnreadable, RequestRefused) as error:
+            if error.status == _OPTIONS_REFUSED:
+                raise
             text = str(error).removeprefix(f"{file}: ")
             body = text.removeprefix(f"{error.status}: ")
             refused = Told(None, None, error.status or _REFUSED, body, "failed")
@@ -121,7 +123,7 @@ class Dropping:
 
     def _key(self, digest: str) -> str:
         """Return the Idempotency-Key of a file by its digest, and by all else that decides what becomes of it."""
-        decisive = (digest, self.options.care_plan, self.options.database, self.mapping.identity)
+        decisive = (digest, self.options.care_plan, self.client.database, self.mapping.identity)
         return f"drop-{hashlib.sha256(repr(decisive).encode()).hexdigest()}"
 
     def _sent(self, file: Path, key: str) -> "_Sent":

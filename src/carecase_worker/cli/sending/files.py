@@ -16,10 +16,12 @@ from carecase_worker.cli.ending import shown, standard_error
 from carecase_worker.cli.sending.dropping import DropMapping, DropOptions, Dropping, Filed
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, configured_mapping, row_file
 from carecase_worker.cli.sending.options import with_options
-from carecase_worker.cli.sending.submission import source_of
+from carecase_worker.cli.sending.progress import offer_dry_run
+from carecase_worker.cli.sending.submission import SubmitOptions, command_of, source_of
 from carecase_worker.client.files.folder import Folder
 from carecase_worker.client.row_files import RowFile, groups_of_items
 from carecase_worker.clock import monotonic, system_sleep
+from carecase_worker.errors import RequestRefused
 from carecase_worker.files.episodes import NO_PLACE, EpisodeMapping
 from carecase_worker.files.refusals import FileFault
 from carecase_worker.settings.loading import named_file
@@ -84,6 +86,8 @@ def check(
             typer.echo(f"Line {line}: {shown(outcome.body)}")
     _say(faults, bad)
     typer.echo(f"{good:,} of {good + len(bad):,} rows are cases. Nothing was sent.")
+    if not bad and isinstance(source, Path):
+        offer_dry_run(console, command_of(file, SubmitOptions(mapping=mapping, care_plan=care_plan)))
     raise typer.Exit(_STATUS_FAULTY if bad else 0)
 
 
@@ -105,6 +109,8 @@ def drop(
     settle_s = max(options.settle, _LEAST_LOOK_S)
     pause = timedelta(seconds=settle_s if options.once else min(settle_s, _LONGEST_LOOK_S))
     with service.connect(options.database) as client, folder.watched():
+        if client.database is None:
+            raise RequestRefused("No database is named. Set --database, or CARECASE_DATABASE.")
         dropping = Dropping(client, folder, options, console, mapping)
         folder.taken(monotonic(), options.settle)
         while True:

@@ -68,7 +68,10 @@ def events(
     outcomes: Annotated[bool, typer.Option(help="Also show the outcomes of items as they are committed")] = True,
     as_json: Json = False,
 ) -> None:
-    """Show the events of a job until it is final. Exit status 0 if all items were applied, 1 if some failed."""
+    """Show the events of a job until it is final. Exit status 0 if all items were applied, 1 if some failed.
+
+    With --json, prints one line for each event.
+    """
     with service.connect() as client:
         try:
             told = client.follow(job, _print_json if as_json else _print_event, outcomes)

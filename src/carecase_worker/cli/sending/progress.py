@@ -97,6 +97,11 @@ def _counts(jobs: Sequence[Job]) -> str:
     return f"{sum(job.processed for job in jobs):,} of {sum(job.total for job in jobs):,} ({counts})"
 
 
+def offer_dry_run(console: Console, command: str) -> None:
+    """Print the command for a dry run, after a check that does not know the database."""
+    console.print(f"To see what the database would say, and what would change: {command} --dry-run", markup=False)
+
+
 def advise(jobs: Sequence[Job], console: Console, sent_as: str = "") -> None:
     """Print the next commands if a job is not final or items failed; `sent_as` is the file that was sent."""
     open_jobs = [job for job in jobs if not job.final]

@@ -167,6 +167,13 @@ class _Reading:
         return piece
 
 
+def command_of(file: Path, options: SubmitOptions) -> str:
+    """Return the command that sends a file by the same options."""
+    given = {"--mapping": options.mapping, "--care-plan": options.care_plan, "--database": options.database}
+    flags = [part for name, value in given.items() if value is not None for part in (name, str(value))]
+    return shlex.join(["carecase", "submit", str(file), *flags, *(["--strict"] if options.strict else [])])
+
+
 def source_of(file: Path) -> Source:
     """Return the source that an argument names: a file, or standard input for a hyphen."""
     return sys.stdin.buffer if file == _STANDARD_INPUT else file

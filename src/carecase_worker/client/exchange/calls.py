@@ -29,6 +29,7 @@ from carecase_worker.errors import ClientError, JobNotFinal, JobUnknown, Request
 _LONG_POLL = timedelta(seconds=20)
 _HEARTBEAT = timedelta(seconds=60)
 """The maximum time between two events of a stream; the service's default heartbeat is 15 s."""
+_EVENTS = "text/event-stream"
 _MIN_POLL_INTERVAL = timedelta(milliseconds=100)
 _USUAL_DELAY = timedelta(seconds=1)
 _A_SECOND = timedelta(seconds=1)
@@ -102,12 +103,12 @@ class Calls:
         """Read the events of a job until it is final; an interrupted stream is resumed after its last event."""
         parameters = {} if outcomes else {"outcomes": "false"}
         while reader.final is None:
-            headers = {"Accept": "text/event-stream", **({"Last-Event-ID": reader.last_id} if reader.last_id else {})}
+            headers = {"Accept": _EVENTS, **({"Last-Event-ID": reader.last_id} if reader.last_id else {})}
             request = Request("GET", f"{_path(job_id)}/events", headers, parameters, held=_HEARTBEAT, take=reader.feed)
             answer = yield from self._answered(request)
             if answer.status == _NOTHING_MORE:
                 return (yield from self.job(job_id))
-            if reader.broken:
+            if reader.broken or not answer.headers.get("content-type", "").startswith(_EVENTS):
                 raise unreadable(answer)
             if reader.final is None:
                 reader.resume()

@@ -21,6 +21,7 @@ _PASSING = frozenset({429, 502, 503, 504})
 _ERRORS: dict[int, tuple[type[ClientError], str]] = {
     401: (CallerRefused, "Check the API key and the token."),
     403: (CallerRefused, "Check the database's name, and what this client may use."),
+    408: (ServiceBusy, ""),
     404: (JobUnknown, "Check the job's id and the URL, and whether the same API key sent it."),
     409: (JobStateRefused, ""),
     410: (JobUnknown, ""),
