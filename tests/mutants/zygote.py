@@ -8,8 +8,10 @@ which a test has failed, by name or file. Each line of the output is the status 
 import json
 import os
 import sys
+from collections.abc import Generator
 from contextlib import suppress
 from importlib import import_module
+from threading import Timer
 
 import pytest
 
@@ -41,20 +43,45 @@ def _run(output: str, arguments: list[str], limits: dict[str, float]) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for number, opened in ((0, nothing), (1, written), (2, written)):
         os.dup2(opened, number)
-    sys.exit(pytest.main(arguments, [_Limits(limits)]))
+    sys.exit(pytest.main(arguments, [_Limits(limits, written)]))
 
 
 class _Limits:
-    """A plugin of pytest: a test that hangs fails after a limit of its own."""
+    """A plugin of pytest: a test that hangs fails after a limit of its own.
 
-    def __init__(self, limits: dict[str, float]) -> None:
+    A call of a library that never ends, such as a query of SQLite, cannot be interrupted: the run ends then.
+    """
+
+    def __init__(self, limits: dict[str, float], output: int) -> None:
         self._limits = limits
+        self._output = output
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Set the limit for a test."""
-        name, file = item.nodeid.partition("[")[0], item.nodeid.partition("::")[0]
-        if seconds := self._limits.get(name) or self._limits.get(file):
+        if seconds := self._limit(item):
             item.add_marker(pytest.mark.timeout(seconds), append=False)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """End the run with a test that has not failed long after its limit."""
+        seconds = self._limit(item)
+        if not seconds:
+            return (yield)
+        timer = Timer(2 * seconds, self._give_up, (item.nodeid, seconds))
+        timer.daemon = True
+        timer.start()
+        try:
+            return (yield)
+        finally:
+            timer.cancel()
+
+    def _limit(self, item: pytest.Item) -> float | None:
+        name, file = item.nodeid.partition("[")[0], item.nodeid.partition("::")[0]
+        return self._limits.get(name) or self._limits.get(file)
+
+    def _give_up(self, test: str, seconds: float) -> None:
+        os.write(self._output, f"\nFAILED {test} - Timeout (>{seconds}s), and it cannot be interrupted\n".encode())
+        os._exit(1)
 
 
 if __name__ == "__main__":
