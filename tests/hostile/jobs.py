@@ -3,12 +3,15 @@
 import json
 
 from tests.builders import a_batch, a_case
-from tests.hostile.attack import FIRST_KEY, Attack, Attacker, Send, Who, by_name
+from tests.hostile.attack import BATCH, FIRST_KEY, Attack, Attacker, Send, Who, by_name
 
 _RESULT_ITEMS = 10_000
 _FILTERED = "/jobs?state=cancelled&pageSize=1000"
 _TINY = a_batch(a_case(FIRST_KEY))
 _LARGE = a_batch(*(a_case(FIRST_KEY + key) for key in range(_RESULT_ITEMS)))
+_THOUSANDS, _TIMES = a_batch(*(a_case(FIRST_KEY + key) for key in range(2000))), 5000
+_ONE_CASE = a_batch(*(a_case(FIRST_KEY, case_Reason=f"{number}") for number in range(_TIMES)))
+_DRY_RUN = f"{BATCH}?dryRun=true"
 _TO_CANCEL = a_batch(*(a_case(FIRST_KEY + key, case_Reason="x" * 50) for key in range(5000)))
 
 
@@ -16,6 +19,17 @@ async def tiny_jobs(attacker: Attacker) -> None:
     """Jobs of one item, each under a new key."""
     for _ in range(10):
         await attacker.batch(_TINY, attacker.key())
+
+
+async def dry_runs(attacker: Attacker) -> None:
+    """Batches that are compared with the database, and leave nothing there."""
+    await attacker.batch(_THOUSANDS, attacker.key(), target=_DRY_RUN)
+    await attacker.batch(_ONE_CASE, attacker.key(), target=_DRY_RUN)
+
+
+async def one_case(attacker: Attacker) -> None:
+    """One case thousands of times in a batch, each time with another value."""
+    await attacker.batch(_ONE_CASE, attacker.key())
 
 
 async def same_job(attacker: Attacker) -> None:
@@ -65,6 +79,8 @@ def _reads(name: str, target: str, *lines: str) -> Attack:
 
 JOBS = by_name(
     Attack("tiny jobs", Who.CLIENT, tiny_jobs, keeps=True),
+    Attack("one case thousands of times", Who.CLIENT, one_case, keeps=True),
+    Attack("dry runs", Who.CLIENT, dry_runs, lanes=8, keeps=True),
     Attack("long idempotency keys", Who.CLIENT, same_job, keeps=True),
     Attack("cancelled and retried jobs", Who.CLIENT, cancelled_and_retried, keeps=True),
     _reads("a large result", "/jobs/{}/result"),

@@ -1,5 +1,10 @@
 """Metrics as Prometheus scrapes them, whole."""
 
+import re
+from itertools import pairwise
+
+import pytest
+
 from carecase_worker.telemetry import HistogramSample, Metrics, MetricSample, exposition
 
 READINGS = [
@@ -46,6 +51,17 @@ def test_requests_and_samples_are_shown_by_name_and_label() -> None:
     metrics.round_trip("admit", 0.5)
     told = [line for line in metrics.render().decode().splitlines() if "_bucket" not in line and "_created" not in line]
     assert sorted(told) == sorted(WHOLE.splitlines())
+
+
+@pytest.mark.parametrize("name", ["carecase_acceptance_seconds", "carecase_redis_round_trip_seconds"])
+def test_short_durations_are_told_apart_from_a_tenth_of_a_millisecond_to_ten_seconds(name: str) -> None:
+    metrics = Metrics(lambda: [])
+    metrics.accepted(0.1)
+    metrics.round_trip("admit", 0.1)
+    told = metrics.render().decode()
+    bounds = sorted(map(float, re.findall(rf'^{name}_bucket{{.*?le="([^"]+)"', told, re.MULTILINE)))
+    assert (bounds[0], bounds[-2], bounds[-1]) == (0.0001, 10.0, float("inf"))
+    assert max(upper / lower for lower, upper in pairwise(bounds[:-1])) <= 2.5, "an objective lies between two"
 
 
 def test_readings_are_read_anew_at_each_scrape() -> None:

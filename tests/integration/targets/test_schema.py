@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
@@ -16,7 +17,9 @@ from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import SchemaRefused, TargetFailure
 from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.schema.migration import upgrade
+from carecase_worker.targets.schema.revisions import context_of
 from carecase_worker.targets.schema.state import schema_differences, state
+from carecase_worker.targets.tables import METADATA
 
 NEWER = "UPDATE carecase_schema SET version_num = '9999'"
 ADDED = (
@@ -86,6 +89,12 @@ def test_there_is_one_newest_revision() -> None:
     config = Config()
     config.set_main_option("script_location", "carecase_worker.targets.schema:migrations")
     assert len(ScriptDirectory.from_config(config).get_heads()) == 1
+
+
+def test_the_migrations_lead_to_the_tables_of_this_version_and_to_nothing_wider(engine: Engine) -> None:
+    upgrade(engine)
+    with engine.connect() as connection:
+        assert compare_metadata(context_of(connection), METADATA) == []
 
 
 def test_an_empty_database_is_reported_as_one_to_upgrade(engine: Engine, url: str) -> None:
