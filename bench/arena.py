@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -125,7 +125,7 @@ class Arena:
 
     def memory(self, role: str) -> tuple[int, int]:
         """The resident bytes of a part of the system, and how many of them are not pages of files."""
-        held = [one.memory_info() for pid in self.stack["processes"][role] for one in _tree(pid)]
+        held = [found for pid in self.stack["processes"][role] for found in _of_each(pid, psutil.Process.memory_info)]
         return sum(one.rss for one in held), sum(one.rss - one.shared for one in held)
 
 
@@ -196,9 +196,13 @@ def _make(started: Arena, name: str) -> None:
 
 
 def _cpu_seconds(pid: int) -> float:
-    return sum(sum(one.cpu_times()[:4]) for one in _tree(pid))
+    return sum(sum(times[:4]) for times in _of_each(pid, psutil.Process.cpu_times))
 
 
-def _tree(pid: int) -> list[psutil.Process]:
+def _of_each(pid: int, read: Callable[[psutil.Process], Any]) -> Iterator[Any]:
+    """Read something of a process and its children; those that end meanwhile, as sessions of a server do, have none."""
     process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
+    yield read(process)
+    for child in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            yield read(child)

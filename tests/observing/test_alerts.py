@@ -12,9 +12,16 @@ from tests.observing.conftest import Told
 from tests.observing.panels import shown, without_data
 from tests.observing.watch import BACKLOG, DEPLOYED, Watch
 from tests.pausing import frozen
+from tests.receiver import SECRET
 
-VARIABLES = {"CARECASE_WORKER_STUCK_AFTER_SECONDS": "600"}
-"""A worker whose pool is frozen would end by itself after half a minute, and be started again."""
+VARIABLES = {
+    "CARECASE_WORKER_STUCK_AFTER_SECONDS": "600",
+    "CARECASE_WEBHOOKS_CRM_CLIENT": "other",
+    "CARECASE_WEBHOOKS_CRM_URL": "https://receiver.invalid/hook",
+    "CARECASE_WEBHOOKS_CRM_SECRETS": SECRET,
+}
+"""A worker whose pool is frozen would end by itself after half a minute, and be started again. A webhook has metrics,
+also if its client sends nothing."""
 RUNBOOKS = DEPLOYED.parents[1] / "docs" / "operations" / "runbooks"
 
 

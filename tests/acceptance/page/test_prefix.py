@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 from tests.acceptance.page.conftest import Visit
 from tests.acceptance.system import System, intake_beside
+from tests.browsers import Opened
 from tests.builders import a_case
 
 CONFIG = '[intake]\nrate_per_second = 0\nroot_path = "/tools/carecase"\n'
@@ -27,8 +28,9 @@ def test_it_works_and_asks_for_nothing_outside_the_prefix(
     visitor = visit(beside)
     asked: list[str] = []
     visitor.page.on("request", lambda request: asked.append(request.url))
-    visitor.page.goto(f"{visitor.url}/tools/carecase/app{end}")
-    visitor.page.get_by_label("API key").fill(visitor.api_key)
+    api_key = visitor.page.get_by_label("API key")
+    Opened(visitor.page).goto(f"{visitor.url}/tools/carecase/app{end}", api_key.is_visible)
+    api_key.fill(visitor.api_key)
     visitor.page.get_by_label("Bearer token").fill(visitor.bearer)
     visitor.page.get_by_role("button", name="Sign in").click()
     visitor.page.get_by_role("link", name=job[-8:]).click()
