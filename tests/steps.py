@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _LOOP = 1_000_000
-_TRIES = 3
+_TRIES = 8
 
 
 def steps(work: Callable[[], object]) -> float:
-    """The processor time of some work, in turns of an empty loop that is measured before and after it: of three tries
+    """The processor time of some work, in turns of an empty loop that is measured before and after it: of eight tries
     the cheapest, since the first also pays for memory that the machine gives the process, which some machines do at
     many times the price of the work."""
     gc.collect()  # what others left behind is no cost of the work,

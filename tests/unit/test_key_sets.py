@@ -54,7 +54,7 @@ def test_the_key_of_the_shortest_item_is_in_the_set() -> None:
 @pytest.mark.parametrize("item", [b"1", b"{}", b'""', b"[]", b"null", b'{"a":1}'])
 def test_items_without_a_key_cost_no_more_than_their_bytes(item: bytes) -> None:
     body = b"[" + b",".join([item] * 100_000) + b"]"
-    assert steps(lambda: written_keys(body)) / len(body) < 6  # one that is tried takes 25
+    assert steps(lambda: written_keys(body)) / len(body) < 10  # it takes 3, and one that is tried 25
 
 
 def a_set(*keys: Any) -> KeySet:
