@@ -10,6 +10,7 @@ from rich.console import Console
 
 from carecase_worker.errors import CareCaseError, SettingsError, safe_error_fields
 
+STATUS_SOME_FAILED = 1
 STATUS_INTERRUPTED = 130
 _STATUS_REFUSED = 2
 _STATUS_FAILED = 70

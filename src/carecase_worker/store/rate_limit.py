@@ -45,11 +45,11 @@ class RateLimiter:
 
     async def spend(self, client: str) -> None:
         """Count a request of a client. Raises RateExceeded if it has made too many."""
-        if not self._each_us or monotonic() < self._alone_until:
+        now = monotonic()
+        if not self._each_us or now < self._alone_until:
             return
-        sent_at = monotonic()
-        if (refusal := self._refusals.get(client)) and sent_at < refusal.until:
-            raise RateExceeded(timedelta(seconds=refusal.free_at - sent_at))
+        if (refusal := self._refusals.get(client)) and now < refusal.until:
+            raise RateExceeded(timedelta(seconds=refusal.free_at - now))
         try:
             with redis_errors():
                 arguments = named(client=client, us_per_request=self._each_us, burst=self._burst)
@@ -59,7 +59,7 @@ class RateLimiter:
             self._alone_until = monotonic() + _LEFT_ALONE_S
             return
         if wait_us:
-            self._refusals[client] = _Refusal.of(sent_at, wait_us / 1e6)
+            self._refusals[client] = _Refusal.of(now, wait_us / 1e6)
             raise RateExceeded(timedelta(microseconds=wait_us))
 
     async def close(self) -> None:

@@ -31,7 +31,7 @@ _ADVICE = {
     "timeout": "The receiver of webhooks.{} did not answer within delivery.timeout_seconds. It must answer first, and"
     " work afterwards.",
 }
-"""What to do for each reason of an attempt without a response; the braces are for the webhook's name."""
+"""Advice for each reason of an attempt without a response; the braces are for the webhook's name."""
 
 Webhook = Annotated[
     str, typer.Argument(metavar="WEBHOOK", help="Its name in the configuration: crm for [webhooks.crm]")

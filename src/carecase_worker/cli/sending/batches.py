@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
-from carecase_worker.cli.ending import STATUS_INTERRUPTED, standard_error
+from carecase_worker.cli.ending import STATUS_INTERRUPTED, STATUS_SOME_FAILED, standard_error
 from carecase_worker.cli.sending.changes import changes_of
 from carecase_worker.cli.sending.options import with_options
 from carecase_worker.cli.sending.progress import advise, follow, offer_dry_run, print_job, summary_of_all
@@ -19,8 +19,6 @@ from carecase_worker.cli.sending.tables import print_items
 from carecase_worker.client.documents import ItemResult, Job
 from carecase_worker.clock import SeededRandom, monotonic
 from carecase_worker.errors import ClientError
-
-_STATUS_SOME_FAILED = 1
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -72,7 +70,7 @@ def carry_out(submission: Submission, as_json: bool) -> NoReturn:
     if submission.options.dry_run and submission.sent_as and all(job.applied for job in jobs):
         command = command_of(submission.file, submission.options)
         submission.console.print(f"Nothing was applied. To apply it: {command}", markup=False)
-    raise typer.Exit(_STATUS_SOME_FAILED if any(job.failed or job.cancelled for job in jobs) else 0)
+    raise typer.Exit(STATUS_SOME_FAILED if any(job.failed or job.cancelled for job in jobs) else 0)
 
 
 def _sent(submission: Submission) -> Sequence[Job]:
@@ -134,7 +132,7 @@ def _validate(submission: Submission, as_json: bool) -> None:
         sys.stdout.write("]\n")
     else:
         _tell_validity(submission, count, invalid)
-    raise typer.Exit(_STATUS_SOME_FAILED if invalid else 0)
+    raise typer.Exit(STATUS_SOME_FAILED if invalid else 0)
 
 
 def _tell_validity(submission: Submission, count: int, invalid: Sequence[ItemResult]) -> None:

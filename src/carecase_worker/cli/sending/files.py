@@ -12,7 +12,7 @@ from carecase_worker.batches.line_numbers import NumberedItems
 from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.cli.connection import ServiceFlags, with_service
-from carecase_worker.cli.ending import shown, standard_error
+from carecase_worker.cli.ending import STATUS_SOME_FAILED, shown, standard_error
 from carecase_worker.cli.sending.dropping import DropMapping, DropOptions, Dropping, Filed
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, configured_mapping, row_file
 from carecase_worker.cli.sending.options import with_options
@@ -26,8 +26,6 @@ from carecase_worker.files.episodes import NO_PLACE, EpisodeMapping
 from carecase_worker.files.refusals import FileFault
 from carecase_worker.settings.loading import named_file
 
-_STATUS_FAULTY = 1
-_STATUS_SOME_FAILED = 1
 _LEAST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.0
 """Seconds between two scans of a folder; with --once, files must be unchanged between the first two scans."""
 
@@ -88,7 +86,7 @@ def check(
     typer.echo(f"{good:,} of {good + len(bad):,} rows are cases. Nothing was sent.")
     if not bad and isinstance(source, Path):
         offer_dry_run(console, command_of(file, SubmitOptions(mapping=mapping, care_plan=care_plan)))
-    raise typer.Exit(_STATUS_FAULTY if bad else 0)
+    raise typer.Exit(STATUS_SOME_FAILED if bad else 0)
 
 
 @with_service
@@ -118,7 +116,7 @@ def drop(
             filed = [dropping.send(file) for file in folder.taken(monotonic(), options.settle)]
             some_failed |= Filed.FAILED in filed
             if options.once and Filed.LATER not in filed:
-                raise typer.Exit(_STATUS_SOME_FAILED if some_failed else 0)
+                raise typer.Exit(STATUS_SOME_FAILED if some_failed else 0)
 
 
 def _judged(

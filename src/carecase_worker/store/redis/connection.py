@@ -31,19 +31,19 @@ RESPONSE_TIMEOUT = timedelta(seconds=5)
 _CONNECT_TIMEOUT_S = 3
 
 _SAID = {
-    "NOAUTH": "refuses the credentials; check redis.url",
-    "WRONGPASS": "refuses the credentials; check redis.url",
+    "NOAUTH": "refuses the credentials; check {setting}",
+    "WRONGPASS": "refuses the credentials; check {setting}",
     "NOPERM": "refuses a command to this user; check its ACL",
     "OOM": "is full; give Redis more memory",
-    "READONLY": "is a replica and takes no writes; it is looked up again, check which server redis.url names",
-    "MASTERDOWN": "is a replica that has lost its primary; restore that, or check which server redis.url names",
+    "READONLY": "is a replica and takes no writes; it is looked up again, check which server {setting} names",
+    "MASTERDOWN": "is a replica that has lost its primary; restore that, or check which server {setting} names",
     "CLUSTERDOWN": "is a cluster with a part down; restore that part",
     "LOADING": "is loading its data from disk; wait",
     "NOREPLICAS": "has too few replicas to take writes; restore them, or lower min-replicas-to-write",
     "MISCONF": "cannot write to its disk; free some space, and see its log",
     "BUSY": "is busy with a script; wait",
 }
-"""Fault and remedy by Redis error code."""
+"""Fault and remedy by Redis error code; the braces are for the setting with the server's URL."""
 
 ELSEWHERE = (redis.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.MasterDownError)
 """Errors of a server that is no longer the right one (failover): reconnect at once."""
@@ -148,16 +148,16 @@ def redis_errors(server: str = "the job store", setting: str = "redis.url") -> I
     try:
         yield
     except redis.RedisError as error:
-        raise StoreUnavailable(f"{server} {_said_of(error).replace('redis.url', setting)}") from None
+        raise StoreUnavailable(f"{server} {_said_of(error, setting)}") from None
 
 
-def _said_of(error: redis.RedisError) -> str:
+def _said_of(error: redis.RedisError, setting: str) -> str:
     # redis-py puts the command before the server's text if it is of a pipeline
     code = getattr(error, "status_code", None) or str(error).rpartition(" caused error: ")[2].partition(" ")[0]
     if code in _SAID:
-        return _SAID[code]
+        return _SAID[code].format(setting=setting)
     match error:
         case redis.ConnectionError() | redis.TimeoutError():
-            return "cannot be reached; check that Redis runs, and redis.url"
+            return f"cannot be reached; check that Redis runs, and {setting}"
         case _:
             return f"refuses: {type(error).__name__}"
