@@ -2,7 +2,7 @@
 
 import ast
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -80,11 +80,20 @@ class Reach:
         if self._measured is None or mutant.path not in self._measured.lines:
             return self._by_import(mutant.path)
         numbers = () if self._is_newer(mutant.path) else mutant.lines
-        found = [test for test in self._measured.tests(mutant.path, numbers) if self._is_there(test)]
+        by_import = self._by_import(mutant.path)
+        found = self._measured.tests(mutant.path, numbers)
+        if not found or self._measured.runs_at_import(mutant.path, numbers):
+            found |= self._measured.tests_in(by_import)
         near = self._near(mutant.path)
-        found.sort(key=lambda test: test.partition("::")[0] not in near)
-        unmeasured = [test for test in self._by_import(mutant.path) if self._measured.lacks(test)]
-        return [*filter(self._is_newer, near), *found, *unmeasured]
+        unmeasured = [test for test in by_import if self._measured.lacks(test)]
+        reaching = sorted(filter(self._is_there, found), key=lambda test: self._order(test, near))
+        return [*filter(self._is_newer, near), *reaching, *unmeasured]
+
+    def _order(self, test: str, near: Sequence[str]) -> tuple[bool, float, str]:
+        """Tests that import the module, then those that take the least time and reach the fewest lines beside it."""
+        measured = self._measured
+        effort = measured.seconds(test) * measured.breadth(test) if measured else 0.0
+        return test.partition("::")[0] not in near, effort, test
 
     def _is_newer(self, path: str) -> bool:
         """Tell whether a file was written after the map: its lines, or its tests, are others then."""
@@ -142,6 +151,7 @@ class Measured:
             path: {int(line): {names[at] for at in by} for line, by in lines.items()}
             for path, lines in document["lines"].items()
         }
+        self._breadth = Counter(test for lines in self.lines.values() for by in lines.values() for test in by)
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._functions: defaultdict[str, list[str]] = defaultdict(list)
         self._failed = {test.partition("::")[0] for test, told in document["tests"].items() if not told["passed"]}
@@ -163,19 +173,34 @@ class Measured:
         """Tell whether the map was made without a file of tests, or with one that failed before it reached much."""
         return file not in self._seconds or file in self._failed
 
-    def tests(self, path: str, numbers: Iterable[int]) -> list[str]:
-        """The tests that reach some lines, the quickest first; of lines that run at import, those that reach others.
+    def breadth(self, test: str) -> int:
+        """The number of lines that a test, or its whole file, reaches; at least one."""
+        return max(1, self._breadth[test] or self._breadth[test.partition("::")[0]])
+
+    def runs_at_import(self, path: str, numbers: Iterable[int]) -> bool:
+        """Tell whether one of some lines runs as its module is imported, or is not on the map."""
+        return any("" in by for by in self._reached(path, numbers))
+
+    def tests_in(self, files: Iterable[str]) -> set[str]:
+        """The measured tests of some files."""
+        return {test for file in files for test in self._functions.get(file, ())}
+
+    def tests(self, path: str, numbers: Iterable[int]) -> set[str]:
+        """The tests that reach some lines; of lines that run at import, those that reach others.
 
         Each program that a test starts runs the lines of an import: they tell nothing.
         """
-        lines = self.lines[path]
-        reached = [lines.get(number, {""}) for number in numbers] or [{""}]
+        reached = self._reached(path, numbers)
         if any("" in by for by in reached):
-            reached = [by for by in lines.values() if "" not in by] or [*lines.values()]
+            lines = self.lines[path].values()
+            reached = [by for by in lines if "" not in by] or [*lines]
         found = set().union(*reached) - {""}
         alone = {test for test in found if "::" in test}
-        shared = {test for file in found - alone for test in self._functions[file] or [file]}
-        return sorted(alone | shared, key=lambda test: (self.seconds(test), test))
+        return alone | {test for file in found - alone for test in self._functions.get(file) or [file]}
+
+    def _reached(self, path: str, numbers: Iterable[int]) -> list[set[str]]:
+        lines = self.lines[path]
+        return [lines.get(number, {""}) for number in numbers] or [{""}]
 
 
 def _module(path: str) -> str:

@@ -60,14 +60,21 @@ def test_with_a_map_they_are_those_that_reach_the_line_the_quickest_first(root: 
     assert chosen(root, "return LIMIT") == [[NAMES[2], NAMES[1]]]
 
 
-def test_a_line_that_runs_at_import_is_reached_by_all_of_its_module(root: Path) -> None:
+def test_of_those_the_ones_that_reach_little_else_come_first(root: Path) -> None:
+    measure(root, {"1": [0, 2], "3": [0, 2], "4": [1, 2]})
+    assert chosen(root, "return LIMIT") == [[NAMES[1], NAMES[2]]], "2 s and 1 line, before 1 s and 3 lines"
+
+
+def test_a_line_that_runs_at_import_is_tried_by_all_that_reach_or_import_its_module(root: Path) -> None:
     measure(root, {"1": [0, 2], "3": [0], "4": [1, 3]})
-    assert chosen(root, "LIMIT = 1") == [[NAMES[1]], [f"{NAMES[3]}::test_e"]]
+    unit = [NAMES[2], NAMES[1], "tests/unit/test_a_store.py::test_c"]
+    assert chosen(root, "LIMIT = 1") == [unit, [f"{NAMES[3]}::test_e"]]
 
 
 def test_a_line_that_is_not_on_the_map_is_tried_by_all_of_its_module(root: Path) -> None:
     measure(root, {"1": [0], "3": [1]})
-    assert chosen(root, "return LIMIT") == [[NAMES[1]]]
+    unit = [NAMES[2], NAMES[1], "tests/unit/test_a_store.py::test_c"]
+    assert chosen(root, "return LIMIT") == [unit, [f"{NAMES[3]}::test_e"]]
 
 
 def test_what_has_changed_since_the_map_is_run_whole(root: Path) -> None:
