@@ -94,7 +94,7 @@ def test_a_file_that_is_refused_gets_an_acknowledgement_that_says_so(tmp_path: P
 
 def test_a_file_that_cannot_be_read_is_filed_away_and_keeps_no_other_from_being_sent(tmp_path: Path) -> None:
     """Whoever runs this test may read every file, so a directory stands for one that may not be read."""
-    with dropping(tmp_path, *applied()) as (one, peer, printed):
+    with dropping(tmp_path, *applied()) as (one, _, printed):
         for name in ("a.csv", "b.csv"):
             (tmp_path / name).write_text(ROWS)
         unreadable, good = one.folder.taken(0, 0)
