@@ -229,6 +229,11 @@ def test_without_databases_there_is_nothing_to_look_at(carecase: Carecase, comma
     assert ran.err.startswith(f"The configuration has mistakes:\n  {mistake}\nConfiguration used: no file")
 
 
+def test_tables_that_have_not_changed_need_no_revision(carecase: Carecase) -> None:
+    ran = carecase("db", "revision", "No change.")
+    assert (ran.status, ran.out, ran.err) == (0, "the newest revision lacks nothing\n", "")
+
+
 def test_the_command_line_says_what_there_is(carecase: Carecase) -> None:
     assert (carecase("--version").out, carecase("--version").status) == (f"carecase {VERSION}\n", 0)
     told = carecase("--help")
