@@ -8,7 +8,9 @@ from carecase_worker.telemetry import ALLOWED
 
 ROOT = Path(__file__).parent.parent.parent
 _MORE = "…"
-_ADDED_OTHERWISE = frozenset("event level timestamp method route bytes bytes_sent trace_id dry_run where".split())
+_ADDED_OTHERWISE = frozenset(
+    ["event", "level", "timestamp", "method", "route", "bytes", "bytes_sent", "trace_id", "dry_run", "where"]
+)
 """Fields of each line, of each request, of a dry run, and of an error that is not foreseen."""
 
 Line = tuple[str, str, frozenset[str]]
