@@ -8,10 +8,12 @@ from carecase_worker.telemetry import ALLOWED
 
 ROOT = Path(__file__).parent.parent.parent
 _MORE = "…"
-_ADDED_OTHERWISE = frozenset(
-    ["event", "level", "timestamp", "method", "route", "bytes", "bytes_sent", "trace_id", "dry_run", "where"]
+_OF_EACH, _OF_REQUESTS = (
+    ("event", "level", "timestamp"),
+    ("method", "route", "bytes", "bytes_sent", "trace_id", "dry_run"),
 )
-"""Fields of each line, of each request, of a dry run, and of an error that is not foreseen."""
+_ADDED_OTHERWISE = frozenset([*_OF_EACH, *_OF_REQUESTS, "where"])
+"""Fields that no call names: `where` is that of an error that was not foreseen."""
 
 Line = tuple[str, str, frozenset[str]]
 """An event, its level and its fields; `…` among them stands for fields of the chunk or request."""
