@@ -17,10 +17,10 @@ from tests.integration.cli.commands import Carecase
 from tests.integration.store.configuring import configured
 from tests.meanwhile import meanwhile
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.clock import SystemClock
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.workers.presence import Presence
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -34,7 +34,7 @@ def findings(carecase: Carecase, about: str) -> list[str]:
 
 @pytest.fixture
 def untaken(
-    carecase: Carecase, servers: Services, store: JobStore, monkeypatch: pytest.MonkeyPatch
+    carecase: Carecase, servers: Services, store: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Carecase]:
     """The command beside a worker that is there, and a chunk that none has taken for twenty minutes."""
     monkeypatch.setenv("CARECASE_REDIS_URL", servers.redis_url)
@@ -42,7 +42,7 @@ def untaken(
     monkeypatch.setenv("CARECASE_DATABASES_DEMO_URL", "sqlite:///demo.sqlite")
     settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": store.keys.prefix})
     presence = Presence(settings, SystemClock())
-    store.admit(a_new_job(), {0: b"items"})
+    store.batches.admit(a_new_job(), {0: b"items"})
     elapse(servers.redis_url, store, timedelta(minutes=20))
     presence.seen("one")
     with meanwhile(lambda: presence.seen("one"), 0.2):

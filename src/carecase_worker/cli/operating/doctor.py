@@ -21,9 +21,11 @@ from carecase_worker.intake.limits.descriptors import descriptors_fault, most_de
 from carecase_worker.settings.model import EncryptionSettings, LogSettings, Settings
 from carecase_worker.settings.sections.files import FileSettings
 from carecase_worker.settings.urls.services import without_credentials
-from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.lease_store import LeaseStore
 from carecase_worker.store.redis.checkup import reach, redis_faults, redis_hints
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.workers.clock_watch import clock_fault
+from carecase_worker.store.workers.intervals import Intervals
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.targets.engines import engine_for
@@ -149,11 +151,11 @@ def _sealing(encryption: EncryptionSettings) -> Iterator[Finding]:
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
-    store = JobStore(settings.redis, settings.jobs)
+    client = StoreClient(settings.redis)
     try:
-        store.check()
-        store.try_acquire_interval("doctor", timedelta(milliseconds=1))
-        store.overdue("doctor", 0)
+        client.check()
+        Intervals(client).try_acquire("doctor", timedelta(milliseconds=1))
+        LeaseStore(client, settings.jobs).overdue("doctor", 0)
         faults, hints = redis_faults(settings.redis), redis_hints(settings.redis)
     except SettingsError as error:
         yield from (Finding(Grade.FIX, "redis", line) for line in str(error).splitlines())

@@ -14,6 +14,7 @@ from carecase_worker.cli.configuration import Config, configured
 from carecase_worker.cli.connection import Json
 from carecase_worker.errors import SettingsError
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.rewrapping import Rewrapped, Rewrapping
 
 
@@ -49,7 +50,8 @@ def keys_rewrap(config: Config = None) -> None:
         keys = settings.encryption.by_id
         if not keys:
             raise SettingsError("encryption.keys: there are none, so no job has a data key")
-        rewrapping = Rewrapping(settings.redis, JobStore(settings.redis, settings.jobs), Seals(keys))
+        client = StoreClient(settings.redis)
+        rewrapping = Rewrapping(client, JobStore(client, settings.jobs), Seals(keys))
         told = Counter(map(rewrapping.rewrap, set(rewrapping.jobs(settings.databases))))
     typer.echo(
         f"{told[Rewrapped.WRAPPED]} wrapped with the key {next(iter(keys))}, {told[Rewrapped.FRESH]} needed no change"

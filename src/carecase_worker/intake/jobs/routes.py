@@ -33,6 +33,7 @@ from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.operations.admission import Admission, Admitted
 from carecase_worker.store.pending_batch import Admissions, Sender
 from carecase_worker.store.queries.job_lists import JobFilter, JobLists
+from carecase_worker.store.queries.workload import Workload
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")
@@ -46,6 +47,7 @@ class Jobs:
     """The operations of the job routes."""
 
     store: JobStore
+    workload: Workload
     reads: LoopStore
     lists: JobLists
     notifier: Notifier
@@ -127,7 +129,7 @@ class Jobs:
         verdict, to_notify = self.store.cancel(job.job_id)
         if verdict is Cancelled.FINAL:
             raise JobConflict(_FINAL)
-        answer = accepted(request, self.store.job(job.job_id), self.store.pace(job.database))
+        answer = accepted(request, self.store.job(job.job_id), self.workload.pace(job.database))
         answer.background = BackgroundTask(notify, self.notifier, job.database, to_notify)
         return answer
 
@@ -172,7 +174,7 @@ class Jobs:
         if new.expired:
             raise JobConflict("The items were retried before, and the result of that is no longer kept.")
         add_log_fields(request.scope, database=new.database, items=new.total, new_job_id=new.job_id)
-        answer = accepted(request, new, self.store.pace(new.database))
+        answer = accepted(request, new, self.workload.pace(new.database))
         answer.background = BackgroundTask(notify, self.notifier, new.database, admission.to_notify)
         return answer
 

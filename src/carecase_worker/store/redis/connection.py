@@ -1,6 +1,6 @@
 """Redis connections, and redis-py errors translated into StoreUnavailable.
 
-Only this module and the job store import redis.
+Only this module imports redis.
 """
 
 import asyncio
