@@ -33,9 +33,9 @@ def find_access(
 
     Raises ClientError.
     """
-    told = {name.removeprefix("CARECASE_").lower(): value.strip() for name, value in variables.items()}
+    values = {name.removeprefix("CARECASE_").lower(): value.strip() for name, value in variables.items()}
     flagged = {name: value for name, value in flags.items() if value is not None}
-    found = {**told, **flagged}
+    found = {**values, **flagged}
     if "url" in found:
         source = "--url" if "url" in flagged else "CARECASE_URL"
         return Access(found["url"], found.get("api_key"), found.get("token"), found.get("database"), source)

@@ -60,10 +60,10 @@ def secrets_of(data_dir: Path) -> Secrets:
     made: dict[str, Any] = {name: secrets.token_urlsafe(24) for name in passwords}
     made["jwt"] = secrets.token_urlsafe(48)
     made["api_keys"] = {name: f"cck_{secrets.token_urlsafe(24)}" for name in CLIENTS}
-    held = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    if set(made) - set(held):  # a directory of an earlier version lacks some
-        write_private(file, json.dumps({**made, **held}))
-    return Secrets(**{**made, **held})
+    stored = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    if set(made) - set(stored):  # a directory of an earlier version lacks some
+        write_private(file, json.dumps({**made, **stored}))
+    return Secrets(**{**made, **stored})
 
 
 def choose_ports(intake: int | None, usual: Ports = FIRST_PORTS) -> Ports:

@@ -13,6 +13,7 @@ from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.errors import BatchRefused
 from carecase_worker.files.mapping import IGNORED, FileMapping, MappingMistakes, mapping_of
 from carecase_worker.files.splitting import RowSplitter
+from carecase_worker.plural import counted
 from carecase_worker.settings.sections.files import FileSettings
 
 _MOMENT = datetime(2026, 1, 31, 13, 5, 9, tzinfo=UTC)
@@ -55,7 +56,7 @@ def summary(settings: FileSettings) -> str:
     columns = len(settings.columns or settings.fixed)
     form = "fields by their places" if settings.fixed else "columns"
     named = f"{columns} {form}" if columns else "columns named as the fields"
-    constants = f", {len(settings.constants)} constant{'' if len(settings.constants) == 1 else 's'}"
+    constants = f", {counted(len(settings.constants), 'constant')}"
     return f"{named}{constants if settings.constants else ''}; a sample row becomes a case"
 
 

@@ -170,9 +170,9 @@ def health_routes(samples: MetricSamples, metrics: Metrics) -> APIRouter:
         summary="Whether batches are taken and applied",
     )
     async def readyz(response: Response) -> dict[str, object]:
-        told = await ready()
-        response.status_code = 200 if told["status"] == "ok" else 503
-        return told
+        document = await ready()
+        response.status_code = 200 if document["status"] == "ok" else 503
+        return document
 
     @router.get("/metrics", operation_id="Metrics", summary="Metrics for Prometheus", response_class=Response)
     async def scrape() -> Response:

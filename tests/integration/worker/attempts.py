@@ -17,7 +17,7 @@ from carecase_worker.clock import SystemRandom
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.dialects.registry import dialect_of
-from carecase_worker.targets.dialects.upsert import Compared, Held, Newer, Turn, Upsert, Written
+from carecase_worker.targets.dialects.upsert import Compared, Newer, StoredCase, Turn, Upsert, Written
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan
 from carecase_worker.targets.schema.migration import upgrade
@@ -140,8 +140,8 @@ class SteppedUpsert:
         self.step("after upsert")
         return answer
 
-    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        return self.upsert.held(connection, keys)
+    def stored(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, StoredCase]:
+        return self.upsert.stored(connection, keys)
 
     def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
         return self.upsert.newer(connection, keys, versions)

@@ -11,13 +11,15 @@ import typer
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.cli.configuration import Config, settings_nearby, sources_nearby
-from carecase_worker.cli.operating.findings import Check, Finding, Grade, counted
+from carecase_worker.cli.ending import STATUS_FAULT
+from carecase_worker.cli.operating.findings import Check, Finding, Grade
 from carecase_worker.cli.operating.issuers import PageAddress, sign_in, tokens
 from carecase_worker.cli.waiting import Timeout, deadline
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import CareCaseError, DeadlineExceeded, SettingsError, StackError, StoreUnavailable
 from carecase_worker.files.checkup import remarks, summary
 from carecase_worker.intake.limits.descriptors import descriptors_fault, most_descriptors
+from carecase_worker.plural import counted
 from carecase_worker.settings.model import EncryptionSettings, LogSettings, Settings
 from carecase_worker.settings.sections.files import FileSettings
 from carecase_worker.settings.urls.services import without_credentials
@@ -55,7 +57,7 @@ def doctor(config: Config = None, timeout: Timeout = 10.0, page: PageAddress = N
     to_fix, hints = counts[Grade.FIX], counts[Grade.HINT]
     more = " Start with the first: it may be the cause of others." if to_fix > 1 else ""
     typer.echo(f"\n{counted(to_fix, 'thing')} to fix, {counted(hints, 'hint')}.{more}")
-    raise typer.Exit(1 if to_fix else 0)
+    raise typer.Exit(STATUS_FAULT if to_fix else 0)
 
 
 def examine(config: Path | None, seconds: float, page: str | None = None) -> Iterator[Finding]:
@@ -117,8 +119,8 @@ def _configuration(settings: Settings, used: str) -> Iterator[Finding]:
         yield Finding(Grade.HINT, "intake.max_connections", f"carecase intake would not start on this machine: {fault}")
     if not settings.intake.rate_per_second:
         yield Finding(Grade.HINT, "intake.rate_per_second", "is 0: a single client can take all of the service")
-    told = f"{counted(len(settings.databases), 'database')}, {counted(len(settings.clients), 'client')}"
-    yield Finding(Grade.OK, "configuration", f"{told}, by {used}")
+    amounts = f"{counted(len(settings.databases), 'database')}, {counted(len(settings.clients), 'client')}"
+    yield Finding(Grade.OK, "configuration", f"{amounts}, by {used}")
 
 
 def _clients(settings: Settings) -> Iterator[Finding]:

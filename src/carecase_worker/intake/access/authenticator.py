@@ -170,8 +170,8 @@ class Authenticator:
             return None
         if verified.algorithm == "HS256":
             return verified
-        is_held = self._key_set is not None and self._key_set.holds(verified.key_id, verified.keys[0])
-        return verified if is_held else None
+        is_current = self._key_set is not None and self._key_set.holds(verified.key_id, verified.keys[0])
+        return verified if is_current else None
 
     def _verify(self, token: str) -> _Verified:
         """Verify a token, and cache it. Raises AccessRefused, KeysUnavailable."""

@@ -83,8 +83,8 @@ def _published(oidc: OidcSettings) -> "Iterator[Remark] | Any":
     named = document.get("issuer")
     if named != oidc.issuer:
         is_name = isinstance(named, str) and named.isprintable() and 0 < len(named) <= _MOST_CHARACTERS
-        told = named if is_name else f"by another name, which {url} says"
-        text = f"the provider calls itself {told}; set oidc.issuer to that, letter for letter"
+        shown = named if is_name else f"by another name, which {url} says"
+        text = f"the provider calls itself {shown}; set oidc.issuer to that, letter for letter"
         yield Remark("oidc.issuer", text, is_needed)
     return document
 

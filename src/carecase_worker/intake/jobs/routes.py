@@ -52,7 +52,7 @@ class Jobs:
     lists: JobLists
     notifier: Notifier
     admissions: Admissions
-    held: LongPoll
+    long_poll: LongPoll
     threads: ClientThreads
     results: Results
     new_id: Callable[[], UUID]
@@ -70,8 +70,8 @@ class Jobs:
 
     async def once_final(self, request: Request, job_id: str, caller: Caller) -> tuple[Job, dict[str, str]]:
         """Read a job of the caller, by long poll if preferred, and make the headers for that. Raises as `job` does."""
-        wanted, name, read = self.held.wanted(request), _canonical(job_id), partial(self.read, job_id, caller)
-        job = await self.held.job(request, name, wanted.wait, read) if wanted.wait else await read()
+        wanted, name, read = self.long_poll.wanted(request), _canonical(job_id), partial(self.read, job_id, caller)
+        job = await self.long_poll.job(request, name, wanted.wait, read) if wanted.wait else await read()
         add_log_fields(request.scope, database=job.database)
         return job, applied(wanted, final=True)
 

@@ -92,8 +92,8 @@ def _is_matching(hosts: Sequence[str], ports: Sequence[str]) -> bool:
         return not ports and all(re.fullmatch(r"[^:]+(:[0-9]{1,5})?", one) for one in hosts)
     if hosts and ":" in hosts[0]:
         return not ports and re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", hosts[0]) is not None
-    told = len(hosts[0].split(",")) if hosts else 1
-    return not ports or len(numbers) == told
+    hosts_count = len(hosts[0].split(",")) if hosts else 1
+    return not ports or len(numbers) == hosts_count
 
 
 def _targets() -> str:

@@ -22,7 +22,7 @@ def upgrade(engine: Engine) -> None:
         found = state_of(connection)
         _refuse_what_is_not_ours_to_change(found)
         config.attributes["connection"] = connection
-        if found.held or not _has_our_tables(connection):
+        if found.current or not _has_our_tables(connection):
             command.upgrade(config, "head")
         else:
             _adopt(found, config)
@@ -49,7 +49,7 @@ def _refuse_what_is_not_ours_to_change(found: SchemaState) -> None:
             f"the schema is at revision {found.revision}, which is newer than this version's {found.wanted}"
             f" and not for it to change{usable}"
         )
-    if len(found.held) > 1:
+    if len(found.current) > 1:
         raise SchemaRefused(
             f"the schema is at several revisions at once, {found.revision}: leave the right one in {VERSION_TABLE}"
         )

@@ -263,19 +263,21 @@ class Applier:
     def _complete_once(self, done: Sequence[tuple[Lease, ChunkResult]], go_on: bool) -> Applied:
         chunks = [(lease.chunk, replace(one, packed=seal_result(self.seals, lease, one.packed))) for lease, one in done]
         with self.meter.stage(Stage.COMPLETE):
-            told = self.leases.complete_all(chunks, self.holder if go_on else "")
+            completion = self.leases.complete_all(chunks, self.holder if go_on else "")
         database, failures = done[0][0].database, max(lease.history.failures for lease, _ in done)
         if any(one.database_answered for _, one in done):
             self.outages.answered(database, failures)
-        for (lease, one), verdict in zip(done, told.verdicts, strict=True):
+        for (lease, one), verdict in zip(done, completion.verdicts, strict=True):
             if verdict is Completed.KEPT:
                 self.report.keep(lease.database, lease.chunk.job_id, one.counts, lease.dry_run)
         for lease, _ in done:
-            if lease.chunk.job_id in told.final and lease.traceparent is not None:
+            if lease.chunk.job_id in completion.final and lease.traceparent is not None:
                 began_ns, job_id = epoch_us(lease.accepted_at) * 1000, lease.chunk.job_id
                 self.span.past("job", began_ns, lease.traceparent, job_id=job_id, database=database, items=lease.total)
         items = sum(sum(one.counts.values()) for _, one in done)
-        return Applied(told.verdict.value, database, items, told.to_notify, told.following, told.shares)
+        return Applied(
+            completion.verdict.value, database, items, completion.to_notify, completion.following, completion.shares
+        )
 
 
 def released(database: str, kind: FailureKind, cause: Cause | None) -> Applied:

@@ -30,8 +30,8 @@ class Placer:
         unplaced, there = self.open_jobs.unplaced(database)
         # another process may have placed them meanwhile
         placed = placements(unplaced, there, self.open_jobs.key_sets(there)) if unplaced else []
-        told = self.leases.place(database, placed, self.holder)
-        return Applied("placed", database, 0, told.to_notify, told.following, told.shares)
+        completion = self.leases.place(database, placed, self.holder)
+        return Applied("placed", database, 0, completion.to_notify, completion.following, completion.shares)
 
 
 def placements(unplaced: Iterable[OpenJob], there: Sequence[OpenJob], sets: Sets) -> list[Placement]:
