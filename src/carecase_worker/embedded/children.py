@@ -118,7 +118,7 @@ class Children:
             try:
                 child.process.wait(max(0.1, deadline - monotonic()))
             except subprocess.TimeoutExpired:
-                _log.warning("killed, for it did not stop", role=child.command.role, pid=child.process.pid)
+                _log.warning("killed because it did not stop", role=child.command.role, pid=child.process.pid)
                 os.killpg(child.process.pid, signal.SIGKILL)
                 child.process.wait()
             self.running.remove(child)

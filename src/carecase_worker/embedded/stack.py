@@ -206,7 +206,7 @@ def running_stack(stack_file: Path) -> Stack:
         config = Path(page["config"]) if "config" in page else None
         return Stack(data_dir, Ports(intake, flower, redis, postgres), secrets_of(data_dir), config)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not what carecase up writes"
+        reason = error.strerror if isinstance(error, OSError) else "it was not written by carecase up"
         raise StackError(
             f"{stack_file}: cannot be read ({reason}). Start carecase up there again, or name a file with --config."
         ) from None

@@ -71,7 +71,7 @@ def _without_effect(settings: FileSettings, mapping: FileMapping) -> Iterator[Re
     if not mapping.has_header and settings.other_columns != _DEFAULTS.other_columns:
         yield Remark("other_columns", _OF_ROWS_BY_HEADER, is_mistake=False)
     if settings.fixed and settings.delimiter != _DEFAULTS.delimiter:
-        yield Remark("delimiter", "is not read with fixed: leave out one of them", is_mistake=False)
+        yield Remark("delimiter", "is not used with fixed: leave out one of them", is_mistake=False)
     fields = _fields(settings)
     types = {FIELD[name].type for name in fields} if fields else {field.type for field in FIELD.values()}
     for setting, (kind, words) in _KINDS.items():
@@ -86,13 +86,13 @@ def _tokens(settings: FileSettings) -> Iterator[Remark]:
         if both := sorted(nulls & {token.strip().casefold() for token in tokens}):
             yield Remark(
                 setting,
-                f"has {both[0] or 'an empty token'}, which null_tokens has, too, so it means null; remove it from one",
+                f"has {both[0] or 'an empty token'}, which is in null_tokens, too, so it means null; remove one",
             )
         if not tokens and "do_Not_Contact" not in settings.constants:
             yield Remark(setting, "is empty, so no cell can mean that; add the value that files use for it")
     if "" not in nulls:
         text = (
-            'is without "": an empty cell is an empty text then, and a fault in a number or date. Add "", if it is null'
+            'lacks "": an empty cell is empty text, and a fault in a number or date. Add "" if an empty cell means null'
         )
         yield Remark("null_tokens", text, is_mistake=False)
 

@@ -21,7 +21,7 @@ from carecase_worker.targets.tenants import Tenant, tenants_of
 Database = Annotated[str | None, typer.Option("--database", help="One target database; default: all")]
 Report = tuple[list[str], bool]
 """The lines to print about one database, and whether it is in order."""
-_CHANGED = "it is at the newest revision all the same: somebody has changed its tables; put back what is named"
+_CHANGED = "its revision is the newest, so its tables were changed by hand: undo the changes that are named"
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -126,7 +126,7 @@ def _configuration(settings: Settings, used: str) -> Iterator[Finding]:
 def _clients(settings: Settings) -> Iterator[Finding]:
     for name, client in settings.clients.items():
         if not client.databases:
-            yield Finding(Grade.FIX, f"clients.{name}", "may use no database; name some in its databases")
+            yield Finding(Grade.FIX, f"clients.{name}", "has no database; list some in its databases")
         if not client.api_key_sha256 and settings.intake.require == "both":
             yield Finding(Grade.FIX, f"clients.{name}", f"has no API key; make one with: carecase keys new {name}")
         for mapping, file in client.files.items():
@@ -214,7 +214,7 @@ def _workers(settings: Settings) -> Iterator[Finding]:
         workers = Presence(settings.redis, SystemClock()).workers()
         untaken = Standstill(settings.redis, settings.jobs).everywhere(settings.databases)
     except StoreUnavailable:
-        yield Finding(Grade.FIX, "workers", "are not known without Redis; fix that first")
+        yield Finding(Grade.FIX, "workers", "cannot be checked without Redis; fix that first")
         return
     if workers.seen and untaken is not None:
         text = f"none has taken any work for {untaken.total_seconds():.0f} s, though some is due; restart them"

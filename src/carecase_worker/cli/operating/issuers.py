@@ -74,4 +74,4 @@ def sign_in(page: str | None, settings: Settings) -> Iterator[Finding]:
     for remark in found:
         yield Finding(Grade.FIX if remark.is_mistake else Grade.HINT, remark.setting, remark.text)
     if settings.oidc.issuer is not None and not any(remark.is_mistake for remark in found):
-        yield Finding(Grade.OK, "oidc", f"{settings.oidc.issuer} has what the sign-in needs of it")
+        yield Finding(Grade.OK, "oidc", f"{settings.oidc.issuer} supports the sign-in")

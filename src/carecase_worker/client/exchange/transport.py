@@ -101,7 +101,7 @@ def no_answer(error: httpx.RequestError, request: Request) -> NoResponse:
     if not isinstance(error, httpx.TimeoutException):
         return NoResponse(type(error).__name__)
     limit = min(_CONNECT, request.silence) if isinstance(error, httpx.ConnectTimeout) else request.silence
-    return NoResponse(f"{type(error).__name__}: nothing for {limit.total_seconds():g} s", limit)
+    return NoResponse(f"{type(error).__name__}: no data for {limit.total_seconds():g} s", limit)
 
 
 def _reporting(pieces: Iterator[bytes], moved: Callable[[], None]) -> Iterator[bytes]:

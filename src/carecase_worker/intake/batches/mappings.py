@@ -51,7 +51,7 @@ class Mappings:
             meant = f"; did you mean {close}?" if close else "."
             raise BatchRefused(
                 BatchFault.NO_MAPPING,
-                f"This client has no mapping of that name{meant} Ask those who run the service for it, or leave out"
+                f"This client has no mapping of that name{meant} Ask the operator of the service for it, or leave out"
                 " mapping and name the columns as the fields.",
             )
         return own[name]

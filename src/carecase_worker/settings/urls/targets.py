@@ -61,10 +61,10 @@ def target_url(text: str) -> str:
 def _check_sqlite(text: str, found: "re.Match[str]") -> None:
     should = "must be sqlite:///path, or sqlite:////path from the root, of a file"
     if not re.match(r"sqlite(\+\w+)?:///[^?]", text):
-        raise ValueError(f"{should}; a database in memory would be lost, and is another one in each process")
+        raise ValueError(f"{should}; a database in memory would be lost, and each process would have its own")
     path = found["path"] or ""
     if path == ":memory:" or path.endswith("/"):
-        raise ValueError(f"{should}; a database in memory would be lost, and is another one in each process")
+        raise ValueError(f"{should}; a database in memory would be lost, and each process would have its own")
     if "?" in text:
         raise ValueError(f"{should}, without options after a ?")
 
