@@ -23,7 +23,7 @@ from carecase_worker.settings.sections.access import ClientSettings
 from carecase_worker.settings.sections.files import FileSettings
 from carecase_worker.settings.sections.section import Section
 from carecase_worker.settings.sections.webhooks import WebhookSettings
-from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.redis.client import StoreClient
 
 _NAMED: Mapping[str, type[Section]] = {
     "databases": DatabaseSettings,
@@ -144,7 +144,7 @@ def _leaves(path: str, group: Any) -> Iterator[tuple[str, Any]]:
 @cache
 def description() -> dict[str, Any]:
     """The description that an intake serves. It is the same whatever Redis holds, so none is asked."""
-    with patch.object(JobStore, "check"):
+    with patch.object(StoreClient, "check"):
         return create_app(Settings.model_validate({"jwt": {"secret": "a secret that signs nothing at all"}})).openapi()
 
 

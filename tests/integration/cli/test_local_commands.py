@@ -219,7 +219,7 @@ def test_the_schema_of_each_database_is_checked_upgraded_and_reported(carecase: 
     refused = carecase("db", "upgrade", "--database", "one", *config)
     assert (refused.status, refused.err) == (1, used)
     assert refused.out.splitlines()[0].startswith("one: it lacks column care_case.")
-    assert "put back what is named" in refused.out
+    assert "undo the changes that are named" in refused.out
     current = carecase("db", "current", "--database", "one", *config)
     assert (current.status, current.err) == (0, "")
     assert current.out == "one: database at revision 0001, this version at 0001\n"
