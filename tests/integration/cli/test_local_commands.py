@@ -21,6 +21,15 @@ COMMANDS = (
 SECRET = "0123456789abcdef" * 2
 
 
+@pytest.mark.parametrize("group", ["files", "token", "db", "webhooks", "audit", "keys"])
+def test_a_group_of_commands_without_one_shows_which_there_are(carecase: Carecase, group: str) -> None:
+    ran = carecase(group)
+    assert ran.status == 2
+    shown = ran.out + ran.err
+    assert f"carecase {group} [OPTIONS] COMMAND" in shown
+    assert "Commands:" in shown
+
+
 @pytest.mark.parametrize("count", [1, 2, 300])
 def test_what_is_generated_keeps_every_rule_and_every_kind_of_field_is_in_it(carecase: Carecase, count: int) -> None:
     ran = carecase("generate", str(count))

@@ -78,6 +78,14 @@ def test_a_workbook_without_sheets_is_refused(tmp_path: Path) -> None:
         list(items_of_file(RowFile(empty)))
 
 
+def test_an_old_workbook_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "cases.txt"
+    path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+    assert RowFile(path).kind == RowFile(path.read_bytes()).kind == "a workbook"
+    with pytest.raises(BatchUnreadable, match=r"cases\.txt: .*workbook"):
+        list(items_of_file(RowFile(path)))
+
+
 def test_who_stops_reading_leaves_no_process(tmp_path: Path) -> None:
     path = a_workbook(tmp_path / "long.xlsx", f"<row>{ROW}</row>" * 100_000)
     items = items_of_file(RowFile(path))
