@@ -19,10 +19,10 @@ NETWORKS = "must be addresses or networks, as 10.0.0.7 or 10.0.0.0/24"
 PREFIX = "must be up to 64 letters, digits and signs, without spaces"
 NAME = "a name has letters, digits, _ and - only, 64 at most"
 GIVES_UP = "the worker would give up before the database does"
-SAME_PORT = "flower.port: must not be intake.port, where the intake listens; give one of the two another port"
-SAME_PREFIX = "broker.prefix: must not begin with redis.prefix, nor redis.prefix with this: both share one Redis"
+SAME_PORT = "flower.port: is also intake.port; give one of them another port"
+SAME_PREFIX = "broker.prefix: must not begin with redis.prefix, nor redis.prefix with it: both are in one Redis"
 SAME_KEY = "has a key of another client, too; each key must belong to one client"
-SAME_BROKER = "flower.broker_url: must lead to the same broker as broker.url, as another user of it"
+SAME_BROKER = "flower.broker_url: must be the same broker as broker.url, with another user"
 BOUND = "audience = 'a'\nissuer = 'i'"
 
 UNBOUND = [

@@ -33,10 +33,10 @@ def test_an_absent_database_is_one_failure_and_all_come_back_together(
 
     accepted.targets.step = away
     assert accepted.attempt() == "released: away"
-    assert {accepted.store.job(job).state for job in accepted.jobs} == {State.WAITING}
+    assert {accepted.store.jobs.job(job).state for job in accepted.jobs} == {State.WAITING}
     assert raw_redis.get(accepted.store.keys.failures("demo")) == b"1"
     elapse(SECOND)
-    (to_notify,) = accepted.store.overdue("demo", 0)
+    (to_notify,) = accepted.store.leases.overdue("demo", 0)
     accepted.targets.step = commits = Transactions()
     assert attempt(accepted.store, accepted.targets, to_notify, "probe").verdict == "kept", "one attempt finds it back"
     accepted.attempt("worker", next(n for n, job in enumerate(accepted.jobs) if job != to_notify.job_id))
@@ -57,7 +57,7 @@ def test_past_the_deadline_each_batch_is_given_up(accepted: Accepted, elapse: El
     elapse(DAY)
     for number in range(3):
         accepted.attempt(f"worker {number}", number)
-    assert all(accepted.store.job(job).counts["failed"] == 1 for job in accepted.jobs)
+    assert all(accepted.store.jobs.job(job).counts["failed"] == 1 for job in accepted.jobs)
     assert REFUSED not in [outcome for job in accepted.jobs for outcome in accepted.told(job)]
 
 
@@ -81,7 +81,7 @@ def test_when_one_that_goes_alone_takes_the_time_of_the_group_the_others_wait_an
 
     accepted.targets.step = slow_alone
     accepted.attempt("worker", 1)
-    assert [accepted.store.job(job).state for job in strict] == [State.COMPLETED, State.WAITING, State.WAITING]
+    assert [accepted.store.jobs.job(job).state for job in strict] == [State.COMPLETED, State.WAITING, State.WAITING]
     assert too_slow(accepted, raw_redis, strict) == [0, 1, 1]
     accepted.finish()
     assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
@@ -104,7 +104,7 @@ def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(
     accepted.targets.step = away_from_then_on
     assert accepted.attempt("worker", 1) == "released: away"
     assert raw_redis.get(accepted.store.keys.failures("demo")) == b"1"
-    assert {accepted.store.job(job).state for job in strict} == {State.WAITING}
+    assert {accepted.store.jobs.job(job).state for job in strict} == {State.WAITING}
     assert too_slow(accepted, raw_redis, strict) == [0, 0, 0]
     elapse(timedelta(minutes=1))  # the database is tried again
     accepted.finish()

@@ -20,7 +20,7 @@ def test_each_kind_of_bad_batch_costs_the_others_nothing_but_a_second_transactio
     wrong = accepted.accept(a_case(1, case_Status="too long for it"), a_case(2))
     unreadable = accepted.accept(a_case(3), payload=b"\xff of a form that is not known here")
     cancelled = accepted.accept(a_case(4))
-    accepted.store.cancel(cancelled)
+    accepted.store.jobs.cancel(cancelled)
     strict = accepted.accept(a_case(5), a_case(6, case_Status="too long for it"), strict=True)
     fine = accepted.accept(a_case(7), strict=True)
     accepted.targets.step = commits = Transactions()
@@ -30,8 +30,8 @@ def test_each_kind_of_bad_batch_costs_the_others_nothing_but_a_second_transactio
     assert accepted.told(cancelled) == [CANCELLED]
     assert accepted.told(strict) == [NOT_APPLIED, invalid]
     assert accepted.told(fine) == [CREATED]
-    assert accepted.store.job(cancelled).state is State.CANCELLED
-    assert accepted.store.job(unreadable).state is State.WAITING, "for a worker that can read it"
+    assert accepted.store.jobs.job(cancelled).state is State.CANCELLED
+    assert accepted.store.jobs.job(unreadable).state is State.WAITING, "for a worker that can read it"
     assert commits.count == 1
 
 
