@@ -52,7 +52,7 @@ class Worker:
     log: Path
 
     def dropped(self) -> int:
-        return self.log.read_text().count('"message dropped"')
+        return self.log.read_text().count('"reason":"it is not JSON","event":"message dropped"')
 
     def works(self) -> None:
         """Send a case; it is applied."""

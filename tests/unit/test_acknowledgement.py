@@ -14,6 +14,15 @@ def read(*told: ItemRow) -> list[dict[str, Any]]:
     return list(csv.DictReader(StringIO(text, newline="")))
 
 
+@pytest.mark.parametrize("of_rows", [False, True])
+def test_in_a_dry_run_the_last_column_has_the_fields_that_would_change(of_rows: bool) -> None:
+    item = ItemRow(0, 1, 200, "Would be updated", "updated", 2, ("case_ID", "case_Status"))
+    lines = (header(of_rows, dry_run=True) + rows([item], of_rows)).decode().splitlines()
+    assert [line.rpartition(",")[2] for line in lines] == ["changes", "case_ID case_Status"]
+    assert len({line.count(",") for line in lines}) == 1
+    assert b"changes" not in header(of_rows)
+
+
 @pytest.mark.parametrize(
     ("told", "field", "rule"),
     [
