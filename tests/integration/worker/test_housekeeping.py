@@ -202,7 +202,7 @@ def test_a_database_that_is_away_keeps_no_other_from_being_purged_or_settled(
         ("info", "ledger purged", "demo"),
         ("warning", "order of acceptance not settled yet", "away"),
     }
-    assert all("its file is not there" in line["reason"] for line in told if line["log_level"] == "warning")
+    assert all("its file does not exist" in line["reason"] for line in told if line["log_level"] == "warning")
 
 
 def test_a_database_that_hangs_is_asked_by_one_thread_until_it_answers(
