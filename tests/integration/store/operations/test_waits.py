@@ -35,7 +35,7 @@ def test_a_job_that_waits_for_all_up_to_a_place_is_opened_with_the_last_of_them(
 def test_jobs_behind_the_same_place_are_opened_together(beside: Beside) -> None:
     beside.settle(0)
     _admit(beside, "a", "b", "c", "d")
-    beside.place(("b", "a", []), ("d", "a", []))
+    beside.place(("b", "a", []), ("c", "", []), ("d", "a", []))
     assert _opened(beside, "a") == ["b:0", "d:0"]
 
 
