@@ -17,7 +17,7 @@ from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.dialects.registry import dialect_of
-from carecase_worker.targets.dialects.upsert import Compared, Held, Newer, Turn, Upsert, Written
+from carecase_worker.targets.dialects.upsert import ComparableUpsert, Compared, Held, Newer, Turn, Written
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan
 from carecase_worker.targets.schema.migration import upgrade
@@ -118,7 +118,7 @@ class SteppedWriter:
 class SteppedUpsert:
     """An upsert that calls a step before and after each wave, and one for each of its keys."""
 
-    upsert: Upsert
+    upsert: ComparableUpsert
     step: Step
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
