@@ -290,10 +290,3 @@ def test_the_page_about_absent_databases_has_every_cause_by_its_name_and_words()
     assert sorted(name for name, _ in rows) == sorted(cause.value.name for cause in Causes)
     texts = {cause.value.name: cause.value.text for cause in Causes}
     assert [name for name, begins in rows if not texts[name].startswith(begins)] == []
-
-
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_an_error_that_is_not_the_drivers_blames_no_item(dialect: str) -> None:
-    found = DIALECTS[dialect].errors
-    assert not found.answered(InvalidRequestError("no"))
-    assert not found.answered(OperationalError("INSERT", {}, ValueError("no")))
