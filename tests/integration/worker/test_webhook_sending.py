@@ -104,7 +104,7 @@ def test_a_name_that_nobody_has_is_told(error: Exception) -> None:
 
 def test_an_attempt_whose_time_went_into_the_name_connects_to_nobody() -> None:
     def resolve(*_: object) -> list[str]:
-        time.sleep(0.02)
+        time.sleep(0.02)  # a look-up that takes longer than an attempt may
         return ["127.0.0.1"]
 
     with socket.create_server(("127.0.0.1", 0)) as server:
